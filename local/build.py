@@ -1,9 +1,10 @@
-"""``sam build``, and then what it leaves undone: bytecode that Lambda can use, and only the service models in use.
+"""``sam build``, and then what it leaves undone: bytecode that Lambda can use, and only the models in use.
 
-SAM zips every file with the date 1980, so bytecode that is checked by date never fits and Lambda, whose disk is
-read-only, would compile everything again at each cold start. Hash-based bytecode that is not checked has no date:
-https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation, aws-lambda-builders issue 924.
-Imports take about a third of the time with it, and cutting botocore's service models halves the zip.
+SAM zips every file with the date 1980, so bytecode that is checked by date never fits and Lambda, whose disk
+is read-only, would compile everything again at each cold start. Hash-based bytecode that is not checked has
+no date: https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation and issue 924 of
+aws-lambda-builders. Imports take about a third of the time with it, and cutting botocore's service models
+halves the zip.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset({"dynamodb", "secretsmanager"})
-"""The AWS services that functions call; models of others are not shipped. tests/template holds it to the code."""
+"""The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
 BUILD_SECONDS = 300
 
 
@@ -55,7 +56,7 @@ def build(root: Path = ROOT, *, always: bool = False) -> bool:
 
 
 def _sam_build(root: Path) -> None:
-    """Run ``sam build`` with this environment's Python and pip first on the path; raise with its last words."""
+    """Run ``sam build`` with this environment's Python and pip first on the path; raise what it says."""
     tools = Path(sys.executable).parent
     environment = {
         **os.environ,
