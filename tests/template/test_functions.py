@@ -1,0 +1,121 @@
+"""How functions run, what they are told, where their secrets are, and what raises an alarm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.build import ROOT
+from tests.template.conftest import of_type
+
+FILES = {
+    "TracksFunction": "tracks",
+    "CreatePaymentFunction": "create_payment",
+    "PaymentStatusFunction": "payment_status",
+    "MyPaymentsFunction": "my_payments",
+    "RequestRefundFunction": "request_refund",
+    "WebhookFunction": "webhook",
+    "EnrollmentsFunction": "enrollments",
+    "AdminFunction": "admin",
+}
+
+
+@pytest.mark.parametrize("function", FILES)
+def test_a_function_is_the_file_of_its_name(resources: dict[str, Any], function: str) -> None:
+    properties = resources[function]["Properties"]
+    assert properties["Handler"] == f"{FILES[function]}.handler"
+    assert (ROOT / "functions" / f"{FILES[function]}.py").is_file()
+    assert properties["Runtime"] == "python3.13"
+    assert properties["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}
+    assert len(properties["Layers"]) == 1
+
+
+@pytest.mark.parametrize("function", FILES)
+def test_a_function_answers_before_the_gateway_gives_up(resources: dict[str, Any], function: str) -> None:
+    assert resources[function]["Properties"]["Timeout"] <= 29
+
+
+def test_every_file_is_a_function() -> None:
+    assert {file.stem for file in (ROOT / "functions").glob("*.py")} == set(FILES.values())
+
+
+def test_only_the_webhook_knows_where_its_secret_is(resources: dict[str, Any]) -> None:
+    for name, properties in of_type(resources, "AWS::Lambda::Function").items():
+        variables = properties["Environment"]["Variables"]
+        assert ("STRIPE_WEBHOOK_SECRET_ARN" in variables) == (name == "WebhookFunction")
+        assert variables["STRIPE_SECRET_ARN"] == {"Fn::GetAtt": ["StripeSecret", "Id"]}
+
+
+def test_no_secret_has_a_value_in_the_template(resources: dict[str, Any], template: dict[str, Any]) -> None:
+    secrets = of_type(resources, "AWS::SecretsManager::Secret")
+    assert set(secrets) == {"StripeSecret", "StripeWebhookSecret"}
+    for name, properties in secrets.items():
+        assert not {"SecretString", "GenerateSecretString"} & set(properties)
+        assert resources[name]["DeletionPolicy"] == "Retain"
+    assert not [name for name in template["Parameters"] if "Secret" in name]
+
+
+def test_settings_come_from_parameters(expand: Any) -> None:
+    resources = expand(Environment="blue", StripeLivemode="true", StripePublishableKey="pk_live_1")["Resources"]
+    variables = resources["CreatePaymentFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["TUITION_ENVIRONMENT"] == "blue"
+    assert variables["STRIPE_LIVEMODE"] == "true"
+    assert variables["STRIPE_API_BASE"] == "https://api.stripe.com"
+    assert variables["STRIPE_PUBLISHABLE_KEY"] == "pk_live_1"
+    assert variables["PAYMENT_METHOD_TYPES"] == "card,us_bank_account"
+    assert str(variables["REFUND_WINDOW_DAYS"]) == "14"
+    assert variables["POWERTOOLS_SERVICE_NAME"] == "tuition"
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Tuition"
+
+
+def test_nothing_of_value_goes_with_the_stack(resources: dict[str, Any]) -> None:
+    valuable = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::Cognito::UserPool", "AWS::Logs::LogGroup")
+    for name, resource in resources.items():
+        if resource["Type"] in valuable:
+            assert resource["DeletionPolicy"] == "Retain", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_nothing_has_a_fixed_name(resources: dict[str, Any]) -> None:
+    fixed = {"TableName", "FunctionName", "BucketName", "RoleName", "LogGroupName", "UserPoolName", "AlarmName"}
+    for name, resource in resources.items():
+        if resource["Type"] != "AWS::Lambda::Permission":
+            assert not fixed & set(resource.get("Properties", {})), name
+
+
+def test_staff_groups_and_the_hosted_page(expand: Any, resources: dict[str, Any]) -> None:
+    groups = of_type(resources, "AWS::Cognito::UserPoolGroup").values()
+    assert {group["GroupName"] for group in groups} == {"admin", "support"}
+    pool = resources["UserPool"]["Properties"]
+    assert pool["DeletionProtection"] == "ACTIVE"
+    assert pool["AutoVerifiedAttributes"] == ["email"]
+    assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+    client = resources["UserPoolClient"]["Properties"]
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["GenerateSecret"] is False
+    # Passwords go to Cognito's own page or by SRP; a client that took them could be asked for them by anybody.
+    assert set(client["ExplicitAuthFlows"]) == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}
+    assert "HostedUi" not in resources
+    hosted = expand(HostedUiDomainPrefix="tuition")["Resources"]["HostedUi"]["Properties"]
+    assert hosted["Domain"] == "tuition"
+
+
+ALARMS = {
+    "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
+    "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", "ApiId", "HttpApi"),
+    "WebhookErrorsAlarm": ("AWS/Lambda", "Errors", "FunctionName", "WebhookFunction"),
+    "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", "FunctionName", "WebhookFunction"),
+}
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
+    topic = "arn:aws:sns:us-east-1:123456789012:oncall"
+    properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
+    namespace, metric, dimension, of = ALARMS[alarm]
+    assert (properties["Namespace"], properties["MetricName"]) == (namespace, metric)
+    assert properties["Dimensions"] == [{"Name": dimension, "Value": {"Ref": of}}]
+    assert properties["TreatMissingData"] == "notBreaching"
+    assert properties["AlarmActions"] == [topic]
+    assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []

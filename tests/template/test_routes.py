@@ -1,0 +1,63 @@
+"""Every route, with and without the trailing slash, behind the authorizer but where it is public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+ROUTES = {
+    ("GET", "/api/payments/tracks"): ("TracksFunction", "public"),
+    ("POST", "/api/payments/create-payment"): ("CreatePaymentFunction", "signed in"),
+    ("GET", "/api/payments/status/{payment_intent_id}"): ("PaymentStatusFunction", "signed in"),
+    ("GET", "/api/payments/my-payments"): ("MyPaymentsFunction", "signed in"),
+    ("POST", "/api/payments/request-refund"): ("RequestRefundFunction", "signed in"),
+    ("POST", "/api/payments/webhook"): ("WebhookFunction", "public"),
+    ("GET", "/api/enrollments"): ("EnrollmentsFunction", "signed in"),
+    ("GET", "/api/admin/payments"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/payments/{payment_id}"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/payments/{payment_id}/refunds"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/payments/{payment_id}/refunds/{request_id}"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
+}
+
+
+def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    paths = resources["HttpApi"]["Properties"]["Body"]["paths"]
+    return {(method.upper(), path): o for path, methods in paths.items() for method, o in methods.items()}
+
+
+def test_there_are_no_other_routes(resources: dict[str, Any]) -> None:
+    expected = {(method, path + slash) for method, path in ROUTES for slash in ("", "/")}
+    assert set(operations(resources)) == expected
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_a_route_calls_its_function_behind_its_authorizer(
+    resources: dict[str, Any], route: tuple[str, str], slash: str
+) -> None:
+    function, who = ROUTES[route]
+    operation = operations(resources)[route[0], route[1] + slash]
+    integration = operation["x-amazon-apigateway-integration"]
+    assert integration["payloadFormatVersion"] == "2.0"
+    assert f"${{{function}.Arn}}" in integration["uri"]["Fn::Sub"]
+    assert operation["security"] == [{"NONE": []} if who == "public" else {"SignedIn": []}]
+
+
+def test_the_gateway_may_call_each_function_by_any_of_its_routes(resources: dict[str, Any]) -> None:
+    """SAM's own permissions leave out the slash at the end of a path; one for the whole API is beside them."""
+    whole_api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*"
+    for function in {function for function, _ in ROUTES.values()}:
+        permission = resources[f"{function}Permission"]
+        assert permission == {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": {"Ref": function},
+                "Principal": "apigateway.amazonaws.com",
+                "SourceArn": {"Fn::Sub": whole_api},
+            },
+        }
