@@ -1,0 +1,86 @@
+"""/api/admin/…: what staff find and decide. `support` reads, `admin` decides."""
+
+from collections.abc import Callable
+
+from tuition import console, history, refunds, stripe_events
+from tuition.api import Reply, Request, amount_field, endpoint, text_field
+from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.payment import Payment
+from tuition.core.refund_request import RefundRequest
+
+
+def payments(request: Request) -> Reply:
+    request.staff()
+    asked = request.query(*console.FILTERS)
+    return Reply(200, console.payments(console.filters(asked), request.limit(asked), asked.get("cursor")))
+
+
+def payment(request: Request) -> Reply:
+    request.staff()
+    return Reply(200, console.payment(request.path("payment_id")))
+
+
+def refund(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    body = request.json("amount", "reason", "note")
+    reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
+    note = text_field(body, "note", most=refunds.REASON_LENGTH)
+    key = refunds.find(request.path("payment_id"))
+    return _refund_reply(*refunds.refund(key, amount_field(body, "amount"), reason, note, staff.user_id))
+
+
+def decide_refund(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    body = request.json("decision", "note")
+    if body.get("decision") not in ("approve", "decline"):
+        raise Unprocessable("decision must be approve or decline", field="decision")
+    note = text_field(body, "note", most=refunds.REASON_LENGTH)
+    key = refunds.find(request.path("payment_id"))
+    approve = body["decision"] == "approve"
+    decided = refunds.decide(key, request.path("request_id"), approve=approve, note=note, staff=staff.user_id)
+    return _refund_reply(*decided)
+
+
+def _refund_reply(found: Payment, asked: RefundRequest) -> Reply:
+    body = {"payment": history.as_json(found, staff=True), "refund_request": asked.to_json()}
+    return Reply(refunds.http_status(asked), body)
+
+
+def attention(request: Request) -> Reply:
+    request.staff()
+    asked = request.query("limit", "cursor")
+    return Reply(200, console.payments(console.Filters(attention=True), request.limit(asked), asked.get("cursor")))
+
+
+def quarantine(request: Request) -> Reply:
+    request.staff()
+    asked = request.query("limit", "cursor")
+    return Reply(200, stripe_events.quarantined(request.limit(asked), asked.get("cursor")))
+
+
+def replay(request: Request) -> Reply:
+    request.staff(decides=True)
+    event_id = request.path("event_id")
+    try:
+        return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id)})
+    except LookupError as error:
+        raise NotFound("there is no such event in quarantine") from error
+
+
+ROUTES: dict[str, Callable[[Request], Reply]] = {
+    "GET /api/admin/payments": payments,
+    "GET /api/admin/payments/{payment_id}": payment,
+    "POST /api/admin/payments/{payment_id}/refunds": refund,
+    "POST /api/admin/payments/{payment_id}/refunds/{request_id}": decide_refund,
+    "GET /api/admin/attention": attention,
+    "GET /api/admin/quarantine": quarantine,
+    "POST /api/admin/quarantine/{event_id}/replay": replay,
+}
+
+
+@endpoint
+def handler(request: Request) -> Reply:
+    route = ROUTES.get(request.route.rstrip("/"))
+    if route is None:
+        raise NotFound("there is no such route")
+    return route(request)

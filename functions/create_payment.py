@@ -1,0 +1,34 @@
+"""POST /api/payments/create-payment/: the open payment of this user for a track, to be paid in the browser."""
+
+from tuition import checkout
+from tuition.api import Reply, Request, endpoint, flag_field, text_field
+from tuition.checkout import Buyer
+from tuition.core import catalog
+from tuition.core.errors import Forbidden
+
+
+@endpoint
+def handler(request: Request) -> Reply:
+    identity = request.identity()
+    if identity.email is None:
+        raise Forbidden("buying needs a verified e-mail address: verify yours, then sign in again")
+    body = request.json("track", "save_payment_method", "payment_method")
+    offer = checkout.create_payment(
+        Buyer(identity.user_id, identity.email),
+        catalog.find(body.get("track")),
+        save=flag_field(body, "save_payment_method"),
+        payment_method=text_field(body, "payment_method", most=255),
+    )
+    payment = offer.payment
+    return Reply(
+        201 if offer.new else 200,
+        {
+            "payment_id": payment.payment_id,
+            "payment_intent_id": payment.bound_to,
+            "client_secret": offer.object["client_secret"],
+            "amount": payment.price.amount,
+            "currency": payment.price.currency,
+            "track": payment.track,
+            "status": payment.status,
+        },
+    )

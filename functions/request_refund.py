@@ -1,0 +1,18 @@
+"""POST /api/payments/request-refund/: a student asks for their money back."""
+
+from tuition import history, refunds
+from tuition.api import Reply, Request, endpoint, text_field
+from tuition.core.errors import Unprocessable
+
+
+@endpoint
+def handler(request: Request) -> Reply:
+    identity = request.identity()
+    body = request.json("payment_intent_id", "payment_id", "reason")
+    references = [text_field(body, name, most=255) for name in ("payment_intent_id", "payment_id")]
+    named = [reference for reference in references if reference]
+    if len(named) != 1:
+        raise Unprocessable("send payment_id or payment_intent_id, one of them", field="payment_id")
+    reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
+    payment, asked = refunds.request(history.find_own(named[0], identity.user_id), reason)
+    return Reply(refunds.http_status(asked), {**history.as_json(payment), "refund_request": refunds.shown(asked)})

@@ -1,0 +1,22 @@
+"""GET /api/payments/tracks/: what is sold, for anyone."""
+
+from typing import Any
+
+from tuition.api import Reply, Request, endpoint
+from tuition.core import catalog
+from tuition.settings import settings
+
+
+@endpoint
+def handler(_request: Request) -> Reply:
+    tracks = [_shown(track) for track in catalog.tracks().values()]
+    return Reply(200, {"tracks": tracks, "publishable_key": settings().stripe_publishable_key})
+
+
+def _shown(track: catalog.Track) -> dict[str, Any]:
+    projects = [
+        {"project": p.project, "title": p.title, "steps": [{"step": s.step, "title": s.title} for s in p.steps]}
+        for p in track.projects
+    ]
+    price = {"amount": track.price.amount, "currency": track.price.currency}
+    return {"track": track.track, "title": track.title, **price, "projects": projects}

@@ -1,0 +1,27 @@
+"""POST /api/payments/webhook/: Stripe tells us what happened.
+
+200: applied, applied before, or not ours. 400: not Stripe's. 5xx: may pass by itself, and Stripe delivers again.
+"""
+
+import json
+
+from tuition import clock, settings, stripe_events
+from tuition.api import Reply, Request, endpoint, logger
+from tuition.core import signature
+from tuition.core.errors import BadRequest
+
+EVENT_BYTES = 1024 * 1024
+
+
+@endpoint
+def handler(request: Request) -> Reply:
+    body = request.raw_body(EVENT_BYTES)
+    secrets = settings.webhook_signing_secrets()
+    signature.verify(body, request.header("stripe-signature"), secrets, clock.now())
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the signed body is not JSON") from error
+    outcome = stripe_events.apply(event)
+    logger.info("event", outcome=outcome)
+    return Reply(200, {"received": True, "outcome": outcome})

@@ -1,0 +1,228 @@
+"""HTTP: the one place where an API Gateway event becomes a request, and a result or an error an answer.
+
+A handler is a function of `Request` to `Reply` under `@endpoint`. Whatever it raises becomes a problem
+(RFC 9457, `application/problem+json`) with a stable `type`. One line is logged a request, with neither bodies nor
+personal data.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import binascii
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tuition import clock
+from tuition.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    TuitionError,
+    Unauthenticated,
+    Unavailable,
+    Unprocessable,
+)
+from tuition.settings import settings
+
+BODY_BYTES = 64 * 1024
+PROBLEM_TYPES = "https://tuition.school/problems/"
+logger = Logger()
+
+Event = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who calls, by the claims of an ID token that the gateway has verified. `email` only where it is verified."""
+
+    user_id: str
+    email: str | None
+    groups: frozenset[str]
+
+    @property
+    def is_staff(self) -> bool:
+        """May read everything and decide: group `admin`."""
+        return "admin" in self.groups
+
+    @property
+    def may_read(self) -> bool:
+        return bool(self.groups & {"admin", "support"})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer; `body` is JSON."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Request:
+    """An HTTP API event, payload 2.0."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    @property
+    def route(self) -> str:
+        return str(self.event.get("routeKey", ""))
+
+    def header(self, name: str) -> str | None:
+        """A header by its lower-case name."""
+        value = (self.event.get("headers") or {}).get(name)
+        return value if isinstance(value, str) else None
+
+    def path(self, name: str) -> str:
+        return str((self.event.get("pathParameters") or {}).get(name, ""))
+
+    def query(self, *known: str) -> dict[str, str]:
+        """The query. Raises `Unprocessable` for a name that is not known."""
+        found = self.event.get("queryStringParameters") or {}
+        for name in found:
+            if name not in known:
+                raise Unprocessable(f"{name[:40]!r} is not a query parameter here: use {', '.join(known)}", field=name)
+        return dict(found)
+
+    def limit(self, asked: Mapping[str, str]) -> int:
+        """`limit` of a list: 1 to 100, 20 where it is not given."""
+        written = asked.get("limit", "20")
+        if not (written.isascii() and written.isdigit() and len(written) < 4 and 1 <= int(written) <= 100):
+            raise Unprocessable("limit must be a number from 1 to 100", field="limit")
+        return int(written)
+
+    def raw_body(self, most: int = BODY_BYTES) -> bytes:
+        """The body as it was sent. Raises `BodyTooLarge` beyond `most` bytes."""
+        body = self.event.get("body") or ""
+        try:
+            raw = base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
+        except (binascii.Error, UnicodeEncodeError) as error:
+            raise BadRequest("the body cannot be decoded") from error
+        if len(raw) > most:
+            raise BodyTooLarge(f"the body has {len(raw)} bytes: at most {most} are accepted")
+        return bytes(raw)
+
+    def json(self, *known: str) -> dict[str, Any]:
+        """The body as a JSON object with none but the known fields. Raises `BadRequest`, `Unprocessable`."""
+        try:
+            found = json.loads(self.raw_body().decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise BadRequest("the body is not UTF-8") from error
+        except (ValueError, RecursionError) as error:
+            raise BadRequest('the body is not JSON: send an object such as {"track": "DP"}') from error
+        if not isinstance(found, dict):
+            raise BadRequest(f"the body is a JSON {type(found).__name__}: send an object")
+        for name in found:
+            if name not in known:
+                raise Unprocessable(f"{name[:40]!r} is not accepted here: send {', '.join(known)}", field=name[:40])
+        return found
+
+    def identity(self) -> Identity:
+        """Who calls. Raises `Unauthenticated` for claims that we cannot rely on: it fails closed."""
+        authorizer = (self.event.get("requestContext") or {}).get("authorizer") or {}
+        claims = (authorizer.get("jwt") or {}).get("claims") or {}
+        names = settings()
+        user_id = claims.get(names.claim_user_id)
+        if not isinstance(user_id, str) or not user_id or len(user_id) > 128:
+            raise Unauthenticated("the token does not say who you are: sign in again")
+        if claims.get("token_use", "id") != "id":
+            raise Unauthenticated("this is an access token: send the ID token")
+        if not claims.get("exp"):
+            raise Unauthenticated("the token never expires: sign in again")
+        email = claims.get(names.claim_email)
+        verified = str(claims.get(names.claim_email_verified, "")).lower() == "true"
+        groups = str(claims.get(names.claim_groups, "")).strip("[]").replace(",", " ").split()
+        return Identity(user_id, str(email) if email and verified else None, frozenset(groups))
+
+    def staff(self, *, decides: bool = False) -> Identity:
+        """Who calls, if they are staff. Raises `Forbidden`. `support` reads, `admin` decides too."""
+        identity = self.identity()
+        if not (identity.is_staff if decides else identity.may_read):
+            raise Forbidden("this is for the school's staff" if not identity.may_read else "support may only read")
+        return identity
+
+
+def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], Result]:
+    """Make a Lambda handler of a function: deadline, one log line, errors as problems."""
+
+    @functools.wraps(handler)
+    def wrapped(event: Event, _context: object) -> Result:
+        clock.start_deadline()
+        started = clock.now()
+        request = Request(event)
+        try:
+            reply = handler(request)
+        except TuitionError as error:
+            reply = problem(error)
+            logger.warning("refused", problem=error.type, why=type(error).__name__)
+        except (ClientError, BotoCoreError):
+            logger.exception("AWS failed")
+            reply = problem(Unavailable("a part of our system does not answer: try again"))
+        except Exception:
+            logger.exception("unhandled")
+            reply = problem(TuitionError("this is a fault of ours and has been recorded"))
+        logger.info(request.route or "request", status=reply.status, ms=round((clock.now() - started) * 1000))
+        return _result(reply)
+
+    return wrapped
+
+
+def problem(error: TuitionError) -> Reply:
+    """An error as RFC 9457 has it. What is ours alone (Stripe's refusals, faults) says no more than it must."""
+    detail = str(error) if error.status != 500 else "this is a fault of ours and has been recorded"
+    body: dict[str, Any] = {
+        "type": PROBLEM_TYPES + error.type,
+        "title": error.title,
+        "status": error.status,
+        "detail": detail,
+    }
+    named = getattr(error, "field", None)
+    if named:
+        body["field"] = named
+    headers = {"content-type": "application/problem+json"}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
+    return Reply(error.status, body, headers)
+
+
+def _result(reply: Reply) -> Result:
+    headers = {"content-type": "application/json", "cache-control": "no-store", **reply.headers}
+    return {"statusCode": reply.status, "headers": headers, "body": json.dumps(reply.body, separators=(",", ":"))}
+
+
+# --- the types of fields ---
+
+
+def text_field(body: Mapping[str, Any], name: str, *, most: int, required: bool = False) -> str | None:
+    """A text of a body, trimmed. Raises `Unprocessable` for another type, one too long, or one missing."""
+    value = body.get(name)
+    if value is None and not required:
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise Unprocessable(f"{name} must be a text that is not empty", field=name)
+    if len(value) > most or not value.isprintable():
+        raise Unprocessable(f"{name} must have at most {most} printable characters", field=name)
+    return value.strip()
+
+
+def flag_field(body: Mapping[str, Any], name: str) -> bool:
+    """true or false; false where it is not given."""
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise Unprocessable(f"{name} must be true or false", field=name)
+    return value
+
+
+def amount_field(body: Mapping[str, Any], name: str) -> int | None:
+    """An amount in minor units, or None where it is not given."""
+    value = body.get(name)
+    if value is not None and (type(value) is not int or not 0 < value < 10**9):
+        raise Unprocessable(f"{name} must be a whole number of minor units (cents) above 0", field=name)
+    return value

@@ -1,0 +1,291 @@
+"""Buying: one open payment a user and track, however often, from wherever and at once it is asked for.
+
+A create loads the enrollment, makes the object at Stripe under a key that is the payment's id, and commits both in
+one transaction on the enrollment's version. Nothing that can be paid with leaves before that has committed. Who
+loses the transaction looks again: at the winner's payment, at its own object, at an enrollment that moved for
+another reason. Who leaves without an answer claims its object as abandoned before closing it, so that nobody can
+commit what is dead.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuition import clock, customers, ledger, ownership, pulls, stripe_client
+from tuition.core import payment as payments
+from tuition.core import stripe_facts
+from tuition.core.audit import Entry
+from tuition.core.catalog import Track
+from tuition.core.enrollment import Enrollment
+from tuition.core.errors import (
+    AlreadyEnrolled,
+    Contended,
+    PaymentInProgress,
+    StripeRefused,
+    StripeUnavailable,
+    TooManyRequests,
+    Unprocessable,
+)
+from tuition.core.money import Money
+from tuition.core.payment import Payment, Terms
+from tuition.core.stripe_facts import Facts, Kind
+from tuition.ledger import Change, Conflict, Customer, Key, Loaded, PointerTaken
+from tuition.settings import settings
+from tuition.stripe_client import Answer
+
+ROUNDS = 24
+CREATES_A_MINUTE = 60
+FAILED_CHARGES = 5
+"""Card testing goes from the browser straight to Stripe: after this many declines the payment is closed."""
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Who buys: the user id and the verified e-mail of their token."""
+
+    user_id: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What they want to buy, and how."""
+
+    track: Track
+    kind: Kind
+    terms: Terms
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An open payment and Stripe's object to pay it with. `new`: it was made for this request."""
+
+    payment: Payment
+    object: Mapping[str, Any]
+    new: bool
+
+
+def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None) -> Offer:
+    """The open payment of this user for this track, as a PaymentIntent to confirm in the browser.
+
+    Raises `AlreadyEnrolled`, `PaymentInProgress`, `TooManyRequests`, `Unprocessable` (the saved method is not
+    usable), `StripeUnavailable` or `Contended`; after each of the last two the same request may be made again.
+    """
+    terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
+    return _create(buyer, Wish(track, "intent", terms))
+
+
+def _create(buyer: Buyer, wish: Wish) -> Offer:
+    may_close: frozenset[str] | None = None
+    for _ in range(ROUNDS):
+        enrollment, customer = ledger.load_for_create(buyer.user_id, wish.track.track)
+        if enrollment.status == "ENROLLED":
+            raise AlreadyEnrolled(f"you are enrolled in {wish.track.title} already")
+        open_now = enrollment.open_payments
+        if may_close is None:  # only what was open at the first look: or two creates close each other's for ever
+            may_close = frozenset(open_now)
+        if open_now:
+            key = Key(open_now[0], buyer.user_id, wish.track.track)
+            offer = _answer_or_close(key, wish, may_close)
+        else:
+            offer = _begin(buyer, wish, enrollment, customer)
+        if offer:
+            return offer
+        if clock.remaining_s() < 1:
+            break
+    raise Contended("several requests for this track at once: try again")
+
+
+# --- the payment that is open already ---
+
+
+def _answer_or_close(key: Key, wish: Wish, may_close: frozenset[str]) -> Offer | None:
+    """The open payment if it is what is wished; else it is closed first. None: look again."""
+    before = ledger.load(key)
+    if before.payment is None:
+        raise Contended("a payment is being made: try again")
+    if not before.payment.open:
+        return None
+    if before.payment.kind == wish.kind and before.payment.terms == wish.terms:
+        payment, obj = pulls.refresh(key, before)
+        return Offer(payment, obj, new=False) if payment.open else None
+    if key.payment_id not in may_close:
+        raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
+    closed = close(key)
+    if closed.open:
+        raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
+    return None
+
+
+def close(key: Key) -> Payment:
+    """Close an open payment at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
+    payment = ledger.load(key).payment
+    if payment and payment.open:
+        _close_object(payment.kind, payment.bound_to)
+    return pulls.refresh(key)[0]
+
+
+def _close_object(kind: Kind, object_id: str) -> None:
+    """Cancel the intent or expire the session. Stripe's no means that it is no longer open: a pull will tell."""
+    try:
+        if kind == "intent":
+            stripe_client.cancel_intent(object_id)
+        else:
+            stripe_client.expire_session(object_id)
+    except StripeRefused as refused:
+        if refused.stripe_status not in (400, 404):
+            raise
+
+
+def tried_too_often(payment: Payment) -> bool:
+    """Open, and declined so often that somebody may be testing cards on it."""
+    failed = sum(charge.status == "failed" for charge in payment.facts.charges.values())
+    return payment.open and failed >= FAILED_CHARGES
+
+
+# --- a new one ---
+
+
+def _begin(buyer: Buyer, wish: Wish, enrollment: Enrollment, customer: Customer | None) -> Offer | None:
+    """Make the object at Stripe and commit it as the next attempt. None: look again."""
+    begun = _bounded(enrollment)
+    if customer is None:
+        customer = customers.create(buyer.user_id, buyer.email, generation=1)
+    attempt = enrollment.attempt + 1
+    asked = _asked(wish, customer)
+    payment_id = payments.payment_id(
+        settings().tuition_environment, buyer.user_id, wish.track.track, attempt, wish.kind, asked
+    )
+    key = Key(payment_id, buyer.user_id, wish.track.track)
+    try:
+        answer = _make(wish, asked, ownership.metadata(key, attempt, wish.kind), payment_id)
+    except StripeRefused as refused:
+        if refused.code == "resource_missing" and refused.param == "customer":
+            return _begin(
+                buyer, wish, enrollment, customers.create(buyer.user_id, buyer.email, customer.generation + 1)
+            )
+        _refused(refused, enrollment, attempt)
+        return None
+    except StripeUnavailable as unavailable:
+        if not unavailable.replayed:
+            raise
+        ledger.next_attempt(enrollment, attempt, "replayed_failure")
+        return None
+    facts = _facts(wish, answer)
+    if payments.status(facts) == "CANCELED":
+        ledger.next_attempt(enrollment, attempt, "replayed_closed")
+        return None
+    price = Money(answer.object["amount" if wish.kind == "intent" else "amount_total"], answer.object["currency"])
+    made = _payment(key, wish, attempt, answer.object["id"], price, buyer, customer, facts)
+    return _keep(made, answer, enrollment, begun, customer)
+
+
+def _bounded(enrollment: Enrollment) -> tuple[int, ...]:
+    """The times of the newest attempts with this one's. Raises `TooManyRequests` beyond 60 a minute."""
+    now = int(clock.now())
+    recent = [at for at in enrollment.begun if at > now - 60]
+    if len(recent) >= CREATES_A_MINUTE:
+        raise TooManyRequests("too many payments were begun: wait a little", retry_after_s=max(1, recent[0] + 60 - now))
+    return (*recent, now)
+
+
+def _refused(refused: StripeRefused, enrollment: Enrollment, attempt: int) -> None:
+    """Stripe's definite no to a create: the key was used for something else, or the saved method is not usable."""
+    if refused.stripe_type == "idempotency_error":
+        ledger.next_attempt(enrollment, attempt, "key_used")
+    elif refused.param == "payment_method":
+        raise Unprocessable(f"the saved payment method cannot be used: {refused}", field="payment_method")
+    else:
+        raise refused
+
+
+def _asked(wish: Wish, customer: Customer) -> dict[str, Any]:
+    """The parameters of the create without metadata: they are part of the payment's id."""
+    asked: dict[str, Any] = {
+        "amount": wish.track.price.amount,
+        "currency": wish.track.price.currency,
+        "customer": customer.stripe_customer_id,
+        "allowed_payment_method_types": list(settings().payment_method_types),
+        "description": wish.track.title,
+    }
+    if wish.terms.save_payment_method:
+        asked["setup_future_usage"] = "on_session"
+    if wish.terms.payment_method:
+        asked["payment_method"] = wish.terms.payment_method
+    return asked
+
+
+def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key: str) -> Answer:
+    """Make the object; an answer from Stripe's memory of the key is read again, since it may be long closed."""
+    answer = stripe_client.create_intent({**asked, "metadata": metadata}, key)
+    return stripe_client.retrieve_intent(answer.object["id"]) if answer.replayed else answer
+
+
+def _facts(wish: Wish, answer: Answer) -> Facts:
+    """What the answer tells. A new object's phase is stamped as an event's: an event may be as new as this."""
+    read: Callable[..., Facts] = stripe_facts.of_intent if wish.kind == "intent" else stripe_facts.of_session
+    return read(answer.object, answer.date)
+
+
+def _payment(
+    key: Key, wish: Wish, attempt: int, bound_to: str, price: Money, buyer: Buyer, customer: Customer, facts: Facts
+) -> Payment:
+    now = clock.iso(clock.now())
+    return Payment(
+        payment_id=key.payment_id,
+        user_id=buyer.user_id,
+        track=key.track,
+        kind=wish.kind,
+        attempt=attempt,
+        bound_to=bound_to,
+        price=price,
+        created_at=now,
+        updated_at=now,
+        email=buyer.email,
+        customer=customer.stripe_customer_id,
+        terms=wish.terms,
+    ).merged(facts)
+
+
+def _keep(
+    made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer
+) -> Offer | None:
+    """Commit what was made, as often as it loses for a reason that is none of its own. None: look again."""
+    key = Key(made.payment_id, made.user_id, made.track)
+    entry = Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request", actor=made.user_id)
+    for tried in range(1, ROUNDS):
+        try:
+            kept = ledger.commit(Loaded(None, enrollment), Change(made, entry), begun=begun, customer=customer)
+            return Offer(kept.payment or made, answer.object, new=True)
+        except PointerTaken as taken:
+            _pointer_taken(taken, made, enrollment)
+            return None
+        except (Conflict, ledger.AlreadyRecorded):
+            now = ledger.load(key)
+        if now.payment:
+            same = now.payment.bound_to == made.bound_to
+            if same and now.payment.open:
+                return Offer(now.payment, answer.object, new=False)
+            if not same:
+                _give_up(made)
+            return None
+        if now.enrollment.open_payments or now.enrollment.status == "ENROLLED":
+            _give_up(made)
+            return None
+        enrollment = now.enrollment
+        clock.pause(tried)
+    return None
+
+
+def _pointer_taken(taken: PointerTaken, made: Payment, enrollment: Enrollment) -> None:
+    """Another create gave this object up: the attempt is spent. Anybody else's: give up ours, and look again."""
+    if taken.pointer.stripe_id != made.bound_to:
+        _give_up(made)
+    elif taken.pointer.state == ledger.ABANDONED:
+        ledger.next_attempt(enrollment, made.attempt, "abandoned")
+
+
+def _give_up(made: Payment) -> None:
+    """Claim the object for nobody, then close it. If a payment holds it, it is not ours to close."""
+    if ledger.abandon(made.bound_to, made.user_id, made.track) is None:
+        _close_object(made.kind, made.bound_to)

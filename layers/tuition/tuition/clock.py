@@ -1,0 +1,45 @@
+"""The one clock: the time of day, the deadline of an invocation, and waiting inside it."""
+
+import random
+import time
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+DEADLINE_S = 20.0
+"""What an invocation gives all its calls together: the gateway answers 503 after 30 s, whatever we do."""
+
+_ends: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+def now() -> float:
+    """Epoch seconds."""
+    return time.time()
+
+
+def iso(epoch_s: float) -> str:
+    """RFC 3339 UTC with milliseconds, as every time of ours is written: `2026-11-23T18:30:00.000Z`."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(written: str) -> float:
+    """The epoch seconds of a time that `iso` wrote."""
+    return datetime.fromisoformat(written).timestamp()
+
+
+def start_deadline(seconds: float = DEADLINE_S) -> None:
+    """Begin the time that all tries of all calls of this invocation share."""
+    _ends.set(time.monotonic() + seconds)
+
+
+def remaining_s() -> float:
+    """Seconds until the deadline, never below 0; the whole time where none was begun."""
+    ends = _ends.get()
+    return DEADLINE_S if ends is None else max(0.0, ends - time.monotonic())
+
+
+def pause(attempt: int, base_s: float = 0.05, most_s: float = 1.0) -> None:
+    """Wait before try number `attempt` (from 1): full jitter, doubling, never beyond the deadline.
+
+    Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+    time.sleep(min(random.uniform(0, min(most_s, base_s * 2**attempt)), remaining_s()))

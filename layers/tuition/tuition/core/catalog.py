@@ -1,0 +1,63 @@
+"""What is sold: the tracks, their prices and their projects. Read once from `catalog.toml` beside this file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from tuition.core.errors import UnknownTrack
+from tuition.core.money import Money
+
+
+@dataclass(frozen=True)
+class Step:
+    step: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Project:
+    project: str
+    title: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track as it is sold today. What a student was asked to pay is on their payment, not here."""
+
+    track: str
+    title: str
+    price: Money
+    projects: tuple[Project, ...]
+
+
+@cache
+def tracks() -> Mapping[str, Track]:
+    """Every track by its code (`DP`, `FSD`), in the order of the file."""
+    return MappingProxyType(parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8")))
+
+
+def find(code: object) -> Track:
+    """The track with this code. Raises `UnknownTrack` for anything else, of whatever type."""
+    if isinstance(code, str) and code in tracks():
+        return tracks()[code]
+    raise UnknownTrack(code, tuple(tracks()))
+
+
+def parse(toml: str) -> dict[str, Track]:
+    """The tracks of a catalog written as TOML. Raises `KeyError` or `TypeError` where it is not one."""
+    return {
+        code: Track(
+            track=code,
+            title=entry["title"],
+            price=Money(entry["amount"], entry["currency"]),
+            projects=tuple(
+                Project(project["project"], project["title"], tuple(Step(**step) for step in project["steps"]))
+                for project in entry["projects"]
+            ),
+        )
+        for code, entry in tomllib.loads(toml).items()
+    }

@@ -1,0 +1,80 @@
+"""A user in a track: the standings of their payments for it, and what follows from them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from tuition.core import payment as payments
+from tuition.core.payment import Payment
+
+Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one payment means for the enrollment: open, granting now, granted once, holding money."""
+
+    attempt: int
+    open: bool = False
+    grants: bool = False
+    granted: bool = False
+    keeps_money: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrollment:
+    """`attempt` is the highest used; `begun` the times (epoch seconds) of the newest attempts, for bounding them.
+
+    `version` 0: no item yet.
+    """
+
+    user_id: str
+    track: str
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    attempt: int = 0
+    begun: tuple[int, ...] = ()
+    version: int = 0
+
+    @property
+    def status(self) -> Status | None:
+        standings = self.standings.values()
+        if any(standing.grants for standing in standings):
+            return "ENROLLED"
+        if any(standing.open for standing in standings):
+            return "PENDING"
+        return "WITHDRAWN" if self.granted else None
+
+    @property
+    def granted(self) -> bool:
+        """Somebody who ever granted has progress, whatever happened later."""
+        return any(standing.granted for standing in self.standings.values())
+
+    @property
+    def open_payments(self) -> list[str]:
+        """The ids of the open payments, the newest attempt first. By design there is one at most."""
+        found = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
+        return [key for _, key in sorted(found, reverse=True)]
+
+    @property
+    def doubled(self) -> list[str]:
+        """The payments that hold money beside another: all but the lowest by attempt, then id."""
+        found = sorted((s.attempt, key) for key, s in self.standings.items() if s.keeps_money)
+        return [key for _, key in found[1:]]
+
+    def with_payment(self, payment: Payment) -> "Enrollment":
+        """This enrollment with the standing of that payment as it is now."""
+        standings = {**self.standings, payment.payment_id: standing_of(payment)}
+        return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
+
+    def standings_to_json(self) -> dict[str, Any]:
+        return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
+
+
+def standing_of(payment: Payment) -> Standing:
+    return Standing(
+        attempt=payment.attempt,
+        open=payment.open,
+        grants=payments.grants_access(payment),
+        granted=payments.ever_granted(payment),
+        keeps_money=payments.keeps_money(payment),
+    )

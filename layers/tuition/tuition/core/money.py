@@ -1,0 +1,25 @@
+"""The one money type."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Money:
+    """An amount in the minor unit of its currency (cents for `usd`), as Stripe counts it.
+
+    Source: https://docs.stripe.com/currencies#zero-decimal
+    """
+
+    amount: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        if type(self.amount) is not int:
+            raise TypeError(f"an amount is an int in minor units, not {self.amount!r}")
+        if self.currency != self.currency.lower():
+            raise ValueError(f"a currency is lower case, as Stripe writes it, not {self.currency!r}")
+
+    def __str__(self) -> str:
+        """`499.00 USD`: every currency that a track is sold in has two decimals."""
+        whole, cents = divmod(self.amount, 100)
+        return f"{whole}.{cents:02d} {self.currency.upper()}"

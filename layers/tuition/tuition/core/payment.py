@@ -1,0 +1,235 @@
+"""One purchase of one track by one user, and everything that follows from its facts. Status is decided here only."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tuition.core import refund_request, stripe_facts
+from tuition.core.money import Money
+from tuition.core.refund_request import RefundRequest
+from tuition.core.stripe_facts import NOTHING_KNOWN, Charge, Dispute, Facts, Kind
+
+Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED"]
+STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED")
+OPEN: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
+
+GIVEN_BACK = frozenset({"pending", "succeeded"})
+"""Refunds that count as given back (`refund_amount`)."""
+LOST = frozenset({"lost", "prevented"})
+OVER = frozenset({"won", "lost", "prevented", "warning_closed"})
+INQUIRY = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
+DISPUTED = frozenset({"needs_response", "under_review"})
+"""Disputes for which the funds are held: no refund until they are decided."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a buyer chose, at which price of the catalog: an open payment is answered again only to the same.
+
+    `list_amount` is the catalog's amount then, in minor units: what is asked may be less, by a promotion code.
+    """
+
+    list_amount: int = 0
+    promotion_code: str | None = None
+    save_payment_method: bool = False
+    payment_method: str | None = None
+
+
+PLAIN_TERMS = Terms()
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a person is needed. `mark` changes when the cause does: an acknowledgement holds for one mark."""
+
+    name: str
+    mark: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment:
+    """A payment as it was loaded, or as it would be after a merge.
+
+    `bound_to` is the id of its one object at Stripe (`pi_…` or `cs_…`), `price` what was asked at its creation.
+    `version` counts its audit records, `audit_head` is the hash of the newest. Times are RFC 3339 UTC.
+    """
+
+    payment_id: str
+    user_id: str
+    track: str
+    kind: Kind
+    attempt: int
+    bound_to: str
+    price: Money
+    created_at: str
+    updated_at: str
+    email: str | None = None
+    customer: str | None = None
+    terms: Terms = PLAIN_TERMS
+    facts: Facts = NOTHING_KNOWN
+    requests: tuple[RefundRequest, ...] = ()
+    version: int = 0
+    audit_head: str = ""
+
+    @property
+    def status(self) -> Status:
+        return status(self.facts)
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def intent(self) -> str | None:
+        """The PaymentIntent: bound to it, or learned from the session."""
+        return self.bound_to if self.kind == "intent" else self.facts.intent
+
+    @property
+    def charge(self) -> tuple[str, Charge] | None:
+        """The charge that paid, else the newest."""
+        charges = sorted(self.facts.charges.items(), key=lambda c: (c[1].status == "succeeded", c[1].created, c[0]))
+        return charges[-1] if charges else None
+
+    @property
+    def refunded(self) -> bool:
+        return self.status == "REFUNDED"
+
+    @property
+    def left(self) -> int:
+        """What could still be given back, in minor units: refunds that wait for the customer's action count as gone."""
+        gone = GIVEN_BACK | {"requires_action"}
+        settled = self.facts.settled.amount if self.facts.settled else 0
+        return (
+            settled - sum(r.amount for r in self.facts.refunds.values() if r.status in gone) - lost_amount(self.facts)
+        )
+
+    def merged(self, told: Facts) -> "Payment":
+        """This payment knowing that too. What another object says about closing is not about this one."""
+        if told.closed and told.closed.by != self.kind:
+            told = replace(told, closed=None)
+        facts = stripe_facts.merge(self.facts, told)
+        merged = replace(self, facts=facts, customer=self.customer or facts.customer)
+        return merged.with_requests(self.requests)
+
+    def with_requests(self, requests: tuple[RefundRequest, ...]) -> "Payment":
+        """With these refund requests, each as its refund decides and none waiting for what cannot be."""
+        followed = refund_request.follow(requests, self.facts.refunds)
+        if any(d.status in LOST for d in self.facts.disputes.values()):
+            followed = refund_request.close_waiting(followed, "a dispute was decided against the school")
+        elif self.facts.settled and self.left <= 0:
+            followed = refund_request.close_waiting(followed, "nothing is left to refund")
+        return replace(self, requests=followed)
+
+
+def status(facts: Facts) -> Status:
+    """The one place where a status comes from."""
+    if facts.settled:
+        return "REFUNDED" if 0 < facts.settled.amount <= refunded_amount(facts) else "SUCCEEDED"
+    if facts.closed:
+        return "CANCELED"
+    if facts.phase and facts.phase.name == "processing":
+        return "PROCESSING"
+    if facts.phase and facts.phase.name == "failed":
+        return "FAILED"
+    return "CREATED"
+
+
+def refunded_amount(facts: Facts) -> int:
+    return sum(refund.amount for refund in facts.refunds.values() if refund.status in GIVEN_BACK)
+
+
+def lost_amount(facts: Facts) -> int:
+    """What disputes took for good. A prevented one counts only where the dispute, not a refund, moved the funds."""
+    return sum(_lost(dispute) for dispute in facts.disputes.values())
+
+
+def _lost(dispute: Dispute) -> int:
+    if dispute.status == "lost":
+        return dispute.amount
+    return dispute.withdrawn if dispute.status == "prevented" else 0
+
+
+def amount_agrees(payment: Payment) -> bool:
+    """The money received is what was asked for."""
+    return payment.facts.settled is not None and payment.facts.settled.money == payment.price
+
+
+def grants_access(payment: Payment) -> bool:
+    """The standing: whether this payment, alone, lets its user into the track."""
+    facts = payment.facts
+    if facts.settled is None or status(facts) == "REFUNDED":
+        return False
+    if facts.decision and facts.decision.decision == "revoke":
+        return False
+    if any(dispute.status in LOST for dispute in facts.disputes.values()):
+        return False
+    return amount_agrees(payment) or facts.accepted
+
+
+def ever_granted(payment: Payment) -> bool:
+    """It granted once, or would have if its purchase and its end had not been learned together."""
+    return payment.facts.settled is not None and (amount_agrees(payment) or payment.facts.accepted)
+
+
+def keeps_money(payment: Payment) -> bool:
+    """Settled and not fully refunded: two of these for one track are one too many."""
+    return payment.facts.settled is not None and not payment.refunded
+
+
+def causes(payment: Payment, *, double: bool = False) -> list[Cause]:
+    """Everything about a payment that needs a person, acknowledged or not. `double` comes from the standings."""
+    facts, found = payment.facts, []
+    if facts.settled and not amount_agrees(payment) and not facts.accepted:
+        detail = f"{facts.settled.money} was received where {payment.price} was asked"
+        found.append(Cause("amount", str(facts.settled.money), detail))
+    if double and keeps_money(payment):
+        found.append(Cause("double", "double", "this track was paid for twice"))
+    for key, dispute in facts.disputes.items():
+        if dispute.status not in ("won", "warning_closed"):
+            found.append(Cause(f"dispute:{key}", dispute.status, f"dispute {dispute.status}, {dispute.reason}"))
+    for key, refund in facts.refunds.items():
+        if refund.status in ("failed", "canceled"):
+            found.append(
+                Cause(f"refund:{key}", refund.status, f"refund {refund.status}: {refund.failure or 'no reason given'}")
+            )
+    for key, claim in facts.claims.items():
+        found.append(
+            Cause(f"claim:{key}", key, f"{key} settled {claim.money} in this payment's name and is not its object")
+        )
+    if facts.rebuilt:
+        found.append(Cause("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe"))
+    return found
+
+
+def attention(payment: Payment, *, double: bool = False) -> list[Cause]:
+    """The causes that no person has acknowledged as they stand."""
+    known = payment.facts.acknowledged
+    return [
+        cause
+        for cause in causes(payment, double=double)
+        if cause.name not in known or known[cause.name].mark != cause.mark
+    ]
+
+
+def at_rest(payment: Payment) -> bool:
+    """Nothing more is expected to happen by itself."""
+    driving = any(request.state in ("calling", "pending") for request in payment.requests)
+    pending = any(refund.status in ("pending", "requires_action") for refund in payment.facts.refunds.values())
+    disputed = any(dispute.status not in OVER for dispute in payment.facts.disputes.values())
+    return not (payment.open or driving or pending or disputed)
+
+
+def payment_id(
+    environment: str, user_id: str, track: str, attempt: int, operation: str, asked: Mapping[str, Any]
+) -> str:
+    """The id of an attempt: the same wish has the same id, on every machine and at every retry.
+
+    `asked` are the parameters of Stripe's create, without metadata. The create's idempotency key is this id.
+    """
+    wish = json.dumps([environment, user_id, track, attempt, operation, asked], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(wish.encode()).digest()[:15]
+    return "pay_" + base64.b32encode(digest).decode().lower()

@@ -1,0 +1,157 @@
+"""What a student reads: their payments and their enrollments."""
+
+import base64
+import json
+from typing import Any
+
+from tuition import clock, pulls, tables
+from tuition.core import catalog
+from tuition.core.catalog import Track
+from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.payment import Payment
+from tuition.ledger import Key
+from tuition.tables import EnrollmentItem, PaymentItem, Raw
+
+PULL_LEAST_S = 1.0
+PULL_MOST_S = 60.0
+_pulled: dict[str, float] = {}
+"""When this container last pulled a payment: a courtesy to Stripe, no promise."""
+
+_FIELDS = (
+    *("payment_id", "stripe_payment_intent", "track", "status", "amount", "currency", "payment_method"),
+    *("receipt_url", "refunded", "refund_amount", "refund_reason", "refunded_at", "created_at", "updated_at"),
+)
+_STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "stripe_checkout_session")
+
+
+def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
+    """A payment as the API shows it (DESIGN §6)."""
+    found = {name: getattr(item, name) for name in _FIELDS}
+    found["payment_intent_id"] = found.pop("stripe_payment_intent")
+    found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
+    if staff:
+        found |= {name: getattr(item, name) for name in _STAFF_FIELDS}
+        found |= {"attention": item.attention or [], "version": int(item.version)}
+    return found
+
+
+def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
+    return payment_json(tables.payment_to_item(payment, clock.now(), double=False), staff=staff)
+
+
+def status(reference: str, user_id: str) -> Payment:
+    """A user's payment by its id or its intent's; an open one is pulled, so that a lost webhook heals who looks.
+
+    Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
+    """
+    key, payment = _own(reference, user_id)
+    if not payment.open or not _due(payment):
+        return payment
+    return pulls.refresh(key)[0]
+
+
+def _own(reference: str, user_id: str) -> tuple[Key, Payment]:
+    payment_id: str | None = reference
+    if reference.startswith("pi_"):
+        pointer = tables.read_pointer(reference)
+        payment_id = pointer.payment_id if pointer else None
+    if payment_id and payment_id.startswith("pay_"):
+        found = tables.read_together({PaymentItem: [tables.payment_key(payment_id)]})[PaymentItem]
+        payment = tables.payment_from_raw(found[0]) if found else None
+        if payment and payment.user_id == user_id:
+            return Key(payment.payment_id, payment.user_id, payment.track), payment
+    raise NotFound("there is no such payment of yours")
+
+
+def find_own(reference: str, user_id: str) -> Key:
+    """The key of a user's payment. Raises `NotFound`."""
+    return _own(reference, user_id)[0]
+
+
+def _due(payment: Payment) -> bool:
+    """Spaced with the payment's age: every second at first, every minute after an hour."""
+    now = clock.now()
+    spacing = min(PULL_MOST_S, max(PULL_LEAST_S, (now - clock.epoch(payment.created_at)) / 60))
+    if now - _pulled.get(payment.payment_id, 0.0) < spacing:
+        return False
+    if len(_pulled) > 1000:
+        _pulled.clear()
+    _pulled[payment.payment_id] = now
+    return True
+
+
+def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of a user's payments, newest first: one query and one batch read."""
+    start = {"user_id": {"S": user_id}, **_start(cursor)} if cursor else None
+    answer = tables.client().query(
+        TableName=tables.table(PaymentItem),
+        IndexName="by_user",
+        KeyConditionExpression="user_id = :user",
+        ExpressionAttributeValues={":user": {"S": user_id}},
+        ScanIndexForward=False,
+        Limit=limit,
+        **({"ExclusiveStartKey": start} if start else {}),
+    )
+    items = read_payments([key["payment_id"]["S"] for key in answer["Items"]])
+    last = answer.get("LastEvaluatedKey")
+    next_cursor = encode_cursor(last["listed_at"]["S"]) if last else None
+    return {"payments": [payment_json(item) for item in items], "next_cursor": next_cursor}
+
+
+def read_payments(payment_ids: list[str]) -> list[PaymentItem]:
+    """Payments by id, in this order, strongly consistent; one that is not there is left out."""
+    raw = tables.read_together({PaymentItem: [tables.payment_key(i) for i in payment_ids]})[PaymentItem]
+    found = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
+    return [found[i] for i in payment_ids if i in found]
+
+
+def encode_cursor(listed_at: str) -> str:
+    """An opaque cursor after this place in a list."""
+    return base64.urlsafe_b64encode(json.dumps([1, listed_at]).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """The place (`<created_at>#<payment_id>`) of a cursor. Raises `Unprocessable` for what we did not make."""
+    try:
+        version, listed_at = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        created_at, payment_id = listed_at.split("#")
+        if version == 1 and clock.iso(clock.epoch(created_at)) == created_at and payment_id.startswith("pay_"):
+            return str(listed_at)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise Unprocessable("cursor is not one of ours: send the next_cursor of the page before", field="cursor")
+
+
+def _start(cursor: str) -> Raw:
+    listed_at = decode_cursor(cursor)
+    return {"listed_at": {"S": listed_at}, "payment_id": {"S": listed_at.split("#")[1]}}
+
+
+def enrollments(user_id: str) -> list[dict[str, Any]]:
+    """A user's enrollments with their progress, in the order of the catalog: one query."""
+    items = {raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)}
+    found = []
+    for track in catalog.tracks().values():
+        if track.track in items:
+            enrollment = tables.enrollment_from_raw(items[track.track])
+            if enrollment.status:
+                found.append({"track": track.track, "status": enrollment.status, "projects": _projects(track, items)})
+    return found
+
+
+def _projects(track: Track, items: dict[str, Raw]) -> list[dict[str, Any]]:
+    found = []
+    for project in track.projects:
+        item = items.get(tables.project_entry(track.track, project.project), {})
+        done = item.get("steps", {}).get("M", {})
+        steps = [
+            {
+                "step": s.step,
+                "title": s.title,
+                "done": done.get(s.step, {}).get("M", {}).get("done", {}).get("BOOL", False),
+            }
+            for s in project.steps
+        ]
+        unlocked = item.get("unlocked", {}).get("BOOL", False)
+        found.append({"project": project.project, "title": project.title, "unlocked": unlocked, "steps": steps})
+    return found

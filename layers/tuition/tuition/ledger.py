@@ -1,0 +1,349 @@
+"""The one writer of payments, enrollments (with progress), intents and audit: one transaction, all or nothing.
+
+So there is no moment in which money was taken and nobody was enrolled, and no change without its record. Every
+condition is on the version that was loaded. Who loses one learns why:
+
+- `AlreadyRecorded`: the event's record is there. It wins over every other failure: nothing is left to do.
+- `PointerTaken`: a Stripe object that this payment names belongs to another, or was abandoned.
+- `Conflict`: somebody else was first. Load again, decide again.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+
+from tuition import clock, tables
+from tuition.core import audit, catalog, progress
+from tuition.core.audit import Entry, Record
+from tuition.core.enrollment import Enrollment
+from tuition.core.errors import Contended, TuitionError
+from tuition.core.payment import Payment
+from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, PointerItem, Raw
+
+TRIES = 12
+ABANDONED = "abandoned"
+_TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """What names a payment and its enrollment: every event of ours carries all three."""
+
+    payment_id: str
+    user_id: str
+    track: str
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A user's Stripe customer, to be kept with the payment that is first made for it."""
+
+    user_id: str
+    stripe_customer_id: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A payment and its enrollment, read together. No payment: there is none (yet)."""
+
+    payment: Payment | None
+    enrollment: Enrollment
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a payment becomes, and the record of why."""
+
+    payment: Payment
+    entry: Entry
+
+
+class AlreadyRecorded(TuitionError):
+    """The record of this event exists: it has been applied."""
+
+
+class PointerTaken(TuitionError):
+    """`pointer` says whose the object is."""
+
+    def __init__(self, pointer: PointerItem) -> None:
+        super().__init__(f"{pointer.stripe_id} is {pointer.state or 'bound to'} {pointer.payment_id or ''}".rstrip())
+        self.pointer = pointer
+
+
+class Conflict(TuitionError):
+    """Somebody else was first. `current` is what is there now, where the failed conditions brought it along."""
+
+    def __init__(self, current: Loaded | None) -> None:
+        super().__init__("the version loaded is no longer the newest")
+        self.current = current
+
+
+# --- loading ---
+
+
+def load(key: Key) -> Loaded:
+    """One strongly consistent batch read."""
+    found = tables.read_together(
+        {
+            PaymentItem: [tables.payment_key(key.payment_id)],
+            EnrollmentItem: [tables.enrollment_key(key.user_id, key.track)],
+        }
+    )
+    stored = [tables.payment_from_raw(item) for item in found[PaymentItem]]
+    return Loaded(stored[0] if stored else None, _enrollment(found[EnrollmentItem], key.user_id, key.track))
+
+
+def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None]:
+    """What a create begins from: one strongly consistent batch read."""
+    found = tables.read_together(
+        {
+            EnrollmentItem: [tables.enrollment_key(user_id, track)],
+            CustomerItem: [tables.customer_key(user_id)],
+        }
+    )
+    customers = [CustomerItem.from_raw_data(item) for item in found[CustomerItem]]
+    known = [Customer(c.user_id, c.stripe_customer_id, int(c.generation)) for c in customers]
+    return _enrollment(found[EnrollmentItem], user_id, track), known[0] if known else None
+
+
+def _enrollment(found: list[Raw], user_id: str, track: str) -> Enrollment:
+    return tables.enrollment_from_raw(found[0]) if found else Enrollment(user_id=user_id, track=track)
+
+
+# --- the transaction ---
+
+
+def settle(key: Key, decide: Callable[[Loaded], Change | None], before: Loaded | None = None) -> Loaded:
+    """Load, decide, commit; after a conflict all of it again, so that whatever `decide` pulled is pulled again.
+
+    `decide` answers None where nothing is to be written. `before` is what the caller has just loaded.
+    Raises `Contended` after `TRIES` conflicts, and whatever `decide` raises.
+    """
+    for attempt in range(1, TRIES + 1):
+        before = before or load(key)
+        change = decide(before)
+        if change is None:
+            return before
+        try:
+            return commit(before, change)
+        except AlreadyRecorded:
+            return load(key)
+        except Conflict as conflict:
+            before = conflict.current
+            clock.pause(attempt)
+    raise Contended(f"{key.payment_id} is being changed by others: try again")
+
+
+def commit(
+    before: Loaded, change: Change, *, begun: tuple[int, ...] | None = None, customer: Customer | None = None
+) -> Loaded:
+    """The transaction. Raises `AlreadyRecorded`, `PointerTaken` or `Conflict` with nothing written.
+
+    `begun` (the times of the newest attempts) and `customer` are a create's.
+    """
+    enrollment = before.enrollment.with_payment(change.payment)
+    if begun is not None:
+        enrollment = replace(enrollment, begun=begun)
+    touched = enrollment != before.enrollment or not before.enrollment.version
+    if touched:
+        enrollment = replace(enrollment, version=before.enrollment.version + 1)
+    record = _record(before, change, enrollment)
+    now = clock.now()
+    after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=clock.iso(now))
+
+    writes = {"payment": _put_payment(before.payment, after, now, double=after.payment_id in enrollment.doubled)}
+    writes["enrollment"] = _put_enrollment(before.enrollment, enrollment) if touched else _check(before.enrollment)
+    writes["audit"] = {"Put": _put_absent(tables.record_to_item(record), "subject")}
+    for stripe_id in _names(after) - _names(before.payment):
+        writes[f"pointer {stripe_id}"] = {"Put": _put_pointer(stripe_id, after)}
+    if customer:
+        writes |= _keep_customer(customer, now)
+    for project in progress.changes(catalog.find(after.track), before.enrollment, enrollment):
+        update = tables.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
+        writes[f"progress {project.project}"] = {"Update": update}
+    _write(writes, before, pull=change.entry.source == "pull" and change.entry.event_id.startswith("pull:"))
+    return Loaded(after, enrollment)
+
+
+def _record(before: Loaded, change: Change, enrollment: Enrollment) -> Record:
+    after = change.payment
+    return Record(
+        subject=after.payment_id,
+        seq=(before.payment.version if before.payment else 0) + 1,
+        entry=change.entry,
+        user_id=after.user_id,
+        track=after.track,
+        transition=audit.transition(before.payment, after, before.enrollment, enrollment),
+        previous=before.payment.audit_head if before.payment else "",
+    )
+
+
+def _names(payment: Payment | None) -> set[str]:
+    """The Stripe objects that this payment owns: each has a pointer, put when it is first named."""
+    if payment is None:
+        return set()
+    paid = {key for key, charge in payment.facts.charges.items() if charge.status == "succeeded"}
+    return {payment.bound_to, *({payment.intent} if payment.intent else ()), *paid}
+
+
+def _put_payment(before: Payment | None, after: Payment, now: float, *, double: bool) -> Raw:
+    item = tables.payment_to_item(after, now, double=double)
+    if before is None:
+        return {"Put": _put_absent(item, "payment_id")}
+    return {"Put": _put_version(item, before.version)}
+
+
+def _put_enrollment(before: Enrollment, after: Enrollment) -> Raw:
+    item = tables.enrollment_to_item(after)
+    return {"Put": _put_version(item, before.version) if before.version else _put_absent(item, "user_id")}
+
+
+def _check(enrollment: Enrollment) -> Raw:
+    """Only read, and still a condition: or two payments of one student lose each other's standing."""
+    key = tables.enrollment_key(enrollment.user_id, enrollment.track)
+    return {"ConditionCheck": {"TableName": tables.table(EnrollmentItem), "Key": key, **_version(enrollment.version)}}
+
+
+def _put_absent(item: Any, key: str) -> Raw:
+    return {
+        "TableName": tables.table(type(item)),
+        "Item": tables.raw(item),
+        "ConditionExpression": f"attribute_not_exists({key})",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _put_version(item: Any, version: int) -> Raw:
+    return {"TableName": tables.table(type(item)), "Item": tables.raw(item), **_version(version)}
+
+
+def _version(version: int) -> Raw:
+    return {
+        "ConditionExpression": "version = :version",
+        "ExpressionAttributeValues": {":version": {"N": str(version)}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def _put_pointer(stripe_id: str, payment: Payment) -> Raw:
+    pointer = PointerItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.track)
+    put = _put_absent(pointer, "stripe_id")
+    values: Raw = {":payment": {"S": payment.payment_id}}
+    put["ConditionExpression"] += " OR payment_id = :payment"
+    if payment.facts.settled:  # money that is in is kept, even of an object that its maker gave up
+        put["ConditionExpression"] += " OR #state = :abandoned"
+        put["ExpressionAttributeNames"] = {"#state": "state"}
+        values[":abandoned"] = {"S": ABANDONED}
+    return {**put, "ExpressionAttributeValues": values}
+
+
+def _keep_customer(customer: Customer, now: float) -> dict[str, Raw]:
+    """The customer and its pointer: unique both ways. The same one again is no conflict."""
+    written = clock.iso(now)
+    item = CustomerItem(
+        customer.user_id,
+        stripe_customer_id=customer.stripe_customer_id,
+        generation=customer.generation,
+        created_at=written,
+        updated_at=written,
+    )
+    put = _put_absent(item, "user_id")
+    put["ConditionExpression"] += " OR stripe_customer_id = :customer OR generation < :generation"
+    values = {":customer": {"S": customer.stripe_customer_id}, ":generation": {"N": str(customer.generation)}}
+    pointer = _put_absent(PointerItem(customer.stripe_customer_id, user_id=customer.user_id), "stripe_id")
+    pointer["ConditionExpression"] += " OR user_id = :user"
+    return {
+        "customer": {"Put": {**put, "ExpressionAttributeValues": values}},
+        "pointer customer": {"Put": {**pointer, "ExpressionAttributeValues": {":user": {"S": customer.user_id}}}},
+    }
+
+
+def _write(writes: Mapping[str, Raw], before: Loaded | None, *, pull: bool) -> None:
+    try:
+        tables.client().transact_write_items(TransactItems=list(writes.values()))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        reasons: dict[str, Raw] = dict(zip(writes, cast(Any, error.response)["CancellationReasons"], strict=True))
+        _explain(reasons, before, pull=pull)
+        raise
+
+
+def _explain(reasons: Mapping[str, Raw], before: Loaded | None, *, pull: bool) -> None:
+    """Raise what a cancellation means; return where it is none of the ledger's own conditions."""
+    failed = {what: reason for what, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
+    if "audit" in failed and not pull:
+        raise AlreadyRecorded("this event has been applied") from None
+    for what, reason in failed.items():
+        if what.startswith("pointer ") and "Item" in reason:
+            raise PointerTaken(PointerItem.from_raw_data(reason["Item"])) from None
+    if failed:
+        raise Conflict(_current(failed, before)) from None
+    if any(reason["Code"] in _TRANSIENT for reason in reasons.values()):
+        raise Conflict(None) from None
+
+
+def _current(failed: Mapping[str, Raw], before: Loaded | None) -> Loaded | None:
+    """What is there now: the items that came back with the failed conditions, and what was loaded where none failed.
+
+    None where something failed without its item: then it must be read again.
+    """
+    if before is None or set(failed) - {"payment", "enrollment"}:
+        return None
+    if any("Item" not in reason for reason in failed.values()):
+        return None
+    payment, enrollment = before.payment, before.enrollment
+    if "payment" in failed:
+        payment = tables.payment_from_raw(failed["payment"]["Item"])
+    if "enrollment" in failed:
+        enrollment = tables.enrollment_from_raw(failed["enrollment"]["Item"])
+    return Loaded(payment, enrollment)
+
+
+# --- what belongs to no payment ---
+
+
+def abandon(stripe_id: str, user_id: str, track: str) -> PointerItem | None:
+    """Claim an object for nobody, before it is closed: no create can commit it afterwards.
+
+    None: it is abandoned (now, or before). A pointer: a payment holds it, and it must be left alone.
+    """
+    pointer = PointerItem(stripe_id, user_id=user_id, track=track, state=ABANDONED)
+    put = _put_absent(pointer, "stripe_id")
+    try:
+        tables.client().put_item(**put)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        held = tables.read_pointer(stripe_id)
+        return held if held and held.payment_id else None
+    return None
+
+
+def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
+    """Take attempt `used` out of use, with its record on the user's chain. Losing the race is as good as winning."""
+    raised = replace(enrollment, attempt=max(enrollment.attempt, used), version=enrollment.version + 1)
+    subject = enrollment.user_id
+    found = tables.read_together({EnrollmentItem: [tables.enrollment_key(subject, tables.USER_ENTRY)]})[EnrollmentItem]
+    head = EnrollmentItem.from_raw_data(found[0]) if found else None
+    version = int(head.version) if head else 0
+    now = clock.iso(clock.now())
+    entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=subject)
+    previous = head.audit_head if head and head.audit_head else ""
+    record = Record(subject, version + 1, entry, subject, enrollment.track, {}, previous)
+    chain = EnrollmentItem(subject, tables.USER_ENTRY, version=record.seq, audit_head=record.hash)
+    writes = {
+        "enrollment": _put_enrollment(enrollment, raised),
+        "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
+        "audit": {"Put": _put_absent(tables.record_to_item(record), "subject")},
+    }
+    try:
+        _write(writes, None, pull=False)
+    except (AlreadyRecorded, Conflict):
+        return

@@ -1,0 +1,49 @@
+"""Whose a Stripe object is: the metadata that we put on it, and the pointer from its id."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tuition import stripe_client, tables
+from tuition.core import catalog
+from tuition.core.errors import EventUnusable, UnknownTrack
+from tuition.core.stripe_facts import Kind, text
+from tuition.ledger import Key
+from tuition.settings import settings
+
+APP = "tuition"
+
+
+def metadata(key: Key, attempt: int, kind: Kind) -> dict[str, str]:
+    """What goes on an intent, on a session and on its `payment_intent_data`; refunds carry it too."""
+    return {
+        "app": APP,
+        "environment": settings().tuition_environment,
+        "payment_id": key.payment_id,
+        "user_id": key.user_id,
+        "track": key.track,
+        "attempt": str(attempt),
+        "kind": kind,
+    }
+
+
+def key_of(found: Mapping[str, Any]) -> Key | None:
+    """The payment that metadata names; None where it is another app's or another environment's.
+
+    Raises `EventUnusable` where it says that it is ours and names nothing that can be.
+    """
+    if found.get("app") != APP or found.get("environment") != settings().tuition_environment:
+        return None
+    key = Key(text(found, "payment_id"), text(found, "user_id"), text(found, "track"))
+    try:
+        catalog.find(key.track)
+    except UnknownTrack as error:
+        raise EventUnusable(f"its metadata names the track {key.track[:40]!r}, which we do not sell") from error
+    return key
+
+
+def whose(intent_id: str) -> Key | None:
+    """The payment of an intent: by its pointer, or where there is none (yet) by asking Stripe for its metadata."""
+    pointer = tables.read_pointer(intent_id)
+    if pointer and pointer.payment_id and pointer.user_id and pointer.track:
+        return Key(pointer.payment_id, pointer.user_id, pointer.track)
+    return key_of(stripe_client.retrieve_intent(intent_id).object.get("metadata") or {})

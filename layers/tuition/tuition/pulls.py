@@ -1,0 +1,89 @@
+"""Asking Stripe what is true: always after loading the payment, always committed on the version loaded.
+
+So an older answer can never overwrite a newer one, and after a conflict a pull is made again, not merged again.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from tuition import clock, ledger, stripe_client
+from tuition.core import payment as payments
+from tuition.core import stripe_facts
+from tuition.core.audit import Entry
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import Facts
+from tuition.ledger import Change, Key, Loaded
+
+
+def pull(payment: Payment) -> tuple[Facts, dict[str, Any]]:
+    """All that Stripe knows of a loaded payment now, and its object (for a client secret or an address).
+
+    One call, and one more each for refunds and disputes where there are any.
+    """
+    if payment.kind == "intent":
+        answer = stripe_client.retrieve_intent(payment.bound_to)
+        stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
+        facts = stripe_facts.of_intent(answer.object, *stamp)
+        intent = answer.object
+    else:
+        answer = stripe_client.retrieve_session(payment.bound_to)
+        stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
+        facts = stripe_facts.of_session(answer.object, *stamp)
+        intent = answer.object.get("payment_intent") or {}
+    charge = intent.get("latest_charge")
+    return stripe_facts.merge(facts, _what_followed(payment, charge if isinstance(charge, dict) else {})), answer.object
+
+
+def _what_followed(payment: Payment, charge: dict[str, Any]) -> Facts:
+    """Refunds and disputes, asked for only where the charge or we know of one."""
+    intent = charge.get("payment_intent") or payment.intent
+    found = Facts()
+    if not intent:
+        return found
+    requested = any(request.state in ("calling", "pending") for request in payment.requests)
+    if charge.get("amount_refunded") or payment.facts.refunds or requested:
+        for refund in stripe_client.list_refunds(intent):
+            found = stripe_facts.merge(found, stripe_facts.of_refund(refund))
+    if charge.get("disputed") or payment.facts.disputes:
+        for dispute in stripe_client.list_disputes(intent):
+            found = stripe_facts.merge(found, stripe_facts.of_dispute(dispute, payment.version))
+    return found
+
+
+def refresh(key: Key, before: Loaded | None = None) -> tuple[Payment, dict[str, Any]]:
+    """Pull a payment and commit what is new; nothing is written where nothing is.
+
+    Answers the payment and Stripe's object as they are now. The payment must exist.
+    """
+    seen: list[dict[str, Any]] = []
+
+    def decide(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        at = clock.iso(clock.now())
+        facts, obj = pull(payment)
+        seen.append(obj)
+        after = payment.merged(facts)
+        if says_nothing_new(payment, after):
+            return None
+        return Change(after, Entry(at, f"pull:{payment.version}", "pull", "pull"))
+
+    loaded = ledger.settle(key, decide, before)
+    return _present(loaded), seen[-1]
+
+
+def _present(loaded: Loaded) -> Payment:
+    if loaded.payment is None:
+        raise LookupError("only a payment that exists is pulled")
+    return loaded.payment
+
+
+def says_nothing_new(before: Payment, after: Payment) -> bool:
+    """The same but for the time at which it was asked."""
+    return _timeless(before) == _timeless(after)
+
+
+def _timeless(payment: Payment) -> Payment:
+    facts = payment.facts
+    phase = replace(facts.phase, at=0, order=0) if facts.phase and payments.status(facts) in payments.OPEN else None
+    disputes = {key: replace(dispute, stamp=0) for key, dispute in facts.disputes.items()}
+    return replace(payment, facts=replace(facts, phase=phase, disputes=disputes))

@@ -1,0 +1,51 @@
+"""A payment of ours whose item is missing: made anew from what Stripe shows, never from an event's own body."""
+
+from typing import Any
+
+from tuition import clock, pulls, stripe_client
+from tuition.core import catalog, stripe_facts
+from tuition.core.errors import EventUnusable
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import Facts
+from tuition.ledger import Key
+from tuition.ownership import key_of
+
+
+def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | None:
+    """The payment of a settled object, for a person to look at; None where nothing is settled.
+
+    Its price is the catalog's, so that an amount that differs shows. Whatever is not settled is left alone: a
+    create may be about to commit it, and the reconciler closes what stays behind.
+    """
+    answer = stripe_client.retrieve_session(session) if session else stripe_client.retrieve_intent(intent or "")
+    found = answer.object.get("metadata") or {}
+    if key_of(found) != key:
+        raise EventUnusable(f"the object at Stripe does not name {key.payment_id}")
+    if not session and found.get("kind") == "checkout" and intent:
+        session = stripe_client.session_of_intent(intent)
+        if session is None:
+            raise EventUnusable(f"{intent} says that it is of a Checkout Session, and Stripe lists none")
+        answer = stripe_client.retrieve_session(session)
+    read = stripe_facts.of_session if session else stripe_facts.of_intent
+    facts = read(answer.object, answer.date)
+    if facts.settled is None:
+        return None
+    payment = _payment(key, found, answer.object, session, facts)
+    return payment.merged(pulls.pull(payment)[0])
+
+
+def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:
+    attempt = found.get("attempt", "")
+    if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
+        raise EventUnusable("its metadata has no attempt")
+    return Payment(
+        payment_id=key.payment_id,
+        user_id=key.user_id,
+        track=key.track,
+        kind="checkout" if session else "intent",
+        attempt=int(attempt),
+        bound_to=obj["id"],
+        price=catalog.find(key.track).price,
+        created_at=clock.iso(obj["created"]),
+        updated_at=clock.iso(clock.now()),
+    ).merged(stripe_facts.merge(facts, Facts(rebuilt=True)))

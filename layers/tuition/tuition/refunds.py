@@ -1,0 +1,267 @@
+"""Giving money back: a request is on the payment before Stripe is called, and whoever comes drives it to its end."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tuition import clock, ledger, ownership, pulls, stripe_client, tables
+from tuition.core import payment as payments
+from tuition.core import stripe_facts
+from tuition.core.audit import Entry, Source
+from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
+from tuition.core.payment import Payment
+from tuition.core.refund_request import RefundRequest, State
+from tuition.ledger import Change, Key, Loaded
+from tuition.settings import settings
+
+DRIVES = 4
+REASON_LENGTH = 500
+
+
+def find(reference: str) -> Key:
+    """The key of a payment by its own id or its intent's. Raises `NotFound` without asking Stripe."""
+    if reference.startswith("pi_"):
+        pointer = tables.read_pointer(reference)
+        if pointer and pointer.payment_id and pointer.user_id and pointer.track:
+            return Key(pointer.payment_id, pointer.user_id, pointer.track)
+    elif reference.startswith("pay_"):
+        found = tables.read_together({tables.PaymentItem: [tables.payment_key(reference)]})[tables.PaymentItem]
+        if found:
+            payment = tables.payment_from_raw(found[0])
+            return Key(payment.payment_id, payment.user_id, payment.track)
+    raise NotFound("there is no such payment of yours")
+
+
+def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
+    """A student's request for all that is left: done at once within the window, else it waits for staff.
+
+    Asked again, the same request is driven on and answered. Raises `RefundRefused`, `StripeUnavailable`.
+    """
+
+    def ask(payment: Payment) -> RefundRequest | None:
+        if any(known.undecided for known in payment.requests):
+            return None
+        _refuse_impossible(payment)
+        state: State = "calling" if _within_window(payment) else "waiting"
+        return _new(payment, payment.left, reason, by=key.user_id, state=state)
+
+    payment, fresh = _add(key, ask, "refund.requested", "request", key.user_id)
+    return _driven(key, payment, _newest(payment).id, fresh=fresh)
+
+
+def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
+    """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`."""
+
+    def ask(payment: Payment) -> RefundRequest:
+        if any(known.undecided for known in payment.requests):
+            raise RefundRefused("another refund of this payment is not decided yet: decide or wait for that one")
+        _refuse_impossible(payment)
+        wanted = payment.left if amount is None else amount
+        if not 0 < wanted <= payment.left:
+            raise Unprocessable(f"amount must be from 1 to {payment.left}, what is left to refund", field="amount")
+        return replace(_new(payment, wanted, reason, by=staff, state="calling"), note=note)
+
+    payment, fresh = _add(key, ask, "refund.ordered", "staff", staff)
+    return _driven(key, payment, _newest(payment).id, fresh=fresh)
+
+
+def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
+    """Staff approve or decline what waits. Raises `NotFound`, `RefundRefused` when it no longer waits."""
+
+    def change(loaded: Loaded) -> Change:
+        payment = _present(loaded)
+        known = _by_id(payment, request_id)
+        if known.state != "waiting":
+            raise RefundRefused(f"this request is {known.state}: only one that waits can be decided")
+        if approve:
+            _refuse_impossible(payment)
+        state: State = "calling" if approve else "declined"
+        amount = min(known.amount, payment.left) if approve else known.amount
+        decided = replace(known, state=state, amount=amount, decided_by=staff, note=note)
+        entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", "staff", staff)
+        return Change(_with(payment, decided), entry)
+
+    return _driven(key, _present(ledger.settle(key, change)), request_id, fresh=True)
+
+
+# --- the request ---
+
+
+def _add(
+    key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, source: Source, actor: str
+) -> tuple[Payment, bool]:
+    """Store the request that `ask` makes of the payment, if any; True where this invocation stored one."""
+    made: set[str] = set()
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        asked = ask(payment)
+        if asked is None:
+            return None
+        made.add(asked.id)
+        after = payment.with_requests((*payment.requests, asked))
+        return Change(after, _entry(asked.id, type_, source, actor))
+
+    payment = _present(ledger.settle(key, change))
+    return payment, bool(made & {known.id for known in payment.requests})
+
+
+def _new(payment: Payment, amount: int, reason: str, *, by: str, state: State) -> RefundRequest:
+    """Its id is made of the payment and the version it was asked on: one version, one request."""
+    digest = hashlib.sha256(f"{payment.payment_id}:{payment.version}".encode()).hexdigest()[:20]
+    return RefundRequest(f"rr_{digest}", amount, reason, by, clock.iso(clock.now()), state)
+
+
+def _refuse_impossible(payment: Payment) -> None:
+    settled = payment.facts.settled
+    if settled is None:
+        raise RefundRefused(f"this payment is {payment.status}: only one that was paid can be refunded")
+    if settled.amount == 0:
+        raise RefundRefused("this payment was free: there is nothing to refund")
+    if any(d.status not in payments.OVER | payments.INQUIRY for d in payment.facts.disputes.values()):
+        raise RefundRefused("this payment is disputed: the bank decides who gets the money")
+    if payment.left <= 0:
+        raise RefundRefused("nothing is left to refund: it has been given back")
+
+
+def _within_window(payment: Payment) -> bool:
+    settled = payment.facts.settled
+    return settled is not None and clock.now() <= settled.at + settings().refund_window_days * 86400
+
+
+def _newest(payment: Payment) -> RefundRequest:
+    undecided = [known for known in payment.requests if known.undecided]
+    return (undecided or list(payment.requests))[-1]
+
+
+def _by_id(payment: Payment, request_id: str) -> RefundRequest:
+    for known in payment.requests:
+        if known.id == request_id:
+            return known
+    raise NotFound("there is no such refund request on this payment")
+
+
+def _with(payment: Payment, changed: RefundRequest) -> Payment:
+    return payment.with_requests(tuple(changed if known.id == changed.id else known for known in payment.requests))
+
+
+def _entry(event_id: str, type_: str, source: Source, actor: str | None = None) -> Entry:
+    return Entry(clock.iso(clock.now()), event_id, type_, source, actor)
+
+
+def _present(loaded: Loaded) -> Payment:
+    if loaded.payment is None:
+        raise NotFound("there is no such payment")
+    return loaded.payment
+
+
+# --- driving it ---
+
+
+def _driven(key: Key, payment: Payment, request_id: str, *, fresh: bool) -> tuple[Payment, RefundRequest]:
+    payment = drive(key, payment, request_id, fresh=fresh)
+    return payment, _by_id(payment, request_id)
+
+
+def drive(key: Key, payment: Payment, request_id: str, *, fresh: bool = False) -> Payment:
+    """Take a `calling` request to its end: look whether Stripe has its refund, else call. Others stay as they are.
+
+    `fresh`: nobody can have called Stripe for it yet.
+
+    Raises `StripeUnavailable` where Stripe gives no definite answer: the request stays `calling`, and the next
+    to come drives it on with the same key. The try rises only when a key is known to be spent and a listing shows
+    no refund of this request.
+    """
+    for _ in range(DRIVES):
+        known = _by_id(payment, request_id)
+        if known.state != "calling":
+            return payment
+        if not fresh:
+            payment = pulls.refresh(key)[0]
+            if _by_id(payment, request_id).state != "calling":
+                return payment
+        payment, fresh = _call(key, payment, known), True
+    raise Contended("this refund is being made: ask again")
+
+
+def _call(key: Key, payment: Payment, known: RefundRequest) -> Payment:
+    metadata = {**ownership.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
+    params = {
+        "payment_intent": payment.intent,
+        "amount": known.amount,
+        "reason": "requested_by_customer",
+        "metadata": metadata,
+    }
+    try:
+        answer = stripe_client.create_refund(params, known.idempotency_key)
+    except StripeUnavailable as unavailable:
+        if not unavailable.replayed:
+            raise
+        return _try_again(key, known)
+    except StripeRefused as refused:
+        if refused.stripe_type == "idempotency_error":
+            return _try_again(key, known)
+        return _refused(key, known, str(refused))
+    return _told(key, known, answer.object)
+
+
+def _told(key: Key, known: RefundRequest, refund_object: dict[str, object]) -> Payment:
+    facts = stripe_facts.of_refund(refund_object)
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        after = payment.merged(facts)
+        if after == payment:
+            return None
+        return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", "request"))
+
+    return _present(ledger.settle(key, change))
+
+
+def _refused(key: Key, known: RefundRequest, why: str) -> Payment:
+    """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        after = payment.merged(pulls.pull(payment)[0])
+        asked = _by_id(after, known.id)
+        if asked.state == "calling":
+            after = _with(after, replace(asked, state="refused", answer=why))
+        if pulls.says_nothing_new(payment, after):
+            return None
+        return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", "request"))
+
+    return _present(ledger.settle(key, change))
+
+
+def _try_again(key: Key, known: RefundRequest) -> Payment:
+    """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        after = payment.merged(pulls.pull(payment)[0])
+        asked = _by_id(after, known.id)
+        if asked.state == "calling" and asked.tries == known.tries:
+            after = _with(after, replace(asked, tries=known.tries + 1))
+        if pulls.says_nothing_new(payment, after):
+            return None
+        return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", "request"))
+
+    return _present(ledger.settle(key, change))
+
+
+# --- what is answered ---
+
+
+def shown(asked: RefundRequest) -> dict[str, Any]:
+    """A refund request as the API shows it."""
+    names = ("id", "amount", "reason", "state", "at", "answer")
+    return {name: getattr(asked, name) for name in names}
+
+
+def http_status(asked: RefundRequest) -> int:
+    """200 decided, 202 waiting for staff or for Stripe. Raises `RefundRefused` where Stripe said no."""
+    if asked.state in ("refused", "failed"):
+        raise RefundRefused(f"Stripe did not make the refund: {asked.answer or 'no reason given'}")
+    return 202 if asked.undecided else 200

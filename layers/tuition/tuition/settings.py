@@ -1,0 +1,110 @@
+"""Configuration: the environment, parsed once, and the secrets, read when first needed and then kept a while."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from tuition import clock
+from tuition.core.errors import NotConfigured
+
+SECRET_KEPT_S = 300
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One field a variable of the same name in upper case; the template says what each is for.
+
+    `docs/setup.md` lists them for people. Lists are separated by commas.
+    """
+
+    tuition_environment: str = "local"
+    stripe_livemode: bool = False
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_publishable_key: str = ""
+    stripe_secret_arn: str = ""
+    stripe_webhook_secret_arn: str = ""
+    payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
+    refund_window_days: int = 14
+    allowed_origins: tuple[str, ...] = ()
+    claim_user_id: str = "sub"
+    claim_email: str = "email"
+    claim_email_verified: str = "email_verified"
+    claim_groups: str = "cognito:groups"
+    payments_table: str = "payments"
+    intents_table: str = "intents"
+    customers_table: str = "customers"
+    enrollments_table: str = "enrollments"
+    audit_table: str = "audit"
+    quarantine_table: str = "quarantine"
+    dynamodb_endpoint_url: str | None = field(default=None)
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Raises `NotConfigured` naming the variable that cannot be read."""
+    found: dict[str, Any] = {}
+    for name, example in vars(Settings()).items():
+        raw = os.environ.get(name.upper())
+        if raw is None or raw == "":
+            continue
+        try:
+            found[name] = _parse(raw, example)
+        except ValueError as error:
+            raise NotConfigured(f"the variable {name.upper()} is {raw!r}: {error}") from error
+    return Settings(**found)
+
+
+def _parse(raw: str, example: object) -> object:
+    if isinstance(example, bool):
+        if raw not in ("true", "false"):
+            raise ValueError("it should be true or false")
+        return raw == "true"
+    if isinstance(example, int):
+        return int(raw)
+    if isinstance(example, tuple):
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return raw
+
+
+_kept: dict[str, tuple[float, dict[str, Any]]] = {}
+
+
+def stripe_secret_key() -> str:
+    """Stripe's secret key. Raises `NotConfigured` when the secret has no value yet."""
+    key = _secret(settings().stripe_secret_arn).get("secret_key")
+    if not isinstance(key, str) or not key:
+        raise NotConfigured("the secret with Stripe's key has no value: see docs/setup.md")
+    return key
+
+
+def webhook_signing_secrets() -> list[str]:
+    """Every signing secret that is accepted: two while one is rolled. Empty means closed, never unsigned."""
+    found = _secret(settings().stripe_webhook_secret_arn).get("signing_secrets")
+    return [secret for secret in found if isinstance(secret, str) and secret] if isinstance(found, list) else []
+
+
+def _secret(arn: str) -> dict[str, Any]:
+    """The JSON object in a secret, kept for five minutes. Source: AWS Secrets Manager, GetSecretValue."""
+    if not arn:
+        return {}
+    kept = _kept.get(arn)
+    if kept is None or kept[0] < clock.now():
+        kept = clock.now() + SECRET_KEPT_S, _read_secret(arn)
+        _kept[arn] = kept
+    return kept[1]
+
+
+def _read_secret(arn: str) -> dict[str, Any]:
+    import botocore.exceptions
+    import botocore.session
+    from botocore.config import Config
+
+    config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+    client: Any = botocore.session.get_session().create_client("secretsmanager", config=config)
+    try:
+        value = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, KeyError, ValueError) as error:
+        raise NotConfigured(f"a secret cannot be read: {type(error).__name__}") from error
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,206 @@
+"""Stripe, and the only importer of `stripe`: each call with a time-out, bounded tries and a decided answer.
+
+`stripe` is imported inside the first call: a function that rarely asks Stripe does not pay for it at its start.
+
+What a call may end in:
+- an `Answer`: Stripe did it, now or (`replayed`) when the same idempotency key came before;
+- `StripeRefused`: a definite no, nothing was done;
+- `StripeUnavailable`: no definite answer. The same call with the same key may be made again.
+
+Sources: https://docs.stripe.com/api/idempotent_requests, https://docs.stripe.com/error-low-level
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from tuition import clock
+from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
+from tuition.settings import settings, stripe_secret_key
+
+if TYPE_CHECKING:
+    from stripe import HTTPClient, ListObject, StripeClient, StripeError, StripeObject
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 8.0
+TRIES = 3
+RACE_TRIES = 20
+"""A key in flight or an object locked is a race with another call of ours: it ends soon."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Stripe's object as a plain dict; `date` is Stripe's clock (epoch seconds) when it answered."""
+
+    object: dict[str, Any]
+    date: int
+    replayed: bool
+
+
+# --- the calls ---
+
+
+def retrieve_intent(intent_id: str) -> Answer:
+    """https://docs.stripe.com/api/payment_intents/retrieve, with its latest charge."""
+    return _ask(lambda c, o: c.v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]}, o))
+
+
+def create_intent(params: Mapping[str, Any], key: str) -> Answer:
+    """https://docs.stripe.com/api/payment_intents/create"""
+    return _ask(lambda c, o: c.v1.payment_intents.create(cast(Any, params), o), key)
+
+
+def cancel_intent(intent_id: str) -> Answer:
+    """https://docs.stripe.com/api/payment_intents/cancel"""
+    return _ask(lambda c, o: c.v1.payment_intents.cancel(intent_id, {}, o), _fresh_key())
+
+
+def retrieve_session(session_id: str) -> Answer:
+    """https://docs.stripe.com/api/checkout/sessions/retrieve, with its PaymentIntent and that one's latest charge."""
+    expand = ["payment_intent.latest_charge"]
+    return _ask(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {"expand": expand}, o))
+
+
+def create_session(params: Mapping[str, Any], key: str) -> Answer:
+    """https://docs.stripe.com/api/checkout/sessions/create"""
+    return _ask(lambda c, o: c.v1.checkout.sessions.create(cast(Any, params), o), key)
+
+
+def expire_session(session_id: str) -> Answer:
+    """https://docs.stripe.com/api/checkout/sessions/expire"""
+    return _ask(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), _fresh_key())
+
+
+def session_of_intent(intent_id: str) -> str | None:
+    """The id of the Checkout Session that made this PaymentIntent."""
+    found = _list(lambda c, o: c.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}, o))
+    return cast(str, found[0]["id"]) if found else None
+
+
+def create_customer(params: Mapping[str, Any], key: str) -> Answer:
+    """https://docs.stripe.com/api/customers/create"""
+    return _ask(lambda c, o: c.v1.customers.create(cast(Any, params), o), key)
+
+
+def retrieve_customer(customer_id: str) -> Answer:
+    """https://docs.stripe.com/api/customers/retrieve; a deleted one answers `deleted: true`."""
+    return _ask(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
+
+
+def create_refund(params: Mapping[str, Any], key: str) -> Answer:
+    """https://docs.stripe.com/api/refunds/create"""
+    return _ask(lambda c, o: c.v1.refunds.create(cast(Any, params), o), key)
+
+
+def list_refunds(intent_id: str) -> list[dict[str, Any]]:
+    """Every refund of a PaymentIntent: https://docs.stripe.com/api/refunds/list"""
+    return _list(lambda c, o: c.v1.refunds.list({"payment_intent": intent_id, "limit": 100}, o))
+
+
+def list_disputes(intent_id: str) -> list[dict[str, Any]]:
+    """Every dispute of a PaymentIntent: https://docs.stripe.com/api/disputes/list"""
+    return _list(lambda c, o: c.v1.disputes.list({"payment_intent": intent_id, "limit": 100}, o))
+
+
+# --- how they are made ---
+
+Operation = Callable[["StripeClient", Any], "StripeObject"]
+
+
+def _fresh_key() -> str:
+    """For what is idempotent by nature: only the tries of one call share it."""
+    return str(uuid.uuid4())
+
+
+def _list(operation: Callable[["StripeClient", Any], "ListObject[Any]"]) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], _ask(operation).object["data"])
+
+
+def _ask(operation: Operation, key: str | None = None) -> Answer:
+    import stripe
+
+    options = {"idempotency_key": key} if key else {}
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return _answer(operation(_client(), options))
+        except stripe.StripeError as error:
+            ended = _meaning(error)
+            again = attempt < (RACE_TRIES if _is_race(error) else TRIES) and _may_repeat(error)
+            if not again or clock.remaining_s() < 0.5:
+                raise ended from error
+        clock.pause(attempt, base_s=0.1)
+
+
+def _answer(obj: "StripeObject") -> Answer:
+    headers = cast(Any, obj).last_response.headers
+    date = int(parsedate_to_datetime(headers["date"]).timestamp())
+    return Answer(obj.to_dict(), date, headers.get("idempotent-replayed") == "true")
+
+
+def _is_race(error: "StripeError") -> bool:
+    return error.code in ("idempotency_key_in_use", "lock_timeout")
+
+
+def _may_repeat(error: "StripeError") -> bool:
+    """Nothing definite was said. A limit (429) is not hammered: the caller is told when to come back."""
+    headers = error.headers or {}
+    if _is_race(error):
+        return True
+    if headers.get("stripe-should-retry") == "false" or headers.get("idempotent-replayed") == "true":
+        return False
+    return error.http_status is None or error.http_status >= 500
+
+
+def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotConfigured:
+    import requests
+    import stripe
+
+    said = f"{type(error).__name__} {error.code or ''} {error.request_id or ''}".strip()
+    status = error.http_status
+    if isinstance(error, stripe.APIConnectionError) or status is None:
+        slow = isinstance(error.__cause__, requests.Timeout)
+        return StripeUnavailable(f"Stripe did not answer ({said}): try again", 504 if slow else 502)
+    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        return NotConfigured(f"Stripe refuses our key ({said}): see docs/setup.md")
+    if status == 429 or _is_race(error):
+        return StripeUnavailable(f"Stripe is busy ({said}): try again", 503)
+    if status >= 500:
+        replayed = (error.headers or {}).get("idempotent-replayed") == "true"
+        return StripeUnavailable(f"Stripe failed ({said}): try again", 502, replayed=replayed)
+    type_ = "idempotency_error" if isinstance(error, stripe.IdempotencyError) else type(error).__name__
+    reason = error.user_message or said
+    return StripeRefused(reason, status, type_, error.code, cast(str | None, getattr(error, "param", None)))
+
+
+def _client() -> "StripeClient":
+    return _client_for(stripe_secret_key())
+
+
+@cache
+def _client_for(secret_key: str) -> "StripeClient":
+    import stripe
+
+    return stripe.StripeClient(
+        secret_key,
+        base_addresses={"api": settings().stripe_api_base},
+        max_network_retries=0,
+        http_client=_http_client(),
+    )
+
+
+def _http_client() -> "HTTPClient":
+    """Keeps connections open, and never waits beyond the deadline of the invocation."""
+    import requests
+    import stripe
+
+    class Session(requests.Session):
+        def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+            kwargs["timeout"] = (CONNECT_TIMEOUT_S, max(0.5, min(READ_TIMEOUT_S, clock.remaining_s())))
+            return super().request(*args, **kwargs)
+
+    return stripe.RequestsClient(session=Session())

@@ -1,0 +1,236 @@
+"""What a Stripe event becomes: read, placed, merged, recorded. No handler moves a payment; facts do.
+
+An event is ours when the metadata that we put on intents and sessions (and Stripe copies to charges) says so, or
+when its intent leads to a payment of ours. One that is ours and cannot be applied is kept in quarantine and
+answered 200: 5xx is only for what may pass by itself, since Stripe switches off endpoints that keep failing.
+
+Source: https://docs.stripe.com/api/events/types
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tuition import checkout, clock, ledger, pulls, rebuild, tables
+from tuition.core import payment as payments
+from tuition.core import stripe_facts
+from tuition.core.audit import Entry
+from tuition.core.errors import EventUnusable
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import Facts, maybe_id, number, text
+from tuition.ledger import Change, Key, Loaded, PointerTaken
+from tuition.ownership import key_of, whose
+from tuition.settings import settings
+from tuition.tables import QuarantineItem
+
+API_VERSION = "2026-10-28.endive"
+"""The version that the endpoint is pinned to; `stripe` pins the same (a test holds them together)."""
+
+TYPES = frozenset(
+    {f"payment_intent.{x}" for x in ("created", "processing", "requires_action", "succeeded", "canceled")}
+    | {"payment_intent.payment_failed"}
+    | {f"charge.{x}" for x in ("succeeded", "failed", "updated", "refunded")}
+    | {f"refund.{x}" for x in ("created", "updated", "failed")}
+    | {f"charge.dispute.{x}" for x in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")}
+    | {f"checkout.session.{x}" for x in ("completed", "expired", "async_payment_succeeded", "async_payment_failed")}
+)
+
+Outcome = Literal["applied", "foreign", "ignored", "left", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An event, read. `facts` are empty where the object must be pulled (`pull`)."""
+
+    event_id: str
+    type: str
+    at: int
+    obj: Mapping[str, Any]
+    facts: Facts = field(default_factory=Facts)
+    intent: str | None = None
+    session: str | None = None
+    refunded_total: int | None = None
+    pull: bool = False
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(clock.iso(self.at), self.event_id, self.type, "webhook")
+
+    @property
+    def shows_money(self) -> bool:
+        """It says, or may say, that money has moved: reason enough to rebuild a payment that is missing."""
+        paid = any(charge.status == "succeeded" for charge in self.facts.charges.values())
+        return self.pull or paid or self.facts.settled is not None or bool(self.facts.refunds)
+
+
+def apply(event: object) -> Outcome:
+    """Apply one verified event. Raises only what may pass by itself (`Unavailable` and failures of AWS)."""
+    if not isinstance(event, Mapping):
+        return "ignored"
+    try:
+        return _apply(event)
+    except (EventUnusable, PointerTaken) as error:
+        return quarantine(event, str(error))
+
+
+def _apply(event: Mapping[str, Any]) -> Outcome:
+    if event.get("type") not in TYPES or event.get("livemode") is not settings().stripe_livemode:
+        return "ignored"
+    notice = read(event)
+    key = _place(notice)
+    if key is None:
+        return "foreign"
+    loaded = ledger.settle(key, lambda before: _decide(notice, key, before))
+    if loaded.payment is None:
+        return "left"
+    if checkout.tried_too_often(loaded.payment):
+        checkout.close(key)
+    return "applied"
+
+
+# --- reading ---
+
+
+def read(event: Mapping[str, Any]) -> Notice:
+    """The event as facts. Raises `EventUnusable` where a shape is not Stripe's."""
+    data = event.get("data")
+    obj = data.get("object") if isinstance(data, Mapping) else None
+    if not isinstance(obj, Mapping):
+        raise EventUnusable("event.data.object should be an object")
+    type_, at = text(event, "type"), number(event, "created")
+    if not 0 <= at < 10**11:
+        raise EventUnusable("event.created should be a time in seconds")
+    notice = Notice(text(event, "id"), type_, at, obj, pull=event.get("api_version") != API_VERSION)
+    return _with_object(notice)
+
+
+def _with_object(notice: Notice) -> Notice:
+    obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
+    if kind == "checkout.session":
+        failed = notice.type.endswith("async_payment_failed")
+        facts = stripe_facts.failed_session(obj, at) if failed else stripe_facts.of_session(obj, at)
+        notice = replace(notice, session=text(obj, "id"), intent=facts.intent, facts=facts)
+    elif kind == "payment_intent":
+        notice = replace(notice, intent=text(obj, "id"), facts=stripe_facts.of_intent(obj, at))
+    elif kind == "refund":
+        facts = stripe_facts.of_refund(obj)
+        notice = replace(notice, intent=facts.intent, facts=facts)
+    elif kind == "charge.dispute":
+        notice = replace(notice, intent=maybe_id(obj, "payment_intent"), pull=True)
+    else:
+        facts = stripe_facts.of_charge(obj)
+        total = number(obj, "amount_refunded") if notice.type == "charge.refunded" else None
+        notice = replace(notice, intent=facts.intent, facts=facts, refunded_total=total)
+    return replace(notice, facts=Facts()) if notice.pull else notice
+
+
+# --- placing ---
+
+
+def _place(notice: Notice) -> Key | None:
+    """The payment that an event is about: by its own metadata, by its intent's pointer, by its intent's metadata."""
+    metadata = notice.obj.get("metadata")
+    if isinstance(metadata, Mapping) and metadata.get("app"):
+        return key_of(metadata)
+    dependent = notice.type.startswith(("refund.", "charge.dispute."))
+    if not dependent or not notice.intent:
+        return None
+    return whose(notice.intent)
+
+
+# --- deciding ---
+
+
+def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
+    payment = before.payment
+    if payment is None:
+        rebuilt = rebuild.from_stripe(key, notice.intent, notice.session) if notice.shows_money else None
+        return Change(rebuilt.merged(notice.facts), notice.entry) if rebuilt else None
+    if (payment.user_id, payment.track) != (key.user_id, key.track):
+        raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
+    if not _is_about(notice, payment):
+        return _claim(notice, payment)
+    after = payment.merged(notice.facts)
+    if notice.pull or _is_ambiguous(notice, payment) or _total_disagrees(notice, after):
+        after = after.merged(pulls.pull(payment)[0])
+    return Change(after, notice.entry)
+
+
+def _is_about(notice: Notice, payment: Payment) -> bool:
+    """It tells of the one object that the payment is bound to."""
+    if notice.session:
+        return notice.session == payment.bound_to
+    return payment.intent is None or notice.intent == payment.intent
+
+
+def _claim(notice: Notice, payment: Payment) -> Change | None:
+    """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
+    settled = notice.facts.settled
+    if settled is None:
+        return None
+    claims = Facts(claims={notice.session or notice.intent or notice.event_id: settled})
+    return Change(payment.merged(claims), notice.entry)
+
+
+def _is_ambiguous(notice: Notice, payment: Payment) -> bool:
+    """Two phases of one second: which came last, only Stripe knows."""
+    told, known = notice.facts.phase, payment.facts.phase
+    if told is None or known is None or not payment.open:
+        return False
+    return told.at == known.at and told.name != known.name
+
+
+def _total_disagrees(notice: Notice, after: Payment) -> bool:
+    """charge.refunded carries a total and no list: a reason to ask, when the refunds that we know do not add up."""
+    return notice.refunded_total is not None and notice.refunded_total != payments.refunded_amount(after.facts)
+
+
+# --- quarantine ---
+
+
+def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
+    """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped."""
+    body = json.dumps(event, separators=(",", ":"))
+    event_id = event.get("id")
+    if not isinstance(event_id, str) or not event_id or len(event_id) > 255:
+        event_id = "unnamed_" + hashlib.sha256(body.encode()).hexdigest()[:24]
+    tables.client().update_item(
+        TableName=tables.table(QuarantineItem),
+        Key=tables.quarantine_key(event_id),
+        UpdateExpression="SET event = :event, reason = :reason, last_at = :now,"
+        " first_at = if_not_exists(first_at, :now) ADD tries :one",
+        ExpressionAttributeValues={
+            ":event": {"S": body},
+            ":reason": {"S": reason[:500]},
+            ":now": {"S": clock.iso(clock.now())},
+            ":one": {"N": "1"},
+        },
+    )
+    return "quarantined"
+
+
+def replay(event_id: str) -> Outcome:
+    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `LookupError`."""
+    key = tables.quarantine_key(event_id)
+    found = tables.client().get_item(TableName=tables.table(QuarantineItem), Key=key, ConsistentRead=True)
+    if "Item" not in found:
+        raise LookupError(event_id)
+    outcome = apply(json.loads(QuarantineItem.from_raw_data(found["Item"]).event))
+    if outcome != "quarantined":
+        tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=key)
+    return outcome
+
+
+def quarantined(limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of what needs a person, without the events' bodies. The table is small by nature: it is emptied."""
+    start = {"ExclusiveStartKey": tables.quarantine_key(cursor)} if cursor else {}
+    answer = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=limit, **start)
+    items = [QuarantineItem.from_raw_data(item) for item in answer["Items"]]
+    names = ("event_id", "reason", "first_at", "last_at")
+    last = answer.get("LastEvaluatedKey")
+    return {
+        "events": [{**{name: getattr(i, name) for name in names}, "tries": int(i.tries)} for i in items],
+        "next_cursor": last["event_id"]["S"] if last else None,
+    }
