@@ -1,0 +1,50 @@
+"""`python -m stripe_simulator --port 12111 --webhook-url http://127.0.0.1:8000/api/payments/webhook/`"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+
+from stripe_simulator.server import start
+
+
+def main() -> int:
+    """Run until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe for one laptop.")
+    parser.add_argument("--port", type=int, default=12111)
+    parser.add_argument("--webhook-url", help="where every event is posted")
+    parser.add_argument("--webhook-secret", help="whsec_… that signs them; made up when left out")
+    parser.add_argument("--secret-key", help="sk_test_… that is accepted; made up when left out")
+    parser.add_argument("--publishable-key", help="pk_test_…; made up when left out")
+    parser.add_argument("--seed", type=int, help="makes all ids deterministic")
+    given = parser.parse_args()
+    try:
+        simulator = start(
+            port=given.port,
+            webhook_url=given.webhook_url,
+            webhook_secret=given.webhook_secret,
+            seed=given.seed,
+            secret_key=given.secret_key,
+            publishable_key=given.publishable_key,
+        )
+    except OSError as error:
+        print(f"stripe_simulator: port {given.port}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    ready = {
+        "url": simulator.url,
+        "secret_key": simulator.secret_key,
+        "publishable_key": simulator.publishable_key,
+        "webhook_secret": simulator.webhook_secret,
+    }
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    print("ready " + json.dumps(ready), flush=True)
+    ended.wait()
+    simulator.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

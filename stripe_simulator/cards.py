@@ -1,0 +1,166 @@
+"""Test cards, test bank accounts, and how each behaves. https://docs.stripe.com/testing"""
+
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What happens when somebody pays with it."""
+
+    decline: str | None = None  # a decline code, or a code of its own such as expired_card
+    authenticate: str | None = None  # "always", or "unless_setup"
+    attaches: bool = True
+    dispute: str | None = None  # the reason of the dispute that follows the payment
+    inquiry: bool = False
+    prevented: bool = False
+    refund: str = "succeeded"  # "pending": succeeds later; "failed": succeeds, then fails
+    settles: str | None = None  # of a delayed method: "succeeded", or a failure code
+    instant_funds: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """A test card."""
+
+    number: str
+    brand: str = "visa"
+    funding: str = "credit"
+    country: str = "US"
+    behaviour: Behaviour = Behaviour()
+
+
+def _declines(code: str, *, attaches: bool = False) -> Behaviour:
+    return Behaviour(decline=code, attaches=attaches)
+
+
+CARDS: dict[str, Card] = {
+    "visa": Card("4242424242424242"),
+    "visa_debit": Card("4000056655665556", funding="debit"),
+    "mastercard": Card("5555555555554444", "mastercard"),
+    "mastercard_debit": Card("5200828282828210", "mastercard", "debit"),
+    "mastercard_prepaid": Card("5105105105105100", "mastercard", "prepaid"),
+    "amex": Card("378282246310005", "amex"),
+    "discover": Card("6011111111111117", "discover"),
+    "diners": Card("3056930009020004", "diners"),
+    "jcb": Card("3566002020360505", "jcb"),
+    "unionpay": Card("6200000000000005", "unionpay"),
+    "gb": Card("4000008260000000", country="GB"),
+    "de": Card("4000002760000016", country="DE"),
+    "bypassPending": Card("4000000000000077", behaviour=Behaviour(instant_funds=True)),
+    "visa_chargeDeclined": Card("4000000000000002", behaviour=_declines("generic_decline")),
+    "visa_chargeDeclinedInsufficientFunds": Card("4000000000009995", behaviour=_declines("insufficient_funds")),
+    "visa_chargeDeclinedLostCard": Card("4000000000009987", behaviour=_declines("lost_card")),
+    "visa_chargeDeclinedStolenCard": Card("4000000000009979", behaviour=_declines("stolen_card")),
+    "chargeDeclinedExpiredCard": Card("4000000000000069", behaviour=_declines("expired_card")),
+    "chargeDeclinedIncorrectCvc": Card("4000000000000127", behaviour=_declines("incorrect_cvc")),
+    "chargeDeclinedProcessingError": Card("4000000000000119", behaviour=_declines("processing_error")),
+    "visa_chargeDeclinedVelocityLimitExceeded": Card("4000000000006975", behaviour=_declines("card_velocity_exceeded")),
+    "chargeDeclinedFraudulent": Card("4100000000000019", behaviour=_declines("fraudulent")),
+    "radarBlock": Card("4100000000000019", behaviour=_declines("fraudulent")),
+    "chargeCustomerFail": Card("4000000000000341", behaviour=_declines("generic_decline", attaches=True)),
+    "authenticationRequired": Card("4000002760003184", behaviour=Behaviour(authenticate="always")),
+    "authenticationRequiredOnSetup": Card("4000002500003155", behaviour=Behaviour(authenticate="unless_setup")),
+    "threeDSecure2Required": Card("4000000000003220", behaviour=Behaviour(authenticate="always")),
+    "threeDSecureRequired": Card("4000000000003063", behaviour=Behaviour(authenticate="always")),
+    "authenticationRequiredChargeDeclinedInsufficientFunds": Card(
+        "4000008260003178", behaviour=Behaviour(authenticate="always", decline="insufficient_funds")
+    ),
+    "threeDSecureRequiredChargeDeclined": Card(
+        "4000008400001629", behaviour=Behaviour(authenticate="always", decline="generic_decline")
+    ),
+    "createDispute": Card("4000000000000259", behaviour=Behaviour(dispute="fraudulent")),
+    "createDisputeProductNotReceived": Card("4000000000002685", behaviour=Behaviour(dispute="product_not_received")),
+    "createDisputeInquiry": Card("4000000000001976", behaviour=Behaviour(dispute="fraudulent", inquiry=True)),
+    "createIssuerFraudRecord": Card("4000000000005423"),
+    "pendingRefund": Card("4000000000007726", behaviour=Behaviour(refund="pending")),
+    "refundFail": Card("4000000000005126", behaviour=Behaviour(refund="failed")),
+}
+ALIASES = {  # other names of Stripe's own list for the same cards
+    "chargeDeclined": "visa_chargeDeclined",
+    "chargeDeclinedInsufficientFunds": "visa_chargeDeclinedInsufficientFunds",
+    "chargeDeclinedLostCard": "visa_chargeDeclinedLostCard",
+    "chargeDeclinedStolenCard": "visa_chargeDeclinedStolenCard",
+    "visa_chargeDeclinedExpiredCard": "chargeDeclinedExpiredCard",
+    "visa_chargeDeclinedIncorrectCvc": "chargeDeclinedIncorrectCvc",
+    "visa_chargeDeclinedProcessingError": "chargeDeclinedProcessingError",
+    "visa_chargeDeclinedFraudulent": "chargeDeclinedFraudulent",
+    "chargeDeclinedVelocityLimitExceeded": "visa_chargeDeclinedVelocityLimitExceeded",
+    "us": "visa",
+}
+BY_NUMBER = {card.number: card for card in reversed(CARDS.values())}
+
+BANKS: dict[str, Behaviour] = {  # us_bank_account, by the end of pm_usBankAccount_…
+    "success": Behaviour(settles="succeeded"),
+    "accountClosed": Behaviour(settles="account_closed"),
+    "noAccount": Behaviour(settles="no_account"),
+    "insufficientFunds": Behaviour(settles="insufficient_funds"),
+    "debitNotAuthorized": Behaviour(settles="debit_not_authorized"),
+    "invalidCurrency": Behaviour(settles="invalid_currency"),
+    "dispute": Behaviour(settles="succeeded", dispute="insufficient_funds"),
+    "processing": Behaviour(settles="never"),
+}
+BANK_NUMBERS = {
+    "000123456789": "success",
+    "000111111113": "accountClosed",
+    "000111111116": "noAccount",
+    "000222222227": "insufficientFunds",
+    "000333333335": "debitNotAuthorized",
+    "000444444440": "invalidCurrency",
+    "000666666661": "processing",
+    "000777777771": "dispute",
+}
+IBANS = {  # https://docs.stripe.com/payments/sepa-debit/accept-a-payment#test-integration
+    "AT611904300234573201": Behaviour(settles="succeeded"),
+    "AT321904300235473204": Behaviour(settles="succeeded"),
+    "AT861904300235473202": Behaviour(settles="generic_decline"),
+    "AT051904300235473205": Behaviour(settles="generic_decline"),
+    "AT591904300235473203": Behaviour(settles="succeeded", dispute="fraudulent"),
+    "DE89370400440532013000": Behaviour(settles="succeeded"),
+    "IT40S0542811101000000123456": Behaviour(settles="succeeded"),
+    "IT60X0542811101000000123456": Behaviour(settles="generic_decline"),
+}
+
+# decline code -> (error code, message). https://docs.stripe.com/declines/codes
+MESSAGES: dict[str, tuple[str, str]] = {
+    "generic_decline": ("card_declined", "Your card was declined."),
+    "insufficient_funds": ("card_declined", "Your card has insufficient funds."),
+    "lost_card": ("card_declined", "Your card was declined."),
+    "stolen_card": ("card_declined", "Your card was declined."),
+    "fraudulent": ("card_declined", "Your card was declined."),
+    "card_velocity_exceeded": (
+        "card_declined",
+        "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
+    ),
+    "expired_card": ("expired_card", "Your card has expired."),
+    "incorrect_cvc": ("incorrect_cvc", "Your card's security code is incorrect."),
+    "processing_error": (
+        "processing_error",
+        "An error occurred while processing your card. Try again in a little bit.",
+    ),
+    "authentication_required": (
+        "authentication_required",
+        "Your card was declined. This transaction requires authentication.",
+    ),
+}
+
+
+def luhn(number: str) -> bool:
+    """Whether the number's check digit is right."""
+    total = 0
+    for index, digit in enumerate(reversed(number)):
+        value = int(digit) * (2 if index % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def card_of(number: str) -> Card:
+    """The test card of a number; an unknown one succeeds, with the brand that its digits say."""
+    found = BY_NUMBER.get(number)
+    if found is not None:
+        return found
+    brands = {"4": "visa", "5": "mastercard", "2": "mastercard", "34": "amex", "37": "amex", "6": "discover"}
+    brand = brands.get(number[:2]) or brands.get(number[:1]) or "unknown"
+    return Card(number, brand)

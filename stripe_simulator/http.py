@@ -1,0 +1,204 @@
+"""The simulator on a port of 127.0.0.1: a thin shell around `Stripe`, one thread a connection."""
+
+import contextlib
+import socket
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from stripe_simulator.errors import NoAnswer
+from stripe_simulator.store import Store
+from stripe_simulator.webhooks import Sender
+
+if TYPE_CHECKING:
+    from stripe_simulator.server import Response, Stripe
+
+HANG_S = 60.0
+LARGEST_BODY = 4 * 1024 * 1024
+PREFLIGHT = (
+    b"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST, DELETE"
+    b"\r\nAccess-Control-Allow-Headers: authorization, content-type, stripe-version, idempotency-key"
+    b"\r\nAccess-Control-Max-Age: 300\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+class Simulator:
+    """A running simulator. `stop()` ends it and every thread that it began."""
+
+    def __init__(self, stripe: "Stripe", port: int = 0, webhook_secret: str | None = None) -> None:
+        self.stripe = stripe
+        self.webhook_secret = webhook_secret
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        stripe.account.url = self.url
+        self.stopping = threading.Event()
+        self._connections: set[socket.socket] = set()
+        self.sender = Sender(stripe.webhooks, stripe.account.lock)
+        self._threads = [
+            threading.Thread(target=self._accept, name="stripe-accept", daemon=True),
+            threading.Thread(target=self._tick, name="stripe-clock", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def secret_key(self) -> str:
+        """The account's secret key."""
+        return self.stripe.secret_key
+
+    @property
+    def publishable_key(self) -> str:
+        """The account's publishable key."""
+        return self.stripe.publishable_key
+
+    @property
+    def store(self) -> Store:
+        """The account's objects, for oracles."""
+        return self.stripe.account.store
+
+    def stop(self) -> None:
+        """Close the port and all connections."""
+        self.stopping.set()
+        self.sender.stop()
+        self._listener.close()
+        for connection in list(self._connections):
+            _close(connection)
+        for thread in self._threads:
+            thread.join(timeout=2)
+
+    def _tick(self) -> None:
+        """Does what is due also while nobody asks."""
+        account = self.stripe.account
+        while not self.stopping.is_set():
+            with account.lock:
+                account.run_due()
+                at = account.clock.next_at()
+                wait = 0.25 if at is None else min(0.25, max(0.01, at - account.clock.now()))
+            self.stopping.wait(wait)
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection.makefile("rb") as reader:
+                while not self.stopping.is_set():
+                    received = read_request(reader)
+                    if received is None or not self._reply(connection, *received):
+                        return
+        except (OSError, ValueError):
+            return  # the client went away, or spoke no HTTP
+        finally:
+            self._connections.discard(connection)
+            _close(connection)
+
+    def _reply(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
+        """Answer; whether the connection stays open."""
+        if method == "OPTIONS":
+            connection.sendall(PREFLIGHT)
+            return True
+        try:
+            response = self._handle(method, target, headers, body)
+        except NoAnswer:
+            return False
+        connection.sendall(wire(response, head_only=method == "HEAD"))
+        return headers.get("connection", "").lower() != "close"
+
+    def _handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> "Response":
+        from stripe_simulator import pages
+        from stripe_simulator.server import Response
+
+        page = pages.handle(self.stripe.account, method, target, headers, body)
+        if page is not None:
+            return page
+        begun = self.stripe.begin(method, target, headers, body)
+        if isinstance(begun, Response):
+            return begun
+        if begun.fault == "hang" or begun.seconds:
+            generation = self.stripe.account.generation
+            self.stopping.wait(begun.seconds or HANG_S)
+            if self.stopping.is_set() or generation != self.stripe.account.generation:
+                raise NoAnswer("hang")
+        return self.stripe.execute(begun)
+
+
+def read_request(reader: "socket.SocketIO | object") -> tuple[str, str, dict[str, str], bytes] | None:
+    """One request from a connection, None at its end. Raises ValueError for what is not HTTP/1.1."""
+    readline = reader.readline  # type: ignore[union-attr]
+    line = readline(65537)
+    if not line:
+        return None
+    method, target, _ = line.decode("latin-1").split()
+    headers: dict[str, str] = {}
+    while True:
+        line = readline(65537)
+        if line in (b"\r\n", b"\n", b""):
+            break
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return method, target, headers, _chunks(reader)
+    length = int(headers.get("content-length") or 0)
+    if length > LARGEST_BODY:
+        raise ValueError("the body is too large")
+    body = reader.read(length) if length else b""  # type: ignore[union-attr]
+    return method, target, headers, body
+
+
+def _chunks(reader: object) -> bytes:
+    body = b""
+    while True:
+        size = int(reader.readline(100).split(b";")[0], 16)  # type: ignore[attr-defined]
+        if size == 0:
+            reader.readline(100)  # type: ignore[attr-defined]
+            return body
+        body += reader.read(size)  # type: ignore[attr-defined]
+        reader.readline(100)  # type: ignore[attr-defined]
+        if len(body) > LARGEST_BODY:
+            raise ValueError("the body is too large")
+
+
+def wire(response: "Response", *, head_only: bool = False) -> bytes:
+    """The bytes of an answer."""
+    try:
+        phrase = HTTPStatus(response.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    lines.append(f"Content-Length: {len(response.body)}")
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return head if head_only else head + response.body
+
+
+def _close(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it was closed already
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+def start(
+    port: int = 0,
+    webhook_url: str | None = None,
+    webhook_secret: str | None = None,
+    seed: int | None = None,
+    secret_key: str | None = None,
+    publishable_key: str | None = None,
+) -> Simulator:
+    """A simulator in threads of its own, with one webhook endpoint when a URL is given."""
+    from stripe_simulator.resources.webhook_endpoints import configure
+    from stripe_simulator.server import Stripe
+
+    stripe = Stripe(seed=seed, secret_key=secret_key, publishable_key=publishable_key)
+    secret = None
+    if webhook_url is not None:
+        secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]
+    return Simulator(stripe, port, secret)

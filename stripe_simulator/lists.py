@@ -1,0 +1,117 @@
+"""Cursor pagination, `created` ranges and search. https://docs.stripe.com/api/pagination"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from stripe_simulator.errors import missing, unvalidated
+from stripe_simulator.store import Object, shown
+
+PAGE, MOST = 10, 100
+RANGES: dict[str, Callable[[int, int], bool]] = {
+    "gt": lambda value, limit: value > limit,
+    "gte": lambda value, limit: value >= limit,
+    "lt": lambda value, limit: value < limit,
+    "lte": lambda value, limit: value <= limit,
+}
+CLAUSE = re.compile(r"""\s*(-?)(\w+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
+
+
+def within(created: int, wanted: Any) -> bool:
+    """Whether `created` is what the parameter of that name asks for: a second, or gt/gte/lt/lte."""
+    if wanted is None:
+        return True
+    if isinstance(wanted, dict):
+        return all(RANGES[name](created, limit) for name, limit in wanted.items())
+    return bool(created == wanted)
+
+
+def matching(items: Iterable[Object], params: dict[str, Any], *fields: str) -> Iterable[Object]:
+    """The items with the wanted `created` and, where given, the wanted value in each field."""
+    wanted = {field: params[field] for field in fields if field in params}
+    for item in items:
+        if within(item["created"], params.get("created")) and all(item.get(f) == v for f, v in wanted.items()):
+            yield item
+
+
+def page(items: Iterable[Object], params: dict[str, Any], url: str, kind: str = "object") -> Object:
+    """One page, newest first, as `{object: list, url, has_more, data}`."""
+    limit = params.get("limit", PAGE)
+    if not 1 <= limit <= MOST:
+        problem = (
+            f"This value must be {'greater than or equal to 1' if limit < 1 else f'less than or equal to {MOST}'}."
+        )
+        raise unvalidated(problem, code="parameter_invalid_integer", param="limit")
+    after, before = params.get("starting_after"), params.get("ending_before")
+    if after is not None and before is not None:
+        raise unvalidated("Received both starting_after and ending_before parameters. Please pass in only one.")
+    found = _before(items, before, limit, kind) if before else _after(items, after, limit, kind)
+    rows, has_more = found
+    return {"object": "list", "url": url, "has_more": has_more, "data": [shown(row) for row in rows]}
+
+
+def _after(items: Iterable[Object], cursor: str | None, limit: int, kind: str) -> tuple[list[Object], bool]:
+    rows: list[Object] = []
+    reached = cursor is None
+    for item in items:
+        if reached:
+            if len(rows) == limit:
+                return rows, True
+            rows.append(item)
+        elif item["id"] == cursor:
+            reached = True
+    if not reached:
+        raise missing(kind, str(cursor), param="starting_after")
+    return rows, False
+
+
+def _before(items: Iterable[Object], cursor: str, limit: int, kind: str) -> tuple[list[Object], bool]:
+    rows: list[Object] = []
+    for item in items:
+        if item["id"] == cursor:
+            return rows[-limit:], len(rows) > limit
+        rows.append(item)
+    raise missing(kind, cursor, param="ending_before")
+
+
+def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
+    """A page of what the query finds; `page` continues it. https://docs.stripe.com/search"""
+    clauses = _clauses(params["query"])
+    limit, start = params.get("limit", PAGE), int(params.get("page") or 0)
+    found = [item for item in items if all(_fits(item, clause) for clause in clauses)]
+    more = len(found) > start + limit
+    return {
+        "object": "search_result",
+        "url": url,
+        "has_more": more,
+        "data": [shown(item) for item in found[start : start + limit]],
+        "next_page": str(start + limit) if more else None,
+        "total_count": len(found),
+    }
+
+
+def _clauses(query: str) -> list[tuple[bool, str, str | None, str, str]]:
+    clauses = []
+    for part in re.split(r"\s+AND\s+", query.strip(), flags=re.IGNORECASE):
+        match = CLAUSE.fullmatch(part)
+        if match is None:
+            raise unvalidated(f"We were unable to parse your search query: {query}", param="query")
+        negated, field, key, operator, quoted, bare = match.groups()
+        clauses.append((bool(negated), field, key, operator, quoted if quoted is not None else bare))
+    return clauses
+
+
+def _fits(item: Object, clause: tuple[bool, str, str | None, str, str]) -> bool:
+    negated, field, key, operator, wanted = clause
+    value = item.get(field)
+    if key is not None:
+        value = (value or {}).get(key)
+    if operator in {":", "~"}:
+        text = "" if value is None else str(value).lower()
+        fits = wanted.lower() in text if operator == "~" else (value is not None and text == wanted.lower())
+        if wanted == "null":
+            fits = value is None
+    else:
+        name = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}[operator]
+        fits = isinstance(value, int) and RANGES[name](value, int(wanted))
+    return fits != negated

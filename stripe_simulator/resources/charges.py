@@ -1,0 +1,167 @@
+"""Charges: the attempts of PaymentIntents. https://docs.stripe.com/api/charges"""
+
+from typing import Any
+
+from stripe_simulator import lists
+from stripe_simulator.account import Account, Call, later
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.resources import balance_transactions, payment_methods
+from stripe_simulator.store import Object, shown
+
+RISK_SCORE = 32
+
+
+def attempt(account: Account, intent: Object, method: Object, *, status: str, captured: bool) -> Object:
+    """A new charge of an intent; `status` is succeeded, pending or failed."""
+    prefix = "ch" if method["type"] == "card" else "py"
+    id = f"{prefix}_3{account.store.token(23)}"
+    charge: Object = {
+        "id": id,
+        "object": "charge",
+        "amount": intent["amount"],
+        "amount_captured": intent["amount"] if captured and status == "succeeded" else 0,
+        "amount_refunded": 0,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": dict(method["billing_details"]),
+        "calculated_statement_descriptor": "TUITION" if method["type"] == "card" else None,
+        "captured": captured and status == "succeeded",
+        "created": account.clock.unix(),
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": None,
+        "failure_message": None,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": dict(intent["metadata"]),
+        "on_behalf_of": None,
+        "outcome": _outcome(),
+        "paid": status == "succeeded",
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "payment_method_details": payment_methods.summary(account, method),
+        "presentment_details": None,
+        "radar_options": {},
+        "receipt_email": intent["receipt_email"],
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": False,
+        "review": None,
+        "shipping": intent["shipping"],
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+        "status": status,
+        "transfer_data": None,
+        "transfer_group": None,
+        "_test": method["_test"],
+    }
+    del charge["presentment_details"]
+    if status != "failed":
+        charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{account.store.token(60)}"
+    if method["type"] == "card":
+        details = charge["payment_method_details"]["card"]
+        details["amount_authorized"] = intent["amount"] if status == "succeeded" else None
+        details["overcapture"]["maximum_amount_capturable"] = intent["amount"] if status == "succeeded" else 0
+    return account.store.add(charge)
+
+
+def _outcome() -> Object:
+    return {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network",
+        "reason": None,
+        "risk_level": "normal",
+        "risk_score": RISK_SCORE,
+        "seller_message": "Payment complete.",
+        "type": "authorized",
+    }
+
+
+def fail(charge: Object, code: str, decline_code: str | None, message: str) -> None:
+    """Note on the charge why it failed."""
+    blocked = decline_code == "fraudulent"
+    charge["status"], charge["paid"], charge["captured"] = "failed", False, False
+    charge["failure_code"], charge["failure_message"] = code, message
+    charge["receipt_url"] = None
+    charge["outcome"] = _outcome() | {
+        "advice_code": "try_again_later" if decline_code == "insufficient_funds" else None,
+        "network_decline_code": None if blocked else "01",
+        "network_status": "not_sent_to_network" if blocked else "declined_by_network",
+        "reason": decline_code or code,
+        "risk_level": "highest" if blocked else "normal",
+        "risk_score": 90 if blocked else RISK_SCORE,
+        "seller_message": "The bank did not return any further details with this decline.",
+        "type": "blocked" if blocked else "issuer_declined",
+    }
+
+
+def settle(account: Account, charge: Object) -> None:
+    """Put the charge's money on the balance."""
+    kind = charge["payment_method_details"]["type"]
+    amount = charge["amount_captured"]
+    name = "charge" if kind == "card" else "payment"
+    fee = balance_transactions.fee_of(amount, kind)
+    moved = balance_transactions.record(account, name, charge, amount, fee, charge["description"])
+    charge["balance_transaction"] = moved["id"]
+
+
+@later("charge.settle")
+def _settled(account: Account, id: str) -> None:
+    charge = account.store.find("charge", id)
+    if charge is None or charge["balance_transaction"] is not None:
+        return
+    settle(account, charge)
+    account.emit("charge.updated", charge, {"balance_transaction": None})
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/charges/:id"""
+    return shown(call.store.get("charge", call.ids[0]))
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/charges"""
+    chosen = lists.matching(call.store.all("charge"), call.params, "customer", "payment_intent")
+    return lists.page(chosen, call.params, call.path, "charge")
+
+
+def search(call: Call) -> Object:
+    """GET /v1/charges/search"""
+    return lists.search(call.store.all("charge"), call.params, call.path)
+
+
+def update(call: Call) -> Object:
+    """POST /v1/charges/:id"""
+    charge = call.store.get("charge", call.ids[0])
+    before = shown(charge)
+    changes: dict[str, Any] = {
+        name: call.params[name] or None
+        for name in ("customer", "description", "receipt_email", "transfer_group")
+        if name in call.params
+    }
+    if "metadata" in call.params:
+        changes["metadata"] = merge_metadata(charge["metadata"], call.params["metadata"])
+    if "fraud_details" in call.params:
+        changes["fraud_details"] = call.params["fraud_details"]
+    charge.update(changes)
+    changed = {name: before[name] for name in changes if before[name] != charge[name]}
+    if changed:
+        call.account.emit("charge.updated", charge, changed)
+    return shown(charge)
+
+
+ROUTES = {
+    "GET /v1/charges/search": search,
+    "GET /v1/charges": list_,
+    "GET /v1/charges/*": retrieve,
+    "POST /v1/charges/*": update,
+}

@@ -1,0 +1,170 @@
+"""Customers. https://docs.stripe.com/api/customers"""
+
+from typing import Any
+
+from stripe_simulator import lists
+from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import invalid, missing
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.resources import payment_methods
+from stripe_simulator.store import Object, shown
+
+PLAIN = ("description", "email", "name", "phone", "business_name", "individual_name", "tax_exempt")
+
+
+def active(account: Account, id: str, *, param: str | None = None) -> Object:
+    """The customer, not deleted; StripeError when there is none (400 when a parameter named it)."""
+    found = account.store.find("customer", id)
+    if found is None or found.get("deleted"):
+        raise missing("customer", id, param=param)
+    return found
+
+
+def create(call: Call) -> Object:
+    """POST /v1/customers"""
+    params = call.params
+    given = params.get("payment_method")
+    store = call.store
+    customer: Object = {
+        "id": store.new_id("cus", 14),
+        "object": "customer",
+        "address": None,
+        "balance": params.get("balance", 0),
+        "business_name": None,
+        "created": call.account.clock.unix(),
+        "currency": None,
+        "customer_account": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": None,
+        "discount": None,
+        "email": None,
+        "individual_name": None,
+        "invoice_prefix": store.token(8).upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": merge_metadata({}, params.get("metadata", {})),
+        "name": None,
+        "next_invoice_sequence": 1,
+        "phone": None,
+        "preferred_locales": params.get("preferred_locales", []),
+        "shipping": None,
+        "tax_exempt": "none",
+        "test_clock": None,
+    }
+    _apply(customer, params)
+    store.add(customer)
+    call.account.emit("customer.created", customer)
+    if given:
+        payment_methods.attach_to(call.account, given, customer["id"])
+    return shown(customer)
+
+
+def _apply(customer: Object, params: dict[str, Any]) -> None:
+    for name in PLAIN:
+        if name in params:
+            customer[name] = params[name] or None
+    if "address" in params:
+        customer["address"] = _address(params["address"])
+    if "shipping" in params:
+        customer["shipping"] = _shipping(params["shipping"])
+    for name, value in (params.get("invoice_settings") or {}).items():
+        customer["invoice_settings"][name] = value or None
+
+
+def _address(given: Any) -> Object | None:
+    if not given:
+        return None
+    names = ("city", "country", "line1", "line2", "postal_code", "state")
+    return {name: given.get(name) or None for name in names}
+
+
+def _shipping(given: Any) -> Object | None:
+    if not given:
+        return None
+    return {"address": _address(given.get("address")), "name": given.get("name"), "phone": given.get("phone")}
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/customers/:id; a deleted one is answered as such."""
+    return shown(call.store.get("customer", call.ids[0]))
+
+
+def update(call: Call) -> Object:
+    """POST /v1/customers/:id"""
+    customer = active(call.account, call.ids[0])
+    before = shown(customer)
+    metadata = merge_metadata(customer["metadata"], call.params.get("metadata", {}))
+    default = (call.params.get("invoice_settings") or {}).get("default_payment_method")
+    if default:
+        method = call.store.get("payment_method", default, param="invoice_settings[default_payment_method]")
+        if method["customer"] != customer["id"]:
+            raise invalid(
+                f"The customer does not have a payment method with the ID {default}. The payment method must "
+                "be attached to the customer.",
+                code="resource_missing",
+                param="invoice_settings[default_payment_method]",
+            )
+    customer["metadata"] = metadata
+    _apply(customer, call.params)
+    after = shown(customer)
+    changed = {name: before[name] for name in before if before[name] != after[name]}
+    if changed:
+        call.account.emit("customer.updated", customer, changed)
+    return after
+
+
+def delete(call: Call) -> Object:
+    """DELETE /v1/customers/:id: its methods are detached, its name stays taken."""
+    customer = active(call.account, call.ids[0])
+    for method in call.store.all("payment_method"):
+        if method["customer"] == customer["id"]:
+            method["customer"], method["_detached"] = None, True
+    call.account.emit("customer.deleted", customer)
+    gone = {"id": customer["id"], "object": "customer", "deleted": True}
+    call.store.objects["customer"][customer["id"]] = gone
+    return dict(gone)
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/customers"""
+    living = (one for one in call.store.all("customer") if not one.get("deleted"))
+    return lists.page(lists.matching(living, call.params, "email"), call.params, call.path, "customer")
+
+
+def search(call: Call) -> Object:
+    """GET /v1/customers/search"""
+    living = (one for one in call.store.all("customer") if not one.get("deleted"))
+    return lists.search(living, call.params, call.path)
+
+
+def methods(call: Call) -> Object:
+    """GET /v1/customers/:id/payment_methods"""
+    customer = active(call.account, call.ids[0])
+    return payment_methods.page_of(call, customer["id"])
+
+
+def method(call: Call) -> Object:
+    """GET /v1/customers/:id/payment_methods/:id"""
+    customer = active(call.account, call.ids[0])
+    found = call.store.get("payment_method", call.ids[1])
+    if found["customer"] != customer["id"]:
+        raise missing("PaymentMethod", call.ids[1])
+    return shown(found)
+
+
+ROUTES = {
+    "GET /v1/customers/search": search,
+    "POST /v1/customers": create,
+    "GET /v1/customers": list_,
+    "GET /v1/customers/*": retrieve,
+    "POST /v1/customers/*": update,
+    "DELETE /v1/customers/*": delete,
+    "GET /v1/customers/*/payment_methods": methods,
+    "GET /v1/customers/*/payment_methods/*": method,
+}

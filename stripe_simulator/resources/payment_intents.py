@@ -1,0 +1,365 @@
+"""PaymentIntents. https://docs.stripe.com/api/payment_intents"""
+
+from typing import Any
+
+from stripe_simulator import lists
+from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import StripeError, invalid, missing, unvalidated
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.resources import payment_methods, payments
+from stripe_simulator.resources.customers import active
+from stripe_simulator.store import Object, shown
+
+ENABLED = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
+SMALLEST = {"usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300}
+LARGEST = 99_999_999
+UNEXPECTED = "payment_intent_unexpected_state"
+SHIPPING = ("address", "carrier", "name", "phone", "tracking_number")
+# fmt: off
+FOR_BROWSERS = (
+    "id", "object", "allowed_payment_method_types", "amount", "amount_details", "automatic_payment_methods",
+    "canceled_at", "cancellation_reason", "capture_method", "client_secret", "confirmation_method",
+    "created", "currency", "description", "last_payment_error", "livemode", "next_action", "payment_method",
+    "payment_method_configuration_details", "payment_method_types", "processing", "receipt_email",
+    "setup_future_usage", "shipping", "source", "status",
+)
+# fmt: on
+
+
+def check_amount(amount: int, currency: str) -> None:
+    """StripeError unless the amount can be charged."""
+    if amount < SMALLEST.get(currency, 50):
+        least = f"{SMALLEST.get(currency, 50) / 100:.2f}"
+        raise unvalidated(f"Amount must be at least ${least} {currency}", code="amount_too_small", param="amount")
+    if amount > LARGEST:
+        raise unvalidated("Amount must be no more than $999,999.99", code="amount_too_large", param="amount")
+
+
+def check_currency(currency: str) -> str:
+    """The currency in lower case."""
+    if currency.lower() not in SMALLEST:
+        known = ", ".join(SMALLEST)
+        raise unvalidated(f"Invalid currency: {currency}. The simulator supports: {known}", param="currency")
+    return currency.lower()
+
+
+def new(account: Account, params: dict[str, Any]) -> Object:
+    """A new intent of checked parameters, not yet stored."""
+    id = f"pi_3{account.store.token(23)}"
+    currency = check_currency(params["currency"])
+    check_amount(params["amount"], currency)
+    if params.get("customer"):
+        active(account, params["customer"], param="customer")
+    automatic = params.get("automatic_payment_methods")
+    legacy = params.get("payment_method_types")
+    allowed = params.get("allowed_payment_method_types")
+    apm = None if legacy else {"allow_redirects": (automatic or {}).get("allow_redirects", "always"), "enabled": True}
+    return {
+        "id": id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": allowed,
+        "amount": params["amount"],
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": apm,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": params.get("capture_method", "automatic_async"),
+        "client_secret": f"{id}_secret_{account.store.token(25)}",
+        "confirmation_method": params.get("confirmation_method", "automatic"),
+        "created": account.clock.unix(),
+        "currency": currency,
+        "customer": params.get("customer"),
+        "customer_account": None,
+        "description": params.get("description"),
+        "excluded_payment_method_types": params.get("excluded_payment_method_types"),
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "metadata": merge_metadata({}, params.get("metadata", {})),
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": params.get("payment_method_options")
+        or {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
+        },
+        "payment_method_types": legacy or payments.fitting(allowed or _offered(params), currency),
+        "processing": None,
+        "receipt_email": params.get("receipt_email") or None,
+        "review": None,
+        "setup_future_usage": params.get("setup_future_usage") or None,
+        "shipping": _shipping(params.get("shipping")),
+        "source": None,
+        "statement_descriptor": params.get("statement_descriptor"),
+        "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        "transfer_group": params.get("transfer_group"),
+    }
+
+
+def _offered(params: dict[str, Any]) -> list[str]:
+    return [kind for kind in ENABLED if kind not in params.get("excluded_payment_method_types", [])]
+
+
+def _shipping(given: Any) -> Object | None:
+    return {name: given.get(name) for name in SHIPPING} if given else None
+
+
+def _method(account: Account, params: dict[str, Any]) -> Object | None:
+    """The method that the request names or describes."""
+    if "confirmation_token" in params:
+        raise unvalidated("The simulator has no confirmation tokens.", param="confirmation_token")
+    if params.get("payment_method_data"):
+        return payment_methods.from_params(account, params["payment_method_data"])
+    if params.get("payment_method"):
+        return payment_methods.resolve(account, params["payment_method"])
+    return None
+
+
+def create(call: Call) -> Object:
+    """POST /v1/payment_intents"""
+    params = call.params
+    for needed in ("off_session", "return_url", "error_on_requires_action", "mandate_data"):
+        if needed in params and not params.get("confirm"):
+            raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
+    intent = new(call.account, params)
+    method = _method(call.account, params)
+    if method is not None:
+        payments.check_usable(intent, method)
+        intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
+    call.store.add(intent)
+    call.account.emit("payment_intent.created", intent)
+    if params.get("confirm"):
+        _confirm(call.account, intent, params)
+    return shown(intent)
+
+
+def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
+    if intent["payment_method"] is None:
+        raise _unexpected(
+            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update "
+            "the PaymentIntent with a payment method and then confirm it again, or confirm it again directly "
+            "with a payment method or ConfirmationToken.",
+            intent,
+        )
+    payments.pay(
+        account,
+        intent,
+        account.store.get("payment_method", intent["payment_method"]),
+        off_session=params.get("off_session") not in (None, False),
+        refuse_action=bool(params.get("error_on_requires_action")),
+        return_url=params.get("return_url"),
+    )
+
+
+def _unexpected(message: str, intent: Object) -> StripeError:
+    return invalid(message, code=UNEXPECTED, payment_intent=shown(intent))
+
+
+def _of(call: Call) -> Object:
+    """The intent of the path; a browser must know its client secret."""
+    intent = call.store.get("payment_intent", call.ids[0])
+    secret = call.params.get("client_secret")
+    if call.browser and secret is None:
+        raise unvalidated("Missing required param: client_secret.", code="parameter_missing", param="client_secret")
+    if secret is not None and secret != intent["client_secret"]:
+        raise invalid(
+            "The client_secret provided does not match any associated PaymentIntent.",
+            param="client_secret",
+        )
+    return intent
+
+
+def _answer(call: Call, intent: Object) -> Object:
+    """The intent as the caller may see it: a browser sees neither customer nor metadata."""
+    answer = shown(intent)
+    return {name: answer[name] for name in FOR_BROWSERS} if call.browser else answer
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/payment_intents/:id"""
+    return _answer(call, _of(call))
+
+
+def confirm(call: Call) -> Object:
+    """POST /v1/payment_intents/:id/confirm, by the server or by Stripe.js"""
+    intent, params = _of(call), call.params
+    if intent["status"] not in OPEN:
+        done = intent["status"] == "succeeded"
+        raise _unexpected(
+            "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
+            if done
+            else f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. Only a "
+            "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, "
+            "requires_action.",
+            intent,
+        )
+    change = {k: v for k, v in params.items() if k in ("receipt_email", "setup_future_usage")}
+    if "allowed_payment_method_types" in params:
+        change["allowed_payment_method_types"] = params["allowed_payment_method_types"]
+    method = _method(call.account, params)
+    _change(call.account, intent, change)
+    if "shipping" in params:
+        intent["shipping"] = _shipping(params["shipping"])
+    if method is not None:
+        payments.check_usable(intent, method)
+        intent["payment_method"] = method["id"]
+    _confirm(call.account, intent, params)
+    return _answer(call, intent)
+
+
+def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
+    names = (
+        "amount description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix "
+        "transfer_group capture_method payment_method_options"
+    )
+    for name in names.split():
+        if name in params:
+            intent[name] = params[name] if params[name] != "" else None
+    if "currency" in params:
+        intent["currency"] = check_currency(params["currency"])
+    check_amount(intent["amount"], intent["currency"])
+    if params.get("allowed_payment_method_types") or "currency" in params:
+        allowed = params.get("allowed_payment_method_types") or intent["allowed_payment_method_types"]
+        intent["allowed_payment_method_types"] = allowed
+        intent["payment_method_types"] = payments.fitting(allowed or ENABLED, intent["currency"])
+
+
+def update(call: Call) -> Object:
+    """POST /v1/payment_intents/:id; a settled one takes only what is said about it."""
+    intent, params = call.store.get("payment_intent", call.ids[0]), call.params
+    free = {"description", "metadata", "receipt_email", "shipping", "transfer_group"}
+    for name in params:
+        if name not in free and intent["status"] not in OPEN:
+            raise _unexpected(
+                f"This PaymentIntent's {name} could not be updated because it has a status of "
+                f"{intent['status']}. You may only update the {name} of a PaymentIntent with one of the "
+                "following statuses: requires_payment_method, requires_confirmation, requires_action.",
+                intent,
+            )
+    if params.get("customer"):
+        active(call.account, params["customer"], param="customer")
+        if intent["customer"] not in (None, params["customer"]):
+            raise invalid(
+                "You cannot modify `customer` on a PaymentIntent once it already has been set.", param="customer"
+            )
+        intent["customer"] = params["customer"]
+    metadata = merge_metadata(intent["metadata"], params.get("metadata", {}))
+    if "amount" in params:
+        check_amount(params["amount"], intent["currency"])
+    method = _method(call.account, params)
+    if method is not None:
+        payments.check_usable(intent, method)
+    _change(call.account, intent, params)
+    intent["metadata"] = metadata
+    if "shipping" in params:
+        intent["shipping"] = _shipping(params["shipping"])
+    if method is not None:
+        intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
+        intent["next_action"] = None
+    return shown(intent)
+
+
+def cancel(call: Call) -> Object:
+    """POST /v1/payment_intents/:id/cancel"""
+    intent = call.store.get("payment_intent", call.ids[0])
+    if intent.get("_session"):
+        raise _unexpected(
+            "You cannot cancel this PaymentIntent because it was created by a Checkout Session. Expire the "
+            "Checkout Session instead.",
+            intent,
+        )
+    if intent["status"] not in CANCELABLE:
+        raise _unexpected(
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a "
+            "PaymentIntent with one of the following statuses may be canceled: requires_payment_method, "
+            "requires_capture, requires_confirmation, requires_action, processing.",
+            intent,
+        )
+    close(call.account, intent, call.params.get("cancellation_reason"))
+    return shown(intent)
+
+
+def close(account: Account, intent: Object, reason: str | None) -> None:
+    """Cancel the intent, whoever asked."""
+    if intent["status"] == "requires_capture":
+        charge = account.store.get("charge", intent["latest_charge"])
+        charge["refunded"], charge["amount_refunded"] = True, charge["amount"]
+        account.emit("charge.refunded", charge, {"amount_refunded": 0, "refunded": False})
+    intent["status"], intent["canceled_at"] = "canceled", account.clock.unix()
+    intent["cancellation_reason"], intent["amount_capturable"] = reason, 0
+    intent["next_action"] = None
+    account.emit("payment_intent.canceled", intent)
+
+
+def capture(call: Call) -> Object:
+    """POST /v1/payment_intents/:id/capture"""
+    intent = call.store.get("payment_intent", call.ids[0])
+    if intent["status"] != "requires_capture":
+        raise _unexpected(
+            f"This PaymentIntent could not be captured because it has a status of {intent['status']}. Only a "
+            "PaymentIntent with one of the following statuses may be captured: requires_capture.",
+            intent,
+        )
+    amount: int = call.params.get("amount_to_capture", intent["amount_capturable"])
+    if not 0 < amount <= intent["amount_capturable"]:
+        raise invalid(
+            f"The provided capture amount ({amount}) is greater than the remaining amount you can capture for "
+            f"this PaymentIntent ({intent['amount_capturable']}).",
+            code="amount_too_large",
+            param="amount_to_capture",
+        )
+    payments.capture(call.account, intent, amount)
+    return shown(intent)
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/payment_intents?customer&created"""
+    chosen = lists.matching(call.store.all("payment_intent"), call.params, "customer")
+    return lists.page(chosen, call.params, call.path, "payment_intent")
+
+
+def search(call: Call) -> Object:
+    """GET /v1/payment_intents/search"""
+    return lists.search(call.store.all("payment_intent"), call.params, call.path)
+
+
+def authenticated(account: Account, id: str, *, passed: bool) -> Object:
+    """POST /_sim/payment_intents/:id/authenticate: the student finishes, or fails, the 3-D Secure step."""
+    intent = account.store.find("payment_intent", id)
+    if intent is None:
+        raise missing("payment_intent", id)
+    before, account.request = account.request, {"id": None, "idempotency_key": None}
+    try:
+        payments.authenticated(account, intent, passed=passed)
+    except StripeError as error:
+        if error.status != 402:  # a decline after the step is an outcome, not a failure of the step
+            raise
+    finally:
+        account.request = before
+    return shown(intent)
+
+
+ROUTES = {
+    "GET /v1/payment_intents/search": search,
+    "POST /v1/payment_intents": create,
+    "GET /v1/payment_intents": list_,
+    "GET /v1/payment_intents/*": retrieve,
+    "POST /v1/payment_intents/*": update,
+    "POST /v1/payment_intents/*/confirm": confirm,
+    "POST /v1/payment_intents/*/cancel": cancel,
+    "POST /v1/payment_intents/*/capture": capture,
+}

@@ -1,0 +1,216 @@
+"""Refunds: succeed, pend, fail. https://docs.stripe.com/api/refunds"""
+
+from stripe_simulator import lists
+from stripe_simulator.account import Account, Call, later
+from stripe_simulator.errors import StripeError, invalid, unvalidated
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.resources import balance_transactions, payment_methods
+from stripe_simulator.store import Object, shown
+
+COUNTED = ("pending", "succeeded", "requires_action")
+
+
+def _charge_of(call: Call) -> Object:
+    """The charge that is to be refunded."""
+    charge_id, intent_id = call.params.get("charge"), call.params.get("payment_intent")
+    if charge_id is None and intent_id is None:
+        raise unvalidated("One of the following params should be provided for this request: payment_intent or charge.")
+    intent = None
+    if intent_id is not None:
+        intent = call.store.get("payment_intent", intent_id, param="payment_intent")
+    if charge_id is None:
+        assert intent is not None
+        found = intent["latest_charge"] and call.store.find("charge", intent["latest_charge"])
+        if not found or found["status"] == "failed":
+            raise invalid(
+                f"This PaymentIntent ({intent_id}) does not have a successful charge to refund.",
+                code="payment_intent_unexpected_state",
+                param="payment_intent",
+            )
+        charge: Object = found
+    else:
+        charge = call.store.get("charge", charge_id, param="charge")
+        if intent is not None and charge["payment_intent"] != intent_id:
+            raise invalid("The charge does not belong to the PaymentIntent.", param="charge")
+    return charge
+
+
+def money(amount: int, currency: str) -> str:
+    """As Stripe writes amounts in its messages."""
+    sign = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency, "")
+    whole, cents = divmod(amount, 100)
+    return f"{sign}{whole:,}.{cents:02}" + ("" if sign else f" {currency}")
+
+
+def _check(charge: Object, amount: int) -> None:
+    if charge["status"] == "failed":
+        raise invalid(f"Charge {charge['id']} has failed and cannot be refunded.", code="charge_not_refundable")
+    if charge["refunded"]:
+        raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    if charge["disputed"] and not charge.get("_inquiry"):
+        raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
+    left = charge["amount_captured"] - charge["amount_refunded"]
+    if amount > left:
+        whole = charge["amount_refunded"] == 0
+        of = "charge amount" if whole else "unrefunded amount on charge"
+        raise invalid(
+            f"Refund amount ({money(amount, charge['currency'])}) is greater than {of} "
+            f"({money(left, charge['currency'])})",
+            param="amount",
+        )
+    if amount < 1:
+        raise unvalidated(
+            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param="amount"
+        )
+
+
+def create(call: Call) -> Object:
+    """POST /v1/refunds, of a charge or of a PaymentIntent; all of what is left unless `amount` says less."""
+    charge = _charge_of(call)
+    amount = call.params.get("amount", charge["amount_captured"] - charge["amount_refunded"])
+    metadata = merge_metadata({}, call.params.get("metadata", {}))
+    _check(charge, amount)
+    refund = make(call.account, charge, amount, call.params.get("reason"), metadata)
+    return shown(refund)
+
+
+def make(account: Account, charge: Object, amount: int, reason: str | None, metadata: dict[str, str]) -> Object:
+    """The refund, its events now, and what comes of it later."""
+    how = payment_methods.behaviour_of(charge["_test"])
+    kind = charge["payment_method_details"]["type"]
+    pending = how.refund == "pending" or charge["status"] == "pending"
+    refund: Object = {
+        "id": f"{'re' if kind == 'card' else 'pyr'}_3{account.store.token(23)}",
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": None,
+        "charge": charge["id"],
+        "created": account.clock.unix(),
+        "currency": charge["currency"],
+        "customer": charge["customer"],
+        "customer_account": None,
+        "destination_details": _destination(kind),
+        "metadata": metadata,
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "pending" if pending else "succeeded",
+        "transfer_reversal": None,
+    }
+    if pending:
+        refund["pending_reason"] = "charge_pending" if charge["status"] == "pending" else "processing"
+    account.store.add(refund)
+    moved = balance_transactions.record(
+        account, "refund" if kind == "card" else "payment_refund", refund, -amount, 0, "REFUND FOR CHARGE"
+    )
+    refund["balance_transaction"] = moved["id"]
+    before = {"amount_refunded": charge["amount_refunded"], "refunded": charge["refunded"]}
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    if before["refunded"] == charge["refunded"]:
+        del before["refunded"]
+    account.emit("refund.created", refund)
+    account.emit("charge.refunded", charge, before)
+    account.after("refund.go_on", refund["id"])
+    return refund
+
+
+def _destination(kind: str) -> Object:
+    if kind == "card":
+        reference = {"reference_status": "pending", "reference_type": "acquirer_reference_number"}
+        return {"card": {**reference, "type": "refund"}, "type": "card"}
+    name = {"us_bank_account": "us_bank_transfer", "sepa_debit": "eu_bank_transfer"}[kind]
+    return {name: {"reference": None, "reference_status": "pending"}, "type": name}
+
+
+@later("refund.go_on")
+def _go_on(account: Account, id: str) -> None:
+    """A pending refund succeeds, a doomed one fails, and the others get their bank's reference."""
+    refund = account.store.get("refund", id)
+    how = payment_methods.behaviour_of(account.store.get("charge", refund["charge"])["_test"])
+    if refund["status"] == "succeeded" and how.refund == "failed":
+        fail(account, refund, "unknown")
+        return
+    if refund["status"] not in ("pending", "succeeded"):
+        return
+    previous: Object = {}
+    if refund["status"] == "pending":
+        previous |= {"status": "pending", "pending_reason": refund.pop("pending_reason", None)}
+        refund["status"] = "succeeded"
+    kind = refund["destination_details"]["type"]
+    details = refund["destination_details"][kind]
+    previous["destination_details"] = {kind: {"reference": None, "reference_status": "pending"}}
+    details["reference"] = str(account.store.random.randrange(10**22, 10**23))
+    details["reference_status"] = "available"
+    account.emit("refund.updated", refund, previous)
+    account.emit("charge.refund.updated", refund, previous)
+
+
+def fail(account: Account, refund: Object, reason: str) -> None:
+    """The bank sends the money back: the charge is as if the refund had never been."""
+    charge = account.store.get("charge", refund["charge"])
+    previous = {
+        "failure_balance_transaction": None,
+        "failure_reason": None,
+        "status": refund["status"],
+    }
+    moved = balance_transactions.record(
+        account, "refund_failure", refund, refund["amount"], 0, "REFUND FAILURE FOR CHARGE"
+    )
+    refund["status"], refund["failure_reason"] = "failed", reason
+    refund["failure_balance_transaction"] = moved["id"]
+    charge["amount_refunded"] -= refund["amount"]
+    charge["refunded"] = False
+    account.emit("refund.failed", refund)
+    account.emit("charge.refund.updated", refund, previous)
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/refunds/:id"""
+    return shown(call.store.get("refund", call.ids[0]))
+
+
+def update(call: Call) -> Object:
+    """POST /v1/refunds/:id: metadata only"""
+    refund = call.store.get("refund", call.ids[0])
+    before = dict(refund["metadata"])
+    refund["metadata"] = merge_metadata(before, call.params.get("metadata", {}))
+    if refund["metadata"] != before:
+        names = {*before, *refund["metadata"]}
+        previous = {"metadata": {n: before.get(n) for n in names if before.get(n) != refund["metadata"].get(n)}}
+        call.account.emit("refund.updated", refund, previous)
+        call.account.emit("charge.refund.updated", refund, previous)
+    return shown(refund)
+
+
+def cancel(call: Call) -> Object:
+    """POST /v1/refunds/:id/cancel: only while it needs an action"""
+    refund = call.store.get("refund", call.ids[0])
+    raise StripeError(
+        400,
+        "invalid_request_error",
+        f"This refund has a status of {refund['status']}; only refunds that require an action can be canceled.",
+    )
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/refunds?charge&payment_intent&created"""
+    chosen = lists.matching(call.store.all("refund"), call.params, "charge", "payment_intent")
+    return lists.page(chosen, call.params, call.path, "refund")
+
+
+def of_charge(account: Account, charge: Object) -> Object:
+    """A charge's `refunds`, which is answered only when expanded."""
+    rows = (one for one in account.store.all("refund") if one["charge"] == charge["id"])
+    return lists.page(rows, {}, f"/v1/charges/{charge['id']}/refunds")
+
+
+ROUTES = {
+    "POST /v1/refunds": create,
+    "GET /v1/refunds": list_,
+    "GET /v1/refunds/*": retrieve,
+    "POST /v1/refunds/*": update,
+    "POST /v1/refunds/*/cancel": cancel,
+}

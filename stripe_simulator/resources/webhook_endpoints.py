@@ -1,0 +1,89 @@
+"""Webhook endpoints. https://docs.stripe.com/api/webhook_endpoints"""
+
+from stripe_simulator import lists
+from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import invalid
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.store import Object, shown
+
+
+def configure(account: Account, url: str, secret: str | None) -> Object:
+    """The endpoint that the command line names: it gets every event, and stays through a reset."""
+    endpoint = _add(account, url, ["*"], secret)
+    endpoint["_configured"] = True
+    return endpoint
+
+
+def _add(account: Account, url: str, events: list[str], secret: str | None) -> Object:
+    return account.store.add(
+        {
+            "id": f"we_1{account.store.token(23)}",
+            "object": "webhook_endpoint",
+            "api_version": None,
+            "application": None,
+            "created": account.clock.unix(),
+            "description": None,
+            "enabled_events": events,
+            "livemode": False,
+            "metadata": {},
+            "status": "enabled",
+            "url": url,
+            "_secrets": [secret or f"whsec_{account.store.token(32)}"],
+        }
+    )
+
+
+def create(call: Call) -> Object:
+    """POST /v1/webhook_endpoints; only this answer shows the secret."""
+    _check_url(call.params["url"])
+    endpoint = _add(call.account, call.params["url"], call.params["enabled_events"], None)
+    endpoint["api_version"] = call.params.get("api_version")
+    endpoint["description"] = call.params.get("description") or None
+    endpoint["metadata"] = merge_metadata({}, call.params.get("metadata", {}))
+    return shown(endpoint) | {"secret": endpoint["_secrets"][0]}
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise invalid(
+            "Invalid URL: An explicit scheme (such as https) must be provided.", param="url", code="url_invalid"
+        )
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/webhook_endpoints/:id"""
+    return shown(call.store.get("webhook_endpoint", call.ids[0]))
+
+
+def update(call: Call) -> Object:
+    """POST /v1/webhook_endpoints/:id"""
+    endpoint = call.store.get("webhook_endpoint", call.ids[0])
+    for name in ("description", "enabled_events", "url"):
+        if name in call.params:
+            endpoint[name] = call.params[name] or None
+    if "disabled" in call.params:
+        endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
+    if "metadata" in call.params:
+        endpoint["metadata"] = merge_metadata(endpoint["metadata"], call.params["metadata"])
+    return shown(endpoint)
+
+
+def delete(call: Call) -> Object:
+    """DELETE /v1/webhook_endpoints/:id"""
+    endpoint = call.store.get("webhook_endpoint", call.ids[0])
+    del call.store.objects["webhook_endpoint"][endpoint["id"]]
+    return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/webhook_endpoints"""
+    return lists.page(call.store.all("webhook_endpoint"), call.params, call.path, "webhook endpoint")
+
+
+ROUTES = {
+    "POST /v1/webhook_endpoints": create,
+    "GET /v1/webhook_endpoints": list_,
+    "GET /v1/webhook_endpoints/*": retrieve,
+    "POST /v1/webhook_endpoints/*": update,
+    "DELETE /v1/webhook_endpoints/*": delete,
+}

@@ -1,0 +1,288 @@
+"""Events, and their signed delivery. https://docs.stripe.com/webhooks
+
+`Webhooks` decides what goes where and when; `Sender` is the threads that send it. Without a sender,
+what would be sent waits in `outbox`.
+"""
+
+import hashlib
+import hmac
+import http.client
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from stripe_simulator import API_VERSION
+from stripe_simulator.clock import Clock
+from stripe_simulator.store import Object, Store, shown
+
+FIRST_RETRY_S, LONGEST_RETRY_S, TRIES = 1.0, 3600.0, 40
+TIMEOUT_S = 30.0
+MODES = ("normal", "hold", "drop", "duplicate", "shuffle")
+
+
+def signature(secret: str, body: bytes, at: int) -> str:
+    """The value of `Stripe-Signature` for a body that is sent at a unix second."""
+    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+@dataclass
+class Delivery:
+    """One event on its way to one endpoint."""
+
+    event_id: str
+    payload: str
+    endpoint_id: str
+    url: str
+    secrets: list[str]
+    due: float = 0.0
+    tries: int = 0
+    outcome: str = "waiting"
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def body(self) -> bytes:
+        """What is posted: the event, indented as Stripe indents it."""
+        return json.dumps(json.loads(self.payload), indent=2).encode()
+
+    @property
+    def event(self) -> Object:
+        """The event itself."""
+        parsed: Object = json.loads(self.payload)
+        return parsed
+
+    def headers(self, body: bytes | None = None) -> dict[str, str]:
+        """Signed anew for each try, with real time: receivers check it against theirs."""
+        body = self.body if body is None else body
+        at = int(time.time())
+        parts = [signature(secret, body, at) for secret in self.secrets]
+        stamp = ",".join([parts[0], *(part.split(",", 1)[1] for part in parts[1:])])
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": stamp,
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Accept": "*/*; q=0.5, application/xml",
+            "Cache-Control": "no-cache",
+        }
+
+
+class Webhooks:
+    """What has happened, and who is told. Not safe by itself: the account's lock guards it."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self.mode, self.delay_s = "normal", 0.0
+        self.payloads: dict[str, str] = {}  # event id -> its JSON as made
+        self.types: dict[str, str] = {}
+        self.deliveries: dict[str, list[Delivery]] = {}
+        self.outbox: list[Delivery] = []
+        self.held: list[Delivery] = []
+        self.listeners: list[Callable[[Object, str], None]] = []
+        self.wake: Callable[[], None] = lambda: None
+
+    def emit(
+        self,
+        kind: str,
+        about: Object,
+        request: dict[str, str | None],
+        previous: Object | None = None,
+    ) -> Object:
+        """Make the event of a change and start its deliveries."""
+        data: Object = {"object": shown(about)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        prefix = "evt_1" if about["object"] not in {"payment_intent", "charge", "refund"} else "evt_3"
+        endpoints = self._endpoints(kind)
+        event: Object = {
+            "id": f"{prefix}{self.store.token(23)}",
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.clock.unix(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": len(endpoints),
+            "request": request,
+            "type": kind,
+        }
+        payload = json.dumps(event)
+        self.payloads[event["id"]] = payload
+        self.types[event["id"]] = kind
+        for endpoint in endpoints:
+            self._deliver(event["id"], payload, endpoint)
+        for listener in self.listeners:
+            listener(event, payload)
+        return event
+
+    def _endpoints(self, kind: str) -> list[Object]:
+        return [
+            endpoint
+            for endpoint in self.store.objects.get("webhook_endpoint", {}).values()
+            if endpoint["status"] == "enabled"
+            and ("*" in endpoint["enabled_events"] or kind in endpoint["enabled_events"])
+        ]
+
+    def _deliver(self, event_id: str, payload: str, endpoint: Object) -> None:
+        delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], list(endpoint["_secrets"]))
+        self.deliveries.setdefault(event_id, []).append(delivery)
+        if self.mode == "drop":
+            delivery.outcome = "dropped"
+        elif self.mode == "hold":
+            delivery.outcome = "held"
+            self.held.append(delivery)
+        else:
+            self._send(delivery)
+            if self.mode == "duplicate":
+                self._send(self._again(delivery))
+
+    def _again(self, delivery: Delivery) -> Delivery:
+        twin = Delivery(delivery.event_id, delivery.payload, delivery.endpoint_id, delivery.url, delivery.secrets)
+        self.deliveries.setdefault(delivery.event_id, []).append(twin)
+        return twin
+
+    def _send(self, delivery: Delivery) -> None:
+        delivery.outcome = "waiting"
+        delivery.due = self.clock.now() + self.delay_s
+        if self.mode == "shuffle":
+            delivery.due += self.store.random.random()
+            self.outbox.insert(self.store.random.randint(0, len(self.outbox)), delivery)
+        else:
+            self.outbox.append(delivery)
+        self.wake()
+
+    def release(self, order: str, seed: int, times: int) -> int:
+        """Send what is held, each so many times; how many deliveries that is."""
+        held, self.held = self.held, []
+        sending = [one for one in held for _ in range(times)]
+        if order == "reversed":
+            sending.reverse()
+        elif order == "shuffled":
+            random.Random(seed).shuffle(sending)
+        begun: set[int] = set()
+        for one in sending:
+            delivery = self._again(one) if id(one) in begun else one
+            begun.add(id(one))
+            delivery.outcome, delivery.due = "waiting", self.clock.now() + self.delay_s
+            self.outbox.append(delivery)
+        self.wake()
+        return len(sending)
+
+    def resend(self, event_id: str, endpoint_id: str | None = None) -> int:
+        """Deliver an event once more; how many deliveries that is."""
+        payload = self.payloads[event_id]
+        kind = self.types[event_id]
+        chosen = [
+            endpoint for endpoint in self._endpoints(kind) if endpoint_id is None or endpoint["id"] == endpoint_id
+        ]
+        for endpoint in chosen:
+            delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], list(endpoint["_secrets"]))
+            self.deliveries.setdefault(event_id, []).append(delivery)
+            delivery.due = self.clock.now()
+            self.outbox.append(delivery)
+        if endpoint_id is None:
+            for listener in self.listeners:
+                listener(json.loads(payload), payload)
+        self.wake()
+        return len(chosen)
+
+    def take(self) -> Delivery | None:
+        """The next delivery that is due, taken out of the outbox."""
+        now = self.clock.now()
+        for index, delivery in enumerate(self.outbox):
+            if delivery.due <= now:
+                return self.outbox.pop(index)
+        return None
+
+    def next_at(self) -> float | None:
+        """When the next delivery is due."""
+        return min((delivery.due for delivery in self.outbox), default=None)
+
+    def done(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
+        """Note a try; when it failed, the next comes after 1, 2, 4 … seconds."""
+        delivery.tries += 1
+        entry = {"at": self.clock.unix(), "status": status, "problem": problem}
+        delivery.log.append(entry)
+        if status is not None and 200 <= status < 300:
+            delivery.outcome = "delivered"
+            return
+        delivery.outcome = "failed"
+        if delivery.tries < TRIES and self.store.find("webhook_endpoint", delivery.endpoint_id) is not None:
+            wait = min(FIRST_RETRY_S * 2 ** (delivery.tries - 1), LONGEST_RETRY_S)
+            delivery.due = self.clock.now() + wait
+            self.outbox.append(delivery)
+
+    def event(self, id: str) -> Object:
+        """An event as the API answers it, with `pending_webhooks` of now."""
+        event: Object = json.loads(self.payloads[id])
+        tried = self.deliveries.get(id, [])
+        delivered = {one.endpoint_id for one in tried if one.outcome == "delivered"}
+        event["pending_webhooks"] = len({one.endpoint_id for one in tried} - delivered)
+        return event
+
+
+class Sender:
+    """Threads that post what is due."""
+
+    def __init__(self, webhooks: Webhooks, lock: threading.RLock, threads: int = 4) -> None:
+        self._webhooks = webhooks
+        self._lock = lock
+        self._ready = threading.Condition(lock)
+        self._stopped = False
+        webhooks.wake = self._notify
+        self.recent: deque[Delivery] = deque(maxlen=200)
+        self._threads = [threading.Thread(target=self._work, name=f"webhook-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _notify(self) -> None:
+        with self._lock:
+            self._ready.notify()
+
+    def stop(self) -> None:
+        """End the threads; what is on its way ends by itself."""
+        with self._lock:
+            self._stopped = True
+            self._ready.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                delivery = self._webhooks.take()
+                if delivery is None:
+                    if self._stopped:
+                        return
+                    at = self._webhooks.next_at()
+                    wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
+                    self._ready.wait(min(wait, 5.0))
+                    continue
+                if self._stopped:
+                    return
+                self.recent.append(delivery)
+            status, problem = post(delivery)
+            with self._lock:
+                self._webhooks.done(delivery, status, problem)
+                self._ready.notify()
+
+
+def post(delivery: Delivery) -> tuple[int | None, str | None]:
+    """One try: the status answered, or what went wrong."""
+    address = urlsplit(delivery.url)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.hostname or "", address.port, timeout=TIMEOUT_S)
+    try:
+        body = delivery.body
+        path = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        connection.request("POST", path, body, delivery.headers(body))
+        response = connection.getresponse()
+        response.read(10_000)
+        return response.status, None
+    except (OSError, http.client.HTTPException) as error:
+        return None, str(error) or type(error).__name__
+    finally:
+        connection.close()

@@ -1,0 +1,162 @@
+"""Writes `stripe_simulator/params.json` from the typed parameters of the `stripe` package.
+
+The simulator itself never imports `stripe`: it checks requests against this file, and
+`test_params.py` holds the file against the package that is installed.
+
+    python -m tests.stripe.make_params
+"""
+
+import ast
+import importlib
+import json
+import re
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal, NotRequired, Required, Union
+
+import stripe
+from stripe._request_options import RequestOptions
+from typing_extensions import is_typeddict
+
+TARGET = Path(__file__).parents[2] / "stripe_simulator" / "params.json"
+SERVICES = [
+    "_customer_service",
+    "_customer_payment_method_service",
+    "_payment_intent_service",
+    "_payment_method_service",
+    "_charge_service",
+    "_refund_service",
+    "_event_service",
+    "_webhook_endpoint_service",
+    "_dispute_service",
+    "_balance_service",
+    "_balance_transaction_service",
+    "_product_service",
+    "_price_service",
+    "_coupon_service",
+    "_promotion_code_service",
+    "_setup_intent_service",
+    "_token_service",
+    "_mandate_service",
+    "_account_service",
+    "checkout._session_service",
+    "checkout._session_line_item_service",
+    "test_helpers._refund_service",
+]
+OPERATION = re.compile(r'"(get|post|delete)",\s*"(/v1/[^"]+)"')
+PATHS = ("/v1/account/", "/v1/accounts")
+
+OUTSIDE = vars(stripe._request_options) | {"StripeContext": Any}  # RequestOptions is in every class
+
+Alternative = str | dict[str, Any]
+
+
+def operations(service: str) -> dict[str, str]:
+    """`{"POST /v1/refunds": "stripe.params._refund_create_params:RefundCreateParams"}` of a service."""
+    path = Path(stripe.__file__).parent / (service.replace(".", "/") + ".py")
+    found: dict[str, str] = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        call = OPERATION.search(ast.unparse(node).replace("'", '"'))
+        if call is None or call[2].startswith(PATHS):
+            continue
+        annotation = next((a.annotation for a in node.args.args if a.arg == "params"), None)
+        name = re.search(r"\w+Params", ast.unparse(annotation)) if annotation is not None else None
+        imports = re.search(rf"from (stripe\.params\.\S+) import \(?\s*{name[0]}\b", path.read_text()) if name else None
+        template = re.sub(r"\{[^}]*\}", "*", call[2])
+        found[f"{call[1].upper()} {template}"] = f"{imports[1]}:{name[0]}" if imports and name else ""
+    return found
+
+
+class Schema:
+    """Collects the classes of parameters, equal ones kept once."""
+
+    def __init__(self) -> None:
+        self.classes: dict[str, dict[str, list[Alternative]]] = {}
+        self._by_shape: dict[str, str] = {}
+        self._names: dict[type, str] = {}
+
+    def add(self, cls: type) -> str:
+        """The name under which the class' fields are kept; a required field ends with `!`."""
+        if cls in self._names:
+            return self._names[cls]
+        self._names[cls] = cls.__name__
+        module = sys.modules[cls.__module__].__dict__
+        fields: dict[str, list[Alternative]] = {}
+        for field, hint in typing.get_type_hints(cls, module, OUTSIDE, include_extras=True).items():
+            if field in RequestOptions.__annotations__ and cls.__name__.endswith("Params"):
+                continue
+            optional = typing.get_origin(hint) is NotRequired
+            if typing.get_origin(hint) in (NotRequired, Required):
+                hint = typing.get_args(hint)[0]
+            fields[field + ("" if optional else "!")] = self.alternatives(hint)
+        shape = json.dumps(fields, sort_keys=True)
+        name = self._by_shape.setdefault(shape, cls.__name__)
+        self._names[cls] = name
+        self.classes.setdefault(name, fields)
+        return name
+
+    def alternatives(self, hint: Any) -> list[Alternative]:
+        """What a value may be: `int`, `str`, …, `""`, an enum, a list, an object, a map."""
+        if isinstance(hint, str):
+            raise TypeError(hint)
+        hints = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+        found: list[Alternative] = []
+        for each in hints:
+            one = self.alternative(each)
+            found += [o for o in one if o not in found]
+        enums = [e for f in found if isinstance(f, dict) for e in f.get("enum", [])]
+        if enums:  # `Literal[...] | str` is an enum that may grow: Stripe refuses what it does not know
+            found = [f for f in found if f != "str" and not (isinstance(f, dict) and "enum" in f)]
+            found.append({"enum": enums})
+        return found
+
+    def alternative(self, hint: Any) -> list[Alternative]:
+        origin = typing.get_origin(hint)
+        if origin is Literal:
+            values = list(typing.get_args(hint))
+            rest = [v for v in values if v != ""]
+            return ([""] if "" in values else []) + ([{"enum": rest}] if rest else [])
+        if origin is list:
+            return [{"list": self.alternatives(typing.get_args(hint)[0])}]
+        if origin is dict or "UntypedStripeObject" in str(hint):
+            return ["map"]
+        if is_typeddict(hint):
+            return [{"object": self.add(hint)}]
+        if hint is typing.Any:
+            return ["any"]
+        plain = {int: "int", str: "str", bool: "bool", float: "float"}.get(hint, hint.__name__.lower())
+        return [plain if plain in {"int", "str", "bool", "float", "decimal"} else "any"]
+
+
+def build() -> dict[str, Any]:
+    """The whole file."""
+    schema = Schema()
+    table: dict[str, str] = {}
+    for service in SERVICES:
+        importlib.import_module(f"stripe.{service}")
+        for operation, reference in operations(service).items():
+            if not reference:
+                table[operation] = ""
+                continue
+            module, name = reference.split(":")
+            table[operation] = schema.add(getattr(importlib.import_module(module), name))
+    return {
+        "stripe": stripe.VERSION,
+        "api_version": stripe.api_version,
+        "operations": dict(sorted(table.items())),
+        "classes": dict(sorted(schema.classes.items())),
+    }
+
+
+def text() -> str:
+    """The file's text."""
+    return json.dumps(build(), indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text())
+    print(f"{TARGET.name}: {TARGET.stat().st_size} bytes")
