@@ -1,0 +1,264 @@
+"""Tuition in one process for tests: the real handlers, the simulator without a socket, and tables of some DynamoDB.
+
+A fake stands only where a network would be: Stripe's HTTP client hands each request to the simulator.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
+os.environ.setdefault("TUITION_ENVIRONMENT", "test")
+os.environ.setdefault("STRIPE_SECRET_ARN", "stripe")
+os.environ.setdefault("STRIPE_WEBHOOK_SECRET_ARN", "webhook")
+os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+
+import boto3
+import pytest
+import stripe
+import yaml
+
+import admin
+import create_payment
+import enrollments
+import my_payments
+import payment_status
+import request_refund
+import tracks
+import webhook
+from stripe_simulator.errors import NoAnswer
+from stripe_simulator.server import Stripe
+from stripe_simulator.webhooks import signature
+from tuition import api, clock, history, settings, stripe_client, tables
+from tuition.core import audit
+
+SECRET = "whsec_test"
+ROOT = Path(__file__).parent.parent
+
+
+class _Template(yaml.SafeLoader):
+    """CloudFormation's YAML, its functions read as plain values."""
+
+
+_Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
+
+NAMES = {
+    "PaymentsTable": "payments",
+    "IntentsTable": "intents",
+    "CustomersTable": "customers",
+    "EnrollmentsTable": "enrollments",
+    "AuditTable": "audit",
+    "QuarantineTable": "quarantine",
+}
+
+
+def create_tables(client: Any) -> None:
+    """The tables as template.yaml has them: keys and indexes."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)
+    for logical, name in NAMES.items():
+        properties = template["Resources"][logical]["Properties"]
+        wanted = {k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties}
+        client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **wanted)
+
+
+def client_for(url: str | None) -> Any:
+    """A DynamoDB client of a backend; None is moto."""
+    return boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1")
+
+
+class InProcess(stripe.HTTPClient):
+    """Stripe's HTTP client without a network: each request goes to the simulator of the current world."""
+
+    name = "in-process"
+
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self.world = world
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        path = "/" + url.split("/", 3)[3]
+        self.world.stripe_calls.append(f"{method.upper()} {path.split('?')[0]}")
+        if self.world.stripe_blocked:
+            raise stripe.APIConnectionError("blocked by the test")
+        body = post_data.encode() if isinstance(post_data, str) else post_data or b""
+        try:
+            answer = self.world.stripe.handle(method.upper(), path, headers or {}, body)
+        except NoAnswer as lost:
+            raise stripe.APIConnectionError(f"lost: {lost}") from lost
+        return answer.body, answer.status, {k.lower(): v for k, v in answer.headers.items()}
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Student:
+    """A signed-in user."""
+
+    sub: str
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    verified: bool = True
+
+    @property
+    def claims(self) -> dict[str, str]:
+        claims = {"sub": self.sub, "email": self.email or f"{self.sub}@example.org", "token_use": "id", "exp": "9999999999"}
+        groups = {"cognito:groups": f"[{' '.join(self.groups)}]"} if self.groups else {}
+        return {**claims, "email_verified": "true" if self.verified else "false", **groups}
+
+
+@dataclass
+class Answer:
+    """What a handler answered."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+@dataclass
+class World:
+    """One Stripe and one set of tables, and everything that a student, staff and Stripe do to them."""
+
+    tables: Any
+    stripe: Stripe
+    stripe_calls: list[str] = field(default_factory=list)
+    stripe_blocked: bool = False
+    seen: int = 0
+    applied: list[str] = field(default_factory=list)
+
+    # --- what people do ---
+
+    def call(
+        self,
+        handler: Callable[[Any, Any], Any],
+        who: Student | None,
+        body: Any = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        route: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call a handler as the HTTP API does."""
+        authorizer = {"jwt": {"claims": who.claims, "scopes": None}} if who else None
+        event = {
+            "version": "2.0",
+            "routeKey": route,
+            "headers": dict(headers or {}),
+            "pathParameters": dict(path or {}),
+            "queryStringParameters": dict(query or {}),
+            "requestContext": {"authorizer": authorizer} if authorizer else {},
+            "body": body if isinstance(body, str) or body is None else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        result = handler(event, None)
+        return Answer(result["statusCode"], json.loads(result["body"]), result["headers"])
+
+    def create(self, who: Student, track: str = "DP", **more: Any) -> Answer:
+        return self.call(create_payment.handler, who, {"track": track, **more})
+
+    def status(self, who: Student, reference: str) -> Answer:
+        history._pulled.clear()
+        return self.call(payment_status.handler, who, path={"payment_intent_id": reference})
+
+    def refund(self, who: Student, payment_id: str, reason: str = "changed my mind") -> Answer:
+        return self.call(request_refund.handler, who, {"payment_id": payment_id, "reason": reason})
+
+    def enrolled(self, who: Student, track: str = "DP") -> dict[str, Any] | None:
+        found = self.call(enrollments.handler, who).body["enrollments"]
+        return next((e for e in found if e["track"] == track), None)
+
+    def admin(self, who: Student, route: str, body: Any = None, **path: str) -> Answer:
+        query = path.pop("query", {}) if "query" in path else {}
+        return self.call(admin.handler, who, body, route=route, path=path, query=query)
+
+    def payments(self, who: Student, **query: str) -> Answer:
+        return self.call(my_payments.handler, who, query=query)
+
+    def tracks(self) -> Answer:
+        return self.call(tracks.handler, None)
+
+    # --- what happens at Stripe ---
+
+    def at_stripe(self, method: str, path: str, **params: Any) -> dict[str, Any]:
+        """A call to Stripe that is not Tuition's: the student's browser, the Dashboard, a test's knob."""
+        sim = path.startswith("/_sim")
+        body = json.dumps(params) if sim else "&".join(f"{k}={v}" for k, v in params.items())
+        headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": stripe.api_version or ""}
+        answer = self.stripe.handle(method, path, headers, body.encode())
+        return dict(answer.json())
+
+    def pay(self, intent_id: str, method: str = "pm_card_visa") -> dict[str, Any]:
+        return self.at_stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """The events that Stripe has made since this was last asked, oldest first."""
+        made = [json.loads(payload) for payload in self.stripe.webhooks.payloads.values()]
+        new, self.seen = made[self.seen :], len(made)
+        return new
+
+    def deliver(self, event: Mapping[str, Any], *, secret: str = SECRET, at: float | None = None) -> Answer:
+        """One event to the webhook, signed."""
+        return self.deliver_raw(json.dumps(event), secret=secret, at=at)
+
+    def deliver_raw(self, body: str, *, secret: str = SECRET, at: float | None = None) -> Answer:
+        header = signature(secret, body.encode(), int(time.time() if at is None else at))
+        return self.call(webhook.handler, None, body, headers={"stripe-signature": header})
+
+    def deliver_all(self) -> list[Answer]:
+        """Every new event, in the order it was made."""
+        return [self.deliver(event) for event in self.new_events()]
+
+    def later(self, seconds: int) -> None:
+        """Stripe's clock goes on, and what is due happens."""
+        self.at_stripe("POST", "/_sim/clock", advance_s=seconds)
+
+    # --- what can be looked at ---
+
+    def payment(self, payment_id: str) -> Any:
+        found = tables.read_together({tables.PaymentItem: [tables.payment_key(payment_id)]})[tables.PaymentItem]
+        return tables.payment_from_raw(found[0]) if found else None
+
+    def trail(self, payment_id: str) -> list[dict[str, Any]]:
+        return tables.audit_trail(payment_id)
+
+    def chain_problem(self, payment_id: str) -> audit.Broken | None:
+        payment = self.payment(payment_id)
+        return audit.verify(payment_id, self.trail(payment_id), payment.version, payment.audit_head)
+
+    def attention(self, payment_id: str) -> list[str]:
+        item = history.read_payments([payment_id])[0]
+        return [cause["name"] for cause in item.attention or []]
+
+
+@contextmanager
+def world(client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1) -> Iterator[World]:
+    """A world over these tables, with Stripe new."""
+    made = World(client, Stripe(seed=seed))
+    secrets = {"stripe": {"secret_key": made.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
+    settings.settings.cache_clear()
+    settings._kept.clear()
+    stripe_client._client_for.cache_clear()
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
+    monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(made))
+    monkeypatch.setattr(tables, "client", lambda: client)
+    monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
+    yield made
+    stripe_client._client_for.cache_clear()
+
+
+def _raise_unhandled(message: str, **_: Any) -> None:
+    """An unhandled exception in a handler is a fault of ours: tests must see it, not its polite answer."""
+    if message == "unhandled":
+        raise  # noqa: PLE0704
