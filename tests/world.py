@@ -64,7 +64,9 @@ def create_tables(client: Any) -> None:
     template = yaml.load((ROOT / "template.yaml").read_text(), _Template)
     for logical, name in NAMES.items():
         properties = template["Resources"][logical]["Properties"]
-        wanted = {k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties}
+        wanted = {
+            k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties
+        }
         client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **wanted)
 
 
@@ -111,7 +113,12 @@ class Student:
 
     @property
     def claims(self) -> dict[str, str]:
-        claims = {"sub": self.sub, "email": self.email or f"{self.sub}@example.org", "token_use": "id", "exp": "9999999999"}
+        claims = {
+            "sub": self.sub,
+            "email": self.email or f"{self.sub}@example.org",
+            "token_use": "id",
+            "exp": "9999999999",
+        }
         groups = {"cognito:groups": f"[{' '.join(self.groups)}]"} if self.groups else {}
         return {**claims, "email_verified": "true" if self.verified else "false", **groups}
 
@@ -261,4 +268,4 @@ def world(client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1) -> Iterat
 def _raise_unhandled(message: str, **_: Any) -> None:
     """An unhandled exception in a handler is a fault of ours: tests must see it, not its polite answer."""
     if message == "unhandled":
-        raise  # noqa: PLE0704
+        raise

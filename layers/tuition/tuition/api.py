@@ -46,6 +46,12 @@ class Identity:
     email: str | None
     groups: frozenset[str]
 
+    def buyer_email(self) -> str:
+        """The verified address. Raises `Forbidden` where there is none."""
+        if self.email is None:
+            raise Forbidden("buying needs a verified e-mail address: verify yours, then sign in again")
+        return self.email
+
     @property
     def is_staff(self) -> bool:
         """May read everything and decide: group `admin`."""
@@ -198,6 +204,17 @@ def _result(reply: Reply) -> Result:
 
 
 # --- the types of fields ---
+
+
+def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
+    """An address of an allowed origin, or that path of the first. Raises `Unprocessable` for any other."""
+    value = text_field(body, name, most=2000)
+    origins = settings().allowed_origins
+    if value is None:
+        return (origins[0] if origins else "http://127.0.0.1:8000") + default
+    if not any(value == origin or value.startswith(origin + "/") for origin in origins):
+        raise Unprocessable(f"{name} must begin with {' or '.join(origins)}", field=name)
+    return value
 
 
 def text_field(body: Mapping[str, Any], name: str, *, most: int, required: bool = False) -> str | None:

@@ -49,11 +49,13 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Wish:
-    """What they want to buy, and how."""
+    """What they want to buy, and how. The addresses are where Checkout sends its customer afterwards."""
 
     track: Track
     kind: Kind
     terms: Terms
+    success_url: str = ""
+    cancel_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,18 @@ def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_me
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
     return _create(buyer, Wish(track, "intent", terms))
+
+
+def create_checkout_session(
+    buyer: Buyer, track: Track, *, success_url: str, cancel_url: str, save: bool = False
+) -> Offer:
+    """The open payment of this user for this track, as a Checkout Session to be paid on Stripe's page.
+
+    The addresses are the caller's to check. An open session is answered again with the addresses that it has.
+    Raises as `create_payment`.
+    """
+    terms = Terms(track.price.amount, save_payment_method=save)
+    return _create(buyer, Wish(track, "checkout", terms, success_url, cancel_url))
 
 
 def _create(buyer: Buyer, wish: Wish) -> Offer:
@@ -202,21 +216,36 @@ def _refused(refused: StripeRefused, enrollment: Enrollment, attempt: int) -> No
 def _asked(wish: Wish, customer: Customer) -> dict[str, Any]:
     """The parameters of the create without metadata: they are part of the payment's id."""
     asked: dict[str, Any] = {
-        "amount": wish.track.price.amount,
-        "currency": wish.track.price.currency,
         "customer": customer.stripe_customer_id,
         "allowed_payment_method_types": list(settings().payment_method_types),
-        "description": wish.track.title,
     }
-    if wish.terms.save_payment_method:
-        asked["setup_future_usage"] = "on_session"
-    if wish.terms.payment_method:
-        asked["payment_method"] = wish.terms.payment_method
-    return asked
+    usage = {"setup_future_usage": "on_session"} if wish.terms.save_payment_method else {}
+    if wish.kind == "checkout":
+        return {**asked, **_session(wish), "payment_intent_data": usage}
+    price = {"amount": wish.track.price.amount, "currency": wish.track.price.currency}
+    method = {"payment_method": wish.terms.payment_method} if wish.terms.payment_method else {}
+    return {**asked, **price, **usage, **method, "description": wish.track.title}
+
+
+def _session(wish: Wish) -> dict[str, Any]:
+    """One track at the catalog's price, in its own currency: no adaptive pricing, no codes typed on the page."""
+    product = {"name": wish.track.title}
+    price = {"currency": wish.track.price.currency, "unit_amount": wish.track.price.amount, "product_data": product}
+    return {
+        "mode": "payment",
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "adaptive_pricing": {"enabled": False},
+        "success_url": wish.success_url,
+        "cancel_url": wish.cancel_url,
+    }
 
 
 def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key: str) -> Answer:
     """Make the object; an answer from Stripe's memory of the key is read again, since it may be long closed."""
+    if wish.kind == "checkout":
+        inner = {**asked["payment_intent_data"], "metadata": metadata}
+        answer = stripe_client.create_session({**asked, "payment_intent_data": inner, "metadata": metadata}, key)
+        return stripe_client.retrieve_session(answer.object["id"]) if answer.replayed else answer
     answer = stripe_client.create_intent({**asked, "metadata": metadata}, key)
     return stripe_client.retrieve_intent(answer.object["id"]) if answer.replayed else answer
 

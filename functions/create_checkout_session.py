@@ -1,0 +1,32 @@
+"""POST /api/payments/create-checkout-session/: the open payment of this user for a track, paid on Stripe's page."""
+
+from tuition import checkout
+from tuition.api import Reply, Request, endpoint, flag_field, url_field
+from tuition.checkout import Buyer
+from tuition.core import catalog
+
+
+@endpoint
+def handler(request: Request) -> Reply:
+    identity = request.identity()
+    body = request.json("track", "success_url", "cancel_url", "save_payment_method")
+    offer = checkout.create_checkout_session(
+        Buyer(identity.user_id, identity.buyer_email()),
+        catalog.find(body.get("track")),
+        success_url=url_field(body, "success_url", "/?payment=success"),
+        cancel_url=url_field(body, "cancel_url", "/?payment=canceled"),
+        save=flag_field(body, "save_payment_method"),
+    )
+    payment = offer.payment
+    return Reply(
+        201 if offer.new else 200,
+        {
+            "payment_id": payment.payment_id,
+            "session_id": payment.bound_to,
+            "url": offer.object["url"],
+            "amount": payment.price.amount,
+            "currency": payment.price.currency,
+            "track": payment.track,
+            "status": payment.status,
+        },
+    )

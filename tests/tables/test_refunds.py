@@ -1,0 +1,224 @@
+"""Money given back: by the student, by staff, in Stripe's dashboard; done, pending, failed, refused, lost on the way."""
+
+import pytest
+
+from tests.world import Student, World
+
+ORDER = "POST /api/admin/payments/{payment_id}/refunds"
+DECIDE = "POST /api/admin/payments/{payment_id}/refunds/{request_id}"
+WINDOW_S = 15 * 86400
+
+
+def bought(tuition: World, student: Student, method: str = "pm_card_visa") -> str:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"], method)
+    tuition.deliver_all()
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    return str(made["payment_id"])
+
+
+def refunds_at_stripe(tuition: World, payment_id: str) -> list[dict[str, object]]:
+    intent = tuition.payment(payment_id).intent
+    return list(tuition.at_stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"])
+
+
+def late(tuition: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window for a refund without staff has passed."""
+    from tuition import clock
+
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + WINDOW_S)
+
+
+def test_a_refund_within_the_window_withdraws_at_once(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    answer = tuition.refund(student, payment_id)
+    assert answer.status == 200
+    assert answer.body["status"] == "REFUNDED"
+    assert (answer.body["refunded"], answer.body["refund_amount"]) == (True, 49900)
+    assert answer.body["refund_reason"] == "changed my mind"
+    assert answer.body["refunded_at"]
+    assert tuition.enrolled(student)["status"] == "WITHDRAWN"
+    assert not any(p["unlocked"] for p in tuition.enrolled(student)["projects"])
+    tuition.deliver_all()
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+    assert tuition.chain_problem(payment_id) is None
+
+
+def test_asking_twice_makes_one_refund(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.refund(student, payment_id)
+    assert tuition.refund(student, payment_id).status == 409
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+
+
+def test_buying_again_after_a_refund_enrolls_again_and_finds_the_work_done(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    mark_done(tuition, student, "dp-1", "load")
+    tuition.refund(student, payment_id)
+    old = tuition.new_events()
+    second = bought(tuition, student)
+    assert second != payment_id
+    for event in old:
+        assert tuition.deliver(event).status == 200
+    enrolled = tuition.enrolled(student)
+    assert enrolled["status"] == "ENROLLED"
+    assert enrolled["projects"][0]["unlocked"]
+    assert enrolled["projects"][0]["steps"][0]["done"]
+
+
+def mark_done(tuition: World, student: Student, project: str, step: str) -> None:
+    """What the curriculum system does."""
+    tuition.tables.update_item(
+        TableName="enrollments",
+        Key={"user_id": {"S": student.sub}, "entry": {"S": f"DP#{project}"}},
+        UpdateExpression="SET steps.#s.done = :true",
+        ExpressionAttributeNames={"#s": step},
+        ExpressionAttributeValues={":true": {"BOOL": True}},
+    )
+
+
+def test_after_the_window_a_request_waits_for_staff(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = bought(tuition, student)
+    late(tuition, monkeypatch)
+    first, again = tuition.refund(student, payment_id), tuition.refund(student, payment_id)
+    assert (first.status, again.status) == (202, 202)
+    assert first.body["refund_request"]["id"] == again.body["refund_request"]["id"]
+    assert refunds_at_stripe(tuition, payment_id) == []
+    asked = first.body["refund_request"]["id"]
+    approved = tuition.admin(admin, DECIDE, {"decision": "approve"}, payment_id=payment_id, request_id=asked)
+    assert approved.status == 200
+    assert approved.body["payment"]["status"] == "REFUNDED"
+    twice = tuition.admin(admin, DECIDE, {"decision": "decline"}, payment_id=payment_id, request_id=asked)
+    assert twice.status == 409
+    assert [r["actor"] for r in tuition.trail(payment_id) if r["source"] == "staff"] == [admin.sub]
+
+
+def test_a_declined_request_leaves_the_student_enrolled(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = bought(tuition, student)
+    late(tuition, monkeypatch)
+    asked = tuition.refund(student, payment_id).body["refund_request"]["id"]
+    declined = tuition.admin(admin, DECIDE, {"decision": "decline"}, payment_id=payment_id, request_id=asked)
+    assert declined.body["refund_request"]["state"] == "declined"
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert refunds_at_stripe(tuition, payment_id) == []
+
+
+def test_partial_refunds_keep_the_student_until_nothing_is_left(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    payment_id = bought(tuition, student)
+    part = tuition.admin(admin, ORDER, {"amount": 20000, "reason": "half a course"}, payment_id=payment_id)
+    assert (part.status, part.body["payment"]["status"]) == (200, "SUCCEEDED")
+    assert part.body["payment"]["refund_amount"] == 20000
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    much = tuition.admin(admin, ORDER, {"amount": 29901, "reason": "too much"}, payment_id=payment_id)
+    assert much.status == 422
+    rest = tuition.admin(admin, ORDER, {"reason": "the rest"}, payment_id=payment_id)
+    assert rest.body["payment"]["status"] == "REFUNDED"
+    assert tuition.enrolled(student)["status"] == "WITHDRAWN"
+    tuition.deliver_all()
+    assert sum(int(str(r["amount"])) for r in refunds_at_stripe(tuition, payment_id)) == 49900
+
+
+def test_support_may_not_refund(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    support = Student("support-1", groups=("support",))
+    assert tuition.admin(support, ORDER, {"reason": "x"}, payment_id=payment_id).status == 403
+    assert tuition.admin(student, ORDER, {"reason": "x"}, payment_id=payment_id).status == 403
+
+
+def test_a_refund_in_the_dashboard_withdraws_by_its_event(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
+    refunded = next(e for e in tuition.new_events() if e["type"] == "charge.refunded")
+    assert tuition.deliver(refunded).status == 200
+    assert tuition.payment(payment_id).status == "REFUNDED"
+    assert tuition.enrolled(student)["status"] == "WITHDRAWN"
+
+
+def test_a_request_after_a_full_refund_in_the_dashboard_ends_refused_with_stripes_reason(
+    tuition: World, student: Student
+) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
+    answer = tuition.refund(student, payment_id)
+    assert answer.status == 409
+    payment = tuition.payment(payment_id)
+    assert payment.status == "REFUNDED"
+    assert [(r.state, bool(r.answer)) for r in payment.requests] == [("refused", True)]
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+
+
+@pytest.mark.parametrize("fault", ["before", "after", "rate_limit", "error", "hang"])
+def test_stripe_failing_at_the_refund_ends_with_one_refund_at_the_next_try(
+    tuition: World, student: Student, fault: str
+) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=3, fail=fault)
+    first = tuition.refund(student, payment_id)
+    assert first.status in (200, 502, 503, 504)
+    if first.status != 200:
+        assert first.headers["retry-after"]
+        tuition.at_stripe("DELETE", "/_sim/calls")
+        assert tuition.refund(student, payment_id).status in (200, 409)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).status == "REFUNDED"
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+    assert [r.state for r in tuition.payment(payment_id).requests] == ["done"]
+
+
+def test_a_refund_that_pends_is_202_and_done_when_stripe_says_so(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student, "pm_card_pendingRefund")
+    assert tuition.refund(student, payment_id).status == 202
+    payment = tuition.payment(payment_id)
+    assert payment.requests[0].state == "pending"
+    assert tuition.status(student, payment_id).body["refunded_at"] is None
+    tuition.later(10)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).requests[0].state == "done"
+    assert tuition.status(student, payment_id).body["refunded_at"]
+
+
+def test_a_refund_that_fails_later_lets_the_student_back_in_and_calls_a_person(
+    tuition: World, student: Student
+) -> None:
+    payment_id = bought(tuition, student, "pm_card_refundFail")
+    tuition.refund(student, payment_id)
+    assert tuition.enrolled(student)["status"] == "WITHDRAWN"
+    tuition.later(10)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).status == "SUCCEEDED"
+    assert tuition.payment(payment_id).requests[0].state == "failed"
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert [c.partition(":")[0] for c in tuition.attention(payment_id)] == ["refund"]
+
+
+def test_an_open_payment_cannot_be_refunded(tuition: World, student: Student) -> None:
+    payment_id = tuition.create(student).body["payment_id"]
+    answer = tuition.refund(student, payment_id)
+    assert answer.status == 409
+    assert "paid" in answer.body["detail"]
+
+
+def test_a_refund_needs_a_reason_and_one_payment(tuition: World, student: Student) -> None:
+    from request_refund import handler
+
+    payment_id = bought(tuition, student)
+    for body in ({"payment_id": payment_id}, {"reason": "x"}, {"payment_id": 7, "reason": "x"}):
+        assert tuition.call(handler, student, body).status == 422
+
+
+def test_refund_events_in_every_order_end_the_same(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, amount=10000)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, amount=39900)
+    for event in reversed(tuition.new_events()):
+        assert tuition.deliver(event).status == 200
+    assert tuition.payment(payment_id).status == "REFUNDED"
+    assert tuition.status(student, payment_id).body["refund_amount"] == 49900
+    assert tuition.chain_problem(payment_id) is None
