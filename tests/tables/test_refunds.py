@@ -1,4 +1,4 @@
-"""Money given back: by the student, by staff, in Stripe's dashboard; done, pending, failed, refused, lost on the way."""
+"""Money given back: by students, by staff, in the dashboard; done, pending, failed, refused, lost on the way."""
 
 import pytest
 
