@@ -5,7 +5,7 @@
 
 import json
 
-from tuition import clock, settings, stripe_events
+from tuition import clock, metrics, settings, stripe_events
 from tuition.api import Reply, Request, endpoint, logger
 from tuition.core import signature
 from tuition.core.errors import BadRequest
@@ -23,5 +23,7 @@ def handler(request: Request) -> Reply:
     except (ValueError, RecursionError) as error:
         raise BadRequest("the signed body is not JSON") from error
     outcome = stripe_events.apply(event)
+    if outcome == "foreign":
+        metrics.count("EventForeign")
     logger.info("event", outcome=outcome)
     return Reply(200, {"received": True, "outcome": outcome})

@@ -12,10 +12,11 @@ from typing import Any
 
 from tuition import clock, tables
 from tuition.core import audit, catalog
+from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
-from tuition.core.payment import STATUSES
+from tuition.core.payment import STATUSES, Cause
 from tuition.history import decode_cursor, encode_cursor, payment_json, read_payments
-from tuition.tables import PaymentItem, Raw
+from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
 FILTERS = ("status", "track", "refunded", "attention", "from", "to", "q", "limit", "cursor")
 PAGES_READ = 5
@@ -35,11 +36,12 @@ class Filters:
     last: date | None = None
     q: str | None = None
 
-    def match(self, item: PaymentItem) -> bool:
+    def match(self, one: "Shown") -> bool:
         """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
-        if self.refunded is not None and item.refunded != self.refunded:
+        item = one.item
+        if self.attention is not None and bool(one.attention) != self.attention:
             return False
-        if self.attention is not None and bool(item.attention) != self.attention:
+        if self.refunded is not None and item.refunded != self.refunded:
             return False
         if (self.status and item.status != self.status) or (self.track and item.track != self.track):
             return False
@@ -104,22 +106,50 @@ def payments(wanted: Filters, limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of payments, newest first, with the cursor of the next; it may be short where a filter is rare."""
     before = decode_cursor(cursor) if cursor else None
     places = _places(wanted, before)
-    found: list[PaymentItem] = []
+    found: list[Shown] = []
     place: str | None = None
     for _ in range(PAGES_READ):
         batch = [p for _, p in zip(range(limit - len(found)), places, strict=False)]
         if not batch:
             return _page(found, None)
         place = batch[-1]
-        found += [item for item in read_payments([p.split("#")[1] for p in batch]) if wanted.match(item)]
+        items = read_payments([p.split("#")[1] for p in batch])
+        found += [one for one in _shown(items, doubles=bool(wanted.attention)) if wanted.match(one)]
         if len(found) >= limit:
             break
     return _page(found, place if next(places, None) else None)
 
 
-def _page(found: list[PaymentItem], place: str | None) -> dict[str, Any]:
-    shown = [payment_json(item, staff=True) for item in found]
+def _page(found: list["Shown"], place: str | None) -> dict[str, Any]:
+    shown = [one.json() for one in found]
     return {"payments": shown, "next_cursor": encode_cursor(place) if place else None}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A payment with the causes that need a person, derived from it and from its student's other payments."""
+
+    item: PaymentItem
+    attention: list[Cause]
+
+    def json(self) -> dict[str, Any]:
+        return {**payment_json(self.item, staff=True), "attention": [vars(cause) for cause in self.attention]}
+
+
+def _shown(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
+    """Payments with their attention; `doubles`: with the payment that a marked one doubles or is doubled by."""
+    keys = {(item.user_id, item.track) for item in items}
+    read = tables.read_together({EnrollmentItem: [tables.enrollment_key(*key) for key in sorted(keys)]})
+    enrollments = {(e.user_id, e.track): e for e in map(tables.enrollment_from_raw, read[EnrollmentItem])}
+    doubled = {key: e.doubled for key, e in enrollments.items()}
+    if doubles:
+        known = {item.payment_id for item in items}
+        items = items + read_payments(sorted({i for ids in doubled.values() for i in ids} - known))
+    return [Shown(item, _attention(item, doubled.get((item.user_id, item.track), []))) for item in items]
+
+
+def _attention(item: PaymentItem, doubled: list[str]) -> list[Cause]:
+    return payments_core.attention(tables.payment_of(item), double=item.payment_id in doubled)
 
 
 def _places(wanted: Filters, before: str | None) -> Iterator[str]:
@@ -229,11 +259,12 @@ def payment(payment_id: str) -> dict[str, Any]:
     if not found:
         raise NotFound("there is no payment with this id")
     item = found[0]
+    shown = _shown(found)[0]
     trail = tables.audit_trail(payment_id)
     broken = audit.verify(payment_id, trail, int(item.version), item.audit_head)
     chain = {"verified": broken is None, "problem": f"record {broken.seq}: {broken.why}" if broken else None}
     return {
-        "payment": {**payment_json(item, staff=True), "refund_requests": item.refund_requests},
+        "payment": {**shown.json(), "refund_requests": item.refund_requests},
         "audit": trail,
         "chain": chain,
     }

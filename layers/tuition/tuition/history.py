@@ -25,13 +25,13 @@ _STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "
 
 
 def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it (DESIGN §6)."""
+    """A payment as the API shows it (DESIGN §6). Its attention depends on others too: `tuition.console` adds it."""
     found = {name: getattr(item, name) for name in _FIELDS}
     found["payment_intent_id"] = found.pop("stripe_payment_intent")
     found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
     if staff:
         found |= {name: getattr(item, name) for name in _STAFF_FIELDS}
-        found |= {"attention": item.attention or [], "version": int(item.version)}
+        found |= {"attention": [], "version": int(item.version)}
     return found
 
 

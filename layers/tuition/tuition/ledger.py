@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from tuition import clock, tables
+from tuition import clock, metrics, tables
 from tuition.core import audit, catalog, progress
 from tuition.core.audit import Entry, Record
 from tuition.core.enrollment import Enrollment
@@ -157,7 +157,7 @@ def commit(
     now = clock.now()
     after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=clock.iso(now))
 
-    writes = {"payment": _put_payment(before.payment, after, now, double=after.payment_id in enrollment.doubled)}
+    writes = {"payment": _put_payment(before.payment, after, now, double=bool(enrollment.doubled))}
     writes["enrollment"] = _put_enrollment(before.enrollment, enrollment) if touched else _check(before.enrollment)
     writes["audit"] = {"Put": _put_absent(tables.record_to_item(record), "subject")}
     for stripe_id in _names(after) - _names(before.payment):
@@ -168,6 +168,8 @@ def commit(
         update = tables.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
         writes[f"progress {project.project}"] = {"Update": update}
     _write(writes, before, pull=change.entry.source == "pull" and change.entry.event_id.startswith("pull:"))
+    if "attention" in record.transition:
+        metrics.count("AttentionRaised")
     return Loaded(after, enrollment)
 
 
@@ -193,6 +195,8 @@ def _names(payment: Payment | None) -> set[str]:
 
 
 def _put_payment(before: Payment | None, after: Payment, now: float, *, double: bool) -> Raw:
+    """`double`: its track was paid for twice. Whoever settles last bears the mark in the queue's index; which of the
+    two a person should look at is derived when it is read (`tuition.console`)."""
     item = tables.payment_to_item(after, now, double=double)
     if before is None:
         return {"Put": _put_absent(item, "payment_id")}

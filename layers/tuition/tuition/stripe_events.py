@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tuition import checkout, clock, ledger, pulls, rebuild, tables
+from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
@@ -208,6 +208,7 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
             ":one": {"N": "1"},
         },
     )
+    metrics.count("EventQuarantined")
     return "quarantined"
 
 

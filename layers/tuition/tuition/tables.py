@@ -363,7 +363,10 @@ def check_at(payment: Payment, now: float) -> str | None:
 
 
 def payment_from_raw(stored: Raw) -> Payment:
-    item = PaymentItem.from_raw_data(stored)
+    return payment_of(PaymentItem.from_raw_data(stored))
+
+
+def payment_of(item: PaymentItem) -> Payment:
     kind = cast(Kind, item.kind)
     return Payment(
         payment_id=item.payment_id,

@@ -1,0 +1,16 @@
+"""Counts that alarms are made of, written to the log in CloudWatch's embedded metric format.
+
+The library is loaded at the first count: what is counted is rare (a person is needed, an event is not ours).
+"""
+
+from typing import Literal
+
+Name = Literal["EventForeign", "EventQuarantined", "AttentionRaised"]
+
+
+def count(name: Name) -> None:
+    """Count one. `docs/operations.md` says what each alarm asks of a person."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace="Tuition"):
+        pass
