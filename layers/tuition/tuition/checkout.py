@@ -100,7 +100,7 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
             may_close = frozenset(open_now)
         if open_now:
             key = Key(open_now[0], buyer.user_id, wish.track.track)
-            offer = _answer_or_close(key, wish, may_close)
+            offer = _answer_or_close(key, wish, enrollment, may_close)
         else:
             offer = _begin(buyer, wish, enrollment, customer)
         if offer:
@@ -113,7 +113,7 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
 # --- the payment that is open already ---
 
 
-def _answer_or_close(key: Key, wish: Wish, may_close: frozenset[str]) -> Offer | None:
+def _answer_or_close(key: Key, wish: Wish, enrollment: Enrollment, may_close: frozenset[str]) -> Offer | None:
     """The open payment if it is what is wished; else it is closed first. None: look again."""
     before = ledger.load(key)
     if before.payment is None:
@@ -125,6 +125,7 @@ def _answer_or_close(key: Key, wish: Wish, may_close: frozenset[str]) -> Offer |
         return Offer(payment, obj, new=False) if payment.open else None
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
+    _bounded(enrollment)  # who may not begin another keeps the one that is open
     closed = close(key)
     if closed.open:
         raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
