@@ -12,6 +12,7 @@ from tests.template.conftest import of_type
 FILES = {
     "TracksFunction": "tracks",
     "CreatePaymentFunction": "create_payment",
+    "CreateCheckoutSessionFunction": "create_checkout_session",
     "PaymentStatusFunction": "payment_status",
     "MyPaymentsFunction": "my_payments",
     "RequestRefundFunction": "request_refund",
@@ -104,7 +105,7 @@ def test_staff_groups_and_the_hosted_page(expand: Any, resources: dict[str, Any]
 ALARMS = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", "ApiId", "HttpApi"),
-    "WebhookErrorsAlarm": ("AWS/Lambda", "Errors", "FunctionName", "WebhookFunction"),
+    "WebhookErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", "FunctionName", "WebhookFunction"),
 }
 
@@ -115,7 +116,19 @@ def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
     properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
     namespace, metric, dimension, of = ALARMS[alarm]
     assert (properties["Namespace"], properties["MetricName"]) == (namespace, metric)
-    assert properties["Dimensions"] == [{"Name": dimension, "Value": {"Ref": of}}]
+    assert properties["Dimensions"][0] == {"Name": dimension, "Value": {"Ref": of}}
     assert properties["TreatMissingData"] == "notBreaching"
     assert properties["AlarmActions"] == [topic]
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []
+
+
+def test_the_webhook_s_alarm_watches_the_route_that_stripe_calls(resources: dict[str, Any]) -> None:
+    dimensions = {d["Name"]: d["Value"] for d in resources["WebhookErrorsAlarm"]["Properties"]["Dimensions"]}
+    assert (dimensions["Stage"], dimensions["Method"]) == ("$default", "POST")
+    assert dimensions["Resource"] in resources["HttpApi"]["Properties"]["Body"]["paths"]
+    assert stage_has_detailed_metrics(resources)
+
+
+def stage_has_detailed_metrics(resources: dict[str, Any]) -> bool:
+    (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    return bool(stage["DefaultRouteSettings"]["DetailedMetricsEnabled"])

@@ -7,28 +7,27 @@ from typing import Any
 
 import pytest
 
-READ_WRITE = {"GetItem", "BatchGetItem", "PutItem"}
 LEDGER = {
-    "PaymentsTable": READ_WRITE,
-    "IntentsTable": READ_WRITE,
-    "EnrollmentsTable": READ_WRITE | {"Query", "UpdateItem", "ConditionCheckItem"},
-    "AuditTable": READ_WRITE,
+    "PaymentsTable": {"BatchGetItem", "PutItem"},
+    "IntentsTable": {"GetItem", "PutItem"},
+    "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
+    "AuditTable": {"PutItem"},
     "StripeSecret": {"GetSecretValue"},
 }
-QUARANTINE = {"GetItem", "PutItem", "UpdateItem", "DeleteItem"}
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
     "EnrollmentsFunction": {"EnrollmentsTable": {"Query"}},
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
-    "CreatePaymentFunction": LEDGER | {"CustomersTable": {"GetItem", "PutItem", "UpdateItem"}},
+    "CreatePaymentFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
+    "CreateCheckoutSessionFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
     "PaymentStatusFunction": LEDGER,
     "RequestRefundFunction": LEDGER,
-    "WebhookFunction": LEDGER | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": QUARANTINE},
+    "WebhookFunction": LEDGER | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
     "AdminFunction": LEDGER
     | {
         "PaymentsTable/index/*": {"Query"},
-        "AuditTable": READ_WRITE | {"Query"},
-        "QuarantineTable": QUARANTINE | {"Query", "Scan"},
+        "AuditTable": {"PutItem", "Query"},
+        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
     },
 }
 

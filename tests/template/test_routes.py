@@ -9,6 +9,7 @@ import pytest
 ROUTES = {
     ("GET", "/api/payments/tracks"): ("TracksFunction", "public"),
     ("POST", "/api/payments/create-payment"): ("CreatePaymentFunction", "signed in"),
+    ("POST", "/api/payments/create-checkout-session"): ("CreateCheckoutSessionFunction", "signed in"),
     ("GET", "/api/payments/status/{payment_intent_id}"): ("PaymentStatusFunction", "signed in"),
     ("GET", "/api/payments/my-payments"): ("MyPaymentsFunction", "signed in"),
     ("POST", "/api/payments/request-refund"): ("RequestRefundFunction", "signed in"),
