@@ -167,7 +167,10 @@ def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], R
             reply = handler(request)
         except TuitionError as error:
             reply = problem(error)
-            logger.warning("refused", problem=error.type, why=type(error).__name__)
+            if reply.status == 500:
+                logger.exception("a fault of ours")
+            else:
+                logger.info("refused", problem=error.type)
         except (ClientError, BotoCoreError):
             logger.exception("AWS failed")
             reply = problem(Unavailable("a part of our system does not answer: try again"))

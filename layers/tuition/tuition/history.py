@@ -40,7 +40,7 @@ def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
 
 
 def status(reference: str, user_id: str) -> Payment:
-    """A user's payment by its id or its intent's; an open one is pulled, so that a lost webhook heals who looks.
+    """A user's payment by its id or that of its intent or session; an open one is pulled, so that a lost webhook heals who looks.
 
     Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
     """
@@ -52,7 +52,7 @@ def status(reference: str, user_id: str) -> Payment:
 
 def _own(reference: str, user_id: str) -> tuple[Key, Payment]:
     payment_id: str | None = reference
-    if reference.startswith("pi_"):
+    if reference.startswith(("pi_", "cs_")):
         pointer = tables.read_pointer(reference)
         payment_id = pointer.payment_id if pointer else None
     if payment_id and payment_id.startswith("pay_"):

@@ -20,8 +20,8 @@ REASON_LENGTH = 500
 
 
 def find(reference: str) -> Key:
-    """The key of a payment by its own id or its intent's. Raises `NotFound` without asking Stripe."""
-    if reference.startswith("pi_"):
+    """The key of a payment by its own id or that of its intent or session. Raises `NotFound` without asking Stripe."""
+    if reference.startswith(("pi_", "cs_")):
         pointer = tables.read_pointer(reference)
         if pointer and pointer.payment_id and pointer.user_id and pointer.track:
             return Key(pointer.payment_id, pointer.user_id, pointer.track)

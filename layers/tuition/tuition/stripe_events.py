@@ -78,10 +78,10 @@ def apply(event: object) -> Outcome:
 def _apply(event: Mapping[str, Any]) -> Outcome:
     if event.get("type") not in TYPES or event.get("livemode") is not settings().stripe_livemode:
         return "ignored"
-    notice = read(event)
-    key = _place(notice)
+    key = _place(_outline(event))
     if key is None:
         return "foreign"
+    notice = read(event)
     loaded = ledger.settle(key, lambda before: _decide(notice, key, before))
     if loaded.payment is None:
         return "left"
@@ -95,6 +95,11 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
 
 def read(event: Mapping[str, Any]) -> Notice:
     """The event as facts. Raises `EventUnusable` where a shape is not Stripe's."""
+    return _with_object(_outline(event))
+
+
+def _outline(event: Mapping[str, Any]) -> Notice:
+    """What any event has, and which intent it is about: enough to place it. What is foreign is read no further."""
     data = event.get("data")
     obj = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(obj, Mapping):
@@ -102,28 +107,27 @@ def read(event: Mapping[str, Any]) -> Notice:
     type_, at = text(event, "type"), number(event, "created")
     if not 0 <= at < 10**11:
         raise EventUnusable("event.created should be a time in seconds")
-    notice = Notice(text(event, "id"), type_, at, obj, pull=event.get("api_version") != API_VERSION)
-    return _with_object(notice)
+    own = type_.startswith("payment_intent.")
+    intent = text(obj, "id") if own else maybe_id(obj, "payment_intent")
+    pull = event.get("api_version") != API_VERSION or type_.startswith("charge.dispute.")
+    return Notice(text(event, "id"), type_, at, obj, intent=intent, pull=pull)
 
 
 def _with_object(notice: Notice) -> Notice:
     obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
     if kind == "checkout.session":
+        notice = replace(notice, session=text(obj, "id"))
+    if notice.pull:
+        return notice
+    if kind == "checkout.session":
         failed = notice.type.endswith("async_payment_failed")
-        facts = stripe_facts.failed_session(obj, at) if failed else stripe_facts.of_session(obj, at)
-        notice = replace(notice, session=text(obj, "id"), intent=facts.intent, facts=facts)
-    elif kind == "payment_intent":
-        notice = replace(notice, intent=text(obj, "id"), facts=stripe_facts.of_intent(obj, at))
-    elif kind == "refund":
-        facts = stripe_facts.of_refund(obj)
-        notice = replace(notice, intent=facts.intent, facts=facts)
-    elif kind == "charge.dispute":
-        notice = replace(notice, intent=maybe_id(obj, "payment_intent"), pull=True)
-    else:
-        facts = stripe_facts.of_charge(obj)
-        total = number(obj, "amount_refunded") if notice.type == "charge.refunded" else None
-        notice = replace(notice, intent=facts.intent, facts=facts, refunded_total=total)
-    return replace(notice, facts=Facts()) if notice.pull else notice
+        return replace(notice, facts=(stripe_facts.failed_session if failed else stripe_facts.of_session)(obj, at))
+    if kind == "payment_intent":
+        return replace(notice, facts=stripe_facts.of_intent(obj, at))
+    if kind == "refund":
+        return replace(notice, facts=stripe_facts.of_refund(obj))
+    total = number(obj, "amount_refunded") if notice.type == "charge.refunded" else None
+    return replace(notice, facts=stripe_facts.of_charge(obj), refunded_total=total)
 
 
 # --- placing ---
