@@ -6,14 +6,19 @@ See :mod:`local.stack` for what is started.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from local.stack import PortTaken, Settings, Stack
+from local.stack import ROOT, PortTaken, Settings, Stack
 
+RUNNING = ROOT / ".cache" / "running.json"
+"""The ready line of the stack that runs, for `make demo`: its keys open nothing but that stack."""
 PORTS = {"api": 8000, "stripe": 12111, "aws": 8001}
 
 
@@ -35,14 +40,27 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         ready = stack.start(stop)
         if ready is not None:
-            print(f"ready {json.dumps(ready)}", flush=True)
-            return _watch(stack, stop)
+            with _left(ready):
+                print(f"ready {json.dumps(ready)}", flush=True)
+                return _watch(stack, stop)
         return 0
     except (PortTaken, RuntimeError) as error:
         say(f"error: {error}")
         return 1
     finally:
         stack.stop()
+
+
+@contextlib.contextmanager
+def _left(ready: dict[str, Any]) -> Iterator[None]:
+    """Leave the ready line for the demo as long as the stack runs."""
+    RUNNING.parent.mkdir(exist_ok=True)
+    RUNNING.touch(mode=0o600)
+    RUNNING.write_text(json.dumps(ready))
+    try:
+        yield
+    finally:
+        RUNNING.unlink(missing_ok=True)
 
 
 def _watch(stack: Stack, stop: threading.Event) -> int:
