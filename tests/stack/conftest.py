@@ -1,0 +1,93 @@
+"""The whole stack, started once for all the tests of this folder, as `make run` starts it."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import Settings, Stack
+
+WAIT_S = 60.0
+_people = itertools.count(1)
+
+
+class Running:
+    """A running stack, and what a browser, Stripe and staff do to it over HTTP."""
+
+    def __init__(self, stack: Stack, ready: dict[str, Any]) -> None:
+        self.stack = stack
+        self.ready = ready
+        self.http = httpx.Client(timeout=WAIT_S, limits=httpx.Limits(max_connections=40))
+
+    def token(self, sub: str, **more: Any) -> str:
+        body = {"sub": sub, "email": f"{sub}@example.org", "email_verified": True, **more}
+        return str(self.http.post(f"{self.ready['api']}/_local/token", json=body).raise_for_status().json()["token"])
+
+    def api(self, method: str, path: str, token: str | None = None, **more: Any) -> httpx.Response:
+        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **more.pop("headers", {})}
+        return self.http.request(method, f"{self.ready['api']}{path}", headers=headers, **more)
+
+    def create(self, token: str, track: str = "DP") -> httpx.Response:
+        return self.api("POST", "/api/payments/create-payment/", token, json={"track": track})
+
+    def stripe(self, method: str, path: str, **data: Any) -> Any:
+        key = (self.ready["stripe_secret_key"], "")
+        return self.http.request(method, f"{self.ready['stripe']}{path}", auth=key, data=data or None).json()
+
+    def sim(self, path: str, **body: Any) -> Any:
+        return self.http.post(f"{self.ready['stripe']}/_sim/{path}", json=body).raise_for_status().json()
+
+    def pay(self, intent_id: str, method: str = "pm_card_visa") -> Any:
+        return self.stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
+
+    def payment(self, token: str, reference: str) -> Any:
+        return self.api("GET", f"/api/payments/status/{reference}/", token).json()
+
+    def enrollment(self, token: str, track: str = "DP") -> Any:
+        found = self.api("GET", "/api/enrollments/", token).json()["enrollments"]
+        return next((e for e in found if e["track"] == track), None)
+
+    def staff(self, path: str, **query: str) -> Any:
+        return self.api("GET", f"/api/admin{path}", self.ready["admin_token"], params=query).json()
+
+    def until(self, true: Callable[[], Any], what: str) -> Any:
+        """Wait until something is true; webhooks need a moment."""
+        ends = time.monotonic() + WAIT_S
+        while time.monotonic() < ends:
+            found = true()
+            if found:
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"not after {WAIT_S} s: {what}")
+
+    def until_enrolled(self, token: str, track: str = "DP") -> Any:
+        def enrolled() -> Any:
+            found = self.enrollment(token, track)
+            return found if found and found["status"] == "ENROLLED" else None
+
+        return self.until(enrolled, f"enrolled in {track}")
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    said: list[str] = []
+    stack = Stack(Settings(), said.append)
+    try:
+        ready = stack.start()
+        assert ready is not None, said
+        yield Running(stack, ready)
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def sub() -> str:
+    return f"student-{next(_people)}"
+
+
+@pytest.fixture
+def token(running: Running, sub: str) -> str:
+    return running.token(sub)
