@@ -1,0 +1,272 @@
+"""Every order, with every duplication, of the events of one student's payments ends in the same state, and the true one.
+
+`make soak` runs the full size; a failure prints the seed of its history and the order that it needs.
+"""
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.unit import histories
+from tests.unit.histories import Desk, History, Purchase, Story
+from tuition import pulls, stripe_events
+from tuition.core import enrollment, stripe_facts
+from tuition.core import payment as payments
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import Facts
+
+HISTORIES = 110
+ORDERS = 8
+SOAK_HISTORIES = 14_400
+SOAK_PARTS = 12
+
+
+def search(seeds: range, orders: int) -> int:
+    """Replay every history in this many orders, and answer how many replays there were."""
+    run = 0
+    for seed in seeds:
+        history = histories.make(f"h{seed}")
+        chance = random.Random(f"orders:{seed}")
+        run += check(history, list(histories.orders(history, chance, orders)), chance)
+    return run
+
+
+def check(history: History, orders: list[list[int]], chance: random.Random) -> int:
+    """Each order ends as the oracle says, and all in the same facts."""
+    expected = histories.oracle(history)
+    first: Desk | None = None
+    with histories.answering(history) as stripe:
+        for number, order in enumerate(orders):
+            desk = histories.replay(stripe, order, chance, again=bool(number % 2))
+            assert desk.end() == expected, f"history {history.seed}, order {order}: {described(history, order)}"
+            first = first or desk
+            for key, payment in desk.payments.items():
+                same = pulls.says_nothing_new(bare(first.payments[key]), bare(payment))
+                assert same, f"history {history.seed}, order {order}: the facts of {key} differ"
+    return len(orders)
+
+
+def bare(payment: Payment) -> Payment:
+    """Without its version, and without the charges that wait for a bank: no event tells of those, only a pull."""
+    charges = {key: charge for key, charge in payment.facts.charges.items() if charge.status != "pending"}
+    return replace(payment, version=0, facts=replace(payment.facts, charges=charges))
+
+
+def described(history: History, order: list[int]) -> list[str]:
+    told = [history.told[place].event for place in order]
+    return [f"{e['type']} {e['data']['object']['id']} at {e['created'] - histories.BEGAN}" for e in told]
+
+
+@pytest.mark.property
+def test_every_order_and_duplication_ends_as_the_oracle_says(record_property: Any) -> None:
+    run = search(range(HISTORIES), ORDERS)
+    record_property("permutations", run)
+    print(f"{run} permutations of {HISTORIES} histories")
+    assert run == HISTORIES * ORDERS
+
+
+@pytest.mark.soak
+@pytest.mark.property
+@pytest.mark.parametrize("part", range(SOAK_PARTS))
+def test_every_order_at_full_size(part: int, record_property: Any) -> None:
+    size = SOAK_HISTORIES // SOAK_PARTS
+    begin = 1_000_000 + part * size
+    run = search(range(begin, begin + size), ORDERS)
+    record_property("permutations", run)
+    print(f"{run} permutations of {size} histories")
+    assert run == size * ORDERS
+
+
+# --- short histories, in every order there is ---
+
+
+def paid_and_refunded(story: Story) -> None:
+    purchase = Purchase(story, 1, "intent", 49900)
+    purchase.pay()
+    purchase.refund(49900, ("succeeded",))
+
+
+def refunded_and_bought_again(story: Story) -> None:
+    paid_and_refunded(story)
+    Purchase(story, 2, "intent", 49900).pay()
+
+
+def refund_that_fails_after_it_succeeded(story: Story) -> None:
+    purchase = Purchase(story, 1, "intent", 49900)
+    purchase.pay()
+    purchase.refund(49900, ("succeeded", "failed"))
+
+
+def declined_then_processing_in_one_second(story: Story) -> None:
+    purchase = Purchase(story, 1, "intent", 49900)
+    with mock.patch.object(story, "wait"):
+        purchase.decline()
+        purchase.process()
+
+
+def complete_session_whose_bank_refuses(story: Story) -> None:
+    purchase = Purchase(story, 1, "checkout", 49900)
+    purchase.process()
+    purchase.bank_says(yes=False)
+
+
+def dispute_lost_reviewed_and_lost_again(story: Story) -> None:
+    purchase = Purchase(story, 1, "intent", 49900)
+    purchase.pay()
+    purchase.dispute(("needs_response", "lost", "under_review", "lost"))
+
+
+def canceled_and_a_free_session_after_it(story: Story) -> None:
+    Purchase(story, 1, "intent", 49900).close()
+    Purchase(story, 2, "checkout", 0).pay_nothing()
+
+
+def two_paid_for_one_track(story: Story) -> None:
+    Purchase(story, 1, "intent", 49900).pay()
+    Purchase(story, 2, "checkout", 49900).pay()
+
+
+def paid_by_a_stranger(story: Story) -> None:
+    purchase = Purchase(story, 1, "intent", 49900)
+    purchase.stranger()
+    purchase.close()
+
+
+SHORT: list[Callable[[Story], None]] = [
+    paid_and_refunded,
+    refunded_and_bought_again,
+    refund_that_fails_after_it_succeeded,
+    declined_then_processing_in_one_second,
+    complete_session_whose_bank_refuses,
+    dispute_lost_reviewed_and_lost_again,
+    canceled_and_a_free_session_after_it,
+    two_paid_for_one_track,
+    paid_by_a_stranger,
+]
+
+
+def written(tell: Callable[[Story], None], seed: str = "short") -> History:
+    story = Story(seed)
+    story.chance.random = lambda: 0.9  # type: ignore[method-assign]  # no charge.updated: six events are 720 orders
+    tell(story)
+    return story.history
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("tell", SHORT, ids=lambda f: f.__name__)
+def test_a_short_history_ends_the_same_in_every_order_there_is(
+    tell: Callable[[Story], None], record_property: Any
+) -> None:
+    history = written(tell)
+    chance = random.Random(1)
+    every = itertools.permutations(range(len(history.told)))
+    if len(history.told) > 6:  # 5,040 and more are too many here: a fair sample
+        places = list(range(len(history.told)))
+        every = iter([tuple(chance.sample(places, len(places))) for _ in range(400)])
+    run = check(history, [list(order) for order in every], chance)
+    record_property("permutations", run)
+    assert run > 5
+
+
+# --- the histories themselves ---
+
+
+def test_a_seed_makes_the_same_history_again() -> None:
+    assert histories.make("h7").told == histories.make("h7").told
+    assert histories.make("h7").told != histories.make("h8").told
+
+
+def test_the_histories_reach_every_end() -> None:
+    made = [histories.make(f"h{seed}") for seed in range(400)]
+    ends = [histories.oracle(history) for history in made]
+    assert {s for end in ends for s in end.status.values()} == set(payments.STATUSES)
+    assert {end.enrollment for end in ends} == {"PENDING", "ENROLLED", "WITHDRAWN", None}
+    causes = {name.partition(":")[0] for end in ends for found in end.attention.values() for name, _ in found}
+    assert causes == {"amount", "double", "dispute", "refund", "claim"}
+    told = {told.event["type"] for history in made for told in history.told}
+    assert told == stripe_events.TYPES
+
+
+def test_the_search_asks_stripe_and_delivers_duplicates() -> None:
+    """Or it would hold only the easy half."""
+    history = written(dispute_lost_reviewed_and_lost_again)
+    with histories.answering(history) as stripe:
+        histories.replay(stripe, range(len(history.told)), random.Random(1))
+        assert stripe.pulls >= 4
+    longest = max(len(order) for order in histories.orders(history, random.Random(1), 20))
+    assert longest > len(history.told)
+
+
+# --- the search finds what is planted ---
+
+
+def last_word_wins(a: Facts, b: Facts) -> Facts:
+    merged = MERGE(a, b)
+    return replace(merged, phase=b.phase or a.phase)
+
+
+MERGE = stripe_facts.merge
+STATUS = payments.status
+
+
+def closed_before_settled(facts: Facts) -> payments.Status:
+    return "CANCELED" if facts.closed else STATUS(facts)
+
+
+def newest_payment_decides(self: enrollment.Enrollment) -> enrollment.Status | None:
+    """What a status set from the last payment looked at would be."""
+    last = list(self.standings.values())[-1]
+    return "ENROLLED" if last.grants else "PENDING" if last.open else "WITHDRAWN" if last.granted else None
+
+
+DEFECTS: dict[str, tuple[Any, str, Any]] = {
+    "a phase is what came last": (stripe_facts, "merge", last_word_wins),
+    "one second is not ambiguous": (stripe_events, "_is_ambiguous", lambda notice, payment: False),
+    "a refund that succeeded cannot fail": (
+        stripe_facts.REFUND_RANK,
+        "",
+        {"requires_action": 0, "pending": 1, "failed": 2, "canceled": 3, "succeeded": 4},
+    ),
+    "the worst state of a dispute stays": (
+        stripe_facts,
+        "_dispute_key",
+        lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn),
+    ),
+    "a session that its bank refused stays open": (
+        stripe_facts,
+        "failed_session",
+        lambda session, at: stripe_facts.of_session(session, at),
+    ),
+    "any object may settle a payment": (stripe_events, "_is_about", lambda notice, payment: True),
+    "the newest attempt decides the enrollment": (enrollment.Enrollment, "status", property(newest_payment_decides)),
+    "a pending refund is not given back": (payments, "GIVEN_BACK", frozenset({"succeeded"})),
+}
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("name", DEFECTS)
+def test_the_search_finds_a_planted_defect(name: str) -> None:
+    where, attribute, planted = DEFECTS[name]
+    with mock.patch.dict(where, planted) if isinstance(where, dict) else mock.patch.object(where, attribute, planted):
+        with pytest.raises(AssertionError, match="history h"):
+            search(range(400), ORDERS)
+
+
+def test_a_settled_payment_stays_settled_whatever_closes_it() -> None:
+    """Its planted twin: an intent paid while somebody cancels it. Stripe refuses, but a session may say both."""
+    history = written(lambda story: Purchase(story, 1, "intent", 49900).pay())
+    closed = Facts(closed=stripe_facts.Closed(histories.BEGAN, "intent", "canceled"))
+    paid = next(iter(replayed(history).payments.values()))
+    assert paid.merged(closed).status == "SUCCEEDED"
+    with mock.patch.object(payments, "status", closed_before_settled):
+        assert paid.merged(closed).status == "CANCELED"
+
+
+def replayed(history: History) -> Desk:
+    with histories.answering(history) as stripe:
+        return histories.replay(stripe, range(len(history.told)), random.Random(1))
