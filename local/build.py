@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset({"dynamodb", "secretsmanager"})
 """The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
+UNLOADED = ("stripe/params", "stripe/events")
 BUILD_SECONDS = 300
 
 
@@ -49,6 +50,7 @@ def build(root: Path = ROOT, *, always: bool = False) -> bool:
     artifacts = root / ".aws-sam" / "build"
     for botocore_data in artifacts.glob("*/python/botocore/data"):
         keep_services(botocore_data)
+    drop_unloaded(artifacts)
     drop_compiled_twins(artifacts)
     compile_bytecode(artifacts)
     mark.write_text(wanted)
@@ -83,6 +85,17 @@ def keep_services(botocore_data: Path) -> None:
     for entry in botocore_data.iterdir():
         if entry.is_dir() and entry.name not in SERVICES:
             shutil.rmtree(entry)
+
+
+def drop_unloaded(artifacts: Path) -> None:
+    """Remove the parts of packages that are there for type checkers, or for events that we do not receive.
+
+    `stripe` loads neither at run time unless it is asked to; they are two thirds of its files, and each of them is
+    unpacked before a function starts.
+    """
+    for part in UNLOADED:
+        for folder in artifacts.glob(f"*/python/{part}"):
+            shutil.rmtree(folder)
 
 
 def drop_compiled_twins(artifacts: Path) -> None:
