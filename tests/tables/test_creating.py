@@ -140,3 +140,10 @@ def test_a_deadline_bounds_an_invocation(tuition: World, student: Student, monke
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/customers", times=9, fail="before")
     assert tuition.create(student).status == 502
     assert tuition.stripe_calls.count("POST /v1/customers") == 1
+
+
+def test_a_later_purchase_leaves_the_customers_record_as_it_was(tuition: World, student: Student) -> None:
+    tuition.create(student, "DP")
+    before = tuition.tables.get_item(TableName="customers", Key={"user_id": {"S": student.sub}})["Item"]
+    tuition.create(student, "FSD")
+    assert tuition.tables.get_item(TableName="customers", Key={"user_id": {"S": student.sub}})["Item"] == before

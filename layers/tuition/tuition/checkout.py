@@ -9,7 +9,7 @@ commit what is dead.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tuition import clock, customers, ledger, ownership, pulls, stripe_client
 from tuition.core import payment as payments
@@ -125,6 +125,8 @@ def _answer_or_close(key: Key, wish: Wish, enrollment: Enrollment, may_close: fr
         return Offer(payment, obj, new=False) if payment.open else None
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
+    if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].open:
+        raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
     _bounded(enrollment)  # who may not begin another keeps the one that is open
     closed = close(key)
     if closed.open:
@@ -155,17 +157,23 @@ def _close_object(kind: Kind, object_id: str) -> None:
 def tried_too_often(payment: Payment) -> bool:
     """Open, and declined so often that somebody may be testing cards on it."""
     failed = sum(charge.status == "failed" for charge in payment.facts.charges.values())
-    return payment.open and failed >= FAILED_CHARGES
+    return payment.status in ("CREATED", "FAILED") and failed >= FAILED_CHARGES
 
 
 # --- a new one ---
 
 
-def _begin(buyer: Buyer, wish: Wish, enrollment: Enrollment, customer: Customer | None) -> Offer | None:
-    """Make the object at Stripe and commit it as the next attempt. None: look again."""
+def _begin(
+    buyer: Buyer, wish: Wish, enrollment: Enrollment, known: Customer | None, new: Customer | None = None
+) -> Offer | None:
+    """Make the object at Stripe and commit it as the next attempt. None: look again.
+
+    `known` is the customer that is kept already; `new` replaces it, and is kept with the payment.
+    """
     begun = _bounded(enrollment)
-    if customer is None:
-        customer = customers.create(buyer.user_id, buyer.email, generation=1)
+    if known is None and new is None:
+        new = customers.create(buyer.user_id, buyer.email, generation=1)
+    customer = cast(Customer, new or known)
     attempt = enrollment.attempt + 1
     asked = _asked(wish, customer)
     payment_id = payments.payment_id(
@@ -192,7 +200,7 @@ def _begin(buyer: Buyer, wish: Wish, enrollment: Enrollment, customer: Customer 
         return None
     price = Money(answer.object["amount" if wish.kind == "intent" else "amount_total"], answer.object["currency"])
     made = _payment(key, wish, attempt, answer.object["id"], price, buyer, customer, facts)
-    return _keep(made, answer, enrollment, begun, customer)
+    return _keep(made, answer, enrollment, begun, new)
 
 
 def _bounded(enrollment: Enrollment) -> tuple[int, ...]:
@@ -278,7 +286,7 @@ def _payment(
 
 
 def _keep(
-    made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer
+    made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer | None
 ) -> Offer | None:
     """Commit what was made, as often as it loses for a reason that is none of its own. None: look again."""
     key = Key(made.payment_id, made.user_id, made.track)

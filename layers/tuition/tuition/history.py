@@ -40,7 +40,7 @@ def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
 
 
 def status(reference: str, user_id: str) -> Payment:
-    """A user's payment by its id or that of its intent or session; an open one is pulled, so that a lost webhook heals who looks.
+    """A user's payment by its id, its intent's or its session's; an open one is pulled: a lost webhook heals who looks.
 
     Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
     """

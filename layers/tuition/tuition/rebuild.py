@@ -17,7 +17,9 @@ def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | 
     Its price is the catalog's, so that an amount that differs shows. Whatever is not settled is left alone: a
     create may be about to commit it, and the reconciler closes what stays behind.
     """
-    answer = stripe_client.retrieve_session(session) if session else stripe_client.retrieve_intent(intent or "")
+    if not session and not intent:
+        raise EventUnusable("it names neither an intent nor a session")
+    answer = stripe_client.retrieve_session(session) if session else stripe_client.retrieve_intent(str(intent))
     found = answer.object.get("metadata") or {}
     if key_of(found) != key:
         raise EventUnusable(f"the object at Stripe does not name {key.payment_id}")

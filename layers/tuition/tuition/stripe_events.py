@@ -17,7 +17,7 @@ from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable
+from tuition.core.errors import EventUnusable, StripeRefused
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts, maybe_id, number, text
 from tuition.ledger import Change, Key, Loaded, PointerTaken
@@ -71,12 +71,12 @@ def apply(event: object) -> Outcome:
         return "ignored"
     try:
         return _apply(event)
-    except (EventUnusable, PointerTaken) as error:
+    except (EventUnusable, PointerTaken, StripeRefused) as error:
         return quarantine(event, str(error))
 
 
 def _apply(event: Mapping[str, Any]) -> Outcome:
-    if event.get("type") not in TYPES or event.get("livemode") is not settings().stripe_livemode:
+    if str(event.get("type")) not in TYPES or event.get("livemode") is not settings().stripe_livemode:
         return "ignored"
     key = _place(_outline(event))
     if key is None:
