@@ -154,6 +154,8 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
         return Change(rebuilt.merged(notice.facts), notice.entry) if rebuilt else None
     if (payment.user_id, payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
+    if notice.session is None and payment.intent is None:
+        payment = payment.merged(pulls.pull(payment)[0])  # which intent is its own, only its session can say
     if not _is_about(notice, payment):
         return _claim(notice, payment)
     after = payment.merged(notice.facts)
@@ -166,7 +168,7 @@ def _is_about(notice: Notice, payment: Payment) -> bool:
     """It tells of the one object that the payment is bound to."""
     if notice.session:
         return notice.session == payment.bound_to
-    return payment.intent is None or notice.intent == payment.intent
+    return notice.intent is not None and notice.intent == payment.intent
 
 
 def _claim(notice: Notice, payment: Payment) -> Change | None:
