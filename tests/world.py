@@ -19,6 +19,7 @@ os.environ.setdefault("TUITION_ENVIRONMENT", "test")
 os.environ.setdefault("STRIPE_SECRET_ARN", "stripe")
 os.environ.setdefault("STRIPE_WEBHOOK_SECRET_ARN", "webhook")
 os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tuition")
 
 import boto3
 import pytest

@@ -184,3 +184,17 @@ def test_a_stripe_that_is_down_while_a_pull_is_needed_is_5xx_and_the_next_delive
     tuition.stripe_blocked = False
     assert tuition.deliver(refunded).status == 200
     assert tuition.payment(made["payment_id"]).status == "REFUNDED"
+
+
+@pytest.mark.parametrize(("wrong", "metric"), [("amount", "EventQuarantined"), ("claim", "AttentionRaised")])
+def test_what_needs_a_person_is_counted_as_its_alarm_watches(
+    tuition: World, student: Student, capsys: pytest.CaptureFixture[str], wrong: str, metric: str
+) -> None:
+    _, events = paid_events(tuition, student)
+    event = one(events, "payment_intent.succeeded")
+    event["data"]["object"]["amount_received"] = "a lot" if wrong == "amount" else 1
+    tuition.deliver(event)
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [e[metric] for e in emitted] == [[1.0]]
+    described = emitted[0]["_aws"]["CloudWatchMetrics"][0]
+    assert (described["Namespace"], sorted(described["Dimensions"][0])) == ("Tuition", ["environment", "service"])

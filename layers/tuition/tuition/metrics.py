@@ -5,6 +5,8 @@ The library is loaded at the first count: what is counted is rare (a person is n
 
 from typing import Literal
 
+from tuition.settings import settings
+
 Name = Literal["EventForeign", "EventQuarantined", "AttentionRaised"]
 
 
@@ -12,5 +14,5 @@ def count(name: Name) -> None:
     """Count one. `docs/operations.md` says what each alarm asks of a person."""
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace="Tuition"):
-        pass
+    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace="Tuition") as metric:
+        metric.add_dimension("environment", settings().tuition_environment)
