@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from stripe_simulator.account import Account, Fault
 from stripe_simulator.errors import StripeError, invalid
-from stripe_simulator.store import Object
+from stripe_simulator.store import Object, shown
 from stripe_simulator.webhooks import MODES
 
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
@@ -183,6 +183,22 @@ def _authenticate(account: Account, id: str, given: Object) -> Object:
     return authenticated(account, id, passed=outcome == "success")
 
 
+def _dispute(account: Account, given: Object) -> Object:
+    """Opens a dispute of any charge, or moves one (`{"dispute", "status"}`), an appeal or an unknown status too."""
+    from stripe_simulator.resources import disputes
+
+    status = str(given.get("status", "needs_response"))
+    if "dispute" in given:
+        dispute = account.store.get("dispute", str(given["dispute"]), param="dispute")
+        disputes.put(account, dispute, status)
+    else:
+        intent = account.store.find("payment_intent", str(given.get("payment_intent"))) or {}
+        id = str(given.get("charge") or intent.get("latest_charge"))
+        charge = account.store.get("charge", id, param="charge")
+        dispute = disputes.open_(account, charge, str(given.get("reason", "fraudulent")), status)
+    return shown(dispute)
+
+
 KNOBS: dict[str, Callable[[Account, Object], Object]] = {
     "GET /_sim/health": _health,
     "POST /_sim/reset": _reset,
@@ -194,6 +210,7 @@ KNOBS: dict[str, Callable[[Account, Object], Object]] = {
     "DELETE /_sim/calls": _no_calls,
     "GET /_sim/clock": _clock,
     "POST /_sim/clock": _clock,
+    "POST /_sim/disputes": _dispute,
     "GET /_sim/requests": _requests,
     "GET /_sim/deliveries": _deliveries,
 }

@@ -18,6 +18,9 @@ def handle(account: Account, method: str, target: str, headers: Mapping[str, str
     if path.startswith("/_sim/3ds/"):
         with account.lock:
             return _three_d_secure(account, method, path.removeprefix("/_sim/3ds/"), body)
+    if path.startswith("/c/pay/"):
+        with account.lock:
+            return _checkout(account, method, path.removeprefix("/c/pay/"), body)
     return None
 
 
@@ -90,3 +93,85 @@ def returned(url: str, intent: dict[str, object]) -> str:
         }
     )
     return f"{url}{'&' if '?' in url else '?'}{extra}"
+
+
+def _checkout(account: Account, method: str, id: str, body: bytes) -> "Response":
+    """The hosted page of a Checkout Session: a form, what went wrong, or the way back."""
+    session = account.store.find("checkout.session", id)
+    if session is None:
+        return page("No such session", "<p>There is nothing to pay here.</p>", 404)
+    account.run_due()
+    problem = ""
+    if method == "POST" and session["status"] == "open":
+        form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
+        problem = _pay(account, session, form)
+    if session["status"] == "complete":
+        return redirect((session["success_url"] or "/").replace("{CHECKOUT_SESSION_ID}", session["id"]))
+    if session["status"] == "expired":
+        return page("This session has expired", "<p>Go back and begin again.</p>", 410)
+    intent = account.store.find("payment_intent", session["payment_intent"] or "") or {}
+    action = (intent.get("next_action") or {}).get("redirect_to_url")
+    if action and not problem:
+        return redirect(action["url"])
+    failed = intent.get("last_payment_error")
+    return page("Pay", _form(session, problem or (failed or {}).get("message", "")))
+
+
+def _pay(account: Account, session: dict[str, object], form: dict[str, str]) -> str:
+    from stripe_simulator.resources import checkout_sessions, payment_methods
+
+    account.request = {"id": None, "idempotency_key": None}
+    try:
+        method = None
+        if session["amount_total"]:
+            method = payment_methods.from_params(account, _method_params(form))
+        save = form.get("save") == "on"
+        checkout_sessions.pay(account, session, method, email=form.get("email"), save=save)
+    except StripeError as error:
+        return error.message
+    return ""
+
+
+def _method_params(form: dict[str, str]) -> dict[str, object]:
+    if form.get("account_number"):
+        bank = {"account_number": form["account_number"], "routing_number": "110000000"}
+        return {"type": "us_bank_account", "us_bank_account": bank}
+    digits = "".join(one for one in form.get("expiry", "") if one.isdecimal())
+    month, year = (digits[:2], digits[2:]) if len(digits) in (4, 6) else ("0", "0")
+    card = {"number": form.get("number", ""), "exp_month": month, "exp_year": year, "cvc": form.get("cvc", "")}
+    return {"type": "card", "card": card}
+
+
+def _field(name: str, label: str, extra: str = "") -> str:
+    return f'<label for="{name}">{label}</label><input id="{name}" name="{name}" {extra}>'
+
+
+def _form(session: dict[str, object], problem: str) -> str:
+    total, taken = session["amount_total"], session["total_details"]["amount_discount"]  # type: ignore[index]
+    parts = [f"<p>{_money(total)} {html.escape(str(session['currency'])).upper()}</p>"]
+    if taken:
+        parts.append(f"<p>Promotion code applied: {_money(taken)} off</p>")
+    if problem:
+        parts.append(f'<p class="error" role="alert">{html.escape(problem)}</p>')
+    parts.append('<form method="post">')
+    parts.append(_field("email", "Email", f'type="email" value="{html.escape(str(session["customer_email"] or ""))}"'))
+    types = session["payment_method_types"]
+    if total and "card" in types:  # type: ignore[operator]
+        parts.append(_field("number", "Card number", 'inputmode="numeric" autocomplete="cc-number"'))
+        parts.append(_field("expiry", "Expiry", 'placeholder="MM / YY" autocomplete="cc-exp"'))
+        parts.append(_field("cvc", "CVC", 'inputmode="numeric" autocomplete="cc-csc"'))
+    if total and "us_bank_account" in types:  # type: ignore[operator]
+        parts.append("<details><summary>US bank account</summary>")
+        parts.append(_field("account_number", "Account number", 'inputmode="numeric"') + "</details>")
+    saved = session["saved_payment_method_options"] or {}
+    if saved.get("payment_method_save") == "enabled":  # type: ignore[attr-defined]
+        parts.append('<label><input type="checkbox" name="save" style="width:auto"> Save for next time</label>')
+    parts.append("<button>Pay</button></form>")
+    if session["cancel_url"]:
+        parts.append(f'<p><a href="{html.escape(str(session["cancel_url"]))}">Back</a></p>')
+    return "".join(parts)
+
+
+def _money(amount: object) -> str:
+    whole, cents = divmod(int(str(amount)), 100)
+    return f"{whole:,}.{cents:02}"

@@ -9,10 +9,14 @@ from stripe_simulator.account import Account, Handler
 from stripe_simulator.resources import (
     balance_transactions,
     charges,
+    checkout_sessions,
+    coupons,
     customers,
+    disputes,
     events,
     payment_intents,
     payment_methods,
+    products,
     refunds,
     webhook_endpoints,
 )
@@ -21,6 +25,10 @@ from stripe_simulator.store import Object
 ROUTES: dict[str, Handler] = {
     **balance_transactions.ROUTES,
     **charges.ROUTES,
+    **checkout_sessions.ROUTES,
+    **coupons.ROUTES,
+    **disputes.ROUTES,
+    **products.ROUTES,
     **customers.ROUTES,
     **events.ROUTES,
     **payment_intents.ROUTES,
@@ -30,6 +38,7 @@ ROUTES: dict[str, Handler] = {
 }
 INCLUDES: dict[tuple[str, str], Callable[[Account, Object], Object]] = {
     ("charge", "refunds"): refunds.of_charge,
+    ("checkout.session", "line_items"): checkout_sessions.items_of,
 }
 PUBLIC = {
     "GET /v1/payment_intents/*",

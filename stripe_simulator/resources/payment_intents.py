@@ -314,7 +314,7 @@ def capture(call: Call) -> Object:
             "PaymentIntent with one of the following statuses may be captured: requires_capture.",
             intent,
         )
-    amount: int = call.params.get("amount_to_capture", intent["amount_capturable"])
+    amount = int(call.params.get("amount_to_capture") or intent["amount_capturable"])
     if not 0 < amount <= intent["amount_capturable"]:
         raise invalid(
             f"The provided capture amount ({amount}) is greater than the remaining amount you can capture for "

@@ -15,6 +15,7 @@ from stripe_simulator.resources import charges, payment_methods
 from stripe_simulator.store import Object, shown
 
 PAID: list[Callable[[Account, Object, Object], None]] = []  # (account, intent, charge), once money came
+PROCESSING: list[Callable[[Account, Object, Object], None]] = []  # … a delayed method was accepted
 FAILED: list[Callable[[Account, Object, Object], None]] = []  # … or a delayed payment failed
 
 CURRENCIES: dict[str, set[str] | None] = {"card": None, "us_bank_account": {"usd"}, "sepa_debit": {"eur"}}
@@ -100,6 +101,7 @@ def _ask(account: Account, intent: Object, return_url: str | None) -> None:
             },
         }
     intent["status"] = "requires_action"
+    tell_created(account, intent)
     account.emit("payment_intent.requires_action", intent)
 
 
@@ -122,6 +124,7 @@ def _declined(account: Account, intent: Object, method: Object, why: str) -> Str
     intent["latest_charge"] = charge["id"]
     to_begin(intent, _error(intent, method, code, message, charge=charge["id"], decline_code=decline_code))
     account.emit("charge.failed", charge)
+    tell_created(account, intent)
     account.emit("payment_intent.payment_failed", intent)
     return declined(
         message,
@@ -170,13 +173,21 @@ def _tell(account: Account, intent: Object, charge: Object) -> None:
         charges.settle(account, charge)
     kinds = [("payment_intent.succeeded", intent), ("charge.succeeded", charge)]
     if intent.get("_session"):
-        kinds = [kinds[1], kinds[0], ("payment_intent.created", intent)]
+        kinds.reverse()
     for kind, about in kinds:
         account.emit(kind, about)
+    tell_created(account, intent)
     if not at_once:
         account.after("charge.settle", charge["id"])
     for hook in PAID:
         hook(account, intent, charge)
+
+
+def tell_created(account: Account, intent: Object) -> None:
+    """A session's intent is told of with, or after, the first attempt to pay it."""
+    if intent.get("_session") and not intent.get("_told"):
+        intent["_told"] = True
+        account.emit("payment_intent.created", intent)
 
 
 def save(account: Account, intent: Object, method: Object) -> None:
@@ -197,8 +208,11 @@ def _process(account: Account, intent: Object, method: Object) -> None:
     intent["latest_charge"], intent["last_payment_error"] = charge["id"], None
     intent["status"] = "processing"
     save(account, intent, method)
+    tell_created(account, intent)
     account.emit("payment_intent.processing", intent)
     account.emit("charge.pending", charge)
+    for hook in PROCESSING:
+        hook(account, intent, charge)
     if payment_methods.behaviour(method).settles != "never":
         account.after("payment_intent.settle", intent["id"], charge["id"])
 

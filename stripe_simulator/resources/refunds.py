@@ -113,6 +113,10 @@ def make(account: Account, charge: Object, amount: int, reason: str | None, meta
         del before["refunded"]
     account.emit("refund.created", refund)
     account.emit("charge.refunded", charge, before)
+    if charge["refunded"] and charge.get("_inquiry"):
+        from stripe_simulator.resources.disputes import averted
+
+        averted(account, charge)
     account.after("refund.go_on", refund["id"])
     return refund
 

@@ -123,7 +123,7 @@ class Schema:
         if origin is list:
             return [{"list": self.alternatives(typing.get_args(hint)[0])}]
         if origin is dict or "UntypedStripeObject" in str(hint):
-            return ["map"]
+            return ["map"] if typing.get_args(hint)[-1:] == (str,) else ["any"]
         if is_typeddict(hint):
             return [{"object": self.add(hint)}]
         if hint is typing.Any:
