@@ -1,0 +1,145 @@
+"""Every sample of events/ through the real Lambda runtime interface, from the artifact that is deployed."""
+
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+import samcli
+from moto.server import ThreadedMotoServer
+
+from local.dynamodb_local import free_port
+from stripe_simulator.server import start
+from stripe_simulator.webhooks import signature
+from tests.world import NAMES, client_for, create_tables
+
+ROOT = Path(__file__).parent.parent.parent
+BUILT = ROOT / ".aws-sam" / "build"
+SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
+RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
+SIGNING = "whsec_runtime"
+
+ANSWERS = {
+    "tracks/get": 200,
+    "create_payment/data_professional": 201,
+    "create_payment/unknown_track": 422,
+    "create_checkout_session/unknown_track": 422,
+    "payment_status/unknown": 404,
+    "my_payments/first_page": 200,
+    "request_refund/unknown": 404,
+    "enrollments/get": 200,
+    "admin/payments": 200,
+    "admin/payment_unknown": 404,
+    "admin/not_staff": 403,
+    "webhook/payment_intent_succeeded": 200,
+    "webhook/unsigned": 400,
+}
+
+
+def case(sample: Path) -> str:
+    return f"{sample.parent.name}/{sample.stem}"
+
+
+@pytest.fixture(scope="module")
+def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
+    """What a deployed function finds around it: tables, secrets, Stripe, and its variables."""
+    tables = client_for(dynamodb_local_url)
+    create_tables(tables)
+    secrets = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    secrets.start()
+    stripe = start()
+    host, port = secrets.get_host_and_port()
+    url = f"http://{host}:{port}"
+    manager = boto3.client("secretsmanager", endpoint_url=url, region_name="eu-central-1")
+    api = manager.create_secret(Name="api", SecretString=json.dumps({"secret_key": stripe.stripe.secret_key}))
+    signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
+    try:
+        yield {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/tmp"),  # noqa: S108
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+            "DYNAMODB_ENDPOINT_URL": dynamodb_local_url,
+            "STRIPE_API_BASE": stripe.url,
+            "STRIPE_SECRET_ARN": api["ARN"],
+            "STRIPE_WEBHOOK_SECRET_ARN": signing["ARN"],
+            "POWERTOOLS_SERVICE_NAME": "tuition",
+        }
+    finally:
+        stripe.stop()
+        secrets.stop()
+        for name in NAMES.values():
+            tables.delete_table(TableName=name)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=case)
+def test_a_sample_runs_in_the_real_runtime(sample: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    event = json.loads(sample.read_text())
+    if event.get("headers", {}).get("stripe-signature"):
+        event["headers"]["stripe-signature"] = signature(SIGNING, event["body"].encode(), int(time.time()))
+    answer, log = invoke(sample.parent.name, event, environment, tmp_path / "log")
+    assert answer.get("statusCode") == ANSWERS[case(sample)], (answer, log)
+    assert json.loads(answer["body"])
+    assert re.search(r"INIT REPORT\(durationMs: [\d.]+\)", log), log
+
+
+def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
+    """The answer of a function to an event, and the log of its runtime."""
+    code = BUILT / ("".join(part.title() for part in function.split("_")) + "Function")
+    layer = BUILT / "TuitionLayer" / "python"
+    port = free_port()
+    rie = Path(samcli.__file__).parent / "local" / "rapid" / RIE
+    # The layer comes first, as in Lambda; the last folder has the runtime's own client, awslambdaric.
+    paths = [str(code), str(layer), str(Path(sys.executable).parent.parent / "lib/python3.13/site-packages")]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [
+                str(rie),
+                "--runtime-interface-emulator-address",
+                f"127.0.0.1:{port}",
+                sys.executable,
+                "-m",
+                "awslambdaric",
+            ]
+            + [f"{function}.handler"],
+            cwd=code,
+            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return _post(port, event), log.read_text()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _post(port: int, event: dict[str, Any]) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            return dict(httpx.post(url, json=event, timeout=30).json())
+        except httpx.ConnectError:
+            assert time.monotonic() < ends, "the runtime did not come up"
+            time.sleep(0.05)
+
+
+def test_every_function_has_a_sample() -> None:
+    functions = {file.stem for file in (ROOT / "functions").glob("*.py")}
+    assert functions == {sample.parent.name for sample in SAMPLES}
+    assert set(ANSWERS) == {case(sample) for sample in SAMPLES}
