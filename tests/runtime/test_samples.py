@@ -113,8 +113,8 @@ def invoke(function: str, event: dict[str, Any], environment: dict[str, str], lo
                 sys.executable,
                 "-m",
                 "awslambdaric",
-            ]
-            + [f"{function}.handler"],
+                f"{function}.handler",
+            ],
             cwd=code,
             env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=out,

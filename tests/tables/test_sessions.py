@@ -1,0 +1,135 @@
+"""A payment as a Checkout Session: the same door, the same rules, and what only sessions do."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from create_checkout_session import handler
+from tests.world import Answer, Student, World
+
+
+def begin(tuition: World, student: Student, track: str = "DP", **more: Any) -> Answer:
+    return tuition.call(handler, student, {"track": track, **more})
+
+
+def test_a_session_is_begun_answered_again_and_shows_as_open(tuition: World, student: Student) -> None:
+    first, second = begin(tuition, student), begin(tuition, student)
+    assert (first.status, second.status) == (201, 200)
+    assert set(first.body) == {"payment_id", "session_id", "url", "amount", "currency", "track", "status"}
+    assert first.body["session_id"] == second.body["session_id"]
+    assert first.body["url"]
+    assert tuition.status(student, first.body["session_id"]).body["status"] == "CREATED"
+
+
+def test_a_session_that_expires_lets_the_student_begin_again(tuition: World, student: Student) -> None:
+    made = begin(tuition, student).body
+    tuition.at_stripe("POST", f"/v1/checkout/sessions/{made['session_id']}/expire")
+    tuition.deliver_all()
+    assert tuition.status(student, made["payment_id"]).body["status"] == "CANCELED"
+    assert begin(tuition, student).status == 201
+
+
+def test_an_intent_and_a_session_are_never_open_together(tuition: World, student: Student) -> None:
+    intent = tuition.create(student).body
+    session = begin(tuition, student)
+    assert session.status == 201
+    assert tuition.status(student, intent["payment_id"]).body["status"] == "CANCELED"
+    again = tuition.create(student)
+    assert again.status == 201
+    assert tuition.status(student, session.body["payment_id"]).body["status"] == "CANCELED"
+    assert payable(tuition, student) == [again.body["payment_intent_id"]]
+
+
+def payable(tuition: World, student: Student) -> list[str]:
+    """What can still be paid at Stripe in this student's name."""
+    intents = tuition.at_stripe("GET", "/v1/payment_intents?limit=100")["data"]
+    sessions = tuition.at_stripe("GET", "/v1/checkout/sessions?limit=100&status=open")["data"]
+    mine = [
+        i["id"] for i in intents if i["metadata"].get("user_id") == student.sub and i["metadata"]["kind"] == "intent"
+    ]
+    closed = {i["id"] for i in intents if i["status"] in ("canceled", "succeeded")}
+    return [i for i in mine if i not in closed] + [s["id"] for s in sessions if s["metadata"]["user_id"] == student.sub]
+
+
+def test_only_addresses_of_our_own_origins_are_accepted(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuition import settings
+
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://learn.example.org")
+    settings.settings.cache_clear()
+    for url in ("https://evil.example", "https://learn.example.org.evil.example/", "javascript:alert(1)", 7, ""):
+        answer = begin(tuition, student, success_url=url)
+        assert (answer.status, answer.body["field"]) == (422, "success_url")
+    assert begin(tuition, student, success_url="https://learn.example.org/done").status == 201
+    settings.settings.cache_clear()
+
+
+def pay_session(tuition: World, session_id: str, method: str = "pm_card_visa") -> None:
+    """What the hosted page does."""
+    amount = tuition.at_stripe("GET", f"/v1/checkout/sessions/{session_id}")["amount_total"]
+    done = tuition.at_stripe(
+        "POST", f"/v1/payment_pages/{session_id}/confirm", payment_method=method, expected_amount=amount
+    )
+    assert "error" not in done, done
+
+
+@pytest.mark.parametrize("order", ["as made", "reversed", "shuffled"])
+def test_a_paid_session_enrolls_in_whatever_order_its_events_come(tuition: World, student: Student, order: str) -> None:
+    made = begin(tuition, student).body
+    pay_session(tuition, made["session_id"])
+    tuition.later(5)
+    events = tuition.new_events()
+    if order == "reversed":
+        events.reverse()
+    elif order == "shuffled":
+        random.Random(7).shuffle(events)
+    for event in events:
+        assert tuition.deliver(event).status == 200
+    shown = tuition.status(student, made["payment_id"]).body
+    assert (shown["status"], shown["payment_method"]["last4"]) == ("SUCCEEDED", "4242")
+    assert shown["payment_intent_id"].startswith("pi_")
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.attention(made["payment_id"]) == []
+    assert tuition.refund(student, made["payment_id"]).body["status"] == "REFUNDED"
+    assert tuition.chain_problem(made["payment_id"]) is None
+
+
+def test_checkout_session_completed_alone_enrolls_with_stripe_blocked(tuition: World, student: Student) -> None:
+    made = begin(tuition, student).body
+    pay_session(tuition, made["session_id"])
+    completed = next(e for e in tuition.new_events() if e["type"] == "checkout.session.completed")
+    tuition.stripe_blocked = True
+    assert tuition.deliver(completed).status == 200
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+
+
+def test_a_delayed_payment_that_fails_closes_the_session_with_its_reason(tuition: World, student: Student) -> None:
+    made = begin(tuition, student).body
+    pay_session(tuition, made["session_id"], "pm_usBankAccount_insufficientFunds")
+    tuition.deliver_all()
+    assert tuition.status(student, made["payment_id"]).body["status"] == "PROCESSING"
+    tuition.later(10 * 86400)
+    tuition.deliver_all()
+    assert tuition.status(student, made["payment_id"]).body["status"] == "CANCELED"
+    assert begin(tuition, student).status == 201
+
+
+def test_twenty_intents_and_twenty_sessions_at_once_leave_one_payable_object(
+    tuition: World, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.tables.test_ledger import _one_at_a_time
+
+    if backend == "moto":
+        _one_at_a_time(tuition, monkeypatch)
+    asks = [lambda: tuition.create(student), lambda: begin(tuition, student)] * 20
+    with ThreadPoolExecutor(40) as pool:
+        answers = [job.result() for job in [pool.submit(ask) for ask in asks]]
+    assert {a.status for a in answers} <= {200, 201, 409, 503}
+    assert any(a.status in (200, 201) for a in answers)
+    assert len(payable(tuition, student)) <= 1
+    last = tuition.create(student)
+    assert last.status in (200, 201)
+    assert payable(tuition, student) == [last.body["payment_intent_id"]]
