@@ -1,4 +1,4 @@
-"""Every order, with every duplication, of the events of one student's payments ends in the same state, and the true one.
+"""Every order and duplication of the events of one student's payments ends in the same state, and the true one.
 
 `make soak` runs the full size; a failure prints the seed of its history and the order that it needs.
 """
@@ -252,9 +252,9 @@ DEFECTS: dict[str, tuple[Any, str, Any]] = {
 @pytest.mark.parametrize("name", DEFECTS)
 def test_the_search_finds_a_planted_defect(name: str) -> None:
     where, attribute, planted = DEFECTS[name]
-    with mock.patch.dict(where, planted) if isinstance(where, dict) else mock.patch.object(where, attribute, planted):
-        with pytest.raises(AssertionError, match="history h"):
-            search(range(400), ORDERS)
+    patch = mock.patch.dict(where, planted) if isinstance(where, dict) else mock.patch.object(where, attribute, planted)
+    with patch, pytest.raises(AssertionError, match="history h"):
+        search(range(400), ORDERS)
 
 
 def test_a_settled_payment_stays_settled_whatever_closes_it() -> None:

@@ -1,0 +1,42 @@
+"""What is sold."""
+
+import pytest
+
+from tuition.core import catalog
+from tuition.core.errors import UnknownTrack
+from tuition.core.money import Money
+
+
+def test_two_tracks_are_sold_at_their_prices() -> None:
+    sold = {track.track: (track.title, track.price) for track in catalog.tracks().values()}
+    assert sold == {
+        "DP": ("Data Professional", Money(49900, "usd")),
+        "FSD": ("Full-Stack Developer", Money(59900, "usd")),
+    }
+
+
+def test_ids_are_unique_and_every_project_has_steps() -> None:
+    projects = [project for track in catalog.tracks().values() for project in track.projects]
+    assert len({project.project for project in projects}) == len(projects)
+    for project in projects:
+        assert project.steps and len({step.step for step in project.steps}) == len(project.steps)
+
+
+@pytest.mark.parametrize("code", [None, "", "dp", "DP ", 5, [], {"DP": 1}, "x" * 10_000])
+def test_anything_else_is_no_track(code: object) -> None:
+    with pytest.raises(UnknownTrack) as refused:
+        catalog.find(code)
+    assert "DP, FSD" in str(refused.value) and len(str(refused.value)) < 120
+
+
+def test_the_catalog_cannot_be_changed_by_who_reads_it() -> None:
+    with pytest.raises(TypeError):
+        catalog.tracks()["DP"] = catalog.find("FSD")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "toml", ['[X]\ntitle = "X"', '[X]\ntitle = "X"\namount = 4.5\ncurrency = "usd"\nprojects = []']
+)
+def test_a_catalog_with_a_fault_is_refused(toml: str) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        catalog.parse(toml)
