@@ -61,7 +61,7 @@ class Simulator:
         """Close the port and all connections."""
         self.stopping.set()
         self.sender.stop()
-        self._listener.close()
+        _close(self._listener)
         for connection in list(self._connections):
             _close(connection)
         for thread in self._threads:

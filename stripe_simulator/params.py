@@ -91,6 +91,8 @@ def check(operation: str, given: Mapping[str, Any], *, versioned: bool, browser:
     fields = dict(CLASSES[name]) if name else {}
     if not versioned:
         fields.update(LEGACY.get(name, {}))
+        if "coupon" in given and name == "PromotionCodeCreateParams":
+            del fields["promotion!"]
     elif "payment_method_types" in given and "payment_method_types" in LEGACY.get(name, {}):
         raise unvalidated(
             "The `payment_method_types` parameter is no longer supported. Use `allowed_payment_method_types` instead.",

@@ -77,6 +77,7 @@ def open_(account: Account, charge: Object, reason: str, status: str = "needs_re
             "card": {
                 "brand": charge["payment_method_details"]["card"]["brand"],
                 "case_type": "inquiry" if status.startswith("warning_") else "chargeback",
+                "network": charge["payment_method_details"]["card"]["brand"],
                 "network_reason_code": dispute["network_reason_code"],
             },
             "type": "card",

@@ -1,0 +1,294 @@
+"""What is around the objects: keys, versions, idempotency, faults, webhooks, the clock, 30 at once, load."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import stripe
+
+from stripe_simulator import API_VERSION
+from stripe_simulator.errors import NoAnswer
+from stripe_simulator.server import Response, Simulator, Stripe, start
+from tests.stripe.conftest import Receiver, sim
+
+INTENT = "amount=500&currency=usd"
+
+
+class InProcess:
+    """`Stripe` without a socket, under a clock that only moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.stripe = Stripe(seed=1, clock=lambda: self.now)
+
+    def call(self, method: str, path: str, body: str = "", key: str | None = None) -> Response:
+        headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": API_VERSION}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return self.stripe.handle(method, path, headers, body.encode())
+
+    def knob(self, path: str, **body: Any) -> Any:
+        answer = self.stripe.handle("POST", path, {}, json.dumps(body).encode())
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+    def intents(self) -> int:
+        return len(self.call("GET", "/v1/payment_intents?limit=100").json()["data"])
+
+
+@pytest.fixture
+def here() -> InProcess:
+    return InProcess()
+
+
+def test_a_replay_is_the_first_answer_and_says_so(here: InProcess) -> None:
+    first = here.call("POST", "/v1/payment_intents", INTENT, "k")
+    again = here.call("POST", "/v1/payment_intents", INTENT, "k")
+    assert again.body == first.body
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["Original-Request"] == first.headers["Request-Id"] != again.headers["Request-Id"]
+    assert again.headers["Idempotency-Key"] == "k"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/payment_intents", "amount=501&currency=usd"), ("/v1/customers", INTENT)]
+)
+def test_a_key_with_another_request_is_refused(here: InProcess, path: str, body: str) -> None:
+    here.call("POST", "/v1/payment_intents", INTENT, "k")
+    refused = here.call("POST", path, body, "k")
+    assert (refused.status, refused.json()["error"]["type"]) == (400, "idempotency_error")
+
+
+def test_a_decline_and_a_500_are_kept_but_a_bad_parameter_and_a_429_are_not(here: InProcess) -> None:
+    paying = f"{INTENT}&confirm=true&payment_method=pm_card_chargeDeclined"
+    assert here.call("POST", "/v1/payment_intents", paying, "declined").status == 402
+    assert here.call("POST", "/v1/payment_intents", paying, "declined").headers["Idempotent-Replayed"]
+    here.knob("/_sim/calls", match="POST /v1/payment_intents", fail="error")
+    assert here.call("POST", "/v1/payment_intents", INTENT, "broken").status == 500
+    assert here.call("POST", "/v1/payment_intents", INTENT, "broken").status == 500
+    assert here.call("POST", "/v1/payment_intents", f"{INTENT}&x=1", "bad").status == 400
+    assert here.call("POST", "/v1/payment_intents", INTENT, "bad").status == 200
+    for fault in ("rate_limit", "lock_timeout"):
+        here.knob("/_sim/calls", match="POST /v1/payment_intents", fail=fault)
+        assert here.call("POST", "/v1/payment_intents", INTENT, fault).status == 429
+        assert here.call("POST", "/v1/payment_intents", INTENT, fault).status == 200
+
+
+def test_a_key_is_new_after_a_day(here: InProcess) -> None:
+    first = here.call("POST", "/v1/payment_intents", INTENT, "k").json()["id"]
+    here.knob("/_sim/clock", advance_s=24 * 3600 - 1)
+    assert here.call("POST", "/v1/payment_intents", INTENT, "k").json()["id"] == first
+    here.knob("/_sim/clock", advance_s=2)
+    assert here.call("POST", "/v1/payment_intents", INTENT, "k").json()["id"] != first
+
+
+@pytest.mark.parametrize(("fault", "made"), [("before", 0), ("after", 1), ("hang", 0)])
+def test_a_lost_answer_leaves_what_was_done(here: InProcess, fault: str, made: int) -> None:
+    here.knob("/_sim/calls", match="POST /v1/payment_intents", fail=fault)
+    with pytest.raises(NoAnswer):
+        here.call("POST", "/v1/payment_intents", INTENT, "k")
+    assert here.intents() == made
+    assert here.call("POST", "/v1/payment_intents", INTENT, "k").status == 200
+    assert here.intents() == 1
+
+
+def test_a_fault_meets_only_what_it_matches_and_so_often(here: InProcess) -> None:
+    here.knob("/_sim/calls", match="POST /v1/payment_intents/*/cancel", fail="before", times=2)
+    id = here.call("POST", "/v1/payment_intents", INTENT).json()["id"]
+    for _ in range(2):
+        with pytest.raises(NoAnswer):
+            here.call("POST", f"/v1/payment_intents/{id}/cancel")
+    assert here.call("POST", f"/v1/payment_intents/{id}/cancel").json()["status"] == "canceled"
+
+
+def test_keys_are_asked_for_and_a_publishable_one_sees_little(here: InProcess) -> None:
+    made = here.call("POST", "/v1/payment_intents", INTENT + "&metadata[a]=b").json()
+    path, public = f"/v1/payment_intents/{made['id']}", {"Authorization": f"Bearer {here.stripe.publishable_key}"}
+    assert here.stripe.handle("GET", path, {}).status == 401
+    assert here.stripe.handle("GET", path, {"Authorization": "Bearer sk_test_no"}).status == 401
+    assert here.stripe.handle("GET", path, public).status == 400
+    assert here.stripe.handle("GET", "/v1/customers", public).status == 403
+    seen = here.stripe.handle("GET", f"{path}?client_secret={made['client_secret']}", public).json()
+    assert seen["status"] == "requires_payment_method" and "metadata" not in seen
+
+
+def test_a_browser_pays_with_the_client_secret(here: InProcess) -> None:
+    made = here.call("POST", "/v1/payment_intents", INTENT).json()
+    public = {"Authorization": f"Bearer {here.stripe.publishable_key}"}
+    card = "payment_method_data[type]=card&payment_method_data[card][number]=4242424242424242"
+    for name, value in (("exp_month", 12), ("exp_year", 40), ("cvc", 123)):
+        card += f"&payment_method_data[card][{name}]={value}"
+    path = f"/v1/payment_intents/{made['id']}/confirm"
+    assert here.stripe.handle("POST", path, public, f"{card}&client_secret=pi_x".encode()).status == 400
+    paid = here.stripe.handle("POST", path, public, f"{card}&client_secret={made['client_secret']}".encode())
+    assert paid.json()["status"] == "succeeded"
+
+
+def test_another_version_is_refused_and_none_may_use_old_parameters(here: InProcess) -> None:
+    key = {"Authorization": f"Bearer {here.stripe.secret_key}"}
+    body = f"{INTENT}&payment_method_types[]=card".encode()
+    assert here.stripe.handle("POST", "/v1/payment_intents", key | {"Stripe-Version": "2020-08-27"}, body).status == 400
+    assert here.stripe.handle("POST", "/v1/payment_intents", key, body).json()["payment_method_types"] == ["card"]
+    refused = here.stripe.handle("POST", "/v1/payment_intents", key | {"Stripe-Version": API_VERSION}, body)
+    assert refused.json()["error"]["code"] == "payment_method_types_no_longer_supported"
+
+
+def test_the_date_of_answers_and_created_follow_the_clock(here: InProcess) -> None:
+    here.knob("/_sim/clock", advance_s=1000)
+    answer = here.call("POST", "/v1/customers")
+    assert answer.json()["created"] == 1_800_001_000
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == 1_800_001_000
+
+
+def test_a_seed_makes_the_same_ids() -> None:
+    ids = [InProcess().call("POST", "/v1/payment_intents", INTENT).json()["id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+
+
+def test_an_event_carries_the_request_that_made_it(here: InProcess) -> None:
+    made = here.call("POST", "/v1/customers", "", "k")
+    event = here.call("GET", "/v1/events").json()["data"][0]
+    assert event["request"] == {"id": made.headers["Request-Id"], "idempotency_key": "k"}
+
+
+def test_thirty_at_once_with_one_key_make_one_object(simulator: Simulator) -> None:
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url}, max_network_retries=8)
+    gate = threading.Barrier(30)
+    sim(simulator, "/_sim/calls", {"match": "POST /v1/payment_intents", "fail": "slow", "seconds": 0.2})
+
+    def create(_: int) -> str:
+        gate.wait()
+        params: Any = {"amount": 500, "currency": "usd"}
+        return client.v1.payment_intents.create(params, {"idempotency_key": "one"}).id
+
+    with ThreadPoolExecutor(30) as pool:
+        ids = set(pool.map(create, range(30)))
+    statuses = [r["status"] for r in sim(simulator, "/_sim/requests")["requests"] if r["path"] == "/v1/payment_intents"]
+    assert len(ids) == 1 and len(simulator.store.objects["payment_intent"]) == 1
+    assert statuses.count(409) > 0, "nobody came while the first was in flight"
+
+
+def eventually(check: Callable[[], bool], seconds: float = 8) -> None:
+    limit = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def told(receiver: Receiver) -> Any:
+    simulator = start(webhook_url=receiver.url, webhook_secret="whsec_one")
+    yield simulator
+    simulator.stop()
+
+
+def customers(simulator: Simulator, count: int) -> None:
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    for n in range(count):
+        client.v1.customers.create({"name": str(n)})
+
+
+def names(receiver: Receiver) -> list[str]:
+    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.bodies]
+
+
+def test_a_delivery_is_signed_as_stripe_checks_it(told: Simulator, receiver: Receiver) -> None:
+    customers(told, 1)
+    eventually(lambda: len(receiver.bodies) == 1)
+    header, body = receiver.bodies[0]
+    assert stripe.Webhook.construct_event(body, header, "whsec_one").type == "customer.created"
+    with pytest.raises(stripe.SignatureVerificationError):
+        stripe.Webhook.construct_event(body + b" ", header, "whsec_one")
+
+
+def test_a_failed_delivery_comes_again_after_one_then_two_seconds(told: Simulator, receiver: Receiver) -> None:
+    receiver.statuses += [500, 503]
+    begun = time.monotonic()
+    customers(told, 1)
+    eventually(lambda: len(receiver.bodies) == 3)
+    assert 2.9 < time.monotonic() - begun < 6
+    assert len({body for _, body in receiver.bodies}) == 1
+
+
+@pytest.mark.parametrize(("mode", "count"), [("normal", 2), ("duplicate", 4), ("drop", 0), ("shuffle", 2)])
+def test_deliveries_follow_the_mode(told: Simulator, receiver: Receiver, mode: str, count: int) -> None:
+    sim(told, "/_sim/webhooks", {"deliver": mode})
+    customers(told, 2)
+    eventually(lambda: len(receiver.bodies) >= count)
+    time.sleep(0.1)
+    assert len(receiver.bodies) == count
+
+
+def test_what_is_held_is_released_in_the_order_asked_for(here: InProcess) -> None:
+    url = "url=http://127.0.0.1:1/&enabled_events[]=customer.created"
+    here.call("POST", "/v1/webhook_endpoints", url)
+    here.knob("/_sim/webhooks", deliver="hold")
+    outbox = here.stripe.webhooks.outbox
+    for order, times in (("as_created", 1), ("reversed", 2), ("shuffled", 1)):
+        for n in range(6):
+            here.call("POST", "/v1/customers", f"name={n}")
+        assert outbox == []
+        assert here.knob("/_sim/webhooks/release", order=order, times=times, seed=3) == {"released": 6 * times}
+        sent = [one.event["data"]["object"]["name"] for one in outbox]
+        straight = [str(n) for n in range(6) for _ in range(times)]
+        assert sorted(sent) == sorted(straight)
+        assert (sent == straight) == (order == "as_created")
+        assert (sent == straight[::-1]) == (order == "reversed")
+        outbox.clear()
+
+
+def test_an_endpoint_gets_only_what_it_asked_for_and_a_retry_sends_again(here: InProcess) -> None:
+    here.call("POST", "/v1/webhook_endpoints", "url=http://127.0.0.1:1/&enabled_events[]=customer.created")
+    here.call("POST", "/v1/payment_intents", INTENT)
+    here.call("POST", "/v1/customers")
+    (delivery,) = here.stripe.webhooks.outbox
+    assert delivery.event["type"] == "customer.created"
+    here.stripe.webhooks.outbox.clear()
+    assert here.call("POST", f"/v1/events/{delivery.event_id}/retry").json()["pending_webhooks"] == 1
+    assert [one.event_id for one in here.stripe.webhooks.outbox] == [delivery.event_id]
+
+
+def test_the_log_tells_every_request_and_reset_forgets_all(simulator: Simulator, client: stripe.StripeClient) -> None:
+    client.v1.customers.create({"name": "x"})
+    (noted,) = sim(simulator, "/_sim/requests")["requests"]
+    assert (noted["method"], noted["path"], noted["params"], noted["status"]) == (
+        "POST",
+        "/v1/customers",
+        {"name": "x"},
+        200,
+    )
+    sim(simulator, "/_sim/reset", {})
+    assert client.v1.customers.list().data == []
+    assert sim(simulator, "/_sim/health")["status"] == "ok"
+
+
+def test_a_wrong_knob_is_refused(simulator: Simulator) -> None:
+    for path, body in (("/_sim/webhooks", {"deliver": "x"}), ("/_sim/calls", {"match": "x"}), ("/_sim/none", {})):
+        with pytest.raises(urllib.error.HTTPError):
+            sim(simulator, path, body)
+
+
+def test_a_thousand_intents_at_a_hundred_a_second_with_flat_memory(here: InProcess) -> None:
+    import tracemalloc
+
+    begun = time.process_time()
+    for n in range(1000):
+        here.call("POST", "/v1/payment_intents", INTENT, f"a{n}")
+    assert 1000 / (time.process_time() - begun) > 100
+    tracemalloc.start()
+    sizes = []
+    for part in range(2):
+        before = tracemalloc.get_traced_memory()[0]
+        for n in range(250):
+            here.call("POST", "/v1/payment_intents", INTENT, f"b{part}-{n}")
+        sizes.append(tracemalloc.get_traced_memory()[0] - before)
+    tracemalloc.stop()
+    assert sizes[1] < 1.3 * sizes[0] < 1.3 * 250 * 30_000
