@@ -29,7 +29,6 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Kind
 from tuition.ledger import Key, Loaded
-from tuition.settings import settings
 from tuition.stripe_client import Answer
 from tuition.stripe_events import API_VERSION
 
@@ -739,8 +738,3 @@ def _needs_a_person(t: Truth, doubled: bool) -> list[tuple[str, str]]:
     if doubled:
         found.append(("double", "double"))
     return sorted(found)
-
-
-def environment() -> str:
-    """The environment that the events name: that of the process."""
-    return settings().tuition_environment

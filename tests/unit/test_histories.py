@@ -4,6 +4,7 @@
 """
 
 import itertools
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from stripe_simulator.server import Stripe
 from tests.unit import histories
 from tests.unit.histories import Desk, History, Purchase, Story
 from tuition import pulls, stripe_events
@@ -200,6 +202,45 @@ def test_the_search_asks_stripe_and_delivers_duplicates() -> None:
         assert stripe.pulls >= 4
     longest = max(len(order) for order in histories.orders(history, random.Random(1), 20))
     assert longest > len(history.told)
+
+
+def simulated() -> dict[str, dict[str, Any]]:
+    """The newest object of each kind that the simulator made of a purchase, its refund and a dispute."""
+    stripe = Stripe(seed=1)
+    version = {"Authorization": f"Bearer {stripe.secret_key}", "Stripe-Version": stripe_events.API_VERSION}
+    line = (
+        "line_items[0][quantity]=1&line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=49900"
+    )
+    product = "line_items[0][price_data][product_data][name]=DP"
+    paid = "amount=49900&currency=usd&confirm=true&payment_method=pm_card"
+    calls = [
+        ("payment_intents", f"{paid}_visa"),
+        ("payment_intents", f"{paid}_createDispute"),
+        ("checkout/sessions", f"mode=payment&success_url=http://127.0.0.1/&{line}&{product}"),
+    ]
+    answers = [stripe.handle("POST", f"/v1/{path}", version, body.encode()).json() for path, body in calls]
+    stripe.handle("POST", "/v1/refunds", version, f"payment_intent={answers[0]['id']}".encode())
+    events = [json.loads(payload) for payload in stripe.webhooks.payloads.values()]
+    objects = [*(event["data"]["object"] for event in events), answers[2]]
+    return {obj["object"]: obj for obj in objects}
+
+
+def test_the_shapes_are_those_of_the_simulator() -> None:
+    """Every field that a history writes is Stripe's, and of the same type where both have a value."""
+    theirs = simulated()
+    ours = {
+        told.event["data"]["object"]["object"]: told.event["data"]["object"]
+        for seed in range(60)
+        for told in histories.make(f"shape{seed}").told
+    }
+    assert ours.keys() == {"payment_intent", "checkout.session", "charge", "refund", "dispute"}
+    for kind, obj in ours.items():
+        for name, value in obj.items():
+            if name == "failure_reason":  # only on a refund that failed
+                continue
+            assert name in theirs[kind], f"{kind}.{name}"
+            both = value is not None and theirs[kind][name] is not None
+            assert not both or type(value) is type(theirs[kind][name]), f"{kind}.{name}"
 
 
 # --- the search finds what is planted ---
