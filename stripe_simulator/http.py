@@ -6,6 +6,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from stripe_simulator import listen
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.store import Store
 from stripe_simulator.webhooks import Sender
@@ -92,6 +93,9 @@ class Simulator:
             with connection.makefile("rb") as reader:
                 while not self.stopping.is_set():
                     received = read_request(reader)
+                    if received is not None and received[2].get("upgrade", "").lower() == "websocket":
+                        listen.serve(self.stripe.account, connection, reader, received[2])
+                        return
                     if received is None or not self._reply(connection, *received):
                         return
         except (OSError, ValueError):

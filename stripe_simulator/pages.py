@@ -18,6 +18,9 @@ def handle(account: Account, method: str, target: str, headers: Mapping[str, str
     if path.startswith("/_sim/3ds/"):
         with account.lock:
             return _three_d_secure(account, method, path.removeprefix("/_sim/3ds/"), body)
+    if path == "/":
+        with account.lock:
+            return _overview(account, method, body)
     if path.startswith("/c/pay/"):
         with account.lock:
             return _checkout(account, method, path.removeprefix("/c/pay/"), body)
@@ -53,6 +56,33 @@ def redirect(url: str) -> "Response":
     from stripe_simulator.server import Response
 
     return Response(303, {"Location": url, "Content-Type": "text/plain"}, b"")
+
+
+def _overview(account: Account, method: str, body: bytes) -> "Response":
+    """Objects, events and deliveries, with a button that sends an event again."""
+    webhooks = account.webhooks
+    if method == "POST":
+        id = parse_qs(body.decode(errors="replace")).get("event", [""])[0]
+        if id in webhooks.payloads:
+            webhooks.resend(id)
+        return redirect("/")
+    counts = "".join(
+        f"<tr><td>{html.escape(kind)}</td><td>{len(rows)}</td></tr>" for kind, rows in account.store.objects.items()
+    )
+    events = "".join(_event_row(account, id) for id in list(webhooks.payloads)[:-101:-1])
+    content = (
+        f"<h2>Objects</h2><table>{counts}</table><h2>Events and deliveries</h2><form method='post'>"
+        f"<table><tr><th>Event</th><th>Type</th><th>Deliveries</th><th></th></tr>{events}</table></form>"
+    )
+    return page("Stripe simulator", content)
+
+
+def _event_row(account: Account, id: str) -> str:
+    webhooks = account.webhooks
+    tries = ", ".join(f"{one.outcome} ({len(one.log)})" for one in webhooks.deliveries.get(id, []))
+    kind = html.escape(webhooks.types[id])
+    button = f"<button name='event' value='{id}'>Send again</button>"
+    return f"<tr><td>{id}</td><td>{kind}</td><td>{html.escape(tries)}</td><td>{button}</td></tr>"
 
 
 def _three_d_secure(account: Account, method: str, id: str, body: bytes) -> "Response":

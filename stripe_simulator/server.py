@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
-from stripe_simulator import API_VERSION, control
+from stripe_simulator import API_VERSION, control, listen
 from stripe_simulator.account import Account, Call, Handler
 from stripe_simulator.errors import NoAnswer, StripeError, unvalidated
 from stripe_simulator.expand import expand
@@ -84,7 +84,7 @@ class Router:
         return None
 
 
-ROUTER = Router(ROUTES)
+ROUTER = Router({**ROUTES, "POST /v1/stripecli/sessions": listen.open_session})
 
 
 class Stripe:

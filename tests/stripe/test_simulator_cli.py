@@ -2,15 +2,17 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import stripe
 
+from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import stripe_cli
-from tests.stripe.conftest import sim
+from tests.stripe.conftest import Receiver, sim
 
 Run = Callable[..., str]
 
@@ -61,6 +63,36 @@ def test_trigger_makes_its_event(cli: Run, client: stripe.StripeClient, simulato
     cli("trigger", event)
     sim(simulator, "/_sim/clock", {"advance_s": 3})
     assert client.v1.events.list({"type": event}).data, f"no {event}"
+
+
+def test_listen_forwards_signed_events(simulator: Simulator, receiver: Receiver, tmp_path: Path) -> None:
+    words = [
+        "listen",
+        "--all-snapshot",
+        "--forward-to",
+        receiver.url,
+        "--api-base",
+        simulator.url,
+        "--api-key",
+        simulator.secret_key,
+    ]
+    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    log = (tmp_path / "log").open("w+")
+    listening = subprocess.Popen([str(stripe_cli.ensure()), *words], env=home, stdout=log, stderr=log)
+    try:
+        client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+        limit = time.monotonic() + 15
+        while not receiver.bodies:
+            assert time.monotonic() < limit, (tmp_path / "log").read_text()
+            client.v1.customers.create({})
+            time.sleep(0.3)
+    finally:
+        listening.terminate()
+        listening.wait(timeout=10)
+        log.close()
+    header, body = receiver.bodies[0]
+    secret = listen.secret(simulator.stripe.account)
+    assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
 
 
 def test_lists_and_resend_work(cli: Run, client: stripe.StripeClient) -> None:

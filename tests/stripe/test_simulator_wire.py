@@ -270,6 +270,15 @@ def test_the_log_tells_every_request_and_reset_forgets_all(simulator: Simulator,
     assert sim(simulator, "/_sim/health")["status"] == "ok"
 
 
+def test_the_page_shows_events_and_sends_one_again(told: Simulator, receiver: Receiver) -> None:
+    customers(told, 1)
+    eventually(lambda: len(receiver.bodies) == 1)
+    event = json.loads(receiver.bodies[0][1])["id"]
+    assert event in urllib.request.urlopen(told.url).read().decode()
+    urllib.request.urlopen(told.url, data=f"event={event}".encode())
+    eventually(lambda: len(receiver.bodies) == 2)
+
+
 def test_a_wrong_knob_is_refused(simulator: Simulator) -> None:
     for path, body in (("/_sim/webhooks", {"deliver": "x"}), ("/_sim/calls", {"match": "x"}), ("/_sim/none", {})):
         with pytest.raises(urllib.error.HTTPError):

@@ -1,0 +1,124 @@
+"""`stripe listen`: events over a websocket to the official CLI, which forwards them.
+
+Just enough of RFC 6455 for text frames, pings and the close. https://docs.stripe.com/cli/listen
+"""
+
+import base64
+import hashlib
+import json
+import queue
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+from stripe_simulator import API_VERSION
+from stripe_simulator.account import Account, Call
+from stripe_simulator.store import Object
+from stripe_simulator.webhooks import signature
+
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+PROTOCOL = "stripecli-devproxy-v1"
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+
+
+def secret(account: Account) -> str:
+    """The signing secret of everything that `stripe listen` forwards, the same for the whole account."""
+    return "whsec_" + hashlib.sha256(f"listen{account.id}{account.secret_key}".encode()).hexdigest()
+
+
+def open_session(call: Call) -> Object:
+    """POST /v1/stripecli/sessions"""
+    account = call.account
+    return {
+        "websocket_id": f"cliws_{account.store.token(14)}",
+        "websocket_url": account.url.replace("http://", "ws://") + "/_sim/listen",
+        "websocket_authorized_feature": "webhooks",
+        "reconnect_delay": 60,
+        "secret": secret(account),
+        "default_version": API_VERSION,
+        "latest_version": API_VERSION,
+        "display_connect_filter_warning": False,
+    }
+
+
+def serve(account: Account, connection: socket.socket, reader: Any, headers: dict[str, str]) -> None:
+    """Speak websocket until the CLI goes."""
+    accept = base64.b64encode(hashlib.sha1(f"{headers['sec-websocket-key']}{GUID}".encode()).digest())  # noqa: S324
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\nSec-WebSocket-Protocol: " + PROTOCOL.encode() + b"\r\n\r\n"
+    )
+    waiting: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
+
+    def tell(event: Object, payload: str) -> None:
+        waiting.put((TEXT, message(account, event, payload)))
+
+    writer = threading.Thread(target=_write, args=(connection, waiting), daemon=True)
+    writer.start()
+    with account.lock:
+        account.webhooks.listeners.append(tell)
+    try:
+        while (frame := read_frame(reader)) is not None:
+            if frame[0] == PING:
+                waiting.put((PONG, frame[1]))
+            elif frame[0] == CLOSE:
+                return
+    finally:
+        with account.lock:
+            account.webhooks.listeners.remove(tell)
+        waiting.put(None)
+
+
+def message(account: Account, event: Object, payload: str) -> bytes:
+    """One event as the CLI takes it, signed."""
+    text = json.dumps(json.loads(payload), indent=2)
+    stamp = signature(secret(account), text.encode(), int(time.time()))
+    return json.dumps(
+        {
+            "type": "webhook_event",
+            "event_payload": text,
+            "http_headers": {
+                "Content-Type": "application/json; charset=utf-8",
+                "Stripe-Signature": stamp,
+                "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            },
+            "webhook_id": f"wh_{event['id']}",
+            "webhook_conversation_id": f"wc_{event['id']}",
+            "endpoint": {"api_version": API_VERSION},
+        }
+    ).encode()
+
+
+def _write(connection: socket.socket, waiting: "queue.Queue[tuple[int, bytes] | None]") -> None:
+    while (item := waiting.get()) is not None:
+        try:
+            connection.sendall(frame_of(*item))
+        except OSError:
+            return  # the CLI has gone
+
+
+def frame_of(opcode: int, data: bytes) -> bytes:
+    """One unmasked frame, as servers send them."""
+    if len(data) < 126:
+        head = struct.pack("!BB", 0x80 | opcode, len(data))
+    elif len(data) < 65536:
+        head = struct.pack("!BBH", 0x80 | opcode, 126, len(data))
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 127, len(data))
+    return head + data
+
+
+def read_frame(reader: Any) -> tuple[int, bytes] | None:
+    """One frame of a client, unmasked; None at the end."""
+    head = reader.read(2)
+    if len(head) < 2:
+        return None
+    length = head[1] & 0x7F
+    if length >= 126:
+        size = 2 if length == 126 else 8
+        length = int.from_bytes(reader.read(size), "big")
+    mask = reader.read(4) if head[1] & 0x80 else b"\0\0\0\0"
+    data = reader.read(length)
+    return head[0] & 0x0F, bytes(byte ^ mask[n % 4] for n, byte in enumerate(data))
