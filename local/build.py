@@ -22,7 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset({"dynamodb", "secretsmanager"})
 """The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
-UNLOADED = ("stripe/params", "stripe/events")
+UNLOADED = (
+    "stripe/params",
+    "stripe/events",
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/[!j]*",  # the logger needs jmespath_utils
+)
 BUILD_SECONDS = 300
 
 
@@ -88,13 +93,12 @@ def keep_services(botocore_data: Path) -> None:
 
 
 def drop_unloaded(artifacts: Path) -> None:
-    """Remove the parts of packages that are there for type checkers, or for events that we do not receive.
+    """Remove the parts of packages that are loaded only by who asks for them, as nothing here does.
 
-    `stripe` loads neither at run time unless it is asked to; they are two thirds of its files, and each of them is
-    unpacked before a function starts.
+    They are two thirds of the files of the layer, and every file is unpacked before a function starts.
     """
     for part in UNLOADED:
-        for folder in artifacts.glob(f"*/python/{part}"):
+        for folder in artifacts.glob(f"*/python/{part}/"):
             shutil.rmtree(folder)
 
 

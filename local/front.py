@@ -20,7 +20,8 @@ from typing import Any
 BODY_LIMIT = 6 * 1024 * 1024
 """Bytes that a synchronous call of a Lambda function takes; MiniStack would take more."""
 DISCARD_LIMIT = 10 * BODY_LIMIT
-GATEWAY_SECONDS = 30
+GATEWAY_SECONDS = 60
+"""The real gateway gives 30; here a function's first call unpacks its layer, one worker after the other."""
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
 )
