@@ -53,7 +53,8 @@ def serve(account: Account, connection: socket.socket, reader: Any, headers: dic
     waiting: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
 
     def tell(event: Object, payload: str) -> None:
-        waiting.put((TEXT, message(account, event, payload)))
+        for version in (None, API_VERSION):  # the CLI takes the one it asked for: by default, or --latest
+            waiting.put((TEXT, message(account, event, payload, version)))
 
     writer = threading.Thread(target=_write, args=(connection, waiting), daemon=True)
     writer.start()
@@ -71,7 +72,7 @@ def serve(account: Account, connection: socket.socket, reader: Any, headers: dic
         waiting.put(None)
 
 
-def message(account: Account, event: Object, payload: str) -> bytes:
+def message(account: Account, event: Object, payload: str, version: str | None) -> bytes:
     """One event as the CLI takes it, signed."""
     text = json.dumps(json.loads(payload), indent=2)
     stamp = signature(secret(account), text.encode(), int(time.time()))
@@ -86,7 +87,7 @@ def message(account: Account, event: Object, payload: str) -> bytes:
             },
             "webhook_id": f"wh_{event['id']}",
             "webhook_conversation_id": f"wc_{event['id']}",
-            "endpoint": {"api_version": API_VERSION},
+            "endpoint": {"api_version": version},
         }
     ).encode()
 
