@@ -105,9 +105,13 @@ class Wire:
         def call(**given: Any) -> Item:
             where = given.get("TableName") or ",".join(sorted(given.get("RequestItems", ())))
             machine = self._machine
-            answer: Item = machine.io(
-                f"{operation} {where}".strip(), lambda: act(**given), _dynamodb_lost, _conflict(given)
-            )
+
+            def done() -> Item:
+                answer: Item = act(**given)
+                machine.committed(given.get("TransactItems", []))
+                return answer
+
+            answer: Item = machine.io(f"{operation} {where}".strip(), done, _dynamodb_lost, _conflict(given))
             return answer
 
         return call
@@ -148,6 +152,8 @@ class InProcess(stripe.HTTPClient):
 
         def act() -> tuple[Any, int, Mapping[str, str]]:
             answer = machine.stripe.handle(method.upper(), path, headers or {}, body)
+            if answer.status == 200 and bare.endswith(("/cancel", "/expire")):
+                machine.closed_by_us.add(bare.split("/")[-2])
             return answer.body, answer.status, {k.lower(): v for k, v in answer.headers.items()}
 
         def fault(kind: str) -> Callable[[], None]:
@@ -179,6 +185,7 @@ class Machine:
         self.answered: list[Offer] = []
         self.problems: list[str] = []
         self.faults = 0
+        self.closed_by_us: set[str] = set()
         self.track = catalog.find("DP")
         self._seen = 0
 
@@ -233,6 +240,15 @@ class Machine:
         finally:
             if actor:
                 actor.invoking = False
+
+    def committed(self, writes: list[Item]) -> None:
+        """A new payment must not be bound to what we have closed ourselves."""
+        for write in writes:
+            put = write.get("Put", {})
+            if put.get("TableName") == "payments" and "not_exists" in put["ConditionExpression"]:
+                bound_to = tables.payment_from_raw(put["Item"]).bound_to
+                if bound_to in self.closed_by_us:
+                    self.problems.append(f"{bound_to} was committed, and we had closed it")
 
     # --- what people and Stripe do ---
 

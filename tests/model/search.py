@@ -16,8 +16,9 @@ import pytest
 
 from tests.model import checkers
 from tests.model.machine import DISPUTES, SESSIONS, Actor, Fate, Killed, Machine, running
-from tuition import history, pulls, refunds, stripe_events
-from tuition.core.errors import AlreadyEnrolled, NotFound, PaymentInProgress, RefundRefused, Unprocessable
+from tuition import checkout, history, pulls, refunds, stripe_events
+from tuition.core import catalog
+from tuition.core.errors import AlreadyEnrolled, NotFound, PaymentInProgress, RefundRefused
 from tuition.core.money import Money
 from tuition.ledger import Key
 
@@ -54,10 +55,12 @@ PLANS = {
         Plan("refunds", creates=(1, 1), pays=1.0, refunds=1.0, dashboard=0.6, price=0.0, customer=0.0),
         Plan("again", creates=(1, 2), pays=1.0, refunds=0.8, steps_done=0.6, price=0.0),
         Plan("disputes", creates=(1, 2), pays=1.0, refunds=0.3, price=0.0, customer=0.0, disputes=1.0),
+        Plan("kinds", creates=(3, 6), pays=0.1, refunds=0.0, dashboard=0.0, faults=0.3, lost=0.0, price=0.0, days=0.0),
+        Plan("orphans", creates=(1, 2), pays=0.5, refunds=0.0, dashboard=1.0, faults=1.0, lost=0.3, price=0.0),
         Plan("restore", creates=(1, 2), pays=0.9, restore=1.0, lost=0.0, price=0.0, customer=0.0, days=0.0),
     )
 }
-MIX = ("whole", "whole", "creates", "creates", "refunds", "again", "disputes", "restore")
+MIX = ("whole", "whole", "creates", "creates", "refunds", "again", "disputes", "restore", "kinds", "orphans")
 
 
 @dataclass
@@ -178,7 +181,7 @@ class Schedule:
     def _cast(self) -> None:
         machine, plan, chance = self.machine, self.plan, self.chance
         kinds = ("intent", "intent", "checkout") if SESSIONS else ("intent",)
-        twins = chance.random() < 0.5
+        self.twins = twins = chance.random() < 0.5
         kind, save = chance.choice(kinds), chance.random() < 0.2
         for number in range(chance.randint(*plan.creates)):
             if not twins:
@@ -218,7 +221,7 @@ class Schedule:
             if chance.random() < self.plan.refunds:
                 self._wait("regrets", 12)
                 self._regret(Key(offer.payment.payment_id, "ada", "DP"))
-            if chance.random() < 0.3:
+            if not self.twins and chance.random() < 0.3:
                 kind, save = chance.choice(("intent", "checkout") if SESSIONS else ("intent",)), chance.random() < 0.3
 
     def _ask(self, kind: str, *, save: bool) -> Any:
@@ -278,7 +281,7 @@ class Schedule:
         """Opens a dispute, and decides, and decides again."""
         machine, chance = self.machine, self.chance
         self._wait("bank", 40)
-        paid = [c for c in machine.objects("charge") if c["status"] == "succeeded" and not c["disputed"]]
+        paid = [c for c in machine.objects("charge") if c["status"] == "succeeded" and not c["disputed"] and not c["refunded"]]
         if not paid:
             return
         self.counts["disputes"] += 1
@@ -383,6 +386,8 @@ class Schedule:
                 machine.problems.append(f"{actor.name} ended in {actor.error!r}")
         if not self.restored:
             machine.problems += checkers.after_answers(machine)
+        if self.twins and machine.track.price == catalog.find("DP").price:
+            machine.problems += self._closed_for_nothing()
         try:
             settle(machine, self.pool if self.loss_rate else self._all_events())
         except Exception as error:  # noqa: BLE001  (whatever it is, it is what the search is for)
@@ -394,6 +399,17 @@ class Schedule:
         if not machine.problems:
             machine.problems += self._can_go_on()
         return machine.problems
+
+    def _closed_for_nothing(self) -> list[str]:
+        """Where all wish the same, nobody closes what anybody was answered (but after too many declines)."""
+        machine = self.machine
+        found = []
+        for object_id in sorted({offer.payment.bound_to for offer in machine.answered} & machine.closed_by_us):
+            intents = {object_id, *(s["payment_intent"] for s in machine.objects("checkout.session") if s["id"] == object_id)}
+            declined = [c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
+            if len(declined) < checkout.FAILED_CHARGES:
+                found.append(f"{object_id} was answered, and closed though nobody wished anything else")
+        return found
 
     def _can_go_on(self) -> list[str]:
         """Nobody is stuck: the student can buy, or is enrolled, or has a payment that is being processed."""
