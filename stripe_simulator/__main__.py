@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from stripe_simulator.server import start
 
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--secret-key", help="sk_test_… that is accepted; made up when left out")
     parser.add_argument("--publishable-key", help="pk_test_…; made up when left out")
     parser.add_argument("--seed", type=int, help="makes all ids deterministic")
+    parser.add_argument("--data", type=Path, help="a file that keeps the state; memory only when left out")
     given = parser.parse_args()
     try:
         simulator = start(
@@ -27,6 +29,7 @@ def main() -> int:
             seed=given.seed,
             secret_key=given.secret_key,
             publishable_key=given.publishable_key,
+            data=given.data,
         )
     except OSError as error:
         print(f"stripe_simulator: port {given.port}: {error.strerror or error}", file=sys.stderr)

@@ -47,6 +47,10 @@ class Clock:
         self._seq += 1
         heapq.heappush(self.later, Due(self.now() + seconds, self._seq, name, list(arguments)))
 
+    def resume(self) -> None:
+        """Number new work after what was loaded."""
+        self._seq = max((due.seq for due in self.later), default=0)
+
     def due(self) -> Due | None:
         """Takes the next piece of work whose time has come."""
         if self.later and self.later[0].at <= self.now():

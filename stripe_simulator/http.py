@@ -4,9 +4,10 @@ import contextlib
 import socket
 import threading
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stripe_simulator import listen
+from stripe_simulator import listen, saved
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.store import Store
 from stripe_simulator.webhooks import Sender
@@ -26,8 +27,15 @@ PREFLIGHT = (
 class Simulator:
     """A running simulator. `stop()` ends it and every thread that it began."""
 
-    def __init__(self, stripe: "Stripe", port: int = 0, webhook_secret: str | None = None) -> None:
+    def __init__(
+        self,
+        stripe: "Stripe",
+        port: int = 0,
+        webhook_secret: str | None = None,
+        data: Path | None = None,
+    ) -> None:
         self.stripe = stripe
+        self._data = data
         self.webhook_secret = webhook_secret
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -67,6 +75,8 @@ class Simulator:
             _close(connection)
         for thread in self._threads:
             thread.join(timeout=2)
+        if self._data is not None:
+            saved.save(self.stripe.account, self._data)
 
     def _tick(self) -> None:
         """Does what is due also while nobody asks."""
@@ -196,13 +206,20 @@ def start(
     seed: int | None = None,
     secret_key: str | None = None,
     publishable_key: str | None = None,
+    data: Path | None = None,
 ) -> Simulator:
-    """A simulator in threads of its own, with one webhook endpoint when a URL is given."""
+    """A simulator in threads of its own, with one webhook endpoint when a URL is given.
+
+    With `data`, its state is read from that file now and written to it by `stop()`.
+    """
     from stripe_simulator.resources.webhook_endpoints import configure
     from stripe_simulator.server import Stripe
 
-    stripe = Stripe(seed=seed, secret_key=secret_key, publishable_key=publishable_key)
+    kept = saved.keys(data) if data else (None, None)
+    stripe = Stripe(seed=seed, secret_key=secret_key or kept[0], publishable_key=publishable_key or kept[1])
+    if data is not None:
+        saved.load(stripe.account, data)
     secret = None
     if webhook_url is not None:
         secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]
-    return Simulator(stripe, port, secret)
+    return Simulator(stripe, port, secret, data)

@@ -4,6 +4,7 @@ https://docs.stripe.com/api/payment_methods
 """
 
 import hashlib
+import time
 from typing import Any
 
 from stripe_simulator import cards, lists
@@ -252,8 +253,6 @@ def _card_test(account: Account, given: dict[str, Any]) -> str:
 
 
 def _check_expiry(account: Account, month: int, year: int) -> None:
-    import time
-
     today = time.gmtime(account.clock.now())
     if (year, month) < (today.tm_year, today.tm_mon) or year > today.tm_year + 50:
         raise StripeError(

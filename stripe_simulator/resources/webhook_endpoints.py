@@ -9,6 +9,10 @@ from stripe_simulator.store import Object, shown
 
 def configure(account: Account, url: str, secret: str | None) -> Object:
     """The endpoint that the command line names: it gets every event, and stays through a reset."""
+    endpoints = account.store.objects.get("webhook_endpoint", {})
+    for id in [id for id, one in endpoints.items() if one.get("_configured")]:
+        secret = secret or endpoints[id]["_secrets"][0]  # loaded from --data: one endpoint, its secret kept
+        del endpoints[id]
     endpoint = _add(account, url, ["*"], secret)
     endpoint["_configured"] = True
     return endpoint

@@ -1,6 +1,8 @@
 """What is around the objects: keys, versions, idempotency, faults, webhooks, the clock, 30 at once, load."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -8,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,3 +304,46 @@ def test_a_thousand_intents_at_a_hundred_a_second_with_flat_memory(here: InProce
         sizes.append(tracemalloc.get_traced_memory()[0] - before)
     tracemalloc.stop()
     assert sizes[1] < 1.3 * sizes[0] < 1.3 * 250 * 30_000
+
+
+def test_state_outlives_a_restart(tmp_path: Path) -> None:
+    first = start(data=tmp_path / "state.json")
+    client = stripe.StripeClient(first.secret_key, base_addresses={"api": first.url})
+    params: Any = {"amount": 500, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa"}
+    made = client.v1.payment_intents.create(params, {"idempotency_key": "k"})
+    first.stop()
+    second = start(data=tmp_path / "state.json")
+    try:
+        client = stripe.StripeClient(first.secret_key, base_addresses={"api": second.url})
+        assert client.v1.payment_intents.create(params, {"idempotency_key": "k"}).id == made.id
+        sim(second, "/_sim/clock", {"advance_s": 3})
+        assert client.v1.events.list().data[0].type == "charge.updated"
+        assert len(client.v1.payment_intents.list().data) == 1
+    finally:
+        second.stop()
+
+
+def test_the_program_says_ready_and_that_a_port_is_taken() -> None:
+    words = [sys.executable, "-m", "stripe_simulator", "--port", "0", "--secret-key", "sk_test_program12345"]
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        word, _, text = running.stdout.readline().partition(" ")
+        ready = json.loads(text)
+        assert (word, ready["secret_key"], ready["webhook_secret"]) == ("ready", "sk_test_program12345", None)
+        port = ready["url"].rpartition(":")[2]
+        taken = subprocess.run([*words[:4], port], capture_output=True, text=True, timeout=20, check=False)
+        assert taken.returncode == 1 and f"port {port}" in taken.stderr
+    finally:
+        running.terminate()
+        assert running.wait(timeout=10) == 0
+
+
+@pytest.mark.soak
+def test_five_thousand_intents_are_served_at_a_hundred_a_second_over_the_wire(simulator: Simulator) -> None:
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    begun = time.monotonic()
+    for _ in range(5000):
+        client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    assert 5000 / (time.monotonic() - begun) > 100
+    assert len(simulator.store.objects["payment_intent"]) == 5000
