@@ -24,6 +24,7 @@ ACCESS_KEY = "local"
 SECRET_KEY = "local"  # noqa: S105  # of an AWS that exists only on this machine
 START_SECONDS = 30
 STOP_SECONDS = 8
+ROOM_BYTES = 4 << 30
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """What of the caller's environment a function may see; the rest would make it behave unlike on AWS."""
 
@@ -36,7 +37,7 @@ class MiniStack:
             raise RuntimeError(".venv-ministack is missing: `make venv` makes it")
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self._temporary = Path(tempfile.mkdtemp(prefix="tuition-aws-"))
+        self._temporary = Path(tempfile.mkdtemp(prefix="tuition-aws-", dir=_roomy_memory()))
         self._log_path = log or self._temporary / "ministack.log"
         with self._log_path.open("ab") as output:
             self._process = subprocess.Popen(
@@ -137,3 +138,15 @@ class MiniStack:
         except ProcessLookupError:
             return True
         return False
+
+
+def _roomy_memory() -> str | None:
+    """A file system in memory for the temporary files, if there is one with room; None for the usual place.
+
+    MiniStack unpacks the layer anew for every worker: thousands of small files each, which a disk is slow to
+    write and slower to remove.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a folder of our own in it
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
+        return str(memory)
+    return None

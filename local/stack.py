@@ -59,12 +59,10 @@ class Settings:
 class Simulator:
     """The Stripe simulator as a program of its own."""
 
-    def __init__(self, port: int, webhook_url: str, keys: Path | None, data: Path | None) -> None:
+    def __init__(self, port: int, webhook_url: str, keys: Path | None) -> None:
         command = [sys.executable, "-m", "stripe_simulator", "--port", str(port), "--webhook-url", webhook_url]
         if keys is not None:
             command += _kept_keys(keys)
-        if data is not None:
-            command += ["--data", str(data / "stripe.json")]
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -158,7 +156,7 @@ class Stack:
         if live_key is None:
             keys = None if settings.data is None else settings.data / "stripe-keys.json"
             url = self.front.url + WEBHOOK_PATH
-            self.simulator = Simulator(stripe_port, url, keys, settings.data)
+            self.simulator = Simulator(stripe_port, url, keys)
         yield None
         self._build()
         yield None

@@ -1,7 +1,10 @@
 """What must be true of the whole system at any quiet moment, whatever happened before. Run after each story."""
 
+import json
 from collections import Counter
 from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
 
 from tests.stack.conftest import Running
 
@@ -40,6 +43,7 @@ def check(running: Running) -> int:
         one_record_a_transition(payment, trails[payment["payment_id"]]["audit"])
     money_is_the_same(ours, trails, theirs)
     nobody_has_two_payable(theirs)
+    enrolled_exactly_while_a_payment_grants(running, ours)
     return len(ours)
 
 
@@ -81,3 +85,31 @@ def nobody_has_two_payable(theirs: dict[str, dict[str, Any]]) -> None:
         if i["status"] not in ("succeeded", "canceled")
     )
     assert [key for key, count in payable.items() if count > 1] == []
+
+
+def enrolled_exactly_while_a_payment_grants(running: Running, ours: list[dict[str, Any]]) -> None:
+    """The stored enrollments: their status follows from their standings, and their standings from the payments."""
+    status = {p["payment_id"]: p["status"] for p in ours}
+    seen = set()
+    for item in table(running, "EnrollmentsTable"):
+        if "#" in item["entry"]:
+            continue
+        standings = json.loads(item["standings"])
+        grants = [name for name, standing in standings.items() if standing.get("grants", False)]
+        assert (item["status"] == "ENROLLED") == bool(grants), item
+        for name, standing in standings.items():
+            assert standing.get("open", False) == (status[name] in ("CREATED", "PROCESSING", "FAILED")), name
+            assert standing.get("grants", False) == (status[name] == "SUCCEEDED"), name
+        seen |= set(standings)
+    assert seen == set(status), "each payment has its standing, and no standing is without its payment"
+
+
+def table(running: Running, logical_id: str) -> list[dict[str, Any]]:
+    """Every item of a table, as the account's root sees it."""
+    aws, deployed = running.stack.aws, running.stack.deployed
+    assert aws is not None
+    assert deployed is not None
+    read = TypeDeserializer().deserialize
+    name = deployed.resources[logical_id]
+    pages = aws.client("dynamodb").get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+    return [{key: read(value) for key, value in item.items()} for page in pages for item in page["Items"]]
