@@ -45,6 +45,7 @@ class Plan:
     days: float = 0.2
     window_over: float = 0.1
     disputes: float = 0.2
+    bank_waits: int = 12
 
 
 PLANS = {
@@ -55,12 +56,14 @@ PLANS = {
         Plan("refunds", creates=(1, 1), pays=1.0, refunds=1.0, dashboard=0.6, price=0.0, customer=0.0),
         Plan("again", creates=(1, 2), pays=1.0, refunds=0.8, steps_done=0.6, price=0.0),
         Plan("disputes", creates=(1, 2), pays=1.0, refunds=0.3, price=0.0, customer=0.0, disputes=1.0),
+        Plan("drives", creates=(1, 1), pays=1.0, refunds=1.0, dashboard=0.1, faults=1.0, lost=0.5, price=0.0, disputes=0.0),
+        Plan("appeals", (1, 1), 1.0, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, disputes=1.0, bank_waits=4),
         Plan("kinds", creates=(3, 6), pays=0.1, refunds=0.0, dashboard=0.0, faults=0.3, lost=0.0, price=0.0, days=0.0),
         Plan("orphans", creates=(1, 2), pays=0.5, refunds=0.0, dashboard=1.0, faults=1.0, lost=0.3, price=0.0),
         Plan("restore", creates=(1, 2), pays=0.9, restore=1.0, lost=0.0, price=0.0, customer=0.0, days=0.0),
     )
 }
-MIX = ("whole", "whole", "creates", "creates", "refunds", "again", "disputes", "restore", "kinds", "orphans")
+MIX = ("whole", "whole", "creates", "creates", "refunds", "again", "disputes", "restore", "kinds", "orphans", "drives")
 
 
 @dataclass
@@ -196,6 +199,7 @@ class Schedule:
             "customer": (plan.customer, self._customer),
             "time": (plan.days, self._days),
             "status": (0.4, self._look),
+            "reconciler": (plan.refunds, self._reconciler),
             "bank": (plan.disputes if DISPUTES else 0.0, self._bank),
         }
         for name, (likely, act) in others.items():
@@ -288,7 +292,7 @@ class Schedule:
         steps = chance.choice(DISPUTED)
         made = machine.at_stripe("POST", "/_sim/disputes", charge=chance.choice(paid)["id"], status=steps[0])
         for status in steps[1:]:
-            self._wait("bank", 12)
+            self._wait("bank", self.plan.bank_waits)
             if "id" in made:
                 machine.at_stripe("POST", "/_sim/disputes", dispute=made["id"], status=status)
 
@@ -377,6 +381,12 @@ class Schedule:
             for key in self.machine.keys():
                 self.machine.invoke(lambda k=key: pulls.refresh(k))
 
+    def _reconciler(self) -> None:
+        for _ in range(3):
+            self._wait("reconciler", 25)
+            for key in self.machine.keys():
+                self.machine.invoke(lambda k=key: drive(self.machine, k))
+
     # --- the end ---
 
     def _verdict(self) -> list[str]:
@@ -389,7 +399,10 @@ class Schedule:
         if self.twins and machine.track.price == catalog.find("DP").price:
             machine.problems += self._closed_for_nothing()
         try:
-            settle(machine, self.pool if self.loss_rate else self._all_events())
+            if not self.loss_rate:  # nothing was lost: no pull is needed to end as Stripe is
+                settle(machine, self._all_events(), pull=False)
+                machine.problems += [f"without a pull: {problem}" for problem in checkers.settled_state(machine)]
+            settle(machine, self.pool)
         except Exception as error:  # noqa: BLE001  (whatever it is, it is what the search is for)
             machine.problems.append(f"settling ended in {error!r}")
         machine.problems += checkers.settled_state(machine)
@@ -446,8 +459,8 @@ def mark(machine: Machine, entry: str, step: str, user: str = "ada") -> None:
     )
 
 
-def settle(machine: Machine, events: list[dict[str, Any]]) -> None:
-    """All is told, in this order, twice; what Stripe does later is done; what is calling is driven; all is pulled."""
+def settle(machine: Machine, events: list[dict[str, Any]], *, pull: bool = True) -> None:
+    """All is told, in this order, some twice; what Stripe does later is done; what is calling is driven; all is pulled."""
     machine.stripe.account.faults.clear()
     machine.new_events()
     clock_ahead = 0
@@ -455,23 +468,28 @@ def settle(machine: Machine, events: list[dict[str, Any]]) -> None:
         for event in [*events, *events[:2]]:
             stripe_events.apply(event)
         for key in machine.keys():
-            for request in machine.payment(key.payment_id).requests:
-                if request.state == "calling":
-                    refunds.drive(key, machine.payment(key.payment_id), request.id)
+            drive(machine, key)
         machine.pass_time(3)
         events = [event for event in machine.new_events() if event["type"] in stripe_events.TYPES]
         clock_ahead += 1
         assert clock_ahead < 20, "Stripe does not come to rest"
+    if not pull:
+        return
     for key in machine.keys():
-        for request in machine.payment(key.payment_id).requests:
-            if request.state == "calling":
-                refunds.drive(key, machine.payment(key.payment_id), request.id)
         pulls.refresh(key)
+        drive(machine, key)
     machine.pass_time(3)
     for event in machine.new_events():
         stripe_events.apply(event)
     for key in machine.keys():
         pulls.refresh(key)
+
+
+def drive(machine: Machine, key: Key) -> None:
+    """What is calling, driven to its end as the reconciler does."""
+    for request in machine.payment(key.payment_id).requests:
+        if request.state == "calling":
+            refunds.drive(key, machine.payment(key.payment_id), request.id)
 
 
 def one(seed: int, plan: str | None = None, defect: Callable[[pytest.MonkeyPatch], None] | None = None) -> Found:

@@ -142,15 +142,22 @@ def test_a_rebuilt_payment_raises_the_counter_for_the_next_create(machine: Machi
     assert machine.create().payment.attempt == 2
 
 
-def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine) -> None:
+@pytest.mark.parametrize("newest", ["PROCESSING", "FAILED"])
+def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine, newest: str) -> None:
+    """Both in one second, so that nothing but asking again can tell which is newer."""
     offer = machine.create()
     key = Key(offer.payment.payment_id, "ada", "DP")
-    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    intent = machine.stripe.account.store.find("payment_intent", offer.payment.bound_to)
+    assert intent is not None
+    declined = {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined", "message": "no"}}
+    processing = {"status": "processing", "last_payment_error": None}
+    before, after = (declined, processing) if newest == "PROCESSING" else (processing, declined)
+    intent.update(before)
     old = machine.spawn("old pull", lambda: pulls.refresh(key)).until(COMMIT)
-    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    intent.update(after)
     machine.spawn("new pull", lambda: pulls.refresh(key)).finish()
     old.finish()
-    assert machine.payment(key.payment_id).status == "PROCESSING"
+    assert machine.payment(key.payment_id).status == newest
 
 
 def test_purchase_and_refund_learned_in_one_pull_end_as_in_two_steps(machine: Machine) -> None:

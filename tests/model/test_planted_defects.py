@@ -248,8 +248,8 @@ class Planted:
 PLANTED = (
     Planted(the_loser_of_a_double_click_closes_the_shared_object, "creates"),
     Planted(an_answer_leaves_before_its_transaction_has_committed, "creates"),
-    Planted(a_pull_is_merged_again_after_a_conflict, "disputes", 400),
-    Planted(a_drive_does_not_look_whether_the_refund_is_there, "refunds"),
+    Planted(a_pull_is_merged_again_after_a_conflict, "appeals", 1000),
+    Planted(a_drive_does_not_look_whether_the_refund_is_there, "drives", 200),
     Planted(a_present_record_does_not_win, "whole"),
     Planted(an_event_that_is_recorded_is_recorded_again, "whole"),
     Planted(an_enrollment_that_is_only_read_is_no_condition, "again", 400),
