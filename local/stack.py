@@ -59,10 +59,12 @@ class Settings:
 class Simulator:
     """The Stripe simulator as a program of its own."""
 
-    def __init__(self, port: int, webhook_url: str, keys: Path | None) -> None:
+    def __init__(self, port: int, webhook_url: str, keys: Path | None, data: Path | None) -> None:
         command = [sys.executable, "-m", "stripe_simulator", "--port", str(port), "--webhook-url", webhook_url]
         if keys is not None:
             command += _kept_keys(keys)
+        if data is not None:
+            command += ["--data", str(data / "stripe.json")]
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -156,7 +158,7 @@ class Stack:
         if live_key is None:
             keys = None if settings.data is None else settings.data / "stripe-keys.json"
             url = self.front.url + WEBHOOK_PATH
-            self.simulator = Simulator(stripe_port, url, keys)
+            self.simulator = Simulator(stripe_port, url, keys, settings.data)
         yield None
         self._build()
         yield None
