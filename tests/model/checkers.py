@@ -178,7 +178,13 @@ def _requests(machine: Machine) -> list[str]:
             found.append(f"{payment.payment_id} has two undecided refund requests")
         for request in payment.requests:
             status = made[request.id][0]["status"] if request.id in made else None
-            expected = {"succeeded": "done", "failed": "failed", "canceled": "failed", "pending": "pending", "requires_action": "pending"}
+            expected = {
+                "succeeded": "done",
+                "failed": "failed",
+                "canceled": "failed",
+                "pending": "pending",
+                "requires_action": "pending",
+            }
             if request.state == "calling" or (status and request.state != expected.get(status)):
                 found.append(f"{request.id} is {request.state}, its refund {status}")
             if status is None and request.state in ("done", "pending", "failed"):

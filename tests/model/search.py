@@ -56,7 +56,17 @@ PLANS = {
         Plan("refunds", creates=(1, 1), pays=1.0, refunds=1.0, dashboard=0.6, price=0.0, customer=0.0),
         Plan("again", creates=(1, 2), pays=1.0, refunds=0.8, steps_done=0.6, price=0.0),
         Plan("disputes", creates=(1, 2), pays=1.0, refunds=0.3, price=0.0, customer=0.0, disputes=1.0),
-        Plan("drives", creates=(1, 1), pays=1.0, refunds=1.0, dashboard=0.1, faults=1.0, lost=0.5, price=0.0, disputes=0.0),
+        Plan(
+            "drives",
+            creates=(1, 1),
+            pays=1.0,
+            refunds=1.0,
+            dashboard=0.1,
+            faults=1.0,
+            lost=0.5,
+            price=0.0,
+            disputes=0.0,
+        ),
         Plan("appeals", (1, 1), 1.0, 0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, disputes=1.0, bank_waits=4),
         Plan("kinds", creates=(3, 6), pays=0.1, refunds=0.0, dashboard=0.0, faults=0.3, lost=0.0, price=0.0, days=0.0),
         Plan("orphans", creates=(1, 2), pays=0.5, refunds=0.0, dashboard=1.0, faults=1.0, lost=0.3, price=0.0),
@@ -128,7 +138,12 @@ class Schedule:
         if not actor.invoking or waiting == "sleep" or self.chance.random() >= self.fault_rate:
             return "go"
         fate = self.chance.choice(FATES)
-        if fate == "conflict" and not waiting.startswith("transact") or fate in ("error", "limit") and "/v1/" not in waiting:
+        if (
+            fate == "conflict"
+            and not waiting.startswith("transact")
+            or fate in ("error", "limit")
+            and "/v1/" not in waiting
+        ):
             return "go"
         if fate == "error" and waiting.startswith("GET"):
             fate = "lose"
@@ -285,7 +300,11 @@ class Schedule:
         """Opens a dispute, and decides, and decides again."""
         machine, chance = self.machine, self.chance
         self._wait("bank", 40)
-        paid = [c for c in machine.objects("charge") if c["status"] == "succeeded" and not c["disputed"] and not c["refunded"]]
+        paid = [
+            c
+            for c in machine.objects("charge")
+            if c["status"] == "succeeded" and not c["disputed"] and not c["refunded"]
+        ]
         if not paid:
             return
         self.counts["disputes"] += 1
@@ -408,7 +427,9 @@ class Schedule:
         machine.problems += checkers.settled_state(machine)
         machine.problems += [f"{mark} was done and is not" for mark in sorted(self.marks) if not self._is_marked(mark)]
         if machine.tables.stored["quarantine"] and not self.restored:
-            machine.problems.append(f"in quarantine: {[i['reason'] for i in machine.tables.stored['quarantine'].values()]}")
+            machine.problems.append(
+                f"in quarantine: {[i['reason'] for i in machine.tables.stored['quarantine'].values()]}"
+            )
         if not machine.problems:
             machine.problems += self._can_go_on()
         return machine.problems
@@ -418,8 +439,13 @@ class Schedule:
         machine = self.machine
         found = []
         for object_id in sorted({offer.payment.bound_to for offer in machine.answered} & machine.closed_by_us):
-            intents = {object_id, *(s["payment_intent"] for s in machine.objects("checkout.session") if s["id"] == object_id)}
-            declined = [c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
+            intents = {
+                object_id,
+                *(s["payment_intent"] for s in machine.objects("checkout.session") if s["id"] == object_id),
+            }
+            declined = [
+                c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"
+            ]
             if len(declined) < checkout.FAILED_CHARGES:
                 found.append(f"{object_id} was answered, and closed though nobody wished anything else")
         return found

@@ -90,7 +90,10 @@ def test_a_create_that_loses_to_an_older_payments_webhook_commits_the_same_objec
     made = machine.objects("payment_intent")[-1]["id"]
     machine.at_stripe("POST", "/_sim/disputes", payment_intent=machine.payment(key.payment_id).intent, status="lost")
     stored = machine.tables.stored["enrollments"]["ada", "DP"]
-    machine.tables.stored["enrollments"]["ada", "DP"] = {**stored, "version": {"N": str(int(stored["version"]["N"]) + 1)}}
+    machine.tables.stored["enrollments"]["ada", "DP"] = {
+        **stored,
+        "version": {"N": str(int(stored["version"]["N"]) + 1)},
+    }
     assert a.finish().payment.bound_to == made
 
 
@@ -182,7 +185,9 @@ def test_a_dispute_lost_reviewed_and_lost_again_counts(machine: Machine) -> None
 
 def test_a_refund_in_the_dashboard_between_request_and_call_ends_the_request_refused(machine: Machine) -> None:
     key = bought(machine)
-    asking = machine.spawn("asking", lambda: machine.invoke(lambda: refunds.request(key, "no"))).until("POST /v1/refunds")
+    asking = machine.spawn("asking", lambda: machine.invoke(lambda: refunds.request(key, "no"))).until(
+        "POST /v1/refunds"
+    )
     machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(key.payment_id).intent)
     asking.finish()
     (request,) = machine.payment(key.payment_id).requests
@@ -193,7 +198,9 @@ def test_a_refund_in_the_dashboard_between_request_and_call_ends_the_request_ref
 def test_a_step_marked_while_the_ledger_unlocks_stays(machine: Machine) -> None:
     key = bought(machine)
     project = machine.track.projects[0]
-    asking = machine.spawn("asking", lambda: refunds.request(key, "no")).until("POST /v1/refunds").past("POST").until(COMMIT)
+    asking = (
+        machine.spawn("asking", lambda: refunds.request(key, "no")).until("POST /v1/refunds").past("POST").until(COMMIT)
+    )
     search.mark(machine, f"DP#{project.project}", project.steps[0].step)
     asking.finish()
     item = machine.tables.stored["enrollments"]["ada", f"DP#{project.project}"]

@@ -17,14 +17,22 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
     number = chance.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     key = {"user_id": {"S": chance.choice(USERS)}, "entry": {"S": "DP"}}
-    version = {"ConditionExpression": "version = :version", "ExpressionAttributeValues": {":version": {"N": str(number)}}}
+    version = {
+        "ConditionExpression": "version = :version",
+        "ExpressionAttributeValues": {":version": {"N": str(number)}},
+    }
     if kind == "version":
         return "Put", {"TableName": "enrollments", "Item": {**key, "version": {"N": str(number + 1)}}, **version, **old}
     if kind == "check":
         return "ConditionCheck", {"TableName": "enrollments", "Key": key, **version, **old}
     if kind == "absent":
         item = {**key, "version": {"N": "1"}}
-        return "Put", {"TableName": "enrollments", "Item": item, "ConditionExpression": "attribute_not_exists(user_id)", **old}
+        return "Put", {
+            "TableName": "enrollments",
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(user_id)",
+            **old,
+        }
     if kind in ("pointer", "abandoned"):
         item = {"stripe_id": {"S": chance.choice(STRIPE)}, "payment_id": {"S": f"pay_{number}"}}
         if chance.random() < 0.5:
@@ -38,7 +46,11 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
         put = {"TableName": "intents", "Item": item, "ConditionExpression": condition, **names, **old}
         return "Put", {**put, "ExpressionAttributeValues": values}
     if kind == "customer":
-        item = {"user_id": key["user_id"], "generation": {"N": str(number)}, "stripe_customer_id": {"S": f"cus_{number}"}}
+        item = {
+            "user_id": key["user_id"],
+            "generation": {"N": str(number)},
+            "stripe_customer_id": {"S": f"cus_{number}"},
+        }
         condition = "attribute_not_exists(user_id) OR stripe_customer_id = :customer OR generation < :generation"
         values = {":customer": item["stripe_customer_id"], ":generation": item["generation"]}
         put = {"TableName": "customers", "Item": item, "ConditionExpression": condition, **old}
@@ -52,7 +64,11 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
             "was_unlocked = if_not_exists(unlocked, :flag), unlocked = :flag",
         )
     )
-    update = {"TableName": "enrollments", "Key": key, "UpdateExpression": f"SET {sets}, steps = if_not_exists(steps, :steps)"}
+    update = {
+        "TableName": "enrollments",
+        "Key": key,
+        "UpdateExpression": f"SET {sets}, steps = if_not_exists(steps, :steps)",
+    }
     return "Update", {**update, "ExpressionAttributeValues": {":flag": {"BOOL": number == 1}, ":steps": steps}}
 
 

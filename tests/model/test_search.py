@@ -23,7 +23,7 @@ def _look(slice_: int, count: int) -> None:
 @pytest.mark.property
 @pytest.mark.parametrize("slice_", range(SLICES))
 def test_whatever_order_whoever_dies_the_tables_end_as_stripe_is(slice_: int) -> None:
-    _look(slice_, schedules(240))
+    _look(slice_, schedules(72))
 
 
 @pytest.mark.soak
