@@ -181,11 +181,11 @@ def _claim(notice: Notice, payment: Payment) -> Change | None:
 
 
 def _is_ambiguous(notice: Notice, payment: Payment) -> bool:
-    """Two phases of one second: which came last, only Stripe knows."""
+    """Two phases of one second, or two reasons of one: which came last, only Stripe knows."""
     told, known = notice.facts.phase, payment.facts.phase
     if told is None or known is None or not payment.open:
         return False
-    return told.at == known.at and told.name != known.name
+    return told.at == known.at and (told.name, told.code, told.message) != (known.name, known.code, known.message)
 
 
 def _total_disagrees(notice: Notice, after: Payment) -> bool:

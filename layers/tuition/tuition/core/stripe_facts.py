@@ -198,9 +198,9 @@ def merge(a: Facts, b: Facts) -> Facts:
         refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
         disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
         claims=_each(a.claims, b.claims, _join_settled),
-        decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=lambda d: (d.version, d.decision, d.note))),
+        decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,
-        acknowledged=_each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=lambda k: (k.version, k.mark))),
+        acknowledged=_each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )
@@ -225,8 +225,16 @@ def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
     return phase.at, phase.order, phase.name, phase.code or "", phase.message or ""
 
 
-def _dispute_key(dispute: Dispute) -> tuple[int, str, int]:
-    return dispute.stamp, dispute.status, dispute.withdrawn
+def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int]:
+    return d.stamp, d.status, d.withdrawn, d.amount, d.created, d.reason, d.due_by or 0
+
+
+def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
+    return decision.version, decision.decision, decision.note, decision.who
+
+
+def _acknowledgement_key(known: Acknowledgement) -> tuple[int, str, str, str]:
+    return known.version, known.mark, known.who, known.note
 
 
 def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
