@@ -15,7 +15,7 @@ import pytest
 from tests.model import test_counterexamples as told
 from tests.model.machine import running
 from tests.model.search import first_seed, one
-from tuition import checkout, ledger, ownership, pulls, rebuild, refunds, stripe_client, tables
+from tuition import checkout, ledger, ownership, pulls, rebuild, refunds, stripe_client, stripe_events, tables
 from tuition.core import payment as payments
 from tuition.core import refund_request, stripe_facts
 from tuition.core.enrollment import Enrollment
@@ -218,6 +218,7 @@ def any_event_rebuilds_a_payment(patch: Patch) -> None:
         return rebuild._payment(key, answer.object["metadata"], answer.object, None, facts)
 
     patch.setattr(rebuild, "from_stripe", from_stripe)
+    patch.setattr(stripe_events.Notice, "shows_money", property(lambda self: True))
 
 
 def what_is_closed_is_believed_closed(patch: Patch) -> None:
