@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from tuition import ownership, stripe_client, stripe_events
+from tuition import clock, ownership, stripe_client, stripe_events
 from tuition.core import catalog, progress, stripe_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment, standing_of
@@ -155,7 +155,7 @@ class Purchase:
     def begin(self) -> None:
         """The payment as its create committed it."""
         truth, at = self.truth, self.story.now
-        written = stripe_events.clock.iso(at)
+        written = clock.iso(at)
         read = stripe_facts.of_intent if truth.kind == "intent" else stripe_facts.of_session
         bare = Payment(
             payment_id=truth.payment_id,

@@ -39,7 +39,8 @@ def routes() -> set[str]:
 
 
 def types() -> dict[str, type[TuitionError]]:
-    return {error.type: error for error in (TuitionError, *family())}
+    everything: list[type[TuitionError]] = [TuitionError, *family()]
+    return {error.type: error for error in everything}
 
 
 def table() -> dict[str, set[int]]:

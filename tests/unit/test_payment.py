@@ -239,8 +239,8 @@ def test_a_waiting_request_is_closed_when_nothing_is_left_or_a_dispute_is_lost()
 
 def test_the_same_wish_has_the_same_id_and_any_other_has_another() -> None:
     wish = ("test", "u", "DP", 1, "intent", {"amount": 1, "currency": "usd"})
-    same = payments.payment_id(*wish[:5], {"currency": "usd", "amount": 1})  # type: ignore[arg-type]
-    assert payments.payment_id(*wish) == same  # type: ignore[arg-type]
+    same = payments.payment_id(*wish[:5], {"currency": "usd", "amount": 1})
+    assert payments.payment_id(*wish) == same
     others = [
         ("live", *wish[1:]),
         (*wish[:3], 2, *wish[4:]),
