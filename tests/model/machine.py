@@ -20,7 +20,7 @@ import tests.world  # noqa: F401  (the environment of the settings, before tuiti
 from stripe_simulator.account import Fault
 from stripe_simulator.server import Stripe
 from tests.model.dynamodb import Item, Tables
-from tuition import checkout, clock, ledger, metrics, settings, stripe_client, tables
+from tuition import checkout, clock, history, ledger, metrics, settings, stripe_client, tables
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog
 from tuition.core.errors import TuitionError
@@ -312,6 +312,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     machine = Machine(seed)
     settings.settings.cache_clear()
     settings._kept.clear()
+    history._pulled.clear()  # what a warm container remembers
     stripe_client._client_for.cache_clear()
 
     def sleep(_: float) -> None:
