@@ -1,4 +1,4 @@
-"""What must be true: the tables against an oracle that knows only Stripe's objects, and the tables against themselves."""
+"""What must be true: the tables against an oracle that knows only Stripe's objects, and against themselves."""
 
 from collections import Counter
 from typing import Any

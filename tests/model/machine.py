@@ -299,7 +299,7 @@ class Machine:
         found = self.tables.stored["enrollments"].get((user, track))
         return tables.enrollment_from_raw(found) if found else None
 
-    def keys(self) -> list[ledger.Key]:
+    def payment_keys(self) -> list[ledger.Key]:
         return [ledger.Key(p.payment_id, p.user_id, p.track) for p in self.payments()]
 
     def objects(self, kind: str) -> list[dict[str, Any]]:

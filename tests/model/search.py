@@ -138,11 +138,8 @@ class Schedule:
         if not actor.invoking or waiting == "sleep" or self.chance.random() >= self.fault_rate:
             return "go"
         fate = self.chance.choice(FATES)
-        if (
-            fate == "conflict"
-            and not waiting.startswith("transact")
-            or fate in ("error", "limit")
-            and "/v1/" not in waiting
+        if (fate == "conflict" and not waiting.startswith("transact")) or (
+            fate in ("error", "limit") and "/v1/" not in waiting
         ):
             return "go"
         if fate == "error" and waiting.startswith("GET"):
@@ -332,7 +329,7 @@ class Schedule:
         machine, chance = self.machine, self.chance
         for _ in range(chance.randint(1, 3)):
             self._wait("staff work", 25)
-            keys = [k for k, p in zip(machine.keys(), machine.payments(), strict=True) if p.facts.settled]
+            keys = [k for k, p in zip(machine.payment_keys(), machine.payments(), strict=True) if p.facts.settled]
             if not keys:
                 continue
             key = chance.choice(keys)
@@ -397,13 +394,13 @@ class Schedule:
     def _look(self) -> None:
         for _ in range(3):
             self._wait("looks", 20)
-            for key in self.machine.keys():
+            for key in self.machine.payment_keys():
                 self.machine.invoke(lambda k=key: pulls.refresh(k))
 
     def _reconciler(self) -> None:
         for _ in range(3):
             self._wait("reconciler", 25)
-            for key in self.machine.keys():
+            for key in self.machine.payment_keys():
                 self.machine.invoke(lambda k=key: drive(self.machine, k))
 
     # --- the end ---
@@ -486,14 +483,14 @@ def mark(machine: Machine, entry: str, step: str, user: str = "ada") -> None:
 
 
 def settle(machine: Machine, events: list[dict[str, Any]], *, pull: bool = True) -> None:
-    """All is told, in this order, some twice; what Stripe does later is done; what is calling is driven; all is pulled."""
+    """All is told in this order; what Stripe does later is done; what is calling is driven; all is pulled."""
     machine.stripe.account.faults.clear()
     machine.new_events()
     clock_ahead = 0
     while events:
         for event in [*events, *events[:2]]:
             stripe_events.apply(event)
-        for key in machine.keys():
+        for key in machine.payment_keys():
             drive(machine, key)
         machine.pass_time(3)
         events = [event for event in machine.new_events() if event["type"] in stripe_events.TYPES]
@@ -501,13 +498,13 @@ def settle(machine: Machine, events: list[dict[str, Any]], *, pull: bool = True)
         assert clock_ahead < 20, "Stripe does not come to rest"
     if not pull:
         return
-    for key in machine.keys():
+    for key in machine.payment_keys():
         pulls.refresh(key)
         drive(machine, key)
     machine.pass_time(3)
     for event in machine.new_events():
         stripe_events.apply(event)
-    for key in machine.keys():
+    for key in machine.payment_keys():
         pulls.refresh(key)
 
 

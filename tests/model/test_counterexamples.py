@@ -7,6 +7,7 @@ import pytest
 from tests.model import checkers, search
 from tests.model.machine import Actor, Machine, running
 from tuition import pulls, refunds, stripe_events
+from tuition.core.errors import PaymentInProgress
 from tuition.ledger import Key
 
 INTENTS = "POST /v1/payment_intents"
@@ -62,10 +63,8 @@ def test_the_loser_of_two_kinds_closes_its_own_and_never_the_winners(machine: Ma
     a.until(COMMIT)
     b.until(COMMIT)
     session = b.finish().payment
-    try:
+    with pytest.raises(PaymentInProgress):
         a.finish()
-    except Exception as refused:  # noqa: BLE001
-        assert type(refused).__name__ == "PaymentInProgress"
     assert machine.payment(session.payment_id).open
     assert checkers.payable(machine) == [session.bound_to]
     settle(machine)
