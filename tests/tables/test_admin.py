@@ -122,6 +122,7 @@ def test_a_track_paid_twice_marks_the_higher_attempt_in_either_order(
     queue = [p for p in tuition.admin(admin, QUEUE).body["payments"] if p["user_id"] == student.sub]
     assert [p["payment_id"] for p in queue] == [second["payment_id"]]
     assert [c["name"] for c in queue[0]["attention"]] == ["double"]
+    assert any("double" in r["transition"].get("attention", []) for r in tuition.trail(first["payment_id"]))
     tuition.refund(student, first["payment_id"])
     tuition.deliver_all()
     assert [p for p in tuition.admin(admin, QUEUE).body["payments"] if p["user_id"] == student.sub] == []
@@ -135,3 +136,10 @@ def _forget_open(tuition: World, student: Student, payment_id: str) -> None:
 
     forgotten = Enrollment(user_id=student.sub, track="DP", attempt=1, version=1)
     tuition.tables.put_item(TableName="enrollments", Item=tables.raw(tables.enrollment_to_item(forgotten)))
+
+
+@pytest.mark.parametrize(
+    "query", [{"to": "9999-12-31"}, {"to": "0001-01-01"}, {"from": "9999-12-31"}, {"q": "pay_" + "x" * 3000}]
+)
+def test_days_and_words_beyond_all_reason_are_refused(tuition: World, admin: Student, query: dict[str, str]) -> None:
+    assert tuition.admin(admin, LIST, query=query).status == 422

@@ -147,3 +147,23 @@ def test_a_later_purchase_leaves_the_customers_record_as_it_was(tuition: World, 
     before = tuition.tables.get_item(TableName="customers", Key={"user_id": {"S": student.sub}})["Item"]
     tuition.create(student, "FSD")
     assert tuition.tables.get_item(TableName="customers", Key={"user_id": {"S": student.sub}})["Item"] == before
+
+
+def test_first_purchases_of_two_tracks_under_two_addresses_leave_no_orphan(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuition import checkout, ledger
+
+    commit = ledger.commit
+    raced: list[int] = []
+
+    def race(*args: object, **more: object) -> ledger.Loaded:
+        if not raced:
+            raced.append(0)
+            raced[0] = tuition.create(Student(student.sub, email="new@example.org"), "FSD").status
+        return commit(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkout.ledger, "commit", race)
+    made = tuition.create(student)
+    assert (raced, made.status) == ([201], 201)
+    assert len(payable(tuition, student)) == 2

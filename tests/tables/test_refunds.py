@@ -222,3 +222,40 @@ def test_refund_events_in_every_order_end_the_same(tuition: World, student: Stud
     assert tuition.payment(payment_id).status == "REFUNDED"
     assert tuition.status(student, payment_id).body["refund_amount"] == 49900
     assert tuition.chain_problem(payment_id) is None
+
+
+def test_a_refund_belongs_to_its_intents_payment_whatever_its_metadata_say(tuition: World, student: Student) -> None:
+    mine, other = bought(tuition, student), Student(student.sub + "-other")
+    theirs = bought(tuition, other)
+    lie = {"app": "tuition", "environment": "test", "payment_id": theirs, "user_id": other.sub, "track": "DP"}
+    metadata = {f"metadata[{name}]": value for name, value in lie.items()}
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(mine).intent, **metadata)
+    for event in tuition.new_events():
+        if event["type"].startswith("refund."):
+            tuition.deliver(event)
+    assert tuition.payment(theirs).status == "SUCCEEDED"
+    assert tuition.payment(mine).status == "REFUNDED"
+
+
+def test_the_window_runs_from_the_payment_not_from_when_it_was_learned(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.later(WINDOW_S)
+    late(tuition, monkeypatch)
+    tuition.status(student, made["payment_id"])
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.refund(student, made["payment_id"]).status == 202
+    assert refunds_at_stripe(tuition, made["payment_id"]) == []
+
+
+def test_a_students_request_is_not_answered_with_staffs_partial_refund(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    payment_id = bought(tuition, student, "pm_card_pendingRefund")
+    part = tuition.admin(admin, ORDER, {"amount": 100, "reason": "for staff only"}, payment_id=payment_id)
+    assert part.status == 202
+    answer = tuition.refund(student, payment_id)
+    assert answer.status == 409
+    assert "for staff only" not in str(answer.body)

@@ -21,15 +21,20 @@ def one(events: list[dict[str, Any]], type_: str) -> dict[str, Any]:
     return next(e for e in events if e["type"] == type_)
 
 
-@pytest.mark.parametrize("change", [{"app": "shop"}, {"environment": "production"}, {}])
-def test_what_is_not_ours_is_counted_and_forgotten(tuition: World, student: Student, change: dict[str, str]) -> None:
-    made, events = paid_events(tuition, student)
-    for event in events:
-        metadata = event["data"]["object"].get("metadata")
-        if metadata:
-            event["data"]["object"]["metadata"] = {**metadata, **change} if change else {}
-        assert tuition.deliver(event).body["outcome"] in ("foreign", "ignored")
+@pytest.mark.parametrize("metadata", [{"app": "shop"}, {"app": "tuition", "environment": "production"}, {}])
+def test_what_is_not_ours_is_counted_and_forgotten(tuition: World, student: Student, metadata: dict[str, str]) -> None:
+    made = tuition.create(student).body
+    tuition.new_events()
+    theirs = {f"metadata[{name}]": value for name, value in {**metadata, "payment_id": made["payment_id"]}.items()}
+    paid = tuition.at_stripe(
+        "POST", "/v1/payment_intents", amount=49900, currency="usd", payment_method="pm_card_visa", confirm="true",
+        **{"allowed_payment_method_types[]": "card", **theirs},
+    )  # fmt: skip
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=paid["id"])
+    outcomes = {answer.body["outcome"] for answer in tuition.deliver_all()}
+    assert outcomes <= {"foreign", "ignored"}
     assert tuition.payment(made["payment_id"]).status == "CREATED"
+    assert len(tuition.trail(made["payment_id"])) == 1
 
 
 def test_a_live_event_changes_nothing_in_a_test_environment(tuition: World, student: Student) -> None:
@@ -84,6 +89,18 @@ def test_nothing_is_rebuilt_from_an_events_own_body(tuition: World, student: Stu
     assert tuition.enrolled(student) is None
 
 
+def quarantined(tuition: World, admin: Student) -> list[dict[str, Any]]:
+    """All that waits, over all pages."""
+    found: list[dict[str, Any]] = []
+    query = {"limit": "100"}
+    while True:
+        page = tuition.admin(admin, QUARANTINE, query=query).body
+        found += page["events"]
+        if not page["next_cursor"]:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
 def test_an_event_of_ours_that_cannot_be_applied_waits_in_quarantine_and_can_be_replayed(
     tuition: World, student: Student, admin: Student
 ) -> None:
@@ -93,11 +110,7 @@ def test_an_event_of_ours_that_cannot_be_applied_waits_in_quarantine_and_can_be_
     broken["data"]["object"]["amount_received"] = "a lot"
     for _ in range(2):
         assert tuition.deliver(broken).body["outcome"] == "quarantined"
-    listed = [
-        q
-        for q in tuition.admin(admin, QUARANTINE, query={"limit": "100"}).body["events"]
-        if q["event_id"] == event["id"]
-    ]
+    listed = [q for q in quarantined(tuition, admin) if q["event_id"] == event["id"]]
     assert listed[0]["tries"] == 2
     assert "amount_received" in listed[0]["reason"]
     again = tuition.admin(admin, REPLAY, event_id=event["id"])
@@ -198,3 +211,38 @@ def test_what_needs_a_person_is_counted_as_its_alarm_watches(
     assert [e[metric] for e in emitted] == [[1.0]]
     described = emitted[0]["_aws"]["CloudWatchMetrics"][0]
     assert (described["Namespace"], sorted(described["Dimensions"][0])) == ("Tuition", ["environment", "service"])
+
+
+def test_metadata_emptied_at_stripe_do_not_lose_a_payment_that_is_pointed_to(tuition: World, student: Student) -> None:
+    _, events = paid_events(tuition, student)
+    for event in events:
+        event["data"]["object"]["metadata"] = {}
+        assert tuition.deliver(event).status == 200
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+
+
+@pytest.mark.parametrize("path", ["id", "data.object.id", "created"])
+@pytest.mark.parametrize(
+    "value", ["x" * 3000, "\ud800", 10**14, None, [1]], ids=["long", "half", "huge", "none", "list"]
+)
+def test_an_id_or_a_time_that_no_table_can_hold_is_for_a_person(
+    tuition: World, student: Student, path: str, value: Any
+) -> None:
+    made, events = paid_events(tuition, student)
+    event = one(events, "payment_intent.succeeded")
+    *outer, name = path.split(".")
+    within = event
+    for key in outer:
+        within = within[key]
+    within[name] = value
+    assert tuition.deliver(event).body["outcome"] == "quarantined"
+    assert tuition.payment(made["payment_id"]).status == "CREATED"
+
+
+def test_the_largest_event_that_is_accepted_fits_into_quarantine(tuition: World, student: Student) -> None:
+    _, events = paid_events(tuition, student)
+    event = one(events, "payment_intent.succeeded")
+    event["data"]["object"]["status"] = 7
+    padded = json.dumps(event)[:-1] + ',"x":"' + "é" * 60_000 + '"}'
+    assert tuition.deliver_raw(padded).body["outcome"] == "quarantined"
+    assert tuition.deliver_raw(padded.replace("é", "éé")).status == 413

@@ -52,7 +52,7 @@ def test_json_of_any_kind_that_is_signed_is_no_fault_and_changes_nothing(tuition
     @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(JSON)
     def fuzz(value: object) -> None:
-        assert tuition.deliver_raw(json.dumps(value)).status in (200, 400)
+        assert tuition.deliver_raw(json.dumps(value)).status in (200, 400, 413)
 
     fuzz()
     assert tuition.payment(payment_id) == before
@@ -64,7 +64,7 @@ def test_deep_json_is_kept_or_refused(tuition: World, student: Student, depth: i
     before = tuition.payment(payment_id)
     events[-1]["data"]["object"]["status"] = 7
     raw = json.dumps(events[-1])[:-1] + ',"x":' + "[" * depth + "]" * depth + "}"
-    assert tuition.deliver_raw(raw).status in (200, 400)
+    assert tuition.deliver_raw(raw).status in (200, 400, 413)
     assert tuition.payment(payment_id) == before
 
 
@@ -73,5 +73,5 @@ def test_numbers_that_no_integer_is_are_kept_or_refused(tuition: World, student:
     payment_id, events = created(tuition, student)
     before = tuition.payment(payment_id)
     raw = json.dumps({**events[0], "created": "HERE"}).replace('"HERE"', number)
-    assert tuition.deliver_raw(raw).status in (200, 400)
+    assert tuition.deliver_raw(raw).status in (200, 400, 413)
     assert tuition.payment(payment_id) == before

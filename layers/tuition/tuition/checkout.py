@@ -311,7 +311,10 @@ def _keep(
             _give_up(made)
             return None
         enrollment = now.enrollment
+        if customer and ledger.load_for_create(made.user_id, made.track)[1]:
+            customer = None  # another purchase has kept one meanwhile: that record stands
         clock.pause(tried)
+    _give_up(made)
     return None
 
 

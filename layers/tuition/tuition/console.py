@@ -15,6 +15,7 @@ from tuition.core import audit, catalog
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import STATUSES, Cause
+from tuition.core.stripe_facts import ID_LENGTH
 from tuition.history import decode_cursor, encode_cursor, payment_json, read_payments
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
@@ -61,8 +62,14 @@ def filters(asked: Mapping[str, str]) -> Filters:
         attention=_flag(asked, "attention"),
         first=first,
         last=last,
-        q=asked.get("q", "").strip() or None,
+        q=_searchable(asked.get("q", "").strip()),
     )
+
+
+def _searchable(q: str) -> str | None:
+    if len(q) > ID_LENGTH or any("\ud800" <= letter <= "\udfff" for letter in q):
+        raise Unprocessable(f"q must have at most {ID_LENGTH} characters", field="q")
+    return q or None
 
 
 def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
@@ -83,7 +90,7 @@ def _day(asked: Mapping[str, str], name: str) -> date | None:
         found = date.fromisoformat(asked[name])
     except ValueError:
         found = None
-    if found is None or found.isoformat() != asked[name]:
+    if found is None or found.isoformat() != asked[name] or not EPOCH.year <= found.year < 2200:
         raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
     return found
 
@@ -255,7 +262,7 @@ def _searched(q: str) -> list[Partition]:
 
 def payment(payment_id: str) -> dict[str, Any]:
     """A payment with its refund requests and its audit trail, the chain checked. Raises `NotFound`."""
-    found = read_payments([payment_id]) if payment_id.startswith("pay_") else []
+    found = read_payments([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= ID_LENGTH else []
     if not found:
         raise NotFound("there is no payment with this id")
     item = found[0]

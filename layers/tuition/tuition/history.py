@@ -9,6 +9,7 @@ from tuition.core import catalog
 from tuition.core.catalog import Track
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
+from tuition.core.stripe_facts import ID_LENGTH
 from tuition.ledger import Key
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
@@ -51,6 +52,8 @@ def status(reference: str, user_id: str) -> Payment:
 
 
 def _own(reference: str, user_id: str) -> tuple[Key, Payment]:
+    if not reference.isascii() or len(reference) > ID_LENGTH:
+        raise NotFound("there is no such payment of yours")
     payment_id: str | None = reference
     if reference.startswith(("pi_", "cs_")):
         pointer = tables.read_pointer(reference)
@@ -115,7 +118,8 @@ def decode_cursor(cursor: str) -> str:
     try:
         version, listed_at = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         created_at, payment_id = listed_at.split("#")
-        if version == 1 and clock.iso(clock.epoch(created_at)) == created_at and payment_id.startswith("pay_"):
+        ours = version == 1 and "2020" <= created_at < "2200" and clock.iso(clock.epoch(created_at)) == created_at
+        if ours and payment_id.startswith("pay_") and payment_id.isascii() and len(payment_id) <= 255:
             return str(listed_at)
     except (ValueError, TypeError, AttributeError):
         pass

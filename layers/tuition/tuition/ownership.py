@@ -6,7 +6,7 @@ from typing import Any
 from tuition import stripe_client, tables
 from tuition.core import catalog
 from tuition.core.errors import EventUnusable, UnknownTrack
-from tuition.core.stripe_facts import Kind, text
+from tuition.core.stripe_facts import Kind, ident, text
 from tuition.ledger import Key
 from tuition.settings import settings
 
@@ -33,7 +33,7 @@ def key_of(found: Mapping[str, Any]) -> Key | None:
     """
     if found.get("app") != APP or found.get("environment") != settings().tuition_environment:
         return None
-    key = Key(text(found, "payment_id"), text(found, "user_id"), text(found, "track"))
+    key = Key(ident(found, "payment_id"), ident(found, "user_id"), text(found, "track"))
     try:
         catalog.find(key.track)
     except UnknownTrack as error:
@@ -41,9 +41,14 @@ def key_of(found: Mapping[str, Any]) -> Key | None:
     return key
 
 
-def whose(intent_id: str) -> Key | None:
-    """The payment of an intent: by its pointer, or where there is none (yet) by asking Stripe for its metadata."""
-    pointer = tables.read_pointer(intent_id)
+def pointed(stripe_id: str | None) -> Key | None:
+    """The payment that holds the pointer of an object at Stripe."""
+    pointer = tables.read_pointer(stripe_id) if stripe_id else None
     if pointer and pointer.payment_id and pointer.user_id and pointer.track:
         return Key(pointer.payment_id, pointer.user_id, pointer.track)
-    return key_of(stripe_client.retrieve_intent(intent_id).object.get("metadata") or {})
+    return None
+
+
+def whose(intent_id: str) -> Key | None:
+    """The payment of an intent: by its pointer, or where there is none (yet) by asking Stripe for its metadata."""
+    return pointed(intent_id) or key_of(stripe_client.retrieve_intent(intent_id).object.get("metadata") or {})

@@ -21,10 +21,12 @@ REASON_LENGTH = 500
 
 def find(reference: str) -> Key:
     """The key of a payment by its own id or that of its intent or session. Raises `NotFound` without asking Stripe."""
+    if len(reference) > stripe_facts.ID_LENGTH:
+        raise NotFound("there is no such payment of yours")
     if reference.startswith(("pi_", "cs_")):
-        pointer = tables.read_pointer(reference)
-        if pointer and pointer.payment_id and pointer.user_id and pointer.track:
-            return Key(pointer.payment_id, pointer.user_id, pointer.track)
+        key = ownership.pointed(reference)
+        if key:
+            return key
     elif reference.startswith("pay_"):
         found = tables.read_together({tables.PaymentItem: [tables.payment_key(reference)]})[tables.PaymentItem]
         if found:
@@ -40,8 +42,11 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
     """
 
     def ask(payment: Payment) -> RefundRequest | None:
-        if any(known.undecided for known in payment.requests):
+        undecided = [known for known in payment.requests if known.undecided]
+        if undecided and undecided[0].by == key.user_id:
             return None
+        if undecided:
+            raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
         _refuse_impossible(payment)
         state: State = "calling" if _within_window(payment) else "waiting"
         return _new(payment, payment.left, reason, by=key.user_id, state=state)
@@ -126,8 +131,10 @@ def _refuse_impossible(payment: Payment) -> None:
 
 
 def _within_window(payment: Payment) -> bool:
-    settled = payment.facts.settled
-    return settled is not None and clock.now() <= settled.at + settings().refund_window_days * 86400
+    """Counted from the payment itself, not from when we learned of it."""
+    paid = [charge.created for charge in payment.facts.charges.values() if charge.status == "succeeded"]
+    paid += [payment.facts.settled.at] if payment.facts.settled else []
+    return bool(paid) and clock.now() <= min(paid) + settings().refund_window_days * 86400
 
 
 def _newest(payment: Payment) -> RefundRequest:

@@ -19,9 +19,9 @@ from tuition.core import stripe_facts
 from tuition.core.audit import Entry
 from tuition.core.errors import EventUnusable, StripeRefused
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts, maybe_id, number, text
+from tuition.core.stripe_facts import Facts, ident, maybe_id, moment, number, text
 from tuition.ledger import Change, Key, Loaded, PointerTaken
-from tuition.ownership import key_of, whose
+from tuition.ownership import key_of, pointed, whose
 from tuition.settings import settings
 from tuition.tables import QuarantineItem
 
@@ -104,19 +104,17 @@ def _outline(event: Mapping[str, Any]) -> Notice:
     obj = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(obj, Mapping):
         raise EventUnusable("event.data.object should be an object")
-    type_, at = text(event, "type"), number(event, "created")
-    if not 0 <= at < 10**11:
-        raise EventUnusable("event.created should be a time in seconds")
+    type_, at = text(event, "type"), moment(event, "created")
     own = type_.startswith("payment_intent.")
-    intent = text(obj, "id") if own else maybe_id(obj, "payment_intent")
+    intent = ident(obj, "id") if own else maybe_id(obj, "payment_intent")
     pull = event.get("api_version") != API_VERSION or type_.startswith("charge.dispute.")
-    return Notice(text(event, "id"), type_, at, obj, intent=intent, pull=pull)
+    return Notice(ident(event, "id"), type_, at, obj, intent=intent, pull=pull)
 
 
 def _with_object(notice: Notice) -> Notice:
     obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
     if kind == "checkout.session":
-        notice = replace(notice, session=text(obj, "id"))
+        notice = replace(notice, session=ident(obj, "id"))
     if notice.pull:
         return notice
     if kind == "checkout.session":
@@ -134,14 +132,16 @@ def _with_object(notice: Notice) -> Notice:
 
 
 def _place(notice: Notice) -> Key | None:
-    """The payment that an event is about: by its own metadata, by its intent's pointer, by its intent's metadata."""
+    """The payment that an event is about.
+
+    Refunds and disputes belong to their intent's, whatever their own metadata say: anybody may have made them. The
+    others carry our metadata; where somebody has altered those, the pointer from their id still knows.
+    """
+    if notice.type.startswith(("refund.", "charge.dispute.")):
+        return whose(notice.intent) if notice.intent else None
     metadata = notice.obj.get("metadata")
-    if isinstance(metadata, Mapping) and metadata.get("app"):
-        return key_of(metadata)
-    dependent = notice.type.startswith(("refund.", "charge.dispute."))
-    if not dependent or not notice.intent:
-        return None
-    return whose(notice.intent)
+    named = key_of(metadata) if isinstance(metadata, Mapping) else None
+    return named or pointed(maybe_id(notice.obj, "id") if notice.intent is None else notice.intent)
 
 
 # --- deciding ---
@@ -200,7 +200,7 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
     """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped."""
     body = json.dumps(event, separators=(",", ":"))
     event_id = event.get("id")
-    if not isinstance(event_id, str) or not event_id or len(event_id) > 255:
+    if not isinstance(event_id, str) or not event_id.isascii() or not 0 < len(event_id) <= 255:
         event_id = "unnamed_" + hashlib.sha256(body.encode()).hexdigest()[:24]
     tables.client().update_item(
         TableName=tables.table(QuarantineItem),

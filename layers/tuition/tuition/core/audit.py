@@ -83,9 +83,10 @@ def transition(
     if found:
         settled = after.facts.settled
         found["currency"] = settled.currency if settled else after.price.currency
-    causes_before = {(c.name, c.mark) for c in payments.attention(before)} if before else set()
-    raised = sorted(c.name for c in payments.attention(after) if (c.name, c.mark) not in causes_before)
-    return {**found, "attention": raised} if raised else found
+    known = payments.attention(before, double=bool(enrollment_before.doubled)) if before else []
+    now = payments.attention(after, double=bool(enrollment_after.doubled))
+    raised = sorted({(c.name, c.mark) for c in now} - {(c.name, c.mark) for c in known})
+    return {**found, "attention": [name for name, _ in raised]} if raised else found
 
 
 def _amounts(payment: Payment) -> dict[str, int]:

@@ -23,6 +23,7 @@ PhaseName = Literal["created", "requires_action", "processing", "failed"]
 PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "processing": 2, "failed": 3}
 """Of two phases told in one second this one counts, until a pull says which was the last."""
 
+ID_LENGTH = 255
 TEXT_LENGTH = 5000
 """Longer than any text of Stripe's that is read here."""
 
@@ -266,13 +267,13 @@ def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> F
     if status == "succeeded":
         settled = Settled(number(intent, "amount_received"), text(intent, "currency"), at)
     elif status == "canceled":
-        when = number(intent, "canceled_at") if intent.get("canceled_at") is not None else at
+        when = moment(intent, "canceled_at") if intent.get("canceled_at") is not None else at
         closed = Closed(when, "intent", maybe_text(intent, "cancellation_reason") or "canceled")
     else:
         phase = _phase_of_intent(intent, status, at, order)
     latest = intent.get("latest_charge")
     charges = of_charge(latest).charges if isinstance(latest, Mapping) else {}
-    return Facts(settled, closed, phase, text(intent, "id"), maybe_id(intent, "customer"), charges)
+    return Facts(settled, closed, phase, ident(intent, "id"), maybe_id(intent, "customer"), charges)
 
 
 def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int | None) -> Phase:
@@ -331,10 +332,10 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
     return Facts(
         intent=maybe_id(charge, "payment_intent"),
         charges={
-            text(charge, "id"): Charge(
+            ident(charge, "id"): Charge(
                 status=one_of(charge, "status", CHARGE_RANK),
                 amount=number(charge, "amount"),
-                created=number(charge, "created"),
+                created=moment(charge, "created"),
                 type=type_,
                 brand=maybe_text(method, "brand"),
                 last4=maybe_text(method, "last4"),
@@ -350,10 +351,10 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
     return Facts(
         intent=maybe_id(refund, "payment_intent"),
         refunds={
-            text(refund, "id"): Refund(
+            ident(refund, "id"): Refund(
                 status=one_of(refund, "status", REFUND_RANK),
                 amount=number(refund, "amount"),
-                created=number(refund, "created"),
+                created=moment(refund, "created"),
                 reason=maybe_text(refund, "reason"),
                 request=maybe_text(metadata, "refund_request") if isinstance(metadata, Mapping) else None,
                 failure=maybe_text(refund, "failure_reason"),
@@ -370,11 +371,11 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
     return Facts(
         intent=maybe_id(dispute, "payment_intent"),
         disputes={
-            text(dispute, "id"): Dispute(
+            ident(dispute, "id"): Dispute(
                 stamp=stamp,
                 status=text(dispute, "status"),
                 amount=number(dispute, "amount"),
-                created=number(dispute, "created"),
+                created=moment(dispute, "created"),
                 reason=text(dispute, "reason"),
                 withdrawn=-sum(number(move, "amount") for move in moves),
                 due_by=due_by if type(due_by) is int else None,
@@ -406,10 +407,28 @@ def maybe_text(obj: Mapping[str, Any], name: str) -> str | None:
     return None if obj.get(name) in (None, "") else text(obj, name)
 
 
+def ident(obj: Mapping[str, Any], name: str) -> str:
+    """An id: short and plain enough to be a key of a table."""
+    value = text(obj, name)
+    if len(value) <= ID_LENGTH and value.isascii():
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id, and is not one")
+
+
+def moment(obj: Mapping[str, Any], name: str) -> int:
+    """A time in epoch seconds."""
+    value = number(obj, name)
+    if 0 <= value < 10**11:
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a time in seconds")
+
+
 def maybe_id(obj: Mapping[str, Any], name: str) -> str | None:
     """The id in a field that Stripe may have expanded."""
     value = obj.get(name)
-    return text(value, "id") if isinstance(value, Mapping) else maybe_text(obj, name)
+    if value in (None, ""):
+        return None
+    return ident(value, "id") if isinstance(value, Mapping) else ident(obj, name)
 
 
 def number(obj: Mapping[str, Any], name: str) -> int:
