@@ -211,7 +211,9 @@ def test_a_partial_refund_whose_first_call_is_late_is_made_once(machine: Machine
     key = bought(machine)
     first = machine.spawn("first", lambda: refunds.refund(key, 10_000, "goodwill", None, "staff"))
     first.until("POST /v1/refunds")
-    second = machine.spawn("second", lambda: refunds.request(key, "again")).until("POST /v1/refunds")
+    (asked,) = machine.payment(key.payment_id).requests
+    second = machine.spawn("second", lambda: refunds.drive(key, machine.payment(key.payment_id), asked.id))
+    second.until("POST /v1/refunds")
     first.finish()
     second.finish()
     assert [refund["amount"] for refund in machine.objects("refund")] == [10_000]

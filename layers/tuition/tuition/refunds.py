@@ -38,21 +38,23 @@ def find(reference: str) -> Key:
 def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
     """A student's request for all that is left: done at once within the window, else it waits for staff.
 
-    Asked again, the same request is driven on and answered. Raises `RefundRefused`, `StripeUnavailable`.
+    Asked again, the same request is driven on and answered; one of staff's is driven on too, and not shown.
+    Raises `RefundRefused`, `StripeUnavailable`.
     """
 
     def ask(payment: Payment) -> RefundRequest | None:
-        undecided = [known for known in payment.requests if known.undecided]
-        if undecided and undecided[0].by == key.user_id:
+        if any(known.undecided for known in payment.requests):
             return None
-        if undecided:
-            raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
         _refuse_impossible(payment)
         state: State = "calling" if _within_window(payment) else "waiting"
         return _new(payment, payment.left, reason, by=key.user_id, state=state)
 
     payment, fresh = _add(key, ask, "refund.requested", "request", key.user_id)
-    return _driven(key, payment, _newest(payment).id, fresh=fresh)
+    asked = _newest(payment)
+    driven = _driven(key, payment, asked.id, fresh=fresh)
+    if asked.by != key.user_id:
+        raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
+    return driven
 
 
 def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
