@@ -60,7 +60,7 @@ test: venv ## every test; ARGS="-k refund" for some, TESTS=tests/unit for a fold
 
 .PHONY: soak
 soak: venv ## the searches at their full size (long)
-	@$(PYTHON) -m pytest -m soak --timeout 0 $(TESTS) $(ARGS)
+	@$(PYTHON) -m pytest -n 2 -m soak --timeout 0 $(TESTS) $(ARGS)
 
 .PHONY: lint
 lint: .venv/.made ## ruff, mypy --strict, the template
