@@ -29,6 +29,8 @@ SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
 RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 SIGNING = "whsec_runtime"
 
+pytestmark = pytest.mark.xdist_group("runtime")  # the emulator's own API has one port: one runtime at a time
+
 ANSWERS = {
     "tracks/get": 200,
     "create_payment/data_professional": 201,
