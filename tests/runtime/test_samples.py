@@ -29,8 +29,6 @@ SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
 RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 SIGNING = "whsec_runtime"
 
-pytestmark = pytest.mark.xdist_group("runtime")  # the emulator's own API has one port: one runtime at a time
-
 ANSWERS = {
     "tracks/get": 200,
     "create_payment/data_professional": 201,
@@ -112,6 +110,8 @@ def invoke(function: str, event: dict[str, Any], environment: dict[str, str], lo
                 str(rie),
                 "--runtime-interface-emulator-address",
                 f"127.0.0.1:{port}",
+                "--runtime-api-address",
+                f"127.0.0.1:{free_port()}",
                 sys.executable,
                 "-m",
                 "awslambdaric",

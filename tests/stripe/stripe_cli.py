@@ -1,5 +1,6 @@
 """The official Stripe CLI, fetched once from npm into `.cache/stripe-cli`."""
 
+import contextlib
 import subprocess
 import sys
 import tarfile
@@ -21,5 +22,9 @@ def ensure() -> Path:
                 [sys.executable, "-c", NPM, "pack", "--silent", PACKAGE], cwd=folder, check=True, timeout=200
             )
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-                archive.extractall(CACHE, filter="data")
+                archive.extractall(folder, filter="data")
+            # Whole or not at all: another worker may be fetching it too, and the first to finish wins.
+            with contextlib.suppress(OSError):
+                (Path(folder) / "package").rename(CACHE / "package")
+    assert program.exists(), f"{PACKAGE} has no {program.name}"
     return program
