@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tuition import console, history, refunds, stripe_events
+from tuition import console, decisions, history, refunds, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
@@ -46,6 +46,29 @@ def _refund_reply(found: Payment, asked: RefundRequest) -> Reply:
     return Reply(refunds.http_status(asked), body)
 
 
+def decide_standing(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    body = request.json("decision", "note")
+    verdict = body.get("decision")
+    if verdict not in ("accept", "revoke"):
+        raise Unprocessable("decision must be accept or revoke", field="decision")
+    note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
+    key = refunds.find(request.path("payment_id"))
+    decisions.decide(key, verdict, note, staff.user_id)
+    return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
+
+
+def acknowledge(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    body = request.json("cause", "mark", "note")
+    cause = text_field(body, "cause", most=300, required=True) or ""
+    mark = text_field(body, "mark", most=300)
+    note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
+    key = refunds.find(request.path("payment_id"))
+    decisions.acknowledge(key, cause, mark, note, staff.user_id)
+    return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
+
+
 def attention(request: Request) -> Reply:
     request.staff()
     asked = request.query("limit", "cursor")
@@ -72,6 +95,8 @@ ROUTES: dict[str, Callable[[Request], Reply]] = {
     "GET /api/admin/payments/{payment_id}": payment,
     "POST /api/admin/payments/{payment_id}/refunds": refund,
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": decide_refund,
+    "POST /api/admin/payments/{payment_id}/decisions": decide_standing,
+    "POST /api/admin/payments/{payment_id}/attention": acknowledge,
     "GET /api/admin/attention": attention,
     "GET /api/admin/quarantine": quarantine,
     "POST /api/admin/quarantine/{event_id}/replay": replay,

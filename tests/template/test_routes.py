@@ -19,6 +19,8 @@ ROUTES = {
     ("GET", "/api/admin/payments/{payment_id}"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/refunds"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/refunds/{request_id}"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/payments/{payment_id}/decisions"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/payments/{payment_id}/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),

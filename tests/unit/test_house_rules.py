@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"ledger"},
     {"ownership"},
     {"pulls", "customers"},
-    {"rebuild", "checkout", "refunds", "history"},
+    {"rebuild", "checkout", "refunds", "history", "decisions"},
     {"stripe_events", "console"},
 ]
 """From the core outward: a module imports only from the rows before its own. Functions are after the last."""

@@ -1,0 +1,75 @@
+"""What staff decide about a payment: whether it grants access, and that a cause of attention has been dealt with.
+
+A decision is a fact like any other: it is merged, everything else is derived from it, and its record says who made
+it. What was written with it (`note`) stays on the payment; the audit record has no words of a person's.
+"""
+
+from typing import Literal
+
+from tuition import clock, ledger
+from tuition.core import payment as payments
+from tuition.core.audit import Entry
+from tuition.core.errors import Conflicted, NotFound
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import Acknowledgement, Decision, Facts
+from tuition.ledger import Change, Key, Loaded
+
+Verdict = Literal["accept", "revoke"]
+
+
+def decide(key: Key, verdict: Verdict, note: str, staff: str) -> Loaded:
+    """Accept the amount that was received as if it had been asked, or revoke access whatever was paid.
+
+    The newest decision counts; the same again changes nothing. Raises `NotFound`, and `Conflicted` where the payment
+    is not paid or there is nothing to accept.
+    """
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        facts = payment.facts
+        if facts.settled is None:
+            raise Conflicted(f"this payment is {payment.status}: only one that was paid can be decided about")
+        if facts.decision and facts.decision.decision == verdict:
+            return None
+        if verdict == "accept" and facts.decision is None and payments.amount_agrees(payment):
+            raise Conflicted("what was received is what was asked for: there is nothing to accept")
+        version = payment.version + 1
+        decided = Facts(decision=Decision(version, verdict, staff, note), accepted=verdict == "accept")
+        return Change(payment.merged(decided), _entry(f"decision:{version}", f"decision.{verdict}", staff))
+
+    return ledger.settle(key, change)
+
+
+def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -> Loaded:
+    """A person has dealt with this cause of attention as it stands; when it changes it comes back.
+
+    `mark` is the cause's as the person saw it, where they say so. The same again changes nothing. Raises `NotFound`
+    where the payment has no such cause, `Conflicted` where it has changed since.
+    """
+
+    def change(loaded: Loaded) -> Change | None:
+        payment = _present(loaded)
+        double = payment.payment_id in loaded.enrollment.doubled
+        found = {known.name: known for known in payments.causes(payment, double=double)}
+        if cause not in found:
+            raise NotFound("this payment needs nobody for that: look again")
+        if mark is not None and mark != found[cause].mark:
+            raise Conflicted(f"this is {found[cause].mark} by now: look again")
+        known = payment.facts.acknowledged.get(cause)
+        if known and known.mark == found[cause].mark:
+            return None
+        version = payment.version + 1
+        facts = Facts(acknowledged={cause: Acknowledgement(version, found[cause].mark, staff, note)})
+        return Change(payment.merged(facts), _entry(f"acknowledged:{version}", "attention.acknowledged", staff))
+
+    return ledger.settle(key, change)
+
+
+def _present(loaded: Loaded) -> Payment:
+    if loaded.payment is None:
+        raise NotFound("there is no such payment")
+    return loaded.payment
+
+
+def _entry(event_id: str, type_: str, staff: str) -> Entry:
+    return Entry(clock.iso(clock.now()), event_id, type_, "staff", staff)
