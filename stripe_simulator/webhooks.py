@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from stripe_simulator import API_VERSION
 from stripe_simulator.clock import Clock
-from stripe_simulator.store import Object, Store, shown
+from stripe_simulator.store import Object, Store
 
 FIRST_RETRY_S, LONGEST_RETRY_S, TRIES = 1.0, 3600.0, 40
 TIMEOUT_S = 30.0
@@ -93,9 +93,9 @@ class Webhooks:
         about: Object,
         request: dict[str, str | None],
         previous: Object | None = None,
-    ) -> Object:
+    ) -> None:
         """Make the event of a change and start its deliveries."""
-        data: Object = {"object": shown(about)}
+        data: Object = {"object": {name: value for name, value in about.items() if not name.startswith("_")}}
         if previous is not None:
             data["previous_attributes"] = previous
         prefix = "evt_1" if about["object"] not in {"payment_intent", "charge", "refund"} else "evt_3"
@@ -117,8 +117,7 @@ class Webhooks:
         for endpoint in endpoints:
             self._deliver(event["id"], payload, endpoint)
         for listener in self.listeners:
-            listener(event, payload)
-        return event
+            listener(json.loads(payload), payload)
 
     def _endpoints(self, kind: str) -> list[Object]:
         return [

@@ -1,5 +1,7 @@
 """DynamoDB in memory, as strict and as small as Tuition's use of it: atomic transactions, conditions, cancellations.
 
+Items are handed out as they are stored and never changed in place, neither here nor by who reads them.
+
 It stands in for a botocore client. `test_dynamodb.py` holds it against DynamoDB Local; what it does not know it
 refuses loudly, so that a new expression in the code fails here before it can be mistaken for working.
 """
@@ -107,13 +109,13 @@ class Tables:
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> Item:
         found = self._find(TableName, Key)
-        return {"Item": dict(found)} if found is not None else {}
+        return {"Item": found} if found is not None else {}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Item:
         answers: dict[str, list[Item]] = {}
         for table, wanted in RequestItems.items():
             found = [self._find(table, key) for key in wanted["Keys"]]
-            answers[table] = [dict(item) for item in found if item is not None]
+            answers[table] = [item for item in found if item is not None]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
     def query(
@@ -128,7 +130,7 @@ class Tables:
         if KeyConditionExpression != "#k = :v" or ExpressionAttributeNames["#k"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
         wanted = ExpressionAttributeValues[":v"]["S"]
-        return {"Items": [dict(i) for k, i in sorted(self.stored[TableName].items()) if k[0] == wanted]}
+        return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == wanted]}
 
     # --- writes ---
 
@@ -171,7 +173,7 @@ class Tables:
             return {"Code": "None"}
         reason: Item = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
         if write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and found is not None:
-            reason["Item"] = dict(found)
+            reason["Item"] = found
         return reason
 
     def _write(self, kind: str, write: Item) -> None:

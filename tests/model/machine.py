@@ -7,7 +7,8 @@ answer may be lost.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ import pytest
 import stripe
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
-from stripe_simulator.account import Fault
 from stripe_simulator.server import Stripe
+from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
 from tuition import checkout, clock, history, ledger, metrics, settings, stripe_client, tables
 from tuition.checkout import Buyer, Offer
@@ -93,85 +94,6 @@ class Actor:
         assert self.over and isinstance(self.error, Killed)
 
 
-class Wire:
-    """The botocore client that the code sees: each operation is an I/O of the current actor."""
-
-    def __init__(self, machine: "Machine") -> None:
-        self._machine = machine
-
-    def __getattr__(self, operation: str) -> Callable[..., Item]:
-        act = getattr(self._machine.tables, operation)
-
-        def call(**given: Any) -> Item:
-            where = given.get("TableName") or ",".join(sorted(given.get("RequestItems", ())))
-            machine = self._machine
-
-            def done() -> Item:
-                answer: Item = act(**given)
-                machine.committed(given.get("TransactItems", []))
-                return answer
-
-            answer: Item = machine.io(f"{operation} {where}".strip(), done, _dynamodb_lost, _conflict(given))
-            return answer
-
-        return call
-
-
-def _dynamodb_lost() -> None:
-    raise botocore.exceptions.ReadTimeoutError(endpoint_url="memory")
-
-
-def _conflict(given: Mapping[str, Any]) -> Callable[[], None]:
-    def refuse() -> None:
-        reasons = [{"Code": "None"} for _ in given.get("TransactItems", [])]
-        if not reasons:
-            return
-        reasons[0] = {"Code": "TransactionConflict"}
-        error = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
-        raise botocore.exceptions.ClientError(error, "TransactWriteItems")  # type: ignore[arg-type]
-
-    return refuse
-
-
-class InProcess(stripe.HTTPClient):
-    """Stripe's HTTP client: each request is an I/O of the current actor, answered by the simulator."""
-
-    name = "model"
-
-    def __init__(self, machine: "Machine") -> None:
-        super().__init__()
-        self.machine = machine
-
-    def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
-    ) -> tuple[Any, int, Mapping[str, str]]:
-        machine = self.machine
-        path = "/" + url.split("/", 3)[3]
-        body = post_data.encode() if isinstance(post_data, str) else post_data or b""
-        bare = path.partition("?")[0]
-
-        def act() -> tuple[Any, int, Mapping[str, str]]:
-            answer = machine.stripe.handle(method.upper(), path, headers or {}, body)
-            if answer.status == 200 and bare.endswith(("/cancel", "/expire")):
-                machine.closed_by_us.add(bare.split("/")[-2])
-            return answer.body, answer.status, {k.lower(): v for k, v in answer.headers.items()}
-
-        def fault(kind: str) -> Callable[[], None]:
-            wanted = [method.upper(), *bare.strip("/").split("/")]
-            return lambda: machine.stripe.account.faults.append(Fault(wanted, 1, kind, 0.0))
-
-        return machine.io(  # type: ignore[no-any-return]
-            f"{method.upper()} {bare}", act, _stripe_lost, fault("error"), fault("rate_limit")
-        )
-
-    def close(self) -> None:
-        pass
-
-
-def _stripe_lost() -> None:
-    raise stripe.APIConnectionError("lost by the schedule")
-
-
 class Machine:
     """The tables, Stripe, the clock, the actors, and all that has been done (`trace`)."""
 
@@ -188,6 +110,7 @@ class Machine:
         self.closed_by_us: set[str] = set()
         self.track = catalog.find("DP")
         self._seen = 0
+        self._events: list[dict[str, Any]] = []
 
     # --- I/O ---
 
@@ -281,10 +204,25 @@ class Machine:
         self.now += seconds
         self.at_stripe("GET", "/_sim/health")
 
+    def due_within(self, seconds: float) -> bool:
+        """Whether Stripe has something to do so soon."""
+        later = self.stripe.account.clock.later
+        return bool(later) and later[0].at <= self.stripe.account.clock.now() + seconds
+
+    def all_events(self) -> list[dict[str, Any]]:
+        """Every event that Stripe has made, oldest first: not to be changed."""
+        made = self.stripe.webhooks.payloads
+        if len(made) > len(self._events):
+            self._events += [json.loads(payload) for payload in islice(made.values(), len(self._events), None)]
+        return self._events
+
     def new_events(self) -> list[dict[str, Any]]:
-        payloads = list(self.stripe.webhooks.payloads.values())[self._seen :]
-        self._seen += len(payloads)
-        return [json.loads(payload) for payload in payloads]
+        """Those that were made since this was last asked."""
+        if len(self.stripe.webhooks.payloads) == self._seen:
+            return []
+        new = self.all_events()[self._seen :]
+        self._seen += len(new)
+        return new
 
     # --- what can be looked at, without I/O ---
 
@@ -313,20 +251,20 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     settings.settings.cache_clear()
     settings._kept.clear()
     history._pulled.clear()  # what a warm container remembers
-    stripe_client._client_for.cache_clear()
 
     def sleep(_: float) -> None:
         machine.pause("sleep")
 
     fake = SimpleNamespace(time=lambda: machine.now, monotonic=lambda: machine.now, sleep=sleep)
-    wire = Wire(machine)
+    dynamodb = wire.Wire(machine)
+    stripe_ = wire.client(machine, KEY)
     patch.setattr(clock, "time", fake)
+    items.install(patch)
     patch.setattr(metrics, "count", lambda name: None)
-    patch.setattr(tables, "client", lambda: wire)
+    patch.setattr(tables, "client", lambda: dynamodb)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})
-    patch.setattr(stripe_client, "_http_client", lambda: InProcess(machine))
+    patch.setattr(stripe_client, "_client_for", lambda key: stripe_)
     yield machine
     for actor in machine.actors:
         while not actor.over and actor.glet:
             actor.step("kill")
-    stripe_client._client_for.cache_clear()

@@ -29,8 +29,7 @@ def settle(machine: Machine) -> None:
 
 
 def events(machine: Machine) -> list[dict[str, object]]:
-    machine._seen = 0
-    return machine.new_events()
+    return machine.all_events()
 
 
 def told(machine: Machine, type_: str) -> dict[str, object]:

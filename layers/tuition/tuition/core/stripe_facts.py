@@ -400,7 +400,7 @@ def text(obj: Mapping[str, Any], name: str) -> str:
 
 def _is_unicode(value: str) -> bool:
     """JSON can spell half a surrogate pair, which no table and no log can hold."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def maybe_text(obj: Mapping[str, Any], name: str) -> str | None:
