@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -250,9 +251,9 @@ class Stripe:
             found = self.account.lookup(id)
             return None if found is None else shown(found)
 
-        def include(target: Object, name: str) -> Object | None:
+        def include(target: Object, name: str) -> Callable[[], Object | None] | None:
             make = INCLUDES.get((target.get("object", ""), name))
-            return None if make is None else make(self.account, target)
+            return None if make is None else partial(make, self.account, target)
 
         expand(answer, paths, lookup, include)
 

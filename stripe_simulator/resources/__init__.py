@@ -1,6 +1,7 @@
 """One file a Stripe resource; each gives its ROUTES.
 
-INCLUDES: lists that an object leaves out unless `expand` asks. PUBLIC: what a publishable key may call.
+INCLUDES: what an object leaves out unless `expand` asks, by its kind and the path from it. PUBLIC: what a publishable
+key may call.
 """
 
 from collections.abc import Callable
@@ -36,9 +37,12 @@ ROUTES: dict[str, Handler] = {
     **refunds.ROUTES,
     **webhook_endpoints.ROUTES,
 }
-INCLUDES: dict[tuple[str, str], Callable[[Account, Object], Object]] = {
+INCLUDES: dict[tuple[str, str], Callable[[Account, Object], Object | None]] = {
     ("charge", "refunds"): refunds.of_charge,
     ("checkout.session", "line_items"): checkout_sessions.items_of,
+    ("coupon", "applies_to"): coupons.applies_to,
+    ("coupon", "currency_options"): coupons.currency_options,
+    ("promotion_code", "restrictions.currency_options"): coupons.minimum_options,
 }
 PUBLIC = {
     "GET /v1/payment_intents/*",

@@ -53,8 +53,10 @@ def _line_items(account: Account, given: list[Object]) -> list[Object]:
     return rows
 
 
-def _discount(account: Account, params: dict[str, Any], subtotal: int) -> tuple[list[Object], int]:
+def _discount(account: Account, params: dict[str, Any], items: list[Object]) -> tuple[list[Object], int]:
     given = params.get("discounts") or []
+    subtotal, currency = sum(item["amount_total"] for item in items), items[0]["currency"]
+    products = {item["price"]["product"] for item in items}
     if given and "allow_promotion_codes" in params:
         raise unvalidated("You may only specify one of these parameters: allow_promotion_codes, discounts.")
     if len(given) > 1:
@@ -64,13 +66,14 @@ def _discount(account: Account, params: dict[str, Any], subtotal: int) -> tuple[
         if "promotion_code" in one:
             at = "discounts[0][promotion_code]"
             code = account.store.get("promotion_code", one["promotion_code"], param=at)
-            coupons.check_code(account, code, params.get("customer"), subtotal, at)
+            coupons.check_code(account, code, params.get("customer"), subtotal, currency, at)
             coupon = account.store.get("coupon", code["promotion"]["coupon"])
         else:
-            coupon = account.store.get("coupon", one.get("coupon", ""), param="discounts[0][coupon]")
+            at = "discounts[0][coupon]"
+            coupon = account.store.get("coupon", one.get("coupon", ""), param=at)
             if not coupons.coupon_now(account, coupon)["valid"]:
-                raise invalid(f"Coupon {coupon['id']} is expired and cannot be applied.", param="discounts[0][coupon]")
-        taken += coupons.off(coupon, subtotal)
+                raise invalid(f"Coupon {coupon['id']} is expired and cannot be applied.", param=at)
+        taken += coupons.off(coupon, subtotal, currency, products, at)
         found.append(
             {
                 "coupon": None if "promotion_code" in one else coupon["id"],
@@ -102,8 +105,12 @@ def create(call: Call) -> Object:
         )
     items = _line_items(account, params.get("line_items") or [])
     subtotal = sum(item["amount_total"] for item in items)
-    found, taken = _discount(account, params, subtotal)
+    found, taken = _discount(account, params, items)
     currency = items[0]["currency"]
+    least = payment_intents.SMALLEST.get(currency, 50)
+    if 0 < subtotal - taken < least:
+        message = f"The Checkout Session's total amount must be 0, or at least ${least / 100:.2f} {currency}."
+        raise invalid(message, code="amount_too_small")
     types = params.get("payment_method_types")
     allowed = params.get("allowed_payment_method_types")
     session = _new(account, params, currency, subtotal, taken)
@@ -205,7 +212,8 @@ def pay(
     for one in session["_discounts"]:
         if one["promotion_code"]:
             code = account.store.get("promotion_code", one["promotion_code"])
-            coupons.check_code(account, code, session["customer"], session["amount_subtotal"], "discounts")
+            asked = session["amount_subtotal"], session["currency"]
+            coupons.check_code(account, code, session["customer"], *asked, "discounts")
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
         return

@@ -11,10 +11,22 @@ from stripe_simulator.resources.customers import active as active_customer
 from stripe_simulator.store import Object, shown
 
 
-def off(coupon: Object, amount: int) -> int:
-    """What the coupon takes off, in minor units, rounded half up."""
+def off(coupon: Object, amount: int, currency: str, products: set[str], param: str) -> int:
+    """What the coupon takes off a purchase of these products, in minor units, rounded half up.
+
+    StripeError where it is for other products, or for a fixed amount of another currency.
+    """
+    if coupon["_applies_to"] and not products & set(coupon["_applies_to"]["products"]):
+        raise invalid(
+            "This coupon cannot be redeemed because it does not apply to anything in this order.", param=param
+        )
     if coupon["amount_off"] is not None:
-        return min(amount, int(coupon["amount_off"]))
+        amounts = {name: option["amount_off"] for name, option in coupon["_currency_options"].items()}
+        amounts[coupon["currency"]] = coupon["amount_off"]
+        if currency not in amounts:
+            message = f"This coupon cannot be redeemed because it is not defined in the currency {currency}."
+            raise invalid(message, param=param)
+        return min(amount, int(amounts[currency]))
     exact = Decimal(amount) * Decimal(str(coupon["percent_off"])) / 100
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
@@ -37,7 +49,7 @@ def code_now(account: Account, code: Object) -> Object:
     return code
 
 
-def check_code(account: Account, code: Object, customer: str | None, amount: int, param: str) -> None:
+def check_code(account: Account, code: Object, customer: str | None, amount: int, currency: str, param: str) -> None:
     """StripeError when the code cannot be applied to a purchase of the amount by the customer."""
     if not code_now(account, code)["active"]:
         late = code["expires_at"] is not None and code["expires_at"] <= account.clock.now()
@@ -47,7 +59,9 @@ def check_code(account: Account, code: Object, customer: str | None, amount: int
     if code["customer"] is not None and code["customer"] != customer:
         raise invalid("This promotion code cannot be redeemed by this customer.", param=param)
     rules = code["restrictions"]
-    if rules["minimum_amount"] is not None and amount < rules["minimum_amount"]:
+    least = {name: option["minimum_amount"] for name, option in code["_currency_options"].items()}
+    least |= {rules["minimum_amount_currency"]: rules["minimum_amount"]} if rules["minimum_amount"] is not None else {}
+    if least and amount < least.get(currency, amount + 1):
         raise invalid(
             "This promotion code cannot be redeemed because the minimum amount has not been met.", param=param
         )
@@ -58,6 +72,12 @@ def check_code(account: Account, code: Object, customer: str | None, amount: int
                     "This promotion code cannot be redeemed because the associated customer has prior transactions.",
                     param=param,
                 )
+
+
+def _options(given: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """`currency_options` with its amounts as numbers."""
+    options = given.get("currency_options") or {}
+    return {name.lower(): {k: int(v) for k, v in option.items()} for name, option in options.items()}
 
 
 def create_coupon(call: Call) -> Object:
@@ -89,10 +109,28 @@ def create_coupon(call: Call) -> Object:
         "redeem_by": params.get("redeem_by"),
         "times_redeemed": 0,
         "valid": True,
+        "_applies_to": params.get("applies_to"),
+        "_currency_options": _options(params),
     }
     call.store.add(coupon)
     call.account.emit("coupon.created", coupon)
     return shown(coupon)
+
+
+def applies_to(account: Account, coupon: Object) -> Object | None:
+    """A coupon's `applies_to`, which is answered only when expanded."""
+    found: Object | None = account.store.get("coupon", coupon["id"])["_applies_to"]
+    return found
+
+
+def currency_options(account: Account, coupon: Object) -> Object:
+    """A coupon's amounts in other currencies, which are answered only when expanded."""
+    return dict(account.store.get("coupon", coupon["id"])["_currency_options"])
+
+
+def minimum_options(account: Account, code: Object) -> Object:
+    """A code's minimum amounts in other currencies, which are answered only when expanded."""
+    return dict(account.store.get("promotion_code", code["id"])["_currency_options"])
 
 
 def get_coupon(call: Call) -> Object:
@@ -163,6 +201,7 @@ def create_code(call: Call) -> Object:
         },
         "times_redeemed": 0,
         "_wanted": params.get("active", True),
+        "_currency_options": _options(given),
     }
     call.store.add(code)
     call.account.emit("promotion_code.created", code)

@@ -316,6 +316,38 @@ def test_a_code_is_used_up_expires_and_has_its_rules(client: stripe.StripeClient
         session(client, discounts=[{"promotion_code": code(client).id}], allow_promotion_codes=True)
 
 
+def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeClient) -> None:
+    off = {"amount_off": 1000, "currency": "eur", "currency_options": {"gbp": {"amount_off": 900}}}
+    other = client.v1.coupons.create(off).id
+    product = client.v1.products.create({"name": "another"}).id
+    narrow = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": [product]}}).id
+    whole = client.v1.coupons.create({"amount_off": 49851, "currency": "usd"}).id
+    for refused in (other, narrow, whole):
+        with pytest.raises(stripe.InvalidRequestError):
+            session(client, discounts=[{"coupon": refused}])
+    usd = client.v1.coupons.create({**off, "currency_options": {"usd": {"amount_off": 1100}}}).id
+    assert session(client, discounts=[{"coupon": usd}]).amount_total == 48800
+
+
+def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(client: stripe.StripeClient) -> None:
+    coupon = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": ["prod_1"]}}).id
+    rules = {
+        "minimum_amount": 100,
+        "minimum_amount_currency": "eur",
+        "currency_options": {"usd": {"minimum_amount": 120}},
+    }
+    promotion = {"type": "coupon", "coupon": coupon}
+    client.v1.promotion_codes.create({"promotion": promotion, "code": "Spring-1", "restrictions": rules})
+    (bare,) = client.v1.promotion_codes.list({"code": "spring-1"}).data
+    assert (bare.promotion.coupon, "currency_options" in bare.restrictions) == (coupon, False)
+    deep = ["promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options"]
+    listed = client.v1.promotion_codes.list({"code": "SPRING-1", "expand": [f"data.{path}" for path in deep]})
+    (found,) = listed.last_response.data["data"]
+    assert found["restrictions"]["currency_options"] == {"usd": {"minimum_amount": 120}}
+    assert found["promotion"]["coupon"]["applies_to"] == {"products": ["prod_1"]}
+    assert found["promotion"]["coupon"]["currency_options"] == {}
+
+
 def test_a_code_for_first_purchases_knows_the_customer(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     first = code(client, restrictions={"first_time_transaction": True}).id

@@ -137,9 +137,9 @@ def _ask(operation: Operation, key: str | None = None) -> Answer:
 
 
 def _answer(obj: "StripeObject") -> Answer:
-    headers = cast(Any, obj).last_response.headers
-    date = int(parsedate_to_datetime(headers["date"]).timestamp())
-    return Answer(obj.to_dict(), date, headers.get("idempotent-replayed") == "true")
+    response = cast(Any, obj).last_response  # its data is plain all through; `to_dict` leaves objects inside maps
+    date = int(parsedate_to_datetime(response.headers["date"]).timestamp())
+    return Answer(response.data, date, response.headers.get("idempotent-replayed") == "true")
 
 
 def _is_race(error: "StripeError") -> bool:
