@@ -1,7 +1,7 @@
 """POST /api/payments/create-checkout-session/: the open payment of this user for a track, paid on Stripe's page."""
 
 from tuition import checkout
-from tuition.api import Reply, Request, endpoint, flag_field, url_field
+from tuition.api import Reply, Request, endpoint, flag_field, text_field, url_field
 from tuition.checkout import Buyer
 from tuition.core import catalog
 
@@ -9,13 +9,14 @@ from tuition.core import catalog
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    body = request.json("track", "success_url", "cancel_url", "save_payment_method")
+    body = request.json("track", "promotion_code", "success_url", "cancel_url", "save_payment_method")
     offer = checkout.create_checkout_session(
         Buyer(identity.user_id, identity.buyer_email()),
         catalog.find(body.get("track")),
-        success_url=url_field(body, "success_url", "/?payment=success"),
+        success_url=url_field(body, "success_url", "/?payment=success&session_id={CHECKOUT_SESSION_ID}"),
         cancel_url=url_field(body, "cancel_url", "/?payment=canceled"),
         save=flag_field(body, "save_payment_method"),
+        code=text_field(body, "promotion_code", most=500),
     )
     payment = offer.payment
     return Reply(

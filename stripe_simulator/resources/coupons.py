@@ -178,7 +178,8 @@ def create_code(call: Call) -> Object:
         active_customer(call.account, params["customer"], param="customer")
     text = params.get("code") or call.store.token(8).upper()
     for other in call.store.all("promotion_code"):
-        if other["code"].lower() == text.lower() and code_now(call.account, other)["active"]:
+        same = None in (params.get("customer"), other["customer"]) or params["customer"] == other["customer"]
+        if same and other["code"].lower() == text.lower() and code_now(call.account, other)["active"]:
             raise invalid(f"An active promotion code with `code: {text}` already exists.")
     given: dict[str, Any] = params.get("restrictions") or {}
     code: Object = {

@@ -1,6 +1,7 @@
 """A payment as a Checkout Session: the same door, the same rules, and what only sessions do."""
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -53,18 +54,109 @@ def payable(tuition: World, student: Student) -> list[str]:
     return [i for i in mine if i not in closed] + [s["id"] for s in sessions if s["metadata"]["user_id"] == student.sub]
 
 
-def test_only_addresses_of_our_own_origins_are_accepted(
-    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def origins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from tuition import settings
 
-    monkeypatch.setenv("ALLOWED_ORIGINS", "https://learn.example.org")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://ok.example,http://localhost:8000")
     settings.settings.cache_clear()
-    for url in ("https://evil.example", "https://learn.example.org.evil.example/", "javascript:alert(1)", 7, ""):
-        answer = begin(tuition, student, success_url=url)
-        assert (answer.status, answer.body["field"]) == (422, "success_url")
-    assert begin(tuition, student, success_url="https://learn.example.org/done").status == 201
+    yield
     settings.settings.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["success_url", "cancel_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example",
+        "https://ok.example.evil.com",
+        "https://ok.example.evil.com/",
+        "https://ok.example@evil.com/",
+        "https://ok.example:pw@evil.com/",
+        "https://ok.example\\@evil.com/",
+        "https://ok.example\\.evil.com/",
+        "https:\\\\ok.example/",
+        "https:/ok.example/",
+        "//ok.example/",
+        "/done",
+        "http://ok.example/",
+        "HTTPS://OK.EXAMPLE/",
+        "https://ok.example:8443/",
+        "https://ok.example%2eevil.com/",
+        "https://ok.example#@evil.com/",
+        "https://ok.example?@evil.com/",
+        "http://localhost:80000/",
+        "http://localhost:8000.evil.com/",
+        "javascript:alert(1)",
+        "javascript://ok.example/%0aalert(1)",
+        "data:text/html,hi",
+        "https://ok.example/\r\nSet-Cookie: a=b",
+        "https://ok.example/\nx",
+        "https://ok.example/\tx",
+        "https://ok.example/a b",
+        "https://ok.example/\\evil.com",
+        "https://ok.example/\u00e4",
+        "https://ok.example/\u202e",
+        "https://ok.example/\x00",
+        "https://ok.example/{OTHER}",
+        "https://ok.example/{CHECKOUT_SESSION_ID",
+        "https://ok.example/<script>",
+        "https://ok.example/" + "x" * 2000,
+        "",
+        " ",
+        7,
+        ["https://ok.example/"],
+        {"url": "https://ok.example/"},
+    ],
+)
+@pytest.mark.usefixtures("origins")
+def test_only_addresses_of_our_own_origins_are_accepted(
+    tuition: World, student: Student, name: str, url: object
+) -> None:
+    answer = begin(tuition, student, **{name: url})
+    assert (answer.status, answer.body["field"]) == (422, name)
+    assert tuition.stripe_calls == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ok.example",
+        "https://ok.example/",
+        "https://ok.example/done?a=b&session={CHECKOUT_SESSION_ID}#top",
+        "https://ok.example//evil.com/",
+        "https://ok.example/@evil.com",
+        "https://ok.example/%0d%0a",
+        "http://localhost:8000/x",
+    ],
+)
+@pytest.mark.usefixtures("origins")
+def test_an_address_of_ours_is_given_to_stripe_as_it_is(tuition: World, student: Student, url: str) -> None:
+    made = begin(tuition, student, success_url=url, cancel_url=url)
+    assert made.status == 201
+    at_stripe = tuition.at_stripe("GET", f"/v1/checkout/sessions/{made.body['session_id']}")
+    assert (at_stripe["success_url"], at_stripe["cancel_url"]) == (url, url)
+
+
+@pytest.mark.usefixtures("origins")
+def test_without_addresses_the_student_comes_back_to_the_first_origin(tuition: World, student: Student) -> None:
+    made = begin(tuition, student).body
+    at_stripe = tuition.at_stripe("GET", f"/v1/checkout/sessions/{made['session_id']}")
+    assert at_stripe["success_url"] == "https://ok.example/?payment=success&session_id={CHECKOUT_SESSION_ID}"
+    assert at_stripe["cancel_url"] == "https://ok.example/?payment=canceled"
+
+
+def test_session_and_intent_say_whose_they_are_and_the_price_stays_in_its_currency(
+    tuition: World, student: Student
+) -> None:
+    made = begin(tuition, student).body
+    pay_session(tuition, made["session_id"])
+    session = tuition.at_stripe("GET", f"/v1/checkout/sessions/{made['session_id']}")
+    intent = tuition.at_stripe("GET", f"/v1/payment_intents/{session['payment_intent']}")
+    assert session["adaptive_pricing"] == {"enabled": False}
+    whose = {"app": "tuition", "environment": "test", "payment_id": made["payment_id"], "user_id": student.sub}
+    assert session["metadata"] == intent["metadata"] == {**whose, "track": "DP", "attempt": "1", "kind": "checkout"}
+    assert (session["allow_promotion_codes"], intent["setup_future_usage"]) == (None, None)
 
 
 def pay_session(tuition: World, session_id: str, method: str = "pm_card_visa") -> None:

@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"tables", "stripe_client", "api"},
     {"ledger"},
     {"ownership"},
-    {"pulls", "customers"},
+    {"pulls", "customers", "promotions"},
     {"rebuild", "checkout", "refunds", "history", "decisions"},
     {"stripe_events", "console"},
 ]

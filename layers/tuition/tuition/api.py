@@ -11,6 +11,7 @@ import base64
 import binascii
 import functools
 import json
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ from tuition.core.errors import (
 from tuition.settings import settings
 
 BODY_BYTES = 64 * 1024
+URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
+"""All that an address is written with. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
 PROBLEM_TYPES = "https://tuition.school/problems/"
 logger = Logger()
 
@@ -192,9 +195,7 @@ def problem(error: TuitionError) -> Reply:
         "status": error.status,
         "detail": detail,
     }
-    named = getattr(error, "field", None)
-    if named:
-        body["field"] = named
+    body |= {name: getattr(error, name) for name in ("field", "reason") if getattr(error, name, None)}
     headers = {"content-type": "application/problem+json"}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
@@ -210,13 +211,19 @@ def _result(reply: Reply) -> Result:
 
 
 def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
-    """An address of an allowed origin, or that path of the first. Raises `Unprocessable` for any other."""
+    """An address of an allowed origin, or that path of the first. Raises `Unprocessable` for any other.
+
+    What is compared is the text: an origin that is followed by its slash cannot be a part of another host's name, nor
+    somebody's name before an @. `{CHECKOUT_SESSION_ID}` is Stripe's to fill in.
+    """
     value = text_field(body, name, most=2000)
     origins = settings().allowed_origins
     if value is None:
         return (origins[0] if origins else "http://127.0.0.1:8000") + default
     if not any(value == origin or value.startswith(origin + "/") for origin in origins):
         raise Unprocessable(f"{name} must begin with {' or '.join(origins)}", field=name)
+    if not set(value.replace("{CHECKOUT_SESSION_ID}", "")) <= URL_CHARACTERS:
+        raise Unprocessable(f"{name} has characters that an address cannot have: write them as %XX", field=name)
     return value
 
 

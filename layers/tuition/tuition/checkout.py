@@ -8,10 +8,10 @@ commit what is dead.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuition import clock, customers, ledger, ownership, pulls, stripe_client
+from tuition import clock, customers, ledger, ownership, promotions, pulls, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
@@ -19,6 +19,7 @@ from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import (
     AlreadyEnrolled,
+    CodeRefused,
     Contended,
     PaymentInProgress,
     StripeRefused,
@@ -49,13 +50,18 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Wish:
-    """What they want to buy, and how. The addresses are where Checkout sends its customer afterwards."""
+    """What they want to buy, and how.
+
+    The addresses are where Checkout sends its customer afterwards. `promotion` is the id at Stripe of the terms'
+    code, once it has been found to be applicable.
+    """
 
     track: Track
     kind: Kind
     terms: Terms
     success_url: str = ""
     cancel_url: str = ""
+    promotion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,15 @@ def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_me
 
 
 def create_checkout_session(
-    buyer: Buyer, track: Track, *, success_url: str, cancel_url: str, save: bool = False
+    buyer: Buyer, track: Track, *, success_url: str, cancel_url: str, save: bool = False, code: str | None = None
 ) -> Offer:
     """The open payment of this user for this track, as a Checkout Session to be paid on Stripe's page.
 
-    The addresses are the caller's to check. An open session is answered again with the addresses that it has.
-    Raises as `create_payment`.
+    The addresses are the caller's to check. An open session is answered again with the addresses that it has. The
+    price is what the promotion code leaves of the track's. Raises as `create_payment`, and `CodeRefused`: then
+    nothing was closed, and nothing was begun.
     """
-    terms = Terms(track.price.amount, save_payment_method=save)
+    terms = Terms(track.price.amount, code.upper() if code else None, save_payment_method=save)
     return _create(buyer, Wish(track, "checkout", terms, success_url, cancel_url))
 
 
@@ -98,11 +105,18 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
         open_now = enrollment.open_payments
         if may_close is None:  # only what was open at the first look: or two creates close each other's for ever
             may_close = frozenset(open_now)
-        if open_now:
-            key = Key(open_now[0], buyer.user_id, wish.track.track)
-            offer = _answer_or_close(key, wish, enrollment, may_close)
+        key = Key(open_now[0], buyer.user_id, wish.track.track) if open_now else None
+        before = ledger.load(key) if key else None
+        if key and before and _is_wished(before, wish):
+            payment, obj = pulls.refresh(key, before)
+            offer = Offer(payment, obj, new=False) if payment.open else None
         else:
-            offer = _begin(buyer, wish, enrollment, customer)
+            wish = _with_promotion(wish, customer)  # before anything is closed or begun
+            if key and before:
+                offer = None
+                _close_first(key, before, enrollment, may_close)
+            else:
+                offer = _begin(buyer, wish, enrollment, customer)
         if offer:
             return offer
         if clock.remaining_s() < 1:
@@ -110,28 +124,35 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
     raise Contended("several requests for this track at once: try again")
 
 
+def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
+    """With the code of its terms found at Stripe, once. Raises `CodeRefused`."""
+    if wish.terms.promotion_code is None or wish.promotion:
+        return wish
+    known = customer.stripe_customer_id if customer else None
+    return replace(wish, promotion=promotions.find(wish.terms.promotion_code, wish.track.price, known))
+
+
 # --- the payment that is open already ---
 
 
-def _answer_or_close(key: Key, wish: Wish, enrollment: Enrollment, may_close: frozenset[str]) -> Offer | None:
-    """The open payment if it is what is wished; else it is closed first. None: look again."""
-    before = ledger.load(key)
+def _is_wished(before: Loaded, wish: Wish) -> bool:
+    payment = before.payment
+    return payment is not None and payment.open and (payment.kind, payment.terms) == (wish.kind, wish.terms)
+
+
+def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
+    """Close the open payment, which is not the one that is wished. Raises `PaymentInProgress` where it must not be."""
     if before.payment is None:
         raise Contended("a payment is being made: try again")
     if not before.payment.open:
-        return None
-    if before.payment.kind == wish.kind and before.payment.terms == wish.terms:
-        payment, obj = pulls.refresh(key, before)
-        return Offer(payment, obj, new=False) if payment.open else None
+        return
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
     if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].open:
         raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
     _bounded(enrollment)  # who may not begin another keeps the one that is open
-    closed = close(key)
-    if closed.open:
+    if close(key).open:
         raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
-    return None
 
 
 def close(key: Key) -> Payment:
@@ -187,7 +208,7 @@ def _begin(
             return _begin(
                 buyer, wish, enrollment, customers.create(buyer.user_id, buyer.email, customer.generation + 1)
             )
-        _refused(refused, enrollment, attempt)
+        _refused(refused, wish, customer, enrollment, attempt)
         return None
     except StripeUnavailable as unavailable:
         if not unavailable.replayed:
@@ -212,14 +233,24 @@ def _bounded(enrollment: Enrollment) -> tuple[int, ...]:
     return (*recent, now)
 
 
-def _refused(refused: StripeRefused, enrollment: Enrollment, attempt: int) -> None:
-    """Stripe's definite no to a create: the key was used for something else, or the saved method is not usable."""
-    if refused.stripe_type == "idempotency_error":
-        ledger.next_attempt(enrollment, attempt, "key_used")
+def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment: Enrollment, attempt: int) -> None:
+    """Stripe's definite no to a create: the key was used for something else or a no of long ago is repeated, or the
+    code or the saved method is no longer what it was when we asked for it."""
+    if refused.stripe_type == "idempotency_error" or refused.replayed:
+        ledger.next_attempt(enrollment, attempt, "replayed_refusal" if refused.replayed else "key_used")
+    elif wish.terms.promotion_code and _is_about_the_code(refused):
+        promotions.find(wish.terms.promotion_code, wish.track.price, customer.stripe_customer_id)
+        raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
     elif refused.param == "payment_method":
         raise Unprocessable(f"the saved payment method cannot be used: {refused}", field="payment_method")
     else:
         raise refused
+
+
+def _is_about_the_code(refused: StripeRefused) -> bool:
+    """Stripe has no code of its own for these refusals, and not all name their parameter."""
+    named = f"{refused.param} {refused}".lower()
+    return refused.code == "amount_too_small" or any(word in named for word in ("discount", "promotion", "coupon"))
 
 
 def _asked(wish: Wish, customer: Customer) -> dict[str, Any]:
@@ -228,25 +259,35 @@ def _asked(wish: Wish, customer: Customer) -> dict[str, Any]:
         "customer": customer.stripe_customer_id,
         "allowed_payment_method_types": list(settings().payment_method_types),
     }
-    usage = {"setup_future_usage": "on_session"} if wish.terms.save_payment_method else {}
     if wish.kind == "checkout":
-        return {**asked, **_session(wish), "payment_intent_data": usage}
+        return {**asked, **_session(wish)}
+    usage = {"setup_future_usage": "on_session"} if wish.terms.save_payment_method else {}
     price = {"amount": wish.track.price.amount, "currency": wish.track.price.currency}
     method = {"payment_method": wish.terms.payment_method} if wish.terms.payment_method else {}
     return {**asked, **price, **usage, **method, "description": wish.track.title}
 
 
 def _session(wish: Wish) -> dict[str, Any]:
-    """One track at the catalog's price, in its own currency: no adaptive pricing, no codes typed on the page."""
+    """One track at the catalog's price, in its own currency: no adaptive pricing, no codes typed on the page.
+
+    Who wants their method saved gets a box to tick on the page, which is their consent: `setup_future_usage` would
+    save it unasked. https://docs.stripe.com/payments/checkout/save-during-payment
+    """
     product = {"name": wish.track.title}
     price = {"currency": wish.track.price.currency, "unit_amount": wish.track.price.amount, "product_data": product}
-    return {
+    asked: dict[str, Any] = {
         "mode": "payment",
         "line_items": [{"price_data": price, "quantity": 1}],
         "adaptive_pricing": {"enabled": False},
+        "payment_intent_data": {"description": wish.track.title},
         "success_url": wish.success_url,
         "cancel_url": wish.cancel_url,
     }
+    if wish.promotion:
+        asked["discounts"] = [{"promotion_code": wish.promotion}]
+    if wish.terms.save_payment_method:
+        asked["saved_payment_method_options"] = {"payment_method_save": "enabled"}
+    return asked
 
 
 def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key: str) -> Answer:

@@ -5,6 +5,7 @@ from typing import Any
 from tuition import clock, pulls, stripe_client
 from tuition.core import catalog, stripe_facts
 from tuition.core.errors import EventUnusable
+from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts
 from tuition.ledger import Key
@@ -14,8 +15,9 @@ from tuition.ownership import key_of
 def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | None:
     """The payment of a settled object, for a person to look at; None where nothing is settled.
 
-    Its price is the catalog's, so that an amount that differs shows. Whatever is not settled is left alone: a
-    create may be about to commit it, and the reconciler closes what stays behind.
+    Its price is the catalog's, less what Stripe took off a session by a code, so that an amount that differs shows.
+    Whatever is not settled is left alone: a create may be about to commit it, and the reconciler closes what stays
+    behind.
     """
     if not session and not intent:
         raise EventUnusable("it names neither an intent nor a session")
@@ -47,7 +49,14 @@ def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str 
         kind="checkout" if session else "intent",
         attempt=int(attempt),
         bound_to=obj["id"],
-        price=catalog.find(key.track).price,
+        price=_price(catalog.find(key.track).price, obj),
         created_at=clock.iso(obj["created"]),
         updated_at=clock.iso(clock.now()),
     ).merged(stripe_facts.merge(facts, Facts(rebuilt=True)))
+
+
+def _price(listed: Money, obj: dict[str, Any]) -> Money:
+    """What was asked: by a session for this price with a code that is what is left of it, else the catalog's."""
+    if (obj.get("amount_subtotal"), obj.get("currency")) != (listed.amount, listed.currency):
+        return listed
+    return Money(listed.amount - stripe_facts.number(obj["total_details"], "amount_discount"), listed.currency)

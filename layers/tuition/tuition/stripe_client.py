@@ -80,6 +80,30 @@ def session_of_intent(intent_id: str) -> str | None:
     return cast(str, found[0]["id"]) if found else None
 
 
+def list_promotion_codes(code: str, customer_id: str | None = None) -> Answer:
+    """The codes of this text, of one customer or of all, active or not, each with its coupon.
+
+    https://docs.stripe.com/api/promotion_codes/list
+    """
+    inner = ("promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options")
+    wanted: dict[str, Any] = {"code": code, "limit": 100, "expand": [f"data.{path}" for path in inner]}
+    wanted |= {"customer": customer_id} if customer_id else {}
+    return _ask(lambda c, o: c.v1.promotion_codes.list(cast(Any, wanted), o))
+
+
+def has_bought(customer_id: str) -> bool:
+    """Whether a customer has paid, or completed a session that asked for nothing (which makes no charge).
+
+    https://docs.stripe.com/api/charges/list, https://docs.stripe.com/api/checkout/sessions/list
+    """
+    charges = _list(lambda c, o: c.v1.charges.list({"customer": customer_id, "limit": 100}, o))
+    if any(charge["status"] == "succeeded" for charge in charges):
+        return True
+    done = {"customer": customer_id, "status": "complete", "limit": 100}
+    sessions = _list(lambda c, o: c.v1.checkout.sessions.list(cast(Any, done), o))
+    return any(session["payment_status"] != "unpaid" for session in sessions)
+
+
 def create_customer(params: Mapping[str, Any], key: str) -> Answer:
     """https://docs.stripe.com/api/customers/create"""
     return _ask(lambda c, o: c.v1.customers.create(cast(Any, params), o), key)
@@ -146,12 +170,16 @@ def _is_race(error: "StripeError") -> bool:
     return error.code in ("idempotency_key_in_use", "lock_timeout")
 
 
+def _is_replayed(error: "StripeError") -> bool:
+    return (error.headers or {}).get("idempotent-replayed") == "true"
+
+
 def _may_repeat(error: "StripeError") -> bool:
     """Nothing definite was said. A limit (429) is not hammered: the caller is told when to come back."""
     headers = error.headers or {}
     if _is_race(error):
         return True
-    if headers.get("stripe-should-retry") == "false" or headers.get("idempotent-replayed") == "true":
+    if headers.get("stripe-should-retry") == "false" or _is_replayed(error):
         return False
     return error.http_status is None or error.http_status >= 500
 
@@ -170,11 +198,11 @@ def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotCon
     if status == 429 or _is_race(error):
         return StripeUnavailable(f"Stripe is busy ({said}): try again", 503)
     if status >= 500:
-        replayed = (error.headers or {}).get("idempotent-replayed") == "true"
-        return StripeUnavailable(f"Stripe failed ({said}): try again", 502, replayed=replayed)
+        return StripeUnavailable(f"Stripe failed ({said}): try again", 502, replayed=_is_replayed(error))
     type_ = "idempotency_error" if isinstance(error, stripe.IdempotencyError) else type(error).__name__
     reason = error.user_message or said
-    return StripeRefused(reason, status, type_, error.code, cast(str | None, getattr(error, "param", None)))
+    param = cast(str | None, getattr(error, "param", None))
+    return StripeRefused(reason, status, type_, error.code, param, replayed=_is_replayed(error))
 
 
 def _client() -> "StripeClient":

@@ -77,8 +77,10 @@ class CodeRefused(Unprocessable):
     type = "promotion-code-refused"
     title = "The promotion code cannot be used"
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, reason: str) -> None:
+        """`reason` is one of `tuition.core.promotion.Reason`."""
         super().__init__(message, field="promotion_code")
+        self.reason = reason
 
 
 class Unauthenticated(TuitionError):
@@ -168,15 +170,27 @@ class NotConfigured(Unavailable):
 class StripeRefused(TuitionError):
     """Stripe's definite no (4xx): nothing was done. Use cases turn it into what it means; unhandled it is ours.
 
+    `replayed`: it is what Stripe answered when the idempotency key came before, and may no longer be so.
+
     Source: https://docs.stripe.com/api/errors
     """
 
-    def __init__(self, message: str, status: int, type_: str, code: str | None, param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        type_: str,
+        code: str | None,
+        param: str | None = None,
+        *,
+        replayed: bool = False,
+    ) -> None:
         super().__init__(message)
         self.stripe_status = status
         self.stripe_type = type_
         self.code = code
         self.param = param
+        self.replayed = replayed
 
 
 class EventUnusable(TuitionError):

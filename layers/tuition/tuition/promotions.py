@@ -1,0 +1,34 @@
+"""Promotion codes: found at Stripe by what a student typed, and refused with the reason before anything is closed.
+
+Stripe applies a code, computes what is left to pay and counts its redemptions; nothing of that is done here.
+"""
+
+from tuition import stripe_client
+from tuition.core import promotion
+from tuition.core.errors import CodeRefused
+from tuition.core.money import Money
+from tuition.core.promotion import FIRST_ONLY, UNKNOWN
+
+
+def find(text: str, price: Money, customer: str | None) -> str:
+    """The id at Stripe (`promo_…`) of the code that this customer can use at this price, whatever its case.
+
+    One call to Stripe; two more for a code that is for first purchases only, and one where a hundred customers have
+    a code of this text each. Raises `CodeRefused`, which says why.
+    """
+    if not promotion.is_possible(text):
+        raise CodeRefused(UNKNOWN.message, UNKNOWN.reason)
+    refusals = [UNKNOWN]
+    answer = stripe_client.list_promotion_codes(text)
+    listed = answer.object["data"]
+    if customer and answer.object["has_more"]:
+        listed += stripe_client.list_promotion_codes(text, customer).object["data"]
+    for code in listed:
+        refusal = promotion.refusal(code, price, customer, answer.date)
+        if refusal is None and code["restrictions"].get("first_time_transaction") and customer:
+            refusal = FIRST_ONLY if stripe_client.has_bought(customer) else None
+        if refusal is None:
+            return str(code["id"])
+        refusals.append(refusal)
+    told = promotion.nearest(refusals)
+    raise CodeRefused(told.message, told.reason)
