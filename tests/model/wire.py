@@ -106,15 +106,10 @@ def _stripe_lost() -> None:
 
 
 class Object:
-    """An answer of Stripe's as the code reads one: a dict, and the headers that came with it."""
+    """An answer of Stripe's as the code reads one: a plain value, and the headers that came with it."""
 
     def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
-        self._body = body
-        self.last_response = SimpleNamespace(headers=headers)
-
-    def to_dict(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._body)
-        return found
+        self.last_response = SimpleNamespace(headers=headers, data=json.loads(body))
 
 
 class Requests(_APIRequestor):
