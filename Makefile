@@ -52,6 +52,10 @@ run: venv ## the whole stack on this machine; ARGS="--api-port 9000 --stripe-por
 demo: venv ## play the story from sign-in to enrollment; on a running stack, or on one of its own
 	@exec $(PYTHON) -m local.demo $(ARGS)
 
+.PHONY: reconcile
+reconcile: .venv/.made ## ask Stripe now for what its webhooks did not tell; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
+	@exec $(PYTHON) -m local.reconcile $(ARGS)
+
 .PHONY: test
 test: venv ## every test; ARGS="-k refund" for some, TESTS=tests/unit for a folder
 	@$(PYTHON) -m local.build --quiet

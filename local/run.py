@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         ready = stack.start(stop)
         if ready is not None:
-            with _left(ready):
+            with left(ready):
                 print(f"ready {json.dumps(ready)}", flush=True)
                 return _watch(stack, stop)
         return 0
@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _left(ready: dict[str, Any]) -> Iterator[None]:
-    """Leave the ready line for the demo as long as the stack runs."""
+def left(ready: dict[str, Any]) -> Iterator[None]:
+    """Leave the ready line for `make demo` and `make reconcile` as long as the stack runs."""
     RUNNING.parent.mkdir(exist_ok=True)
     RUNNING.touch(mode=0o600)
     RUNNING.write_text(json.dumps(ready))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
@@ -31,6 +32,7 @@ import create_payment
 import enrollments
 import my_payments
 import payment_status
+import reconcile
 import request_refund
 import tracks
 import webhook
@@ -57,6 +59,7 @@ NAMES = {
     "EnrollmentsTable": "enrollments",
     "AuditTable": "audit",
     "QuarantineTable": "quarantine",
+    "CursorsTable": "cursors",
 }
 
 
@@ -142,6 +145,7 @@ class World:
     stripe_calls: list[str] = field(default_factory=list)
     stripe_blocked: bool = False
     seen: int = 0
+    ahead_s: int = 0
     applied: list[str] = field(default_factory=list)
 
     # --- what people do ---
@@ -190,6 +194,11 @@ class World:
         query = path.pop("query", {}) if "query" in path else {}
         return self.call(admin.handler, who, body, route=route, path=path, query=query)
 
+    def reconcile(self, *, seconds: float = 900, **asked: Any) -> dict[str, Any]:
+        """An invocation of the reconciler that has so many seconds."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        return reconcile.handler(asked, context)
+
     def payments(self, who: Student, **query: str) -> Answer:
         return self.call(my_payments.handler, who, query=query)
 
@@ -220,7 +229,7 @@ class World:
         return self.deliver_raw(json.dumps(event), secret=secret, at=at)
 
     def deliver_raw(self, body: str, *, secret: str = SECRET, at: float | None = None) -> Answer:
-        header = signature(secret, body.encode(), int(time.time() if at is None else at))
+        header = signature(secret, body.encode(), int(clock.now() if at is None else at))
         return self.call(webhook.handler, None, body, headers={"stripe-signature": header})
 
     def deliver_all(self) -> list[Answer]:
@@ -230,6 +239,11 @@ class World:
     def later(self, seconds: int) -> None:
         """Stripe's clock goes on, and what is due happens."""
         self.at_stripe("POST", "/_sim/clock", advance_s=seconds)
+
+    def time_passes(self, seconds: int) -> None:
+        """Stripe's clock and ours go on together."""
+        self.later(seconds)
+        self.ahead_s += seconds
 
     # --- what can be looked at ---
 
@@ -261,6 +275,7 @@ def world(client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1) -> Iterat
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(made))
     monkeypatch.setattr(tables, "client", lambda: client)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(clock, "now", lambda: time.time() + made.ahead_s)
     monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
     yield made
     stripe_client._client_for.cache_clear()

@@ -22,6 +22,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "enrollments": ("user_id", "entry"),
     "audit": ("subject", "entry"),
     "quarantine": ("event_id",),
+    "cursors": ("name",),
 }
 _MISSING = object()
 _NAME = r"[#\w]+"

@@ -29,7 +29,7 @@ SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
 RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 SIGNING = "whsec_runtime"
 
-ANSWERS = {
+ANSWERS: dict[str, int | dict[str, Any]] = {
     "tracks/get": 200,
     "create_payment/data_professional": 201,
     "create_payment/unknown_track": 422,
@@ -43,7 +43,10 @@ ANSWERS = {
     "admin/not_staff": 403,
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,
+    "reconcile/hourly": {"done": True, "failed": []},
+    "reconcile/backfill": {"done": True, "place": "2026-11-03T00:00:00.000Z"},
 }
+"""The status of an HTTP answer, or what another one has in it."""
 
 
 def case(sample: Path) -> str:
@@ -91,8 +94,12 @@ def test_a_sample_runs_in_the_real_runtime(sample: Path, environment: dict[str, 
     if event.get("headers", {}).get("stripe-signature"):
         event["headers"]["stripe-signature"] = signature(SIGNING, event["body"].encode(), int(time.time()))
     answer, log = invoke(sample.parent.name, event, environment, tmp_path / "log")
-    assert answer.get("statusCode") == ANSWERS[case(sample)], (answer, log)
-    assert json.loads(answer["body"])
+    expected = ANSWERS[case(sample)]
+    if isinstance(expected, int):
+        assert answer.get("statusCode") == expected, (answer, log)
+        assert json.loads(answer["body"])
+    else:
+        assert expected.items() <= answer.items(), (answer, log)
     assert re.search(r"INIT REPORT\(durationMs: [\d.]+\)", log), log
 
 

@@ -1,12 +1,17 @@
 """User stories over HTTP, on the stack as it is deployed from template.yaml."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from local.build import ROOT
+from local.run import left
 from stripe_simulator.webhooks import signature
 from tests.stack import checkers
 from tests.stack.conftest import Running
@@ -208,3 +213,25 @@ def test_only_staff_see_what_staff_see(running: Running, token: str) -> None:
     assert running.api("GET", "/api/admin/payments/", support).status_code == 200
     body = {"reason": "x"}
     assert running.api("POST", "/api/admin/payments/pay_x/refunds/", support, json=body).status_code == 403
+
+
+def test_a_purchase_whose_webhooks_were_lost_is_learned_by_make_reconcile(running: Running, token: str) -> None:
+    running.sim("webhooks", deliver="drop")
+    made = running.create(token, "FSD").json()
+    running.pay(made["payment_intent_id"])
+    assert running.enrollment(token, "FSD")["status"] == "PENDING"
+    done = reconcile(running)
+    assert done.returncode == 0, done.stderr
+    assert "1 different" in done.stdout
+    assert running.enrollment(token, "FSD")["status"] == "ENROLLED"
+    today = datetime.now(UTC).date().isoformat()
+    again = reconcile(running, "--from", today, "--to", today)
+    assert (again.returncode, "0 different" in again.stdout, "100%" in again.stdout) == (0, True, True)
+    backwards = reconcile(running, "--from", today, "--to", "2020-01-01")
+    assert (backwards.returncode, "--from and --to" in backwards.stderr) == (2, True)
+
+
+def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with left(running.ready):
+        command = [sys.executable, "-m", "local.reconcile", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

@@ -8,6 +8,7 @@ import pytest
 
 from local.build import ROOT
 from tests.template.conftest import of_type
+from tuition import reconcile
 
 FILES = {
     "TracksFunction": "tracks",
@@ -19,7 +20,9 @@ FILES = {
     "WebhookFunction": "webhook",
     "EnrollmentsFunction": "enrollments",
     "AdminFunction": "admin",
+    "ReconcileFunction": "reconcile",
 }
+BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction"})
 
 
 @pytest.mark.parametrize("function", FILES)
@@ -32,9 +35,16 @@ def test_a_function_is_the_file_of_its_name(resources: dict[str, Any], function:
     assert len(properties["Layers"]) == 1
 
 
-@pytest.mark.parametrize("function", FILES)
+@pytest.mark.parametrize("function", BEHIND_THE_GATEWAY)
 def test_a_function_answers_before_the_gateway_gives_up(resources: dict[str, Any], function: str) -> None:
     assert resources[function]["Properties"]["Timeout"] <= 29
+
+
+def test_the_reconciler_runs_every_hour_and_has_time(resources: dict[str, Any]) -> None:
+    (rule,) = of_type(resources, "AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 hour)"
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}]
+    assert resources["ReconcileFunction"]["Properties"]["Timeout"] == reconcile.LEASE_S
 
 
 def test_every_file_is_a_function() -> None:
@@ -109,6 +119,9 @@ ALARMS = {
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", "FunctionName", "WebhookFunction"),
     "QuarantineAlarm": ("Tuition", "EventQuarantined", "environment", "Environment"),
     "AttentionAlarm": ("Tuition", "AttentionRaised", "environment", "Environment"),
+    "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", "environment", "Environment"),
+    "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", "environment", "Environment"),
+    "DifferenceAlarm": ("Tuition", "DifferenceFound", "environment", "Environment"),
 }
 
 
@@ -120,7 +133,7 @@ def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
     assert (properties["Namespace"], properties["MetricName"]) == (namespace, metric)
     assert properties["Dimensions"][0]["Name"] == dimension
     assert properties["Dimensions"][0]["Value"] in ({"Ref": of}, "test")
-    assert properties["TreatMissingData"] == "notBreaching"
+    assert properties["TreatMissingData"] == ("breaching" if alarm == "ReconcileAgeAlarm" else "notBreaching")
     assert properties["AlarmActions"] == [topic]
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []
 

@@ -29,6 +29,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable": {"PutItem", "Query"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
     },
+    "ReconcileFunction": LEDGER
+    | {
+        "PaymentsTable/index/by_check": {"Query"},
+        "AuditTable": {"PutItem", "BatchGetItem"},
+        "CursorsTable": {"GetItem", "UpdateItem"},
+        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
+    },
 }
 
 

@@ -368,6 +368,12 @@ def _pointer_taken(taken: PointerTaken, made: Payment, enrollment: Enrollment) -
 
 
 def _give_up(made: Payment) -> None:
-    """Claim the object for nobody, then close it. If a payment holds it, it is not ours to close."""
-    if ledger.abandon(made.bound_to, made.user_id, made.track) is None:
-        _close_object(made.kind, made.bound_to)
+    give_up(made.kind, made.bound_to, made.user_id, made.track)
+
+
+def give_up(kind: Kind, object_id: str, user_id: str, track: str) -> bool:
+    """Claim an object for nobody, then close it. False: a payment holds it, and it is not ours to close."""
+    if ledger.abandon(object_id, user_id, track):
+        return False
+    _close_object(kind, object_id)
+    return True

@@ -167,7 +167,7 @@ def commit(
     for project in progress.changes(catalog.find(after.track), before.enrollment, enrollment):
         update = tables.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
         writes[f"progress {project.project}"] = {"Update": update}
-    _write(writes, before, pull=change.entry.source == "pull" and change.entry.event_id.startswith("pull:"))
+    _write(writes, before, pull=change.entry.pulled)
     if "attention" in record.transition:
         metrics.count("AttentionRaised")
     return Loaded(after, enrollment)
@@ -308,6 +308,22 @@ def _current(failed: Mapping[str, Raw], before: Loaded | None) -> Loaded | None:
     if "enrollment" in failed:
         enrollment = tables.enrollment_from_raw(failed["enrollment"]["Item"])
     return Loaded(payment, enrollment)
+
+
+def postpone(looked_at: Loaded) -> None:
+    """Nothing was new: write only when the reconciler should look next, if the payment is still as it was loaded.
+
+    The version stays and there is no record, since nothing is known that was not known before.
+    """
+    payment = looked_at.payment
+    if payment is None:
+        return
+    put = _put_payment(payment, payment, clock.now(), double=bool(looked_at.enrollment.doubled))["Put"]
+    try:
+        tables.client().put_item(**put)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
 
 
 # --- what belongs to no payment ---

@@ -7,12 +7,21 @@ from typing import Literal
 
 from tuition.settings import settings
 
-Name = Literal["EventForeign", "EventQuarantined", "AttentionRaised"]
+Name = Literal["EventForeign", "EventQuarantined", "AttentionRaised", "DifferenceFound", "ReconcileFailed"]
 
 
 def count(name: Name) -> None:
     """Count one. `docs/operations.md` says what each alarm asks of a person."""
+    _write(name, "Count", 1)
+
+
+def age(name: Literal["ReconcileAge"], seconds: float) -> None:
+    """How old something is."""
+    _write(name, "Seconds", seconds)
+
+
+def _write(name: str, unit: Literal["Count", "Seconds"], value: float) -> None:
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace="Tuition") as metric:
+    with single_metric(name=name, unit=MetricUnit[unit], value=value, namespace="Tuition") as metric:
         metric.add_dimension("environment", settings().tuition_environment)

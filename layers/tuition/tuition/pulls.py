@@ -9,9 +9,9 @@ from typing import Any
 from tuition import clock, ledger, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
-from tuition.core.audit import Entry
+from tuition.core.audit import Entry, Source
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts
+from tuition.core.stripe_facts import NOTHING_KNOWN, Facts
 from tuition.ledger import Change, Key, Loaded
 
 
@@ -50,10 +50,12 @@ def _what_followed(payment: Payment, charge: dict[str, Any]) -> Facts:
     return found
 
 
-def refresh(key: Key, before: Loaded | None = None) -> tuple[Payment, dict[str, Any]]:
+def refresh(
+    key: Key, before: Loaded | None = None, *, told: Facts = NOTHING_KNOWN, source: Source = "pull"
+) -> tuple[Payment, dict[str, Any]]:
     """Pull a payment and commit what is new; nothing is written where nothing is.
 
-    Answers the payment and Stripe's object as they are now. The payment must exist.
+    `told` is merged with the pull. Answers the payment and Stripe's object as they are now. The payment must exist.
     """
     seen: list[dict[str, Any]] = []
 
@@ -62,10 +64,10 @@ def refresh(key: Key, before: Loaded | None = None) -> tuple[Payment, dict[str, 
         at = clock.iso(clock.now())
         facts, obj = pull(payment)
         seen.append(obj)
-        after = payment.merged(facts)
+        after = payment.merged(facts).merged(told)
         if says_nothing_new(payment, after):
             return None
-        return Change(after, Entry(at, f"pull:{payment.version}", "pull", "pull"))
+        return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
 
     loaded = ledger.settle(key, decide, before)
     return _present(loaded), seen[-1]

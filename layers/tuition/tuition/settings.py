@@ -38,6 +38,7 @@ class Settings:
     enrollments_table: str = "enrollments"
     audit_table: str = "audit"
     quarantine_table: str = "quarantine"
+    cursors_table: str = "cursors"
     dynamodb_endpoint_url: str | None = field(default=None)
 
 

@@ -10,25 +10,28 @@ What a call may end in:
 Sources: https://docs.stripe.com/api/idempotent_requests, https://docs.stripe.com/error-low-level
 """
 
+import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tuition import clock
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
 from tuition.settings import settings, stripe_secret_key
 
 if TYPE_CHECKING:
-    from stripe import HTTPClient, ListObject, StripeClient, StripeError, StripeObject
+    from stripe import HTTPClient, StripeClient, StripeError, StripeObject
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
 TRIES = 3
 RACE_TRIES = 20
 """A key in flight or an object locked is a race with another call of ours: it ends soon."""
+
+
+Listed = Literal["events", "payment_intents", "checkout_sessions", "refunds", "disputes"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def expire_session(session_id: str) -> Answer:
 
 def session_of_intent(intent_id: str) -> str | None:
     """The id of the Checkout Session that made this PaymentIntent."""
-    found = _list(lambda c, o: c.v1.checkout.sessions.list({"payment_intent": intent_id, "limit": 1}, o))
+    found = _list("checkout_sessions", payment_intent=intent_id)
     return cast(str, found[0]["id"]) if found else None
 
 
@@ -121,12 +124,24 @@ def create_refund(params: Mapping[str, Any], key: str) -> Answer:
 
 def list_refunds(intent_id: str) -> list[dict[str, Any]]:
     """Every refund of a PaymentIntent: https://docs.stripe.com/api/refunds/list"""
-    return _list(lambda c, o: c.v1.refunds.list({"payment_intent": intent_id, "limit": 100}, o))
+    return _list("refunds", payment_intent=intent_id)
 
 
 def list_disputes(intent_id: str) -> list[dict[str, Any]]:
     """Every dispute of a PaymentIntent: https://docs.stripe.com/api/disputes/list"""
-    return _list(lambda c, o: c.v1.disputes.list({"payment_intent": intent_id, "limit": 100}, o))
+    return _list("disputes", payment_intent=intent_id)
+
+
+def list_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:
+    """A page of what Stripe made from `first` to `last` (epoch seconds, both inclusive), newest first.
+
+    `after` continues after that id; `types` (of events, 20 at most) narrows them.
+    https://docs.stripe.com/api/pagination
+    """
+    params: dict[str, Any] = {"created": {"gte": first, "lte": last}, "limit": 100}
+    params |= {"starting_after": after} if after else {}
+    params |= {"types": list(types)} if types else {}
+    return _ask(functools.partial(_page, listed, params))
 
 
 # --- how they are made ---
@@ -139,8 +154,28 @@ def _fresh_key() -> str:
     return str(uuid.uuid4())
 
 
-def _list(operation: Callable[["StripeClient", Any], "ListObject[Any]"]) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], _ask(operation).object["data"])
+_LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
+    "events": lambda c: c.v1.events,
+    "payment_intents": lambda c: c.v1.payment_intents,
+    "checkout_sessions": lambda c: c.v1.checkout.sessions,
+    "refunds": lambda c: c.v1.refunds,
+    "disputes": lambda c: c.v1.disputes,
+}
+
+
+def _list(listed: Listed, **wanted: str) -> list[dict[str, Any]]:
+    """All that is listed, page after page."""
+    found: list[dict[str, Any]] = []
+    while True:
+        params = {**wanted, "limit": 100, **({"starting_after": found[-1]["id"]} if found else {})}
+        page = _ask(functools.partial(_page, listed, params)).object
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+
+
+def _page(listed: Listed, params: Any, client: "StripeClient", options: Any) -> Any:
+    return _LISTS[listed](client).list(params, options)
 
 
 def _ask(operation: Operation, key: str | None = None) -> Answer:
@@ -209,7 +244,7 @@ def _client() -> "StripeClient":
     return _client_for(stripe_secret_key())
 
 
-@cache
+@functools.cache
 def _client_for(secret_key: str) -> "StripeClient":
     import stripe
 

@@ -131,6 +131,16 @@ def _with_object(notice: Notice) -> Notice:
 # --- placing ---
 
 
+def place(event: Mapping[str, Any]) -> Key | None:
+    """The payment that an event is about; None where it is none of ours. Raises `EventUnusable`."""
+    return _place(_outline(event))
+
+
+def entry(event: Mapping[str, Any]) -> Entry:
+    """The record that an event leaves when it is applied."""
+    return _outline(event).entry
+
+
 def _place(notice: Notice) -> Key | None:
     """The payment that an event is about.
 

@@ -188,7 +188,25 @@ class QuarantineItem(Model):
     tries = NumberAttribute()
 
 
-MODELS: tuple[type[Model], ...] = (PaymentItem, EnrollmentItem, PointerItem, CustomerItem, AuditItem, QuarantineItem)
+class CursorItem(Model):
+    """How far a walk over Stripe's objects has come (`place`, epoch seconds), and who is walking until when."""
+
+    class Meta:
+        table_name = settings().cursors_table
+
+    PERSONAL: ClassVar[set[str]] = set()
+    NOT_PERSONAL: ClassVar = {"name", "place", "holder", "held_until"}
+
+    name = UnicodeAttribute(hash_key=True)
+    place = NumberAttribute(null=True)
+    holder = UnicodeAttribute(null=True)
+    held_until = NumberAttribute(null=True)
+
+
+MODELS: tuple[type[Model], ...] = (
+    *(PaymentItem, EnrollmentItem, PointerItem, CustomerItem, AuditItem),
+    *(QuarantineItem, CursorItem),
+)
 
 
 @cache
@@ -255,6 +273,10 @@ def audit_key(subject: str, entry: str) -> Raw:
 
 def quarantine_key(event_id: str) -> Raw:
     return {"event_id": {"S": event_id}}
+
+
+def cursor_key(name: str) -> Raw:
+    return {"name": {"S": name}}
 
 
 def project_entry(track: str, project: str) -> str:

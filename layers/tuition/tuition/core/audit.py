@@ -35,6 +35,11 @@ class Entry:
     def key(self) -> str:
         return f"{self.at}#{self.event_id}"
 
+    @property
+    def pulled(self) -> bool:
+        """It records what was asked of Stripe on one version: a present key is a conflict, not a second delivery."""
+        return self.source in ("pull", "reconcile") and self.event_id.startswith("pull:")
+
 
 @dataclass(frozen=True)
 class Record:

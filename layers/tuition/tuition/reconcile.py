@@ -1,0 +1,466 @@
+"""What the clock does: ask Stripe for what its webhooks did not tell, and end what was left open.
+
+Webhooks may be lost, and rarely Stripe makes no event at all. So once an hour, one run at a time:
+
+1. quarantined events are tried again;
+2. every payment that is not at rest, and due (`check_at`), is driven (a refund that is being called) or pulled, and
+   an open one that was left alone for days is closed;
+3. Stripe's events and objects since the place where the last run ended are walked over, a window at a time. An event
+   without its record is a reason to pull; an intent, session, refund or dispute that differs from its payment too. An
+   object that names a payment which is not there is rebuilt if it is settled, and claimed and closed if it was left
+   open for an hour (a create died after making it).
+
+All of it goes through the same door as everything else, so a run may be killed anywhere and begun again. The place
+moves on after each window, and a payment or event that cannot be handled does not stop it: it is counted, named in
+the log, and an event is kept in quarantine. Only Stripe or our tables being out of reach ends a run.
+
+Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://docs.stripe.com/api/events
+"""
+
+import itertools
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tuition import (
+    checkout,
+    clock,
+    ledger,
+    metrics,
+    ownership,
+    pulls,
+    rebuild,
+    refunds,
+    stripe_client,
+    stripe_events,
+    tables,
+)
+from tuition.core import stripe_facts
+from tuition.core.audit import Entry
+from tuition.core.errors import EventUnusable, NotConfigured, StripeRefused, StripeUnavailable, TuitionError
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Kind, maybe_id
+from tuition.ledger import Change, Key, Loaded, PointerTaken
+from tuition.stripe_client import Listed
+from tuition.tables import AuditItem, CursorItem, PaymentItem, QuarantineItem
+
+WINDOW_S = 3600
+OVERLAP_S = 600
+"""Events may become visible a little after their time."""
+LOOK_BACK_S = 3 * 3600
+"""An orphan is closed when it is an hour old: it must still be in sight then."""
+ORPHAN_AFTER_S = 3600
+LEFT_ALONE_S = 3 * 86400
+FIRST_S = 3 * 86400
+"""How far the first run goes back: Stripe delivers for three days; what is older is a backfill's."""
+LEASE_S = 900
+"""As long as an invocation can live: a lease that was not given back ends by itself."""
+LAST_S = 40.0
+"""With less than this left of an invocation no new piece of work is begun."""
+PATIENCE = 6
+"""Tries where Stripe limits us (429): nobody waits for this answer."""
+REPLAYS = 100
+CURSOR = "reconcile"
+
+
+class AnotherRun(TuitionError):
+    """Somebody else is reconciling now."""
+
+
+class _OutOfTime(Exception):
+    """The rest is for the next run."""
+
+
+@dataclass
+class Run:
+    """One run and what it did. `place`: epoch seconds up to which Stripe has been walked; `done`: nothing was left.
+
+    `remaining` says how many seconds the invocation has. `different` counts payments of which Stripe knew more than
+    we did, `failed` says what could not be handled and why.
+    """
+
+    remaining: Callable[[], float]
+    place: int = 0
+    done: bool = True
+    looked: int = 0
+    different: int = 0
+    closed: int = 0
+    orphans: int = 0
+    driven: int = 0
+    replayed: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        found = asdict(self)
+        del found["remaining"]
+        return {**found, "place": clock.iso(self.place)}
+
+    @contextmanager
+    def piece(self, what: str) -> Iterator[None]:
+        """A piece of work, with a deadline of its own. What cannot be handled is named, counted and passed over.
+
+        Raises where nothing could be handled now: Stripe is out of reach, or no time is left.
+        """
+        if self.remaining() < LAST_S:
+            raise _OutOfTime
+        clock.start_deadline()
+        try:
+            yield
+        except (StripeUnavailable, NotConfigured):
+            raise
+        except TuitionError as error:
+            self.failed.append(f"{what}: {error}")
+            metrics.count("ReconcileFailed")
+
+
+def run(remaining: Callable[[], float]) -> Run:
+    """The hourly run, as far as it comes within `remaining()` seconds. Raises `AnotherRun`, `StripeUnavailable`."""
+    this = Run(remaining)
+    with _alone():
+        now = _stripe_now()
+        this.place = _place(CURSOR) or now - FIRST_S
+        try:
+            _replay(this)
+            _look_at_what_is_due(this, now)
+            _walk(this, CURSOR, now)
+        except _OutOfTime:
+            this.done = False
+        finally:
+            metrics.age("ReconcileAge", max(0, now - this.place))
+    return this
+
+
+def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
+    """Walk over all that Stripe made from `first` to `last` (epoch seconds), as after a restore.
+
+    Comes as far as it can; the same call again goes on from there, until `done`. Raises as `run`.
+    """
+    this = Run(remaining)
+    name = f"backfill:{first}:{last}"
+    with _alone():
+        this.place = _place(name) or first
+        try:
+            _walk(this, name, last)
+            _update_cursor(name, "REMOVE place")
+        except _OutOfTime:
+            this.done = False
+    return this
+
+
+# --- one run at a time, and its place ---
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the lease for the while."""
+    holder, now = {"S": uuid.uuid4().hex}, int(clock.now())
+    took = _update_cursor(
+        CURSOR,
+        "SET holder = :me, held_until = :until",
+        "attribute_not_exists(held_until) OR held_until < :now",
+        {":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
+    )
+    if not took:
+        raise AnotherRun("another run is under way: only one at a time")
+    try:
+        yield
+    finally:
+        _update_cursor(CURSOR, "REMOVE holder, held_until", "holder = :me", {":me": holder})
+
+
+def _place(name: str) -> int | None:
+    key = tables.cursor_key(name)
+    found = tables.client().get_item(TableName=tables.table(CursorItem), Key=key, ConsistentRead=True)
+    place = CursorItem.from_raw_data(found["Item"]).place if "Item" in found else None
+    return None if place is None else int(place)
+
+
+def _move(name: str, place: int) -> None:
+    _update_cursor(name, "SET place = :place", values={":place": {"N": str(place)}})
+
+
+def _update_cursor(
+    name: str, update: str, condition: str | None = None, values: Mapping[str, Any] | None = None
+) -> bool:
+    """Update a cursor; False where the condition does not hold."""
+    more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+    more |= {"ExpressionAttributeValues": values} if values else {}
+    key = tables.cursor_key(name)
+    try:
+        tables.client().update_item(TableName=tables.table(CursorItem), Key=key, UpdateExpression=update, **more)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+# --- asking Stripe ---
+
+
+def _patiently[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Wait where Stripe limits us, which it says before it does anything."""
+    for attempt in range(1, PATIENCE):
+        try:
+            return act(*args, **kwargs)
+        except StripeUnavailable as unavailable:
+            if unavailable.status != 503:
+                raise
+        clock.start_deadline()
+        clock.pause(attempt, base_s=0.5, most_s=10)
+    return act(*args, **kwargs)
+
+
+def _listed(listed: Listed, first: int, last: int, types: Sequence[str] = ()) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each object with Stripe's time when it was listed, newest first."""
+    after: str | None = None
+    while True:
+        clock.start_deadline()
+        page = _patiently(stripe_client.list_created, listed, first, last, after, types)
+        for obj in page.object["data"]:
+            yield obj, page.date
+            after = obj["id"]
+        if not page.object["has_more"]:
+            return
+
+
+def _stripe_now() -> int:
+    """Stripe's clock, which is the one of its objects."""
+    clock.start_deadline()
+    return _patiently(stripe_client.list_created, "events", 0, 0, None).date
+
+
+# --- one payment ---
+
+
+def _look(this: Run, key: Key, *, intent: str | None = None, session: str | None = None, told: Facts) -> Loaded:
+    """Pull a payment, or rebuild it where its item is missing and its object is settled.
+
+    `told` is what was listed about another object; all else is asked again, after loading.
+    """
+    before = ledger.load(key)
+    if before.payment is None:
+        after = ledger.settle(key, lambda loaded: _rebuilt(key, loaded, intent, session), before)
+    elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
+        raise EventUnusable(f"what names {key.payment_id} names another user or track")
+    else:
+        payment, _ = pulls.refresh(key, before, told=told, source="reconcile")
+        after = Loaded(payment, before.enrollment)
+    this.looked += 1
+    if _version(after) != _version(before):
+        this.different += 1
+        metrics.count("DifferenceFound")
+        if after.payment and checkout.tried_too_often(after.payment):
+            checkout.close(key)
+    return after
+
+
+def _rebuilt(key: Key, loaded: Loaded, intent: str | None, session: str | None) -> Change | None:
+    if loaded.payment:
+        return None
+    made = rebuild.from_stripe(key, intent, session)
+    return Change(made, Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "reconcile")) if made else None
+
+
+def _version(loaded: Loaded) -> int:
+    return loaded.payment.version if loaded.payment else 0
+
+
+# --- 1. quarantine ---
+
+
+def _replay(this: Run) -> None:
+    found = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=REPLAYS)
+    for event_id in [item["event_id"]["S"] for item in found["Items"]]:
+        with this.piece(event_id):
+            outcome = _patiently(stripe_events.replay, event_id)
+            this.replayed += outcome != "quarantined"
+
+
+# --- 2. what is not at rest ---
+
+
+def _look_at_what_is_due(this: Run, stripe_now: int) -> None:
+    for payment_id in _due():
+        with this.piece(payment_id):
+            key = refunds.find(payment_id)
+            _patiently(_drive, this, key, stripe_now)
+
+
+def _due() -> Iterator[str]:
+    """The payments whose time has come, the longest waiting first."""
+    start: dict[str, Any] = {}
+    while True:
+        answer = tables.client().query(
+            TableName=tables.table(PaymentItem),
+            IndexName="by_check",
+            KeyConditionExpression="check_due = :due AND check_at <= :now",
+            ExpressionAttributeValues={":due": {"S": "due"}, ":now": {"S": clock.iso(clock.now())}},
+            **start,
+        )
+        yield from (item["payment_id"]["S"] for item in answer["Items"])
+        if not answer.get("LastEvaluatedKey"):
+            return
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def _drive(this: Run, key: Key, stripe_now: int) -> None:
+    """Take one payment as far as it goes by itself."""
+    after = _look(this, key, told=NOTHING_KNOWN)
+    payment = after.payment
+    if payment is None:
+        return
+    calling = [request.id for request in payment.requests if request.state == "calling"]
+    if calling:
+        refunds.drive(key, payment, calling[0])
+        this.driven += 1
+    elif payment.status in ("CREATED", "FAILED") and _touched(payment) < stripe_now - LEFT_ALONE_S:
+        this.closed += not checkout.close(key).open
+    else:
+        ledger.postpone(after)
+
+
+def _touched(payment: Payment) -> float:
+    """When something last happened to it, by Stripe's clock (epoch seconds)."""
+    charges = [charge.created for charge in payment.facts.charges.values()]
+    phase = [payment.facts.phase.at] if payment.facts.phase else []
+    return max([clock.epoch(payment.created_at), *charges, *phase])
+
+
+# --- 3. what Stripe made ---
+
+
+def _walk(this: Run, name: str, last: int) -> None:
+    """All that Stripe made from the run's place to `last`, an hour at a time; the place moves on after each."""
+    while this.place < last:
+        until = min(this.place + WINDOW_S, last)
+        _events(this, this.place - OVERLAP_S, until)
+        for listed, handle in _HANDLERS.items():
+            for obj, date in _listed(listed, this.place - LOOK_BACK_S, until):
+                with this.piece(obj["id"]):
+                    _patiently(handle, this, obj, date)
+        _move(name, until)
+        this.place = until
+
+
+def _events(this: Run, first: int, last: int) -> None:
+    """An event whose record is missing is a reason to pull its payment, once for all of them."""
+    untold: dict[Key, list[dict[str, Any]]] = defaultdict(list)
+    for types in itertools.batched(sorted(stripe_events.TYPES), 20, strict=False):
+        for event, _ in _listed("events", first, last, types):
+            with this.piece(event["id"]), _kept_if_unusable([event]):
+                key = _patiently(stripe_events.place, event)
+                if key:
+                    untold[key].append(event)
+    for key, events in untold.items():
+        with this.piece(key.payment_id):
+            missing = _without_record(key, events)
+            if missing:
+                with _kept_if_unusable(missing):
+                    _patiently(_look_for, this, key, missing[0])
+
+
+@contextmanager
+def _kept_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """What cannot be applied is kept for a person; the walk goes on."""
+    try:
+        yield
+    except (EventUnusable, PointerTaken, StripeRefused) as error:
+        for event in events:
+            stripe_events.quarantine(event, str(error))
+        raise
+
+
+def _without_record(key: Key, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The events of a payment that have not been applied."""
+    missing = {stripe_events.entry(event).key: event for event in events}
+    for batch in itertools.batched(list(missing), 100, strict=False):
+        wanted = [tables.audit_key(key.payment_id, entry) for entry in batch]
+        for item in tables.read_together({AuditItem: wanted})[AuditItem]:
+            del missing[item["entry"]["S"]]
+    return list(missing.values())
+
+
+def _look_for(this: Run, key: Key, event: Mapping[str, Any]) -> None:
+    obj = event["data"]["object"]
+    session = obj["id"] if event["type"].startswith("checkout.session.") else None
+    intent = obj["id"] if event["type"].startswith("payment_intent.") else maybe_id(obj, "payment_intent")
+    _look(this, key, intent=intent, session=session, told=NOTHING_KNOWN)
+
+
+def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
+    metadata = obj.get("metadata") or {}
+    key = ownership.key_of(metadata) or ownership.pointed(obj["id"])
+    if key is None:
+        return
+    facts = stripe_facts.of_intent(obj, date)
+    payment = ledger.load(key).payment
+    if payment and payment.intent is None:  # which intent is its own, only its session can say
+        payment = _look(this, key, told=NOTHING_KNOWN).payment
+    if payment and payment.intent == obj["id"]:
+        if not pulls.says_nothing_new(payment, payment.merged(facts)):
+            _look(this, key, told=NOTHING_KNOWN)
+    elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
+        _stranger(this, key, "intent", obj, facts, date)
+
+
+def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
+    key = ownership.key_of(obj.get("metadata") or {}) or ownership.pointed(obj["id"])
+    if key is None:
+        return
+    facts = stripe_facts.of_session(obj, date)
+    payment = ledger.load(key).payment
+    if payment is None or payment.bound_to != obj["id"]:
+        _stranger(this, key, "checkout", obj, facts, date)
+    elif not pulls.says_nothing_new(payment, payment.merged(facts)):
+        _look(this, key, told=NOTHING_KNOWN)
+
+
+def _stranger(this: Run, key: Key, kind: Kind, obj: Mapping[str, Any], facts: Facts, date: int) -> None:
+    """An object that names a payment which is not there, or which is bound to another one.
+
+    Settled it is rebuilt, or claims the other's payment; left open for an hour it is given up: its create has died.
+    """
+    object_id = obj["id"]
+    if facts.settled:
+        intent, session = (object_id, None) if kind == "intent" else (None, object_id)
+        _look(this, key, intent=intent, session=session, told=Facts(claims={object_id: facts.settled}))
+    elif obj["status"] in _PAYABLE and obj["created"] <= date - ORPHAN_AFTER_S:
+        this.orphans += checkout.give_up(kind, object_id, key.user_id, key.track)
+
+
+_PAYABLE = ("open", "requires_payment_method", "requires_confirmation", "requires_action")
+
+
+def _refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
+    key, payment = _of_intent(obj)
+    if key and (payment is None or payment.merged(stripe_facts.of_refund(obj)) != payment):
+        _look(this, key, intent=maybe_id(obj, "payment_intent"), told=NOTHING_KNOWN)
+
+
+def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
+    key, payment = _of_intent(obj)
+    known = payment.facts.disputes.get(obj["id"]) if payment else None
+    told = stripe_facts.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
+    if key and told != known:
+        _look(this, key, intent=maybe_id(obj, "payment_intent"), told=NOTHING_KNOWN)
+
+
+def _of_intent(obj: Mapping[str, Any]) -> tuple[Key | None, Payment | None]:
+    """Whose a refund or dispute is, and that payment where it is there."""
+    intent = maybe_id(obj, "payment_intent")
+    key = ownership.whose(intent) if intent else None
+    return key, ledger.load(key).payment if key else None
+
+
+_HANDLERS: Mapping[Listed, Callable[[Run, Mapping[str, Any], int], None]] = {
+    "payment_intents": _intent,
+    "checkout_sessions": _session,
+    "refunds": _refund,
+    "disputes": _dispute,
+}
