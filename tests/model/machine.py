@@ -251,6 +251,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     settings.settings.cache_clear()
     settings._kept.clear()
     history._pulled.clear()  # what a warm container remembers
+    clock._ends.set(None)  # nor has an invocation begun
 
     def sleep(_: float) -> None:
         machine.pause("sleep")
