@@ -11,6 +11,7 @@ from stripe_simulator.store import Object, shown
 from stripe_simulator.webhooks import MODES
 
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
+AUTHENTICATED = ("payment_intents", "setup_intents")
 Answer = tuple[int, Object]
 
 
@@ -24,8 +25,8 @@ def handle(account: Account, method: str, path: str, query: str, body: bytes) ->
         if route in KNOBS:
             return 200, KNOBS[route](account, given | {k: v[0] for k, v in parse_qs(query).items()})
         parts = path.strip("/").split("/")
-        if method == "POST" and len(parts) == 4 and parts[1:4:2] == ["payment_intents", "authenticate"]:
-            return 200, _authenticate(account, parts[2], given)
+        if method == "POST" and len(parts) == 4 and parts[3] == "authenticate" and parts[1] in AUTHENTICATED:
+            return 200, _authenticate(account, parts[1], parts[2], given)
     except json.JSONDecodeError as error:
         return 400, {"error": {"message": f"Not JSON: {error}"}}
     except StripeError as error:
@@ -176,11 +177,13 @@ def _health(account: Account, given: Object) -> Object:
     return {"status": "ok", "now": account.clock.unix()}
 
 
-def _authenticate(account: Account, id: str, given: Object) -> Object:
-    from stripe_simulator.resources.payment_intents import authenticated
+def _authenticate(account: Account, kind: str, id: str, given: Object) -> Object:
+    from stripe_simulator.resources import payment_intents, setup_intents
 
-    outcome = _choice(given, "outcome", "success", ("success", "failure"))
-    return authenticated(account, id, passed=outcome == "success")
+    passed = _choice(given, "outcome", "success", ("success", "failure")) == "success"
+    if kind == "payment_intents":
+        return payment_intents.authenticated(account, id, passed=passed)
+    return setup_intents.authenticated(account, id, passed=passed)
 
 
 def _dispute(account: Account, given: Object) -> Object:
@@ -192,11 +195,33 @@ def _dispute(account: Account, given: Object) -> Object:
         dispute = account.store.get("dispute", str(given["dispute"]), param="dispute")
         disputes.put(account, dispute, status)
     else:
-        intent = account.store.find("payment_intent", str(given.get("payment_intent"))) or {}
-        id = str(given.get("charge") or intent.get("latest_charge"))
-        charge = account.store.get("charge", id, param="charge")
+        charge = _charge(account, given)
         dispute = disputes.open_(account, charge, str(given.get("reason", "fraudulent")), status)
     return shown(dispute)
+
+
+def _refund(account: Account, given: Object) -> Object:
+    """Makes a refund in any status, as staff do in the Dashboard, or moves one (`{"refund", "status"}`)."""
+    from stripe_simulator.resources import refunds
+
+    if "refund" in given:
+        refund = account.store.get("refund", str(given["refund"]), param="refund")
+        reason = given.get("failure_reason")
+        refunds.put(account, refund, str(given.get("status", "failed")), None if reason is None else str(reason))
+        return shown(refund)
+    charge = _charge(account, given)
+    amount = given.get("amount", charge["amount_captured"] - charge["amount_refunded"])
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise invalid("amount must be an integer", param="amount")
+    status = _choice(given, "status", "succeeded", ("requires_action", "pending", "succeeded"))
+    refunds.check(charge, amount)
+    return shown(refunds.record(account, charge, amount, None, {}, status))
+
+
+def _charge(account: Account, given: Object) -> Object:
+    """The charge that a knob names, or the newest of the intent that it names."""
+    intent = account.store.find("payment_intent", str(given.get("payment_intent"))) or {}
+    return account.store.get("charge", str(given.get("charge") or intent.get("latest_charge")), param="charge")
 
 
 KNOBS: dict[str, Callable[[Account, Object], Object]] = {
@@ -211,6 +236,7 @@ KNOBS: dict[str, Callable[[Account, Object], Object]] = {
     "GET /_sim/clock": _clock,
     "POST /_sim/clock": _clock,
     "POST /_sim/disputes": _dispute,
+    "POST /_sim/refunds": _refund,
     "GET /_sim/requests": _requests,
     "GET /_sim/deliveries": _deliveries,
 }

@@ -11,6 +11,7 @@ from stripe_simulator.resources import (
     balance_transactions,
     charges,
     checkout_sessions,
+    confirmation_tokens,
     coupons,
     customers,
     disputes,
@@ -19,6 +20,7 @@ from stripe_simulator.resources import (
     payment_methods,
     products,
     refunds,
+    setup_intents,
     webhook_endpoints,
 )
 from stripe_simulator.store import Object
@@ -27,6 +29,7 @@ ROUTES: dict[str, Handler] = {
     **balance_transactions.ROUTES,
     **charges.ROUTES,
     **checkout_sessions.ROUTES,
+    **confirmation_tokens.ROUTES,
     **coupons.ROUTES,
     **disputes.ROUTES,
     **products.ROUTES,
@@ -35,6 +38,7 @@ ROUTES: dict[str, Handler] = {
     **payment_intents.ROUTES,
     **payment_methods.ROUTES,
     **refunds.ROUTES,
+    **setup_intents.ROUTES,
     **webhook_endpoints.ROUTES,
 }
 INCLUDES: dict[tuple[str, str], Callable[[Account, Object], Object | None]] = {
@@ -48,4 +52,6 @@ PUBLIC = {
     "GET /v1/payment_intents/*",
     "POST /v1/payment_intents/*/confirm",
     "POST /v1/payment_methods",
+    "GET /v1/setup_intents/*",
+    "POST /v1/setup_intents/*/confirm",
 }

@@ -223,6 +223,7 @@ def pay(
     wants = (session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled"
     if save and wants and session["customer"]:
         intent["setup_future_usage"] = intent["setup_future_usage"] or "on_session"
+        intent["_ticked"] = True
     page = f"{account.url}/c/pay/{session['id']}"
     payments.pay(account, intent, method, return_url=page)
 

@@ -6,7 +6,7 @@ from stripe_simulator import lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import StripeError, invalid, missing, unvalidated
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import payment_methods, payments
+from stripe_simulator.resources import confirmation_tokens, payment_methods, payments
 from stripe_simulator.resources.customers import active
 from stripe_simulator.store import Object, shown
 
@@ -118,10 +118,11 @@ def _shipping(given: Any) -> Object | None:
     return {name: given.get(name) for name in SHIPPING} if given else None
 
 
-def _method(account: Account, params: dict[str, Any]) -> Object | None:
+def _method(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
     """The method that the request names or describes."""
-    if "confirmation_token" in params:
-        raise unvalidated("The simulator has no confirmation tokens.", param="confirmation_token")
+    method = confirmation_tokens.method_of(account, params, intent)
+    if method is not None:
+        return method
     if params.get("payment_method_data"):
         return payment_methods.from_params(account, params["payment_method_data"])
     if params.get("payment_method"):
@@ -136,10 +137,12 @@ def create(call: Call) -> Object:
         if needed in params and not params.get("confirm"):
             raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
     intent = new(call.account, params)
-    method = _method(call.account, params)
+    method = _method(call.account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
+        intent["setup_future_usage"] = params.get("setup_future_usage") or None
+        intent["shipping"] = _shipping(params.get("shipping"))
     call.store.add(intent)
     call.account.emit("payment_intent.created", intent)
     if params.get("confirm"):
@@ -207,10 +210,9 @@ def confirm(call: Call) -> Object:
             "requires_action.",
             intent,
         )
-    change = {k: v for k, v in params.items() if k in ("receipt_email", "setup_future_usage")}
-    if "allowed_payment_method_types" in params:
-        change["allowed_payment_method_types"] = params["allowed_payment_method_types"]
-    method = _method(call.account, params)
+    method = _method(call.account, params, intent)
+    names = ("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options")
+    change = {name: params[name] for name in names if name in params}
     _change(call.account, intent, change)
     if "shipping" in params:
         intent["shipping"] = _shipping(params["shipping"])
@@ -260,7 +262,7 @@ def update(call: Call) -> Object:
     metadata = merge_metadata(intent["metadata"], params.get("metadata", {}))
     if "amount" in params:
         check_amount(params["amount"], intent["currency"])
-    method = _method(call.account, params)
+    method = _method(call.account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)
     _change(call.account, intent, params)

@@ -84,22 +84,23 @@ def check_usable(intent: Object, method: Object) -> None:
         )
 
 
-def _ask(account: Account, intent: Object, return_url: str | None) -> None:
-    page = f"/_sim/3ds/{intent['id']}"
+def action(account: Account, intent: Object, return_url: str | None) -> Object:
+    """The `next_action` of an intent that asks for 3-D Secure."""
+    page = f"{account.url}/_sim/3ds/{intent['id']}"
     if return_url:
-        intent["next_action"] = {
-            "redirect_to_url": {"return_url": return_url, "url": account.url + page},
-            "type": "redirect_to_url",
-        }
-    else:
-        intent["next_action"] = {
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {
-                "source": f"src_1{account.store.token(23)}",
-                "stripe_js": account.url + page,
-                "type": "three_d_secure_redirect",
-            },
-        }
+        return {"redirect_to_url": {"return_url": return_url, "url": page}, "type": "redirect_to_url"}
+    return {
+        "type": "use_stripe_sdk",
+        "use_stripe_sdk": {
+            "source": f"src_1{account.store.token(23)}",
+            "stripe_js": page,
+            "type": "three_d_secure_redirect",
+        },
+    }
+
+
+def _ask(account: Account, intent: Object, return_url: str | None) -> None:
+    intent["next_action"] = action(account, intent, return_url)
     intent["status"] = "requires_action"
     tell_created(account, intent)
     account.emit("payment_intent.requires_action", intent)
@@ -191,9 +192,17 @@ def tell_created(account: Account, intent: Object) -> None:
 
 
 def save(account: Account, intent: Object, method: Object) -> None:
-    """Save the method for later when the intent says so; else it is used up, unless it was saved before."""
-    if intent["setup_future_usage"] and intent["customer"]:
+    """Save the method for later when the intent says so; else it is used up, unless it was saved before.
+
+    https://docs.stripe.com/payments/checkout/save-during-payment: what somebody has ticked may be shown `always`, what
+    a session saves by itself is `limited`; elsewhere it is what the method's maker said.
+    """
+    options = (intent["payment_method_options"] or {}).get(method["type"]) or {}
+    usage = options.get("setup_future_usage") or intent["setup_future_usage"]
+    if usage in ("on_session", "off_session") and intent["customer"]:
         method["_set_up"] = True
+        if intent.get("_session") and method["allow_redisplay"] == "unspecified":
+            method["allow_redisplay"] = "always" if intent.get("_ticked") else "limited"
         if method["customer"] is None:
             method["customer"] = intent["customer"]
             account.emit("payment_method.attached", method)

@@ -118,6 +118,13 @@ def _lister(kind: str, *fields: str) -> Any:
     return list_
 
 
+def _searcher(kind: str) -> Any:
+    def search(call: Call) -> Object:
+        return lists.search(call.store.all(kind), call.params, call.path)
+
+    return search
+
+
 def delete_product(call: Call) -> Object:
     """DELETE /v1/products/:id"""
     product = call.store.get("product", call.ids[0])
@@ -127,6 +134,8 @@ def delete_product(call: Call) -> Object:
 
 
 ROUTES = {
+    "GET /v1/products/search": _searcher("product"),
+    "GET /v1/prices/search": _searcher("price"),
     "POST /v1/products": create_product,
     "GET /v1/products": _lister("product", "active", "shippable", "url"),
     "GET /v1/products/*": _getter("product"),

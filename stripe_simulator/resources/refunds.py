@@ -2,12 +2,14 @@
 
 from stripe_simulator import lists
 from stripe_simulator.account import Account, Call, later
-from stripe_simulator.errors import StripeError, invalid, unvalidated
+from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, payment_methods
 from stripe_simulator.store import Object, shown
 
-COUNTED = ("pending", "succeeded", "requires_action")
+STATUSES = ("requires_action", "pending", "succeeded", "failed", "canceled")
+ENDED = ("failed", "canceled")
+ANSWER_S = 30 * 24 * 3600  # so long a person may take to say where the money shall go
 
 
 def _charge_of(call: Call) -> Object:
@@ -42,7 +44,8 @@ def money(amount: int, currency: str) -> str:
     return f"{sign}{whole:,}.{cents:02}" + ("" if sign else f" {currency}")
 
 
-def _check(charge: Object, amount: int) -> None:
+def check(charge: Object, amount: int) -> None:
+    """StripeError unless so much of the charge can be refunded."""
     if charge["status"] == "failed":
         raise invalid(f"Charge {charge['id']} has failed and cannot be refunded.", code="charge_not_refundable")
     if charge["refunded"]:
@@ -69,7 +72,7 @@ def create(call: Call) -> Object:
     charge = _charge_of(call)
     amount = call.params.get("amount", charge["amount_captured"] - charge["amount_refunded"])
     metadata = merge_metadata({}, call.params.get("metadata", {}))
-    _check(charge, amount)
+    check(charge, amount)
     refund = make(call.account, charge, amount, call.params.get("reason"), metadata)
     return shown(refund)
 
@@ -77,8 +80,17 @@ def create(call: Call) -> Object:
 def make(account: Account, charge: Object, amount: int, reason: str | None, metadata: dict[str, str]) -> Object:
     """The refund, its events now, and what comes of it later."""
     how = payment_methods.behaviour_of(charge["_test"])
-    kind = charge["payment_method_details"]["type"]
     pending = how.refund == "pending" or charge["status"] == "pending"
+    refund = record(account, charge, amount, reason, metadata, "pending" if pending else "succeeded")
+    account.after("refund.go_on", refund["id"])
+    return refund
+
+
+def record(
+    account: Account, charge: Object, amount: int, reason: str | None, metadata: dict[str, str], status: str
+) -> Object:
+    """The refund in its first status: the charge, the balance and the events say so at once."""
+    kind = charge["payment_method_details"]["type"]
     refund: Object = {
         "id": f"{'re' if kind == 'card' else 'pyr'}_3{account.store.token(23)}",
         "object": "refund",
@@ -96,11 +108,10 @@ def make(account: Account, charge: Object, amount: int, reason: str | None, meta
         "reason": reason,
         "receipt_number": None,
         "source_transfer_reversal": None,
-        "status": "pending" if pending else "succeeded",
+        "status": status,
         "transfer_reversal": None,
     }
-    if pending:
-        refund["pending_reason"] = "charge_pending" if charge["status"] == "pending" else "processing"
+    _dress(account, refund, charge)
     account.store.add(refund)
     moved = balance_transactions.record(
         account, "refund" if kind == "card" else "payment_refund", refund, -amount, 0, "REFUND FOR CHARGE"
@@ -117,8 +128,24 @@ def make(account: Account, charge: Object, amount: int, reason: str | None, meta
         from stripe_simulator.resources.disputes import averted
 
         averted(account, charge)
-    account.after("refund.go_on", refund["id"])
     return refund
+
+
+def _dress(account: Account, refund: Object, charge: Object) -> None:
+    """What a refund shows only in some statuses."""
+    for name in ("pending_reason", "next_action", "instructions_email"):
+        refund.pop(name, None)
+    if refund["status"] == "pending":
+        refund["pending_reason"] = "charge_pending" if charge["status"] == "pending" else "processing"
+    if refund["status"] == "requires_action":
+        now = account.clock.unix()
+        email = charge["billing_details"]["email"] or charge["receipt_email"] or "nobody@example.com"
+        sent = {"email_sent_at": now, "email_sent_to": email}
+        refund["instructions_email"] = email
+        refund["next_action"] = {
+            "display_details": {"email_sent": sent, "expires_at": now + ANSWER_S},
+            "type": "display_details",
+        }
 
 
 def _destination(kind: str) -> Object:
@@ -133,9 +160,16 @@ def _destination(kind: str) -> Object:
 def _go_on(account: Account, id: str) -> None:
     """A pending refund succeeds, a doomed one fails, and the others get their bank's reference."""
     refund = account.store.get("refund", id)
-    how = payment_methods.behaviour_of(account.store.get("charge", refund["charge"])["_test"])
+    charge = account.store.get("charge", refund["charge"])
+    how = payment_methods.behaviour_of(charge["_test"])
+    if refund["status"] == "pending" and charge["status"] == "pending":
+        account.after("refund.go_on", id)  # the money has to come before it can go back
+        return
+    if refund["status"] == "pending" and charge["status"] == "failed":
+        give_back(account, refund, "failed", "declined")
+        return
     if refund["status"] == "succeeded" and how.refund == "failed":
-        fail(account, refund, "unknown")
+        give_back(account, refund, "failed", "unknown")
         return
     if refund["status"] not in ("pending", "succeeded"):
         return
@@ -152,23 +186,36 @@ def _go_on(account: Account, id: str) -> None:
     account.emit("charge.refund.updated", refund, previous)
 
 
-def fail(account: Account, refund: Object, reason: str) -> None:
-    """The bank sends the money back: the charge is as if the refund had never been."""
+def give_back(account: Account, refund: Object, status: str, reason: str) -> None:
+    """The refund ends `failed` or `canceled`: the charge is as if it had never been, the money is ours again."""
     charge = account.store.get("charge", refund["charge"])
-    previous = {
-        "failure_balance_transaction": None,
-        "failure_reason": None,
-        "status": refund["status"],
-    }
+    previous = {"failure_balance_transaction": None, "failure_reason": None, "status": refund["status"]}
     moved = balance_transactions.record(
         account, "refund_failure", refund, refund["amount"], 0, "REFUND FAILURE FOR CHARGE"
     )
-    refund["status"], refund["failure_reason"] = "failed", reason
+    refund["status"], refund["failure_reason"] = status, reason
     refund["failure_balance_transaction"] = moved["id"]
+    _dress(account, refund, charge)
     charge["amount_refunded"] -= refund["amount"]
     charge["refunded"] = False
-    account.emit("refund.failed", refund)
+    account.emit("refund.failed" if status == "failed" else "refund.updated", refund, previous)
     account.emit("charge.refund.updated", refund, previous)
+
+
+def put(account: Account, refund: Object, status: str, reason: str | None) -> None:
+    """Move a refund to a status, with its events and its funds. StripeError where it has come to its end."""
+    if status not in STATUSES:
+        raise invalid(f"status must be one of {', '.join(STATUSES)}", param="status")
+    if refund["status"] in ENDED:
+        raise invalid(f"The refund {refund['id']} is {refund['status']}: it stays so.", param="status")
+    if status in ENDED:
+        give_back(account, refund, status, reason or ("merchant_request" if status == "canceled" else "unknown"))
+    elif status != refund["status"]:
+        previous = {"status": refund["status"]}
+        refund["status"] = status
+        _dress(account, refund, account.store.get("charge", refund["charge"]))
+        account.emit("refund.updated", refund, previous)
+        account.emit("charge.refund.updated", refund, previous)
 
 
 def retrieve(call: Call) -> Object:
@@ -191,12 +238,25 @@ def update(call: Call) -> Object:
 
 def cancel(call: Call) -> Object:
     """POST /v1/refunds/:id/cancel: only while it needs an action"""
+    refund = _waiting(call, "canceled")
+    give_back(call.account, refund, "canceled", "merchant_request")
+    return shown(refund)
+
+
+def expire(call: Call) -> Object:
+    """POST /v1/test_helpers/refunds/:id/expire: nobody did what it needed"""
+    refund = _waiting(call, "expired")
+    give_back(call.account, refund, "failed", "expired_or_canceled_card")
+    return shown(refund)
+
+
+def _waiting(call: Call, what: str) -> Object:
     refund = call.store.get("refund", call.ids[0])
-    raise StripeError(
-        400,
-        "invalid_request_error",
-        f"This refund has a status of {refund['status']}; only refunds that require an action can be canceled.",
-    )
+    if refund["status"] != "requires_action":
+        raise invalid(
+            f"This refund has a status of {refund['status']}; only refunds that require an action can be {what}."
+        )
+    return refund
 
 
 def list_(call: Call) -> Object:
@@ -217,4 +277,5 @@ ROUTES = {
     "GET /v1/refunds/*": retrieve,
     "POST /v1/refunds/*": update,
     "POST /v1/refunds/*/cancel": cancel,
+    "POST /v1/test_helpers/refunds/*/expire": expire,
 }

@@ -1,7 +1,7 @@
 """Writes `stripe_simulator/params.json` from the typed parameters of the `stripe` package.
 
 The simulator itself never imports `stripe`: it checks requests against this file, and
-`test_params.py` holds the file against the package that is installed.
+`test_simulator_contract.py` holds the file against the package that is installed.
 
     python -m tests.stripe.make_params
 """
@@ -43,6 +43,8 @@ SERVICES = [
     "_account_service",
     "checkout._session_service",
     "checkout._session_line_item_service",
+    "_confirmation_token_service",
+    "test_helpers._confirmation_token_service",
     "test_helpers._refund_service",
 ]
 OPERATION = re.compile(r'"(get|post|delete)",\s*"(/v1/[^"]+)"')

@@ -1,116 +1,191 @@
-"""Objects and parameters, held against the types of the `stripe` package itself."""
+"""Every operation and every object of the simulator, held against the types of the `stripe` package itself."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import stripe
 
 from stripe_simulator.params import SCHEMA
-from stripe_simulator.server import ROUTES
+from stripe_simulator.server import ROUTES, Simulator
 from tests.stripe import make_params
-from tests.stripe.shapes import CLASSES, problems
+from tests.stripe.checked import Checked
+from tests.stripe.conftest import sim
+from tests.stripe.shapes import CLASSES, answers, operation_of, problems, problems_of_answer
+from tests.stripe.test_contract import DEBIT, ITEM, code, pay, session
 
-ITEM = {
-    "quantity": 1,
-    "price_data": {"currency": "usd", "unit_amount": 49900, "product_data": {"name": "Data Professional"}},
-}
 OUR_OWN = {"POST /v1/events/*/retry", "GET /v1/payment_pages/*", "POST /v1/payment_pages/*/confirm"}
+ROOT = Path(__file__).parents[2]
 
 
-def everything(client: stripe.StripeClient) -> None:
-    """Makes at least one object of each kind, in its various states."""
-    api = client.v1
-    customer = api.customers.create({"email": "a@example.com", "address": {"city": "Graz"}})
-    for method in ("pm_card_visa", "pm_card_createDispute", "pm_card_createDisputeInquiry", "pm_usBankAccount_success"):
-        intent = api.payment_intents.create(
-            {"amount": 49900, "currency": "usd", "customer": customer.id, "setup_future_usage": "off_session"}
-        )
-        api.payment_intents.confirm(intent.id, {"payment_method": method})
-        if method == "pm_card_visa":
-            api.refunds.create({"payment_intent": intent.id, "amount": 100})
-    for dispute in api.disputes.list().data:
-        api.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
-    intent = api.payment_intents.create({"amount": 49900, "currency": "usd"})
+def tour_of_customers(api: Any) -> None:
+    """Customers, methods, SetupIntents and confirmation tokens: every operation."""
+    customer = api.customers.create({"email": "a@example.com", "address": {"city": "Graz"}}).id
+    method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}}).id
+    api.payment_methods.attach(method, {"customer": customer})
+    api.payment_methods.update(method, {"billing_details": {"name": "Ada"}})
+    api.payment_methods.retrieve(method)
+    api.payment_methods.list({"customer": customer})
+    api.customers.update(customer, {"invoice_settings": {"default_payment_method": method}, "name": "Ada"})
+    api.customers.payment_methods.list(customer)
+    api.customers.payment_methods.retrieve(customer, method)
+    api.customers.list({"limit": 3})
+    api.customers.search({"query": 'name:"Ada"'})
+    api.payment_methods.detach(method)
+    for method in ("pm_card_visa", "pm_usBankAccount_success", "pm_card_authenticationRequired"):
+        setup = api.setup_intents.create({"customer": customer, "payment_method": method})
+        confirmed = api.setup_intents.confirm(setup.id)
+        api.setup_intents.update(setup.id, {"metadata": {"a": "b"}})
+        if confirmed.status == "requires_action":
+            api.setup_intents.cancel(setup.id)
     with pytest.raises(stripe.CardError):
-        api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
-    api.payment_intents.confirm(
-        intent.id, {"payment_method": "pm_card_authenticationRequired", "return_url": "https://x/"}
+        api.setup_intents.create({"confirm": True, "payment_method": "pm_card_chargeDeclined"})
+    api.setup_intents.retrieve(setup.id)
+    api.setup_intents.list({"customer": customer})
+    token = api.test_helpers.confirmation_tokens.create({"payment_method": "pm_card_visa", "return_url": "https://x/"})
+    paid = api.payment_intents.create(
+        {"amount": 500, "currency": "usd", "confirm": True, "confirmation_token": token.id}
     )
-    coupon = api.coupons.create({"percent_off": 100})
-    code = api.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
-    api.checkout.sessions.create(
-        {
-            "mode": "payment",
-            "line_items": [ITEM],
-            "success_url": "https://x/",
-            "discounts": [{"promotion_code": code.id}],
-        }
-    )
-    api.webhook_endpoints.create({"url": "https://example.com/", "enabled_events": ["*"]})
+    assert paid.status == "succeeded"
+    assert api.confirmation_tokens.retrieve(token.id).payment_intent == paid.id
+    api.customers.delete(customer)
+    api.customers.retrieve(customer)
 
 
-def test_every_object_has_the_shape_of_its_typed_class(client: stripe.StripeClient, simulator: Any) -> None:
-    everything(client)
+def tour_of_payments(client: stripe.StripeClient, simulator: Simulator) -> None:
+    """Intents, charges, refunds, disputes and the balance, in all their states."""
+    api: Any = client.v1
+    paid = pay(client, "pm_card_visa", description="Ada's course")
+    charge = str(paid.latest_charge)
+    api.payment_intents.update(paid.id, {"metadata": {"a": "b"}})
+    api.charges.update(charge, {"description": "x"})
+    api.charges.retrieve(charge)
+    refund = api.refunds.create({"payment_intent": paid.id, "amount": 100})
+    api.refunds.update(refund.id, {"metadata": {"a": "b"}})
+    api.refunds.retrieve(refund.id)
+    for act in (api.refunds.cancel, api.test_helpers.refunds.expire):
+        waiting = sim(simulator, "/_sim/refunds", {"charge": charge, "amount": 100, "status": "requires_action"})
+        api.refunds.retrieve(waiting["id"])
+        act(waiting["id"])
+    for method in ("pm_card_createDispute", "pm_card_createDisputeInquiry"):
+        pay(client, method)
+    for method in ("pm_usBankAccount_success", "pm_usBankAccount_dispute", "pm_usBankAccount_noAccount"):
+        pay(client, method, **DEBIT)
+    pay(client, "pm_card_pendingRefund")
+    failing = pay(client, "pm_card_refundFail")
+    api.refunds.create({"payment_intent": failing.id})
+    held = pay(client, "pm_card_visa", capture_method="manual")
+    api.payment_intents.capture(held.id)
+    asking = pay(client, "pm_card_authenticationRequired", return_url="https://x/")
+    api.payment_intents.cancel(asking.id)
+    other = api.payment_intents.create({"amount": 500, "currency": "usd"})
+    with pytest.raises(stripe.CardError):
+        api.payment_intents.confirm(other.id, {"payment_method": "pm_card_chargeDeclined"})
+    api.payment_intents.confirm(other.id, {"payment_method": "pm_card_visa"})
+    sim(simulator, "/_sim/clock", {"advance_s": 3})
+    for dispute in api.disputes.list().data:
+        api.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": False})
+        api.disputes.close(dispute.id)
+        api.disputes.retrieve(dispute.id)
+    api.payment_intents.list()
+    api.payment_intents.retrieve(other.id, {"expand": ["latest_charge"]})
+    api.payment_intents.search({"query": "status:'succeeded'"})
+    api.charges.list({"expand": ["data.refunds", "data.balance_transaction"]})
+    api.charges.search({"query": "amount>100"})
+    api.refunds.list({"limit": 100})
+    moved = api.balance_transactions.list({"limit": 100, "expand": ["data.source"]}).data
+    api.balance_transactions.retrieve(moved[0].id)
+    api.balance.retrieve()
+
+
+def tour_of_checkout(client: stripe.StripeClient) -> None:
+    """Products, prices, coupons, codes, sessions, events, endpoints: every operation."""
+    api: Any = client.v1
+    product = api.products.create({"name": "DP", "default_price_data": {"currency": "usd", "unit_amount": 500}}).id
+    price = api.prices.create({"product": product, "currency": "usd", "unit_amount": 500}).id
+    api.prices.update(price, {"nickname": "x"})
+    api.products.update(product, {"description": "y"})
+    for found in (api.prices, api.products):
+        found.list()
+        found.search({"query": "active:'true'"})
+    api.prices.retrieve(price), api.products.retrieve(product)
+    promotion = code(client)
+    api.promotion_codes.update(promotion.id, {"metadata": {"a": "b"}})
+    api.promotion_codes.retrieve(promotion.id, {"expand": ["promotion.coupon"]})
+    api.promotion_codes.list()
+    coupon = str(promotion.promotion.coupon)
+    api.coupons.update(coupon, {"name": "z"})
+    api.coupons.retrieve(coupon)
+    api.coupons.list()
+    made = session(
+        client, discounts=[{"promotion_code": promotion.id}], line_items=[ITEM, {"price": price, "quantity": 2}]
+    )
+    api.checkout.sessions.update(made.id, {"metadata": {"a": "b"}})
+    api.checkout.sessions.line_items.list(made.id)
+    api.checkout.sessions.expire(made.id)
+    api.checkout.sessions.retrieve(made.id, {"expand": ["line_items", "line_items.data.price.product"]})
+    api.checkout.sessions.list()
+    api.coupons.delete(api.coupons.create({"percent_off": 5}).id)
+    api.products.delete(api.products.create({"name": "FSD"}).id)
+    endpoint = api.webhook_endpoints.create({"url": "https://example.com/", "enabled_events": ["charge.failed"]}).id
+    api.webhook_endpoints.update(endpoint, {"description": "x"})
+    api.webhook_endpoints.retrieve(endpoint)
+    api.webhook_endpoints.list()
+    api.webhook_endpoints.delete(endpoint)
+    api.events.retrieve(api.events.list().data[0].id)
+
+
+def test_every_operation_answers_an_object_of_its_own_type(client: stripe.StripeClient, simulator: Simulator) -> None:
+    Checked.seen.clear()
+    tour_of_customers(client.v1)
+    tour_of_payments(client, simulator)
+    tour_of_checkout(client)
+    assert set(ROUTES) - OUR_OWN - set(Checked.seen) == set(), "not driven"
+    assert set(Checked.seen) <= set(ROUTES)
+    assert len(list(client.v1.events.list({"limit": 100}).auto_paging_iter())) > 100  # checked when the test ends
+
+
+def test_every_kind_of_object_and_event_is_among_them(client: stripe.StripeClient, simulator: Simulator) -> None:
+    tour_of_customers(client.v1)
+    tour_of_payments(client, simulator)
+    tour_of_checkout(client)
+    assert set(simulator.store.objects) == {
+        *("customer", "payment_method", "setup_intent", "confirmation_token", "payment_intent", "charge", "refund"),
+        *("dispute", "balance_transaction", "product", "price", "coupon", "promotion_code", "checkout.session"),
+        "webhook_endpoint",
+    }
     wrong: set[str] = set()
-    kinds = set()
-    with simulator.stripe.account.lock:
-        simulator.stripe.account.clock.advance(3)
-        simulator.stripe.account.run_due()
-        objects = [one for kind in simulator.store.objects.values() for one in kind.values()]
-    for one in objects:
-        shown = {name: value for name, value in one.items() if not name.startswith("_")}
-        kinds.add(one["object"])
-        wrong |= set(problems(shown))
+    for kind in simulator.store.objects.values():
+        for one in kind.values():
+            wrong |= set(problems({name: value for name, value in one.items() if not name.startswith("_")}))
     assert not wrong, "\n".join(sorted(wrong))
-    assert len(kinds) == 13
 
 
-def test_every_event_has_the_shape_of_its_typed_class(client: stripe.StripeClient) -> None:
-    everything(client)
-    events = [event.to_dict() for event in client.v1.events.list({"limit": 100}).auto_paging_iter()]
-    wrong = {p for event in events for p in problems(event) + problems(event["data"]["object"])}
-    assert not wrong, "\n".join(sorted(wrong))
-    assert len({event["type"] for event in events}) > 15
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("latest_charge.balance_transaction", "balance_transaction"),
-        ("latest_charge.refunds", "list"),
-        ("customer", "customer"),
-    ],
-)
-def test_expanded_fields_have_their_own_shape(client: stripe.StripeClient, path: str, kind: str) -> None:
-    customer = client.v1.customers.create({})
-    intent = client.v1.payment_intents.create(
-        {
-            "amount": 500,
-            "currency": "usd",
-            "customer": customer.id,
-            "confirm": True,
-            "payment_method": "pm_card_visa",
-            "capture_method": "automatic",
-            "expand": [path],
-        }
-    ).to_dict()
-    found: Any = intent
-    for step in path.split("."):
-        found = found[step]
-    assert found["object"] == kind
-    assert problems(intent) == []
-
-
-def test_the_shape_check_sees_what_is_missing_unknown_or_of_another_type(client: stripe.StripeClient) -> None:
+def test_the_check_sees_what_is_missing_unknown_or_of_another_type(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
     intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).to_dict()
-    del intent["amount"]
-    intent |= {"created": "now", "surprise": 1}
-    assert sorted(p.split(":")[0] for p in problems(intent)) == [
-        "PaymentIntent.amount",
-        "PaymentIntent.created",
-        "PaymentIntent.surprise",
+    path = f"/v1/payment_intents/{intent['id']}"
+    assert problems_of_answer("GET", path, 200, intent) == []
+    wrong = {name: value for name, value in intent.items() if name != "amount"} | {"created": "now", "surprise": 1}
+    assert sorted(p.split(":")[0] for p in problems_of_answer("GET", path, 200, wrong)) == [
+        "GET /v1/payment_intents/*.amount",
+        "GET /v1/payment_intents/*.created",
+        "GET /v1/payment_intents/*.surprise",
     ]
-    assert "payment_intent" in CLASSES
+    customer = client.v1.customers.create({}).to_dict()
+    assert problems_of_answer("GET", path, 200, customer), "an object of another operation"
+    assert problems_of_answer("GET", path, 200, intent | {"customer": intent}), "expanded into another kind"
+    assert problems_of_answer("GET", "/v1/payment_intents", 200, intent), "no list"
+    listed = {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": [intent]}
+    assert problems_of_answer("GET", "/v1/payment_intents", 200, listed) == []
+    for spoilt in ({"data": [customer]}, {"data": [wrong]}, {"has_more": None}, {"url": None}, {"total": 1}):
+        assert problems_of_answer("GET", "/v1/payment_intents", 200, listed | spoilt), spoilt
+    for error in ({"type": "odd_error"}, {"type": "card_error"}, {"type": "invalid_request_error", "odd": 1}):
+        assert problems_of_answer("GET", path, 400, {"error": {"message": "no", **error}}), error
 
 
 def test_the_table_of_parameters_is_that_of_the_installed_package() -> None:
@@ -120,35 +195,52 @@ def test_the_table_of_parameters_is_that_of_the_installed_package() -> None:
 
 def test_every_route_is_an_operation_of_the_package() -> None:
     assert set(ROUTES) - set(SCHEMA["operations"]) == OUR_OWN
+    assert set(SCHEMA["operations"]) <= set(answers())
+    assert operation_of("get", "/v1/charges/search?query=x") == "GET /v1/charges/search"
+    assert len(CLASSES) > 100
 
 
 @pytest.mark.parametrize(
-    ("params", "param"),
+    ("method", "path"),
     [
-        ({"amount": 500}, "currency"),
-        ({"amount": 500, "currency": "usd", "promotion_code": "x"}, "promotion_code"),
-        ({"amount": "much", "currency": "usd"}, "amount"),
-        ({"amount": 500, "currency": "usd", "capture_method": "later"}, "capture_method"),
-        ({"amount": 500, "currency": "usd", "shipping": {"nme": "x"}}, "shipping[nme]"),
-        ({"amount": 500, "currency": "usd", "customer": "cus_none"}, "customer"),
-        ({"amount": 5, "currency": "usd"}, "amount"),
-        ({"amount": 500, "currency": "usd", "payment_method_types": ["card"]}, "payment_method_types"),
+        ("POST", "/v1/test_helpers/test_clocks"),
+        ("POST", "/v1/test_helpers/customers/cus_x/fund_cash_balance"),
+        ("POST", "/v1/subscriptions"),
+        ("DELETE", "/v1/customers"),
+        ("GET", "/v2/core/events"),
     ],
 )
-def test_a_wrong_parameter_is_refused_by_name(client: stripe.StripeClient, params: Any, param: str) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.payment_intents.create(params)
-    assert refused.value.param == param
+def test_what_is_not_there_is_refused_in_stripes_shape(
+    client: stripe.StripeClient, simulator: Simulator, method: str, path: str
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL") as refused:
+        client.raw_request(method.lower(), path)
+    assert refused.value.http_status == 404
 
 
-def test_a_list_is_paged_to_its_end_both_ways(client: stripe.StripeClient) -> None:
-    made = [client.v1.customers.create({"name": str(n)}).id for n in range(7)]
-    pages = client.v1.customers.list({"limit": 3})
-    assert [one.id for one in pages.auto_paging_iter()] == made[::-1]
-    back = client.v1.customers.list({"limit": 3, "ending_before": made[0]})
-    assert [one.id for one in back.data] == [made[3], made[2], made[1]]
-    assert back.has_more
-    with pytest.raises(stripe.InvalidRequestError):
-        client.v1.customers.list({"limit": 101})
-    with pytest.raises(stripe.InvalidRequestError):
-        client.v1.customers.list({"starting_after": made[0], "ending_before": made[1]})
+def live(**environment: str) -> subprocess.CompletedProcess[str]:
+    """`pytest -m live` over the contract tests, as whoever has a key runs it."""
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "live", "-p", "no:cacheprovider", "tests/stripe"]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("STRIPE_", "PYTEST_"))}
+    return subprocess.run(
+        words, cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=150, check=False
+    )
+
+
+@pytest.mark.parametrize("key", ["", "sk_live_51abcdefghijklmnop", "pk_test_51abcdefghijklmnop"])
+def test_the_live_run_refuses_a_key_that_is_not_of_the_test_mode(key: str, running: Simulator) -> None:
+    before = len(running.stripe.account.log)
+    done = live(STRIPE_SECRET_KEY=key, STRIPE_API_BASE=running.url)
+    assert done.returncode != 0 and "a key of Stripe's test mode" in done.stdout
+    assert key == "" or key not in done.stdout
+    assert len(running.stripe.account.log) == before
+
+
+def test_the_live_run_needs_no_knob_and_no_account_of_its_own(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    client.v1.customers.create({})  # the account is in use already, and nobody resets it
+    done = live(STRIPE_SECRET_KEY=simulator.secret_key, STRIPE_API_BASE=simulator.url)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "stripe on live" in done.stdout
+    assert len(simulator.store.objects["payment_intent"]) > 50

@@ -1,8 +1,9 @@
-"""How money moves: cards, 3-D Secure, refunds, disputes, delayed methods, Checkout, saved cards."""
+"""How money moves where it takes the simulator's own means to see it: its knobs, its pages, its whole account."""
 
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,16 +11,7 @@ import stripe
 
 from stripe_simulator.server import Simulator
 from tests.stripe.conftest import sim
-
-ITEM = {
-    "quantity": 1,
-    "price_data": {"currency": "usd", "unit_amount": 49900, "product_data": {"name": "Data Professional"}},
-}
-
-
-def pay(client: stripe.StripeClient, method: str, **more: Any) -> stripe.PaymentIntent:
-    params: Any = {"amount": 49900, "currency": "usd", "confirm": True, "payment_method": method, **more}
-    return client.v1.payment_intents.create(params)
+from tests.stripe.test_contract import code, pay, session
 
 
 def types(client: stripe.StripeClient) -> list[str]:
@@ -38,29 +30,6 @@ def test_a_success_tells_intent_charge_and_then_the_balance(client: stripe.Strip
     assert types(client) == ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded", "charge.updated"]
     charge = client.v1.charges.retrieve(charge.id, {"expand": ["balance_transaction"]})
     assert (charge.balance_transaction.fee, charge.balance_transaction.net) == (1477, 48423)  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("method", "code", "decline_code"),
-    [
-        ("pm_card_chargeDeclined", "card_declined", "generic_decline"),
-        ("pm_card_visa_chargeDeclinedInsufficientFunds", "card_declined", "insufficient_funds"),
-        ("pm_card_chargeDeclinedExpiredCard", "expired_card", None),
-        ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc", None),
-        ("pm_card_chargeDeclinedProcessingError", "processing_error", None),
-    ],
-)
-def test_a_decline_leaves_the_intent_payable(
-    client: stripe.StripeClient, method: str, code: str, decline_code: str | None
-) -> None:
-    with pytest.raises(stripe.CardError) as declined:
-        pay(client, method)
-    error: Any = declined.value.error
-    assert (error.code, error.decline_code or None, declined.value.http_status) == (code, decline_code, 402)
-    assert error.payment_intent.status == "requires_payment_method"
-    assert types(client) == ["payment_intent.created", "charge.failed", "payment_intent.payment_failed"]
-    paid = client.v1.payment_intents.confirm(error.payment_intent.id, {"payment_method": "pm_card_visa"})
-    assert paid.status == "succeeded" and paid.last_payment_error is None
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
@@ -87,107 +56,6 @@ def test_a_card_set_up_before_asks_for_nothing_more(client: stripe.StripeClient,
         pay(client, saved.id, customer=customer)
 
 
-def test_a_method_of_another_customer_is_refused(client: stripe.StripeClient) -> None:
-    one, two = (client.v1.customers.create({}).id for _ in range(2))
-    method = client.v1.payment_methods.attach("pm_card_visa", {"customer": one}).id
-    with pytest.raises(stripe.InvalidRequestError):
-        pay(client, method, customer=two)
-
-
-@pytest.mark.parametrize(
-    ("method", "status"),
-    [("pm_usBankAccount_success", "succeeded"), ("pm_usBankAccount_noAccount", "requires_payment_method")],
-)
-def test_a_bank_debit_is_processing_before_it_ends(
-    client: stripe.StripeClient, simulator: Simulator, method: str, status: str
-) -> None:
-    intent = pay(client, method)
-    assert intent.status == "processing"
-    with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.cancel(intent.id)
-    later(simulator)
-    assert client.v1.payment_intents.retrieve(intent.id).status == status
-
-
-def test_only_what_is_open_can_be_canceled_or_changed(client: stripe.StripeClient) -> None:
-    paid, other = (
-        pay(client, "pm_card_visa").id,
-        client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).id,
-    )
-    assert client.v1.payment_intents.cancel(other).status == "canceled"
-    for id in (paid, other):
-        for act in (
-            lambda id: client.v1.payment_intents.cancel(id),
-            lambda id: client.v1.payment_intents.confirm(id, {"payment_method": "pm_card_visa"}),
-            lambda id: client.v1.payment_intents.update(id, {"amount": 600}),
-        ):
-            with pytest.raises(stripe.InvalidRequestError) as refused:
-                act(id)
-            assert refused.value.code == "payment_intent_unexpected_state"
-    assert client.v1.payment_intents.update(paid, {"metadata": {"a": "b"}}).metadata["a"] == "b"
-
-
-def test_refunds_add_up_and_never_exceed(client: stripe.StripeClient, simulator: Simulator) -> None:
-    intent = pay(client, "pm_card_visa")
-    client.v1.refunds.create({"payment_intent": intent.id, "amount": 900})
-    charge = client.v1.charges.retrieve(str(intent.latest_charge), {"expand": ["refunds"]})
-    assert (charge.amount_refunded, charge.refunded, len(charge.refunds.data)) == (900, False, 1)  # type: ignore[union-attr]
-    with pytest.raises(stripe.InvalidRequestError, match=r"unrefunded amount on charge \(\$490.00\)"):
-        client.v1.refunds.create({"charge": charge.id, "amount": 49001})
-    client.v1.refunds.create({"charge": charge.id})
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.refunds.create({"payment_intent": intent.id})
-    assert refused.value.code == "charge_already_refunded"
-    assert types(client).count("charge.refunded") == 2
-    later(simulator)
-    assert types(client)[-2:] == ["refund.updated", "charge.refund.updated"]
-
-
-@pytest.mark.parametrize(
-    ("card", "now", "then", "left"),
-    [("pm_card_pendingRefund", "pending", "succeeded", 49900), ("pm_card_refundFail", "succeeded", "failed", 0)],
-)
-def test_a_refund_may_pend_or_fail_later(
-    client: stripe.StripeClient, simulator: Simulator, card: str, now: str, then: str, left: int
-) -> None:
-    intent = pay(client, card)
-    refund = client.v1.refunds.create({"payment_intent": intent.id})
-    assert refund.status == now
-    later(simulator)
-    assert client.v1.refunds.retrieve(refund.id).status == then
-    assert client.v1.charges.retrieve(str(intent.latest_charge)).amount_refunded == left
-    assert types(client)[-1] == "charge.refund.updated"
-    assert ("refund.failed" in types(client)) == (then == "failed")
-
-
-@pytest.mark.parametrize(
-    ("evidence", "status", "moves"), [("winning_evidence", "won", 2), ("losing_evidence", "lost", 1)]
-)
-def test_evidence_decides_a_dispute(
-    client: stripe.StripeClient, simulator: Simulator, evidence: str, status: str, moves: int
-) -> None:
-    intent = pay(client, "pm_card_createDispute")
-    (dispute,) = client.v1.disputes.list({"payment_intent": intent.id}).data
-    assert (dispute.status, len(dispute.balance_transactions)) == ("needs_response", 1)
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.refunds.create({"payment_intent": intent.id})
-    assert refused.value.code == "charge_disputed"
-    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": evidence}})
-    later(simulator)
-    dispute = client.v1.disputes.retrieve(dispute.id)
-    assert (dispute.status, len(dispute.balance_transactions)) == (status, moves)
-    assert ("charge.dispute.funds_reinstated" in types(client)) == (status == "won")
-
-
-def test_an_inquiry_moves_no_funds_and_a_refund_averts_it(client: stripe.StripeClient) -> None:
-    intent = pay(client, "pm_card_createDisputeInquiry")
-    (dispute,) = client.v1.disputes.list().data
-    assert (dispute.status, dispute.balance_transactions) == ("warning_needs_response", [])
-    client.v1.refunds.create({"payment_intent": intent.id})
-    assert client.v1.disputes.retrieve(dispute.id).status == "warning_closed"
-    assert "charge.dispute.funds_withdrawn" not in types(client)
-
-
 def test_a_lost_dispute_can_be_reopened_by_the_knob_and_lost_again(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
@@ -196,11 +64,6 @@ def test_a_lost_dispute_can_be_reopened_by_the_knob_and_lost_again(
     for status in ("lost", "appeal_under_review", "won", "lost", "prevented"):
         assert sim(simulator, "/_sim/disputes", {"dispute": dispute, "status": status})["status"] == status
     assert len(client.v1.disputes.retrieve(dispute).balance_transactions) == 3
-
-
-def session(client: stripe.StripeClient, **more: Any) -> stripe.checkout.Session:
-    params: Any = {"mode": "payment", "line_items": [ITEM], "success_url": "https://example.com/{CHECKOUT_SESSION_ID}"}
-    return client.v1.checkout.sessions.create(params | more)
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
@@ -224,7 +87,129 @@ def card(number: str) -> dict[str, str]:
     return {"number": number, "expiry": "12 / 40", "cvc": "123"}
 
 
-def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient) -> None:
+def in_turn(client: stripe.StripeClient, *skipped: str) -> list[str]:
+    return [one for one in types(client) if not one.startswith(("product", "price", "coupon", "promotion", *skipped))]
+
+
+CLOSED, UPDATED, WON = "charge.dispute.closed", "charge.dispute.updated", "charge.dispute.funds_reinstated"
+LATE = "checkout.session.async_payment_succeeded"
+DEBITED = ["payment_intent.created", "payment_intent.processing", "charge.pending"]
+BEGUN, PAID = "payment_intent.created", ["payment_intent.succeeded", "charge.succeeded"]
+WITHDRAWN = ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
+CHECKOUT_PAID = ["charge.succeeded", "payment_intent.succeeded", "payment_intent.created"]
+REFUNDED = ["refund.created", "charge.refunded"]
+
+
+def refunding(client: stripe.StripeClient, method: str, **more: Any) -> None:
+    client.v1.refunds.create({"payment_intent": pay(client, method).id, **more})
+
+
+def deciding(client: stripe.StripeClient, text: str, method: str = "pm_card_createDispute") -> None:
+    pay(client, method)
+    (dispute,) = client.v1.disputes.list().data
+    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": text}})
+
+
+def declining(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.CardError):
+        pay(client, "pm_card_chargeDeclined")
+
+
+ORDERS: dict[str, tuple[Callable[[stripe.StripeClient], Any], list[str]]] = {
+    "paid by the API": (lambda c: pay(c, "pm_card_visa"), [BEGUN, *PAID, "charge.updated"]),
+    "paid, automatic": (lambda c: pay(c, "pm_card_visa", capture_method="automatic"), [BEGUN, *PAID]),
+    "declined": (declining, [BEGUN, "charge.failed", "payment_intent.payment_failed"]),
+    "3-D Secure": (lambda c: pay(c, "pm_card_authenticationRequired"), [BEGUN, "payment_intent.requires_action"]),
+    "debit": (
+        lambda c: pay(c, "pm_usBankAccount_success"),
+        [*DEBITED, *PAID],
+    ),
+    "debit refused": (
+        lambda c: pay(c, "pm_usBankAccount_noAccount"),
+        [*DEBITED, "charge.failed", "payment_intent.payment_failed"],
+    ),
+    "refund": (
+        lambda c: refunding(c, "pm_card_visa"),
+        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.updated", "charge.refund.updated"],
+    ),
+    "a partial refund": (
+        lambda c: refunding(c, "pm_card_visa", amount=1),
+        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.updated", "charge.refund.updated"],
+    ),
+    "a refund that fails later": (
+        lambda c: refunding(c, "pm_card_refundFail"),
+        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.failed", "charge.refund.updated"],
+    ),
+    "dispute": (lambda c: pay(c, "pm_card_createDispute"), [BEGUN, *PAID, *WITHDRAWN, "charge.updated"]),
+    "inquiry": (
+        lambda c: pay(c, "pm_card_createDisputeInquiry"),
+        [BEGUN, *PAID, "charge.dispute.created", "charge.updated"],
+    ),
+    "dispute won": (
+        lambda c: deciding(c, "winning_evidence"),
+        [
+            BEGUN,
+            *PAID,
+            *WITHDRAWN,
+            "charge.dispute.updated",
+            "charge.updated",
+            "charge.dispute.closed",
+            "charge.dispute.funds_reinstated",
+        ],
+    ),
+    "dispute lost": (
+        lambda c: deciding(c, "losing_evidence"),
+        [BEGUN, *PAID, *WITHDRAWN, UPDATED, "charge.updated", CLOSED],
+    ),
+    "inquiry escalated": (
+        lambda c: deciding(c, "escalate_inquiry_evidence", "pm_card_createDisputeInquiry"),
+        [
+            BEGUN,
+            *PAID,
+            "charge.dispute.created",
+            "charge.dispute.updated",
+            "charge.updated",
+            "charge.dispute.funds_withdrawn",
+            "charge.dispute.updated",
+        ],
+    ),
+    "session paid": (
+        lambda c: submit(str(session(c).url), **card("4242424242424242")),
+        [*CHECKOUT_PAID, "checkout.session.completed", "charge.updated"],
+    ),
+    "session expired": (
+        lambda c: c.v1.checkout.sessions.expire(session(c).id),
+        ["checkout.session.expired"],
+    ),
+    "session of 100 % off": (
+        lambda c: submit(str(session(c, discounts=[{"promotion_code": code(c, 100).id}]).url)),
+        ["checkout.session.completed"],
+    ),
+    "session by debit": (
+        lambda c: submit(str(session(c).url), account_number="000123456789"),
+        [
+            BEGUN,
+            "payment_intent.processing",
+            "charge.pending",
+            "checkout.session.completed",
+            *PAID,
+            "checkout.session.async_payment_succeeded",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("flow", ORDERS)
+def test_the_events_of_a_flow_come_in_the_usual_order(
+    client: stripe.StripeClient, simulator: Simulator, flow: str
+) -> None:
+    act, wanted = ORDERS[flow]
+    act(client)
+    later(simulator)
+    assert in_turn(client) == wanted
+
+
+def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient, simulator: Simulator) -> None:
     made = session(client, payment_intent_data={"metadata": {"track": "DP"}})
     assert made.payment_intent is None and made.url is not None
     status, _, page = submit(made.url, **card("4000000000000002"))
@@ -240,14 +225,7 @@ def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient
         client.v1.checkout.sessions.expire(made.id)
 
 
-def test_the_events_of_a_paid_session_come_in_the_order_of_checkout(client: stripe.StripeClient) -> None:
-    made = session(client)
-    submit(str(made.url), **card("4242424242424242"))
-    wanted = ["charge.succeeded", "payment_intent.succeeded", "payment_intent.created", "checkout.session.completed"]
-    assert [one for one in types(client) if not one.startswith(("product", "price"))] == wanted
-
-
-def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.StripeClient) -> None:
+def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.StripeClient, simulator: Simulator) -> None:
     made = session(client)
     status, _, _ = submit(str(made.url), **card("4000000000003220"))
     assert status == 303
@@ -287,12 +265,7 @@ def test_an_open_session_expires_by_call_or_by_time(client: stripe.StripeClient,
     assert submit(f"{simulator.url}/c/pay/{one.id}", **card("4242424242424242"))[0] == 410
 
 
-def code(client: stripe.StripeClient, percent: int = 20, **more: Any) -> stripe.PromotionCode:
-    coupon = client.v1.coupons.create({"percent_off": percent})
-    return client.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, **more})
-
-
-def test_a_whole_discount_needs_no_payment(client: stripe.StripeClient) -> None:
+def test_a_whole_discount_needs_no_payment(client: stripe.StripeClient, simulator: Simulator) -> None:
     made = session(client, discounts=[{"promotion_code": code(client, 100).id}])
     assert (made.amount_subtotal, made.amount_total) == (49900, 0)
     assert submit(str(made.url))[0] == 303
@@ -316,7 +289,7 @@ def test_a_code_is_used_up_expires_and_has_its_rules(client: stripe.StripeClient
         session(client, discounts=[{"promotion_code": code(client).id}], allow_promotion_codes=True)
 
 
-def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeClient) -> None:
+def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeClient, simulator: Simulator) -> None:
     off = {"amount_off": 1000, "currency": "eur", "currency_options": {"gbp": {"amount_off": 900}}}
     other = client.v1.coupons.create(off).id
     product = client.v1.products.create({"name": "another"}).id
@@ -329,7 +302,9 @@ def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeCli
     assert session(client, discounts=[{"coupon": usd}]).amount_total == 48800
 
 
-def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(client: stripe.StripeClient) -> None:
+def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
     coupon = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": ["prod_1"]}}).id
     rules = {
         "minimum_amount": 100,
@@ -346,24 +321,6 @@ def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(client: stripe.S
     assert found["restrictions"]["currency_options"] == {"usd": {"minimum_amount": 120}}
     assert found["promotion"]["coupon"]["applies_to"] == {"products": ["prod_1"]}
     assert found["promotion"]["coupon"]["currency_options"] == {}
-
-
-def test_a_code_for_first_purchases_knows_the_customer(client: stripe.StripeClient) -> None:
-    customer = client.v1.customers.create({}).id
-    first = code(client, restrictions={"first_time_transaction": True}).id
-    assert session(client, customer=customer, discounts=[{"promotion_code": first}]).status == "open"
-    pay(client, "pm_card_visa", customer=customer)
-    with pytest.raises(stripe.InvalidRequestError, match="prior"):
-        session(client, customer=customer, discounts=[{"promotion_code": first}])
-
-
-def test_a_deleted_customer_is_answered_and_cannot_pay(client: stripe.StripeClient) -> None:
-    customer = client.v1.customers.create({}).id
-    client.v1.customers.delete(customer)
-    assert client.v1.customers.retrieve(customer).deleted is True
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        pay(client, "pm_card_visa", customer=customer)
-    assert (refused.value.code, refused.value.param, refused.value.http_status) == ("resource_missing", "customer", 400)
 
 
 def test_the_balance_is_what_was_received_less_refunds_disputes_and_fees(

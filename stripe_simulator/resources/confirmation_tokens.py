@@ -1,0 +1,76 @@
+"""Confirmation tokens: what a page has collected, on its way to a confirmation on the server.
+
+https://docs.stripe.com/api/confirmation_tokens https://docs.stripe.com/api/confirmation_tokens/test_create
+"""
+
+from typing import Any
+
+from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import invalid, unvalidated
+from stripe_simulator.resources import payment_methods
+from stripe_simulator.store import Object, shown
+
+LASTS_S = 12 * 3600
+PREVIEWED = ("allow_redisplay", "billing_details", "customer", "customer_account", "type")
+
+
+def create(call: Call) -> Object:
+    """POST /v1/test_helpers/confirmation_tokens, which stands for Stripe.js on a server"""
+    account, params = call.account, call.params
+    if ("payment_method" in params) == ("payment_method_data" in params):
+        raise unvalidated("You must pass exactly one of payment_method or payment_method_data.", param="payment_method")
+    if "payment_method" in params:
+        method = payment_methods.resolve(account, params["payment_method"])
+    else:
+        method = payment_methods.from_params(account, params["payment_method_data"])
+    now = account.clock.unix()
+    token: Object = {
+        "id": f"ctoken_1{account.store.token(23)}",
+        "object": "confirmation_token",
+        "created": now,
+        "expires_at": now + LASTS_S,
+        "livemode": False,
+        "mandate_data": None,
+        "payment_intent": None,
+        "payment_method_options": None,
+        "payment_method_preview": {name: method[name] for name in (*PREVIEWED, method["type"])},
+        "return_url": params.get("return_url"),
+        "setup_future_usage": params.get("setup_future_usage"),
+        "setup_intent": None,
+        "shipping": params.get("shipping"),
+        "use_stripe_sdk": False,
+        "_method": method["id"],
+    }
+    return shown(account.store.add(token))
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/confirmation_tokens/:id"""
+    return shown(call.store.get("confirmation_token", call.ids[0]))
+
+
+def method_of(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
+    """The method of the token that a confirmation names; what else it says is added to the parameters. Used once."""
+    if "confirmation_token" not in params:
+        return None
+    if params.get("payment_method") or params.get("payment_method_data"):
+        raise unvalidated(
+            "You may only specify one of these parameters: confirmation_token, payment_method, payment_method_data.",
+            param="confirmation_token",
+        )
+    token = account.store.get("confirmation_token", params["confirmation_token"], param="confirmation_token")
+    if token["expires_at"] <= account.clock.now():
+        raise invalid("This ConfirmationToken has expired.", param="confirmation_token")
+    if token["payment_intent"] or token["setup_intent"]:
+        raise invalid("This ConfirmationToken has already been used.", param="confirmation_token")
+    token[intent["object"]] = intent["id"]
+    for name in ("return_url", "setup_future_usage", "shipping"):
+        if token[name] and not params.get(name):
+            params[name] = token[name]
+    return account.store.get("payment_method", token["_method"])
+
+
+ROUTES = {
+    "POST /v1/test_helpers/confirmation_tokens": create,
+    "GET /v1/confirmation_tokens/*": retrieve,
+}

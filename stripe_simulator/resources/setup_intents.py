@@ -1,0 +1,220 @@
+"""SetupIntents: a card or an account is saved without a payment. https://docs.stripe.com/api/setup_intents"""
+
+from typing import Any
+
+from stripe_simulator import cards, lists
+from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import StripeError, declined, invalid, unvalidated
+from stripe_simulator.params import merge_metadata
+from stripe_simulator.resources import confirmation_tokens, payment_intents, payment_methods, payments
+from stripe_simulator.resources.customers import active
+from stripe_simulator.store import Object, shown
+
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+UNEXPECTED = "setup_intent_unexpected_state"
+HIDDEN_FROM_BROWSERS = ("application", "customer", "customer_account", "mandate", "metadata", "on_behalf_of")
+
+
+def create(call: Call) -> Object:
+    """POST /v1/setup_intents"""
+    account, params = call.account, call.params
+    if params.get("customer"):
+        active(account, params["customer"], param="customer")
+    for needed in ("return_url", "mandate_data"):
+        if needed in params and not params.get("confirm"):
+            raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
+    id = f"seti_1{account.store.token(23)}"
+    allowed = params.get("allowed_payment_method_types")
+    automatic = params.get("automatic_payment_methods") or {}
+    setup: Object = {
+        "id": id,
+        "object": "setup_intent",
+        "allowed_payment_method_types": allowed,
+        "application": None,
+        "automatic_payment_methods": {
+            "allow_redirects": automatic.get("allow_redirects", "always"),
+            "enabled": True,
+        },
+        "cancellation_reason": None,
+        "client_secret": f"{id}_secret_{account.store.token(25)}",
+        "created": account.clock.unix(),
+        "customer": params.get("customer"),
+        "customer_account": None,
+        "description": params.get("description"),
+        "excluded_payment_method_types": params.get("excluded_payment_method_types"),
+        "flow_directions": None,
+        "last_setup_error": None,
+        "latest_attempt": None,
+        "livemode": False,
+        "mandate": None,
+        "metadata": merge_metadata({}, params.get("metadata", {})),
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {"card": {"mandate_options": None, "network": None, "request_three_d_secure": None}},
+        "payment_method_types": [one for one in allowed or payment_intents.ENABLED if one in payments.CURRENCIES],
+        "single_use_mandate": None,
+        "status": "requires_payment_method",
+        "usage": params.get("usage", "off_session"),
+    }
+    account.store.add(setup)
+    account.emit("setup_intent.created", setup)
+    _take(account, setup, params)
+    if params.get("confirm"):
+        _confirm(account, setup, params)
+    return shown(setup)
+
+
+def _take(account: Account, setup: Object, params: dict[str, Any]) -> None:
+    """The method that the request names or describes."""
+    method = confirmation_tokens.method_of(account, params, setup)
+    if method is None and params.get("payment_method_data"):
+        method = payment_methods.from_params(account, params["payment_method_data"])
+    if method is None and params.get("payment_method"):
+        method = payment_methods.resolve(account, params["payment_method"])
+    if method is None:
+        return
+    if method.get("_detached"):
+        raise invalid(payment_methods.DETACHED)
+    if method["customer"] not in (None, setup["customer"]):
+        raise invalid("The PaymentMethod belongs to another Customer.", param="payment_method")
+    setup["payment_method"], setup["status"], setup["next_action"] = method["id"], "requires_confirmation", None
+
+
+def _confirm(account: Account, setup: Object, params: dict[str, Any]) -> None:
+    if setup["payment_method"] is None:
+        raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
+    method = account.store.get("payment_method", setup["payment_method"])
+    how = payment_methods.behaviour(method)
+    if how.authenticate and not method["_set_up"]:
+        setup["status"] = "requires_action"
+        setup["next_action"] = payments.action(account, setup, params.get("return_url"))
+        account.emit("setup_intent.requires_action", setup)
+        return
+    _finish(account, setup, method)
+
+
+def _finish(account: Account, setup: Object, method: Object) -> None:
+    how = payment_methods.behaviour(method)
+    if how.decline is not None and not how.attaches and how.authenticate is None:
+        code, message = cards.MESSAGES[how.decline]
+        decline_code = how.decline if code == "card_declined" else None
+        _fail(account, setup, method, {"code": code, "decline_code": decline_code, "message": message})
+        raise declined(
+            message,
+            code=code,
+            decline_code=decline_code,
+            setup_intent=shown(setup),
+            payment_method=shown(method),
+        )
+    method["_set_up"] = True
+    setup["status"], setup["next_action"], setup["last_setup_error"] = "succeeded", None, None
+    if setup["customer"] and method["customer"] is None:
+        method["customer"] = setup["customer"]
+        account.emit("payment_method.attached", method)
+    account.emit("setup_intent.succeeded", setup)
+
+
+def _fail(account: Account, setup: Object, method: Object, error: Object) -> None:
+    setup["status"], setup["payment_method"], setup["next_action"] = "requires_payment_method", None, None
+    told = {name: value for name, value in error.items() if value is not None}
+    setup["last_setup_error"] = {"type": "card_error", **told, "payment_method": shown(method)}
+    account.emit("setup_intent.setup_failed", setup)
+
+
+def authenticated(account: Account, id: str, *, passed: bool) -> Object:
+    """POST /_sim/setup_intents/:id/authenticate: the end of a 3-D Secure step."""
+    setup = account.store.get("setup_intent", id)
+    if setup["status"] != "requires_action":
+        raise invalid(f"This SetupIntent waits for no authentication: its status is {setup['status']}.")
+    method = account.store.get("payment_method", setup["payment_method"])
+    if passed:
+        _finish(account, setup, method)
+    else:
+        code = "setup_intent_authentication_failure"
+        _fail(account, setup, method, {"code": code, "message": payments.REFUSED_3DS, "type": "invalid_request_error"})
+    return shown(setup)
+
+
+def _unexpected(message: str, setup: Object) -> StripeError:
+    return invalid(message, code=UNEXPECTED, setup_intent=shown(setup))
+
+
+def _open(call: Call, doing: str) -> Object:
+    """The SetupIntent of the path while something can be done with it; a browser must know its secret."""
+    setup = _of(call)
+    if setup["status"] not in OPEN:
+        raise _unexpected(
+            f"You cannot {doing} this SetupIntent because it has a status of {setup['status']}.",
+            setup,
+        )
+    return setup
+
+
+def _of(call: Call) -> Object:
+    setup = call.store.get("setup_intent", call.ids[0])
+    secret = call.params.get("client_secret")
+    if call.browser and secret is None:
+        raise unvalidated("Missing required param: client_secret.", code="parameter_missing", param="client_secret")
+    if secret is not None and secret != setup["client_secret"]:
+        raise invalid("The client_secret provided does not match any associated SetupIntent.", param="client_secret")
+    return setup
+
+
+def _answer(call: Call, setup: Object) -> Object:
+    answer = shown(setup)
+    return {k: v for k, v in answer.items() if k not in HIDDEN_FROM_BROWSERS} if call.browser else answer
+
+
+def confirm(call: Call) -> Object:
+    """POST /v1/setup_intents/:id/confirm"""
+    setup = _open(call, "confirm")
+    _take(call.account, setup, call.params)
+    _confirm(call.account, setup, call.params)
+    return _answer(call, setup)
+
+
+def update(call: Call) -> Object:
+    """POST /v1/setup_intents/:id"""
+    setup, params = call.store.get("setup_intent", call.ids[0]), call.params
+    if set(params) - {"metadata", "description"}:
+        _open(call, "update")
+    metadata = merge_metadata(setup["metadata"], params.get("metadata", {}))
+    if params.get("customer"):
+        setup["customer"] = active(call.account, params["customer"], param="customer")["id"]
+    _take(call.account, setup, params)
+    setup["metadata"] = metadata
+    if "description" in params:
+        setup["description"] = params["description"]
+    return shown(setup)
+
+
+def cancel(call: Call) -> Object:
+    """POST /v1/setup_intents/:id/cancel"""
+    setup = _open(call, "cancel")
+    setup["status"], setup["next_action"] = "canceled", None
+    setup["cancellation_reason"] = call.params.get("cancellation_reason")
+    call.account.emit("setup_intent.canceled", setup)
+    return shown(setup)
+
+
+def retrieve(call: Call) -> Object:
+    """GET /v1/setup_intents/:id"""
+    return _answer(call, _of(call))
+
+
+def list_(call: Call) -> Object:
+    """GET /v1/setup_intents?customer&payment_method&created"""
+    chosen = lists.matching(call.store.all("setup_intent"), call.params, "customer", "payment_method")
+    return lists.page(chosen, call.params, call.path, "setup_intent")
+
+
+ROUTES = {
+    "POST /v1/setup_intents": create,
+    "GET /v1/setup_intents": list_,
+    "GET /v1/setup_intents/*": retrieve,
+    "POST /v1/setup_intents/*": update,
+    "POST /v1/setup_intents/*/confirm": confirm,
+    "POST /v1/setup_intents/*/cancel": cancel,
+}
