@@ -31,7 +31,7 @@ RACE_TRIES = 20
 """A key in flight or an object locked is a race with another call of ours: it ends soon."""
 
 
-Listed = Literal["events", "payment_intents", "checkout_sessions", "refunds", "disputes"]
+Listed = Literal["events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes"]
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,9 @@ def has_bought(customer_id: str) -> bool:
 
     https://docs.stripe.com/api/charges/list, https://docs.stripe.com/api/checkout/sessions/list
     """
-    charges = _list(lambda c, o: c.v1.charges.list({"customer": customer_id, "limit": 100}, o))
-    if any(charge["status"] == "succeeded" for charge in charges):
+    if any(charge["status"] == "succeeded" for charge in _list("charges", customer=customer_id)):
         return True
-    done = {"customer": customer_id, "status": "complete", "limit": 100}
-    sessions = _list(lambda c, o: c.v1.checkout.sessions.list(cast(Any, done), o))
+    sessions = _list("checkout_sessions", customer=customer_id, status="complete")
     return any(session["payment_status"] != "unpaid" for session in sessions)
 
 
@@ -158,6 +156,7 @@ _LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
     "events": lambda c: c.v1.events,
     "payment_intents": lambda c: c.v1.payment_intents,
     "checkout_sessions": lambda c: c.v1.checkout.sessions,
+    "charges": lambda c: c.v1.charges,
     "refunds": lambda c: c.v1.refunds,
     "disputes": lambda c: c.v1.disputes,
 }
