@@ -31,6 +31,7 @@ import admin
 import create_payment
 import enrollments
 import my_payments
+import payment_methods
 import payment_status
 import reconcile
 import request_refund
@@ -182,6 +183,13 @@ class World:
     def status(self, who: Student, reference: str) -> Answer:
         history._pulled.clear()
         return self.call(payment_status.handler, who, path={"payment_intent_id": reference})
+
+    def saved(self, who: Student, **query: str) -> Answer:
+        return self.call(payment_methods.handler, who, query=query, route="GET /api/payments/payment-methods/")
+
+    def forget(self, who: Student, method: str) -> Answer:
+        route = "DELETE /api/payments/payment-methods/{payment_method_id}/"
+        return self.call(payment_methods.handler, who, path={"payment_method_id": method}, route=route)
 
     def refund(self, who: Student, payment_id: str, reason: str = "changed my mind") -> Answer:
         return self.call(request_refund.handler, who, {"payment_id": payment_id, "reason": reason})

@@ -16,6 +16,7 @@ FILES = {
     "CreateCheckoutSessionFunction": "create_checkout_session",
     "PaymentStatusFunction": "payment_status",
     "MyPaymentsFunction": "my_payments",
+    "PaymentMethodsFunction": "payment_methods",
     "RequestRefundFunction": "request_refund",
     "WebhookFunction": "webhook",
     "EnrollmentsFunction": "enrollments",

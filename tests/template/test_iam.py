@@ -21,6 +21,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "CreatePaymentFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
     "CreateCheckoutSessionFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
     "PaymentStatusFunction": LEDGER,
+    "PaymentMethodsFunction": {"CustomersTable": {"BatchGetItem"}, "StripeSecret": {"GetSecretValue"}},
     "RequestRefundFunction": LEDGER,
     "WebhookFunction": LEDGER | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
     "AdminFunction": LEDGER

@@ -12,6 +12,8 @@ ROUTES = {
     ("POST", "/api/payments/create-checkout-session"): ("CreateCheckoutSessionFunction", "signed in"),
     ("GET", "/api/payments/status/{payment_intent_id}"): ("PaymentStatusFunction", "signed in"),
     ("GET", "/api/payments/my-payments"): ("MyPaymentsFunction", "signed in"),
+    ("GET", "/api/payments/payment-methods"): ("PaymentMethodsFunction", "signed in"),
+    ("DELETE", "/api/payments/payment-methods/{payment_method_id}"): ("PaymentMethodsFunction", "signed in"),
     ("POST", "/api/payments/request-refund"): ("RequestRefundFunction", "signed in"),
     ("POST", "/api/payments/webhook"): ("WebhookFunction", "public"),
     ("GET", "/api/enrollments"): ("EnrollmentsFunction", "signed in"),

@@ -98,10 +98,14 @@ def create_checkout_session(
 
 def _create(buyer: Buyer, wish: Wish) -> Offer:
     may_close: frozenset[str] | None = None
+    unseen_method = wish.terms.payment_method
     for _ in range(ROUNDS):
         enrollment, customer = ledger.load_for_create(buyer.user_id, wish.track.track)
         if enrollment.status == "ENROLLED":
             raise AlreadyEnrolled(f"you are enrolled in {wish.track.title} already")
+        if unseen_method:
+            customers.require_saved(customer, unseen_method)
+            unseen_method = None
         open_now = enrollment.open_payments
         if may_close is None:  # only what was open at the first look: or two creates close each other's for ever
             may_close = frozenset(open_now)
@@ -241,8 +245,8 @@ def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment:
     elif wish.terms.promotion_code and _is_about_the_code(refused):
         promotions.find(wish.terms.promotion_code, wish.track.price, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
-    elif refused.param == "payment_method":
-        raise Unprocessable(f"the saved payment method cannot be used: {refused}", field="payment_method")
+    elif wish.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
+        raise Unprocessable("the saved payment method cannot be used: take another", field="payment_method")
     else:
         raise refused
 

@@ -107,9 +107,19 @@ def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | No
             CustomerItem: [tables.customer_key(user_id)],
         }
     )
-    customers = [CustomerItem.from_raw_data(item) for item in found[CustomerItem]]
-    known = [Customer(c.user_id, c.stripe_customer_id, int(c.generation)) for c in customers]
-    return _enrollment(found[EnrollmentItem], user_id, track), known[0] if known else None
+    return _enrollment(found[EnrollmentItem], user_id, track), _customer(found[CustomerItem])
+
+
+def load_customer(user_id: str) -> Customer | None:
+    """The Stripe customer of a user who has bought: one strongly consistent read."""
+    return _customer(tables.read_together({CustomerItem: [tables.customer_key(user_id)]})[CustomerItem])
+
+
+def _customer(found: list[Raw]) -> Customer | None:
+    if not found:
+        return None
+    item = CustomerItem.from_raw_data(found[0])
+    return Customer(item.user_id, item.stripe_customer_id, int(item.generation))
 
 
 def _enrollment(found: list[Raw], user_id: str, track: str) -> Enrollment:

@@ -115,6 +115,22 @@ def retrieve_customer(customer_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
 
 
+def list_payment_methods(customer_id: str, limit: int, after: str | None) -> Answer:
+    """A page of what a customer has saved: https://docs.stripe.com/api/payment_methods/customer_list"""
+    params: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}
+    return _ask(lambda c, o: c.v1.customers.payment_methods.list(customer_id, cast(Any, params), o))
+
+
+def retrieve_payment_method(customer_id: str, method_id: str) -> Answer:
+    """One of a customer's own, no other: https://docs.stripe.com/api/payment_methods/customer"""
+    return _ask(lambda c, o: c.v1.customers.payment_methods.retrieve(customer_id, method_id, {}, o))
+
+
+def detach_payment_method(method_id: str) -> Answer:
+    """https://docs.stripe.com/api/payment_methods/detach; it can never be used again."""
+    return _ask(lambda c, o: c.v1.payment_methods.detach(method_id, {}, o), _fresh_key())
+
+
 def create_refund(params: Mapping[str, Any], key: str) -> Answer:
     """https://docs.stripe.com/api/refunds/create"""
     return _ask(lambda c, o: c.v1.refunds.create(cast(Any, params), o), key)
