@@ -154,6 +154,8 @@ def test_every_route_needs_a_token_but_the_catalog_and_the_webhook(running: Runn
         ("POST", "/api/payments/create-checkout-session"),
         ("GET", "/api/payments/status/pi_1"),
         ("GET", "/api/payments/my-payments"),
+        ("GET", "/api/payments/payment-methods"),
+        ("DELETE", "/api/payments/payment-methods/pm_1"),
         ("POST", "/api/payments/request-refund"),
         ("GET", "/api/enrollments"),
         ("GET", "/api/admin/payments"),
