@@ -217,7 +217,13 @@ def _answer(obj: "StripeObject") -> Answer:
 
 
 def _is_race(error: "StripeError") -> bool:
-    return error.code in ("idempotency_key_in_use", "lock_timeout")
+    """Another request of ours has the key (409) or the object (429 `lock_timeout`) at this moment."""
+    return error.http_status == 409 or _code(error) == "lock_timeout"
+
+
+def _code(error: "StripeError") -> str | None:
+    """Stripe's code: the package reads it for some classes of errors, and keeps it in the body for all."""
+    return cast(str | None, error.code or (error.error and error.error.code))
 
 
 def _is_replayed(error: "StripeError") -> bool:
@@ -238,7 +244,7 @@ def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotCon
     import requests
     import stripe
 
-    said = f"{type(error).__name__} {error.code or ''} {error.request_id or ''}".strip()
+    said = f"{type(error).__name__} {_code(error) or ''} {error.request_id or ''}".strip()
     status = error.http_status
     if isinstance(error, stripe.APIConnectionError) or status is None:
         slow = isinstance(error.__cause__, requests.Timeout)
