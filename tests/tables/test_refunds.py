@@ -259,3 +259,57 @@ def test_a_students_request_is_not_answered_with_staffs_partial_refund(
     answer = tuition.refund(student, payment_id)
     assert answer.status == 409
     assert "for staff only" not in str(answer.body)
+
+
+def stopped(tuition: World, times: int = 9) -> None:
+    """Stripe cannot be reached for refunds."""
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=times, fail="before")
+
+
+def reached(tuition: World) -> None:
+    tuition.at_stripe("DELETE", "/_sim/calls")
+
+
+def test_an_approval_that_did_not_reach_stripe_is_driven_on_by_staff_who_approve_again(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = bought(tuition, student)
+    late(tuition, monkeypatch)
+    asked = tuition.refund(student, payment_id).body["refund_request"]["id"]
+    where = {"payment_id": payment_id, "request_id": asked}
+    stopped(tuition)
+    assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **where).status == 502
+    reached(tuition)
+    assert tuition.admin(admin, DECIDE, {"decision": "decline"}, **where).status == 409
+    again = tuition.admin(admin, DECIDE, {"decision": "approve"}, **where)
+    assert (again.status, again.body["payment"]["status"]) == (200, "REFUNDED")
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+    assert tuition.chain_problem(payment_id) is None
+
+
+def test_a_refund_by_staff_that_did_not_reach_stripe_is_driven_on_by_the_same_order(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    payment_id = bought(tuition, student)
+    order = {"amount": 10000, "reason": "half a course"}
+    stopped(tuition)
+    assert tuition.admin(admin, ORDER, order, payment_id=payment_id).status == 502
+    reached(tuition)
+    again = tuition.admin(admin, ORDER, order, payment_id=payment_id)
+    assert (again.status, again.body["payment"]["refund_amount"]) == (200, 10000)
+    assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
+    more = tuition.admin(admin, ORDER, order, payment_id=payment_id)
+    assert (more.status, more.body["payment"]["refund_amount"]) == (200, 20000)
+
+
+def test_another_order_drives_the_one_that_is_stuck_and_is_refused(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    payment_id = bought(tuition, student)
+    stopped(tuition)
+    assert tuition.admin(admin, ORDER, {"amount": 10000, "reason": "half"}, payment_id=payment_id).status == 502
+    reached(tuition)
+    other = tuition.admin(admin, ORDER, {"amount": 20000, "reason": "more"}, payment_id=payment_id)
+    assert other.status == 409
+    assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
+    assert tuition.payment(payment_id).requests[-1].state == "done"

@@ -40,8 +40,24 @@ def test_what_is_not_ours_is_counted_and_forgotten(tuition: World, student: Stud
 def test_a_live_event_changes_nothing_in_a_test_environment(tuition: World, student: Student) -> None:
     made, events = paid_events(tuition, student)
     for event in events:
-        assert tuition.deliver({**event, "livemode": True}).body["outcome"] == "ignored"
+        assert tuition.deliver({**event, "livemode": True}).body["outcome"] == "foreign"
     assert tuition.payment(made["payment_id"]).status == "CREATED"
+
+
+@pytest.mark.parametrize("whose", ["other app", "other environment", "other mode"])
+def test_each_kind_of_foreign_event_is_counted(
+    tuition: World, student: Student, capsys: pytest.CaptureFixture[str], whose: str
+) -> None:
+    _, events = paid_events(tuition, student)
+    event = one(events, "payment_intent.succeeded")
+    event["data"]["object"]["id"] = "pi_foreign"
+    if whose == "other mode":
+        event["livemode"] = True
+    else:
+        event["data"]["object"]["metadata"]["app" if whose == "other app" else "environment"] = "other"
+    assert tuition.deliver(event).body["outcome"] == "foreign"
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [e["EventForeign"] for e in emitted] == [[1.0]]
 
 
 def test_an_event_of_another_api_version_is_only_a_reason_to_pull(tuition: World, student: Student) -> None:
@@ -138,6 +154,50 @@ def test_another_object_that_settled_in_a_payments_name_calls_a_person_and_moves
     assert (payment.status, payment.bound_to) == ("CREATED", made["payment_intent_id"])
     assert tuition.attention(made["payment_id"]) == [f"claim:{stray['id']}"]
     assert tuition.enrolled(student)["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("kind", ["intent", "session"])
+def test_a_strangers_settled_object_told_by_an_event_of_another_version_still_claims(
+    tuition: World, student: Student, kind: str
+) -> None:
+    """Its body is not read, so it is asked for: money in a payment's name must never be passed over."""
+    made = tuition.create(student).body
+    bound = tuition.at_stripe("GET", f"/v1/payment_intents/{made['payment_intent_id']}")
+    metadata = {f"metadata[{k}]": v for k, v in bound["metadata"].items()}
+    tuition.new_events()
+    if kind == "intent":
+        stray = tuition.at_stripe(
+            "POST", "/v1/payment_intents", amount=49900, currency="usd", payment_method="pm_card_visa", confirm="true",
+            **{"allowed_payment_method_types[]": "card", **metadata},
+        )  # fmt: skip
+        told = "payment_intent.succeeded"
+    else:
+        line = {"currency": "usd", "unit_amount": "49900", "product_data][name": "x"}
+        stray = tuition.at_stripe(
+            "POST", "/v1/checkout/sessions", mode="payment", success_url="https://example.org/",
+            **{f"line_items[0][price_data][{k}]": v for k, v in line.items()}, **{"line_items[0][quantity]": 1},
+            **metadata,
+        )  # fmt: skip
+        tuition.at_stripe("POST", f"/v1/payment_pages/{stray['id']}/confirm", payment_method="pm_card_visa")
+        told = "checkout.session.completed"
+    event = one(tuition.new_events(), told)
+    assert tuition.deliver({**event, "api_version": "2020-08-27"}).body["outcome"] == "applied"
+    assert tuition.attention(made["payment_id"]) == [f"claim:{stray['id']}"]
+    assert tuition.payment(made["payment_id"]).status == "CREATED"
+
+
+def test_a_strangers_open_object_told_by_an_event_of_another_version_claims_nothing(
+    tuition: World, student: Student
+) -> None:
+    made = tuition.create(student).body
+    bound = tuition.at_stripe("GET", f"/v1/payment_intents/{made['payment_intent_id']}")
+    metadata = {f"metadata[{k}]": v for k, v in bound["metadata"].items()}
+    tuition.new_events()
+    tuition.at_stripe("POST", "/v1/payment_intents", amount=49900, currency="usd", **metadata)
+    event = one(tuition.new_events(), "payment_intent.created")
+    tuition.deliver({**event, "api_version": "2020-08-27"})
+    assert tuition.attention(made["payment_id"]) == []
+    assert len(tuition.trail(made["payment_id"])) == 1
 
 
 def test_an_amount_that_differs_grants_nothing_and_calls_a_person(tuition: World, student: Student) -> None:

@@ -11,7 +11,7 @@ from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry, Source
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import NOTHING_KNOWN, Facts
+from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Settled
 from tuition.ledger import Change, Key, Loaded
 
 
@@ -32,6 +32,17 @@ def pull(payment: Payment) -> tuple[Facts, dict[str, Any]]:
         intent = answer.object.get("payment_intent") or {}
     charge = intent.get("latest_charge")
     return stripe_facts.merge(facts, _what_followed(payment, charge if isinstance(charge, dict) else {})), answer.object
+
+
+def settled(intent: str | None, session: str | None) -> Settled | None:
+    """What an object has received that no payment is bound to; None where nothing is in."""
+    if session:
+        answer = stripe_client.retrieve_session(session)
+        return stripe_facts.of_session(answer.object, answer.date).settled
+    if intent:
+        answer = stripe_client.retrieve_intent(intent)
+        return stripe_facts.of_intent(answer.object, answer.date).settled
+    return None
 
 
 def _what_followed(payment: Payment, charge: dict[str, Any]) -> Facts:

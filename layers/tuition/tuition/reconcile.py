@@ -255,8 +255,8 @@ def _look(this: Run, key: Key, *, intent: str | None = None, session: str | None
     if _version(after) != _version(before):
         this.different += 1
         metrics.count("DifferenceFound")
-        if after.payment and checkout.tried_too_often(after.payment):
-            checkout.close(key)
+    if after.payment and checkout.tried_too_often(after.payment):
+        checkout.close(key)
     return after
 
 

@@ -58,9 +58,15 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
 
 
 def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
-    """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`."""
+    """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`.
 
-    def ask(payment: Payment) -> RefundRequest:
+    Asked again while it is being made, whatever became of the first answer, it is driven on and answered; another's is
+    driven on too, and then refused.
+    """
+
+    def ask(payment: Payment) -> RefundRequest | None:
+        if any(known.state == "calling" for known in payment.requests):
+            return None
         if any(known.undecided for known in payment.requests):
             raise RefundRefused("another refund of this payment is not decided yet: decide or wait for that one")
         _refuse_impossible(payment)
@@ -70,15 +76,27 @@ def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: s
         return replace(_new(payment, wanted, reason, by=staff, state="calling"), note=note)
 
     payment, fresh = _add(key, ask, "refund.ordered", "staff", staff)
-    return _driven(key, payment, _newest(payment).id, fresh=fresh)
+    asked = _newest(payment)
+    driven = _driven(key, payment, asked.id, fresh=fresh)
+    if (asked.by, asked.reason, asked.amount) != (staff, reason, amount or asked.amount):
+        raise RefundRefused("another refund of this payment was being made: look at it, then decide again")
+    return driven
 
 
 def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
-    """Staff approve or decline what waits. Raises `NotFound`, `RefundRefused` when it no longer waits."""
+    """Staff approve or decline what waits; one that is approved and being made is driven on.
 
-    def change(loaded: Loaded) -> Change:
+    Raises `NotFound`, `RefundRefused` when it no longer waits.
+    """
+    fresh = False
+
+    def change(loaded: Loaded) -> Change | None:
+        nonlocal fresh
         payment = _present(loaded)
         known = _by_id(payment, request_id)
+        fresh = known.state == "waiting"
+        if approve and known.state == "calling":
+            return None
         if known.state != "waiting":
             raise RefundRefused(f"this request is {known.state}: only one that waits can be decided")
         if approve:
@@ -89,7 +107,8 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
         entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", "staff", staff)
         return Change(_with(payment, decided), entry)
 
-    return _driven(key, _present(ledger.settle(key, change)), request_id, fresh=True)
+    payment = _present(ledger.settle(key, change))
+    return _driven(key, payment, request_id, fresh=fresh)
 
 
 # --- the request ---

@@ -76,7 +76,9 @@ def apply(event: object) -> Outcome:
 
 
 def _apply(event: Mapping[str, Any]) -> Outcome:
-    if str(event.get("type")) not in TYPES or event.get("livemode") is not settings().stripe_livemode:
+    if event.get("livemode") is not settings().stripe_livemode:
+        return "foreign"
+    if str(event.get("type")) not in TYPES:
         return "ignored"
     key = _place(_outline(event))
     if key is None:
@@ -183,7 +185,7 @@ def _is_about(notice: Notice, payment: Payment) -> bool:
 
 def _claim(notice: Notice, payment: Payment) -> Change | None:
     """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
-    settled = notice.facts.settled
+    settled = pulls.settled(notice.intent, notice.session) if notice.pull else notice.facts.settled
     if settled is None:
         return None
     claims = Facts(claims={notice.session or notice.intent or notice.event_id: settled})
