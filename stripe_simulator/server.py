@@ -59,6 +59,7 @@ class Request:
     fault: str | None = None
     seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
+    user_agent: str | None = None
 
 
 class Router:
@@ -156,6 +157,7 @@ class Stripe:
             request.fault, request.seconds = fault.fail, fault.seconds
         if request.fault == "before":
             raise NoAnswer("before")
+        request.user_agent = given.get("user-agent")
         text = query if request.method in {"GET", "DELETE"} and not body else body.decode(errors="replace")
         request.form = parse_form(text)
         if text is not query and query:
@@ -299,6 +301,7 @@ class Stripe:
                 "method": request.method,
                 "path": request.path,
                 "params": request.form,
+                "user_agent": request.user_agent,
                 "idempotency_key": request.headers.get("Idempotency-Key"),
                 "versioned": request.versioned,
                 "publishable": request.browser,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local import dynamodb_local
+from tests.requests_sent import notes
 
 TESTS = Path(__file__).parent
 
@@ -57,16 +58,49 @@ def pytest_make_collect_report(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: what its tests sent to Stripe."""
+    report = getattr(node, "workeroutput", {}).get("requests_sent")
+    if report is not None:
+        notes.add(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Every request of Tuition's is as Stripe's types have it, or the run fails; a worker hands its notes on."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["requests_sent"] = notes.report()
+    elif session.exitstatus == pytest.ExitCode.OK and _faults(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _faults(config: pytest.Config) -> list[str]:
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    passed = Counter(_folder(report) for report in reporter.getreports("passed") if report.when == "call")
+    return notes.faults(passed)
+
+
+def _folder(report: pytest.TestReport) -> str:
+    path = report.nodeid.partition("::")[0].removeprefix("tests/")
+    return path.partition("/")[0] if "/" in path else "tests"
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print how many tests passed in each folder, and in each backend where a test runs on several."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         if getattr(report, "when", None) != "call":
             continue
-        path = report.nodeid.partition("::")[0].removeprefix("tests/")
-        folder = path.partition("/")[0] if "/" in path else "tests"
+        folder = _folder(report)
         backend = dict(report.user_properties).get("backend")
         counts[f"{folder} on {backend}" if backend else folder] += 1
+    for folder, operations in notes.sent.items():
+        if operations:
+            said = f"{operations.total()} requests of {len(operations)} operations are as Stripe types them"
+            terminalreporter.write_line(f"tests/{folder}: {said}")
+    for fault in _faults(config):
+        terminalreporter.write_line(f"requests to Stripe: {fault}", red=True)
     if counts:
         terminalreporter.write_sep("-", "passed by what was running")
         for name, count in sorted(counts.items()):

@@ -40,6 +40,7 @@ import webhook
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
+from tests.requests_sent import notes
 from tuition import api, clock, history, settings, stripe_client, tables
 from tuition.core import audit
 
@@ -93,6 +94,7 @@ class InProcess(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[Any, int, Mapping[str, str]]:
         path = "/" + url.split("/", 3)[3]
+        notes.note("tables", method, path, post_data)
         self.world.stripe_calls.append(f"{method.upper()} {path.split('?')[0]}")
         if self.world.stripe_blocked:
             raise stripe.APIConnectionError("blocked by the test")

@@ -19,6 +19,7 @@ from stripe._encode import _api_encode
 
 from stripe_simulator.account import Fault
 from tests.model.dynamodb import Item
+from tests.requests_sent import notes
 
 if TYPE_CHECKING:
     from tests.model.machine import Machine
@@ -79,6 +80,7 @@ class InProcess(stripe.HTTPClient):
     ) -> tuple[Any, int, Mapping[str, str]]:
         machine = self.machine
         path = "/" + url.split("/", 3)[3]
+        notes.note("model", method, path, post_data)
         body = post_data.encode() if isinstance(post_data, str) else post_data or b""
         bare = path.partition("?")[0]
         method = method.upper()

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local.stack import Settings, Stack
+from tests.requests_sent import notes
 
 WAIT_S = 60.0
 _people = itertools.count(1)
@@ -78,7 +79,10 @@ def running() -> Iterator[Running]:
     try:
         ready = stack.start()
         assert ready is not None, said
-        yield Running(stack, ready)
+        made = Running(stack, ready)
+        yield made
+        log = made.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"}).raise_for_status().json()
+        notes.take_log("stack", log["requests"])
     finally:
         stack.stop()
 
