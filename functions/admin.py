@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tuition import console, decisions, history, refunds, stripe_events
+from tuition import console, decisions, history, ownership, refunds, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
@@ -25,7 +25,7 @@ def refund(request: Request) -> Reply:
     body = request.json("amount", "reason", "note")
     reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
     note = text_field(body, "note", most=refunds.REASON_LENGTH)
-    key = refunds.find(request.path("payment_id"))
+    key = ownership.find_key(request.path("payment_id"))
     return _refund_reply(*refunds.refund(key, amount_field(body, "amount"), reason, note, staff.user_id))
 
 
@@ -35,7 +35,7 @@ def decide_refund(request: Request) -> Reply:
     if body.get("decision") not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
     note = text_field(body, "note", most=refunds.REASON_LENGTH)
-    key = refunds.find(request.path("payment_id"))
+    key = ownership.find_key(request.path("payment_id"))
     approve = body["decision"] == "approve"
     decided = refunds.decide(key, request.path("request_id"), approve=approve, note=note, staff=staff.user_id)
     return _refund_reply(*decided)
@@ -53,7 +53,7 @@ def decide_standing(request: Request) -> Reply:
     if verdict not in ("accept", "revoke"):
         raise Unprocessable("decision must be accept or revoke", field="decision")
     note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
-    key = refunds.find(request.path("payment_id"))
+    key = ownership.find_key(request.path("payment_id"))
     decisions.decide(key, verdict, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 
@@ -64,7 +64,7 @@ def acknowledge(request: Request) -> Reply:
     cause = text_field(body, "cause", most=300, required=True) or ""
     mark = text_field(body, "mark", most=300)
     note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
-    key = refunds.find(request.path("payment_id"))
+    key = ownership.find_key(request.path("payment_id"))
     decisions.acknowledge(key, cause, mark, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 

@@ -18,16 +18,4 @@ def handler(request: Request) -> Reply:
         save=flag_field(body, "save_payment_method"),
         code=text_field(body, "promotion_code", most=500),
     )
-    payment = offer.payment
-    return Reply(
-        201 if offer.new else 200,
-        {
-            "payment_id": payment.payment_id,
-            "session_id": payment.bound_to,
-            "url": offer.object["url"],
-            "amount": payment.price.amount,
-            "currency": payment.price.currency,
-            "track": payment.track,
-            "status": payment.status,
-        },
-    )
+    return Reply(201 if offer.new else 200, offer.to_json())

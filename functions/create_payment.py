@@ -16,16 +16,4 @@ def handler(request: Request) -> Reply:
         save=flag_field(body, "save_payment_method"),
         payment_method=text_field(body, "payment_method", most=255),
     )
-    payment = offer.payment
-    return Reply(
-        201 if offer.new else 200,
-        {
-            "payment_id": payment.payment_id,
-            "payment_intent_id": payment.bound_to,
-            "client_secret": offer.object["client_secret"],
-            "amount": payment.price.amount,
-            "currency": payment.price.currency,
-            "track": payment.track,
-            "status": payment.status,
-        },
-    )
+    return Reply(201 if offer.new else 200, offer.to_json())

@@ -6,7 +6,7 @@ import pytest
 
 from tuition.core import payment as payments
 from tuition.core.money import Money
-from tuition.core.payment import Payment, attention, causes, grants_access
+from tuition.core.payment import Failure, Payment, attention, causes, grants_access
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_facts import (
     Acknowledgement,
@@ -249,3 +249,39 @@ def test_the_same_wish_has_the_same_id_and_any_other_has_another() -> None:
     ]
     assert len({same, *(payments.payment_id(*other) for other in others)}) == 5  # type: ignore[arg-type]
     assert same.startswith("pay_") and same[4:].isalnum() and len(same) == 28
+
+
+def failed(code: str | None, message: str | None = None) -> Facts:
+    return Facts(phase=Phase(5, 3, "failed", code, message))
+
+
+REFUSED_LATE = Facts(closed=Closed(9, "checkout", "payment_failed"))
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (failed("insufficient_funds", "No money."), Failure("insufficient_funds", "No money.")),
+        (failed(None), Failure("payment_failed", "The payment failed.")),
+        (merge(failed("x", "y"), Facts(closed=Closed(9, "intent", "canceled"))), Failure("x", "y")),
+        (merge(failed("x", "y"), REFUSED_LATE), Failure("x", "y")),
+        (REFUSED_LATE, Failure("payment_failed", "The payment failed.")),
+        (
+            merge(REFUSED_LATE, Facts(charges={"py_1": Charge("failed", 1, 1, code="account_closed")})),
+            Failure("account_closed", "The payment failed."),
+        ),
+        (Facts(closed=Closed(9, "checkout", "expired")), None),
+        (Facts(phase=Phase(5, 2, "processing")), None),
+        (Facts(phase=Phase(5, 1, "requires_action")), None),
+        (Facts(), None),
+        (merge(failed("x", "y"), PAID), None),
+    ],
+)
+def test_a_payment_that_failed_says_why_and_no_other_does(told: Facts, expected: Failure | None) -> None:
+    assert payments.failure(told) == expected
+
+
+@pytest.mark.parametrize("code", sorted(payments.SUSPECTED))
+def test_what_a_bank_suspects_is_a_plain_decline_to_the_student(code: str) -> None:
+    assert Failure(code, "It was stolen.").for_student() == Failure("generic_decline", "Your card was declined.")
+    assert Failure("expired_card", "It expired.").for_student() == Failure("expired_card", "It expired.")

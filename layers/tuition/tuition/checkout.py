@@ -72,6 +72,16 @@ class Offer:
     object: Mapping[str, Any]
     new: bool
 
+    def to_json(self) -> dict[str, Any]:
+        """What the student's browser needs to pay, as the API answers it."""
+        payment = self.payment
+        if payment.kind == "intent":
+            to_pay = {"payment_intent_id": payment.bound_to, "client_secret": self.object["client_secret"]}
+        else:
+            to_pay = {"session_id": payment.bound_to, "url": self.object["url"]}
+        price = {"amount": payment.price.amount, "currency": payment.price.currency}
+        return {"payment_id": payment.payment_id, **to_pay, **price, "track": payment.track, "status": payment.status}
+
 
 def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None) -> Offer:
     """The open payment of this user for this track, as a PaymentIntent to confirm in the browser.
@@ -334,7 +344,7 @@ def _keep(
     made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer | None
 ) -> Offer | None:
     """Commit what was made, as often as it loses for a reason that is none of its own. None: look again."""
-    key = Key(made.payment_id, made.user_id, made.track)
+    key = Key.of(made)
     entry = Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request", actor=made.user_id)
     for tried in range(1, ROUNDS):
         try:

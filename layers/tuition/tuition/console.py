@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import clock, tables
+from tuition import clock, ownership, tables
 from tuition.core import audit, catalog
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
@@ -238,13 +238,12 @@ def _read(partition: Partition, condition: str, names: dict[str, str], values: R
 
 
 def _direct(q: str) -> list[str]:
-    """The payment that an id names: its own, its intent's, session's or charge's."""
-    payment_id: str | None = q if q.startswith("pay_") else None
-    if q.startswith(("pi_", "cs_", "ch_", "py_")):
-        pointer = tables.read_pointer(q)
-        payment_id = pointer.payment_id if pointer else None
-    items = read_payments([payment_id]) if payment_id else []
-    return [item.listed_at for item in items]
+    """The place of the payment that an id names: its own, its intent's, session's or charge's."""
+    try:
+        payment = ownership.find(q)
+    except NotFound:
+        return []
+    return [tables.listed_at(payment)]
 
 
 def _searched(q: str) -> list[Partition]:

@@ -4,19 +4,20 @@ import base64
 import json
 from typing import Any
 
-from tuition import clock, pulls, tables
+from tuition import clock, ownership, pulls, tables
+from tuition.clock import Kept
 from tuition.core import catalog
+from tuition.core import payment as core
 from tuition.core.catalog import Track
-from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.errors import Unprocessable
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import ID_LENGTH
 from tuition.ledger import Key
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
 PULL_LEAST_S = 1.0
 PULL_MOST_S = 60.0
-_pulled: dict[str, float] = {}
-"""When this container last pulled a payment: a courtesy to Stripe, no promise."""
+_pulled: Kept[bool] = Kept()
+"""What this container has just pulled: a courtesy to Stripe, no promise."""
 
 _FIELDS = (
     *("payment_id", "stripe_payment_intent", "track", "status", "amount", "currency", "payment_method"),
@@ -26,8 +27,13 @@ _STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "
 
 
 def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it (DESIGN §6). Its attention depends on others too: `tuition.console` adds it."""
+    """A payment as the API shows it, with the reason of its failure, if it failed.
+
+    Its attention depends on others too: `tuition.console` adds it.
+    """
     found = {name: getattr(item, name) for name in _FIELDS}
+    failure = core.failure(tables.payment_of(item).facts)
+    found["failure"] = vars(failure if staff else failure.for_student()) if failure else None
     found["payment_intent_id"] = found.pop("stripe_payment_intent")
     found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
     if staff:
@@ -45,42 +51,18 @@ def status(reference: str, user_id: str) -> Payment:
 
     Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
     """
-    key, payment = _own(reference, user_id)
+    payment = ownership.find(reference, user_id)
     if not payment.open or not _due(payment):
         return payment
-    return pulls.refresh(key)[0]
-
-
-def _own(reference: str, user_id: str) -> tuple[Key, Payment]:
-    if not reference.isascii() or len(reference) > ID_LENGTH:
-        raise NotFound("there is no such payment of yours")
-    payment_id: str | None = reference
-    if reference.startswith(("pi_", "cs_")):
-        pointer = tables.read_pointer(reference)
-        payment_id = pointer.payment_id if pointer else None
-    if payment_id and payment_id.startswith("pay_"):
-        found = tables.read_together({PaymentItem: [tables.payment_key(payment_id)]})[PaymentItem]
-        payment = tables.payment_from_raw(found[0]) if found else None
-        if payment and payment.user_id == user_id:
-            return Key(payment.payment_id, payment.user_id, payment.track), payment
-    raise NotFound("there is no such payment of yours")
-
-
-def find_own(reference: str, user_id: str) -> Key:
-    """The key of a user's payment. Raises `NotFound`."""
-    return _own(reference, user_id)[0]
+    return pulls.refresh(Key.of(payment))[0]
 
 
 def _due(payment: Payment) -> bool:
     """Spaced with the payment's age: every second at first, every minute after an hour."""
-    now = clock.now()
-    spacing = min(PULL_MOST_S, max(PULL_LEAST_S, (now - clock.epoch(payment.created_at)) / 60))
-    if now - _pulled.get(payment.payment_id, 0.0) < spacing:
+    if _pulled.get(payment.payment_id):
         return False
-    if len(_pulled) > 1000:
-        _pulled.clear()
-    _pulled[payment.payment_id] = now
-    return True
+    age = clock.now() - clock.epoch(payment.created_at)
+    return _pulled.keep(payment.payment_id, True, min(PULL_MOST_S, max(PULL_LEAST_S, age / 60)))
 
 
 def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:

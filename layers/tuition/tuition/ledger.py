@@ -38,6 +38,10 @@ class Key:
     user_id: str
     track: str
 
+    @classmethod
+    def of(cls, payment: Payment) -> "Key":
+        return cls(payment.payment_id, payment.user_id, payment.track)
+
 
 @dataclass(frozen=True)
 class Customer:

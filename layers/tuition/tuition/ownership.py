@@ -1,14 +1,16 @@
-"""Whose a Stripe object is: the metadata that we put on it, and the pointer from its id."""
+"""Whose an object is: by the metadata that we put on it at Stripe, by the pointer from its id, by its payment."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tuition import stripe_client, tables
 from tuition.core import catalog
-from tuition.core.errors import EventUnusable, UnknownTrack
-from tuition.core.stripe_facts import Kind, ident, text
+from tuition.core.errors import EventUnusable, NotFound, UnknownTrack
+from tuition.core.payment import Payment
+from tuition.core.stripe_facts import ID_LENGTH, Kind, ident, text
 from tuition.ledger import Key
 from tuition.settings import settings
+from tuition.tables import PaymentItem
 
 APP = "tuition"
 
@@ -47,6 +49,27 @@ def pointed(stripe_id: str | None) -> Key | None:
     if pointer and pointer.payment_id and pointer.user_id and pointer.track:
         return Key(pointer.payment_id, pointer.user_id, pointer.track)
     return None
+
+
+def find(reference: str, user_id: str | None = None) -> Payment:
+    """The payment that its own id, or that of its intent, session or charge, names; only this user's, if one is given.
+
+    Raises `NotFound`, without asking Stripe.
+    """
+    if reference.isascii() and len(reference) <= ID_LENGTH:
+        key = pointed(reference) if reference.startswith(("pi_", "cs_", "ch_", "py_")) else None
+        payment_id = key.payment_id if key else reference
+        if payment_id.startswith("pay_"):
+            stored = tables.read_together({PaymentItem: [tables.payment_key(payment_id)]})[PaymentItem]
+            found = [tables.payment_from_raw(item) for item in stored]
+            if found and user_id in (None, found[0].user_id):
+                return found[0]
+    raise NotFound("there is no such payment of yours" if user_id else "there is no such payment")
+
+
+def find_key(reference: str, user_id: str | None = None) -> Key:
+    """The key of the payment that `find` finds."""
+    return Key.of(find(reference, user_id))
 
 
 def whose(intent_id: str) -> Key | None:

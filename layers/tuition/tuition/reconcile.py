@@ -288,7 +288,7 @@ def _replay(this: Run) -> None:
 def _look_at_what_is_due(this: Run, stripe_now: int) -> None:
     for payment_id in _due():
         with this.piece(payment_id):
-            key = refunds.find(payment_id)
+            key = ownership.find_key(payment_id)
             _patiently(_drive, this, key, stripe_now)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tuition import clock, ledger, ownership, pulls, stripe_client, tables
+from tuition import clock, ledger, ownership, pulls, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry, Source
@@ -17,22 +17,6 @@ from tuition.settings import settings
 
 DRIVES = 4
 REASON_LENGTH = 500
-
-
-def find(reference: str) -> Key:
-    """The key of a payment by its own id or that of its intent or session. Raises `NotFound` without asking Stripe."""
-    if len(reference) > stripe_facts.ID_LENGTH:
-        raise NotFound("there is no such payment of yours")
-    if reference.startswith(("pi_", "cs_")):
-        key = ownership.pointed(reference)
-        if key:
-            return key
-    elif reference.startswith("pay_"):
-        found = tables.read_together({tables.PaymentItem: [tables.payment_key(reference)]})[tables.PaymentItem]
-        if found:
-            payment = tables.payment_from_raw(found[0])
-            return Key(payment.payment_id, payment.user_id, payment.track)
-    raise NotFound("there is no such payment of yours")
 
 
 def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tuition import clock
+from tuition.clock import Kept
 from tuition.core.errors import NotConfigured
 
 SECRET_KEPT_S = 300
@@ -69,7 +69,7 @@ def _parse(raw: str, example: object) -> object:
     return raw
 
 
-_kept: dict[str, tuple[float, dict[str, Any]]] = {}
+_kept: Kept[dict[str, Any]] = Kept()
 
 
 def stripe_secret_key() -> str:
@@ -91,10 +91,7 @@ def _secret(arn: str) -> dict[str, Any]:
     if not arn:
         return {}
     kept = _kept.get(arn)
-    if kept is None or kept[0] < clock.now():
-        kept = clock.now() + SECRET_KEPT_S, _read_secret(arn)
-        _kept[arn] = kept
-    return kept[1]
+    return _kept.keep(arn, _read_secret(arn), SECRET_KEPT_S) if kept is None else kept
 
 
 def _read_secret(arn: str) -> dict[str, Any]:

@@ -317,6 +317,11 @@ def audit_trail(subject: str) -> list[dict[str, Any]]:
 # --- items and values ---
 
 
+def listed_at(payment: Payment) -> str:
+    """The place of a payment in every list: by time, then by id."""
+    return f"{payment.created_at}#{payment.payment_id}"
+
+
 def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentItem:
     """The item of a payment, its columns derived anew."""
     facts = payment.facts
@@ -353,7 +358,7 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
         attention=[vars(cause) for cause in attention] or None,
         version=payment.version,
         audit_head=payment.audit_head,
-        listed_at=f"{payment.created_at}#{payment.payment_id}",
+        listed_at=listed_at(payment),
         created_month=payment.created_at[:7],
         status_track=f"{payment.status}#{payment.track}",
         email_initial=email_key[0] if email_key else None,

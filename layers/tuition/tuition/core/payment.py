@@ -138,6 +138,39 @@ def status(facts: Facts) -> Status:
     return "CREATED"
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why the last try to pay failed, in Stripe's code and words."""
+
+    code: str
+    message: str
+
+    def for_student(self) -> "Failure":
+        """What the bank suspects is not for who holds the card. https://docs.stripe.com/declines/codes"""
+        return DECLINED if self.code in SUSPECTED else self
+
+
+SUSPECTED = frozenset({"fraudulent", "lost_card", "stolen_card", "merchant_blacklist"})
+DECLINED = Failure("generic_decline", "Your card was declined.")
+
+
+def failure(facts: Facts) -> Failure | None:
+    """Why a payment that is not paid failed; None where it did not.
+
+    A session that a bank refused after days is closed by that; how the bank put it is known from the intent, or from
+    the charge, whichever was told.
+    """
+    if status(facts) not in ("FAILED", "CANCELED"):
+        return None
+    if facts.phase and facts.phase.name == "failed":
+        return Failure(facts.phase.code or "payment_failed", facts.phase.message or "The payment failed.")
+    if facts.closed and facts.closed.reason == "payment_failed":
+        failed = sorted((c.created, key) for key, c in facts.charges.items() if c.status == "failed")
+        code = facts.charges[failed[-1][1]].code if failed else None
+        return Failure(code or "payment_failed", "The payment failed.")
+    return None
+
+
 def refunded_amount(facts: Facts) -> int:
     return sum(refund.amount for refund in facts.refunds.values() if refund.status in GIVEN_BACK)
 
