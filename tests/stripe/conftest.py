@@ -122,6 +122,13 @@ def until(backend: str, request: pytest.FixtureRequest) -> Until:
     return waited if backend == "live" else moved
 
 
+def eventually(check: Callable[[], bool], seconds: float = 8) -> None:
+    limit = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     got = Receiver("", [], [])

@@ -1,5 +1,6 @@
 """The official Stripe CLI believes the simulator."""
 
+import json
 import os
 import subprocess
 import time
@@ -12,7 +13,7 @@ import stripe
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import stripe_cli
-from tests.stripe.conftest import Receiver, sim
+from tests.stripe.conftest import Receiver, eventually, sim
 
 Run = Callable[..., str]
 
@@ -95,9 +96,40 @@ def test_listen_forwards_signed_events(simulator: Simulator, receiver: Receiver,
     assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
 
 
-def test_lists_and_resend_work(cli: Run, client: stripe.StripeClient) -> None:
-    made = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
-    assert made.id in cli("payment_intents", "list", "--limit", "1")
-    assert made.id in cli("get", f"/v1/payment_intents/{made.id}")
-    event = client.v1.events.list().data[0]
-    assert event.id in cli("events", "resend", event.id)
+def test_the_commands_of_resources_work(cli: Run, client: stripe.StripeClient) -> None:
+    made = json.loads(cli("payment_intents", "create", "--amount", "500", "--currency", "usd"))["id"]
+    assert made in cli("payment_intents", "list", "--limit", "1")
+    assert made in cli("payment_intents", "retrieve", made)
+    assert made in cli("get", f"/v1/payment_intents/{made}")
+    assert "metadata" in cli("payment_intents", "update", made, "-d", "metadata[a]=b")
+    paid = json.loads(cli("payment_intents", "confirm", made, "--payment-method", "pm_card_visa"))
+    assert (paid["status"], paid["metadata"]) == ("succeeded", {"a": "b"})
+    assert json.loads(cli("refunds", "create", "--payment-intent", made, "--amount", "100"))["amount"] == 100
+    assert paid["latest_charge"] in cli("charges", "list")
+    other = json.loads(cli("post", "/v1/payment_intents", "-d", "amount=700", "-d", "currency=usd"))["id"]
+    assert json.loads(cli("payment_intents", "cancel", other))["status"] == "canceled"
+    customer = json.loads(cli("customers", "create", "--email", "ada@example.com"))["id"]
+    assert '"deleted": true' in cli("customers", "delete", customer, "--confirm")
+    for words in (("balance", "retrieve"), ("disputes", "list"), ("coupons", "list"), ("events", "list")):
+        assert json.loads(cli(*words))["object"] in ("balance", "list")
+    assert cli("checkout", "sessions", "list").strip().startswith("{")
+
+
+def test_an_event_is_sent_again_by_the_cli(cli: Run, simulator: Simulator, receiver: Receiver) -> None:
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
+    client.v1.customers.create({})
+    event = client.v1.events.list({"type": "customer.created"}).data[0].id
+    eventually(lambda: len(receiver.bodies) == 1)
+    assert event in cli("events", "resend", event)
+    eventually(lambda: len(receiver.bodies) == 2)
+    assert {json.loads(body)["id"] for _, body in receiver.bodies} == {event}
+
+
+def test_the_cli_shows_an_error_of_stripes(simulator: Simulator, tmp_path: Path) -> None:
+    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    words = ["payment_intents", "retrieve", "pi_none", "--api-base", simulator.url, "--api-key", simulator.secret_key]
+    done = subprocess.run(
+        [str(stripe_cli.ensure()), *words], env=home, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert "resource_missing" in done.stdout + done.stderr

@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ import stripe
 from stripe_simulator import API_VERSION
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Response, Simulator, Stripe, start
-from tests.stripe.conftest import Receiver, sim
+from tests.stripe.conftest import Receiver, eventually, sim
 
 INTENT = "amount=500&currency=usd"
 
@@ -177,13 +176,6 @@ def test_thirty_at_once_with_one_key_make_one_object(simulator: Simulator) -> No
     statuses = [r["status"] for r in sim(simulator, "/_sim/requests")["requests"] if r["path"] == "/v1/payment_intents"]
     assert len(ids) == 1 and len(simulator.store.objects["payment_intent"]) == 1
     assert statuses.count(409) > 0, "nobody came while the first was in flight"
-
-
-def eventually(check: Callable[[], bool], seconds: float = 8) -> None:
-    limit = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < limit, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
