@@ -66,6 +66,16 @@ class Account:
         self.webhooks = Webhooks(self.store, self.clock)
         self.keys = Keys(self.clock)
         self.faults: list[Fault] = []
+        self.per_second = 0  # more requests than so many in one second are refused; 0: no limit
+        self._second, self._asked = 0, 0
+
+    def is_over_limit(self) -> bool:
+        """Counts a request, and whether it is one too many in this second."""
+        second = self.clock.unix()
+        if second != self._second:
+            self._second, self._asked = second, 0
+        self._asked += 1
+        return self._asked > self.per_second
 
     def reset(self) -> None:
         """Forget everything but the keys, the account's webhook endpoints and the sender."""
@@ -91,6 +101,7 @@ class Account:
         webhooks.wake, webhooks.listeners = wake, listeners
         self.keys.kept.clear()
         self.faults.clear()
+        self.per_second = 0
 
     def emit(self, kind: str, about: Object, previous: Object | None = None) -> None:
         """Make an event of what has just happened to an object."""

@@ -5,33 +5,60 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from stripe_simulator.account import Account, Fault
+from stripe_simulator.account import Account, Fault, later
 from stripe_simulator.errors import StripeError, invalid
 from stripe_simulator.store import Object, shown
 from stripe_simulator.webhooks import MODES
 
+MOST, MOST_S, DAY_S = 1_000_000, 100 * 365 * 86400.0, 86400.0
+METHODS = ("GET", "POST", "DELETE", "*")
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
 AUTHENTICATED = ("payment_intents", "setup_intents")
 Answer = tuple[int, Object]
 
 
 def handle(account: Account, method: str, path: str, query: str, body: bytes) -> Answer:
-    """Answer a request of the control plane."""
+    """Answer a request of the control plane: 400 for a wrong body, 404 for no such knob, 405 for a wrong method."""
     try:
         given = json.loads(body) if body else {}
         if not isinstance(given, dict):
             raise invalid("The body must be a JSON object.")
-        route = f"{method} {path.rstrip('/')}"
-        if route in KNOBS:
-            return 200, KNOBS[route](account, given | {k: v[0] for k, v in parse_qs(query).items()})
-        parts = path.strip("/").split("/")
-        if method == "POST" and len(parts) == 4 and parts[3] == "authenticate" and parts[1] in AUTHENTICATED:
+        asked = path.rstrip("/")
+        parts = asked.strip("/").split("/")
+        if len(parts) == 4 and parts[3] == "authenticate" and parts[1] in AUTHENTICATED:
+            _only(method, ("POST",), asked)
+            _known(given, ("outcome",), asked)
             return 200, _authenticate(account, parts[1], parts[2], given)
-    except json.JSONDecodeError as error:
-        return 400, {"error": {"message": f"Not JSON: {error}"}}
+        if asked not in KNOBS:
+            return 404, {"error": {"message": f"No such knob: {asked}. There are: {', '.join(KNOBS)}"}}
+        act, fields = KNOBS[asked][_only(method, tuple(KNOBS[asked]), asked)]
+        given |= {name: _whole(values[0], name) for name, values in parse_qs(query).items()}
+        _known(given, fields, asked)
+        return 200, act(account, given)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return 400, {"error": {"message": f"The body is not JSON: {error}"}}
     except StripeError as error:
         return error.status, error.body("req_sim")
-    return 404, {"error": {"message": f"No such knob: {method} {path}"}}
+
+
+def _only(method: str, methods: tuple[str, ...], path: str) -> str:
+    if method not in methods:
+        raise StripeError(405, "invalid_request_error", f"{path} takes {' and '.join(methods)}, not {method}.")
+    return method
+
+
+def _known(given: Object, fields: tuple[str, ...], path: str) -> None:
+    """A field that is misspelt must not go by in silence."""
+    for name in given:
+        if name not in fields:
+            takes = ", ".join(fields) or "nothing"
+            raise invalid(f"{path} knows no {name}: it takes {takes}.", param=name)
+
+
+def _whole(text: str, name: str) -> int:
+    if not text.isdecimal():
+        raise invalid(f"{name} must be a whole number", param=name)
+    return int(text)
 
 
 def fault_for(account: Account, method: str, path: str) -> Fault | None:
@@ -70,11 +97,18 @@ def refuse(fault: str | None) -> None:
         )
 
 
-def _number(given: Object, name: str, default: float) -> float:
+def _number(given: Object, name: str, default: float, most: float = MOST_S) -> float:
     value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise invalid(f"{name} must be a number, zero or more", param=name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise invalid(f"{name} must be a number from 0 to {most:.0f}", param=name)
     return float(value)
+
+
+def _count(given: Object, name: str, default: int, least: int = 1) -> int:
+    value = given.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+        raise invalid(f"{name} must be a whole number from {least} to {MOST}", param=name)
+    return value
 
 
 def _choice(given: Object, name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -108,26 +142,35 @@ def _webhooks_state(account: Account, given: Object) -> Object:
 
 def _release(account: Account, given: Object) -> Object:
     order = _choice(given, "order", "as_created", ("as_created", "reversed", "shuffled"))
-    times, seed = int(_number(given, "times", 1)), int(_number(given, "seed", 1))
+    times, seed = _count(given, "times", 1), _count(given, "seed", 1, least=0)
     return {"released": account.webhooks.release(order, seed, times)}
 
 
 def _calls(account: Account, given: Object) -> Object:
     fail = _choice(given, "fail", "before", FAULTS)
     method, _, path = str(given.get("match", "")).partition(" ")
-    if not path.startswith("/"):
-        raise invalid("match must be a method and a path, such as 'POST /v1/payment_intents/*/confirm'")
-    times = int(_number(given, "times", 1))
-    seconds = _number(given, "seconds", 1.0 if fail == "slow" else 0.0)
-    if times:
-        account.faults.append(Fault([method, *path.strip("/").split("/")], times, fail, seconds))
+    if method not in METHODS or not path.startswith("/v1/"):
+        raise invalid(
+            "match must be a method and a path, such as 'POST /v1/payment_intents/*/confirm' ('*' for any method)",
+            param="match",
+        )
+    times = _count(given, "times", 1)
+    if "seconds" in given and fail != "slow":
+        raise invalid("seconds is of fail 'slow'; a 'hang' takes 60 s", param="seconds")
+    seconds = _number(given, "seconds", 1.0 if fail == "slow" else 0.0, most=3600)
+    account.faults.append(Fault([method, *path.strip("/").split("/")], times, fail, seconds))
     return _calls_state(account, given)
 
 
 def _calls_state(account: Account, given: Object) -> Object:
     return {
         "calls": [
-            {"match": f"{one.match[0]} /{'/'.join(one.match[1:])}", "times": one.times, "fail": one.fail}
+            {
+                "match": f"{one.match[0]} /{'/'.join(one.match[1:])}",
+                "times": one.times,
+                "fail": one.fail,
+                **({"seconds": one.seconds} if one.fail == "slow" else {}),
+            }
             for one in account.faults
         ]
     }
@@ -150,9 +193,35 @@ def _clock(account: Account, given: Object) -> Object:
     return {"now": account.clock.unix(), "offset_s": account.clock.offset}
 
 
+def _limits(account: Account, given: Object) -> Object:
+    """So many requests a second, then 429; 0 for no limit. https://docs.stripe.com/rate-limits"""
+    account.per_second = _count(given, "per_second", account.per_second, least=0)
+    return {"per_second": account.per_second}
+
+
+def _roll(account: Account, given: Object) -> Object:
+    """A new signing secret of an endpoint, or of all; the old one signs too until `keep_s` have passed."""
+    keep = _number(given, "keep_s", DAY_S)
+    if "endpoint" in given:
+        endpoints = [account.store.get("webhook_endpoint", str(given["endpoint"]), param="endpoint")]
+    else:
+        endpoints = list(account.store.all("webhook_endpoint"))
+    for endpoint in endpoints:
+        old = endpoint["_secrets"][0]
+        endpoint["_secrets"][:] = [str(given.get("secret") or f"whsec_{account.store.token(32)}"), old]
+        account.after("secret.forget", endpoint["id"], old, seconds=keep)
+    return {"secrets": {endpoint["id"]: endpoint["_secrets"][0] for endpoint in endpoints}}
+
+
+@later("secret.forget")
+def _forget(account: Account, id: str, secret: str) -> None:
+    endpoint = account.store.find("webhook_endpoint", id)
+    if endpoint is not None and len(endpoint["_secrets"]) > 1 and secret in endpoint["_secrets"][1:]:
+        endpoint["_secrets"].remove(secret)
+
+
 def _requests(account: Account, given: Object) -> Object:
-    limit = int(given.get("limit", 1000))
-    rows = list(account.log)[-limit:]
+    rows = list(account.log)[-_count(given, "limit", 1000) :]
     return {"requests": rows}
 
 
@@ -170,7 +239,7 @@ def _deliveries(account: Account, given: Object) -> Object:
                     "tries": one.log,
                 }
             )
-    return {"deliveries": rows[-int(given.get("limit", 1000)) :]}
+    return {"deliveries": rows[-_count(given, "limit", 1000) :]}
 
 
 def _health(account: Account, given: Object) -> Object:
@@ -224,19 +293,22 @@ def _charge(account: Account, given: Object) -> Object:
     return account.store.get("charge", str(given.get("charge") or intent.get("latest_charge")), param="charge")
 
 
-KNOBS: dict[str, Callable[[Account, Object], Object]] = {
-    "GET /_sim/health": _health,
-    "POST /_sim/reset": _reset,
-    "GET /_sim/webhooks": _webhooks_state,
-    "POST /_sim/webhooks": _webhooks,
-    "POST /_sim/webhooks/release": _release,
-    "GET /_sim/calls": _calls_state,
-    "POST /_sim/calls": _calls,
-    "DELETE /_sim/calls": _no_calls,
-    "GET /_sim/clock": _clock,
-    "POST /_sim/clock": _clock,
-    "POST /_sim/disputes": _dispute,
-    "POST /_sim/refunds": _refund,
-    "GET /_sim/requests": _requests,
-    "GET /_sim/deliveries": _deliveries,
+# path -> method -> what it does, and the fields that it takes
+KNOBS: dict[str, dict[str, tuple[Callable[[Account, Object], Object], tuple[str, ...]]]] = {
+    "/_sim/health": {"GET": (_health, ())},
+    "/_sim/reset": {"POST": (_reset, ())},
+    "/_sim/webhooks": {"GET": (_webhooks_state, ()), "POST": (_webhooks, ("deliver", "delay_s"))},
+    "/_sim/webhooks/release": {"POST": (_release, ("order", "seed", "times"))},
+    "/_sim/webhooks/roll": {"POST": (_roll, ("endpoint", "secret", "keep_s"))},
+    "/_sim/calls": {
+        "GET": (_calls_state, ()),
+        "POST": (_calls, ("match", "times", "fail", "seconds")),
+        "DELETE": (_no_calls, ()),
+    },
+    "/_sim/limits": {"GET": (_limits, ()), "POST": (_limits, ("per_second",))},
+    "/_sim/clock": {"GET": (_clock, ()), "POST": (_clock, ("advance_s",))},
+    "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},
+    "/_sim/refunds": {"POST": (_refund, ("payment_intent", "charge", "amount", "status", "refund", "failure_reason"))},
+    "/_sim/requests": {"GET": (_requests, ("limit",))},
+    "/_sim/deliveries": {"GET": (_deliveries, ("limit",))},
 }

@@ -16,7 +16,7 @@ from typing import Any
 from stripe_simulator import API_VERSION
 from stripe_simulator.account import Account, Call
 from stripe_simulator.store import Object
-from stripe_simulator.webhooks import signature
+from stripe_simulator.webhooks import header
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOL = "stripecli-devproxy-v1"
@@ -75,7 +75,7 @@ def serve(account: Account, connection: socket.socket, reader: Any, headers: dic
 def message(account: Account, event: Object, payload: str, version: str | None) -> bytes:
     """One event as the CLI takes it, signed."""
     text = json.dumps(json.loads(payload), indent=2)
-    stamp = signature(secret(account), text.encode(), int(time.time()))
+    stamp = header([secret(account)], text.encode(), int(time.time()))
     return json.dumps(
         {
             "type": "webhook_event",

@@ -182,6 +182,8 @@ class Stripe:
                 stored=False,
                 code="secret_key_required",
             )
+        if self.account.per_second and self.account.is_over_limit():
+            request.fault = "rate_limit"
         control.refuse(request.fault)
         key = given.get("idempotency-key")
         if request.method != "POST" or not key:

@@ -32,6 +32,16 @@ def signature(secret: str, body: bytes, at: int) -> str:
     return f"t={at},v1={digest}"
 
 
+def header(secrets: list[str], body: bytes, at: int) -> str:
+    """`Stripe-Signature`: one `v1` a secret, and the `v0` of test mode, which nobody can check.
+
+    https://docs.stripe.com/webhooks#verify-manually
+    """
+    parts = [signature(secret, body, at) for secret in secrets]
+    fake = hashlib.sha256(f"v0 {at}".encode() + body).hexdigest()
+    return ",".join([parts[0], *(part.split(",", 1)[1] for part in parts[1:]), f"v0={fake}"])
+
+
 @dataclass
 class Delivery:
     """One event on its way to one endpoint."""
@@ -61,8 +71,7 @@ class Delivery:
         """Signed anew for each try, with real time: receivers check it against theirs."""
         body = self.body if body is None else body
         at = int(time.time())
-        parts = [signature(secret, body, at) for secret in self.secrets]
-        stamp = ",".join([parts[0], *(part.split(",", 1)[1] for part in parts[1:])])
+        stamp = header(self.secrets, body, at)
         return {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": stamp,
@@ -128,7 +137,7 @@ class Webhooks:
         ]
 
     def _deliver(self, event_id: str, payload: str, endpoint: Object) -> None:
-        delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], list(endpoint["_secrets"]))
+        delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"])
         self.deliveries.setdefault(event_id, []).append(delivery)
         if self.mode == "drop":
             delivery.outcome = "dropped"
@@ -180,7 +189,7 @@ class Webhooks:
             endpoint for endpoint in self._endpoints(kind) if endpoint_id is None or endpoint["id"] == endpoint_id
         ]
         for endpoint in chosen:
-            delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], list(endpoint["_secrets"]))
+            delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"])
             self.deliveries.setdefault(event_id, []).append(delivery)
             delivery.due = self.clock.now()
             self.outbox.append(delivery)

@@ -150,3 +150,20 @@ def receiver() -> Iterator[Receiver]:
     yield got
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def told(receiver: Receiver) -> Any:
+    simulator = start(webhook_url=receiver.url, webhook_secret="whsec_one")
+    yield simulator
+    simulator.stop()
+
+
+def customers(simulator: Simulator, count: int) -> None:
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    for n in range(count):
+        client.v1.customers.create({"name": str(n)})
+
+
+def names(receiver: Receiver) -> list[str]:
+    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.bodies]

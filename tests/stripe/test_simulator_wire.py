@@ -18,7 +18,7 @@ import stripe
 from stripe_simulator import API_VERSION
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Response, Simulator, Stripe, start
-from tests.stripe.conftest import Receiver, eventually, sim
+from tests.stripe.conftest import Receiver, customers, eventually, sim
 
 INTENT = "amount=500&currency=usd"
 
@@ -178,23 +178,6 @@ def test_thirty_at_once_with_one_key_make_one_object(simulator: Simulator) -> No
     assert statuses.count(409) > 0, "nobody came while the first was in flight"
 
 
-@pytest.fixture
-def told(receiver: Receiver) -> Any:
-    simulator = start(webhook_url=receiver.url, webhook_secret="whsec_one")
-    yield simulator
-    simulator.stop()
-
-
-def customers(simulator: Simulator, count: int) -> None:
-    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
-    for n in range(count):
-        client.v1.customers.create({"name": str(n)})
-
-
-def names(receiver: Receiver) -> list[str]:
-    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.bodies]
-
-
 def test_a_delivery_is_signed_as_stripe_checks_it(told: Simulator, receiver: Receiver) -> None:
     customers(told, 1)
     eventually(lambda: len(receiver.bodies) == 1)
@@ -211,15 +194,6 @@ def test_a_failed_delivery_comes_again_after_one_then_two_seconds(told: Simulato
     eventually(lambda: len(receiver.bodies) == 3)
     assert 2.9 < time.monotonic() - begun < 6
     assert len({body for _, body in receiver.bodies}) == 1
-
-
-@pytest.mark.parametrize(("mode", "count"), [("normal", 2), ("duplicate", 4), ("drop", 0), ("shuffle", 2)])
-def test_deliveries_follow_the_mode(told: Simulator, receiver: Receiver, mode: str, count: int) -> None:
-    sim(told, "/_sim/webhooks", {"deliver": mode})
-    customers(told, 2)
-    eventually(lambda: len(receiver.bodies) >= count)
-    time.sleep(0.1)
-    assert len(receiver.bodies) == count
 
 
 def test_what_is_held_is_released_in_the_order_asked_for(here: InProcess) -> None:
@@ -272,12 +246,6 @@ def test_the_page_shows_events_and_sends_one_again(told: Simulator, receiver: Re
     assert event in urllib.request.urlopen(told.url).read().decode()
     urllib.request.urlopen(told.url, data=f"event={event}".encode())
     eventually(lambda: len(receiver.bodies) == 2)
-
-
-def test_a_wrong_knob_is_refused(simulator: Simulator) -> None:
-    for path, body in (("/_sim/webhooks", {"deliver": "x"}), ("/_sim/calls", {"match": "x"}), ("/_sim/none", {})):
-        with pytest.raises(urllib.error.HTTPError):
-            sim(simulator, path, body)
 
 
 def test_a_thousand_intents_at_a_hundred_a_second_with_flat_memory(here: InProcess) -> None:
