@@ -151,7 +151,10 @@ def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
 
 def _is_wished(before: Loaded, wish: Wish) -> bool:
     payment = before.payment
-    return payment is not None and payment.open and (payment.kind, payment.terms) == (wish.kind, wish.terms)
+    if payment is None or not payment.open:
+        return False
+    same_currency = payment.price.currency == wish.track.price.currency
+    return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
 
 
 def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
@@ -219,9 +222,8 @@ def _begin(
         answer = _make(wish, asked, ownership.metadata(key, attempt, wish.kind), payment_id)
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
-            return _begin(
-                buyer, wish, enrollment, customers.create(buyer.user_id, buyer.email, customer.generation + 1)
-            )
+            new = customers.create(buyer.user_id, buyer.email, customer.generation + 1)
+            return _begin(buyer, wish, enrollment, known, new)
         _refused(refused, wish, customer, enrollment, attempt)
         return None
     except StripeUnavailable as unavailable:
@@ -366,7 +368,8 @@ def _keep(
             _give_up(made)
             return None
         enrollment = now.enrollment
-        if customer and ledger.load_for_create(made.user_id, made.track)[1]:
+        known = ledger.load_for_create(made.user_id, made.track)[1] if customer else None
+        if customer and known and known.generation >= customer.generation:
             customer = None  # another purchase has kept one meanwhile: that record stands
         clock.pause(tried)
     _give_up(made)
