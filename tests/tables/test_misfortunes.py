@@ -59,3 +59,35 @@ def test_another_currency_of_the_same_amount_is_another_price(
     assert (new.status, new.body["amount"], new.body["currency"]) == (201, old["amount"], "eur")
     assert payable(tuition, student) == [new.body.get("payment_intent_id") or new.body["session_id"]]
     assert tuition.payment(old["payment_id"]).status == "CANCELED"
+
+
+# --- who buys ---
+
+
+@pytest.mark.parametrize("email", ["ada@internal", "jörg@example.org"])
+def test_an_address_that_stripe_does_not_take_for_one_can_buy_all_the_same(
+    tuition: World, student: Student, email: str
+) -> None:
+    who = Student(student.sub, email=email)
+    made = tuition.create(who).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.deliver_all()
+    payment = tuition.payment(made["payment_id"])
+    assert (tuition.enrolled(who)["status"], payment.email) == ("ENROLLED", email)
+    assert tuition.at_stripe("GET", f"/v1/customers/{payment.customer}")["email"] is None
+    again = tuition.create(who, "FSD").body
+    assert tuition.payment(again["payment_id"]).customer == payment.customer == kept_customer(tuition, who)
+
+
+@pytest.mark.parametrize("sub", ["josé", "李", "two words", "a\nline", "pay_nobody", "x" * 129])
+def test_a_user_id_that_stripe_or_the_tables_could_not_carry_is_refused_before_money_moves(
+    tuition: World, sub: str
+) -> None:
+    answer = tuition.create(Student(sub, email="ada@example.org"))
+    assert (answer.status, answer.body["type"].rpartition("/")[2]) == (401, "unauthenticated")
+    assert tuition.stripe_calls == []
+
+
+def test_the_user_ids_that_providers_give_are_accepted(tuition: World) -> None:
+    for sub in ("auth0|64af.1-x", "0f8c2a4e-5f0e-4a39-9a51-6b1f0a2d9c11", "ada@example.org", "00u1~x+y="):
+        assert tuition.payments(Student(sub)).status == 200

@@ -139,7 +139,7 @@ class Request:
         claims = (authorizer.get("jwt") or {}).get("claims") or {}
         names = settings()
         user_id = claims.get(names.claim_user_id)
-        if not isinstance(user_id, str) or not user_id or len(user_id) > 128:
+        if not isinstance(user_id, str) or not _is_user_id(user_id):
             raise Unauthenticated("the token does not say who you are: sign in again")
         if claims.get("token_use", "id") != "id":
             raise Unauthenticated("this is an access token: send the ID token")
@@ -156,6 +156,15 @@ class Request:
         if not (identity.is_staff if decides else identity.may_read):
             raise Forbidden("this is for the school's staff" if not identity.may_read else "support may only read")
         return identity
+
+
+def _is_user_id(claimed: str) -> bool:
+    """Short and plain enough to be a key of ours, a metadata value and part of a header at Stripe, and no payment's id.
+
+    https://openid.net/specs/openid-connect-core-1_0.html#IDToken has `sub` in ASCII too.
+    """
+    plain = claimed.isascii() and claimed.isprintable() and " " not in claimed
+    return 0 < len(claimed) <= 128 and plain and not claimed.startswith("pay_")
 
 
 def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], Result]:

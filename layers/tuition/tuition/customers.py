@@ -22,15 +22,19 @@ def create(user_id: str, email: str, generation: int) -> Customer:
 
     The key is made of user and generation: who comes twice gets the same one. A replayed answer is read again,
     since the customer may be gone; one that is, a replayed 5xx and a key used with another address (the user's
-    e-mail changed) take the next generation.
+    e-mail changed) take the next generation. So does an address that Stripe does not take for one, though it was
+    verified (`ada@internal`, `jörg@example.org`): its customer has none.
     """
+    params = _params(user_id, email)
     for candidate in range(generation, generation + GENERATIONS):
         try:
-            answer = stripe_client.create_customer(_params(user_id, email), _key(user_id, candidate))
+            answer = stripe_client.create_customer(params, _key(user_id, candidate))
             if answer.replayed:
                 answer = stripe_client.retrieve_customer(answer.object["id"])
         except StripeRefused as refused:
-            if refused.stripe_type != "idempotency_error" and refused.code != "resource_missing":
+            if refused.param == "email":
+                params.pop("email", None)
+            elif refused.stripe_type != "idempotency_error" and refused.code != "resource_missing":
                 raise
         except StripeUnavailable as unavailable:
             if not unavailable.replayed:
