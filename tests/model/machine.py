@@ -7,7 +7,9 @@ answer may be lost.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -21,15 +23,17 @@ import tests.world  # noqa: F401  (the environment of the settings, before tuiti
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import checkout, clock, history, ledger, metrics, settings, stripe_client, tables
+from tuition import checkout, clock, history, ledger, metrics, settings, stripe_client, stripe_events, tables
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog
-from tuition.core.errors import TuitionError
+from tuition.core.catalog import Track
+from tuition.core.errors import EventUnusable, TuitionError
+from tuition.core.money import Money
 
 START = 1_790_000_000.0
 KEY = "sk_test_model"
-SESSIONS = "POST /v1/checkout/sessions" in __import__("stripe_simulator.resources", fromlist=["ROUTES"]).ROUTES
-DISPUTES = any("dispute" in route for route in __import__("stripe_simulator.resources", fromlist=["ROUTES"]).ROUTES)
+RESTORED = ("payments", "enrollments", "intents", "audit")
+"""What a restore brings back to one moment."""
 
 Fate = Literal["go", "kill", "kill after", "lose", "lose after", "error", "limit", "conflict"]
 
@@ -48,6 +52,10 @@ class Actor:
         self.error: BaseException | None = None
         self.over = False
         self.invoking = False
+        self.looked: int | None = None
+        """The step of the first I/O of what it is doing now: what it saw first is not older."""
+        self.acknowledges: tuple[str, str] = ("", "")
+        """The cause and mark that this member of staff is about to acknowledge."""
         self._machine = machine
 
         def run(_: Fate) -> None:
@@ -62,6 +70,7 @@ class Actor:
     def step(self, fate: Fate = "go") -> None:
         """Do the I/O that it waits at, with this fate, and go on to the next."""
         machine = self._machine
+        machine.steps += 1
         machine.trace.append(f"{self.name}: {self.waiting}" + (f" [{fate}]" if fate != "go" else ""))
         before, machine.current = machine.current, self
         self.glet.parent = greenlet.getcurrent()
@@ -94,6 +103,19 @@ class Actor:
         assert self.over and isinstance(self.error, Killed)
 
 
+@dataclass(frozen=True)
+class Logged:
+    """A record as it was committed, and when (`step`)."""
+
+    step: int
+    subject: str
+    user_id: str
+    track: str | None
+    type: str
+    transition: dict[str, Any]
+    acknowledges: tuple[str, str]
+
+
 class Machine:
     """The tables, Stripe, the clock, the actors, and all that has been done (`trace`)."""
 
@@ -107,10 +129,32 @@ class Machine:
         self.answered: list[Offer] = []
         self.problems: list[str] = []
         self.faults = 0
+        self.steps = 0
+        self.catalog = dict(catalog.tracks())
         self.closed_by_us: set[str] = set()
-        self.track = catalog.find("DP")
+        self.log: list[Logged] = []
+        self.bound: dict[str, int] = {}
+        """The step at which each object was bound to its payment."""
+        self.taken: dict[tuple[str, str], int] = {}
+        """The last step at which a user was known to have an open payment for a track, or to be enrolled."""
+        self._status: dict[tuple[str, str], str | None] = {}
+        self.unreadable: set[str] = set()
+        """Events that the code of today cannot read; a later version can (`mended`)."""
+        self.mended = False
         self._seen = 0
         self._events: list[dict[str, Any]] = []
+
+    @property
+    def track(self) -> Track:
+        return self.catalog["DP"]
+
+    @track.setter
+    def track(self, track: Track) -> None:
+        self.catalog[track.track] = track
+
+    def raise_price(self, track: str, amount: int = 10_000) -> None:
+        known = self.catalog[track]
+        self.catalog[track] = replace(known, price=Money(known.price.amount + amount, known.price.currency))
 
     # --- I/O ---
 
@@ -119,6 +163,8 @@ class Machine:
         if self.current is None:
             return act()
         fate = self.pause(name)
+        if self.current.looked is None:
+            self.current.looked = self.steps
         if fate == "lose":
             lost()
         if fate in ("error", "conflict"):
@@ -155,7 +201,7 @@ class Machine:
         clock.start_deadline()
         actor = self.current
         if actor:
-            actor.invoking = True
+            actor.invoking, actor.looked = True, None
         try:
             return act()
         except (TuitionError, Killed, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as ended:
@@ -164,28 +210,66 @@ class Machine:
             if actor:
                 actor.invoking = False
 
-    def committed(self, writes: list[Item]) -> None:
-        """A new payment must not be bound to what we have closed ourselves."""
+    # --- what must be true at the moment ---
+
+    def committed(self, writes: Sequence[Item]) -> None:
+        """A transaction: its record is logged; a new payment must not be bound to what we have closed ourselves."""
+        acknowledges = self.current.acknowledges if self.current else ("", "")
         for write in writes:
-            put = write.get("Put", {})
-            if put.get("TableName") == "payments" and "not_exists" in put["ConditionExpression"]:
-                bound_to = tables.payment_from_raw(put["Item"]).bound_to
+            put = write.get("Put")
+            if put is None:
+                continue
+            item, table = put["Item"], put["TableName"]
+            if table == "audit":
+                text = {name: item[name]["S"] for name in ("subject", "user_id", "type")}
+                track = item["track"]["S"] if "track" in item else None
+                made = json.loads(item["transition"]["S"])
+                self.log.append(Logged(self.steps, **text, track=track, transition=made, acknowledges=acknowledges))
+            elif table == "payments" and "not_exists" in put["ConditionExpression"]:
+                bound_to = tables.payment_from_raw(item).bound_to
+                self.bound[bound_to] = self.steps
                 if bound_to in self.closed_by_us:
                     self.problems.append(f"{bound_to} was committed, and we had closed it")
+            elif table == "enrollments":
+                owner = item["user_id"]["S"], item["entry"]["S"]
+                before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
+                if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
+                    self.taken[owner] = self.steps
+
+    def closing(self, object_id: str) -> None:
+        """We have closed an object: whoever buys closes what was open when it came, and what it made and lost with."""
+        self.closed_by_us.add(object_id)
+        actor = self.current
+        if actor is None or actor.looked is None or not actor.name.startswith("student"):
+            return
+        if object_id in self.bound:
+            if self.bound[object_id] > actor.looked:
+                self.problems.append(f"{object_id} was closed by a create that came before it was committed")
+            return
+        metadata = self.object(object_id)["metadata"]
+        owner = metadata["user_id"], metadata["track"]
+        now = self._status.get(owner) in ("PENDING", "ENROLLED")
+        if not now and self.taken.get(owner, -1) < actor.looked:
+            self.problems.append(f"{object_id} was closed by its maker, and nobody else's was open")
 
     # --- what people and Stripe do ---
 
-    def create(self, user: str = "ada", kind: str = "intent", *, save: bool = False) -> Offer:
+    def create(
+        self, user: str = "ada", kind: str = "intent", *, save: bool = False, track: str = "DP", email: str = ""
+    ) -> Offer:
         """A create, as its handler makes it; what it answers is kept."""
-        buyer = Buyer(user, f"{user}@example.org")
+        buyer = Buyer(user, email or f"{user}@example.org")
+        wanted = self.catalog[track]
         if kind == "checkout":
             urls = {"success_url": "https://example.org/ok", "cancel_url": "https://example.org/no"}
-            offer = checkout.create_checkout_session(buyer, self.track, save=save, **urls)
+            offer = checkout.create_checkout_session(buyer, wanted, save=save, **urls)
         else:
-            offer = checkout.create_payment(buyer, self.track, save=save)
+            offer = checkout.create_payment(buyer, wanted, save=save)
         stored = self.payment(offer.payment.payment_id)
         if stored is None or stored.bound_to != offer.payment.bound_to:
             self.problems.append(f"{offer.payment.bound_to} was answered and is bound to nothing")
+        if offer.payment.terms.list_amount != wanted.price.amount or offer.payment.kind != kind:
+            self.problems.append(f"{offer.payment.bound_to} was answered, of other terms than were asked for")
         self.answered.append(offer)
         return offer
 
@@ -224,6 +308,21 @@ class Machine:
         self._seen += len(new)
         return new
 
+    # --- going back ---
+
+    def keep(self) -> tuple[Any, ...]:
+        """The four tables at this moment, and what was recorded until then."""
+        stored = {name: dict(self.tables.stored[name]) for name in RESTORED}
+        return stored, len(self.log), dict(self.bound)
+
+    def go_back(self, kept: tuple[Any, ...]) -> None:
+        """All four tables as they were then."""
+        stored, logged, bound = kept
+        for name in RESTORED:
+            self.tables.stored[name] = dict(stored[name])
+        del self.log[logged:]
+        self.bound = dict(bound)
+
     # --- what can be looked at, without I/O ---
 
     def payment(self, payment_id: str) -> Any:
@@ -243,6 +342,19 @@ class Machine:
     def objects(self, kind: str) -> list[dict[str, Any]]:
         return list(self.stripe.account.store.objects.get(kind, {}).values())
 
+    def object(self, object_id: str) -> dict[str, Any]:
+        found = self.stripe.account.lookup(object_id)
+        assert found is not None, object_id
+        return found
+
+    def staff_log(self) -> dict[str, list[Logged]]:
+        """What staff have decided, by payment."""
+        found: dict[str, list[Logged]] = defaultdict(list)
+        for logged in self.log:
+            if logged.type.startswith(("decision.", "attention.")):
+                found[logged.subject].append(logged)
+        return found
+
 
 @contextlib.contextmanager
 def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
@@ -256,11 +368,23 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     def sleep(_: float) -> None:
         machine.pause("sleep")
 
+    def find(code: object) -> Track:
+        return machine.catalog[code] if isinstance(code, str) and code in machine.catalog else known(code)
+
+    read, known = stripe_events.read, catalog.find
+
+    def reading(event: Any) -> Any:
+        if event.get("id") in machine.unreadable and not machine.mended:
+            raise EventUnusable("a shape that this version does not know")
+        return read(event)
+
     fake = SimpleNamespace(time=lambda: machine.now, monotonic=lambda: machine.now, sleep=sleep)
     dynamodb = wire.Wire(machine)
     stripe_ = wire.client(machine, KEY)
     patch.setattr(clock, "time", fake)
     items.install(patch)
+    patch.setattr(catalog, "find", find)
+    patch.setattr(stripe_events, "read", reading)
     patch.setattr(metrics, "count", lambda name: None)
     patch.setattr(tables, "client", lambda: dynamodb)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})

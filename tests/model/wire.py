@@ -88,7 +88,7 @@ class InProcess(stripe.HTTPClient):
         def act() -> tuple[Any, int, Mapping[str, str]]:
             answer = machine.stripe.handle(method, path, headers or {}, body)
             if answer.status == 200 and bare.endswith(("/cancel", "/expire")):
-                machine.closed_by_us.add(bare.split("/")[-2])
+                machine.closing(bare.split("/")[-2])
             return answer.body, answer.status, {k.lower(): v for k, v in answer.headers.items()}
 
         def fault(kind: str) -> Callable[[], None]:
