@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -101,7 +102,25 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"tests/{folder}: {said}")
     for fault in _faults(config):
         terminalreporter.write_line(f"requests to Stripe: {fault}", red=True)
+    _what_was_searched(terminalreporter)
     if counts:
         terminalreporter.write_sep("-", "passed by what was running")
         for name, count in sorted(counts.items()):
             terminalreporter.write_line(f"{count:6d}  {name}")
+
+
+def _what_was_searched(terminalreporter: Any) -> None:
+    """Print what the searches of schedules counted: a search that made none must show."""
+    reports = [r for r in terminalreporter.getreports("passed") if getattr(r, "when", None) == "call"]
+    told = [(name, value) for report in reports for name, value in report.user_properties]
+    made = sum(value for name, value in told if name == "schedules")
+    counts: Counter[str] = Counter()
+    for name, value in told:
+        if name == "searched":
+            counts.update(value)
+        elif name == "planted":
+            terminalreporter.write_line(value)
+    if made:
+        seed = os.environ.get("TUITION_SEED", "1")
+        listed = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"TUITION_SEED={seed}: {made:,} schedules without a violation: {listed}")

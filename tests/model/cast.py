@@ -10,16 +10,17 @@ from typing import Any
 
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
-from tuition import checkout, clock, decisions, history, ledger, pulls, refunds, stripe_events
+from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
 from tuition.core import payment as payments
 from tuition.core.audit import Entry
-from tuition.core.errors import AlreadyEnrolled, NotFound, PaymentInProgress, RefundRefused
+from tuition.core.errors import AlreadyEnrolled, CodeRefused, NotFound, PaymentInProgress, RefundRefused
 from tuition.core.stripe_facts import Facts
 from tuition.ledger import Change, Key, Loaded
 
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
 TRACKS = ("DP", "FSD")
+CODES = ("FREE", "FREE", "FIFTH", "ONCE", "OVER", "NONE")
 
 
 class Cast:
@@ -32,10 +33,13 @@ class Cast:
         self.twins = chance.random() < plan.twins
         """All wish the same: nobody may close what anybody was answered."""
         self.users = USERS[: chance.choice(plan.students)]
+        self.kind = chance.choice(plan.kinds)
 
     def enter(self) -> None:
         """Let everybody of the plan in."""
         machine, plan, chance = self.machine, self.plan, self.chance
+        if plan.codes:
+            machine.codes()
         for user in self.users:
             self._tabs(user)
         others: dict[str, tuple[float, Callable[[], None]]] = {
@@ -51,6 +55,8 @@ class Cast:
             "reconciler": (plan.reconciles, self._reconcile),
             "bank": (plan.bank, self._bank),
             "tester": (plan.card_testing, self._test_cards),
+            "stranger": (plan.strangers, self._pay_what_is_left),
+            "merchant": (plan.alters, self._alter),
             "privacy": (plan.erases, self._erase),
         }
         for name, (likely, act) in others.items():
@@ -59,19 +65,23 @@ class Cast:
 
     def _tabs(self, user: str) -> None:
         chance, plan = self.chance, self.plan
-        kind, save = chance.choice(plan.kinds), chance.random() < 0.2
+        kind, save = self.kind, chance.random() < 0.2
+        code = self.code(kind)
         track = chance.choice(TRACKS[: plan.tracks])
         for number in range(chance.choice(plan.tabs)):
             if not self.twins:
                 kind, save = chance.choice(plan.kinds), chance.random() < 0.3
-                track = chance.choice(("DP", track))
+                code, track = self.code(kind), chance.choice(("DP", track))
             pays = chance.random() < plan.pays
-            act = Student(self, user, track, kind, save=save, pays=pays).act
+            act = Student(self, user, track, kind, save=save, code=code, pays=pays).act
             self.machine.spawn(f"student {user} {number}", act)
         if plan.begin == "bought" and chance.random() < plan.regrets:
             for payment in self.machine.payments():
                 key = Key(payment.payment_id, payment.user_id, payment.track)
                 self.machine.spawn("student regrets", lambda k=key: self.regret(k))
+
+    def code(self, kind: str) -> str | None:
+        return self.chance.choice(CODES) if kind == "checkout" and self.chance.random() < self.plan.codes else None
 
     def wait(self, what: str, most: int | None = None) -> None:
         for _ in range(self.chance.randint(0, self.plan.waits if most is None else most)):
@@ -176,6 +186,27 @@ class Cast:
             else:
                 machine.at_stripe("POST", f"{path}/cancel")
 
+    def _alter(self) -> None:
+        """Somebody alters the amount of an open intent: what is received is not what was asked."""
+        machine = self.machine
+        self.wait("merchant", 2 * self.plan.waits)
+        opened = [i for i in machine.objects("payment_intent") if i["status"] == "requires_payment_method"]
+        own = [i["id"] for i in opened if i["metadata"].get("kind") == "intent"]  # Checkout's own are not to be altered
+        if own:
+            machine.at_stripe("POST", f"/v1/payment_intents/{self.chance.choice(own)}", amount=45_000)
+
+    def _pay_what_is_left(self) -> None:
+        """Somebody pays an object that nobody should have: one that its maker lost sight of."""
+        machine = self.machine
+        for _ in range(2):
+            self.wait("stranger", 4 * self.plan.waits)
+            bound = {payment.bound_to for payment in machine.payments()}
+            opened = [i for i in machine.objects("payment_intent") if i["status"] == "requires_payment_method"]
+            lost = [i["id"] for i in opened if i["id"] not in bound and i["metadata"].get("kind") == "intent"]
+            if lost:
+                self.counts["paid by strangers"] += 1
+                machine.pay(self.chance.choice(lost))
+
     def _bank(self) -> None:
         """Opens a dispute, and decides, and decides again."""
         machine, chance = self.machine, self.chance
@@ -251,20 +282,30 @@ class Cast:
                     self.machine.invoke(lambda k=key: history.status(k.payment_id, k.user_id))
 
     def _reconcile(self) -> None:
+        """The hourly run; and whoever drives a refund that hangs, or replays what is in quarantine."""
+        machine, chance = self.machine, self.chance
         for _ in range(3):
             self.wait("reconciler")
-            for key in self.machine.payment_keys():
-                self.machine.invoke(lambda k=key: drive(self.machine, k))
-            for event_id in list(self.machine.tables.stored["quarantine"]):
-                self.machine.invoke(lambda e=event_id[0]: stripe_events.replay(e))
+            if chance.random() < self.plan.hours:
+                machine.pass_time(3700)
+            if chance.random() < 0.5:
+                self.counts["runs"] += 1
+                machine.invoke(lambda: reconcile.run(lambda: 900.0))
+                continue
+            for key in machine.payment_keys():
+                machine.invoke(lambda k=key: drive(machine, k))
+            for event_id in list(machine.tables.stored["quarantine"]):
+                machine.invoke(lambda e=event_id[0]: stripe_events.replay(e))
 
 
 class Student:
     """One tab of a student's browser: asks, pays, thinks again."""
 
-    def __init__(self, cast: Cast, user: str, track: str, kind: str, *, save: bool, pays: bool) -> None:
+    def __init__(
+        self, cast: Cast, user: str, track: str, kind: str, *, save: bool, code: str | None, pays: bool
+    ) -> None:
         self.cast, self.machine, self.chance = cast, cast.machine, cast.chance
-        self.user, self.track, self.kind, self.save, self.pays = user, track, kind, save, pays
+        self.user, self.track, self.kind, self.save, self.code, self.pays = user, track, kind, save, code, pays
 
     def act(self) -> None:
         machine, chance, plan = self.machine, self.chance, self.cast.plan
@@ -282,16 +323,17 @@ class Student:
                 self.cast.regret(Key(offer.payment.payment_id, self.user, self.track))
             if not self.cast.twins and chance.random() < 0.3:
                 self.kind, self.save = chance.choice(plan.kinds), chance.random() < 0.3
+                self.code = self.cast.code(self.kind)
 
     def _ask(self) -> Any:
         """Ask for the payment as a browser does: again after a failure."""
         machine, chance = self.machine, self.chance
         email = f"{self.user}@new.example.org" if chance.random() < self.cast.plan.email else ""
         for _ in range(4):
-            given = {"save": self.save, "track": self.track, "email": email}
+            given = {"save": self.save, "track": self.track, "email": email, "code": self.code}
             ended = machine.invoke(lambda g=given: machine.create(self.user, self.kind, **g))
             self.cast.counts["creates"] += 1
-            if isinstance(ended, (AlreadyEnrolled, PaymentInProgress)):
+            if isinstance(ended, (AlreadyEnrolled, PaymentInProgress, CodeRefused)):
                 return None
             if not isinstance(ended, BaseException):
                 return ended
@@ -305,16 +347,12 @@ class Student:
     def _pay(self, bound_to: str) -> None:
         """Tries until it is paid, or gives up: in the browser, or on Stripe's page."""
         machine, chance = self.machine, self.chance
-        for _ in range(chance.choice((1, 1, 2, 6))):
+        for _ in range(chance.choice(self.cast.plan.tries)):
             machine.pause("pays")
             self.cast.counts["payments"] += 1
             method = chance.choice(self.cast.plan.methods)
-            if bound_to.startswith("cs_"):
-                machine.at_stripe("POST", f"/v1/payment_pages/{bound_to}/confirm", payment_method=method)
-                intent = machine.object(bound_to)["payment_intent"]
-            else:
-                machine.pay(bound_to, method)
-                intent = bound_to
+            machine.pay(bound_to, method)
+            intent = machine.object(bound_to)["payment_intent"] if bound_to.startswith("cs_") else bound_to
             self._go_on(machine.object(intent) if intent else {"status": None})
 
     def _go_on(self, intent: dict[str, Any]) -> None:

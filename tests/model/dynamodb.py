@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -64,8 +65,12 @@ def _named(name: str, names: Mapping[str, str]) -> str:
 
 
 def updated(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
-    """The item after `SET … [ADD name :n]`; every right side reads the item as it was."""
+    """The item after `SET … [ADD name :n]` or `REMOVE …`; every right side reads the item as it was."""
     after = copy.deepcopy(item)  # stored items are never changed in place: what was read stays as it was
+    if expression.startswith("REMOVE "):
+        for name in expression.removeprefix("REMOVE ").split(", "):
+            after.pop(_named(name, names), None)
+        return after
     sets, _, adds = expression.removeprefix("SET ").partition(" ADD ")
     for assignment in re.split(r",\s*(?![^(]*\))", sets):
         left, _, right = assignment.strip().partition(" = ")
@@ -95,9 +100,6 @@ class Tables:
     def __init__(self) -> None:
         self.stored: dict[str, dict[tuple[str, ...], Item]] = {name: {} for name in KEYS}
 
-    def snapshot(self) -> dict[str, dict[tuple[str, ...], Item]]:
-        return {name: dict(items) for name, items in self.stored.items()}
-
     def _key(self, table: str, item: Item) -> tuple[str, ...]:
         return tuple(item[name]["S"] for name in KEYS[table])
 
@@ -119,19 +121,37 @@ class Tables:
             answers[table] = [item for item in found if item is not None]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
+    def scan(self, *, TableName: str, Limit: int) -> Item:
+        """In the order of the keys; DynamoDB's own order is of hashes, and means nothing."""
+        return {"Items": [item for _, item in sorted(self.stored[TableName].items())][:Limit]}
+
     def query(
         self,
         *,
         TableName: str,
         KeyConditionExpression: str,
         ExpressionAttributeValues: Item,
-        ConsistentRead: bool,
-        ExpressionAttributeNames: Mapping[str, str],
+        ConsistentRead: bool = False,
+        ExpressionAttributeNames: Mapping[str, str] = MappingProxyType({}),
+        IndexName: str | None = None,
     ) -> Item:
+        if IndexName:
+            return self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
         if KeyConditionExpression != "#k = :v" or ExpressionAttributeNames["#k"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
         wanted = ExpressionAttributeValues[":v"]["S"]
         return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == wanted]}
+
+    def _query_index(self, table: str, index: str, condition: str, values: Item) -> Item:
+        """The keys of what is due: the one index that is read where a schedule runs."""
+        if (index, condition) != ("by_check", "check_due = :due AND check_at <= :now"):
+            raise NotImplementedError(f"{index}: {condition}")
+        names = (*KEYS[table], "check_due", "check_at")
+        found = [item for item in self.stored[table].values() if item.get("check_due") == values[":due"]]
+        due = sorted(
+            (i["check_at"]["S"], i["payment_id"]["S"], i) for i in found if i["check_at"]["S"] <= values[":now"]["S"]
+        )
+        return {"Items": [{name: item[name] for name in names} for _, _, item in due]}
 
     # --- writes ---
 

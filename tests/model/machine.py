@@ -23,7 +23,18 @@ import tests.world  # noqa: F401  (the environment of the settings, before tuiti
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import checkout, clock, history, ledger, metrics, settings, stripe_client, stripe_events, tables
+from tuition import (
+    checkout,
+    clock,
+    history,
+    ledger,
+    metrics,
+    reconcile,
+    settings,
+    stripe_client,
+    stripe_events,
+    tables,
+)
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog
 from tuition.core.catalog import Track
@@ -32,7 +43,7 @@ from tuition.core.money import Money
 
 START = 1_790_000_000.0
 KEY = "sk_test_model"
-RESTORED = ("payments", "enrollments", "intents", "audit")
+RESTORED = ("payments", "enrollments", "intents", "audit", "customers")
 """What a restore brings back to one moment."""
 
 Fate = Literal["go", "kill", "kill after", "lose", "lose after", "error", "limit", "conflict"]
@@ -131,7 +142,8 @@ class Machine:
         self.faults = 0
         self.steps = 0
         self.catalog = dict(catalog.tracks())
-        self.closed_by_us: set[str] = set()
+        self.closed_by_us: dict[str, str] = {}
+        """Which of ours closed an object."""
         self.log: list[Logged] = []
         self.bound: dict[str, int] = {}
         """The step at which each object was bound to its payment."""
@@ -141,6 +153,8 @@ class Machine:
         self.unreadable: set[str] = set()
         """Events that the code of today cannot read; a later version can (`mended`)."""
         self.mended = False
+        place = {"name": {"S": "reconcile"}, "place": {"N": str(int(START))}}
+        self.tables.stored["cursors"]["reconcile",] = place
         self._seen = 0
         self._events: list[dict[str, Any]] = []
 
@@ -225,6 +239,8 @@ class Machine:
                 track = item["track"]["S"] if "track" in item else None
                 made = json.loads(item["transition"]["S"])
                 self.log.append(Logged(self.steps, **text, track=track, transition=made, acknowledges=acknowledges))
+                if text["type"] == "refund.refused":
+                    self._refusal_is_shown(text["subject"])
             elif table == "payments" and "not_exists" in put["ConditionExpression"]:
                 bound_to = tables.payment_from_raw(item).bound_to
                 self.bound[bound_to] = self.steps
@@ -236,10 +252,19 @@ class Machine:
                 if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
                     self.taken[owner] = self.steps
 
+    def _refusal_is_shown(self, payment_id: str) -> None:
+        """A refund is committed as refused only with what makes it impossible: or who reads it cannot know why."""
+        payment = self.payment(payment_id)
+        refused = [request for request in payment.requests if request.state == "refused"]
+        at_stripe = [r for r in self.objects("refund") if r["payment_intent"] == payment.intent]
+        came_back = any(r["status"] in ("failed", "canceled") for r in at_stripe)
+        if refused and refused[-1].amount <= payment.left and not payment.facts.disputes and not came_back:
+            self.problems.append(f"{refused[-1].id} was refused, and {payment.left} seem to be left of its payment")
+
     def closing(self, object_id: str) -> None:
         """We have closed an object: whoever buys closes what was open when it came, and what it made and lost with."""
-        self.closed_by_us.add(object_id)
         actor = self.current
+        self.closed_by_us[object_id] = actor.name if actor else ""
         if actor is None or actor.looked is None or not actor.name.startswith("student"):
             return
         if object_id in self.bound:
@@ -255,20 +280,28 @@ class Machine:
     # --- what people and Stripe do ---
 
     def create(
-        self, user: str = "ada", kind: str = "intent", *, save: bool = False, track: str = "DP", email: str = ""
+        self,
+        user: str = "ada",
+        kind: str = "intent",
+        *,
+        save: bool = False,
+        track: str = "DP",
+        email: str = "",
+        code: str | None = None,
     ) -> Offer:
         """A create, as its handler makes it; what it answers is kept."""
         buyer = Buyer(user, email or f"{user}@example.org")
-        wanted = self.catalog[track]
+        wanted, terms = self.catalog[track], (self.catalog[track].price.amount, code, save)
         if kind == "checkout":
             urls = {"success_url": "https://example.org/ok", "cancel_url": "https://example.org/no"}
-            offer = checkout.create_checkout_session(buyer, wanted, save=save, **urls)
+            offer = checkout.create_checkout_session(buyer, wanted, save=save, code=code, **urls)
         else:
             offer = checkout.create_payment(buyer, wanted, save=save)
         stored = self.payment(offer.payment.payment_id)
         if stored is None or stored.bound_to != offer.payment.bound_to:
             self.problems.append(f"{offer.payment.bound_to} was answered and is bound to nothing")
-        if offer.payment.terms.list_amount != wanted.price.amount or offer.payment.kind != kind:
+        known = offer.payment.terms
+        if (known.list_amount, known.promotion_code, known.save_payment_method) != terms or offer.payment.kind != kind:
             self.problems.append(f"{offer.payment.bound_to} was answered, of other terms than were asked for")
         self.answered.append(offer)
         return offer
@@ -280,7 +313,22 @@ class Machine:
         headers = {"Authorization": f"Bearer {KEY}", "Stripe-Version": stripe.api_version or ""}
         return self.stripe.handle(method, path, headers, body.encode()).json()
 
+    def codes(self) -> None:
+        """The promotion codes that there are: all of the price off, a fifth, half but once, and one that is over."""
+        for name, coupon, more in (
+            ("FREE", {"percent_off": 100}, {}),
+            ("FIFTH", {"percent_off": 20}, {}),
+            ("ONCE", {"percent_off": 50}, {"max_redemptions": 1}),
+            ("OVER", {"percent_off": 50}, {"active": "false"}),
+        ):
+            made = self.at_stripe("POST", "/v1/coupons", **coupon)
+            promotion = {"promotion[type]": "coupon", "promotion[coupon]": made["id"]}
+            self.at_stripe("POST", "/v1/promotion_codes", code=name, **promotion, **more)
+
     def pay(self, intent: str, method: str = "pm_card_visa") -> Any:
+        """In the browser, or on Stripe's page."""
+        if intent.startswith("cs_"):
+            return self.at_stripe("POST", f"/v1/payment_pages/{intent}/confirm", payment_method=method)
         return self.at_stripe("POST", f"/v1/payment_intents/{intent}/confirm", payment_method=method)
 
     def pass_time(self, seconds: float) -> None:
@@ -385,7 +433,9 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     items.install(patch)
     patch.setattr(catalog, "find", find)
     patch.setattr(stripe_events, "read", reading)
-    patch.setattr(metrics, "count", lambda name: None)
+    for name in ("count", "age"):
+        patch.setattr(metrics, name, lambda *_: None)
+    patch.setattr(reconcile, "WINDOW_S", 12 * 3600)  # a day has two: every window costs the same calls
     patch.setattr(tables, "client", lambda: dynamodb)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)

@@ -7,6 +7,10 @@ CARDS = (
     *("pm_usBankAccount_success", "pm_usBankAccount_insufficientFunds", "pm_card_pendingRefund", "pm_card_refundFail"),
 )
 GOOD = ("pm_card_visa", "pm_card_visa", "pm_usBankAccount_success")
+BANKS = (
+    *("pm_card_threeDSecureRequired", "pm_card_chargeDeclined", "pm_usBankAccount_insufficientFunds"),
+    *("pm_usBankAccount_insufficientFunds", "pm_usBankAccount_success"),
+)
 DISPUTES = (
     *(("needs_response",), ("needs_response", "lost"), ("needs_response", "under_review", "won")),
     *(("needs_response", "lost", "under_review", "lost"), ("needs_response", "lost", "under_review", "won")),
@@ -24,8 +28,9 @@ MANY = (2, 2, 2, 3, 3, 4, 5, 6, 8, 12, 20, 50)
 class Plan:
     """Each float is a chance, each tuple what is chosen from.
 
-    `begin` is how far things are when everybody comes: nothing yet; a `customer` is known and nothing is open; a
-    track was `bought`, and all that was told. `tabs`: how many creates a student has going at once.
+    `begin` is how far things are when everybody comes: nothing yet; a `customer` is known and nothing is open; an
+    `orphan` was made by a create that died, just now or a day ago; a track was `bought`, and all that was told, or
+    bought and `revoked`. `tabs`: how many creates a student has going at once.
     """
 
     name: str
@@ -43,10 +48,14 @@ class Plan:
     partial: tuple[int | None, ...] = (None, 10_000, 20_000, 49_900)
     dashboard: float = 0.2
     faults: float = 0.6
+    rates: tuple[float, ...] = (0.0, 0.01, 0.04, 0.1)
+    fates: tuple[str, ...] = ("kill", "kill after", "lose", "lose after", "error", "limit", "conflict")
     lost: float = 0.3
     curriculum: float = 0.2
     price: float = 0.1
     customer: float = 0.1
+    strangers: float = 0.0
+    alters: float = 0.05
     email: float = 0.05
     restore: float = 0.0
     days: float = 0.2
@@ -58,7 +67,10 @@ class Plan:
     card_testing: float = 0.05
     unreadable: float = 0.05
     reconciles: float = 0.3
+    hours: float = 0.5
+    codes: float = 0.0
     erases: float = 0.05
+    tries: tuple[int, ...] = (1, 1, 2, 6)
     waits: int = 12
     ticks: tuple[float, ...] = (0.0, 0.001, 0.05, 0.4)
 
@@ -72,6 +84,7 @@ QUIET = Plan(
     curriculum=0.0,
     price=0.0,
     customer=0.0,
+    alters=0.0,
     email=0.0,
     days=0.0,
     bank=0.0,
@@ -88,7 +101,7 @@ QUIET = Plan(
 PLANS = {
     plan.name: plan
     for plan in (
-        Plan("whole", students=(1, 1, 2), tracks=2),
+        Plan("whole", students=(1, 1, 2), tracks=2, codes=0.3),
         Plan("school", students=(2, 3), tracks=2, tabs=(1, 2)),
         Plan("refunds", begin="bought", tabs=(0, 1), regrets=1.0, staff=0.8, dashboard=0.5, reconciles=0.5),
         Plan("again", tabs=(1, 2), pays=1.0, regrets=0.8, curriculum=0.6, methods=GOOD, decides=0.3, price=0.0),
@@ -111,6 +124,7 @@ PLANS = {
             partial=(10_000, 20_000),
             faults=0.3,
             reconciles=1.0,
+            hours=0.1,
             dashboard=0.3,
             waits=3,
         ),
@@ -133,6 +147,18 @@ PLANS = {
         ),
         replace(QUIET, name="testers", tabs=(1, 2), pays=0.3, card_testing=1.0, faults=0.4, looks=0.3),
         replace(QUIET, name="prices", tabs=(1, 2, 3), price=1.0, pays=0.4, faults=0.3, waits=6),
+        replace(
+            QUIET,
+            name="codes",
+            tabs=(1, 2, 3),
+            kinds=("checkout",),
+            codes=0.8,
+            pays=0.9,
+            regrets=0.3,
+            faults=0.3,
+            methods=GOOD,
+            decides=0.2,
+        ),
         replace(QUIET, name="customers", tabs=(1, 2), tracks=2, customer=1.0, email=0.4, faults=0.5, days=0.3, waits=6),
         replace(QUIET, name="unread", tabs=(1,), pays=1.0, unreadable=1.0, regrets=0.3, faults=0.3, methods=GOOD),
         replace(
@@ -148,12 +174,106 @@ PLANS = {
             methods=GOOD,
             acknowledges=0.3,
         ),
+        replace(
+            QUIET,
+            name="names",
+            tabs=(1, 2),
+            begin="orphan",
+            pays=0.6,
+            methods=GOOD,
+            faults=0.3,
+            days=0.3,
+            dashboard=1.0,
+            strangers=0.4,
+            reconciles=0.5,
+            waits=3,
+        ),
+        replace(
+            QUIET,
+            name="amounts",
+            begin="",
+            tabs=(1,),
+            pays=1.0,
+            methods=GOOD,
+            alters=1.0,
+            decides=1.0,
+            acknowledges=0.6,
+            waits=4,
+            faults=0.3,
+        ),
+        replace(
+            QUIET,
+            name="untold",
+            tabs=(1, 2),
+            pays=1.0,
+            methods=CARDS,
+            lost=1.0,
+            regrets=0.8,
+            staff=0.4,
+            bank=0.3,
+            dashboard=0.5,
+            reconciles=0.4,
+            looks=0.3,
+            waits=6,
+        ),
+        replace(
+            QUIET, name="ties", tabs=(1,), pays=1.0, faults=0.0, ticks=(0.0,), waits=2, tries=(2, 3, 6), methods=BANKS
+        ),
+        replace(
+            QUIET,
+            name="banks",
+            tabs=(1,),
+            kinds=("checkout",),
+            pays=1.0,
+            faults=0.2,
+            lost=0.4,
+            looks=0.2,
+            methods=BANKS,
+        ),
+        replace(
+            QUIET,
+            name="pages",
+            tabs=(1,),
+            kinds=("checkout",),
+            pays=1.0,
+            methods=("pm_card_visa",),
+            dashboard=1.0,
+            bank=0.4,
+            faults=0.1,
+            waits=3,
+        ),
+        replace(
+            QUIET,
+            name="losers",
+            begin="revoked",
+            tabs=(1, 2),
+            twins=1.0,
+            pays=0.0,
+            faults=0.0,
+            bank=1.0,
+            dashboard=1.0,
+            decides=0.5,
+            waits=3,
+        ),
         replace(QUIET, name="erased", begin="bought", tabs=(0,), erases=1.0, regrets=0.5, bank=0.3, lost=0.2),
     )
 }
 
 WHOLE = (
     *("whole", "whole", "whole", "school", "refunds", "again", "restore", "staff", "orphans", "kinds", "claims"),
-    *("drives", "seconds", "testers", "prices", "customers", "unread", "doubles", "erased"),
+    *(
+        "drives",
+        "seconds",
+        "testers",
+        "prices",
+        "customers",
+        "unread",
+        "doubles",
+        "erased",
+        "codes",
+        "names",
+        "amounts",
+        "untold",
+    ),
 )
 """The whole system, a plan in turn. `many` and the two of disputes are searched by themselves too."""

@@ -14,16 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.model import cast, checkers
+from tests.model import checkers
 from tests.model.cast import Cast
-from tests.model.machine import Actor, Fate, Machine, running
+from tests.model.machine import START, Actor, Fate, Machine, running
 from tests.model.plans import PLANS, WHOLE, Plan
-from tuition import pulls, stripe_events
+from tuition import decisions, reconcile, stripe_events
 from tuition.core import catalog
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress
 
 STEPS = 6_000
-FATES: tuple[Fate, ...] = ("kill", "kill after", "lose", "lose after", "error", "limit", "conflict")
 SHARP = 0.5
 """How many schedules run one actor as far as it goes and change it rarely: what few and exact changes break is found
 there, and what many break in the others."""
@@ -51,7 +50,7 @@ class Schedule:
         self.pool: list[dict[str, Any]] = []
         self.kept: Any = None
         self.restored = False
-        self.fault_rate = chance.choice((0.0, 0.01, 0.04, 0.1)) if chance.random() < plan.faults else 0.0
+        self.fault_rate = chance.choice(plan.rates) if chance.random() < plan.faults else 0.0
         self.loss_rate = chance.choice((0.1, 0.5, 1.0)) if chance.random() < plan.lost else 0.0
         self.unreadable = 0.1 if chance.random() < plan.unreadable else 0.0
         self.sharp = chance.random() < SHARP
@@ -79,7 +78,7 @@ class Schedule:
             if self.pool and (not ready or chance.random() < self.eager) and len(ready) < 60:
                 self._deliver()
                 continue
-            if self.plan.restore and chance.random() < 0.02:
+            if self.plan.restore and self.counts["restores"] < 2 and chance.random() < 0.02:
                 self._restore(ready)
                 continue
             if not ready:
@@ -112,7 +111,7 @@ class Schedule:
         if not self.fault_rate or not actor.invoking or self.chance.random() >= self.fault_rate:
             return "go"
         waiting = actor.waiting or ""
-        fate = self.chance.choice(FATES)
+        fate: Fate = self.chance.choice(self.plan.fates)  # type: ignore[assignment]
         if (
             waiting == "sleep"
             or (fate == "conflict" and not waiting.startswith("transact"))
@@ -170,22 +169,27 @@ class Schedule:
 
     def _begin(self) -> None:
         """How far things are when everybody comes."""
-        machine = self.machine
-        for user in self.cast.users if self.plan.begin else ():
+        machine, begin = self.machine, self.plan.begin
+        for user in self.cast.users if begin else ():
             kind = self.chance.choice(self.plan.kinds)
-            offer = machine.create(user, kind)
-            if self.plan.begin == "customer":
-                action = "cancel" if kind == "intent" else "expire"
-                place = "payment_intents" if kind == "intent" else "checkout/sessions"
-                machine.at_stripe("POST", f"/v1/{place}/{offer.payment.bound_to}/{action}")
+            bound_to = machine.create(user, kind).payment.bound_to
+            if begin in ("bought", "revoked"):
+                machine.pay(bound_to)
             elif kind == "intent":
-                machine.pay(offer.payment.bound_to)
+                machine.at_stripe("POST", f"/v1/payment_intents/{bound_to}/cancel")
             else:
-                paying = {"payment_method": "pm_card_visa"}
-                machine.at_stripe("POST", f"/v1/payment_pages/{offer.payment.bound_to}/confirm", **paying)
+                machine.at_stripe("POST", f"/v1/checkout/sessions/{bound_to}/expire")
         for event in machine.new_events():
             stripe_events.apply(event)
+        if begin == "revoked":
+            for key in machine.payment_keys():
+                decisions.decide(key, "revoke", "a beginning", "dean")
+        for user in self.cast.users if begin == "orphan" else ():
+            machine.spawn("dying", lambda u=user: machine.create(u, self.cast.kind)).until("transact").die()
+            if self.chance.random() < 0.5:
+                machine.pass_time(25 * 3600)
         machine.answered.clear()
+        machine.actors.clear()
 
     # --- the end ---
 
@@ -200,9 +204,14 @@ class Schedule:
         if self.cast.twins and {code: track.price for code, track in machine.catalog.items()} == prices:
             machine.problems += self._closed_for_nothing()
         try:
-            self._told()
+            self._settled()
         except Exception as error:  # noqa: BLE001  (whatever it is, it is what the search is for)
             machine.problems.append(f"settling ended in {error!r}")
+        return machine.problems
+
+    def _settled(self) -> None:
+        machine = self.machine
+        self._told()
         machine.problems += checkers.settled_state(machine) + checkers.customers(machine)
         marks = sorted(self.cast.marks)
         machine.problems += [f"{mark} was done and is not" for mark in marks if not self.cast.is_marked(mark)]
@@ -211,7 +220,6 @@ class Schedule:
             machine.problems.append(f"in quarantine: {[i['reason'] for i in quarantined.values()]}")
         if not machine.problems:
             machine.problems += self._can_go_on()
-        return machine.problems
 
     def _told(self) -> None:
         """What is still to be told is told; where nothing was lost, that alone must end as Stripe is."""
@@ -221,17 +229,20 @@ class Schedule:
             stripe_events.replay(event_id)
         if not self.loss_rate:
             again = self._all_events() if self.restored or self.chance.random() < 0.2 else []
-            settle(machine, self.pool + again, pull=False)
-            machine.problems += [f"without a pull: {problem}" for problem in checkers.settled_state(machine)]
+            settle(machine, self.pool + again)
+            problems = checkers.settled_state(machine, driven=False)
+            machine.problems += [f"without a pull: {problem}" for problem in problems]
             if not self.restored:
                 machine.problems += checkers.card_testing(machine)
-        settle(machine, self.pool)
+        machine.problems += reconciled(machine, backfill=self.restored)
+        machine.problems += checkers.orphans(machine)
 
     def _closed_for_nothing(self) -> list[str]:
         """Where all wish the same, nobody closes what anybody was answered (but after too many declines)."""
         machine = self.machine
         found = []
-        for object_id in sorted({offer.payment.bound_to for offer in machine.answered} & machine.closed_by_us):
+        students = {key for key, name in machine.closed_by_us.items() if name.startswith(("student", "webhook"))}
+        for object_id in sorted({offer.payment.bound_to for offer in machine.answered} & students):
             intents = {object_id, machine.object(object_id).get("payment_intent")}
             declined = [
                 c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"
@@ -256,31 +267,33 @@ class Schedule:
         return []
 
 
-def settle(machine: Machine, events: list[dict[str, Any]], *, pull: bool = True) -> None:
-    """All is told in this order; what Stripe does later is done; what is calling is driven; all is pulled."""
+def settle(machine: Machine, events: list[dict[str, Any]]) -> None:
+    """All is told in this order, and what Stripe does later is done and told: no call of ours asks Stripe for it."""
     machine.stripe.account.faults.clear()
     machine.new_events()
     for _ in range(20):
         for event in events:
             stripe_events.apply(event)
-        for key in machine.payment_keys():
-            cast.drive(machine, key)
         machine.pass_time(3)
         events = [event for event in machine.new_events() if event["type"] in stripe_events.TYPES]
         if not events and not machine.due_within(60):
-            break
-    else:
-        raise AssertionError("Stripe does not come to rest")
-    if not pull:
-        return
-    for key in machine.payment_keys():
-        pulls.refresh(key)
-        cast.drive(machine, key)
-    machine.pass_time(3)
-    for event in machine.new_events():
-        stripe_events.apply(event)
-    for key in machine.payment_keys():
-        pulls.refresh(key)
+            return
+    raise AssertionError("Stripe does not come to rest")
+
+
+def reconciled(machine: Machine, *, backfill: bool = False) -> list[str]:
+    """Whatever was lost, an hourly run learns. What went wrong in it."""
+    machine.stripe.account.faults.clear()
+    found = []
+    for _ in range(3):
+        machine.pass_time(2 * 3600)
+        done = [reconcile.run(lambda: 900.0)]
+        if backfill:
+            done.append(reconcile.backfill(int(START), int(machine.now), lambda: 900.0))
+        for run in done:
+            found += [f"the reconciler failed: {why}" for why in run.failed]
+            found += [] if run.done else ["the reconciler did not come to its end"]
+    return found
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.model import checkers, search
-from tests.model.machine import Actor, Machine, running
-from tuition import pulls, refunds, stripe_events
-from tuition.core.errors import PaymentInProgress
+from tests.model import cast, checkers, search
+from tests.model.machine import RESTORED, Actor, Machine, running
+from tuition import decisions, ledger, pulls, reconcile, refunds, stripe_events
+from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
 from tuition.ledger import Key
 
 INTENTS = "POST /v1/payment_intents"
@@ -25,15 +25,32 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
 
 def settle(machine: Machine) -> None:
-    search.settle(machine, [e for e in events(machine) if e["type"] in stripe_events.TYPES])
+    """All is told, and the reconciler has run."""
+    search.settle(machine, [e for e in machine.all_events() if e["type"] in stripe_events.TYPES])
+    assert not search.reconciled(machine)
 
 
-def events(machine: Machine) -> list[dict[str, object]]:
-    return machine.all_events()
+def tell(machine: Machine) -> None:
+    """What is new is told."""
+    search.settle(machine, [e for e in machine.new_events() if e["type"] in stripe_events.TYPES])
+
+
+def forget(machine: Machine) -> None:
+    """The tables are restored to the moment before anything was."""
+    for table in RESTORED:
+        machine.tables.stored[table].clear()
+    machine.log.clear()
+
+
+def an_hour_later(machine: Machine) -> reconcile.Run:
+    machine.pass_time(3_700)
+    done = reconcile.run(lambda: 900.0)
+    assert done.done and not done.failed
+    return done
 
 
 def told(machine: Machine, type_: str) -> dict[str, object]:
-    return next(e for e in reversed(events(machine)) if e["type"] == type_)
+    return next(e for e in reversed(machine.all_events()) if e["type"] == type_)
 
 
 def creating(machine: Machine, name: str, kind: str = "intent") -> Actor:
@@ -44,7 +61,7 @@ def bought(machine: Machine) -> Key:
     """A student who has a customer, has paid, and is enrolled."""
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
-    settle(machine)
+    tell(machine)
     return Key(offer.payment.payment_id, "ada", "DP")
 
 
@@ -52,7 +69,7 @@ def a_customer(machine: Machine) -> None:
     """A student who once paid and was refunded: the customer is known, nothing is open."""
     key = bought(machine)
     refunds.request(key, "no")
-    settle(machine)
+    tell(machine)
     assert machine.enrollment().status == "WITHDRAWN"
 
 
@@ -134,8 +151,7 @@ def test_what_a_loser_closed_is_claimed_first_and_nobody_commits_it(machine: Mac
 
 def test_a_rebuilt_payment_raises_the_counter_for_the_next_create(machine: Machine) -> None:
     key = bought(machine)
-    for table in ("payments", "enrollments", "intents", "audit"):
-        machine.tables.stored[table].clear()
+    forget(machine)
     settle(machine)
     assert machine.payment(key.payment_id).facts.rebuilt
     assert machine.enrollment().attempt == 1
@@ -199,7 +215,7 @@ def test_a_step_marked_while_the_ledger_unlocks_stays(machine: Machine) -> None:
     asking = (
         machine.spawn("asking", lambda: refunds.request(key, "no")).until("POST /v1/refunds").past("POST").until(COMMIT)
     )
-    search.mark(machine, f"DP#{project.project}", project.steps[0].step)
+    cast.mark(machine, f"DP#{project.project}", project.steps[0].step)
     asking.finish()
     item = machine.tables.stored["enrollments"]["ada", f"DP#{project.project}"]
     assert item["steps"]["M"][project.steps[0].step]["M"]["done"]["BOOL"]
@@ -228,7 +244,7 @@ def test_a_refund_that_arrives_first_is_placed_by_its_intent(machine: Machine) -
 
 def test_a_price_change_closes_what_is_open_and_begins_at_the_new_price(machine: Machine) -> None:
     old = machine.create()
-    machine.track = search.replace(machine.track, price=search.Money(59_900, "usd"))
+    machine.raise_price("DP")
     new = machine.create()
     assert new.payment.price.amount == 59_900
     assert checkers.payable(machine) == [new.payment.bound_to]
@@ -246,21 +262,241 @@ def test_nothing_is_rebuilt_from_an_events_own_body(machine: Machine) -> None:
     offer = machine.create()
     machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
     failed = told(machine, "payment_intent.payment_failed")
-    for table in ("payments", "enrollments", "intents", "audit"):
-        machine.tables.stored[table].clear()
+    forget(machine)
     assert stripe_events.apply(failed) == "left"
     assert not machine.payments()
-    machine.answered.clear()
 
 
 def test_a_refund_of_one_payment_racing_the_success_of_another_keeps_both_standings(machine: Machine) -> None:
     key = bought(machine)
-    refunds.request(key, "no")
+    decisions.decide(key, "revoke", "a test", "dean")
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(key.payment_id).intent)
     machine.pass_time(3)
     paid = machine.spawn("paid", lambda: stripe_events.apply(told(machine, "payment_intent.succeeded"))).until(COMMIT)
     old = machine.spawn("refund", lambda: stripe_events.apply(told(machine, "refund.created"))).until(COMMIT)
     old.finish()
     paid.finish()
     assert machine.enrollment().status == "ENROLLED"
+    assert machine.enrollment().doubled == []
+
+
+def test_a_closing_of_another_object_of_the_same_name_changes_nothing(machine: Machine) -> None:
+    """The first create died, a day later Stripe has forgotten its key, and its object is closed."""
+    a_customer(machine)
+    creating(machine, "student").until(COMMIT).die()
+    orphan = machine.objects("payment_intent")[-1]["id"]
+    machine.pass_time(25 * 3600)
+    offer = machine.create()
+    assert machine.object(orphan)["metadata"]["payment_id"] == offer.payment.payment_id
+    machine.at_stripe("POST", f"/v1/payment_intents/{orphan}/cancel")
+    assert stripe_events.apply(told(machine, "payment_intent.canceled")) in ("applied", "left")
+    assert machine.payment(offer.payment.payment_id).open
+
+
+def test_an_orphan_of_a_create_that_died_is_closed_within_the_hour_that_follows(machine: Machine) -> None:
+    creating(machine, "student").until(COMMIT).die()
+    (orphan,) = checkers.payable(machine)
+    assert an_hour_later(machine).orphans == 1
+    assert not checkers.payable(machine)
+    assert machine.create().payment.bound_to != orphan
+
+
+def test_a_create_does_not_commit_what_the_reconciler_has_given_up(machine: Machine) -> None:
+    slow = creating(machine, "student").until(COMMIT)
+    assert an_hour_later(machine).orphans == 1
+    offer = slow.finish()
+    assert checkers.payable(machine) == [offer.payment.bound_to]
+
+
+def test_creates_of_two_kinds_do_not_close_each_others_for_ever(machine: Machine) -> None:
+    a_customer(machine)
+    a, b = creating(machine, "student a"), creating(machine, "student b", "checkout")
+    a.past("batch_get_item")
+    b.past("batch_get_item")
+    first = a.finish()
+    with pytest.raises(PaymentInProgress):
+        b.finish()
+    assert checkers.payable(machine) == [first.payment.bound_to]
+
+
+@pytest.mark.parametrize("learned", ["told", "pulled"])
+def test_a_complete_session_whose_bank_refuses_is_canceled_and_the_student_buys_again(
+    machine: Machine, learned: str
+) -> None:
+    offer = machine.create(kind="checkout")
+    machine.pay(offer.payment.bound_to, "pm_usBankAccount_insufficientFunds")
+    machine.pass_time(3)
+    if learned == "told":
+        tell(machine)
+    else:
+        pulls.refresh(Key(offer.payment.payment_id, "ada", "DP"))
+    payment = machine.payment(offer.payment.payment_id)
+    assert payment.status == "CANCELED" and payment.facts.closed.reason == "payment_failed"
+    again = machine.create(kind="checkout")
+    assert checkers.payable(machine) == [again.payment.bound_to]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("between", [False, True])
+def test_what_shows_after_two_phases_of_one_second_is_stripes(
+    machine: Machine, order: tuple[int, int], between: bool
+) -> None:
+    offer = machine.create()
+    key = Key(offer.payment.payment_id, "ada", "DP")
+    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    both = [told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing")]
+    for place in order:
+        if between:
+            pulls.refresh(key)
+        stripe_events.apply(both[place])
+    assert machine.payment(key.payment_id).status == "PROCESSING"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_track_paid_for_twice_needs_a_person_at_the_later_attempt_whichever_was_learned_first(
+    machine: Machine, first: int
+) -> None:
+    key = bought(machine)
+    decisions.decide(key, "revoke", "a test", "dean")
+    second = machine.create()
+    machine.pay(second.payment.bound_to)
+    tell(machine)
+    keys = [key, Key(second.payment.payment_id, "ada", "DP")]
+    verdicts: tuple[decisions.Verdict, ...] = ("accept", "revoke")
+    for place in (first, 1 - first):
+        decisions.decide(keys[place], verdicts[place], "once more", "dean")
+    assert machine.enrollment().doubled == [second.payment.payment_id]
+    assert not checkers.settled_state(machine)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(keys[first].payment_id).intent)
+    tell(machine)
+    assert machine.enrollment().doubled == []
+
+
+def test_a_second_purchase_that_the_reconciler_learns_of_is_in_the_queue(machine: Machine) -> None:
+    key = bought(machine)
+    decisions.decide(key, "revoke", "a test", "dean")
+    second = machine.create()
+    machine.pay(second.payment.bound_to)
+    machine.new_events()
+    an_hour_later(machine)
+    assert machine.payment(second.payment.payment_id).status == "SUCCEEDED"
+    assert machine.tables.stored["payments"][second.payment.payment_id,].get("attention_open") == {"S": "open"}
+
+
+def test_a_free_session_enrolls_and_its_refund_is_refused_with_the_reason(machine: Machine) -> None:
+    machine.codes()
+    offer = machine.create(kind="checkout", code="FREE")
+    assert offer.payment.price.amount == 0
+    machine.pay(offer.payment.bound_to)
+    tell(machine)
+    assert machine.payment(offer.payment.payment_id).status == "SUCCEEDED"
+    assert machine.payment(offer.payment.payment_id).intent is None
+    assert machine.enrollment().status == "ENROLLED"
+    with pytest.raises(RefundRefused, match="free"):
+        refunds.request(Key(offer.payment.payment_id, "ada", "DP"), "no")
+    with pytest.raises(AlreadyEnrolled):
+        machine.create()
+
+
+def test_a_poison_event_is_kept_for_a_person_and_stripe_is_told_that_all_is_well(machine: Machine) -> None:
+    offer = machine.create()
+    machine.pay(offer.payment.bound_to)
+    paid = told(machine, "payment_intent.succeeded")
+    machine.unreadable.add(str(paid["id"]))
+    for _ in range(3):
+        assert stripe_events.apply(paid) == "quarantined"
+    assert machine.tables.stored["quarantine"][paid["id"],]["tries"] == {"N": "3"}
+    machine.mended = True
+    assert an_hour_later(machine).replayed == 1
+    assert not machine.tables.stored["quarantine"]
+    assert machine.enrollment().status == "ENROLLED"
+
+
+def test_what_was_erased_stays_erased_whatever_comes_late(machine: Machine) -> None:
+    offer = machine.create()
+    key = Key(offer.payment.payment_id, "ada", "DP")
+    machine.pay(offer.payment.bound_to)
+    machine.pass_time(3)
+    for type_ in ("payment_intent.succeeded", "charge.succeeded"):
+        stripe_events.apply(told(machine, type_))
+    ledger.settle(key, cast.erasure)
+    assert stripe_events.apply(told(machine, "charge.updated")) == "applied"
+    (charge,) = machine.payment(key.payment_id).facts.charges.values()
+    assert (charge.brand, charge.last4, charge.receipt_url) == (None, None, None)
+
+
+def test_a_late_processing_after_a_failure_rebuilds_nothing(machine: Machine) -> None:
+    offer = machine.create()
+    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    failed, processing = (told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing"))
+    forget(machine)
+    assert [stripe_events.apply(event) for event in (failed, processing)] == ["left", "left"]
+    assert not machine.payments()
+    machine.pass_time(3)
+
+
+def test_two_pulls_on_one_version_in_one_moment_end_in_the_newer(machine: Machine) -> None:
+    offer = machine.create()
+    key = Key(offer.payment.payment_id, "ada", "DP")
+    old = machine.spawn("old pull", lambda: pulls.refresh(key)).until("GET")
+    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    old.until(COMMIT)
+    new = machine.spawn("new pull", lambda: pulls.refresh(key)).until("GET")
+    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    new.until(COMMIT)
+    old.finish()
+    new.finish()
+    assert machine.payment(key.payment_id).status == "PROCESSING"
+
+
+def test_a_refund_that_failed_is_learned_from_an_event_that_is_only_a_reason_to_pull(machine: Machine) -> None:
+    """Of a refund that has failed the charge shows nothing; another `api_version` gives no facts of its own."""
+    offer = machine.create()
+    machine.pay(offer.payment.bound_to, "pm_card_refundFail")
+    tell(machine)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    machine.pass_time(3)
+    failed = {**told(machine, "refund.failed"), "api_version": "2020-08-27"}
+    assert stripe_events.apply(failed) == "applied"
+    for type_ in ("refund.created", "charge.refunded"):
+        stripe_events.apply(told(machine, type_))
+    refunded = machine.payment(offer.payment.payment_id).facts.refunds.values()
+    assert [refund.status for refund in refunded] == ["failed"]
+
+
+def test_a_refund_that_failed_untold_is_learned_by_the_reconciler(machine: Machine) -> None:
+    offer = machine.create()
+    machine.pay(offer.payment.bound_to, "pm_card_refundFail")
+    tell(machine)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    machine.pass_time(3)
+    machine.new_events()
+    an_hour_later(machine)
+    refunded = machine.payment(offer.payment.payment_id).facts.refunds.values()
+    assert [refund.status for refund in refunded] == ["failed"]
+
+
+def test_a_payment_is_closed_after_its_fifth_failed_charge(machine: Machine) -> None:
+    offer = machine.create()
+    for _ in range(5):
+        assert machine.object(offer.payment.bound_to)["status"] == "requires_payment_method"
+        machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+        tell(machine)
+    assert machine.payment(offer.payment.payment_id).status == "CANCELED"
+    assert machine.create().payment.bound_to != offer.payment.bound_to
+
+
+def test_a_settled_object_in_the_name_of_another_payment_is_a_claim_and_a_person_looks(machine: Machine) -> None:
+    a_customer(machine)
+    creating(machine, "student").until(COMMIT).die()
+    orphan = machine.objects("payment_intent")[-1]["id"]
+    machine.pass_time(25 * 3600)
+    offer = machine.create()
+    machine.pay(orphan)
+    tell(machine)
+    payment = machine.payment(offer.payment.payment_id)
+    assert payment.open and list(payment.facts.claims) == [orphan]

@@ -1,38 +1,51 @@
-"""The search itself: no schedule breaks a promise."""
+"""The search itself: no schedule breaks a promise. Sizes and counts are in docs/testing.md."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
-from tests.model.search import MIX, first_seed, one, report, schedules
+from tests.model.plans import PLANS, WHOLE
+from tests.model.search import first_seed, one, report, schedules
 
-SLICES = 6
-"""A test a slice, so that two workers share the work."""
+SOAK = {
+    "whole": (WHOLE, 44_000),
+    "disputes": (("disputes", "appeals", "doubles"), 21_600),
+    "many creates": (("many",), 42_000),
+}
+"""The full size: the plans in turn, and how many schedules."""
+PARTS = 12
+"""A test each, so that two workers share the work and what is done counts."""
 
 
-def _look(slice_: int, count: int) -> None:
-    begin, counts, actors = first_seed(), Counter[str](), 0
-    for seed in range(begin + slice_, begin + count, SLICES):
-        found = one(seed)
+def _look(plans: tuple[str, ...], seeds: range, record_property: Any) -> None:
+    counts = Counter[str]()
+    for seed in seeds:
+        found = one(seed, plans[seed % len(plans)])
         assert not found.problems, report(found)
         counts.update(found.counts)
-        actors += len(found.trace)
-    print(f"TUITION_SEED={begin} TUITION_SCHEDULES={count} slice {slice_}: {actors} I/Os, {dict(counts)}")
+        counts["I/Os"] += len(found.trace)
+    record_property("schedules", len(seeds))
+    record_property("searched", dict(counts))
 
 
 @pytest.mark.property
-@pytest.mark.parametrize("slice_", range(SLICES))
-def test_whatever_order_whoever_dies_the_tables_end_as_stripe_is(slice_: int) -> None:
-    _look(slice_, schedules(72))
+@pytest.mark.parametrize("part", range(4))
+def test_whatever_order_whoever_dies_the_tables_end_as_stripe_is(part: int, record_property: Any) -> None:
+    begin, count = first_seed(), schedules(240)
+    _look((*WHOLE, "disputes", "appeals", "many"), range(begin + part, begin + count, 4), record_property)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("slice_", range(SLICES))
-def test_whatever_order_whoever_dies_at_full_size(slice_: int) -> None:
-    _look(slice_, schedules(60_000))
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("name", SOAK)
+def test_whatever_order_whoever_dies_at_full_size(name: str, part: int, record_property: Any) -> None:
+    plans, count = SOAK[name]
+    begin = first_seed()
+    _look(plans, range(begin + part, begin + schedules(count), PARTS), record_property)
 
 
-@pytest.mark.parametrize("plan", sorted(set(MIX)))
+@pytest.mark.parametrize("plan", PLANS)
 def test_a_seed_is_the_same_history_every_time(plan: str) -> None:
     first, second = one(11, plan), one(11, plan)
     assert first.trace == second.trace

@@ -238,7 +238,15 @@ def _stripe_now() -> int:
 # --- one payment ---
 
 
-def _look(this: Run, key: Key, *, intent: str | None = None, session: str | None = None, told: Facts) -> Loaded:
+def _look(
+    this: Run,
+    key: Key,
+    *,
+    intent: str | None = None,
+    session: str | None = None,
+    told: Facts = NOTHING_KNOWN,
+    refunds: bool = False,
+) -> Loaded:
     """Pull a payment, or rebuild it where its item is missing and its object is settled.
 
     `told` is what was listed about another object; all else is asked again, after loading.
@@ -249,7 +257,7 @@ def _look(this: Run, key: Key, *, intent: str | None = None, session: str | None
     elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"what names {key.payment_id} names another user or track")
     else:
-        payment, _ = pulls.refresh(key, before, told=told, source="reconcile")
+        payment, _ = pulls.refresh(key, before, told=told, refunds=refunds, source="reconcile")
         after = Loaded(payment, before.enrollment)
     this.looked += 1
     if _version(after) != _version(before):
@@ -311,7 +319,8 @@ def _due() -> Iterator[str]:
 
 def _drive(this: Run, key: Key, stripe_now: int) -> None:
     """Take one payment as far as it goes by itself."""
-    after = _look(this, key, told=NOTHING_KNOWN)
+    known = this.different
+    after = _look(this, key)
     payment = after.payment
     if payment is None:
         return
@@ -321,7 +330,7 @@ def _drive(this: Run, key: Key, stripe_now: int) -> None:
         this.driven += 1
     elif payment.status in ("CREATED", "FAILED") and _touched(payment) < stripe_now - LEFT_ALONE_S:
         this.closed += not checkout.close(key).open
-    else:
+    elif this.different == known:  # else its commit has said when to look next, on the enrollment of that moment
         ledger.postpone(after)
 
 
@@ -390,7 +399,7 @@ def _look_for(this: Run, key: Key, event: Mapping[str, Any]) -> None:
     obj = event["data"]["object"]
     session = obj["id"] if event["type"].startswith("checkout.session.") else None
     intent = obj["id"] if event["type"].startswith("payment_intent.") else maybe_id(obj, "payment_intent")
-    _look(this, key, intent=intent, session=session, told=NOTHING_KNOWN)
+    _look(this, key, intent=intent, session=session, refunds="refund" in event["type"])
 
 
 def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
@@ -401,10 +410,10 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     facts = stripe_facts.of_intent(obj, date)
     payment = ledger.load(key).payment
     if payment and payment.intent is None:  # which intent is its own, only its session can say
-        payment = _look(this, key, told=NOTHING_KNOWN).payment
+        payment = _look(this, key).payment
     if payment and payment.intent == obj["id"]:
         if not pulls.says_nothing_new(payment, payment.merged(facts)):
-            _look(this, key, told=NOTHING_KNOWN)
+            _look(this, key)
     elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
         _stranger(this, key, "intent", obj, facts, date)
 
@@ -418,7 +427,7 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
     if payment is None or payment.bound_to != obj["id"]:
         _stranger(this, key, "checkout", obj, facts, date)
     elif not pulls.says_nothing_new(payment, payment.merged(facts)):
-        _look(this, key, told=NOTHING_KNOWN)
+        _look(this, key)
 
 
 def _stranger(this: Run, key: Key, kind: Kind, obj: Mapping[str, Any], facts: Facts, date: int) -> None:
@@ -440,7 +449,7 @@ _PAYABLE = ("open", "requires_payment_method", "requires_confirmation", "require
 def _refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     key, payment = _of_intent(obj)
     if key and (payment is None or payment.merged(stripe_facts.of_refund(obj)) != payment):
-        _look(this, key, intent=maybe_id(obj, "payment_intent"), told=NOTHING_KNOWN)
+        _look(this, key, intent=maybe_id(obj, "payment_intent"), refunds=True)
 
 
 def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
@@ -448,7 +457,7 @@ def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     known = payment.facts.disputes.get(obj["id"]) if payment else None
     told = stripe_facts.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
     if key and told != known:
-        _look(this, key, intent=maybe_id(obj, "payment_intent"), told=NOTHING_KNOWN)
+        _look(this, key, intent=maybe_id(obj, "payment_intent"))
 
 
 def _of_intent(obj: Mapping[str, Any]) -> tuple[Key | None, Payment | None]:

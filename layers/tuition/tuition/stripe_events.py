@@ -59,6 +59,10 @@ class Notice:
         return Entry(clock.iso(self.at), self.event_id, self.type, "webhook")
 
     @property
+    def tells_of_refunds(self) -> bool:
+        return self.type.startswith(("refund.", "charge.refund"))
+
+    @property
     def shows_money(self) -> bool:
         """It says, or may say, that money has moved: reason enough to rebuild a payment that is missing."""
         paid = any(charge.status == "succeeded" for charge in self.facts.charges.values())
@@ -167,13 +171,17 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
     if (payment.user_id, payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
     if notice.session is None and payment.intent is None:
-        payment = payment.merged(pulls.pull(payment)[0])  # which intent is its own, only its session can say
+        payment = _pulled(notice, payment, payment)  # which intent is its own, only its session can say
     if not _is_about(notice, payment):
         return _claim(notice, payment)
     after = payment.merged(notice.facts)
     if notice.pull or _is_ambiguous(notice, payment) or _total_disagrees(notice, after):
-        after = after.merged(pulls.pull(payment)[0])
+        after = _pulled(notice, payment, after)
     return Change(after, notice.entry)
+
+
+def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
+    return payment.merged(pulls.pull(before, refunds=notice.tells_of_refunds)[0])
 
 
 def _is_about(notice: Notice, payment: Payment) -> bool:
