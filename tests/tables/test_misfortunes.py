@@ -1,6 +1,7 @@
 """What goes wrong seldom: customers deleted, tracks retired, items lost, disputes lost and bought again."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,14 @@ from tuition.core.money import Money
 def kept_customer(tuition: World, student: Student) -> str:
     item = tuition.tables.get_item(TableName="customers", Key={"user_id": {"S": student.sub}})["Item"]
     return str(item["stripe_customer_id"]["S"])
+
+
+def reconcile(tuition: World) -> dict[str, Any]:
+    """A run that knows of no other test's: the tables are shared, the simulator is each test's own."""
+    for table, key in (("cursors", "name"), ("quarantine", "event_id")):
+        for item in tuition.tables.scan(TableName=table)["Items"]:
+            tuition.tables.delete_item(TableName=table, Key={key: item[key]})
+    return tuition.reconcile()
 
 
 # --- customers ---
@@ -91,3 +100,71 @@ def test_a_user_id_that_stripe_or_the_tables_could_not_carry_is_refused_before_m
 def test_the_user_ids_that_providers_give_are_accepted(tuition: World) -> None:
     for sub in ("auth0|64af.1-x", "0f8c2a4e-5f0e-4a39-9a51-6b1f0a2d9c11", "ada@example.org", "00u1~x+y="):
         assert tuition.payments(Student(sub)).status == 200
+
+
+# --- tracks that are sold no more ---
+
+
+def retire(monkeypatch: pytest.MonkeyPatch, track: str = "DP") -> None:
+    left = {code: known for code, known in catalog.tracks().items() if code != track}
+    monkeypatch.setattr(catalog, "tracks", lambda: left)
+
+
+def test_what_was_begun_before_its_track_was_retired_is_settled_and_refunded(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tuition.create(student).body
+    retire(monkeypatch)
+    tuition.pay(made["payment_intent_id"])
+    assert {answer.status for answer in tuition.deliver_all()} == {200}
+    assert tuition.status(student, made["payment_id"]).body["status"] == "SUCCEEDED"
+    assert ledger.load(ledger.Key.of(tuition.payment(made["payment_id"]))).enrollment.status == "ENROLLED"
+    assert tuition.create(student).status == 422
+    assert tuition.refund(student, made["payment_id"]).status == 200
+    answers = tuition.deliver_all()
+    assert {answer.body["outcome"] for answer in answers} <= {"applied", "ignored"}
+    after = ledger.load(ledger.Key.of(tuition.payment(made["payment_id"])))
+    assert (after.payment and after.payment.status, after.enrollment.status) == ("REFUNDED", "WITHDRAWN")
+    assert tuition.chain_problem(made["payment_id"]) is None
+
+
+def test_a_payment_of_a_retired_track_whose_item_is_missing_is_for_a_person(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": made["payment_id"]}})
+    retire(monkeypatch)
+    told = {event["type"]: tuition.deliver(event) for event in tuition.new_events()}
+    assert {answer.status for answer in told.values()} == {200}
+    assert told["payment_intent.succeeded"].body["outcome"] == "quarantined"
+
+
+# --- what no event of Stripe's has, and what a restore leaves ---
+
+
+def test_a_currency_that_stripe_would_not_write_is_for_a_person(tuition: World, student: Student) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
+    event["data"]["object"]["currency"] = "USD"
+    assert tuition.deliver(event).body["outcome"] == "quarantined"
+
+
+@pytest.mark.parametrize("how", ["webhook", "reconciler"])
+def test_a_payment_that_is_rebuilt_goes_on_where_its_audit_trail_ends(
+    tuition: World, student: Student, how: str
+) -> None:
+    made = tuition.create(student).body
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": made["payment_id"]}})
+    tuition.pay(made["payment_intent_id"])
+    if how == "webhook":
+        tuition.deliver_all()
+    else:
+        reconcile(tuition)
+    assert (tuition.payment(made["payment_id"]).status, tuition.enrolled(student)["status"]) == (
+        "SUCCEEDED",
+        "ENROLLED",
+    )
+    assert [record["seq"] for record in tuition.trail(made["payment_id"])][:2] == [1, 2]
+    assert tuition.chain_problem(made["payment_id"]) is None

@@ -178,7 +178,8 @@ def commit(
         writes[f"pointer {stripe_id}"] = {"Put": _put_pointer(stripe_id, after)}
     if customer:
         writes |= _keep_customer(customer, now)
-    for project in progress.changes(catalog.find(after.track), before.enrollment, enrollment):
+    track = catalog.tracks().get(after.track)  # None: it is sold no more, and shown to nobody
+    for project in progress.changes(track, before.enrollment, enrollment) if track else ():
         update = tables.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
         writes[f"progress {project.project}"] = {"Update": update}
     _write(writes, before, pull=change.entry.pulled)
@@ -189,14 +190,15 @@ def commit(
 
 def _record(before: Loaded, change: Change, enrollment: Enrollment) -> Record:
     after = change.payment
+    known = before.payment or after  # one that is rebuilt goes on where its records end
     return Record(
         subject=after.payment_id,
-        seq=(before.payment.version if before.payment else 0) + 1,
+        seq=known.version + 1,
         entry=change.entry,
         user_id=after.user_id,
         track=after.track,
         transition=audit.transition(before.payment, after, before.enrollment, enrollment),
-        previous=before.payment.audit_head if before.payment else "",
+        previous=known.audit_head,
     )
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition import stripe_client, tables
-from tuition.core import catalog
-from tuition.core.errors import EventUnusable, NotFound, UnknownTrack
+from tuition.core.errors import NotFound
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import ID_LENGTH, Kind, ident, text
+from tuition.core.stripe_facts import ID_LENGTH, Kind, ident
 from tuition.ledger import Key
 from tuition.settings import settings
 from tuition.tables import PaymentItem
@@ -31,16 +30,12 @@ def metadata(key: Key, attempt: int, kind: Kind) -> dict[str, str]:
 def key_of(found: Mapping[str, Any]) -> Key | None:
     """The payment that metadata names; None where it is another app's or another environment's.
 
-    Raises `EventUnusable` where it says that it is ours and names nothing that can be.
+    Raises `EventUnusable` where it says that it is ours and names nothing that can be. The track need not be one that
+    is still sold: what was bought once may be refunded years later.
     """
     if found.get("app") != APP or found.get("environment") != settings().tuition_environment:
         return None
-    key = Key(ident(found, "payment_id"), ident(found, "user_id"), text(found, "track"))
-    try:
-        catalog.find(key.track)
-    except UnknownTrack as error:
-        raise EventUnusable(f"its metadata names the track {key.track[:40]!r}, which we do not sell") from error
-    return key
+    return Key(ident(found, "payment_id"), ident(found, "user_id"), ident(found, "track"))
 
 
 def pointed(stripe_id: str | None) -> Key | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tuition import clock, pulls, stripe_client
+from tuition import clock, pulls, stripe_client, tables
 from tuition.core import catalog, stripe_facts
 from tuition.core.errors import EventUnusable
 from tuition.core.money import Money
@@ -42,6 +42,10 @@ def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str 
     attempt = found.get("attempt", "")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         raise EventUnusable("its metadata has no attempt")
+    track = catalog.tracks().get(key.track)
+    if track is None:
+        raise EventUnusable(f"its metadata names the track {key.track[:40]!r}, which has no price here")
+    trail = tables.audit_trail(key.payment_id)  # where that is still there its chain goes on
     return Payment(
         payment_id=key.payment_id,
         user_id=key.user_id,
@@ -49,9 +53,11 @@ def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str 
         kind="checkout" if session else "intent",
         attempt=int(attempt),
         bound_to=obj["id"],
-        price=_price(catalog.find(key.track).price, obj),
+        price=_price(track.price, obj),
         created_at=clock.iso(obj["created"]),
         updated_at=clock.iso(clock.now()),
+        version=int(trail[-1]["seq"]) if trail else 0,
+        audit_head=trail[-1]["hash"] if trail else "",
     ).merged(stripe_facts.merge(facts, Facts(rebuilt=True)))
 
 

@@ -265,7 +265,7 @@ def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> F
     status = text(intent, "status")
     settled = closed = phase = None
     if status == "succeeded":
-        settled = Settled(number(intent, "amount_received"), text(intent, "currency"), at)
+        settled = Settled(number(intent, "amount_received"), _currency(intent), at)
     elif status == "canceled":
         when = moment(intent, "canceled_at") if intent.get("canceled_at") is not None else at
         closed = Closed(when, "intent", maybe_text(intent, "cancellation_reason") or "canceled")
@@ -302,7 +302,7 @@ def of_session(session: Mapping[str, Any], at: int, order: int | None = None) ->
     settled = closed = None
     phase = inner.phase
     if paid in ("paid", "no_payment_required") and status != "open":
-        settled = Settled(number(session, "amount_total"), text(session, "currency"), at)
+        settled = Settled(number(session, "amount_total"), _currency(session), at)
     elif status == "expired":
         closed = Closed(at, "checkout", "expired")
     elif status == "complete" and isinstance(intent, Mapping) and inner.settled is None and _is_dead(intent):
@@ -436,6 +436,14 @@ def number(obj: Mapping[str, Any], name: str) -> int:
     if type(value) is int and abs(value) < 10**15:
         return value
     raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, and is a {type(value).__name__}")
+
+
+def _currency(obj: Mapping[str, Any]) -> str:
+    """As Stripe writes it: lower case."""
+    value = text(obj, "currency")
+    if value == value.lower():
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.currency should be in lower case")
 
 
 def one_of(obj: Mapping[str, Any], name: str, known: Mapping[str, int]) -> str:
