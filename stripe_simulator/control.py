@@ -265,6 +265,8 @@ def _dispute(account: Account, given: Object) -> Object:
         disputes.put(account, dispute, status)
     else:
         charge = _charge(account, given)
+        if charge["status"] != "succeeded" or not charge["captured"]:
+            raise invalid(f"The charge {charge['id']} took no money: it cannot be disputed.", param="charge")
         dispute = disputes.open_(account, charge, str(given.get("reason", "fraudulent")), status)
     return shown(dispute)
 

@@ -4,7 +4,7 @@ from stripe_simulator import lists
 from stripe_simulator.account import Account, Call, later
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import balance_transactions, payment_methods
+from stripe_simulator.resources import balance_transactions, payment_methods, payments
 from stripe_simulator.store import Object, shown
 
 STATUSES = ("requires_action", "pending", "succeeded", "failed", "canceled")
@@ -165,9 +165,6 @@ def _go_on(account: Account, id: str) -> None:
     if refund["status"] == "pending" and charge["status"] == "pending":
         account.after("refund.go_on", id)  # the money has to come before it can go back
         return
-    if refund["status"] == "pending" and charge["status"] == "failed":
-        give_back(account, refund, "failed", "declined")
-        return
     if refund["status"] == "succeeded" and how.refund == "failed":
         give_back(account, refund, "failed", "unknown")
         return
@@ -184,6 +181,16 @@ def _go_on(account: Account, id: str) -> None:
     details["reference_status"] = "available"
     account.emit("refund.updated", refund, previous)
     account.emit("charge.refund.updated", refund, previous)
+
+
+def charge_failed(account: Account, intent: Object, charge: Object) -> None:
+    """A debit was refused: what was to be refunded of it never came."""
+    for refund in account.store.all("refund"):
+        if refund["charge"] == charge["id"] and refund["status"] not in ENDED:
+            give_back(account, refund, "failed", "declined")
+
+
+payments.FAILED.append(charge_failed)
 
 
 def give_back(account: Account, refund: Object, status: str, reason: str) -> None:
