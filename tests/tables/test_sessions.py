@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -207,21 +206,3 @@ def test_a_delayed_payment_that_fails_closes_the_session_with_its_reason(tuition
     tuition.deliver_all()
     assert tuition.status(student, made["payment_id"]).body["status"] == "CANCELED"
     assert begin(tuition, student).status == 201
-
-
-def test_twenty_intents_and_twenty_sessions_at_once_leave_one_payable_object(
-    tuition: World, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tests.tables.test_ledger import _one_at_a_time
-
-    if backend == "moto":
-        _one_at_a_time(tuition, monkeypatch)
-    asks = [lambda: tuition.create(student), lambda: begin(tuition, student)] * 20
-    with ThreadPoolExecutor(40) as pool:
-        answers = [job.result() for job in [pool.submit(ask) for ask in asks]]
-    assert {a.status for a in answers} <= {200, 201, 409, 503}
-    assert any(a.status in (200, 201) for a in answers)
-    assert len(payable(tuition, student)) <= 1
-    last = tuition.create(student)
-    assert last.status in (200, 201)
-    assert payable(tuition, student) == [last.body["payment_intent_id"]]
