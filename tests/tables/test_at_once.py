@@ -17,7 +17,7 @@ from tests.tables.test_promotion_codes import offer
 from tests.tables.test_sessions import begin, payable
 from tests.world import Answer, InProcess, Student, World
 
-SEEDS = range(1, 7)
+SEEDS = range(1, 5)
 local_only = pytest.mark.parametrize("backend", ["dynamodb-local"], indirect=True)
 
 
@@ -83,8 +83,7 @@ def check_answers(asks: list[Ask], answers: list[Answer]) -> None:
 
 
 @local_only
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("size", [40, 50])
+@pytest.mark.parametrize(("size", "seed"), [(40, 1), (40, 2), (40, 3), (50, 4), (50, 5), (50, 6)])
 def test_creates_of_every_kind_at_once_leave_one_thing_to_pay_and_the_next_gives_exactly_one(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int
 ) -> None:
