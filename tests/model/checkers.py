@@ -103,7 +103,7 @@ class Truth:
 
     @property
     def keeps_money(self) -> bool:
-        return self.money_in and self.status != "REFUNDED"
+        return self.money_in and (not self.settled or self.refunded + self.lost < self.settled)
 
 
 class Stripe:

@@ -168,3 +168,24 @@ def test_a_payment_that_is_rebuilt_goes_on_where_its_audit_trail_ends(
     )
     assert [record["seq"] for record in tuition.trail(made["payment_id"])][:2] == [1, 2]
     assert tuition.chain_problem(made["payment_id"]) is None
+
+
+# --- disputes ---
+
+
+def test_a_track_whose_first_payment_was_lost_to_a_dispute_is_not_paid_twice_when_it_is_bought_again(
+    tuition: World, student: Student
+) -> None:
+    lost = tuition.create(student).body
+    tuition.pay(lost["payment_intent_id"], "pm_card_createDispute")
+    tuition.deliver_all()
+    (dispute,) = tuition.payment(lost["payment_id"]).facts.disputes
+    tuition.at_stripe("POST", f"/v1/disputes/{dispute}/close")
+    tuition.deliver_all()
+    assert (tuition.payment(lost["payment_id"]).left, tuition.enrolled(student)["status"]) == (0, "WITHDRAWN")
+    again = tuition.create(student).body
+    tuition.pay(again["payment_intent_id"])
+    tuition.deliver_all()
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.attention(again["payment_id"]) == []
+    assert tuition.attention(lost["payment_id"]) == [f"dispute:{dispute}"]

@@ -690,9 +690,7 @@ def oracle(history: History) -> End:
     """How it must end, from the truth and nothing else."""
     truths = history.truths
     status = {t.payment_id: _status(t) for t in truths}
-    holding = sorted(
-        (t.attempt, t.payment_id) for t in truths if t.settled is not None and status[t.payment_id] != "REFUNDED"
-    )
+    holding = sorted((t.attempt, t.payment_id) for t in truths if _keeps_money(t))
     doubled = {payment_id for _, payment_id in holding[1:]}
     standings = {}
     for t in truths:
@@ -700,7 +698,7 @@ def oracle(history: History) -> End:
         bad = any(state in ("lost", "prevented") for _, _, state in t.disputes.values())
         grants = agreed and not bad and status[t.payment_id] != "REFUNDED"
         is_open = status[t.payment_id] in ("CREATED", "PROCESSING", "FAILED")
-        standings[t.payment_id] = is_open, grants, agreed, t.settled is not None and status[t.payment_id] != "REFUNDED"
+        standings[t.payment_id] = is_open, grants, agreed, _keeps_money(t)
     enrolled = any(s[1] for s in standings.values())
     ever = any(s[2] for s in standings.values())
     pending = any(s[0] for s in standings.values())
@@ -719,6 +717,10 @@ def _status(t: Truth) -> str:
     if t.settled is not None:
         return "REFUNDED" if t.settled and _given_back(t) >= t.settled else "SUCCEEDED"
     return "CANCELED" if t.dead else t.showing
+
+
+def _keeps_money(t: Truth) -> bool:
+    return t.settled is not None and (t.settled == 0 or _given_back(t) + _lost(t) < t.settled)
 
 
 def _given_back(t: Truth) -> int:

@@ -43,7 +43,9 @@ def test_a_late_refund_of_an_old_attempt_cannot_withdraw_who_paid_again() -> Non
         ([PAID], GRANTS),
         ([CLOSED], Standing(1)),
         ([PAID, refunded(49900)], ENDED),
-        ([PAID, disputed("lost")], Standing(1, granted=True, keeps_money=True)),
+        ([PAID, disputed("lost")], ENDED),
+        ([PAID, disputed("under_review")], GRANTS),
+        ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, keeps_money=True)),
     ],
 )
 def test_a_standing_is_what_one_payment_means(told: list[object], expected: Standing) -> None:

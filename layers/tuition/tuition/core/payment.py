@@ -209,8 +209,10 @@ def ever_granted(payment: Payment) -> bool:
 
 
 def keeps_money(payment: Payment) -> bool:
-    """Settled and not fully refunded: two of these for one track are one too many."""
-    return payment.facts.settled is not None and not payment.refunded
+    """Settled, and not all of it refunded or lost to disputes: two of these for one track are one too many."""
+    settled = payment.facts.settled
+    gone = refunded_amount(payment.facts) + lost_amount(payment.facts)
+    return settled is not None and (settled.amount == 0 or gone < settled.amount)
 
 
 def causes(payment: Payment, *, double: bool = False) -> list[Cause]:
