@@ -75,7 +75,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
             reports.append(reconciler.ask({"backfill": days}))
             place = datetime.fromisoformat(reports[-1]["place"])
             progress.update(task, completed=(place - begins).total_seconds())
-            if reports[-1]["done"]:
+            if reports[-1]["done"] or reports[-1]["unanswered"]:  # else it would be asked for without end
                 return reports
 
 

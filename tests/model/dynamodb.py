@@ -121,9 +121,10 @@ class Tables:
             answers[table] = [item for item in found if item is not None]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
-    def scan(self, *, TableName: str, Limit: int) -> Item:
+    def scan(self, *, TableName: str, ProjectionExpression: str) -> Item:
         """In the order of the keys; DynamoDB's own order is of hashes, and means nothing."""
-        return {"Items": [item for _, item in sorted(self.stored[TableName].items())][:Limit]}
+        names = ProjectionExpression.split(", ")
+        return {"Items": [{n: i[n] for n in names if n in i} for _, i in sorted(self.stored[TableName].items())]}
 
     def query(
         self,

@@ -1,13 +1,13 @@
 """What goes wrong seldom: customers deleted, tracks retired, items lost, disputes lost and bought again."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, ledger
+from tuition import checkout, ledger, stripe_events
+from tuition import reconcile as reconciler
 from tuition.core import catalog
 from tuition.core.money import Money
 
@@ -17,12 +17,12 @@ def kept_customer(tuition: World, student: Student) -> str:
     return str(item["stripe_customer_id"]["S"])
 
 
-def reconcile(tuition: World) -> dict[str, Any]:
-    """A run that knows of no other test's: the tables are shared, the simulator is each test's own."""
-    for table, key in (("cursors", "name"), ("quarantine", "event_id")):
+@pytest.fixture
+def walk(tuition: World) -> None:
+    """A run knows of no other test's: the tables are shared, the simulator is each test's own."""
+    for table, key in (("cursors", "name"), ("payments", "payment_id"), ("quarantine", "event_id")):
         for item in tuition.tables.scan(TableName=table)["Items"]:
             tuition.tables.delete_item(TableName=table, Key={key: item[key]})
-    return tuition.reconcile()
 
 
 # --- customers ---
@@ -152,6 +152,7 @@ def test_a_currency_that_stripe_would_not_write_is_for_a_person(tuition: World, 
 
 
 @pytest.mark.parametrize("how", ["webhook", "reconciler"])
+@pytest.mark.usefixtures("walk")
 def test_a_payment_that_is_rebuilt_goes_on_where_its_audit_trail_ends(
     tuition: World, student: Student, how: str
 ) -> None:
@@ -161,7 +162,7 @@ def test_a_payment_that_is_rebuilt_goes_on_where_its_audit_trail_ends(
     if how == "webhook":
         tuition.deliver_all()
     else:
-        reconcile(tuition)
+        tuition.reconcile()
     assert (tuition.payment(made["payment_id"]).status, tuition.enrolled(student)["status"]) == (
         "SUCCEEDED",
         "ENROLLED",
@@ -189,3 +190,69 @@ def test_a_track_whose_first_payment_was_lost_to_a_dispute_is_not_paid_twice_whe
     assert tuition.enrolled(student)["status"] == "ENROLLED"
     assert tuition.attention(again["payment_id"]) == []
     assert tuition.attention(lost["payment_id"]) == [f"dispute:{dispute}"]
+
+
+# --- the reconciler ---
+
+
+@pytest.mark.usefixtures("walk")
+def test_a_hundred_events_that_can_never_be_applied_keep_none_from_its_turn(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.later(5)
+    good = next(e for e in tuition.new_events() if e["type"] == "charge.updated")
+    tuition.reconcile()
+    for n in range(4):
+        bad = {**good, "id": f"evt_bad_{n}", "data": {"object": {**good["data"]["object"], "status": "odd"}}}
+        assert tuition.deliver(bad).body["outcome"] == "quarantined"
+        tuition.time_passes(1)
+    stripe_events.quarantine({**good, "id": "evt_zzz"}, "as if")
+    monkeypatch.setattr(reconciler, "REPLAYS", 2)
+    assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
+    assert "evt_zzz" in {record["event_id"] for record in tuition.trail(made["payment_id"])}
+    assert len(stripe_events.waiting()) == 4
+
+
+@pytest.mark.usefixtures("walk")
+def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tuition.create(student).body
+    tuition.reconcile()
+    events = tuition.new_events()
+    for event in events:
+        stripe_events.quarantine(event, "as if")
+    replay = stripe_events.replay
+
+    def by_staff_first(event_id: str) -> str:
+        if event_id == events[-1]["id"]:
+            replay(event_id)
+        return replay(event_id)
+
+    monkeypatch.setattr(reconciler.stripe_events, "replay", by_staff_first)
+    report = tuition.reconcile()
+    assert (report["failed"], report["done"], stripe_events.waiting()) == ([], True, [])
+    assert len(tuition.trail(made["payment_id"])) == 2
+
+
+@pytest.mark.usefixtures("walk")
+def test_one_object_without_an_answer_keeps_no_other_from_being_learned_and_is_asked_for_again(
+    tuition: World, student: Student
+) -> None:
+    stuck = tuition.create(student).body
+    other = Student(f"{student.sub}-other")
+    fine = tuition.create(other).body
+    for made in (stuck, fine):
+        tuition.pay(made["payment_intent_id"])
+    tuition.new_events()
+    match = f"GET /v1/payment_intents/{stuck['payment_intent_id']}"
+    tuition.at_stripe("POST", "/_sim/calls", match=match, times=99, fail="before")
+    report = tuition.reconcile()
+    assert (report["done"], tuition.enrolled(other)["status"]) == (False, "ENROLLED")
+    assert {said.partition(":")[0] for said in report["failed"]} == {stuck["payment_id"], stuck["payment_intent_id"]}
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    tuition.time_passes(4 * 86_400)
+    report = tuition.reconcile()
+    assert (report["done"], report["failed"], tuition.enrolled(student)["status"]) == (True, [], "ENROLLED")

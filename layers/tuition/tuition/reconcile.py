@@ -42,12 +42,12 @@ from tuition import (
 )
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable, NotConfigured, StripeRefused, StripeUnavailable, TuitionError
+from tuition.core.errors import EventUnusable, NotConfigured, NotFound, StripeRefused, StripeUnavailable, TuitionError
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Kind, maybe_id
 from tuition.ledger import Change, Key, Loaded, PointerTaken
 from tuition.stripe_client import Listed
-from tuition.tables import AuditItem, CursorItem, PaymentItem, QuarantineItem
+from tuition.tables import AuditItem, CursorItem, PaymentItem
 
 WINDOW_S = 3600
 OVERLAP_S = 600
@@ -65,6 +65,8 @@ LAST_S = 40.0
 PATIENCE = 6
 """Tries where Stripe limits us (429): nobody waits for this answer."""
 REPLAYS = 100
+UNANSWERED = 3
+"""So many pieces of work in a row to which Stripe gives no answer: it is out of reach, and the run ends."""
 CURSOR = "reconcile"
 
 
@@ -94,28 +96,37 @@ class Run:
     driven: int = 0
     replayed: int = 0
     failed: list[str] = field(default_factory=list)
+    unanswered: int = 0
+    in_a_row: int = 0
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
-        del found["remaining"]
+        del found["remaining"], found["in_a_row"]
         return {**found, "place": clock.iso(self.place)}
 
     @contextmanager
     def piece(self, what: str) -> Iterator[None]:
         """A piece of work, with a deadline of its own. What cannot be handled is named, counted and passed over.
 
-        Raises where nothing could be handled now: Stripe is out of reach, or no time is left.
+        So is one to which Stripe gives no answer, for this run. Raises where nothing could be handled now: Stripe is
+        out of reach, or no time is left.
         """
         if self.remaining() < LAST_S:
             raise _OutOfTime
         clock.start_deadline()
         try:
             yield
-        except (StripeUnavailable, NotConfigured):
+        except NotConfigured:
             raise
         except TuitionError as error:
+            if isinstance(error, StripeUnavailable):
+                self.unanswered, self.in_a_row = self.unanswered + 1, self.in_a_row + 1
+                if self.in_a_row == UNANSWERED:
+                    raise
             self.failed.append(f"{what}: {error}")
             metrics.count("ReconcileFailed")
+        else:
+            self.in_a_row = 0
 
 
 def run(remaining: Callable[[], float]) -> Run:
@@ -146,7 +157,8 @@ def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
         this.place = _place(name) or first
         try:
             _walk(this, name, last)
-            _update_cursor(name, "REMOVE place")
+            if this.done:
+                _update_cursor(name, "REMOVE place")
         except _OutOfTime:
             this.done = False
     return this
@@ -283,10 +295,13 @@ def _version(loaded: Loaded) -> int:
 
 
 def _replay(this: Run) -> None:
-    found = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=REPLAYS)
-    for event_id in [item["event_id"]["S"] for item in found["Items"]]:
+    """Those that have waited longest since their last try: each has its turn, however many there are."""
+    for event_id in stripe_events.waiting()[:REPLAYS]:
         with this.piece(event_id):
-            outcome = _patiently(stripe_events.replay, event_id)
+            try:
+                outcome = _patiently(stripe_events.replay, event_id)
+            except NotFound:
+                continue  # staff were quicker
             this.replayed += outcome != "quarantined"
 
 
@@ -345,16 +360,23 @@ def _touched(payment: Payment) -> float:
 
 
 def _walk(this: Run, name: str, last: int) -> None:
-    """All that Stripe made from the run's place to `last`, an hour at a time; the place moves on after each."""
-    while this.place < last:
-        until = min(this.place + WINDOW_S, last)
-        _events(this, this.place - OVERLAP_S, until)
+    """All that Stripe made from the run's place to `last`, an hour at a time; the place moves on after each.
+
+    It stays before the first hour in which something got no answer, and the next run walks from there again.
+    """
+    first, known = this.place, this.unanswered
+    while first < last:
+        until = min(first + WINDOW_S, last)
+        _events(this, first - OVERLAP_S, until)
         for listed, handle in _HANDLERS.items():
-            for obj, date in _listed(listed, this.place - LOOK_BACK_S, until):
+            for obj, date in _listed(listed, first - LOOK_BACK_S, until):
                 with this.piece(obj["id"]):
                     _patiently(handle, this, obj, date)
-        _move(name, until)
-        this.place = until
+        if this.unanswered == known:
+            _move(name, until)
+            this.place = until
+        first = until
+    this.done = this.place >= last
 
 
 def _events(this: Run, first: int, last: int) -> None:

@@ -17,7 +17,7 @@ from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable, StripeRefused
+from tuition.core.errors import EventUnusable, NotFound, StripeRefused
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts, ident, maybe_id, moment, number, text
 from tuition.ledger import Change, Key, Loaded, PointerTaken
@@ -239,15 +239,28 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
 
 
 def replay(event_id: str) -> Outcome:
-    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `LookupError`."""
+    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`."""
     key = tables.quarantine_key(event_id)
     found = tables.client().get_item(TableName=tables.table(QuarantineItem), Key=key, ConsistentRead=True)
     if "Item" not in found:
-        raise LookupError(event_id)
+        raise NotFound("there is no such event in quarantine")
     outcome = apply(json.loads(QuarantineItem.from_raw_data(found["Item"]).event))
     if outcome != "quarantined":
         tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=key)
     return outcome
+
+
+def waiting() -> list[str]:
+    """The ids of all that is in quarantine, the one whose last try is oldest first."""
+    found: list[tuple[str, str]] = []
+    start: dict[str, Any] = {}
+    while True:
+        wanted = {"ProjectionExpression": "event_id, last_at", **start}
+        answer = tables.client().scan(TableName=tables.table(QuarantineItem), **wanted)
+        found += [(item["last_at"]["S"], item["event_id"]["S"]) for item in answer["Items"]]
+        if not answer.get("LastEvaluatedKey"):
+            return [event_id for _, event_id in sorted(found)]
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 def quarantined(limit: int, cursor: str | None) -> dict[str, Any]:
