@@ -1,6 +1,7 @@
 """The simulator on a port of 127.0.0.1: a thin shell around `Stripe`, one thread a connection."""
 
 import contextlib
+import logging
 import socket
 import threading
 from http import HTTPStatus
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from stripe_simulator.server import Response, Stripe
 
 HANG_S = 60.0
+LOG = logging.getLogger("stripe_simulator")
 LARGEST_BODY = 4 * 1024 * 1024
 PREFLIGHT = (
     b"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST, DELETE"
@@ -123,6 +125,9 @@ class Simulator:
             response = self._handle(method, target, headers, body)
         except NoAnswer:
             return False
+        except Exception:
+            LOG.exception("%s %s: a fault of the simulator", method, target.partition("?")[0])
+            response = self.stripe.broken()
         connection.sendall(wire(response, head_only=method == "HEAD"))
         return headers.get("connection", "").lower() != "close"
 

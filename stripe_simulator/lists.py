@@ -14,6 +14,10 @@ RANGES: dict[str, Callable[[int, int], bool]] = {
     "lt": lambda value, limit: value < limit,
     "lte": lambda value, limit: value <= limit,
 }
+SEARCHED = {  # https://docs.stripe.com/search#query-fields-for-payment-intents and those of the others
+    *("amount", "created", "currency", "customer", "disputed", "metadata", "status", "refunded", "email", "name"),
+    *("phone", "description", "active", "lookup_key", "product", "type", "shippable", "url", "payment_method_details"),
+}
 CLAUSE = re.compile(r"""\s*(-?)(\w+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
 
 
@@ -36,18 +40,30 @@ def matching(items: Iterable[Object], params: dict[str, Any], *fields: str) -> I
 
 def page(items: Iterable[Object], params: dict[str, Any], url: str, kind: str = "object") -> Object:
     """One page, newest first, as `{object: list, url, has_more, data}`."""
-    limit = params.get("limit", PAGE)
-    if not 1 <= limit <= MOST:
-        problem = (
-            f"This value must be {'greater than or equal to 1' if limit < 1 else f'less than or equal to {MOST}'}."
-        )
-        raise unvalidated(problem, code="parameter_invalid_integer", param="limit")
+    limit = _limit(params)
     after, before = params.get("starting_after"), params.get("ending_before")
     if after is not None and before is not None:
         raise unvalidated("Received both starting_after and ending_before parameters. Please pass in only one.")
     found = _before(items, before, limit, kind) if before else _after(items, after, limit, kind)
     rows, has_more = found
     return {"object": "list", "url": url, "has_more": has_more, "data": [shown(row) for row in rows]}
+
+
+def _limit(params: dict[str, Any]) -> int:
+    limit = int(params.get("limit", PAGE))
+    if not 1 <= limit <= MOST:
+        problem = (
+            f"This value must be {'greater than or equal to 1' if limit < 1 else f'less than or equal to {MOST}'}."
+        )
+        raise unvalidated(problem, code="parameter_invalid_integer", param="limit")
+    return limit
+
+
+def _start(page: str | None) -> int:
+    """Where a page of a search begins: what `next_page` said."""
+    if page and not re.fullmatch(r"\d{1,9}", page):
+        raise unvalidated(f"Invalid page: {page}. Pass the next_page of the answer before.", param="page")
+    return int(page or 0)
 
 
 def _after(items: Iterable[Object], cursor: str | None, limit: int, kind: str) -> tuple[list[Object], bool]:
@@ -77,7 +93,7 @@ def _before(items: Iterable[Object], cursor: str, limit: int, kind: str) -> tupl
 def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
     """A page of what the query finds; `page` continues it. https://docs.stripe.com/search"""
     clauses = _clauses(params["query"])
-    limit, start = params.get("limit", PAGE), int(params.get("page") or 0)
+    limit, start = _limit(params), _start(params.get("page"))
     found = [item for item in items if all(_fits(item, clause) for clause in clauses)]
     more = len(found) > start + limit
     return {
@@ -97,6 +113,10 @@ def _clauses(query: str) -> list[tuple[bool, str, str | None, str, str]]:
         if match is None:
             raise unvalidated(f"We were unable to parse your search query: {query}", param="query")
         negated, field, key, operator, quoted, bare = match.groups()
+        if field not in SEARCHED or (key is not None) != (field == "metadata"):
+            raise unvalidated(f"Field `{field}` is an unsupported search field.", param="query")
+        if operator not in (":", "~") and not re.fullmatch(r"-?\d{1,15}", bare or quoted or ""):
+            raise unvalidated(f"Field `{field}` is compared with a number only.", param="query")
         clauses.append((bool(negated), field, key, operator, quoted if quoted is not None else bare))
     return clauses
 

@@ -17,7 +17,7 @@ from stripe_simulator.errors import StripeError, unvalidated
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent / "params.json").read_text())
 OPERATIONS: dict[str, str] = SCHEMA["operations"]
 CLASSES: dict[str, dict[str, list[Any]]] = SCHEMA["classes"]
-MAX_PARAMS = 4000
+MAX_PARAMS, MAX_DEPTH = 4000, 20
 TYPES_GONE = "payment_method_types_no_longer_supported"
 
 # What the CLI, which sends no Stripe-Version, may still say. Also what the typed parameters leave out.
@@ -53,8 +53,8 @@ def parse_form(text: str) -> dict[str, Any]:
         head = name.split("[", 1)[0]
         rest = name[len(head) :]
         keys = BRACKETS.findall(rest)
-        if not head or rest != "".join(f"[{key}]" for key in keys):
-            raise unvalidated(f"Invalid parameter name: {name}", param=name)
+        if not head or rest != "".join(f"[{key}]" for key in keys) or len(keys) > MAX_DEPTH:
+            raise unvalidated(f"Invalid parameter name: {name[:200]}", param=name[:200])
         _insert(tree, [head, *keys], value, name)
     return {name: _lists(value) for name, value in tree.items()}
 

@@ -318,6 +318,12 @@ class Stripe:
         headers = {"Request-Id": request.request_id, "Stripe-Version": API_VERSION, **request.headers}
         return self._respond(status, body, headers)
 
+    def broken(self) -> Response:
+        """What is answered where the simulator itself has failed: Stripe's own words for it."""
+        error = StripeError(500, "api_error", "Sorry, there was an error on the simulator's end: see its log.")
+        request_id = f"req_{self.account.store.token(14)}"
+        return self._respond(500, error.body(request_id), {"Request-Id": request_id})
+
     def _respond(self, status: int, answer: Any, headers: dict[str, str]) -> Response:
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         base = {

@@ -5,7 +5,7 @@ A session's PaymentIntent does not exist before somebody tries to pay.
 
 from typing import Any
 
-from stripe_simulator import lists
+from stripe_simulator import checks, lists
 from stripe_simulator.account import Account, Call, later
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -48,6 +48,8 @@ def _line_items(account: Account, given: list[Object]) -> list[Object]:
                 "quantity": quantity,
             }
         )
+    if len({row["currency"] for row in rows}) > 1:
+        raise unvalidated("All line items must have the same currency.", param="line_items")
     if not rows:
         raise unvalidated("Missing required param: line_items.", code="parameter_missing", param="line_items")
     return rows
@@ -96,6 +98,9 @@ def create(call: Call) -> Object:
     hosted = params.get("ui_mode", "hosted_page") == "hosted_page"
     if hosted and not params.get("success_url"):
         raise unvalidated("Missing required param: success_url.", code="parameter_missing", param="success_url")
+    for name in ("success_url", "cancel_url", "return_url"):
+        checks.url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
+    checks.email(params, "customer_email")
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:

@@ -1,9 +1,10 @@
 """Coupons and promotion codes. https://docs.stripe.com/api/coupons https://docs.stripe.com/api/promotion_codes"""
 
+import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from stripe_simulator import lists
+from stripe_simulator import checks, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -80,6 +81,11 @@ def _options(given: dict[str, Any]) -> dict[str, dict[str, int]]:
     return {name.lower(): {k: int(v) for k, v in option.items()} for name, option in options.items()}
 
 
+def _check_future(call: Call, name: str) -> None:
+    if name in call.params and call.params[name] <= call.account.clock.now():
+        raise unvalidated(f"{name} must be in the future.", param=name)
+
+
 def create_coupon(call: Call) -> Object:
     """POST /v1/coupons"""
     params = call.params
@@ -87,6 +93,11 @@ def create_coupon(call: Call) -> Object:
         raise unvalidated("You must pass exactly one of percent_off or amount_off.", param="percent_off")
     if "amount_off" in params and "currency" not in params:
         raise unvalidated("You must pass currency when passing amount_off.", param="currency")
+    checks.at_least(params, "amount_off", 1)
+    checks.at_least(params, "max_redemptions", 1)
+    _check_future(call, "redeem_by")
+    if "currency" in params:
+        params["currency"] = checks.currency(params["currency"])
     percent = params.get("percent_off")
     if percent is not None and not 0 < Decimal(percent) <= 100:
         raise unvalidated("percent_off must be between 0 and 100.", param="percent_off")
@@ -176,7 +187,11 @@ def create_code(call: Call) -> Object:
     call.store.get("coupon", promotion["coupon"] or "", param="promotion[coupon]")
     if params.get("customer"):
         active_customer(call.account, params["customer"], param="customer")
+    checks.at_least(params, "max_redemptions", 1)
+    _check_future(call, "expires_at")
     text = params.get("code") or call.store.token(8).upper()
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,500}", text):
+        raise unvalidated("A code has letters, digits and dashes only.", param="code")
     for other in call.store.all("promotion_code"):
         same = None in (params.get("customer"), other["customer"]) or params["customer"] == other["customer"]
         if same and other["code"].lower() == text.lower() and code_now(call.account, other)["active"]:

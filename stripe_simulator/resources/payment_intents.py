@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_simulator import lists
+from stripe_simulator import checks, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import StripeError, invalid, missing, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -13,7 +13,7 @@ from stripe_simulator.store import Object, shown
 ENABLED = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
-SMALLEST = {"usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300}
+SMALLEST = checks.SMALLEST
 LARGEST = 99_999_999
 UNEXPECTED = "payment_intent_unexpected_state"
 SHIPPING = ("address", "carrier", "name", "phone", "tracking_number")
@@ -37,18 +37,11 @@ def check_amount(amount: int, currency: str) -> None:
         raise unvalidated("Amount must be no more than $999,999.99", code="amount_too_large", param="amount")
 
 
-def check_currency(currency: str) -> str:
-    """The currency in lower case."""
-    if currency.lower() not in SMALLEST:
-        known = ", ".join(SMALLEST)
-        raise unvalidated(f"Invalid currency: {currency}. The simulator supports: {known}", param="currency")
-    return currency.lower()
-
-
 def new(account: Account, params: dict[str, Any]) -> Object:
     """A new intent of checked parameters, not yet stored."""
+    _check_texts(params)
     id = f"pi_3{account.store.token(23)}"
-    currency = check_currency(params["currency"])
+    currency = checks.currency(params["currency"])
     check_amount(params["amount"], currency)
     if params.get("customer"):
         active(account, params["customer"], param="customer")
@@ -118,11 +111,20 @@ def _shipping(given: Any) -> Object | None:
     return {name: given.get(name) for name in SHIPPING} if given else None
 
 
+def _check_texts(params: dict[str, Any]) -> None:
+    checks.email(params, "receipt_email")
+    checks.url(params, "return_url")
+    checks.descriptor(params, "statement_descriptor")
+    checks.descriptor(params, "statement_descriptor_suffix")
+
+
 def _method(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
     """The method that the request names or describes."""
     method = confirmation_tokens.method_of(account, params, intent)
     if method is not None:
         return method
+    if params.get("payment_method_data") and params.get("payment_method"):
+        raise unvalidated("You may only specify one of these parameters: payment_method, payment_method_data.")
     if params.get("payment_method_data"):
         return payment_methods.from_params(account, params["payment_method_data"])
     if params.get("payment_method"):
@@ -210,17 +212,23 @@ def confirm(call: Call) -> Object:
             "requires_action.",
             intent,
         )
-    method = _method(call.account, params, intent)
+    with checks.unchanged_if_refused(intent):
+        _confirm_with(call.account, intent, params)
+    return _answer(call, intent)
+
+
+def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
+    _check_texts(params)
+    method = _method(account, params, intent)
     names = ("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options")
     change = {name: params[name] for name in names if name in params}
-    _change(call.account, intent, change)
+    _change(account, intent, change)
     if "shipping" in params:
         intent["shipping"] = _shipping(params["shipping"])
     if method is not None:
         payments.check_usable(intent, method)
         intent["payment_method"] = method["id"]
-    _confirm(call.account, intent, params)
-    return _answer(call, intent)
+    _confirm(account, intent, params)
 
 
 def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
@@ -232,7 +240,7 @@ def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
         if name in params:
             intent[name] = params[name] if params[name] != "" else None
     if "currency" in params:
-        intent["currency"] = check_currency(params["currency"])
+        intent["currency"] = checks.currency(params["currency"])
     check_amount(intent["amount"], intent["currency"])
     if params.get("allowed_payment_method_types") or "currency" in params:
         allowed = params.get("allowed_payment_method_types") or intent["allowed_payment_method_types"]
@@ -252,8 +260,15 @@ def update(call: Call) -> Object:
                 "following statuses: requires_payment_method, requires_confirmation, requires_action.",
                 intent,
             )
+    with checks.unchanged_if_refused(intent):
+        _update_with(call.account, intent, params)
+    return shown(intent)
+
+
+def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
+    _check_texts(params)
     if params.get("customer"):
-        active(call.account, params["customer"], param="customer")
+        active(account, params["customer"], param="customer")
         if intent["customer"] not in (None, params["customer"]):
             raise invalid(
                 "You cannot modify `customer` on a PaymentIntent once it already has been set.", param="customer"
@@ -262,17 +277,16 @@ def update(call: Call) -> Object:
     metadata = merge_metadata(intent["metadata"], params.get("metadata", {}))
     if "amount" in params:
         check_amount(params["amount"], intent["currency"])
-    method = _method(call.account, params, intent)
+    method = _method(account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)
-    _change(call.account, intent, params)
+    _change(account, intent, params)
     intent["metadata"] = metadata
     if "shipping" in params:
         intent["shipping"] = _shipping(params["shipping"])
     if method is not None:
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
         intent["next_action"] = None
-    return shown(intent)
 
 
 def cancel(call: Call) -> Object:

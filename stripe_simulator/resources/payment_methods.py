@@ -4,6 +4,7 @@ https://docs.stripe.com/api/payment_methods
 """
 
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -239,6 +240,9 @@ def _card_test(account: Account, given: dict[str, Any]) -> str:
             else ("The card number is not a valid credit card number.")
         )
         raise StripeError(402, "card_error", message, code=code, param="number")
+    if given.get("cvc") and not re.fullmatch(r"\d{3,4}", str(given["cvc"])):
+        message = "Your card's security code is invalid."
+        raise StripeError(402, "card_error", message, code="invalid_cvc", param="cvc")
     month, year = int(given["exp_month"]), int(given["exp_year"])
     if not 1 <= month <= 12:
         raise StripeError(

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from stripe_simulator import lists
+from stripe_simulator import checks, lists
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import unvalidated
+from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.store import Object, shown
 
 
 def new_product(account: Account, params: dict[str, Any]) -> Object:
     """A new product."""
+    if params.get("id") and account.store.find("product", params["id"]) is not None:
+        raise invalid(f"Product already exists: {params['id']}.", code="resource_already_exists", param="id")
     product: Object = {
         "id": params.get("id") or account.store.new_id("prod", 14),
         "object": "product",
@@ -47,13 +49,14 @@ def new_price(account: Account, params: dict[str, Any]) -> Object:
         product = account.store.get("product", params["product"], param="product")["id"]
     if "unit_amount" not in params:
         raise unvalidated("Missing required param: unit_amount.", code="parameter_missing", param="unit_amount")
+    checks.at_least(params, "unit_amount", 0)
     price: Object = {
         "id": f"price_1{account.store.token(23)}",
         "object": "price",
         "active": params.get("active", True),
         "billing_scheme": "per_unit",
         "created": account.clock.unix(),
-        "currency": params["currency"].lower(),
+        "currency": checks.currency(params["currency"]),
         "custom_unit_amount": None,
         "livemode": False,
         "lookup_key": params.get("lookup_key"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_simulator import cards, lists
+from stripe_simulator import cards, checks, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import StripeError, declined, invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -170,8 +170,10 @@ def _answer(call: Call, setup: Object) -> Object:
 def confirm(call: Call) -> Object:
     """POST /v1/setup_intents/:id/confirm"""
     setup = _open(call, "confirm")
-    _take(call.account, setup, call.params)
-    _confirm(call.account, setup, call.params)
+    checks.url(call.params, "return_url")
+    with checks.unchanged_if_refused(setup):
+        _take(call.account, setup, call.params)
+        _confirm(call.account, setup, call.params)
     return _answer(call, setup)
 
 
@@ -181,12 +183,13 @@ def update(call: Call) -> Object:
     if set(params) - {"metadata", "description"}:
         _open(call, "update")
     metadata = merge_metadata(setup["metadata"], params.get("metadata", {}))
-    if params.get("customer"):
-        setup["customer"] = active(call.account, params["customer"], param="customer")["id"]
-    _take(call.account, setup, params)
-    setup["metadata"] = metadata
-    if "description" in params:
-        setup["description"] = params["description"]
+    with checks.unchanged_if_refused(setup):
+        if params.get("customer"):
+            setup["customer"] = active(call.account, params["customer"], param="customer")["id"]
+        _take(call.account, setup, params)
+        setup["metadata"] = metadata
+        if "description" in params:
+            setup["description"] = params["description"]
     return shown(setup)
 
 

@@ -83,6 +83,153 @@ def test_a_wrong_parameter_is_refused_by_name(client: stripe.StripeClient, param
     assert refused.value.http_status == 400
 
 
+PRICE = {"currency": "usd", "unit_amount": 500, "product_data": {"name": "DP"}}
+CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
+HOSTED = {"mode": "payment", "success_url": "https://x/"}
+REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
+    ("payment_intents", {"amount": 5.5, "currency": "usd"}, "amount"),
+    ("payment_intents", {"amount": 10**30, "currency": "usd"}, "amount"),
+    ("payment_intents", {"amount": 500, "currency": "zzz"}, "currency"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "shipping": ["a"]}, "shipping"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "expand": ["nothing"]}, "expand"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "expand": ["a.b.c.d.e"]}, "expand"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "metadata": {str(n): "v" for n in range(51)}}, "metadata"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "description": "x" * 6000}, "description"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "receipt_email": "nobody"}, "receipt_email"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "off_session": True}, "off_session"),
+    ("payment_intents", {"amount": 500, "currency": "usd", "statement_descriptor_suffix": "x" * 23}, None),
+    ("payment_intents", {"amount": 500, "currency": "usd", "statement_descriptor_suffix": "<x>"}, None),
+    (
+        "payment_intents",
+        {"amount": 500, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa", "return_url": "here"},
+        "return_url",
+    ),
+    (
+        "payment_intents",
+        {
+            "amount": 500,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "payment_method_data": {"type": "us_bank_account", "us_bank_account": {"account_number": "000123456789"}},
+        },
+        None,
+    ),
+    ("customers", {"email": "nobody"}, "email"),
+    ("customers", {"balance": "much"}, "balance"),
+    ("refunds", {}, None),
+    ("coupons", {"percent_off": 0}, "percent_off"),
+    ("coupons", {"percent_off": 101}, "percent_off"),
+    ("coupons", {"percent_off": 10, "amount_off": 5, "currency": "usd"}, None),
+    ("coupons", {"amount_off": -5, "currency": "usd"}, "amount_off"),
+    ("coupons", {"percent_off": 5, "redeem_by": 5}, "redeem_by"),
+    ("coupons", {"percent_off": 5, "max_redemptions": 0}, "max_redemptions"),
+    ("promotion_codes", {"promotion": {"type": "coupon", "coupon": "none_such"}}, None),
+    ("prices", {"currency": "usd", "unit_amount": -5, "product_data": {"name": "x"}}, "unit_amount"),
+    ("prices", {"currency": "usd", "unit_amount": 5}, None),
+    ("checkout.sessions", HOSTED, None),
+    ("checkout.sessions", {"mode": "payment", "success_url": "here", "line_items": [ITEM]}, "success_url"),
+    ("checkout.sessions", {"mode": "payment", "line_items": [ITEM]}, "success_url"),
+    (
+        "checkout.sessions",
+        {"mode": "payment", "success_url": "https://x/", "line_items": [{"price_data": PRICE}]},
+        None,
+    ),
+    (
+        "checkout.sessions",
+        {
+            "mode": "payment",
+            "success_url": "https://x/",
+            "line_items": [{"price_data": PRICE | {"currency": one}, "quantity": 1} for one in ("usd", "eur")],
+        },
+        None,
+    ),
+    (
+        "checkout.sessions",
+        {"mode": "payment", "success_url": "https://x/", "line_items": [ITEM], "expires_at": 5},
+        None,
+    ),
+    ("webhook_endpoints", {"url": "here", "enabled_events": ["*"]}, "url"),
+    ("webhook_endpoints", {"url": "https://example.com/", "enabled_events": ["charge.exploded"]}, None),
+    ("setup_intents", {"usage": "never"}, "usage"),
+]
+
+
+@pytest.mark.parametrize(("service", "params", "param"), REFUSED)
+def test_what_cannot_be_is_refused(
+    client: stripe.StripeClient, service: str, params: dict[str, Any], param: str | None
+) -> None:
+    found: Any = client.v1
+    for step in service.split("."):
+        found = getattr(found, step)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        found.create(params)
+    assert refused.value.http_status == 400
+    assert param is None or refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"number": "4242424242424241"}, "incorrect_number"),
+        ({"exp_month": 13}, "invalid_expiry_month"),
+        ({"exp_year": 2020}, "invalid_expiry_year"),
+        ({"cvc": "1"}, "invalid_cvc"),
+    ],
+)
+def test_a_card_that_cannot_be_is_a_card_error(
+    client: stripe.StripeClient, simulator: Any, change: dict[str, Any], code: str
+) -> None:
+    """Not on Stripe: it takes card numbers from few accounts only."""
+    with pytest.raises(stripe.CardError) as refused:
+        client.v1.payment_methods.create({"type": "card", "card": CARD | change})  # type: ignore[typeddict-item]
+    assert (refused.value.http_status, refused.value.code) == (402, code)
+
+
+def test_a_refused_change_leaves_the_intent_as_it_was(client: stripe.StripeClient) -> None:
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "metadata": {"a": "b"}})
+    customer = client.v1.customers.create({}).id
+    for wrong in (
+        {"customer": customer, "amount": 1},
+        {"currency": "jpy", "amount": 10**9},
+        {"metadata": {"c": "d"}, "payment_method": "pm_none"},
+        {"customer": customer, "receipt_email": "nobody"},
+    ):
+        with pytest.raises(stripe.InvalidRequestError):
+            client.v1.payment_intents.update(intent.id, wrong)  # type: ignore[arg-type]
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_none", "setup_future_usage": "on_session"})
+    now = client.v1.payment_intents.retrieve(intent.id)
+    assert now.to_dict() == intent.to_dict()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["metadata['a'", "amount>abc", "nothing:'x'", "metadata:'x'", "status['a']:'b'", "amount>1 AND"],
+)
+def test_a_search_that_makes_no_sense_is_refused(client: stripe.StripeClient, query: str) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.search({"query": query})
+    assert refused.value.http_status == 400
+
+
+def test_what_exists_already_is_refused(client: stripe.StripeClient) -> None:
+    name = f"x{uuid.uuid4().hex}"
+    client.v1.products.create({"id": name, "name": "x"})
+    coupon = client.v1.coupons.create({"id": name, "percent_off": 5, "duration": "once"}).id
+    code: Any = {"promotion": {"type": "coupon", "coupon": coupon}, "code": name}
+    client.v1.promotion_codes.create(code)
+    for call in (
+        lambda: client.v1.products.create({"id": name, "name": "x"}),
+        lambda: client.v1.coupons.create({"id": name, "percent_off": 5}),
+        lambda: client.v1.promotion_codes.create(code | {"code": name.upper()}),
+        lambda: client.v1.promotion_codes.create(code | {"code": "a b!"}),
+        lambda: client.v1.promotion_codes.create(code | {"code": "x" + name, "expires_at": 5}),
+        lambda: client.v1.promotion_codes.create(code | {"code": "x" + name, "max_redemptions": 0}),
+    ):
+        with pytest.raises(stripe.InvalidRequestError):
+            call()
+
+
 def test_an_old_parameter_is_refused_with_its_own_code(client: stripe.StripeClient) -> None:
     old: Any = {"amount": 500, "currency": "usd", "payment_method_types": ["card"]}
     intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})

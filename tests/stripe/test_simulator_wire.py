@@ -17,7 +17,7 @@ import stripe
 
 from stripe_simulator import API_VERSION
 from stripe_simulator.errors import NoAnswer
-from stripe_simulator.server import Response, Simulator, Stripe, start
+from stripe_simulator.server import ROUTER, Response, Simulator, Stripe, start
 from tests.stripe.conftest import Receiver, customers, eventually, sim
 
 INTENT = "amount=500&currency=usd"
@@ -297,3 +297,40 @@ def test_the_program_says_ready_and_that_a_port_is_taken() -> None:
     finally:
         running.terminate()
         assert running.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"amount=500&currency=usd&metadata",
+        b"amount[]=500&currency=usd",
+        b"amount[a]=500&amount=5",
+        b"\xff\xfe=1",
+        b'{"amount": 5}',
+        b"a[b[c]=1",
+        b"a]=1",
+        b"&&&",
+        b"metadata" + b"[a]" * 3000 + b"=1",
+        b"&".join(b"metadata[k%d]=v" % n for n in range(5000)),
+    ],
+)
+def test_a_body_that_is_no_form_is_400(here: InProcess, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {here.stripe.secret_key}", "Stripe-Version": API_VERSION}
+    answer = here.stripe.handle("POST", "/v1/payment_intents", headers, body)
+    assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert here.intents() == 0
+
+
+def test_a_fault_of_the_simulator_is_a_500_of_stripes_and_no_silence(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fall(_: Any) -> Any:
+        raise RuntimeError("here")
+
+    monkeypatch.setitem(ROUTER._exact, "GET /v1/balance", fall)
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    with pytest.raises(stripe.APIError) as failed:
+        client.v1.balance.retrieve()
+    assert (failed.value.http_status, str(failed.value.request_id)[:4]) == (500, "req_")
+    assert "RuntimeError: here" in caplog.text
+    assert client.v1.customers.list().data == []
