@@ -404,7 +404,7 @@ def a_pulls_record_wins_like_an_events(patch: Patch) -> None:
 
 def a_pull_does_not_ask_for_the_refunds_that_an_event_told_of(patch: Patch) -> None:
     real = pulls._what_followed
-    patch.setattr(pulls, "_what_followed", lambda payment, charge, refunds: real(payment, charge, refunds=False))
+    patch.setattr(pulls, "_what_followed", lambda payment, charge, asked: real(payment, charge, asked=False))
 
 
 def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:

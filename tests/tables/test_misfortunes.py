@@ -256,3 +256,62 @@ def test_one_object_without_an_answer_keeps_no_other_from_being_learned_and_is_a
     tuition.time_passes(4 * 86_400)
     report = tuition.reconcile()
     assert (report["done"], report["failed"], tuition.enrolled(student)["status"]) == (True, [], "ENROLLED")
+
+
+def reenrolled(tuition: World, student: Student) -> tuple[str, str]:
+    """Refunded, begun again, and back in because the refund failed: the payment that grants, and the open one."""
+    old = tuition.create(student).body
+    tuition.pay(old["payment_intent_id"], "pm_card_refundFail")
+    tuition.deliver_all()
+    tuition.refund(student, old["payment_id"])
+    tuition.deliver_all()
+    begun = tuition.create(student).body
+    tuition.later(10)
+    tuition.deliver_all()
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    return old["payment_id"], begun["payment_id"]
+
+
+@pytest.mark.usefixtures("walk")
+def test_what_a_student_left_open_is_closed_once_another_payment_has_let_them_in(
+    tuition: World, student: Student
+) -> None:
+    _, begun = reenrolled(tuition, student)
+    assert payable(tuition, student) == [tuition.payment(begun).bound_to]
+    tuition.time_passes(2 * 3600)
+    assert tuition.reconcile()["closed"] == 1
+    assert (payable(tuition, student), tuition.payment(begun).status) == ([], "CANCELED")
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
+
+
+@pytest.mark.usefixtures("walk")
+def test_what_was_paid_after_another_payment_had_let_them_in_is_not_closed_but_calls_a_person(
+    tuition: World, student: Student
+) -> None:
+    _, begun = reenrolled(tuition, student)
+    tuition.pay(tuition.payment(begun).bound_to)
+    tuition.new_events()
+    tuition.time_passes(2 * 3600)
+    assert tuition.reconcile()["closed"] == 0
+    assert tuition.payment(begun).status == "SUCCEEDED"
+    assert "double" in tuition.attention(begun)
+
+
+@pytest.mark.usefixtures("walk")
+@pytest.mark.parametrize("how", ["webhook", "reconciler", "rebuilt"])
+def test_a_dispute_counts_even_if_its_charge_does_not_say_that_it_is_disputed(
+    tuition: World, student: Student, how: str
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"], "pm_card_createDisputeInquiry")
+    for charge in tuition.stripe.account.store.all("charge"):
+        charge["disputed"] = False
+    events = [e for e in tuition.new_events() if how != "rebuilt" or "dispute" in e["type"]]
+    if how == "rebuilt":
+        tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": made["payment_id"]}})
+    if how == "reconciler":
+        tuition.reconcile()
+    else:
+        assert {tuition.deliver(event).status for event in events} == {200}
+    assert [name for name in tuition.attention(made["payment_id"]) if name.startswith("dispute:")]
+    assert tuition.enrolled(student)["status"] == "ENROLLED"

@@ -15,11 +15,11 @@ from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Settled
 from tuition.ledger import Change, Key, Loaded
 
 
-def pull(payment: Payment, *, refunds: bool = False) -> tuple[Facts, dict[str, Any]]:
+def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
     """All that Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
-    One call, and one more each for refunds and disputes where there are any. `refunds`: somebody spoke of one, so
-    they are asked for in any case; of one that has failed the charge shows nothing.
+    One call, and one more each for refunds and disputes where there are any. `followed`: somebody spoke of one, so
+    both are asked for in any case; of a refund that has failed the charge shows nothing.
     """
     if payment.kind == "intent":
         answer = stripe_client.retrieve_intent(payment.bound_to)
@@ -33,7 +33,7 @@ def pull(payment: Payment, *, refunds: bool = False) -> tuple[Facts, dict[str, A
         intent = answer.object.get("payment_intent") or {}
     charge = intent.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {}
-    return stripe_facts.merge(facts, _what_followed(payment, charge, refunds=refunds)), answer.object
+    return stripe_facts.merge(facts, _what_followed(payment, charge, asked=followed)), answer.object
 
 
 def settled(intent: str | None, session: str | None) -> Settled | None:
@@ -47,17 +47,17 @@ def settled(intent: str | None, session: str | None) -> Settled | None:
     return None
 
 
-def _what_followed(payment: Payment, charge: dict[str, Any], *, refunds: bool) -> Facts:
+def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:
     """Refunds and disputes, asked for only where the charge or we know of one, or somebody spoke of it."""
     intent = charge.get("payment_intent") or payment.intent
     found = Facts()
     if not intent:
         return found
     requested = any(request.state in ("calling", "pending") for request in payment.requests)
-    if refunds or requested or charge.get("amount_refunded") or payment.facts.refunds:
+    if asked or requested or charge.get("amount_refunded") or payment.facts.refunds:
         for refund in stripe_client.list_refunds(intent):
             found = stripe_facts.merge(found, stripe_facts.of_refund(refund))
-    if charge.get("disputed") or payment.facts.disputes:
+    if asked or charge.get("disputed") or payment.facts.disputes:
         for dispute in stripe_client.list_disputes(intent):
             found = stripe_facts.merge(found, stripe_facts.of_dispute(dispute, payment.version))
     return found
@@ -68,12 +68,12 @@ def refresh(
     before: Loaded | None = None,
     *,
     told: Facts = NOTHING_KNOWN,
-    refunds: bool = False,
+    followed: bool = False,
     source: Source = "pull",
 ) -> tuple[Payment, dict[str, Any]]:
     """Pull a payment and commit what is new; nothing is written where nothing is.
 
-    `told` is merged with the pull, `refunds` as in `pull`. Answers the payment, which must exist, and Stripe's object
+    `told` is merged with the pull, `followed` as in `pull`. Answers the payment, which must exist, and Stripe's object
     as they are now.
     """
     seen: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def refresh(
     def decide(loaded: Loaded) -> Change | None:
         payment = _present(loaded)
         at = clock.iso(clock.now())
-        facts, obj = pull(payment, refunds=refunds)
+        facts, obj = pull(payment, followed=followed)
         seen.append(obj)
         after = payment.merged(facts).merged(told)
         if says_nothing_new(payment, after):

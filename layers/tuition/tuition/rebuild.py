@@ -35,7 +35,7 @@ def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | 
     if facts.settled is None:
         return None
     payment = _payment(key, found, answer.object, session, facts)
-    return payment.merged(pulls.pull(payment)[0])
+    return payment.merged(pulls.pull(payment, followed=True)[0])
 
 
 def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:

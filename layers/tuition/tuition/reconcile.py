@@ -42,6 +42,7 @@ from tuition import (
 )
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
+from tuition.core.enrollment import Enrollment
 from tuition.core.errors import EventUnusable, NotConfigured, NotFound, StripeRefused, StripeUnavailable, TuitionError
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Kind, maybe_id
@@ -257,7 +258,7 @@ def _look(
     intent: str | None = None,
     session: str | None = None,
     told: Facts = NOTHING_KNOWN,
-    refunds: bool = False,
+    followed: bool = False,
 ) -> Loaded:
     """Pull a payment, or rebuild it where its item is missing and its object is settled.
 
@@ -269,7 +270,7 @@ def _look(
     elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"what names {key.payment_id} names another user or track")
     else:
-        payment, _ = pulls.refresh(key, before, told=told, refunds=refunds, source="reconcile")
+        payment, _ = pulls.refresh(key, before, told=told, followed=followed, source="reconcile")
         after = Loaded(payment, before.enrollment)
     this.looked += 1
     if _version(after) != _version(before):
@@ -343,17 +344,19 @@ def _drive(this: Run, key: Key, stripe_now: int) -> None:
     if calling:
         refunds.drive(key, payment, calling[0])
         this.driven += 1
-    elif payment.status in ("CREATED", "FAILED") and _touched(payment) < stripe_now - LEFT_ALONE_S:
+    elif payment.status in ("CREATED", "FAILED") and _is_left(payment, after.enrollment, stripe_now):
         this.closed += not checkout.close(key).open
     elif this.different == known:  # else its commit has said when to look next, on the enrollment of that moment
         ledger.postpone(after)
 
 
-def _touched(payment: Payment) -> float:
-    """When something last happened to it, by Stripe's clock (epoch seconds)."""
+def _is_left(payment: Payment, enrollment: Enrollment, stripe_now: int) -> bool:
+    """Nobody has touched it for days, or its student has got in by another: an earlier refund failed, a dispute was
+    won, staff accepted an amount."""
     charges = [charge.created for charge in payment.facts.charges.values()]
     phase = [payment.facts.phase.at] if payment.facts.phase else []
-    return max([clock.epoch(payment.created_at), *charges, *phase])
+    touched = max([clock.epoch(payment.created_at), *charges, *phase])
+    return touched < stripe_now - LEFT_ALONE_S or enrollment.status == "ENROLLED"
 
 
 # --- 3. what Stripe made ---
@@ -421,7 +424,7 @@ def _look_for(this: Run, key: Key, event: Mapping[str, Any]) -> None:
     obj = event["data"]["object"]
     session = obj["id"] if event["type"].startswith("checkout.session.") else None
     intent = obj["id"] if event["type"].startswith("payment_intent.") else maybe_id(obj, "payment_intent")
-    _look(this, key, intent=intent, session=session, refunds="refund" in event["type"])
+    _look(this, key, intent=intent, session=session, followed=stripe_events.tells_what_followed(event["type"]))
 
 
 def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
@@ -471,7 +474,7 @@ _PAYABLE = ("open", "requires_payment_method", "requires_confirmation", "require
 def _refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     key, payment = _of_intent(obj)
     if key and (payment is None or payment.merged(stripe_facts.of_refund(obj)) != payment):
-        _look(this, key, intent=maybe_id(obj, "payment_intent"), refunds=True)
+        _look(this, key, intent=maybe_id(obj, "payment_intent"), followed=True)
 
 
 def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
@@ -479,7 +482,7 @@ def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     known = payment.facts.disputes.get(obj["id"]) if payment else None
     told = stripe_facts.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
     if key and told != known:
-        _look(this, key, intent=maybe_id(obj, "payment_intent"))
+        _look(this, key, intent=maybe_id(obj, "payment_intent"), followed=True)
 
 
 def _of_intent(obj: Mapping[str, Any]) -> tuple[Key | None, Payment | None]:

@@ -59,10 +59,6 @@ class Notice:
         return Entry(clock.iso(self.at), self.event_id, self.type, "webhook")
 
     @property
-    def tells_of_refunds(self) -> bool:
-        return self.type.startswith(("refund.", "charge.refund"))
-
-    @property
     def shows_money(self) -> bool:
         """It says, or may say, that money has moved: reason enough to rebuild a payment that is missing."""
         paid = any(charge.status == "succeeded" for charge in self.facts.charges.values())
@@ -134,6 +130,11 @@ def _with_object(notice: Notice) -> Notice:
     return replace(notice, facts=stripe_facts.of_charge(obj), refunded_total=total)
 
 
+def tells_what_followed(type_: str) -> bool:
+    """An event of this type is about a refund or a dispute, of which the charge may say nothing."""
+    return "refund" in type_ or "dispute" in type_
+
+
 # --- placing ---
 
 
@@ -181,7 +182,7 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
 
 
 def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
-    return payment.merged(pulls.pull(before, refunds=notice.tells_of_refunds)[0])
+    return payment.merged(pulls.pull(before, followed=tells_what_followed(notice.type))[0])
 
 
 def _is_about(notice: Notice, payment: Payment) -> bool:
