@@ -17,7 +17,7 @@ import stripe
 
 from stripe_simulator import API_VERSION
 from stripe_simulator.errors import NoAnswer
-from stripe_simulator.server import ROUTER, Response, Simulator, Stripe, start
+from stripe_simulator.server import ROUTER, Request, Response, Simulator, Stripe, start
 from tests.stripe.conftest import Receiver, customers, eventually, sim
 
 INTENT = "amount=500&currency=usd"
@@ -29,9 +29,10 @@ class InProcess:
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self.stripe = Stripe(seed=1, clock=lambda: self.now)
+        self.headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": API_VERSION}
 
     def call(self, method: str, path: str, body: str = "", key: str | None = None) -> Response:
-        headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": API_VERSION}
+        headers = dict(self.headers)
         if key is not None:
             headers["Idempotency-Key"] = key
         return self.stripe.handle(method, path, headers, body.encode())
@@ -334,3 +335,204 @@ def test_a_fault_of_the_simulator_is_a_500_of_stripes_and_no_silence(
     assert (failed.value.http_status, str(failed.value.request_id)[:4]) == (500, "req_")
     assert "RuntimeError: here" in caplog.text
     assert client.v1.customers.list().data == []
+
+
+# --- what is kept under a key, and what is not ---
+
+
+def test_a_key_has_at_most_255_characters_and_counts_for_posts_only(here: InProcess) -> None:
+    assert here.call("POST", "/v1/customers", "", "k" * 255).status == 200
+    refused = here.call("POST", "/v1/customers", "", "k" * 256)
+    assert (refused.status, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+    first = here.call("GET", "/v1/customers", "", "get")
+    here.call("POST", "/v1/customers")
+    second = here.call("GET", "/v1/customers", "", "get")
+    assert len(second.json()["data"]) == len(first.json()["data"]) + 1
+    assert "Idempotency-Key" not in second.headers
+
+
+def test_what_fails_while_executing_is_kept_and_what_fails_before_is_not(here: InProcess) -> None:
+    missing = "amount=500&currency=usd&customer=cus_later"
+    assert here.call("POST", "/v1/payment_intents", missing, "executing").status == 400
+    again = here.call("POST", "/v1/payment_intents", missing, "executing")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (400, "true")
+    path = "/v1/payment_intents/pi_none/cancel"
+    assert here.call("POST", path, "", "no such").status == 404
+    assert here.call("POST", path, "", "no such").headers["Idempotent-Replayed"] == "true"
+    for wrong in ("amount=500", "amount=500&currency=usd&x=1", "amount=x&currency=usd", "amount=500&currency="):
+        assert here.call("POST", "/v1/payment_intents", wrong, "before").status == 400
+    assert "Idempotent-Replayed" not in here.call("POST", "/v1/payment_intents", INTENT, "before").headers
+
+
+def test_a_refused_key_a_conflict_and_an_unknown_key_of_the_api_keep_nothing(here: InProcess) -> None:
+    key = {"Idempotency-Key": "k"}
+    assert here.stripe.handle("POST", "/v1/customers", key | {"Authorization": "Bearer sk_test_no"}).status == 401
+    assert here.call("POST", "/v1/customers", "", "k").status == 200
+    begun = here.stripe.begin("POST", "/v1/customers", here.headers | {"Idempotency-Key": "busy"}, b"")
+    assert isinstance(begun, Request)
+    conflict = here.call("POST", "/v1/customers", "", "busy")
+    error = conflict.json()["error"]
+    assert (conflict.status, error["type"], error["code"]) == (409, "invalid_request_error", "idempotency_key_in_use")
+    done = here.stripe.execute(begun)
+    replay = here.call("POST", "/v1/customers", "", "busy")
+    assert (replay.status, replay.body) == (200, done.body)
+
+
+def test_every_answer_has_a_request_id_of_its_own(here: InProcess) -> None:
+    here.knob("/_sim/calls", match="GET /v1/balance", fail="rate_limit")
+    calls = [
+        here.call("POST", "/v1/customers", "", "k"),
+        here.call("POST", "/v1/customers", "", "k"),
+        here.call("POST", "/v1/customers", "x=1"),
+        here.call("GET", "/v1/customers/cus_none"),
+        here.call("GET", "/v1/nothing"),
+        here.call("GET", "/v1/balance"),
+        here.stripe.handle("GET", "/v1/balance", {}),
+    ]
+    ids = [one.headers["Request-Id"] for one in calls]
+    assert len(set(ids)) == len(ids) and all(id.startswith("req_") for id in ids)
+    assert [one.status for one in calls] == [200, 200, 400, 404, 404, 429, 401]
+    assert {one.headers["Stripe-Version"] for one in calls} == {API_VERSION}
+    for one in calls[2:]:
+        assert one.json()["error"]["request_log_url"].endswith(one.headers["Request-Id"])
+
+
+# --- versions ---
+
+
+def test_without_a_version_the_old_parameters_of_the_cli_pass_everywhere(here: InProcess) -> None:
+    key = {"Authorization": f"Bearer {here.stripe.secret_key}"}
+
+    def call(path: str, body: str) -> Any:
+        answer = here.stripe.handle("POST", path, key, body.encode())
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+    intent = call("/v1/payment_intents", INTENT)["id"]
+    assert call(f"/v1/payment_intents/{intent}", "payment_method_types[]=card")["id"] == intent
+    paid = call(f"/v1/payment_intents/{intent}/confirm", "payment_method_types[]=card&payment_method=pm_card_visa")
+    assert paid["status"] == "succeeded"
+    line = (
+        "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=500&line_items[0][quantity]=1"
+    )
+    line += "&line_items[0][price_data][product_data][name]=DP&mode=payment&success_url=https://x/"
+    made = call("/v1/checkout/sessions", line + "&payment_method_types[]=card")
+    assert made["payment_method_types"] == ["card"]
+    coupon = call("/v1/coupons", "percent_off=10")["id"]
+    assert call("/v1/promotion_codes", f"coupon={coupon}")["promotion"] == {"coupon": coupon, "type": "coupon"}
+    versioned = here.call("POST", "/v1/promotion_codes", f"coupon={coupon}")
+    assert (versioned.status, versioned.json()["error"]["param"]) == (400, "coupon")
+
+
+def test_events_have_the_one_version_whoever_asked(here: InProcess) -> None:
+    here.stripe.handle("POST", "/v1/customers", {"Authorization": f"Bearer {here.stripe.secret_key}"})
+    here.call("POST", "/v1/customers")
+    events = here.call("GET", "/v1/events").json()["data"]
+    assert {event["api_version"] for event in events} == {API_VERSION}
+    assert stripe.api_version == API_VERSION
+
+
+# --- reading events ---
+
+
+def test_events_are_found_by_type_with_a_star_by_types_and_by_time(here: InProcess) -> None:
+    here.call("POST", "/v1/payment_intents", f"{INTENT}&confirm=true&payment_method=pm_card_visa")
+    here.now += 100
+    customer = here.call("POST", "/v1/customers").json()["id"]
+    here.call("DELETE", f"/v1/customers/{customer}")
+
+    def types(query: str) -> list[str]:
+        return [event["type"] for event in here.call("GET", f"/v1/events?{query}").json()["data"]]
+
+    assert types("type=payment_intent.*") == ["payment_intent.succeeded", "payment_intent.created"]
+    assert types("type=customer.created") == ["customer.created"]
+    assert types("types[]=customer.deleted&types[]=charge.succeeded") == ["customer.deleted", "charge.succeeded"]
+    assert types(f"created[gte]={int(here.now)}") == ["customer.deleted", "customer.created", "charge.updated"]
+    assert types(f"created[lt]={int(here.now)}")[-1] == "payment_intent.created"
+    many = "&".join(["types[]=charge.failed"] * 21)
+    assert here.call("GET", f"/v1/events?{many}").status == 400
+    assert here.call("GET", "/v1/events?type=a&types[]=b").status == 400
+    here.now += 29 * 24 * 3600
+    assert len(types("limit=100")) == 6
+    here.now += 2 * 24 * 3600
+    assert types("limit=100") == [], "events are kept for 30 days"
+
+
+def test_events_are_found_by_whether_they_were_delivered(told: Simulator, receiver: Receiver) -> None:
+    receiver.statuses += [200, 500]
+    customers(told, 1)
+    eventually(lambda: len(receiver.bodies) == 1)
+    customers(told, 1)
+    eventually(lambda: len(receiver.bodies) == 2)
+    client = stripe.StripeClient(told.secret_key, base_addresses={"api": told.url})
+    first, second = (json.loads(body)["id"] for _, body in receiver.bodies)
+
+    def found(delivered: bool) -> list[str]:
+        return [event.id for event in client.v1.events.list({"delivery_success": delivered}).data]
+
+    eventually(lambda: found(True) == [first] and found(False) == [second], 0.9)
+    assert client.v1.events.retrieve(second).pending_webhooks == 1
+    eventually(lambda: len(receiver.bodies) == 3)
+    eventually(lambda: found(True) == [second, first] and found(False) == [])
+
+
+# --- the program ---
+
+
+def program(*words: str) -> tuple["subprocess.Popen[str]", dict[str, Any]]:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "stripe_simulator", "--port", "0", *words], stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    return running, json.loads(running.stdout.readline().partition(" ")[2])
+
+
+def story(ready: dict[str, Any]) -> list[str]:
+    client = stripe.StripeClient(ready["secret_key"], base_addresses={"api": ready["url"]})
+    customer = client.v1.customers.create({}).id
+    paid = client.v1.payment_intents.create(
+        {"amount": 500, "currency": "usd", "customer": customer, "confirm": True, "payment_method": "pm_card_visa"}
+    )
+    events = [event.id for event in client.v1.events.list().data]
+    return [ready["secret_key"], ready["webhook_secret"], customer, paid.id, str(paid.latest_charge), *events]
+
+
+def test_the_program_with_one_seed_makes_the_same_ids(receiver: Receiver) -> None:
+    told_ = []
+    for seed in ("5", "5", "6"):
+        running, ready = program("--seed", seed, "--webhook-url", receiver.url)
+        try:
+            told_.append(story(ready))
+        finally:
+            running.terminate()
+            assert running.wait(timeout=10) == 0
+    assert told_[0] == told_[1]
+    assert not set(told_[0]) & set(told_[2])
+
+
+def test_the_program_keeps_its_state_in_a_file(tmp_path: Path, receiver: Receiver) -> None:
+    words = ("--data", str(tmp_path / "deep" / "state.json"), "--webhook-url", receiver.url)
+    running, ready = program(*words)
+    made = story(ready)
+    client = stripe.StripeClient(ready["secret_key"], base_addresses={"api": ready["url"]})
+    asked: Any = {"amount": 700, "currency": "usd"}, {"idempotency_key": "k"}
+    other = client.v1.payment_intents.create(*asked).id
+    running.terminate()
+    assert running.wait(timeout=10) == 0
+    running, again = program(*words)
+    try:
+        assert {k: again[k] for k in ("secret_key", "publishable_key", "webhook_secret")} == {
+            k: ready[k] for k in ("secret_key", "publishable_key", "webhook_secret")
+        }
+        client = stripe.StripeClient(again["secret_key"], base_addresses={"api": again["url"]})
+        assert client.v1.customers.retrieve(made[2]).id == made[2]
+        assert client.v1.payment_intents.create(*asked).id == other
+        assert {event.id for event in client.v1.events.list().data} >= set(made[5:])
+        (endpoint,) = client.v1.webhook_endpoints.list().data
+        assert endpoint.url == receiver.url
+        assert client.v1.refunds.create({"payment_intent": made[3]}).status == "succeeded"
+        new = client.v1.customers.create({}).id
+        assert new not in made
+    finally:
+        running.terminate()
+        running.wait(timeout=10)
