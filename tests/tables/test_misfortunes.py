@@ -6,7 +6,7 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, ledger, stripe_events
+from tuition import checkout, ledger, settings, stripe_events
 from tuition import reconcile as reconciler
 from tuition.core import catalog
 from tuition.core.money import Money
@@ -68,6 +68,17 @@ def test_another_currency_of_the_same_amount_is_another_price(
     assert (new.status, new.body["amount"], new.body["currency"]) == (201, old["amount"], "eur")
     assert payable(tuition, student) == [new.body.get("payment_intent_id") or new.body["session_id"]]
     assert tuition.payment(old["payment_id"]).status == "CANCELED"
+
+
+def test_a_bank_debit_that_has_failed_untold_is_closed_for_another_kind(tuition: World, student: Student) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"], "pm_usBankAccount_insufficientFunds")
+    tuition.deliver_all()
+    assert begin(tuition, student).status == 409
+    tuition.later(10 * 86_400)
+    session = begin(tuition, student)
+    assert session.status == 201
+    assert payable(tuition, student) == [session.body["session_id"]]
 
 
 # --- who buys ---
@@ -315,3 +326,21 @@ def test_a_dispute_counts_even_if_its_charge_does_not_say_that_it_is_disputed(
         assert {tuition.deliver(event).status for event in events} == {200}
     assert [name for name in tuition.attention(made["payment_id"]) if name.startswith("dispute:")]
     assert tuition.enrolled(student)["status"] == "ENROLLED"
+
+
+# --- the key ---
+
+
+@pytest.mark.parametrize(("mode", "key"), [("false", "sk_live_x"), ("false", "rk_live_x"), ("true", "sk_test_x")])
+def test_with_a_key_of_the_other_mode_no_money_moves(
+    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch, mode: str, key: str
+) -> None:
+    monkeypatch.setenv("STRIPE_LIVEMODE", mode)
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: {"secret_key": key})
+    settings.settings.cache_clear()
+    settings._kept.clear()
+    answer = tuition.create(student)
+    settings.settings.cache_clear()
+    assert (answer.status, answer.body["type"].rpartition("/")[2]) == (503, "not-configured")
+    assert "different modes" in answer.body["detail"]
+    assert tuition.stripe_calls == []

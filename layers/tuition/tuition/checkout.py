@@ -165,7 +165,7 @@ def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: fr
         return
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
-    if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].open:
+    if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].status == "PROCESSING":
         raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
     _bounded(enrollment)  # who may not begin another keeps the one that is open
     if close(key).open:

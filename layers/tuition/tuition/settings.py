@@ -73,10 +73,15 @@ _kept: Kept[dict[str, Any]] = Kept()
 
 
 def stripe_secret_key() -> str:
-    """Stripe's secret key. Raises `NotConfigured` when the secret has no value yet."""
+    """Stripe's secret key. Raises `NotConfigured` when the secret has no value yet, or one of the other mode.
+
+    With a key of the other mode money would move and every event of it would be foreign.
+    """
     key = _secret(settings().stripe_secret_arn).get("secret_key")
     if not isinstance(key, str) or not key:
         raise NotConfigured("the secret with Stripe's key has no value: see docs/setup.md")
+    if ("_live_" in key[:8]) != settings().stripe_livemode:
+        raise NotConfigured("Stripe's key and STRIPE_LIVEMODE are of different modes: see docs/setup.md")
     return key
 
 
