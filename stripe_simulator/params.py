@@ -30,6 +30,7 @@ LEGACY: dict[str, dict[str, list[Any]]] = {
 }
 BROWSER: dict[str, dict[str, list[Any]]] = {  # what Stripe.js sends with a publishable key
     "PaymentIntentConfirmParams": {"client_secret": ["str"], "key": ["str"]},
+    "PaymentIntentRetrieveParams": {"key": ["str"]},
     "SetupIntentConfirmParams": {"client_secret": ["str"], "key": ["str"]},
     "PaymentMethodCreateParams": {"key": ["str"]},
 }

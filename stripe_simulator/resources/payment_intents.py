@@ -166,7 +166,7 @@ def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
         account.store.get("payment_method", intent["payment_method"]),
         off_session=params.get("off_session") not in (None, False),
         refuse_action=bool(params.get("error_on_requires_action")),
-        return_url=params.get("return_url"),
+        return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),
     )
 
 

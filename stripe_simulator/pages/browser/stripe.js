@@ -1,0 +1,224 @@
+// A stand-in for Stripe.js: what the calls that pages make of it do here, against the simulator that served this file.
+// The card's fields are in a frame of the simulator's origin. https://docs.stripe.com/js
+(() => {
+  const origin = new URL(document.currentScript.src).origin;
+  const LOST = {
+    type: "api_connection_error",
+    message: "An error occurred with our connection to Stripe. Check your network and try again.",
+  };
+
+  class Element {
+    constructor(group) {
+      this.group = group;
+      this.listeners = {};
+      this.waiting = new Map();
+      this.calls = 0;
+    }
+
+    on(name, listener) {
+      (this.listeners[name] ??= []).push(listener);
+      return this;
+    }
+
+    tell(name, said = {}) {
+      for (const listener of this.listeners[name] ?? []) listener({ elementType: "payment", ...said });
+    }
+
+    mount(target) {
+      const place = typeof target === "string" ? document.querySelector(target) : target;
+      const frame = document.createElement("iframe");
+      frame.src = `${origin}/_js/element.html`;
+      frame.title = "Secure payment input frame";
+      frame.name = `__privateStripeFrame${Math.floor(performance.now())}`;
+      Object.assign(frame.style, { border: "0", width: "100%", height: "15rem", display: "block" });
+      frame.addEventListener("load", () => this.connect(frame), { once: true });
+      frame.addEventListener("error", () => this.tell("loaderror", { error: LOST }));
+      place.replaceChildren(frame);
+      this.frame = frame;
+    }
+
+    async connect(frame) {
+      const { port1, port2 } = new MessageChannel();
+      this.port = port1;
+      port1.onmessage = ({ data }) => {
+        if (data.ready) this.tell("ready");
+        if (data.change) this.tell("change", data.change);
+        if (data.height) frame.style.height = `${data.height}px`;
+        if (data.id) {
+          this.waiting.get(data.id)(data.answer);
+          this.waiting.delete(data.id);
+        }
+      };
+      const { key, options } = this.group;
+      const types = await this.group.types();
+      const first = { type: "element", key, types, appearance: look(options.appearance) };
+      frame.contentWindow.postMessage(first, origin, [port2]);
+    }
+
+    call(action, more = {}) {
+      if (!this.port) return Promise.resolve({ error: { type: "invalid_request_error", message: "The Element is not ready yet." } });
+      const id = (this.calls += 1);
+      return new Promise((resolve) => {
+        this.waiting.set(id, resolve);
+        this.port.postMessage({ id, action, ...more });
+      });
+    }
+
+    focus() { this.call("focus"); }
+    clear() { this.call("clear"); }
+
+    unmount() {
+      this.frame?.remove();
+      this.port?.close();
+      this.port = undefined;
+    }
+
+    destroy() {
+      this.unmount();
+      this.group.element = undefined;
+    }
+  }
+
+  /** An appearance as the frame takes it: variables by the names of its stylesheet. */
+  function look(appearance = {}) {
+    const { colorPrimary, colorText, colorBackground, colorDanger, borderRadius, fontFamily } = appearance.variables ?? {};
+    const named = { primary: colorPrimary, text: colorText, card: colorBackground, danger: colorDanger, radius: borderRadius, font: fontFamily };
+    const dark = appearance.theme === "night";
+    const rest = dark ? { "on-primary": "#14162b", quiet: "#b4bccb", line: "#8791a5", rule: "#343949" } : { "on-primary": "#fff", quiet: "#4b5565", line: "#7b8494", rule: "#d5dae2" };
+    return { dark, variables: { ...rest, ...Object.fromEntries(Object.entries(named).filter(([, value]) => value)) } };
+  }
+
+  class Elements {
+    constructor(key, options) {
+      if (!options.clientSecret && !options.mode) throw new Error("elements() needs a clientSecret, or a mode with amount and currency.");
+      this.key = key;
+      this.options = { ...options };
+    }
+
+    /** What may be chosen: what the intent takes, or what the page allows where there is none yet. */
+    async types() {
+      const { clientSecret, allowedPaymentMethodTypes } = this.options;
+      const { paymentIntent } = clientSecret ? await retrieve(this.key, clientSecret) : {};
+      const allowed = paymentIntent?.payment_method_types ?? allowedPaymentMethodTypes;
+      return ["card", "us_bank_account"].filter((type) => !allowed || allowed.includes(type));
+    }
+
+    create(type) {
+      if (type !== "payment") throw new Error(`The simulator has no Element of type ${type}.`);
+      if (this.element) throw new Error("Can only create one Element of type payment.");
+      this.element = new Element(this);
+      return this.element;
+    }
+
+    getElement(type) {
+      return type === "payment" ? (this.element ?? null) : null;
+    }
+
+    async update(options) {
+      Object.assign(this.options, options);
+      if (options.appearance) this.element?.call("appearance", { ...look(options.appearance) });
+      if (options.allowedPaymentMethodTypes) this.element?.call("types", { types: await this.types() });
+    }
+
+    async submit() {
+      const { error, type } = await this.element.call("submit");
+      return error ? { error } : { selectedPaymentMethod: type };
+    }
+  }
+
+  async function api(key, method, path, params) {
+    const form = new URLSearchParams({ key, ...params });
+    try {
+      const answer = await (method === "GET" ? fetch(`${origin}${path}?${form}`) : fetch(origin + path, { method, body: form }));
+      const said = await answer.json();
+      return answer.ok ? { paymentIntent: said } : { error: said.error };
+    } catch {
+      return { error: LOST };
+    }
+  }
+
+  const path = (clientSecret) => `/v1/payment_intents/${clientSecret.split("_secret_")[0]}`;
+  const retrieve = (key, clientSecret) => api(key, "GET", path(clientSecret), { client_secret: clientSecret });
+
+  /** The bank's step in a dialog over the page; done when its frame says so. */
+  function threeDSecure(url) {
+    return new Promise((resolve) => {
+      const dialog = document.createElement("dialog");
+      const frame = document.createElement("iframe");
+      dialog.setAttribute("aria-label", "3-D Secure");
+      frame.src = `${url}?frame=1`;
+      frame.title = "3-D Secure: your bank's step";
+      Object.assign(frame.style, { border: "0", width: "100%", height: "100%" });
+      Object.assign(dialog.style, { padding: "0", border: "0", width: "min(32rem, 94vw)", height: "min(26rem, 90vh)", borderRadius: "12px", overflow: "hidden" });
+      dialog.append(frame);
+      dialog.addEventListener("cancel", (event) => event.preventDefault());
+      const done = (event) => {
+        if (event.source !== frame.contentWindow || event.origin !== origin || event.data?.type !== "three_d_secure_done") return;
+        window.removeEventListener("message", done);
+        dialog.close();
+        dialog.remove();
+        resolve();
+      };
+      window.addEventListener("message", done);
+      document.body.append(dialog);
+      dialog.showModal();
+      frame.addEventListener("load", () => frame.focus());
+    });
+  }
+
+  window.Stripe = (key) => {
+    if (!/^pk_(test|live)_/.test(key ?? "")) throw new Error("Please call Stripe() with your publishable key.");
+    const retrievePaymentIntent = (clientSecret) => retrieve(key, clientSecret);
+
+    async function handleNextAction({ clientSecret }) {
+      const before = await retrievePaymentIntent(clientSecret);
+      if (before.error) return before;
+      const action = before.paymentIntent.next_action;
+      if (before.paymentIntent.status !== "requires_action") {
+        throw new Error(`handleNextAction: the PaymentIntent is ${before.paymentIntent.status}, not requires_action.`);
+      }
+      if (action.type === "redirect_to_url") {
+        location.assign(action.redirect_to_url.url);
+        return new Promise(() => {});
+      }
+      await threeDSecure(action.use_stripe_sdk.stripe_js);
+      return outcome(await retrievePaymentIntent(clientSecret));
+    }
+
+    /** An intent that is back at its beginning was refused: that is an error, with the intent inside. */
+    function outcome(answer) {
+      const intent = answer.paymentIntent;
+      if (intent?.status !== "requires_payment_method") return answer;
+      return { error: { ...intent.last_payment_error, payment_intent: intent } };
+    }
+
+    async function confirmPayment({ elements, clientSecret = elements?.options.clientSecret, confirmParams = {}, redirect = "always" }) {
+      const returnUrl = confirmParams.return_url;
+      if (redirect === "always" && !returnUrl) throw new Error("confirmPayment needs confirmParams.return_url.");
+      const given = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
+      if (confirmParams.payment_method) given.payment_method = confirmParams.payment_method;
+      let answer = elements
+        ? await elements.element.call("confirm", { clientSecret, returnUrl })
+        : await api(key, "POST", `${path(clientSecret)}/confirm`, given);
+      if (answer.paymentIntent?.status === "requires_action") answer = await handleNextAction({ clientSecret });
+      if (answer.error || redirect !== "always") return answer;
+      const back = new URL(returnUrl);
+      back.searchParams.set("payment_intent", answer.paymentIntent.id);
+      back.searchParams.set("payment_intent_client_secret", clientSecret);
+      back.searchParams.set("redirect_status", "succeeded");
+      location.assign(back);
+      return new Promise(() => {});
+    }
+
+    return {
+      elements: (options = {}) => new Elements(key, options),
+      confirmPayment,
+      confirmCardPayment: (clientSecret, { payment_method: method, return_url: returnUrl } = {}) =>
+        confirmPayment({ clientSecret, confirmParams: { payment_method: method, return_url: returnUrl }, redirect: "if_required" }),
+      handleNextAction,
+      handleCardAction: (clientSecret) => handleNextAction({ clientSecret }),
+      retrievePaymentIntent,
+    };
+  };
+  window.Stripe.version = "simulator";
+})();
