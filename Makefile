@@ -17,7 +17,7 @@ TESTS ?= tests
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A uv of our own: the one that pip puts into another Python is hidden by pyenv as soon as .python-version stands here.
 $(UV):
@@ -60,7 +60,18 @@ reconcile: .venv/.made ## ask Stripe now for what its webhooks did not tell; ARG
 test: venv ## every test; ARGS="-k refund" for some, TESTS=tests/unit for a folder
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.dynamodb_local
+	@$(PYTHON) -m local.chromium
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup $(TESTS) $(ARGS)
+
+.PHONY: watch
+watch: venv ## are the pages served at ARGS=https://… those of this repository?
+	@$(PYTHON) -m local.watch $(ARGS)
+
+.PHONY: screenshots
+screenshots: venv ## the pictures of docs/images, taken by the browser tests
+	@$(PYTHON) -m local.build --quiet
+	@$(PYTHON) -m local.chromium
+	@$(PYTHON) -m pytest -q tests/stack/browser/test_student_page.py --screenshots docs/images
 
 .PHONY: soak
 soak: venv ## the searches at their full size (long)

@@ -9,8 +9,14 @@ from tuition.settings import settings
 
 @endpoint
 def handler(_request: Request) -> Reply:
-    tracks = [_shown(track) for track in catalog.tracks().values()]
-    return Reply(200, {"tracks": tracks, "publishable_key": settings().stripe_publishable_key})
+    found = settings()
+    answer = {
+        "tracks": [_shown(track) for track in catalog.tracks().values()],
+        "publishable_key": found.stripe_publishable_key,
+        "payment_method_types": list(found.payment_method_types),
+        "refund_window_days": found.refund_window_days,
+    }
+    return Reply(200, answer)
 
 
 def _shown(track: catalog.Track) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 ``/api/...`` goes to the emulated gateway byte for byte, path and body alike. ``POST /_local/token`` signs
 anybody in and ``GET /_local/outbox`` shows the e-mails sent, so it listens on loopback only and answers only
-requests that name this machine as their host (a page from elsewhere cannot be rebound to it).
+requests that name this machine as their host (a page from elsewhere cannot be rebound to it). Browsers tell
+``POST /_local/csp`` what the pages' policy has stopped, and ``GET`` lists it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import mimetypes
 import threading
+from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
+
+from local.site import Site, content_type
 
 BODY_LIMIT = 6 * 1024 * 1024
 """Bytes that a synchronous call of a Lambda function takes; MiniStack would take more."""
@@ -43,9 +45,11 @@ class Front(ThreadingHTTPServer):
     api_path = ""
     token: Token | None = None
 
-    def __init__(self, port: int, web: Path) -> None:
+    site: Site
+
+    def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.web = web
+        self.csp_reports: deque[Any] = deque(maxlen=100)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     @property
@@ -53,8 +57,9 @@ class Front(ThreadingHTTPServer):
         """Where it answers."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def open(self, aws_port: int, api_path: str, token: Token) -> None:
-        """Begin to serve: the gateway's port, the API's path on it, and who makes tokens."""
+    def open(self, aws_port: int, api_path: str, token: Token, site: Site) -> None:
+        """Begin to serve: the gateway's port, the API's path on it, who makes tokens, and the web pages."""
+        self.site = site
         self.aws_port = aws_port
         self.api_path = api_path
         self.token = token
@@ -99,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._token(body)
         elif path == "/_local/outbox" and self.command == "GET":
             self._upstream("/_ministack/ses/messages", b"", {})
+        elif path == "/_local/csp":
+            self._csp(body)
         elif self.command in ("GET", "HEAD"):
             self._page(path)
         else:
@@ -177,19 +184,27 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer_json(200, {"token": token})
 
+    def _csp(self, body: bytes) -> None:
+        """What a browser reports that the policy stopped; GET lists it."""
+        if self.command == "POST":
+            with contextlib.suppress(ValueError):  # a browser hears of nothing anyway
+                self.server.csp_reports.append(json.loads(body))
+            self._answer(204, [], b"")
+        else:
+            self._answer_json(200, list(self.server.csp_reports))
+
     def _page(self, path: str) -> None:
-        """A file of ``web/``; a folder is its ``index.html``."""
-        root = self.server.web.resolve()
-        file = (root / path.lstrip("/")).resolve()
-        if file.is_dir():
-            file = file / "index.html"
-        if not file.is_relative_to(root) or not file.is_file():
+        """A file of the web pages; `config.json` is made for this machine."""
+        site = self.server.site
+        always = [*site.headers(), ("Cache-Control", "no-store")]
+        if path == "/config.json":
+            self._answer(200, [*always, ("Content-Type", "application/json")], json.dumps(site.config).encode())
+            return
+        file = site.file(path)
+        if file is None:
             self._answer_json(404, {"message": "Not Found"})
             return
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        charset = "; charset=utf-8" if kind.startswith("text/") or kind.endswith("javascript") else ""
-        headers = [("Content-Type", kind + charset), ("Cache-Control", "no-store")]
-        self._answer(200, headers, file.read_bytes())
+        self._answer(200, [*always, ("Content-Type", content_type(file))], file.read_bytes())
 
     def _answer_json(self, status: int, value: Any) -> None:
         self._answer(status, [("Content-Type", "application/json")], json.dumps(value).encode())

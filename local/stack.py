@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import build, deploy
+from local import build, deploy, site
 from local.dynamodb_local import free_port
 from local.front import Front
 from local.ministack import MiniStack
@@ -191,7 +191,7 @@ class Stack:
     def _open_front(self) -> Front:
         port = self.settings.api_port
         try:
-            return Front(port, self.settings.root / "web")
+            return Front(port)
         except OSError as error:
             raise PortTaken(_taken("api", port)) from error
 
@@ -243,7 +243,8 @@ class Stack:
         self.sign_in = SignIn(self.aws.client("cognito-idp"), outputs["UserPoolId"], outputs["UserPoolClientId"])
         self.sign_in.allow_passwords()
         sign_in = self.sign_in
-        self.front.open(self.aws.port, self.deployed.api_path, lambda body: sign_in.token(Person.parse(body)))
+        pages = site.local(self.settings.root / "web", stripe["url"] if self.simulator else None)
+        self.front.open(self.aws.port, self.deployed.api_path, lambda body: sign_in.token(Person.parse(body)), pages)
 
     def _require_sign_in(self) -> SignIn:
         assert self.sign_in is not None

@@ -16,6 +16,11 @@ from tests.requests_sent import notes
 TESTS = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots DIR`: the browser tests keep pictures of the main steps there."""
+    parser.addoption("--screenshots", help="a folder for pictures of the student page")
+
+
 @pytest.fixture(scope="session")
 def dynamodb_local_url() -> Iterator[str]:
     """The endpoint of a DynamoDB Local of this session, empty at its start, in memory, on loopback."""

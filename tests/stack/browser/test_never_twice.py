@@ -1,0 +1,128 @@
+"""Nobody is asked twice for money: double clicks, reloads, the back button, and what was closed meanwhile."""
+
+from playwright.sync_api import expect
+
+from tests.stack.browser.student import Student
+
+GOOD, SECURE = "4242424242424242", "4000002760003184"
+
+
+def intents(student: Student) -> list[dict[str, object]]:
+    """Every intent at Stripe of this student's payments, whatever became of it."""
+    found = student.running.stripe("GET", "/v1/payment_intents?limit=100")["data"]
+    return [one for one in found if one["metadata"].get("user_id") == student.sub]
+
+
+def test_a_double_click_buys_once(student: Student) -> None:
+    student.buying()
+    student.card(GOOD)
+    student.button.dblclick()
+    student.is_enrolled()
+    assert [one["status"] for one in intents(student)] == ["succeeded"]
+    assert len(student.payments()) == 1
+
+
+def test_two_tabs_buy_once(student: Student) -> None:
+    student.buying()
+    student.card(GOOD)
+    other = Student(student.running, student.context, student.sub, student.size, None)
+    other.buying()
+    other.pay(GOOD)
+    other.is_enrolled()
+    student.expected.append(r"status of 409 .*/create-payment/")
+    student.button.click()
+    student.sees("You are enrolled in this track already")
+    assert [one["status"] for one in intents(student)] == ["succeeded"]
+    student.errors += other.errors
+
+
+def test_a_reload_in_the_bank_s_step_goes_on_with_the_same_payment(student: Student) -> None:
+    student.buying()
+    student.pay(SECURE)
+    expect(student.bank.get_by_role("button", name="Complete authentication")).to_be_visible()
+    student.page.reload()
+    student.sees("Your bank still waits for you to confirm this payment.")
+    student.accessible("interrupted")
+    student.page.get_by_role("button", name="Confirm with your bank").click()
+    student.bank.get_by_role("button", name="Complete authentication").click()
+    student.is_enrolled()
+    assert len(intents(student)) == 1
+
+
+def test_a_reload_after_paying_shows_the_enrollment(student: Student) -> None:
+    student.running.sim("webhooks", deliver="hold")
+    student.buying()
+    student.card(GOOD)
+    with student.page.expect_response("**/v1/payment_intents/*/confirm"):
+        student.button.click()
+    student.page.reload()
+    expect(student.main).to_contain_text("enrolled in", ignore_case=True)
+    student.running.sim("webhooks/release", order="as_created")
+    student.running.sim("webhooks", deliver="normal")
+    assert [one["status"] for one in intents(student)] == ["succeeded"]
+
+
+def test_the_back_button_from_checkout_shows_the_payment_that_is_open(student: Student) -> None:
+    student.buying()
+    student.checkout()
+    first = student.at_checkout()
+    student.page.go_back()
+    student.sees("it is still open, and nothing was taken")
+    expect(student.page.get_by_role("radio", name="Stripe’s own page")).to_be_checked()
+    student.button.click()
+    assert student.at_checkout() == first
+
+
+def test_paying_here_closes_the_checkout_that_was_open(student: Student) -> None:
+    student.buying()
+    student.checkout()
+    session = student.at_checkout().rpartition("/")[2]
+    student.page.go_back()
+    student.page.get_by_role("radio", name="Card or US bank account").check()
+    student.pay(GOOD)
+    student.is_enrolled()
+    assert student.running.stripe("GET", f"/v1/checkout/sessions/{session}")["status"] == "expired"
+    assert sorted(p["status"] for p in student.payments()) == ["CANCELED", "SUCCEEDED"]
+
+
+def test_an_intent_that_was_closed_meanwhile_is_replaced(student: Student) -> None:
+    student.buying()
+    student.pay("4000000000000002")
+    student.sees("Your card was declined.")
+    closed = intents(student)[0]["id"]
+    student.running.stripe("POST", f"/v1/payment_intents/{closed}/cancel")
+    student.pay(GOOD)
+    student.is_enrolled()
+    assert [one["status"] for one in intents(student)] == ["succeeded", "canceled"]
+
+
+def test_an_intent_that_is_closed_between_the_answer_and_the_payment_is_replaced(student: Student) -> None:
+    """The other tab's race: the secret that has just come is dead by the time that it is used."""
+    student.expected.append(r"status of 400 .*/confirm")
+    student.buying()
+    student.card(GOOD)
+    closed: list[str] = []
+
+    def cancel_first(route) -> None:
+        if not closed:
+            closed.append(route.request.url.split("/")[-2])
+            student.running.stripe("POST", f"/v1/payment_intents/{closed[0]}/cancel")
+        route.continue_()
+
+    student.page.route("**/v1/payment_intents/*/confirm", cancel_first)
+    student.button.click()
+    student.is_enrolled()
+    assert closed
+    assert [one["status"] for one in intents(student)] == ["succeeded", "canceled"]
+
+
+def test_a_checkout_that_expired_meanwhile_is_begun_anew(student: Student) -> None:
+    student.buying()
+    student.checkout()
+    first = student.at_checkout()
+    student.running.stripe("POST", f"/v1/checkout/sessions/{first.rpartition('/')[2]}/expire")
+    student.page.go_back()
+    student.checkout()
+    assert student.at_checkout() != first
+    student.pay_at_checkout(GOOD)
+    student.is_enrolled()

@@ -1,0 +1,169 @@
+"""What a student reads when something is slow, refused or away, and that every sentence says what to do."""
+
+import re
+
+from playwright.sync_api import Route, expect
+
+from tests.stack.browser.student import Student
+
+GOOD = "4242424242424242"
+
+
+def bank_account(student: Student, number: str) -> None:
+    student.fields.get_by_text("US bank account").click()
+    student.fields.get_by_label("Routing number").fill("110000000")
+    student.fields.get_by_label("Account number").fill(number)
+    student.button.click()
+
+
+def test_a_bank_account_is_processing_and_enrolls_when_it_settles(student: Student) -> None:
+    student.buying()
+    bank_account(student, "000666666661")
+    student.sees("Your bank is working on it.")
+    student.accessible("processing")
+    student.open("#/learning")
+    student.sees("Waiting for payment")
+    student.page.get_by_role("link", name="See the payment").click()
+    student.sees("Do not pay again: the payment is under way.")
+    assert [p["status"] for p in student.payments()] == ["PROCESSING"]
+
+
+def test_a_bank_account_that_settles_enrolls_who_waits(student: Student) -> None:
+    student.buying()
+    bank_account(student, "000123456789")
+    student.is_enrolled()
+
+
+def test_a_bank_that_says_no_later_leaves_the_payment_to_be_paid_again(student: Student) -> None:
+    student.buying()
+    bank_account(student, "000222222227")
+    student.sees("The bank refused the payment: insufficient funds.")
+    student.sees("Nothing was taken; try again, or pay another way.")
+    student.accessible()
+    student.pay(GOOD)
+    student.is_enrolled()
+
+
+def test_fields_that_are_not_filled_are_named_and_nothing_is_begun(student: Student) -> None:
+    student.buying()
+    expect(student.fields.get_by_label("Card number")).to_be_visible()
+    student.button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text("Your card number is incomplete.")
+    expect(student.fields.get_by_label("Card number")).to_be_focused()
+    student.accessible()
+    assert student.payments() == []
+
+
+def test_a_sign_in_that_is_over_is_asked_for_and_leads_back(student: Student) -> None:
+    student.expected.append(r"status of 401 ")
+    student.buying("FSD")
+    student.card(GOOD)
+    student.page.evaluate("sessionStorage.setItem('tuition.token', sessionStorage.getItem('tuition.token') + 'x')")
+    student.button.click()
+    student.sees("Your sign-in is over")
+    student.sign_in()
+    student.heading("Enroll in Full-Stack Developer")
+    student.pay(GOOD)
+    student.is_enrolled("FSD")
+
+
+def test_too_many_tries_say_when_to_try_again(student: Student) -> None:
+    student.expected.append(r"status of 429 ")
+    student.buying()
+    student.card(GOOD)
+    problem = {"type": "https://tuition.school/problems/too-many-requests", "detail": "too many payments: wait"}
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=429, json=problem, headers={"retry-after": "17"})
+
+    student.page.route("**/create-payment/", refuse)
+    student.button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text(
+        re.compile(r"Too many payments: wait\. Try again in 17 s \(at \d\d:\d\d:\d\d\)\.")
+    )
+    student.page.unroute("**/create-payment/")
+    student.button.click()
+    student.is_enrolled()
+
+
+def test_stripe_that_is_away_for_a_moment_is_asked_again(student: Student) -> None:
+    student.expected.append(r"status of 50[234] ")
+    student.buying()
+    student.card(GOOD)
+    student.running.sim("calls", match="POST /v1/payment_intents", times=4, fail="before")
+    student.button.click()
+    student.is_enrolled()
+    assert len(student.payments()) == 1
+
+
+def test_offline_says_so_and_the_same_button_goes_on(student: Student) -> None:
+    student.expected.append("ERR_INTERNET_DISCONNECTED")
+    student.buying()
+    student.card(GOOD)
+    student.context.set_offline(True)
+    expect(student.page.get_by_text("You are offline.")).to_be_visible()
+    student.button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text("The school cannot be reached.")
+    student.accessible()
+    student.context.set_offline(False)
+    student.button.click()
+    student.is_enrolled()
+
+
+def test_without_stripe_s_script_one_can_still_pay_at_stripe(student: Student) -> None:
+    student.expected.append("ERR_FAILED")
+    student.page.route("**/endive/stripe.js", lambda route: route.abort())
+    student.buying()
+    student.sees("Stripe's card form cannot be loaded.")
+    student.checkout()
+    student.at_checkout()
+    student.pay_at_checkout(GOOD)
+    student.is_enrolled()
+
+
+def test_an_address_that_leads_nowhere_says_so(student: Student) -> None:
+    student.open("#/nowhere")
+    student.heading("There is no such page")
+    student.open("#/buy/NONE")
+    student.sign_in()
+    student.heading("There is no such track")
+    student.accessible()
+
+
+def test_the_keyboard_alone_buys(student: Student) -> None:
+    """Tab and Enter only, as somebody without a mouse, from the first page to the enrollment."""
+    keyboard = student.page.keyboard
+    focused = """() => {
+        const { textContent, id, tagName } = document.activeElement;
+        return tagName === 'BODY' ? '' : textContent.trim() || id || tagName;
+    }"""
+
+    def tab_to(name: str) -> None:
+        for _ in range(30):
+            keyboard.press("Tab")
+            if name in student.page.evaluate(focused):
+                return
+        raise AssertionError(f"no way to {name} by the keyboard")
+
+    student.open()
+    student.heading("Choose your track")
+    tab_to("Enroll in Data Professional")
+    keyboard.press("Enter")
+    student.heading("Sign in")
+    tab_to("email")
+    keyboard.press("Control+A")
+    keyboard.type(f"{student.sub}@example.org")
+    keyboard.press("Enter")
+    student.heading("Enroll in Data Professional")
+    expect(student.fields.get_by_label("Card number")).to_be_visible()
+    tab_to("IFRAME")
+    keyboard.press("Tab")
+    keyboard.type("4242424242424242")
+    keyboard.press("Tab")
+    keyboard.type("1234")
+    keyboard.press("Tab")
+    keyboard.type("123")
+    tab_to("Pay $499.00")
+    keyboard.press("Enter")
+    student.is_enrolled()
+    assert student.page.evaluate("document.activeElement.tagName") == "H1"

@@ -1,0 +1,84 @@
+// Building and announcing: the page has no other way to make an element, so text is always text.
+
+/** An element: `h("button", {class: "quiet", onclick: f, "aria-busy": true}, "Pay")`. False, null and undefined are left out. */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && typeof value === "boolean") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  return element;
+}
+
+/** A line drawing, hidden from screen readers: the text beside it says the same. */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", class: `icon icon-${name}`, "aria-hidden": "true" })) svg.setAttribute(key, value);
+  for (const d of DRAWINGS[name]) {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", d);
+    svg.append(path);
+  }
+  return svg;
+}
+
+const DRAWINGS = {
+  check: ["M5 12.5 10 17.5 19 7"],
+  lock: ["M7 11V8a5 5 0 0 1 10 0v3", "M5.5 11h13v9h-13z"],
+  card: ["M3 6h18v12H3z", "M3 10h18", "M6.5 14.5h4"],
+  data: ["M4 20V10", "M10 20V4", "M16 20v-8", "M21 20H3"],
+  code: ["M8 7 3 12l5 5", "M16 7l5 5-5 5", "M13.5 5l-3 14"],
+  shield: ["M12 3 5 6v6c0 4.5 3 7.5 7 9 4-1.5 7-4.5 7-9V6z", "M9 12l2.2 2.2L15.2 10"],
+  clock: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "M12 7.5V12l3 2"],
+  alert: ["M12 4 2.8 20h18.4z", "M12 10v4.5", "M12 17.4v.2"],
+  out: ["M13 5h6v6", "M19 5l-8 8", "M10 6H5v13h13v-5"],
+};
+
+/** Say something to screen readers without moving anybody's focus. */
+export function announce(text) {
+  const live = document.getElementById("live");
+  live.textContent = "";
+  setTimeout(() => { live.textContent = text; }, 50);
+}
+
+/** Put a view on the page; its heading takes the focus, so that keyboards and screen readers are there too. */
+export function show(main, title, ...content) {
+  const heading = h("h1", { tabindex: "-1" }, title);
+  main.replaceChildren(heading, ...content.flat().filter(Boolean));
+  document.title = `${title} · Tuition`;
+  heading.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+  return heading;
+}
+
+/** A box that says something important: kind `info`, `good`, `bad`. A bad one is read out at once. */
+export function note(kind, ...content) {
+  const drawing = { info: "clock", good: "check", bad: "alert" }[kind];
+  return h("div", { class: `note ${kind}`, role: kind === "bad" ? "alert" : undefined }, icon(drawing), h("div", {}, ...content));
+}
+
+/** What is shown while something loads. */
+export function waiting(text) {
+  return h("p", { class: "waiting" }, h("span", { class: "spinner", "aria-hidden": "true" }), text);
+}
+
+/** A button that cannot be pressed twice while it works; `work` may throw, `failed` says so. */
+export function action(text, work, { failed = undefined, ...props } = {}) {
+  const button = h("button", { type: "button", ...props }, text);
+  button.addEventListener("click", async () => {
+    if (button.getAttribute("aria-busy") === "true") return;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await work();
+    } catch (error) {
+      if (!failed) throw error;
+      failed(error);
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  });
+  return button;
+}
