@@ -1,5 +1,7 @@
 """User stories over HTTP, on the stack as it is deployed from template.yaml."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -162,6 +165,12 @@ def test_every_route_needs_a_token_but_the_catalog_and_the_webhook(running: Runn
         ("GET", "/api/admin/payments/pay_1"),
         ("POST", "/api/admin/payments/pay_1/refunds"),
         ("POST", "/api/admin/payments/pay_1/refunds/rr_1"),
+        ("GET", "/api/admin/counts"),
+        ("GET", "/api/admin/users/x"),
+        ("GET", "/api/admin/disputes"),
+        ("POST", "/api/admin/exports"),
+        ("GET", "/api/admin/exports/exp_1"),
+        ("GET", "/api/admin/quarantine/evt_1"),
         ("GET", "/api/admin/attention"),
         ("GET", "/api/admin/quarantine"),
         ("POST", "/api/admin/quarantine/evt_1/replay"),
@@ -215,6 +224,54 @@ def test_only_staff_see_what_staff_see(running: Running, token: str) -> None:
     assert running.api("GET", "/api/admin/payments/", support).status_code == 200
     body = {"reason": "x"}
     assert running.api("POST", "/api/admin/payments/pay_x/refunds/", support, json=body).status_code == 403
+
+
+def test_staff_find_a_dispute_refund_in_two_parts_and_take_the_list_home(
+    running: Running, token: str, sub: str
+) -> None:
+    made = running.create(token, "FSD").json()
+    running.pay(made["payment_intent_id"], "pm_card_createDispute")
+    running.until_enrolled(token, "FSD")
+
+    def dispute() -> Any:
+        rows = running.staff("/disputes/", state="open")["disputes"]
+        return next((row for row in rows if row["payment_id"] == made["payment_id"]), None)
+
+    found = running.until(dispute, "a dispute")
+    assert (found["enrollment"], found["status"], bool(found["due_by"])) == ("ENROLLED", "needs_response", True)
+    running.stripe(
+        "POST", f"/v1/disputes/{found['dispute_id']}", **{"evidence[uncategorized_text]": "winning_evidence"}
+    )
+    running.until(lambda: dispute() is None, "the dispute is over")
+
+    def order(path: str, **body: Any) -> Any:
+        return running.api("POST", f"/api/admin{path}", running.ready["admin_token"], json=body)
+
+    refunds = f"/payments/{made['payment_id']}/refunds/"
+    assert order(refunds, amount=20000, reason="a part", left=59900).status_code == 200
+    assert order(refunds, amount=20000, reason="a part", left=59900).status_code == 409
+    assert order(refunds, amount=39900, reason="the rest", left=39900).status_code == 200
+    user = running.staff(f"/users/{sub}/")
+    assert [(e["track"], e["status"]) for e in user["enrollments"]] == [("FSD", "WITHDRAWN")]
+    month = datetime.now(UTC).strftime("%Y-%m")
+    assert sum(c["payments"] for c in running.staff("/counts/", month=month)["counts"]) == len(
+        checkers.payments(running)
+    )
+
+    ordered = order("/exports/", filters={"status": "REFUNDED", "q": sub})
+    assert ordered.status_code == 202, ordered.text
+
+    def exported() -> Any:
+        export = running.staff(f"/exports/{ordered.json()['export_id']}/")
+        return export if export["state"] == "done" else None
+
+    export = running.until(exported, "the export")
+    file = running.http.get(export["url"])  # as a browser does: without a token, from the local AWS
+    rows = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"), newline="")))
+    assert [(row["payment_id"], row["refund_amount"]) for row in rows] == [(made["payment_id"], "59900")]
+    assert (len(rows), len(file.content)) == (export["rows"], export["bytes"])
+    assert "attachment" in file.headers["content-disposition"]
+    assert running.http.get(export["url"].replace("Signature=", "Signature=0")).status_code == 403
 
 
 def test_a_purchase_whose_webhooks_were_lost_is_learned_by_make_reconcile(running: Running, token: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, ledger, settings, stripe_events
+from tuition import checkout, ledger, refunds, settings, stripe_events
 from tuition import reconcile as reconciler
 from tuition.core import catalog
 from tuition.core.money import Money
@@ -344,3 +344,49 @@ def test_with_a_key_of_the_other_mode_no_money_moves(
     assert (answer.status, answer.body["type"].rpartition("/")[2]) == (503, "not-configured")
     assert "different modes" in answer.body["detail"]
     assert tuition.stripe_calls == []
+
+
+# --- refunds ---
+
+
+def test_an_order_after_a_restore_is_not_taken_for_the_refund_of_one_that_was_forgotten(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.deliver_all()
+    key = {"payment_id": {"S": made["payment_id"]}}
+    earlier = tuition.tables.get_item(TableName="payments", Key=key)["Item"]
+    kept = {record["hash"] for record in tuition.trail(made["payment_id"])}
+    order = "POST /api/admin/payments/{payment_id}/refunds"
+    first = tuition.admin(admin, order, {"amount": 10_000, "reason": "a part"}, payment_id=made["payment_id"])
+    assert first.status == 200
+    tuition.new_events()
+    for record in tuition.trail(made["payment_id"]):
+        if record["hash"] not in kept:
+            entry = {"S": f"{record['at']}#{record['event_id']}"}
+            tuition.tables.delete_item(TableName="audit", Key={"subject": {"S": made["payment_id"]}, "entry": entry})
+    tuition.tables.put_item(TableName="payments", Item=earlier)
+    tuition.time_passes(60)
+    again = tuition.admin(admin, order, {"amount": 15_000, "reason": "more"}, payment_id=made["payment_id"])
+    assert again.status == 200
+    at_stripe = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={made['payment_intent_id']}")["data"]
+    assert sorted(refund["amount"] for refund in at_stripe) == [10_000, 15_000]
+    tuition.deliver_all()
+    assert tuition.payment(made["payment_id"]).left == 49_900 - 25_000
+    assert tuition.refund(student, made["payment_id"]).body["refund_amount"] == 49_900
+    assert tuition.chain_problem(made["payment_id"]) is None
+
+
+def test_a_refund_that_stripe_refuses_again_and_again_does_not_fill_the_payments_item(
+    tuition: World, student: Student
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.deliver_all()
+    for charge in tuition.stripe.account.store.all("charge"):
+        charge["disputed"] = True  # so that Stripe refuses, and we know no reason
+    answers = [tuition.refund(student, made["payment_id"], "🙂" * 500) for _ in range(refunds.REFUSALS + 2)]
+    assert {answer.status for answer in answers} == {409}
+    assert len(tuition.payment(made["payment_id"]).requests) == refunds.REFUSALS
+    assert "write to the school" in answers[-1].body["detail"]

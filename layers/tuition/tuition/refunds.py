@@ -17,6 +17,8 @@ from tuition.settings import settings
 
 DRIVES = 4
 REASON_LENGTH = 500
+REFUSALS = 10
+"""So often a student may ask again after Stripe refused: each request stays on the payment, whose item has an end."""
 
 
 def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
@@ -30,6 +32,8 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
         if any(known.undecided for known in payment.requests):
             return None
         _refuse_impossible(payment)
+        if sum(known.state == "refused" for known in payment.requests) >= REFUSALS:
+            raise RefundRefused("Stripe has refused this refund many times: write to the school")
         state: State = "calling" if _within_window(payment) else "waiting"
         return _new(payment, payment.left, reason, by=key.user_id, state=state)
 
@@ -118,9 +122,11 @@ def _add(
 
 
 def _new(payment: Payment, amount: int, reason: str, *, by: str, state: State) -> RefundRequest:
-    """Its id is made of the payment and the version it was asked on: one version, one request."""
-    digest = hashlib.sha256(f"{payment.payment_id}:{payment.version}".encode()).hexdigest()[:20]
-    return RefundRequest(f"rr_{digest}", amount, reason, by, clock.iso(clock.now()), state)
+    """Its id is made of the payment, the version it was asked on and the time: after a restore a version comes again,
+    and must not meet a refund that Stripe made for another request."""
+    at = clock.iso(clock.now())
+    digest = hashlib.sha256(f"{payment.payment_id}:{payment.version}:{at}".encode()).hexdigest()[:20]
+    return RefundRequest(f"rr_{digest}", amount, reason, by, at, state)
 
 
 def _refuse_impossible(payment: Payment) -> None:
