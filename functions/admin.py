@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tuition import console, decisions, history, ownership, refunds, stripe_events
+from tuition import browse, console, counts, decisions, exports, history, ownership, refunds, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
@@ -11,8 +11,13 @@ from tuition.core.refund_request import RefundRequest
 
 def payments(request: Request) -> Reply:
     request.staff()
-    asked = request.query(*console.FILTERS)
-    return Reply(200, console.payments(console.filters(asked), request.limit(asked), asked.get("cursor")))
+    asked = request.query(*browse.FILTERS)
+    return Reply(200, console.payments(browse.filters(asked), request.limit(asked), asked.get("cursor")))
+
+
+def count(request: Request) -> Reply:
+    request.staff()
+    return Reply(200, counts.counts(request.query("month", "year")))
 
 
 def payment(request: Request) -> Reply:
@@ -20,13 +25,26 @@ def payment(request: Request) -> Reply:
     return Reply(200, console.payment(request.path("payment_id")))
 
 
+def user(request: Request) -> Reply:
+    request.staff()
+    asked = request.query("limit", "cursor")
+    return Reply(200, console.user(request.path("user_id"), request.limit(asked), asked.get("cursor")))
+
+
+def disputes(request: Request) -> Reply:
+    request.staff()
+    asked = request.query("state", "limit", "cursor")
+    return Reply(200, console.disputes(asked.get("state"), request.limit(asked), asked.get("cursor")))
+
+
 def refund(request: Request) -> Reply:
     staff = request.staff(decides=True)
-    body = request.json("amount", "reason", "note")
+    body = request.json("amount", "reason", "note", "left")
     reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
     note = text_field(body, "note", most=refunds.REASON_LENGTH)
     key = ownership.find_key(request.path("payment_id"))
-    return _refund_reply(*refunds.refund(key, amount_field(body, "amount"), reason, note, staff.user_id))
+    amount, left = amount_field(body, "amount"), amount_field(body, "left")
+    return _refund_reply(*refunds.refund(key, amount, reason, note, staff.user_id, left=left))
 
 
 def decide_refund(request: Request) -> Reply:
@@ -72,7 +90,7 @@ def acknowledge(request: Request) -> Reply:
 def attention(request: Request) -> Reply:
     request.staff()
     asked = request.query("limit", "cursor")
-    return Reply(200, console.payments(console.Filters(attention=True), request.limit(asked), asked.get("cursor")))
+    return Reply(200, console.payments(browse.Filters(attention=True), request.limit(asked), asked.get("cursor")))
 
 
 def quarantine(request: Request) -> Reply:
@@ -81,10 +99,28 @@ def quarantine(request: Request) -> Reply:
     return Reply(200, stripe_events.quarantined(request.limit(asked), asked.get("cursor")))
 
 
+def quarantined(request: Request) -> Reply:
+    request.staff()
+    return Reply(200, stripe_events.quarantined_event(request.path("event_id")))
+
+
 def replay(request: Request) -> Reply:
     request.staff(decides=True)
     event_id = request.path("event_id")
     return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id)})
+
+
+def order_export(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    asked = request.json("filters").get("filters", {})
+    if not isinstance(asked, dict):
+        raise Unprocessable('filters must be an object such as {"status": "SUCCEEDED"}', field="filters")
+    return Reply(202, exports.order(asked, staff.user_id))
+
+
+def export(request: Request) -> Reply:
+    staff = request.staff(decides=True)
+    return Reply(200, exports.progress(request.path("export_id"), staff.user_id))
 
 
 ROUTES: dict[str, Callable[[Request], Reply]] = {
@@ -94,8 +130,14 @@ ROUTES: dict[str, Callable[[Request], Reply]] = {
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": decide_refund,
     "POST /api/admin/payments/{payment_id}/decisions": decide_standing,
     "POST /api/admin/payments/{payment_id}/attention": acknowledge,
+    "GET /api/admin/counts": count,
+    "GET /api/admin/users/{user_id}": user,
+    "GET /api/admin/disputes": disputes,
+    "POST /api/admin/exports": order_export,
+    "GET /api/admin/exports/{export_id}": export,
     "GET /api/admin/attention": attention,
     "GET /api/admin/quarantine": quarantine,
+    "GET /api/admin/quarantine/{event_id}": quarantined,
     "POST /api/admin/quarantine/{event_id}/replay": replay,
 }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
-SERVICES = frozenset({"dynamodb", "secretsmanager"})
+SERVICES = frozenset({"dynamodb", "secretsmanager", "s3", "lambda"})
 """The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
 UNLOADED = (
     "stripe/params",

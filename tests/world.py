@@ -62,6 +62,7 @@ NAMES = {
     "AuditTable": "audit",
     "QuarantineTable": "quarantine",
     "CursorsTable": "cursors",
+    "AnalyticsTable": "analytics",
 }
 
 

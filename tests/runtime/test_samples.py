@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,12 @@ ANSWERS: dict[str, int | dict[str, Any]] = {
     "admin/payments": 200,
     "admin/payment_unknown": 404,
     "admin/not_staff": 403,
+    "admin/counts_of_a_year": 200,
+    "admin/disputes": 200,
+    "admin/user_unknown": 404,
+    "admin/quarantined_unknown": 404,
+    "admin/order_export": 202,
+    "export/ordered": {"state": "done", "rows": 0},
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,
     "reconcile/hourly": {"done": True, "failed": []},
@@ -70,6 +78,9 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
     manager = boto3.client("secretsmanager", endpoint_url=url, region_name="eu-central-1")
     api = manager.create_secret(Name="api", SecretString=json.dumps({"secret_key": stripe.stripe.secret_key}))
     signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
+    order_an_export(url)
+    functions = ThreadingHTTPServer(("127.0.0.1", 0), Accepting)
+    threading.Thread(target=functions.serve_forever, daemon=True).start()
     try:
         yield {
             "PATH": os.environ["PATH"],
@@ -79,6 +90,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+            "AWS_ENDPOINT_URL_S3": url,
+            "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{functions.server_port}",
             "DYNAMODB_ENDPOINT_URL": dynamodb_local_url,
             "STRIPE_API_BASE": stripe.url,
             "STRIPE_SECRET_ARN": api["ARN"],
@@ -86,10 +99,35 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
             "POWERTOOLS_SERVICE_NAME": "tuition",
         }
     finally:
+        functions.shutdown()
+        functions.server_close()
         stripe.stop()
         secrets.stop()
         for name in NAMES.values():
             tables.delete_table(TableName=name)
+
+
+class Accepting(BaseHTTPRequestHandler):
+    """Lambda's answer to who asks for an invocation and does not wait for it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def order_an_export(url: str) -> None:
+    """What `POST /api/admin/exports/` leaves in the bucket for the sample's export."""
+    s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1")
+    s3.create_bucket(Bucket="exports", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    export_id = json.loads((ROOT / "events" / "export" / "ordered.json").read_text())["export_id"]
+    state = {"export_id": export_id, "by": "sample-admin", "filters": {"status": "SUCCEEDED", "from": "2026-11-01"}}
+    body = json.dumps(state | {"ordered_at": "2026-11-23T18:00:00.000Z"})
+    s3.put_object(Bucket="exports", Key=f"exports/{export_id}/state.json", Body=body)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=case)

@@ -21,9 +21,10 @@ FILES = {
     "WebhookFunction": "webhook",
     "EnrollmentsFunction": "enrollments",
     "AdminFunction": "admin",
+    "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
 }
-BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction"})
+BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction"})
 
 
 @pytest.mark.parametrize("function", FILES)
@@ -46,6 +47,34 @@ def test_the_reconciler_runs_every_hour_and_has_time(resources: dict[str, Any]) 
     assert rule["ScheduleExpression"] == "rate(1 hour)"
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}]
     assert resources["ReconcileFunction"]["Properties"]["Timeout"] == reconcile.LEASE_S
+
+
+def test_an_export_has_as_long_as_an_invocation_can_have(resources: dict[str, Any]) -> None:
+    assert resources["ExportFunction"]["Properties"]["Timeout"] == 900
+    for name in ("AdminFunction", "ExportFunction"):
+        assert resources[name]["Properties"]["Environment"]["Variables"]["EXPORTS_BUCKET"] == {"Ref": "ExportsBucket"}
+    asks = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]["EXPORT_FUNCTION"]
+    assert asks == {"Ref": "ExportFunction"}
+
+
+def test_exports_are_encrypted_private_over_tls_only_and_gone_after_three_days(resources: dict[str, Any]) -> None:
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (life,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (life["Status"], life["ExpirationInDays"]) == ("Enabled", 3)
+    assert "Prefix" not in life
+    assert life["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Resource"] == [
+        {"Fn::GetAtt": ["ExportsBucket", "Arn"]},
+        {"Fn::Sub": "${ExportsBucket.Arn}/*"},
+    ]
 
 
 def test_every_file_is_a_function() -> None:

@@ -18,6 +18,8 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "by_status": ["status_track", "listed_at"],
             "by_attention": ["attention_open", "listed_at"],
             "by_check": ["check_due", "check_at"],
+            "by_dispute": ["disputed", "listed_at"],
+            "by_dispute_due": ["disputed", "dispute_due"],
         },
     ),
     "IntentsTable": (["stripe_id"], {}),

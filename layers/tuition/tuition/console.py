@@ -1,276 +1,248 @@
-"""What staff do: find any payment, read its history, and see what needs a person. No view scans a table.
+"""What staff look at: one payment with all that is known of it, a user, the disputes. Lists are `tuition.browse`'s."""
 
-Every list is a merge of index partitions, newest first, and reads in proportion to its page: a filter that is rare
-inside its partitions answers short pages with a cursor.
-"""
-
-import heapq
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition import clock, ownership, tables
-from tuition.core import audit, catalog
+from tuition import browse, clock, history, tables
+from tuition.browse import Filters, Place, Shown
+from tuition.core import audit
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
-from tuition.core.payment import STATUSES, Cause
+from tuition.core.payment import OVER, Payment
 from tuition.core.stripe_facts import ID_LENGTH
-from tuition.history import decode_cursor, encode_cursor, payment_json, read_payments
-from tuition.tables import EnrollmentItem, PaymentItem, Raw
+from tuition.history import read_payments
+from tuition.settings import settings
+from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem
 
-FILTERS = ("status", "track", "refunded", "attention", "from", "to", "q", "limit", "cursor")
-PAGES_READ = 5
-MONTHS_READ = 24
-EPOCH = date(2020, 1, 1)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What staff look for. `first` and `last` are whole UTC days, both inclusive."""
-
-    status: str | None = None
-    track: str | None = None
-    refunded: bool | None = None
-    attention: bool | None = None
-    first: date | None = None
-    last: date | None = None
-    q: str | None = None
-
-    def match(self, one: "Shown") -> bool:
-        """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
-        item = one.item
-        if self.attention is not None and bool(one.attention) != self.attention:
-            return False
-        if self.refunded is not None and item.refunded != self.refunded:
-            return False
-        if (self.status and item.status != self.status) or (self.track and item.track != self.track):
-            return False
-        day = item.created_at[:10]
-        return (not self.first or self.first.isoformat() <= day) and (not self.last or day <= self.last.isoformat())
-
-
-def filters(asked: Mapping[str, str]) -> Filters:
-    """The filters of a query. Raises `Unprocessable` for a value that no payment can have."""
-    first, last = _day(asked, "from"), _day(asked, "to")
-    if first and last and first > last:
-        raise Unprocessable("from must not be after to", field="from")
-    return Filters(
-        status=_one_of(asked, "status", STATUSES),
-        track=_one_of(asked, "track", tuple(catalog.tracks())),
-        refunded=_flag(asked, "refunded"),
-        attention=_flag(asked, "attention"),
-        first=first,
-        last=last,
-        q=_searchable(asked.get("q", "").strip()),
-    )
-
-
-def _searchable(q: str) -> str | None:
-    if len(q) > ID_LENGTH or any("\ud800" <= letter <= "\udfff" for letter in q):
-        raise Unprocessable(f"q must have at most {ID_LENGTH} characters", field="q")
-    return q or None
-
-
-def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
-    if name in asked and asked[name] not in known:
-        raise Unprocessable(f"{name} must be one of {', '.join(known)}", field=name)
-    return asked.get(name)
-
-
-def _flag(asked: Mapping[str, str], name: str) -> bool | None:
-    written = _one_of(asked, name, ("true", "false"))
-    return None if written is None else written == "true"
-
-
-def _day(asked: Mapping[str, str], name: str) -> date | None:
-    if name not in asked:
-        return None
-    try:
-        found = date.fromisoformat(asked[name])
-    except ValueError:
-        found = None
-    if found is None or found.isoformat() != asked[name] or not EPOCH.year <= found.year < 2200:
-        raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
-    return found
-
-
-# --- lists ---
-
-
-@dataclass(frozen=True)
-class Partition:
-    """One hash key of one index, newest first."""
-
-    index: str
-    key: str
-    value: str
-    range: str = "listed_at"
-    prefix: str | None = None
+DASHBOARD = "https://dashboard.stripe.com"
 
 
 def payments(wanted: Filters, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of payments, newest first, with the cursor of the next; it may be short where a filter is rare."""
-    before = decode_cursor(cursor) if cursor else None
-    places = _places(wanted, before)
-    found: list[Shown] = []
-    place: str | None = None
-    for _ in range(PAGES_READ):
-        batch = [p for _, p in zip(range(limit - len(found)), places, strict=False)]
-        if not batch:
-            return _page(found, None)
-        place = batch[-1]
-        items = read_payments([p.split("#")[1] for p in batch])
-        found += [one for one in _shown(items, doubles=bool(wanted.attention)) if wanted.match(one)]
-        if len(found) >= limit:
-            break
-    return _page(found, place if next(places, None) else None)
+    """A page of payments."""
+    found, next_cursor = browse.page(wanted, limit, cursor)
+    return {"payments": [one.json() for one in found], "next_cursor": next_cursor}
 
 
-def _page(found: list["Shown"], place: str | None) -> dict[str, Any]:
-    shown = [one.json() for one in found]
-    return {"payments": shown, "next_cursor": encode_cursor(place) if place else None}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A payment with the causes that need a person, derived from it and from its student's other payments."""
-
-    item: PaymentItem
-    attention: list[Cause]
-
-    def json(self) -> dict[str, Any]:
-        return {**payment_json(self.item, staff=True), "attention": [vars(cause) for cause in self.attention]}
-
-
-def _shown(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
-    """Payments with their attention; `doubles`: with the payment that a marked one doubles or is doubled by."""
-    keys = {(item.user_id, item.track) for item in items}
-    read = tables.read_together({EnrollmentItem: [tables.enrollment_key(*key) for key in sorted(keys)]})
-    enrollments = {(e.user_id, e.track): e for e in map(tables.enrollment_from_raw, read[EnrollmentItem])}
-    doubled = {key: e.doubled for key, e in enrollments.items()}
-    if doubles:
-        known = {item.payment_id for item in items}
-        items = items + read_payments(sorted({i for ids in doubled.values() for i in ids} - known))
-    return [Shown(item, _attention(item, doubled.get((item.user_id, item.track), []))) for item in items]
-
-
-def _attention(item: PaymentItem, doubled: list[str]) -> list[Cause]:
-    return payments_core.attention(tables.payment_of(item), double=item.payment_id in doubled)
-
-
-def _places(wanted: Filters, before: str | None) -> Iterator[str]:
-    """The places (`<created_at>#<payment_id>`) that the narrowest index offers, newest first, each once."""
-    if wanted.q:
-        sources = [_walk(p, wanted, before) for p in _searched(wanted.q)]
-        direct = _direct(wanted.q)
-        sources.append(iter(sorted((p for p in direct if not before or p < before), reverse=True)))
-    elif wanted.attention:
-        sources = [_walk(Partition("by_attention", "attention_open", "open"), wanted, before)]
-    elif wanted.status or wanted.track:
-        statuses = [wanted.status] if wanted.status else list(STATUSES)
-        tracks = [wanted.track] if wanted.track else list(catalog.tracks())
-        partitions = [Partition("by_status", "status_track", f"{s}#{t}") for s in statuses for t in tracks]
-        sources = [_walk(partition, wanted, before) for partition in partitions]
-    else:
-        sources = [_months(wanted, before)]
-    last: str | None = None
-    for place in heapq.merge(*sources, reverse=True):
-        if place != last:
-            yield place
-        last = place
-
-
-def _months(wanted: Filters, before: str | None) -> Iterator[str]:
-    """Month by month, back from the last that can hold one: a bounded number of them a page."""
-    newest = date.fromisoformat(before[:10] if before else clock.iso(clock.now())[:10])
-    month = min(wanted.last or newest, newest).replace(day=1)
-    oldest = max(wanted.first or EPOCH, EPOCH)
-    for _ in range(MONTHS_READ):
-        yield from _walk(Partition("by_day", "created_month", month.isoformat()[:7]), wanted, before)
-        month = (month - timedelta(days=1)).replace(day=1)
-        if month < oldest.replace(day=1):
-            return
-
-
-def _walk(partition: Partition, wanted: Filters, before: str | None) -> Iterator[str]:
-    """The places of one partition, a hundred keys a read, within the days that are wanted."""
-    names = {"#k": partition.key, "#r": partition.range}
-    values: Raw = {":k": {"S": partition.value}}
-    condition = "#k = :k"
-    if partition.prefix is not None:
-        condition, values[":p"] = f"{condition} AND begins_with(#r, :p)", {"S": partition.prefix}
-        yield from (
-            p for p in sorted(_read(partition, condition, names, values), reverse=True) if not before or p < before
-        )
-        return
-    low = f"{wanted.first.isoformat()}" if wanted.first else "0"
-    high = f"{(wanted.last + timedelta(days=1)).isoformat()}" if wanted.last else "9"
-    high = min(high, before) if before else high
-    values |= {":l": {"S": low}, ":h": {"S": high}}
-    for place in _read(partition, f"{condition} AND #r BETWEEN :l AND :h", names, values):
-        if place != before:
-            yield place
-
-
-def _read(partition: Partition, condition: str, names: dict[str, str], values: Raw) -> Iterator[str]:
-    start: Raw | None = None
-    while True:
-        answer = tables.client().query(
-            TableName=tables.table(PaymentItem),
-            IndexName=partition.index,
-            KeyConditionExpression=condition,
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-            ScanIndexForward=False,
-            Limit=100,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        for key in answer["Items"]:
-            created_at = key[partition.range]["S"].split("#")[1 if partition.range == "email_key" else 0]
-            yield f"{created_at}#{key['payment_id']['S']}"
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
-
-
-# --- searching ---
-
-
-def _direct(q: str) -> list[str]:
-    """The place of the payment that an id names: its own, its intent's, session's or charge's."""
-    try:
-        payment = ownership.find(q)
-    except NotFound:
-        return []
-    return [tables.listed_at(payment)]
-
-
-def _searched(q: str) -> list[Partition]:
-    """The partitions of a user: by id, by their Stripe customer, by e-mail or its beginning."""
-    if q.startswith("cus_"):
-        pointer = tables.read_pointer(q)
-        return [Partition("by_user", "user_id", pointer.user_id)] if pointer and pointer.user_id else []
-    email = q.lower()
-    by_email = Partition("by_email", "email_initial", email[0], range="email_key", prefix=email)
-    return [Partition("by_user", "user_id", q), by_email]
+def stripe_page(kind: str, stripe_id: str | None) -> str | None:
+    """Where Stripe's dashboard shows an object: `payments`, `customers` or `disputes`."""
+    mode = "" if settings().stripe_livemode else "test/"
+    return f"{DASHBOARD}/{mode}{kind}/{stripe_id}" if stripe_id else None
 
 
 # --- one payment ---
 
 
 def payment(payment_id: str) -> dict[str, Any]:
-    """A payment with its refund requests and its audit trail, the chain checked. Raises `NotFound`."""
+    """A payment with its fields, facts, refund requests and audit trail, the chain checked. Raises `NotFound`."""
     found = read_payments([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= ID_LENGTH else []
     if not found:
         raise NotFound("there is no payment with this id")
     item = found[0]
-    shown = _shown(found)[0]
+    one = browse.show(found)[0]
     trail = tables.audit_trail(payment_id)
-    broken = audit.verify(payment_id, trail, int(item.version), item.audit_head)
-    chain = {"verified": broken is None, "problem": f"record {broken.seq}: {broken.why}" if broken else None}
     return {
-        "payment": {**shown.json(), "refund_requests": item.refund_requests},
+        "payment": {**one.json(), "refund_requests": item.refund_requests},
+        "groups": _groups(one),
+        "facts": facts_json(one.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
-        "chain": chain,
+        "chain": _chain(payment_id, trail, int(item.version), item.audit_head),
+    }
+
+
+def _chain(subject: str, trail: Iterable[Mapping[str, Any]], version: int, head: str) -> dict[str, Any]:
+    broken = audit.verify(subject, trail, version, head)
+    return {"verified": broken is None, "problem": f"record {broken.seq}: {broken.why}" if broken else None}
+
+
+def _groups(one: Shown) -> dict[str, dict[str, Any]]:
+    """Every field of a payment, by what it is about. Amounts are minor units."""
+    item, paid, terms = one.item, one.payment, one.payment.terms
+    settled = paid.facts.settled
+    intent, customer = item.stripe_payment_intent, item.stripe_customer_id
+    method = item.payment_method or {}
+    return {
+        "payment": {
+            **{name: getattr(item, name) for name in ("payment_id", "status", "track", "kind")},
+            "attempt": int(item.attempt),
+            "grants_access": payments_core.grants_access(paid),
+            "enrollment": one.enrollment,
+        },
+        "student": {"user_id": item.user_id, "email": item.email},
+        "money": {
+            "amount": int(item.amount),
+            "currency": item.currency,
+            "list_amount": terms.list_amount,
+            "promotion_code": terms.promotion_code,
+            "received": settled.amount if settled else None,
+            "received_currency": settled.currency if settled else None,
+            "refund_amount": int(item.refund_amount),
+            "lost": payments_core.lost_amount(paid.facts),
+            "left": max(0, paid.left),
+        },
+        "refund": {name: getattr(item, name) for name in ("refunded", "refund_reason", "refunded_at")},
+        "method": {
+            **{name: method.get(name) for name in ("type", "brand", "last4")},
+            "saved": terms.save_payment_method,
+            "receipt_url": item.receipt_url,
+        },
+        "stripe": {
+            "payment_intent": intent,
+            "payment_url": stripe_page("payments", intent),
+            "checkout_session": item.stripe_checkout_session,
+            "charge": item.stripe_charge_id,
+            "customer": customer,
+            "customer_url": stripe_page("customers", customer),
+        },
+        "times": {name: getattr(item, name) for name in ("created_at", "updated_at", "check_at")},
+        "record": {"version": int(item.version), "audit_head": item.audit_head},
+    }
+
+
+def facts_json(known: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
+    """What Stripe and staff have told, oldest first; `recorded` is when each version came to be."""
+    facts = known.facts
+    settled, closed, phase = facts.settled, facts.closed, facts.phase
+    decision = facts.decision
+    return {
+        "object": {"kind": known.kind, "id": known.bound_to, "intent": known.intent},
+        "settled": {"amount": settled.amount, "currency": settled.currency, "at": _at(settled.at)} if settled else None,
+        "closed": {"reason": closed.reason, "at": _at(closed.at)} if closed else None,
+        "phase": {**_only(phase, "name", "code", "message"), "at": _at(phase.at)} if phase else None,
+        "charges": [
+            {"charge_id": key, **_only(c, *_CHARGE), "at": _at(c.created)} for key, c in _oldest_first(facts.charges)
+        ],
+        "refunds": [
+            {"refund_id": key, **_only(r, *_REFUND), "at": _at(r.created)} for key, r in _oldest_first(facts.refunds)
+        ],
+        "disputes": [dispute_json(known, key) for key, _ in _oldest_first(facts.disputes)],
+        "claims": [
+            {"object_id": key, **_only(claim, "amount", "currency"), "at": _at(claim.at)}
+            for key, claim in facts.claims.items()
+        ],
+        "decision": {**_only(decision, "decision", *_BY), "at": recorded.get(decision.version)} if decision else None,
+        "acknowledged": [
+            {"cause": name, **_only(seen, "mark", *_BY), "at": recorded.get(seen.version)}
+            for name, seen in facts.acknowledged.items()
+        ],
+        "accepted": facts.accepted,
+        "rebuilt": facts.rebuilt,
+        "erased": facts.erased,
+    }
+
+
+_CHARGE = ("status", "amount", "type", "brand", "last4", "receipt_url", "code")
+_REFUND = ("status", "amount", "reason", "request", "failure")
+_BY = ("who", "note", "version")
+
+
+def _only(fact: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(fact, name) for name in names}
+
+
+def _at(epoch_s: int | None) -> str | None:
+    return None if epoch_s is None else clock.iso(epoch_s)
+
+
+def _oldest_first(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Within one second what succeeded comes last: whoever has paid does not try again."""
+    return sorted(facts.items(), key=lambda pair: (pair[1].created, pair[1].status == "succeeded", pair[0]))
+
+
+# --- disputes ---
+
+
+def dispute_json(known: Payment, dispute_id: str) -> dict[str, Any]:
+    """One dispute; `due_by` is when the bank wants its answer, `withdrawn` what it has taken so far."""
+    dispute = known.facts.disputes[dispute_id]
+    settled = known.facts.settled
+    return {
+        "dispute_id": dispute_id,
+        **_only(dispute, "status", "reason", "amount", "withdrawn"),
+        "currency": settled.currency if settled else known.price.currency,
+        "created_at": _at(dispute.created),
+        "due_by": _at(dispute.due_by),
+        "over": dispute.status in OVER,
+        "stripe_url": stripe_page("disputes", dispute_id),
+    }
+
+
+def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of disputed payments' disputes: the `open` by when an answer is due, those that are `over` newest first.
+
+    `limit` counts payments; one that is disputed twice shows both.
+    """
+    if state not in (None, *browse.DISPUTED):
+        raise Unprocessable("state must be open or over", field="state")
+    state = state or "open"
+    start = _dispute_start(state, cursor) if cursor else {}
+    answer = tables.client().query(
+        TableName=tables.table(PaymentItem),
+        IndexName="by_dispute_due",
+        KeyConditionExpression="disputed = :state",
+        ExpressionAttributeValues={":state": {"S": state}},
+        ScanIndexForward=state == "open",
+        Limit=limit,
+        **start,
+    )
+    found = browse.show(read_payments([key["payment_id"]["S"] for key in answer["Items"]]))
+    last = answer.get("LastEvaluatedKey")
+    place = Place("dispute", last["dispute_due"]["S"], last["payment_id"]["S"]) if last else None
+    rows = [_disputed(one, key) for one in found for key, _ in _oldest_first(one.payment.facts.disputes)]
+    return {"disputes": rows, "next_cursor": place.cursor(f"disputes:{state}") if place else None}
+
+
+def _dispute_start(state: str, cursor: str) -> dict[str, Any]:
+    place = Place.of_cursor(cursor, f"disputes:{state}")
+    if not place.key or not place.payment_id:
+        raise Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
+    key = {"disputed": {"S": state}, "dispute_due": {"S": place.key}, **tables.payment_key(place.payment_id)}
+    return {"ExclusiveStartKey": key}
+
+
+def _disputed(one: Shown, dispute_id: str) -> dict[str, Any]:
+    names = ("payment_id", "user_id", "email", "track")
+    return {
+        **dispute_json(one.payment, dispute_id),
+        **{name: getattr(one.item, name) for name in names},
+        "payment_status": one.item.status,
+        "enrollment": one.enrollment,
+    }
+
+
+# --- a user ---
+
+
+def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A user with their payments (a page), enrollments and Stripe customer, and their own chain. Raises `NotFound`."""
+    if not 0 < len(user_id) <= 128:
+        raise NotFound("there is nothing of a user with this id")
+    found, next_cursor = browse.of_user(user_id, limit, cursor)
+    entries = {raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)}
+    read = tables.read_together({CustomerItem: [tables.customer_key(user_id)]})[CustomerItem]
+    customers = [CustomerItem.from_raw_data(raw) for raw in read]
+    if not (found or cursor or entries or customers):
+        raise NotFound("there is nothing of a user with this id")
+    trail = tables.audit_trail(user_id)
+    head = EnrollmentItem.from_raw_data(entries[tables.USER_ENTRY]) if tables.USER_ENTRY in entries else None
+    return {
+        "user": {
+            "user_id": user_id,
+            "email": found[0].item.email if found else None,
+            "customer": _customer(customers[0]) if customers else None,
+        },
+        "enrollments": history.enrollments_of(entries),
+        "payments": [one.json() for one in found],
+        "next_cursor": next_cursor,
+        "audit": trail,
+        "chain": _chain(user_id, trail, int(head.version) if head else 0, (head.audit_head if head else None) or ""),
+    }
+
+
+def _customer(item: CustomerItem) -> dict[str, Any]:
+    return {
+        "stripe_customer_id": item.stripe_customer_id,
+        "stripe_url": stripe_page("customers", item.stripe_customer_id),
+        "generation": int(item.generation),
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
     }

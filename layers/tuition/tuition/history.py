@@ -115,7 +115,11 @@ def _start(cursor: str) -> Raw:
 
 def enrollments(user_id: str) -> list[dict[str, Any]]:
     """A user's enrollments with their progress, in the order of the catalog: one query."""
-    items = {raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)}
+    return enrollments_of({raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)})
+
+
+def enrollments_of(items: dict[str, Raw]) -> list[dict[str, Any]]:
+    """The enrollments among a user's raw items, by their range keys."""
     found = []
     for track in catalog.tracks().values():
         if track.track in items:

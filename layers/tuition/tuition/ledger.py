@@ -365,21 +365,39 @@ def abandon(stripe_id: str, user_id: str, track: str) -> PointerItem | None:
 def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
     """Take attempt `used` out of use, with its record on the user's chain. Losing the race is as good as winning."""
     raised = replace(enrollment, attempt=max(enrollment.attempt, used), version=enrollment.version + 1)
-    subject = enrollment.user_id
-    found = tables.read_together({EnrollmentItem: [tables.enrollment_key(subject, tables.USER_ENTRY)]})[EnrollmentItem]
-    head = EnrollmentItem.from_raw_data(found[0]) if found else None
-    version = int(head.version) if head else 0
-    now = clock.iso(clock.now())
-    entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=subject)
-    previous = head.audit_head if head and head.audit_head else ""
-    record = Record(subject, version + 1, entry, subject, enrollment.track, {}, previous)
-    chain = EnrollmentItem(subject, tables.USER_ENTRY, version=record.seq, audit_head=record.hash)
-    writes = {
-        "enrollment": _put_enrollment(enrollment, raised),
-        "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
-        "audit": {"Put": _put_absent(tables.record_to_item(record), "subject")},
-    }
+    user_id, now = enrollment.user_id, clock.iso(clock.now())
+    entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=user_id)
+    writes = {"enrollment": _put_enrollment(enrollment, raised), **_own_record(user_id, entry, enrollment.track, {})}
     try:
         _write(writes, None, pull=False)
     except (AlreadyRecorded, Conflict):
         return
+
+
+def record_for_user(user_id: str, entry: Entry, transition: Mapping[str, Any]) -> None:
+    """A record on a user's own chain, of what belongs to no payment. Recorded before, it is left as it is.
+
+    Raises `Contended` after `TRIES` conflicts.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _write(_own_record(user_id, entry, None, transition), None, pull=False)
+        except AlreadyRecorded:
+            return None
+        except Conflict:
+            clock.pause(attempt)
+    raise Contended(f"the records of {user_id} are being changed by others: try again")
+
+
+def _own_record(user_id: str, entry: Entry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Raw]:
+    """The writes of one more record on a user's chain, on the head that is there now."""
+    found = tables.read_together({EnrollmentItem: [tables.enrollment_key(user_id, tables.USER_ENTRY)]})[EnrollmentItem]
+    head = EnrollmentItem.from_raw_data(found[0]) if found else None
+    version = int(head.version) if head else 0
+    previous = head.audit_head if head and head.audit_head else ""
+    record = Record(user_id, version + 1, entry, user_id, track, transition, previous)
+    chain = EnrollmentItem(user_id, tables.USER_ENTRY, version=record.seq, audit_head=record.hash)
+    return {
+        "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
+        "audit": {"Put": _put_absent(tables.record_to_item(record), "subject")},
+    }

@@ -45,8 +45,12 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
     return driven
 
 
-def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
+def refund(
+    key: Key, amount: int | None, reason: str, note: str | None, staff: str, *, left: int | None = None
+) -> tuple[Payment, RefundRequest]:
     """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`.
+
+    `left`: what was left when they decided. If it is another by now, somebody else was first, and they are told.
 
     Asked again while it is being made, whatever became of the first answer, it is driven on and answered; another's is
     driven on too, and then refused.
@@ -58,6 +62,8 @@ def refund(key: Key, amount: int | None, reason: str, note: str | None, staff: s
         if any(known.undecided for known in payment.requests):
             raise RefundRefused("another refund of this payment is not decided yet: decide or wait for that one")
         _refuse_impossible(payment)
+        if left is not None and left != payment.left:
+            raise RefundRefused(f"{payment.left} is left to refund by now, not {left}: look again")
         wanted = payment.left if amount is None else amount
         if not 0 < wanted <= payment.left:
             raise Unprocessable(f"amount must be from 1 to {payment.left}, what is left to refund", field="amount")

@@ -39,6 +39,9 @@ class Settings:
     audit_table: str = "audit"
     quarantine_table: str = "quarantine"
     cursors_table: str = "cursors"
+    analytics_table: str = "analytics"
+    exports_bucket: str = "exports"
+    export_function: str = "export"
     dynamodb_endpoint_url: str | None = field(default=None)
 
 

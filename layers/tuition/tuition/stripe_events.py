@@ -17,7 +17,7 @@ from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable, NotFound, StripeRefused
+from tuition.core.errors import EventUnusable, NotFound, StripeRefused, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts, ident, maybe_id, moment, number, text
 from tuition.ledger import Change, Key, Loaded, PointerTaken
@@ -241,14 +241,36 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
 
 def replay(event_id: str) -> Outcome:
     """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`."""
+    outcome = apply(json.loads(_kept(event_id).event))
+    if outcome != "quarantined":
+        tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=tables.quarantine_key(event_id))
+    return outcome
+
+
+def _kept(event_id: str) -> QuarantineItem:
+    if not 0 < len(event_id) <= stripe_facts.ID_LENGTH or not event_id.isascii():
+        raise NotFound("there is no such event in quarantine")
     key = tables.quarantine_key(event_id)
     found = tables.client().get_item(TableName=tables.table(QuarantineItem), Key=key, ConsistentRead=True)
     if "Item" not in found:
         raise NotFound("there is no such event in quarantine")
-    outcome = apply(json.loads(QuarantineItem.from_raw_data(found["Item"]).event))
-    if outcome != "quarantined":
-        tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=key)
-    return outcome
+    return QuarantineItem.from_raw_data(found["Item"])
+
+
+def quarantined_event(event_id: str) -> dict[str, Any]:
+    """One event in quarantine, as Stripe sent it but for secrets. Raises `NotFound`."""
+    kept = _kept(event_id)
+    return {"event": {**_row(kept), "payload": json.loads(kept.event, object_hook=_without_secrets)}}
+
+
+def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
+    """Whoever holds a client secret can pay, or confirm, in the student's place."""
+    return {name: value for name, value in obj.items() if name != "client_secret"}
+
+
+def _row(item: QuarantineItem) -> dict[str, Any]:
+    names = ("event_id", "reason", "first_at", "last_at")
+    return {**{name: getattr(item, name) for name in names}, "tries": int(item.tries)}
 
 
 def waiting() -> list[str]:
@@ -266,12 +288,12 @@ def waiting() -> list[str]:
 
 def quarantined(limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of what needs a person, without the events' bodies. The table is small by nature: it is emptied."""
+    if cursor and not (cursor.isascii() and len(cursor) <= stripe_facts.ID_LENGTH):
+        raise Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
     start = {"ExclusiveStartKey": tables.quarantine_key(cursor)} if cursor else {}
     answer = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=limit, **start)
-    items = [QuarantineItem.from_raw_data(item) for item in answer["Items"]]
-    names = ("event_id", "reason", "first_at", "last_at")
     last = answer.get("LastEvaluatedKey")
     return {
-        "events": [{**{name: getattr(i, name) for name in names}, "tries": int(i.tries)} for i in items],
+        "events": [_row(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
         "next_cursor": last["event_id"]["S"] if last else None,
     }

@@ -31,6 +31,9 @@ Raw = dict[str, Any]
 USER_ENTRY = "#user"
 """The range key, in `enrollments`, of what belongs to a user and to no track: the head of their own chain."""
 
+NEVER = "9999-12-31T23:59:59.999Z"
+"""Later than any time: where Stripe names no day."""
+
 CHECK_AFTER_S = 3600
 CHECK_CALLING_AFTER_S = 300
 
@@ -51,7 +54,7 @@ class PaymentItem(Model):
     NOT_PERSONAL: ClassVar = {"payment_id", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"} | {
         *("amount", "currency", "status", "track", "refunded", "refund_amount", "refunded_at", "created_at"),
         *("updated_at", "kind", "attempt", "attention", "version", "audit_head", "listed_at", "created_month"),
-        *("status_track", "attention_open", "check_due", "check_at"),
+        *("status_track", "attention_open", "check_due", "check_at", "disputed", "dispute_due"),
     }
 
     payment_id = UnicodeAttribute(hash_key=True)
@@ -91,6 +94,8 @@ class PaymentItem(Model):
     attention_open = UnicodeAttribute(null=True)
     check_due = UnicodeAttribute(null=True)
     check_at = UnicodeAttribute(null=True)
+    disputed = UnicodeAttribute(null=True)
+    dispute_due = UnicodeAttribute(null=True)
 
 
 class EnrollmentItem(Model):
@@ -203,9 +208,25 @@ class CursorItem(Model):
     held_until = NumberAttribute(null=True)
 
 
+class CountItem(Model):
+    """How many of something there were on the days of a month, counted up to `place` since `begun` (epoch seconds)."""
+
+    class Meta:
+        table_name = settings().analytics_table
+
+    PERSONAL: ClassVar[set[str]] = set()
+    NOT_PERSONAL: ClassVar = {"period", "measure", "counted", "place", "begun"}
+
+    period = UnicodeAttribute(hash_key=True)
+    measure = UnicodeAttribute(range_key=True)
+    counted = JSONAttribute()
+    place = UnicodeAttribute()
+    begun = NumberAttribute()
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, PointerItem, CustomerItem, AuditItem),
-    *(QuarantineItem, CursorItem),
+    *(QuarantineItem, CursorItem, CountItem),
 )
 
 
@@ -279,6 +300,10 @@ def cursor_key(name: str) -> Raw:
     return {"name": {"S": name}}
 
 
+def count_key(period: str, measure: str) -> Raw:
+    return {"period": {"S": period}, "measure": {"S": measure}}
+
+
 def project_entry(track: str, project: str) -> str:
     """The range key of the progress in a project."""
     return f"{track}#{project}"
@@ -330,6 +355,7 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
     attention = payments.attention(payment, double=double)
     due = check_at(payment, now)
     email_key = f"{payment.email.lower()}#{payment.created_at}" if payment.email else None
+    disputed, dispute_due = _dispute(payment) or (None, None)
     return PaymentItem(
         payment_id=payment.payment_id,
         user_id=payment.user_id,
@@ -366,7 +392,21 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
         attention_open="open" if attention else None,
         check_due="due" if due else None,
         check_at=due,
+        disputed=disputed,
+        dispute_due=dispute_due,
     )
+
+
+def _dispute(payment: Payment) -> tuple[str, str] | None:
+    """Where a disputed payment is listed: `open` by when the first answer is due, `over` by when the newest began."""
+    disputes = payment.facts.disputes.values()
+    if not disputes:
+        return None
+    due = [dispute.due_by for dispute in disputes if dispute.status not in payments.OVER]
+    if not due:
+        return "over", f"{clock.iso(max(dispute.created for dispute in disputes))}#{payment.payment_id}"
+    known = [when for when in due if when is not None]
+    return "open", f"{clock.iso(min(known)) if known else NEVER}#{payment.payment_id}"
 
 
 def _newest_refund(payment: Payment) -> tuple[str | None, str | None] | None:

@@ -27,6 +27,9 @@ ID_LENGTH = 255
 TEXT_LENGTH = 5000
 """Longer than any text of Stripe's that is read here."""
 
+LATEST = 10**11
+"""Epoch seconds beyond any time of Stripe's (the year 5138), and still a time that can be written."""
+
 PULLED = 10
 """The order of a pull within its second: above every event's."""
 
@@ -378,7 +381,7 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
                 created=moment(dispute, "created"),
                 reason=text(dispute, "reason"),
                 withdrawn=-sum(number(move, "amount") for move in moves),
-                due_by=due_by if type(due_by) is int else None,
+                due_by=due_by if type(due_by) is int and 0 < due_by < LATEST else None,
             )
         },
     )
@@ -418,7 +421,7 @@ def ident(obj: Mapping[str, Any], name: str) -> str:
 def moment(obj: Mapping[str, Any], name: str) -> int:
     """A time in epoch seconds."""
     value = number(obj, name)
-    if 0 <= value < 10**11:
+    if 0 <= value < LATEST:
         return value
     raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a time in seconds")
 

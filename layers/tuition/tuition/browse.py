@@ -1,0 +1,441 @@
+"""Finding payments: what staff may filter by, which index narrows it most, and pages that read no more than they need.
+
+No view scans a table. A list is a merge of index partitions, newest first; what an index cannot decide is asked of the
+items themselves, a bounded number of them a page, so a filter that is rare inside its partitions answers short pages
+with a cursor. Which index carries what: docs/decisions/0002-indexes.md.
+"""
+
+import base64
+import hashlib
+import heapq
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from typing import Any
+
+from tuition import clock, ownership, tables
+from tuition.core import catalog
+from tuition.core import payment as payments_core
+from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.payment import STATUSES, Cause, Payment
+from tuition.core.stripe_facts import ID_LENGTH
+from tuition.history import payment_json, read_payments
+from tuition.tables import EnrollmentItem, PaymentItem, Raw
+
+FILTERS = (
+    *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
+    *("q", "limit", "cursor"),
+)
+ROUNDS = 5
+"""Batches of items that one page may read."""
+MONTHS_READ = 24
+"""Months that one page may look into."""
+EPOCH = date(2020, 1, 1)
+AMOUNT_MOST = 10**12
+DISPUTED = ("open", "over")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What staff look for. `first` and `last` are whole UTC days, amounts minor units, all of them inclusive."""
+
+    status: str | None = None
+    track: str | None = None
+    refunded: bool | None = None
+    attention: bool | None = None
+    disputed: bool | None = None
+    first: date | None = None
+    last: date | None = None
+    amount_min: int | None = None
+    amount_max: int | None = None
+    q: str | None = None
+
+    def match(self, one: "Shown") -> bool:
+        """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
+        item = one.item
+        flags = [(self.attention, bool(one.attention)), (self.refunded, bool(item.refunded))]
+        flags.append((self.disputed, item.disputed is not None))
+        if any(wanted is not None and wanted != found for wanted, found in flags):
+            return False
+        if (self.status and item.status != self.status) or (self.track and item.track != self.track):
+            return False
+        most = AMOUNT_MOST if self.amount_max is None else self.amount_max
+        if not (self.amount_min or 0) <= int(item.amount) <= most:
+            return False
+        day = item.created_at[:10]
+        return (not self.first or self.first.isoformat() <= day) and (not self.last or day <= self.last.isoformat())
+
+    @property
+    def statuses(self) -> list[str]:
+        """Those that a payment found may have."""
+        wanted = [status for status in STATUSES if self.status in (None, status)]
+        return [status for status in wanted if not self.refunded or status == "REFUNDED"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The filters that are set, by the names of the query."""
+        names = {"first": "from", "last": "to"}
+        found = {names.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
+        return {n: v.isoformat() if isinstance(v, date) else v for n, v in found.items() if v is not None}
+
+    @property
+    def digest(self) -> str:
+        """What a cursor carries, so that it is good for no other filter."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def filters(asked: Mapping[str, str]) -> Filters:
+    """The filters of a query. Raises `Unprocessable` for a value that no payment can have."""
+    first, last = _day(asked, "from"), _day(asked, "to")
+    if first and last and first > last:
+        raise Unprocessable("from must not be after to", field="from")
+    least, most = _amount(asked, "amount_min"), _amount(asked, "amount_max")
+    if least is not None and most is not None and least > most:
+        raise Unprocessable("amount_min must not be above amount_max", field="amount_min")
+    return Filters(
+        status=_one_of(asked, "status", STATUSES),
+        track=_one_of(asked, "track", tuple(catalog.tracks())),
+        refunded=flag(asked, "refunded"),
+        attention=flag(asked, "attention"),
+        disputed=flag(asked, "disputed"),
+        first=first,
+        last=last,
+        amount_min=least,
+        amount_max=most,
+        q=_searchable(asked.get("q", "").strip()),
+    )
+
+
+def _searchable(q: str) -> str | None:
+    if len(q) > ID_LENGTH or not q.isprintable():
+        raise Unprocessable(f"q must have at most {ID_LENGTH} printable characters", field="q")
+    return q or None
+
+
+def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    if name in asked and asked[name] not in known:
+        raise Unprocessable(f"{name} must be one of {', '.join(known)}", field=name)
+    return asked.get(name)
+
+
+def flag(asked: Mapping[str, str], name: str) -> bool | None:
+    """`true` or `false` of a query; None where it is not given."""
+    written = _one_of(asked, name, ("true", "false"))
+    return None if written is None else written == "true"
+
+
+def _day(asked: Mapping[str, str], name: str) -> date | None:
+    if name not in asked:
+        return None
+    try:
+        found = date.fromisoformat(asked[name])
+    except ValueError:
+        found = None
+    if found is None or found.isoformat() != asked[name] or not EPOCH.year <= found.year < 2200:
+        raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
+    return found
+
+
+def _amount(asked: Mapping[str, str], name: str) -> int | None:
+    if name not in asked:
+        return None
+    written = asked[name]
+    if not (written.isascii() and written.isdigit() and len(written) <= 12):
+        raise Unprocessable(f"{name} must be a whole number of minor units (cents)", field=name)
+    return int(written)
+
+
+# --- what is shown of a payment ---
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A payment with the causes that need a person, derived from it and from its student's other payments."""
+
+    item: PaymentItem
+    payment: Payment
+    attention: list[Cause]
+    enrollment: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The payment as staff see it, with what is left to refund."""
+        return {
+            **payment_json(self.item, staff=True),
+            "attention": [vars(cause) for cause in self.attention],
+            "disputed": bool(self.payment.facts.disputes),
+            "left": max(0, self.payment.left),
+        }
+
+
+def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
+    """Payments with their attention; `doubles`: with the payment that a marked one doubles or is doubled by."""
+    keys = {(item.user_id, item.track) for item in items}
+    read = tables.read_together({EnrollmentItem: [tables.enrollment_key(*key) for key in sorted(keys)]})
+    enrollments = {(e.user_id, e.track): e for e in map(tables.enrollment_from_raw, read[EnrollmentItem])}
+    doubled = {key: e.doubled for key, e in enrollments.items()}
+    if doubles:
+        known = {item.payment_id for item in items}
+        more = read_payments(sorted({i for ids in doubled.values() for i in ids} - known))
+        items = items + [item for item in more if not item.attention_open]  # the others come in their own place
+    found = []
+    for item in items:
+        key, payment = (item.user_id, item.track), tables.payment_of(item)
+        causes = payments_core.attention(payment, double=item.payment_id in doubled.get(key, []))
+        found.append(Shown(item, payment, causes, enrollments[key].status if key in enrollments else None))
+    return found
+
+
+# --- places ---
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a payment stands in a list: `key` is the range key of the index that it is read from.
+
+    Its `stage` is `listed` (newest first by `<created_at>#<payment_id>`), `email` (after those: what the beginning of
+    an e-mail finds, by the address), or `dispute` in the list of those. Without `payment_id` it is where a page ends
+    that has looked into enough empty months.
+    """
+
+    stage: str
+    key: str
+    payment_id: str
+
+    def cursor(self, of: str) -> str:
+        """An opaque cursor after this place, good for the list `of` that filter."""
+        written = json.dumps([2, of, self.stage, self.key, self.payment_id], separators=(",", ":"))
+        return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+
+    @classmethod
+    def of_cursor(cls, cursor: str, of: str) -> "Place":
+        """Raises `Unprocessable` for what we did not make, or made for another filter."""
+        try:
+            decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            version, digest, stage, key, payment_id = json.loads(decoded)
+            if (version, digest) == (2, of) and all(_is_key(part) for part in (stage, key, payment_id)):
+                return cls(stage, key, payment_id)
+        except (ValueError, TypeError, RecursionError):
+            pass
+        raise _not_of_this_list()
+
+
+def _is_key(part: object) -> bool:
+    """Short enough to be a range key, and no half of a surrogate pair."""
+    return isinstance(part, str) and len(part.encode("utf-8", "replace")) <= 1024 and not _is_broken(part)
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _not_of_this_list() -> Unprocessable:
+    return Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
+
+
+def _listed(key: str) -> Place:
+    return Place("listed", key, key.partition("#")[2])
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One hash key of one index."""
+
+    index: str
+    key: str
+    value: str
+    range: str = "listed_at"
+
+
+def page(wanted: Filters, limit: int, cursor: str | None) -> tuple[list[Shown], str | None]:
+    """A page of what the filters find with the cursor of the next; it may be short where a filter is rare."""
+    after = Place.of_cursor(cursor, wanted.digest) if cursor else None
+    found, last = find(wanted, limit, after)
+    return found, last.cursor(wanted.digest) if last else None
+
+
+def find(
+    wanted: Filters, limit: int, after: Place | None = None, *, steady: bool = False
+) -> tuple[list[Shown], Place | None]:
+    """At most `limit` payments after a place, and where the next page begins; None: there are no more.
+
+    `steady`: by keys that do not change while the filter finds the payment, so that none is passed over because it
+    moves between two partitions while they are read; it may read more.
+    """
+    places = _places(wanted, after, limit + 1, steady=steady)
+    found: list[Shown] = []
+    place: Place | None = None
+    for _ in range(ROUNDS):
+        batch = [p for _, p in zip(range(limit - len(found)), places, strict=False)]
+        if not batch:
+            return found, None
+        place = batch[-1]
+        found += [one for one in _of(batch, wanted, steady=steady) if wanted.match(one)]
+        if len(found) >= limit or not place.payment_id:
+            break
+    if place and not place.payment_id:
+        return found, place
+    return found, place if next(places, None) else None
+
+
+def _of(batch: list[Place], wanted: Filters, *, steady: bool) -> list[Shown]:
+    """The payments of these places. Whom the words name as a user is not found by their e-mail again."""
+    queue = bool(wanted.attention) and not (wanted.q or wanted.disputed or steady)
+    stages: dict[str, str] = {}
+    for place in batch:
+        stages.setdefault(place.payment_id, place.stage)
+    items = read_payments([payment_id for payment_id in stages if payment_id])
+    fresh = [item for item in items if stages[item.payment_id] != "email" or item.user_id != wanted.q]
+    return show(fresh, doubles=queue)
+
+
+def _places(wanted: Filters, after: Place | None, size: int, *, steady: bool) -> Iterator[Place]:
+    """The places that the narrowest index offers, each once; keys are read `size` at a time."""
+    if wanted.q:
+        yield from _searched(wanted, wanted.q, after, size)
+        return
+    before = _before(after)
+    if wanted.disputed and not steady:
+        sources = [_walk(Partition("by_dispute", "disputed", name), wanted, before, size) for name in DISPUTED]
+    elif wanted.attention and not steady:
+        sources = [_walk(Partition("by_attention", "attention_open", "open"), wanted, before, size)]
+    elif wanted.status or wanted.refunded or (wanted.track and not steady):
+        tracks = [wanted.track] if wanted.track else list(catalog.tracks())
+        keys = [f"{status}#{track}" for status in wanted.statuses for track in tracks]
+        sources = [_walk(Partition("by_status", "status_track", key), wanted, before, size) for key in keys]
+    else:
+        sources = [_months(wanted, before, size)]
+    yield from map(_listed, _merged(sources))
+
+
+def _before(after: Place | None) -> str | None:
+    """The key before which a walk goes on. Raises `Unprocessable` for a place that no such list has."""
+    if after is None:
+        return None
+    created_at, _, payment_id = after.key.partition("#")
+    named = payment_id == "" or (payment_id.startswith("pay_") and payment_id.isascii())
+    if after.stage != "listed" or payment_id != after.payment_id or not named or not _is_time(created_at):
+        raise _not_of_this_list()
+    return after.key
+
+
+def _is_time(written: str) -> bool:
+    try:
+        return "2020" <= written < "2200" and clock.iso(clock.epoch(written)) == written
+    except ValueError:
+        return False
+
+
+def _merged(sources: list[Iterator[str]]) -> Iterator[str]:
+    last: str | None = None
+    for key in heapq.merge(*sources, reverse=True):
+        if key != last:
+            yield key
+        last = key
+
+
+def _months(wanted: Filters, before: str | None, size: int) -> Iterator[str]:
+    """Month by month, back from the last that can hold one; after enough of them, a place to go on from."""
+    newest = date.fromisoformat(before[:10] if before else clock.iso(clock.now())[:10])
+    month = min(wanted.last or newest, newest).replace(day=1)
+    oldest = max(wanted.first or EPOCH, EPOCH).replace(day=1)
+    for _ in range(MONTHS_READ):
+        if month < oldest:
+            return
+        yield from _walk(Partition("by_day", "created_month", month.isoformat()[:7]), wanted, before, size)
+        month = (month - timedelta(days=1)).replace(day=1)
+    if month >= oldest:
+        yield f"{month.isoformat()[:7]}-{_last_day(month)}T23:59:59.999Z#"
+
+
+def _last_day(month: date) -> str:
+    return str(((month + timedelta(days=31)).replace(day=1) - timedelta(days=1)).day)
+
+
+def _walk(partition: Partition, wanted: Filters, before: str | None, size: int) -> Iterator[str]:
+    """The keys of one partition, newest first, within the days that are wanted."""
+    low = wanted.first.isoformat() if wanted.first else "0"
+    high = (wanted.last + timedelta(days=1)).isoformat() if wanted.last else "9"
+    high = min(high, before) if before else high
+    if high < low:
+        return
+    values: Raw = {":l": {"S": low}, ":h": {"S": high}}
+    for key in _read(partition, "#r BETWEEN :l AND :h", values, size):
+        place = key[partition.range]["S"]
+        if place != before:
+            yield place
+
+
+def _read(partition: Partition, condition: str, values: Raw, size: int, start: Raw | None = None) -> Iterator[Raw]:
+    """The keys of one partition of an index, the highest first."""
+    while True:
+        answer = tables.client().query(
+            TableName=tables.table(PaymentItem),
+            IndexName=partition.index,
+            KeyConditionExpression=f"#k = :k AND {condition}",
+            ExpressionAttributeNames={"#k": partition.key, "#r": partition.range},
+            ExpressionAttributeValues={":k": {"S": partition.value}, **values},
+            ScanIndexForward=False,
+            Limit=size,
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
+        yield from answer["Items"]
+        start = answer.get("LastEvaluatedKey")
+        if not start:
+            return
+
+
+def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[Shown], str | None]:
+    """A page of one user's payments, newest first."""
+    of = hashlib.sha256(f"user:{user_id}".encode()).hexdigest()[:12]
+    before = _before(Place.of_cursor(cursor, of)) if cursor else None
+    keys = _walk(Partition("by_user", "user_id", user_id), Filters(), before, limit + 1)
+    batch = [_listed(key) for _, key in zip(range(limit), keys, strict=False)]
+    found = show(read_payments([one.payment_id for one in batch]))
+    more = next(keys, None) is not None
+    return found, batch[-1].cursor(of) if batch and more else None
+
+
+# --- searching ---
+
+
+def _searched(wanted: Filters, q: str, after: Place | None, size: int) -> Iterator[Place]:
+    """First what the words name exactly (a payment, or all of a user's), then whom an e-mail's beginning finds."""
+    direct = _direct(q)
+    if after is None or after.stage == "listed":
+        before, user_id = _before(after), _user(q)
+        theirs = [_walk(Partition("by_user", "user_id", user_id), wanted, before, size)] if user_id else []
+        named = (key for key in direct if before is None or key < before)
+        yield from map(_listed, _merged([named, *theirs]))
+        after = None
+    for place in _by_email(q.lower(), after, size):
+        if not direct or place.payment_id != _listed(direct[0]).payment_id:
+            yield place
+
+
+def _direct(q: str) -> list[str]:
+    """The place of the payment that an id names: its own, its intent's, session's or charge's."""
+    try:
+        return [tables.listed_at(ownership.find(q))]
+    except NotFound:
+        return []
+
+
+def _user(q: str) -> str | None:
+    """The user that an id names: their own, or their Stripe customer's."""
+    if q.startswith("cus_"):
+        pointer = tables.read_pointer(q)
+        return pointer.user_id if pointer else None
+    return q
+
+
+def _by_email(beginning: str, after: Place | None, size: int) -> Iterator[Place]:
+    """By the address, and the newest first within one."""
+    partition = Partition("by_email", "email_initial", beginning[0], range="email_key")
+    start: Raw | None = None
+    if after:
+        if after.stage != "email" or not after.key.startswith(beginning) or not after.payment_id:
+            raise _not_of_this_list()
+        start = {partition.key: {"S": beginning[0]}, "email_key": {"S": after.key}}
+        start |= tables.payment_key(after.payment_id)
+    for key in _read(partition, "begins_with(#r, :p)", {":p": {"S": beginning}}, size, start):
+        yield Place("email", key["email_key"]["S"], key["payment_id"]["S"])

@@ -1,0 +1,146 @@
+"""How many payments were begun on each day, for browsing by date; what has been counted once is remembered.
+
+A payment's `created_at` never changes and no payment is deleted, so the count up to a moment that has passed stays
+what it is. A month's count is kept in `analytics` with the place up to which it goes, and whoever looks next reads
+only the keys after that place: looking costs what has come since, whatever the table has grown to. What could be
+counted wrongly (a payment that was rebuilt into the past) is right again after `KEPT_S`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from tuition import clock, tables
+from tuition.core.errors import Unprocessable
+from tuition.tables import CountItem, PaymentItem, Raw
+
+MEASURE = "payments_by_day"
+SETTLES_AFTER_S = 120
+"""A payment's time is taken before its transaction, and an index follows its table: younger ones are not remembered."""
+REMEMBER_FROM = 50
+"""Fewer new keys than this are not worth a write."""
+KEPT_S = 30 * 86400
+KEYS_A_QUERY = 1000
+QUERIES = 40
+"""Reads of a thousand keys that one answer may make; the next goes on where it ended."""
+
+
+@dataclass
+class Month:
+    """The days of one month that were counted up to `place`, counted anew since `begun` (epoch seconds)."""
+
+    month: str
+    days: Counter[str] = field(default_factory=Counter)
+    place: str = ""
+    begun: float = 0.0
+
+    @property
+    def end(self) -> str:
+        """The first moment that is not in it."""
+        first = date.fromisoformat(f"{self.month}-01")
+        return (first + timedelta(days=31)).replace(day=1).isoformat()
+
+
+def counts(asked: Mapping[str, str]) -> dict[str, Any]:
+    """The counts of a `month`'s days or of a `year`'s months. Raises `Unprocessable`.
+
+    `complete` false: there was more to count than one answer may read; asked again, it goes on.
+    """
+    if set(asked) == {"month"}:
+        months, width = [_written(asked["month"], "month")], 10
+    elif set(asked) == {"year"}:
+        year = _written(asked["year"], "year")
+        months, width = [f"{year}-{number:02d}" for number in range(1, 13)], 7
+    else:
+        raise Unprocessable("send month=2026-11 or year=2026, one of them", field="month")
+    today = clock.iso(clock.now())[:7]
+    remembered = _remembered([month for month in months if month <= today])
+    budget = iter(range(QUERIES))
+    found: Counter[str] = Counter()
+    complete = True
+    for month in remembered:
+        fresh, whole = _counted(month, budget)
+        complete &= whole
+        for day, count in (month.days + fresh).items():
+            found[day[:width]] += count
+    shown = [{"period": period, "payments": count} for period, count in sorted(found.items())]
+    return {"counts": shown, "complete": complete}
+
+
+def _written(asked: str, name: str) -> str:
+    """`2026` or `2026-11`, as it is written."""
+    try:
+        found = date.fromisoformat(asked + ("-01" if name == "month" else "-01-01"))
+    except ValueError:
+        found = None
+    if found is None or not found.isoformat().startswith(asked) or not 2020 <= found.year < 2200:
+        raise Unprocessable(f"{name} must be written as {'2026-11' if name == 'month' else '2026'}", field=name)
+    return asked
+
+
+def _remembered(months: list[str]) -> list[Month]:
+    """What is known of each month: one batch read."""
+    read = tables.read_together({CountItem: [tables.count_key(month, MEASURE) for month in months]})[CountItem]
+    found = {month: Month(month, begun=clock.now()) for month in months}
+    for item in map(CountItem.from_raw_data, read):
+        if clock.now() - float(item.begun) < KEPT_S:
+            days = Counter({day: int(count) for day, count in item.counted.items()})
+            found[item.period] = Month(item.period, days, item.place, float(item.begun))
+    return list(found.values())
+
+
+def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
+    """Count on from where the month's count ended; what is too young to be remembered, and whether all was read."""
+    final = min(month.end, clock.iso(clock.now() - SETTLES_AFTER_S))
+    if month.place >= month.end:
+        return Counter(), True
+    young: Counter[str] = Counter()
+    new, place, whole = 0, month.place, True
+    for key in _keys(month, budget):
+        if key is None:
+            whole = False
+            break
+        if key < final:
+            month.days[key[:10]] += 1
+            place, new = key, new + 1
+        else:
+            young[key[:10]] += 1
+    closed = whole and final == month.end
+    if closed or new >= REMEMBER_FROM:
+        month.place = month.end if closed else place
+        _remember(month)
+    return young, whole
+
+
+def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
+    """The keys after the month's place, oldest first; None where the budget ends before they do."""
+    start: Raw | None = None
+    while True:
+        if next(budget, None) is None:
+            yield None
+            return
+        answer = tables.client().query(
+            TableName=tables.table(PaymentItem),
+            IndexName="by_day",
+            KeyConditionExpression="created_month = :month AND listed_at > :place",
+            ExpressionAttributeValues={":month": {"S": month.month}, ":place": {"S": month.place or month.month}},
+            ProjectionExpression="listed_at",
+            Limit=KEYS_A_QUERY,
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
+        yield from (key["listed_at"]["S"] for key in answer["Items"])
+        start = answer.get("LastEvaluatedKey")
+        if not start:
+            return
+
+
+def _remember(month: Month) -> None:
+    """Two who count at once write the same, or the shorter count wins and is counted on: no condition is needed."""
+    tables.client().put_item(
+        TableName=tables.table(CountItem),
+        Item=tables.raw(
+            CountItem(month.month, MEASURE, counted=dict(month.days), place=month.place, begun=int(month.begun))
+        ),
+    )
