@@ -192,6 +192,21 @@ def test_a_code_for_first_purchases_is_refused_after_one_and_the_open_payment_st
     assert payable(tuition, student) == [open_now["session_id"]]
 
 
+def test_a_code_for_a_first_purchase_is_not_open_for_two_tracks(tuition: World, student: Student) -> None:
+    code = offer(tuition, student, {"percent_off": 100}, **{"restrictions[first_time_transaction]": "true"})
+    first = begin(tuition, student, promotion_code=code)
+    assert (first.status, first.body["amount"]) == (201, 0)
+    assert refused(begin(tuition, student, "FSD", promotion_code=code)) == "not-applicable"
+    begin(tuition, student)  # the whole price after all: the code is free again
+    second = begin(tuition, student, "FSD", promotion_code=code)
+    assert (second.status, second.body["amount"]) == (201, 0)
+
+
+def test_letters_that_only_look_like_a_codes_do_not_make_it(tuition: World, student: Student) -> None:
+    code = offer(tuition, student)
+    assert refused(begin(tuition, student, promotion_code=code.replace("S", "\u017f"))) == "unknown"
+
+
 def test_a_code_that_stripe_refuses_at_the_create_is_the_same_422_and_works_once_it_can(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

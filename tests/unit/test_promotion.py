@@ -6,7 +6,7 @@ import pytest
 
 from tuition.core import promotion
 from tuition.core.money import Money
-from tuition.core.promotion import FIRST_ONLY, SOMEBODY_ELSES, UNKNOWN, Refusal
+from tuition.core.promotion import FIRST_ELSEWHERE, FIRST_ONLY, SOMEBODY_ELSES, UNKNOWN, Refusal
 
 PRICE = Money(49900, "usd")
 NOW = 1_800_000_000
@@ -101,3 +101,27 @@ def test_of_several_codes_the_one_that_was_nearest_is_told() -> None:
 )
 def test_only_what_stripe_could_have_made_is_asked_for(text: str, possible: bool) -> None:
     assert promotion.is_possible(text) == possible
+
+
+def session(status: str, paid: str = "unpaid", code: str | None = None, track: str = "FSD") -> dict[str, Any]:
+    discounts = [{"coupon": None, "promotion_code": code}] if code else []
+    return {"status": status, "payment_status": paid, "discounts": discounts, "metadata": {"track": track}}
+
+
+@pytest.mark.parametrize(
+    ("charges", "sessions", "expected"),
+    [
+        ([], [], None),
+        (["failed"], [session("expired"), session("open"), session("complete")], None),
+        (["failed", "succeeded"], [], FIRST_ONLY),
+        (["pending"], [], FIRST_ONLY),
+        ([], [session("complete", "no_payment_required", "promo_1", "DP")], FIRST_ONLY),
+        ([], [session("open", code="promo_1")], FIRST_ELSEWHERE),
+        ([], [session("open", code="promo_1", track="DP")], None),
+        ([], [session("open", code="promo_2")], None),
+        ([], [session("expired", code="promo_1")], None),
+    ],
+)
+def test_a_code_for_first_purchases_is_for_one(charges: list[str], sessions: list[Any], expected: Any) -> None:
+    told = [{"status": status} for status in charges]
+    assert promotion.refusal_as_first("promo_1", "DP", told, sessions) == expected

@@ -102,8 +102,13 @@ def create_checkout_session(
     price is what the promotion code leaves of the track's. Raises as `create_payment`, and `CodeRefused`: then
     nothing was closed, and nothing was begun.
     """
-    terms = Terms(track.price.amount, code.upper() if code else None, save_payment_method=save)
+    terms = Terms(track.price.amount, _in_one_case(code), save_payment_method=save)
     return _create(buyer, Wish(track, "checkout", terms, success_url, cancel_url))
+
+
+def _in_one_case(code: str | None) -> str | None:
+    """A code as terms compare it: Stripe does not look at case. Other letters than ASCII's are in none, and stay."""
+    return code.upper() if code and code.isascii() else code
 
 
 def _create(buyer: Buyer, wish: Wish) -> Offer:
@@ -119,18 +124,18 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
         open_now = enrollment.open_payments
         if may_close is None:  # only what was open at the first look: or two creates close each other's for ever
             may_close = frozenset(open_now)
-        key = Key(open_now[0], buyer.user_id, wish.track.track) if open_now else None
-        before = ledger.load(key) if key else None
-        if key and before and _is_wished(before, wish):
-            payment, obj = pulls.refresh(key, before)
-            offer = Offer(payment, obj, new=False) if payment.open else None
+        if not open_now:
+            wish = _with_promotion(wish, customer)
+            offer = _begin(buyer, wish, enrollment, customer)
         else:
-            wish = _with_promotion(wish, customer)  # before anything is closed or begun
-            if key and before:
-                offer = None
-                _close_first(key, before, enrollment, may_close)
+            key = Key(open_now[0], buyer.user_id, wish.track.track)
+            before = ledger.load(key)
+            if _is_wished(before, wish):
+                offer = _answer_again(key, before)
             else:
-                offer = _begin(buyer, wish, enrollment, customer)
+                wish = _with_promotion(wish, customer)  # a code that is refused closes nothing
+                _close_first(key, before, enrollment, may_close)
+                offer = None
         if offer:
             return offer
         if clock.remaining_s() < 1:
@@ -143,7 +148,7 @@ def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
     if wish.terms.promotion_code is None or wish.promotion:
         return wish
     known = customer.stripe_customer_id if customer else None
-    return replace(wish, promotion=promotions.find(wish.terms.promotion_code, wish.track.price, known))
+    return replace(wish, promotion=promotions.find(wish.terms.promotion_code, wish.track, known))
 
 
 # --- the payment that is open already ---
@@ -155,6 +160,12 @@ def _is_wished(before: Loaded, wish: Wish) -> bool:
         return False
     same_currency = payment.price.currency == wish.track.price.currency
     return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
+
+
+def _answer_again(key: Key, before: Loaded) -> Offer | None:
+    """The open payment, if Stripe still has it open. None: look again."""
+    payment, obj = pulls.refresh(key, before)
+    return Offer(payment, obj, new=False) if payment.open else None
 
 
 def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
@@ -255,7 +266,7 @@ def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment:
     if refused.stripe_type == "idempotency_error" or refused.replayed:
         ledger.next_attempt(enrollment, attempt, "replayed_refusal" if refused.replayed else "key_used")
     elif wish.terms.promotion_code and _is_about_the_code(refused):
-        promotions.find(wish.terms.promotion_code, wish.track.price, customer.stripe_customer_id)
+        promotions.find(wish.terms.promotion_code, wish.track, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
     elif wish.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
         raise Unprocessable("the saved payment method cannot be used: take another", field="payment_method")

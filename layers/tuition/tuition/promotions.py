@@ -5,13 +5,13 @@ Stripe applies a code, computes what is left to pay and counts its redemptions; 
 
 from tuition import stripe_client
 from tuition.core import promotion
+from tuition.core.catalog import Track
 from tuition.core.errors import CodeRefused
-from tuition.core.money import Money
-from tuition.core.promotion import FIRST_ONLY, UNKNOWN
+from tuition.core.promotion import UNKNOWN
 
 
-def find(text: str, price: Money, customer: str | None) -> str:
-    """The id at Stripe (`promo_…`) of the code that this customer can use at this price, whatever its case.
+def find(text: str, track: Track, customer: str | None) -> str:
+    """The id at Stripe (`promo_…`) of the code that this customer can use for this track, whatever its case.
 
     One call to Stripe; two more for a code that is for first purchases only, and one where a hundred customers have
     a code of this text each. Raises `CodeRefused`, which says why.
@@ -24,9 +24,10 @@ def find(text: str, price: Money, customer: str | None) -> str:
     if customer and answer.object["has_more"]:
         listed += stripe_client.list_promotion_codes(text, customer).object["data"]
     for code in listed:
-        refusal = promotion.refusal(code, price, customer, answer.date)
+        refusal = promotion.refusal(code, track.price, customer, answer.date)
         if refusal is None and code["restrictions"].get("first_time_transaction") and customer:
-            refusal = FIRST_ONLY if stripe_client.has_bought(customer) else None
+            history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
+            refusal = promotion.refusal_as_first(code["id"], track.track, *history)
         if refusal is None:
             return str(code["id"])
         refusals.append(refusal)

@@ -94,15 +94,14 @@ def list_promotion_codes(code: str, customer_id: str | None = None) -> Answer:
     return _ask(lambda c, o: c.v1.promotion_codes.list(cast(Any, wanted), o))
 
 
-def has_bought(customer_id: str) -> bool:
-    """Whether a customer has paid, or completed a session that asked for nothing (which makes no charge).
+def list_charges(customer_id: str) -> list[dict[str, Any]]:
+    """Every try of a customer to pay: https://docs.stripe.com/api/charges/list"""
+    return _list("charges", customer=customer_id)
 
-    https://docs.stripe.com/api/charges/list, https://docs.stripe.com/api/checkout/sessions/list
-    """
-    if any(charge["status"] == "succeeded" for charge in _list("charges", customer=customer_id)):
-        return True
-    sessions = _list("checkout_sessions", customer=customer_id, status="complete")
-    return any(session["payment_status"] != "unpaid" for session in sessions)
+
+def list_sessions(customer_id: str) -> list[dict[str, Any]]:
+    """Every Checkout Session of a customer: https://docs.stripe.com/api/checkout/sessions/list"""
+    return _list("checkout_sessions", customer=customer_id)
 
 
 def create_customer(params: Mapping[str, Any], key: str) -> Answer:

@@ -28,6 +28,9 @@ class Refusal:
 UNKNOWN = Refusal("unknown", "there is no such promotion code")
 SOMEBODY_ELSES = Refusal("not-applicable", "this promotion code is for somebody else")
 FIRST_ONLY = Refusal("not-applicable", "this promotion code is for a first purchase only")
+FIRST_ELSEWHERE = Refusal(
+    "not-applicable", "this promotion code is for one first purchase, and another track is being bought with it"
+)
 
 
 def nearest(refusals: Iterable[Refusal]) -> Refusal:
@@ -92,3 +95,22 @@ def _in_currency(found: Mapping[str, Any], name: str, currency: str | None, want
         return found.get(name)
     option = (found.get("currency_options") or {}).get(wanted) or {}
     return option.get(name)
+
+
+def refusal_as_first(
+    code_id: str, track: str, charges: Iterable[Mapping[str, Any]], sessions: Iterable[Mapping[str, Any]]
+) -> Refusal | None:
+    """Why a code for first purchases only cannot be used for this track by who has these charges and sessions.
+
+    Stripe counts what was paid when its page is paid. Here it counts too what a bank is still deciding, what a code
+    made free (which leaves no charge), and what is open for another track with the same code.
+    """
+    if any(charge["status"] in ("succeeded", "pending") for charge in charges):
+        return FIRST_ONLY
+    for session in sessions:
+        if session["status"] == "complete" and session["payment_status"] == "no_payment_required":
+            return FIRST_ONLY
+        used = {discount.get("promotion_code") for discount in session.get("discounts") or []}
+        if session["status"] == "open" and code_id in used and session["metadata"].get("track") != track:
+            return FIRST_ELSEWHERE
+    return None
