@@ -77,6 +77,10 @@ screenshots: venv ## the pictures of docs/images, taken by the browser tests
 soak: venv ## the searches at their full size (long)
 	@$(PYTHON) -m pytest -n 2 -m soak --timeout 0 $(TESTS) $(ARGS)
 
+.PHONY: bench
+bench: .venv/.made ## the measurements; figures beside each in benchmarks/
+	@$(PYTHON) -m benchmarks.webhook_load $(ARGS)
+
 .PHONY: lint
 lint: .venv/.made ## ruff, mypy --strict, the template
 	@.venv/bin/ruff check .

@@ -108,6 +108,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for fault in _faults(config):
         terminalreporter.write_line(f"requests to Stripe: {fault}", red=True)
     _what_was_searched(terminalreporter)
+    _print_figures(terminalreporter)
     if counts:
         terminalreporter.write_sep("-", "passed by what was running")
         for name, count in sorted(counts.items()):
@@ -129,3 +130,16 @@ def _what_was_searched(terminalreporter: Any) -> None:
         seed = os.environ.get("TUITION_SEED", "1")
         listed = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
         terminalreporter.write_line(f"TUITION_SEED={seed}: {made:,} schedules without a violation: {listed}")
+
+
+def _print_figures(terminalreporter: Any) -> None:
+    """What the searches did, summed over their tests: each records `("figure", (what, how many))`."""
+    figures: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if getattr(report, "when", None) == "call" else ():
+            if name == "figure":
+                figures[value[0]] += value[1]
+    if figures:
+        terminalreporter.write_sep("-", f"searched with TUITION_SEED={os.environ.get('TUITION_SEED', '1')}")
+        for name, count in sorted(figures.items()):
+            terminalreporter.write_line(f"{count:9d}  {name}")

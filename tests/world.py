@@ -140,6 +140,29 @@ class Answer:
     headers: Mapping[str, str]
 
 
+def request_event(
+    who: Student | None,
+    body: Any = None,
+    *,
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    route: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What the HTTP API hands to a function, payload 2.0."""
+    authorizer = {"jwt": {"claims": who.claims, "scopes": None}} if who else None
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "headers": dict(headers or {}),
+        "pathParameters": dict(path or {}),
+        "queryStringParameters": dict(query or {}),
+        "requestContext": {"authorizer": authorizer} if authorizer else {},
+        "body": body if isinstance(body, str) or body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
 @dataclass
 class World:
     """One Stripe and one set of tables, and everything that a student, staff and Stripe do to them."""
@@ -166,18 +189,7 @@ class World:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Call a handler as the HTTP API does."""
-        authorizer = {"jwt": {"claims": who.claims, "scopes": None}} if who else None
-        event = {
-            "version": "2.0",
-            "routeKey": route,
-            "headers": dict(headers or {}),
-            "pathParameters": dict(path or {}),
-            "queryStringParameters": dict(query or {}),
-            "requestContext": {"authorizer": authorizer} if authorizer else {},
-            "body": body if isinstance(body, str) or body is None else json.dumps(body),
-            "isBase64Encoded": False,
-        }
-        result = handler(event, None)
+        result = handler(request_event(who, body, path=path, query=query, route=route, headers=headers), None)
         return Answer(result["statusCode"], json.loads(result["body"]), result["headers"])
 
     def create(self, who: Student, track: str = "DP", **more: Any) -> Answer:
@@ -275,9 +287,11 @@ class World:
 
 
 @contextmanager
-def world(client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1) -> Iterator[World]:
-    """A world over these tables, with Stripe new."""
-    made = World(client, Stripe(seed=seed))
+def world(
+    client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1, simulated: Stripe | None = None
+) -> Iterator[World]:
+    """A world over these tables, with Stripe new where none is given."""
+    made = World(client, simulated or Stripe(seed=seed))
     secrets = {"stripe": {"secret_key": made.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
     settings.settings.cache_clear()
     settings._kept.clear()

@@ -20,7 +20,10 @@ PACKAGE = ROOT / "layers" / "tuition" / "tuition"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FUNCTIONS = sorted((ROOT / "functions").glob("*.py"))
 OURS = [*MODULES, *FUNCTIONS]
-EVERYTHING = [*OURS, *(p for d in ("local", "stripe_simulator", "tests") for p in sorted((ROOT / d).rglob("*.py")))]
+EVERYTHING = [
+    *OURS,
+    *(p for d in ("benchmarks", "local", "stripe_simulator", "tests") for p in sorted((ROOT / d).rglob("*.py"))),
+]
 
 LAYERS: list[set[str]] = [
     {"core"},
