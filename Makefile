@@ -79,7 +79,7 @@ soak: venv ## the searches at their full size (long)
 
 .PHONY: bench
 bench: .venv/.made ## the measurements; figures beside each in benchmarks/
-	@$(PYTHON) -m benchmarks.webhook_load $(ARGS)
+	@PYTHONPATH=layers/tuition:functions $(PYTHON) -m benchmarks.webhook_load $(ARGS)
 
 .PHONY: lint
 lint: .venv/.made ## ruff, mypy --strict, the template
