@@ -269,6 +269,22 @@ def test_one_object_without_an_answer_keeps_no_other_from_being_learned_and_is_a
     assert (report["done"], report["failed"], tuition.enrolled(student)["status"]) == (True, [], "ENROLLED")
 
 
+@pytest.mark.usefixtures("walk")
+@pytest.mark.parametrize("told", [True, False])
+def test_who_waits_for_their_banks_small_deposit_has_ten_days(tuition: World, student: Student, told: bool) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"], "pm_card_authenticationRequired")  # stands for verify_with_microdeposits
+    events = tuition.new_events()
+    for event in events if told else ():
+        tuition.deliver(event)
+    closed = []
+    for _ in range(18):
+        tuition.time_passes(86_400)
+        closed.append(tuition.reconcile()["closed"])
+    assert (closed[:10], sum(closed)) == ([0] * 10, 1)
+    assert tuition.payment(made["payment_id"]).status == "CANCELED"
+
+
 def reenrolled(tuition: World, student: Student) -> tuple[str, str]:
     """Refunded, begun again, and back in because the refund failed: the payment that grants, and the open one."""
     old = tuition.create(student).body

@@ -57,6 +57,11 @@ LOOK_BACK_S = 3 * 3600
 """An orphan is closed when it is an hour old: it must still be in sight then."""
 ORPHAN_AFTER_S = 3600
 LEFT_ALONE_S = 3 * 86400
+LEFT_ACTING_S = 11 * 86400
+"""Who pays from a bank account may have to wait for a small deposit, and has ten days to say what it was.
+
+https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
+"""
 FIRST_S = 3 * 86400
 """How far the first run goes back: Stripe delivers for three days; what is older is a backfill's."""
 LEASE_S = 900
@@ -356,7 +361,9 @@ def _is_left(payment: Payment, enrollment: Enrollment, stripe_now: int) -> bool:
     charges = [charge.created for charge in payment.facts.charges.values()]
     phase = [payment.facts.phase.at] if payment.facts.phase else []
     touched = max([clock.epoch(payment.created_at), *charges, *phase])
-    return touched < stripe_now - LEFT_ALONE_S or enrollment.status == "ENROLLED"
+    acting = payment.facts.phase is not None and payment.facts.phase.name == "requires_action"
+    patience = LEFT_ACTING_S if acting else LEFT_ALONE_S
+    return touched < stripe_now - patience or enrollment.status == "ENROLLED"
 
 
 # --- 3. what Stripe made ---
