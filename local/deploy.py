@@ -146,11 +146,15 @@ def _route(api_id: str, path: str, method: str, operation: Template) -> Template
 
 
 def without_what_fails(expanded: Template) -> Template:
-    """The template without what makes MiniStack refuse a whole stack: CodeDeploy and metric-math alarms."""
+    """The template without what makes MiniStack refuse a whole stack: CodeDeploy and metric-math alarms.
+
+    And without bucket policies that refuse whoever comes without TLS: MiniStack keeps them, and has no TLS here.
+    """
     resources = {}
     for name, resource in expanded["Resources"].items():
         metric_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
-        if metric_math or resource["Type"].startswith("AWS::CodeDeploy::"):
+        tls_only = resource["Type"] == "AWS::S3::BucketPolicy" and "aws:SecureTransport" in json.dumps(resource)
+        if metric_math or tls_only or resource["Type"].startswith("AWS::CodeDeploy::"):
             continue
         resources[name] = {key: value for key, value in resource.items() if key != "UpdatePolicy"}
     return {**expanded, "Resources": resources}
