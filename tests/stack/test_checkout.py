@@ -1,6 +1,7 @@
 """Buying in other ways, over HTTP on the stack: with a promotion code, and with a card that was saved."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -73,3 +74,30 @@ def test_a_saved_card_is_seen_used_and_forgotten_by_its_owner_alone(
     assert running.api("DELETE", theirs, token).json() == {"id": saved["id"], "detached": True}
     assert running.api("DELETE", theirs, token).status_code == 404
     assert running.api("GET", listed, token).json()["payment_methods"] == []
+
+
+def test_every_way_of_buying_at_once_leaves_one_thing_to_pay(running: Running, token: str, sub: str) -> None:
+    offer(running, f"MIX-{sub}", 20)
+    ways: list[Callable[[], Any]] = [
+        lambda: running.create(token),
+        lambda: begin(running, token),
+        lambda: begin(running, token, promotion_code=f"mix-{sub}"),
+    ]
+    with ThreadPoolExecutor(12) as pool:
+        answers = [job.result() for job in [pool.submit(way) for way in ways * 4]]
+    assert {answer.status_code for answer in answers} <= {200, 201, 409, 503}, [a.text for a in answers]
+    assert len(payable(running, sub)) <= 1
+    last = begin(running, token, promotion_code=f"MIX-{sub}").json()
+    assert (last["amount"], payable(running, sub)) == (39920, [last["session_id"]])
+    pay_page(running, last)
+    running.until_enrolled(token)
+    assert payable(running, sub) == []
+
+
+def payable(running: Running, sub: str) -> list[str]:
+    """What can still be paid at Stripe in this student's name."""
+    intents = running.stripe("GET", "/v1/payment_intents?limit=100")["data"]
+    sessions = running.stripe("GET", "/v1/checkout/sessions?limit=100&status=open")["data"]
+    mine = [i for i in intents if i["metadata"].get("user_id") == sub and i["metadata"]["kind"] == "intent"]
+    mine = [i for i in mine if i["status"] not in ("canceled", "succeeded")]
+    return [found["id"] for found in [*mine, *(s for s in sessions if s["metadata"].get("user_id") == sub)]]

@@ -266,3 +266,31 @@ def test_a_payment_with_a_code_whose_item_is_missing_is_rebuilt_at_its_price(
     assert tuition.payment(made["payment_id"]).price.amount == made["amount"]
     assert tuition.attention(made["payment_id"]) == ["rebuilt"]
     assert tuition.enrolled(student)["status"] == "ENROLLED"
+
+
+@pytest.mark.parametrize(("fault", "statuses"), [("before", {502}), ("hang", {502, 504}), ("rate_limit", {503})])
+def test_stripe_failing_while_a_code_is_looked_up_is_a_problem_and_closes_nothing(
+    tuition: World, student: Student, fault: str, statuses: set[int]
+) -> None:
+    code = offer(tuition, student)
+    open_now = begin(tuition, student).body
+    tuition.at_stripe("POST", "/_sim/calls", match="GET /v1/promotion_codes", times=9, fail=fault)
+    failed = begin(tuition, student, promotion_code=code)
+    assert failed.status in statuses
+    assert failed.headers["retry-after"]
+    assert payable(tuition, student) == [open_now["session_id"]]
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    assert begin(tuition, student, promotion_code=code).body["amount"] == 39920
+
+
+@pytest.mark.parametrize("fault", ["before", "after", "hang", "rate_limit", "error"])
+def test_stripe_failing_at_the_create_with_a_code_ends_with_one_session_at_the_codes_price(
+    tuition: World, student: Student, fault: str
+) -> None:
+    code = offer(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/checkout/sessions", times=4, fail=fault)
+    assert begin(tuition, student, promotion_code=code).status in (201, 502, 503, 504)
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    made = begin(tuition, student, promotion_code=code)
+    assert (made.status in (200, 201), made.body["amount"]) == (True, 39920)
+    assert payable(tuition, student) == [made.body["session_id"]]
