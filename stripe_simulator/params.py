@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from stripe_simulator.errors import StripeError, unvalidated
+from stripe_simulator.left_out import LEFT_OUT
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent / "params.json").read_text())
 OPERATIONS: dict[str, str] = SCHEMA["operations"]
@@ -90,6 +91,9 @@ def check(operation: str, given: Mapping[str, Any], *, versioned: bool, browser:
     if name is None:
         return dict(given)
     fields = dict(CLASSES[name]) if name else {}
+    for one in LEFT_OUT.get(operation, ()):
+        if one in given and one in fields:
+            raise unvalidated(f"The simulator does not apply `{one}`, which Stripe would.", param=one)
     if not versioned:
         fields.update(LEGACY.get(name, {}))
         if "coupon" in given and name == "PromotionCodeCreateParams":

@@ -117,9 +117,17 @@ def create(call: Call) -> Object:
         message = f"The Checkout Session's total amount must be 0, or at least ${least / 100:.2f} {currency}."
         raise invalid(message, code="amount_too_small")
     types = params.get("payment_method_types")
-    allowed = params.get("allowed_payment_method_types")
+    if params.get("currency", currency) != currency:
+        raise unvalidated(f"The line items are in {currency}, not in {params['currency']}.", param="currency")
     session = _new(account, params, currency, subtotal, taken)
-    session["payment_method_types"] = types or payments.fitting(allowed or payment_intents.ENABLED, currency)
+    session["payment_method_types"] = types or payments.fitting(
+        [
+            kind
+            for kind in params.get("allowed_payment_method_types") or payment_intents.ENABLED
+            if kind not in params.get("excluded_payment_method_types", [])
+        ],
+        currency,
+    )
     _spread(items, taken)
     session |= {"_items": items, "_discounts": found, "expires_at": expires}
     session["discounts"] = [{k: v for k, v in one.items() if not k.startswith("_")} for one in found]

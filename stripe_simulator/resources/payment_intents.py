@@ -88,7 +88,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": legacy or payments.fitting(allowed or _offered(params), currency),
+        "payment_method_types": legacy or payments.fitting(_offered(params), currency),
         "processing": None,
         "receipt_email": params.get("receipt_email") or None,
         "review": None,
@@ -104,7 +104,9 @@ def new(account: Account, params: dict[str, Any]) -> Object:
 
 
 def _offered(params: dict[str, Any]) -> list[str]:
-    return [kind for kind in ENABLED if kind not in params.get("excluded_payment_method_types", [])]
+    """What is allowed, or all that the account has, less what is excluded."""
+    excluded = params.get("excluded_payment_method_types") or []
+    return [kind for kind in params.get("allowed_payment_method_types") or ENABLED if kind not in excluded]
 
 
 def _shipping(given: Any) -> Object | None:
@@ -220,7 +222,10 @@ def confirm(call: Call) -> Object:
 def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
     _check_texts(params)
     method = _method(account, params, intent)
-    names = ("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options")
+    names = (
+        *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
+        *("capture_method", "excluded_payment_method_types"),
+    )
     change = {name: params[name] for name in names if name in params}
     _change(account, intent, change)
     if "shipping" in params:
@@ -242,10 +247,11 @@ def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
     if "currency" in params:
         intent["currency"] = checks.currency(params["currency"])
     check_amount(intent["amount"], intent["currency"])
-    if params.get("allowed_payment_method_types") or "currency" in params:
-        allowed = params.get("allowed_payment_method_types") or intent["allowed_payment_method_types"]
-        intent["allowed_payment_method_types"] = allowed
-        intent["payment_method_types"] = payments.fitting(allowed or ENABLED, intent["currency"])
+    types = ("allowed_payment_method_types", "excluded_payment_method_types")
+    if any(name in params for name in (*types, "currency")):
+        for name in types:
+            intent[name] = params.get(name, intent[name]) or None
+        intent["payment_method_types"] = payments.fitting(_offered(intent), intent["currency"])
 
 
 def update(call: Call) -> Object:
@@ -338,7 +344,9 @@ def capture(call: Call) -> Object:
             code="amount_too_large",
             param="amount_to_capture",
         )
+    metadata = merge_metadata(intent["metadata"], call.params.get("metadata", {}))
     payments.capture(call.account, intent, amount)
+    intent["metadata"] = metadata
     return shown(intent)
 
 

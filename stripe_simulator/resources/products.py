@@ -114,9 +114,14 @@ def _getter(kind: str) -> Any:
     return retrieve
 
 
-def _lister(kind: str, *fields: str) -> Any:
+def _lister(kind: str, many: str, one: str, *fields: str) -> Any:
+    """Lists by its fields, and by several values of one: `ids`, `lookup_keys`."""
+
     def list_(call: Call) -> Object:
-        return lists.page(lists.matching(call.store.all(kind), call.params, *fields), call.params, call.path, kind)
+        found = lists.matching(call.store.all(kind), call.params, *fields)
+        wanted = call.params.get(many)
+        chosen = (each for each in found if wanted is None or each[one] in wanted)
+        return lists.page(chosen, call.params, call.path, kind)
 
     return list_
 
@@ -140,12 +145,12 @@ ROUTES = {
     "GET /v1/products/search": _searcher("product"),
     "GET /v1/prices/search": _searcher("price"),
     "POST /v1/products": create_product,
-    "GET /v1/products": _lister("product", "active", "shippable", "url"),
+    "GET /v1/products": _lister("product", "ids", "id", "active", "shippable", "url"),
     "GET /v1/products/*": _getter("product"),
     "POST /v1/products/*": _updater("product", ("active", "default_price", "description", "images", "name", "url")),
     "DELETE /v1/products/*": delete_product,
     "POST /v1/prices": create_price,
-    "GET /v1/prices": _lister("price", "active", "currency", "product", "type"),
+    "GET /v1/prices": _lister("price", "lookup_keys", "lookup_key", "active", "currency", "product", "type"),
     "GET /v1/prices/*": _getter("price"),
     "POST /v1/prices/*": _updater("price", ("active", "lookup_key", "nickname", "tax_behavior")),
 }

@@ -260,6 +260,24 @@ def test_the_allowed_types_are_filtered_by_currency(client: stripe.StripeClient)
         )
 
 
+def test_excluded_types_are_not_offered(client: stripe.StripeClient) -> None:
+    params: Any = {"amount": 500, "currency": "usd", "excluded_payment_method_types": ["us_bank_account"]}
+    intent = client.v1.payment_intents.create(params)
+    assert "card" in intent.payment_method_types and "us_bank_account" not in intent.payment_method_types
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_usBankAccount_success", **DEBIT})  # type: ignore[typeddict-item]
+    made = session(client, excluded_payment_method_types=["us_bank_account"])
+    assert "us_bank_account" not in made.payment_method_types
+
+
+def test_products_and_prices_are_listed_by_several_ids_and_keys(client: stripe.StripeClient) -> None:
+    key = uuid.uuid4().hex
+    one, two, _ = (client.v1.products.create({"name": name}).id for name in "abc")
+    assert {found.id for found in client.v1.products.list({"ids": [one, two]}).data} == {one, two}
+    price = client.v1.prices.create({"product": one, "currency": "usd", "unit_amount": 500, "lookup_key": key}).id
+    assert [found.id for found in client.v1.prices.list({"lookup_keys": [key]}).data] == [price]
+
+
 def test_what_does_not_exist_is_404_in_the_path(client: stripe.StripeClient) -> None:
     api = client.v1
     for call in (

@@ -1,0 +1,51 @@
+"""What Stripe takes and the simulator does not apply: refused by name, or a test would pass for what was ignored.
+
+Whole parameters of an operation; what is applied in part is in the table of `docs/testing.md`.
+"""
+
+_INTENT = (
+    *("amount_details", "application_fee_amount", "customer_account", "hooks", "mandate", "on_behalf_of"),
+    *("payment_details", "payment_method_configuration", "radar_options", "transfer_data"),
+)
+_SESSION = (
+    *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
+    *("customer_account", "customer_update", "integration_identifier", "invoice_creation", "managed_payments"),
+    *("name_collection", "optional_items", "origin_context", "payment_method_collection"),
+    *("payment_method_configuration", "payment_method_data", "permissions", "phone_number_collection"),
+    *("redirect_on_completion", "setup_intent_data", "shipping_address_collection", "shipping_options"),
+    *("subscription_data", "tax_id_collection", "wallet_options"),
+)
+_CUSTOMER = ("cash_balance", "default_source", "invoice_prefix", "next_invoice_sequence", "source", "tax", "validate")
+_PRICE = (
+    *("currency_options", "custom_unit_amount", "recurring", "tiers", "tiers_mode", "transfer_lookup_key"),
+    *("transform_quantity", "unit_amount_decimal"),
+)
+_SETUP = (
+    *("attach_to_self", "customer_account", "flow_directions", "on_behalf_of", "payment_method_configuration"),
+    *("payment_method_options", "single_use"),
+)
+
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "POST /v1/payment_intents": _INTENT,
+    "POST /v1/payment_intents/*": _INTENT,
+    "POST /v1/payment_intents/*/confirm": (*_INTENT, "amount_to_confirm"),
+    "POST /v1/payment_intents/*/capture": (*_INTENT, "final_capture", "statement_descriptor"),
+    "POST /v1/checkout/sessions": _SESSION,
+    "POST /v1/checkout/sessions/*": ("collected_information", "line_items", "payment_intent_data", "shipping_options"),
+    "POST /v1/customers": (*_CUSTOMER, "tax_id_data", "test_clock"),
+    "POST /v1/customers/*": _CUSTOMER,
+    "POST /v1/refunds": ("currency", "customer", "origin", "refund_application_fee", "reverse_transfer"),
+    "POST /v1/prices": _PRICE,
+    "POST /v1/prices/*": ("currency_options", "transfer_lookup_key"),
+    "POST /v1/products": ("tax_details",),
+    "POST /v1/products/*": ("tax_details",),
+    "POST /v1/setup_intents": _SETUP,
+    "POST /v1/setup_intents/*": _SETUP,
+    "POST /v1/setup_intents/*/confirm": ("payment_method_options",),
+    "POST /v1/webhook_endpoints": ("connect",),
+    "GET /v1/balance_transactions": ("payout",),
+    "GET /v1/checkout/sessions": ("customer_account", "customer_details", "payment_link", "subscription"),
+    "GET /v1/customers": ("test_clock",),
+    "GET /v1/payment_intents": ("customer_account",),
+    "GET /v1/setup_intents": ("attach_to_self", "customer_account"),
+}
