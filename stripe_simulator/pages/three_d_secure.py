@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from stripe_simulator.account import Account
 from stripe_simulator.errors import StripeError
 from stripe_simulator.pages import form_of, message, money, page, redirect
-from stripe_simulator.resources.payment_intents import authenticated
+from stripe_simulator.resources import payment_intents, setup_intents
 
 if TYPE_CHECKING:
     from stripe_simulator.server import Response
@@ -20,29 +20,40 @@ if TYPE_CHECKING:
 
 def answer(account: Account, method: str, id: str, query: str, body: bytes) -> "Response":
     """GET and POST /_sim/3ds/:intent"""
-    intent = account.store.find("payment_intent", id)
+    intent = account.store.find("payment_intent", id) or account.store.find("setup_intent", id)
     framed = query == "frame=1"
     if intent is None:
         return message("No such payment", "There is nothing to authenticate here.", 404)
     back = (intent["next_action"] or {}).get("redirect_to_url", {}).get("return_url")
     if method == "POST":
         try:
-            authenticated(account, id, passed=form_of(body).get("outcome") == "success")
+            _end(account, intent, passed=form_of(body).get("outcome") == "success")
         except StripeError as error:
             return _done(intent, error.message, error.status, framed=framed)
         if back:
             return redirect(returned(back, intent))
-        return _done(intent, f"Done: the payment is now {intent['status']}.", framed=framed)
+        return _done(intent, f"Done: the {_what(intent)} is now {intent['status']}.", framed=framed)
     if intent["status"] != "requires_action":
-        return _done(intent, f"Nothing to do: the payment is {intent['status']}.", framed=framed)
+        return _done(intent, f"Nothing to do: the {_what(intent)} is {intent['status']}.", framed=framed)
     return page("3-D Secure", _form(intent))
 
 
+def _what(intent: dict[str, Any]) -> str:
+    return "payment" if intent["object"] == "payment_intent" else "setup"
+
+
+def _end(account: Account, intent: dict[str, Any], *, passed: bool) -> None:
+    module = payment_intents if intent["object"] == "payment_intent" else setup_intents
+    module.authenticated(account, intent["id"], passed=passed)
+
+
 def _form(intent: dict[str, Any]) -> str:
-    amount = html.escape(money(intent["amount"], intent["currency"]))
+    asked = "saves this card"
+    if intent["object"] == "payment_intent":
+        asked = f"pays <strong>{html.escape(money(intent['amount'], intent['currency']))}</strong>"
     return (
-        '<p class="bank">Test Bank</p><h1>Confirm this payment</h1>'
-        f"<p>Your bank asks whether it is you who pays <strong>{amount}</strong>. This is a test: nothing is taken.</p>"
+        f'<p class="bank">Test Bank</p><h1>Confirm this {_what(intent)}</h1>'
+        f"<p>Your bank asks whether it is you who {asked}. This is a test: nothing is taken.</p>"
         '<form method="post" class="row"><button name="outcome" value="success">Complete authentication</button>'
         '<button class="quiet" name="outcome" value="failure">Fail authentication</button></form>'
     )
@@ -58,8 +69,8 @@ def returned(url: str, intent: dict[str, Any]) -> str:
     ok = intent["status"] in ("succeeded", "processing", "requires_capture")
     extra = urlencode(
         {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            intent["object"]: intent["id"],
+            f"{intent['object']}_client_secret": intent["client_secret"],
             "redirect_status": "succeeded" if ok else "failed",
         }
     )

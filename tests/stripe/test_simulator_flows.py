@@ -340,3 +340,41 @@ def test_the_balance_is_what_was_received_less_refunds_disputes_and_fees(
     balance = client.v1.balance.retrieve()
     total = sum(part.amount for part in [*balance.available, *balance.pending])
     assert total == sum(one.net for one in moved) == sum(one.amount - one.fee for one in moved)
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
+def test_a_card_is_saved_through_the_banks_page(
+    client: stripe.StripeClient, simulator: Simulator, outcome: str, status: str
+) -> None:
+    customer = client.v1.customers.create({}).id
+    setup = client.v1.setup_intents.create(
+        {
+            "customer": customer,
+            "confirm": True,
+            "payment_method": "pm_card_authenticationRequiredOnSetup",
+            "return_url": "https://example.com/back?a=b",
+        }
+    )
+    bank = str(setup.next_action.redirect_to_url.url)  # type: ignore[union-attr]
+    _, back, _ = submit(bank, outcome=outcome)
+    assert back.startswith(f"https://example.com/back?a=b&setup_intent={setup.id}&setup_intent_client_secret=seti_")
+    assert client.v1.setup_intents.retrieve(setup.id).status == status
+    saved = client.v1.customers.payment_methods.list(customer).data
+    assert len(saved) == (1 if outcome == "success" else 0)
+    for one in saved:
+        assert pay(client, one.id, customer=customer, off_session=True).status == "succeeded"
+    assert ("setup_intent.setup_failed" in types(client)) == (outcome == "failure")
+
+
+@pytest.mark.parametrize(("ticked", "shown"), [("on", "always"), ("", None)])
+def test_what_is_saved_on_the_page_of_checkout_may_be_shown_as_was_said(
+    client: stripe.StripeClient, simulator: Simulator, ticked: str, shown: str | None
+) -> None:
+    customer = client.v1.customers.create({}).id
+    options = {"saved_payment_method_options": {"payment_method_save": "enabled"}}
+    submit(str(session(client, customer=customer, **options).url), save=ticked, **card("4242424242424242"))
+    found = [one.allow_redisplay for one in client.v1.customers.payment_methods.list(customer).data]
+    assert found == ([shown] if shown else [])
+    kept = {"payment_intent_data": {"setup_future_usage": "off_session"}}
+    submit(str(session(client, customer=customer, **kept).url), **card("5555555555554444"))
+    assert client.v1.customers.payment_methods.list(customer).data[0].allow_redisplay == "limited"

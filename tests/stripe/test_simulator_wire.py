@@ -240,13 +240,27 @@ def test_the_log_tells_every_request_and_reset_forgets_all(simulator: Simulator,
     assert sim(simulator, "/_sim/health")["status"] == "ok"
 
 
-def test_the_page_shows_events_and_sends_one_again(told: Simulator, receiver: Receiver) -> None:
-    customers(told, 1)
-    eventually(lambda: len(receiver.bodies) == 1)
-    event = json.loads(receiver.bodies[0][1])["id"]
-    assert event in urllib.request.urlopen(told.url).read().decode()
-    urllib.request.urlopen(told.url, data=f"event={event}".encode())
+def test_the_page_shows_objects_events_and_deliveries_and_sends_one_again(told: Simulator, receiver: Receiver) -> None:
+    receiver.statuses += [500]
+    client = stripe.StripeClient(told.secret_key, base_addresses={"api": told.url})
+    assert "There are none yet." in urllib.request.urlopen(told.url).read().decode()
+    customer = client.v1.customers.create({"name": "<b>Ada</b>"}).id
     eventually(lambda: len(receiver.bodies) == 2)
+    event = json.loads(receiver.bodies[0][1])["id"]
+    page = urllib.request.urlopen(told.url).read().decode()
+    for shown in (
+        customer,
+        event,
+        "customer.created",
+        f"{receiver.url}: delivered (500, 200)",
+        "&lt;b&gt;Ada&lt;/b&gt;",
+    ):
+        assert shown in page, shown
+    assert "<b>Ada" not in page and "_secrets" not in page and "whsec_" not in page
+    urllib.request.urlopen(told.url, data=f"event={event}".encode())
+    eventually(lambda: len(receiver.bodies) == 3)
+    urllib.request.urlopen(told.url, data=b"event=evt_none")
+    assert len(receiver.bodies) == 3
 
 
 def test_a_thousand_intents_at_a_hundred_a_second_with_flat_memory(here: InProcess) -> None:

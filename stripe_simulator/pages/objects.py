@@ -27,13 +27,19 @@ def tables(account: Account) -> str:
     return "".join(parts) or "<p>There are none yet.</p>"
 
 
+def moment(stored: Object) -> str:
+    """When something was made, in UTC."""
+    if "created" not in stored:
+        return "deleted"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stored["created"]))
+
+
 def _row(stored: Object) -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stored.get("created", 0))) if "created" in stored else "deleted"
     short = ", ".join(f"{name} {stored[name]}" for name in TOLD if stored.get(name) is not None)
     text = html.escape(json.dumps(shown(stored), indent=2))
     return (
         f"<tr><td><details><summary>{html.escape(stored['id'])}</summary><pre>{text}</pre></details></td>"
-        f"<td>{at}</td><td>{html.escape(short)}</td></tr>"
+        f"<td>{moment(stored)}</td><td>{html.escape(short)}</td></tr>"
     )
 
 
