@@ -122,7 +122,7 @@ def until(backend: str, request: pytest.FixtureRequest) -> Until:
     return waited if backend == "live" else moved
 
 
-def eventually(check: Callable[[], bool], seconds: float = 8) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
     limit = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < limit, "it did not happen in time"
