@@ -82,11 +82,12 @@ bench: .venv/.made ## the measurements; figures beside each in benchmarks/
 	@PYTHONPATH=layers/tuition:functions $(PYTHON) -m benchmarks.webhook_load $(ARGS)
 
 .PHONY: lint
-lint: .venv/.made ## ruff, mypy --strict, the template
+lint: .venv/.made ## ruff, mypy --strict, the templates
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy layers/tuition/tuition functions local stripe_simulator
 	@SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint --region us-east-1 --template template.yaml
+	@SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint --region us-east-1 --template web.yaml
 
 .PHONY: format
 format: .venv/.made ## let ruff lay out the code

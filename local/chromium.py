@@ -25,9 +25,14 @@ def find() -> str | None:
         return named
     for name in NAMES:
         found = shutil.which(name)
-        if found:
+        if found and _runs(found):
             return found
     return _playwrights()
+
+
+def _runs(path: str) -> bool:
+    """Ubuntu's `chromium-browser` may be a mere note that there is a snap."""
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def _playwrights() -> str | None:

@@ -23,6 +23,7 @@ from stripe_simulator.errors import NoAnswer, StripeError, unvalidated
 from stripe_simulator.expand import expand
 from stripe_simulator.params import check, parse_form
 from stripe_simulator.resources import INCLUDES, PUBLIC, ROUTES
+from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.store import Object, shown
 from stripe_simulator.webhooks import Webhooks
 
@@ -214,6 +215,8 @@ class Stripe:
                 status, answer = 200, self._run(request)
             except StripeError as error:
                 status, answer, stored = error.status, error.body(request.request_id), error.stored
+                if request.browser and "payment_intent" in answer["error"]:
+                    answer["error"]["payment_intent"] = for_browser(answer["error"]["payment_intent"])
             except Exception:
                 if request.key is not None:
                     account.keys.forget(request.key)

@@ -191,9 +191,14 @@ def _of(call: Call) -> Object:
 
 
 def _answer(call: Call, intent: Object) -> Object:
-    """The intent as the caller may see it: a browser sees neither customer nor metadata."""
+    """The intent as the caller may see it."""
     answer = shown(intent)
-    return {name: answer[name] for name in FOR_BROWSERS} if call.browser else answer
+    return for_browser(answer) if call.browser else answer
+
+
+def for_browser(intent: Object) -> Object:
+    """What a publishable key sees: neither customer nor metadata."""
+    return {name: intent[name] for name in FOR_BROWSERS}
 
 
 def retrieve(call: Call) -> Object:

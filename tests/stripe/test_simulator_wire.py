@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 
@@ -133,6 +134,59 @@ def test_a_browser_pays_with_the_client_secret(here: InProcess) -> None:
     assert here.stripe.handle("POST", path, public, f"{card}&client_secret=pi_x".encode()).status == 400
     paid = here.stripe.handle("POST", path, public, f"{card}&client_secret={made['client_secret']}".encode())
     assert paid.json()["status"] == "succeeded"
+
+
+CARD = (
+    "payment_method_data[type]=card&payment_method_data[card][exp_month]=12&payment_method_data[card][exp_year]=40"
+    "&payment_method_data[card][cvc]=123&payment_method_data[card][number]="
+)
+
+
+def test_a_secret_opens_its_own_intent_only(here: InProcess) -> None:
+    one, other = (here.call("POST", "/v1/payment_intents", INTENT).json() for _ in range(2))
+    public = f"key={here.stripe.publishable_key}&client_secret={other['client_secret']}"
+    path = f"/v1/payment_intents/{one['id']}"
+    refused = [
+        here.stripe.handle("GET", f"{path}?{public}", {}),
+        here.stripe.handle("POST", f"{path}/confirm", {}, f"{public}&{CARD}4242424242424242".encode()),
+        here.stripe.handle("POST", f"{path}/cancel", {}, public.encode()),
+    ]
+    assert [(answer.status, "client_secret" in answer.json()) for answer in refused] == [(400, False)] * 2 + [
+        (403, False)
+    ]
+    assert here.call("GET", path).json()["status"] == "requires_payment_method"
+
+
+def test_a_decline_tells_a_browser_no_more_of_the_intent_than_it_may_see(here: InProcess) -> None:
+    made = here.call("POST", "/v1/payment_intents", INTENT + "&metadata[a]=b").json()
+    public = f"key={here.stripe.publishable_key}&client_secret={made['client_secret']}"
+    path = f"/v1/payment_intents/{made['id']}/confirm"
+    answer = here.stripe.handle("POST", path, {}, f"{public}&{CARD}4000000000000002".encode())
+    intent = answer.json()["error"]["payment_intent"]
+    assert (answer.status, intent["id"]) == (402, made["id"])
+    assert not {"metadata", "customer"} & set(intent)
+
+
+def test_stripe_js_asks_for_its_own_next_action_and_a_page_for_a_redirect(here: InProcess) -> None:
+    back = "return_url=https://example.com/&payment_method=pm_card_authenticationRequired"
+    kinds = []
+    for more in ("", "&use_stripe_sdk=true"):
+        id = here.call("POST", "/v1/payment_intents", INTENT).json()["id"]
+        asked = here.call("POST", f"/v1/payment_intents/{id}/confirm", back + more).json()
+        kinds.append((asked["status"], asked["next_action"]["type"]))
+    assert kinds == [("requires_action", "redirect_to_url"), ("requires_action", "use_stripe_sdk")]
+
+
+def test_the_stand_in_for_stripe_js_is_served_and_nothing_beside_its_files(simulator: Simulator) -> None:
+    def served(path: str) -> tuple[int, str]:
+        answer = httpx.get(simulator.url + path)
+        return answer.status_code, answer.headers["content-type"]
+
+    for path in ("/v3/", "/v3", "/endive/stripe.js", "/_js/element.js"):
+        assert served(path) == (200, "text/javascript; charset=utf-8"), path
+    assert served("/_js/page.css") == (200, "text/css; charset=utf-8")
+    for path in ("/_js/__init__.py", "/_js/..%2f__init__.py", "/_js/", "/_js/nothing.js", "/endive/other.js"):
+        assert served(path)[0] in (401, 404), path
 
 
 def test_another_version_is_refused_and_none_may_use_old_parameters(here: InProcess) -> None:

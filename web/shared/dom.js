@@ -16,7 +16,12 @@ export function h(tag, props = {}, ...children) {
 /** A line drawing, hidden from screen readers: the text beside it says the same. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", class: `icon icon-${name}`, "aria-hidden": "true" })) svg.setAttribute(key, value);
+  for (const [key, value] of Object.entries({
+    viewBox: "0 0 24 24",
+    class: `icon icon-${name}`,
+    "aria-hidden": "true",
+  }))
+    svg.setAttribute(key, value);
   for (const d of DRAWINGS[name]) {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     path.setAttribute("d", d);
@@ -41,7 +46,9 @@ const DRAWINGS = {
 export function announce(text) {
   const live = document.getElementById("live");
   live.textContent = "";
-  setTimeout(() => { live.textContent = text; }, 50);
+  setTimeout(() => {
+    live.textContent = text;
+  }, 50);
 }
 
 /** Put a view on the page; its heading takes the focus, so that keyboards and screen readers are there too. */
@@ -57,7 +64,12 @@ export function show(main, title, ...content) {
 /** A box that says something important: kind `info`, `good`, `bad`. A bad one is read out at once. */
 export function note(kind, ...content) {
   const drawing = { info: "clock", good: "check", bad: "alert" }[kind];
-  return h("div", { class: `note ${kind}`, role: kind === "bad" ? "alert" : undefined }, icon(drawing), h("div", {}, ...content));
+  return h(
+    "div",
+    { class: `note ${kind}`, role: kind === "bad" ? "alert" : undefined },
+    icon(drawing),
+    h("div", {}, ...content),
+  );
 }
 
 /** What is shown while something loads. */

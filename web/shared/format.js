@@ -8,7 +8,15 @@ export function money(amount, currency) {
   return format.format(digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
 }
 
-const BRANDS = { visa: "Visa", mastercard: "Mastercard", amex: "American Express", discover: "Discover", diners: "Diners Club", jcb: "JCB", unionpay: "UnionPay" };
+const BRANDS = {
+  visa: "Visa",
+  mastercard: "Mastercard",
+  amex: "American Express",
+  discover: "Discover",
+  diners: "Diners Club",
+  jcb: "JCB",
+  unionpay: "UnionPay",
+};
 
 /** `Visa ending in 4242`, `Bank account ending in 6789`. */
 export function method({ type, brand, last4 }) {

@@ -43,7 +43,11 @@ export async function signInLocally(email) {
 }
 
 const random = () => encode(crypto.getRandomValues(new Uint8Array(32)));
-const encode = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+const encode = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=/g, "");
 const home = () => `${location.origin}/`;
 
 /** Leave for the hosted sign-in; `back` is the hash to come back to. */
@@ -52,8 +56,14 @@ export async function signInHosted({ domain, client_id: clientId }, back) {
   sessionStorage.setItem(FLOW, JSON.stringify(flow));
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(flow.verifier));
   const query = new URLSearchParams({
-    response_type: "code", client_id: clientId, redirect_uri: home(), scope: "openid email profile",
-    state: flow.state, nonce: flow.nonce, code_challenge: encode(new Uint8Array(digest)), code_challenge_method: "S256",
+    response_type: "code",
+    client_id: clientId,
+    redirect_uri: home(),
+    scope: "openid email profile",
+    state: flow.state,
+    nonce: flow.nonce,
+    code_challenge: encode(new Uint8Array(digest)),
+    code_challenge_method: "S256",
   });
   location.assign(`${domain}/oauth2/authorize?${query}`);
 }
@@ -62,9 +72,16 @@ export async function signInHosted({ domain, client_id: clientId }, back) {
 export async function finishHosted({ domain, client_id: clientId }, query) {
   const flow = JSON.parse(sessionStorage.getItem(FLOW) ?? "{}");
   sessionStorage.removeItem(FLOW);
-  if (!flow.state || query.get("state") !== flow.state) throw new Error("This sign-in was not begun here: sign in again.");
+  if (!flow.state || query.get("state") !== flow.state)
+    throw new Error("This sign-in was not begun here: sign in again.");
   if (query.has("error")) throw new Error(query.get("error_description") ?? "You were not signed in.");
-  const form = { grant_type: "authorization_code", client_id: clientId, redirect_uri: home(), code: query.get("code"), code_verifier: flow.verifier };
+  const form = {
+    grant_type: "authorization_code",
+    client_id: clientId,
+    redirect_uri: home(),
+    code: query.get("code"),
+    code_verifier: flow.verifier,
+  };
   const answer = await fetch(`${domain}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
   if (!answer.ok) throw new Error("The sign-in could not be finished: sign in again.");
   const { id_token: idToken } = await answer.json();
@@ -76,6 +93,9 @@ export async function finishHosted({ domain, client_id: clientId }, query) {
 /** Sign out: of this tab, and of the hosted page where there is one. */
 export function signOut(signIn) {
   forget();
-  if (signIn.kind === "cognito") location.assign(`${signIn.domain}/logout?${new URLSearchParams({ client_id: signIn.client_id, logout_uri: home() })}`);
+  if (signIn.kind === "cognito")
+    location.assign(
+      `${signIn.domain}/logout?${new URLSearchParams({ client_id: signIn.client_id, logout_uri: home() })}`,
+    );
   else location.assign(home());
 }

@@ -12,12 +12,17 @@ import { stripe } from "./stripe.js";
 
 const VIEWS = { "": catalog, buy, paid, learning, payments, cards };
 const OPEN_TO_ALL = new Set([""]);
-const LINKS = [["", "Tracks"], ["learning", "My learning"], ["payments", "Payments"], ["cards", "Cards"]];
+const LINKS = [
+  ["", "Tracks"],
+  ["learning", "My learning"],
+  ["payments", "Payments"],
+  ["cards", "Cards"],
+];
 const main = document.getElementById("main");
 let config, leaving, came;
 
 /** `#/buy/DP` -> ["buy", "DP"]. */
-const route = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+const route = () => location.hash.replace(/^#\/?/, "").split("/");
 
 async function go(message) {
   leaving?.abort(new DOMException("the view is left", "AbortError"));
@@ -30,7 +35,7 @@ async function go(message) {
   try {
     if (!view) show(main, "There is no such page", h("p", {}, h("a", { href: "#/" }, "See the tracks")));
     else if (!session.person() && !OPEN_TO_ALL.has(name)) signIn({ main, config, message, done: () => go() });
-    else await view({ main, config, signal }, ...rest, from);
+    else await view({ main, config, signal, again: () => go() }, ...rest, from);
   } catch (error) {
     if (signal.aborted || error === signal.reason) return;
     if (error instanceof SignedOut) signedOut(error, from);
@@ -46,19 +51,55 @@ function signedOut(error, from) {
 }
 
 function failed(error, from) {
-  show(main, "That did not work", note("bad", h("p", {}, explain(error))), h("p", {}, action("Try again", async () => { came = from; await go(); })));
+  show(
+    main,
+    "That did not work",
+    note("bad", h("p", {}, explain(error))),
+    h(
+      "p",
+      {},
+      action("Try again", async () => {
+        came = from;
+        await go();
+      }),
+    ),
+  );
 }
 
 /** What stands around every view: the way to the others, and who is signed in. */
 function frame(name) {
   const person = session.person();
   const links = LINKS.filter(([to]) => person || OPEN_TO_ALL.has(to));
-  document.getElementById("nav").replaceChildren(h("ul", {}, links.map(([to, text]) => h("li", {}, h("a", { href: `#/${to}`, "aria-current": to === name ? "page" : undefined }, text)))));
-  document.getElementById("who").replaceChildren(
-    ...(person
-      ? [h("span", { class: "mail", title: person.email }, person.email), h("button", { type: "button", class: "quiet small", onclick: () => session.signOut(config.sign_in) }, icon("out"), "Sign out")]
-      : [h("button", { type: "button", class: "quiet small", onclick: () => signIn({ main, config, done: () => go() }) }, "Sign in")]),
+  document.getElementById("nav").replaceChildren(
+    h(
+      "ul",
+      {},
+      links.map(([to, text]) =>
+        h("li", {}, h("a", { href: `#/${to}`, "aria-current": to === name ? "page" : undefined }, text)),
+      ),
+    ),
   );
+  document
+    .getElementById("who")
+    .replaceChildren(
+      ...(person
+        ? [
+            h("span", { class: "mail", title: person.email }, person.email),
+            h(
+              "button",
+              { type: "button", class: "quiet small", onclick: () => session.signOut(config.sign_in) },
+              icon("out"),
+              "Sign out",
+            ),
+          ]
+        : [
+            h(
+              "button",
+              { type: "button", class: "quiet small", onclick: () => signIn({ main, config, done: () => go() }) },
+              "Sign in",
+            ),
+          ]),
+    );
 }
 
 /** Where Stripe or the sign-in sent the browser back with a query: a place of the page, and an address without it. */
@@ -90,12 +131,18 @@ async function arrive() {
 
 async function begin() {
   show(main, "Tuition", waiting("Loading …"));
-  const online = () => { document.getElementById("offline").hidden = navigator.onLine; };
+  const online = () => {
+    document.getElementById("offline").hidden = navigator.onLine;
+  };
   for (const name of ["online", "offline"]) window.addEventListener(name, online);
   online();
   const answer = await fetch("/config.json");
   config = await answer.json();
   const message = await arrive();
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // its address is a place on this page, and the hash says which view is shown
+    main.focus();
+  });
   window.addEventListener("hashchange", () => go());
   window.addEventListener("signed-out", ({ detail }) => signedOut(detail));
   window.addEventListener("unhandledrejection", (event) => {
@@ -114,4 +161,12 @@ async function begin() {
   await go();
 }
 
-begin().catch((error) => failed(error));
+begin().catch((error) => {
+  console.error(error);
+  show(
+    main,
+    "The page could not be loaded",
+    note("bad", h("p", {}, "The school cannot be reached. Check your connection.")),
+    h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Load it again")),
+  );
+});

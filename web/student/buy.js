@@ -29,7 +29,11 @@ export async function paid(context, id) {
 /** What is open, or done already, comes before anything to pay. */
 async function look(context, track, from = {}) {
   show(context.main, track.title, waiting("Loading …"));
-  const [mine, open, saved] = await Promise.all([school.enrollment(track.track), school.openPayment(track.track), school.usableMethods()]);
+  const [mine, open, saved] = await Promise.all([
+    school.enrollment(track.track),
+    school.openPayment(track.track),
+    school.usableMethods(),
+  ]);
   if (context.signal.aborted) return;
   if (mine?.status === "ENROLLED") enrolled(context.main, track);
   else if (open?.status === "PROCESSING") await following(context, track, open.payment_id);
@@ -37,7 +41,16 @@ async function look(context, track, from = {}) {
 }
 
 function enrolled(main, track) {
-  show(main, track.title, h("div", { class: "panel" }, note("good", h("p", {}, "You are enrolled in this track already: there is nothing to pay.")), h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Go on learning"))));
+  show(
+    main,
+    track.title,
+    h(
+      "div",
+      { class: "panel" },
+      note("good", h("p", {}, "You are enrolled in this track already: there is nothing to pay.")),
+      h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Go on learning")),
+    ),
+  );
 }
 
 /** Follow a payment to its end; one that did not go through can be paid again. */
@@ -45,7 +58,8 @@ async function following(context, track, paymentId, patience) {
   const payment = await settle(context, track, paymentId, patience);
   if (!payment) return;
   const closed = !school.OPEN.includes(payment.status);
-  const why = payment.failure?.message ?? (closed ? "That payment was closed unpaid." : "The payment did not go through.");
+  const why =
+    payment.failure?.message ?? (closed ? "That payment was closed unpaid." : "The payment did not go through.");
   const reason = `${why} Nothing was taken; try again, or pay another way.`;
   const saved = await school.usableMethods();
   await offer(context, track, { saved, open: closed ? undefined : payment, trouble: reason });
@@ -54,25 +68,26 @@ async function following(context, track, paymentId, patience) {
 /** The form. `open`: a payment that was begun and is not paid; the form takes it up. */
 async function offer(context, track, { saved, open, left, trouble }) {
   const { main, config } = context;
-  const begun = open && school.begun(track.track);
-  const view = form.build({ track, saved, config, begun: kindOf(open, begun), types: (await school.tracks()).payment_method_types });
+  const begun = open && kindOf(open, school.begun(track.track));
+  const view = form.build({ track, saved, config, begun, types: (await school.tracks()).payment_method_types });
   const ground = h("div", { class: "columns" }, h("div", { class: "panel" }, view.element), summary(track));
   const told = trouble ? note("bad", h("p", {}, trouble)) : opened(open, left);
   show(main, `Enroll in ${track.title}`, told, ground);
   view.onSubmit((wish) => pay(context, track, view, wish));
-  if (begun?.kind === "intent" && open.status === "CREATED") await takeUp(context, track, view, told);
+  if (begun?.here && begun.kind === "intent" && open.status === "CREATED") await takeUp(context, track, view, told);
 }
 
 /** How the open payment was begun, as far as can be known: a Checkout that nobody tried to pay has no intent. */
 function kindOf(open, begun) {
-  if (!open) return undefined;
-  if (begun?.payment_id === open.payment_id) return begun;
+  if (begun?.payment_id === open.payment_id) return { here: true, ...begun };
   return { kind: open.payment_intent_id ? "intent" : "checkout", wish: {} };
 }
 
 function opened(open, left) {
   if (!open) return undefined;
-  const first = left ? "You came back from Stripe’s page without paying. Nothing was taken." : `You began this payment on ${moment(open.created_at)}; it is still open, and nothing was taken.`;
+  const first = left
+    ? "You came back from Stripe’s page without paying. Nothing was taken."
+    : `You began this payment on ${moment(open.created_at)}; it is still open, and nothing was taken.`;
   return note("info", h("p", {}, first), h("p", {}, "Go on below, in whichever way you like: you pay once."));
 }
 
@@ -84,9 +99,17 @@ async function takeUp(context, track, view, told) {
     if (context.signal.aborted || view.working()) return;
     if (state.settled) await following(context, track, state.paymentId);
     else if (state.action) {
-      told.replaceChildren(icon("shield"), h("div", {}, h("p", {}, "Your bank still waits for you to confirm this payment."), action("Confirm with your bank", async () => {
-        await attempt(context, track, view, () => goOn(library, state));
-      })));
+      told.replaceChildren(
+        icon("shield"),
+        h(
+          "div",
+          {},
+          h("p", {}, "Your bank still waits for you to confirm this payment."),
+          action("Confirm with your bank", async () => {
+            await attempt(context, track, view, () => goOn(library, state));
+          }),
+        ),
+      );
     } else if (state.failed) view.fail(state.failed);
   } catch (error) {
     if (error instanceof SignedOut) throw error;
@@ -94,11 +117,12 @@ async function takeUp(context, track, view, told) {
   }
 }
 
-const pay = (context, track, view, wish) => attempt(context, track, view, async () => {
-  if (wish.way === "checkout") return payAtStripe(track.track, wish);
-  const library = await stripe(context.config);
-  return payHere(library, track.track, wish);
-});
+const pay = (context, track, view, wish) =>
+  attempt(context, track, view, async () => {
+    if (wish.way === "checkout") return payAtStripe(track.track, wish);
+    const library = await stripe(context.config);
+    return payHere(library, track.track, wish);
+  });
 
 /** Do it once, and follow the payment that comes of it. */
 async function attempt(context, track, view, work) {
@@ -129,8 +153,17 @@ function summary(track) {
     { class: "panel summary", "aria-label": "What you buy" },
     h("div", { class: `art art-${school.drawing(track.track)}` }, icon(school.drawing(track.track))),
     h("h2", {}, track.title),
-    h("ol", { class: "projects" }, track.projects.map((project) => h("li", {}, project.title))),
-    h("p", { class: "row spread total" }, h("span", {}, "Total"), h("span", { class: "price" }, money(track.amount, track.currency))),
+    h(
+      "ol",
+      { class: "projects" },
+      track.projects.map((project) => h("li", {}, project.title)),
+    ),
+    h(
+      "p",
+      { class: "row spread total" },
+      h("span", {}, "Total"),
+      h("span", { class: "price" }, money(track.amount, track.currency)),
+    ),
     h("p", { class: "small" }, "One payment, no subscription. You can ask for it back in My payments."),
   );
 }

@@ -10,8 +10,16 @@ export async function catalog({ main }) {
   show(
     main,
     "Choose your track",
-    h("p", { class: "lead" }, "Pay once, work at your own pace. Your first project unlocks the moment you are enrolled."),
-    h("ul", { class: "tracks" }, tracks.map((track) => card(track, statuses.get(track.track)))),
+    h(
+      "p",
+      { class: "lead" },
+      "Pay once, work at your own pace. Your first project unlocks the moment you are enrolled.",
+    ),
+    h(
+      "ul",
+      { class: "tracks" },
+      tracks.map((track) => card(track, statuses.get(track.track))),
+    ),
   );
 }
 
@@ -27,7 +35,11 @@ function card(track, status) {
       h("h2", {}, track.title),
       h("p", { class: "price" }, money(track.amount, track.currency), h("span", { class: "small" }, " once")),
       h("p", { class: "small" }, `${track.projects.length} projects, ${steps} steps`),
-      h("ol", { class: "projects" }, track.projects.map((project) => h("li", {}, project.title))),
+      h(
+        "ol",
+        { class: "projects" },
+        track.projects.map((project) => h("li", {}, project.title)),
+      ),
       way(track, status),
     ),
   );
@@ -35,7 +47,12 @@ function card(track, status) {
 
 function way(track, status) {
   if (status === "ENROLLED") {
-    return h("p", { class: "row" }, h("span", { class: "chip good" }, icon("check"), "Enrolled"), h("a", { class: "button", href: "#/learning" }, `Go on with ${track.title}`));
+    return h(
+      "p",
+      { class: "row" },
+      h("span", { class: "chip good" }, icon("check"), "Enrolled"),
+      h("a", { class: "button", href: "#/learning" }, `Go on with ${track.title}`),
+    );
   }
   const text = status === "PENDING" ? `Finish paying for ${track.title}` : `Enroll in ${track.title}`;
   return h("p", { class: "row" }, h("a", { class: "button", href: `#/buy/${track.track}` }, text));

@@ -15,7 +15,12 @@ export function confirm({ title, content, yes, no = "Keep it", work }) {
     h("h2", { id: "dialog-title" }, title),
     content,
     trouble,
-    h("div", { class: "row end" }, h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, no), sure),
+    h(
+      "div",
+      { class: "row end" },
+      h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, no),
+      sure,
+    ),
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
   form.addEventListener("submit", async (event) => {

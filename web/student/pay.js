@@ -71,7 +71,9 @@ export async function payAtStripe(track, { code }) {
     cancel_url: `${location.origin}/?left=${track}`,
   };
   const made = await school.createCheckout(wish).catch((error) => {
-    throw error instanceof Problem && error.type === "promotion-code-refused" ? new Declined(explain(error), "code") : error;
+    throw error instanceof Problem && error.type === "promotion-code-refused"
+      ? new Declined(explain(error), "code")
+      : error;
   });
   school.remember(track, "checkout", { code }, made.payment_id);
   if (!made.url) return made.payment_id;

@@ -18,7 +18,11 @@ export async function payments({ main }) {
   const [page, catalog] = await Promise.all([school.payments(), school.tracks()]);
   const titles = new Map(catalog.tracks.map((track) => [track.track, track.title]));
   const place = h("ul", { class: "rows", "aria-label": "Payments" });
-  show(main, "My payments", page.payments.length ? place : h("p", { class: "lead" }, "You have not paid for anything yet."));
+  show(
+    main,
+    "My payments",
+    page.payments.length ? place : h("p", { class: "lead" }, "You have not paid for anything yet."),
+  );
   const context = { titles, days: catalog.refund_window_days };
   place.append(...page.payments.map((payment) => row(payment, context)));
   if (page.next_cursor) main.append(more(place, page.next_cursor, context));
@@ -27,14 +31,18 @@ export async function payments({ main }) {
 function more(place, cursor, context) {
   let next = cursor;
   const trouble = h("div", {});
-  const button = action("Show older payments", async () => {
-    trouble.replaceChildren();
-    const page = await school.payments(next);
-    next = page.next_cursor;
-    place.append(...page.payments.map((payment) => row(payment, context)));
-    announce(`${page.payments.length} more payments`);
-    if (!next) button.remove();
-  }, { class: "quiet", failed: (error) => trouble.replaceChildren(note("bad", h("p", {}, explain(error)))) });
+  const button = action(
+    "Show older payments",
+    async () => {
+      trouble.replaceChildren();
+      const page = await school.payments(next);
+      next = page.next_cursor;
+      place.append(...page.payments.map((payment) => row(payment, context)));
+      announce(`${page.payments.length} more payments`);
+      if (!next) button.remove();
+    },
+    { class: "quiet", failed: (error) => trouble.replaceChildren(note("bad", h("p", {}, explain(error)))) },
+  );
   return h("div", {}, button, trouble);
 }
 
@@ -42,7 +50,9 @@ function row(payment, context) {
   const { status, amount, currency, track, created_at: at } = payment;
   const [kind, drawing, text] = STATUS[status];
   const title = context.titles.get(track) ?? track;
-  const given = payment.refund_amount > 0 && `${money(payment.refund_amount, currency)} given back${payment.refunded_at ? ` on ${day(payment.refunded_at)}` : ""}`;
+  const given =
+    payment.refund_amount > 0 &&
+    `${money(payment.refund_amount, currency)} given back${payment.refunded_at ? ` on ${day(payment.refunded_at)}` : ""}`;
   const item = h(
     "li",
     {},
@@ -50,11 +60,21 @@ function row(payment, context) {
       "div",
       { class: "grow" },
       h("h2", {}, title),
-      h("p", { class: "small" }, h("time", { datetime: at }, moment(at)), payment.payment_method && ` · ${method(payment.payment_method)}`),
+      h(
+        "p",
+        { class: "small" },
+        h("time", { datetime: at }, moment(at)),
+        payment.payment_method && ` · ${method(payment.payment_method)}`,
+      ),
       given && h("p", { class: "small" }, given),
       payment.failure && h("p", { class: "small" }, payment.failure.message),
     ),
-    h("div", { class: "sum" }, h("p", { class: "strong" }, money(amount, currency)), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
+    h(
+      "div",
+      { class: "sum" },
+      h("p", { class: "strong" }, money(amount, currency)),
+      h("span", { class: `chip ${kind}` }, icon(drawing), text),
+    ),
     h("div", { class: "row whole" }, ...ways(payment, title, context, () => item)),
   );
   return item;
@@ -63,17 +83,34 @@ function row(payment, context) {
 function ways(payment, title, context, item) {
   const { status, amount, receipt_url: receipt, refund_amount: given, track } = payment;
   const found = [];
-  if (receipt) found.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": `Receipt for ${title} (opens a new tab)` }, "Receipt"));
-  if (school.OPEN.includes(status)) found.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "See how it stands" : "Go on paying"));
+  if (receipt)
+    found.push(
+      h(
+        "a",
+        { href: receipt, target: "_blank", rel: "noopener", "aria-label": `Receipt for ${title} (opens a new tab)` },
+        "Receipt",
+      ),
+    );
+  if (school.OPEN.includes(status))
+    found.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "See how it stands" : "Go on paying"));
   if (status === "SUCCEEDED" && amount > given) {
-    found.push(h("button", { type: "button", class: "quiet", onclick: () => ask(payment, title, context, item()) }, "Ask for a refund", h("span", { class: "visually-hidden" }, ` of ${title}`)));
+    found.push(
+      h(
+        "button",
+        { type: "button", class: "quiet", onclick: () => ask(payment, title, context, item()) },
+        "Ask for a refund",
+        h("span", { class: "visually-hidden" }, ` of ${title}`),
+      ),
+    );
   }
   return found;
 }
 
 function ask(payment, title, context, item) {
   const left = money(payment.amount - payment.refund_amount, payment.currency);
-  const to = payment.payment_method ? `the ${method(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}` : "what you paid with";
+  const to = payment.payment_method
+    ? `the ${method(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
+    : "what you paid with";
   const days = context.days;
   confirm({
     title: `Ask for ${left} back?`,
@@ -82,8 +119,16 @@ function ask(payment, title, context, item) {
       {},
       h("ul", {}, [
         h("li", {}, `${left} goes back to ${to}. Banks take 5 to 10 days to show it.`),
-        h("li", {}, days ? `Within ${days} days of paying it is done at once; later the school decides.` : "The school decides."),
-        h("li", {}, `When it is done you lose access to ${title}. What you have worked on is kept, should you come back.`),
+        h(
+          "li",
+          {},
+          days ? `Within ${days} days of paying it is done at once; later the school decides.` : "The school decides.",
+        ),
+        h(
+          "li",
+          {},
+          `When it is done you lose access to ${title}. What you have worked on is kept, should you come back.`,
+        ),
       ]),
       h("label", { for: "reason" }, "Why do you want it back?"),
       h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
@@ -106,6 +151,7 @@ function ask(payment, title, context, item) {
 function said(asked, left) {
   const state = asked.refund_request.state;
   if (state === "done") return { kind: "good", text: `Done: ${left} is on its way back to you.` };
-  if (state === "waiting") return { kind: "info", text: "Your request is with the school, which decides. Until then you keep your place." };
+  if (state === "waiting")
+    return { kind: "info", text: "Your request is with the school, which decides. Until then you keep your place." };
   return { kind: "info", text: "Stripe is making the refund. It shows here when it is done." };
 }

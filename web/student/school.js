@@ -8,7 +8,10 @@ let catalog;
 
 /** `{tracks, publishable_key, payment_method_types, refund_window_days}`, asked once. */
 export function tracks() {
-  catalog ??= call("GET", "/payments/tracks/").catch((error) => { catalog = undefined; throw error; });
+  catalog ??= call("GET", "/payments/tracks/").catch((error) => {
+    catalog = undefined;
+    throw error;
+  });
   return catalog;
 }
 

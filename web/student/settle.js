@@ -1,5 +1,5 @@
 // From "the money is on its way" to "you are enrolled": what happens, said as it happens.
-import { announce, h, note, show, waiting } from "../shared/dom.js";
+import { action, announce, h, note, show, waiting } from "../shared/dom.js";
 import { explain } from "../shared/api.js";
 import { money } from "../shared/format.js";
 import * as school from "./school.js";
@@ -13,7 +13,7 @@ const FRESH_AFTER = 8;
  * for the student to pay; undefined once they are enrolled or have left. A first "declined" may be of the card before:
  * it counts after `patience` looks, or once the payment was seen processing.
  */
-export async function settle({ main, signal }, track, id, patience = FRESH_AFTER) {
+export async function settle({ main, signal, again }, track, id, patience = FRESH_AFTER) {
   const place = h("div", {}, waiting("Asking Stripe how your payment stands …"));
   show(main, "Your payment", h("div", { class: "panel" }, place));
   let said, processing;
@@ -33,21 +33,43 @@ export async function settle({ main, signal }, track, id, patience = FRESH_AFTER
       return undefined;
     } else if (payment.status === "PROCESSING") {
       processing = true;
-      const text = "Your bank is working on it. This can take up to four business days; you are enrolled as soon as it settles.";
-      say("processing", text, waiting("Processing"), note("info", h("p", {}, text), h("p", {}, "You can close this page. Do not pay again: the payment is under way.")));
+      const text =
+        "Your bank is working on it. This can take up to four business days; you are enrolled as soon as it settles.";
+      say(
+        "processing",
+        text,
+        waiting("Processing"),
+        note(
+          "info",
+          h("p", {}, text),
+          h("p", {}, "You can close this page. Do not pay again: the payment is under way."),
+        ),
+      );
     } else if (!school.OPEN.includes(payment.status)) {
       return payment;
     } else if (payment.status === "FAILED" && (processing || look >= patience)) {
       return payment;
     } else if (look > FRESH_AFTER) {
-      say("long", "Stripe has not heard of a payment yet.", waiting("Still looking …"), note("info", h("p", {}, "Stripe has not heard of a payment yet. Nothing has been taken."), h("p", {}, h("a", { href: `#/buy/${track.track}`, class: "button" }, "Go on paying"))));
+      say(
+        "long",
+        "Stripe has not heard of a payment yet.",
+        waiting("Still looking …"),
+        note(
+          "info",
+          h("p", {}, "Stripe has not heard of a payment yet. Nothing has been taken."),
+          h("p", {}, action("Go on paying", again)),
+        ),
+      );
     }
   }
   return undefined;
 }
 
 function welcome(main, track, payment) {
-  const paid = payment.amount === 0 ? "Nothing was charged: your code paid for all of it." : `You paid ${money(payment.amount, payment.currency)}.`;
+  const paid =
+    payment.amount === 0
+      ? "Nothing was charged: your code paid for all of it."
+      : `You paid ${money(payment.amount, payment.currency)}.`;
   show(
     main,
     `You are enrolled in ${track.title}`,
@@ -55,7 +77,14 @@ function welcome(main, track, payment) {
       "div",
       { class: "panel" },
       note("good", h("p", {}, paid), h("p", {}, `Your first project, “${track.projects[0].title}”, is unlocked.`)),
-      h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Start learning"), payment.receipt_url && h("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt (opens a new tab)"), h("a", { href: "#/payments" }, "My payments")),
+      h(
+        "p",
+        { class: "row" },
+        h("a", { class: "button", href: "#/learning" }, "Start learning"),
+        payment.receipt_url &&
+          h("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt (opens a new tab)"),
+        h("a", { href: "#/payments" }, "My payments"),
+      ),
     ),
   );
   announce(`Paid. You are enrolled in ${track.title}.`);

@@ -10,11 +10,22 @@ export function signIn({ main, config, message, done }) {
 }
 
 function hosted(config) {
-  return h("div", {}, h("p", {}, "The school’s sign-in opens, and leads back to where you are."), action("Sign in", () => session.signInHosted(config.sign_in, location.hash), { class: "wide" }));
+  return h(
+    "div",
+    {},
+    h("p", {}, "The school’s sign-in opens, and leads back to where you are."),
+    action("Sign in", () => session.signInHosted(config.sign_in, location.hash), { class: "wide" }),
+  );
 }
 
 function local(done) {
-  const email = h("input", { id: "email", type: "email", autocomplete: "email", required: true, value: "ada@example.org" });
+  const email = h("input", {
+    id: "email",
+    type: "email",
+    autocomplete: "email",
+    required: true,
+    value: "ada@example.org",
+  });
   const trouble = h("p", { class: "error", role: "alert" });
   return h(
     "form",

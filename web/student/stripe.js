@@ -5,7 +5,10 @@ let loading;
 
 /** The `Stripe` object of this page. Throws when the script cannot be loaded. */
 export function stripe(config) {
-  loading ??= load(config).catch((error) => { loading = undefined; throw error; });
+  loading ??= load(config).catch((error) => {
+    loading = undefined;
+    throw error;
+  });
   return loading;
 }
 
@@ -21,7 +24,11 @@ function script(address) {
     element.addEventListener("load", resolve);
     element.addEventListener("error", () => {
       element.remove();
-      reject(new StripeNotLoaded("Stripe's card form cannot be loaded. Check your connection or content blocker, or pay on Stripe's own page."));
+      reject(
+        new StripeNotLoaded(
+          "Stripe's card form cannot be loaded. Check your connection or content blocker, or pay on Stripe's own page.",
+        ),
+      );
     });
     document.head.append(element);
   });
@@ -36,8 +43,12 @@ export function appearance() {
   return {
     theme: matchMedia("(prefers-color-scheme: dark)").matches ? "night" : "stripe",
     variables: {
-      colorPrimary: value("--primary"), colorText: value("--text"), colorBackground: value("--card"),
-      colorDanger: value("--bad"), borderRadius: value("--radius"), fontFamily: value("--font"),
+      colorPrimary: value("--primary"),
+      colorText: value("--text"),
+      colorBackground: value("--card"),
+      colorDanger: value("--bad"),
+      borderRadius: value("--radius"),
+      fontFamily: value("--font"),
     },
   };
 }

@@ -34,7 +34,8 @@ export async function* watch(id, signal) {
     try {
       yield { payment: await payment(id), look };
     } catch (error) {
-      const passing = error instanceof Offline || (error instanceof Problem && (error.status === 429 || error.status >= 500));
+      const passing =
+        error instanceof Offline || (error instanceof Problem && (error.status === 429 || error.status >= 500));
       if (!passing) throw error;
       rest = Math.max(rest, error.retryAfter ?? 3);
       yield { trouble: error, look };

@@ -6,8 +6,18 @@ let port, key, types;
 
 const FIELDS = {
   card: {
-    number: (text) => (digits(text).length < 12 ? "Your card number is incomplete." : luhn(digits(text)) ? "" : "Your card number is invalid."),
-    expiry: (text) => (digits(text).length < 4 ? "Your card's expiration date is incomplete." : past(digits(text)) ? "Your card's expiration year is in the past." : ""),
+    number: (text) =>
+      digits(text).length < 12
+        ? "Your card number is incomplete."
+        : luhn(digits(text))
+          ? ""
+          : "Your card number is invalid.",
+    expiry: (text) =>
+      digits(text).length < 4
+        ? "Your card's expiration date is incomplete."
+        : past(digits(text))
+          ? "Your card's expiration year is in the past."
+          : "",
     cvc: (text) => (digits(text).length < 3 ? "Your card's security code is incomplete." : ""),
   },
   us_bank_account: {
@@ -56,10 +66,12 @@ function validate() {
 }
 
 function form(params, at = "") {
-  return Object.entries(params).filter(([, value]) => value !== undefined).flatMap(([name, value]) => {
-    const where = at ? `${at}[${name}]` : name;
-    return value !== null && typeof value === "object" ? form(value, where) : [[where, String(value)]];
-  });
+  return Object.entries(params)
+    .filter(([, value]) => value !== undefined)
+    .flatMap(([name, value]) => {
+      const where = at ? `${at}[${name}]` : name;
+      return value !== null && typeof value === "object" ? form(value, where) : [[where, String(value)]];
+    });
 }
 
 function methodData() {
@@ -68,7 +80,12 @@ function methodData() {
     return { type: "us_bank_account", us_bank_account: { ...bank, account_holder_type: "individual" } };
   }
   const [month, year] = [byId("expiry").value.slice(0, 2), digits(byId("expiry").value).slice(2)];
-  const card = { number: digits(byId("number").value), exp_month: month, exp_year: year, cvc: digits(byId("cvc").value) };
+  const card = {
+    number: digits(byId("number").value),
+    exp_month: month,
+    exp_year: year,
+    cvc: digits(byId("cvc").value),
+  };
   return { type: "card", card };
 }
 
@@ -76,19 +93,35 @@ const ACTIONS = {
   submit: async () => ({ error: validate(), type: kind() }),
   confirm: async ({ clientSecret, returnUrl }) => {
     const intent = clientSecret.split("_secret_")[0];
-    const body = { key, client_secret: clientSecret, use_stripe_sdk: true, return_url: returnUrl, payment_method_data: methodData() };
-    const answer = await fetch(`/v1/payment_intents/${intent}/confirm`, { method: "POST", body: new URLSearchParams(form(body)) });
+    const body = {
+      key,
+      client_secret: clientSecret,
+      use_stripe_sdk: true,
+      return_url: returnUrl,
+      payment_method_data: methodData(),
+    };
+    const answer = await fetch(`/v1/payment_intents/${intent}/confirm`, {
+      method: "POST",
+      body: new URLSearchParams(form(body)),
+    });
     const said = await answer.json();
     if (said.error?.param === "number") hint("number", said.error.message);
     return answer.ok ? { paymentIntent: said } : { error: said.error };
   },
-  types: async ({ types: offered }) => { types = offered; show(); },
+  types: async ({ types: offered }) => {
+    types = offered;
+    show();
+  },
   appearance: async ({ variables, dark }) => {
     document.documentElement.style.colorScheme = dark ? "dark" : "light";
-    for (const [name, value] of Object.entries(variables)) document.documentElement.style.setProperty(`--${name}`, value);
+    for (const [name, value] of Object.entries(variables))
+      document.documentElement.style.setProperty(`--${name}`, value);
   },
   focus: async () => (kind() === "card" ? byId("number") : byId("routing")).focus(),
-  clear: async () => { document.forms[0].reset(); show(); },
+  clear: async () => {
+    document.forms[0].reset();
+    show();
+  },
 };
 
 function begin(event) {
@@ -99,7 +132,10 @@ function begin(event) {
   ACTIONS.appearance(event.data.appearance);
   port.onmessage = async ({ data }) => {
     const answer = await ACTIONS[data.action](data).catch(() => ({
-      error: { type: "api_connection_error", message: "An error occurred with our connection to Stripe. Check your network and try again." },
+      error: {
+        type: "api_connection_error",
+        message: "An error occurred with our connection to Stripe. Check your network and try again.",
+      },
     }));
     port.postMessage({ id: data.id, answer });
   };
@@ -110,7 +146,10 @@ function begin(event) {
 
 const atEnd = (input) => input.selectionStart === input.value.length;
 byId("number").addEventListener("input", ({ target }) => {
-  if (atEnd(target)) target.value = digits(target.value).slice(0, 19).replace(/(.{4})(?=.)/g, "$1 ");
+  if (atEnd(target))
+    target.value = digits(target.value)
+      .slice(0, 19)
+      .replace(/(.{4})(?=.)/g, "$1 ");
 });
 byId("expiry").addEventListener("input", ({ target }) => {
   const typed = digits(target.value).slice(0, 4);

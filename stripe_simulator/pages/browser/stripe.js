@@ -56,7 +56,8 @@
     }
 
     call(action, more = {}) {
-      if (!this.port) return Promise.resolve({ error: { type: "invalid_request_error", message: "The Element is not ready yet." } });
+      if (!this.port)
+        return Promise.resolve({ error: { type: "invalid_request_error", message: "The Element is not ready yet." } });
       const id = (this.calls += 1);
       return new Promise((resolve) => {
         this.waiting.set(id, resolve);
@@ -64,8 +65,12 @@
       });
     }
 
-    focus() { this.call("focus"); }
-    clear() { this.call("clear"); }
+    focus() {
+      this.call("focus");
+    }
+    clear() {
+      this.call("clear");
+    }
 
     unmount() {
       this.frame?.remove();
@@ -81,16 +86,27 @@
 
   /** An appearance as the frame takes it: variables by the names of its stylesheet. */
   function look(appearance = {}) {
-    const { colorPrimary, colorText, colorBackground, colorDanger, borderRadius, fontFamily } = appearance.variables ?? {};
-    const named = { primary: colorPrimary, text: colorText, card: colorBackground, danger: colorDanger, radius: borderRadius, font: fontFamily };
+    const { colorPrimary, colorText, colorBackground, colorDanger, borderRadius, fontFamily } =
+      appearance.variables ?? {};
+    const named = {
+      primary: colorPrimary,
+      text: colorText,
+      card: colorBackground,
+      danger: colorDanger,
+      radius: borderRadius,
+      font: fontFamily,
+    };
     const dark = appearance.theme === "night";
-    const rest = dark ? { "on-primary": "#14162b", quiet: "#b4bccb", line: "#8791a5", rule: "#343949" } : { "on-primary": "#fff", quiet: "#4b5565", line: "#7b8494", rule: "#d5dae2" };
+    const rest = dark
+      ? { "on-primary": "#14162b", quiet: "#b4bccb", line: "#8791a5", rule: "#343949" }
+      : { "on-primary": "#fff", quiet: "#4b5565", line: "#7b8494", rule: "#d5dae2" };
     return { dark, variables: { ...rest, ...Object.fromEntries(Object.entries(named).filter(([, value]) => value)) } };
   }
 
   class Elements {
     constructor(key, options) {
-      if (!options.clientSecret && !options.mode) throw new Error("elements() needs a clientSecret, or a mode with amount and currency.");
+      if (!options.clientSecret && !options.mode)
+        throw new Error("elements() needs a clientSecret, or a mode with amount and currency.");
       this.key = key;
       this.options = { ...options };
     }
@@ -129,7 +145,9 @@
   async function api(key, method, path, params) {
     const form = new URLSearchParams({ key, ...params });
     try {
-      const answer = await (method === "GET" ? fetch(`${origin}${path}?${form}`) : fetch(origin + path, { method, body: form }));
+      const answer = await (method === "GET"
+        ? fetch(`${origin}${path}?${form}`)
+        : fetch(origin + path, { method, body: form }));
       const said = await answer.json();
       return answer.ok ? { paymentIntent: said } : { error: said.error };
     } catch {
@@ -149,11 +167,23 @@
       frame.src = `${url}?frame=1`;
       frame.title = "3-D Secure: your bank's step";
       Object.assign(frame.style, { border: "0", width: "100%", height: "100%" });
-      Object.assign(dialog.style, { padding: "0", border: "0", width: "min(32rem, 94vw)", height: "min(26rem, 90vh)", borderRadius: "12px", overflow: "hidden" });
+      Object.assign(dialog.style, {
+        padding: "0",
+        border: "0",
+        width: "min(32rem, 94vw)",
+        height: "min(26rem, 90vh)",
+        borderRadius: "12px",
+        overflow: "hidden",
+      });
       dialog.append(frame);
       dialog.addEventListener("cancel", (event) => event.preventDefault());
       const done = (event) => {
-        if (event.source !== frame.contentWindow || event.origin !== origin || event.data?.type !== "three_d_secure_done") return;
+        if (
+          event.source !== frame.contentWindow ||
+          event.origin !== origin ||
+          event.data?.type !== "three_d_secure_done"
+        )
+          return;
         window.removeEventListener("message", done);
         dialog.close();
         dialog.remove();
@@ -192,7 +222,12 @@
       return { error: { ...intent.last_payment_error, payment_intent: intent } };
     }
 
-    async function confirmPayment({ elements, clientSecret = elements?.options.clientSecret, confirmParams = {}, redirect = "always" }) {
+    async function confirmPayment({
+      elements,
+      clientSecret = elements?.options.clientSecret,
+      confirmParams = {},
+      redirect = "always",
+    }) {
       const returnUrl = confirmParams.return_url;
       if (redirect === "always" && !returnUrl) throw new Error("confirmPayment needs confirmParams.return_url.");
       const given = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
@@ -214,7 +249,11 @@
       elements: (options = {}) => new Elements(key, options),
       confirmPayment,
       confirmCardPayment: (clientSecret, { payment_method: method, return_url: returnUrl } = {}) =>
-        confirmPayment({ clientSecret, confirmParams: { payment_method: method, return_url: returnUrl }, redirect: "if_required" }),
+        confirmPayment({
+          clientSecret,
+          confirmParams: { payment_method: method, return_url: returnUrl },
+          redirect: "if_required",
+        }),
       handleNextAction,
       handleCardAction: (clientSecret) => handleNextAction({ clientSecret }),
       retrievePaymentIntent,

@@ -153,7 +153,8 @@ class Student:
         assert wide == 0, f"{name} scrolls sideways by {wide} px"
         if name in PICTURES and self.screenshots:
             self.screenshots.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=self.screenshots / f"{name}-{self.size}.png", animations="disabled")
+            picture = self.screenshots / f"{name}-{self.size}.png"
+            self.page.screenshot(path=picture, animations="disabled", full_page=True)
 
 
 def violations(frame: Frame) -> list[str]:

@@ -73,6 +73,35 @@ def test_the_back_button_from_checkout_shows_the_payment_that_is_open(student: S
     assert student.at_checkout() == first
 
 
+def test_a_page_that_the_browser_kept_as_it_was_left_looks_again(student: Student) -> None:
+    """Where going back shows the old page (bfcache), its button still turned when Checkout was opened."""
+    student.buying()
+    student.page.route("**/c/pay/*", lambda route: route.fulfill(status=204))  # nothing to show: the page stays
+    with student.page.expect_response("**/c/pay/*"):
+        student.checkout()
+    expect(student.button).to_have_attribute("aria-busy", "true")
+    student.page.unroute("**/c/pay/*")
+    student.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    student.sees("it is still open, and nothing was taken")
+    expect(student.button).not_to_have_attribute("aria-busy", "true")
+    student.button.click()
+    student.at_checkout()
+
+
+def test_a_payment_that_was_begun_elsewhere_is_not_closed_by_looking(student: Student) -> None:
+    """This browser remembers a payment by card; meanwhile Checkout was opened on another one."""
+    student.buying()
+    student.pay(SECURE)
+    expect(student.bank.get_by_role("button", name="Complete authentication")).to_be_visible()
+    wish = {"track": "DP"}
+    made = student.running.api("POST", "/api/payments/create-checkout-session/", student.token, json=wish).json()
+    student.page.reload()
+    student.sees("it is still open, and nothing was taken")
+    expect(student.page.get_by_role("radio", name="Stripe’s own page")).to_be_checked()
+    session = student.running.stripe("GET", f"/v1/checkout/sessions/{made['session_id']}")
+    assert session["status"] == "open"
+
+
 def test_paying_here_closes_the_checkout_that_was_open(student: Student) -> None:
     student.buying()
     student.checkout()

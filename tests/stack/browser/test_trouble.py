@@ -147,6 +147,11 @@ def test_the_keyboard_alone_buys(student: Student) -> None:
 
     student.open()
     student.heading("Choose your track")
+    student.page.evaluate("document.activeElement.blur()")
+    tab_to("Skip to the content")
+    keyboard.press("Enter")
+    assert student.page.evaluate("document.activeElement.id") == "main"
+    student.heading("Choose your track")
     tab_to("Enroll in Data Professional")
     keyboard.press("Enter")
     student.heading("Sign in")
