@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
 from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
@@ -61,7 +62,8 @@ class Cast:
         }
         for name, (likely, act) in others.items():
             if chance.random() < likely:
-                machine.spawn(name, act)
+                for _ in range(plan.lookers if name == "looker" else 1):
+                    machine.spawn(name, act)
 
     def _tabs(self, user: str) -> None:
         chance, plan = self.chance, self.plan
@@ -189,11 +191,12 @@ class Cast:
     def _alter(self) -> None:
         """Somebody alters the amount of an open intent: what is received is not what was asked."""
         machine = self.machine
-        self.wait("merchant", 2 * self.plan.waits)
-        opened = [i for i in machine.objects("payment_intent") if i["status"] == "requires_payment_method"]
-        own = [i["id"] for i in opened if i["metadata"].get("kind") == "intent"]  # Checkout's own are not to be altered
-        if own:
-            machine.at_stripe("POST", f"/v1/payment_intents/{self.chance.choice(own)}", amount=45_000)
+        for _ in range(4):
+            self.wait("merchant", self.plan.waits // 2)
+            opened = [i for i in machine.objects("payment_intent") if i["status"] == "requires_payment_method"]
+            own = [i["id"] for i in opened if i["metadata"].get("kind") == "intent"]  # Checkout's own are not altered
+            if own:
+                machine.at_stripe("POST", f"/v1/payment_intents/{self.chance.choice(own)}", amount=45_000)
 
     def _pay_what_is_left(self) -> None:
         """Somebody pays an object that nobody should have: one that its maker lost sight of."""
@@ -210,10 +213,14 @@ class Cast:
     def _bank(self) -> None:
         """Opens a dispute, and decides, and decides again."""
         machine, chance = self.machine, self.chance
-        self.wait("bank", 2 * self.plan.waits)
-        paid = [c for c in machine.objects("charge") if c["status"] == "succeeded"]
-        paid = [c for c in paid if not c["disputed"] and not c["refunded"]]
-        if not paid:
+        paid: list[dict[str, Any]] = []
+        for _ in range(4):
+            self.wait("bank", 2 * self.plan.waits)
+            charges = [c for c in machine.objects("charge") if c["status"] == "succeeded"]
+            paid = [c for c in charges if not c["disputed"] and not c["refunded"]]
+            if paid:
+                break
+        else:
             return
         self.counts["disputes"] += 1
         steps = chance.choice(self.plan.disputes)
@@ -276,10 +283,20 @@ class Cast:
         for _ in range(3):
             self.wait("looks")
             for key in self.machine.payment_keys():
-                if self.chance.random() < 0.5:
-                    self.machine.invoke(lambda k=key: pulls.refresh(k))
+                if self.chance.random() < self.plan.pulls:
+                    self._pull(key)
                 else:
                     self.machine.invoke(lambda k=key: history.status(k.payment_id, k.user_id))
+
+    def _pull(self, key: Key) -> None:
+        """Who pulls is answered what Stripe said, however many pull at once."""
+        machine, actor = self.machine, self.machine.current
+        ended = machine.invoke(lambda: pulls.refresh(key))
+        if isinstance(ended, BaseException) or actor is None or actor.asked != len(machine.stripe.webhooks.payloads):
+            return
+        expected = checkers.Stripe(machine).truth(ended[0]).status
+        if ended[0].status != expected:
+            machine.problems.append(f"a pull answered {ended[0].status}, and Stripe had just said {expected}")
 
     def _reconcile(self) -> None:
         """The hourly run; and whoever drives a refund that hangs, or replays what is in quarantine."""
@@ -309,7 +326,7 @@ class Student:
 
     def act(self) -> None:
         machine, chance, plan = self.machine, self.chance, self.cast.plan
-        for _ in range(chance.choice((1, 1, 2, 3))):
+        for _ in range(chance.choice(plan.loops)):
             offer = self._ask()
             if offer is None:
                 return
@@ -359,7 +376,7 @@ class Student:
         machine, chance = self.machine, self.chance
         if intent["status"] == "requires_action" and chance.random() < 0.8:
             machine.pause("3-D Secure")
-            outcome = chance.choice(("success", "success", "failure"))
+            outcome = chance.choice(self.cast.plan.outcomes)
             machine.at_stripe("POST", f"/_sim/payment_intents/{intent['id']}/authenticate", outcome=outcome)
         if intent["status"] == "processing" and chance.random() < 0.7:
             self.cast.wait("the bank thinks", 6)

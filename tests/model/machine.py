@@ -10,6 +10,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -20,6 +22,7 @@ import pytest
 import stripe
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
+from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
@@ -38,8 +41,10 @@ from tuition import (
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog
 from tuition.core.catalog import Track
+from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
+from tuition.core.payment import Payment
 
 START = 1_790_000_000.0
 KEY = "sk_test_model"
@@ -65,6 +70,8 @@ class Actor:
         self.invoking = False
         self.looked: int | None = None
         """The step of the first I/O of what it is doing now: what it saw first is not older."""
+        self.asked: int | None = None
+        """How many events Stripe had made when this one last asked it something."""
         self.acknowledges: tuple[str, str] = ("", "")
         """The cause and mark that this member of staff is about to acknowledge."""
         self._machine = machine
@@ -241,16 +248,23 @@ class Machine:
                 self.log.append(Logged(self.steps, **text, track=track, transition=made, acknowledges=acknowledges))
                 if text["type"] == "refund.refused":
                     self._refusal_is_shown(text["subject"])
-            elif table == "payments" and "not_exists" in put["ConditionExpression"]:
-                bound_to = tables.payment_from_raw(item).bound_to
-                self.bound[bound_to] = self.steps
-                if bound_to in self.closed_by_us:
-                    self.problems.append(f"{bound_to} was committed, and we had closed it")
+            elif table == "payments":
+                self._committed(tables.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
             elif table == "enrollments":
                 owner = item["user_id"]["S"], item["entry"]["S"]
                 before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
                 if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
                     self.taken[owner] = self.steps
+
+    def _committed(self, payment: Payment, *, new: bool) -> None:
+        """Its enrollment holds its standing; and what we have closed ourselves is not begun with."""
+        enrollment = self.enrollment(payment.user_id, payment.track)
+        if enrollment.standings.get(payment.payment_id) != standing_of(payment):
+            self.problems.append(f"{payment.payment_id} was committed, and its enrollment has another standing of it")
+        if new:
+            self.bound[payment.bound_to] = self.steps
+            if payment.bound_to in self.closed_by_us:
+                self.problems.append(f"{payment.bound_to} was committed, and we had closed it")
 
     def _refusal_is_shown(self, payment_id: str) -> None:
         """A refund is committed as refused only with what makes it impossible: or who reads it cannot know why."""
@@ -404,6 +418,9 @@ class Machine:
         return found
 
 
+_date = lru_cache(maxsize=1000)(parsedate_to_datetime)
+
+
 @contextlib.contextmanager
 def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A machine whose tables, Stripe and clock are the code's for the while."""
@@ -426,6 +443,10 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
             raise EventUnusable("a shape that this version does not know")
         return read(event)
 
+    def listed(_: Any, types: list[str], __: bool | None) -> Iterator[dict[str, Any]]:
+        """Stripe's events by type, newest first, each parsed once."""
+        return (event for event in reversed(machine.all_events()) if not types or event["type"] in types)
+
     fake = SimpleNamespace(time=lambda: machine.now, monotonic=lambda: machine.now, sleep=sleep)
     dynamodb = wire.Wire(machine)
     stripe_ = wire.client(machine, KEY)
@@ -435,7 +456,9 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     patch.setattr(stripe_events, "read", reading)
     for name in ("count", "age"):
         patch.setattr(metrics, name, lambda *_: None)
-    patch.setattr(reconcile, "WINDOW_S", 12 * 3600)  # a day has two: every window costs the same calls
+    patch.setattr(events, "_found", listed)
+    patch.setattr(stripe_client, "parsedate_to_datetime", _date)
+    patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
     patch.setattr(tables, "client", lambda: dynamodb)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)

@@ -30,7 +30,9 @@ class Plan:
 
     `begin` is how far things are when everybody comes: nothing yet; a `customer` is known and nothing is open; an
     `orphan` was made by a create that died, just now or a day ago; a track was `bought`, and all that was told, or
-    bought and `revoked`. `tabs`: how many creates a student has going at once.
+    bought and `revoked`. `tabs`: how many creates a student has going at once. `sharp`: how many schedules let one
+    actor go on as far as it goes and change seldom. What few and exact changes break is found there, what many break
+    in the others.
     """
 
     name: str
@@ -71,6 +73,14 @@ class Plan:
     codes: float = 0.0
     erases: float = 0.05
     tries: tuple[int, ...] = (1, 1, 2, 6)
+    outcomes: tuple[str, ...] = ("success", "success", "failure")
+    lookers: int = 1
+    loops: tuple[int, ...] = (1, 1, 2, 3)
+    versions: float = 0.05
+    begins_with: tuple[str, ...] = ("pm_card_visa",)
+    pulls: float = 0.5
+    eager: tuple[float, ...] = (0.05, 0.2, 0.5)
+    sharp: float = 0.5
     waits: int = 12
     ticks: tuple[float, ...] = (0.0, 0.001, 0.05, 0.4)
 
@@ -145,6 +155,38 @@ PLANS = {
                 *("pm_usBankAccount_insufficientFunds", "pm_usBankAccount_success"),
             ),
         ),
+        replace(
+            QUIET,
+            name="old",
+            tabs=(1,),
+            kinds=("intent",),
+            pays=1.0,
+            tries=(1, 1, 2),
+            methods=("pm_card_threeDSecureRequired",),
+            outcomes=("failure",),
+            looks=1.0,
+            lookers=2,
+            faults=0.0,
+            ticks=(0.0,),
+            waits=2,
+            sharp=0.9,
+        ),
+        replace(
+            QUIET,
+            name="glances",
+            tabs=(1,),
+            kinds=("intent",),
+            pays=1.0,
+            tries=(2,),
+            methods=("pm_card_chargeDeclined", "pm_card_threeDSecureRequired", "pm_usBankAccount_success"),
+            looks=1.0,
+            lookers=6,
+            pulls=1.0,
+            eager=(0.01,),
+            faults=0.0,
+            ticks=(0.0,),
+            waits=1,
+        ),
         replace(QUIET, name="testers", tabs=(1, 2), pays=0.3, card_testing=1.0, faults=0.4, looks=0.3),
         replace(QUIET, name="prices", tabs=(1, 2, 3), price=1.0, pays=0.4, faults=0.3, waits=6),
         replace(
@@ -164,12 +206,13 @@ PLANS = {
         replace(
             QUIET,
             name="doubles",
-            begin="bought",
+            begin="revoked",
             tabs=(1,),
             pays=1.0,
             bank=0.6,
             decides=0.6,
             regrets=0.4,
+            lost=0.4,
             waits=6,
             methods=GOOD,
             acknowledges=0.3,
@@ -217,7 +260,7 @@ PLANS = {
             waits=6,
         ),
         replace(
-            QUIET, name="ties", tabs=(1,), pays=1.0, faults=0.0, ticks=(0.0,), waits=2, tries=(2, 3, 6), methods=BANKS
+            QUIET, name="ties", tabs=(1,), pays=1.0, faults=0.0, ticks=(0.0,), waits=2, tries=(2, 3), methods=BANKS
         ),
         replace(
             QUIET,
@@ -232,15 +275,30 @@ PLANS = {
         ),
         replace(
             QUIET,
+            name="failing",
+            begin="bought",
+            begins_with=("pm_card_refundFail", "pm_card_refundFail", "pm_card_pendingRefund"),
+            tabs=(0,),
+            dashboard=1.0,
+            regrets=0.5,
+            lost=0.6,
+            versions=0.5,
+            waits=3,
+        ),
+        replace(
+            QUIET,
             name="pages",
             tabs=(1,),
             kinds=("checkout",),
             pays=1.0,
+            tries=(1,),
+            loops=(1,),
             methods=("pm_card_visa",),
-            dashboard=1.0,
-            bank=0.4,
+            bank=1.0,
+            disputes=(("needs_response",),),
             faults=0.1,
             waits=3,
+            eager=(0.01, 0.05),
         ),
         replace(
             QUIET,
