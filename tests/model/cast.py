@@ -326,6 +326,7 @@ class Student:
 
     def act(self) -> None:
         machine, chance, plan = self.machine, self.chance, self.cast.plan
+        self.cast.wait("comes", plan.late)
         for _ in range(chance.choice(plan.loops)):
             offer = self._ask()
             if offer is None:

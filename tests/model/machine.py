@@ -151,6 +151,8 @@ class Machine:
         self.catalog = dict(catalog.tracks())
         self.closed_by_us: dict[str, str] = {}
         """Which of ours closed an object."""
+        self.dead: dict[str, int] = {}
+        """The step at which Stripe told that an object is closed."""
         self.log: list[Logged] = []
         self.bound: dict[str, int] = {}
         """The step at which each object was bound to its payment."""
@@ -317,6 +319,9 @@ class Machine:
         known = offer.payment.terms
         if (known.list_amount, known.promotion_code, known.save_payment_method) != terms or offer.payment.kind != kind:
             self.problems.append(f"{offer.payment.bound_to} was answered, of other terms than were asked for")
+        looked = self.current.looked if self.current else None
+        if looked is not None and self.dead.get(offer.payment.bound_to, looked) < looked:
+            self.problems.append(f"{offer.payment.bound_to} was answered, and was closed before anybody asked")
         self.answered.append(offer)
         return offer
 
@@ -368,6 +373,8 @@ class Machine:
             return []
         new = self.all_events()[self._seen :]
         self._seen += len(new)
+        closed = [event["data"]["object"]["id"] for event in new if event["type"].endswith((".canceled", ".expired"))]
+        self.dead |= dict.fromkeys(closed, self.steps)
         return new
 
     # --- going back ---

@@ -75,6 +75,8 @@ class Plan:
     tries: tuple[int, ...] = (1, 1, 2, 6)
     outcomes: tuple[str, ...] = ("success", "success", "failure")
     lookers: int = 1
+    late: int = 0
+    aged: float = 0.5
     loops: tuple[int, ...] = (1, 1, 2, 3)
     versions: float = 0.05
     begins_with: tuple[str, ...] = ("pm_card_visa",)
@@ -284,6 +286,20 @@ PLANS = {
             lost=0.6,
             versions=0.5,
             waits=3,
+        ),
+        replace(
+            QUIET,
+            name="stale",
+            begin="orphan",
+            aged=0.0,
+            tabs=(1, 2),
+            twins=1.0,
+            late=6,
+            pays=0.3,
+            loops=(1,),
+            dashboard=1.0,
+            faults=0.2,
+            waits=2,
         ),
         replace(
             QUIET,

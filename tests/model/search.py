@@ -187,7 +187,8 @@ class Schedule:
                 decisions.decide(key, "revoke", "a beginning", "dean")
         for user in self.cast.users if begin == "orphan" else ():
             machine.spawn("dying", lambda u=user: machine.create(u, self.cast.kind)).until("transact").die()
-            if self.chance.random() < 0.5:
+            machine.faults += 1
+            if self.chance.random() < self.plan.aged:
                 machine.pass_time(25 * 3600)
         machine.answered.clear()
         machine.actors.clear()
