@@ -21,7 +21,7 @@ APPEALS = (
     *(("needs_response", "lost", "under_review", "lost"), ("needs_response", "lost", "under_review", "won")),
     *(("needs_response", "lost", "under_review", "lost", "under_review", "won"), ("needs_response", "lost")),
 )
-MANY = (2, 2, 2, 3, 3, 4, 5, 6, 8, 12, 20, 50)
+MANY = (*[2] * 20, *[3] * 10, *[4] * 4, 6, 10, 16, 30, 50)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ PLANS = {
             ticks=(0.0,),
             waits=1,
         ),
-        replace(QUIET, name="testers", tabs=(1, 2), pays=0.3, card_testing=1.0, faults=0.4, looks=0.3),
+        replace(QUIET, name="testers", tabs=(1, 2), pays=0.3, card_testing=1.0, versions=0.0, faults=0.4, looks=0.3),
         replace(QUIET, name="prices", tabs=(1, 2, 3), price=1.0, pays=0.4, faults=0.3, waits=6),
         replace(
             QUIET,
