@@ -105,9 +105,9 @@ def quarantined(request: Request) -> Reply:
 
 
 def replay(request: Request) -> Reply:
-    request.staff(decides=True)
+    staff = request.staff(decides=True)
     event_id = request.path("event_id")
-    return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id)})
+    return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id, staff.user_id)})
 
 
 def order_export(request: Request) -> Reply:

@@ -384,6 +384,19 @@ def test_a_quarantined_event_is_shown_as_it_came_but_for_secrets(
         assert tuition.admin(admin, QUARANTINED, event_id=unknown).status == 404
 
 
+def test_who_replays_an_event_is_on_record(tuition: World, student: Student, admin: Student) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
+    assert tuition.deliver({**event, "created": "soon"}).body["outcome"] == "quarantined"
+    replay = "POST /api/admin/quarantine/{event_id}/replay"
+    assert tuition.admin(admin, replay, event_id=event["id"]).body["outcome"] == "quarantined"
+    assert tuition.admin(admin, replay, event_id="evt_unknown").status == 404
+    trail = tables.audit_trail(admin.sub)
+    assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("event.replayed", "staff", admin.sub)]
+    assert trail[0]["transition"] == {"replay": event["id"]}
+
+
 # --- two at once ---
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -281,6 +282,21 @@ def test_who_ordered_is_on_record_and_what_they_searched_for_is_not(
     user = tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=admin.sub).body
     assert [r["seq"] for r in user["audit"]] == [1, 2]
     assert user["chain"] == {"verified": True, "problem": None}
+
+
+def test_exports_ordered_at_once_are_all_on_record_in_one_chain(
+    tuition: World, files: Files, admin: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.tables.test_ledger import _one_at_a_time
+
+    if backend == "moto":
+        _one_at_a_time(tuition, monkeypatch)
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda _: ordered(tuition, admin), range(6)))
+    user = tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=admin.sub).body
+    assert {r["event_id"] for r in user["audit"]} == {f"export:{export_id}" for export_id in made}
+    assert user["chain"] == {"verified": True, "problem": None}
+    assert sorted(files.asked) == sorted(made)
 
 
 def test_an_export_is_for_who_ordered_it(tuition: World, files: Files, admin: Student, student: Student) -> None:

@@ -239,9 +239,16 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
     return "quarantined"
 
 
-def replay(event_id: str) -> Outcome:
-    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`."""
-    outcome = apply(json.loads(_kept(event_id).event))
+def replay(event_id: str, staff: str | None = None) -> Outcome:
+    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`.
+
+    `staff`: who asks for it; it is on their own chain, since the record that the event leaves is the event's.
+    """
+    kept = _kept(event_id)
+    if staff:
+        asked = Entry(clock.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
+        ledger.record_for_user(staff, asked, {"replay": event_id})
+    outcome = apply(json.loads(kept.event))
     if outcome != "quarantined":
         tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=tables.quarantine_key(event_id))
     return outcome
