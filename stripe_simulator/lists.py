@@ -34,7 +34,9 @@ def matching(items: Iterable[Object], params: dict[str, Any], *fields: str) -> I
     """The items with the wanted `created` and, where given, the wanted value in each field."""
     wanted = {field: params[field] for field in fields if field in params}
     for item in items:
-        if within(item["created"], params.get("created")) and all(item.get(f) == v for f, v in wanted.items()):
+        if item.get("deleted"):
+            yield item  # not shown, but a page may begin after it
+        elif within(item["created"], params.get("created")) and all(item.get(f) == v for f, v in wanted.items()):
             yield item
 
 
@@ -70,7 +72,7 @@ def _after(items: Iterable[Object], cursor: str | None, limit: int, kind: str) -
     rows: list[Object] = []
     reached = cursor is None
     for item in items:
-        if reached:
+        if reached and not item.get("deleted"):
             if len(rows) == limit:
                 return rows, True
             rows.append(item)
@@ -86,7 +88,8 @@ def _before(items: Iterable[Object], cursor: str, limit: int, kind: str) -> tupl
     for item in items:
         if item["id"] == cursor:
             return rows[-limit:], len(rows) > limit
-        rows.append(item)
+        if not item.get("deleted"):
+            rows.append(item)
     raise missing(kind, cursor, param="ending_before")
 
 

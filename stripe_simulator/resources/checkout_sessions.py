@@ -13,15 +13,20 @@ from stripe_simulator.resources import coupons, payment_intents, payment_methods
 from stripe_simulator.resources.customers import active
 from stripe_simulator.store import Object, shown
 
-DAY_S, HALF_HOUR_S = 24 * 3600, 1800
+DAY_S, HALF_HOUR_S, MOST_ITEMS = 24 * 3600, 1800, 100
 
 
 def _line_items(account: Account, given: list[Object]) -> list[Object]:
     rows = []
+    if len(given) > MOST_ITEMS:
+        raise unvalidated(f"You may pass up to {MOST_ITEMS} line items.", param="line_items")
     for index, one in enumerate(given):
         at = f"line_items[{index}]"
         if "price" in one:
             price = account.store.get("price", one["price"], param=f"{at}[price]")
+            if not price["active"]:
+                message = "The price specified is inactive. This field only accepts active prices."
+                raise invalid(message, param=f"{at}[price]")
         elif "price_data" in one:
             price = products.new_price(account, one["price_data"])
             price["active"] = False
@@ -65,6 +70,10 @@ def _discount(account: Account, params: dict[str, Any], items: list[Object]) -> 
         raise unvalidated("You may only pass one discount.", param="discounts")
     found, taken = [], 0
     for one in given:
+        if ("promotion_code" in one) == ("coupon" in one):
+            raise unvalidated(
+                "You may only specify one of these parameters: coupon, promotion_code.", param="discounts"
+            )
         if "promotion_code" in one:
             at = "discounts[0][promotion_code]"
             code = account.store.get("promotion_code", one["promotion_code"], param=at)
@@ -116,6 +125,8 @@ def create(call: Call) -> Object:
     if 0 < subtotal - taken < least:
         message = f"The Checkout Session's total amount must be 0, or at least ${least / 100:.2f} {currency}."
         raise invalid(message, code="amount_too_small")
+    if subtotal - taken > payment_intents.LARGEST:
+        raise invalid("The Checkout Session's total amount must be no more than $999,999.99.", code="amount_too_large")
     types = params.get("payment_method_types")
     if params.get("currency", currency) != currency:
         raise unvalidated(f"The line items are in {currency}, not in {params['currency']}.", param="currency")

@@ -134,8 +134,9 @@ def delete(call: Call) -> Object:
 
 def list_(call: Call) -> Object:
     """GET /v1/customers"""
-    living = (one for one in call.store.all("customer") if not one.get("deleted"))
-    return lists.page(lists.matching(living, call.params, "email"), call.params, call.path, "customer")
+    return lists.page(
+        lists.matching(call.store.all("customer"), call.params, "email"), call.params, call.path, "customer"
+    )
 
 
 def search(call: Call) -> Object:

@@ -1,8 +1,8 @@
 """Events. https://docs.stripe.com/api/events"""
 
 import json
+import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from stripe_simulator import lists
 from stripe_simulator.account import Account, Call
@@ -16,9 +16,10 @@ KEPT_SECONDS = 30 * 24 * 3600
 def _found(account: Account, types: list[str], delivered: bool | None) -> Iterator[Object]:
     """Newest first, not older than 30 days."""
     webhooks = account.webhooks
+    patterns = [re.compile(re.escape(wanted).replace(r"\*", ".*")) for wanted in types]  # `*` is all that is special
     oldest = account.clock.now() - KEPT_SECONDS
     for id in reversed(webhooks.payloads):
-        if types and not any(fnmatchcase(webhooks.types[id], wanted) for wanted in types):
+        if types and not any(wanted.fullmatch(webhooks.types[id]) for wanted in patterns):
             continue
         event: Object = json.loads(webhooks.payloads[id])
         if event["created"] < oldest:

@@ -106,6 +106,8 @@ def new(account: Account, params: dict[str, Any]) -> Object:
 def _offered(params: dict[str, Any]) -> list[str]:
     """What is allowed, or all that the account has, less what is excluded."""
     excluded = params.get("excluded_payment_method_types") or []
+    if params.get("capture_method") == "manual":
+        excluded = [*excluded, *(kind for kind in ENABLED if kind != "card")]  # only a card holds an amount
     return [kind for kind in params.get("allowed_payment_method_types") or ENABLED if kind not in excluded]
 
 
@@ -253,7 +255,7 @@ def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
         intent["currency"] = checks.currency(params["currency"])
     check_amount(intent["amount"], intent["currency"])
     types = ("allowed_payment_method_types", "excluded_payment_method_types")
-    if any(name in params for name in (*types, "currency")):
+    if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:
             intent[name] = params.get(name, intent[name]) or None
         intent["payment_method_types"] = payments.fitting(_offered(intent), intent["currency"])
@@ -341,7 +343,9 @@ def capture(call: Call) -> Object:
             "PaymentIntent with one of the following statuses may be captured: requires_capture.",
             intent,
         )
-    amount = int(call.params.get("amount_to_capture") or intent["amount_capturable"])
+    checks.at_least(call.params, "amount_to_capture", 1)
+    asked = call.params.get("amount_to_capture")
+    amount = int(intent["amount_capturable"] if asked is None else asked)
     if not 0 < amount <= intent["amount_capturable"]:
         raise invalid(
             f"The provided capture amount ({amount}) is greater than the remaining amount you can capture for "

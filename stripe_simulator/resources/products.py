@@ -136,6 +136,8 @@ def _searcher(kind: str) -> Any:
 def delete_product(call: Call) -> Object:
     """DELETE /v1/products/:id"""
     product = call.store.get("product", call.ids[0])
+    if any(price["product"] == product["id"] for price in call.store.all("price")):
+        raise invalid("This product cannot be deleted because it has one or more user-created prices.")
     del call.store.objects["product"][product["id"]]
     call.account.emit("product.deleted", product)
     return {"id": product["id"], "object": "product", "deleted": True}

@@ -48,6 +48,11 @@ def check(charge: Object, amount: int) -> None:
     """StripeError unless so much of the charge can be refunded."""
     if charge["status"] == "failed":
         raise invalid(f"Charge {charge['id']} has failed and cannot be refunded.", code="charge_not_refundable")
+    if not charge["captured"]:
+        raise invalid(
+            f"Charge {charge['id']} has not been captured: cancel its PaymentIntent instead.",
+            code="payment_intent_unexpected_state",
+        )
     if charge["refunded"]:
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if charge["disputed"] and not charge.get("_inquiry"):

@@ -510,6 +510,17 @@ def test_a_bank_debit_is_processing_before_it_ends(
     until(lambda: {"payment_intent.processing", event} <= set(told(client, intent.id)))
 
 
+def test_an_amount_that_is_held_cannot_be_refunded_and_is_held_by_cards_only(client: stripe.StripeClient) -> None:
+    held = pay(client, "pm_card_visa", capture_method="manual")
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.refunds.create({"payment_intent": held.id})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payment_intents.capture(held.id, {"amount_to_capture": 0})
+    assert held.payment_method_types == ["card"]
+    with pytest.raises(stripe.InvalidRequestError):
+        pay(client, "pm_usBankAccount_success", capture_method="manual", **DEBIT)
+
+
 # --- saved methods ---
 
 
@@ -572,6 +583,18 @@ def test_a_deleted_customer_is_answered_and_cannot_pay(client: stripe.StripeClie
     with pytest.raises(stripe.InvalidRequestError) as refused:
         pay(client, "pm_card_visa", customer=customer)
     assert (refused.value.code, refused.value.param, refused.value.http_status) == ("resource_missing", "customer", 400)
+
+
+def test_what_is_deleted_while_it_is_paged_does_not_stop_the_paging(client: stripe.StripeClient) -> None:
+    email = f"{uuid.uuid4()}@example.com"
+    made = {client.v1.customers.create({"email": email}).id for _ in range(5)}
+    gone = [client.v1.customers.delete(one.id).id for one in _paged(client, email)]
+    assert set(gone) == made
+    assert client.v1.customers.list({"email": email}).data == []
+
+
+def _paged(client: stripe.StripeClient, email: str) -> Any:
+    return client.v1.customers.list({"email": email, "limit": 2}).auto_paging_iter()
 
 
 # --- refunds and disputes ---
@@ -680,6 +703,26 @@ def test_a_session_has_no_intent_before_somebody_pays_and_can_be_expired(
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.checkout.sessions.expire(made.id)
     until(lambda: "checkout.session.expired" in told(client, made.id))
+
+
+def test_a_session_of_what_cannot_be_sold_is_refused(client: stripe.StripeClient) -> None:
+    price = client.v1.prices.create({"currency": "usd", "unit_amount": 500, "product_data": {"name": "x"}})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.products.delete(str(price.product))
+    assert session(client, line_items=[{"price": price.id, "quantity": 2}]).amount_total == 1000
+    client.v1.prices.update(price.id, {"active": False})
+    dear = {"currency": "usd", "unit_amount": 99_999_999, "product_data": {"name": "x"}}
+    coupon = client.v1.coupons.create({"percent_off": 5, "duration": "once"}).id
+    both = {"coupon": coupon, "promotion_code": code(client).id}
+    for wrong in (
+        {"line_items": [{"price": price.id, "quantity": 1}]},
+        {"line_items": [{"price_data": dear, "quantity": 2}]},
+        {"line_items": [ITEM] * 101},
+        {"discounts": [both]},
+        {"currency": "eur"},
+    ):
+        with pytest.raises(stripe.InvalidRequestError):
+            session(client, **wrong)
 
 
 def test_a_code_takes_its_part_off_and_has_its_rules(client: stripe.StripeClient) -> None:

@@ -273,3 +273,31 @@ def test_no_parameter_of_an_operation_goes_by_unread() -> None:
             if not read and operation != "POST /v1/payment_methods":  # its many types are refused by their own check
                 unread.append(f"{operation}: {bare}")
     assert unread == []
+
+
+LISTED = (
+    *("balance_transactions", "charges", "checkout.sessions", "coupons", "customers", "disputes", "events"),
+    *("payment_intents", "prices", "products", "promotion_codes", "refunds", "setup_intents", "webhook_endpoints"),
+)
+
+
+def test_every_list_is_paged_by_the_client_from_its_first_to_its_last(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    tour_of_customers(client.v1)
+    tour_of_payments(client, simulator)
+    for _ in range(3):
+        tour_of_checkout(client)
+        client.v1.webhook_endpoints.create({"url": "https://example.com/", "enabled_events": ["charge.failed"]})
+        client.v1.customers.create({})
+    lists = {operation for operation, (wrapper, _) in answers().items() if wrapper == "list" and operation in ROUTES}
+    assert len(lists) == len(LISTED) + 3  # those of one customer, of one session, and payment_methods by customer
+    for name in LISTED:
+        service: Any = client.v1
+        for step in name.split("."):
+            service = getattr(service, step)
+        whole = [one.id for one in service.list({"limit": 100}).auto_paging_iter()]
+        assert len(whole) > 1, name
+        assert [one.id for one in service.list({"limit": 2}).auto_paging_iter()] == whole, name
+        back = service.list({"limit": 2, "ending_before": whole[-1]})
+        assert [one.id for one in back.auto_paging_iter()] == whole[-2::-1], name

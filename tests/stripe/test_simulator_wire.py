@@ -514,6 +514,7 @@ def test_events_are_found_by_type_with_a_star_by_types_and_by_time(here: InProce
 
     assert types("type=payment_intent.*") == ["payment_intent.succeeded", "payment_intent.created"]
     assert types("type=customer.created") == ["customer.created"]
+    assert types("type=customer.[c]reated") == types("type=customer.?reated") == types("type=customer") == []
     assert types("types[]=customer.deleted&types[]=charge.succeeded") == ["customer.deleted", "charge.succeeded"]
     assert types(f"created[gte]={int(here.now)}") == ["customer.deleted", "customer.created", "charge.updated"]
     assert types(f"created[lt]={int(here.now)}")[-1] == "payment_intent.created"
