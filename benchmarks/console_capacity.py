@@ -100,7 +100,7 @@ def payment(number: int, size: int, now: float) -> Payment:
 
 
 def fill(client: Any, first: int, size: int, now: float) -> None:
-    """The payments from `first` to `size` with their enrollments and pointers."""
+    """The payments from `first` to `size` with their enrollments."""
 
     def write(start: int) -> None:
         made = [payment(number, size, now) for number in range(start, min(start + 25, size))]
@@ -108,9 +108,6 @@ def fill(client: Any, first: int, size: int, now: float) -> None:
         items: dict[str, list[Any]] = {
             "payments": [tables.payment_to_item(p, now, double=False) for p in made],
             "enrollments": [tables.enrollment_to_item(e) for e in enrolled],
-            "intents": [
-                tables.PointerItem(p.bound_to, payment_id=p.payment_id, user_id=p.user_id, track=p.track) for p in made
-            ],
         }
         for name, rows in items.items():
             left = {name: [{"PutRequest": {"Item": tables.raw(row)}} for row in rows]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tuition import browse, console, counts, decisions, exports, history, ownership, refunds, stripe_events
+from tuition import console, counts, decisions, exports, filters, history, ownership, refunds, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
@@ -11,8 +11,8 @@ from tuition.core.refund_request import RefundRequest
 
 def payments(request: Request) -> Reply:
     request.staff()
-    asked = request.query(*browse.FILTERS)
-    return Reply(200, console.payments(browse.filters(asked), request.limit(asked), asked.get("cursor")))
+    asked = request.query(*filters.FILTERS)
+    return Reply(200, console.payments(filters.parse(asked), request.limit(asked), asked.get("cursor")))
 
 
 def count(request: Request) -> Reply:
@@ -90,7 +90,7 @@ def acknowledge(request: Request) -> Reply:
 def attention(request: Request) -> Reply:
     request.staff()
     asked = request.query("limit", "cursor")
-    return Reply(200, console.payments(browse.Filters(attention=True), request.limit(asked), asked.get("cursor")))
+    return Reply(200, console.payments(filters.Filters(attention=True), request.limit(asked), asked.get("cursor")))
 
 
 def quarantine(request: Request) -> Reply:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.tables.test_admin import LIST, ONE, found, paid
 from tests.world import Student, World
-from tuition import browse, clock, counts, history, tables
+from tuition import clock, counts, filters, history, tables
+from tuition.core import catalog
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -60,6 +61,7 @@ def test_amounts_and_disputes_are_filters_that_combine(tuition: World, student: 
     assert find(amount_min="50000") == {dear}
     assert find(amount_max="49900") == {cheap, lost}
     assert find(amount_min="49900", amount_max="49900", disputed="false") == {cheap}
+    assert find(amount_max="0") == set()
     assert find(disputed="true") == {lost}
     assert find(disputed="true", track="FSD") == set()
     assert find(disputed="true", attention="true", status="SUCCEEDED") == {lost}
@@ -153,7 +155,7 @@ PLACE = "2026-11-24T00:00:00.000Z#pay_x"
     ],
 )
 def test_a_forged_cursor_is_refused(tuition: World, admin: Student, parts: tuple[Any, ...]) -> None:
-    of = browse.Filters().digest
+    of = filters.Filters().digest
     cursor = forged(*(of if part == "{of}" else part for part in parts))
     answer = tuition.admin(admin, LIST, query={"cursor": cursor})
     assert (answer.status, answer.body["field"]) == (422, "cursor")
@@ -173,6 +175,20 @@ def test_a_list_reaches_over_years_in_which_nobody_paid(tuition: World, student:
         assert old in found(tuition, admin, limit="100")
         assert found(tuition, admin, **{"from": "2020-03-05", "to": "2020-03-05"}) == [old]
         assert found(tuition, admin, to="2020-03-04") == []
+    finally:
+        forget(tuition, old)
+
+
+def test_a_track_that_is_sold_no_more_is_still_found(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = back_then(tuition, student, clock.iso(clock.now() - 60), track="OLD")
+    try:
+        assert tuition.admin(admin, LIST, query={"track": "OLD"}).status == 422
+        monkeypatch.setattr(catalog, "RETIRED", ("OLD",))
+        assert old in found(tuition, admin, status="CREATED")
+        assert found(tuition, admin, track="OLD") == [old]
+        assert tuition.admin(admin, ONE, payment_id=old).body["groups"]["payment"]["track"] == "OLD"
     finally:
         forget(tuition, old)
 

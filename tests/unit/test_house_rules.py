@@ -34,7 +34,7 @@ LAYERS: list[set[str]] = [
     {"ledger"},
     {"ownership"},
     {"pulls", "customers", "promotions"},
-    {"rebuild", "checkout", "refunds", "history", "decisions"},
+    {"rebuild", "checkout", "refunds", "history", "decisions", "filters"},
     {"stripe_events", "browse", "counts"},
     {"console", "exports"},
     {"reconcile"},

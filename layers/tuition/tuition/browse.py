@@ -1,4 +1,4 @@
-"""Finding payments: what staff may filter by, which index narrows it most, and pages that read no more than they need.
+"""Finding payments: which index narrows a filter most, and pages that read no more than they need.
 
 No view scans a table. A list is a merge of index partitions, newest first; what an index cannot decide is asked of the
 items themselves, a bounded number of them a page, so a filter that is rare inside its partitions answers short pages
@@ -9,8 +9,8 @@ import base64
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,131 +18,16 @@ from tuition import clock, ownership, tables
 from tuition.core import catalog
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
-from tuition.core.payment import STATUSES, Cause, Payment
-from tuition.core.stripe_facts import ID_LENGTH
+from tuition.core.payment import Cause, Payment
+from tuition.filters import EPOCH, Filters
 from tuition.history import payment_json, read_payments
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
-FILTERS = (
-    *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
-    *("q", "limit", "cursor"),
-)
 ROUNDS = 5
 """Batches of items that one page may read."""
 MONTHS_READ = 24
 """Months that one page may look into."""
-EPOCH = date(2020, 1, 1)
-AMOUNT_MOST = 10**12
 DISPUTED = ("open", "over")
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What staff look for. `first` and `last` are whole UTC days, amounts minor units, all of them inclusive."""
-
-    status: str | None = None
-    track: str | None = None
-    refunded: bool | None = None
-    attention: bool | None = None
-    disputed: bool | None = None
-    first: date | None = None
-    last: date | None = None
-    amount_min: int | None = None
-    amount_max: int | None = None
-    q: str | None = None
-
-    def match(self, one: "Shown") -> bool:
-        """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
-        item = one.item
-        flags = [(self.attention, bool(one.attention)), (self.refunded, bool(item.refunded))]
-        flags.append((self.disputed, item.disputed is not None))
-        if any(wanted is not None and wanted != found for wanted, found in flags):
-            return False
-        if (self.status and item.status != self.status) or (self.track and item.track != self.track):
-            return False
-        most = AMOUNT_MOST if self.amount_max is None else self.amount_max
-        if not (self.amount_min or 0) <= int(item.amount) <= most:
-            return False
-        day = item.created_at[:10]
-        return (not self.first or self.first.isoformat() <= day) and (not self.last or day <= self.last.isoformat())
-
-    @property
-    def statuses(self) -> list[str]:
-        """Those that a payment found may have."""
-        wanted = [status for status in STATUSES if self.status in (None, status)]
-        return [status for status in wanted if not self.refunded or status == "REFUNDED"]
-
-    def to_json(self) -> dict[str, Any]:
-        """The filters that are set, by the names of the query."""
-        names = {"first": "from", "last": "to"}
-        found = {names.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
-        return {n: v.isoformat() if isinstance(v, date) else v for n, v in found.items() if v is not None}
-
-    @property
-    def digest(self) -> str:
-        """What a cursor carries, so that it is good for no other filter."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def filters(asked: Mapping[str, str]) -> Filters:
-    """The filters of a query. Raises `Unprocessable` for a value that no payment can have."""
-    first, last = _day(asked, "from"), _day(asked, "to")
-    if first and last and first > last:
-        raise Unprocessable("from must not be after to", field="from")
-    least, most = _amount(asked, "amount_min"), _amount(asked, "amount_max")
-    if least is not None and most is not None and least > most:
-        raise Unprocessable("amount_min must not be above amount_max", field="amount_min")
-    return Filters(
-        status=_one_of(asked, "status", STATUSES),
-        track=_one_of(asked, "track", tuple(catalog.tracks())),
-        refunded=flag(asked, "refunded"),
-        attention=flag(asked, "attention"),
-        disputed=flag(asked, "disputed"),
-        first=first,
-        last=last,
-        amount_min=least,
-        amount_max=most,
-        q=_searchable(asked.get("q", "").strip()),
-    )
-
-
-def _searchable(q: str) -> str | None:
-    if len(q) > ID_LENGTH or not q.isprintable():
-        raise Unprocessable(f"q must have at most {ID_LENGTH} printable characters", field="q")
-    return q or None
-
-
-def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
-    if name in asked and asked[name] not in known:
-        raise Unprocessable(f"{name} must be one of {', '.join(known)}", field=name)
-    return asked.get(name)
-
-
-def flag(asked: Mapping[str, str], name: str) -> bool | None:
-    """`true` or `false` of a query; None where it is not given."""
-    written = _one_of(asked, name, ("true", "false"))
-    return None if written is None else written == "true"
-
-
-def _day(asked: Mapping[str, str], name: str) -> date | None:
-    if name not in asked:
-        return None
-    try:
-        found = date.fromisoformat(asked[name])
-    except ValueError:
-        found = None
-    if found is None or found.isoformat() != asked[name] or not EPOCH.year <= found.year < 2200:
-        raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
-    return found
-
-
-def _amount(asked: Mapping[str, str], name: str) -> int | None:
-    if name not in asked:
-        return None
-    written = asked[name]
-    if not (written.isascii() and written.isdigit() and len(written) <= 12):
-        raise Unprocessable(f"{name} must be a whole number of minor units (cents)", field=name)
-    return int(written)
 
 
 # --- what is shown of a payment ---
@@ -183,6 +68,20 @@ def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
         causes = payments_core.attention(payment, double=item.payment_id in doubled.get(key, []))
         found.append(Shown(item, payment, causes, enrollments[key].status if key in enrollments else None))
     return found
+
+
+def matches(wanted: Filters, one: Shown) -> bool:
+    """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
+    item, day = one.item, one.item.created_at[:10]
+    flags = [(wanted.attention, bool(one.attention)), (wanted.refunded, bool(item.refunded))]
+    flags.append((wanted.disputed, item.disputed is not None))
+    names = [(wanted.status, item.status), (wanted.track, item.track)]
+    if any(asked not in (None, found) for asked, found in [*flags, *names]):
+        return False
+    amount = int(item.amount)
+    if amount < (wanted.amount_min or 0) or (wanted.amount_max is not None and amount > wanted.amount_max):
+        return False
+    return (not wanted.first or wanted.first.isoformat() <= day) and (not wanted.last or day <= wanted.last.isoformat())
 
 
 # --- places ---
@@ -258,8 +157,8 @@ def find(
 ) -> tuple[list[Shown], Place | None]:
     """At most `limit` payments after a place, and where the next page begins; None: there are no more.
 
-    `steady`: by keys that do not change while the filter finds the payment, so that none is passed over because it
-    moves between two partitions while they are read; it may read more.
+    `steady`: by keys that never change, so that no payment is passed over because it moves between two partitions
+    while they are read; it reads all of the days that are wanted.
     """
     places = _places(wanted, after, limit + 1, steady=steady)
     found: list[Shown] = []
@@ -269,7 +168,7 @@ def find(
         if not batch:
             return found, None
         place = batch[-1]
-        found += [one for one in _of(batch, wanted, steady=steady) if wanted.match(one)]
+        found += [one for one in _of(batch, wanted, steady=steady) if matches(wanted, one)]
         if len(found) >= limit or not place.payment_id:
             break
     if place and not place.payment_id:
@@ -294,12 +193,14 @@ def _places(wanted: Filters, after: Place | None, size: int, *, steady: bool) ->
         yield from _searched(wanted, wanted.q, after, size)
         return
     before = _before(after)
-    if wanted.disputed and not steady:
+    if steady:
+        sources = [_months(wanted, before, size)]
+    elif wanted.disputed:
         sources = [_walk(Partition("by_dispute", "disputed", name), wanted, before, size) for name in DISPUTED]
-    elif wanted.attention and not steady:
+    elif wanted.attention:
         sources = [_walk(Partition("by_attention", "attention_open", "open"), wanted, before, size)]
-    elif wanted.status or wanted.refunded or (wanted.track and not steady):
-        tracks = [wanted.track] if wanted.track else list(catalog.tracks())
+    elif wanted.status or wanted.refunded or wanted.track:
+        tracks = [wanted.track] if wanted.track else catalog.ever_sold()
         keys = [f"{status}#{track}" for status in wanted.statuses for track in tracks]
         sources = [_walk(Partition("by_status", "status_track", key), wanted, before, size) for key in keys]
     else:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuition import browse, clock, history, tables
-from tuition.browse import Filters, Place, Shown
+from tuition.browse import Place, Shown
 from tuition.core import audit
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import OVER, Payment
 from tuition.core.stripe_facts import ID_LENGTH
+from tuition.filters import Filters
 from tuition.history import read_payments
 from tuition.settings import settings
 from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem

@@ -26,7 +26,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tuition import browse, clock, ledger
+from tuition import browse, clock, filters, ledger
 from tuition.browse import Place, Shown
 from tuition.core import payment as payments_core
 from tuition.core.audit import Entry
@@ -100,7 +100,7 @@ class Export:
 
 def order(asked: Mapping[str, Any], staff: str) -> dict[str, Any]:
     """Begin an export of all that these filters find. Raises `Unprocessable`."""
-    wanted = browse.filters(_as_query(asked))
+    wanted = filters.parse(_as_query(asked))
     export_id = f"exp_{uuid.uuid4().hex}"
     now = clock.iso(clock.now())
     written = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in wanted.to_json().items()}
@@ -117,7 +117,7 @@ def _as_query(asked: Mapping[str, Any]) -> dict[str, str]:
     """Filters of a body, as a query has them."""
     found = {}
     for name, value in asked.items():
-        if name not in browse.FILTERS or name in ("limit", "cursor"):
+        if name not in filters.FILTERS or name in ("limit", "cursor"):
             raise Unprocessable(f"{name[:40]!r} is not a filter", field="filters")
         if value is not None:
             if not isinstance(value, (str, int)):
@@ -247,7 +247,7 @@ class _Making:
             asked = {"Bucket": self.bucket, "Key": self.export.key("payments.csv")}
             upload = self.s3.create_multipart_upload(**asked, ContentType="text/csv; charset=utf-8")
             self.keep(upload_id=upload["UploadId"])
-        wanted = browse.filters(self.export.filters)
+        wanted = filters.parse(self.export.filters)
         buffer, found = self.rest(), self.export.rows
         place = Place(*self.export.place) if self.export.place else None
         walked = self.export.walked

@@ -34,10 +34,19 @@ class Track:
     projects: tuple[Project, ...]
 
 
+RETIRED: tuple[str, ...] = ()
+"""The codes of tracks that were sold once and are no more in the file: staff still find their payments."""
+
+
 @cache
 def tracks() -> Mapping[str, Track]:
     """Every track by its code (`DP`, `FSD`), in the order of the file."""
     return MappingProxyType(parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8")))
+
+
+def ever_sold() -> list[str]:
+    """The codes that a payment may have."""
+    return [*tracks(), *RETIRED]
 
 
 def find(code: object) -> Track:
