@@ -61,7 +61,7 @@ test: venv ## every test; ARGS="-k refund" for some, TESTS=tests/unit for a fold
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.dynamodb_local
 	@$(PYTHON) -m local.chromium
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup $(TESTS) $(ARGS)
+	@$(PYTHON) -m pytest -n 2 $(TESTS) $(ARGS)
 
 .PHONY: watch
 watch: venv ## are the pages served at ARGS=https://… those of this repository?

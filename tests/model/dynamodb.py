@@ -6,7 +6,6 @@ It stands in for a botocore client. `test_dynamodb.py` holds it against DynamoDB
 refuses loudly, so that a new expression in the code fails here before it can be mistaken for working.
 """
 
-import copy
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,6 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from stripe_simulator.store import clone
 
 Item = dict[str, Any]
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -66,7 +67,7 @@ def _named(name: str, names: Mapping[str, str]) -> str:
 
 def updated(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
     """The item after `SET … [ADD name :n]` or `REMOVE …`; every right side reads the item as it was."""
-    after = copy.deepcopy(item)  # stored items are never changed in place: what was read stays as it was
+    after = clone(item)  # stored items are never changed in place: what was read stays as it was
     if expression.startswith("REMOVE "):
         for name in expression.removeprefix("REMOVE ").split(", "):
             after.pop(_named(name, names), None)
@@ -86,7 +87,7 @@ def updated(expression: str, item: Item, names: Mapping[str, str], values: Item)
             if step not in place or "M" not in place[step]:
                 raise _error("ValidationException", "UpdateItem")
             place = place[step]["M"]
-        place[last] = copy.deepcopy(new)
+        place[last] = clone(new)
     if adds:
         name, _, number = adds.strip().partition(" ")
         before = Decimal(after.get(name, {"N": "0"})["N"])
@@ -201,7 +202,7 @@ class Tables:
     def _write(self, kind: str, write: Item) -> None:
         table = write["TableName"]
         if kind == "Put":
-            self.stored[table][self._key(table, write["Item"])] = dict(write["Item"])
+            self.stored[table][self._key(table, write["Item"])] = write["Item"]
         elif kind == "Update":
             key = self._key(table, write["Key"])
             names, values = write.get("ExpressionAttributeNames", {}), write.get("ExpressionAttributeValues", {})

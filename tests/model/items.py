@@ -46,23 +46,57 @@ def raw(item: Model) -> Item:
     return found
 
 
-def once[T](read: Callable[[Item], T]) -> Callable[[Item], T]:
-    """Each item in memory is read once: it is the same object until it is written again, and never changed."""
-    known: dict[int, tuple[Item, T]] = {}
+class Known[T]:
+    """What stored items mean: each is read once, or not at all where the code has just written it from its value.
 
-    def reading(item: Item) -> T:
-        kept = known.get(id(item))
+    An item in memory is the same object until it is written again, and never changed. Every `CHECKED`th value that was
+    written is read all the same, and must be what it was.
+    """
+
+    CHECKED = 25
+
+    def __init__(self, read: Callable[[Item], T]) -> None:
+        self._read = read
+        self._known: dict[int, tuple[Item, T]] = {}
+        self._made: dict[int, tuple[Model, T]] = {}
+        self._written = 0
+
+    def read(self, item: Item) -> T:
+        kept = self._known.get(id(item))
         if kept is None:
-            kept = known[id(item)] = item, read(item)
+            kept = self._known[id(item)] = item, self._read(item)
         return kept[1]
 
-    return reading
+    def made(self, item: Model, value: T) -> Model:
+        """The item was made of this value."""
+        self._made[id(item)] = item, value
+        return item
+
+    def wrote(self, item: Model, stored: Item) -> None:
+        """The item has become what is stored."""
+        if id(item) in self._made:
+            value = self._made[id(item)][1]
+            self._known[id(stored)] = stored, value
+            self._written += 1
+            if self._written % self.CHECKED == 0:
+                assert self._read(stored) == value, (stored, value)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Let the code use the short way for the while."""
+    payments, enrollments = Known(tables.payment_from_raw), Known(tables.enrollment_from_raw)
+    payment_to_item, enrollment_to_item = tables.payment_to_item, tables.enrollment_to_item
+
+    def writing(item: Model) -> Item:
+        stored = raw(item)
+        payments.wrote(item, stored)
+        enrollments.wrote(item, stored)
+        return stored
+
     patch.setattr(Model, "__init__", _make)
     patch.setattr(Model, "from_raw_data", classmethod(_from_raw_data))
-    patch.setattr(tables, "raw", raw)
-    for name in ("payment_from_raw", "enrollment_from_raw"):
-        patch.setattr(tables, name, once(getattr(tables, name)))
+    patch.setattr(tables, "raw", writing)
+    patch.setattr(tables, "payment_from_raw", payments.read)
+    patch.setattr(tables, "enrollment_from_raw", enrollments.read)
+    patch.setattr(tables, "payment_to_item", lambda p, *a, **m: payments.made(payment_to_item(p, *a, **m), p))
+    patch.setattr(tables, "enrollment_to_item", lambda e: enrollments.made(enrollment_to_item(e), e))

@@ -121,6 +121,16 @@ def test_without_stripe_s_script_one_can_still_pay_at_stripe(student: Student) -
     student.is_enrolled()
 
 
+def test_a_page_that_cannot_be_loaded_offers_to_load_it_again(student: Student) -> None:
+    student.expected += ["ERR_FAILED", "Failed to fetch"]
+    student.page.route("**/config.json", lambda route: route.abort())
+    student.open()
+    student.sees("The school cannot be reached.")
+    student.page.unroute("**/config.json")
+    student.page.get_by_role("button", name="Load it again").click()
+    student.heading("Choose your track")
+
+
 def test_an_address_that_leads_nowhere_says_so(student: Student) -> None:
     student.open("#/nowhere")
     student.heading("There is no such page")
