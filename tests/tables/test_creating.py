@@ -85,6 +85,7 @@ def test_other_terms_while_the_open_payment_was_just_paid_are_refused(tuition: W
 
 
 def test_other_terms_while_a_bank_debit_is_processing_are_refused(tuition: World, student: Student) -> None:
+    tuition.stop_the_clock()
     made = tuition.create(student).body
     tuition.pay(made["payment_intent_id"], "pm_usBankAccount_success")
     answer = tuition.create(student, save_payment_method=True)

@@ -10,6 +10,11 @@ from tests.world import Student, World
 DAYS = 10 * 86400
 
 
+@pytest.fixture(autouse=True)
+def _days_are_told(tuition: World) -> None:
+    tuition.stop_the_clock()
+
+
 def buy(tuition: World, student: Student, kind: str, method: str) -> dict[str, Any]:
     """Begin a payment and pay it with this method."""
     if kind == "intent":

@@ -198,6 +198,7 @@ def test_checkout_session_completed_alone_enrolls_with_stripe_blocked(tuition: W
 
 
 def test_a_delayed_payment_that_fails_closes_the_session_with_its_reason(tuition: World, student: Student) -> None:
+    tuition.stop_the_clock()
     made = begin(tuition, student).body
     pay_session(tuition, made["session_id"], "pm_usBankAccount_insufficientFunds")
     tuition.deliver_all()
