@@ -180,6 +180,20 @@ def test_a_large_file_is_uploaded_in_parts(
     assert len(files.table(export_id)) == 300
 
 
+def test_a_file_that_takes_longer_to_read_again_than_is_left_is_finished_by_the_next(
+    tuition: World, files: Files, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tuition, files, student.sub, 150)
+    monkeypatch.setattr(exports, "READ_BACK_BYTES_S", 500)
+    export_id = ordered(tuition, admin, q=student.sub)
+    assert [made["state"] for made in files.run(exports.LAST_S + 10)] == ["paused"]
+    assert exports._load(export_id)[0].walked
+    seen(tuition, admin, export_id)
+    monkeypatch.setattr(browse, "find", None)  # nothing is looked for twice
+    assert files.run() == [{"state": "done", "rows": 150}]
+    assert len(files.table(export_id)) == 150
+
+
 def test_a_maker_that_dies_between_two_parts_is_followed_by_another(
     tuition: World, files: Files, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

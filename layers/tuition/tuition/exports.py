@@ -40,6 +40,8 @@ PART_BYTES = 8 * 1024 * 1024
 PAGE = 100
 LAST_S = 30.0
 """With less than this left of an invocation the rest is for the next."""
+READ_BACK_BYTES_S = 10_000_000
+"""As fast as a file is surely read again."""
 SAY_AFTER_S = 2.0
 LINK_S = 300
 WAIT_S = 15.0
@@ -264,7 +266,10 @@ class _Making:
             elif clock.now() - self.said_at > SAY_AFTER_S:
                 self.said_at = clock.now()
                 self.keep(found=found)
-        self.finish(buffer, found)
+        if self.remaining_s() < 5 + (self.export.size + len(buffer)) // READ_BACK_BYTES_S:
+            self.pause(buffer, found, None, walked=True)
+        else:
+            self.finish(buffer, found)
 
     def rest(self) -> bytes:
         """What an earlier invocation had and did not upload; at first, the mark of UTF-8 and the names."""
@@ -272,9 +277,11 @@ class _Making:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.key("rest.csv"))["Body"].read())
         return b"" if self.export.parts else "\ufeff".encode() + encode([list(COLUMNS)])
 
-    def pause(self, buffer: bytes, found: int, place: Place | None) -> None:
+    def pause(self, buffer: bytes, found: int, place: Place | None, *, walked: bool = False) -> None:
+        """The time is short: keep all that the next invocation needs to go on."""
         self.s3.put_object(Bucket=self.bucket, Key=self.export.key("rest.csv"), Body=buffer)
-        self.keep(state="paused", rest=True, rows=found, found=found, place=_listed(place), tries=0)
+        kept = {"rows": found, "found": found, "place": _listed(place), "walked": walked}
+        self.keep(state="paused", rest=True, tries=0, **kept)
 
     def upload(self, buffer: bytes, found: int, place: Place | None, *, walked: bool) -> None:
         """One more part: what is kept afterwards is all that it ends with."""
