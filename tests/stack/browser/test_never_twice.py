@@ -36,6 +36,48 @@ def test_two_tabs_buy_once(student: Student) -> None:
     student.errors += other.errors
 
 
+def test_a_tab_that_lags_behind_is_told_of_the_payment_that_a_bank_decides(student: Student) -> None:
+    student.expected.append(r"status of 409 .*/create-checkout-session/")
+    student.buying()
+    other = Student(student.running, student.context, student.sub, student.size, None)
+    other.buying()
+    other.fields.get_by_text("US bank account").click()
+    other.fields.get_by_label("Routing number").fill("110000000")
+    other.fields.get_by_label("Account number").fill("000666666661")
+    other.button.click()
+    other.sees("Do not pay again: the payment is under way.")
+    student.checkout()
+    student.sees("Do not pay again: the payment is under way.")
+    assert [one["status"] for one in intents(student)] == ["processing"]
+    student.errors += other.errors
+
+
+def test_a_checkout_that_was_begun_by_another_program_comes_back_here(student: Student) -> None:
+    """By the addresses that the API takes where none are given, in a browser that is not signed in."""
+    made = student.running.api("POST", "/api/payments/create-checkout-session/", student.token, json={"track": "DP"})
+    student.page.goto(made.json()["url"])
+    student.page.get_by_role("link", name="Back without paying").click()
+    student.heading("Sign in")
+    student.sign_in()
+    student.heading("My payments")
+    student.sees("Not paid yet")
+    student.page.goto(made.json()["url"])
+    student.pay_at_checkout(GOOD)
+    student.is_enrolled()
+
+
+def test_a_bank_s_page_that_leads_back_refused_says_why_and_offers_to_pay_again(student: Student) -> None:
+    student.buying()
+    student.pay("4000000000009995")
+    student.sees("Your card has insufficient funds.")
+    paid = intents(student)[0]["id"]
+    student.page.goto(f"/?paid=DP&payment_intent={paid}&redirect_status=failed")
+    student.sees("Your card has insufficient funds. Nothing was taken")
+    assert student.page.url.endswith("/#/buy/DP")
+    student.pay(GOOD)
+    student.is_enrolled()
+
+
 def test_a_reload_in_the_bank_s_step_goes_on_with_the_same_payment(student: Student) -> None:
     student.buying()
     student.pay(SECURE)
