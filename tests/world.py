@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,11 +67,16 @@ NAMES = {
 }
 
 
+@cache
+def _resources() -> Any:
+    return yaml.load((ROOT / "template.yaml").read_text(), _Template)["Resources"]  # noqa: S506 (a SafeLoader)
+
+
 def create_tables(client: Any) -> None:
     """The tables as template.yaml has them: keys and indexes."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 (a SafeLoader)
+    resources = _resources()
     for logical, name in NAMES.items():
-        properties = template["Resources"][logical]["Properties"]
+        properties = resources[logical]["Properties"]
         wanted = {
             k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties
         }

@@ -18,19 +18,22 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def client(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """One set of tables a backend: tests keep apart by their users."""
+def _connected(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     if backend == "moto":
         with mock_aws():
-            made = client_for(None)
-            create_tables(made)
-            yield made
+            yield client_for(None)
     else:
-        made = client_for(request.getfixturevalue("dynamodb_local_url"))
-        create_tables(made)
-        yield made
-        for name in made.list_tables()["TableNames"]:
-            made.delete_table(TableName=name)
+        yield client_for(request.getfixturevalue("dynamodb_local_url"))
+
+
+@pytest.fixture(scope="module")
+def client(_connected: Any) -> Iterator[Any]:
+    """One set of tables a file: tests keep apart by their users. moto copies whole tables for each transaction, so
+    they must not grow over the whole run."""
+    create_tables(_connected)
+    yield _connected
+    for name in _connected.list_tables()["TableNames"]:
+        _connected.delete_table(TableName=name)
 
 
 @pytest.fixture
