@@ -5,7 +5,7 @@ all. `wrong` holds when all is told: the tables say what Stripe's objects say, a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action"
 GIVEN_BACK = ("pending", "succeeded")
 OF_A_REFUND = {"succeeded": "done", "failed": "failed", "canceled": "failed", "pending": "pending"}
 Object = dict[str, Any]
+NAMED_SO: Mapping[str, str] = {}
 
 
 @dataclass
@@ -42,38 +43,39 @@ class Books:
         return [one for one in self.at_stripe(kind) if one["metadata"].get("app") == "tuition"]
 
 
-def items(client: Any, model: Any) -> Iterator[Object]:
+def items(client: Any, model: Any, names: Mapping[str, str]) -> Iterator[Object]:
     """Every item of a table, strongly consistent."""
     more: Object = {}
+    name = tables.table(model)
     while True:
-        page = client.scan(TableName=tables.table(model), ConsistentRead=True, **more)
+        page = client.scan(TableName=names.get(name, name), ConsistentRead=True, **more)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
         more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
-def read(client: Any, objects: dict[str, dict[str, Object]]) -> Books:
-    """The books of now. `objects` are the simulator's: kind -> id -> object."""
+def read(client: Any, objects: dict[str, dict[str, Object]], names: Mapping[str, str] = NAMED_SO) -> Books:
+    """The books of now. `objects` are the simulator's: kind -> id -> object; `names` those of tables elsewhere."""
     books = Books(objects=objects)
-    for item in items(client, PaymentItem):
+    for item in items(client, PaymentItem, names):
         payment = tables.payment_from_raw(item)
         books.payments[payment.payment_id] = payment
         books.marked[payment.payment_id] = "attention_open" in item
-    for item in items(client, EnrollmentItem):
+    for item in items(client, EnrollmentItem, names):
         user, entry = item["user_id"]["S"], item["entry"]["S"]
         books.entries[user, entry] = item
         if "#" not in entry:
             books.enrollments[user, entry] = tables.enrollment_from_raw(item)
-    for item in items(client, AuditItem):
+    for item in items(client, AuditItem, names):
         record = tables.record_to_json(AuditItem.from_raw_data(item))
         books.records[str(record["subject"])].append(record)
     for trail in books.records.values():
         trail.sort(key=lambda record: int(record["seq"]))
-    for item in items(client, PointerItem):
+    for item in items(client, PointerItem, names):
         pointer = PointerItem.from_raw_data(item)
         books.pointers[pointer.stripe_id] = pointer
-    books.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem)]
+    books.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return books
 
 
