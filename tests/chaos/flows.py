@@ -405,4 +405,13 @@ def _reconcile(w: World) -> Case:
     return Case("reconcile", {})
 
 
+@flow("backfill")
+def _backfill(w: World) -> Case:
+    """The days of a purchase that nobody told."""
+    w.pay(w.create(ADA).body["payment_intent_id"])
+    w.new_events()  # lost
+    today = clock.iso(w.stripe.account.clock.unix())[:10]
+    return Case("reconcile", {"backfill": {"from": today, "to": today}})
+
+
 assert set(METHODS) < set(TYPES)

@@ -13,8 +13,8 @@ import pytest
 from tests import books
 from tests.chaos.disaster import Site, first_seed
 from tests.chaos.flows import ADA, STAFF, begin, bought
-from tests.world import Answer, World
-from tuition import clock, reconcile
+from tests.world import Answer, Student, World
+from tuition import clock, ledger, reconcile
 
 pytestmark = pytest.mark.chaos
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
@@ -208,3 +208,31 @@ def begin_and_forget(w: World) -> str:
     intent = str(w.create(ADA).body["payment_intent_id"])
     w.new_events()
     return intent
+
+
+def test_an_enrollment_written_without_its_condition_would_lose_a_standing(
+    quick: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted twin of what DESIGN §4 forbids: these races must be able to see it."""
+    real = ledger._put_enrollment
+
+    def unconditional(before: Any, after: Any) -> Any:
+        put = real(before, after)["Put"]
+        return {"Put": {"TableName": put["TableName"], "Item": put["Item"]}}
+
+    monkeypatch.setattr(ledger, "_put_enrollment", unconditional)
+    monkeypatch.setattr(ledger, "_check", lambda held: unconditional(held, held))
+    found: list[str] = []
+    for number in range(20):
+        who = Student(f"ada-{number}")
+        one = bought(quick, who)
+        quick.admin(STAFF, DECIDE, {"decision": "revoke", "note": "a mistake"}, payment_id=one["payment_id"])
+        two = quick.create(who).body
+        quick.deliver_all()
+        quick.at_stripe("POST", "/v1/refunds", payment_intent=one["payment_intent_id"])
+        quick.pay(two["payment_intent_id"])
+        at_once(*[lambda event=event: quick.deliver(event) for event in quick.new_events()])
+        found = [what for what in books.torn(read(quick)) if "enrollment" in what]
+        if found:
+            break
+    assert found
