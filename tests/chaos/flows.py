@@ -161,6 +161,7 @@ def _events(w: World, type_: str) -> None:
         w.later(5)
     else:
         intent = w.create(ADA).body["payment_intent_id"]
+        w.later(2)  # or it depends on the moment whether two phases are of one second, and one more call is made
         if type_ == "payment_intent.canceled":
             w.at_stripe("POST", f"/v1/payment_intents/{intent}/cancel")
         elif type_ != "payment_intent.created":
@@ -201,6 +202,16 @@ def _webhook(type_: str) -> Prepare:
 
 for _type in sorted(TYPES):
     FLOWS[f"webhook {_type}"] = _webhook(_type)
+
+
+@flow("webhook: two phases of one second")
+def _same_second(w: World) -> Case:
+    made = w.create(ADA).body
+    known = w.payment(made["payment_id"]).facts.phase
+    w.pay(made["payment_intent_id"], "pm_usBankAccount_success")
+    events = w.new_events()
+    place = next(place for place, event in enumerate(events) if event["type"] == "payment_intent.processing")
+    return telling(w, {**events[place], "created": known.at}, [*events[:place], *events[place + 1 :]])
 
 
 @flow("webhook: a free session")
