@@ -32,7 +32,7 @@ def _look(plans: tuple[str, ...], seeds: range, record_property: Any) -> None:
 @pytest.mark.property
 @pytest.mark.parametrize("part", range(4))
 def test_whatever_order_whoever_dies_the_tables_end_as_stripe_is(part: int, record_property: Any) -> None:
-    begin, count = first_seed(), schedules(240)
+    begin, count = first_seed(), schedules(1_000)
     _look((*WHOLE, "disputes", "appeals", "many"), range(begin + part, begin + count, 4), record_property)
 
 
