@@ -128,6 +128,17 @@ PLANS = {
         replace(QUIET, name="claims", tabs=(3,), twins=0.0, pays=0.0, faults=0.0, begin="customer", dashboard=1.0),
         replace(
             QUIET,
+            name="crowds",
+            tabs=(6, 8),
+            twins=0.0,
+            pays=0.0,
+            faults=0.0,
+            begin="customer",
+            dashboard=1.0,
+            sharp=0.2,
+        ),
+        replace(
+            QUIET,
             name="drives",
             begin="bought",
             tabs=(0,),

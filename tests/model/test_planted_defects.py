@@ -499,7 +499,7 @@ PLANTED = (
     Planted(an_erasure_is_forgotten, "erased"),
     Planted(an_open_payment_is_answered_at_its_old_price, "prices"),
     Planted(a_deleted_customer_is_not_replaced, "customers"),
-    Planted(the_loser_closes_without_a_claim, "claims", FULL),
+    Planted(the_loser_closes_without_a_claim, "crowds", 1_500),
     Planted(a_pulls_record_wins_like_an_events, "glances", 1_500),
     Planted(the_try_rises_at_every_drive, "drives"),
     Planted(a_drive_does_not_look_whether_the_refund_is_there, "drives"),
