@@ -107,3 +107,18 @@ def test_an_answer_that_this_tab_did_not_ask_for_signs_nobody_in(student: Studen
     student.main.get_by_role("button", name="Sign in").click()
     student.sees("This sign-in was not begun here")
     assert student.page.evaluate("sessionStorage.getItem('tuition.token')") is None
+
+
+def test_the_next_person_at_the_same_browser_sees_nothing_of_the_one_before(student: Student) -> None:
+    student.buying()
+    student.pay("4000000000000002")
+    student.sees("Your card was declined.")
+    student.page.get_by_role("button", name="Sign out").click()
+    student.heading("Choose your track")
+    expect(student.page.locator("#who").get_by_role("button", name="Sign in")).to_be_visible()
+    student.sub += "-sister"
+    student.buying()
+    expect(student.main.get_by_text("it is still open")).to_have_count(0)
+    student.open("#/payments")
+    student.sees("You have not paid for anything yet.")
+    assert student.payments() == []
