@@ -218,8 +218,9 @@ def _total_disagrees(notice: Notice, after: Payment) -> bool:
 
 
 def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
-    """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped."""
-    body = json.dumps(event, separators=(",", ":"))
+    """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped but secrets."""
+    bare = json.loads(json.dumps(event), object_hook=_without_secrets)
+    body = json.dumps(bare, separators=(",", ":"))
     event_id = event.get("id")
     if not isinstance(event_id, str) or not event_id.isascii() or not 0 < len(event_id) <= 255:
         event_id = "unnamed_" + hashlib.sha256(body.encode()).hexdigest()[:24]
@@ -267,7 +268,7 @@ def _kept(event_id: str) -> QuarantineItem:
 def quarantined_event(event_id: str) -> dict[str, Any]:
     """One event in quarantine, as Stripe sent it but for secrets. Raises `NotFound`."""
     kept = _kept(event_id)
-    return {"event": {**_row(kept), "payload": json.loads(kept.event, object_hook=_without_secrets)}}
+    return {"event": {**_row(kept), "payload": json.loads(kept.event)}}
 
 
 def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
