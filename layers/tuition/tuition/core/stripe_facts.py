@@ -343,10 +343,17 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
                 brand=maybe_text(method, "brand"),
                 last4=maybe_text(method, "last4"),
                 receipt_url=maybe_text(charge, "receipt_url"),
-                code=maybe_text(charge, "failure_code"),
+                code=_why_it_failed(charge),
             )
         },
     )
+
+
+def _why_it_failed(charge: Mapping[str, Any]) -> str | None:
+    """The bank's reason, which says more than `card_declined`: https://docs.stripe.com/declines/codes"""
+    code, outcome = maybe_text(charge, "failure_code"), charge.get("outcome")
+    reason = maybe_text(outcome, "reason") if isinstance(outcome, Mapping) else None
+    return (reason or code) if charge.get("status") == "failed" else None
 
 
 def of_refund(refund: Mapping[str, Any]) -> Facts:
