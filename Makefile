@@ -61,6 +61,7 @@ test: venv ## every test; ARGS="-k refund" for some, TESTS=tests/unit for a fold
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.dynamodb_local
 	@$(PYTHON) -m local.chromium
+	@$(PYTHON) -m local.vendored
 	@$(PYTHON) -m pytest -n 2 $(TESTS) $(ARGS)
 
 .PHONY: watch
@@ -71,7 +72,7 @@ watch: venv ## are the pages served at ARGS=https://… those of this repository
 screenshots: venv ## the pictures of docs/images, taken by the browser tests
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.chromium
-	@$(PYTHON) -m pytest -q tests/stack/browser/test_student_page.py --screenshots docs/images
+	@$(PYTHON) -m pytest -q tests/stack/browser/test_student_page.py tests/stack/browser/console --screenshots docs/images
 
 .PHONY: soak
 soak: venv ## the searches at their full size (long)

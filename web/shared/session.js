@@ -21,12 +21,12 @@ export function token() {
   return null;
 }
 
-/** `{sub, email}` of who is signed in, or null. */
-export function person() {
+/** `{sub, email, groups}` of who is signed in, or null. The claim of the groups is a list, or words in a text. */
+export function person(groupsClaim = "cognito:groups") {
   const kept = token();
   if (!kept) return null;
-  const { sub, email } = claims(kept);
-  return { sub, email };
+  const { sub, email, [groupsClaim]: groups = [] } = claims(kept);
+  return { sub, email, groups: Array.isArray(groups) ? groups : groups.split(/[\s,[\]]+/).filter(Boolean) };
 }
 
 export function forget() {
@@ -34,8 +34,8 @@ export function forget() {
 }
 
 /** Sign in on this machine: the same address is always the same person. */
-export async function signInLocally(email) {
-  const body = JSON.stringify({ sub: email.replace(/@example\.org$/, ""), email, email_verified: true });
+export async function signInLocally(email, groups = []) {
+  const body = JSON.stringify({ sub: email.replace(/@example\.org$/, ""), email, groups, email_verified: true });
   const answer = await fetch("/_local/token", { method: "POST", body });
   const said = await answer.json();
   if (!answer.ok) throw new Error(said.message);
@@ -50,7 +50,7 @@ const encode = (bytes) =>
     .replace(/=/g, "");
 const home = () => `${location.origin}/`;
 
-/** Leave for the hosted sign-in; `back` is the hash to come back to. */
+/** Leave for the hosted sign-in; `back` is the place to come back to: a hash, or a path with its hash. */
 export async function signInHosted({ domain, client_id: clientId }, back) {
   const flow = { state: random(), nonce: random(), verifier: random(), back };
   sessionStorage.setItem(FLOW, JSON.stringify(flow));
@@ -90,12 +90,12 @@ export async function finishHosted({ domain, client_id: clientId }, query) {
   return flow.back;
 }
 
-/** Sign out: of this tab, and of the hosted page where there is one. */
-export function signOut(signIn) {
+/** Sign out: of this tab, and of the hosted page where there is one. `to` is where to go on this machine. */
+export function signOut(signIn, to = "/") {
   forget();
   if (signIn.kind === "cognito")
     location.assign(
       `${signIn.domain}/logout?${new URLSearchParams({ client_id: signIn.client_id, logout_uri: home() })}`,
     );
-  else location.assign(home());
+  else location.assign(to);
 }

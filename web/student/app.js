@@ -110,6 +110,7 @@ async function arrive() {
   if (query.has("state")) {
     try {
       hash = await session.finishHosted(config.sign_in, query);
+      if (hash.startsWith("/")) return leave(hash);
     } catch (error) {
       message = error.message;
     }
@@ -127,6 +128,12 @@ async function arrive() {
   }
   if (location.search) history.replaceState(null, "", `/${hash}`);
   return message;
+}
+
+/** Go on to a page of ours that asked for the sign-in: the console. */
+function leave(path) {
+  location.replace(path);
+  return new Promise(() => {});
 }
 
 async function begin() {

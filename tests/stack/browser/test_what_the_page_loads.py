@@ -66,7 +66,7 @@ def test_a_script_that_somebody_slips_in_does_not_run_and_is_reported(student: S
 
 
 def test_every_file_comes_with_the_policy_and_nobody_may_frame_it(running: Running) -> None:
-    for path in ("/", "/style.css", "/student/app.js", "/config.json"):
+    for path in ("/", "/style.css", "/student/app.js", "/console/", "/console/main.js", "/config.json"):
         answer = running.http.get(running.ready["api"] + path)
         policy = answer.headers["content-security-policy"]
         assert answer.status_code == 200
@@ -78,6 +78,8 @@ def test_every_file_comes_with_the_policy_and_nobody_may_frame_it(running: Runni
 def test_the_files_of_the_page_alone_are_served(running: Running) -> None:
     for path in ("/../template.yaml", "/%2e%2e/template.yaml", "/student/", "/student/../../Makefile", "/nothing.js"):
         assert running.http.get(running.ready["api"] + path).status_code == 404, path
+    moved = running.http.get(running.ready["api"] + "/console")
+    assert (moved.status_code, moved.headers["location"]) == (301, "/console/")
 
 
 def test_the_watch_knows_our_pages_and_finds_every_change(running: Running, tmp_path: Path) -> None:
