@@ -1,6 +1,6 @@
 // Going down by date: the months of a year, the days of a month, with how many payments were begun in each.
 import { read, useAnswer } from "./api.js";
-import { html, useState } from "./html.js";
+import { html, useEffect, useState } from "./html.js";
 import { Trouble, Waiting } from "./parts.js";
 import { filters } from "./payments.js";
 import { to } from "./place.js";
@@ -27,6 +27,9 @@ export function Months({ query }) {
   const shown = (query.from || query.to || "").slice(0, 7);
   const whole = query.from && query.to && query.from.slice(0, 7) === query.to.slice(0, 7);
   const [year, setYear] = useState(Number(shown.slice(0, 4) || now));
+  useEffect(() => {
+    if (shown) setYear(Number(shown.slice(0, 4)));
+  }, [shown]);
   const found = useAnswer(() => counts({ year }), [year]);
   return html`<aside class="months" aria-label="By date">
     <div class="year">

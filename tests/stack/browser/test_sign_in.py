@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -58,8 +59,8 @@ class HostedPage:
         route.fulfill(status=302, headers={"location": asked["logout_uri"][0]})
 
 
-@pytest.fixture
-def hosted(student: Student) -> Iterator[HostedPage]:
+@contextmanager
+def hosted_page(student: Student) -> Iterator[HostedPage]:
     """The same pages with a `config.json` and a policy as in production."""
     front = student.running.stack.front
     assert front is not None
@@ -69,8 +70,16 @@ def hosted(student: Student) -> Iterator[HostedPage]:
     front.site = replace(
         local, config={**local.config, "sign_in": sign_in}, origins=replace(local.origins, calls=calls)
     )
-    yield HostedPage(student)
-    front.site = local
+    try:
+        yield HostedPage(student)
+    finally:
+        front.site = local
+
+
+@pytest.fixture
+def hosted(student: Student) -> Iterator[HostedPage]:
+    with hosted_page(student) as found:
+        yield found
 
 
 def test_the_hosted_sign_in_leads_back_to_where_one_was(student: Student, hosted: HostedPage) -> None:

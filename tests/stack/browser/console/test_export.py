@@ -13,6 +13,8 @@ from tests.stack.browser.console.many import Loaded
 from tests.stack.browser.console.staff import Staff
 
 FEW, MANY = 400, 10_000
+MADE_MS = 900_000
+"""The emulated table answers a hundred rows in a second or two where the machine is busy."""
 
 
 def fetched(staff: Staff, loaded: Loaded, last: str) -> list[dict[str, str]]:
@@ -25,7 +27,7 @@ def fetched(staff: Staff, loaded: Loaded, last: str) -> list[dict[str, str]]:
     staff.page.get_by_role("button", name="Begin the export").click()
     staff.heading("Export")
     done = staff.main.get_by_text(re.compile(rf"^Done: {len(loaded.payments):,} payments"))
-    expect(done).to_be_visible(timeout=170_000)
+    expect(done).to_be_visible(timeout=MADE_MS)
     staff.accessible("export-done")
     with staff.page.expect_download() as download:
         staff.page.get_by_role("link", name="Download the CSV").click()
@@ -45,7 +47,7 @@ def test_an_export_has_every_payment_that_the_filters_find(staff: Staff) -> None
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1000)
 def test_an_export_of_ten_thousand_payments_is_not_cut(staff: Staff) -> None:
     with Loaded(staff.running, MANY, datetime(2022, 1, 1, 6, tzinfo=UTC), timedelta(minutes=5)) as loaded:
         rows = fetched(staff, loaded, "2022-02-28")

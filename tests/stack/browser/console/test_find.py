@@ -135,6 +135,8 @@ def test_the_dates_are_gone_down_by_month_and_day(staff: Staff, loaded: Loaded) 
     expect(months.get_by_role("link", name="April")).to_contain_text(str(loaded.within("2021-04")))
     months.get_by_role("link", name="All dates").click()
     expect(staff.page).to_have_url(re.compile(r"#/payments$"))
+    staff.page.get_by_label("From").fill("2022-05-01")  # a date that is typed leads the months, too
+    expect(months.get_by_role("heading", name="2022")).to_be_visible()
 
 
 def test_a_long_list_is_paged_and_gone_back_in(staff: Staff, loaded: Loaded) -> None:

@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.stack.browser.console.staff import Staff
+from tests.stack.browser.test_sign_in import hosted_page
 
 
 def test_support_sees_everything_and_decides_nothing(support: Staff, sub: str) -> None:
@@ -91,6 +92,28 @@ def test_a_sign_in_that_ends_in_the_middle_of_work_loses_nothing(staff: Staff, s
     staff.sees("Refunded 120.00 USD; 379.00 USD are left.")
     assert staff.refunds(payment_id) == [12000]
     assert "draft" not in staff.page.evaluate("JSON.stringify(Object.keys(sessionStorage))")
+
+
+def test_the_hosted_sign_in_leads_back_to_the_console_with_what_was_typed(staff: Staff, sub: str) -> None:
+    payment_id = staff.bought(sub)
+    staff.expected.append(r"status of 401 ")
+    with hosted_page(staff) as hosted:
+        staff.at_payment(payment_id)
+        staff.ask("Refund…")
+        staff.page.evaluate("sessionStorage.setItem('tuition.token', sessionStorage.getItem('tuition.token') + 'x')")
+        staff.refund("120.00", "The third project was missing")
+        staff.sees("Your sign-in is over")
+        staff.accessible()
+        staff.main.get_by_role("button", name="Sign in").click()
+        staff.page.wait_for_url(f"**/console/#/payments/{payment_id}?do=refund")
+        staff.sees("Your sign-in is over")  # the API takes no token of this test's making
+        assert hosted.tokens == 1
+        staff.page.evaluate("token => sessionStorage.setItem('tuition.token', token)", staff.token)
+        staff.page.reload()
+        expect(staff.dialog.get_by_label("Reason")).to_have_value("The third project was missing")
+        staff.dialog.get_by_role("button", name="Refund 120.00 USD").click()
+        staff.sees("Refunded 120.00 USD; 379.00 USD are left.")
+    assert staff.refunds(payment_id) == [12000]
 
 
 def test_a_view_says_what_went_wrong_and_tries_again(staff: Staff, sub: str) -> None:
