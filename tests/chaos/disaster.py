@@ -50,6 +50,7 @@ class Site:
     @contextlib.contextmanager
     def fresh(self, plant: str | None = None) -> Iterator[World]:
         """A world in which nothing has happened."""
+        self.gate.late.clear()
         wipe(self.client)
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as made:
@@ -99,12 +100,13 @@ class Site:
             found = ["an unhandled exception"] if ended.raised == "unhandled" else []
             found += [f"torn: {what}" for what in [*books.torn(self._read()), *_promised(w, ended)]]
             if rescue == "again":
-                self._try_again(w, case, ended)
+                self._try_again(w, case, ended, chance)
             self.gate.make_late()
             if rescue != "clock":
                 _tell(w, _untold(w, case, ended), chance)
             if rescue == "told":
-                self._try_again(w, case, ended)
+                self._try_again(w, case, ended, chance)
+                self.gate.make_late()
                 _tell(w, w.new_events(), chance)
             if rescue != "clock":
                 found += [f"before the clock: {what}" for what in books.wrong(self._read())]
@@ -116,15 +118,18 @@ class Site:
     def _read(self) -> books.Books:
         return books.read(self.client, self.simulated.account.store.objects)
 
-    def _try_again(self, w: World, case: Case, ended: Ended) -> None:
-        """Whoever began it does it again until they have an answer, with nothing in the way."""
+    def _try_again(self, w: World, case: Case, ended: Ended, chance: random.Random) -> None:
+        """Whoever began it does it again until they have an answer; in half of the cases it meets a second fault."""
         if case.function == "webhook" and ended.status == 200:
             return
         if case.function == "reconcile":
             w.time_passes(reconcile.LEASE_S + 1)
-        for _ in range(TRIES):
-            if (self.invoke(w, case, None).status or 500) < 500:
+        again = Point(chance.randrange(4), chance.choice(FATES)) if chance.random() < 0.5 else None
+        for point in (again, *[None] * TRIES):
+            if (self.invoke(w, case, point).status or 500) < 500:
                 return
+            if case.function == "reconcile":
+                w.time_passes(reconcile.LEASE_S + 1)
 
 
 def _promised(w: World, ended: Ended) -> list[str]:

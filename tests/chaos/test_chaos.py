@@ -10,7 +10,7 @@ from tests.chaos.flows import FLOWS
 from tests.chaos.wire import FATES, LASTING, Called, Point
 
 pytestmark = pytest.mark.chaos
-MOST, LONG = 8, 100
+MOST, LONG = 6, 100
 """Points of a flow in `make test`, two where it makes so many calls; `make soak` takes them all."""
 Figure = Callable[[str, object], None]
 Choose = Callable[[list[Called]], list[tuple[Point, Rescue]]]
@@ -64,6 +64,9 @@ def test_a_fault_is_what_it_says(chaos: Site, fate: str) -> None:
         case = chaos.prepare(w, "refund: a part, by staff")
         ended = chaos.invoke(w, case, Point(place, fate, lasts))  # type: ignore[arg-type]
         done = len(w.stripe.account.store.objects.get("refund", {}))
+        assert len(chaos.gate.late) == (fate == "late")
+        chaos.gate.make_late()
+        assert len(w.stripe.account.store.objects.get("refund", {})) == done, "one key, one refund"
     assert chaos.gate.hit
     assert done == (0 if fate in ("kill before", "drop before", "error", "throttle") else 1), ended
     assert (ended.answer is None) == fate.startswith("kill")

@@ -67,9 +67,9 @@ class Gate:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, point: Point | None) -> None:
-        """A new run: nothing has been called."""
+        """A new run: nothing has been called. What is late from the run before is on its way still."""
         self.point, self.pid, self.hit = point, None, False
-        self.calls, self.late = [], []
+        self.calls = []
 
     def arrive(self, called: Called) -> Fate | None:
         """Count a call; its fate where it is the one, or after the one."""

@@ -143,3 +143,25 @@ def _forget_open(tuition: World, student: Student, payment_id: str) -> None:
 )
 def test_days_and_words_beyond_all_reason_are_refused(tuition: World, admin: Student, query: dict[str, str]) -> None:
     assert tuition.admin(admin, LIST, query=query).status == 422
+
+
+def test_an_event_that_lands_while_staff_look_does_not_look_like_tampering(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the checkers of the running stack: the payment was read before a commit, its trail after it."""
+    from tuition import tables
+
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    events = iter(event for event in tuition.new_events() if event["type"] == "payment_intent.succeeded")
+    real = tables.audit_trail
+
+    def between(subject: str) -> list[dict[str, object]]:
+        if event := next(events, None):
+            tuition.deliver(event)
+        return real(subject)
+
+    monkeypatch.setattr(tables, "audit_trail", between)
+    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
+    assert shown["chain"] == {"verified": True, "problem": None}
+    assert (shown["payment"]["status"], len(shown["audit"])) == ("SUCCEEDED", shown["payment"]["version"])
