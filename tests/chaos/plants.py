@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuition import ledger, refunds, stripe_client, stripe_events, tables
-from tuition.core.errors import TuitionError
+from tuition.core.errors import NotFound, TuitionError
 
 Set = Callable[[Any, str, Any], object]
 PLANTS: dict[str, Callable[[Set], None]] = {}
@@ -116,11 +116,11 @@ def event_marked_as_seen_before_it_is_applied(put: Set) -> None:
 def replay_forgets_before_it_applies(put: Set) -> None:
     import json
 
-    def replay(event_id: str) -> Any:
+    def replay(event_id: str, _staff: str | None = None) -> Any:
         key = {"TableName": tables.table(tables.QuarantineItem), "Key": tables.quarantine_key(event_id)}
         found = tables.client().get_item(**key)
         if "Item" not in found:
-            raise LookupError(event_id)
+            raise NotFound(event_id)
         tables.client().delete_item(**key)
         return stripe_events.apply(json.loads(found["Item"]["event"]["S"]))
 
