@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,11 +16,19 @@ from local import dynamodb_local
 from tests.requests_sent import notes
 
 TESTS = Path(__file__).parent
+_sleep = time.sleep
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--screenshots DIR`: the browser tests keep pictures of the main steps there."""
     parser.addoption("--screenshots", help="a folder for pictures of the student page")
+
+
+@pytest.fixture(autouse=True)
+def _time_goes_on() -> Iterator[None]:
+    """Set up first and taken down last: a clock that a test has bent must be straight again for the next."""
+    yield
+    assert time.sleep is _sleep, "this test leaves a time.sleep behind that does not sleep"
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,10 @@ _sleep = time.sleep
 
 
 @pytest.fixture
-def quick(chaos: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def quick(chaos: Site) -> Iterator[World]:
     """A fresh world whose waiting is real: threads that never wait would only spin."""
-    with chaos.fresh() as w:
-        monkeypatch.setattr(clock.time, "sleep", _sleep)
+    with chaos.fresh() as w, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock.time, "sleep", _sleep)
         yield w
 
 
