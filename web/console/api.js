@@ -1,6 +1,6 @@
 // The staff API (docs/api.md) as the views ask for it, and the hook that waits for an answer.
 import { call, explain, Offline, Problem, SignedOut } from "../shared/api.js";
-import { useEffect, useState } from "./html.js";
+import { useEffect, useRef, useState } from "./html.js";
 
 export { explain, Problem };
 
@@ -23,13 +23,16 @@ export function left(error) {
   return true;
 }
 
-/** `{ answer, error, waiting, again }` of a promise; asked anew when `deps` change or by `again()`. */
+/** `{ answer, error, waiting, again }` of a promise. Asked anew by `again()` it stays meanwhile; other `deps` are another. */
 export function useAnswer(ask, deps) {
   const [known, set] = useState({ waiting: true });
   const [turn, next] = useState(0);
+  const asked = useRef("");
   useEffect(() => {
     let here = true;
-    set((before) => ({ answer: before.answer, waiting: true }));
+    const same = asked.current === JSON.stringify(deps);
+    asked.current = JSON.stringify(deps);
+    set((before) => ({ answer: same ? before.answer : undefined, waiting: true }));
     ask().then(
       (answer) => here && set({ answer }),
       (error) => left(error) || (here && set({ error })),

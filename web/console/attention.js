@@ -37,13 +37,15 @@ const causes = ({ attention }) =>
 
 function Row({ payment, cause, first, staff }) {
   const { payment_id: id } = payment;
+  const kind = cause.name.split(":")[0];
+  const detail = plain(cause.detail);
   return html`<tr data-id=${id}>
     <td><a class=${first ? "open" : ""} href=${to(["payments", id])}><${Time} at=${payment.created_at} /></a></td>
     <td><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>
     <td>${payment.track}</td>
     <td class="right"><${Amount} payment=${payment} /></td>
     <td><${Status} status=${payment.status} /></td>
-    <td class="long"><span class="chip warn">${cause.name.split(":")[0] || "other"}</span> ${plain(cause.detail)}</td>
+    <td class="long"><span class="chip warn">${kind || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}</td>
     <td class="long small">${ways(cause.name)}</td>
     <td class="actions">${staff.decides && cause.name && html`<a class="button quiet" href=${to(["payments", id], { do: "resolve", on: cause.name })}>Dealt with…</a>`}</td>
   </tr>`;

@@ -30,30 +30,32 @@ const TITLES = {
 /** The entries, oldest first: `{ key, at, title, source, kind, who, lines, record }`. */
 export function entries({ payment, facts, audit }) {
   const { currency } = payment;
+  const paidLast = (a, b) => (a.status === "succeeded") - (b.status === "succeeded"); // nobody tries again who has paid
   const told = [
-    ...facts.charges.map((charge) => attempt(charge, currency)),
-    ...facts.refunds.map((refund) => refunded(refund, currency)),
-    ...facts.disputes.map(disputed),
+    ...[...facts.charges].sort(paidLast).map((charge) => ({ ...attempt(charge, currency), tells: TELLS.charge })),
+    ...facts.refunds.map((refund) => ({ ...refunded(refund, currency), tells: TELLS.refund })),
+    ...facts.disputes.map((dispute) => ({ ...disputed(dispute), tells: TELLS.dispute })),
   ];
   const kept = audit.map((record) => recorded(record, payment, facts));
   return [...told.map((fact) => ({ ...fact, rank: before(fact, audit) })), ...kept].sort(
-    (a, b) => second(a.at).localeCompare(second(b.at)) || a.rank - b.rank,
+    (a, b) => second(a.at).localeCompare(second(b.at)) || a.rank - b.rank || 0,
   );
 }
 
 /** Stripe's times are whole seconds: within one, records are in the order of acceptance. */
 const second = (at) => at.slice(0, 19);
 
-/** What happened at Stripe comes just before the first record of that second that tells of it. */
+/** The records by which a fact of Stripe's becomes known. */
+const TELLS = {
+  charge: /^(charge\.(succeeded|failed)|payment_intent\.(succeeded|payment_failed)|checkout\.session\.completed|pull)$/,
+  refund: /^(refund\.(made|created|updated|failed)|charge\.refunded|pull)$/,
+  dispute: /^(charge\.dispute\..+|pull)$/,
+};
+
+/** What happened at Stripe comes just before the first record of that second that tells of it, else at its end. */
 function before(fact, audit) {
-  const telling = audit.filter(
-    (record) =>
-      second(record.at) === second(fact.at) &&
-      record.source !== "staff" &&
-      record.type !== "payment.created" &&
-      record.type !== "refund.requested",
-  );
-  return telling.length ? Math.min(...telling.map((record) => record.seq)) - 0.5 : 0;
+  const telling = audit.filter((record) => second(record.at) === second(fact.at) && fact.tells.test(record.type));
+  return telling.length ? Math.min(...telling.map((record) => record.seq)) - 0.5 : audit.length + 1;
 }
 
 function attempt(charge, currency) {
