@@ -289,7 +289,8 @@ def test_a_payment_is_shown_whole_in_groups_with_its_facts(tuition: World, stude
     )
     assert groups["stripe"]["payment_url"] == f"https://dashboard.stripe.com/test/payments/{made['payment_intent_id']}"
     assert shown["payment"]["left"] == 40000
-    assert [(c["status"], c["code"]) for c in facts["charges"]] == [("failed", "insufficient_funds"), ("succeeded", None)]
+    charges = [(charge["status"], charge["code"]) for charge in facts["charges"]]
+    assert charges == [("failed", "insufficient_funds"), ("succeeded", None)]
     assert [(r["status"], r["amount"]) for r in facts["refunds"]] == [("succeeded", 9900)]
     assert facts["refunds"][0]["request"] == shown["payment"]["refund_requests"][0]["id"]
     assert facts["settled"]["amount"] == 49900

@@ -133,13 +133,19 @@ def test_a_settled_object_in_the_name_of_another_payment_needs_a_person(tuition:
 
 @pytest.mark.parametrize("kind", ["payment_intent", "checkout.session"])
 def test_an_orphan_is_closed_after_an_hour_and_not_before(
-    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch, kind: str
+    tuition: World,
+    student: Student,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
 ) -> None:
     orphan = died_after_stripe(tuition, student, monkeypatch, kind)
     tuition.reconcile()
     assert is_open(tuition, kind, orphan)
     tuition.time_passes(HOUR + 1)
+    capsys.readouterr()
     assert tuition.reconcile()["orphans"] == 1
+    assert '"DifferenceFound":[1.0]' in capsys.readouterr().out
     assert not is_open(tuition, kind, orphan)
     offer = begun(tuition, student)
     assert is_open(tuition, "payment_intent", offer["payment_intent_id"])

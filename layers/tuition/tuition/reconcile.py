@@ -471,11 +471,15 @@ def _stranger(this: Run, key: Key, kind: Kind, obj: Mapping[str, Any], facts: Fa
     if facts.settled:
         intent, session = (object_id, None) if kind == "intent" else (None, object_id)
         _look(this, key, intent=intent, session=session, told=Facts(claims={object_id: facts.settled}))
-    elif obj["status"] in _PAYABLE and obj["created"] <= date - ORPHAN_AFTER_S:
-        this.orphans += checkout.give_up(kind, object_id, key.user_id, key.track)
+    elif _is_orphan(obj, date) and checkout.give_up(kind, object_id, key.user_id, key.track):
+        this.orphans += 1
+        metrics.count("DifferenceFound")
 
 
-_PAYABLE = ("open", "requires_payment_method", "requires_confirmation", "requires_action")
+def _is_orphan(obj: Mapping[str, Any], date: int) -> bool:
+    """It can still be paid, an hour after it was made."""
+    payable = ("open", "requires_payment_method", "requires_confirmation", "requires_action")
+    return obj["status"] in payable and bool(obj["created"] <= date - ORPHAN_AFTER_S)
 
 
 def _refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
