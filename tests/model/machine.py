@@ -46,6 +46,7 @@ from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 
+INVOCATION_S = 30.0
 START = 1_790_000_000.0
 KEY = "sk_test_model"
 RESTORED = ("payments", "enrollments", "intents", "audit", "customers")
@@ -71,7 +72,7 @@ class Actor:
         self.looked: int | None = None
         """The step of the first I/O of what it is doing now: what it saw first is not older."""
         self.asked: int | None = None
-        """How many events Stripe had made when this one last asked it something."""
+        """How many events Stripe had made when this one last asked for an intent or a session: a pull begins so."""
         self.acknowledges: tuple[str, str] = ("", "")
         """The cause and mark that this member of staff is about to acknowledge."""
         self._machine = machine
@@ -351,7 +352,11 @@ class Machine:
         return self.at_stripe("POST", f"/v1/payment_intents/{intent}/confirm", payment_method=method)
 
     def pass_time(self, seconds: float) -> None:
-        """Later: what Stripe does later happens."""
+        """Later: what Stripe does later happens. What is being invoked does not live so long: a Lambda times out."""
+        for actor in self.actors if seconds > INVOCATION_S else ():
+            while actor is not self.current and actor.invoking and not actor.over:
+                self.faults += 1
+                actor.step("kill")
         self.now += seconds
         self.at_stripe("GET", "/_sim/health")
 
