@@ -178,6 +178,7 @@ class World:
     stripe_calls: list[str] = field(default_factory=list)
     stripe_blocked: bool = False
     seen: int = 0
+    source: Callable[[], float] = time.time
     ahead_s: int = 0
     applied: list[str] = field(default_factory=list)
 
@@ -266,10 +267,9 @@ class World:
         return [self.deliver(event) for event in self.new_events()]
 
     def stop_the_clock(self) -> None:
-        """Stripe's clock goes on by `later` alone: what is delayed stays so until then, on a slow machine too."""
-        clock_at_stripe = self.stripe.account.clock
-        at = clock_at_stripe.now() - clock_at_stripe.offset
-        clock_at_stripe._source = lambda: at
+        """Stripe's clock and ours go on by `later` and `time_passes` alone: on a slow machine the same happens."""
+        at = time.time()
+        self.source = self.stripe.account.clock._source = lambda: at
 
     def later(self, seconds: int) -> None:
         """Stripe's clock goes on, and what is due happens."""
@@ -312,7 +312,7 @@ def world(
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(made))
     monkeypatch.setattr(tables, "client", lambda: client)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(clock, "now", lambda: time.time() + made.ahead_s)
+    monkeypatch.setattr(clock, "now", lambda: made.source() + made.ahead_s)
     monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
     yield made
     stripe_client._client_for.cache_clear()

@@ -21,7 +21,7 @@ from tests.chaos.flows import FLOWS, Case, wipe
 from tests.chaos.wire import FATES, LASTING, Called, Gate, Point, proxies
 from tests.chaos.worker import Ended, Job
 from tests.world import SECRET, World, client_for, create_tables, world
-from tuition import reconcile
+from tuition import clock, reconcile
 
 Rescue = Literal["again", "told", "clock"]
 RESCUES: tuple[Rescue, ...] = ("again", "told", "clock")
@@ -49,11 +49,12 @@ class Site:
 
     @contextlib.contextmanager
     def fresh(self, plant: str | None = None) -> Iterator[World]:
-        """A world in which nothing has happened."""
+        """A world in which nothing has happened, and no second passes by itself: each run makes the same calls."""
         self.gate.late.clear()
         wipe(self.client)
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as made:
+            made.stop_the_clock()
             self._plant = plant
             if plant:
                 plants.PLANTS[plant](patch.setattr)
@@ -72,7 +73,7 @@ class Site:
             Fault([call.split()[0], *call.split()[1].strip("/").split("/")], 1, "error", 0.0)
         )
         secrets = {"stripe": {"secret_key": w.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
-        job = Job(case.function, case.event, self.dynamodb, self.stripe, secrets, w.ahead_s, self._plant)
+        job = Job(case.function, case.event, self.dynamodb, self.stripe, clock.now(), secrets, self._plant)
 
         def begin(pid: int) -> None:
             self.gate.pid = pid

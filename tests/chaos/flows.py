@@ -161,7 +161,7 @@ def _events(w: World, type_: str) -> None:
         w.later(5)
     else:
         intent = w.create(ADA).body["payment_intent_id"]
-        w.later(2)  # or it depends on the moment whether two phases are of one second, and one more call is made
+        w.later(2)
         if type_ == "payment_intent.canceled":
             w.at_stripe("POST", f"/v1/payment_intents/{intent}/cancel")
         elif type_ != "payment_intent.created":

@@ -33,14 +33,14 @@ if os.environ.get(INSIDE):
 
 @dataclass(frozen=True)
 class Job:
-    """A function and the event that it is invoked with; `ahead_s` is how far time has been moved on."""
+    """A function and the event that it is invoked with; `now` is the time that it finds, in epoch seconds."""
 
     function: str
     event: Mapping[str, Any]
     dynamodb: str
     stripe: str
+    now: float
     secrets: Mapping[str, Any] = field(default_factory=dict)
-    ahead_s: int = 0
     plant: str | None = None
 
 
@@ -99,9 +99,9 @@ def serve(job: Job, pipe: Connection) -> None:
     """In the new process: wait for the word, invoke, answer."""
     os.environ |= {"DYNAMODB_ENDPOINT_URL": job.dynamodb, "STRIPE_API_BASE": job.stripe}
     settings.settings.cache_clear()
-    real_sleep, real_now = time.sleep, time.time
+    real_sleep = time.sleep
     time.sleep = lambda seconds: real_sleep(min(seconds, LONGEST_SLEEP_S))
-    clock.now = lambda: real_now() + job.ahead_s
+    clock.now = lambda: job.now
     settings._read_secret = lambda arn: dict(job.secrets[arn])
     unhandled: list[str] = []
     api.logger.exception = lambda message, **_: unhandled.append(message)  # type: ignore[method-assign,assignment]

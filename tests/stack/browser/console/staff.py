@@ -89,9 +89,14 @@ class Staff(Student):
         return [r["amount"] for r in self.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]]
 
     def bought(self, sub: str, track: str = "DP", method: str = "pm_card_visa", *, status: str = "SUCCEEDED") -> str:
-        """The id of a payment of this student's, when our tables say what Stripe does."""
+        """The id of a payment of this student's, when our tables say what Stripe does: its charge is told apart."""
         made = self.running.create(self.running.token(sub), track).json()
         self.running.pay(made["payment_intent_id"], method)
         payment_id = str(made["payment_id"])
-        self.running.until(lambda: self.known(payment_id)["payment"]["status"] == status, f"{payment_id} {status}")
+
+        def told() -> bool:
+            payment = self.known(payment_id)["payment"]
+            return payment["status"] == status and bool(payment["stripe_charge_id"] or status != "SUCCEEDED")
+
+        self.running.until(told, f"{payment_id} {status}")
         return payment_id
