@@ -262,7 +262,8 @@ class Machine:
     def _committed(self, payment: Payment, *, new: bool) -> None:
         """Its enrollment holds its standing; and what we have closed ourselves is not begun with."""
         enrollment = self.enrollment(payment.user_id, payment.track)
-        if enrollment.standings.get(payment.payment_id) != standing_of(payment):
+        standing = standing_of(payment)
+        if enrollment.standings.get(payment.payment_id) != (standing if standing.counts else None):
             self.problems.append(f"{payment.payment_id} was committed, and its enrollment has another standing of it")
         if new:
             self.bound[payment.bound_to] = self.steps

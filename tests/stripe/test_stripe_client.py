@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import stripe
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
 from stripe_simulator.server import Simulator, start
@@ -122,3 +123,13 @@ def test_a_key_that_stripe_refuses_is_our_set_up(simulator: Simulator, monkeypat
     settings._kept.clear()
     with pytest.raises(NotConfigured, match=r"setup\.md"):
         stripe_client.create_intent(INTENT, "key")
+
+
+def test_a_key_of_the_other_mode_is_our_set_up_and_not_an_object_that_is_gone(simulator: Simulator) -> None:
+    said = "No such payment_intent: 'pi_1'; a similar object exists in live mode, but a test mode key was used"
+
+    def refuse(client: object, options: object) -> None:
+        raise stripe.InvalidRequestError(said, "intent", code="resource_missing", http_status=404)
+
+    with pytest.raises(NotConfigured, match=r"setup\.md"):
+        stripe_client._ask(refuse)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+import create_checkout_session
+import create_payment
 from tests.world import Student, World
 from tuition import clock
 from tuition.core import catalog
@@ -102,6 +104,34 @@ def test_a_customer_deleted_at_stripe_is_replaced(tuition: World, student: Stude
     assert tuition.payment(second.body["payment_id"]).customer != customer
     third = Student(student.sub, email="moved@example.org")
     assert tuition.create(third, "FSD").status == 200
+
+
+@pytest.mark.parametrize("kind", ["intent", "checkout"])
+def test_an_object_that_stripe_no_longer_knows_is_closed_and_another_is_begun(
+    tuition: World, student: Student, kind: str
+) -> None:
+    create = create_payment.handler if kind == "intent" else create_checkout_session.handler
+    made = tuition.call(create, student, {"track": "DP"}).body
+    tuition.at_stripe("POST", "/_sim/reset")  # as when test data are deleted
+    shown = tuition.status(student, made["payment_id"])
+    assert (shown.status, shown.body["status"]) == (200, "CANCELED")
+    assert tuition.attention(made["payment_id"]) == ["gone"]
+    again = tuition.call(create, student, {"track": "DP"})
+    assert again.status == 201
+    assert again.body["payment_id"] != made["payment_id"]
+
+
+def test_money_that_stripe_no_longer_knows_is_not_refunded_and_somebody_is_called(
+    tuition: World, student: Student
+) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    tuition.deliver_all()
+    tuition.at_stripe("POST", "/_sim/reset")
+    refused = tuition.refund(student, made["payment_id"])
+    assert (refused.status, refused.body["type"].rpartition("/")[2]) == (409, "refund-refused")
+    assert tuition.attention(made["payment_id"]) == ["gone"]
+    assert tuition.enrolled(student)["status"] == "ENROLLED"
 
 
 def test_one_customer_serves_every_purchase_of_a_user(tuition: World, student: Student) -> None:

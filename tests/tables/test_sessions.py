@@ -203,6 +203,8 @@ def test_a_delayed_payment_that_fails_closes_the_session_with_its_reason(tuition
     pay_session(tuition, made["session_id"], "pm_usBankAccount_insufficientFunds")
     tuition.deliver_all()
     assert tuition.status(student, made["payment_id"]).body["status"] == "PROCESSING"
+    again = begin(tuition, student)  # nothing is left to pay with
+    assert (again.status, again.body["type"].rpartition("/")[2]) == (409, "payment-in-progress")
     tuition.later(10 * 86400)
     tuition.deliver_all()
     assert tuition.status(student, made["payment_id"]).body["status"] == "CANCELED"

@@ -58,6 +58,13 @@ def test_the_counter_rises_with_a_payment_and_never_falls() -> None:
     assert Enrollment(user_id="u", track="DP").with_payment(payment()).attempt == 1
 
 
+def test_what_was_closed_unpaid_leaves_no_standing() -> None:
+    begun = Enrollment(user_id="u", track="DP").with_payment(payment())
+    closed = begun.with_payment(payment(CLOSED))
+    assert (len(begun.standings), closed.standings, closed.attempt) == (1, {}, 1)
+    assert closed.with_payment(payment(CLOSED, PAID)).status == "ENROLLED"  # money that is in counts after all
+
+
 def test_open_payments_come_newest_attempt_first() -> None:
     found = enrollment(a=Standing(1, open=True), c=Standing(3, open=True), b=Standing(2), d=Standing(2, open=True))
     assert found.open_payments == ["c", "d", "a"]

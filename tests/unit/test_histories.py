@@ -267,8 +267,9 @@ def closed_before_settled(facts: Facts) -> payments.Status:
 
 def newest_payment_decides(self: enrollment.Enrollment) -> enrollment.Status | None:
     """What a status set from the last payment looked at would be."""
-    last = list(self.standings.values())[-1]
-    return "ENROLLED" if last.grants else "PENDING" if last.open else "WITHDRAWN" if last.granted else None
+    for last in list(self.standings.values())[-1:]:
+        return "ENROLLED" if last.grants else "PENDING" if last.open else "WITHDRAWN" if last.granted else None
+    return None
 
 
 DEFECTS: dict[str, tuple[Any, str, Any]] = {

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tuition.core import payment as payments
+from tuition.core import stripe_facts
 from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment, attention, causes, grants_access
 from tuition.core.refund_request import RefundRequest
@@ -185,6 +186,7 @@ def test_the_intent_of_a_checkout_payment_is_learned_from_its_session() -> None:
         ([PAID, disputed("warning_closed")], []),
         ([PAID, refunded(5, "failed")], ["refund:re_1"]),
         ([Facts(claims={"pi_2": Settled(5, "usd", 1)})], ["claim:pi_2"]),
+        ([stripe_facts.of_gone("intent", 1)], ["gone"]),
         ([PAID, Facts(rebuilt=True)], ["rebuilt"]),
     ],
 )

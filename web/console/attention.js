@@ -10,6 +10,7 @@ const WAYS = {
   dispute: "Answer it in Stripe’s dashboard by its date; a lost one withdraws the student.",
   refund: "The student is enrolled again: pay back another way, or try again.",
   claim: "Find out who made the other object; refund it in Stripe’s dashboard.",
+  gone: "Find out who deleted it at Stripe, or whether our key is of another account.",
   rebuilt: "Look whether more is missing, then mark it as dealt with.",
 };
 

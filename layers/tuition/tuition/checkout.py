@@ -36,6 +36,7 @@ from tuition.stripe_client import Answer
 
 ROUNDS = 24
 CREATES_A_MINUTE = 60
+PROCESSING = "your payment for this track is being processed: wait for its outcome"
 FAILED_CHARGES = 5
 """Card testing goes from the browser straight to Stripe: after this many declines the payment is closed."""
 
@@ -163,8 +164,13 @@ def _is_wished(before: Loaded, wish: Wish) -> bool:
 
 
 def _answer_again(key: Key, before: Loaded) -> Offer | None:
-    """The open payment, if Stripe still has it open. None: look again."""
+    """The open payment, if Stripe still has it open. None: look again.
+
+    Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
+    """
     payment, obj = pulls.refresh(key, before)
+    if payment.open and obj.get("status") == "complete":
+        raise PaymentInProgress(PROCESSING)
     return Offer(payment, obj, new=False) if payment.open else None
 
 
@@ -177,10 +183,10 @@ def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: fr
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
     if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].status == "PROCESSING":
-        raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
+        raise PaymentInProgress(PROCESSING)
     _bounded(enrollment)  # who may not begin another keeps the one that is open
     if close(key).open:
-        raise PaymentInProgress("your payment for this track is being processed: wait for its outcome")
+        raise PaymentInProgress(PROCESSING)
 
 
 def close(key: Key) -> Payment:
@@ -233,6 +239,8 @@ def _begin(
         answer = _make(wish, asked, ownership.metadata(key, attempt, wish.kind), payment_id)
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
+            if new:
+                return None  # forgotten as soon as it was made
             new = customers.create(buyer.user_id, buyer.email, customer.generation + 1)
             return _begin(buyer, wish, enrollment, known, new)
         _refused(refused, wish, customer, enrollment, attempt)

@@ -10,7 +10,6 @@ from tuition import clock, ledger
 from tuition.core import payment as payments
 from tuition.core.audit import Entry
 from tuition.core.errors import Conflicted, NotFound
-from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Acknowledgement, Decision, Facts
 from tuition.ledger import Change, Key, Loaded
 
@@ -25,7 +24,7 @@ def decide(key: Key, verdict: Verdict, note: str, staff: str) -> Loaded:
     """
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         facts = payment.facts
         if facts.settled is None:
             raise Conflicted(f"this payment is {payment.status}: only one that was paid can be decided about")
@@ -48,7 +47,7 @@ def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -
     """
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         double = payment.payment_id in loaded.enrollment.doubled
         found = {known.name: known for known in payments.causes(payment, double=double)}
         if cause not in found:
@@ -63,12 +62,6 @@ def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -
         return Change(payment.merged(facts), _entry(f"acknowledged:{version}", "attention.acknowledged", staff))
 
     return ledger.settle(key, change)
-
-
-def _present(loaded: Loaded) -> Payment:
-    if loaded.payment is None:
-        raise NotFound("there is no such payment")
-    return loaded.payment
 
 
 def _entry(event_id: str, type_: str, staff: str) -> Entry:

@@ -21,7 +21,7 @@ from tuition import clock, metrics, tables
 from tuition.core import audit, catalog, progress
 from tuition.core.audit import Entry, Record
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import Contended, TuitionError
+from tuition.core.errors import Contended, NotFound, TuitionError
 from tuition.core.payment import Payment
 from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, PointerItem, Raw
 
@@ -58,6 +58,13 @@ class Loaded:
 
     payment: Payment | None
     enrollment: Enrollment
+
+    @property
+    def found(self) -> Payment:
+        """The payment. Raises `NotFound` where there is none."""
+        if self.payment is None:
+            raise NotFound("there is no such payment")
+        return self.payment
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tuition import clock, ledger, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry, Source
+from tuition.core.errors import StripeRefused
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Settled
 from tuition.ledger import Change, Key, Loaded
@@ -19,16 +20,21 @@ def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, 
     """All that Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
     One call, and one more each for refunds and disputes where there are any. `followed`: somebody spoke of one, so
-    both are asked for in any case; of a refund that has failed the charge shows nothing.
+    both are asked for in any case; of a refund that has failed the charge shows nothing. An object that Stripe no
+    longer knows is closed, and empty here.
     """
+    retrieve = stripe_client.retrieve_intent if payment.kind == "intent" else stripe_client.retrieve_session
+    try:
+        answer = retrieve(payment.bound_to)
+    except StripeRefused as refused:
+        if refused.code != "resource_missing":
+            raise
+        return stripe_facts.of_gone(payment.kind, int(clock.now())), {}
+    stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
     if payment.kind == "intent":
-        answer = stripe_client.retrieve_intent(payment.bound_to)
-        stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
         facts = stripe_facts.of_intent(answer.object, *stamp)
         intent = answer.object
     else:
-        answer = stripe_client.retrieve_session(payment.bound_to)
-        stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
         facts = stripe_facts.of_session(answer.object, *stamp)
         intent = answer.object.get("payment_intent") or {}
     charge = intent.get("latest_charge")
@@ -79,7 +85,7 @@ def refresh(
     seen: list[dict[str, Any]] = []
 
     def decide(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         at = clock.iso(clock.now())
         facts, obj = pull(payment, followed=followed)
         seen.append(obj)
@@ -89,13 +95,7 @@ def refresh(
         return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
 
     loaded = ledger.settle(key, decide, before)
-    return _present(loaded), seen[-1]
-
-
-def _present(loaded: Loaded) -> Payment:
-    if loaded.payment is None:
-        raise LookupError("only a payment that exists is pulled")
-    return loaded.payment
+    return loaded.found, seen[-1]
 
 
 def says_nothing_new(before: Payment, after: Payment) -> bool:

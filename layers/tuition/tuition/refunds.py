@@ -86,7 +86,7 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
 
     def change(loaded: Loaded) -> Change | None:
         nonlocal fresh
-        payment = _present(loaded)
+        payment = loaded.found
         known = _by_id(payment, request_id)
         fresh = known.state == "waiting"
         if approve and known.state == "calling":
@@ -101,7 +101,7 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
         entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", "staff", staff)
         return Change(_with(payment, decided), entry)
 
-    payment = _present(ledger.settle(key, change))
+    payment = ledger.settle(key, change).found
     return _driven(key, payment, request_id, fresh=fresh)
 
 
@@ -115,7 +115,7 @@ def _add(
     made: set[str] = set()
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         asked = ask(payment)
         if asked is None:
             return None
@@ -123,7 +123,7 @@ def _add(
         after = payment.with_requests((*payment.requests, asked))
         return Change(after, _entry(asked.id, type_, source, actor))
 
-    payment = _present(ledger.settle(key, change))
+    payment = ledger.settle(key, change).found
     return payment, bool(made & {known.id for known in payment.requests})
 
 
@@ -172,12 +172,6 @@ def _with(payment: Payment, changed: RefundRequest) -> Payment:
 
 def _entry(event_id: str, type_: str, source: Source, actor: str | None = None) -> Entry:
     return Entry(clock.iso(clock.now()), event_id, type_, source, actor)
-
-
-def _present(loaded: Loaded) -> Payment:
-    if loaded.payment is None:
-        raise NotFound("there is no such payment")
-    return loaded.payment
 
 
 # --- driving it ---
@@ -234,20 +228,20 @@ def _told(key: Key, known: RefundRequest, refund_object: dict[str, object]) -> P
     facts = stripe_facts.of_refund(refund_object)
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         after = payment.merged(facts)
         if after == payment:
             return None
         return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", "request"))
 
-    return _present(ledger.settle(key, change))
+    return ledger.settle(key, change).found
 
 
 def _refused(key: Key, known: RefundRequest, why: str) -> Payment:
     """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         after = payment.merged(pulls.pull(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
@@ -256,14 +250,14 @@ def _refused(key: Key, known: RefundRequest, why: str) -> Payment:
             return None
         return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", "request"))
 
-    return _present(ledger.settle(key, change))
+    return ledger.settle(key, change).found
 
 
 def _try_again(key: Key, known: RefundRequest) -> Payment:
     """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
 
     def change(loaded: Loaded) -> Change | None:
-        payment = _present(loaded)
+        payment = loaded.found
         after = payment.merged(pulls.pull(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling" and asked.tries == known.tries:
@@ -272,7 +266,7 @@ def _try_again(key: Key, known: RefundRequest) -> Payment:
             return None
         return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", "request"))
 
-    return _present(ledger.settle(key, change))
+    return ledger.settle(key, change).found
 
 
 # --- what is answered ---

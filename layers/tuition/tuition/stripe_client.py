@@ -250,6 +250,8 @@ def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotCon
         return StripeUnavailable(f"Stripe did not answer ({said}): try again", 504 if slow else 502)
     if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
         return NotConfigured(f"Stripe refuses our key ({said}): see docs/setup.md")
+    if "a similar object exists in" in str(error):
+        return NotConfigured(f"Stripe's key is of the other mode ({said}): see docs/setup.md")
     if status == 429 or _is_race(error):
         return StripeUnavailable(f"Stripe is busy ({said}): try again", 503)
     if status >= 500:
@@ -257,7 +259,7 @@ def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotCon
     type_ = "idempotency_error" if isinstance(error, stripe.IdempotencyError) else type(error).__name__
     reason = error.user_message or said
     param = cast(str | None, getattr(error, "param", None))
-    return StripeRefused(reason, status, type_, error.code, param, replayed=_is_replayed(error))
+    return StripeRefused(reason, status, type_, _code(error), param, replayed=_is_replayed(error))
 
 
 def _client() -> "StripeClient":

@@ -20,6 +20,11 @@ class Standing:
     granted: bool = False
     keeps_money: bool = False
 
+    @property
+    def counts(self) -> bool:
+        """It says something: one that was closed unpaid does not, however many of them there were."""
+        return self.open or self.grants or self.granted or self.keeps_money
+
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
@@ -62,8 +67,9 @@ class Enrollment:
         return [key for _, key in found[1:]]
 
     def with_payment(self, payment: Payment) -> "Enrollment":
-        """This enrollment with the standing of that payment as it is now."""
+        """This enrollment with the standing of that payment as it is now, and without those that say nothing."""
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
+        standings = {key: standing for key, standing in standings.items() if standing.counts}
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
     def standings_to_json(self) -> dict[str, Any]:

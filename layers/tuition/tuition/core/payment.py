@@ -235,6 +235,8 @@ def causes(payment: Payment, *, double: bool = False) -> list[Cause]:
         found.append(
             Cause(f"claim:{key}", key, f"{key} settled {claim.money} in this payment's name and is not its object")
         )
+    if facts.closed and facts.closed.reason == stripe_facts.GONE:
+        found.append(Cause("gone", "gone", f"Stripe no longer knows {payment.bound_to}"))
     if facts.rebuilt:
         found.append(Cause("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe"))
     return found

@@ -27,6 +27,9 @@ ID_LENGTH = 255
 TEXT_LENGTH = 5000
 """Longer than any text of Stripe's that is read here."""
 
+GONE = "gone"
+"""Why an object that Stripe no longer knows is closed."""
+
 LATEST = 10**11
 """Epoch seconds beyond any time of Stripe's (the year 5138), and still a time that can be written."""
 
@@ -314,6 +317,11 @@ def of_session(session: Mapping[str, Any], at: int, order: int | None = None) ->
         name: PhaseName = "processing" if status == "complete" else "created"
         phase = Phase(at, PHASE_ORDER[name] if order is None else order, name)
     return merge(inner, Facts(settled, closed, phase, None, maybe_id(session, "customer")))
+
+
+def of_gone(kind: Kind, at: int) -> Facts:
+    """The facts of an object that Stripe does not know (test data were deleted): nobody can pay it."""
+    return Facts(closed=Closed(at, kind, GONE))
 
 
 def _is_dead(intent: Mapping[str, Any]) -> bool:
