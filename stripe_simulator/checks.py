@@ -29,9 +29,10 @@ def url(params: dict[str, Any], name: str) -> None:
         return
     try:
         address = urlsplit(given)
-    except ValueError:
-        address = urlsplit("")
-    if address.scheme not in ("http", "https") or not address.netloc or re.search(r"\s", given):
+        found = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:  # brackets that are no address, or a port that is none
+        found = False
+    if not found or re.search(r"\s", given):
         message = "Not a valid URL. An explicit scheme (such as https) must be provided."
         raise unvalidated(message, code="url_invalid", param=name)
 

@@ -1,9 +1,10 @@
 """Events, and their signed delivery. https://docs.stripe.com/webhooks
 
 `Webhooks` decides what goes where and when; `Sender` is the threads that send it. Without a sender,
-what would be sent waits in `outbox`.
+what would be sent waits in `outbox`. What is released keeps its order: each waits for the one before it to be answered.
 """
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -22,7 +23,7 @@ from stripe_simulator.clock import Clock
 from stripe_simulator.store import Object, Store
 
 FIRST_RETRY_S, LONGEST_RETRY_S, TRIES = 1.0, 3600.0, 40
-TIMEOUT_S = 30.0
+CONNECT_S, TIMEOUT_S = 5.0, 30.0
 MODES = ("normal", "hold", "drop", "duplicate", "shuffle")
 
 
@@ -54,7 +55,13 @@ class Delivery:
     due: float = 0.0
     tries: int = 0
     outcome: str = "waiting"
+    behind: "Delivery | None" = None  # of one release: not before that one was tried
     log: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def may_go(self) -> bool:
+        """Whether nothing that was released before it is still untried."""
+        return self.behind is None or self.behind.tries > 0
 
     @property
     def body(self) -> bytes:
@@ -173,10 +180,12 @@ class Webhooks:
         elif order == "shuffled":
             random.Random(seed).shuffle(sending)
         begun: set[int] = set()
+        last: Delivery | None = None
         for one in sending:
             delivery = self._again(one) if id(one) in begun else one
             begun.add(id(one))
             delivery.outcome, delivery.due = "waiting", self.clock.now() + self.delay_s
+            delivery.behind, last = last, delivery
             self.outbox.append(delivery)
         self.wake()
         return len(sending)
@@ -203,13 +212,14 @@ class Webhooks:
         """The next delivery that is due, taken out of the outbox."""
         now = self.clock.now()
         for index, delivery in enumerate(self.outbox):
-            if delivery.due <= now:
+            if delivery.due <= now and delivery.may_go:
+                delivery.behind = None
                 return self.outbox.pop(index)
         return None
 
     def next_at(self) -> float | None:
         """When the next delivery is due."""
-        return min((delivery.due for delivery in self.outbox), default=None)
+        return min((delivery.due for delivery in self.outbox if delivery.may_go), default=None)
 
     def done(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
         """Note a try; when it failed, the next comes after 1, 2, 4 … seconds."""
@@ -235,12 +245,13 @@ class Webhooks:
 
 
 class Sender:
-    """Threads that post what is due."""
+    """Threads that post what is due: one at a time sends, in order, while the others wait for answers."""
 
     def __init__(self, webhooks: Webhooks, lock: threading.RLock, threads: int = 4) -> None:
         self._webhooks = webhooks
         self._lock = lock
         self._ready = threading.Condition(lock)
+        self._turn = threading.Lock()
         self._stopped = False
         webhooks.wake = self._notify
         self.recent: deque[Delivery] = deque(maxlen=200)
@@ -259,38 +270,55 @@ class Sender:
             self._ready.notify_all()
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                delivery = self._webhooks.take()
-                if delivery is None:
-                    if self._stopped:
-                        return
-                    at = self._webhooks.next_at()
-                    wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
-                    self._ready.wait(min(wait, 5.0))
-                    continue
-                if self._stopped:
-                    return
-                self.recent.append(delivery)
-            status, problem = post(delivery)
+        while (delivery := self._next()) is not None:
+            status, problem = post(delivery, self._turn.release)
             with self._lock:
                 self._webhooks.done(delivery, status, problem)
                 self._ready.notify()
 
+    def _next(self) -> Delivery | None:
+        """Waits for what is due, and keeps the turn for it; None at the end."""
+        self._turn.acquire()
+        with self._lock:
+            while not self._stopped:
+                delivery = self._webhooks.take()
+                if delivery is not None:
+                    self.recent.append(delivery)
+                    return delivery
+                at = self._webhooks.next_at()
+                wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
+                self._ready.wait(min(wait, 5.0))
+        self._turn.release()
+        return None
 
-def post(delivery: Delivery) -> tuple[int | None, str | None]:
-    """One try: the status answered, or what went wrong."""
+
+def post(delivery: Delivery, sent: Callable[[], None]) -> tuple[int | None, str | None]:
+    """One try: the status answered, or what went wrong. `sent` is called once, before the answer is waited for."""
+    try:
+        try:
+            connection = _asked(delivery)
+        finally:
+            sent()
+        with contextlib.closing(connection):
+            response = connection.getresponse()
+            response.read(10_000)
+            return response.status, None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return None, str(error) or type(error).__name__
+
+
+def _asked(delivery: Delivery) -> http.client.HTTPConnection:
+    """A connection on which the delivery has been sent."""
     address = urlsplit(delivery.url)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.hostname or "", address.port, timeout=TIMEOUT_S)
+    connection = kind(address.hostname or "", address.port, timeout=CONNECT_S)
     try:
+        connection.connect()
+        connection.sock.settimeout(TIMEOUT_S)
         body = delivery.body
         path = (address.path or "/") + (f"?{address.query}" if address.query else "")
         connection.request("POST", path, body, delivery.headers(body))
-        response = connection.getresponse()
-        response.read(10_000)
-        return response.status, None
-    except (OSError, http.client.HTTPException) as error:
-        return None, str(error) or type(error).__name__
-    finally:
+    except Exception:
         connection.close()
+        raise
+    return connection

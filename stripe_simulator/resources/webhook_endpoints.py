@@ -1,14 +1,14 @@
 """Webhook endpoints. https://docs.stripe.com/api/webhook_endpoints"""
 
-from stripe_simulator import lists
+from stripe_simulator import checks, lists
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import invalid
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.store import Object, shown
 
 
 def configure(account: Account, url: str, secret: str | None) -> Object:
     """The endpoint that the command line names: it gets every event, and stays through a reset."""
+    checks.url({"url": url}, "url")
     endpoints = account.store.objects.get("webhook_endpoint", {})
     for id in [id for id, one in endpoints.items() if one.get("_configured")]:
         secret = secret or endpoints[id]["_secrets"][0]  # loaded from --data: one endpoint, its secret kept
@@ -39,19 +39,12 @@ def _add(account: Account, url: str, events: list[str], secret: str | None) -> O
 
 def create(call: Call) -> Object:
     """POST /v1/webhook_endpoints; only this answer shows the secret."""
-    _check_url(call.params["url"])
+    checks.url(call.params, "url")
     endpoint = _add(call.account, call.params["url"], call.params["enabled_events"], None)
     endpoint["api_version"] = call.params.get("api_version")
     endpoint["description"] = call.params.get("description") or None
     endpoint["metadata"] = merge_metadata({}, call.params.get("metadata", {}))
     return shown(endpoint) | {"secret": endpoint["_secrets"][0]}
-
-
-def _check_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise invalid(
-            "Invalid URL: An explicit scheme (such as https) must be provided.", param="url", code="url_invalid"
-        )
 
 
 def retrieve(call: Call) -> Object:
@@ -62,6 +55,7 @@ def retrieve(call: Call) -> Object:
 def update(call: Call) -> Object:
     """POST /v1/webhook_endpoints/:id"""
     endpoint = call.store.get("webhook_endpoint", call.ids[0])
+    checks.url(call.params, "url")
     for name in ("description", "enabled_events", "url"):
         if name in call.params:
             endpoint[name] = call.params[name] or None
