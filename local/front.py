@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             token = self.server.token(json.loads(body or b"null"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self._answer_json(400, {"message": str(error)})
             return
         self._answer_json(200, {"token": token})
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _csp(self, body: bytes) -> None:
         """What a browser reports that the policy stopped; GET lists it."""
         if self.command == "POST":
-            with contextlib.suppress(ValueError):  # a browser hears of nothing anyway
+            with contextlib.suppress(ValueError, RecursionError):  # a browser hears of nothing anyway
                 self.server.csp_reports.append(json.loads(body))
             self._answer(204, [], b"")
         else:

@@ -6,6 +6,7 @@ On AWS a student signs in on the hosted page and gets a ``sub`` that Cognito mak
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,10 @@ from botocore.exceptions import ClientError
 
 PASSWORD = "Only-on-this-machine-1"  # noqa: S105  # every emulated user's; the pool is gone with the process
 TOKEN_HOURS = 24
-LONGEST = 256
+USER_ID = re.compile(r"(?!pay_)[!-~]{1,128}")
+"""What the API takes for one."""
+GROUP = re.compile(r"[^\s\x00-\x1f\ud800-\udfff]{1,128}")
+"""As Cognito has it: a space in a name would make two of one in the claim."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,14 @@ class Person:
         if unknown := set(body) - {"sub", "email", "groups", "email_verified"}:
             raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))}")
         sub = body.get("sub")
-        if not isinstance(sub, str) or not 0 < len(sub) <= LONGEST:
-            raise ValueError(f"sub is a text of 1 to {LONGEST} characters")
+        if not isinstance(sub, str) or not USER_ID.fullmatch(sub):
+            raise ValueError("sub is 1 to 128 printable ASCII characters without spaces, not beginning with pay_")
         email = body.get("email", f"{sub}@example.com")
-        if not isinstance(email, str) or not 0 < len(email) <= LONGEST:
-            raise ValueError(f"email is a text of 1 to {LONGEST} characters")
+        if not isinstance(email, str) or not 0 < len(email) <= 256 or not email.isprintable():
+            raise ValueError("email is a text of 1 to 256 printable characters")
         groups = body.get("groups", [])
-        if not isinstance(groups, list) or not all(isinstance(g, str) and g for g in groups):
-            raise ValueError("groups is a list of names")
+        if not isinstance(groups, list) or not all(isinstance(g, str) and GROUP.fullmatch(g) for g in groups):
+            raise ValueError("groups is a list of names without spaces")
         verified = body.get("email_verified", True)
         if not isinstance(verified, bool):
             raise ValueError("email_verified is true or false")

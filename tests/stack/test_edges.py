@@ -107,3 +107,9 @@ def test_pages_of_our_origin_may_call_and_others_may_not(running: Running) -> No
     assert ours.headers["access-control-allow-origin"] == running.ready["api"]
     theirs = running.http.options(url, headers=asked | {"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in theirs.headers
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"sub": "\\ud800"}'])
+def test_a_sign_in_that_cannot_be_read_is_told_so(running: Running, content: bytes) -> None:
+    answer = running.http.post(f"{running.ready['api']}/_local/token", content=content)
+    assert (answer.status_code, list(answer.json())) == (400, ["message"])

@@ -14,6 +14,7 @@ from tuition.core import catalog
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
 DISPUTES = "GET /api/admin/disputes"
+QUARANTINE = "GET /api/admin/quarantine"
 QUARANTINED = "GET /api/admin/quarantine/{event_id}"
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 
@@ -400,6 +401,28 @@ def test_a_quarantined_event_is_shown_as_it_came_but_for_secrets(
     assert tuition.admin(student, QUARANTINED, event_id=event["id"]).status == 403
     for unknown in ("evt_unknown", "", "x" * 300, "é"):
         assert tuition.admin(admin, QUARANTINED, event_id=unknown).status == 404
+
+
+def test_the_quarantine_has_pages_and_cursors_of_its_own(tuition: World, student: Student, admin: Student) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
+    kept = {f"{event['id']}_{i}" for i in range(3)}
+    for event_id in kept:
+        tuition.deliver({**event, "id": event_id, "created": "soon"})
+    found: list[str] = []
+    query = {"limit": "1"}
+    while True:
+        page = tuition.admin(admin, QUARANTINE, query=query).body
+        found += [row["event_id"] for row in page["events"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert kept <= set(found)
+    assert len(found) == len(set(found))
+    of_payments = tuition.admin(admin, LIST, query={"limit": "1"}).body["next_cursor"]
+    for cursor in ("garbage", event["id"], of_payments, "é"):
+        assert tuition.admin(admin, QUARANTINE, query={"cursor": cursor}).status == 422
 
 
 def test_who_replays_an_event_is_on_record(tuition: World, student: Student, admin: Student) -> None:

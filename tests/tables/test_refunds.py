@@ -213,6 +213,17 @@ def test_a_refund_needs_a_reason_and_one_payment(tuition: World, student: Studen
         assert tuition.call(handler, student, body).status == 422
 
 
+@pytest.mark.parametrize("reason", ["two\nlines", "no\u00a0break", "👩\u200d💻", "עברית\u200f"])
+def test_a_reason_may_be_written_as_people_write(tuition: World, student: Student, reason: str) -> None:
+    answer = tuition.refund(student, bought(tuition, student), reason)
+    assert (answer.status, answer.body["refund_request"]["reason"]) == (200, reason)
+
+
+@pytest.mark.parametrize("reason", ["\x00", "bell\x07", "half \ud800", "turned \u202e around", " ", "x" * 501])
+def test_a_reason_that_is_no_writing_is_refused(tuition: World, student: Student, reason: str) -> None:
+    assert tuition.refund(student, bought(tuition, student), reason).status == 422
+
+
 def test_refund_events_in_every_order_end_the_same(tuition: World, student: Student) -> None:
     payment_id = bought(tuition, student)
     tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, amount=10000)

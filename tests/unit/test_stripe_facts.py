@@ -288,3 +288,14 @@ def test_a_state_of_a_refund_or_a_charge_that_we_do_not_know_is_for_a_person() -
         of_refund(histories.refund_object("re_1", 5, charge(), 100, "limbo"))
     with pytest.raises(EventUnusable, match="limbo"):
         of_charge(charge("limbo"))
+
+
+def test_no_amount_is_below_nothing_but_what_a_balance_moves_by() -> None:
+    intent = {"object": "payment_intent", "id": "pi_1", "status": "succeeded", "amount_received": -1, "currency": "usd"}
+    with pytest.raises(EventUnusable, match="amount_received"):
+        of_intent(intent, 1)
+    moved = [{"amount": -49900}, {"amount": 49900}, {"amount": -100}]
+    dispute = {"id": "dp_1", "status": "lost", "amount": 100, "created": 1, "reason": "fraudulent"}
+    assert of_dispute({**dispute, "balance_transactions": moved}, 1).disputes["dp_1"].withdrawn == 100
+    with pytest.raises(EventUnusable, match="amount"):
+        of_dispute({**dispute, "amount": -100}, 1)

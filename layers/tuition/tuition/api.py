@@ -10,6 +10,7 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-de
 import base64
 import functools
 import json
+import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from tuition.settings import settings
 BODY_BYTES = 64 * 1024
 URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
 """All that an address is written with. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
+NOT_WRITING = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
+"""Control characters, halves of surrogate pairs, and what turns the direction of the text around it."""
 PROBLEM_TYPES = "https://tuition.school/problems/"
 logger = Logger()
 
@@ -146,7 +149,7 @@ class Request:
             raise Unauthenticated("the token never expires: sign in again")
         email = claims.get(names.claim_email)
         verified = str(claims.get(names.claim_email_verified, "")).lower() == "true"
-        groups = str(claims.get(names.claim_groups, "")).strip("[]").replace(",", " ").split()
+        groups = str(claims.get(names.claim_groups, "")).removeprefix("[").removesuffix("]").split()
         return Identity(user_id, str(email) if email and verified else None, frozenset(groups))
 
     def staff(self, *, decides: bool = False) -> Identity:
@@ -236,14 +239,14 @@ def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
 
 
 def text_field(body: Mapping[str, Any], name: str, *, most: int, required: bool = False) -> str | None:
-    """A text of a body, trimmed. Raises `Unprocessable` for another type, one too long, or one missing."""
+    """A text of a body, trimmed; it may have several lines. Raises `Unprocessable` for any other value."""
     value = body.get(name)
     if value is None and not required:
         return None
     if not isinstance(value, str) or not value.strip():
         raise Unprocessable(f"{name} must be a text that is not empty", field=name)
-    if len(value) > most or not value.isprintable():
-        raise Unprocessable(f"{name} must have at most {most} printable characters", field=name)
+    if len(value) > most or NOT_WRITING.search(value):
+        raise Unprocessable(f"{name} must have at most {most} characters, none of them a control character", field=name)
     return value.strip()
 
 

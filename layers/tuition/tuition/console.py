@@ -1,9 +1,10 @@
-"""What staff look at: one payment with all that is known of it, a user, the disputes. Lists are `tuition.browse`'s."""
+"""What staff look at: one payment with what is known, a user, disputes, quarantine. Lists are `tuition.browse`'s."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition import browse, clock, history, tables
+from tuition import browse, clock, history, stripe_events, tables
 from tuition.browse import Place, Shown
 from tuition.core import audit
 from tuition.core import payment as payments_core
@@ -13,7 +14,7 @@ from tuition.core.stripe_facts import ID_LENGTH
 from tuition.filters import Filters
 from tuition.history import read_payments
 from tuition.settings import settings
-from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem
+from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
 
 DASHBOARD = "https://dashboard.stripe.com"
 
@@ -214,6 +215,34 @@ def _disputed(one: Shown, dispute_id: str) -> dict[str, Any]:
         "payment_status": one.item.status,
         "enrollment": one.enrollment,
     }
+
+
+# --- events in quarantine ---
+
+
+def quarantine(limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of what needs a person, without the events' bodies. The table is small by nature: it is emptied."""
+    start = {}
+    if cursor:
+        event_id = Place.of_cursor(cursor, "quarantine").key
+        start = {"ExclusiveStartKey": tables.quarantine_key(event_id)}
+    answer = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=limit, **start)
+    last = answer.get("LastEvaluatedKey")
+    return {
+        "events": [_quarantined(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
+        "next_cursor": Place("event", last["event_id"]["S"], "").cursor("quarantine") if last else None,
+    }
+
+
+def quarantined(event_id: str) -> dict[str, Any]:
+    """One event in quarantine, as Stripe sent it but for secrets. Raises `NotFound`."""
+    kept = stripe_events.read_quarantined(event_id)
+    return {"event": {**_quarantined(kept), "payload": json.loads(kept.event)}}
+
+
+def _quarantined(item: QuarantineItem) -> dict[str, Any]:
+    names = ("event_id", "reason", "first_at", "last_at")
+    return {**{name: getattr(item, name) for name in names}, "tries": int(item.tries)}
 
 
 # --- a user ---

@@ -17,7 +17,7 @@ from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable, NotFound, StripeRefused, Unprocessable
+from tuition.core.errors import EventUnusable, NotFound, StripeRefused
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts, ident, maybe_id, moment, number, text
 from tuition.ledger import Change, Key, Loaded, PointerTaken
@@ -245,7 +245,7 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
 
     `staff`: who asks for it; it is on their own chain, since the record that the event leaves is the event's.
     """
-    kept = _kept(event_id)
+    kept = read_quarantined(event_id)
     if staff:
         asked = Entry(clock.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
         ledger.record_for_user(staff, asked, {"replay": event_id})
@@ -255,7 +255,8 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
     return outcome
 
 
-def _kept(event_id: str) -> QuarantineItem:
+def read_quarantined(event_id: str) -> QuarantineItem:
+    """One event that is kept. Raises `NotFound`."""
     if not 0 < len(event_id) <= stripe_facts.ID_LENGTH or not event_id.isascii():
         raise NotFound("there is no such event in quarantine")
     key = tables.quarantine_key(event_id)
@@ -265,20 +266,9 @@ def _kept(event_id: str) -> QuarantineItem:
     return QuarantineItem.from_raw_data(found["Item"])
 
 
-def quarantined_event(event_id: str) -> dict[str, Any]:
-    """One event in quarantine, as Stripe sent it but for secrets. Raises `NotFound`."""
-    kept = _kept(event_id)
-    return {"event": {**_row(kept), "payload": json.loads(kept.event)}}
-
-
 def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
     """Whoever holds a client secret can pay, or confirm, in the student's place."""
     return {name: value for name, value in obj.items() if name != "client_secret"}
-
-
-def _row(item: QuarantineItem) -> dict[str, Any]:
-    names = ("event_id", "reason", "first_at", "last_at")
-    return {**{name: getattr(item, name) for name in names}, "tries": int(item.tries)}
 
 
 def waiting() -> list[str]:
@@ -292,16 +282,3 @@ def waiting() -> list[str]:
         if not answer.get("LastEvaluatedKey"):
             return [event_id for _, event_id in sorted(found)]
         start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-
-def quarantined(limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of what needs a person, without the events' bodies. The table is small by nature: it is emptied."""
-    if cursor and not (cursor.isascii() and len(cursor) <= stripe_facts.ID_LENGTH):
-        raise Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
-    start = {"ExclusiveStartKey": tables.quarantine_key(cursor)} if cursor else {}
-    answer = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=limit, **start)
-    last = answer.get("LastEvaluatedKey")
-    return {
-        "events": [_row(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
-        "next_cursor": last["event_id"]["S"] if last else None,
-    }

@@ -30,6 +30,8 @@ TEXT_LENGTH = 5000
 GONE = "gone"
 """Why an object that Stripe no longer knows is closed."""
 
+LARGEST = 10**15
+"""Minor units beyond any amount of Stripe's."""
 LATEST = 10**11
 """Epoch seconds beyond any time of Stripe's (the year 5138), and still a time that can be written."""
 
@@ -395,7 +397,7 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
                 amount=number(dispute, "amount"),
                 created=moment(dispute, "created"),
                 reason=text(dispute, "reason"),
-                withdrawn=-sum(number(move, "amount") for move in moves),
+                withdrawn=-sum(number(move, "amount", least=-LARGEST) for move in moves),
                 due_by=due_by if type(due_by) is int and 0 < due_by < LATEST else None,
             )
         },
@@ -449,11 +451,13 @@ def maybe_id(obj: Mapping[str, Any], name: str) -> str | None:
     return ident(value, "id") if isinstance(value, Mapping) else ident(obj, name)
 
 
-def number(obj: Mapping[str, Any], name: str) -> int:
+def number(obj: Mapping[str, Any], name: str, *, least: int = 0) -> int:
+    """A whole number; none is below 0 but what a balance moves by."""
     value = obj.get(name)
-    if type(value) is int and abs(value) < 10**15:
+    if type(value) is int and least <= value < LARGEST:
         return value
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, and is a {type(value).__name__}")
+    found = "is too small or too large" if type(value) is int else f"is a {type(value).__name__}"
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, and {found}")
 
 
 def _currency(obj: Mapping[str, Any]) -> str:
