@@ -11,13 +11,13 @@ class Behaviour:
     """What happens when somebody pays with it."""
 
     decline: str | None = None  # a decline code, or a code of its own such as expired_card
-    authenticate: str | None = None  # "always", or "unless_setup"
+    authenticate: str | None = None  # "always", "unless_setup", or "on_session"
     attaches: bool = True
     dispute: str | None = None  # the reason of the dispute that follows the payment
     inquiry: bool = False
     prevented: bool = False
     refund: str = "succeeded"  # "pending": succeeds later; "failed": succeeds, then fails
-    settles: str | None = None  # of a delayed method: "succeeded", or a failure code
+    settles: str | None = None  # of a delayed method: "succeeded", a failure code, or "never": then it can be canceled
     instant_funds: bool = False
 
 
@@ -63,6 +63,10 @@ CARDS: dict[str, Card] = {
     "chargeCustomerFail": Card("4000000000000341", behaviour=_declines("generic_decline", attaches=True)),
     "authenticationRequired": Card("4000002760003184", behaviour=Behaviour(authenticate="always")),
     "authenticationRequiredOnSetup": Card("4000002500003155", behaviour=Behaviour(authenticate="unless_setup")),
+    "authenticationRequiredSetupForOffSession": Card(
+        "4000003800000446", behaviour=Behaviour(authenticate="on_session")
+    ),
+    "threeDSecureOptional": Card("4000000000003055"),
     "threeDSecure2Required": Card("4000000000003220", behaviour=Behaviour(authenticate="always")),
     "threeDSecureRequired": Card("4000000000003063", behaviour=Behaviour(authenticate="always")),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card(
@@ -89,9 +93,11 @@ ALIASES = {  # other names of Stripe's own list for the same cards
     "visa_chargeDeclinedFraudulent": "chargeDeclinedFraudulent",
     "chargeDeclinedVelocityLimitExceeded": "visa_chargeDeclinedVelocityLimitExceeded",
     "us": "visa",
+    "amex_threeDSecureNotSupported": "amex",
 }
 BY_NUMBER = {card.number: card for card in reversed(CARDS.values())}
 
+# https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test-account-numbers
 BANKS: dict[str, Behaviour] = {  # us_bank_account, by the end of pm_usBankAccount_…
     "success": Behaviour(settles="succeeded"),
     "accountClosed": Behaviour(settles="account_closed"),
@@ -99,6 +105,7 @@ BANKS: dict[str, Behaviour] = {  # us_bank_account, by the end of pm_usBankAccou
     "insufficientFunds": Behaviour(settles="insufficient_funds"),
     "debitNotAuthorized": Behaviour(settles="debit_not_authorized"),
     "invalidCurrency": Behaviour(settles="invalid_currency"),
+    "weeklyLimitExceeded": Behaviour(settles="charge_exceeds_source_limit"),
     "dispute": Behaviour(settles="succeeded", dispute="insufficient_funds"),
     "processing": Behaviour(settles="never"),
 }
@@ -109,8 +116,9 @@ BANK_NUMBERS = {
     "000222222227": "insufficientFunds",
     "000333333335": "debitNotAuthorized",
     "000444444440": "invalidCurrency",
-    "000666666661": "processing",
-    "000777777771": "dispute",
+    "000777777771": "weeklyLimitExceeded",
+    "000555555559": "dispute",
+    "000000000009": "processing",
 }
 IBANS = {  # https://docs.stripe.com/payments/sepa-debit/accept-a-payment#test-integration
     "AT611904300234573201": Behaviour(settles="succeeded"),

@@ -39,6 +39,7 @@ EVIDENCE = (
     "uncategorized_file",
     "uncategorized_text",
 )
+REFUNDABLE = ("won", "warning_needs_response", "warning_under_review", "warning_closed")
 RESPOND_S = 9 * 24 * 3600
 
 
@@ -83,7 +84,7 @@ def open_(account: Account, charge: Object, reason: str, status: str = "needs_re
             "type": "card",
         }
     account.store.add(dispute)
-    charge["disputed"], charge["_inquiry"] = True, status.startswith("warning_")
+    charge["disputed"], charge["_refundable"] = True, status in REFUNDABLE
     account.emit("charge.dispute.created", dispute)
     if not status.startswith("warning_"):
         _withdraw(account, dispute)
@@ -126,7 +127,7 @@ def put(account: Account, dispute: Object, status: str) -> None:
     dispute["status"] = status
     charge = account.store.get("charge", dispute["charge"])
     inquiry = status.startswith("warning_")
-    charge["_inquiry"] = inquiry
+    charge["_refundable"] = status in REFUNDABLE
     dispute["is_charge_refundable"] = inquiry and status != "warning_closed"
     funds_out = len(dispute["balance_transactions"]) % 2 == 1
     closed = status in ("won", "lost", "warning_closed", "prevented")

@@ -311,7 +311,7 @@ def cancel(call: Call) -> Object:
             "Checkout Session instead.",
             intent,
         )
-    if intent["status"] not in CANCELABLE:
+    if intent["status"] not in CANCELABLE and not _is_stuck(call.account, intent):
         raise _unexpected(
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a "
             "PaymentIntent with one of the following statuses may be canceled: requires_payment_method, "
@@ -322,12 +322,16 @@ def cancel(call: Call) -> Object:
     return shown(intent)
 
 
+def _is_stuck(account: Account, intent: Object) -> bool:
+    """Whether the intent is processing for ever: one of the rare cases in which Stripe cancels what is processing."""
+    if intent["status"] != "processing":
+        return False
+    return payment_methods.behaviour(account.store.get("payment_method", intent["payment_method"])).settles == "never"
+
+
 def close(account: Account, intent: Object, reason: str | None) -> None:
     """Cancel the intent, whoever asked."""
-    if intent["status"] == "requires_capture":
-        charge = account.store.get("charge", intent["latest_charge"])
-        charge["refunded"], charge["amount_refunded"] = True, charge["amount"]
-        account.emit("charge.refunded", charge, {"amount_refunded": 0, "refunded": False})
+    payments.let_go(account, intent)
     intent["status"], intent["canceled_at"] = "canceled", account.clock.unix()
     intent["cancellation_reason"], intent["amount_capturable"] = reason, 0
     intent["next_action"] = None

@@ -54,8 +54,8 @@ def pay(
     if how.settles is not None:
         _process(account, intent, method)
         return
-    asks = how.authenticate == "always" or (how.authenticate == "unless_setup" and not method["_set_up"])
-    if asks and not authenticated:
+    asks = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
+    if asks.get(how.authenticate or "") and not authenticated:
         if off_session or refuse_action:
             raise _declined(account, intent, method, "authentication_required")
         _ask(account, intent, return_url)
@@ -270,6 +270,20 @@ def authenticated(account: Account, intent: Object, *, passed: bool) -> None:
         account.emit("payment_intent.payment_failed", intent)
         return
     pay(account, intent, method, authenticated=True)
+
+
+def let_go(account: Account, intent: Object) -> None:
+    """The attempt of a canceled intent comes to nothing: what was held is let go, a debit under way is stopped."""
+    charge = account.store.find("charge", intent["latest_charge"] or "")
+    if charge is not None and charge["status"] == "pending":
+        charges.fail(charge, "payment_intent_canceled", None, "The PaymentIntent was canceled.")
+        charge["amount_captured"] = 0
+        account.emit("charge.failed", charge)
+        for hook in FAILED:
+            hook(account, intent, charge)
+    elif intent["status"] == "requires_capture" and charge is not None:
+        charge["refunded"], charge["amount_refunded"] = True, charge["amount"]
+        account.emit("charge.refunded", charge, {"amount_refunded": 0, "refunded": False})
 
 
 def capture(account: Account, intent: Object, amount: int) -> None:

@@ -55,7 +55,7 @@ def check(charge: Object, amount: int) -> None:
         )
     if charge["refunded"]:
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    if charge["disputed"] and not charge.get("_inquiry"):
+    if charge["disputed"] and not charge.get("_refundable"):
         raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
     left = charge["amount_captured"] - charge["amount_refunded"]
     if amount > left:
@@ -129,7 +129,7 @@ def record(
         del before["refunded"]
     account.emit("refund.created", refund)
     account.emit("charge.refunded", charge, before)
-    if charge["refunded"] and charge.get("_inquiry"):
+    if charge["refunded"] and charge["disputed"]:
         from stripe_simulator.resources.disputes import averted
 
         averted(account, charge)

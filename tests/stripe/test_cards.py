@@ -63,13 +63,19 @@ class Buyer:
             error = done["last_payment_error"]
             return f"3-D Secure, then declined: {error['decline_code']}"
         again = self.pay(done["payment_method"], currency, customer=self.customer)
+        absent = self.pay(done["payment_method"], currency, customer=self.customer, off_session="true")
+        if again["status"] == "requires_action" and "error" not in absent:
+            return "3-D Secure unless off session"
         return "3-D Secure unless set up before" if again["status"] == "succeeded" else "3-D Secure, always"
 
     def debited(self, intent: Any) -> str:
         self.now += 3
         now = self.call("GET", f"/v1/payment_intents/{intent['id']}")
         if now["status"] == "processing":
-            return "processing, and stays so"
+            canceled = self.call("POST", f"/v1/payment_intents/{intent['id']}/cancel")
+            attempt = self.call("GET", f"/v1/charges/{intent['latest_charge']}")
+            assert (canceled["status"], attempt["status"], attempt["captured"]) == ("canceled", "failed", False)
+            return "processing, and stays so until it is canceled"
         if now["status"] == "succeeded":
             return "processing, then succeeds" + self.disputed(intent, ", then disputed: ")
         return f"processing, then fails: {now['last_payment_error']['code']}"

@@ -18,7 +18,7 @@ def bank_account(student: Student, number: str) -> None:
 
 def test_a_bank_account_is_processing_and_enrolls_when_it_settles(student: Student) -> None:
     student.buying()
-    bank_account(student, "000666666661")
+    bank_account(student, "000000000009")
     student.sees("Your bank is working on it.")
     student.accessible("processing")
     student.open("#/learning")
