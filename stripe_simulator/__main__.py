@@ -7,13 +7,22 @@ import sys
 import threading
 from pathlib import Path
 
+from stripe_simulator.errors import StripeError
+from stripe_simulator.saved import NotOurs
 from stripe_simulator.server import start
+
+
+def port(text: str) -> int:
+    """A port of TCP; 0 is any that is free."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: it takes 0 to 65535")
+    return int(text)
 
 
 def main() -> int:
     """Run until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe for one laptop.")
-    parser.add_argument("--port", type=int, default=12111)
+    parser.add_argument("--port", type=port, default=12111)
     parser.add_argument("--webhook-url", help="where every event is posted")
     parser.add_argument("--webhook-secret", help="whsec_… that signs them; made up when left out")
     parser.add_argument("--secret-key", help="sk_test_… that is accepted; made up when left out")
@@ -32,8 +41,14 @@ def main() -> int:
             data=given.data,
         )
     except OSError as error:
-        print(f"stripe_simulator: port {given.port}: {error.strerror or error}", file=sys.stderr)
+        what = error.filename or f"port {given.port}"
+        print(f"stripe_simulator: {what}: {error.strerror or error}", file=sys.stderr)
         return 1
+    except NotOurs as error:
+        print(f"stripe_simulator: {error}", file=sys.stderr)
+        return 1
+    except StripeError as error:
+        parser.error(f"argument --webhook-url: {error}")
     ready = {
         "url": simulator.url,
         "secret_key": simulator.secret_key,

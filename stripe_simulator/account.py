@@ -50,16 +50,18 @@ class Account:
         publishable_key: str | None = None,
     ) -> None:
         self.lock = threading.RLock()
-        self.seed = seed
         self.clock = Clock(source)
         self.store = Store(seed)
-        self.secret_key = secret_key or f"sk_test_{self.store.token(24)}"
-        self.publishable_key = publishable_key or f"pk_test_{self.store.token(24)}"
-        self.id = f"acct_1{self.store.token(15)}"
+        with self.store.apart("account"):
+            made = f"sk_test_{self.store.token(24)}", f"pk_test_{self.store.token(24)}"
+            self.id = f"acct_1{self.store.token(15)}"
+        self.secret_key, self.publishable_key = secret_key or made[0], publishable_key or made[1]
         self.url = "http://127.0.0.1:12111"  # the server says where it really is
         self.request: dict[str, str | None] = NOBODY
         self.log: deque[Object] = deque(maxlen=10_000)
         self.generation = 0
+        self.run = 1  # of those that have kept their state in one file
+        self.unsaved = False
         self._fill()
 
     def _fill(self) -> None:
@@ -85,14 +87,8 @@ class Account:
         self.log.clear()
         self.clock.later.clear()
         self.clock.offset = 0.0
-        state = self.store.random.getstate()
-        fresh = Store(self.seed)
         self.store.objects.clear()
-        if self.seed is None:
-            self.store.random.setstate(state)
-        else:
-            self.store.random.setstate(fresh.random.getstate())
-            self.store.token(24), self.store.token(24), self.store.token(15)
+        self.store.rewind()
         self.store.objects["webhook_endpoint"] = {id: one for id, one in endpoints.items() if one.get("_configured")}
         webhooks = self.webhooks
         webhooks.mode, webhooks.delay_s = "normal", 0.0
@@ -117,8 +113,10 @@ class Account:
         if not self.clock.later:
             return
         before, self.request = self.request, NOBODY
-        while (due := self.clock.due()) is not None:
-            LATER[due.name](self, *due.arguments)
+        with self.store.apart("later"):
+            while (due := self.clock.due()) is not None:
+                LATER[due.name](self, *due.arguments)
+                self.unsaved = True
         self.request = before
 
     def lookup(self, id: str) -> Object | None:

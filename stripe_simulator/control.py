@@ -201,14 +201,16 @@ def _limits(account: Account, given: Object) -> Object:
 
 def _roll(account: Account, given: Object) -> Object:
     """A new signing secret of an endpoint, or of all; the old one signs too until `keep_s` have passed."""
-    keep = _number(given, "keep_s", DAY_S)
+    keep, secret = _number(given, "keep_s", DAY_S), given.get("secret")
+    if secret is not None and (not isinstance(secret, str) or not secret):
+        raise invalid("secret must be a text", param="secret")
     if "endpoint" in given:
         endpoints = [account.store.get("webhook_endpoint", str(given["endpoint"]), param="endpoint")]
     else:
         endpoints = list(account.store.all("webhook_endpoint"))
     for endpoint in endpoints:
         old = endpoint["_secrets"][0]
-        endpoint["_secrets"][:] = [str(given.get("secret") or f"whsec_{account.store.token(32)}"), old]
+        endpoint["_secrets"][:] = [secret or f"whsec_{account.store.token(32)}", old]
         account.after("secret.forget", endpoint["id"], old, seconds=keep)
     return {"secrets": {endpoint["id"]: endpoint["_secrets"][0] for endpoint in endpoints}}
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,12 @@ class Simulator:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         stripe.account.url = self.url
+        if data is not None:
+            try:
+                saved.save(stripe.account, data)
+            except OSError:
+                self._listener.close()
+                raise
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
         self.sender = Sender(stripe.webhooks, stripe.account.lock)
@@ -76,19 +83,28 @@ class Simulator:
         for connection in list(self._connections):
             _close(connection)
         for thread in self._threads:
-            thread.join(timeout=2)
+            thread.join(timeout=10)
         if self._data is not None:
-            saved.save(self.stripe.account, self._data)
+            self._save(self._data)
 
     def _tick(self) -> None:
         """Does what is due also while nobody asks."""
-        account = self.stripe.account
+        account, saved_at = self.stripe.account, time.monotonic()
         while not self.stopping.is_set():
             with account.lock:
                 account.run_due()
                 at = account.clock.next_at()
                 wait = 0.25 if at is None else min(0.25, max(0.01, at - account.clock.now()))
+            if self._data is not None and account.unsaved and time.monotonic() - saved_at >= saved.EVERY_S:
+                self._save(self._data)
+                saved_at = time.monotonic()
             self.stopping.wait(wait)
+
+    def _save(self, path: Path) -> None:
+        try:
+            saved.save(self.stripe.account, path)
+        except OSError as error:
+            LOG.error("the state could not be saved in %s: %s", path, error)
 
     def _accept(self) -> None:
         while not self.stopping.is_set():
@@ -135,6 +151,8 @@ class Simulator:
         from stripe_simulator import pages
         from stripe_simulator.server import Response
 
+        if method != "GET":
+            self.stripe.account.unsaved = True
         page = pages.handle(self.stripe.account, method, target, headers, body)
         if page is not None:
             return page
@@ -215,15 +233,20 @@ def start(
 ) -> Simulator:
     """A simulator in threads of its own, with one webhook endpoint when a URL is given.
 
-    With `data`, its state is read from that file now and written to it by `stop()`.
+    With `data`, its state is read from that file now, and written to it every few seconds and by `stop()`.
+    Raises OSError for a port or a file that cannot be used, `saved.NotOurs`, and StripeError for the URL.
     """
     from stripe_simulator.resources.webhook_endpoints import configure
     from stripe_simulator.server import Stripe
 
-    kept = saved.keys(data) if data else (None, None)
-    stripe = Stripe(seed=seed, secret_key=secret_key or kept[0], publishable_key=publishable_key or kept[1])
-    if data is not None:
-        saved.load(stripe.account, data)
+    kept = (saved.read(data) if data else None) or {}
+    stripe = Stripe(
+        seed=seed,
+        secret_key=secret_key or kept.get("secret_key"),
+        publishable_key=publishable_key or kept.get("publishable_key"),
+    )
+    if kept:
+        saved.load(stripe.account, kept)
     secret = None
     if webhook_url is not None:
         secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]

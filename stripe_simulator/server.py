@@ -136,12 +136,14 @@ class Stripe:
             if path.startswith("/_sim/"):
                 status, answer = control.handle(self.account, method, path, query, body)
                 return self._respond(status, answer, {})
+            with self.account.store.apart("requests"):
+                request_id = f"req_{self.account.store.token(14)}"
             request = Request(
                 method=method,
                 path=path.rstrip("/") if len(path) > 1 else path,
                 form={},
                 key=None,
-                request_id=f"req_{self.account.store.token(14)}",
+                request_id=request_id,
                 versioned=False,
                 browser=False,
             )

@@ -7,6 +7,7 @@ Objects are plain dicts in the shape that Stripe answers, references as ids. Nam
 import random
 import string
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stripe_simulator.errors import missing
@@ -33,8 +34,29 @@ class Store:
     """Objects by kind and id, in the order of their creation."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self.random = random.Random(seed)
+        self._seed: int | str | None = seed
+        self.rewind()
         self.objects: dict[str, dict[str, Object]] = {}
+
+    def rewind(self) -> None:
+        """Draw under the seed from the beginning again."""
+        self.random = random.Random(self._seed)
+        self._streams: dict[str, random.Random] = {}
+
+    def go_on(self, run: int) -> None:
+        """A later run with the same file and seed makes other ids than those before it."""
+        self._seed = None if self._seed is None else f"{self._seed} run {run}"
+        self.rewind()
+
+    @contextmanager
+    def apart(self, stream: str) -> Iterator[None]:
+        """Draw from a stream of its own: the ids of what is asked for do not hang on how often or when one looks."""
+        own = None if self._seed is None else f"{self._seed} {stream}"
+        kept, self.random = self.random, self._streams.setdefault(stream, random.Random(own))
+        try:
+            yield
+        finally:
+            self.random = kept
 
     def new_id(self, prefix: str, length: int = 24) -> str:
         """A fresh id, deterministic under a seed."""

@@ -50,17 +50,18 @@ def list_(call: Call) -> Object:
 
 def retrieve(call: Call) -> Object:
     """GET /v1/events/:id"""
-    if call.ids[0] not in call.account.webhooks.payloads:
+    webhooks = call.account.webhooks
+    event = webhooks.event(call.ids[0]) if call.ids[0] in webhooks.payloads else None
+    if event is None or event["created"] < call.account.clock.now() - KEPT_SECONDS:
         raise missing("event", call.ids[0])
-    return call.account.webhooks.event(call.ids[0])
+    return event
 
 
 def retry(call: Call) -> Object:
     """POST /v1/events/:id/retry: as `stripe events resend` calls it."""
-    if call.ids[0] not in call.account.webhooks.payloads:
-        raise missing("event", call.ids[0])
+    retrieve(call)
     call.account.webhooks.resend(call.ids[0], call.form.get("webhook_endpoint"))
-    return call.account.webhooks.event(call.ids[0])
+    return retrieve(call)
 
 
 ROUTES = {

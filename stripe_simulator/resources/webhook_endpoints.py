@@ -9,11 +9,13 @@ from stripe_simulator.store import Object, shown
 def configure(account: Account, url: str, secret: str | None) -> Object:
     """The endpoint that the command line names: it gets every event, and stays through a reset."""
     checks.url({"url": url}, "url")
-    endpoints = account.store.objects.get("webhook_endpoint", {})
-    for id in [id for id, one in endpoints.items() if one.get("_configured")]:
-        secret = secret or endpoints[id]["_secrets"][0]  # loaded from --data: one endpoint, its secret kept
-        del endpoints[id]
-    endpoint = _add(account, url, ["*"], secret)
+    for endpoint in account.store.all("webhook_endpoint"):
+        if endpoint.get("_configured"):  # loaded from --data: one endpoint, its secret kept
+            endpoint["url"] = url
+            endpoint["_secrets"][:] = [secret or endpoint["_secrets"][0]]
+            return endpoint
+    with account.store.apart("configured"):
+        endpoint = _add(account, url, ["*"], secret)
     endpoint["_configured"] = True
     return endpoint
 

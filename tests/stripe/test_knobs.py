@@ -375,6 +375,8 @@ WRONG = [
     ("POST", "/_sim/webhooks/release", {"seed": "x"}, 400, "seed"),
     ("GET", "/_sim/webhooks/release", None, 405, "takes POST, not GET"),
     ("POST", "/_sim/webhooks/roll", {"endpoint": "we_none"}, 400, "we_none"),
+    ("POST", "/_sim/webhooks/roll", {"secret": 5}, 400, "secret must be a text"),
+    ("POST", "/_sim/webhooks/roll", {"secret": ""}, 400, "secret must be a text"),
     ("POST", "/_sim/calls", {"match": "x", "fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"match": "PATCH /v1/customers"}, 400, "a method and a path"),

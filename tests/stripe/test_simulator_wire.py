@@ -16,10 +16,11 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import API_VERSION
+from stripe_simulator import API_VERSION, saved
 from stripe_simulator.errors import NoAnswer
+from stripe_simulator.resources.webhook_endpoints import configure
 from stripe_simulator.server import ROUTER, Request, Response, Simulator, Stripe, start
-from tests.stripe.conftest import Receiver, customers, eventually, sim
+from tests.stripe.conftest import Receiver, customers, eventually, names, sim
 
 INTENT = "amount=500&currency=usd"
 
@@ -210,6 +211,24 @@ def test_a_seed_makes_the_same_ids() -> None:
     assert ids[0] == ids[1]
 
 
+def test_the_ids_of_a_seed_do_not_hang_on_who_looks_how_long_it_takes_or_where_events_go() -> None:
+    told_ = []
+    for reads, url in ((0, None), (3, "http://127.0.0.1:1/"), (1, None)):
+        world = InProcess()
+        if url is not None:
+            configure(world.stripe.account, url, None)
+        paying = world.call("POST", "/v1/payment_intents", f"{INTENT}&confirm=true&payment_method=pm_card_visa")
+        made = [paying.json()[name] for name in ("id", "client_secret", "payment_method", "latest_charge")]
+        for _ in range(reads):
+            world.now += 1
+            world.call("GET", "/v1/payment_intents")
+        made.append(world.call("POST", "/v1/refunds", f"payment_intent={made[0]}").json()["id"])
+        told_.append([*made, *(one["id"] for one in world.call("GET", "/v1/events?type=refund.*").json()["data"])])
+        world.knob("/_sim/reset")
+        assert world.call("POST", "/v1/payment_intents", INTENT).json()["id"] == made[0]
+    assert told_[0] == told_[1] == told_[2]
+
+
 def test_an_event_carries_the_request_that_made_it(here: InProcess) -> None:
     made = here.call("POST", "/v1/customers", "", "k")
     event = here.call("GET", "/v1/events").json()["data"][0]
@@ -350,6 +369,83 @@ def test_state_outlives_a_restart(tmp_path: Path) -> None:
         assert len(client.v1.payment_intents.list().data) == 1
     finally:
         second.stop()
+
+
+def test_the_state_is_kept_while_it_runs_and_so_is_what_was_not_delivered(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "EVERY_S", 0.1)
+    file = tmp_path / "state.json"
+    first = start(data=file, webhook_url=receiver.url, webhook_secret="whsec_one")
+    second = None
+    try:
+        sim(first, "/_sim/webhooks", {"deliver": "hold"})
+        customers(first, 2)
+        sim(first, "/_sim/webhooks", {"deliver": "normal"})
+        receiver.statuses = [500] * 3
+        customers(first, 1)
+        eventually(lambda: len(receiver.bodies) >= 1)
+        with pytest.raises(httpx.ReadTimeout):
+            sim(first, "/_sim/calls", {"match": "POST /v1/customers", "fail": "slow", "seconds": 30})
+            headers = {"Authorization": f"Bearer {first.secret_key}", "Idempotency-Key": "in flight"}
+            httpx.post(f"{first.url}/v1/customers", headers=headers, timeout=0.5)
+        eventually(lambda: b"cus_" in file.read_bytes() and not first.stripe.account.unsaved)
+        kept = file.read_bytes()  # as after kill -9
+        first.stop()
+        file.write_bytes(kept)
+        receiver.bodies.clear()
+        receiver.statuses.clear()
+        second = start(data=file, webhook_url=receiver.url)
+        assert second.webhook_secret == "whsec_one"
+        assert sim(second, "/_sim/webhooks")["held"] == 2
+        sim(second, "/_sim/clock", {"advance_s": 60})
+        eventually(lambda: len(receiver.bodies) == 1)
+        sim(second, "/_sim/webhooks/release", {"order": "reversed"})
+        eventually(lambda: len(receiver.bodies) == 3)
+        assert names(receiver) == ["0", "1", "0"]
+        assert all(stripe.Webhook.construct_event(body, stamp, "whsec_one") for stamp, body in receiver.bodies)
+        assert httpx.post(f"{second.url}/v1/customers", headers=headers).status_code == 200
+    finally:
+        first.stop()
+        if second is not None:
+            second.stop()
+
+
+def test_a_later_run_with_the_same_file_and_seed_makes_other_ids(tmp_path: Path) -> None:
+    made = []
+    for _ in range(3):
+        simulator = start(data=tmp_path / "state.json", seed=5)
+        client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+        made.append(client.v1.customers.create({}).id)
+        simulator.stop()
+    assert len(set(made)) == 3
+
+
+@pytest.mark.parametrize("content", ["", '{"id":', "[]", "{}", "\xff"])
+def test_a_file_that_is_no_state_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    (tmp_path / "state.json").write_text(content, "latin-1")
+    with pytest.raises(saved.NotOurs, match=r"state\.json holds no state of the simulator"):
+        start(data=tmp_path / "state.json")
+    assert (tmp_path / "state.json").read_text("latin-1") == content
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--port", "65536"], 2, "65536 is no port"),
+        (["--port", "-1"], 2, "-1 is no port"),
+        (["--webhook-url", "localhost:8000"], 2, "--webhook-url: Not a valid URL"),
+        (["--webhook-url", "http://127.0.0.1:99999/"], 2, "--webhook-url: Not a valid URL"),
+        (["--data", "."], 1, "stripe_simulator: .: Is a directory"),
+        (["--data", "/proc/none/state.json"], 1, "stripe_simulator: /proc/none: No such file"),
+        (["--data", "pyproject.toml"], 1, "pyproject.toml holds no state of the simulator"),
+    ],
+)
+def test_the_program_says_what_is_wrong_with_its_options(words: list[str], code: int, said: str) -> None:
+    command = [sys.executable, "-m", "stripe_simulator", "--port", "0", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert said in done.stderr
 
 
 def test_the_program_says_ready_and_that_a_port_is_taken() -> None:
@@ -521,10 +617,14 @@ def test_events_are_found_by_type_with_a_star_by_types_and_by_time(here: InProce
     many = "&".join(["types[]=charge.failed"] * 21)
     assert here.call("GET", f"/v1/events?{many}").status == 400
     assert here.call("GET", "/v1/events?type=a&types[]=b").status == 400
+    newest = here.call("GET", "/v1/events?limit=1").json()["data"][0]["id"]
     here.now += 29 * 24 * 3600
     assert len(types("limit=100")) == 6
     here.now += 2 * 24 * 3600
     assert types("limit=100") == [], "events are kept for 30 days"
+    for method, path in (("GET", ""), ("POST", "/retry")):
+        gone = here.call(method, f"/v1/events/{newest}{path}")
+        assert (gone.status, gone.json()["error"]["code"]) == (404, "resource_missing")
 
 
 def test_events_are_found_by_whether_they_were_delivered(told: Simulator, receiver: Receiver) -> None:
