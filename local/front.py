@@ -82,6 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def handle(self) -> None:
+        """Every request of a connection; a client that goes away is no error of ours."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def _handle(self) -> None:
         """Every method: by path to the gateway, to one of our own doors, or to the web pages."""
         path = self.path.partition("?")[0]

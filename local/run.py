@@ -81,9 +81,15 @@ def say(text: str) -> None:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description="The whole of Tuition on this machine.")
     for name, port in PORTS.items():
-        parser.add_argument(f"--{name}-port", type=int, default=port, help=f"default {port}; 0 takes any free one")
+        parser.add_argument(f"--{name}-port", type=_port, default=port, help=f"default {port}; 0 takes any free one")
     parser.add_argument("--data", type=Path, help="keep the state in this folder; without it, it is gone at the end")
     return parser.parse_args(arguments)
+
+
+def _port(written: str) -> int:
+    if not 0 <= int(written) < 65536:
+        raise argparse.ArgumentTypeError(f"{written} is not a port: 0 to 65535")
+    return int(written)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local import build, deploy, site
 from local.dynamodb_local import free_port
 from local.front import Front
@@ -238,7 +240,10 @@ class Stack:
         signing = [stripe["webhook_secret"]] if stripe["webhook_secret"] else []
         deploy.put_secret(self.aws, outputs["StripeWebhookSecretArn"], {"signing_secrets": signing})
         if elsewhere:
-            deploy.tables_elsewhere(self.aws, self.deployed, elsewhere)
+            try:
+                deploy.tables_elsewhere(self.aws, self.deployed, elsewhere)
+            except (BotoCoreError, ClientError, ValueError) as error:
+                raise RuntimeError(f"DYNAMODB_ENDPOINT_URL is {elsewhere}: {error}") from error
             self._say(f"the tables are on {elsewhere}; its streams feed nothing here")
         self.sign_in = SignIn(self.aws.client("cognito-idp"), outputs["UserPoolId"], outputs["UserPoolClientId"])
         self.sign_in.allow_passwords()

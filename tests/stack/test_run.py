@@ -81,6 +81,32 @@ def test_a_port_that_is_taken_is_a_clear_error(name: str) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_what_is_no_port_is_a_clear_error(port: str) -> None:
+    options = [sys.executable, "-m", "local", "--api-port", port]
+    done = subprocess.run(options, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])
+def test_tables_that_cannot_be_elsewhere_are_a_clear_error(url: str) -> None:
+    ports = [part for name in ("api", "stripe", "aws") for part in (f"--{name}-port", "0")]
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *ports],
+        cwd=ROOT,
+        env={**os.environ, "DYNAMODB_ENDPOINT_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"DYNAMODB_ENDPOINT_URL is {url}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_live_key_is_refused() -> None:
     environment = {**os.environ, "STRIPE_SECRET_KEY": "sk_live_never"}
     options = ["--api-port", "0", "--stripe-port", "0", "--aws-port", "0"]
