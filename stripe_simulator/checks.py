@@ -11,7 +11,6 @@ from stripe_simulator.store import Object, clone
 
 EMAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 """Stripe takes less than what may be verified elsewhere: a domain needs a dot, and all of it is ASCII."""
-SMALLEST = {"usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300}
 DESCRIPTOR_MOST = 22
 
 
@@ -48,14 +47,6 @@ def descriptor(params: dict[str, Any], name: str) -> None:
     if re.search(r"[<>\\'\"*]", given) or not re.search(r"[A-Za-z]", given):
         message = "The statement descriptor must contain at least one letter, and none of < > \\ ' \" *."
         raise unvalidated(message, param=name)
-
-
-def currency(given: str, param: str = "currency") -> str:
-    """The currency in lower case."""
-    if given.lower() not in SMALLEST:
-        known = ", ".join(SMALLEST)
-        raise unvalidated(f"Invalid currency: {given}. The simulator supports: {known}", param=param)
-    return given.lower()
 
 
 def at_least(params: dict[str, Any], name: str, least: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stripe_simulator.errors import unvalidated
+from stripe_simulator.params import ANSWERS, EXPANDABLE
 from stripe_simulator.store import Object, clone
 
 DEPTH = 4
@@ -12,24 +13,44 @@ Lookup = Callable[[str], Object | None]
 Include = Callable[[Object, str], Callable[[], Object | None] | None]
 
 
-def expand(answer: Object, paths: list[str], lookup: Lookup, include: Include) -> None:
-    """Expands the paths in the answer, which is changed.
-
-    `lookup` gives the object of an id; `include` gives the maker of what an object leaves out unless asked (a
-    charge's refunds, a session's line items), by the object and the path from it.
-    """
+def check(operation: str, paths: list[str]) -> None:
+    """StripeError for a path that leads to nothing that `expand` could name, before anything is done."""
+    answered = ANSWERS.get(operation, "")
+    kind = answered.removeprefix("data.")
     for path in paths:
         steps = path.split(".")
         if len(steps) > DEPTH:
             raise unvalidated(
                 f"You cannot expand more than {DEPTH} levels of a property. Property: {path}", param="expand"
             )
-        _Path(path, lookup, include).step(answer, steps, answer, "")
+        misses_data = answered != kind and (steps.pop(0) != "data" or not steps)
+        if misses_data or not _is_known(kind, steps):
+            raise unvalidated(f"This property cannot be expanded ({path}).", param="expand")
+
+
+def _is_known(kind: str, steps: list[str]) -> bool:
+    """Whether the steps lead through what an object of the kind may hold; a kind not simulated may hold anything."""
+    fields = EXPANDABLE.get(kind)
+    if fields is None:
+        return True
+    parts = ((".".join(steps[:n]), steps[n:]) for n in range(1, len(steps) + 1))
+    return any(
+        path in fields and (not rest or any(_is_known(one, rest) for one in fields[path])) for path, rest in parts
+    )
+
+
+def expand(answer: Object, paths: list[str], lookup: Lookup, include: Include) -> None:
+    """Expands the paths, which were checked, in the answer, which is changed.
+
+    `lookup` gives the object of an id; `include` gives the maker of what an object leaves out unless asked (a
+    charge's refunds, a session's line items), by the object and the path from it.
+    """
+    for path in paths:
+        _Path(lookup, include).step(answer, path.split("."), answer, "")
 
 
 @dataclass(frozen=True)
 class _Path:
-    path: str
     lookup: Lookup
     include: Include
 
@@ -40,29 +61,13 @@ class _Path:
             return
         if "object" in target:
             owner, within = target, ""
-        if name == "data" and isinstance(target.get("data"), list):
-            if not rest:
-                raise _refused(self.path)
-            for each in target["data"]:
-                self.step(each, rest, owner, within)
-            return
         make = self.include(owner, within + name) if target.get(name) is None else None
         if make is not None:
             target[name] = make()
-        if name not in target:
-            raise _refused(self.path)
-        value = target[name]
+        value = target.get(name)
         if isinstance(value, str):
             found = self.lookup(value)
-            if found is None:
-                raise _refused(self.path)
-            value = target[name] = clone(found)
+            value = target[name] = value if found is None else clone(found)
         if rest:
             for each in value if isinstance(value, list) else [value]:
                 self.step(each, rest, owner, f"{within}{name}.")
-        elif value is not None and not isinstance(value, dict | list):
-            raise _refused(self.path)
-
-
-def _refused(path: str) -> Exception:
-    return unvalidated(f"This property cannot be expanded ({path}).", param="expand")

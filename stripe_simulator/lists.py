@@ -18,6 +18,7 @@ SEARCHED = {  # https://docs.stripe.com/search#query-fields-for-payment-intents 
     *("amount", "created", "currency", "customer", "disputed", "metadata", "status", "refunded", "email", "name"),
     *("phone", "description", "active", "lookup_key", "product", "type", "shippable", "url", "payment_method_details"),
 }
+JOINED = re.compile(r"\s+(AND|OR)\s+(?=-?\w+[\[:<>~])", re.IGNORECASE)
 CLAUSE = re.compile(r"""\s*(-?)(\w+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
 
 
@@ -95,9 +96,9 @@ def _before(items: Iterable[Object], cursor: str, limit: int, kind: str) -> tupl
 
 def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
     """A page of what the query finds; `page` continues it. https://docs.stripe.com/search"""
-    clauses = _clauses(params["query"])
+    clauses, joined = _clauses(params["query"])
     limit, start = _limit(params), _start(params.get("page"))
-    found = [item for item in items if all(_fits(item, clause) for clause in clauses)]
+    found = [item for item in items if joined(_fits(item, clause) for clause in clauses)]
     more = len(found) > start + limit
     return {
         "object": "search_result",
@@ -109,9 +110,14 @@ def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
     }
 
 
-def _clauses(query: str) -> list[tuple[bool, str, str | None, str, str]]:
+def _clauses(query: str) -> tuple[list[tuple[bool, str, str | None, str, str]], Callable[[Iterable[bool]], bool]]:
+    """The clauses, and `all` or `any`: a query has AND or OR, not both."""
+    parts = JOINED.split(query.strip())
+    words = {word.upper() for word in parts[1::2]}
+    if len(words) > 1:
+        raise unvalidated("You can combine clauses with AND or with OR, not with both in one query.", param="query")
     clauses = []
-    for part in re.split(r"\s+AND\s+", query.strip(), flags=re.IGNORECASE):
+    for part in parts[::2]:
         match = CLAUSE.fullmatch(part)
         if match is None:
             raise unvalidated(f"We were unable to parse your search query: {query}", param="query")
@@ -121,7 +127,7 @@ def _clauses(query: str) -> list[tuple[bool, str, str | None, str, str]]:
         if operator not in (":", "~") and not re.fullmatch(r"-?\d{1,15}", bare or quoted or ""):
             raise unvalidated(f"Field `{field}` is compared with a number only.", param="query")
         clauses.append((bool(negated), field, key, operator, quoted if quoted is not None else bare))
-    return clauses
+    return clauses, any if words == {"OR"} else all
 
 
 def _fits(item: Object, clause: tuple[bool, str, str | None, str, str]) -> bool:

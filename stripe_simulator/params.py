@@ -18,6 +18,8 @@ from stripe_simulator.left_out import LEFT_OUT
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent / "params.json").read_text())
 OPERATIONS: dict[str, str] = SCHEMA["operations"]
 CLASSES: dict[str, dict[str, list[Any]]] = SCHEMA["classes"]
+ANSWERS: dict[str, str] = SCHEMA["answers"]
+EXPANDABLE: dict[str, dict[str, list[str]]] = SCHEMA["expandable"]
 MAX_PARAMS, MAX_DEPTH = 4000, 20
 TYPES_GONE = "payment_method_types_no_longer_supported"
 

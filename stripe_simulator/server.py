@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from stripe_simulator import API_VERSION, control, listen
 from stripe_simulator.account import Account, Call, Handler
 from stripe_simulator.errors import NoAnswer, StripeError, unvalidated
+from stripe_simulator.expand import check as check_paths
 from stripe_simulator.expand import expand
 from stripe_simulator.params import check, parse_form
 from stripe_simulator.resources import INCLUDES, PUBLIC, ROUTES
@@ -250,6 +251,7 @@ class Stripe:
             request.browser,
             request.form,
         )
+        check_paths(request.operation, paths)
         answer = request.handler(call)
         if paths:
             self._expand(answer, paths)

@@ -61,10 +61,3 @@ def redirect(url: str) -> "Response":
 def form_of(body: bytes) -> dict[str, str]:
     """What a form of ours was filled with."""
     return {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
-
-
-def money(amount: int, currency: object) -> str:
-    """`$499.00`, or `499.00 EUR` for what has no sign of its own here."""
-    whole, cents = divmod(abs(amount), 100)
-    text = f"{whole:,}.{cents:02}"
-    return f"${text}" if currency == "usd" else f"{text} {str(currency).upper()}"

@@ -7,8 +7,9 @@ import html
 from typing import TYPE_CHECKING, Any
 
 from stripe_simulator.account import Account
+from stripe_simulator.currencies import written
 from stripe_simulator.errors import StripeError
-from stripe_simulator.pages import form_of, message, money, page, redirect
+from stripe_simulator.pages import form_of, message, page, redirect
 from stripe_simulator.resources import checkout_sessions, payment_methods
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ def _method_params(form: dict[str, str]) -> dict[str, Any]:
 def _summary(account: Account, session: Session) -> str:
     """What is bought, what a code takes off, and what is left to pay."""
     currency = session["currency"]
-    rows = [(str(item["description"]), money(item["amount_subtotal"], currency)) for item in session["_items"]]
+    rows = [(str(item["description"]), written(item["amount_subtotal"], currency)) for item in session["_items"]]
     taken = session["total_details"]["amount_discount"]
     for one in session["_discounts"] if taken else []:
         code = account.store.find("promotion_code", one["promotion_code"] or "")
         name = f"Promotion code applied: {code['code']}" if code else "Discount applied"
-        rows.append((name, f"−{money(taken, currency)}"))
-    rows.append(("Total", money(session["amount_total"], currency)))
+        rows.append((name, f"−{written(taken, currency)}"))
+    rows.append(("Total", written(session["amount_total"], currency)))
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd></div>" for name, text in rows)
     return f'<p class="bank">Stripe simulator · test mode</p><h1>Checkout</h1><dl class="summary">{items}</dl>'
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from stripe_simulator.account import Account
+from stripe_simulator.currencies import written
 from stripe_simulator.errors import StripeError
-from stripe_simulator.pages import form_of, message, money, page, redirect
+from stripe_simulator.pages import form_of, message, page, redirect
 from stripe_simulator.resources import payment_intents, setup_intents
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _end(account: Account, intent: dict[str, Any], *, passed: bool) -> None:
 def _form(intent: dict[str, Any]) -> str:
     asked = "saves this card"
     if intent["object"] == "payment_intent":
-        asked = f"pays <strong>{html.escape(money(intent['amount'], intent['currency']))}</strong>"
+        asked = f"pays <strong>{html.escape(written(intent['amount'], intent['currency']))}</strong>"
     return (
         f'<p class="bank">Test Bank</p><h1>Confirm this {_what(intent)}</h1>'
         f"<p>Your bank asks whether it is you who {asked}. This is a test: nothing is taken.</p>"

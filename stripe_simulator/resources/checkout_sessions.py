@@ -5,7 +5,7 @@ A session's PaymentIntent does not exist before somebody tries to pay.
 
 from typing import Any
 
-from stripe_simulator import checks, lists
+from stripe_simulator import checks, currencies, lists
 from stripe_simulator.account import Account, Call, later
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -121,12 +121,13 @@ def create(call: Call) -> Object:
     subtotal = sum(item["amount_total"] for item in items)
     found, taken = _discount(account, params, items)
     currency = items[0]["currency"]
-    least = payment_intents.SMALLEST.get(currency, 50)
+    least, most = currencies.SMALLEST[currency], currencies.LARGEST
     if 0 < subtotal - taken < least:
-        message = f"The Checkout Session's total amount must be 0, or at least ${least / 100:.2f} {currency}."
+        message = f"The Checkout Session's total amount must be 0, or at least {currencies.written(least, currency)}."
         raise invalid(message, code="amount_too_small")
-    if subtotal - taken > payment_intents.LARGEST:
-        raise invalid("The Checkout Session's total amount must be no more than $999,999.99.", code="amount_too_large")
+    if subtotal - taken > most:
+        message = f"The Checkout Session's total amount must be no more than {currencies.written(most, currency)}."
+        raise invalid(message, code="amount_too_large")
     types = params.get("payment_method_types")
     if params.get("currency", currency) != currency:
         raise unvalidated(f"The line items are in {currency}, not in {params['currency']}.", param="currency")

@@ -4,7 +4,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from stripe_simulator import checks, lists
+from stripe_simulator import checks, currencies, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -97,7 +97,7 @@ def create_coupon(call: Call) -> Object:
     checks.at_least(params, "max_redemptions", 1)
     _check_future(call, "redeem_by")
     if "currency" in params:
-        params["currency"] = checks.currency(params["currency"])
+        params["currency"] = currencies.known(params["currency"])
     percent = params.get("percent_off")
     if percent is not None and not 0 < Decimal(percent) <= 100:
         raise unvalidated("percent_off must be between 0 and 100.", param="percent_off")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_simulator import checks, lists
+from stripe_simulator import checks, currencies, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import StripeError, invalid, missing, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -13,8 +13,6 @@ from stripe_simulator.store import Object, shown
 ENABLED = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
-SMALLEST = checks.SMALLEST
-LARGEST = 99_999_999
 UNEXPECTED = "payment_intent_unexpected_state"
 SHIPPING = ("address", "carrier", "name", "phone", "tracking_number")
 # fmt: off
@@ -28,21 +26,12 @@ FOR_BROWSERS = (
 # fmt: on
 
 
-def check_amount(amount: int, currency: str) -> None:
-    """StripeError unless the amount can be charged."""
-    if amount < SMALLEST.get(currency, 50):
-        least = f"{SMALLEST.get(currency, 50) / 100:.2f}"
-        raise unvalidated(f"Amount must be at least ${least} {currency}", code="amount_too_small", param="amount")
-    if amount > LARGEST:
-        raise unvalidated("Amount must be no more than $999,999.99", code="amount_too_large", param="amount")
-
-
 def new(account: Account, params: dict[str, Any]) -> Object:
     """A new intent of checked parameters, not yet stored."""
     _check_texts(params)
     id = f"pi_3{account.store.token(23)}"
-    currency = checks.currency(params["currency"])
-    check_amount(params["amount"], currency)
+    currency = currencies.known(params["currency"])
+    currencies.check(params["amount"], currency)
     if params.get("customer"):
         active(account, params["customer"], param="customer")
     automatic = params.get("automatic_payment_methods")
@@ -252,8 +241,8 @@ def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
         if name in params:
             intent[name] = params[name] if params[name] != "" else None
     if "currency" in params:
-        intent["currency"] = checks.currency(params["currency"])
-    check_amount(intent["amount"], intent["currency"])
+        intent["currency"] = currencies.known(params["currency"])
+    currencies.check(intent["amount"], intent["currency"])
     types = ("allowed_payment_method_types", "excluded_payment_method_types")
     if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:
@@ -289,7 +278,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
         intent["customer"] = params["customer"]
     metadata = merge_metadata(intent["metadata"], params.get("metadata", {}))
     if "amount" in params:
-        check_amount(params["amount"], intent["currency"])
+        currencies.check(params["amount"], intent["currency"])
     method = _method(account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)

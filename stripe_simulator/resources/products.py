@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stripe_simulator import checks, lists
+from stripe_simulator import checks, currencies, lists
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -56,7 +56,7 @@ def new_price(account: Account, params: dict[str, Any]) -> Object:
         "active": params.get("active", True),
         "billing_scheme": "per_unit",
         "created": account.clock.unix(),
-        "currency": checks.currency(params["currency"]),
+        "currency": currencies.known(params["currency"]),
         "custom_unit_amount": None,
         "livemode": False,
         "lookup_key": params.get("lookup_key"),

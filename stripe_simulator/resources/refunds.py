@@ -1,6 +1,6 @@
 """Refunds: succeed, pend, fail. https://docs.stripe.com/api/refunds"""
 
-from stripe_simulator import lists
+from stripe_simulator import currencies, lists
 from stripe_simulator.account import Account, Call, later
 from stripe_simulator.errors import invalid, unvalidated
 from stripe_simulator.params import merge_metadata
@@ -37,13 +37,6 @@ def _charge_of(call: Call) -> Object:
     return charge
 
 
-def money(amount: int, currency: str) -> str:
-    """As Stripe writes amounts in its messages."""
-    sign = {"usd": "$", "eur": "€", "gbp": "£"}.get(currency, "")
-    whole, cents = divmod(amount, 100)
-    return f"{sign}{whole:,}.{cents:02}" + ("" if sign else f" {currency}")
-
-
 def check(charge: Object, amount: int) -> None:
     """StripeError unless so much of the charge can be refunded."""
     if charge["status"] == "failed":
@@ -62,8 +55,8 @@ def check(charge: Object, amount: int) -> None:
         whole = charge["amount_refunded"] == 0
         of = "charge amount" if whole else "unrefunded amount on charge"
         raise invalid(
-            f"Refund amount ({money(amount, charge['currency'])}) is greater than {of} "
-            f"({money(left, charge['currency'])})",
+            f"Refund amount ({currencies.written(amount, charge['currency'])}) is greater than {of} "
+            f"({currencies.written(left, charge['currency'])})",
             param="amount",
         )
     if amount < 1:

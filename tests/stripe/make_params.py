@@ -1,4 +1,4 @@
-"""Writes `stripe_simulator/params.json` from the typed parameters of the `stripe` package.
+"""Writes `stripe_simulator/params.json` from the typed parameters and objects of the `stripe` package.
 
 The simulator itself never imports `stripe`: it checks requests against this file, and
 `test_simulator_contract.py` holds the file against the package that is installed.
@@ -13,10 +13,12 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Required, Union
 
 import stripe
+from stripe._object_classes import OBJECT_CLASSES, get_object_class
 from stripe._request_options import RequestOptions
 from typing_extensions import is_typeddict
 
@@ -134,12 +136,59 @@ class Schema:
         return [plain if plain in {"int", "str", "bool", "float", "decimal"} else "any"]
 
 
+DEPTH = 4
+PLAIN_LAST = sorted(OBJECT_CLASSES, key=lambda kind: "." not in kind)  # `Dispute` is that of charges, not of issuing
+KINDS = {get_object_class("V1", kind).__name__: kind for kind in PLAIN_LAST} | {"Session": "checkout.session"}
+
+
+def answers(service: str) -> dict[str, str]:
+    """`{"POST /v1/refunds": "refund", "GET /v1/refunds": "data.refund"}` of a service: what `expand` begins at."""
+    path = Path(stripe.__file__).parent / (service.replace(".", "/") + ".py")
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef) or node.returns is None:
+            continue
+        call = OPERATION.search(ast.unparse(node).replace("'", '"'))
+        if call is None or call[2].startswith(PATHS):
+            continue
+        wrapper, name = re.fullmatch(r"(?:(\w+)\[)?(\w+)\]?", str(ast.literal_eval(node.returns))).groups()  # type: ignore[union-attr]
+        template = re.sub(r"\{[^}]*\}", "*", call[2])
+        found[f"{call[1].upper()} {template}"] = ("data." if wrapper else "") + KINDS[name]
+    return found
+
+
+def expandable(cls: type, within: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Each path of an object that `expand` may name, and the kinds of what is there; those it leads through too."""
+    for field, hint in vars(cls).get("__annotations__", {}).items():
+        path = within + field
+        named = re.findall(r"ForwardRef\('(\w+)'\)", str(hint))
+        kinds = [KINDS.get(name.removesuffix("Resource"), name) for name in named]
+        if "ListObject" in str(hint):
+            yield path, []
+            yield f"{path}.data", kinds
+        elif named:
+            yield path, kinds
+        inner = [one for one in _classes(hint) if one.__qualname__.startswith(f"{cls.__qualname__}.")]
+        below = [one for each in inner if path.count(".") < DEPTH - 1 for one in expandable(each, f"{path}.")]
+        if inner and (below or path.count(".") < 2):
+            yield path, []
+        yield from below
+
+
+def _classes(hint: Any) -> list[type]:
+    if isinstance(hint, type):
+        return [hint]
+    return [found for one in typing.get_args(hint) for found in _classes(one)]
+
+
 def build() -> dict[str, Any]:
     """The whole file."""
     schema = Schema()
     table: dict[str, str] = {}
+    answered: dict[str, str] = {}
     for service in SERVICES:
         importlib.import_module(f"stripe.{service}")
+        answered |= answers(service)
         for operation, reference in operations(service).items():
             if not reference:
                 table[operation] = ""
@@ -150,6 +199,11 @@ def build() -> dict[str, Any]:
         "stripe": stripe.VERSION,
         "api_version": stripe.api_version,
         "operations": dict(sorted(table.items())),
+        "answers": dict(sorted(answered.items())),
+        "expandable": {
+            kind: dict(expandable(get_object_class("V1", kind)))
+            for kind in sorted({answer.removeprefix("data.") for answer in answered.values()} | {"item"})
+        },
         "classes": dict(sorted(schema.classes.items())),
     }
 

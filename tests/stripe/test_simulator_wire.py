@@ -229,6 +229,16 @@ def test_the_ids_of_a_seed_do_not_hang_on_who_looks_how_long_it_takes_or_where_e
     assert told_[0] == told_[1] == told_[2]
 
 
+@pytest.mark.parametrize(
+    "path", ["nothing", "amount", "latest_charge.balance_transactions", "data.customer", "a.b.c.d.e"]
+)
+def test_what_cannot_be_expanded_is_refused_before_anything_is_done(here: InProcess, path: str) -> None:
+    refused = here.call("POST", "/v1/payment_intents", f"{INTENT}&expand[]={path}", "k")
+    assert (refused.status, refused.json()["error"]["param"]) == (400, "expand")
+    assert here.intents() == 0 and here.call("GET", "/v1/events").json()["data"] == []
+    assert here.call("POST", "/v1/payment_intents", INTENT, "k").status == 200
+
+
 def test_an_event_carries_the_request_that_made_it(here: InProcess) -> None:
     made = here.call("POST", "/v1/customers", "", "k")
     event = here.call("GET", "/v1/events").json()["data"][0]
@@ -385,9 +395,9 @@ def test_the_state_is_kept_while_it_runs_and_so_is_what_was_not_delivered(
         receiver.statuses = [500] * 3
         customers(first, 1)
         eventually(lambda: len(receiver.bodies) >= 1)
+        sim(first, "/_sim/calls", {"match": "POST /v1/customers", "fail": "slow", "seconds": 30})
+        headers = {"Authorization": f"Bearer {first.secret_key}", "Idempotency-Key": "in flight"}
         with pytest.raises(httpx.ReadTimeout):
-            sim(first, "/_sim/calls", {"match": "POST /v1/customers", "fail": "slow", "seconds": 30})
-            headers = {"Authorization": f"Bearer {first.secret_key}", "Idempotency-Key": "in flight"}
             httpx.post(f"{first.url}/v1/customers", headers=headers, timeout=0.5)
         eventually(lambda: b"cus_" in file.read_bytes() and not first.stripe.account.unsaved)
         kept = file.read_bytes()  # as after kill -9
