@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -237,6 +238,38 @@ def test_what_cannot_be_expanded_is_refused_before_anything_is_done(here: InProc
     assert (refused.status, refused.json()["error"]["param"]) == (400, "expand")
     assert here.intents() == 0 and here.call("GET", "/v1/events").json()["data"] == []
     assert here.call("POST", "/v1/payment_intents", INTENT, "k").status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("email:'ada@x.io' OR name:'Bob'", ["Bob", "Ada"]),
+        ("email:'ada@x.io' AND name:'Bob'", []),
+        ("email:'ada@x.io' or -metadata['team']:null", ["Cyd", "Ada"]),
+        ("name:'Ada' OR name:'Bob' AND name:'Cyd'", None),
+    ],
+)
+def test_a_search_joins_its_clauses_by_and_or_by_or(here: InProcess, query: str, found: list[str] | None) -> None:
+    for params in ("name=Ada&email=ada@x.io", "name=Bob", "name=Cyd&metadata[team]=x"):
+        here.call("POST", "/v1/customers", params)
+    answer = here.call("GET", "/v1/customers/search?" + urlencode({"query": query}))
+    assert answer.status == (400 if found is None else 200)
+    assert found is None or [one["name"] for one in answer.json()["data"]] == found
+
+
+@pytest.mark.parametrize(
+    ("currency", "least", "written"), [("usd", 50, "$0.50 usd"), ("jpy", 50, "¥50 jpy"), ("dkk", 250, "2.50 DKK dkk")]
+)
+def test_a_currency_has_its_smallest_and_its_largest_charge(
+    here: InProcess, currency: str, least: int, written: str
+) -> None:
+    def made(amount: int) -> Response:
+        return here.call("POST", "/v1/payment_intents", f"amount={amount}&currency={currency}")
+
+    assert [made(amount).status for amount in (least, 99_999_999)] == [200, 200]
+    small, large = made(least - 1).json()["error"], made(100_000_000).json()["error"]
+    assert (small["code"], large["code"]) == ("amount_too_small", "amount_too_large")
+    assert small["message"] == f"Amount must be at least {written}"
 
 
 def test_an_event_carries_the_request_that_made_it(here: InProcess) -> None:
