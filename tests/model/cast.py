@@ -296,6 +296,8 @@ class Cast:
         ended = machine.invoke(lambda: pulls.refresh(key))
         if isinstance(ended, BaseException) or actor is None or actor.asked != len(machine.stripe.webhooks.payloads):
             return
+        if ended[0].gone:
+            return  # Stripe once said so: it is about to be closed, whatever it is now
         expected = checkers.Stripe(machine).truth(ended[0]).status
         if ended[0].status != expected:
             machine.problems.append(f"a pull answered {ended[0].status}, and Stripe had just said {expected}")
@@ -413,5 +415,5 @@ def drive(machine: Machine, key: Key) -> None:
         if request.state == "calling":
             refunds.drive(key, machine.payment(key.payment_id), request.id)
     payment = machine.payment(key.payment_id)
-    if payment and checkout.tried_too_often(payment):
+    if payment and checkout.must_close(payment):
         checkout.close(key)

@@ -56,7 +56,7 @@ def after_answers(machine: Machine) -> list[str]:
     bound = {payment.bound_to for payment in machine.payments()}
     found = []
     for owner in owners(machine):
-        open_now = set(payable(machine, owner))
+        open_now = set(payable(machine, owner)) - machine.unknown
         known = open_now if not machine.faults else open_now & (answered | bound)
         if len(known) > 1:
             found.append(f"payable at once: {sorted(known)}")
@@ -156,6 +156,8 @@ class Stripe:
         if double:
             found.append(("double", "double"))
         found += [(f"claim:{key}", key) for key in self.claims(payment)]
+        if truth.money_in and payment.facts.closed and payment.facts.closed.reason == "gone":
+            found.append(("gone", "gone"))  # Stripe once said so of what was paid: nothing but a person takes it back
         first = next((logged.type for logged in self.machine.log if logged.subject == payment.payment_id), None)
         if first not in ("payment.created", None):
             found.append(("rebuilt", "rebuilt"))

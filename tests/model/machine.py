@@ -52,7 +52,7 @@ KEY = "sk_test_model"
 RESTORED = ("payments", "enrollments", "intents", "audit", "customers")
 """What a restore brings back to one moment."""
 
-Fate = Literal["go", "kill", "kill after", "lose", "lose after", "error", "limit", "conflict"]
+Fate = Literal["go", "kill", "kill after", "lose", "lose after", "error", "limit", "conflict", "unknown"]
 
 
 class Killed(BaseException):
@@ -152,6 +152,8 @@ class Machine:
         self.catalog = dict(catalog.tracks())
         self.closed_by_us: dict[str, str] = {}
         """Which of ours closed an object."""
+        self.unknown: set[str] = set()
+        """What Stripe said, once at least, that it does not know."""
         self.dead: dict[str, int] = {}
         """The step at which Stripe told that an object is closed."""
         self.log: list[Logged] = []
@@ -195,6 +197,8 @@ class Machine:
             faults[0]()
         if fate == "limit" and len(faults) > 1:
             faults[1]()
+        if fate == "unknown" and len(faults) > 2:
+            faults[2]()
         try:
             return act()
         finally:
@@ -284,6 +288,8 @@ class Machine:
         actor = self.current
         self.closed_by_us[object_id] = actor.name if actor else ""
         if actor is None or actor.looked is None or not actor.name.startswith("student"):
+            return
+        if object_id in self.unknown:
             return
         if object_id in self.bound:
             if self.bound[object_id] > actor.looked:

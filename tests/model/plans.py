@@ -340,6 +340,20 @@ PLANS = {
             decides=0.5,
             waits=3,
         ),
+        replace(
+            QUIET,
+            name="gone",
+            tabs=(1, 2),
+            faults=1.0,
+            rates=(0.03, 0.1, 0.3),
+            fates=("unknown",),
+            lost=0.5,
+            looks=1.0,
+            pulls=0.8,
+            regrets=0.3,
+            reconciles=0.5,
+            versions=0.3,
+        ),
         replace(QUIET, name="erased", begin="bought", tabs=(0,), erases=1.0, regrets=0.5, bank=0.3, lost=0.2),
     )
 }
@@ -359,6 +373,7 @@ WHOLE = (
         "names",
         "amounts",
         "untold",
+        "gone",
     ),
 )
 """The whole system, a plan in turn. `many` and the two of disputes are searched by themselves too."""

@@ -460,6 +460,25 @@ def a_claim_is_not_noticed(patch: Patch) -> None:
     patch.setattr(stripe_events, "_claim", lambda notice, payment: None)
 
 
+def what_comes_back_stays_payable(patch: Patch) -> None:
+    patch.setattr(checkout, "must_close", checkout.tried_too_often)
+
+
+def gone_is_believed_for_ever(patch: Patch) -> None:
+    patch.setattr(stripe_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
+
+
+def an_intent_of_an_unknown_session_is_anothers(patch: Patch) -> None:
+    real = stripe_events._pulled
+
+    def pulled(*given: Any) -> Any:
+        after = real(*given)
+        unsure = after.gone and after.intent is None
+        return replace(after, facts=replace(after.facts, closed=None)) if unsure else after
+
+    patch.setattr(stripe_events, "_pulled", pulled)
+
+
 @dataclass(frozen=True)
 class Planted:
     """A defect, the plan to look for it in, and within how many schedules it must be found."""
@@ -522,6 +541,9 @@ PLANTED = (
     Planted(an_acceptance_is_forgotten, "amounts", 1_500),
     Planted(an_acknowledgement_holds_for_ever, "disputes"),
     Planted(a_claim_is_not_noticed, "names"),
+    Planted(what_comes_back_stays_payable, "gone"),
+    Planted(gone_is_believed_for_ever, "gone"),
+    Planted(an_intent_of_an_unknown_session_is_anothers, "gone", 1_500),
 )
 
 HISTORIES: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

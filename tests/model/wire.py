@@ -95,10 +95,16 @@ class InProcess(stripe.HTTPClient):
             _noted[kind] += 1
             notes.note("model", method, path, post_data)
 
+        asked = [path]
+
+        def unknown() -> None:
+            asked[0] = path.replace(bare, f"{bare}unknown")
+            machine.unknown.add(bare.rpartition("/")[2])
+
         def act() -> tuple[Any, int, Mapping[str, str]]:
-            answer = machine.stripe.handle(method, path, headers or {}, body)
+            answer = machine.stripe.handle(method, asked[0], headers or {}, body)
             if machine.current and kind in PULLS:
-                machine.current.asked = len(machine.stripe.webhooks.payloads)
+                machine.current.asked = len(machine.stripe.webhooks.payloads) if answer.status == 200 else None
             if answer.status == 200 and bare.endswith(("/cancel", "/expire")):
                 machine.closing(bare.split("/")[-2])
             return answer.body, answer.status, {k.lower(): v for k, v in answer.headers.items()}
@@ -108,7 +114,7 @@ class InProcess(stripe.HTTPClient):
             return lambda: machine.stripe.account.faults.append(Fault(wanted, 1, kind, 0.0))
 
         return machine.io(  # type: ignore[no-any-return]
-            f"{method} {bare}", act, _stripe_lost, fault("error"), fault("rate_limit")
+            f"{method} {bare}", act, _stripe_lost, fault("error"), fault("rate_limit"), unknown
         )
 
     def close(self) -> None:

@@ -58,7 +58,8 @@ acknowledged = st.builds(Acknowledgement, small, word, st.just("staff"), st.just
 facts = st.builds(
     Facts,
     settled=st.none() | settleds,
-    closed=st.none() | st.builds(Closed, small, st.sampled_from(["intent", "checkout"]), word),
+    closed=st.none()
+    | st.builds(Closed, small, st.sampled_from(["intent", "checkout"]), word | st.just(stripe_facts.GONE)),
     phase=st.none()
     | st.builds(Phase, small, small, st.sampled_from(["created", "processing", "failed"]), maybe, maybe),
     intent=maybe,
@@ -299,3 +300,9 @@ def test_no_amount_is_below_nothing_but_what_a_balance_moves_by() -> None:
     assert of_dispute({**dispute, "balance_transactions": moved}, 1).disputes["dp_1"].withdrawn == 100
     with pytest.raises(EventUnusable, match="amount"):
         of_dispute({**dispute, "amount": -100}, 1)
+
+
+def test_what_stripe_says_of_the_object_itself_outranks_that_it_was_gone() -> None:
+    gone, canceled = stripe_facts.of_gone("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
+    assert merge(gone, canceled).closed == merge(canceled, gone).closed == Closed(9, "intent", "canceled")
+    assert merge(gone, stripe_facts.of_gone("intent", 7)).closed == Closed(5, "intent", stripe_facts.GONE)

@@ -169,6 +169,8 @@ def _answer_again(key: Key, before: Loaded) -> Offer | None:
     Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
     """
     payment, obj = pulls.refresh(key, before)
+    if payment.gone:
+        close(key)
     if payment.open and obj.get("status") == "complete":
         raise PaymentInProgress(PROCESSING)
     return Offer(payment, obj, new=False) if payment.open else None
@@ -190,9 +192,9 @@ def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: fr
 
 
 def close(key: Key) -> Payment:
-    """Close an open payment at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
+    """Close a payment's object at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
     payment = ledger.load(key).payment
-    if payment and payment.open:
+    if payment and (payment.open or payment.gone):
         _close_object(payment.kind, payment.bound_to)
     return pulls.refresh(key)[0]
 
@@ -207,6 +209,11 @@ def _close_object(kind: Kind, object_id: str) -> None:
     except StripeRefused as refused:
         if refused.stripe_status not in (400, 404):
             raise
+
+
+def must_close(payment: Payment) -> bool:
+    """Nobody should be able to pay it, and somebody may be: whoever learns that closes it at Stripe."""
+    return payment.gone or tried_too_often(payment)
 
 
 def tried_too_often(payment: Payment) -> bool:
@@ -269,10 +276,12 @@ def _bounded(enrollment: Enrollment) -> tuple[int, ...]:
 
 
 def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment: Enrollment, attempt: int) -> None:
-    """Stripe's definite no to a create: the key was used for something else or a no of long ago is repeated, or the
-    code or the saved method is no longer what it was when we asked for it."""
+    """Stripe's definite no to a create: the key was used for something else, a no of long ago is repeated or what the
+    key once made is gone, or the code or the saved method is no longer what it was when we asked for it."""
     if refused.stripe_type == "idempotency_error" or refused.replayed:
         ledger.next_attempt(enrollment, attempt, "replayed_refusal" if refused.replayed else "key_used")
+    elif refused.code == "resource_missing" and refused.stripe_status == 404:
+        ledger.next_attempt(enrollment, attempt, "replayed_gone")
     elif wish.terms.promotion_code and _is_about_the_code(refused):
         promotions.find(wish.terms.promotion_code, wish.track, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")

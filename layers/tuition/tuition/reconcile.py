@@ -22,7 +22,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -277,12 +277,12 @@ def _look(
     else:
         payment, _ = pulls.refresh(key, before, told=told, followed=followed, source="reconcile")
         after = Loaded(payment, before.enrollment)
+    if after.payment and checkout.must_close(after.payment):
+        after = replace(after, payment=checkout.close(key))
     this.looked += 1
     if _version(after) != _version(before):
         this.different += 1
         metrics.count("DifferenceFound")
-    if after.payment and checkout.tried_too_often(after.payment):
-        checkout.close(key)
     return after
 
 
@@ -443,8 +443,10 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     payment = ledger.load(key).payment
     if payment and payment.intent is None:  # which intent is its own, only its session can say
         payment = _look(this, key).payment
+        if payment and payment.gone and payment.intent is None:
+            raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if payment and payment.intent == obj["id"]:
-        if not pulls.says_nothing_new(payment, payment.merged(facts)):
+        if payment.gone or not pulls.says_nothing_new(payment, payment.merged(facts)):
             _look(this, key)
     elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
         _stranger(this, key, "intent", obj, facts, date)
@@ -458,7 +460,7 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
     payment = ledger.load(key).payment
     if payment is None or payment.bound_to != obj["id"]:
         _stranger(this, key, "checkout", obj, facts, date)
-    elif not pulls.says_nothing_new(payment, payment.merged(facts)):
+    elif payment.gone or not pulls.says_nothing_new(payment, payment.merged(facts)):
         _look(this, key)
 
 

@@ -87,7 +87,7 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     loaded = ledger.settle(key, lambda before: _decide(notice, key, before))
     if loaded.payment is None:
         return "left"
-    if checkout.tried_too_often(loaded.payment):
+    if checkout.must_close(loaded.payment):
         checkout.close(key)
     return "applied"
 
@@ -173,6 +173,8 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
         raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
     if notice.session is None and payment.intent is None:
         payment = _pulled(notice, payment, payment)  # which intent is its own, only its session can say
+        if payment.gone and payment.intent is None:
+            raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if not _is_about(notice, payment):
         return _claim(notice, payment)
     after = payment.merged(notice.facts)

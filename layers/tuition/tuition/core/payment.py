@@ -84,6 +84,12 @@ class Payment:
         return self.status in OPEN
 
     @property
+    def gone(self) -> bool:
+        """Closed unpaid, only because Stripe did not know its object: it may be there after all, and be paid."""
+        closed = self.facts.closed
+        return self.status == "CANCELED" and closed is not None and closed.reason == stripe_facts.GONE
+
+    @property
     def intent(self) -> str | None:
         """The PaymentIntent: bound to it, or learned from the session."""
         return self.bound_to if self.kind == "intent" else self.facts.intent
@@ -253,11 +259,12 @@ def attention(payment: Payment, *, double: bool = False) -> list[Cause]:
 
 
 def at_rest(payment: Payment) -> bool:
-    """Nothing more is expected to happen by itself."""
+    """Nothing more is expected to happen by itself. What is gone may come back, until a person has dealt with it."""
     driving = any(request.state in ("calling", "pending") for request in payment.requests)
     pending = any(refund.status in ("pending", "requires_action") for refund in payment.facts.refunds.values())
     disputed = any(dispute.status not in OVER for dispute in payment.facts.disputes.values())
-    return not (payment.open or driving or pending or disputed)
+    unsure = payment.gone and "gone" not in payment.facts.acknowledged
+    return not (payment.open or driving or pending or disputed or unsure)
 
 
 def payment_id(

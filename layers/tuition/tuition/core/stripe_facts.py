@@ -199,7 +199,7 @@ def merge(a: Facts, b: Facts) -> Facts:
     """Both tellings as one. Commutative, associative, idempotent."""
     merged = Facts(
         settled=_either(a.settled, b.settled, _join_settled),
-        closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=lambda c: (c.at, c.by, c.reason))),
+        closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
         phase=_either(a.phase, b.phase, lambda x, y: max(x, y, key=_phase_key)),
         intent=_either(a.intent, b.intent, min),
         customer=_either(a.customer, b.customer, max),
@@ -228,6 +228,11 @@ def _each[T](a: Mapping[str, T], b: Mapping[str, T], join: Callable[[T, T], T]) 
 
 def _join_settled(a: Settled, b: Settled) -> Settled:
     return replace(max(a, b, key=lambda s: (s.amount, s.currency)), at=min(a.at, b.at))
+
+
+def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
+    """The first; but what Stripe said of the object itself before that it was gone."""
+    return closed.reason == GONE, closed.at, closed.by, closed.reason
 
 
 def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
