@@ -47,8 +47,6 @@ CARDS: dict[str, Card] = {
     "diners": Card("3056930009020004", "diners"),
     "jcb": Card("3566002020360505", "jcb"),
     "unionpay": Card("6200000000000005", "unionpay"),
-    "gb": Card("4000008260000000", country="GB"),
-    "de": Card("4000002760000016", country="DE"),
     "bypassPending": Card("4000000000000077", behaviour=Behaviour(instant_funds=True)),
     "visa_chargeDeclined": Card("4000000000000002", behaviour=_declines("generic_decline")),
     "visa_chargeDeclinedInsufficientFunds": Card("4000000000009995", behaviour=_declines("insufficient_funds")),
@@ -82,6 +80,18 @@ CARDS: dict[str, Card] = {
     "pendingRefund": Card("4000000000007726", behaviour=Behaviour(refund="pending")),
     "refundFail": Card("4000000000005126", behaviour=Behaviour(refund="failed")),
 }
+# fmt: off
+COUNTRIES = {  # https://docs.stripe.com/testing#international-cards
+    "br": "4000000760000002", "ca": "4000001240000000", "mx": "4000004840008001", "gb": "4000008260000000",
+    "de": "4000002760000016", "fr": "4000002500000003", "at": "4000000400000008", "be": "4000000560000004",
+    "ch": "4000007560000009", "dk": "4000002080000001", "es": "4000007240000007", "fi": "4000002460000001",
+    "ie": "4000003720000005", "it": "4000003800000008", "nl": "4000005280000002", "no": "4000005780000007",
+    "pl": "4000006160000005", "pt": "4000006200000007", "se": "4000007520000008", "au": "4000000360000006",
+    "jp": "4000003920000003", "hk": "4000003440000004", "sg": "4000007020000003", "in": "4000003560000008",
+    "nz": "4000005540000008",
+}
+# fmt: on
+CARDS |= {name: Card(number, country=name.upper()) for name, number in COUNTRIES.items()}
 ALIASES = {  # other names of Stripe's own list for the same cards
     "chargeDeclined": "visa_chargeDeclined",
     "chargeDeclinedInsufficientFunds": "visa_chargeDeclinedInsufficientFunds",

@@ -5,31 +5,13 @@ https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 
 from stripe_simulator.errors import unvalidated
 
+# fmt: off
 SMALLEST = {
-    "usd": 50,
-    "eur": 50,
-    "gbp": 30,
-    "cad": 50,
-    "aud": 50,
-    "chf": 50,
-    "jpy": 50,
-    "sek": 300,
-    "dkk": 250,
-    "nok": 300,
-    "nzd": 50,
-    "sgd": 50,
-    "inr": 50,
-    "brl": 50,
-    "pln": 200,
-    "czk": 1500,
-    "huf": 17500,
-    "ron": 200,
-    "mxn": 1000,
-    "hkd": 400,
-    "myr": 200,
-    "thb": 1000,
-    "aed": 200,
+    "usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300,
+    "dkk": 250, "nok": 300, "nzd": 50, "sgd": 50, "inr": 50, "brl": 50, "pln": 200, "czk": 1500,
+    "huf": 17500, "ron": 200, "mxn": 1000, "hkd": 400, "myr": 200, "thb": 1000, "aed": 200,
 }
+# fmt: on
 LARGEST = 99_999_999
 WHOLE = {"jpy"}  # no smaller unit: 500 is ¥500
 SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}

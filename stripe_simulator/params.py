@@ -28,6 +28,8 @@ LEGACY: dict[str, dict[str, list[Any]]] = {
     "PaymentIntentCreateParams": {"payment_method_types": [{"list": ["str"]}]},
     "PaymentIntentUpdateParams": {"payment_method_types": [{"list": ["str"]}]},
     "PaymentIntentConfirmParams": {"payment_method_types": [{"list": ["str"]}]},
+    "SetupIntentCreateParams": {"payment_method_types": [{"list": ["str"]}]},
+    "SetupIntentUpdateParams": {"payment_method_types": [{"list": ["str"]}]},
     "SessionCreateParams": {"payment_method_types": [{"list": ["str"]}]},
     "PromotionCodeCreateParams": {"coupon": ["str"]},
 }

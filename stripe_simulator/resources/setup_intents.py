@@ -24,17 +24,16 @@ def create(call: Call) -> Object:
         if needed in params and not params.get("confirm"):
             raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
     id = f"seti_1{account.store.token(23)}"
-    allowed = params.get("allowed_payment_method_types")
+    allowed, legacy = params.get("allowed_payment_method_types"), params.get("payment_method_types")
     automatic = params.get("automatic_payment_methods") or {}
     setup: Object = {
         "id": id,
         "object": "setup_intent",
         "allowed_payment_method_types": allowed,
         "application": None,
-        "automatic_payment_methods": {
-            "allow_redirects": automatic.get("allow_redirects", "always"),
-            "enabled": True,
-        },
+        "automatic_payment_methods": None
+        if legacy
+        else {"allow_redirects": automatic.get("allow_redirects", "always"), "enabled": True},
         "cancellation_reason": None,
         "client_secret": f"{id}_secret_{account.store.token(25)}",
         "created": account.clock.unix(),
@@ -53,7 +52,8 @@ def create(call: Call) -> Object:
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"mandate_options": None, "network": None, "request_three_d_secure": None}},
-        "payment_method_types": [one for one in allowed or payment_intents.ENABLED if one in payments.CURRENCIES],
+        "payment_method_types": legacy
+        or [one for one in allowed or payment_intents.ENABLED if one in payments.CURRENCIES],
         "single_use_mandate": None,
         "status": "requires_payment_method",
         "usage": params.get("usage", "off_session"),
