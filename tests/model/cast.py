@@ -14,7 +14,7 @@ from tests.model.plans import Plan
 from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
 from tuition.core import payment as payments
 from tuition.core.audit import Entry
-from tuition.core.errors import AlreadyEnrolled, CodeRefused, NotFound, PaymentInProgress, RefundRefused
+from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.stripe_facts import Facts
 from tuition.ledger import Change, Key, Loaded
 
@@ -355,7 +355,7 @@ class Student:
             given = {"save": self.save, "track": self.track, "email": email, "code": self.code}
             ended = machine.invoke(lambda g=given: machine.create(self.user, self.kind, **g))
             self.cast.counts["creates"] += 1
-            if isinstance(ended, (AlreadyEnrolled, PaymentInProgress, CodeRefused)):
+            if isinstance(ended, (Conflicted, CodeRefused)):
                 return None
             if not isinstance(ended, BaseException):
                 return ended

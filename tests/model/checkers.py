@@ -387,6 +387,13 @@ def card_testing(machine: Machine) -> list[str]:
     return found
 
 
+def undecided(machine: Machine, owner: Owner) -> list[str]:
+    """The payments of a user for a track that hold money of another amount than was asked, not accepted by staff."""
+    stripe = Stripe(machine)
+    truths = {p.payment_id: stripe.truth(p) for p in machine.payments() if (p.user_id, p.track) == owner}
+    return [key for key, truth in truths.items() if truth.keeps_money and not truth.granted]
+
+
 def orphans(machine: Machine) -> list[str]:
     """An hour later nothing can be paid but what an open payment is bound to."""
     bound = {payment.bound_to for payment in machine.payments() if payment.open}

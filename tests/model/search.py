@@ -20,7 +20,7 @@ from tests.model.machine import START, Actor, Fate, Machine, running
 from tests.model.plans import PLANS, WHOLE, Plan
 from tuition import decisions, reconcile, stripe_events
 from tuition.core import catalog
-from tuition.core.errors import AlreadyEnrolled, PaymentInProgress
+from tuition.core.errors import Conflicted
 
 STEPS = 6_000
 
@@ -272,12 +272,15 @@ class Schedule:
         machine = self.machine
         for user, track in checkers.owners(machine):
             ended = machine.invoke(lambda u=user, t=track: machine.create(u, track=t))
-            if isinstance(ended, (AlreadyEnrolled, PaymentInProgress)):
+            held = checkers.undecided(machine, (user, track))
+            if isinstance(ended, Conflicted):
                 status = machine.enrollment(user, track).status
-                if status not in ("ENROLLED", "PENDING"):
+                if status not in ("ENROLLED", "PENDING") and not held:
                     return [f"{ended!r} while {status}"]
             elif isinstance(ended, BaseException):
                 return [f"the next create of {user} for {track} ended in {ended!r}"]
+            elif held:
+                return [f"{user} was asked for more, and staff have not decided about {held}"]
             elif ended.payment.bound_to not in checkers.payable(machine):
                 return ["the next create answered what is dead"]
         return []

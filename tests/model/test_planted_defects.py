@@ -460,6 +460,10 @@ def a_claim_is_not_noticed(patch: Patch) -> None:
     patch.setattr(stripe_events, "_claim", lambda notice, payment: None)
 
 
+def whoever_paid_another_amount_is_asked_again(patch: Patch) -> None:
+    patch.setattr(Enrollment, "undecided", False)
+
+
 def what_comes_back_stays_payable(patch: Patch) -> None:
     patch.setattr(checkout, "must_close", checkout.tried_too_often)
 
@@ -541,6 +545,7 @@ PLANTED = (
     Planted(an_acceptance_is_forgotten, "amounts", 1_500),
     Planted(an_acknowledgement_holds_for_ever, "disputes"),
     Planted(a_claim_is_not_noticed, "names"),
+    Planted(whoever_paid_another_amount_is_asked_again, "amounts"),
     Planted(what_comes_back_stays_payable, "gone"),
     Planted(gone_is_believed_for_ever, "gone"),
     Planted(an_intent_of_an_unknown_session_is_anothers, "gone", 1_500),

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
+from tests.tables.test_sessions import begin, payable
 from tests.world import Answer, Student, World
 
 QUEUE = "GET /api/admin/attention"
 DECIDE = "POST /api/admin/payments/{payment_id}/decisions"
+REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 RESOLVE = "POST /api/admin/payments/{payment_id}/attention"
 
 
@@ -45,6 +49,30 @@ def test_an_amount_that_differs_grants_nothing_until_staff_accept_it(
     assert record["transition"]["enrollment"] == {"from": None, "to": "ENROLLED"}
     assert "as agreed" not in str(record)
     assert tuition.chain_problem(payment_id) is None
+
+
+@pytest.mark.parametrize("end", ["accepted", "given back"])
+def test_who_has_paid_another_amount_is_not_asked_for_more_until_staff_have_decided(
+    tuition: World, student: Student, admin: Student, end: str
+) -> None:
+    payment_id = paid(tuition, student, 100)
+    for refused in (tuition.create(student), begin(tuition, student)):
+        assert (refused.status, refused.body["type"].rpartition("/")[2]) == (409, "conflict")
+        assert "paid" in refused.body["detail"]
+    assert payable(tuition, student) == []
+    assert tuition.create(student, "FSD").status == 201  # another track is another matter
+    if end == "accepted":
+        decide(tuition, admin, payment_id, "accept")
+        assert tuition.create(student).body["type"].rpartition("/")[2] == "already-enrolled"
+    else:
+        assert tuition.admin(admin, REFUND, {"reason": "not what was asked"}, payment_id=payment_id).status == 200
+        assert tuition.create(student).status == 201
+
+
+def test_who_was_shut_out_may_buy_again(tuition: World, student: Student, admin: Student) -> None:
+    """Staff have decided about that payment; that it is one too many is theirs to see."""
+    decide(tuition, admin, paid(tuition, student), "revoke")
+    assert tuition.create(student).status == 201
 
 
 def test_revoked_access_is_withdrawn_and_given_back_by_accepting(

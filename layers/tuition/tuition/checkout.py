@@ -20,6 +20,7 @@ from tuition.core.enrollment import Enrollment
 from tuition.core.errors import (
     AlreadyEnrolled,
     CodeRefused,
+    Conflicted,
     Contended,
     PaymentInProgress,
     StripeRefused,
@@ -87,8 +88,9 @@ class Offer:
 def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None) -> Offer:
     """The open payment of this user for this track, as a PaymentIntent to confirm in the browser.
 
-    Raises `AlreadyEnrolled`, `PaymentInProgress`, `TooManyRequests`, `Unprocessable` (the saved method is not
-    usable), `StripeUnavailable` or `Contended`; after each of the last two the same request may be made again.
+    Raises `AlreadyEnrolled`, `PaymentInProgress`, `Conflicted` (money came in that staff must decide about),
+    `TooManyRequests`, `Unprocessable` (the saved method is not usable), `StripeUnavailable` or `Contended`; after
+    each of the last two the same request may be made again.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
     return _create(buyer, Wish(track, "intent", terms))
@@ -119,6 +121,8 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
         enrollment, customer = ledger.load_for_create(buyer.user_id, wish.track.track)
         if enrollment.status == "ENROLLED":
             raise AlreadyEnrolled(f"you are enrolled in {wish.track.title} already")
+        if enrollment.undecided:
+            raise Conflicted("you have paid for this track, and another amount than was asked: the school looks at it")
         if unseen_method:
             customers.require_saved(customer, unseen_method)
             unseen_method = None

@@ -61,6 +61,11 @@ class Enrollment:
         return [key for _, key in sorted(found, reverse=True)]
 
     @property
+    def undecided(self) -> bool:
+        """Money is held that never let its user in: another amount came than was asked, and staff must decide."""
+        return any(standing.keeps_money and not standing.granted for standing in self.standings.values())
+
+    @property
     def doubled(self) -> list[str]:
         """The payments that hold money beside another: all but the lowest by attempt, then id."""
         found = sorted((s.attempt, key) for key, s in self.standings.items() if s.keeps_money)
