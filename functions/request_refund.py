@@ -15,4 +15,4 @@ def handler(request: Request) -> Reply:
         raise Unprocessable("send payment_id or payment_intent_id, one of them", field="payment_id")
     reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
     payment, asked = refunds.request(ownership.find_key(named[0], identity.user_id), reason)
-    return Reply(refunds.http_status(asked), {**history.as_json(payment), "refund_request": refunds.shown(asked)})
+    return Reply(refunds.http_status(asked), {**history.as_json(payment), "refund_request": asked.for_student()})

@@ -1,5 +1,7 @@
 """Money given back: by students, by staff, in the dashboard; done, pending, failed, refused, lost on the way."""
 
+from typing import Any
+
 import pytest
 
 from tests.world import Student, World
@@ -324,3 +326,24 @@ def test_another_order_drives_the_one_that_is_stuck_and_is_refused(
     assert other.status == 409
     assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
     assert tuition.payment(payment_id).requests[-1].state == "done"
+
+
+def test_a_student_sees_what_became_of_their_own_wish_and_nothing_of_who_decides(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = bought(tuition, student)
+
+    def seen() -> Any:
+        (listed,) = tuition.payments(student).body["payments"]
+        assert listed["refund_request"] == tuition.status(student, payment_id).body["refund_request"]
+        return listed["refund_request"]
+
+    assert seen() is None
+    tuition.admin(admin, ORDER, {"amount": 100, "reason": "for staff only"}, payment_id=payment_id)
+    assert seen() is None
+    late(tuition, monkeypatch)
+    asked = tuition.refund(student, payment_id).body["refund_request"]
+    assert seen() == asked
+    decision = {"decision": "decline", "note": "for staff only"}
+    tuition.admin(admin, DECIDE, decision, payment_id=payment_id, request_id=asked["id"])
+    assert seen() == {**asked, "state": "declined"}

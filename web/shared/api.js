@@ -1,10 +1,12 @@
 // The school's API (docs/api.md): one way to call it, and what can go wrong in words for people.
 import * as session from "./session.js";
 
-/** What the API refused: RFC 9457, or the gateway's own `{"message"}`. */
+const UNABLE = "The school’s system cannot answer just now: try again in a moment.";
+
+/** What the API refused: RFC 9457, or the gateway's own `{"message"}`, or nothing that can be read. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
-    super(body.detail ?? body.message ?? "Something went wrong.");
+    super(body.detail ?? (status >= 500 ? UNABLE : (body.message ?? "Something went wrong.")));
     this.status = status;
     this.type = (body.type ?? "").split("/").pop();
     this.field = body.field;
@@ -12,14 +14,19 @@ export class Problem extends Error {
   }
 }
 
-/** The network did not answer: nothing is known of what happened. */
-export class Offline extends Error {}
+/** The network did not answer, or not to the end: nothing is known of what happened. */
+export class Offline extends Error {
+  constructor() {
+    super("The school cannot be reached. Check your connection, then try again.");
+  }
+}
 
 /** The token is missing or over. */
 export class SignedOut extends Error {}
 
 const PASSING = new Set([502, 503, 504]);
 const TRIES = 3;
+const LONGEST_MS = 40_000; // the gateway answers within 30 s
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /**
@@ -43,17 +50,19 @@ async function once(method, path, body) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let answer;
   try {
-    answer = await fetch(`/api${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const signal = AbortSignal.timeout(LONGEST_MS);
+    answer = await fetch(`/api${path}`, { method, headers, body: body && JSON.stringify(body), signal });
   } catch {
-    throw new Offline("The school cannot be reached. Check your connection, then try again.");
+    throw new Offline();
   }
   if (answer.status === 401) {
     session.forget();
     throw new SignedOut("Your sign-in is over: sign in again, and you come back to this place.");
   }
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  throw new Problem(answer.status, said, Number(answer.headers.get("retry-after")) || undefined);
+  const said = await answer.json().catch(() => undefined);
+  if (answer.ok && said) return said;
+  if (answer.ok) throw new Offline();
+  throw new Problem(answer.status, said ?? {}, Number(answer.headers.get("retry-after")) || undefined);
 }
 
 /** A sentence for people. */

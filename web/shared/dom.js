@@ -51,14 +51,14 @@ export function announce(text) {
   }, 50);
 }
 
-/** Put a view on the page; its heading takes the focus, so that keyboards and screen readers are there too. */
+/** Put a view in its place; its heading takes the focus, so that keyboards and screen readers are there too. */
 export function show(main, title, ...content) {
   const heading = h("h1", { tabindex: "-1" }, title);
   main.replaceChildren(heading, ...content.flat().filter(Boolean));
+  if (!main.isConnected) return; // left meanwhile
   document.title = `${title} · Tuition`;
   heading.focus({ preventScroll: true });
   window.scrollTo(0, 0);
-  return heading;
 }
 
 /** A box that says something important: kind `info`, `good`, `bad`. A bad one is read out at once. */

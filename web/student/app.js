@@ -10,7 +10,14 @@ import { payments } from "./payments.js";
 import { signIn } from "./sign_in.js";
 import { stripe } from "./stripe.js";
 
-const VIEWS = { "": catalog, buy, paid, learning, payments, cards };
+const VIEWS = new Map([
+  ["", catalog],
+  ["buy", buy],
+  ["paid", paid],
+  ["learning", learning],
+  ["payments", payments],
+  ["cards", cards],
+]);
 const OPEN_TO_ALL = new Set([""]);
 const LINKS = [
   ["", "Tracks"],
@@ -31,11 +38,15 @@ async function go(message) {
   const from = came;
   came = undefined;
   frame(name);
-  const view = VIEWS[name];
+  const view = VIEWS.get(name);
   try {
     if (!view) show(main, "There is no such page", h("p", {}, h("a", { href: "#/" }, "See the tracks")));
     else if (!session.person() && !OPEN_TO_ALL.has(name)) signIn({ main, config, message, done: () => go() });
-    else await view({ main, config, signal, again: () => go() }, ...rest, from);
+    else {
+      const place = h("div", {}, waiting("Loading …")); // its own: what comes late, when it was left, is shown nowhere
+      main.replaceChildren(place);
+      await view({ main: place, config, signal, again: () => go() }, ...rest, from);
+    }
   } catch (error) {
     if (signal.aborted || error === signal.reason) return;
     if (error instanceof SignedOut) signedOut(error, from);

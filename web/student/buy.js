@@ -57,12 +57,13 @@ function enrolled(main, track) {
 async function following(context, track, paymentId, patience) {
   const payment = await settle(context, track, paymentId, patience);
   if (!payment) return;
+  if (payment.status === "REFUNDED") return look(context, track);
   const closed = !school.OPEN.includes(payment.status);
   const why =
     payment.failure?.message ?? (closed ? "That payment was closed unpaid." : "The payment did not go through.");
-  const reason = `${why} Nothing was taken; try again, or pay another way.`;
-  const saved = await school.usableMethods();
-  await offer(context, track, { saved, open: closed ? undefined : payment, trouble: reason });
+  const trouble = `${why} Nothing was taken; try again, or pay another way.`;
+  if (closed) return look(context, track, { trouble });
+  return offer(context, track, { saved: await school.usableMethods(), open: payment, trouble });
 }
 
 /** The form. `open`: a payment that was begun and is not paid; the form takes it up. */
@@ -88,7 +89,12 @@ function opened(open, left) {
   const first = left
     ? "You came back from Stripe’s page without paying. Nothing was taken."
     : `You began this payment on ${moment(open.created_at)}; it is still open, and nothing was taken.`;
-  return note("info", h("p", {}, first), h("p", {}, "Go on below, in whichever way you like: you pay once."));
+  return note(
+    "info",
+    h("p", {}, first),
+    open.failure && h("p", {}, `The last try did not go through: ${open.failure.message}`),
+    h("p", {}, "Go on below, in whichever way you like: you pay once."),
+  );
 }
 
 /** A payment that was left in the middle: paid already, or with the bank's step still to do. */
@@ -119,9 +125,9 @@ async function takeUp(context, track, view, told) {
 
 const pay = (context, track, view, wish) =>
   attempt(context, track, view, async () => {
-    if (wish.way === "checkout") return payAtStripe(track.track, wish);
+    if (wish.way === "checkout") return payAtStripe(track.track, wish, context.signal);
     const library = await stripe(context.config);
-    return payHere(library, track.track, wish);
+    return payHere(library, track.track, wish, context.signal);
   });
 
 /** Do it once, and follow the payment that comes of it. */

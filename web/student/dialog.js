@@ -3,8 +3,8 @@ import { explain, SignedOut } from "../shared/api.js";
 import { h, note } from "../shared/dom.js";
 
 /**
- * Ask; on yes do `work(form)` and close. What goes wrong is said in the dialog, which stays. Escape and "Keep" leave
- * everything as it is, and the focus returns to where it was.
+ * Ask; on yes do `work(form)` and close. What goes wrong is said in the dialog, which stays. Escape, Back and "Keep"
+ * leave everything as it is, and the focus returns to where it was; while it works there is nothing to keep any more.
  */
 export function confirm({ title, content, yes, no = "Keep it", work }) {
   const trouble = h("div", {});
@@ -18,14 +18,16 @@ export function confirm({ title, content, yes, no = "Keep it", work }) {
     h(
       "div",
       { class: "row end" },
-      h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, no),
+      h("button", { type: "button", class: "quiet", onclick: () => working() || dialog.close() }, no),
       sure,
     ),
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+  const working = () => sure.getAttribute("aria-busy") === "true";
+  const close = () => dialog.close();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (sure.getAttribute("aria-busy") === "true") return;
+    if (working()) return;
     sure.setAttribute("aria-busy", "true");
     trouble.replaceChildren();
     try {
@@ -42,7 +44,12 @@ export function confirm({ title, content, yes, no = "Keep it", work }) {
       sure.removeAttribute("aria-busy");
     }
   });
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("cancel", (event) => working() && event.preventDefault());
+  window.addEventListener("hashchange", close);
+  dialog.addEventListener("close", () => {
+    window.removeEventListener("hashchange", close);
+    dialog.remove();
+  });
   document.body.append(dialog);
   dialog.showModal();
 }

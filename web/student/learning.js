@@ -54,7 +54,7 @@ function enrollment({ track, status, projects }, title) {
         h(
           "p",
           {},
-          "Your payment was given back. What you have done is kept: enroll again and you go on from here. ",
+          "This track is no longer open to you. What you have done is kept: enroll again and you go on from here. ",
           h("a", { href: `#/buy/${track}` }, "Enroll again"),
         ),
       ),

@@ -18,9 +18,9 @@ const CLOSED = "payment_intent_unexpected_state";
 
 /**
  * Pay on this page, by a saved method or by what is in Stripe's fields. Answers the payment's id when the money is on
- * its way; throws Declined when it is not, and whatever a create throws.
+ * its way; throws Declined when it is not, and whatever a create throws. Who has left the form meanwhile pays nothing.
  */
-export async function payHere(stripe, track, { elements, method, save }) {
+export async function payHere(stripe, track, { elements, method, save }, signal) {
   if (elements) {
     const { error } = await elements.submit();
     if (error) throw new Declined(error.message, "element");
@@ -29,6 +29,7 @@ export async function payHere(stripe, track, { elements, method, save }) {
   for (let tried = 1; ; tried += 1) {
     const made = await school.createPayment(wish);
     school.remember(track, "intent", wish, made.payment_id);
+    signal.throwIfAborted();
     if (made.status === "PROCESSING") return made.payment_id;
     const confirmParams = { return_url: returnUrl(track), ...(method && { payment_method: method }) };
     const given = { clientSecret: made.client_secret, confirmParams, redirect: "if_required" };
@@ -62,7 +63,7 @@ export async function interrupted(stripe, track) {
  * Leave for Stripe's page; answers the payment's id only where that page was completed and a bank still decides.
  * Throws Declined for a code that cannot be used, and whatever a create throws.
  */
-export async function payAtStripe(track, { code }) {
+export async function payAtStripe(track, { code }, signal) {
   const wish = {
     track,
     ...(code && { promotion_code: code }),
@@ -76,6 +77,7 @@ export async function payAtStripe(track, { code }) {
       : error;
   });
   school.remember(track, "checkout", { code }, made.payment_id);
+  signal.throwIfAborted();
   if (!made.url) return made.payment_id;
   location.assign(made.url);
   return new Promise(() => {}); // the page is about to be left: the button stays as it is

@@ -1,7 +1,7 @@
 // My payments: what was paid, receipts, and asking for the money back.
 import { h, icon, note, show, action, announce } from "../shared/dom.js";
 import { day, method, moment, money } from "../shared/format.js";
-import { explain } from "../shared/api.js";
+import { explain, SignedOut } from "../shared/api.js";
 import { confirm } from "./dialog.js";
 import * as school from "./school.js";
 
@@ -41,7 +41,13 @@ function more(place, cursor, context) {
       announce(`${page.payments.length} more payments`);
       if (!next) button.remove();
     },
-    { class: "quiet", failed: (error) => trouble.replaceChildren(note("bad", h("p", {}, explain(error)))) },
+    {
+      class: "quiet",
+      failed: (error) => {
+        if (error instanceof SignedOut) throw error;
+        trouble.replaceChildren(note("bad", h("p", {}, explain(error))));
+      },
+    },
   );
   return h("div", {}, button, trouble);
 }
@@ -75,9 +81,28 @@ function row(payment, context) {
       h("p", { class: "strong" }, money(amount, currency)),
       h("span", { class: `chip ${kind}` }, icon(drawing), text),
     ),
+    asked(payment),
     h("div", { class: "row whole" }, ...ways(payment, title, context, () => item)),
   );
   return item;
+}
+
+const UNDECIDED = ["waiting", "calling", "pending"];
+
+/** What became of the wish to have money back, where the amounts do not say it. */
+function asked({ status, currency, refund_request: request }) {
+  if (!request || status === "REFUNDED") return undefined;
+  const wish = `You asked for ${money(request.amount, currency)} back on ${day(request.at)}.`;
+  const why = request.answer ? `: ${request.answer}` : "";
+  const told = {
+    waiting: "The school decides; until then you keep your place.",
+    calling: "Stripe is making the refund. It shows here when it is done.",
+    pending: "Stripe is making the refund. It shows here when it is done.",
+    declined: `The request was declined${why}.`,
+    refused: `Stripe did not make the refund${why}.`,
+    failed: "The refund did not arrive; the school looks into it.",
+  }[request.state];
+  return told && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${wish} ${told}`));
 }
 
 function ways(payment, title, context, item) {
@@ -93,7 +118,7 @@ function ways(payment, title, context, item) {
     );
   if (school.OPEN.includes(status))
     found.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "See how it stands" : "Go on paying"));
-  if (status === "SUCCEEDED" && amount > given) {
+  if (status === "SUCCEEDED" && amount > given && !UNDECIDED.includes(payment.refund_request?.state)) {
     found.push(
       h(
         "button",
@@ -136,22 +161,23 @@ function ask(payment, title, context, item) {
     yes: `Ask for ${left}`,
     no: "Keep my place",
     work: async (form) => {
-      const asked = await school.requestRefund(payment.payment_id, form.get("reason").replace(/\s+/g, " ").trim());
-      const now = row(asked, context);
-      const text = said(asked, left);
-      now.append(note(text.kind, h("p", {}, text.text)));
+      const reason = form.get("reason").replace(/\s+/g, " ").trim();
+      const found = await school.requestRefund(payment.payment_id, reason).catch((error) => known(payment, error));
+      const now = row(found, context);
+      if (found.status === "REFUNDED") now.append(note("good", h("p", {}, `Done: ${left} is on its way back to you.`)));
       item.replaceWith(now);
-      announce(text.text);
+      announce(now.querySelector(".note")?.textContent ?? "");
       now.setAttribute("tabindex", "-1");
       now.focus();
     },
   });
 }
 
-function said(asked, left) {
-  const state = asked.refund_request.state;
-  if (state === "done") return { kind: "good", text: `Done: ${left} is on its way back to you.` };
-  if (state === "waiting")
-    return { kind: "info", text: "Your request is with the school, which decides. Until then you keep your place." };
-  return { kind: "info", text: "Stripe is making the refund. It shows here when it is done." };
+/** After an answer that was lost, or a refusal: the payment as it is by now, if the wish or the money is on its record. */
+async function known(payment, error) {
+  if (error instanceof SignedOut) throw error;
+  const now = await school.payment(payment.payment_id).catch(() => payment);
+  const same = now.refund_amount === payment.refund_amount && now.refund_request?.id === payment.refund_request?.id;
+  if (same) throw error;
+  return now;
 }

@@ -23,13 +23,13 @@ export async function settle({ main, signal, again }, track, id, patience = FRES
     place.replaceChildren(...more);
     announce(text);
   };
-  for await (const { payment, trouble, look } of watch(id, signal)) {
+  for await (const { payment, enrolled, trouble, look } of watch(id, signal)) {
     if (signal.aborted) return undefined;
     if (trouble) {
       say("trouble", explain(trouble), waiting("Trying again …"), note("info", h("p", {}, explain(trouble))));
     } else if (payment.status === "SUCCEEDED") {
       school.forgetBegun(track.track);
-      welcome(main, track, payment);
+      (enrolled ? welcome : taken)(main, track, payment);
       return undefined;
     } else if (payment.status === "PROCESSING") {
       processing = true;
@@ -63,6 +63,25 @@ export async function settle({ main, signal, again }, track, id, patience = FRES
     }
   }
   return undefined;
+}
+
+/** Paid, and yet not enrolled by it: the amount is not the price, or a dispute or the school took the access away. */
+function taken(main, track, payment) {
+  show(
+    main,
+    "Your payment needs a person",
+    h(
+      "div",
+      { class: "panel" },
+      note(
+        "info",
+        h("p", {}, `Your payment for ${track.title} has reached the school, and you are not enrolled by it.`),
+        h("p", {}, "The school sees this too and looks into it: ask there before you pay again."),
+      ),
+      h("p", { class: "row" }, h("a", { class: "button", href: "#/payments" }, "My payments")),
+    ),
+  );
+  announce("Your payment has reached the school, and you are not enrolled by it.");
 }
 
 function welcome(main, track, payment) {

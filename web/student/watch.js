@@ -1,6 +1,6 @@
 // Live status: ask again and again, less and less often, and not at all while nobody looks.
 import { Offline, Problem } from "../shared/api.js";
-import { payment } from "./school.js";
+import { enrollment, payment } from "./school.js";
 
 const DELAYS_S = [0.3, 0.5, 0.8, 1.2, 2, 2, 3, 3, 5, 5, 8, 10, 15, 20, 30];
 
@@ -25,14 +25,16 @@ function wait(seconds, signal, ...events) {
 }
 
 /**
- * Yield the payment at each look, as long as the caller goes on. What is only trouble on the way (offline, limits,
+ * Yield `{payment, enrolled, look}` at each look, as long as the caller goes on. What is only trouble on the way (offline, limits,
  * a part that does not answer) is waited out and yielded as `{trouble: error}`.
  */
 export async function* watch(id, signal) {
   for (let look = 0; ; look += 1) {
     let rest = DELAYS_S[Math.min(look, DELAYS_S.length - 1)];
     try {
-      yield { payment: await payment(id), look };
+      const found = await payment(id);
+      const enrolled = found.status === "SUCCEEDED" && (await enrollment(found.track))?.status === "ENROLLED";
+      yield { payment: found, enrolled, look };
     } catch (error) {
       const passing =
         error instanceof Offline || (error instanceof Problem && (error.status === 429 || error.status >= 500));

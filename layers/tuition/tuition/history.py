@@ -27,18 +27,22 @@ _STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "
 
 
 def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it, with the reason of its failure, if it failed.
+    """A payment as the API shows it, with the reason of its failure, and what its student last asked to have back.
 
     Its attention depends on others too: `tuition.console` adds it.
     """
     found = {name: getattr(item, name) for name in _FIELDS}
-    failure = core.failure(tables.payment_of(item).facts)
+    payment = tables.payment_of(item)
+    failure = core.failure(payment.facts)
     found["failure"] = vars(failure if staff else failure.for_student()) if failure else None
     found["payment_intent_id"] = found.pop("stripe_payment_intent")
     found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
     if staff:
         found |= {name: getattr(item, name) for name in _STAFF_FIELDS}
         found |= {"attention": [], "version": int(item.version)}
+    else:
+        asked = [request for request in payment.requests if request.by == item.user_id]
+        found["refund_request"] = asked[-1].for_student() if asked else None
     return found
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from tuition import clock, ledger, ownership, pulls, stripe_client
 from tuition.core import payment as payments
@@ -270,12 +269,6 @@ def _try_again(key: Key, known: RefundRequest) -> Payment:
 
 
 # --- what is answered ---
-
-
-def shown(asked: RefundRequest) -> dict[str, Any]:
-    """A refund request as the API shows it."""
-    names = ("id", "amount", "reason", "state", "at", "answer")
-    return {name: getattr(asked, name) for name in names}
 
 
 def http_status(asked: RefundRequest) -> int:

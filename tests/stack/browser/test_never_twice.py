@@ -66,6 +66,22 @@ def test_a_checkout_that_was_begun_by_another_program_comes_back_here(student: S
     student.is_enrolled()
 
 
+def test_an_old_address_of_a_payment_that_was_given_back_says_nothing_false(student: Student) -> None:
+    made = student.running.api("POST", "/api/payments/create-checkout-session/", student.token, json={"track": "DP"})
+    student.page.goto(made.json()["url"])
+    student.pay_at_checkout(GOOD)
+    student.heading("Sign in")
+    student.sign_in()
+    student.is_enrolled()
+    asked = {"payment_id": made.json()["payment_id"], "reason": "no time"}
+    assert student.running.api("POST", "/api/payments/request-refund/", student.token, json=asked).is_success
+    student.page.reload()
+    student.heading("Enroll in Data Professional")
+    expect(student.main.get_by_text("Nothing was taken")).to_have_count(0)
+    student.pay(GOOD)
+    student.is_enrolled()
+
+
 def test_a_bank_s_page_that_leads_back_refused_says_why_and_offers_to_pay_again(student: Student) -> None:
     student.buying()
     student.pay("4000000000009995")

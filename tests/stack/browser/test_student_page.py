@@ -1,7 +1,7 @@
 """What students do on the page, in a real browser, on a phone and at a desk."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.stack.browser.student import SIZES, Student
 
@@ -198,4 +198,72 @@ def test_a_refund_is_asked_for_in_words_and_withdraws(student: Student) -> None:
     assert (paid["status"], paid["refund_reason"]) == ("REFUNDED", "I have no time this year")
     student.open("#/learning")
     student.sees("Withdrawn")
+    student.accessible()
+
+
+def test_a_refund_whose_answer_is_lost_is_looked_for(student: Student) -> None:
+    student.expected.append("ERR_FAILED")
+    student.buying()
+    student.pay(GOOD)
+    student.is_enrolled()
+    student.open("#/learning")
+    student.heading("My learning")
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+    student.page.get_by_role("button", name="Ask for a refund").click()
+    dialog = student.page.get_by_role("dialog")
+    student.page.go_back()
+    student.heading("My learning")
+    expect(dialog).to_have_count(0)
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+
+    def lose(route: Route) -> None:
+        student.page.keyboard.press("Escape")  # it is under way: there is nothing to keep any more
+        expect(dialog).to_be_visible()
+        route.fetch()
+        route.abort()
+
+    student.page.route("**/request-refund/", lose)
+    student.page.get_by_role("button", name="Ask for a refund").click()
+    dialog.get_by_label("Why do you want it back?").fill("I have no time")
+    dialog.get_by_role("button", name="Ask for $499.00").click()
+    student.sees("Done: $499.00 is on its way back to you.")
+    expect(dialog).to_have_count(0)
+    assert (
+        len(
+            student.running.stripe("GET", f"/v1/refunds?payment_intent={student.payments()[0]['payment_intent_id']}")[
+                "data"
+            ]
+        )
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "words"),
+    [
+        ("waiting", None, "The school decides; until then you keep your place."),
+        ("calling", None, "Stripe is making the refund."),
+        ("declined", None, "The request was declined."),
+        ("refused", "charge_disputed", "Stripe did not make the refund: charge_disputed."),
+        ("failed", None, "The refund did not arrive"),
+    ],
+)
+def test_what_became_of_a_wish_to_have_money_back_is_shown(
+    student: Student, state: str, answer: str | None, words: str
+) -> None:
+    student.buying()
+    student.pay(GOOD)
+    student.is_enrolled()
+    wish = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
+
+    def with_it(route: Route) -> None:
+        found = route.fetch().json()
+        found["payments"][0]["refund_request"] = {**wish, "answer": answer}
+        route.fulfill(json=found)
+
+    student.page.route("**/my-payments/*", with_it)
+    student.open("#/payments")
+    student.sees(f"You asked for $499.00 back on 24 Nov 2026. {words}")
+    undecided = state in ("waiting", "calling")
+    expect(student.page.get_by_role("button", name="Ask for a refund")).to_have_count(0 if undecided else 1)
     student.accessible()

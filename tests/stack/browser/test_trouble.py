@@ -110,6 +110,64 @@ def test_offline_says_so_and_the_same_button_goes_on(student: Student) -> None:
     student.is_enrolled()
 
 
+def test_a_view_that_comes_late_is_not_shown_over_the_next_one(student: Student) -> None:
+    held: list[Route] = []
+    student.buying()
+    student.page.route("**/api/enrollments/", lambda route: held.append(route))
+    student.page.get_by_role("link", name="My learning").click()
+    student.sees("Loading")
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+    student.heading("My payments")
+    with student.page.expect_response("**/api/enrollments/"):
+        held[0].continue_()
+    student.page.wait_for_load_state("networkidle")
+    student.heading("My payments")
+    expect(student.page.locator("h1")).to_have_count(1)
+
+
+def test_who_leaves_while_the_payment_is_begun_pays_nothing_and_can_go_on(student: Student) -> None:
+    held: list[Route] = []
+    student.buying()
+    student.card(GOOD)
+    student.page.route("**/create-payment/", lambda route: held.append(route))
+    with student.page.expect_request("**/create-payment/"):
+        student.button.click()
+    student.page.get_by_role("link", name="My learning").click()
+    student.heading("My learning")
+    with student.page.expect_response("**/create-payment/"):
+        held[0].continue_()
+    student.page.wait_for_load_state("networkidle")
+    student.heading("My learning")
+    assert [p["status"] for p in student.payments()] == ["CREATED"]
+    student.page.unroute("**/create-payment/")
+    student.page.go_back()
+    student.sees("it is still open, and nothing was taken")
+    student.pay(GOOD)
+    student.is_enrolled()
+    assert len(student.payments()) == 1
+
+
+def test_an_answer_that_breaks_off_is_no_answer(student: Student) -> None:
+    student.buying()
+    student.card(GOOD)
+    student.page.route("**/create-payment/", lambda route: route.fulfill(status=200, body='{"payment_id": "pa'))
+    student.button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text("The school cannot be reached.")
+    student.page.unroute("**/create-payment/")
+    student.button.click()
+    student.is_enrolled()
+
+
+def test_a_payment_that_does_not_enroll_is_not_called_an_enrollment(student: Student) -> None:
+    made = student.running.create(student.token).json()
+    student.running.stripe("POST", f"/v1/payment_intents/{made['payment_intent_id']}", amount=45000)
+    student.buying()
+    student.pay(GOOD)
+    student.heading("Your payment needs a person")
+    student.sees("you are not enrolled by it")
+    student.accessible()
+
+
 def test_without_stripe_s_script_one_can_still_pay_at_stripe(student: Student) -> None:
     student.expected.append("ERR_FAILED")
     student.page.route("**/endive/stripe.js", lambda route: route.abort())
@@ -132,8 +190,10 @@ def test_a_page_that_cannot_be_loaded_offers_to_load_it_again(student: Student) 
 
 
 def test_an_address_that_leads_nowhere_says_so(student: Student) -> None:
-    student.open("#/nowhere")
-    student.heading("There is no such page")
+    for nowhere in ("#/nowhere", "#/constructor", "#/__proto__"):
+        student.open("#/")
+        student.open(nowhere)
+        student.heading("There is no such page")
     student.open("#/buy/NONE")
     student.sign_in()
     student.heading("There is no such track")

@@ -53,6 +53,10 @@ class RefundRequest:
     def idempotency_key(self) -> str:
         return f"{self.id}:{self.tries}"
 
+    def for_student(self) -> dict[str, Any]:
+        """What whoever asked may see: nothing of who decides."""
+        return {name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at", "answer")}
+
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
