@@ -1,6 +1,6 @@
 // The staff API (docs/api.md) as the views ask for it, and the hook that waits for an answer.
 import { call, explain, Offline, Problem, SignedOut } from "../shared/api.js";
-import { useEffect, useRef, useState } from "./html.js";
+import { useEffect, useState } from "./html.js";
 
 export { explain, Problem };
 
@@ -23,25 +23,26 @@ export function left(error) {
   return true;
 }
 
-/** `{ answer, error, waiting, again }` of a promise. Asked anew by `again()` it stays meanwhile; other `deps` are another. */
+/** `{ answer, error, waiting, again }` of a promise. Asked anew by `again()` the answer stays; other `deps` are another. */
 export function useAnswer(ask, deps) {
-  const [known, set] = useState({ waiting: true });
+  const asked = JSON.stringify(deps);
+  const [known, set] = useState({});
   const [turn, next] = useState(0);
-  const asked = useRef("");
   useEffect(() => {
     let here = true;
-    const same = asked.current === JSON.stringify(deps);
-    asked.current = JSON.stringify(deps);
-    set((before) => ({ answer: same ? before.answer : undefined, waiting: true }));
+    const tell = (news) =>
+      here && set((before) => ({ asked, answer: before.asked === asked ? before.answer : undefined, ...news }));
+    tell({ waiting: true });
     ask().then(
-      (answer) => here && set({ answer }),
-      (error) => left(error) || (here && set({ error })),
+      (answer) => tell({ answer }),
+      (error) => left(error) || tell({ error }),
     );
     return () => {
       here = false;
     };
-  }, [...deps, turn]);
-  return { ...known, again: () => next((count) => count + 1) };
+  }, [asked, turn]);
+  const shown = known.asked === asked ? known : { waiting: true };
+  return { ...shown, again: () => next((count) => count + 1) };
 }
 
 /** Text that somebody types, kept in this tab until it is sent: a sign-in in the middle of work loses none of it. */

@@ -1,7 +1,7 @@
 // What staff decide. Each dialog says what will happen to money and to access, and is sent once.
 import { read, send, useDraft } from "./api.js";
 import { Decision } from "./dialog.js";
-import { figure, minor, sum } from "./format.js";
+import { figure, minor, plainly, sum } from "./format.js";
 import { html } from "./html.js";
 
 const LONGEST = 500;
@@ -48,7 +48,7 @@ export function Refund({ found, done }) {
   const { payment } = found;
   const { payment_id: id, left, currency } = payment;
   const [written, setTyped, dropTyped] = useDraft(`refund.${id}.amount`, null);
-  const typed = written ?? figure(left, currency).replace(/,/g, "");
+  const typed = written ?? plainly(left, currency);
   const [reason, setReason, dropReason] = useDraft(`refund.${id}.reason`);
   const [note, setNote, dropNote] = useDraft(`refund.${id}.note`);
   const amount = minor(typed, currency);
@@ -89,7 +89,8 @@ export function Answering({ found, request, decision, done }) {
   const { payment } = found;
   const [note, setNote, drop] = useDraft(`${decision}.${request.id}`);
   const approve = decision === "approve";
-  const amount = Math.min(request.amount, payment.left);
+  const waits = request.state === "waiting";
+  const amount = waits ? Math.min(request.amount, payment.left) : request.amount;
   const work = async () => {
     const answer = await send(path(payment, `refunds/${encodeURIComponent(request.id)}/`), {
       decision,
@@ -107,8 +108,12 @@ export function Answering({ found, request, decision, done }) {
     drop();
     return { text: `Looked again: ${told(known, now)}`, over: true };
   };
-  const says = approve ? consequence(found, amount) : "No money moves, and the student keeps what they have.";
-  return html`<${Decision} title=${approve ? "Approve the refund" : "Decline the refund"} says=${says} yes=${approve ? `Refund ${sum(amount, payment.currency)}` : "Decline"} danger=${approve} work=${work} look=${look} done=${done}>
+  const says = !waits
+    ? `This request is ${request.state} by now: there is nothing to decide.`
+    : approve
+      ? consequence(found, amount)
+      : "No money moves, and the student keeps what they have.";
+  return html`<${Decision} title=${approve ? "Approve the refund" : "Decline the refund"} says=${says} yes=${approve ? `Refund ${sum(amount, payment.currency)}` : "Decline"} danger=${approve} ready=${waits} work=${work} look=${look} done=${done}>
     <blockquote>${request.reason}</blockquote>
     <${Words} id="note" label="Note" text=${note} write=${setNote} />
   <//>`;
@@ -117,7 +122,7 @@ export function Answering({ found, request, decision, done }) {
 // --- access and attention ---
 
 /** Accept what was received, or revoke access. */
-export function Standing({ found, verdict, done }) {
+export function Standing({ found, verdict, may, done }) {
   const { payment, facts } = found;
   const [note, setNote, drop] = useDraft(`${verdict}.${payment.payment_id}`);
   const accept = verdict === "accept";
@@ -141,13 +146,13 @@ export function Standing({ found, verdict, done }) {
   const says = accept
     ? `The ${money} that were received count as the price of ${payment.track}, and the student is enrolled. No money moves.`
     : `The student loses access to ${payment.track} by this payment; its projects are locked. No money moves: ${sum(payment.left, payment.currency)} stay with the school.`;
-  return html`<${Decision} title=${accept ? "Accept what was received" : "Revoke access"} says=${says} yes=${accept ? "Accept" : "Revoke access"} danger=${!accept} ready=${note.trim() !== ""} work=${work} look=${look} done=${done}>
+  return html`<${Decision} title=${accept ? "Accept what was received" : "Revoke access"} says=${says} yes=${accept ? "Accept" : "Revoke access"} danger=${!accept} ready=${may && note.trim() !== ""} work=${work} look=${look} done=${done}>
     <${Words} id="note" label="Why" required=${true} text=${note} write=${setNote} />
   <//>`;
 }
 
 /** A cause of attention that somebody has dealt with. */
-export function Acknowledge({ found, cause, done }) {
+export function Acknowledge({ found, cause, there, done }) {
   const { payment } = found;
   const [note, setNote, drop] = useDraft(`resolve.${payment.payment_id}.${cause.name}`);
   const work = async () => {
@@ -163,7 +168,7 @@ export function Acknowledge({ found, cause, done }) {
       ? { text: "Looked again: it is marked as dealt with.", over: true }
       : { text: "Looked again: the mark is still there. You may send it once more." };
   };
-  return html`<${Decision} title="Dealt with" says="The mark is taken off. No money moves, and access does not change. When this changes, it comes back." yes="Mark as dealt with" ready=${note.trim() !== ""} work=${work} look=${look} done=${done}>
+  return html`<${Decision} title="Dealt with" says="The mark is taken off. No money moves, and access does not change. When this changes, it comes back." yes="Mark as dealt with" ready=${there && note.trim() !== ""} work=${work} look=${look} done=${done}>
     <blockquote>${cause.detail}</blockquote>
     <${Words} id="note" label="What was done" required=${true} text=${note} write=${setNote} />
   <//>`;

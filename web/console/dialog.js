@@ -22,8 +22,8 @@ export function Dialog({ title, onClose = close, children }) {
 }
 
 /**
- * A form in a dialog that says what will happen, and does it once. `work()` sends; when its answer is lost, `look()`
- * finds out what has happened and returns it in words, with `done` where there is nothing left to send.
+ * A form in a dialog that says what will happen, and does it once. `work()` sends, and cannot be called back; when its
+ * answer is lost, `look()` finds out what has happened and returns it in words, with `over` where nothing is left to send.
  */
 export function Decision({ title, says, yes, danger = false, ready = true, work, look, done, children }) {
   const busy = useRef(false);
@@ -40,15 +40,15 @@ export function Decision({ title, says, yes, danger = false, ready = true, work,
       if (left(error)) return;
       done(); // whoever was first, or whatever is so by now, is shown behind the dialog and in it
       set(lost(error) && look ? await found(look, error) : { error: explain(error) });
-    } finally {
       busy.current = false;
     }
   };
+  const cancel = () => busy.current || close();
   const over = () => {
     done();
     close();
   };
-  return html`<${Dialog} title=${title}>
+  return html`<${Dialog} title=${title} onClose=${cancel}>
     <form onSubmit=${submit} aria-busy=${state.busy ? "true" : "false"}>
       ${
         state.over
@@ -63,7 +63,7 @@ export function Decision({ title, says, yes, danger = false, ready = true, work,
           state.over
             ? html`<button type="button" onClick=${over}>Close</button>`
             : html`
-          <button type="button" class="quiet" onClick=${close}>Cancel</button>
+          <button type="button" class="quiet" disabled=${state.busy} onClick=${cancel}>Cancel</button>
           <button type="submit" class=${danger ? "danger" : ""} aria-busy=${state.busy ? "true" : undefined} disabled=${!ready}>${yes}</button>`
         }
       </div>

@@ -12,6 +12,9 @@ export function figure(amount, currency) {
   return `${sign}${whole}${places ? `.${text.slice(-places)}` : ""}`;
 }
 
+/** As somebody would type it: `plainly(120000, "usd")` is `1200.00`. */
+export const plainly = (amount, currency) => figure(amount, currency).replace(/,/g, "");
+
 /** `120.00 USD`. */
 export const sum = (amount, currency) => `${figure(amount, currency)} ${currency.toUpperCase()}`;
 

@@ -77,7 +77,8 @@ function skip(event) {
 /** The view of a place, its title, and the focus on its heading when it is another than before. */
 function View({ path, query, staff }) {
   const [name, id] = path;
-  const Found = (id ? SINGLES : LISTS)[name];
+  const views = id ? SINGLES : LISTS;
+  const Found = Object.hasOwn(views, name) ? views[name] : undefined;
   useEffect(() => {
     const heading = document.querySelector("h1");
     document.title = `${heading?.textContent ?? "Console"} · Tuition console`;

@@ -24,7 +24,7 @@ async function counts(asked) {
 
 export function Months({ query }) {
   const now = new Date().toISOString().slice(0, 4);
-  const shown = (query.from || query.to || "").slice(0, 7);
+  const [shown = ""] = /^\d{4}-\d\d(?=-\d\d$)/.exec(query.from || query.to) ?? [];
   const whole = query.from && query.to && query.from.slice(0, 7) === query.to.slice(0, 7);
   const [year, setYear] = useState(Number(shown.slice(0, 4) || now));
   useEffect(() => {

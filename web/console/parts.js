@@ -66,12 +66,12 @@ export function Trouble({ error, again }) {
   </div>`;
 }
 
-/** One of four: waiting, in trouble, empty, or what is there. A view that is asked again stays, greyed. */
+/** One of four: waiting, in trouble, empty, or what is there, which stays when it is asked for again. */
 export function Answer({ of, empty, children }) {
-  if (of.error) return html`<${Trouble} error=${of.error} again=${of.again} />`;
-  if (of.answer === undefined) return html`<${Waiting} />`;
+  const trouble = of.error && html`<${Trouble} error=${of.error} again=${of.again} />`;
+  if (of.answer === undefined) return trouble || html`<${Waiting} />`;
   const nothing = empty?.(of.answer);
-  return html`<div class="answer" aria-busy=${of.waiting ? "true" : "false"}>${nothing || children(of.answer)}</div>`;
+  return html`${trouble}<div class="answer" aria-busy=${of.waiting ? "true" : "false"}>${nothing || children(of.answer)}</div>`;
 }
 
 /** A button that cannot be pressed twice while it works. */

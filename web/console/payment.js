@@ -4,7 +4,7 @@ import { plain, ways } from "./attention.js";
 import { Acknowledge, Answering, Refund, Standing } from "./decide.js";
 import { Fields } from "./fields.js";
 import { sum } from "./format.js";
-import { html, useState } from "./html.js";
+import { html, useRef, useState } from "./html.js";
 import { Answer, Empty, Failure, Status, Time, UserLink } from "./parts.js";
 import { lastList, open } from "./place.js";
 import { Timeline } from "./timeline.js";
@@ -44,34 +44,42 @@ function Page({ found, query, staff, said, done }) {
     <${Causes} payment=${payment} staff=${staff} />
     <${Requests} payment=${payment} staff=${staff} />
     <div class="columns"><${Timeline} found=${found} /><${Fields} groups=${groups} /></div>
-    ${staff.decides && html`<${Asked} key=${query.do} query=${query} found=${found} done=${done} />`}`;
+    ${staff.decides && html`<${Asked} key=${`${query.do} ${query.on}`} query=${query} found=${found} done=${done} />`}`;
 }
 
-/** What may be done now; each opens a dialog that says what will happen. */
-function Actions({ found }) {
-  const { payment, facts } = found;
+/** What may be done with a payment now. */
+function possible({ payment, facts }) {
   const paid = facts.settled !== null;
   const revoked = facts.decision?.decision === "revoke";
   const odd = payment.attention.some(({ name }) => name === "amount");
+  return { revoked, refund: paid && payment.left > 0, accept: paid && (odd || revoked), revoke: paid && !revoked };
+}
+
+/** Each opens a dialog that says what will happen. */
+function Actions({ found }) {
+  const { refund, accept, revoke, revoked } = possible(found);
   return html`<span class="actions">
-    ${paid && payment.left > 0 && html`<button type="button" data-key="r" onClick=${() => open("refund")}>Refund…</button>`}
-    ${paid && (odd || revoked) && html`<button type="button" class="quiet" onClick=${() => open("accept")}>${revoked ? "Give access again…" : "Accept the amount…"}</button>`}
-    ${paid && !revoked && html`<button type="button" class="quiet" onClick=${() => open("revoke")}>Revoke access…</button>`}
+    ${refund && html`<button type="button" data-key="r" onClick=${() => open("refund")}>Refund…</button>`}
+    ${accept && html`<button type="button" class="quiet" onClick=${() => open("accept")}>${revoked ? "Give access again…" : "Accept the amount…"}</button>`}
+    ${revoke && html`<button type="button" class="quiet" onClick=${() => open("revoke")}>Revoke access…</button>`}
   </span>`;
 }
 
-/** The dialog that the address asks for, where it still makes sense. */
+/** The dialog that the address asks for, where it makes sense. It stays when somebody else is first, to say so. */
 function Asked({ query, found, done }) {
   const { payment } = found;
-  const request = payment.refund_requests.find(({ id, state }) => id === query.on && state === "waiting");
-  const cause = payment.attention.find(({ name }) => name === query.on);
+  const { refund, accept, revoke } = possible(found);
+  const request = payment.refund_requests.find(({ id }) => id === query.on);
+  const waits = request?.state === "waiting";
+  const marked = payment.attention.find(({ name }) => name === query.on);
+  const sensible = { refund, accept, revoke, approve: waits, decline: waits, resolve: marked };
+  const opened = useRef(Object.hasOwn(sensible, query.do ?? "") && sensible[query.do]);
+  if (!opened.current) return null;
   const shared = { found, done };
   if (query.do === "refund") return html`<${Refund} ...${shared} />`;
-  if (query.do === "accept" || query.do === "revoke") return html`<${Standing} ...${shared} verdict=${query.do} />`;
-  if (query.do === "approve" || query.do === "decline")
-    return request && html`<${Answering} ...${shared} request=${request} decision=${query.do} />`;
-  if (query.do === "resolve") return cause && html`<${Acknowledge} ...${shared} cause=${cause} />`;
-  return null;
+  if (query.do === "resolve") return html`<${Acknowledge} ...${shared} cause=${marked ?? opened.current} there=${Boolean(marked)} />`;
+  if (request) return html`<${Answering} ...${shared} request=${request} decision=${query.do} />`;
+  return html`<${Standing} ...${shared} verdict=${query.do} may=${sensible[query.do]} />`;
 }
 
 function Causes({ payment, staff }) {

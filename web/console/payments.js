@@ -1,6 +1,6 @@
 // Every payment, by filters that are in the address, with months and days to go down by.
 import { read, useAnswer } from "./api.js";
-import { figure, method, minor, words } from "./format.js";
+import { method, minor, plainly, words } from "./format.js";
 import { html, useEffect, useRef } from "./html.js";
 import { Months } from "./months.js";
 import { Amount, Answer, Empty, Failure, Marks, Pager, Status, Time, UserLink } from "./parts.js";
@@ -139,7 +139,8 @@ function Day({ name, query, set }) {
 }
 
 function Money({ name, label, query, set }) {
-  const shown = query[name] ? figure(Number(query[name]), CURRENCY) : "";
+  const given = query[name] ?? "";
+  const shown = /^\d+$/.test(given) ? plainly(Number(given), CURRENCY) : given;
   const typed = useTyped(shown, (text) => {
     const amount = minor(text, CURRENCY);
     typed.ref.current.setAttribute("aria-invalid", text && amount === undefined ? "true" : "false");

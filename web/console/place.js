@@ -4,7 +4,16 @@ import { useEffect, useState } from "./html.js";
 /** `#/payments/pay_1?do=refund` -> `{ path: ["payments", "pay_1"], query: { do: "refund" } }`. */
 export function place() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").map(decodeURIComponent), query: Object.fromEntries(new URLSearchParams(query)) };
+  return { path: path.split("/").map(decoded), query: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** What somebody has mangled stays as it is: it names nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The address of a place: `to(["payments"], { status: "FAILED" })`. What is empty is left out. */

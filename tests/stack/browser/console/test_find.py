@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus
 
 import pytest
 from playwright.sync_api import expect
@@ -31,7 +32,8 @@ def test_a_payment_is_found_by_everything_that_names_it(staff: Staff, sub: str) 
     staff.open()
     for words in [*names, session["session_id"], f"{sub}@example.org", f"{sub}@"]:
         staff.find(words)
-        expect(staff.page).to_have_url(re.compile(r"[?&]q="))
+        expect(staff.page).to_have_url(re.compile(rf"[?&]q={quote_plus(words)}$"))
+        staff.sees("shown")
         expect(staff.rows().first).to_contain_text(f"{sub}@example.org")
     staff.lists(2)
     staff.find(sub)
@@ -111,6 +113,30 @@ def test_filters_are_in_the_address_combine_and_are_gone_back_from(staff: Staff,
     staff.sees("No payment fits these filters")
     staff.page.get_by_label("Attention").select_option("")
     staff.lists(1)
+
+
+def test_an_address_that_was_mangled_is_refused_once_and_cleared(staff: Staff) -> None:
+    staff.expected += ["status of 422 ", "does not conform to the required format"]
+    asked: list[str] = []
+    staff.page.on("request", lambda request: asked.append(request.url) if "/api/admin/" in request.url else None)
+    staff.open("#/payments?from=yesterday&amount_max=much")
+    expect(staff.main.get_by_role("alert")).to_contain_text("from", ignore_case=True)
+    expect(staff.page.get_by_label("Most")).to_have_value("much")
+    staff.page.wait_for_load_state("networkidle")
+    assert len(asked) == 3, asked  # the list, the months, and what needs a person
+    staff.page.get_by_role("link", name="Clear all filters").click()
+    expect(staff.main.locator(".answer")).to_be_visible()
+
+
+def test_an_amount_of_thousands_is_changed_in_its_field(staff: Staff) -> None:
+    staff.open("#/payments?amount_max=123400")
+    most = staff.page.get_by_label("Most")
+    expect(most).to_have_value("1234.00")
+    most.press("End")
+    most.press("Backspace")
+    most.press("5")
+    most.press("Enter")
+    expect(staff.page).to_have_url(re.compile("amount_max=123405$"))
 
 
 def test_the_dates_are_gone_down_by_month_and_day(staff: Staff, loaded: Loaded) -> None:

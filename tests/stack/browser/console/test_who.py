@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.stack.browser.console.staff import Staff
-from tests.stack.browser.test_sign_in import hosted_page
+from tests.stack.browser.test_sign_in import DOMAIN, hosted_page
 
 
 def test_support_sees_everything_and_decides_nothing(support: Staff, sub: str) -> None:
@@ -104,7 +104,8 @@ def test_the_hosted_sign_in_leads_back_to_the_console_with_what_was_typed(staff:
         staff.refund("120.00", "The third project was missing")
         staff.sees("Your sign-in is over")
         staff.accessible()
-        staff.main.get_by_role("button", name="Sign in").click()
+        with staff.page.expect_response(f"{DOMAIN}/oauth2/token"):
+            staff.main.get_by_role("button", name="Sign in").click()
         staff.page.wait_for_url(f"**/console/#/payments/{payment_id}?do=refund")
         staff.sees("Your sign-in is over")  # the API takes no token of this test's making
         assert hosted.tokens == 1
@@ -143,7 +144,11 @@ def test_what_is_not_there_says_so_and_leads_on(staff: Staff) -> None:
         ("#/payments/pay_none", "No such payment"),
         ("#/users/nobody-at-all", "No such user"),
         ("#/nowhere", "There is no such page"),
+        ("#/constructor", "There is no such page"),
+        ("#/payments/%E0%A4%A", "No such payment"),
+        ("#/%", "There is no such page"),
     ):
+        staff.open("#/payments")
         staff.open(place)
         staff.heading(heading)
         expect(staff.main.get_by_role("link").first).to_have_attribute("href", re.compile("#/payments"))
@@ -164,3 +169,22 @@ def test_a_user_has_a_page_with_everything_of_theirs(staff: Staff, sub: str) -> 
     staff.accessible("user")
     staff.rows().first.get_by_role("link").click()
     staff.heading("499.00 USD for DP")
+
+
+def test_a_window_as_narrow_as_a_phone_shows_all_of_it(staff: Staff, sub: str) -> None:
+    """WCAG 1.4.10: at 320 px, as a window of 1280 px is at 400 %, only tables may scroll sideways."""
+    email = f"{sub}.with.a.name.that.goes.on.and.on.without.an.end@students.of-a-school-with-a-long-name.example.org"
+    made = staff.running.api(
+        "POST", "/api/payments/create-payment/", staff.running.token(sub, email=email), json={"track": "DP"}
+    ).json()
+    staff.running.pay(made["payment_intent_id"], "pm_card_createDispute")
+    staff.running.until(lambda: staff.known(made["payment_id"])["payment"]["attention"], "a mark")
+    staff.open("#/quarantine")
+    staff.page.set_viewport_size({"width": 320, "height": 700})
+    views = ("payments", "attention", "disputes", "quarantine", "exports?new=1", f"users/{sub}")
+    for view in (*views, f"payments/{made['payment_id']}", f"payments/{made['payment_id']}?do=refund"):
+        staff.open(f"#/{view}")
+        expect(staff.main.get_by_role("status")).to_have_count(0)
+        staff.accessible()
+    narrowest = staff.page.locator(".timeline .title").evaluate_all("all => all.map((one) => one.offsetWidth)")
+    assert min(narrowest) > 200
