@@ -14,9 +14,6 @@ import pytest
 
 from local.build import ROOT
 
-READY_S = 60
-"""Long enough for a machine that runs other tests beside this one; on its own it takes about 6 s."""
-
 
 def processes(group_of: str) -> list[int]:
     """Process ids whose environment or command names this folder."""

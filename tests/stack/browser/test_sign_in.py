@@ -87,8 +87,9 @@ def test_the_hosted_sign_in_leads_back_to_where_one_was(student: Student, hosted
     student.open("#/buy/FSD")
     student.heading("Sign in")
     student.accessible()
-    student.main.get_by_role("button", name="Sign in").click()
-    student.page.wait_for_url("**/#/buy/FSD", timeout=8000)
+    with student.page.expect_response(f"{DOMAIN}/oauth2/token"):
+        student.main.get_by_role("button", name="Sign in").click()
+    student.page.wait_for_url("**/#/buy/FSD")
     student.sees("Your sign-in is over")
     assert hosted.tokens == 1
     assert hosted.asked["code_challenge_method"] == "S256"
