@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from stripe_simulator.server import Response
 
 Session = dict[str, Any]
+INCOMPLETE = {
+    "number": "Your card number is incomplete.",
+    "expiry": "Your card's expiration date is incomplete.",
+    "cvc": "Your card's security code is incomplete.",
+}
 
 
 def answer(account: Account, method: str, id: str, body: bytes) -> "Response":
@@ -49,6 +54,9 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
     try:
         method = None
         if session["amount_total"]:
+            left = [problem for name, problem in INCOMPLETE.items() if name not in form]
+            if left and "account_number" not in form:
+                return left[0]
             method = payment_methods.from_params(account, _method_params(form))
         save = form.get("save") == "on"
         checkout_sessions.pay(account, session, method, email=form.get("email"), save=save)
@@ -58,7 +66,7 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
 
 
 def _method_params(form: dict[str, str]) -> dict[str, Any]:
-    if form.get("account_number"):
+    if "account_number" in form:
         bank = {"account_number": form["account_number"], "routing_number": "110000000"}
         return {"type": "us_bank_account", "us_bank_account": bank}
     digits = "".join(one for one in form.get("expiry", "") if one.isdecimal())

@@ -225,6 +225,19 @@ def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient
         client.v1.checkout.sessions.expire(made.id)
 
 
+@pytest.mark.parametrize(
+    ("left", "said"), [("number", "card number"), ("expiry", "expiration date"), ("cvc", "security code")]
+)
+def test_the_page_asks_for_what_is_left_empty(
+    client: stripe.StripeClient, simulator: Simulator, left: str, said: str
+) -> None:
+    made = session(client)
+    status, _, page = submit(str(made.url), **card("4242424242424242") | {left: ""})
+    assert status == 200 and f"{said} is incomplete." in page
+    assert client.v1.checkout.sessions.retrieve(made.id).status == "open"
+    assert client.v1.payment_intents.list().data == []
+
+
 def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.StripeClient, simulator: Simulator) -> None:
     made = session(client)
     status, _, _ = submit(str(made.url), **card("4000000000003220"))
