@@ -207,6 +207,21 @@ def test_an_open_payment_cannot_be_refunded(tuition: World, student: Student) ->
     assert "paid" in answer.body["detail"]
 
 
+def test_who_has_paid_is_refunded_before_any_webhook_tells(tuition: World, student: Student, admin: Student) -> None:
+    made = tuition.create(student).body
+    tuition.pay(made["payment_intent_id"])
+    answer = tuition.refund(student, made["payment_id"])
+    assert (answer.status, answer.body["status"]) == (200, "REFUNDED")
+    assert (tuition.enrolled(student) or {})["status"] == "WITHDRAWN"
+    other = Student(f"{student.sub}-other")
+    made = tuition.create(other).body
+    tuition.pay(made["payment_intent_id"])
+    answer = tuition.admin(admin, ORDER, {"amount": 10000, "reason": "a part"}, payment_id=made["payment_id"])
+    assert (answer.status, answer.body["payment"]["refund_amount"]) == (200, 10000)
+    assert (tuition.enrolled(other) or {})["status"] == "ENROLLED"
+    assert tuition.chain_problem(made["payment_id"]) is None
+
+
 def test_a_refund_needs_a_reason_and_one_payment(tuition: World, student: Student) -> None:
     from request_refund import handler
 

@@ -110,11 +110,16 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
 def _add(
     key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, source: Source, actor: str
 ) -> tuple[Payment, bool]:
-    """Store the request that `ask` makes of the payment, if any; True where this invocation stored one."""
+    """Store the request that `ask` makes of the payment, if any; True where this invocation stored one.
+
+    What is open is asked for at Stripe first: it may have been paid, and its webhook late or lost.
+    """
     made: set[str] = set()
 
     def change(loaded: Loaded) -> Change | None:
         payment = loaded.found
+        if payment.open:
+            payment = payment.merged(pulls.pull(payment)[0])
         asked = ask(payment)
         if asked is None:
             return None
