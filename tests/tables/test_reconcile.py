@@ -1,5 +1,6 @@
 """What no webhook told is learned by the clock, and what was left open is ended: through the same door."""
 
+import itertools
 import json
 from typing import Any
 
@@ -126,6 +127,21 @@ def test_a_settled_object_in_the_name_of_another_payment_needs_a_person(tuition:
     tuition.reconcile()
     assert tuition.attention(made["payment_id"]) == [f"claim:{twin['id']}"]
     assert tuition.payment(made["payment_id"]).status == "CREATED"
+
+
+def test_many_that_are_due_leave_half_of_the_time_for_what_stripe_made(tuition: World, student: Student) -> None:
+    for number in range(12):
+        begun(tuition, Student(f"{student.sub}-{number}"))
+    tuition.reconcile()
+    tuition.time_passes(8 * HOUR)
+    before = tuition.reconcile()
+    tuition.time_passes(3 * HOUR)
+    left = itertools.count(70, -3)  # each look at the clock takes three seconds
+    report = reconcile.run(lambda: float(next(left)))
+    assert 0 < report.looked < 12
+    assert not report.done
+    assert clock.iso(report.place) > before["place"]
+    assert report.looked + tuition.reconcile()["looked"] == 12
 
 
 # --- what was left open ---
