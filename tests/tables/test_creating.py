@@ -112,7 +112,7 @@ def test_an_object_that_stripe_no_longer_knows_is_closed_and_another_is_begun(
 ) -> None:
     create = create_payment.handler if kind == "intent" else create_checkout_session.handler
     made = tuition.call(create, student, {"track": "DP"}).body
-    tuition.at_stripe("POST", "/_sim/reset")  # as when test data are deleted
+    tuition.stripe.account.store.objects.clear()  # as when test data are deleted
     shown = tuition.status(student, made["payment_id"])
     assert (shown.status, shown.body["status"]) == (200, "CANCELED")
     assert tuition.attention(made["payment_id"]) == ["gone"]
@@ -127,7 +127,7 @@ def test_money_that_stripe_no_longer_knows_is_not_refunded_and_somebody_is_calle
     made = tuition.create(student).body
     tuition.pay(made["payment_intent_id"])
     tuition.deliver_all()
-    tuition.at_stripe("POST", "/_sim/reset")
+    tuition.stripe.account.store.objects.clear()
     refused = tuition.refund(student, made["payment_id"])
     assert (refused.status, refused.body["type"].rpartition("/")[2]) == (409, "refund-refused")
     assert tuition.attention(made["payment_id"]) == ["gone"]

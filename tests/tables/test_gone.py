@@ -116,7 +116,8 @@ def test_what_stays_unknown_is_looked_at_until_a_person_has_dealt_with_it(
 ) -> None:
     made = ask(tuition, student, "intent")
     payment_id = made.body["payment_id"]
-    tuition.at_stripe("POST", "/_sim/reset")
+    tuition.deliver_all()
+    tuition.stripe.account.store.objects.clear()
     tuition.status(student, payment_id)
     for _ in range(3):
         tuition.time_passes(2 * 3600)

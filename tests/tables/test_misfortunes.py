@@ -6,7 +6,7 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, ledger, refunds, settings, stripe_events
+from tuition import checkout, ledger, refunds, settings, stripe_events, tables
 from tuition import reconcile as reconciler
 from tuition.core import catalog
 from tuition.core.money import Money
@@ -180,6 +180,54 @@ def test_a_payment_that_is_rebuilt_goes_on_where_its_audit_trail_ends(
     )
     assert [record["seq"] for record in tuition.trail(made["payment_id"])][:2] == [1, 2]
     assert tuition.chain_problem(made["payment_id"]) is None
+
+
+@pytest.mark.parametrize("kind", ["intent", "checkout"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "closed", "paid", "processing"])
+def test_an_open_payment_that_is_lost_keeps_nobody_from_buying_and_nobody_pays_twice(
+    tuition: World, student: Student, kind: str, meanwhile: str
+) -> None:
+    """Its enrollment still names it: the tables were restored to different moments."""
+    ask = tuition.create if kind == "intent" else lambda who: begin(tuition, who)
+    made = ask(student).body
+    lost = made.get("payment_intent_id") or made["session_id"]
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": made["payment_id"]}})
+    assert ask(student).status == 503  # a transaction may be about to show
+    if meanwhile == "closed":
+        end = f"payment_intents/{lost}/cancel" if kind == "intent" else f"checkout/sessions/{lost}/expire"
+        tuition.at_stripe("POST", f"/v1/{end}")
+    elif meanwhile != "nothing":
+        method = "pm_card_visa" if meanwhile == "paid" else "pm_usBankAccount_processing"
+        page = f"payment_intents/{lost}" if kind == "intent" else f"payment_pages/{lost}"
+        tuition.at_stripe("POST", f"/v1/{page}/confirm", payment_method=method)
+    tuition.new_events()
+    tuition.time_passes(61)
+    answer = ask(student)
+    if meanwhile == "paid":
+        assert answer.body["type"].rpartition("/")[2] == "already-enrolled"
+        assert (tuition.attention(made["payment_id"]), payable(tuition, student)) == (["rebuilt"], [])
+        assert tuition.chain_problem(made["payment_id"]) is None
+    elif meanwhile == "processing":
+        assert answer.body["type"].rpartition("/")[2] == "payment-in-progress"
+    else:
+        assert answer.status == 201
+        assert payable(tuition, student) == [answer.body.get("payment_intent_id") or answer.body["session_id"]]
+        trail = tables.audit_trail(student.sub)
+        head = tuition.tables.get_item(TableName="enrollments", Key=tables.enrollment_key(student.sub, "#user"))["Item"]
+        assert [record["type"] for record in trail] == ["payment.forgotten"]
+        assert trail[0]["transition"] == {"enrollment": {"from": "PENDING", "to": None}}
+        assert head["audit_head"]["S"] == trail[0]["hash"]
+
+
+def test_one_that_is_lost_with_its_customer_is_forgotten_too(tuition: World, student: Student) -> None:
+    made = tuition.create(student).body
+    for table, key in (
+        ("payments", {"payment_id": {"S": made["payment_id"]}}),
+        ("customers", {"user_id": {"S": student.sub}}),
+    ):
+        tuition.tables.delete_item(TableName=table, Key=key)
+    tuition.time_passes(61)
+    assert tuition.create(student).status == 201
 
 
 # --- disputes ---

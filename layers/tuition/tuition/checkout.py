@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuition import clock, customers, ledger, ownership, promotions, pulls, stripe_client
+from tuition import clock, customers, ledger, ownership, promotions, pulls, rebuild, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_facts
 from tuition.core.audit import Entry
@@ -37,6 +37,7 @@ from tuition.stripe_client import Answer
 
 ROUNDS = 24
 CREATES_A_MINUTE = 60
+RECOVER_AFTER_S = 60
 PROCESSING = "your payment for this track is being processed: wait for its outcome"
 FAILED_CHARGES = 5
 """Card testing goes from the browser straight to Stripe: after this many declines the payment is closed."""
@@ -135,7 +136,10 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
         else:
             key = Key(open_now[0], buyer.user_id, wish.track.track)
             before = ledger.load(key)
-            if _is_wished(before, wish):
+            if before.payment is None:
+                _recover(key, enrollment, customer)
+                offer = None
+            elif _is_wished(before, wish):
                 offer = _answer_again(key, before)
             else:
                 wish = _with_promotion(wish, customer)  # a code that is refused closes nothing
@@ -160,8 +164,8 @@ def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
 
 
 def _is_wished(before: Loaded, wish: Wish) -> bool:
-    payment = before.payment
-    if payment is None or not payment.open:
+    payment = before.found
+    if not payment.open:
         return False
     same_currency = payment.price.currency == wish.track.price.currency
     return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
@@ -182,17 +186,49 @@ def _answer_again(key: Key, before: Loaded) -> Offer | None:
 
 def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
     """Close the open payment, which is not the one that is wished. Raises `PaymentInProgress` where it must not be."""
-    if before.payment is None:
-        raise Contended("a payment is being made: try again")
-    if not before.payment.open:
+    if not before.found.open:
         return
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
-    if before.payment.status == "PROCESSING" and pulls.refresh(key, before)[0].status == "PROCESSING":
+    if before.found.status == "PROCESSING" and pulls.refresh(key, before)[0].status == "PROCESSING":
         raise PaymentInProgress(PROCESSING)
     _bounded(enrollment)  # who may not begin another keeps the one that is open
     if close(key).open:
         raise PaymentInProgress(PROCESSING)
+
+
+def _recover(key: Key, enrollment: Enrollment, customer: Customer | None) -> None:
+    """An open payment that is not there: the tables were restored to different moments.
+
+    What Stripe has of it is closed, or was paid and makes it anew; else its enrollment forgets it. Raises
+    `PaymentInProgress` while a bank decides, `Contended` where a transaction may be about to show.
+    """
+    if max(enrollment.begun, default=0) > clock.now() - RECOVER_AFTER_S:
+        raise Contended("a payment is being made: try again")
+    for kind, object_id in _made(key, customer.stripe_customer_id) if customer else ():
+        if _end(key, kind, object_id):
+            return
+    ledger.forget(enrollment, key.payment_id)
+
+
+def _end(key: Key, kind: Kind, object_id: str) -> bool:
+    """Close an object whose payment is not there. True: it was paid, and the payment is there again."""
+    intent, session = (object_id, None) if kind == "intent" else (None, object_id)
+    if payments.status(pulls.seen(intent, session)) != "PROCESSING":
+        _close_object(kind, object_id)
+    facts = pulls.seen(intent, session)
+    if payments.status(facts) in payments.OPEN:
+        raise PaymentInProgress(PROCESSING)
+    entry = Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "pull")
+    return bool(ledger.settle(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
+
+
+def _made(key: Key, customer_id: str) -> list[tuple[Kind, str]]:
+    """What Stripe has in the name of a payment."""
+    intents, sessions = stripe_client.list_intents(customer_id), stripe_client.list_sessions(customer_id)
+    named = [obj for obj in (*intents, *sessions) if obj["metadata"].get("payment_id") == key.payment_id]
+    found: list[tuple[Kind, str]] = [("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
+    return found or [("intent", obj["id"]) for obj in named]  # the intent of a session is the session's to close
 
 
 def close(key: Key) -> Payment:

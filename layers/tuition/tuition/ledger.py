@@ -381,6 +381,28 @@ def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
         return
 
 
+def forget(enrollment: Enrollment, payment_id: str) -> None:
+    """Drop the standing of a payment that is not there, with its record on the user's chain.
+
+    Losing the race, or a payment that is there after all, is as good as winning.
+    """
+    left = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
+    after = replace(enrollment, standings=left, version=enrollment.version + 1)
+    user_id, now = enrollment.user_id, clock.iso(clock.now())
+    entry = Entry(now, f"forgotten:{payment_id}", "payment.forgotten", "request", actor=user_id)
+    made = {"enrollment": {"from": enrollment.status, "to": after.status}}
+    absent = {
+        "TableName": tables.table(PaymentItem),
+        "Key": tables.payment_key(payment_id),
+        "ConditionExpression": "attribute_not_exists(payment_id)",
+    }
+    writes = {"payment": {"ConditionCheck": absent}, "enrollment": _put_enrollment(enrollment, after)}
+    try:
+        _write({**writes, **_own_record(user_id, entry, enrollment.track, made)}, None, pull=False)
+    except (AlreadyRecorded, Conflict):
+        return
+
+
 def record_for_user(user_id: str, entry: Entry, transition: Mapping[str, Any]) -> None:
     """A record on a user's own chain, of what belongs to no payment. Recorded before, it is left as it is.
 

@@ -12,7 +12,7 @@ from tuition.core import stripe_facts
 from tuition.core.audit import Entry, Source
 from tuition.core.errors import StripeRefused
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Settled
+from tuition.core.stripe_facts import NOTHING_KNOWN, Facts
 from tuition.ledger import Change, Key, Loaded
 
 
@@ -42,15 +42,15 @@ def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, 
     return stripe_facts.merge(facts, _what_followed(payment, charge, asked=followed)), answer.object
 
 
-def settled(intent: str | None, session: str | None) -> Settled | None:
-    """What an object has received that no payment is bound to; None where nothing is in."""
+def seen(intent: str | None, session: str | None) -> Facts:
+    """What Stripe says of an object that no payment is bound to."""
     if session:
         answer = stripe_client.retrieve_session(session)
-        return stripe_facts.of_session(answer.object, answer.date).settled
+        return stripe_facts.of_session(answer.object, answer.date)
     if intent:
         answer = stripe_client.retrieve_intent(intent)
-        return stripe_facts.of_intent(answer.object, answer.date).settled
-    return None
+        return stripe_facts.of_intent(answer.object, answer.date)
+    return NOTHING_KNOWN
 
 
 def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:

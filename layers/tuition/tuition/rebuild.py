@@ -4,11 +4,12 @@ from typing import Any
 
 from tuition import clock, pulls, stripe_client, tables
 from tuition.core import catalog, stripe_facts
+from tuition.core.audit import Entry
 from tuition.core.errors import EventUnusable
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.stripe_facts import Facts
-from tuition.ledger import Key
+from tuition.ledger import Change, Key, Loaded
 from tuition.ownership import key_of
 
 
@@ -36,6 +37,12 @@ def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | 
         return None
     payment = _payment(key, found, answer.object, session, facts)
     return payment.merged(pulls.pull(payment, followed=True)[0])
+
+
+def change(key: Key, loaded: Loaded, intent: str | None, session: str | None, entry: Entry) -> Change | None:
+    """The payment that is not there, made anew; None where it is there, or not settled."""
+    made = None if loaded.payment else from_stripe(key, intent, session)
+    return Change(made, entry) if made else None
 
 
 def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:

@@ -287,10 +287,7 @@ def _look(
 
 
 def _rebuilt(key: Key, loaded: Loaded, intent: str | None, session: str | None) -> Change | None:
-    if loaded.payment:
-        return None
-    made = rebuild.from_stripe(key, intent, session)
-    return Change(made, Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "reconcile")) if made else None
+    return rebuild.change(key, loaded, intent, session, Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "reconcile"))
 
 
 def _version(loaded: Loaded) -> int:

@@ -94,6 +94,11 @@ def list_promotion_codes(code: str, customer_id: str | None = None) -> Answer:
     return _ask(lambda c, o: c.v1.promotion_codes.list(cast(Any, wanted), o))
 
 
+def list_intents(customer_id: str) -> list[dict[str, Any]]:
+    """Every PaymentIntent of a customer: https://docs.stripe.com/api/payment_intents/list"""
+    return _list("payment_intents", customer=customer_id)
+
+
 def list_charges(customer_id: str) -> list[dict[str, Any]]:
     """Every try of a customer to pay: https://docs.stripe.com/api/charges/list"""
     return _list("charges", customer=customer_id)

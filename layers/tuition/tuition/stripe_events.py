@@ -196,7 +196,7 @@ def _is_about(notice: Notice, payment: Payment) -> bool:
 
 def _claim(notice: Notice, payment: Payment) -> Change | None:
     """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
-    settled = pulls.settled(notice.intent, notice.session) if notice.pull else notice.facts.settled
+    settled = (pulls.seen(notice.intent, notice.session) if notice.pull else notice.facts).settled
     if settled is None:
         return None
     claims = Facts(claims={notice.session or notice.intent or notice.event_id: settled})
