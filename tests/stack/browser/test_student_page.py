@@ -236,34 +236,3 @@ def test_a_refund_whose_answer_is_lost_is_looked_for(student: Student) -> None:
         )
         == 1
     )
-
-
-@pytest.mark.parametrize(
-    ("state", "answer", "words"),
-    [
-        ("waiting", None, "The school decides; until then you keep your place."),
-        ("calling", None, "Stripe is making the refund."),
-        ("declined", None, "The request was declined."),
-        ("refused", "charge_disputed", "Stripe did not make the refund: charge_disputed."),
-        ("failed", None, "The refund did not arrive"),
-    ],
-)
-def test_what_became_of_a_wish_to_have_money_back_is_shown(
-    student: Student, state: str, answer: str | None, words: str
-) -> None:
-    student.buying()
-    student.pay(GOOD)
-    student.is_enrolled()
-    wish = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
-
-    def with_it(route: Route) -> None:
-        found = route.fetch().json()
-        found["payments"][0]["refund_request"] = {**wish, "answer": answer}
-        route.fulfill(json=found)
-
-    student.page.route("**/my-payments/*", with_it)
-    student.open("#/payments")
-    student.sees(f"You asked for $499.00 back on 24 Nov 2026. {words}")
-    undecided = state in ("waiting", "calling")
-    expect(student.page.get_by_role("button", name="Ask for a refund")).to_have_count(0 if undecided else 1)
-    student.accessible()

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from tests.stack.browser.student import Student
@@ -126,9 +127,13 @@ def test_a_view_that_comes_late_is_not_shown_over_the_next_one(student: Student)
 
 
 def test_who_leaves_while_the_payment_is_begun_pays_nothing_and_can_go_on(student: Student) -> None:
+    """By a saved card, for which no field of Stripe's need still be there."""
     held: list[Route] = []
-    student.buying()
-    student.card(GOOD)
+    student.buying("DP")
+    student.page.get_by_label("Save for next time").first.check()
+    student.pay(GOOD)
+    student.is_enrolled("DP")
+    student.buying("FSD")
     student.page.route("**/create-payment/", lambda route: held.append(route))
     with student.page.expect_request("**/create-payment/"):
         student.button.click()
@@ -138,13 +143,13 @@ def test_who_leaves_while_the_payment_is_begun_pays_nothing_and_can_go_on(studen
         held[0].continue_()
     student.page.wait_for_load_state("networkidle")
     student.heading("My learning")
-    assert [p["status"] for p in student.payments()] == ["CREATED"]
+    assert [p["status"] for p in student.payments()] == ["CREATED", "SUCCEEDED"]
     student.page.unroute("**/create-payment/")
     student.page.go_back()
     student.sees("it is still open, and nothing was taken")
-    student.pay(GOOD)
-    student.is_enrolled()
-    assert len(student.payments()) == 1
+    student.button.click()
+    student.is_enrolled("FSD")
+    assert len(student.payments()) == 2
 
 
 def test_an_answer_that_breaks_off_is_no_answer(student: Student) -> None:
@@ -242,3 +247,34 @@ def test_the_keyboard_alone_buys(student: Student) -> None:
     keyboard.press("Enter")
     student.is_enrolled()
     assert student.page.evaluate("document.activeElement.tagName") == "H1"
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "words"),
+    [
+        ("waiting", None, "The school decides; until then you keep your place."),
+        ("calling", None, "Stripe is making the refund."),
+        ("declined", None, "The request was declined."),
+        ("refused", "charge_disputed", "Stripe did not make the refund: charge_disputed."),
+        ("failed", None, "The refund did not arrive"),
+    ],
+)
+def test_what_became_of_a_wish_to_have_money_back_is_shown(
+    student: Student, state: str, answer: str | None, words: str
+) -> None:
+    student.buying()
+    student.pay(GOOD)
+    student.is_enrolled()
+    wish = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
+
+    def with_it(route: Route) -> None:
+        found = route.fetch().json()
+        found["payments"][0]["refund_request"] = {**wish, "answer": answer}
+        route.fulfill(json=found)
+
+    student.page.route("**/my-payments/*", with_it)
+    student.open("#/payments")
+    student.sees(f"You asked for $499.00 back on 24 Nov 2026. {words}")
+    undecided = state in ("waiting", "calling")
+    expect(student.page.get_by_role("button", name="Ask for a refund")).to_have_count(0 if undecided else 1)
+    student.accessible()
