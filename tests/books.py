@@ -128,7 +128,8 @@ def _settled(payment: Payment) -> int:
 
 def _standing(books: Books, payment: Payment) -> list[str]:
     held = books.enrollments.get((payment.user_id, payment.track))
-    if held is None or held.standings.get(payment.payment_id) != enrollment.standing_of(payment):
+    standing = enrollment.standing_of(payment)
+    if held is None or held.standings.get(payment.payment_id) != (standing if standing.counts else None):
         return [f"{payment.payment_id} is {payment.status}, and its enrollment does not know"]
     return [f"{payment.user_id}: the counter is behind"] if held.attempt < payment.attempt else []
 

@@ -219,6 +219,39 @@ def test_an_open_payment_that_is_lost_keeps_nobody_from_buying_and_nobody_pays_t
         assert head["audit_head"]["S"] == trail[0]["hash"]
 
 
+@pytest.mark.parametrize("kind", ["intent", "checkout"])
+@pytest.mark.parametrize("paid", [False, True])
+@pytest.mark.usefixtures("walk")
+def test_an_enrollment_that_a_restore_has_lost_is_made_again(
+    tuition: World, student: Student, kind: str, paid: bool
+) -> None:
+    """Its payment is there, and Stripe says nothing new of it."""
+    made = (tuition.create(student) if kind == "intent" else begin(tuition, student)).body
+    if paid:
+        page = (
+            f"payment_intents/{made['payment_intent_id']}"
+            if kind == "intent"
+            else f"payment_pages/{made['session_id']}"
+        )
+        tuition.at_stripe("POST", f"/v1/{page}/confirm", payment_method="pm_card_visa")
+    tuition.later(5)
+    tuition.deliver_all()
+    for item in tuition.tables.scan(TableName="enrollments")["Items"]:
+        if item["user_id"]["S"] == student.sub:
+            tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "entry")})
+    if paid:
+        assert tuition.reconcile()["different"] == 1
+    else:
+        tuition.status(student, made["payment_id"])
+    enrolled = tuition.enrolled(student)
+    assert enrolled and enrolled["status"] == ("ENROLLED" if paid else "PENDING")
+    assert enrolled["projects"][0]["unlocked"] is paid
+    assert tuition.chain_problem(made["payment_id"]) is None
+    written = len(tuition.trail(made["payment_id"]))
+    tuition.reconcile()
+    assert len(tuition.trail(made["payment_id"])) == written
+
+
 def test_one_that_is_lost_with_its_customer_is_forgotten_too(tuition: World, student: Student) -> None:
     made = tuition.create(student).body
     for table, key in (

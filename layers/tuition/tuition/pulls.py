@@ -90,12 +90,17 @@ def refresh(
         facts, obj = pull(payment, followed=followed)
         seen.append(obj)
         after = payment.merged(facts).merged(told)
-        if says_nothing_new(payment, after):
+        if is_known(loaded, after):
             return None
         return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
 
     loaded = ledger.settle(key, decide, before)
     return loaded.found, seen[-1]
+
+
+def is_known(loaded: Loaded, after: Payment) -> bool:
+    """Nothing is to be written: payment and enrollment say so already (a restore may have parted them)."""
+    return says_nothing_new(loaded.found, after) and loaded.enrollment.with_payment(after) == loaded.enrollment
 
 
 def says_nothing_new(before: Payment, after: Payment) -> bool:

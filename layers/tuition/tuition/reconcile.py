@@ -442,13 +442,14 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     if key is None:
         return
     facts = stripe_facts.of_intent(obj, date)
-    payment = ledger.load(key).payment
+    loaded = ledger.load(key)
+    payment = loaded.payment
     if payment and payment.intent is None:  # which intent is its own, only its session can say
         payment = _look(this, key).payment
         if payment and payment.gone and payment.intent is None:
             raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if payment and payment.intent == obj["id"]:
-        if payment.gone or not pulls.says_nothing_new(payment, payment.merged(facts)):
+        if payment.gone or not pulls.is_known(loaded, payment.merged(facts)):
             _look(this, key)
     elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
         _stranger(this, key, "intent", obj, facts, date)
@@ -459,10 +460,11 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
     if key is None:
         return
     facts = stripe_facts.of_session(obj, date)
-    payment = ledger.load(key).payment
+    loaded = ledger.load(key)
+    payment = loaded.payment
     if payment is None or payment.bound_to != obj["id"]:
         _stranger(this, key, "checkout", obj, facts, date)
-    elif payment.gone or not pulls.says_nothing_new(payment, payment.merged(facts)):
+    elif payment.gone or not pulls.is_known(loaded, payment.merged(facts)):
         _look(this, key)
 
 
