@@ -220,7 +220,8 @@ def settled_state(machine: Machine, *, driven: bool = True) -> list[str]:
         found += _enrollment(machine, owner, of_owner)
     found += _attention(machine, stripe, truths)
     found += _requests(machine, stripe, driven=driven)
-    return found + _chains(machine) + _transitions(machine) + _unknown_money(machine)
+    found += _chains(machine) + _unknown_money(machine)
+    return found if machine.parted else found + _transitions(machine)
 
 
 def _enrollment(machine: Machine, owner: Owner, truths: dict[str, Truth]) -> list[str]:

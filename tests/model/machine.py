@@ -152,6 +152,8 @@ class Machine:
         self.catalog = dict(catalog.tracks())
         self.closed_by_us: dict[str, str] = {}
         """Which of ours closed an object."""
+        self.parted = False
+        """Enrollments were restored to an earlier moment than the rest."""
         self.unknown: set[str] = set()
         """What Stripe said, once at least, that it does not know."""
         self.dead: dict[str, int] = {}
@@ -396,9 +398,15 @@ class Machine:
         stored = {name: dict(self.tables.stored[name]) for name in RESTORED}
         return stored, len(self.log), dict(self.bound)
 
-    def go_back(self, kept: tuple[Any, ...]) -> None:
-        """All four tables as they were then."""
+    def go_back(self, kept: tuple[Any, ...], *, parted: bool = False) -> None:
+        """All four tables as they were then; `parted`: only what enrollments say, which the others have left behind."""
         stored, logged, bound = kept
+        if parted:
+            now = self.tables.stored["enrollments"]
+            heads = {key: item for key, item in now.items() if key[1] == tables.USER_ENTRY}
+            self.tables.stored["enrollments"] = {**stored["enrollments"], **heads}
+            self.parted = True
+            return
         for name in RESTORED:
             self.tables.stored[name] = dict(stored[name])
         del self.log[logged:]

@@ -60,6 +60,7 @@ class Plan:
     alters: float = 0.05
     email: float = 0.05
     restore: float = 0.0
+    parted: float = 0.0
     days: float = 0.2
     window_over: float = 0.1
     bank: float = 0.15
@@ -120,6 +121,9 @@ PLANS = {
         Plan("disputes", begin="bought", tabs=(0, 1, 1), pays=1.0, bank=1.0, decides=0.2, acknowledges=0.4, price=0.0),
         Plan(
             "restore", tabs=(1, 2), pays=0.9, restore=1.0, lost=0.0, price=0.0, customer=0.0, days=0.0, reconciles=0.5
+        ),
+        replace(
+            QUIET, name="parted", tabs=(1, 2), pays=0.9, restore=1.0, parted=1.0, faults=0.2, reconciles=0.5, looks=0.5
         ),
         Plan("staff", begin="bought", tabs=(0, 1), staff=1.0, decides=1.0, acknowledges=1.0, window_over=0.6, bank=0.3),
         Plan("orphans", tabs=(1, 2), pays=0.5, regrets=0.0, faults=1.0, dashboard=0.5, days=0.8, price=0.0, looks=0.0),
@@ -374,6 +378,7 @@ WHOLE = (
         "amounts",
         "untold",
         "gone",
+        "parted",
     ),
 )
 """The whole system, a plan in turn. `many` and the two of disputes are searched by themselves too."""

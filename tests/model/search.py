@@ -154,14 +154,14 @@ class Schedule:
 
     def _restore(self, ready: list[Actor]) -> None:
         """All four tables go back to one moment, and what was running is gone."""
-        machine = self.machine
+        machine, chance = self.machine, self.chance
         if self.kept is None:
             self.kept = machine.keep()
             return
         for actor in ready:
             while not actor.over and actor.invoking:
                 actor.step("kill")
-        machine.go_back(self.kept)
+        machine.go_back(self.kept, parted=chance.random() < self.plan.parted)
         machine.trace.append("RESTORE")
         self.pool += [e for e in self._all_events() if e not in self.pool and self.chance.random() < 0.5]
         self.restored, self.kept = True, None
@@ -237,7 +237,7 @@ class Schedule:
             again = self._all_events() if self.restored or self.chance.random() < 0.2 else []
             settle(machine, self.pool + again)
             untold = any(machine.payment(payment_id) for payment_id in self.too_early)
-            if not untold and not machine.unknown:  # else only a pull can tell
+            if not (untold or machine.unknown or machine.parted):  # else only a pull can tell
                 problems = checkers.settled_state(machine, driven=False)
                 machine.problems += [f"without a pull: {problem}" for problem in problems]
             if not self.restored and not self.counts["of another version"]:  # a pull shows the latest charge alone

@@ -464,6 +464,10 @@ def whoever_paid_another_amount_is_asked_again(patch: Patch) -> None:
     patch.setattr(Enrollment, "undecided", False)
 
 
+def a_pull_looks_at_the_payment_alone(patch: Patch) -> None:
+    patch.setattr(pulls, "is_known", lambda loaded, after: pulls.says_nothing_new(loaded.payment, after))
+
+
 def what_comes_back_stays_payable(patch: Patch) -> None:
     patch.setattr(checkout, "must_close", checkout.tried_too_often)
 
@@ -546,6 +550,7 @@ PLANTED = (
     Planted(an_acknowledgement_holds_for_ever, "disputes"),
     Planted(a_claim_is_not_noticed, "names"),
     Planted(whoever_paid_another_amount_is_asked_again, "amounts"),
+    Planted(a_pull_looks_at_the_payment_alone, "parted"),
     Planted(what_comes_back_stays_payable, "gone"),
     Planted(gone_is_believed_for_ever, "gone"),
     Planted(an_intent_of_an_unknown_session_is_anothers, "gone", 1_500),
