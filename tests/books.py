@@ -86,7 +86,8 @@ def torn(books: Books) -> list[str]:
     """What no moment may show, whatever has failed."""
     found = []
     for payment in books.payments.values():
-        found += _chain(books, payment) + _standing(books, payment) + _pointers(books, payment)
+        found += chain(payment, books.records.get(payment.payment_id, []))
+        found += _standing(books, payment) + _pointers(books, payment)
     for (user, track), held in books.enrollments.items():
         strangers = set(held.standings) - set(books.payments)
         found += [f"{user} has the standing of {name}, which is not there" for name in strangers]
@@ -100,10 +101,9 @@ def torn(books: Books) -> list[str]:
     return found
 
 
-def _chain(books: Books, payment: Payment) -> list[str]:
+def chain(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
     """It verifies, and its transitions one after the other are the way to what is stored."""
     name, found = payment.payment_id, []
-    trail = books.records.get(name, [])
     if broken := audit.verify(name, trail, payment.version, payment.audit_head):
         found.append(f"{name}: {broken}")
     status, sums = None, Counter[str]()

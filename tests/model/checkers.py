@@ -1,11 +1,12 @@
 """What must be true: the tables against an oracle that knows only Stripe's objects and what staff decided, and
 against themselves."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests import books
 from tests.model.machine import Machine
 from tuition import tables
 from tuition.core import audit
@@ -284,19 +285,7 @@ def _chains(machine: Machine) -> list[str]:
         record = tables.record_to_json(tables.AuditItem.from_raw_data(item))
         records[str(record["subject"])].append(record)
     for payment in machine.payments():
-        trail = sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
-        if broken := audit.verify(payment.payment_id, trail, payment.version, payment.audit_head):
-            found.append(f"{payment.payment_id}: {broken}")
-        status, sums = None, Counter[str]()
-        for record in trail:
-            made = record["transition"]
-            if "status" in made:
-                if made["status"]["from"] != status:
-                    found.append(f"{payment.payment_id}: two records made {made['status']}")
-                status = made["status"]["to"]
-            sums.update({name: made.get(name, 0) for name in ("settled", "refunded", "lost")})
-        if status != payment.status or dict(sums) != audit._amounts(payment):
-            found.append(f"{payment.payment_id}: its records lead to {status} {dict(sums)}")
+        found += books.chain(payment, sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"])))
     for subject, trail in records.items():
         head = machine.tables.stored["enrollments"].get((subject, tables.USER_ENTRY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")

@@ -20,6 +20,7 @@ import pytest
 import samcli
 from moto.server import ThreadedMotoServer
 
+from benchmarks import cold_start
 from local.dynamodb_local import free_port
 from stripe_simulator.server import start
 from stripe_simulator.webhooks import signature
@@ -188,6 +189,11 @@ def _post(port: int, event: dict[str, Any]) -> dict[str, Any]:
         except httpx.ConnectError:
             assert time.monotonic() < ends, "the runtime did not come up"
             time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["webhook", "create_payment"])
+def test_the_start_of_a_function_can_be_measured(name: str) -> None:
+    assert 0 < cold_start.init_ms(name, cold_start.functions()[name]) < 30_000
 
 
 def test_every_function_has_a_sample() -> None:

@@ -1,6 +1,7 @@
 """Stripe, and the only importer of `stripe`: each call with a time-out, bounded tries and a decided answer.
 
-`stripe` is imported inside the first call: a function that rarely asks Stripe does not pay for it at its start.
+`stripe` is imported inside the first call: a function that rarely asks Stripe does not pay for it at its start. One
+that always does loads it then (`load`).
 
 What a call may end in:
 - an `Answer`: Stripe did it, now or (`replayed`) when the same idempotency key came before;
@@ -163,6 +164,13 @@ def list_created(listed: Listed, first: int, last: int, after: str | None, types
 
 
 # --- how they are made ---
+
+
+def load() -> None:
+    """Import `stripe` now, at the start of a Lambda, which has the processor to itself."""
+    import requests  # noqa: F401
+    import stripe  # noqa: F401
+
 
 Operation = Callable[["StripeClient", Any], "StripeObject"]
 

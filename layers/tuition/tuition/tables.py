@@ -5,6 +5,7 @@ a client is the dear part of a cold start and a transaction's failed conditions 
 items, with the items that failed them. Every attribute is declared personal or not: export and erasure read that.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, ClassVar, cast
@@ -236,6 +237,10 @@ def client() -> Any:
     config = Config(connect_timeout=1, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
     session = botocore.session.get_session()
     return session.create_client("dynamodb", endpoint_url=settings().dynamodb_endpoint_url, config=config)
+
+
+if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+    client()  # at the start of a Lambda, which has the processor to itself, and not in somebody's first request
 
 
 def table(model: type[Model]) -> str:
