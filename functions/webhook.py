@@ -8,7 +8,7 @@ import json
 from tuition import clock, metrics, settings, stripe_events
 from tuition.api import Reply, Request, endpoint, logger
 from tuition.core import signature
-from tuition.core.errors import BadRequest
+from tuition.core.errors import BadRequest, BodyTooLarge
 
 EVENT_BYTES = 128 * 1024
 """Above any event of Stripe's; escaped it may be three times as long, and an item of the quarantine holds 400 KB."""
@@ -16,7 +16,7 @@ EVENT_BYTES = 128 * 1024
 
 @endpoint
 def handler(request: Request) -> Reply:
-    body = request.raw_body(EVENT_BYTES)
+    body = _body(request)
     secrets = settings.webhook_signing_secrets()
     signature.verify(body, request.header("stripe-signature"), secrets, clock.now())
     try:
@@ -28,3 +28,10 @@ def handler(request: Request) -> Reply:
         metrics.count("EventForeign")
     logger.info("event", outcome=outcome)
     return Reply(200, {"received": True, "outcome": outcome})
+
+
+def _body(request: Request) -> bytes:
+    try:
+        return request.raw_body(EVENT_BYTES)
+    except BodyTooLarge as error:
+        raise BadRequest(str(error)) from error  # refused is 400 here, whatever the reason

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import selectors
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from stripe_simulator.server import Response, Stripe
 
 HANG_S = 60.0
+LINGER_S = 5.0
+"""What hangs ends so long after its caller has hung up."""
 LOG = logging.getLogger("stripe_simulator")
 LARGEST_BODY = 4 * 1024 * 1024
 PREFLIGHT = (
@@ -138,7 +141,7 @@ class Simulator:
             connection.sendall(PREFLIGHT)
             return True
         try:
-            response = self._handle(method, target, headers, body)
+            response = self._handle(connection, method, target, headers, body)
         except NoAnswer:
             return False
         except Exception:
@@ -147,7 +150,9 @@ class Simulator:
         connection.sendall(wire(response, head_only=method == "HEAD"))
         return headers.get("connection", "").lower() != "close"
 
-    def _handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> "Response":
+    def _handle(
+        self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> "Response":
         from stripe_simulator import pages
         from stripe_simulator.server import Response
 
@@ -161,10 +166,24 @@ class Simulator:
             return begun
         if begun.fault == "hang" or begun.seconds:
             generation = self.stripe.account.generation
-            self.stopping.wait(begun.seconds or HANG_S)
+            if begun.seconds:
+                self.stopping.wait(begun.seconds)
+            else:
+                self._hang(connection)
             if self.stopping.is_set() or generation != self.stripe.account.generation:
                 raise NoAnswer("hang")
         return self.stripe.execute(begun)
+
+    def _hang(self, connection: socket.socket) -> None:
+        """Wait for a minute, or until the caller has been gone for a while."""
+        ends = time.monotonic() + HANG_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            while not self.stopping.is_set() and time.monotonic() < ends:
+                if selector.select(0.1):
+                    gone = not connection.recv(1, socket.MSG_PEEK)
+                    self.stopping.wait(min(LINGER_S if gone else HANG_S, ends - time.monotonic()))
+                    return
 
 
 def read_request(reader: "socket.SocketIO | object") -> tuple[str, str, dict[str, str], bytes] | None:

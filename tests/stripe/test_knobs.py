@@ -53,8 +53,8 @@ def test_the_retries_of_the_client_outlast_two_lost_answers(simulator: Simulator
 
 
 def test_a_call_that_hangs_is_in_flight_and_then_done(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server.HANG_S == 60
-    monkeypatch.setattr(server, "HANG_S", 5.0)
+    assert (server.HANG_S, server.LINGER_S) == (60, 5)
+    monkeypatch.setattr(server, "LINGER_S", 2.0)
     sim(simulator, "/_sim/calls", {**ONCE, "fail": "hang"})
     body, key = "amount=500&currency=usd", {"Idempotency-Key": "k"}
     auth = httpx.BasicAuth(simulator.secret_key, "")
