@@ -2,6 +2,7 @@
 
 import pytest
 
+import enrollments
 from tests.world import Student, World
 
 
@@ -176,3 +177,10 @@ def test_claims_that_cannot_be_relied_on_are_refused(tuition: World, claims: dic
             return {**super().claims, **claims}  # type: ignore[dict-item]
 
     assert tuition.create(Odd("odd")).status == 401
+
+
+@pytest.mark.parametrize(("query", "status"), [({"limit": "5"}, 200), ({"limit": "0"}, 422), ({"page": "2"}, 422)])
+def test_a_query_of_ones_enrollments_is_looked_at(
+    tuition: World, student: Student, query: dict[str, str], status: int
+) -> None:
+    assert tuition.call(enrollments.handler, student, query=query).status == status
