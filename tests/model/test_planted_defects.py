@@ -476,13 +476,10 @@ def gone_is_believed_for_ever(patch: Patch) -> None:
     patch.setattr(stripe_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
 
 
-def an_intent_of_an_unknown_session_is_anothers(patch: Patch) -> None:
-    real = stripe_events._pulled
-
-    def pulled(*given: Any) -> Any:
-        after = real(*given)
-        unsure = after.gone and after.intent is None
-        return replace(after, facts=replace(after.facts, closed=None)) if unsure else after
+def what_is_told_of_the_unknown_is_applied(patch: Patch) -> None:
+    def pulled(notice: Any, before: Any, payment: Any) -> Any:
+        followed = stripe_events.tells_what_followed(notice.type)
+        return payment.merged(pulls.pull(before, followed=followed)[0])
 
     patch.setattr(stripe_events, "_pulled", pulled)
 
@@ -553,7 +550,7 @@ PLANTED = (
     Planted(a_pull_looks_at_the_payment_alone, "parted"),
     Planted(what_comes_back_stays_payable, "gone"),
     Planted(gone_is_believed_for_ever, "gone"),
-    Planted(an_intent_of_an_unknown_session_is_anothers, "gone", 1_500),
+    Planted(what_is_told_of_the_unknown_is_applied, "gone", 1_500),
 )
 
 HISTORIES: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

@@ -162,3 +162,28 @@ def test_a_create_that_died_with_an_object_that_is_gone_begins_another(
     with unknown(tuition, died):
         again = ask(tuition, student, kind)
     assert (again.status, object_of(again) != died) == (201, True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_told_of_a_paid_object_while_it_is_unknown_is_kept_and_not_forgotten(
+    tuition: World, student: Student, kind: str
+) -> None:
+    """A dispute is lost long after it began: no list of what is new names it any more."""
+    made = ask(tuition, student, kind)
+    page = f"payment_intents/{object_of(made)}" if kind == "intent" else f"payment_pages/{object_of(made)}"
+    tuition.at_stripe("POST", f"/v1/{page}/confirm", payment_method="pm_card_visa")
+    tuition.deliver_all()
+    intent = tuition.payment(made.body["payment_id"]).intent
+    dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="needs_response")
+    tuition.deliver_all()
+    tuition.reconcile()
+    tuition.time_passes(30 * DAY)
+    tuition.reconcile()
+    tuition.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status="lost")
+    with unknown(tuition, object_of(made)):
+        assert "quarantined" in {answer.body["outcome"] for answer in tuition.deliver_all()}
+    tuition.time_passes(3600)
+    tuition.reconcile()
+    assert tuition.enrolled(student)["status"] == "WITHDRAWN"
+    assert tuition.attention(made.body["payment_id"]) == [f"dispute:{dispute['id']}"]
+    assert tuition.chain_problem(made.body["payment_id"]) is None

@@ -173,8 +173,6 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
         raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
     if notice.session is None and payment.intent is None:
         payment = _pulled(notice, payment, payment)  # which intent is its own, only its session can say
-        if payment.gone and payment.intent is None:
-            raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if not _is_about(notice, payment):
         return _claim(notice, payment)
     after = payment.merged(notice.facts)
@@ -184,7 +182,11 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
 
 
 def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
-    return payment.merged(pulls.pull(before, followed=tells_what_followed(notice.type))[0])
+    """Merged with what Stripe says now. Raises `EventUnusable` where it tells of what it says it does not know."""
+    facts, _ = pulls.pull(before, followed=tells_what_followed(notice.type))
+    if facts.closed and facts.closed.reason == stripe_facts.GONE:
+        raise EventUnusable(f"Stripe does not know {before.bound_to}, and this may be of it")
+    return payment.merged(facts)
 
 
 def _is_about(notice: Notice, payment: Payment) -> bool:
