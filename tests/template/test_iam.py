@@ -14,16 +14,24 @@ LEDGER = {
     "AuditTable": {"PutItem"},
     "StripeSecret": {"GetSecretValue"},
 }
+REBUILD = {"AuditTable": {"PutItem", "Query"}}
+"""A payment that is made anew goes on where its audit trail ends."""
+CREATE = REBUILD | {
+    "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
+    "CustomersTable": {"BatchGetItem", "PutItem"},
+}
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
     "EnrollmentsFunction": {"EnrollmentsTable": {"Query"}},
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
-    "CreatePaymentFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
-    "CreateCheckoutSessionFunction": LEDGER | {"CustomersTable": {"BatchGetItem", "PutItem"}},
+    "CreatePaymentFunction": LEDGER | CREATE,
+    "CreateCheckoutSessionFunction": LEDGER | CREATE,
     "PaymentStatusFunction": LEDGER,
     "PaymentMethodsFunction": {"CustomersTable": {"BatchGetItem"}, "StripeSecret": {"GetSecretValue"}},
     "RequestRefundFunction": LEDGER,
-    "WebhookFunction": LEDGER | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
+    "WebhookFunction": LEDGER
+    | REBUILD
+    | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
     "AdminFunction": LEDGER
     | {
         "PaymentsTable/index/*": {"Query"},
@@ -46,7 +54,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "ReconcileFunction": LEDGER
     | {
         "PaymentsTable/index/by_check": {"Query"},
-        "AuditTable": {"PutItem", "BatchGetItem"},
+        "AuditTable": {"PutItem", "BatchGetItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
     },
