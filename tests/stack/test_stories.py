@@ -299,3 +299,14 @@ def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[
     with left(running.ready):
         command = [sys.executable, "-m", "local.reconcile", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_payment_that_is_not_there_is_rebuilt_by_its_webhook(running: Running, token: str, sub: str) -> None:
+    """With the rights that the function's role has: what is made anew goes on where its audit trail ends."""
+    known = running.stripe("GET", f"/v1/payment_intents/{running.create(token, 'FSD').json()['payment_intent_id']}")
+    named = {**known["metadata"], "payment_id": f"pay_lost{sub.replace('-', '')}", "track": "DP"}
+    metadata = {f"metadata[{name}]": value for name, value in named.items()}
+    price = {"amount": 49_900, "currency": "usd", "allowed_payment_method_types[]": "card"}
+    running.stripe("POST", "/v1/payment_intents", **price, **metadata, payment_method="pm_card_visa", confirm="true")
+    running.until(lambda: (running.enrollment(token) or {}).get("status") == "ENROLLED", "they are enrolled")
+    assert running.payment(token, named["payment_id"])["status"] == "SUCCEEDED"
