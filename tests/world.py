@@ -41,6 +41,7 @@ import webhook
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
+from tests import rights
 from tests.requests_sent import notes
 from tuition import api, clock, history, settings, stripe_client, tables
 from tuition.core import audit
@@ -55,16 +56,7 @@ class _Template(yaml.SafeLoader):
 
 _Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
 
-NAMES = {
-    "PaymentsTable": "payments",
-    "IntentsTable": "intents",
-    "CustomersTable": "customers",
-    "EnrollmentsTable": "enrollments",
-    "AuditTable": "audit",
-    "QuarantineTable": "quarantine",
-    "CursorsTable": "cursors",
-    "AnalyticsTable": "analytics",
-}
+NAMES = {logical: name for name, logical in rights.TABLES.items()}
 
 
 @cache
@@ -85,7 +77,7 @@ def create_tables(client: Any) -> None:
 
 def client_for(url: str | None) -> Any:
     """A DynamoDB client of a backend; None is moto."""
-    return boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1")
+    return rights.watched(boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1"))
 
 
 class InProcess(stripe.HTTPClient):
@@ -196,7 +188,8 @@ class World:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Call a handler as the HTTP API does."""
-        result = handler(request_event(who, body, path=path, query=query, route=route, headers=headers), None)
+        with rights.of(handler):
+            result = handler(request_event(who, body, path=path, query=query, route=route, headers=headers), None)
         return Answer(result["statusCode"], json.loads(result["body"]), result["headers"])
 
     def create(self, who: Student, track: str = "DP", **more: Any) -> Answer:
@@ -227,7 +220,8 @@ class World:
     def reconcile(self, *, seconds: float = 900, **asked: Any) -> dict[str, Any]:
         """An invocation of the reconciler that has so many seconds."""
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
-        return reconcile.handler(asked, context)
+        with rights.of(reconcile.handler):
+            return reconcile.handler(asked, context)
 
     def payments(self, who: Student, **query: str) -> Answer:
         return self.call(my_payments.handler, who, query=query)

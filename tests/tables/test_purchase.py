@@ -3,6 +3,7 @@
 import pytest
 
 import enrollments
+from tests import rights
 from tests.world import Student, World
 
 
@@ -184,3 +185,8 @@ def test_a_query_of_ones_enrollments_is_looked_at(
     tuition: World, student: Student, query: dict[str, str], status: int
 ) -> None:
     assert tuition.call(enrollments.handler, student, query=query).status == status
+
+
+def test_a_call_that_a_functions_role_does_not_allow_is_found_in_every_test(tuition: World) -> None:
+    with rights.of(enrollments.handler), pytest.raises(AssertionError, match="EnrollmentsFunction asks for GetItem"):
+        tuition.tables.get_item(TableName="audit", Key={"subject": {"S": "pay_1"}, "entry": {"S": "1"}})

@@ -7,58 +7,7 @@ from typing import Any
 
 import pytest
 
-LEDGER = {
-    "PaymentsTable": {"BatchGetItem", "PutItem"},
-    "IntentsTable": {"GetItem", "PutItem"},
-    "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
-    "AuditTable": {"PutItem"},
-    "StripeSecret": {"GetSecretValue"},
-}
-REBUILD = {"AuditTable": {"PutItem", "Query"}}
-"""A payment that is made anew goes on where its audit trail ends."""
-CREATE = REBUILD | {
-    "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
-    "CustomersTable": {"BatchGetItem", "PutItem"},
-}
-ALLOWED: dict[str, dict[str, set[str]]] = {
-    "TracksFunction": {},
-    "EnrollmentsFunction": {"EnrollmentsTable": {"Query"}},
-    "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
-    "CreatePaymentFunction": LEDGER | CREATE,
-    "CreateCheckoutSessionFunction": LEDGER | CREATE,
-    "PaymentStatusFunction": LEDGER,
-    "PaymentMethodsFunction": {"CustomersTable": {"BatchGetItem"}, "StripeSecret": {"GetSecretValue"}},
-    "RequestRefundFunction": LEDGER,
-    "WebhookFunction": LEDGER
-    | REBUILD
-    | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
-    "AdminFunction": LEDGER
-    | {
-        "PaymentsTable/index/*": {"Query"},
-        "AuditTable": {"PutItem", "Query"},
-        "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
-        "CustomersTable": {"BatchGetItem"},
-        "AnalyticsTable": {"BatchGetItem", "PutItem"},
-        "ExportFunction": {"InvokeFunction"},
-        "ExportsBucket": {"ListBucket"},
-        "ExportsBucket/exports/*": {"GetObject", "PutObject"},
-        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
-    },
-    "ExportFunction": {
-        "PaymentsTable/index/*": {"Query"},
-        "PaymentsTable": {"BatchGetItem"},
-        "EnrollmentsTable": {"BatchGetItem"},
-        "IntentsTable": {"GetItem"},
-        "ExportsBucket/exports/*": {"GetObject", "PutObject"},
-    },
-    "ReconcileFunction": LEDGER
-    | {
-        "PaymentsTable/index/by_check": {"Query"},
-        "AuditTable": {"PutItem", "BatchGetItem", "Query"},
-        "CursorsTable": {"GetItem", "UpdateItem"},
-        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
-    },
-}
+from tests.rights import ALLOWED
 
 
 def names(resource: Any) -> str:
