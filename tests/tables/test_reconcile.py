@@ -279,6 +279,44 @@ def test_an_event_that_cannot_be_applied_goes_to_quarantine_and_the_place_moves_
 # --- runs ---
 
 
+def emitted(capsys: pytest.CaptureFixture[str], metric: str) -> list[Any]:
+    """The values of a metric that were written since the last look, each with the dimensions of its alarm."""
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    found = [line for line in written if metric in line]
+    for line in found:
+        (described,) = line["_aws"]["CloudWatchMetrics"]
+        assert (described["Namespace"], sorted(described["Dimensions"][0])) == ("Tuition", ["environment", "service"])
+        assert (line["environment"], line["service"]) == ("test", "tuition")
+    return [line[metric] for line in found]
+
+
+def test_a_run_tells_how_long_ago_that_was_to_which_it_came(
+    tuition: World, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tuition, student)
+    tuition.reconcile()
+    assert emitted(capsys, "ReconcileAge") == [[0.0]]
+    tuition.time_passes(3 * HOUR)
+    assert not tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"]
+    ((age,),) = emitted(capsys, "ReconcileAge")
+    assert 3 * HOUR <= age < 3 * HOUR + 60
+
+
+def test_each_thing_that_a_run_could_not_handle_is_counted(
+    tuition: World, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = begun(tuition, student)
+    intent = tuition.stripe.account.store.find("payment_intent", made["payment_intent_id"])
+    assert intent
+    intent["metadata"]["track"] = "XX"
+    tuition.pay(made["payment_intent_id"])
+    lost(tuition)
+    capsys.readouterr()
+    failed = tuition.reconcile()["failed"]
+    assert failed
+    assert emitted(capsys, "ReconcileFailed") == [[1.0]] * len(failed)
+
+
 def test_only_one_runs_at_a_time_and_a_lease_that_was_not_given_back_ends(tuition: World) -> None:
     lease = reconcile._alone()
     with lease, pytest.raises(reconcile.AnotherRun):

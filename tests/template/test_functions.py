@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 import pytest
@@ -150,39 +151,66 @@ def test_staff_groups_and_the_hosted_page(expand: Any, resources: dict[str, Any]
     assert hosted["Domain"] == "tuition"
 
 
-ALARMS = {
-    "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
-    "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", "ApiId", "HttpApi"),
-    "WebhookErrorsAlarm": ("AWS/ApiGateway", "5xx", "ApiId", "HttpApi"),
-    "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", "FunctionName", "WebhookFunction"),
-    "QuarantineAlarm": ("Tuition", "EventQuarantined", "environment", "Environment"),
-    "AttentionAlarm": ("Tuition", "AttentionRaised", "environment", "Environment"),
-    "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", "environment", "Environment"),
-    "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", "environment", "Environment"),
-    "DifferenceAlarm": ("Tuition", "DifferenceFound", "environment", "Environment"),
+def route(path: str) -> dict[str, Any]:
+    return {"ApiId": {"Ref": "HttpApi"}, "Stage": "$default", "Method": "POST", "Resource": path}
+
+
+API = {"ApiId": {"Ref": "HttpApi"}}
+WEBHOOK = {"FunctionName": {"Ref": "WebhookFunction"}}
+OURS = {"environment": "test", "service": "tuition"}
+ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
+    "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
+    "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", API, "p95", 300, 3, 10_000),
+    "WebhookErrorsAlarm": ("AWS/ApiGateway", "5xx", route("/api/payments/webhook"), "Sum", 300, 1, 1),
+    "WebhookErrorsSlashAlarm": ("AWS/ApiGateway", "5xx", route("/api/payments/webhook/"), "Sum", 300, 1, 1),
+    "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", WEBHOOK, "Sum", 300, 1, 1),
+    "QuarantineAlarm": ("Tuition", "EventQuarantined", OURS, "Sum", 300, 1, 1),
+    "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
+    "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
+    "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
+    "DifferenceAlarm": ("Tuition", "DifferenceFound", OURS, "Sum", 300, 1, 1),
 }
+"""Namespace, metric, dimensions, statistic, period in seconds, how many periods, threshold."""
+
+
+def test_there_are_no_other_alarms(resources: dict[str, Any]) -> None:
+    assert set(of_type(resources, "AWS::CloudWatch::Alarm")) == set(ALARMS)
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:oncall"
     properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
-    namespace, metric, dimension, of = ALARMS[alarm]
-    assert (properties["Namespace"], properties["MetricName"]) == (namespace, metric)
-    assert properties["Dimensions"][0]["Name"] == dimension
-    assert properties["Dimensions"][0]["Value"] in ({"Ref": of}, "test")
-    assert properties["TreatMissingData"] == ("breaching" if alarm == "ReconcileAgeAlarm" else "notBreaching")
-    assert properties["AlarmActions"] == [topic]
+    namespace, metric, dimensions, statistic, period, periods, threshold = ALARMS[alarm]
+    assert properties.pop("AlarmDescription")
+    assert {d["Name"]: d["Value"] for d in properties.pop("Dimensions")} == dimensions
+    assert properties == {
+        "Namespace": namespace,
+        "MetricName": metric,
+        "ExtendedStatistic" if statistic == "p95" else "Statistic": statistic,
+        "Period": period,
+        "EvaluationPeriods": periods,
+        "Threshold": threshold,
+        "ComparisonOperator": f"GreaterThan{'' if alarm == 'ApiSlowAlarm' else 'OrEqualTo'}Threshold",
+        "TreatMissingData": "breaching" if alarm == "ReconcileAgeAlarm" else "notBreaching",
+        "AlarmActions": [topic],
+    }
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []
 
 
-def test_the_webhook_s_alarm_watches_the_route_that_stripe_calls(resources: dict[str, Any]) -> None:
-    dimensions = {d["Name"]: d["Value"] for d in resources["WebhookErrorsAlarm"]["Properties"]["Dimensions"]}
-    assert (dimensions["Stage"], dimensions["Method"]) == ("$default", "POST")
-    assert dimensions["Resource"] in resources["HttpApi"]["Properties"]["Body"]["paths"]
-    assert stage_has_detailed_metrics(resources)
+def test_what_the_code_counts_has_an_alarm_but_for_what_is_not_ours() -> None:
+    counted = set()
+    for folder in ("functions", "layers/tuition/tuition"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("metrics.count", "metrics.age"):
+                    counted.add(ast.literal_eval(node.args[0]))
+    assert counted - {"EventForeign"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
 
 
-def stage_has_detailed_metrics(resources: dict[str, Any]) -> bool:
+def test_every_route_that_stripe_may_call_has_its_alarm(resources: dict[str, Any]) -> None:
+    paths = [path for path in resources["HttpApi"]["Properties"]["Body"]["paths"] if "webhook" in path]
+    watched = [watches for _, metric, watches, *_ in ALARMS.values() if metric == "5xx" and watches != API]
+    assert sorted(watches["Resource"] for watches in watched) == sorted(paths)
     (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
-    return bool(stage["DefaultRouteSettings"]["DetailedMetricsEnabled"])
+    assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True
