@@ -133,14 +133,20 @@ def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
     assert statement["Condition"] == {"StringNotEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
 
 
-def test_in_production_only_break_glass_deletes_the_audit_table(
+def test_in_production_only_break_glass_deletes_the_audit_table_or_touches_its_policy(
     resources: dict[str, Any], production: dict[str, Any]
 ) -> None:
-    assert "OnlyBreakGlassDeletes" not in audit_statements(resources)
-    statement = audit_statements(production)["OnlyBreakGlassDeletes"]
+    name = "OnlyBreakGlassDeletesOrReplaces"
+    assert name not in audit_statements(resources)
+    statement = audit_statements(production)[name]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
-    assert set(statement["Action"]) == {"dynamodb:DeleteTable", "dynamodb:DeleteResourcePolicy"}
+    assert statement["Resource"] == ANY_TABLE
+    assert set(statement["Action"]) == {
+        "dynamodb:DeleteTable",
+        "dynamodb:DeleteResourcePolicy",
+        "dynamodb:PutResourcePolicy",
+    }
     assert statement["Condition"] == {
         "ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/break-glass"}
     }
