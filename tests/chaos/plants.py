@@ -51,15 +51,15 @@ def pointer_put_after_the_payment(put: Set) -> None:
 def refund_called_before_the_request_is_stored(put: Set) -> None:
     real = refunds._add
 
-    def add(key: Any, ask: Any, *rest: Any) -> Any:
+    def add(key: Any, ask: Any, type_: str, by: Any) -> Any:
         payment = ledger.load(key).payment
         assert payment
         asked = ask(payment)
         if asked and asked.state == "calling":
-            refunds._call(key, payment, asked)
-        return real(key, ask, *rest)
+            refunds._call(key, payment, asked, by)
+        return real(key, ask, type_, by)
 
-    put(refunds, "_told", lambda key, known, made: ledger.load(key).payment)
+    put(refunds, "_told", lambda key, known, made, by: ledger.load(key).payment)
     put(refunds, "_add", add)
 
 

@@ -413,7 +413,7 @@ def drive(machine: Machine, key: Key) -> None:
     payment = machine.payment(key.payment_id)
     for request in payment.requests if payment else ():
         if request.state == "calling":
-            refunds.drive(key, machine.payment(key.payment_id), request.id)
+            refunds.drive(key, machine.payment(key.payment_id), request.id, refunds.By("reconcile"))
     payment = machine.payment(key.payment_id)
     if payment and checkout.must_close(payment):
         checkout.close(key)

@@ -227,7 +227,8 @@ def test_a_partial_refund_whose_first_call_is_late_is_made_once(machine: Machine
     first = machine.spawn("first", lambda: refunds.refund(key, 10_000, "goodwill", None, "staff"))
     first.until("POST /v1/refunds")
     (asked,) = machine.payment(key.payment_id).requests
-    second = machine.spawn("second", lambda: refunds.drive(key, machine.payment(key.payment_id), asked.id))
+    by = refunds.By("reconcile")
+    second = machine.spawn("second", lambda: refunds.drive(key, machine.payment(key.payment_id), asked.id, by))
     second.until("POST /v1/refunds")
     first.finish()
     second.finish()

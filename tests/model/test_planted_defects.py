@@ -103,7 +103,9 @@ def a_drive_does_not_look_whether_the_refund_is_there(patch: Patch) -> None:
     the_try_rises_at_every_drive(patch)
     drive = refunds.drive
     patch.setattr(
-        refunds, "drive", lambda key, payment, request_id, fresh=False: drive(key, payment, request_id, fresh=True)
+        refunds,
+        "drive",
+        lambda key, payment, request_id, by, fresh=False: drive(key, payment, request_id, by, fresh=True),
     )
 
 
@@ -218,10 +220,10 @@ def the_newest_attempt_alone_decides_the_enrollment(patch: Patch) -> None:
 
 
 def a_refusal_is_believed_without_a_pull(patch: Patch) -> None:
-    def refused(key: Any, known: Any, why: str) -> Any:
+    def refused(key: Any, known: Any, why: str, by: Any) -> Any:
         def change(loaded: Any) -> Any:
             asked = replace(refunds._by_id(loaded.payment, known.id), state="refused", answer=why)
-            entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", "request")
+            entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", by)
             return ledger.Change(refunds._with(loaded.payment, asked), entry)
 
         return ledger.settle(key, change).payment
@@ -420,7 +422,7 @@ def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
 
 
 def nobody_drives_what_is_calling(patch: Patch) -> None:
-    patch.setattr(reconcile.refunds, "drive", lambda key, payment, request_id, fresh=False: payment)
+    patch.setattr(reconcile.refunds, "drive", lambda key, payment, *_, **__: payment)
 
 
 def declines_are_not_counted(patch: Patch) -> None:

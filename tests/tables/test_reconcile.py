@@ -237,6 +237,8 @@ def test_a_refund_that_was_being_called_is_driven_on(tuition: World, student: St
     tuition.time_passes(301)
     assert tuition.reconcile()["driven"] == 1
     assert tuition.payment(made["payment_id"]).status == "REFUNDED"
+    (moved,) = [r for r in tuition.trail(made["payment_id"]) if r["type"] == "refund.made"]
+    assert (moved["source"], moved.get("actor")) == ("reconcile", None)
     assert len(tuition.stripe.account.store.objects["refund"]) == 1
 
 

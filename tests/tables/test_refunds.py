@@ -95,7 +95,8 @@ def test_after_the_window_a_request_waits_for_staff(
     assert approved.body["payment"]["status"] == "REFUNDED"
     twice = tuition.admin(admin, DECIDE, {"decision": "decline"}, payment_id=payment_id, request_id=asked)
     assert twice.status == 409
-    assert [r["actor"] for r in tuition.trail(payment_id) if r["source"] == "staff"] == [admin.sub]
+    by_staff = [(r["type"], r["actor"]) for r in tuition.trail(payment_id) if r["source"] == "staff"]
+    assert sorted(by_staff) == [("refund.approved", admin.sub), ("refund.made", admin.sub)]
 
 
 def test_a_declined_request_leaves_the_student_enrolled(
@@ -362,3 +363,54 @@ def test_a_student_sees_what_became_of_their_own_wish_and_nothing_of_who_decides
     decision = {"decision": "decline", "note": "for staff only"}
     tuition.admin(admin, DECIDE, decision, payment_id=payment_id, request_id=asked["id"])
     assert seen() == {**asked, "state": "declined"}
+
+
+# --- who drove it ---
+
+
+def drivers(tuition: World, payment_id: str, type_: str) -> list[tuple[str, str | None]]:
+    return [(r["source"], r.get("actor")) for r in tuition.trail(payment_id) if r["type"] == type_]
+
+
+def test_the_record_that_moves_the_money_names_whoever_drove_it(
+    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, third = Student(f"{student.sub}-other"), Student(f"{student.sub}-third")
+    theirs = bought(tuition, student)
+    tuition.refund(student, theirs)
+    ordered = bought(tuition, other)
+    tuition.admin(admin, ORDER, {"amount": 10000, "reason": "half a course"}, payment_id=ordered)
+    asked = bought(tuition, third)
+    late(tuition, monkeypatch)
+    request_id = tuition.refund(third, asked).body["refund_request"]["id"]
+    tuition.admin(admin, DECIDE, {"decision": "approve"}, payment_id=asked, request_id=request_id)
+    made = [drivers(tuition, payment_id, "refund.made") for payment_id in (theirs, ordered, asked)]
+    assert made == [[("request", student.sub)], [("staff", admin.sub)], [("staff", admin.sub)]]
+
+
+def test_what_staff_ordered_and_somebody_else_drove_on_names_both(
+    tuition: World, student: Student, admin: Student
+) -> None:
+    payment_id = bought(tuition, student)
+    stopped(tuition)
+    tuition.admin(admin, ORDER, {"amount": 10000, "reason": "half a course"}, payment_id=payment_id)
+    reached(tuition)
+    tuition.refund(student, payment_id)
+    assert drivers(tuition, payment_id, "refund.ordered") == [("staff", admin.sub)]
+    assert drivers(tuition, payment_id, "refund.made") == [("request", student.sub)]
+
+
+def test_a_refund_that_stripe_refused_names_who_ordered_it(tuition: World, student: Student, admin: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
+    assert tuition.admin(admin, ORDER, {"reason": "all of it"}, payment_id=payment_id).status == 409
+    assert drivers(tuition, payment_id, "refund.refused") == [("staff", admin.sub)]
+
+
+def test_a_key_that_is_spent_is_tried_again_by_whoever_came(tuition: World, student: Student, admin: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=1, fail="error")
+    order = {"amount": 10000, "reason": "half a course"}
+    assert tuition.admin(admin, ORDER, order, payment_id=payment_id).status == 200
+    assert drivers(tuition, payment_id, "refund.tried_again") == [("staff", admin.sub)]
+    assert drivers(tuition, payment_id, "refund.made") == [("staff", admin.sub)]

@@ -349,7 +349,7 @@ def _drive(this: Run, key: Key, stripe_now: int) -> None:
         return
     calling = [request.id for request in payment.requests if request.state == "calling"]
     if calling:
-        refunds.drive(key, payment, calling[0])
+        refunds.drive(key, payment, calling[0], refunds.By("reconcile"))
         this.driven += 1
     elif payment.status in ("CREATED", "FAILED") and _is_left(payment, after.enrollment, stripe_now):
         this.closed += not checkout.close(key).open

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tuition import clock, ledger, ownership, pulls, stripe_client
 from tuition.core import payment as payments
@@ -18,6 +18,14 @@ DRIVES = 4
 REASON_LENGTH = 500
 REFUSALS = 10
 """So often a student may ask again after Stripe refused: each request stays on the payment, whose item has an end."""
+
+
+@dataclass(frozen=True)
+class By:
+    """Who comes to a request: each record of it names them. `actor` is a user id; the reconciler has none."""
+
+    source: Source
+    actor: str | None = None
 
 
 def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
@@ -36,9 +44,10 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
         state: State = "calling" if _within_window(payment) else "waiting"
         return _new(payment, payment.left, reason, by=key.user_id, state=state)
 
-    payment, fresh = _add(key, ask, "refund.requested", "request", key.user_id)
+    by = By("request", key.user_id)
+    payment, fresh = _add(key, ask, "refund.requested", by)
     asked = _newest(payment)
-    driven = _driven(key, payment, asked.id, fresh=fresh)
+    driven = _driven(key, payment, asked.id, by, fresh=fresh)
     if asked.by != key.user_id:
         raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
     return driven
@@ -68,9 +77,10 @@ def refund(
             raise Unprocessable(f"amount must be from 1 to {payment.left}, what is left to refund", field="amount")
         return replace(_new(payment, wanted, reason, by=staff, state="calling"), note=note)
 
-    payment, fresh = _add(key, ask, "refund.ordered", "staff", staff)
+    by = By("staff", staff)
+    payment, fresh = _add(key, ask, "refund.ordered", by)
     asked = _newest(payment)
-    driven = _driven(key, payment, asked.id, fresh=fresh)
+    driven = _driven(key, payment, asked.id, by, fresh=fresh)
     if (asked.by, asked.reason, asked.amount) != (staff, reason, amount or asked.amount):
         raise RefundRefused("another refund of this payment was being made: look at it, then decide again")
     return driven
@@ -81,7 +91,7 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
 
     Raises `NotFound`, `RefundRefused` when it no longer waits.
     """
-    fresh = False
+    by, fresh = By("staff", staff), False
 
     def change(loaded: Loaded) -> Change | None:
         nonlocal fresh
@@ -97,19 +107,17 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
         state: State = "calling" if approve else "declined"
         amount = min(known.amount, payment.left) if approve else known.amount
         decided = replace(known, state=state, amount=amount, decided_by=staff, note=note)
-        entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", "staff", staff)
+        entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", by)
         return Change(_with(payment, decided), entry)
 
     payment = ledger.settle(key, change).found
-    return _driven(key, payment, request_id, fresh=fresh)
+    return _driven(key, payment, request_id, by, fresh=fresh)
 
 
 # --- the request ---
 
 
-def _add(
-    key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, source: Source, actor: str
-) -> tuple[Payment, bool]:
+def _add(key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, by: By) -> tuple[Payment, bool]:
     """Store the request that `ask` makes of the payment, if any; True where this invocation stored one.
 
     What is open is asked for at Stripe first: it may have been paid, and its webhook late or lost.
@@ -125,7 +133,7 @@ def _add(
             return None
         made.add(asked.id)
         after = payment.with_requests((*payment.requests, asked))
-        return Change(after, _entry(asked.id, type_, source, actor))
+        return Change(after, _entry(asked.id, type_, by))
 
     payment = ledger.settle(key, change).found
     return payment, bool(made & {known.id for known in payment.requests})
@@ -174,19 +182,19 @@ def _with(payment: Payment, changed: RefundRequest) -> Payment:
     return payment.with_requests(tuple(changed if known.id == changed.id else known for known in payment.requests))
 
 
-def _entry(event_id: str, type_: str, source: Source, actor: str | None = None) -> Entry:
-    return Entry(clock.iso(clock.now()), event_id, type_, source, actor)
+def _entry(event_id: str, type_: str, by: By) -> Entry:
+    return Entry(clock.iso(clock.now()), event_id, type_, by.source, by.actor)
 
 
 # --- driving it ---
 
 
-def _driven(key: Key, payment: Payment, request_id: str, *, fresh: bool) -> tuple[Payment, RefundRequest]:
-    payment = drive(key, payment, request_id, fresh=fresh)
+def _driven(key: Key, payment: Payment, request_id: str, by: By, *, fresh: bool) -> tuple[Payment, RefundRequest]:
+    payment = drive(key, payment, request_id, by, fresh=fresh)
     return payment, _by_id(payment, request_id)
 
 
-def drive(key: Key, payment: Payment, request_id: str, *, fresh: bool = False) -> Payment:
+def drive(key: Key, payment: Payment, request_id: str, by: By, *, fresh: bool = False) -> Payment:
     """Take a `calling` request to its end: look whether Stripe has its refund, else call. Others stay as they are.
 
     `fresh`: nobody can have called Stripe for it yet.
@@ -203,11 +211,11 @@ def drive(key: Key, payment: Payment, request_id: str, *, fresh: bool = False) -
             payment = pulls.refresh(key)[0]
             if _by_id(payment, request_id).state != "calling":
                 return payment
-        payment, fresh = _call(key, payment, known), True
+        payment, fresh = _call(key, payment, known, by), True
     raise Contended("this refund is being made: ask again")
 
 
-def _call(key: Key, payment: Payment, known: RefundRequest) -> Payment:
+def _call(key: Key, payment: Payment, known: RefundRequest, by: By) -> Payment:
     metadata = {**ownership.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
     params = {
         "payment_intent": payment.intent,
@@ -220,15 +228,15 @@ def _call(key: Key, payment: Payment, known: RefundRequest) -> Payment:
     except StripeUnavailable as unavailable:
         if not unavailable.replayed:
             raise
-        return _try_again(key, known)
+        return _try_again(key, known, by)
     except StripeRefused as refused:
         if refused.stripe_type == "idempotency_error":
-            return _try_again(key, known)
-        return _refused(key, known, str(refused))
-    return _told(key, known, answer.object)
+            return _try_again(key, known, by)
+        return _refused(key, known, str(refused), by)
+    return _told(key, known, answer.object, by)
 
 
-def _told(key: Key, known: RefundRequest, refund_object: dict[str, object]) -> Payment:
+def _told(key: Key, known: RefundRequest, refund_object: dict[str, object], by: By) -> Payment:
     facts = stripe_facts.of_refund(refund_object)
 
     def change(loaded: Loaded) -> Change | None:
@@ -236,12 +244,12 @@ def _told(key: Key, known: RefundRequest, refund_object: dict[str, object]) -> P
         after = payment.merged(facts)
         if after == payment:
             return None
-        return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", "request"))
+        return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", by))
 
     return ledger.settle(key, change).found
 
 
-def _refused(key: Key, known: RefundRequest, why: str) -> Payment:
+def _refused(key: Key, known: RefundRequest, why: str, by: By) -> Payment:
     """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
 
     def change(loaded: Loaded) -> Change | None:
@@ -252,12 +260,12 @@ def _refused(key: Key, known: RefundRequest, why: str) -> Payment:
             after = _with(after, replace(asked, state="refused", answer=why))
         if pulls.says_nothing_new(payment, after):
             return None
-        return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", "request"))
+        return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", by))
 
     return ledger.settle(key, change).found
 
 
-def _try_again(key: Key, known: RefundRequest) -> Payment:
+def _try_again(key: Key, known: RefundRequest, by: By) -> Payment:
     """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
 
     def change(loaded: Loaded) -> Change | None:
@@ -268,7 +276,7 @@ def _try_again(key: Key, known: RefundRequest) -> Payment:
             after = _with(after, replace(asked, tries=known.tries + 1))
         if pulls.says_nothing_new(payment, after):
             return None
-        return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", "request"))
+        return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", by))
 
     return ledger.settle(key, change).found
 
