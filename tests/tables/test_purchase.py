@@ -88,33 +88,6 @@ def test_an_event_delivered_again_changes_nothing_and_is_answered_200(tuition: W
     assert tuition.chain_problem(made["payment_id"]) is None
 
 
-def test_a_purchase_costs_one_read_one_call_and_one_transaction(tuition: World, student: Student) -> None:
-    tuition.create(student, "DP")
-    calls = _count(tuition)
-    tuition.stripe_calls.clear()
-    made = tuition.create(student, "FSD").body
-    assert calls() == ["BatchGetItem", "TransactWriteItems"]
-    assert tuition.stripe_calls == ["POST /v1/payment_intents"]
-    tuition.pay(made["payment_intent_id"])
-    events = tuition.new_events()
-    calls = _count(tuition)
-    tuition.deliver(next(e for e in events if e["type"] == "payment_intent.succeeded"))
-    assert calls() == ["BatchGetItem", "TransactWriteItems"]
-
-
-def _count(tuition: World):
-    made: list[str] = []
-    tuition.tables.meta.events.register_first(
-        "before-call.dynamodb", lambda model, **_: made.append(model.name), unique_id="count"
-    )
-
-    def calls() -> list[str]:
-        tuition.tables.meta.events.unregister("before-call.dynamodb", unique_id="count")
-        return made
-
-    return calls
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [
