@@ -102,6 +102,7 @@ build: .venv/.made ## sam build, then the bytecode that Lambda can use; .aws-sam
 .PHONY: lock
 lock: $(UV) ## resolve requirements-*.in again
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" layers/tuition/requirements.in --constraint requirements-dev.txt -o layers/tuition/requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-ministack.in -o requirements-ministack.txt
 
 .PHONY: clean

@@ -1,6 +1,8 @@
 """What is shipped: bytecode that Lambda can use, only the models in use, nothing tied to one processor."""
 
 import ast
+import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,13 @@ def test_the_services_in_use_are_those_that_the_code_makes_clients_of() -> None:
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "create_client":
                     made.add(node.args[0].value if isinstance(node.args[0], ast.Constant) else file.name)
     assert made == build.SERVICES
+
+
+def test_what_ships_is_what_is_pinned_down_to_the_last_package(layer: Path) -> None:
+    text = (ROOT / "layers" / "tuition" / "requirements.txt").read_text()
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
+    found = importlib.metadata.distributions(path=[str(layer)])
+    assert {each.name.lower().replace("_", "-"): each.version for each in found} == pinned
 
 
 def test_nothing_is_compiled_for_one_processor_without_a_twin_in_python(layer: Path) -> None:

