@@ -44,7 +44,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportFunction": {"InvokeFunction"},
         "ExportsBucket": {"ListBucket"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
-        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
+        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
+        "QuarantineTable/index/by_first_at": {"Query"},
     },
     "ExportFunction": {
         "PaymentsTable/index/*": {"Query"},
@@ -58,7 +59,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/by_check": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
-        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem", "Scan"},
+        "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
+        "QuarantineTable/index/by_last_at": {"Query"},
     },
 }
 

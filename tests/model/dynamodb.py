@@ -26,6 +26,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "quarantine": ("event_id",),
     "cursors": ("name",),
 }
+INDEXES = {
+    ("by_check", "check_due = :due AND check_at <= :now"): ("check_due", ":due", "check_at"),
+    ("by_last_at", "kept = :kept"): ("kept", ":kept", "last_at"),
+}
+"""How an index is asked: its partition, which of the values names it, and its range."""
 _MISSING = object()
 _NAME = r"[#\w]+"
 _ABSENT = re.compile(rf"attribute_not_exists\(({_NAME})\)")
@@ -122,11 +127,6 @@ class Tables:
             answers[table] = [item for item in found if item is not None]
         return {"Responses": answers, "UnprocessedKeys": {}}
 
-    def scan(self, *, TableName: str, ProjectionExpression: str) -> Item:
-        """In the order of the keys; DynamoDB's own order is of hashes, and means nothing."""
-        names = ProjectionExpression.split(", ")
-        return {"Items": [{n: i[n] for n in names if n in i} for _, i in sorted(self.stored[TableName].items())]}
-
     def query(
         self,
         *,
@@ -136,24 +136,26 @@ class Tables:
         ConsistentRead: bool = False,
         ExpressionAttributeNames: Mapping[str, str] = MappingProxyType({}),
         IndexName: str | None = None,
+        Limit: int | None = None,
     ) -> Item:
         if IndexName:
-            return self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
+            found = self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
+            return {"Items": found[:Limit]}
         if KeyConditionExpression != "#k = :v" or ExpressionAttributeNames["#k"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
         wanted = ExpressionAttributeValues[":v"]["S"]
         return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == wanted]}
 
-    def _query_index(self, table: str, index: str, condition: str, values: Item) -> Item:
-        """The keys of what is due: the one index that is read where a schedule runs."""
-        if (index, condition) != ("by_check", "check_due = :due AND check_at <= :now"):
+    def _query_index(self, table: str, index: str, condition: str, values: Item) -> list[Item]:
+        """The keys of what is due, or in quarantine: the indexes that are read where a schedule runs."""
+        if (index, condition) not in INDEXES:
             raise NotImplementedError(f"{index}: {condition}")
-        names = (*KEYS[table], "check_due", "check_at")
-        found = [item for item in self.stored[table].values() if item.get("check_due") == values[":due"]]
-        due = sorted(
-            (i["check_at"]["S"], i["payment_id"]["S"], i) for i in found if i["check_at"]["S"] <= values[":now"]["S"]
-        )
-        return {"Items": [{name: item[name] for name in names} for _, _, item in due]}
+        partition, of, place = INDEXES[index, condition]
+        names = (*KEYS[table], partition, place)
+        found = [item for item in self.stored[table].values() if item.get(partition) == values[of]]
+        placed = sorted((i[place]["S"], self._key(table, i), i) for i in found)
+        last = values.get(":now", {"S": "~"})["S"]
+        return [{name: item[name] for name in names} for at, _, item in placed if at <= last]
 
     # --- writes ---
 

@@ -304,7 +304,7 @@ def test_a_hundred_events_that_can_never_be_applied_keep_none_from_its_turn(
     monkeypatch.setattr(reconciler, "REPLAYS", 2)
     assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
     assert "evt_zzz" in {record["event_id"] for record in tuition.trail(made["payment_id"])}
-    assert len(stripe_events.waiting()) == 4
+    assert len(stripe_events.waiting(100)) == 4
 
 
 @pytest.mark.usefixtures("walk")
@@ -325,7 +325,7 @@ def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
 
     monkeypatch.setattr(reconciler.stripe_events, "replay", by_staff_first)
     report = tuition.reconcile()
-    assert (report["failed"], report["done"], stripe_events.waiting()) == ([], True, [])
+    assert (report["failed"], report["done"], stripe_events.waiting(100)) == ([], True, [])
     assert len(tuition.trail(made["payment_id"])) == 2
 
 

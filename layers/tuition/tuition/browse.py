@@ -92,8 +92,8 @@ class Place:
     """Where a payment stands in a list: `key` is the range key of the index that it is read from.
 
     Its `stage` is `listed` (newest first by `<created_at>#<payment_id>`), `email` (after those: what the beginning of
-    an e-mail finds, by the address), or `dispute` in the list of those. Without `payment_id` it is where a page ends
-    that has looked into enough empty months.
+    an e-mail finds, by the address), `dispute` in the list of those, or `event` in quarantine, by its own id. Without
+    `payment_id` it is where a page ends that has looked into enough empty months.
     """
 
     stage: str

@@ -200,11 +200,17 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
 
 
 def _dispute_start(state: str, cursor: str) -> dict[str, Any]:
-    place = Place.of_cursor(cursor, f"disputes:{state}")
-    if not place.key or not place.payment_id:
-        raise Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
+    place = _whole_place(cursor, f"disputes:{state}")
     key = {"disputed": {"S": state}, "dispute_due": {"S": place.key}, **tables.payment_key(place.payment_id)}
     return {"ExclusiveStartKey": key}
+
+
+def _whole_place(cursor: str, of: str) -> Place:
+    """A place that is the start of a query as it stands. Raises `Unprocessable` where a part is missing."""
+    place = Place.of_cursor(cursor, of)
+    if not place.key or not place.payment_id:
+        raise Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
+    return place
 
 
 def _disputed(one: Shown, dispute_id: str) -> dict[str, Any]:
@@ -221,17 +227,29 @@ def _disputed(one: Shown, dispute_id: str) -> dict[str, Any]:
 
 
 def quarantine(limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of what needs a person, without the events' bodies. The table is small by nature: it is emptied."""
-    start = {}
-    if cursor:
-        event_id = Place.of_cursor(cursor, "quarantine").key
-        start = {"ExclusiveStartKey": tables.quarantine_key(event_id)}
-    answer = tables.client().scan(TableName=tables.table(QuarantineItem), Limit=limit, **start)
+    """A page of what needs a person, newest first, without the events' bodies: all that it shows is in the index."""
+    start = _quarantine_start(cursor) if cursor else {}
+    answer = tables.client().query(
+        TableName=tables.table(QuarantineItem),
+        IndexName="by_first_at",
+        KeyConditionExpression="kept = :kept",
+        ExpressionAttributeValues={":kept": stripe_events.KEPT},
+        ScanIndexForward=False,
+        Limit=limit,
+        **start,
+    )
     last = answer.get("LastEvaluatedKey")
+    place = Place("event", last["first_at"]["S"], last["event_id"]["S"]) if last else None
     return {
         "events": [_quarantined(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
-        "next_cursor": Place("event", last["event_id"]["S"], "").cursor("quarantine") if last else None,
+        "next_cursor": place.cursor("quarantine") if place else None,
     }
+
+
+def _quarantine_start(cursor: str) -> dict[str, Any]:
+    place = _whole_place(cursor, "quarantine")
+    key = {"kept": stripe_events.KEPT, "first_at": {"S": place.key}, **tables.quarantine_key(place.payment_id)}
+    return {"ExclusiveStartKey": key}
 
 
 def quarantined(event_id: str) -> dict[str, Any]:

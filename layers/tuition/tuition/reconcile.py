@@ -299,7 +299,7 @@ def _version(loaded: Loaded) -> int:
 
 def _replay(this: Run) -> None:
     """Those that have waited longest since their last try: each has its turn, however many there are."""
-    for event_id in stripe_events.waiting()[:REPLAYS]:
+    for event_id in stripe_events.waiting(REPLAYS):
         with this.piece(event_id):
             try:
                 outcome = _patiently(stripe_events.replay, event_id)

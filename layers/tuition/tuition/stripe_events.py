@@ -220,6 +220,9 @@ def _total_disagrees(notice: Notice, after: Payment) -> bool:
 
 # --- quarantine ---
 
+KEPT = {"S": "kept"}
+"""The one partition of the indexes of the quarantine."""
+
 
 def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
     """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped but secrets."""
@@ -231,9 +234,10 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
     tables.client().update_item(
         TableName=tables.table(QuarantineItem),
         Key=tables.quarantine_key(event_id),
-        UpdateExpression="SET event = :event, reason = :reason, last_at = :now,"
+        UpdateExpression="SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
         " first_at = if_not_exists(first_at, :now) ADD tries :one",
         ExpressionAttributeValues={
+            ":kept": KEPT,
             ":event": {"S": body},
             ":reason": {"S": reason[:500]},
             ":now": {"S": clock.iso(clock.now())},
@@ -275,14 +279,13 @@ def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in obj.items() if name != "client_secret"}
 
 
-def waiting() -> list[str]:
-    """The ids of all that is in quarantine, the one whose last try is oldest first."""
-    found: list[tuple[str, str]] = []
-    start: dict[str, Any] = {}
-    while True:
-        wanted = {"ProjectionExpression": "event_id, last_at", **start}
-        answer = tables.client().scan(TableName=tables.table(QuarantineItem), **wanted)
-        found += [(item["last_at"]["S"], item["event_id"]["S"]) for item in answer["Items"]]
-        if not answer.get("LastEvaluatedKey"):
-            return [event_id for _, event_id in sorted(found)]
-        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+def waiting(most: int) -> list[str]:
+    """The ids of `most` events in quarantine, the one whose last try is oldest first."""
+    answer = tables.client().query(
+        TableName=tables.table(QuarantineItem),
+        IndexName="by_last_at",
+        KeyConditionExpression="kept = :kept",
+        ExpressionAttributeValues={":kept": KEPT},
+        Limit=most,
+    )
+    return [key["event_id"]["S"] for key in answer["Items"]]

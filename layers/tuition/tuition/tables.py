@@ -178,15 +178,19 @@ class AuditItem(Model):
 
 
 class QuarantineItem(Model):
-    """An event of ours that could not be applied, kept whole until a person or a later try has dealt with it."""
+    """An event of ours that could not be applied, kept whole until a person or a later try has dealt with it.
+
+    `kept` is the same for all: the one partition of the indexes.
+    """
 
     class Meta:
         table_name = settings().quarantine_table
 
     PERSONAL: ClassVar = {"event"}
-    NOT_PERSONAL: ClassVar = {"event_id", "reason", "first_at", "last_at", "tries"}
+    NOT_PERSONAL: ClassVar = {"event_id", "kept", "reason", "first_at", "last_at", "tries"}
 
     event_id = UnicodeAttribute(hash_key=True)
+    kept = UnicodeAttribute()
     event = UnicodeAttribute()
     reason = UnicodeAttribute()
     first_at = UnicodeAttribute()

@@ -416,7 +416,7 @@ def keep(running: Running, event: dict[str, Any], reason: str) -> None:
     """An event as it lies in quarantine."""
     now = {"S": "2026-11-24T08:00:00.000Z"}
     item = {"event_id": {"S": event["id"]}, "event": {"S": json.dumps(event)}, "reason": {"S": reason}}
-    item |= {"first_at": now, "last_at": now, "tries": {"N": "1"}}
+    item |= {"first_at": now, "last_at": now, "tries": {"N": "1"}, "kept": {"S": "kept"}}
     client, table = quarantine_table(running)
     client.put_item(TableName=table, Item=item)
 
