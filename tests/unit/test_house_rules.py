@@ -13,6 +13,7 @@ import pytest
 import stripe
 from pynamodb.attributes import Attribute
 
+from tests.unit.test_errors import family
 from tuition import stripe_events, tables
 
 ROOT = Path(__file__).parents[2]
@@ -207,9 +208,27 @@ def test_a_function_has_under_seventy_lines(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 70, f"{node.name} in line {node.lineno}"
 
 
+def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    """The public functions and classes of a module, and the methods of those, by their names."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield within + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body, f"{within}{node.name}.")
+
+
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_everything_public_says_what_it_is(path: Path) -> None:
+def test_every_module_says_what_it_is(path: Path) -> None:
+    """A function's says its route and its answers: its handler needs no more."""
     assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_all_that_is_public_in_the_layer_says_what_it_is(path: Path) -> None:
+    """But for pynamodb's `Meta` and for errors: the tree that `core/errors.py` opens with says what they are."""
+    silent = [name for name, node in public(tree(path).body) if not ast.get_docstring(node)]
+    errors = {error.__name__ for error in family()}
+    assert not [name for name in silent if not name.endswith(".Meta") and name not in errors]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)

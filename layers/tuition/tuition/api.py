@@ -64,6 +64,7 @@ class Identity:
 
     @property
     def may_read(self) -> bool:
+        """May read everything: group `admin` or `support`."""
         return bool(self.groups & {"admin", "support"})
 
 
@@ -84,6 +85,7 @@ class Request:
 
     @property
     def route(self) -> str:
+        """The route as the template has it: `GET /api/payments/status/{payment_intent_id}`."""
         return str(self.event.get("routeKey", ""))
 
     def header(self, name: str) -> str | None:
@@ -92,6 +94,7 @@ class Request:
         return value if isinstance(value, str) else None
 
     def path(self, name: str) -> str:
+        """A part of the path by its name; "" where the route has none of it."""
         return str((self.event.get("pathParameters") or {}).get(name, ""))
 
     def query(self, *known: str) -> dict[str, str]:

@@ -64,4 +64,5 @@ class Kept[T]:
         return value
 
     def clear(self) -> None:
+        """Forget every value."""
         self._values.clear()

@@ -91,9 +91,11 @@ class Export:
 
     @property
     def over(self) -> bool:
+        """Nothing more will be done for it: it is done or has failed."""
         return self.state in ("done", "failed")
 
     def key(self, name: str) -> str:
+        """The key of one of its objects in the bucket."""
         return f"exports/{self.export_id}/{name}"
 
 

@@ -47,6 +47,7 @@ def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
 
 
 def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
+    """A payment as the API shows it; for staff with what only they see."""
     return payment_json(tables.payment_to_item(payment, clock.now(), double=False), staff=staff)
 
 

@@ -40,6 +40,7 @@ class Key:
 
     @classmethod
     def of(cls, payment: Payment) -> "Key":
+        """The key of a payment."""
         return cls(payment.payment_id, payment.user_id, payment.track)
 
 

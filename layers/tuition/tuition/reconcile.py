@@ -106,6 +106,7 @@ class Run:
     in_a_row: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """What it did, for the log and the answer; `place` as RFC 3339."""
         found = asdict(self)
         del found["remaining"], found["in_a_row"]
         return {**found, "place": clock.iso(self.place)}

@@ -56,6 +56,7 @@ class Notice:
 
     @property
     def entry(self) -> Entry:
+        """The record that it leaves when it is applied, at Stripe's time."""
         return Entry(clock.iso(self.at), self.event_id, self.type, "webhook")
 
     @property

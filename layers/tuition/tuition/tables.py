@@ -248,6 +248,7 @@ if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
 
 
 def table(model: type[Model]) -> str:
+    """The name of a model's table."""
     name: str = model.Meta.table_name
     return name
 
@@ -282,34 +283,42 @@ def read_together(keys: Mapping[type[Model], Iterable[Raw]]) -> dict[type[Model]
 
 
 def payment_key(payment_id: str) -> Raw:
+    """The key of a payment."""
     return {"payment_id": {"S": payment_id}}
 
 
 def enrollment_key(user_id: str, entry: str) -> Raw:
+    """The key of an enrollment, of progress or of a user's own chain; `entry` is its range."""
     return {"user_id": {"S": user_id}, "entry": {"S": entry}}
 
 
 def pointer_key(stripe_id: str) -> Raw:
+    """The key of the pointer from a Stripe id."""
     return {"stripe_id": {"S": stripe_id}}
 
 
 def customer_key(user_id: str) -> Raw:
+    """The key of a user's Stripe customer."""
     return {"user_id": {"S": user_id}}
 
 
 def audit_key(subject: str, entry: str) -> Raw:
+    """The key of a record; `entry` is `<event time>#<event id>`."""
     return {"subject": {"S": subject}, "entry": {"S": entry}}
 
 
 def quarantine_key(event_id: str) -> Raw:
+    """The key of an event in quarantine."""
     return {"event_id": {"S": event_id}}
 
 
 def cursor_key(name: str) -> Raw:
+    """The key of a walk over Stripe's objects."""
     return {"name": {"S": name}}
 
 
 def count_key(period: str, measure: str) -> Raw:
+    """The key of the counts of one measure in a month (`2026-11`)."""
     return {"period": {"S": period}, "measure": {"S": measure}}
 
 
@@ -319,6 +328,7 @@ def project_entry(track: str, project: str) -> str:
 
 
 def read_pointer(stripe_id: str) -> PointerItem | None:
+    """The pointer from a Stripe id, strongly consistent; None where there is none."""
     found = client().get_item(TableName=table(PointerItem), Key=pointer_key(stripe_id), ConsistentRead=True)
     return PointerItem.from_raw_data(found["Item"]) if "Item" in found else None
 
@@ -439,10 +449,12 @@ def check_at(payment: Payment, now: float) -> str | None:
 
 
 def payment_from_raw(stored: Raw) -> Payment:
+    """The payment of an item as DynamoDB writes it."""
     return payment_of(PaymentItem.from_raw_data(stored))
 
 
 def payment_of(item: PaymentItem) -> Payment:
+    """The payment of an item: its facts, not the columns that were derived from them."""
     kind = cast(Kind, item.kind)
     return Payment(
         payment_id=item.payment_id,
@@ -465,6 +477,7 @@ def payment_of(item: PaymentItem) -> Payment:
 
 
 def enrollment_to_item(enrollment: Enrollment) -> EnrollmentItem:
+    """The item of an enrollment."""
     return EnrollmentItem(
         user_id=enrollment.user_id,
         entry=enrollment.track,
@@ -477,6 +490,7 @@ def enrollment_to_item(enrollment: Enrollment) -> EnrollmentItem:
 
 
 def enrollment_from_raw(stored: Raw) -> Enrollment:
+    """The enrollment of an item as DynamoDB writes it."""
     item = EnrollmentItem.from_raw_data(stored)
     return Enrollment(
         user_id=item.user_id,
@@ -489,6 +503,7 @@ def enrollment_from_raw(stored: Raw) -> Enrollment:
 
 
 def record_to_item(record: Record) -> AuditItem:
+    """The item of a record, with its hash."""
     return AuditItem(entry=record.entry.key, hash=record.hash, **record.body())
 
 

@@ -33,6 +33,7 @@ class Entry:
 
     @property
     def key(self) -> str:
+        """The range key of its record: `<event time>#<event id>`."""
         return f"{self.at}#{self.event_id}"
 
     @property
@@ -68,6 +69,7 @@ class Record:
 
 
 def digest(body: Mapping[str, Any]) -> str:
+    """A record's hash: SHA-256 of its body as JSON with sorted keys and no spaces, in hex."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

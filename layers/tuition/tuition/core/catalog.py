@@ -13,12 +13,16 @@ from tuition.core.money import Money
 
 @dataclass(frozen=True)
 class Step:
+    """A step of a project; `step` is its code within the project."""
+
     step: str
     title: str
 
 
 @dataclass(frozen=True)
 class Project:
+    """A project of a track with its steps in order; `project` is its code within the track."""
+
     project: str
     title: str
     steps: tuple[Step, ...]

@@ -42,6 +42,7 @@ class Enrollment:
 
     @property
     def status(self) -> Status | None:
+        """ENROLLED while a payment grants, PENDING while one is open, WITHDRAWN if one ever granted, else None."""
         standings = self.standings.values()
         if any(standing.grants for standing in standings):
             return "ENROLLED"
@@ -78,10 +79,12 @@ class Enrollment:
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
     def standings_to_json(self) -> dict[str, Any]:
+        """The standings by payment id as dicts for JSON, without what is false."""
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
 
 
 def standing_of(payment: Payment) -> Standing:
+    """The standing of a payment as it is now."""
     return Standing(
         attempt=payment.attempt,
         open=payment.open,

@@ -77,10 +77,12 @@ class Payment:
 
     @property
     def status(self) -> Status:
+        """Derived from the facts, never set."""
         return status(self.facts)
 
     @property
     def open(self) -> bool:
+        """It can still be paid: CREATED, PROCESSING or FAILED."""
         return self.status in OPEN
 
     @property
@@ -102,6 +104,7 @@ class Payment:
 
     @property
     def refunded(self) -> bool:
+        """All that was received has been given back."""
         return self.status == "REFUNDED"
 
     @property
@@ -178,6 +181,7 @@ def failure(facts: Facts) -> Failure | None:
 
 
 def refunded_amount(facts: Facts) -> int:
+    """What refunds have given back or are about to, in minor units: those that are pending or succeeded."""
     return sum(refund.amount for refund in facts.refunds.values() if refund.status in GIVEN_BACK)
 
 

@@ -47,10 +47,12 @@ class RefundRequest:
 
     @property
     def undecided(self) -> bool:
+        """It waits for staff or for Stripe: `waiting`, `calling` or `pending`."""
         return self.state in UNDECIDED
 
     @property
     def idempotency_key(self) -> str:
+        """The key of its present try at Stripe."""
         return f"{self.id}:{self.tries}"
 
     def for_student(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class RefundRequest:
         return {name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at", "answer")}
 
     def to_json(self) -> dict[str, Any]:
+        """A dict for JSON, without what is not known."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -52,6 +52,7 @@ class Settled:
 
     @property
     def money(self) -> Money:
+        """The amount received, with its currency."""
         return Money(self.amount, self.currency)
 
 
@@ -166,6 +167,8 @@ class Facts:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Facts":
+        """The facts that `to_json` wrote."""
+
         def one(name: str, kind: Callable[..., Any]) -> Any:
             return kind(**stored[name]) if name in stored else None
 
@@ -372,6 +375,7 @@ def _why_it_failed(charge: Mapping[str, Any]) -> str | None:
 
 
 def of_refund(refund: Mapping[str, Any]) -> Facts:
+    """The facts of a refund. Raises `EventUnusable` for a shape that is not Stripe's."""
     metadata = refund.get("metadata")
     return Facts(
         intent=maybe_id(refund, "payment_intent"),
@@ -417,6 +421,7 @@ def pull_stamp(stored: Phase | None, date: int) -> tuple[int, int]:
 
 
 def text(obj: Mapping[str, Any], name: str) -> str:
+    """A text that is not empty, of at most `TEXT_LENGTH` letters. Raises `EventUnusable`."""
     value = obj.get(name)
     if isinstance(value, str) and value and len(value) <= TEXT_LENGTH and _is_unicode(value):
         return value
@@ -429,6 +434,7 @@ def _is_unicode(value: str) -> bool:
 
 
 def maybe_text(obj: Mapping[str, Any], name: str) -> str | None:
+    """A text, or None where it is empty or missing. Raises `EventUnusable`."""
     return None if obj.get(name) in (None, "") else text(obj, name)
 
 
@@ -474,6 +480,7 @@ def _currency(obj: Mapping[str, Any]) -> str:
 
 
 def one_of(obj: Mapping[str, Any], name: str, known: Mapping[str, int]) -> str:
+    """A text that is one of those known. Raises `EventUnusable`."""
     value = text(obj, name)
     if value not in known:
         raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which we do not know")
