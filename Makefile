@@ -14,6 +14,7 @@ UV := .uv/bin/uv
 PYTHON := .venv/bin/python
 ARGS ?=
 TESTS ?= tests
+BENCH ?= $(sort $(basename $(notdir $(wildcard benchmarks/[!_]*.py))))
 
 .PHONY: help
 help: ## this list
@@ -79,8 +80,9 @@ soak: venv ## the searches at their full size (long)
 	@$(PYTHON) -m pytest -n 2 -m soak --timeout 0 $(TESTS) $(ARGS)
 
 .PHONY: bench
-bench: .venv/.made ## the measurements; figures beside each in benchmarks/
-	@PYTHONPATH=layers/tuition:functions $(PYTHON) -m benchmarks.webhook_load $(ARGS)
+bench: .venv/.made ## every measurement (long), figures beside each in benchmarks/; BENCH=cold_start ARGS="--rounds 5" for one
+	@$(PYTHON) -m local.build --quiet
+	@export PYTHONPATH=layers/tuition:functions; $(foreach name,$(BENCH),$(PYTHON) -m benchmarks.$(name) $(ARGS);)
 
 .PHONY: lint
 lint: .venv/.made ## ruff, mypy --strict, the templates

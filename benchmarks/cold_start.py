@@ -5,7 +5,7 @@ bytecode, nothing written. Each round starts every one of them once, in a new pr
 that `aws-sam-cli` brings; what is told are medians of the rounds, and each function's median of its ratios to the floor
 of the same round. DESIGN's limits are in `MOST`; the exit code is 1 where one is exceeded.
 
-    make build && .venv/bin/python -m benchmarks.cold_start [--rounds 15] [--out benchmarks/cold_start.txt]
+    make bench BENCH=cold_start ARGS="--rounds 15"
 """
 
 import argparse
@@ -46,6 +46,7 @@ def handler(event, context):
 READS = dict.fromkeys(("payment_status", "my_payments", "payment_methods", "enrollments"), 1.45)
 MOST = {"webhook": 1.25, **READS, "create_payment": 1.75, "create_checkout_session": 1.75}
 """The largest ratio to the floor, where there is a limit."""
+HEADER = "INIT: the median of the rounds; the median of its ratios to the floor of the same round"
 
 
 def init_ms(name: str, code: Path) -> float:
@@ -134,18 +135,17 @@ def report(found: dict[str, list[float]]) -> tuple[str, bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, help="where the figures go too")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".txt"), help="where the figures go too")
     options = parser.parse_args()
     lines, kept = report(measure(options.rounds))
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     machine = (
         f"Python {platform.python_version()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the end"
     )
-    head = f"$ python -m benchmarks.cold_start --rounds {options.rounds}\n{now}, {machine}\n"
-    text = f"{head}\nINIT, median              and its ratio to the floor\n{lines}\n"
+    head = f'$ make bench BENCH=cold_start ARGS="--rounds {options.rounds}"\n{now}, {machine}\n'
+    text = f"{head}\n{HEADER}\n{lines}\n"
     print(text, end="")
-    if options.out:
-        options.out.write_text(text)
+    options.out.write_text(text)
     sys.exit(not kept)
 
 

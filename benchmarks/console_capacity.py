@@ -6,7 +6,7 @@ does, and adds up the capacity that DynamoDB says each of its calls consumed. A 
 the larger table, or no more for each payment that it shows (a day of a small school does not fill a page). A look at
 counts that nobody has had before reads what it counts, once.
 
-    PYTHONPATH=layers/tuition:functions .venv/bin/python -m benchmarks.console_capacity [--sizes 1000 100000]
+    make bench BENCH=console_capacity ARGS="--sizes 1000 100000"
 """
 
 import argparse

@@ -4,7 +4,7 @@ It starts `python -m stripe_simulator` on a core of its own and creates (then pa
 connections that stay open. What is told of each part: requests a second by the clock and by the simulator's own CPU
 time (what a quiet machine would show), and how much its memory grew for each intent.
 
-    .venv/bin/python -m benchmarks.stripe_simulator [--intents 5000] [--out benchmarks/stripe_simulator.txt]
+    make bench BENCH=stripe_simulator ARGS="--intents 5000"
 """
 
 import argparse
@@ -147,12 +147,11 @@ def main() -> None:
     """Measure, print, and keep what was printed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--intents", type=int, default=5000)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".txt"))
     given = parser.parse_args()
     text = table(run(given.intents))
     print(text)
-    if given.out is not None:
-        given.out.write_text(text)
+    given.out.write_text(text)
 
 
 if __name__ == "__main__":

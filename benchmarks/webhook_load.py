@@ -1,6 +1,6 @@
 """Thousands of events, shuffled and some of them twice, through the real webhook handler on DynamoDB Local.
 
-    make bench ARGS="--payments 5000"
+    make bench BENCH=webhook_load ARGS="--payments 5000"
 
 Purchases are made by the real create handler against the simulator: most are paid at once, some are declined first,
 some refunded, some left open, some disputed. Then all their events come in one shuffled stream, every tenth twice, over
@@ -154,7 +154,7 @@ def main() -> int:
         client = client_for(url)
         create_tables(client)
         found = run(client, asked.payments, asked.seed, say)
-    figures = text(found, f'make bench ARGS="--payments {asked.payments} --seed {asked.seed}"')
+    figures = text(found, f'make bench BENCH=webhook_load ARGS="--payments {asked.payments} --seed {asked.seed}"')
     print(figures, end="")
     FIGURES.write_text(figures)
     for what in found["wrong"][:20]:

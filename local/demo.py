@@ -6,6 +6,7 @@ of its own on free ports and ends it afterwards.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
@@ -125,8 +126,9 @@ def _shown(transition: dict[str, Any]) -> str:
     return ", ".join([*moves, *([f"+{transition['settled'] / 100:.2f}"] if "settled" in transition else [])])
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """0 where the story ended well."""
+    argparse.ArgumentParser(prog="make demo", description=__doc__).parse_args(arguments)
     try:
         with stack() as ready:
             return 0 if tell(ready) else 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local import demo
 from tests.unit.test_errors import family
 from tuition.api import PROBLEM_TYPES
 from tuition.core.errors import TuitionError
@@ -86,6 +88,30 @@ def test_the_example_of_a_problem_is_one() -> None:
 
 def test_every_status_of_a_payment_is_explained() -> None:
     assert {name for name in STATUSES if f"| `{name}` |" in API} == set(STATUSES)
+
+
+def test_make_bench_runs_every_measurement_and_one_alone() -> None:
+    def run(*arguments: str) -> list[str]:
+        made = subprocess.run(["make", "-n", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        return re.findall(r"-m benchmarks\.(\w+)", made.stdout)
+
+    assert run() == sorted(file.stem for file in (ROOT / "benchmarks").glob("[!_]*.py"))
+    assert run("BENCH=cold_start") == ["cold_start"]
+
+
+def test_the_demo_says_what_it_does_when_asked_and_plays_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        demo.main(["--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: make demo")
+
+
+def test_every_decision_is_in_the_list_by_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    files = sorted(folder.glob("[0-9]*.md"))
+    titles = [file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ").split(". ", 1) for file in files]
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\)$", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == [(number, title, file.name) for (number, title), file in zip(titles, files, strict=True)]
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
