@@ -36,14 +36,14 @@ export function Quarantine({ query, staff }) {
     ${said.text && html`<p class=${`note ${said.good ? "good" : "warn"}`} role="status">${said.text}</p>`}
     <${Answer} of=${found} empty=${({ events, next_cursor: more }) => !events.length && !more && html`<${Empty} title="The quarantine is empty"><p>Every event of ours was applied.</p><//>`}>
       ${({ events, next_cursor: more }) => html`<div class="scroll"><table class="rows">
-        <thead><tr><th>Last tried</th><th>Why it cannot be applied</th><th>Event</th><th class="right">Tries</th><th>First</th><th><span class="visually-hidden">Act</span></th></tr></thead>
+        <thead><tr><th>First</th><th>Why it cannot be applied</th><th>Event</th><th class="right">Tries</th><th>Last tried</th><th><span class="visually-hidden">Act</span></th></tr></thead>
         <tbody>${events.map(
           (event) => html`<tr key=${event.event_id}>
-          <td><${Time} at=${event.last_at} /></td>
+          <td><${Time} at=${event.first_at} /></td>
           <td class="long">${event.reason}<${Sent} id=${event.event_id} /></td>
           <td><${Id} id=${event.event_id} /></td>
           <td class="right">${event.tries}</td>
-          <td><${Time} at=${event.first_at} /></td>
+          <td><${Time} at=${event.last_at} /></td>
           <td class="actions">${staff.decides && html`<${Button} class="quiet" busy=${busy === event.event_id} onClick=${() => replay(event.event_id)}>Try again<//>`}</td>
         </tr>`,
         )}</tbody>

@@ -12,9 +12,9 @@ from playwright.sync_api import expect
 from tests.stack.browser.console.many import Loaded
 from tests.stack.browser.console.staff import Staff
 
-FEW, MANY = 400, 10_000
-MADE_MS = 900_000
-"""The emulated table answers a hundred rows in a second or two where the machine is busy."""
+MANY = 10_000
+MADE_MS = 400_000
+"""Half a minute where the machine has nothing else to do."""
 
 
 def fetched(staff: Staff, loaded: Loaded, last: str) -> list[dict[str, str]]:
@@ -36,20 +36,13 @@ def fetched(staff: Staff, loaded: Loaded, last: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_an_export_has_every_payment_that_the_filters_find(staff: Staff) -> None:
-    with Loaded(staff.running, FEW, datetime(2022, 1, 1, 6, tzinfo=UTC), timedelta(hours=1)) as loaded:
-        rows = fetched(staff, loaded, "2022-02-28")
+@pytest.mark.timeout(500)
+def test_an_export_has_every_one_of_ten_thousand_payments(staff: Staff) -> None:
+    """Over three years: the emulated table looks at a whole month to answer a page of it."""
+    with Loaded(staff.running, MANY, datetime(2022, 1, 1, 6, tzinfo=UTC), timedelta(hours=3)) as loaded:
+        rows = fetched(staff, loaded, "2025-06-30")
     assert {row["payment_id"] for row in rows} == {one.payment_id for one in loaded.payments}
-    assert len(rows) == FEW
+    assert len(rows) == MANY
     assert {row["amount"] for row in rows} == {"49900"}
     staff.open("#/exports")
     expect(staff.rows()).to_have_count(1)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1000)
-def test_an_export_of_ten_thousand_payments_is_not_cut(staff: Staff) -> None:
-    with Loaded(staff.running, MANY, datetime(2022, 1, 1, 6, tzinfo=UTC), timedelta(minutes=5)) as loaded:
-        rows = fetched(staff, loaded, "2022-02-28")
-    assert len(rows) == MANY
-    assert {row["payment_id"] for row in rows} == {one.payment_id for one in loaded.payments}
