@@ -4,11 +4,13 @@
 all. `wrong` holds when all is told: the tables say what Stripe's objects say, and nothing is on its way.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests import indiscretions
 from tuition import tables
 from tuition.core import audit, catalog, enrollment
 from tuition.core import payment as payments
@@ -102,8 +104,8 @@ def torn(books: Books) -> list[str]:
 
 
 def chain(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
-    """It verifies, and its transitions one after the other are the way to what is stored."""
-    name, found = payment.payment_id, []
+    """It verifies, tells nothing personal, and its transitions one after the other are the way to what is stored."""
+    name, found = payment.payment_id, _told(payment, trail)
     if broken := audit.verify(name, trail, payment.version, payment.audit_head):
         found.append(f"{name}: {broken}")
     status, sums = None, Counter[str]()
@@ -120,6 +122,15 @@ def chain(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
         found.append(f"{name} is {payment.status} {told}, its records lead to {status} {dict(sums)}")
     twice = [event for event, count in Counter(r["event_id"] for r in trail).items() if count > 1]
     return found + [f"{name}: {event} was recorded twice" for event in twice]
+
+
+def _told(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
+    """What its records have of what no record may have, or a person wrote."""
+    facts, text = payment.facts, json.dumps(trail)
+    by_staff = [*facts.acknowledged.values(), *((facts.decision,) if facts.decision else ()), *payment.requests]
+    written = {*(one.note for one in by_staff), *(asked.reason for asked in payment.requests)} - {None, ""}
+    told = [*indiscretions.found(text), *(words for words in written if json.dumps(words) in text)]
+    return [f"{payment.payment_id}: a record tells {what}" for what in told]
 
 
 def _settled(payment: Payment) -> int:
