@@ -30,9 +30,9 @@ class Plan:
 
     `begin` is how far things are when everybody comes: nothing yet; a `customer` is known and nothing is open; an
     `orphan` was made by a create that died, just now or a day ago; a track was `bought`, and all that was told, or
-    bought and `revoked`. `tabs`: how many creates a student has going at once. `sharp`: how many schedules let one
-    actor go on as far as it goes and change seldom. What few and exact changes break is found there, what many break
-    in the others.
+    bought and `revoked`. `tabs`: how many creates a student has going at once. `newest`: how often what was made last
+    is told first. `sharp`: how many schedules let one actor go on as far as it goes and change seldom. What few and
+    exact changes break is found there, what many break in the others.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Plan:
     begins_with: tuple[str, ...] = ("pm_card_visa",)
     pulls: float = 0.5
     eager: tuple[float, ...] = (0.05, 0.2, 0.5)
+    newest: float = 0.0
     sharp: float = 0.5
     waits: int = 12
     ticks: tuple[float, ...] = (0.0, 0.001, 0.05, 0.4)
@@ -330,18 +331,20 @@ PLANS = {
             faults=0.1,
             waits=3,
             eager=(0.01, 0.05),
+            newest=0.8,
         ),
         replace(
             QUIET,
             name="losers",
             begin="revoked",
-            tabs=(1, 2),
+            tabs=(1,),
             twins=1.0,
             pays=0.0,
             faults=0.0,
             bank=1.0,
             dashboard=1.0,
             decides=0.5,
+            sharp=1.0,
             waits=3,
         ),
         replace(

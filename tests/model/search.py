@@ -133,7 +133,8 @@ class Schedule:
 
     def _deliver(self) -> None:
         chance = self.chance
-        place = chance.randrange(len(self.pool))
+        last = self.plan.newest and chance.random() < self.plan.newest
+        place = len(self.pool) - 1 if last else chance.randrange(len(self.pool))
         event = self.pool[place]
         if chance.random() < 0.85:
             del self.pool[place]
