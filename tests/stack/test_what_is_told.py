@@ -14,6 +14,8 @@ from tests.stack.test_stories import deliver, reconcile
 NAME = "Wilhelmina Testarossa"
 STUDENT_WROTE = "Moving to Ulan Bator in spring"
 STAFF_WROTE = "Spoke with her mother by phone"
+ROUTES = ("create-payment", "create-checkout-session", "status", "request-refund", "webhook", "admin/exports")
+LOGGED = (*ROUTES, "enrollments", "quarantined", "not-found", "unknown-track", '"export"', "reconciled")
 WRITTEN = (NAME, "Wilhelmina", "Testarossa", STUDENT_WROTE, "Ulan Bator", STAFF_WROTE, "her mother")
 
 
@@ -42,10 +44,18 @@ def test_no_log_line_and_no_record_tells_of_a_person_or_how_to_pay(running: Runn
     _export(running, email)
     _send_what_cannot_be_applied(running, by_code, email)
     assert reconcile(running).returncode == 0
-    logged, stored = list(_logged(running)), list(_stored(running))
-    routes = ("create-payment", "create-checkout-session", "status", "request-refund", "webhook", "admin/exports")
-    for what in (*routes, "enrollments", "quarantined", "not-found", "unknown-track", '"export"', "reconciled"):
-        assert any(what in line for line in logged), what
+
+    def logged_of_all() -> list[str] | None:
+        """A line that comes late stays with its worker until that one's next invocation."""
+        lines = list(_logged(running))
+        if all(any(what in line for line in lines) for what in LOGGED):
+            return lines
+        _ask_for_what_there_is_not(running, token, sub)
+        _export(running, email)
+        assert reconcile(running).returncode == 0
+        return None
+
+    logged, stored = running.until(logged_of_all, f"lines of {LOGGED}"), list(_stored(running))
     for type_ in ("refund.ordered", "refund.requested", "decision.revoke", "attention.acknowledged", "export.ordered"):
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
@@ -55,15 +65,19 @@ def test_no_log_line_and_no_record_tells_of_a_person_or_how_to_pay(running: Runn
 
 def _buy(running: Running, token: str, sub: str) -> str:
     """With a card that is typed in, after one that is declined, and after asking for what there is not."""
-    assert running.api("GET", f"/api/payments/status/{sub}.private@example.org/", token).status_code == 404
-    asked = {"track": f"{NAME}, {sub}.private@example.org"}
-    assert running.api("POST", "/api/payments/create-payment/", token, json=asked).status_code == 422
+    _ask_for_what_there_is_not(running, token, sub)
     made = running.create(token).json()
     for number, status in (("4000000000009995", None), ("4242424242424242", "succeeded")):
         assert running.pay(made["payment_intent_id"], _typed_in(running, number, sub)).get("status") == status
     running.until_enrolled(token)
     running.until(lambda: running.payment(token, made["payment_id"])["receipt_url"], "a receipt")
     return str(made["payment_id"])
+
+
+def _ask_for_what_there_is_not(running: Running, token: str, sub: str) -> None:
+    assert running.api("GET", f"/api/payments/status/{sub}.private@example.org/", token).status_code == 404
+    asked = {"track": f"{NAME}, {sub}.private@example.org"}
+    assert running.api("POST", "/api/payments/create-payment/", token, json=asked).status_code == 422
 
 
 def _typed_in(running: Running, number: str, sub: str) -> str:
@@ -130,12 +144,15 @@ def _send_what_cannot_be_applied(running: Running, by_code: dict[str, Any], emai
 
 
 def _logged(running: Running) -> Iterator[str]:
-    """Every line that any function has written."""
+    """Every line that any function has written. The emulated AWS answers the oldest of them, and no token for more."""
     assert running.stack.aws is not None
     logs = running.stack.aws.client("logs")
     for group in logs.describe_log_groups()["logGroups"]:
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
-            yield from (event["message"] for event in page["events"])
+        events: list[Any] = [{"timestamp": 0}]
+        while events:
+            start = events[-1]["timestamp"] + 1
+            events = logs.filter_log_events(logGroupName=group["logGroupName"], startTime=start)["events"]
+            yield from (event["message"] for event in events)
 
 
 def _stored(running: Running) -> Iterator[str]:
