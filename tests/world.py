@@ -260,9 +260,9 @@ class World:
         """Every new event, in the order it was made."""
         return [self.deliver(event) for event in self.new_events()]
 
-    def stop_the_clock(self) -> None:
+    def stop_the_clock(self, at: float | None = None) -> None:
         """Stripe's clock and ours go on by `later` and `time_passes` alone: on a slow machine the same happens."""
-        at = time.time()
+        at = at or time.time()
         self.source = self.stripe.account.clock._source = lambda: at
 
     def later(self, seconds: int) -> None:

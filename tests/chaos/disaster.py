@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ RESCUES: tuple[Rescue, ...] = ("again", "told", "clock")
 """Who began it (a user, Stripe, the schedule) tries again and then all is told; all is told and then they try again;
 nobody does anything and nothing is told: the clock finds out."""
 TRIES = 4
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+"""Of a fixed day, or a backfill of today would make other calls in the next hour."""
 
 
 def first_seed() -> int:
@@ -54,7 +57,7 @@ class Site:
         wipe(self.client)
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as made:
-            made.stop_the_clock()
+            made.stop_the_clock(NOON)
             self._plant = plant
             if plant:
                 plants.PLANTS[plant](patch.setattr)
