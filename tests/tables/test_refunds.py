@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from tests.world import Student, World
+from tuition import refunds
+from tuition.ledger import Key
 
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/refunds/{request_id}"
@@ -414,3 +416,17 @@ def test_a_key_that_is_spent_is_tried_again_by_whoever_came(tuition: World, stud
     assert tuition.admin(admin, ORDER, order, payment_id=payment_id).status == 200
     assert drivers(tuition, payment_id, "refund.tried_again") == [("staff", admin.sub)]
     assert drivers(tuition, payment_id, "refund.made") == [("staff", admin.sub)]
+
+
+def test_of_two_drives_that_stripe_refuses_one_leaves_the_record(tuition: World, student: Student) -> None:
+    payment_id = bought(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
+    assert tuition.refund(student, payment_id).status == 502
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    payment = tuition.payment(payment_id)
+    (asked,) = payment.requests
+    for staff in ("ann", "ben"):
+        refunds._refused(Key.of(payment), asked, "no", refunds.By("staff", staff))
+        tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)  # something new
+    told = [record["actor"] for record in tuition.trail(payment_id) if record["type"] == "refund.refused"]
+    assert told == ["ann"]

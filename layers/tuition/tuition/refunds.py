@@ -254,12 +254,12 @@ def _refused(key: Key, known: RefundRequest, why: str, by: By) -> Payment:
 
     def change(loaded: Loaded) -> Change | None:
         payment = loaded.found
+        if _by_id(payment, known.id).state != "calling":
+            return None  # another drive has ended it
         after = payment.merged(pulls.pull(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
             after = _with(after, replace(asked, state="refused", answer=why))
-        if pulls.says_nothing_new(payment, after):
-            return None
         return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", by))
 
     return ledger.settle(key, change).found
@@ -270,12 +270,13 @@ def _try_again(key: Key, known: RefundRequest, by: By) -> Payment:
 
     def change(loaded: Loaded) -> Change | None:
         payment = loaded.found
+        stored = _by_id(payment, known.id)
+        if stored.state != "calling" or stored.tries != known.tries:
+            return None  # another drive has ended it, or tries again
         after = payment.merged(pulls.pull(payment)[0])
         asked = _by_id(after, known.id)
-        if asked.state == "calling" and asked.tries == known.tries:
+        if asked.state == "calling":
             after = _with(after, replace(asked, tries=known.tries + 1))
-        if pulls.says_nothing_new(payment, after):
-            return None
         return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", by))
 
     return ledger.settle(key, change).found
