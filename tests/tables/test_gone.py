@@ -12,14 +12,7 @@ from tests.world import Answer, Student, World
 
 KINDS = ("intent", "checkout")
 DAY = 86_400
-
-
-@pytest.fixture(autouse=True)
-def walk(tuition: World) -> None:
-    """A run knows of no other test's: the tables are shared, the simulator is each test's own."""
-    for table, key in (("cursors", "name"), ("payments", "payment_id"), ("quarantine", "event_id")):
-        for item in tuition.tables.scan(TableName=table)["Items"]:
-            tuition.tables.delete_item(TableName=table, Key={key: item[key]})
+pytestmark = pytest.mark.usefixtures("walk")
 
 
 @contextmanager

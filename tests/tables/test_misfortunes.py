@@ -17,14 +17,6 @@ def kept_customer(tuition: World, student: Student) -> str:
     return str(item["stripe_customer_id"]["S"])
 
 
-@pytest.fixture
-def walk(tuition: World) -> None:
-    """A run knows of no other test's: the tables are shared, the simulator is each test's own."""
-    for table, key in (("cursors", "name"), ("payments", "payment_id"), ("quarantine", "event_id")):
-        for item in tuition.tables.scan(TableName=table)["Items"]:
-            tuition.tables.delete_item(TableName=table, Key={key: item[key]})
-
-
 # --- customers ---
 
 

@@ -14,14 +14,7 @@ from tuition.core.errors import StripeUnavailable, Unprocessable
 
 DAY = 86_400
 HOUR = 3_600
-
-
-@pytest.fixture(autouse=True)
-def a_place_of_its_own(tuition: World) -> None:
-    """The tables are shared by all tests, the simulator is each test's own: so is the walk, and who is due."""
-    for table, key in (("cursors", "name"), ("payments", "payment_id"), ("quarantine", "event_id")):
-        for item in tuition.tables.scan(TableName=table)["Items"]:
-            tuition.tables.delete_item(TableName=table, Key={key: item[key]})
+pytestmark = pytest.mark.usefixtures("walk")
 
 
 def begun(tuition: World, student: Student) -> dict[str, Any]:
@@ -31,6 +24,16 @@ def begun(tuition: World, student: Student) -> dict[str, Any]:
 def lost(tuition: World) -> list[dict[str, Any]]:
     """Every event that Stripe has made since is lost."""
     return tuition.new_events()
+
+
+def altered_and_paid(tuition: World, student: Student) -> None:
+    """An intent that names another track than its payment, of which no event was told."""
+    made = begun(tuition, student)
+    intent = tuition.stripe.account.store.find("payment_intent", made["payment_intent_id"])
+    assert intent
+    intent["metadata"]["track"] = "XX"
+    tuition.pay(made["payment_intent_id"])
+    lost(tuition)
 
 
 def status(tuition: World, student: Student) -> str | None:
@@ -264,12 +267,7 @@ def test_what_could_not_be_applied_is_tried_again(tuition: World, student: Stude
 def test_an_event_that_cannot_be_applied_goes_to_quarantine_and_the_place_moves_on(
     tuition: World, student: Student
 ) -> None:
-    made = begun(tuition, student)
-    intent = tuition.stripe.account.store.find("payment_intent", made["payment_intent_id"])
-    assert intent
-    intent["metadata"]["track"] = "XX"
-    tuition.pay(made["payment_intent_id"])
-    lost(tuition)
+    altered_and_paid(tuition, student)
     report = tuition.reconcile()
     assert any("another user or track" in failed for failed in report["failed"])
     kept = tuition.tables.scan(TableName="quarantine")["Items"]
@@ -307,12 +305,7 @@ def test_a_run_tells_how_long_ago_that_was_to_which_it_came(
 def test_each_thing_that_a_run_could_not_handle_is_counted(
     tuition: World, student: Student, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = begun(tuition, student)
-    intent = tuition.stripe.account.store.find("payment_intent", made["payment_intent_id"])
-    assert intent
-    intent["metadata"]["track"] = "XX"
-    tuition.pay(made["payment_intent_id"])
-    lost(tuition)
+    altered_and_paid(tuition, student)
     capsys.readouterr()
     failed = tuition.reconcile()["failed"]
     assert failed
@@ -366,6 +359,20 @@ def test_a_run_without_time_leaves_the_rest_to_the_next(tuition: World, student:
     assert tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"] is False
     assert status(tuition, student) != "ENROLLED"
     assert tuition.reconcile()["done"]
+    assert status(tuition, student) == "ENROLLED"
+
+
+def test_a_session_is_pulled_once_when_its_intent_is_first_seen(tuition: World, student: Student) -> None:
+    made = tuition.call(create_checkout_session.handler, student, {"track": "DP"}).body
+    tuition.at_stripe("POST", f"/v1/payment_pages/{made['session_id']}/confirm", payment_method="pm_card_visa")
+    tuition.time_passes(3)
+    lost(tuition)
+    intent = tuition.at_stripe("GET", f"/v1/checkout/sessions/{made['session_id']}")["payment_intent"]
+    obj = tuition.at_stripe("GET", f"/v1/payment_intents/{intent}")
+    run = reconcile.Run(lambda: 900)
+    tuition.stripe_calls.clear()
+    reconcile._intent(run, obj, int(clock.now()))
+    assert tuition.stripe_calls == [f"GET /v1/checkout/sessions/{made['session_id']}"]
     assert status(tuition, student) == "ENROLLED"
 
 

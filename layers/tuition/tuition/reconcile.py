@@ -22,7 +22,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -277,9 +277,10 @@ def _look(
         raise EventUnusable(f"what names {key.payment_id} names another user or track")
     else:
         payment, _ = pulls.refresh(key, before, told=told, followed=followed, source="reconcile")
-        after = Loaded(payment, before.enrollment)
+        after = Loaded(payment, before.enrollment.with_payment(payment))
     if after.payment and checkout.must_close(after.payment):
-        after = replace(after, payment=checkout.close(key))
+        closed = checkout.close(key)
+        after = Loaded(closed, after.enrollment.with_payment(closed))
     this.looked += 1
     if _version(after) != _version(before):
         this.different += 1
@@ -444,11 +445,11 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
         return
     facts = stripe_facts.of_intent(obj, date)
     loaded = ledger.load(key)
+    if loaded.payment and loaded.payment.intent is None:  # which intent is its own, only its session can say
+        loaded = _look(this, key)
     payment = loaded.payment
-    if payment and payment.intent is None:  # which intent is its own, only its session can say
-        payment = _look(this, key).payment
-        if payment and payment.gone and payment.intent is None:
-            raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
+    if payment and payment.gone and payment.intent is None:
+        raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if payment and payment.intent == obj["id"]:
         if payment.gone or not pulls.is_known(loaded, payment.merged(facts)):
             _look(this, key)

@@ -185,7 +185,7 @@ def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
 def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
     """Merged with what Stripe says now. Raises `EventUnusable` where it tells of what it says it does not know."""
     facts, _ = pulls.pull(before, followed=tells_what_followed(notice.type))
-    if facts.closed and facts.closed.reason == stripe_facts.GONE:
+    if facts.gone:
         raise EventUnusable(f"Stripe does not know {before.bound_to}, and this may be of it")
     return payment.merged(facts)
 

@@ -88,8 +88,7 @@ class Payment:
     @property
     def gone(self) -> bool:
         """Closed unpaid, only because Stripe did not know its object: it may be there after all, and be paid."""
-        closed = self.facts.closed
-        return self.status == "CANCELED" and closed is not None and closed.reason == stripe_facts.GONE
+        return self.status == "CANCELED" and self.facts.gone
 
     @property
     def intent(self) -> str | None:
@@ -245,7 +244,7 @@ def causes(payment: Payment, *, double: bool = False) -> list[Cause]:
         found.append(
             Cause(f"claim:{key}", key, f"{key} settled {claim.money} in this payment's name and is not its object")
         )
-    if facts.closed and facts.closed.reason == stripe_facts.GONE:
+    if facts.gone:
         found.append(Cause("gone", "gone", f"Stripe no longer knows {payment.bound_to}"))
     if facts.rebuilt:
         found.append(Cause("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe"))

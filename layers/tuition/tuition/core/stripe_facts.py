@@ -161,6 +161,11 @@ class Facts:
     rebuilt: bool = False
     erased: bool = False
 
+    @property
+    def gone(self) -> bool:
+        """Stripe did not know the object, and has said nothing else of its closing."""
+        return self.closed is not None and self.closed.reason == GONE
+
     def to_json(self) -> dict[str, Any]:
         """A dict for JSON, without what is not known."""
         return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
