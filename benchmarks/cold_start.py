@@ -13,9 +13,7 @@ import contextlib
 import os
 import platform
 import re
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,14 +22,10 @@ from pathlib import Path
 from typing import TextIO
 
 import httpx
-import samcli
 
-from local.build import compile_bytecode
-from local.dynamodb_local import free_port
+from local import rie
+from local.build import BUILT, ROOT, compile_bytecode, logical_id
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILT = ROOT / ".aws-sam" / "build"
-RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 LONGEST_S = 60
 FLOOR = """\
@@ -51,9 +45,6 @@ HEADER = "INIT: the median of the rounds; the median of its ratios to the floor 
 
 def init_ms(name: str, code: Path) -> float:
     """Start the function in a runtime of its own, and stop it as soon as its INIT is reported."""
-    port = free_port()
-    site_packages = Path(sys.executable).parent.parent / "lib/python3.13/site-packages"
-    paths = [code, BUILT / "TuitionLayer" / "python", site_packages]  # the last one for awslambdaric, the runtime's own
     environment = {
         "PATH": os.environ["PATH"],
         "AWS_REGION": "eu-central-1",
@@ -62,34 +53,17 @@ def init_ms(name: str, code: Path) -> float:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:9",
         "POWERTOOLS_SERVICE_NAME": "tuition",
-        "PYTHONPATH": os.pathsep.join(map(str, paths)),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
-    rie = Path(samcli.__file__).parent / "local" / "rapid" / RIE
-    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [str(rie), *addresses, sys.executable, "-m", "awslambdaric", f"{name}.handler"],
-            cwd=code,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return _reported(port, log)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with tempfile.TemporaryFile("w+") as log, rie.running(name, code, environment, log) as url:
+        return _reported(url, log)
 
 
-def _reported(port: int, log: TextIO) -> float:
-    """The emulator begins the INIT when it is first asked for an invocation, whose answer is not awaited."""
+def _reported(url: str, log: TextIO) -> float:
+    """The answer of the invocation that begins the INIT is not awaited."""
     ends = time.monotonic() + LONGEST_S
     while time.monotonic() < ends:
         with contextlib.suppress(httpx.HTTPError):
-            httpx.post(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", json={}, timeout=5)
+            httpx.post(url, json={}, timeout=5)
         log.seek(0)
         found = INIT.search(log.read())
         if found:
@@ -102,7 +76,7 @@ def _reported(port: int, log: TextIO) -> float:
 def functions() -> dict[str, Path]:
     """Every function of the build, by the name of its module."""
     names = sorted(file.stem for file in (ROOT / "functions").glob("*.py"))
-    return {name: BUILT / ("".join(part.title() for part in name.split("_")) + "Function") for name in names}
+    return {name: BUILT / logical_id(name) for name in names}
 
 
 def measure(rounds: int) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BUILT = ROOT / ".aws-sam" / "build"
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset({"dynamodb", "secretsmanager", "s3", "lambda"})
 """The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
@@ -29,6 +30,11 @@ UNLOADED = (
     "aws_lambda_powertools/utilities/[!j]*",  # the logger needs jmespath_utils
 )
 BUILD_SECONDS = 300
+
+
+def logical_id(module: str) -> str:
+    """The name in the template, and the folder of the build, of the function in ``functions/<module>.py``."""
+    return "".join(part.title() for part in module.split("_")) + "Function"
 
 
 def fingerprint(root: Path = ROOT) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from local.build import logical_id
+
 LEDGER = {
     "PaymentsTable": {"BatchGetItem", "PutItem"},
     "IntentsTable": {"GetItem", "PutItem"},
@@ -81,8 +83,7 @@ _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 @contextmanager
 def of(handler: Callable[..., Any]) -> Iterator[None]:
     """Within it the calls are those of this handler's function."""
-    name = "".join(part.title() for part in handler.__module__.split("_")) + "Function"
-    token = _acting.set(name)
+    token = _acting.set(logical_id(handler.__module__))
     try:
         yield
     finally:

@@ -2,11 +2,7 @@
 
 import json
 import os
-import platform
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,19 +13,17 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-import samcli
 from moto.server import ThreadedMotoServer
 
 from benchmarks import cold_start
+from local import rie
+from local.build import BUILT, ROOT, logical_id
 from local.dynamodb_local import free_port
 from stripe_simulator.server import start
 from stripe_simulator.webhooks import signature
 from tests.world import NAMES, client_for, create_tables
 
-ROOT = Path(__file__).parent.parent.parent
-BUILT = ROOT / ".aws-sam" / "build"
 SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
-RIE = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 SIGNING = "whsec_runtime"
 
 ANSWERS: dict[str, int | dict[str, Any]] = {
@@ -148,40 +142,11 @@ def test_a_sample_runs_in_the_real_runtime(sample: Path, environment: dict[str, 
 
 def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
     """The answer of a function to an event, and the log of its runtime."""
-    code = BUILT / ("".join(part.title() for part in function.split("_")) + "Function")
-    layer = BUILT / "TuitionLayer" / "python"
-    port = free_port()
-    rie = Path(samcli.__file__).parent / "local" / "rapid" / RIE
-    # The layer comes first, as in Lambda; the last folder has the runtime's own client, awslambdaric.
-    paths = [str(code), str(layer), str(Path(sys.executable).parent.parent / "lib/python3.13/site-packages")]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [
-                str(rie),
-                "--runtime-interface-emulator-address",
-                f"127.0.0.1:{port}",
-                "--runtime-api-address",
-                f"127.0.0.1:{free_port()}",
-                sys.executable,
-                "-m",
-                "awslambdaric",
-                f"{function}.handler",
-            ],
-            cwd=code,
-            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return _post(port, event), log.read_text()
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
+        return _post(url, event), log.read_text()
 
 
-def _post(port: int, event: dict[str, Any]) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:
     ends = time.monotonic() + 30
     while True:
         try:
