@@ -24,10 +24,11 @@ import pytest
 from local import dynamodb_local
 from tests.world import Student, World, client_for, create_tables, world
 from tuition import clock, history, stripe_events, tables
+from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
+from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
 
 YEAR_S = 365 * 86400
 WRITERS = 4
@@ -92,7 +93,7 @@ def payment(number: int, size: int, now: float) -> Payment:
         status = "needs_response" if kind == 4 else "won"
         dispute = Dispute(1, status, price.amount, second + 60, "fraudulent", 0, second + 14 * 86400)
         facts = Facts(settled=settled, charges=paid, disputes={f"dp_{number}": dispute})
-    written = clock.iso(at)
+    written = timestamps.iso(at)
     return Payment(
         payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, bound_to=f"pi_{number}",
         price=price, created_at=written, updated_at=written, email=f"{user}@example.org", facts=facts, version=3,
@@ -118,7 +119,7 @@ def fill_quarantine(client: Any, size: int, now: float) -> None:
     """Events that could not be applied, of 3 KB, each a minute after the one before."""
     for start in range(0, size, 25):
         numbers = range(start, min(start + 25, size))
-        put(client, "quarantine", [event(n, clock.iso(now - 60 * n)) for n in numbers])
+        put(client, "quarantine", [event(n, timestamps.iso(now - 60 * n)) for n in numbers])
 
 
 def event(number: int, at: str) -> tables.QuarantineItem:
@@ -165,7 +166,7 @@ def buy(tuition: World, meter: Meter) -> tuple[str, dict[str, Figure]]:
 
 def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str], dict[str, str]]]:
     """Each view: its name, route, query and path."""
-    day, month = clock.iso(now - 40 * 86400)[:10], clock.iso(now - 40 * 86400)[:7]
+    day, month = timestamps.iso(now - 40 * 86400)[:10], timestamps.iso(now - 40 * 86400)[:7]
     start = f"{month}-01"
     found = history.read_payments([payment_id])[0]
     lists: dict[str, dict[str, str]] = {
@@ -201,8 +202,8 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
     yield "quarantine", "GET /api/admin/quarantine", {}, {}
     for look in ("the first look", "again"):
         yield f"counts of a month, {look}", "GET /api/admin/counts", {"month": month}, {}
-        yield f"counts of this month, {look}", "GET /api/admin/counts", {"month": clock.iso(now)[:7]}, {}
-        yield f"counts of a year, {look}", "GET /api/admin/counts", {"year": clock.iso(now)[:4]}, {}
+        yield f"counts of this month, {look}", "GET /api/admin/counts", {"month": timestamps.iso(now)[:7]}, {}
+        yield f"counts of a year, {look}", "GET /api/admin/counts", {"year": timestamps.iso(now)[:4]}, {}
 
 
 def look(tuition: World, meter: Meter, payment_id: str, now: float) -> dict[str, Figure]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import clock, reconcile
+from tuition import reconcile
 from tuition.api import logger
+from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
 
 
@@ -31,4 +32,4 @@ def _range(asked: object) -> tuple[int, int]:
         raise Unprocessable('send {"backfill": {"from": "2026-11-01", "to": "2026-11-23"}}', "backfill") from error
     if not first <= last:
         raise Unprocessable("from must not be after to", "backfill")
-    return tuple(int(clock.epoch(f"{day}T00:00:00Z")) for day in (first, last + timedelta(days=1)))  # type: ignore[return-value]
+    return tuple(int(timestamps.epoch(f"{day}T00:00:00Z")) for day in (first, last + timedelta(days=1)))  # type: ignore[return-value]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests import indiscretions
 from tuition import tables
-from tuition.core import audit, catalog, enrollment
+from tuition.core import attention, audit, catalog, enrollment
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
@@ -217,7 +217,7 @@ def _expected(books: Books, payment: Payment) -> tuple[str, str | None]:
     free = session is not None and session["payment_status"] == "no_payment_required" and session["status"] != "open"
     if not (amounts["settled"] or free):
         status = _unsettled(session, intent)
-        return status, "PENDING" if status in payments.OPEN else None
+        return status, "PENDING" if status in payments.OPEN_STATUSES else None
     currency = (intent or session or {})["currency"]
     status = "REFUNDED" if amounts["settled"] and amounts["refunded"] >= amounts["settled"] else "SUCCEEDED"
     due = (amounts["settled"], currency) == (payment.price.amount, payment.price.currency) or payment.facts.accepted
@@ -302,14 +302,14 @@ def _attention(books: Books) -> list[str]:
         held = books.enrollments.get((payment.user_id, payment.track))
         double = bool(held and payment.payment_id in held.doubled)
         revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
-        kept = payments.keeps_money(payment) and not revoked
+        kept = payments.holds_funds(payment) and not revoked
         raised = any("attention" in r["transition"] for r in books.records.get(payment.payment_id, []))
-        if kept and not payments.grants_access(payment) and not (raised and payments.causes(payment, double=double)):
+        if kept and not payments.grants_access(payment) and not (raised and attention.reasons(payment, double=double)):
             found.append(f"{payment.payment_id} holds money, grants nothing, and nobody is called")
-        if payments.attention(payment) and not books.marked[payment.payment_id]:
+        if attention.unacknowledged(payment) and not books.marked[payment.payment_id]:
             found.append(f"{payment.payment_id} needs a person and is not in the queue")
     for key, held in books.enrollments.items():
-        several = [books.payments[name] for name in held.standings if payments.keeps_money(books.payments[name])]
+        several = [books.payments[name] for name in held.standings if payments.holds_funds(books.payments[name])]
         seen = [books.marked[p.payment_id] or "double" in p.facts.acknowledged for p in several]
         if len(several) > 1 and not any(seen):
             found.append(f"{key} paid twice, and nobody is called")

@@ -9,6 +9,7 @@ import create_checkout_session
 from stripe_simulator.webhooks import signature
 from tests.world import SECRET, Student, World, request_event
 from tuition import clock, tables
+from tuition.core import timestamps
 from tuition.stripe_events import TYPES
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
@@ -421,7 +422,7 @@ def _backfill(w: World) -> Case:
     """The days of a purchase that nobody told."""
     w.pay(w.create(ADA).body["payment_intent_id"])
     w.new_events()  # lost
-    today = clock.iso(w.stripe.account.clock.unix())[:10]
+    today = timestamps.iso(w.stripe.account.clock.unix())[:10]
     return Case("reconcile", {"backfill": {"from": today, "to": today}})
 
 

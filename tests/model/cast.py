@@ -12,11 +12,12 @@ from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
 from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
-from tuition.core import payment as payments
+from tuition.core import attention, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
-from tuition.core.stripe_facts import Facts
-from tuition.ledger import Change, Key, Loaded
+from tuition.core.facts import Facts
+from tuition.core.refs import PaymentRef
+from tuition.ledger import Change, Loaded
 
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
@@ -79,7 +80,7 @@ class Cast:
             self.machine.spawn(f"student {user} {number}", act)
         if plan.begin == "bought" and chance.random() < plan.regrets:
             for payment in self.machine.payments():
-                key = Key(payment.payment_id, payment.user_id, payment.track)
+                key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
                 self.machine.spawn("student regrets", lambda k=key: self.regret(k))
 
     def code(self, kind: str) -> str | None:
@@ -95,7 +96,7 @@ class Cast:
 
     # --- money back ---
 
-    def regret(self, key: Key) -> None:
+    def regret(self, key: PaymentRef) -> None:
         machine = self.machine
         self.wait("regrets")
         if self.chance.random() < self.plan.window_over:
@@ -116,7 +117,7 @@ class Cast:
             payment = self._some_payment()
             if payment is None:
                 continue
-            key = Key(payment.payment_id, payment.user_id, payment.track)
+            key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
             waiting = [r.id for r in payment.requests if r.state == "waiting"]
             self.counts["staff refunds"] += 1
             if waiting and chance.random() < 0.7:
@@ -135,7 +136,7 @@ class Cast:
             self.wait("dean")
             payment = self._some_payment()
             if payment is not None:
-                key = Key(payment.payment_id, payment.user_id, payment.track)
+                key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
                 verdict: decisions.Verdict = chance.choice(("accept", "revoke", "revoke"))
                 self.counts[verdict] += 1
                 machine.invoke(lambda k=key, v=verdict: decisions.decide(k, v, "so be it", "dean"))
@@ -150,10 +151,10 @@ class Cast:
                 continue
             enrollment = machine.enrollment(payment.user_id, payment.track)
             double = enrollment is not None and payment.payment_id in enrollment.doubled
-            causes = payments.causes(payment, double=double)
+            causes = attention.reasons(payment, double=double)
             if causes and machine.current:
                 cause = chance.choice(causes)
-                key = Key(payment.payment_id, payment.user_id, payment.track)
+                key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
                 machine.current.acknowledges = cause.name, cause.mark
                 self.counts["acknowledge"] += 1
                 machine.invoke(lambda k=key, c=cause: decisions.acknowledge(k, c.name, c.mark, "seen", "clerk"))
@@ -164,7 +165,7 @@ class Cast:
         self.wait("privacy", 25)
         payment = self._some_payment(settled=False)
         if payment is not None:
-            key = Key(payment.payment_id, payment.user_id, payment.track)
+            key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
             self.counts["erased"] += 1
             machine.invoke(lambda: ledger.settle(key, erasure))
 
@@ -290,7 +291,7 @@ class Cast:
                 else:
                     self.machine.invoke(lambda k=key: history.status(k.payment_id, k.user_id))
 
-    def _pull(self, key: Key) -> None:
+    def _pull(self, key: PaymentRef) -> None:
         """Who pulls is answered what Stripe said, however many pull at once."""
         machine, actor = self.machine, self.machine.current
         ended = machine.invoke(lambda: pulls.refresh(key))
@@ -342,7 +343,7 @@ class Student:
                 self.cast.wait("reads", 6)
                 machine.invoke(lambda o=offer: history.status(o.payment.payment_id, self.user))
             if chance.random() < plan.regrets:
-                self.cast.regret(Key(offer.payment.payment_id, self.user, self.track))
+                self.cast.regret(PaymentRef(offer.payment.payment_id, self.user, self.track))
             if not self.cast.twins and chance.random() < 0.3:
                 self.kind, self.save = chance.choice(plan.kinds), chance.random() < 0.3
                 self.code = self.cast.code(self.kind)
@@ -404,11 +405,11 @@ def erasure(loaded: Loaded) -> Change | None:
     payment = loaded.payment
     if payment is None or payment.facts.erased:
         return None
-    entry = Entry(clock.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
+    entry = Entry(timestamps.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
     return Change(payment.merged(Facts(erased=True)), entry)
 
 
-def drive(machine: Machine, key: Key) -> None:
+def drive(machine: Machine, key: PaymentRef) -> None:
     """What is calling, driven to its end as the reconciler does."""
     payment = machine.payment(key.payment_id)
     for request in payment.requests if payment else ():

@@ -9,8 +9,7 @@ from typing import Any
 from tests import books
 from tests.model.machine import Machine
 from tuition import tables
-from tuition.core import audit
-from tuition.core import payment as payments
+from tuition.core import attention, audit
 from tuition.core.money import Money
 
 PAYABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
@@ -263,7 +262,7 @@ def _attention(machine: Machine, stripe: Stripe, truths: dict[Owner, dict[str, T
         for payment_id, truth in of_owner.items():
             payment = machine.payment(payment_id)
             expected = stripe.causes(payment, truth, double=payment_id in double)
-            seen = sorted((c.name, c.mark) for c in payments.attention(payment, double=payment_id in seen_double))
+            seen = sorted((c.name, c.mark) for c in attention.unacknowledged(payment, double=payment_id in seen_double))
             if seen != expected:
                 found.append(f"{payment_id} needs a person for {seen}, by Stripe's objects for {expected}")
             if any(name != "double" for name, _ in expected) and not _is_queued(machine, payment_id):

@@ -30,7 +30,6 @@ from tuition import (
     checkout,
     clock,
     history,
-    ledger,
     metrics,
     reconcile,
     settings,
@@ -39,7 +38,7 @@ from tuition import (
     tables,
 )
 from tuition.checkout import Buyer, Offer
-from tuition.core import catalog
+from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
@@ -425,8 +424,8 @@ class Machine:
         found = self.tables.stored["enrollments"].get((user, track))
         return tables.enrollment_from_raw(found) if found else None
 
-    def payment_keys(self) -> list[ledger.Key]:
-        return [ledger.Key(p.payment_id, p.user_id, p.track) for p in self.payments()]
+    def payment_keys(self) -> list[refs.PaymentRef]:
+        return [refs.PaymentRef(p.payment_id, p.user_id, p.track) for p in self.payments()]
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         return list(self.stripe.account.store.objects.get(kind, {}).values())

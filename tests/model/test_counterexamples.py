@@ -8,7 +8,7 @@ from tests.model import cast, checkers, search
 from tests.model.machine import RESTORED, Actor, Machine, running
 from tuition import decisions, ledger, pulls, reconcile, refunds, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
-from tuition.ledger import Key
+from tuition.core.refs import PaymentRef
 
 INTENTS = "POST /v1/payment_intents"
 SESSIONS = "POST /v1/checkout/sessions"
@@ -57,12 +57,12 @@ def creating(machine: Machine, name: str, kind: str = "intent") -> Actor:
     return machine.spawn(name, lambda: machine.create(kind=kind))
 
 
-def bought(machine: Machine) -> Key:
+def bought(machine: Machine) -> PaymentRef:
     """A student who has a customer, has paid, and is enrolled."""
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
     tell(machine)
-    return Key(offer.payment.payment_id, "ada", "DP")
+    return PaymentRef(offer.payment.payment_id, "ada", "DP")
 
 
 def a_customer(machine: Machine) -> None:
@@ -144,7 +144,7 @@ def test_what_a_loser_closed_is_claimed_first_and_nobody_commits_it(machine: Mac
     session = c.finish().payment
     a.until("POST /v1/payment_intents/").step()
     machine.at_stripe("POST", f"/v1/checkout/sessions/{session.bound_to}/expire")
-    pulls.refresh(Key(session.payment_id, "ada", "DP"))
+    pulls.refresh(PaymentRef(session.payment_id, "ada", "DP"))
     offer = b.finish()
     assert checkers.payable(machine) == [offer.payment.bound_to]
 
@@ -163,7 +163,7 @@ def test_a_rebuilt_payment_raises_the_counter_for_the_next_create(machine: Machi
 def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine, newest: str) -> None:
     """Both in one second, so that nothing but asking again can tell which is newer."""
     offer = machine.create()
-    key = Key(offer.payment.payment_id, "ada", "DP")
+    key = PaymentRef(offer.payment.payment_id, "ada", "DP")
     intent = machine.stripe.account.store.find("payment_intent", offer.payment.bound_to)
     assert intent is not None
     declined = {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined", "message": "no"}}
@@ -181,7 +181,7 @@ def test_purchase_and_refund_learned_in_one_pull_end_as_in_two_steps(machine: Ma
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
     machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
-    pulls.refresh(Key(offer.payment.payment_id, "ada", "DP"))
+    pulls.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     assert machine.payment(offer.payment.payment_id).status == "REFUNDED"
     assert machine.enrollment().status == "WITHDRAWN"
     assert ("ada", "DP#" + machine.track.projects[0].project) in machine.tables.stored["enrollments"]
@@ -332,7 +332,7 @@ def test_a_complete_session_whose_bank_refuses_is_canceled_and_the_student_buys_
     if learned == "told":
         tell(machine)
     else:
-        pulls.refresh(Key(offer.payment.payment_id, "ada", "DP"))
+        pulls.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     payment = machine.payment(offer.payment.payment_id)
     assert payment.status == "CANCELED" and payment.facts.closed.reason == "payment_failed"
     again = machine.create(kind="checkout")
@@ -345,7 +345,7 @@ def test_what_shows_after_two_phases_of_one_second_is_stripes(
     machine: Machine, order: tuple[int, int], between: bool
 ) -> None:
     offer = machine.create()
-    key = Key(offer.payment.payment_id, "ada", "DP")
+    key = PaymentRef(offer.payment.payment_id, "ada", "DP")
     machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
     machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
     both = [told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing")]
@@ -365,7 +365,7 @@ def test_a_track_paid_for_twice_needs_a_person_at_the_later_attempt_whichever_wa
     second = machine.create()
     machine.pay(second.payment.bound_to)
     tell(machine)
-    keys = [key, Key(second.payment.payment_id, "ada", "DP")]
+    keys = [key, PaymentRef(second.payment.payment_id, "ada", "DP")]
     verdicts: tuple[decisions.Verdict, ...] = ("accept", "revoke")
     for place in (first, 1 - first):
         decisions.decide(keys[place], verdicts[place], "once more", "dean")
@@ -397,7 +397,7 @@ def test_a_free_session_enrolls_and_its_refund_is_refused_with_the_reason(machin
     assert machine.payment(offer.payment.payment_id).intent is None
     assert machine.enrollment().status == "ENROLLED"
     with pytest.raises(RefundRefused, match="free"):
-        refunds.request(Key(offer.payment.payment_id, "ada", "DP"), "no")
+        refunds.request(PaymentRef(offer.payment.payment_id, "ada", "DP"), "no")
     with pytest.raises(AlreadyEnrolled):
         machine.create()
 
@@ -418,7 +418,7 @@ def test_a_poison_event_is_kept_for_a_person_and_stripe_is_told_that_all_is_well
 
 def test_what_was_erased_stays_erased_whatever_comes_late(machine: Machine) -> None:
     offer = machine.create()
-    key = Key(offer.payment.payment_id, "ada", "DP")
+    key = PaymentRef(offer.payment.payment_id, "ada", "DP")
     machine.pay(offer.payment.bound_to)
     machine.pass_time(3)
     for type_ in ("payment_intent.succeeded", "charge.succeeded"):
@@ -442,7 +442,7 @@ def test_a_late_processing_after_a_failure_rebuilds_nothing(machine: Machine) ->
 
 def test_two_pulls_on_one_version_in_one_moment_end_in_the_newer(machine: Machine) -> None:
     offer = machine.create()
-    key = Key(offer.payment.payment_id, "ada", "DP")
+    key = PaymentRef(offer.payment.payment_id, "ada", "DP")
     old = machine.spawn("old pull", lambda: pulls.refresh(key)).until("GET")
     machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
     old.until(COMMIT)

@@ -31,10 +31,12 @@ from tuition import (
     stripe_events,
     tables,
 )
-from tuition.core import audit, refund_request, stripe_facts
+from tuition.core import attention, audit, refund_request, stripe_json
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable, TuitionError
+from tuition.core.refs import PaymentRef
 
 Patch = pytest.MonkeyPatch
 FULL = 10_000
@@ -167,36 +169,36 @@ def a_stale_replay_is_not_read_again(patch: Patch) -> None:
 
 
 def settled_does_not_absorb(patch: Patch) -> None:
-    real = stripe_facts.merge
+    real = core_facts.merge
 
     def merge(a: Any, b: Any) -> Any:
         merged = real(a, b)
         return replace(merged, settled=None) if b.phase and not b.settled else merged
 
-    patch.setattr(stripe_facts, "merge", merge)
+    patch.setattr(core_facts, "merge", merge)
 
 
 def refunds_are_counted_by_events(patch: Patch) -> None:
-    real = stripe_facts.of_refund
+    real = stripe_json.of_refund
 
     def of_refund(refund: Any) -> Any:
         facts = real(refund)
         return replace(facts, refunds={f"{k}:{r.status}": r for k, r in facts.refunds.items()})
 
-    patch.setattr(stripe_facts, "of_refund", of_refund)
+    patch.setattr(stripe_json, "of_refund", of_refund)
 
 
 def a_refund_never_fails_after_it_succeeded(patch: Patch) -> None:
-    patch.setitem(stripe_facts.REFUND_RANK, "succeeded", 9)
+    patch.setitem(core_facts.REFUND_RANK, "succeeded", 9)
 
 
 def a_lost_dispute_stays_lost(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_dispute_key", lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn))
+    patch.setattr(core_facts, "_dispute_key", lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn))
 
 
 def disputes_are_taken_from_the_event_that_came_last(patch: Patch) -> None:
-    real = stripe_facts.of_dispute
-    patch.setattr(stripe_facts, "of_dispute", lambda dispute, stamp: real(dispute, 0))
+    real = stripe_json.of_dispute
+    patch.setattr(stripe_json, "of_dispute", lambda dispute, stamp: real(dispute, 0))
 
 
 def the_ledger_writes_steps_whole(patch: Patch) -> None:
@@ -242,7 +244,7 @@ def any_event_rebuilds_a_payment(patch: Patch) -> None:
         answer = stripe_client.retrieve_intent(intent)
         if ownership.key_of(answer.object["metadata"]) != key:
             return None
-        facts = stripe_facts.of_intent(answer.object, answer.date)
+        facts = stripe_json.of_intent(answer.object, answer.date)
         return rebuild._payment(key, answer.object["metadata"], answer.object, None, facts)
 
     patch.setattr(rebuild, "from_stripe", from_stripe)
@@ -255,7 +257,7 @@ def what_is_closed_is_believed_closed(patch: Patch) -> None:
         assert loaded.payment is not None
         if loaded.payment.open:
             checkout._close_object(loaded.payment.kind, loaded.payment.bound_to)
-        gone = stripe_facts.Facts(closed=stripe_facts.Closed(1, loaded.payment.kind, "closed"))
+        gone = core_facts.Facts(closed=core_facts.Closed(1, loaded.payment.kind, "closed"))
         change = ledger.Change(
             loaded.payment.merged(gone), ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
         )
@@ -293,7 +295,7 @@ def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
             checkout._pointer_taken(taken, made, enrollment)
             return None
         except (ledger.Conflict, ledger.AlreadyRecorded):
-            now = ledger.load(ledger.Key(made.payment_id, made.user_id, made.track)).payment
+            now = ledger.load(PaymentRef(made.payment_id, made.user_id, made.track)).payment
             if now and now.open and now.bound_to == made.bound_to:
                 return checkout.Offer(now, answer.object, new=False)
             checkout.give_up(made.kind, made.bound_to, made.user_id, made.track)
@@ -325,8 +327,8 @@ def a_create_closes_whatever_is_open(patch: Patch) -> None:
 
 def a_session_that_its_bank_refused_stays_open(patch: Patch) -> None:
     """Told or pulled: where the one rule is off, the other makes up for it."""
-    patch.setattr(stripe_facts, "failed_session", lambda session, at: stripe_facts.of_session(session, at))
-    patch.setattr(stripe_facts, "_is_dead", lambda intent: False)
+    patch.setattr(core_facts, "failed_session", lambda session, at: stripe_json.of_session(session, at))
+    patch.setattr(stripe_json, "_is_dead", lambda intent: False)
 
 
 def whoever_was_refunded_never_granted(patch: Patch) -> None:
@@ -367,13 +369,13 @@ def what_no_pointer_names_is_foreign(patch: Patch) -> None:
 
 
 def what_costs_nothing_is_not_settled(patch: Patch) -> None:
-    real = stripe_facts.of_session
+    real = stripe_json.of_session
 
     def of_session(*given: Any) -> Any:
         facts = real(*given)
         return facts if facts.settled is None or facts.settled.amount else replace(facts, settled=None)
 
-    patch.setattr(stripe_facts, "of_session", of_session)
+    patch.setattr(stripe_json, "of_session", of_session)
 
 
 def a_poison_event_is_answered_with_an_error(patch: Patch) -> None:
@@ -390,7 +392,7 @@ def what_was_replayed_stays_in_quarantine(patch: Patch) -> None:
 
 
 def an_erasure_is_forgotten(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_without_personal", lambda facts: facts)
+    patch.setattr(core_facts, "_without_personal", lambda facts: facts)
 
 
 def an_open_payment_is_answered_at_its_old_price(patch: Patch) -> None:
@@ -456,20 +458,20 @@ def a_revoked_payment_grants(patch: Patch) -> None:
 
 
 def a_decision_once_made_stays(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.who))
+    patch.setattr(core_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.who))
 
 
 def an_acceptance_is_forgotten(patch: Patch) -> None:
-    real = stripe_facts.merge
-    patch.setattr(stripe_facts, "merge", lambda a, b: replace(real(a, b), accepted=b.accepted))
+    real = core_facts.merge
+    patch.setattr(core_facts, "merge", lambda a, b: replace(real(a, b), accepted=b.accepted))
 
 
 def an_acknowledgement_holds_for_ever(patch: Patch) -> None:
-    def attention(payment: Any, *, double: bool = False) -> Any:
-        found = payments.causes(payment, double=double)
+    def unacknowledged(payment: Any, *, double: bool = False) -> Any:
+        found = attention.reasons(payment, double=double)
         return [cause for cause in found if cause.name not in payment.facts.acknowledged]
 
-    patch.setattr(payments, "attention", attention)
+    patch.setattr(attention, "unacknowledged", unacknowledged)
 
 
 def a_claim_is_not_noticed(patch: Patch) -> None:
@@ -489,7 +491,7 @@ def what_comes_back_stays_payable(patch: Patch) -> None:
 
 
 def gone_is_believed_for_ever(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
+    patch.setattr(core_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
 
 
 def what_is_told_of_the_unknown_is_applied(patch: Patch) -> None:

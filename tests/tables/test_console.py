@@ -9,7 +9,7 @@ import pytest
 from tests.tables.test_admin import LIST, ONE, found, paid
 from tests.world import Student, World
 from tuition import clock, counts, filters, history, tables
-from tuition.core import catalog
+from tuition.core import catalog, timestamps
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -183,7 +183,7 @@ def test_a_list_reaches_over_years_in_which_nobody_paid(tuition: World, student:
 def test_a_track_that_is_sold_no_more_is_still_found(
     tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = back_then(tuition, student, clock.iso(clock.now() - 60), track="OLD")
+    old = back_then(tuition, student, timestamps.iso(clock.now() - 60), track="OLD")
     try:
         assert tuition.admin(admin, LIST, query={"track": "OLD"}).status == 422
         monkeypatch.setattr(catalog, "RETIRED", ("OLD",))
@@ -221,7 +221,7 @@ def test_payments_are_counted_by_day_and_by_month_however_often_one_looks(
         assert counted(tuition, admin, month=month)[today] == before + 1
         assert counted(tuition, admin, month=month)[today] == before + 1
         paid(tuition, student, "FSD")
-        assert sum(counted(tuition, admin, month=clock.iso(clock.now())[:7]).values()) == before + 2
+        assert sum(counted(tuition, admin, month=timestamps.iso(clock.now())[:7]).values()) == before + 2
     finally:
         forget(tuition, *made)
         for period in ("2021-02", "2021-03", month):

@@ -18,6 +18,7 @@ from tests import rights
 from tests.tables.test_admin import paid
 from tests.world import Student, World
 from tuition import browse, clock, exports, tables
+from tuition.core import timestamps
 
 ORDER = "POST /api/admin/exports"
 ONE = "GET /api/admin/exports/{export_id}"
@@ -91,7 +92,7 @@ def load(tuition: World, files: Files, user: str, number: int, **columns: Any) -
 
     requests = []
     for i in range(number):
-        at = clock.iso(clock.now() - i)
+        at = timestamps.iso(clock.now() - i)
         payment = Payment(
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
             bound_to=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",

@@ -11,14 +11,16 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from tests.world import Student, World
-from tuition import clock, ledger, tables
+from tuition import ledger, tables
+from tuition.core import timestamps
 from tuition.core.audit import Entry
-from tuition.core.stripe_facts import Facts, Settled
-from tuition.ledger import AlreadyRecorded, Change, Conflict, Key
+from tuition.core.facts import Facts, Settled
+from tuition.core.refs import PaymentRef
+from tuition.ledger import AlreadyRecorded, Change, Conflict
 
 
-def opened(tuition: World, student: Student) -> Key:
-    return Key(tuition.create(student).body["payment_id"], student.sub, "DP")
+def opened(tuition: World, student: Student) -> PaymentRef:
+    return PaymentRef(tuition.create(student).body["payment_id"], student.sub, "DP")
 
 
 def entry(event_id: str) -> Entry:
@@ -202,4 +204,4 @@ def test_thirty_deliveries_of_one_event_at_once_are_applied_once(
 
 
 def test_a_recorded_time_is_stripes_and_a_key_sorts_by_it() -> None:
-    assert Entry(clock.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"
+    assert Entry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"

@@ -8,7 +8,7 @@ from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
 from tuition import checkout, ledger, refunds, settings, stripe_events, tables
 from tuition import reconcile as reconciler
-from tuition.core import catalog
+from tuition.core import catalog, refs
 from tuition.core.money import Money
 
 
@@ -121,12 +121,12 @@ def test_what_was_begun_before_its_track_was_retired_is_settled_and_refunded(
     tuition.pay(made["payment_intent_id"])
     assert {answer.status for answer in tuition.deliver_all()} == {200}
     assert tuition.status(student, made["payment_id"]).body["status"] == "SUCCEEDED"
-    assert ledger.load(ledger.Key.of(tuition.payment(made["payment_id"]))).enrollment.status == "ENROLLED"
+    assert ledger.load(refs.PaymentRef.of(tuition.payment(made["payment_id"]))).enrollment.status == "ENROLLED"
     assert tuition.create(student).status == 422
     assert tuition.refund(student, made["payment_id"]).status == 200
     answers = tuition.deliver_all()
     assert {answer.body["outcome"] for answer in answers} <= {"applied", "ignored"}
-    after = ledger.load(ledger.Key.of(tuition.payment(made["payment_id"])))
+    after = ledger.load(refs.PaymentRef.of(tuition.payment(made["payment_id"])))
     assert (after.payment and after.payment.status, after.enrollment.status) == ("REFUNDED", "WITHDRAWN")
     assert tuition.chain_problem(made["payment_id"]) is None
 

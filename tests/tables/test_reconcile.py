@@ -10,6 +10,7 @@ import create_checkout_session
 import create_payment
 from tests.world import Student, World
 from tuition import clock, ledger, reconcile, stripe_client, tables
+from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 
 DAY = 86_400
@@ -143,7 +144,7 @@ def test_many_that_are_due_leave_half_of_the_time_for_what_stripe_made(tuition: 
     report = reconcile.run(lambda: float(next(left)))
     assert 0 < report.looked < 12
     assert not report.done
-    assert clock.iso(report.place) > before["place"]
+    assert timestamps.iso(report.place) > before["place"]
     assert report.looked + tuition.reconcile()["looked"] == 12
 
 
@@ -272,7 +273,7 @@ def test_an_event_that_cannot_be_applied_goes_to_quarantine_and_the_place_moves_
     assert any("another user or track" in failed for failed in report["failed"])
     kept = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in kept}
-    assert report["place"] == clock.iso(reconcile._place(reconcile.CURSOR) or 0)
+    assert report["place"] == timestamps.iso(reconcile._place(reconcile.CURSOR) or 0)
     assert report["done"]
 
 
@@ -394,7 +395,7 @@ def test_a_backfill_goes_on_where_it_ended_and_can_be_asked_again(
 ) -> None:
     made = begun(tuition, student)
     tuition.pay(made["payment_intent_id"])
-    today = clock.iso(clock.now())[:10]
+    today = timestamps.iso(clock.now())[:10]
     lost(tuition)
     days = {"from": today, "to": today}
     walked: list[int] = []

@@ -21,14 +21,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from tuition import clock, ownership, stripe_client, stripe_events
-from tuition.core import catalog, progress, stripe_facts
+from tuition import ownership, stripe_client, stripe_events
+from tuition.core import attention, catalog, progress, stripe_json, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment, standing_of
+from tuition.core.facts import Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Kind
-from tuition.ledger import Key, Loaded
+from tuition.core.refs import PaymentRef
+from tuition.ledger import Loaded
 from tuition.stripe_client import Answer
 from tuition.stripe_events import API_VERSION
 
@@ -124,7 +125,7 @@ class Purchase:
         payment_id = f"pay_{story.history.seed.replace(':', '')}x{attempt}"
         bound_to = story.id("pi" if kind == "intent" else "cs_test")
         self.truth = Truth(payment_id, attempt, kind, bound_to, price)
-        self.metadata = ownership.metadata(Key(payment_id, USER, TRACK), attempt, kind)
+        self.metadata = ownership.metadata(PaymentRef(payment_id, USER, TRACK), attempt, kind)
         self.asked = price
         self.objects: Object = {"intent": None, "session": None, "charges": {}, "refunds": {}, "disputes": {}}
         story.history.truths.append(self.truth)
@@ -155,8 +156,8 @@ class Purchase:
     def begin(self) -> None:
         """The payment as its create committed it."""
         truth, at = self.truth, self.story.now
-        written = clock.iso(at)
-        read = stripe_facts.of_intent if truth.kind == "intent" else stripe_facts.of_session
+        written = timestamps.iso(at)
+        read = stripe_json.of_intent if truth.kind == "intent" else stripe_json.of_session
         bare = Payment(
             payment_id=truth.payment_id,
             user_id=USER,
@@ -561,8 +562,8 @@ class AtStripe:
     def list_disputes(self, intent_id: str) -> list[Object]:
         return list(reversed(self.objects(self.history.intents[intent_id])["disputes"].values()))
 
-    def whose(self, intent_id: str) -> Key | None:
-        return Key(self.history.intents[intent_id], USER, TRACK)
+    def whose(self, intent_id: str) -> PaymentRef | None:
+        return PaymentRef(self.history.intents[intent_id], USER, TRACK)
 
 
 def _with_charge(intent: Object, objects: Object) -> Object:
@@ -644,7 +645,7 @@ class Desk:
             enrollment=self.enrollment.status,
             unlocked={name: entry["unlocked"] for name, entry in self.progress.items()},
             attention={
-                key: sorted((c.name, c.mark) for c in payments.attention(payment, double=key in doubled))
+                key: sorted((c.name, c.mark) for c in attention.unacknowledged(payment, double=key in doubled))
                 for key, payment in found.items()
             },
         )

@@ -17,10 +17,11 @@ from stripe_simulator.server import Stripe
 from tests.unit import histories
 from tests.unit.histories import Desk, History, Purchase, Story
 from tuition import pulls, stripe_events
-from tuition.core import enrollment, stripe_facts
+from tuition.core import enrollment, stripe_json
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
+from tuition.core.facts import Facts
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts
 
 HISTORIES = 110
 ORDERS = 8
@@ -257,7 +258,7 @@ def last_word_wins(a: Facts, b: Facts) -> Facts:
     return replace(merged, phase=b.phase or a.phase)
 
 
-MERGE = stripe_facts.merge
+MERGE = core_facts.merge
 STATUS = payments.status
 
 
@@ -273,26 +274,26 @@ def newest_payment_decides(self: enrollment.Enrollment) -> enrollment.Status | N
 
 
 DEFECTS: dict[str, tuple[Any, str, Any]] = {
-    "a phase is what came last": (stripe_facts, "merge", last_word_wins),
+    "a phase is what came last": (core_facts, "merge", last_word_wins),
     "one second is not ambiguous": (stripe_events, "_is_ambiguous", lambda notice, payment: False),
     "a refund that succeeded cannot fail": (
-        stripe_facts.REFUND_RANK,
+        core_facts.REFUND_RANK,
         "",
         {"requires_action": 0, "pending": 1, "failed": 2, "canceled": 3, "succeeded": 4},
     ),
     "the worst state of a dispute stays": (
-        stripe_facts,
+        core_facts,
         "_dispute_key",
         lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn),
     ),
     "a session that its bank refused stays open": (
-        stripe_facts,
+        stripe_json,
         "failed_session",
-        lambda session, at: stripe_facts.of_session(session, at),
+        lambda session, at: stripe_json.of_session(session, at),
     ),
     "any object may settle a payment": (stripe_events, "_is_about", lambda notice, payment: True),
     "the newest attempt decides the enrollment": (enrollment.Enrollment, "status", property(newest_payment_decides)),
-    "a pending refund is not given back": (payments, "GIVEN_BACK", frozenset({"succeeded"})),
+    "a pending refund is not given back": (payments, "COUNTED_REFUNDS", frozenset({"succeeded"})),
 }
 
 
@@ -308,7 +309,7 @@ def test_the_search_finds_a_planted_defect(name: str) -> None:
 def test_a_settled_payment_stays_settled_whatever_closes_it() -> None:
     """Its planted twin: an intent paid while somebody cancels it. Stripe refuses, but a session may say both."""
     history = written(lambda story: Purchase(story, 1, "intent", 49900).pay())
-    closed = Facts(closed=stripe_facts.Closed(histories.BEGAN, "intent", "canceled"))
+    closed = Facts(closed=core_facts.Closed(histories.BEGAN, "intent", "canceled"))
     paid = next(iter(replayed(history).payments.values()))
     assert paid.merged(closed).status == "SUCCEEDED"
     with mock.patch.object(payments, "status", closed_before_settled):

@@ -4,23 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
-from tuition.core import stripe_facts
+from tuition.core.attention import reasons, unacknowledged
+from tuition.core.facts import Acknowledgement, Charge, Closed, Decision, Dispute, Facts, Phase, Refund, Settled, merge
 from tuition.core.money import Money
-from tuition.core.payment import Failure, Payment, attention, causes, grants_access
+from tuition.core.payment import Failure, Payment, grants_access
 from tuition.core.refund_request import RefundRequest
-from tuition.core.stripe_facts import (
-    Acknowledgement,
-    Charge,
-    Closed,
-    Decision,
-    Dispute,
-    Facts,
-    Phase,
-    Refund,
-    Settled,
-    merge,
-)
 
 PRICE = Money(49900, "usd")
 PAID = Facts(settled=Settled(49900, "usd", 10))
@@ -186,23 +176,23 @@ def test_the_intent_of_a_checkout_payment_is_learned_from_its_session() -> None:
         ([PAID, disputed("warning_closed")], []),
         ([PAID, refunded(5, "failed")], ["refund:re_1"]),
         ([Facts(claims={"pi_2": Settled(5, "usd", 1)})], ["claim:pi_2"]),
-        ([stripe_facts.of_gone("intent", 1)], ["gone"]),
+        ([core_facts.missing_object("intent", 1)], ["gone"]),
         ([PAID, Facts(rebuilt=True)], ["rebuilt"]),
     ],
 )
 def test_a_person_is_needed_for(told: list[Facts], names: list[str]) -> None:
-    assert [cause.name for cause in attention(payment(*told))] == names
+    assert [cause.name for cause in unacknowledged(payment(*told))] == names
 
 
 def test_a_double_needs_a_person_only_while_it_holds_money() -> None:
-    assert [c.name for c in causes(payment(PAID), double=True)] == ["double"]
-    assert causes(payment(PAID, refunded(49900)), double=True) == []
+    assert [c.name for c in reasons(payment(PAID), double=True)] == ["double"]
+    assert reasons(payment(PAID, refunded(49900)), double=True) == []
 
 
 def test_an_acknowledgement_holds_for_a_cause_as_it_stood() -> None:
     seen = Facts(acknowledged={"dispute:du_1": Acknowledgement(3, "needs_response", "staff", "")})
-    assert attention(payment(PAID, disputed("needs_response"), seen)) == []
-    assert attention(payment(PAID, disputed("lost", stamp=4), seen)) != []
+    assert unacknowledged(payment(PAID, disputed("needs_response"), seen)) == []
+    assert unacknowledged(payment(PAID, disputed("lost", stamp=4), seen)) != []
 
 
 # --- rest ---
@@ -220,12 +210,12 @@ def test_an_acknowledgement_holds_for_a_cause_as_it_stood() -> None:
     ],
 )
 def test_a_payment_is_at_rest_when_nothing_happens_by_itself(told: list[Facts], rests: bool) -> None:
-    assert payments.at_rest(payment(*told)) is rests
+    assert payments.is_final(payment(*told)) is rests
 
 
 def test_a_refund_that_is_being_called_is_not_at_rest() -> None:
     request = RefundRequest("rr_1", 5, "why", "u", "now", "calling")
-    assert not payments.at_rest(payment(PAID).with_requests((request,)))
+    assert not payments.is_final(payment(PAID).with_requests((request,)))
 
 
 def test_a_waiting_request_is_closed_when_nothing_is_left_or_a_dispute_is_lost() -> None:
@@ -283,7 +273,7 @@ def test_a_payment_that_failed_says_why_and_no_other_does(told: Facts, expected:
     assert payments.failure(told) == expected
 
 
-@pytest.mark.parametrize("code", sorted(payments.SUSPECTED))
+@pytest.mark.parametrize("code", sorted(payments.SUSPECTED_FRAUD))
 def test_what_a_bank_suspects_is_a_plain_decline_to_the_student(code: str) -> None:
     assert Failure(code, "It was stolen.").for_student() == Failure("generic_decline", "Your card was declined.")
     assert Failure("expired_card", "It expired.").for_student() == Failure("expired_card", "It expired.")

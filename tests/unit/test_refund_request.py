@@ -2,8 +2,8 @@
 
 import pytest
 
+from tuition.core.facts import REFUND_RANK, Refund
 from tuition.core.refund_request import RefundRequest, close_waiting, follow
-from tuition.core.stripe_facts import REFUND_RANK, Refund
 
 
 def request(state: str = "calling", **more: object) -> RefundRequest:

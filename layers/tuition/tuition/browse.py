@@ -15,10 +15,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from tuition import clock, ownership, tables
-from tuition.core import catalog
-from tuition.core import payment as payments_core
+from tuition.core import attention, catalog, timestamps
+from tuition.core.attention import AttentionReason
 from tuition.core.errors import NotFound, Unprocessable
-from tuition.core.payment import Cause, Payment
+from tuition.core.payment import Payment
 from tuition.filters import EPOCH, Filters
 from tuition.history import payment_json, read_payments
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
@@ -39,7 +39,7 @@ class Shown:
 
     item: PaymentItem
     payment: Payment
-    attention: list[Cause]
+    attention: list[AttentionReason]
     enrollment: str | None = None
 
     def json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
     found = []
     for item in items:
         key, payment = (item.user_id, item.track), tables.payment_of(item)
-        causes = payments_core.attention(payment, double=item.payment_id in doubled.get(key, []))
+        causes = attention.unacknowledged(payment, double=item.payment_id in doubled.get(key, []))
         found.append(Shown(item, payment, causes, enrollments[key].status if key in enrollments else None))
     return found
 
@@ -221,7 +221,7 @@ def _before(after: Place | None) -> str | None:
 
 def _is_time(written: str) -> bool:
     try:
-        return "2020" <= written < "2200" and clock.iso(clock.epoch(written)) == written
+        return "2020" <= written < "2200" and timestamps.iso(timestamps.epoch(written)) == written
     except ValueError:
         return False
 
@@ -236,7 +236,7 @@ def _merged(sources: list[Iterator[str]]) -> Iterator[str]:
 
 def _months(wanted: Filters, before: str | None, size: int) -> Iterator[str]:
     """Month by month, back from the last that can hold one; after enough of them, a place to go on from."""
-    newest = date.fromisoformat(before[:10] if before else clock.iso(clock.now())[:10])
+    newest = date.fromisoformat(before[:10] if before else timestamps.iso(clock.now())[:10])
     month = min(wanted.last or newest, newest).replace(day=1)
     oldest = max(wanted.first or EPOCH, EPOCH).replace(day=1)
     for _ in range(MONTHS_READ):

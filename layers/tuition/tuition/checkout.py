@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from tuition import clock, customers, ledger, ownership, promotions, pulls, rebuild, stripe_client
 from tuition.core import payment as payments
-from tuition.core import stripe_facts
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
@@ -28,10 +28,11 @@ from tuition.core.errors import (
     TooManyRequests,
     Unprocessable,
 )
+from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
-from tuition.core.stripe_facts import Facts, Kind
-from tuition.ledger import Change, Conflict, Customer, Key, Loaded, PointerTaken
+from tuition.core.refs import Customer, PaymentRef
+from tuition.ledger import Change, Conflict, Loaded, PointerTaken
 from tuition.settings import settings
 from tuition.stripe_client import Answer
 
@@ -134,7 +135,7 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
             wish = _with_promotion(wish, customer)
             offer = _begin(buyer, wish, enrollment, customer)
         else:
-            key = Key(open_now[0], buyer.user_id, wish.track.track)
+            key = PaymentRef(open_now[0], buyer.user_id, wish.track.track)
             before = ledger.load(key)
             if before.payment is None:
                 _recover(key, enrollment, customer)
@@ -171,7 +172,7 @@ def _is_wished(before: Loaded, wish: Wish) -> bool:
     return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
 
 
-def _answer_again(key: Key, before: Loaded) -> Offer | None:
+def _answer_again(key: PaymentRef, before: Loaded) -> Offer | None:
     """The open payment, if Stripe still has it open. None: look again.
 
     Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
@@ -184,7 +185,7 @@ def _answer_again(key: Key, before: Loaded) -> Offer | None:
     return Offer(payment, obj, new=False) if payment.open else None
 
 
-def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
+def _close_first(key: PaymentRef, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
     """Close the open payment, which is not the one that is wished. Raises `PaymentInProgress` where it must not be."""
     if not before.found.open:
         return
@@ -197,7 +198,7 @@ def _close_first(key: Key, before: Loaded, enrollment: Enrollment, may_close: fr
         raise PaymentInProgress(PROCESSING)
 
 
-def _recover(key: Key, enrollment: Enrollment, customer: Customer | None) -> None:
+def _recover(key: PaymentRef, enrollment: Enrollment, customer: Customer | None) -> None:
     """An open payment that is not there: the tables were restored to different moments.
 
     What Stripe has of it is closed, or was paid and makes it anew; else its enrollment forgets it. Raises
@@ -211,19 +212,19 @@ def _recover(key: Key, enrollment: Enrollment, customer: Customer | None) -> Non
     ledger.forget(enrollment, key.payment_id)
 
 
-def _end(key: Key, kind: Kind, object_id: str) -> bool:
+def _end(key: PaymentRef, kind: Kind, object_id: str) -> bool:
     """Close an object whose payment is not there. True: it was paid, and the payment is there again."""
     intent, session = (object_id, None) if kind == "intent" else (None, object_id)
     if payments.status(pulls.seen(intent, session)) != "PROCESSING":
         _close_object(kind, object_id)
     facts = pulls.seen(intent, session)
-    if payments.status(facts) in payments.OPEN:
+    if payments.status(facts) in payments.OPEN_STATUSES:
         raise PaymentInProgress(PROCESSING)
-    entry = Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "pull")
+    entry = Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
     return bool(ledger.settle(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
 
 
-def _made(key: Key, customer_id: str) -> list[tuple[Kind, str]]:
+def _made(key: PaymentRef, customer_id: str) -> list[tuple[Kind, str]]:
     """What Stripe has in the name of a payment."""
     intents, sessions = stripe_client.list_intents(customer_id), stripe_client.list_sessions(customer_id)
     named = [obj for obj in (*intents, *sessions) if obj["metadata"].get("payment_id") == key.payment_id]
@@ -231,7 +232,7 @@ def _made(key: Key, customer_id: str) -> list[tuple[Kind, str]]:
     return found or [("intent", obj["id"]) for obj in named]  # the intent of a session is the session's to close
 
 
-def close(key: Key) -> Payment:
+def close(key: PaymentRef) -> Payment:
     """Close a payment's object at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
     payment = ledger.load(key).payment
     if payment and (payment.open or payment.gone):
@@ -281,7 +282,7 @@ def _begin(
     payment_id = payments.payment_id(
         settings().tuition_environment, buyer.user_id, wish.track.track, attempt, wish.kind, asked
     )
-    key = Key(payment_id, buyer.user_id, wish.track.track)
+    key = PaymentRef(payment_id, buyer.user_id, wish.track.track)
     try:
         answer = _make(wish, asked, ownership.metadata(key, attempt, wish.kind), payment_id)
     except StripeRefused as refused:
@@ -386,14 +387,21 @@ def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key
 
 def _facts(wish: Wish, answer: Answer) -> Facts:
     """What the answer tells. A new object's phase is stamped as an event's: an event may be as new as this."""
-    read: Callable[..., Facts] = stripe_facts.of_intent if wish.kind == "intent" else stripe_facts.of_session
+    read: Callable[..., Facts] = stripe_json.of_intent if wish.kind == "intent" else stripe_json.of_session
     return read(answer.object, answer.date)
 
 
 def _payment(
-    key: Key, wish: Wish, attempt: int, bound_to: str, price: Money, buyer: Buyer, customer: Customer, facts: Facts
+    key: PaymentRef,
+    wish: Wish,
+    attempt: int,
+    bound_to: str,
+    price: Money,
+    buyer: Buyer,
+    customer: Customer,
+    facts: Facts,
 ) -> Payment:
-    now = clock.iso(clock.now())
+    now = timestamps.iso(clock.now())
     return Payment(
         payment_id=key.payment_id,
         user_id=buyer.user_id,
@@ -414,7 +422,7 @@ def _keep(
     made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer | None
 ) -> Offer | None:
     """Commit what was made, as often as it loses for a reason that is none of its own. None: look again."""
-    key = Key.of(made)
+    key = made.ref
     entry = Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request", actor=made.user_id)
     for tried in range(1, ROUNDS):
         try:

@@ -3,7 +3,6 @@
 import random
 import time
 from contextvars import ContextVar
-from datetime import UTC, datetime
 
 DEADLINE_S = 20.0
 """What an invocation gives all its calls together: the gateway answers 503 after 30 s, whatever we do."""
@@ -14,16 +13,6 @@ _ends: ContextVar[float | None] = ContextVar("deadline", default=None)
 def now() -> float:
     """Epoch seconds."""
     return time.time()
-
-
-def iso(epoch_s: float) -> str:
-    """RFC 3339 UTC with milliseconds, as every time of ours is written: `2026-11-23T18:30:00.000Z`."""
-    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def epoch(written: str) -> float:
-    """The epoch seconds of a time that `iso` wrote."""
-    return datetime.fromisoformat(written).timestamp()
 
 
 def start_deadline(seconds: float = DEADLINE_S) -> None:

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition import browse, clock, history, stripe_events, tables
+from tuition import browse, history, stripe_events, tables
 from tuition.browse import Place, Shown
-from tuition.core import audit
+from tuition.core import audit, timestamps
 from tuition.core import payment as payments_core
 from tuition.core.errors import NotFound, Unprocessable
-from tuition.core.payment import OVER, Payment
-from tuition.core.stripe_facts import ID_LENGTH
+from tuition.core.payment import DECIDED_DISPUTES, Payment
+from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.filters import Filters
 from tuition.history import read_payments
 from tuition.settings import settings
@@ -40,7 +40,9 @@ READS = 3
 def payment(payment_id: str) -> dict[str, Any]:
     """A payment with its fields, facts, refund requests and audit trail, the chain checked. Raises `NotFound`."""
     for _ in range(READS):
-        found = read_payments([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= ID_LENGTH else []
+        found = (
+            read_payments([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= MAX_ID_LENGTH else []
+        )
         if not found:
             raise NotFound("there is no payment with this id")
         trail = tables.audit_trail(payment_id)
@@ -148,7 +150,7 @@ def _only(fact: Any, *names: str) -> dict[str, Any]:
 
 
 def _at(epoch_s: int | None) -> str | None:
-    return None if epoch_s is None else clock.iso(epoch_s)
+    return None if epoch_s is None else timestamps.iso(epoch_s)
 
 
 def _oldest_first(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -169,7 +171,7 @@ def dispute_json(known: Payment, dispute_id: str) -> dict[str, Any]:
         "currency": settled.currency if settled else known.price.currency,
         "created_at": _at(dispute.created),
         "due_by": _at(dispute.due_by),
-        "over": dispute.status in OVER,
+        "over": dispute.status in DECIDED_DISPUTES,
         "stripe_url": stripe_page("disputes", dispute_id),
     }
 

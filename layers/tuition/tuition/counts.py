@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from tuition import clock, tables
+from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
 from tuition.tables import CountItem, PaymentItem, Raw
 
@@ -56,7 +57,7 @@ def counts(asked: Mapping[str, str]) -> dict[str, Any]:
         months, width = [f"{year}-{number:02d}" for number in range(1, 13)], 7
     else:
         raise Unprocessable("send month=2026-11 or year=2026, one of them", field="month")
-    today = clock.iso(clock.now())[:7]
+    today = timestamps.iso(clock.now())[:7]
     remembered = _remembered([month for month in months if month <= today])
     budget = iter(range(QUERIES))
     found: Counter[str] = Counter()
@@ -94,7 +95,7 @@ def _remembered(months: list[str]) -> list[Month]:
 
 def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
     """Count on from where the month's count ended; what is too young to be remembered, and whether all was read."""
-    final = min(month.end, clock.iso(clock.now() - SETTLES_AFTER_S))
+    final = min(month.end, timestamps.iso(clock.now() - SETTLES_AFTER_S))
     if month.place >= month.end:
         return Counter(), True
     young: Counter[str] = Counter()

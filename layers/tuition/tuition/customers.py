@@ -9,8 +9,8 @@ from typing import Any
 
 from tuition import ledger, stripe_client
 from tuition.core.errors import NotFound, StripeRefused, StripeUnavailable, Unprocessable
-from tuition.core.stripe_facts import ID_LENGTH
-from tuition.ledger import Customer
+from tuition.core.refs import Customer
+from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.ownership import APP
 from tuition.settings import settings
 
@@ -116,4 +116,4 @@ def _has_saved(customer: Customer | None, method_id: str) -> bool:
 
 def _is_id(text: str) -> bool:
     """It can be an id of Stripe's: letters, digits and underscores, so that it can be no other path."""
-    return 0 < len(text) <= ID_LENGTH and text.isascii() and text.replace("_", "0").isalnum()
+    return 0 < len(text) <= MAX_ID_LENGTH and text.isascii() and text.replace("_", "0").isalnum()

@@ -7,16 +7,18 @@ it. What was written with it (`note`) stays on the payment; the audit record has
 from typing import Literal
 
 from tuition import clock, ledger
+from tuition.core import attention, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import Entry
 from tuition.core.errors import Conflicted, NotFound
-from tuition.core.stripe_facts import Acknowledgement, Decision, Facts
-from tuition.ledger import Change, Key, Loaded
+from tuition.core.facts import Acknowledgement, Decision, Facts
+from tuition.core.refs import PaymentRef
+from tuition.ledger import Change, Loaded
 
 Verdict = Literal["accept", "revoke"]
 
 
-def decide(key: Key, verdict: Verdict, note: str, staff: str) -> Loaded:
+def decide(key: PaymentRef, verdict: Verdict, note: str, staff: str) -> Loaded:
     """Accept the amount that was received as if it had been asked, or revoke access whatever was paid.
 
     The newest decision counts; the same again changes nothing. Raises `NotFound`, and `Conflicted` where the payment
@@ -39,7 +41,7 @@ def decide(key: Key, verdict: Verdict, note: str, staff: str) -> Loaded:
     return ledger.settle(key, change)
 
 
-def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -> Loaded:
+def acknowledge(key: PaymentRef, cause: str, mark: str | None, note: str, staff: str) -> Loaded:
     """A person has dealt with this cause of attention as it stands; when it changes it comes back.
 
     `mark` is the cause's as the person saw it, where they say so. The same again changes nothing. Raises `NotFound`
@@ -49,7 +51,7 @@ def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -
     def change(loaded: Loaded) -> Change | None:
         payment = loaded.found
         double = payment.payment_id in loaded.enrollment.doubled
-        found = {known.name: known for known in payments.causes(payment, double=double)}
+        found = {known.name: known for known in attention.reasons(payment, double=double)}
         if cause not in found:
             raise NotFound("this payment needs nobody for that: look again")
         if mark is not None and mark != found[cause].mark:
@@ -65,4 +67,4 @@ def acknowledge(key: Key, cause: str, mark: str | None, note: str, staff: str) -
 
 
 def _entry(event_id: str, type_: str, staff: str) -> Entry:
-    return Entry(clock.iso(clock.now()), event_id, type_, "staff", staff)
+    return Entry(timestamps.iso(clock.now()), event_id, type_, "staff", staff)

@@ -29,6 +29,7 @@ from botocore.exceptions import ClientError
 from tuition import browse, clock, filters, ledger
 from tuition.browse import Place, Shown
 from tuition.core import payment as payments_core
+from tuition.core import timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import NotFound, TuitionError, Unprocessable
 from tuition.settings import settings
@@ -106,7 +107,7 @@ def order(asked: Mapping[str, Any], staff: str) -> dict[str, Any]:
     """Begin an export of all that these filters find. Raises `Unprocessable`."""
     wanted = filters.parse(_as_query(asked))
     export_id = f"exp_{uuid.uuid4().hex}"
-    now = clock.iso(clock.now())
+    now = timestamps.iso(clock.now())
     written = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in wanted.to_json().items()}
     what = {name: value for name, value in written.items() if name != "q"} | ({"searched": True} if wanted.q else {})
     entry = Entry(now, f"export:{export_id}", "export.ordered", "staff", staff)
@@ -162,7 +163,7 @@ def shown(export: Export) -> dict[str, Any]:
         "done_at": export.done_at,
         "problem": export.problem,
         "url": _link(export) if done else None,
-        "url_expires_at": clock.iso(clock.now() + LINK_S) if done else None,
+        "url_expires_at": timestamps.iso(clock.now() + LINK_S) if done else None,
     }
 
 
@@ -307,7 +308,7 @@ class _Making:
             raise Incomplete(
                 f"the file has {rows} rows and {size} bytes, not {self.export.rows} and {self.export.size}"
             )
-        self.keep(state="done", done_at=clock.iso(clock.now()), held_until=0.0)
+        self.keep(state="done", done_at=timestamps.iso(clock.now()), held_until=0.0)
 
     def read_back(self) -> tuple[int, int]:
         """The bytes and the records in the finished file."""

@@ -10,7 +10,7 @@ from typing import Any
 from tuition.core import catalog
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import STATUSES
-from tuition.core.stripe_facts import ID_LENGTH
+from tuition.core.stripe_json import MAX_ID_LENGTH
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
@@ -75,8 +75,8 @@ def parse(asked: Mapping[str, str]) -> Filters:
 
 
 def _searchable(q: str) -> str | None:
-    if len(q) > ID_LENGTH or not q.isprintable():
-        raise Unprocessable(f"q must have at most {ID_LENGTH} printable characters", field="q")
+    if len(q) > MAX_ID_LENGTH or not q.isprintable():
+        raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from tuition import clock, ownership, pulls, tables
 from tuition.clock import Kept
-from tuition.core import catalog
+from tuition.core import catalog, timestamps
 from tuition.core import payment as core
 from tuition.core.catalog import Track
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import Payment
-from tuition.ledger import Key
 from tuition.tables import EnrollmentItem, PaymentItem, Raw
 
 PULL_LEAST_S = 1.0
@@ -59,14 +58,14 @@ def status(reference: str, user_id: str) -> Payment:
     payment = ownership.find(reference, user_id)
     if not payment.open or not _due(payment):
         return payment
-    return pulls.refresh(Key.of(payment))[0]
+    return pulls.refresh(payment.ref)[0]
 
 
 def _due(payment: Payment) -> bool:
     """Spaced with the payment's age: every second at first, every minute after an hour."""
     if _pulled.get(payment.payment_id):
         return False
-    age = clock.now() - clock.epoch(payment.created_at)
+    age = clock.now() - timestamps.epoch(payment.created_at)
     return _pulled.keep(payment.payment_id, True, min(PULL_MOST_S, max(PULL_LEAST_S, age / 60)))
 
 
@@ -105,7 +104,11 @@ def decode_cursor(cursor: str) -> str:
     try:
         version, listed_at = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         created_at, payment_id = listed_at.split("#")
-        ours = version == 1 and "2020" <= created_at < "2200" and clock.iso(clock.epoch(created_at)) == created_at
+        ours = (
+            version == 1
+            and "2020" <= created_at < "2200"
+            and timestamps.iso(timestamps.epoch(created_at)) == created_at
+        )
         if ours and payment_id.startswith("pay_") and payment_id.isascii() and len(payment_id) <= 255:
             return str(listed_at)
     except (ValueError, TypeError, AttributeError):

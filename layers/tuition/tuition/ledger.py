@@ -18,39 +18,17 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from tuition import clock, metrics, tables
-from tuition.core import audit, catalog, progress
+from tuition.core import audit, catalog, progress, timestamps
 from tuition.core.audit import Entry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, NotFound, TuitionError
 from tuition.core.payment import Payment
+from tuition.core.refs import Customer, PaymentRef
 from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, PointerItem, Raw
 
 TRIES = 12
 ABANDONED = "abandoned"
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
-
-
-@dataclass(frozen=True)
-class Key:
-    """What names a payment and its enrollment: every event of ours carries all three."""
-
-    payment_id: str
-    user_id: str
-    track: str
-
-    @classmethod
-    def of(cls, payment: Payment) -> "Key":
-        """The key of a payment."""
-        return cls(payment.payment_id, payment.user_id, payment.track)
-
-
-@dataclass(frozen=True)
-class Customer:
-    """A user's Stripe customer, to be kept with the payment that is first made for it."""
-
-    user_id: str
-    stripe_customer_id: str
-    generation: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ class Conflict(TuitionError):
 # --- loading ---
 
 
-def load(key: Key) -> Loaded:
+def load(key: PaymentRef) -> Loaded:
     """One strongly consistent batch read."""
     found = tables.read_together(
         {
@@ -141,7 +119,7 @@ def _enrollment(found: list[Raw], user_id: str, track: str) -> Enrollment:
 # --- the transaction ---
 
 
-def settle(key: Key, decide: Callable[[Loaded], Change | None], before: Loaded | None = None) -> Loaded:
+def settle(key: PaymentRef, decide: Callable[[Loaded], Change | None], before: Loaded | None = None) -> Loaded:
     """Load, decide, commit; after a conflict all of it again, so that whatever `decide` pulled is pulled again.
 
     `decide` answers None where nothing is to be written. `before` is what the caller has just loaded.
@@ -177,7 +155,7 @@ def commit(
         enrollment = replace(enrollment, version=before.enrollment.version + 1)
     record = _record(before, change, enrollment)
     now = clock.now()
-    after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=clock.iso(now))
+    after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
 
     writes = {"payment": _put_payment(before.payment, after, now, double=bool(enrollment.doubled))}
     writes["enrollment"] = _put_enrollment(before.enrollment, enrollment) if touched else _check(before.enrollment)
@@ -235,7 +213,9 @@ def _put_enrollment(before: Enrollment, after: Enrollment) -> Raw:
 def _check(enrollment: Enrollment) -> Raw:
     """Only read, and still a condition: or two payments of one student lose each other's standing."""
     key = tables.enrollment_key(enrollment.user_id, enrollment.track)
-    return {"ConditionCheck": {"TableName": tables.table(EnrollmentItem), "Key": key, **_version(enrollment.version)}}
+    return {
+        "ConditionCheck": {"TableName": tables.table(EnrollmentItem), "Key": key, **_version(enrollment.version)}
+    }
 
 
 def _put_absent(item: Any, key: str) -> Raw:
@@ -273,7 +253,7 @@ def _put_pointer(stripe_id: str, payment: Payment) -> Raw:
 
 def _keep_customer(customer: Customer, now: float) -> dict[str, Raw]:
     """The customer and its pointer: unique both ways. The same one again is no conflict."""
-    written = clock.iso(now)
+    written = timestamps.iso(now)
     item = CustomerItem(
         customer.user_id,
         stripe_customer_id=customer.stripe_customer_id,
@@ -373,7 +353,7 @@ def abandon(stripe_id: str, user_id: str, track: str) -> PointerItem | None:
 def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
     """Take attempt `used` out of use, with its record on the user's chain. Losing the race is as good as winning."""
     raised = replace(enrollment, attempt=max(enrollment.attempt, used), version=enrollment.version + 1)
-    user_id, now = enrollment.user_id, clock.iso(clock.now())
+    user_id, now = enrollment.user_id, timestamps.iso(clock.now())
     entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=user_id)
     writes = {"enrollment": _put_enrollment(enrollment, raised), **_own_record(user_id, entry, enrollment.track, {})}
     try:
@@ -389,7 +369,7 @@ def forget(enrollment: Enrollment, payment_id: str) -> None:
     """
     left = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
     after = replace(enrollment, standings=left, version=enrollment.version + 1)
-    user_id, now = enrollment.user_id, clock.iso(clock.now())
+    user_id, now = enrollment.user_id, timestamps.iso(clock.now())
     entry = Entry(now, f"forgotten:{payment_id}", "payment.forgotten", "request", actor=user_id)
     made = {"enrollment": {"from": enrollment.status, "to": after.status}}
     absent = {

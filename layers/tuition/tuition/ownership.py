@@ -5,16 +5,17 @@ from typing import Any
 
 from tuition import stripe_client, tables
 from tuition.core.errors import NotFound
+from tuition.core.facts import Kind
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import ID_LENGTH, Kind, ident
-from tuition.ledger import Key
+from tuition.core.refs import PaymentRef
+from tuition.core.stripe_json import MAX_ID_LENGTH, object_id
 from tuition.settings import settings
 from tuition.tables import PaymentItem
 
 APP = "tuition"
 
 
-def metadata(key: Key, attempt: int, kind: Kind) -> dict[str, str]:
+def metadata(key: PaymentRef, attempt: int, kind: Kind) -> dict[str, str]:
     """What goes on an intent, on a session and on its `payment_intent_data`; refunds carry it too."""
     return {
         "app": APP,
@@ -27,7 +28,7 @@ def metadata(key: Key, attempt: int, kind: Kind) -> dict[str, str]:
     }
 
 
-def key_of(found: Mapping[str, Any]) -> Key | None:
+def key_of(found: Mapping[str, Any]) -> PaymentRef | None:
     """The payment that metadata names; None where it is another app's or another environment's.
 
     Raises `EventUnusable` where it says that it is ours and names nothing that can be. The track need not be one that
@@ -35,14 +36,14 @@ def key_of(found: Mapping[str, Any]) -> Key | None:
     """
     if found.get("app") != APP or found.get("environment") != settings().tuition_environment:
         return None
-    return Key(ident(found, "payment_id"), ident(found, "user_id"), ident(found, "track"))
+    return PaymentRef(object_id(found, "payment_id"), object_id(found, "user_id"), object_id(found, "track"))
 
 
-def pointed(stripe_id: str | None) -> Key | None:
+def pointed(stripe_id: str | None) -> PaymentRef | None:
     """The payment that holds the pointer of an object at Stripe."""
     pointer = tables.read_pointer(stripe_id) if stripe_id else None
     if pointer and pointer.payment_id and pointer.user_id and pointer.track:
-        return Key(pointer.payment_id, pointer.user_id, pointer.track)
+        return PaymentRef(pointer.payment_id, pointer.user_id, pointer.track)
     return None
 
 
@@ -51,7 +52,7 @@ def find(reference: str, user_id: str | None = None) -> Payment:
 
     Raises `NotFound`, without asking Stripe.
     """
-    if reference.isascii() and len(reference) <= ID_LENGTH:
+    if reference.isascii() and len(reference) <= MAX_ID_LENGTH:
         key = pointed(reference) if reference.startswith(("pi_", "cs_", "ch_", "py_")) else None
         payment_id = key.payment_id if key else reference
         if payment_id.startswith("pay_"):
@@ -62,11 +63,11 @@ def find(reference: str, user_id: str | None = None) -> Payment:
     raise NotFound("there is no such payment of yours" if user_id else "there is no such payment")
 
 
-def find_key(reference: str, user_id: str | None = None) -> Key:
+def find_key(reference: str, user_id: str | None = None) -> PaymentRef:
     """The key of the payment that `find` finds."""
-    return Key.of(find(reference, user_id))
+    return find(reference, user_id).ref
 
 
-def whose(intent_id: str) -> Key | None:
+def whose(intent_id: str) -> PaymentRef | None:
     """The payment of an intent: by its pointer, or where there is none (yet) by asking Stripe for its metadata."""
     return pointed(intent_id) or key_of(stripe_client.retrieve_intent(intent_id).object.get("metadata") or {})

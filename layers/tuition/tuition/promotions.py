@@ -4,10 +4,10 @@ Stripe applies a code, computes what is left to pay and counts its redemptions; 
 """
 
 from tuition import stripe_client
-from tuition.core import promotion
+from tuition.core import promotion_rules
 from tuition.core.catalog import Track
 from tuition.core.errors import CodeRefused
-from tuition.core.promotion import UNKNOWN
+from tuition.core.promotion_rules import UNKNOWN
 
 
 def find(text: str, track: Track, customer: str | None) -> str:
@@ -16,7 +16,7 @@ def find(text: str, track: Track, customer: str | None) -> str:
     One call to Stripe; two more for a code that is for first purchases only, and one where a hundred customers have
     a code of this text each. Raises `CodeRefused`, which says why.
     """
-    if not promotion.is_possible(text):
+    if not promotion_rules.is_possible(text):
         raise CodeRefused(UNKNOWN.message, UNKNOWN.reason)
     refusals = [UNKNOWN]
     answer = stripe_client.list_promotion_codes(text)
@@ -24,12 +24,12 @@ def find(text: str, track: Track, customer: str | None) -> str:
     if customer and answer.object["has_more"]:
         listed += stripe_client.list_promotion_codes(text, customer).object["data"]
     for code in listed:
-        refusal = promotion.refusal(code, track.price, customer, answer.date)
+        refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
         if refusal is None and code["restrictions"].get("first_time_transaction") and customer:
             history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
-            refusal = promotion.refusal_as_first(code["id"], track.track, *history)
+            refusal = promotion_rules.refusal_as_first(code["id"], track.track, *history)
         if refusal is None:
             return str(code["id"])
         refusals.append(refusal)
-    told = promotion.nearest(refusals)
+    told = promotion_rules.nearest(refusals)
     raise CodeRefused(told.message, told.reason)

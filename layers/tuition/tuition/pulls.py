@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from tuition import clock, ledger, stripe_client
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
-from tuition.core import stripe_facts
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry, Source
 from tuition.core.errors import StripeRefused
+from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import NOTHING_KNOWN, Facts
-from tuition.ledger import Change, Key, Loaded
+from tuition.core.refs import PaymentRef
+from tuition.ledger import Change, Loaded
 
 
 def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
@@ -29,28 +31,28 @@ def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, 
     except StripeRefused as refused:
         if refused.code != "resource_missing":
             raise
-        return stripe_facts.of_gone(payment.kind, int(clock.now())), {}
-    stamp = stripe_facts.pull_stamp(payment.facts.phase, answer.date)
+        return core_facts.missing_object(payment.kind, int(clock.now())), {}
+    stamp = stripe_json.sync_stamp(payment.facts.phase, answer.date)
     if payment.kind == "intent":
-        facts = stripe_facts.of_intent(answer.object, *stamp)
+        facts = stripe_json.of_intent(answer.object, *stamp)
         intent = answer.object
     else:
-        facts = stripe_facts.of_session(answer.object, *stamp)
+        facts = stripe_json.of_session(answer.object, *stamp)
         intent = answer.object.get("payment_intent") or {}
     charge = intent.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {}
-    return stripe_facts.merge(facts, _what_followed(payment, charge, asked=followed)), answer.object
+    return core_facts.merge(facts, _what_followed(payment, charge, asked=followed)), answer.object
 
 
 def seen(intent: str | None, session: str | None) -> Facts:
     """What Stripe says of an object that no payment is bound to."""
     if session:
         answer = stripe_client.retrieve_session(session)
-        return stripe_facts.of_session(answer.object, answer.date)
+        return stripe_json.of_session(answer.object, answer.date)
     if intent:
         answer = stripe_client.retrieve_intent(intent)
-        return stripe_facts.of_intent(answer.object, answer.date)
-    return NOTHING_KNOWN
+        return stripe_json.of_intent(answer.object, answer.date)
+    return NO_FACTS
 
 
 def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:
@@ -62,18 +64,18 @@ def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> 
     requested = any(request.state in ("calling", "pending") for request in payment.requests)
     if asked or requested or charge.get("amount_refunded") or payment.facts.refunds:
         for refund in stripe_client.list_refunds(intent):
-            found = stripe_facts.merge(found, stripe_facts.of_refund(refund))
+            found = core_facts.merge(found, stripe_json.of_refund(refund))
     if asked or charge.get("disputed") or payment.facts.disputes:
         for dispute in stripe_client.list_disputes(intent):
-            found = stripe_facts.merge(found, stripe_facts.of_dispute(dispute, payment.version))
+            found = core_facts.merge(found, stripe_json.of_dispute(dispute, payment.version))
     return found
 
 
 def refresh(
-    key: Key,
+    key: PaymentRef,
     before: Loaded | None = None,
     *,
-    told: Facts = NOTHING_KNOWN,
+    told: Facts = NO_FACTS,
     followed: bool = False,
     source: Source = "pull",
 ) -> tuple[Payment, dict[str, Any]]:
@@ -86,7 +88,7 @@ def refresh(
 
     def decide(loaded: Loaded) -> Change | None:
         payment = loaded.found
-        at = clock.iso(clock.now())
+        at = timestamps.iso(clock.now())
         facts, obj = pull(payment, followed=followed)
         seen.append(obj)
         after = payment.merged(facts).merged(told)
@@ -110,6 +112,10 @@ def says_nothing_new(before: Payment, after: Payment) -> bool:
 
 def _timeless(payment: Payment) -> Payment:
     facts = payment.facts
-    phase = replace(facts.phase, at=0, order=0) if facts.phase and payments.status(facts) in payments.OPEN else None
+    phase = (
+        replace(facts.phase, at=0, order=0)
+        if facts.phase and payments.status(facts) in payments.OPEN_STATUSES
+        else None
+    )
     disputes = {key: replace(dispute, stamp=0) for key, dispute in facts.disputes.items()}
     return replace(payment, facts=replace(facts, phase=phase, disputes=disputes))

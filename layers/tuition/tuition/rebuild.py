@@ -3,17 +3,19 @@
 from typing import Any
 
 from tuition import clock, pulls, stripe_client, tables
-from tuition.core import catalog, stripe_facts
+from tuition.core import catalog, stripe_json, timestamps
+from tuition.core import facts as core_facts
 from tuition.core.audit import Entry
 from tuition.core.errors import EventUnusable
+from tuition.core.facts import Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts
-from tuition.ledger import Change, Key, Loaded
+from tuition.core.refs import PaymentRef
+from tuition.ledger import Change, Loaded
 from tuition.ownership import key_of
 
 
-def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | None:
+def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Payment | None:
     """The payment of a settled object, for a person to look at; None where nothing is settled.
 
     Its price is the catalog's, less what Stripe took off a session by a code, so that an amount that differs shows.
@@ -31,7 +33,7 @@ def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | 
         if session is None:
             raise EventUnusable(f"{intent} says that it is of a Checkout Session, and Stripe lists none")
         answer = stripe_client.retrieve_session(session)
-    read = stripe_facts.of_session if session else stripe_facts.of_intent
+    read = stripe_json.of_session if session else stripe_json.of_intent
     facts = read(answer.object, answer.date)
     if facts.settled is None:
         return None
@@ -39,13 +41,13 @@ def from_stripe(key: Key, intent: str | None, session: str | None) -> Payment | 
     return payment.merged(pulls.pull(payment, followed=True)[0])
 
 
-def change(key: Key, loaded: Loaded, intent: str | None, session: str | None, entry: Entry) -> Change | None:
+def change(key: PaymentRef, loaded: Loaded, intent: str | None, session: str | None, entry: Entry) -> Change | None:
     """The payment that is not there, made anew; None where it is there, or not settled."""
     made = None if loaded.payment else from_stripe(key, intent, session)
     return Change(made, entry) if made else None
 
 
-def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:
+def _payment(key: PaymentRef, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:
     attempt = found.get("attempt", "")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         raise EventUnusable("its metadata has no attempt")
@@ -61,15 +63,15 @@ def _payment(key: Key, found: dict[str, Any], obj: dict[str, Any], session: str 
         attempt=int(attempt),
         bound_to=obj["id"],
         price=_price(track.price, obj),
-        created_at=clock.iso(obj["created"]),
-        updated_at=clock.iso(clock.now()),
+        created_at=timestamps.iso(obj["created"]),
+        updated_at=timestamps.iso(clock.now()),
         version=int(trail[-1]["seq"]) if trail else 0,
         audit_head=trail[-1]["hash"] if trail else "",
-    ).merged(stripe_facts.merge(facts, Facts(rebuilt=True)))
+    ).merged(core_facts.merge(facts, Facts(rebuilt=True)))
 
 
 def _price(listed: Money, obj: dict[str, Any]) -> Money:
     """What was asked: by a session for this price with a code that is what is left of it, else the catalog's."""
     if (obj.get("amount_subtotal"), obj.get("currency")) != (listed.amount, listed.currency):
         return listed
-    return Money(listed.amount - stripe_facts.number(obj["total_details"], "amount_discount"), listed.currency)
+    return Money(listed.amount - stripe_json.integer(obj["total_details"], "amount_discount"), listed.currency)

@@ -40,13 +40,15 @@ from tuition import (
     stripe_events,
     tables,
 )
-from tuition.core import stripe_facts
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import EventUnusable, NotConfigured, NotFound, StripeRefused, StripeUnavailable, TuitionError
+from tuition.core.facts import NO_FACTS, Facts, Kind
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import NOTHING_KNOWN, Facts, Kind, maybe_id
-from tuition.ledger import Change, Key, Loaded, PointerTaken
+from tuition.core.refs import PaymentRef
+from tuition.core.stripe_json import optional_id
+from tuition.ledger import Change, Loaded, PointerTaken
 from tuition.stripe_client import Listed
 from tuition.tables import AuditItem, CursorItem, PaymentItem
 
@@ -109,7 +111,7 @@ class Run:
         """What it did, for the log and the answer; `place` as RFC 3339."""
         found = asdict(self)
         del found["remaining"], found["in_a_row"]
-        return {**found, "place": clock.iso(self.place)}
+        return {**found, "place": timestamps.iso(self.place)}
 
     @contextmanager
     def piece(self, what: str) -> Iterator[None]:
@@ -259,11 +261,11 @@ def _stripe_now() -> int:
 
 def _look(
     this: Run,
-    key: Key,
+    key: PaymentRef,
     *,
     intent: str | None = None,
     session: str | None = None,
-    told: Facts = NOTHING_KNOWN,
+    told: Facts = NO_FACTS,
     followed: bool = False,
 ) -> Loaded:
     """Pull a payment, or rebuild it where its item is missing and its object is settled.
@@ -288,8 +290,10 @@ def _look(
     return after
 
 
-def _rebuilt(key: Key, loaded: Loaded, intent: str | None, session: str | None) -> Change | None:
-    return rebuild.change(key, loaded, intent, session, Entry(clock.iso(clock.now()), "pull:0", "rebuilt", "reconcile"))
+def _rebuilt(key: PaymentRef, loaded: Loaded, intent: str | None, session: str | None) -> Change | None:
+    return rebuild.change(
+        key, loaded, intent, session, Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "reconcile")
+    )
 
 
 def _version(loaded: Loaded) -> int:
@@ -333,7 +337,7 @@ def _due() -> Iterator[str]:
             TableName=tables.table(PaymentItem),
             IndexName="by_check",
             KeyConditionExpression="check_due = :due AND check_at <= :now",
-            ExpressionAttributeValues={":due": {"S": "due"}, ":now": {"S": clock.iso(clock.now())}},
+            ExpressionAttributeValues={":due": {"S": "due"}, ":now": {"S": timestamps.iso(clock.now())}},
             **start,
         )
         yield from (item["payment_id"]["S"] for item in answer["Items"])
@@ -342,7 +346,7 @@ def _due() -> Iterator[str]:
         start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
-def _drive(this: Run, key: Key, stripe_now: int) -> None:
+def _drive(this: Run, key: PaymentRef, stripe_now: int) -> None:
     """Take one payment as far as it goes by itself."""
     known = this.different
     after = _look(this, key)
@@ -364,7 +368,7 @@ def _is_left(payment: Payment, enrollment: Enrollment, stripe_now: int) -> bool:
     won, staff accepted an amount."""
     charges = [charge.created for charge in payment.facts.charges.values()]
     phase = [payment.facts.phase.at] if payment.facts.phase else []
-    touched = max([clock.epoch(payment.created_at), *charges, *phase])
+    touched = max([timestamps.epoch(payment.created_at), *charges, *phase])
     acting = payment.facts.phase is not None and payment.facts.phase.name == "requires_action"
     patience = LEFT_ACTING_S if acting else LEFT_ALONE_S
     return touched < stripe_now - patience or enrollment.status == "ENROLLED"
@@ -395,7 +399,7 @@ def _walk(this: Run, name: str, last: int) -> None:
 
 def _events(this: Run, first: int, last: int) -> None:
     """An event whose record is missing is a reason to pull its payment, once for all of them."""
-    untold: dict[Key, list[dict[str, Any]]] = defaultdict(list)
+    untold: dict[PaymentRef, list[dict[str, Any]]] = defaultdict(list)
     for types in itertools.batched(sorted(stripe_events.TYPES), 20, strict=False):
         for event, _ in _listed("events", first, last, types):
             with this.piece(event["id"]), _kept_if_unusable([event]):
@@ -421,7 +425,7 @@ def _kept_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
         raise
 
 
-def _without_record(key: Key, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _without_record(key: PaymentRef, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The events of a payment that have not been applied."""
     missing = {stripe_events.entry(event).key: event for event in events}
     for batch in itertools.batched(list(missing), 100, strict=False):
@@ -431,10 +435,10 @@ def _without_record(key: Key, events: Sequence[Mapping[str, Any]]) -> list[Mappi
     return list(missing.values())
 
 
-def _look_for(this: Run, key: Key, event: Mapping[str, Any]) -> None:
+def _look_for(this: Run, key: PaymentRef, event: Mapping[str, Any]) -> None:
     obj = event["data"]["object"]
     session = obj["id"] if event["type"].startswith("checkout.session.") else None
-    intent = obj["id"] if event["type"].startswith("payment_intent.") else maybe_id(obj, "payment_intent")
+    intent = obj["id"] if event["type"].startswith("payment_intent.") else optional_id(obj, "payment_intent")
     _look(this, key, intent=intent, session=session, followed=stripe_events.tells_what_followed(event["type"]))
 
 
@@ -443,7 +447,7 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     key = ownership.key_of(metadata) or ownership.pointed(obj["id"])
     if key is None:
         return
-    facts = stripe_facts.of_intent(obj, date)
+    facts = stripe_json.of_intent(obj, date)
     loaded = ledger.load(key)
     if loaded.payment and loaded.payment.intent is None:  # which intent is its own, only its session can say
         loaded = _look(this, key)
@@ -461,7 +465,7 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
     key = ownership.key_of(obj.get("metadata") or {}) or ownership.pointed(obj["id"])
     if key is None:
         return
-    facts = stripe_facts.of_session(obj, date)
+    facts = stripe_json.of_session(obj, date)
     loaded = ledger.load(key)
     payment = loaded.payment
     if payment is None or payment.bound_to != obj["id"]:
@@ -470,7 +474,7 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
         _look(this, key)
 
 
-def _stranger(this: Run, key: Key, kind: Kind, obj: Mapping[str, Any], facts: Facts, date: int) -> None:
+def _stranger(this: Run, key: PaymentRef, kind: Kind, obj: Mapping[str, Any], facts: Facts, date: int) -> None:
     """An object that names a payment which is not there, or which is bound to another one.
 
     Settled it is rebuilt, or claims the other's payment; left open for an hour it is given up: its create has died.
@@ -492,21 +496,21 @@ def _is_orphan(obj: Mapping[str, Any], date: int) -> bool:
 
 def _refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     key, payment = _of_intent(obj)
-    if key and (payment is None or payment.merged(stripe_facts.of_refund(obj)) != payment):
-        _look(this, key, intent=maybe_id(obj, "payment_intent"), followed=True)
+    if key and (payment is None or payment.merged(stripe_json.of_refund(obj)) != payment):
+        _look(this, key, intent=optional_id(obj, "payment_intent"), followed=True)
 
 
 def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
     key, payment = _of_intent(obj)
     known = payment.facts.disputes.get(obj["id"]) if payment else None
-    told = stripe_facts.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
+    told = stripe_json.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
     if key and told != known:
-        _look(this, key, intent=maybe_id(obj, "payment_intent"), followed=True)
+        _look(this, key, intent=optional_id(obj, "payment_intent"), followed=True)
 
 
-def _of_intent(obj: Mapping[str, Any]) -> tuple[Key | None, Payment | None]:
+def _of_intent(obj: Mapping[str, Any]) -> tuple[PaymentRef | None, Payment | None]:
     """Whose a refund or dispute is, and that payment where it is there."""
-    intent = maybe_id(obj, "payment_intent")
+    intent = optional_id(obj, "payment_intent")
     key = ownership.whose(intent) if intent else None
     return key, ledger.load(key).payment if key else None
 

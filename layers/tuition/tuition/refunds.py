@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 from tuition import clock, ledger, ownership, pulls, stripe_client
 from tuition.core import payment as payments
-from tuition.core import stripe_facts
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry, Source
 from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.payment import Payment
+from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest, State
-from tuition.ledger import Change, Key, Loaded
+from tuition.ledger import Change, Loaded
 from tuition.settings import settings
 
 DRIVES = 4
@@ -28,7 +29,7 @@ class By:
     actor: str | None = None
 
 
-def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
+def request(key: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     """A student's request for all that is left: done at once within the window, else it waits for staff.
 
     Asked again, the same request is driven on and answered; one of staff's is driven on too, and not shown.
@@ -54,7 +55,7 @@ def request(key: Key, reason: str) -> tuple[Payment, RefundRequest]:
 
 
 def refund(
-    key: Key, amount: int | None, reason: str, note: str | None, staff: str, *, left: int | None = None
+    key: PaymentRef, amount: int | None, reason: str, note: str | None, staff: str, *, left: int | None = None
 ) -> tuple[Payment, RefundRequest]:
     """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`.
 
@@ -86,7 +87,9 @@ def refund(
     return driven
 
 
-def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff: str) -> tuple[Payment, RefundRequest]:
+def decide(
+    key: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str
+) -> tuple[Payment, RefundRequest]:
     """Staff approve or decline what waits; one that is approved and being made is driven on.
 
     Raises `NotFound`, `RefundRefused` when it no longer waits.
@@ -117,7 +120,7 @@ def decide(key: Key, request_id: str, *, approve: bool, note: str | None, staff:
 # --- the request ---
 
 
-def _add(key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, by: By) -> tuple[Payment, bool]:
+def _add(key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_: str, by: By) -> tuple[Payment, bool]:
     """Store the request that `ask` makes of the payment, if any; True where this invocation stored one.
 
     What is open is asked for at Stripe first: it may have been paid, and its webhook late or lost.
@@ -142,7 +145,7 @@ def _add(key: Key, ask: Callable[[Payment], RefundRequest | None], type_: str, b
 def _new(payment: Payment, amount: int, reason: str, *, by: str, state: State) -> RefundRequest:
     """Its id is made of the payment, the version it was asked on and the time: after a restore a version comes again,
     and must not meet a refund that Stripe made for another request."""
-    at = clock.iso(clock.now())
+    at = timestamps.iso(clock.now())
     digest = hashlib.sha256(f"{payment.payment_id}:{payment.version}:{at}".encode()).hexdigest()[:20]
     return RefundRequest(f"rr_{digest}", amount, reason, by, at, state)
 
@@ -153,7 +156,7 @@ def _refuse_impossible(payment: Payment) -> None:
         raise RefundRefused(f"this payment is {payment.status}: only one that was paid can be refunded")
     if settled.amount == 0:
         raise RefundRefused("this payment was free: there is nothing to refund")
-    if any(d.status not in payments.OVER | payments.INQUIRY for d in payment.facts.disputes.values()):
+    if any(d.status not in payments.DECIDED_DISPUTES | payments.INQUIRIES for d in payment.facts.disputes.values()):
         raise RefundRefused("this payment is disputed: the bank decides who gets the money")
     if payment.left <= 0:
         raise RefundRefused("nothing is left to refund: it has been given back")
@@ -183,18 +186,20 @@ def _with(payment: Payment, changed: RefundRequest) -> Payment:
 
 
 def _entry(event_id: str, type_: str, by: By) -> Entry:
-    return Entry(clock.iso(clock.now()), event_id, type_, by.source, by.actor)
+    return Entry(timestamps.iso(clock.now()), event_id, type_, by.source, by.actor)
 
 
 # --- driving it ---
 
 
-def _driven(key: Key, payment: Payment, request_id: str, by: By, *, fresh: bool) -> tuple[Payment, RefundRequest]:
+def _driven(
+    key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: bool
+) -> tuple[Payment, RefundRequest]:
     payment = drive(key, payment, request_id, by, fresh=fresh)
     return payment, _by_id(payment, request_id)
 
 
-def drive(key: Key, payment: Payment, request_id: str, by: By, *, fresh: bool = False) -> Payment:
+def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: bool = False) -> Payment:
     """Take a `calling` request to its end: look whether Stripe has its refund, else call. Others stay as they are.
 
     `fresh`: nobody can have called Stripe for it yet.
@@ -215,7 +220,7 @@ def drive(key: Key, payment: Payment, request_id: str, by: By, *, fresh: bool = 
     raise Contended("this refund is being made: ask again")
 
 
-def _call(key: Key, payment: Payment, known: RefundRequest, by: By) -> Payment:
+def _call(key: PaymentRef, payment: Payment, known: RefundRequest, by: By) -> Payment:
     metadata = {**ownership.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
     params = {
         "payment_intent": payment.intent,
@@ -236,8 +241,8 @@ def _call(key: Key, payment: Payment, known: RefundRequest, by: By) -> Payment:
     return _told(key, known, answer.object, by)
 
 
-def _told(key: Key, known: RefundRequest, refund_object: dict[str, object], by: By) -> Payment:
-    facts = stripe_facts.of_refund(refund_object)
+def _told(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object], by: By) -> Payment:
+    facts = stripe_json.of_refund(refund_object)
 
     def change(loaded: Loaded) -> Change | None:
         payment = loaded.found
@@ -249,7 +254,7 @@ def _told(key: Key, known: RefundRequest, refund_object: dict[str, object], by: 
     return ledger.settle(key, change).found
 
 
-def _refused(key: Key, known: RefundRequest, why: str, by: By) -> Payment:
+def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment:
     """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
 
     def change(loaded: Loaded) -> Change | None:
@@ -265,7 +270,7 @@ def _refused(key: Key, known: RefundRequest, why: str, by: By) -> Payment:
     return ledger.settle(key, change).found
 
 
-def _try_again(key: Key, known: RefundRequest, by: By) -> Payment:
+def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
     """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
 
     def change(loaded: Loaded) -> Change | None:

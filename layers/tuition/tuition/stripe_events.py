@@ -15,12 +15,14 @@ from typing import Any, Literal
 
 from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
 from tuition.core import payment as payments
-from tuition.core import stripe_facts
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import EventUnusable, NotFound, StripeRefused
+from tuition.core.facts import Facts
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts, ident, maybe_id, moment, number, text
-from tuition.ledger import Change, Key, Loaded, PointerTaken
+from tuition.core.refs import PaymentRef
+from tuition.core.stripe_json import integer, object_id, optional_id, text, timestamp
+from tuition.ledger import Change, Loaded, PointerTaken
 from tuition.ownership import key_of, pointed, whose
 from tuition.settings import settings
 from tuition.tables import QuarantineItem
@@ -57,7 +59,7 @@ class Notice:
     @property
     def entry(self) -> Entry:
         """The record that it leaves when it is applied, at Stripe's time."""
-        return Entry(clock.iso(self.at), self.event_id, self.type, "webhook")
+        return Entry(timestamps.iso(self.at), self.event_id, self.type, "webhook")
 
     @property
     def shows_money(self) -> bool:
@@ -107,28 +109,28 @@ def _outline(event: Mapping[str, Any]) -> Notice:
     obj = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(obj, Mapping):
         raise EventUnusable("event.data.object should be an object")
-    type_, at = text(event, "type"), moment(event, "created")
+    type_, at = text(event, "type"), timestamp(event, "created")
     own = type_.startswith("payment_intent.")
-    intent = ident(obj, "id") if own else maybe_id(obj, "payment_intent")
+    intent = object_id(obj, "id") if own else optional_id(obj, "payment_intent")
     pull = event.get("api_version") != API_VERSION or type_.startswith("charge.dispute.")
-    return Notice(ident(event, "id"), type_, at, obj, intent=intent, pull=pull)
+    return Notice(object_id(event, "id"), type_, at, obj, intent=intent, pull=pull)
 
 
 def _with_object(notice: Notice) -> Notice:
     obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
     if kind == "checkout.session":
-        notice = replace(notice, session=ident(obj, "id"))
+        notice = replace(notice, session=object_id(obj, "id"))
     if notice.pull:
         return notice
     if kind == "checkout.session":
         failed = notice.type.endswith("async_payment_failed")
-        return replace(notice, facts=(stripe_facts.failed_session if failed else stripe_facts.of_session)(obj, at))
+        return replace(notice, facts=(stripe_json.failed_session if failed else stripe_json.of_session)(obj, at))
     if kind == "payment_intent":
-        return replace(notice, facts=stripe_facts.of_intent(obj, at))
+        return replace(notice, facts=stripe_json.of_intent(obj, at))
     if kind == "refund":
-        return replace(notice, facts=stripe_facts.of_refund(obj))
-    total = number(obj, "amount_refunded") if notice.type == "charge.refunded" else None
-    return replace(notice, facts=stripe_facts.of_charge(obj), refunded_total=total)
+        return replace(notice, facts=stripe_json.of_refund(obj))
+    total = integer(obj, "amount_refunded") if notice.type == "charge.refunded" else None
+    return replace(notice, facts=stripe_json.of_charge(obj), refunded_total=total)
 
 
 def tells_what_followed(type_: str) -> bool:
@@ -139,7 +141,7 @@ def tells_what_followed(type_: str) -> bool:
 # --- placing ---
 
 
-def place(event: Mapping[str, Any]) -> Key | None:
+def place(event: Mapping[str, Any]) -> PaymentRef | None:
     """The payment that an event is about; None where it is none of ours. Raises `EventUnusable`."""
     return _place(_outline(event))
 
@@ -149,7 +151,7 @@ def entry(event: Mapping[str, Any]) -> Entry:
     return _outline(event).entry
 
 
-def _place(notice: Notice) -> Key | None:
+def _place(notice: Notice) -> PaymentRef | None:
     """The payment that an event is about.
 
     Refunds and disputes belong to their intent's, whatever their own metadata say: anybody may have made them. The
@@ -159,13 +161,13 @@ def _place(notice: Notice) -> Key | None:
         return whose(notice.intent) if notice.intent else None
     metadata = notice.obj.get("metadata")
     named = key_of(metadata) if isinstance(metadata, Mapping) else None
-    return named or pointed(maybe_id(notice.obj, "id") if notice.intent is None else notice.intent)
+    return named or pointed(optional_id(notice.obj, "id") if notice.intent is None else notice.intent)
 
 
 # --- deciding ---
 
 
-def _decide(notice: Notice, key: Key, before: Loaded) -> Change | None:
+def _decide(notice: Notice, key: PaymentRef, before: Loaded) -> Change | None:
     payment = before.payment
     if payment is None:
         rebuilt = rebuild.from_stripe(key, notice.intent, notice.session) if notice.shows_money else None
@@ -241,7 +243,7 @@ def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
             ":kept": KEPT,
             ":event": {"S": body},
             ":reason": {"S": reason[:500]},
-            ":now": {"S": clock.iso(clock.now())},
+            ":now": {"S": timestamps.iso(clock.now())},
             ":one": {"N": "1"},
         },
     )
@@ -256,7 +258,7 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
     """
     kept = read_quarantined(event_id)
     if staff:
-        asked = Entry(clock.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
+        asked = Entry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
         ledger.record_for_user(staff, asked, {"replay": event_id})
     outcome = apply(json.loads(kept.event))
     if outcome != "quarantined":
@@ -266,7 +268,7 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
 
 def read_quarantined(event_id: str) -> QuarantineItem:
     """One event that is kept. Raises `NotFound`."""
-    if not 0 < len(event_id) <= stripe_facts.ID_LENGTH or not event_id.isascii():
+    if not 0 < len(event_id) <= stripe_json.MAX_ID_LENGTH or not event_id.isascii():
         raise NotFound("there is no such event in quarantine")
     key = tables.quarantine_key(event_id)
     found = tables.client().get_item(TableName=tables.table(QuarantineItem), Key=key, ConsistentRead=True)

@@ -16,14 +16,15 @@ from pynamodb.attributes import BooleanAttribute, JSONAttribute, NumberAttribute
 from pynamodb.models import Model
 
 from tuition import clock
+from tuition.core import attention
 from tuition.core import payment as payments
 from tuition.core.audit import Record
 from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.errors import Contended
+from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refund_request import RefundRequest
-from tuition.core.stripe_facts import Facts, Kind
 from tuition.settings import settings
 
 Raw = dict[str, Any]
@@ -31,12 +32,6 @@ Raw = dict[str, Any]
 
 USER_ENTRY = "#user"
 """The range key, in `enrollments`, of what belongs to a user and to no track: the head of their own chain."""
-
-NEVER = "9999-12-31T23:59:59.999Z"
-"""Later than any time: where Stripe names no day."""
-
-CHECK_AFTER_S = 3600
-CHECK_CALLING_AFTER_S = 300
 
 
 class PaymentItem(Model):
@@ -370,11 +365,11 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
     """The item of a payment, its columns derived anew."""
     facts = payment.facts
     charge_id, charge = payment.charge or (None, None)
-    refund = _newest_refund(payment)
-    attention = payments.attention(payment, double=double)
-    due = check_at(payment, now)
+    refund = payments.newest_refund(payment)
+    reasons = attention.unacknowledged(payment, double=double)
+    due = payments.check_at(payment, now)
     email_key = f"{payment.email.lower()}#{payment.created_at}" if payment.email else None
-    disputed, dispute_due = _dispute(payment) or (None, None)
+    disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     return PaymentItem(
         payment_id=payment.payment_id,
         user_id=payment.user_id,
@@ -400,7 +395,7 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
         terms={name: value for name, value in vars(payment.terms).items() if value},
         facts=facts.to_json(),
         refund_requests=[request.to_json() for request in payment.requests],
-        attention=[vars(cause) for cause in attention] or None,
+        attention=[vars(reason) for reason in reasons] or None,
         version=payment.version,
         audit_head=payment.audit_head,
         listed_at=listed_at(payment),
@@ -408,44 +403,12 @@ def payment_to_item(payment: Payment, now: float, *, double: bool) -> PaymentIte
         status_track=f"{payment.status}#{payment.track}",
         email_initial=email_key[0] if email_key else None,
         email_key=email_key,
-        attention_open="open" if attention else None,
+        attention_open="open" if reasons else None,
         check_due="due" if due else None,
         check_at=due,
         disputed=disputed,
         dispute_due=dispute_due,
     )
-
-
-def _dispute(payment: Payment) -> tuple[str, str] | None:
-    """Where a disputed payment is listed: `open` by when the first answer is due, `over` by when the newest began."""
-    disputes = payment.facts.disputes.values()
-    if not disputes:
-        return None
-    due = [dispute.due_by for dispute in disputes if dispute.status not in payments.OVER]
-    if not due:
-        return "over", f"{clock.iso(max(dispute.created for dispute in disputes))}#{payment.payment_id}"
-    known = [when for when in due if when is not None]
-    return "open", f"{clock.iso(min(known)) if known else NEVER}#{payment.payment_id}"
-
-
-def _newest_refund(payment: Payment) -> tuple[str | None, str | None] | None:
-    """Why, and when (only of what succeeded), money was last given back."""
-    given = [r for r in payment.facts.refunds.values() if r.status in payments.GIVEN_BACK]
-    if not given:
-        return None
-    newest = max(given, key=lambda r: (r.created, r.request or ""))
-    asked = {request.id: request.reason for request in payment.requests}
-    succeeded = [r.created for r in given if r.status == "succeeded"]
-    return asked.get(newest.request or "", newest.reason), clock.iso(max(succeeded)) if succeeded else None
-
-
-def check_at(payment: Payment, now: float) -> str | None:
-    """When the reconciler should look, wider with age; None at rest."""
-    if payments.at_rest(payment):
-        return None
-    if any(request.state == "calling" for request in payment.requests):
-        return clock.iso(now + CHECK_CALLING_AFTER_S)
-    return clock.iso(now + max(CHECK_AFTER_S, (now - clock.epoch(payment.created_at)) / 4))
 
 
 def payment_from_raw(stored: Raw) -> Payment:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from tuition.core import attention
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
@@ -90,8 +91,8 @@ def transition(
     if found:
         settled = after.facts.settled
         found["currency"] = settled.currency if settled else after.price.currency
-    known = payments.attention(before, double=bool(enrollment_before.doubled)) if before else []
-    now = payments.attention(after, double=bool(enrollment_after.doubled))
+    known = attention.unacknowledged(before, double=bool(enrollment_before.doubled)) if before else []
+    now = attention.unacknowledged(after, double=bool(enrollment_after.doubled))
     raised = sorted({(c.name, c.mark) for c in now} - {(c.name, c.mark) for c in known})
     return {**found, "attention": [name for name, _ in raised]} if raised else found
 

@@ -90,5 +90,5 @@ def standing_of(payment: Payment) -> Standing:
         open=payment.open,
         grants=payments.grants_access(payment),
         granted=payments.ever_granted(payment),
-        keeps_money=payments.keeps_money(payment),
+        keeps_money=payments.holds_funds(payment),
     )

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tuition.core import refund_request, stripe_facts
+from tuition.core import facts as core_facts
+from tuition.core import refund_request, timestamps
+from tuition.core.facts import NO_FACTS, Charge, Dispute, Facts, Kind
 from tuition.core.money import Money
+from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
-from tuition.core.stripe_facts import NOTHING_KNOWN, Charge, Dispute, Facts, Kind
 
 Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED"]
 STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED")
-OPEN: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
+OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
 
-GIVEN_BACK = frozenset({"pending", "succeeded"})
+COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
 """Refunds that count as given back (`refund_amount`)."""
-LOST = frozenset({"lost", "prevented"})
-OVER = frozenset({"won", "lost", "prevented", "warning_closed"})
-INQUIRY = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
+LOST_DISPUTES = frozenset({"lost", "prevented"})
+DECIDED_DISPUTES = frozenset({"won", "lost", "prevented", "warning_closed"})
+INQUIRIES = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
 DISPUTED = frozenset({"needs_response", "under_review"})
 """Disputes for which the funds are held: no refund until they are decided."""
 
@@ -38,16 +40,7 @@ class Terms:
     payment_method: str | None = None
 
 
-PLAIN_TERMS = Terms()
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a person is needed. `mark` changes when the cause does: an acknowledgement holds for one mark."""
-
-    name: str
-    mark: str
-    detail: str
+DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +62,16 @@ class Payment:
     updated_at: str
     email: str | None = None
     customer: str | None = None
-    terms: Terms = PLAIN_TERMS
-    facts: Facts = NOTHING_KNOWN
+    terms: Terms = DEFAULT_TERMS
+    facts: Facts = NO_FACTS
     requests: tuple[RefundRequest, ...] = ()
     version: int = 0
     audit_head: str = ""
+
+    @property
+    def ref(self) -> PaymentRef:
+        """The ids that name this payment and its enrollment."""
+        return PaymentRef(self.payment_id, self.user_id, self.track)
 
     @property
     def status(self) -> Status:
@@ -83,7 +81,7 @@ class Payment:
     @property
     def open(self) -> bool:
         """It can still be paid: CREATED, PROCESSING or FAILED."""
-        return self.status in OPEN
+        return self.status in OPEN_STATUSES
 
     @property
     def gone(self) -> bool:
@@ -109,7 +107,7 @@ class Payment:
     @property
     def left(self) -> int:
         """What could still be given back, in minor units: refunds that wait for the customer's action count as gone."""
-        gone = GIVEN_BACK | {"requires_action"}
+        gone = COUNTED_REFUNDS | {"requires_action"}
         settled = self.facts.settled.amount if self.facts.settled else 0
         return (
             settled - sum(r.amount for r in self.facts.refunds.values() if r.status in gone) - lost_amount(self.facts)
@@ -119,14 +117,14 @@ class Payment:
         """This payment knowing that too. What another object says about closing is not about this one."""
         if told.closed and told.closed.by != self.kind:
             told = replace(told, closed=None)
-        facts = stripe_facts.merge(self.facts, told)
+        facts = core_facts.merge(self.facts, told)
         merged = replace(self, facts=facts, customer=self.customer or facts.customer)
         return merged.with_requests(self.requests)
 
     def with_requests(self, requests: tuple[RefundRequest, ...]) -> "Payment":
         """With these refund requests, each as its refund decides and none waiting for what cannot be."""
         followed = refund_request.follow(requests, self.facts.refunds)
-        if any(d.status in LOST for d in self.facts.disputes.values()):
+        if any(d.status in LOST_DISPUTES for d in self.facts.disputes.values()):
             followed = refund_request.close_waiting(followed, "a dispute was decided against the school")
         elif self.facts.settled and self.left <= 0:
             followed = refund_request.close_waiting(followed, "nothing is left to refund")
@@ -155,10 +153,10 @@ class Failure:
 
     def for_student(self) -> "Failure":
         """What the bank suspects is not for who holds the card. https://docs.stripe.com/declines/codes"""
-        return DECLINED if self.code in SUSPECTED else self
+        return DECLINED if self.code in SUSPECTED_FRAUD else self
 
 
-SUSPECTED = frozenset({"fraudulent", "lost_card", "stolen_card", "merchant_blacklist"})
+SUSPECTED_FRAUD = frozenset({"fraudulent", "lost_card", "stolen_card", "merchant_blacklist"})
 DECLINED = Failure("generic_decline", "Your card was declined.")
 
 
@@ -181,7 +179,7 @@ def failure(facts: Facts) -> Failure | None:
 
 def refunded_amount(facts: Facts) -> int:
     """What refunds have given back or are about to, in minor units: those that are pending or succeeded."""
-    return sum(refund.amount for refund in facts.refunds.values() if refund.status in GIVEN_BACK)
+    return sum(refund.amount for refund in facts.refunds.values() if refund.status in COUNTED_REFUNDS)
 
 
 def lost_amount(facts: Facts) -> int:
@@ -207,7 +205,7 @@ def grants_access(payment: Payment) -> bool:
         return False
     if facts.decision and facts.decision.decision == "revoke":
         return False
-    if any(dispute.status in LOST for dispute in facts.disputes.values()):
+    if any(dispute.status in LOST_DISPUTES for dispute in facts.disputes.values()):
         return False
     return amount_agrees(payment) or facts.accepted
 
@@ -217,55 +215,18 @@ def ever_granted(payment: Payment) -> bool:
     return payment.facts.settled is not None and (amount_agrees(payment) or payment.facts.accepted)
 
 
-def keeps_money(payment: Payment) -> bool:
+def holds_funds(payment: Payment) -> bool:
     """Settled, and not all of it refunded or lost to disputes: two of these for one track are one too many."""
     settled = payment.facts.settled
     gone = refunded_amount(payment.facts) + lost_amount(payment.facts)
     return settled is not None and (settled.amount == 0 or gone < settled.amount)
 
 
-def causes(payment: Payment, *, double: bool = False) -> list[Cause]:
-    """Everything about a payment that needs a person, acknowledged or not. `double` comes from the standings."""
-    facts, found = payment.facts, []
-    if facts.settled and not amount_agrees(payment) and not facts.accepted:
-        detail = f"{facts.settled.money} was received where {payment.price} was asked"
-        found.append(Cause("amount", str(facts.settled.money), detail))
-    if double and keeps_money(payment):
-        found.append(Cause("double", "double", "this track was paid for twice"))
-    for key, dispute in facts.disputes.items():
-        if dispute.status not in ("won", "warning_closed"):
-            found.append(Cause(f"dispute:{key}", dispute.status, f"dispute {dispute.status}, {dispute.reason}"))
-    for key, refund in facts.refunds.items():
-        if refund.status in ("failed", "canceled"):
-            found.append(
-                Cause(f"refund:{key}", refund.status, f"refund {refund.status}: {refund.failure or 'no reason given'}")
-            )
-    for key, claim in facts.claims.items():
-        found.append(
-            Cause(f"claim:{key}", key, f"{key} settled {claim.money} in this payment's name and is not its object")
-        )
-    if facts.gone:
-        found.append(Cause("gone", "gone", f"Stripe no longer knows {payment.bound_to}"))
-    if facts.rebuilt:
-        found.append(Cause("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe"))
-    return found
-
-
-def attention(payment: Payment, *, double: bool = False) -> list[Cause]:
-    """The causes that no person has acknowledged as they stand."""
-    known = payment.facts.acknowledged
-    return [
-        cause
-        for cause in causes(payment, double=double)
-        if cause.name not in known or known[cause.name].mark != cause.mark
-    ]
-
-
-def at_rest(payment: Payment) -> bool:
+def is_final(payment: Payment) -> bool:
     """Nothing more is expected to happen by itself. What is gone may come back, until a person has dealt with it."""
     driving = any(request.state in ("calling", "pending") for request in payment.requests)
     pending = any(refund.status in ("pending", "requires_action") for refund in payment.facts.refunds.values())
-    disputed = any(dispute.status not in OVER for dispute in payment.facts.disputes.values())
+    disputed = any(dispute.status not in DECIDED_DISPUTES for dispute in payment.facts.disputes.values())
     unsure = payment.gone and "gone" not in payment.facts.acknowledged
     return not (payment.open or driving or pending or disputed or unsure)
 
@@ -280,3 +241,42 @@ def payment_id(
     wish = json.dumps([environment, user_id, track, attempt, operation, asked], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(wish.encode()).digest()[:15]
     return "pay_" + base64.b32encode(digest).decode().lower()
+
+
+NO_DUE_DATE = "9999-12-31T23:59:59.999Z"
+"""Later than any time: where Stripe names no day."""
+
+CHECK_AFTER_S = 3600
+CHECK_SUBMITTING_AFTER_S = 300
+
+
+def dispute_listing(payment: Payment) -> tuple[str, str] | None:
+    """Where a disputed payment is listed: `open` by when the first answer is due, `over` by when the newest began."""
+    disputes = payment.facts.disputes.values()
+    if not disputes:
+        return None
+    due = [dispute.due_by for dispute in disputes if dispute.status not in DECIDED_DISPUTES]
+    if not due:
+        return "over", f"{timestamps.iso(max(dispute.created for dispute in disputes))}#{payment.payment_id}"
+    known = [when for when in due if when is not None]
+    return "open", f"{timestamps.iso(min(known)) if known else NO_DUE_DATE}#{payment.payment_id}"
+
+
+def newest_refund(payment: Payment) -> tuple[str | None, str | None] | None:
+    """Why, and when (only of what succeeded), money was last given back."""
+    given = [r for r in payment.facts.refunds.values() if r.status in COUNTED_REFUNDS]
+    if not given:
+        return None
+    newest = max(given, key=lambda r: (r.created, r.request or ""))
+    asked = {request.id: request.reason for request in payment.requests}
+    succeeded = [r.created for r in given if r.status == "succeeded"]
+    return asked.get(newest.request or "", newest.reason), timestamps.iso(max(succeeded)) if succeeded else None
+
+
+def check_at(payment: Payment, now: float) -> str | None:
+    """When the reconciler should look, wider with age; None at rest."""
+    if is_final(payment):
+        return None
+    if any(request.state == "calling" for request in payment.requests):
+        return timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
+    return timestamps.iso(now + max(CHECK_AFTER_S, (now - timestamps.epoch(payment.created_at)) / 4))

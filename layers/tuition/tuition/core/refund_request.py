@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from tuition.core.stripe_facts import Refund
+from tuition.core.facts import Refund
 
 State = Literal["waiting", "declined", "calling", "pending", "done", "refused", "failed"]
 UNDECIDED: frozenset[State] = frozenset({"waiting", "calling", "pending"})

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.stack.conftest import Running
 from tuition import clock, tables
+from tuition.core import timestamps
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 
@@ -47,7 +48,7 @@ class Loaded:
 
 
 def payment(number: int, at: datetime) -> Payment:
-    begun = clock.iso(at.timestamp())
+    begun = timestamps.iso(at.timestamp())
     return Payment(
         payment_id=f"pay_loaded{at.timestamp():.0f}x{number}", user_id=f"loaded-{number}", track="DP", kind="intent",
         attempt=1, bound_to=f"pi_loaded{at.timestamp():.0f}x{number}", price=Money(49900, "usd"), created_at=begun,

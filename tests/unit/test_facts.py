@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.unit import histories
 from tuition import stripe_events
-from tuition.core import stripe_facts
+from tuition.core import facts as core_facts
+from tuition.core import stripe_json
 from tuition.core.errors import EventUnusable
-from tuition.core.stripe_facts import (
+from tuition.core.facts import (
     CHARGE_RANK,
-    NOTHING_KNOWN,
-    PULLED,
+    NO_FACTS,
     REFUND_RANK,
     Acknowledgement,
     Charge,
@@ -28,13 +28,8 @@ from tuition.core.stripe_facts import (
     Refund,
     Settled,
     merge,
-    of_charge,
-    of_dispute,
-    of_intent,
-    of_refund,
-    of_session,
-    pull_stamp,
 )
+from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
 
 small = st.integers(0, 3)
 word = st.sampled_from(["a", "b"])
@@ -59,7 +54,7 @@ facts = st.builds(
     Facts,
     settled=st.none() | settleds,
     closed=st.none()
-    | st.builds(Closed, small, st.sampled_from(["intent", "checkout"]), word | st.just(stripe_facts.GONE)),
+    | st.builds(Closed, small, st.sampled_from(["intent", "checkout"]), word | st.just(core_facts.MISSING)),
     phase=st.none()
     | st.builds(Phase, small, small, st.sampled_from(["created", "processing", "failed"]), maybe, maybe),
     intent=maybe,
@@ -114,8 +109,8 @@ def test_facts_come_back_from_json_as_they_were(known: Facts) -> None:
 @searched
 @given(facts)
 def test_nothing_known_adds_nothing(known: Facts) -> None:
-    merged = merge(known, NOTHING_KNOWN)
-    assert merge(merged, NOTHING_KNOWN) == merged
+    merged = merge(known, NO_FACTS)
+    assert merge(merged, NO_FACTS) == merged
     assert known.erased or merged == known
 
 
@@ -126,7 +121,7 @@ def test_facts_read_from_events_merge_in_any_order_and_grouping(seed: int) -> No
     read = [stripe_events.read(told.event).facts for told in history.told]
     chance = random.Random(seed)
     for _ in range(20):
-        a, b, c = (chance.choice([NOTHING_KNOWN, *read]) for _ in range(3))
+        a, b, c = (chance.choice([NO_FACTS, *read]) for _ in range(3))
         assert merge(a, b) == merge(b, a)
         assert merge(merge(a, b), c) == merge(a, merge(b, c))
         assert merge(a, a) == a
@@ -226,7 +221,7 @@ def test_a_complete_session_whose_bank_refused_can_never_be_paid() -> None:
     dead = intent(last_payment_error={"code": "insufficient_funds"})
     read = of_session(session(status="complete", payment_intent=dead), 7)
     assert read.closed == Closed(7, "checkout", "payment_failed")
-    assert stripe_facts.failed_session(session(status="complete"), 7).closed == read.closed
+    assert stripe_json.failed_session(session(status="complete"), 7).closed == read.closed
 
 
 def test_an_expired_session_is_closed_and_its_canceled_intent_is_not_what_closes_it() -> None:
@@ -260,15 +255,15 @@ def test_a_dispute_holds_what_its_balance_transactions_took() -> None:
 @pytest.mark.parametrize(
     ("stored", "date", "stamp"),
     [
-        (None, 7, (7, PULLED)),
-        (Phase(6, 3, "failed"), 7, (7, PULLED)),
-        (Phase(7, 3, "failed"), 7, (7, PULLED)),
-        (Phase(7, PULLED, "failed"), 7, (7, PULLED + 1)),
-        (Phase(9, 2, "processing"), 7, (9, PULLED)),
+        (None, 7, (7, SYNC_ORDER)),
+        (Phase(6, 3, "failed"), 7, (7, SYNC_ORDER)),
+        (Phase(7, 3, "failed"), 7, (7, SYNC_ORDER)),
+        (Phase(7, SYNC_ORDER, "failed"), 7, (7, SYNC_ORDER + 1)),
+        (Phase(9, 2, "processing"), 7, (9, SYNC_ORDER)),
     ],
 )
 def test_a_pull_is_stamped_just_after_what_is_stored(stored: Phase | None, date: int, stamp: tuple[int, int]) -> None:
-    assert pull_stamp(stored, date) == stamp
+    assert sync_stamp(stored, date) == stamp
     assert stored is None or stamp > (stored.at, stored.order)
 
 
@@ -303,6 +298,6 @@ def test_no_amount_is_below_nothing_but_what_a_balance_moves_by() -> None:
 
 
 def test_what_stripe_says_of_the_object_itself_outranks_that_it_was_gone() -> None:
-    gone, canceled = stripe_facts.of_gone("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
+    gone, canceled = core_facts.missing_object("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
     assert merge(gone, canceled).closed == merge(canceled, gone).closed == Closed(9, "intent", "canceled")
-    assert merge(gone, stripe_facts.of_gone("intent", 7)).closed == Closed(5, "intent", stripe_facts.GONE)
+    assert merge(gone, core_facts.missing_object("intent", 7)).closed == Closed(5, "intent", core_facts.MISSING)

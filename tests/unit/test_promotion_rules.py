@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tuition.core import promotion
+from tuition.core import promotion_rules
 from tuition.core.money import Money
-from tuition.core.promotion import FIRST_ELSEWHERE, FIRST_ONLY, SOMEBODY_ELSES, UNKNOWN, Refusal
+from tuition.core.promotion_rules import FIRST_ELSEWHERE, FIRST_ONLY, SOMEBODY_ELSES, UNKNOWN, Refusal
 
 PRICE = Money(49900, "usd")
 NOW = 1_800_000_000
@@ -22,7 +22,7 @@ def code(coupon: Any = None, rules: dict[str, Any] | None = None, **more: Any) -
 
 
 def why(found: dict[str, Any], customer: str | None = "cus_1", price: Money = PRICE) -> str | None:
-    refusal = promotion.refusal(found, price, customer, NOW)
+    refusal = promotion_rules.refusal(found, price, customer, NOW)
     return refusal.reason if refusal else None
 
 
@@ -89,10 +89,10 @@ def test_a_code_of_one_customer_is_not_for_who_has_none_yet() -> None:
 
 def test_of_several_codes_the_one_that_was_nearest_is_told() -> None:
     used, expired = Refusal("used-up", "used"), Refusal("expired", "late")
-    assert promotion.nearest([UNKNOWN]) == UNKNOWN
-    assert promotion.nearest([UNKNOWN, SOMEBODY_ELSES, expired, used]) == used
-    assert promotion.nearest([UNKNOWN, FIRST_ONLY, used]) == FIRST_ONLY
-    assert promotion.nearest([UNKNOWN, SOMEBODY_ELSES]) == SOMEBODY_ELSES
+    assert promotion_rules.nearest([UNKNOWN]) == UNKNOWN
+    assert promotion_rules.nearest([UNKNOWN, SOMEBODY_ELSES, expired, used]) == used
+    assert promotion_rules.nearest([UNKNOWN, FIRST_ONLY, used]) == FIRST_ONLY
+    assert promotion_rules.nearest([UNKNOWN, SOMEBODY_ELSES]) == SOMEBODY_ELSES
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_of_several_codes_the_one_that_was_nearest_is_told() -> None:
     [("SPRING-20", True), ("a", True), ("", False), ("a b", False), ("ä", False), ("a_b", False), ("x" * 501, False)],
 )
 def test_only_what_stripe_could_have_made_is_asked_for(text: str, possible: bool) -> None:
-    assert promotion.is_possible(text) == possible
+    assert promotion_rules.is_possible(text) == possible
 
 
 def session(status: str, paid: str = "unpaid", code: str | None = None, track: str = "FSD") -> dict[str, Any]:
@@ -124,4 +124,4 @@ def session(status: str, paid: str = "unpaid", code: str | None = None, track: s
 )
 def test_a_code_for_first_purchases_is_for_one(charges: list[str], sessions: list[Any], expected: Any) -> None:
     told = [{"status": status} for status in charges]
-    assert promotion.refusal_as_first("promo_1", "DP", told, sessions) == expected
+    assert promotion_rules.refusal_as_first("promo_1", "DP", told, sessions) == expected

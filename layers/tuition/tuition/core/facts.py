@@ -1,0 +1,270 @@
+"""What Stripe has told us about one payment, and how two tellings become one.
+
+`merge` is commutative, associative and idempotent: events arrive in any order, twice or late, and the same
+facts remain. Nothing here decides what the facts mean; `tuition.core.payment` does.
+
+Stripe's objects are read as plain dicts, of webhooks and of answers alike. A shape that is not Stripe's raises
+`EventUnusable`: such an event is for a person.
+
+Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
+https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, cast
+
+from tuition.core.money import Money
+
+Kind = Literal["intent", "checkout"]
+PhaseName = Literal["created", "requires_action", "processing", "failed"]
+
+PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "processing": 2, "failed": 3}
+"""Of two phases told in one second this one counts, until a pull says which was the last."""
+
+MISSING = "gone"
+"""Why an object that Stripe no longer knows is closed."""
+
+CHARGE_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
+REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3, "failed": 4}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The money is in: the amount received in minor units, and when (epoch seconds) Stripe first said so."""
+
+    amount: int
+    currency: str
+    at: int
+
+    @property
+    def money(self) -> Money:
+        """The amount received, with its currency."""
+        return Money(self.amount, self.currency)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The object can never be paid again. `by` is the kind of object that said so; `at` epoch seconds."""
+
+    at: int
+    by: Kind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where an open payment is: only for showing, and for no decision that is final.
+
+    `at` is the event's `created` (epoch seconds), `order` breaks ties within that second.
+    """
+
+    at: int
+    order: int
+    name: PhaseName
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One try to pay. `type`, `brand` and `last4` are all that is kept of a payment method."""
+
+    status: str
+    amount: int
+    created: int
+    type: str | None = None
+    brand: str | None = None
+    last4: str | None = None
+    receipt_url: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class Refund:
+    """One refund at Stripe; `request` is the id of our refund request when it was made from one."""
+
+    status: str
+    amount: int
+    created: int
+    reason: str | None = None
+    request: str | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """One dispute as it was pulled on the payment's version `stamp`; `withdrawn` is what it took from us so far."""
+
+    stamp: int
+    status: str
+    amount: int
+    created: int
+    reason: str
+    withdrawn: int = 0
+    due_by: int | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What staff decided about the standing, on which version: the newest counts."""
+
+    version: int
+    decision: Literal["accept", "revoke"]
+    who: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A person has dealt with a cause of attention as it stood (`mark`)."""
+
+    version: int
+    mark: str
+    who: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of one payment.
+
+    `claims` are settled objects that name it and are not its own. `accepted` remembers that staff accepted the
+    amount once, whatever they decided later. `rebuilt`: our item was missing. `erased`: personal fields stay gone.
+    """
+
+    settled: Settled | None = None
+    closed: Closed | None = None
+    phase: Phase | None = None
+    intent: str | None = None
+    customer: str | None = None
+    charges: Mapping[str, Charge] = field(default_factory=dict)
+    refunds: Mapping[str, Refund] = field(default_factory=dict)
+    disputes: Mapping[str, Dispute] = field(default_factory=dict)
+    claims: Mapping[str, Settled] = field(default_factory=dict)
+    decision: Decision | None = None
+    accepted: bool = False
+    acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    rebuilt: bool = False
+    erased: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Stripe did not know the object, and has said nothing else of its closing."""
+        return self.closed is not None and self.closed.reason == MISSING
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict for JSON, without what is not known."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Facts":
+        """The facts that `to_json` wrote."""
+
+        def one(name: str, kind: Callable[..., Any]) -> Any:
+            return kind(**stored[name]) if name in stored else None
+
+        def many(name: str, kind: Callable[..., Any]) -> dict[str, Any]:
+            return {key: kind(**value) for key, value in stored.get(name, {}).items()}
+
+        return cls(
+            settled=one("settled", Settled),
+            closed=one("closed", Closed),
+            phase=one("phase", Phase),
+            intent=stored.get("intent"),
+            customer=stored.get("customer"),
+            charges=many("charges", Charge),
+            refunds=many("refunds", Refund),
+            disputes=many("disputes", Dispute),
+            claims=many("claims", Settled),
+            decision=one("decision", Decision),
+            accepted=stored.get("accepted", False),
+            acknowledged=many("acknowledged", Acknowledgement),
+            rebuilt=stored.get("rebuilt", False),
+            erased=stored.get("erased", False),
+        )
+
+
+NO_FACTS = Facts()
+
+# --- merging ---
+
+
+def merge(a: Facts, b: Facts) -> Facts:
+    """Both tellings as one. Commutative, associative, idempotent."""
+    merged = Facts(
+        settled=_either(a.settled, b.settled, _join_settled),
+        closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
+        phase=_either(a.phase, b.phase, lambda x, y: max(x, y, key=_phase_key)),
+        intent=_either(a.intent, b.intent, min),
+        customer=_either(a.customer, b.customer, max),
+        charges=_each(a.charges, b.charges, _join_by_rank(CHARGE_RANK)),
+        refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
+        disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
+        claims=_each(a.claims, b.claims, _join_settled),
+        decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
+        accepted=a.accepted or b.accepted,
+        acknowledged=_each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key)),
+        rebuilt=a.rebuilt or b.rebuilt,
+        erased=a.erased or b.erased,
+    )
+    return _without_personal(merged) if merged.erased else merged
+
+
+def _either[T](a: T | None, b: T | None, join: Callable[[T, T], T]) -> T | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return join(a, b)
+
+
+def _each[T](a: Mapping[str, T], b: Mapping[str, T], join: Callable[[T, T], T]) -> dict[str, T]:
+    return {key: cast(T, _either(a.get(key), b.get(key), join)) for key in sorted({*a, *b})}
+
+
+def _join_settled(a: Settled, b: Settled) -> Settled:
+    return replace(max(a, b, key=lambda s: (s.amount, s.currency)), at=min(a.at, b.at))
+
+
+def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
+    """The first; but what Stripe said of the object itself before that it was gone."""
+    return closed.reason == MISSING, closed.at, closed.by, closed.reason
+
+
+def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
+    return phase.at, phase.order, phase.name, phase.code or "", phase.message or ""
+
+
+def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int]:
+    return d.stamp, d.status, d.withdrawn, d.amount, d.created, d.reason, d.due_by or 0
+
+
+def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
+    return decision.version, decision.decision, decision.note, decision.who
+
+
+def _acknowledgement_key(known: Acknowledgement) -> tuple[int, str, str, str]:
+    return known.version, known.mark, known.who, known.note
+
+
+def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
+    """The higher status as a whole; of two with the same status each field that is known, the larger of two."""
+
+    def join(a: T, b: T) -> T:
+        rank_a, rank_b = (ranks.get(getattr(x, "status"), -1) for x in (a, b))  # noqa: B009
+        if rank_a != rank_b:
+            return a if rank_a > rank_b else b
+        known = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
+        return cast(T, replace(cast(Any, a), **known))
+
+    return join
+
+
+def _without_personal(facts: Facts) -> Facts:
+    """Erased is erased: a late event must not bring a receipt or a card's digits back."""
+    bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
+    return replace(facts, charges=bare)
+
+
+def missing_object(kind: Kind, at: int) -> Facts:
+    """The facts of an object that Stripe does not know (test data were deleted): nobody can pay it."""
+    return Facts(closed=Closed(at, kind, MISSING))

@@ -1,0 +1,21 @@
+"""The ids that name a payment, and those that name a user's Stripe customer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PaymentRef:
+    """The ids of a payment, its user and its track: they name the payment and its enrollment."""
+
+    payment_id: str
+    user_id: str
+    track: str
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A user's Stripe customer. `generation` rises each time a new customer replaces one that is missing at Stripe."""
+
+    user_id: str
+    stripe_customer_id: str
+    generation: int

@@ -1,0 +1,237 @@
+"""Read Stripe's JSON into facts.
+
+Objects of webhooks and of API responses are read alike, as plain dicts. A shape that Stripe does not have raises
+`EventUnusable`.
+
+Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
+https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tuition.core import facts as core_facts
+from tuition.core.errors import EventUnusable
+from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, PhaseName, Refund, Settled
+
+MAX_ID_LENGTH = 255
+MAX_TEXT_LENGTH = 5000
+"""Longer than any text of Stripe's that is read here."""
+
+MAX_AMOUNT = 10**15
+"""Minor units beyond any amount of Stripe's."""
+MAX_TIMESTAMP = 10**11
+"""Epoch seconds beyond any time of Stripe's (the year 5138), and still a time that can be written."""
+
+SYNC_ORDER = 10
+"""The order of a pull within its second: above every event's."""
+
+
+# --- reading Stripe's objects ---
+
+
+def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
+    """The facts of a PaymentIntent seen at `at`; `order` is given by a pull (`pull_stamp`)."""
+    status = text(intent, "status")
+    settled = closed = phase = None
+    if status == "succeeded":
+        settled = Settled(integer(intent, "amount_received"), _currency(intent), at)
+    elif status == "canceled":
+        when = timestamp(intent, "canceled_at") if intent.get("canceled_at") is not None else at
+        closed = Closed(when, "intent", optional_text(intent, "cancellation_reason") or "canceled")
+    else:
+        phase = _phase_of_intent(intent, status, at, order)
+    latest = intent.get("latest_charge")
+    charges = of_charge(latest).charges if isinstance(latest, Mapping) else {}
+    return Facts(settled, closed, phase, object_id(intent, "id"), optional_id(intent, "customer"), charges)
+
+
+def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int | None) -> Phase:
+    error = intent.get("last_payment_error")
+    name: PhaseName = "created"
+    code = message = None
+    if status in ("processing", "requires_capture"):
+        name = "processing"
+    elif status == "requires_action":
+        name = "requires_action"
+    elif isinstance(error, Mapping):
+        name = "failed"
+        code = optional_text(error, "decline_code") or optional_text(error, "code")
+        message = optional_text(error, "message")
+    return Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name, code, message)
+
+
+def of_session(session: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
+    """The facts of a Checkout Session, and of its PaymentIntent where that is expanded."""
+    paid = text(session, "payment_status")
+    status = optional_text(session, "status")
+    intent = session.get("payment_intent")
+    inner = Facts(intent=optional_id(session, "payment_intent"))
+    if isinstance(intent, Mapping):
+        inner = replace(of_intent(intent, at, order), closed=None)
+    settled = closed = None
+    phase = inner.phase
+    if paid in ("paid", "no_payment_required") and status != "open":
+        settled = Settled(integer(session, "amount_total"), _currency(session), at)
+    elif status == "expired":
+        closed = Closed(at, "checkout", "expired")
+    elif status == "complete" and isinstance(intent, Mapping) and inner.settled is None and _is_dead(intent):
+        closed = Closed(at, "checkout", "payment_failed")
+    elif phase is None:
+        name: PhaseName = "processing" if status == "complete" else "created"
+        phase = Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name)
+    return core_facts.merge(inner, Facts(settled, closed, phase, None, optional_id(session, "customer")))
+
+
+def _is_dead(intent: Mapping[str, Any]) -> bool:
+    """A complete session whose delayed payment failed: it can neither be paid again nor expired."""
+    return intent.get("status") in ("requires_payment_method", "canceled")
+
+
+def failed_session(session: Mapping[str, Any], at: int) -> Facts:
+    """The facts of `checkout.session.async_payment_failed`."""
+    return Facts(closed=Closed(at, "checkout", "payment_failed"), intent=optional_id(session, "payment_intent"))
+
+
+def of_charge(charge: Mapping[str, Any]) -> Facts:
+    """The facts of a charge. Of its method: type, brand and last four, and nothing else that a card has."""
+    details = charge.get("payment_method_details")
+    type_ = optional_text(details, "type") if isinstance(details, Mapping) else None
+    method = details.get(type_) if isinstance(details, Mapping) and type_ else None
+    method = method if isinstance(method, Mapping) else {}
+    return Facts(
+        intent=optional_id(charge, "payment_intent"),
+        charges={
+            object_id(charge, "id"): Charge(
+                status=one_of(charge, "status", core_facts.CHARGE_RANK),
+                amount=integer(charge, "amount"),
+                created=timestamp(charge, "created"),
+                type=type_,
+                brand=optional_text(method, "brand"),
+                last4=optional_text(method, "last4"),
+                receipt_url=optional_text(charge, "receipt_url"),
+                code=_failure_code(charge),
+            )
+        },
+    )
+
+
+def _failure_code(charge: Mapping[str, Any]) -> str | None:
+    """The bank's reason, which says more than `card_declined`: https://docs.stripe.com/declines/codes"""
+    code, outcome = optional_text(charge, "failure_code"), charge.get("outcome")
+    reason = optional_text(outcome, "reason") if isinstance(outcome, Mapping) else None
+    return (reason or code) if charge.get("status") == "failed" else None
+
+
+def of_refund(refund: Mapping[str, Any]) -> Facts:
+    """The facts of a refund. Raises `EventUnusable` for a shape that is not Stripe's."""
+    metadata = refund.get("metadata")
+    return Facts(
+        intent=optional_id(refund, "payment_intent"),
+        refunds={
+            object_id(refund, "id"): Refund(
+                status=one_of(refund, "status", core_facts.REFUND_RANK),
+                amount=integer(refund, "amount"),
+                created=timestamp(refund, "created"),
+                reason=optional_text(refund, "reason"),
+                request=optional_text(metadata, "refund_request") if isinstance(metadata, Mapping) else None,
+                failure=optional_text(refund, "failure_reason"),
+            )
+        },
+    )
+
+
+def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
+    """The facts of a dispute pulled on version `stamp` of its payment."""
+    moves = dispute.get("balance_transactions") or []
+    evidence = dispute.get("evidence_details")
+    due_by = evidence.get("due_by") if isinstance(evidence, Mapping) else None
+    return Facts(
+        intent=optional_id(dispute, "payment_intent"),
+        disputes={
+            object_id(dispute, "id"): Dispute(
+                stamp=stamp,
+                status=text(dispute, "status"),
+                amount=integer(dispute, "amount"),
+                created=timestamp(dispute, "created"),
+                reason=text(dispute, "reason"),
+                withdrawn=-sum(integer(move, "amount", least=-MAX_AMOUNT) for move in moves),
+                due_by=due_by if type(due_by) is int and 0 < due_by < MAX_TIMESTAMP else None,
+            )
+        },
+    )
+
+
+def sync_stamp(stored: Phase | None, date: int) -> tuple[int, int]:
+    """The `at` and `order` of a pull: just after the larger of what is stored and Stripe's `Date`."""
+    if stored is None or stored.at < date:
+        return date, SYNC_ORDER
+    return stored.at, max(stored.order + 1, SYNC_ORDER)
+
+
+def text(obj: Mapping[str, Any], name: str) -> str:
+    """A text that is not empty, of at most `TEXT_LENGTH` letters. Raises `EventUnusable`."""
+    value = obj.get(name)
+    if isinstance(value, str) and value and len(value) <= MAX_TEXT_LENGTH and _is_unicode(value):
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a text, and is a {type(value).__name__}")
+
+
+def _is_unicode(value: str) -> bool:
+    """JSON can spell half a surrogate pair, which no table and no log can hold."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def optional_text(obj: Mapping[str, Any], name: str) -> str | None:
+    """A text, or None where it is empty or missing. Raises `EventUnusable`."""
+    return None if obj.get(name) in (None, "") else text(obj, name)
+
+
+def object_id(obj: Mapping[str, Any], name: str) -> str:
+    """An id: short and plain enough to be a key of a table."""
+    value = text(obj, name)
+    if len(value) <= MAX_ID_LENGTH and value.isascii():
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id, and is not one")
+
+
+def timestamp(obj: Mapping[str, Any], name: str) -> int:
+    """A time in epoch seconds."""
+    value = integer(obj, name)
+    if 0 <= value < MAX_TIMESTAMP:
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a time in seconds")
+
+
+def optional_id(obj: Mapping[str, Any], name: str) -> str | None:
+    """The id in a field that Stripe may have expanded."""
+    value = obj.get(name)
+    if value in (None, ""):
+        return None
+    return object_id(value, "id") if isinstance(value, Mapping) else object_id(obj, name)
+
+
+def integer(obj: Mapping[str, Any], name: str, *, least: int = 0) -> int:
+    """A whole number; none is below 0 but what a balance moves by."""
+    value = obj.get(name)
+    if type(value) is int and least <= value < MAX_AMOUNT:
+        return value
+    found = "is too small or too large" if type(value) is int else f"is a {type(value).__name__}"
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, and {found}")
+
+
+def _currency(obj: Mapping[str, Any]) -> str:
+    """As Stripe writes it: lower case."""
+    value = text(obj, "currency")
+    if value == value.lower():
+        return value
+    raise EventUnusable(f"{obj.get('object', 'object')}.currency should be in lower case")
+
+
+def one_of(obj: Mapping[str, Any], name: str, known: Mapping[str, int]) -> str:
+    """A text that is one of those known. Raises `EventUnusable`."""
+    value = text(obj, name)
+    if value not in known:
+        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which we do not know")
+    return value
