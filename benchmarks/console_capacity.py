@@ -23,12 +23,14 @@ import pytest
 
 from local import dynamodb_local
 from tests.world import Student, World, client_for, create_tables, world
-from tuition import clock, history, stripe_events, tables
+from tuition import clock
 from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.storage import dynamodb, mapping, quarantine, queries
+from tuition.storage.items import QuarantineItem
 
 YEAR_S = 365 * 86400
 WRITERS = 4
@@ -106,8 +108,8 @@ def fill(client: Any, first: int, size: int, now: float) -> None:
     def write(start: int) -> None:
         made = [payment(number, size, now) for number in range(start, min(start + 25, size))]
         enrolled = [Enrollment(user_id=p.user_id, track=p.track, version=1).with_payment(p) for p in made]
-        put(client, "payments", [tables.payment_to_item(p, now, double=False) for p in made])
-        put(client, "enrollments", [tables.enrollment_to_item(e) for e in enrolled])
+        put(client, "payments", [mapping.payment_to_item(p, now, double=False) for p in made])
+        put(client, "enrollments", [mapping.enrollment_to_item(e) for e in enrolled])
 
     with ThreadPoolExecutor(WRITERS) as pool:
         for done, _ in enumerate(pool.map(write, range(first, size, 25)), 1):
@@ -122,17 +124,17 @@ def fill_quarantine(client: Any, size: int, now: float) -> None:
         put(client, "quarantine", [event(n, timestamps.iso(now - 60 * n)) for n in numbers])
 
 
-def event(number: int, at: str) -> tables.QuarantineItem:
+def event(number: int, at: str) -> QuarantineItem:
     """An event in quarantine since this time."""
-    return tables.QuarantineItem(
-        event_id=f"evt_{number}", kept=stripe_events.KEPT["S"], event="{" + " " * 3000 + "}",
+    return QuarantineItem(
+        event_id=f"evt_{number}", kept=quarantine.KEPT["S"], event="{" + " " * 3000 + "}",
         reason="amount_received should be an integer", first_at=at, last_at=at, tries=1,
     )  # fmt: skip
 
 
 def put(client: Any, name: str, rows: list[Any]) -> None:
     """At most 25 items into one table."""
-    left = {name: [{"PutRequest": {"Item": tables.raw(row)}} for row in rows]}
+    left = {name: [{"PutRequest": {"Item": dynamodb.to_raw(row)}} for row in rows]}
     while left:
         left = client.batch_write_item(RequestItems=left)["UnprocessedItems"]
 
@@ -168,7 +170,7 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
     """Each view: its name, route, query and path."""
     day, month = timestamps.iso(now - 40 * 86400)[:10], timestamps.iso(now - 40 * 86400)[:7]
     start = f"{month}-01"
-    found = history.read_payments([payment_id])[0]
+    found = queries.payments_by_id([payment_id])[0]
     lists: dict[str, dict[str, str]] = {
         "all, newest first": {},
         "all, a page of 100": {"limit": "100"},

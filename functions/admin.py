@@ -96,12 +96,12 @@ def attention(request: Request) -> Reply:
 def quarantine(request: Request) -> Reply:
     request.staff()
     asked = request.query("limit", "cursor")
-    return Reply(200, console.quarantine(request.limit(asked), asked.get("cursor")))
+    return Reply(200, console.quarantined_events(request.limit(asked), asked.get("cursor")))
 
 
 def quarantined(request: Request) -> Reply:
     request.staff()
-    return Reply(200, console.quarantined(request.path("event_id")))
+    return Reply(200, console.quarantined_event(request.path("event_id")))
 
 
 def replay(request: Request) -> Reply:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition import exports
-from tuition.api import logger
+from tuition.log import logger
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

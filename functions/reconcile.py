@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from tuition import reconcile
-from tuition.api import logger
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
+from tuition.log import logger
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

@@ -6,9 +6,10 @@
 import json
 
 from tuition import clock, metrics, settings, stripe_events
-from tuition.api import Reply, Request, endpoint, logger
+from tuition.api import Reply, Request, endpoint
 from tuition.core import signature
 from tuition.core.errors import BadRequest, BodyTooLarge
+from tuition.log import logger
 
 EVENT_BYTES = 128 * 1024
 """Above any event of Stripe's; escaped it may be three times as long, and an item of the quarantine holds 400 KB."""

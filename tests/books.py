@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests import indiscretions
-from tuition import tables
 from tuition.core import attention, audit, catalog, enrollment
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
-from tuition.tables import AuditItem, EnrollmentItem, PaymentItem, PointerItem, QuarantineItem
+from tuition.storage import dynamodb, keys, mapping
+from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
 
 PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 GIVEN_BACK = ("pending", "succeeded")
@@ -34,7 +34,7 @@ class Books:
     enrollments: dict[tuple[str, str], Enrollment] = field(default_factory=dict)
     entries: dict[tuple[str, str], Object] = field(default_factory=dict)
     records: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
-    pointers: dict[str, PointerItem] = field(default_factory=dict)
+    pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class Books:
 def items(client: Any, model: Any, names: Mapping[str, str]) -> Iterator[Object]:
     """Every item of a table, strongly consistent."""
     more: Object = {}
-    name = tables.table(model)
+    name = dynamodb.table_name(model)
     while True:
         page = client.scan(TableName=names.get(name, name), ConsistentRead=True, **more)
         yield from page["Items"]
@@ -61,21 +61,21 @@ def read(client: Any, objects: dict[str, dict[str, Object]], names: Mapping[str,
     """The books of now. `objects` are the simulator's: kind -> id -> object; `names` those of tables elsewhere."""
     books = Books(objects=objects)
     for item in items(client, PaymentItem, names):
-        payment = tables.payment_from_raw(item)
+        payment = mapping.payment_from_raw(item)
         books.payments[payment.payment_id] = payment
         books.marked[payment.payment_id] = "attention_open" in item
     for item in items(client, EnrollmentItem, names):
         user, entry = item["user_id"]["S"], item["entry"]["S"]
         books.entries[user, entry] = item
         if "#" not in entry:
-            books.enrollments[user, entry] = tables.enrollment_from_raw(item)
+            books.enrollments[user, entry] = mapping.enrollment_from_raw(item)
     for item in items(client, AuditItem, names):
-        record = tables.record_to_json(AuditItem.from_raw_data(item))
+        record = mapping.record_to_json(AuditItem.from_raw_data(item))
         books.records[str(record["subject"])].append(record)
     for trail in books.records.values():
         trail.sort(key=lambda record: int(record["seq"]))
-    for item in items(client, PointerItem, names):
-        pointer = PointerItem.from_raw_data(item)
+    for item in items(client, StripeObjectItem, names):
+        pointer = StripeObjectItem.from_raw_data(item)
         books.pointers[pointer.stripe_id] = pointer
     books.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return books
@@ -96,7 +96,7 @@ def torn(books: Books) -> list[str]:
         found += _progress(books, user, track, held)
     for subject, trail in books.records.items():
         if subject not in books.payments:
-            head = books.entries.get((subject, tables.USER_ENTRY))
+            head = books.entries.get((subject, keys.USER_SORT_KEY))
             version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
             if broken := audit.verify(subject, trail, version, hash_):
                 found.append(f"{subject}: {broken}")
@@ -159,7 +159,7 @@ def _pointers(books: Books, payment: Payment) -> list[str]:
 def _progress(books: Books, user: str, track: str, held: Enrollment) -> list[str]:
     """Whoever ever granted has progress; the first project is unlocked exactly while somebody is enrolled."""
     projects = catalog.find(track).projects
-    found = [books.entries.get((user, tables.project_entry(track, project.project))) for project in projects]
+    found = [books.entries.get((user, keys.project_sort_key(track, project.project))) for project in projects]
     if held.granted != all(found) or held.granted != any(found):
         return [f"{user} {'ever' if held.granted else 'never'} granted in {track}, with progress {found}"]
     unlocked = [bool(project and project["unlocked"]["BOOL"]) for project in found]

@@ -43,8 +43,10 @@ from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import rights
 from tests.requests_sent import notes
-from tuition import api, clock, history, settings, stripe_client, tables
+from tuition import clock, history, log, settings, stripe_client
 from tuition.core import audit
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.items import PaymentItem
 
 SECRET = "whsec_test"
 ROOT = Path(__file__).parent.parent
@@ -277,18 +279,18 @@ class World:
     # --- what can be looked at ---
 
     def payment(self, payment_id: str) -> Any:
-        found = tables.read_together({tables.PaymentItem: [tables.payment_key(payment_id)]})[tables.PaymentItem]
-        return tables.payment_from_raw(found[0]) if found else None
+        found = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
+        return mapping.payment_from_raw(found[0]) if found else None
 
     def trail(self, payment_id: str) -> list[dict[str, Any]]:
-        return tables.audit_trail(payment_id)
+        return queries.audit_trail(payment_id)
 
     def chain_problem(self, payment_id: str) -> audit.Broken | None:
         payment = self.payment(payment_id)
         return audit.verify(payment_id, self.trail(payment_id), payment.version, payment.audit_head)
 
     def attention(self, payment_id: str) -> list[str]:
-        item = history.read_payments([payment_id])[0]
+        item = queries.payments_by_id([payment_id])[0]
         return [cause["name"] for cause in item.attention or []]
 
 
@@ -304,10 +306,10 @@ def world(
     stripe_client._client_for.cache_clear()
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(made))
-    monkeypatch.setattr(tables, "client", lambda: client)
+    monkeypatch.setattr(dynamodb, "client", lambda: client)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clock, "now", lambda: made.source() + made.ahead_s)
-    monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
+    monkeypatch.setattr(log.logger, "exception", _raise_unhandled)
     yield made
     stripe_client._client_for.cache_clear()
 

@@ -23,6 +23,7 @@ from tests.chaos.wire import FATES, LASTING, Called, Gate, Point, proxies
 from tests.chaos.worker import Ended, Job
 from tests.world import SECRET, World, client_for, create_tables, world
 from tuition import clock, reconcile
+from tuition.storage import cursors
 
 Rescue = Literal["again", "told", "clock"]
 RESCUES: tuple[Rescue, ...] = ("again", "told", "clock")
@@ -66,7 +67,7 @@ class Site:
     def prepare(self, w: World, flow: str) -> Case:
         """What has happened before, with an hourly run an hour ago."""
         case = FLOWS[flow](w)
-        reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+        cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
         return case
 
     def invoke(self, w: World, case: Case, point: Point | None) -> Ended:
@@ -127,13 +128,13 @@ class Site:
         if case.function == "webhook" and ended.status == 200:
             return
         if case.function == "reconcile":
-            w.time_passes(reconcile.LEASE_S + 1)
+            w.time_passes(cursors.LEASE_S + 1)
         again = Point(chance.randrange(4), chance.choice(FATES)) if chance.random() < 0.5 else None
         for point in (again, *[None] * TRIES):
             if (self.invoke(w, case, point).status or 500) < 500:
                 return
             if case.function == "reconcile":
-                w.time_passes(reconcile.LEASE_S + 1)
+                w.time_passes(cursors.LEASE_S + 1)
 
 
 def _promised(w: World, ended: Ended) -> list[str]:
@@ -169,7 +170,7 @@ def _clock(w: World) -> None:
     """The hourly run, until nothing is on its way; one that was killed keeps its lease for a while."""
     for seconds in (400, 3700, 3700):
         w.time_passes(seconds)
-        with contextlib.suppress(reconcile.AnotherRun):
+        with contextlib.suppress(cursors.LeaseTaken):
             w.reconcile()
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import create_checkout_session
 from stripe_simulator.webhooks import signature
 from tests.world import SECRET, Student, World, request_event
-from tuition import clock, tables
+from tuition import clock
 from tuition.core import timestamps
+from tuition.storage import dynamodb, keys
+from tuition.storage.items import MODELS
 from tuition.stripe_events import TYPES
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
@@ -274,14 +276,14 @@ def _unusable(w: World) -> Case:
 
 def wipe(client: Any) -> None:
     """Every item of every table is gone."""
-    for model in tables.MODELS:
+    for model in MODELS:
         keys = [
             name for name, attribute in model._attributes.items() if attribute.is_hash_key or attribute.is_range_key
         ]
-        stored = client.scan(TableName=tables.table(model), ConsistentRead=True)["Items"]
+        stored = client.scan(TableName=dynamodb.table_name(model), ConsistentRead=True)["Items"]
         gone = [{"DeleteRequest": {"Key": {key: item[key] for key in keys}}} for item in stored]
         for first in range(0, len(gone), 25):
-            client.batch_write_item(RequestItems={tables.table(model): gone[first : first + 25]})
+            client.batch_write_item(RequestItems={dynamodb.table_name(model): gone[first : first + 25]})
 
 
 # --- money back ---
@@ -385,7 +387,7 @@ def _quarantined(w: World, who: Student) -> Event:
     broken = {**event, "data": {"object": {**event["data"]["object"], "amount_received": "much"}}}
     w.deliver(broken)
     w.tables.update_item(
-        TableName="quarantine", Key=tables.quarantine_key(event["id"]), UpdateExpression="SET event = :event",
+        TableName="quarantine", Key=keys.quarantine_key(event["id"]), UpdateExpression="SET event = :event",
         ExpressionAttributeValues={":event": {"S": json.dumps(event)}},
     )  # fmt: skip
     return dict(event)

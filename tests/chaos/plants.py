@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tuition import ledger, refunds, stripe_client, stripe_events, tables
+from tuition import refunds, stripe_client, stripe_events
 from tuition.core.errors import NotFound, TuitionError
+from tuition.storage import dynamodb, keys, ledger
+from tuition.storage.items import QuarantineItem, StripeObjectItem
 
 Set = Callable[[Any, str, Any], object]
 PLANTS: dict[str, Callable[[Set], None]] = {}
@@ -103,10 +105,10 @@ def event_marked_as_seen_before_it_is_applied(put: Set) -> None:
 
     def apply(event: Mapping[str, Any]) -> Any:
         key = {"stripe_id": {"S": f"seen {event['id']}"}}
-        name = tables.table(tables.PointerItem)
-        if "Item" in tables.client().get_item(TableName=name, Key=key, ConsistentRead=True):
+        name = dynamodb.table_name(StripeObjectItem)
+        if "Item" in dynamodb.client().get_item(TableName=name, Key=key, ConsistentRead=True):
             return "applied"
-        tables.client().put_item(TableName=name, Item=key)
+        dynamodb.client().put_item(TableName=name, Item=key)
         return real(event)
 
     put(stripe_events, "_apply", apply)
@@ -117,11 +119,11 @@ def replay_forgets_before_it_applies(put: Set) -> None:
     import json
 
     def replay(event_id: str, _staff: str | None = None) -> Any:
-        key = {"TableName": tables.table(tables.QuarantineItem), "Key": tables.quarantine_key(event_id)}
-        found = tables.client().get_item(**key)
+        key = {"TableName": dynamodb.table_name(QuarantineItem), "Key": keys.quarantine_key(event_id)}
+        found = dynamodb.client().get_item(**key)
         if "Item" not in found:
             raise NotFound(event_id)
-        tables.client().delete_item(**key)
+        dynamodb.client().delete_item(**key)
         return stripe_events.apply(json.loads(found["Item"]["event"]["S"]))
 
     put(stripe_events, "replay", replay)

@@ -14,7 +14,8 @@ from tests import books
 from tests.chaos.disaster import Site, first_seed
 from tests.chaos.flows import ADA, STAFF, begin, bought
 from tests.world import Answer, Student, World
-from tuition import clock, ledger, reconcile
+from tuition import clock, reconcile
+from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
@@ -51,7 +52,7 @@ def quiet(w: World) -> books.Books:
     for _ in range(3):
         w.later(3)
         assert {answer.status for answer in w.deliver_all()} <= {200}
-    reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
     w.time_passes(400)
     w.reconcile()
     assert {answer.status for answer in w.deliver_all()} <= {200}
@@ -190,12 +191,12 @@ def test_whoever_looks_while_it_is_told_sees_it_once(quick: World) -> None:
 
 def test_of_two_hourly_runs_at_once_one_runs(quick: World) -> None:
     quick.pay(begin_and_forget(quick))
-    reconcile._move(reconcile.CURSOR, int(clock.now()) - reconcile.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, int(clock.now()) - reconcile.WINDOW_S)
 
     def run() -> str:
         try:
             return str(quick.reconcile()["different"])
-        except reconcile.AnotherRun:
+        except cursors.LeaseTaken:
             return "another"
 
     assert sorted(at_once(run, run)) in (["1", "another"], ["0", "1"])
@@ -221,7 +222,7 @@ def test_an_enrollment_written_without_its_condition_would_lose_a_standing(
         return {"Put": {"TableName": put["TableName"], "Item": put["Item"]}}
 
     monkeypatch.setattr(ledger, "_put_enrollment", unconditional)
-    monkeypatch.setattr(ledger, "_check", lambda held: unconditional(held, held))
+    monkeypatch.setattr(ledger, "_check_enrollment", lambda held: unconditional(held, held))
     found: list[str] = []
     for number in range(20):
         who = Student(f"ada-{number}")

@@ -20,7 +20,8 @@ import stripe  # noqa: F401  (loaded once, before any fork)
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
 from tests.chaos import plants
-from tuition import api, clock, settings, stripe_client, tables
+from tuition import clock, log, settings, stripe_client
+from tuition.storage import dynamodb
 
 FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
@@ -28,7 +29,7 @@ LONGEST_SLEEP_S = 0.002
 READY = "ready"
 INSIDE = "TUITION_FORK_SERVER"
 if os.environ.get(INSIDE):
-    tables.client()
+    dynamodb.client()
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def serve(job: Job, pipe: Connection) -> None:
     clock.now = lambda: job.now
     settings._read_secret = lambda arn: dict(job.secrets[arn])
     unhandled: list[str] = []
-    api.logger.exception = lambda message, **_: unhandled.append(message)  # type: ignore[method-assign,assignment]
+    log.logger.exception = lambda message, **_: unhandled.append(message)  # type: ignore[method-assign,assignment]
     stripe_client._client_for.cache_clear()
     if job.plant:
         plants.PLANTS[job.plant](setattr)

@@ -11,13 +11,14 @@ from typing import Any
 from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
-from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
+from tuition import checkout, clock, decisions, history, pulls, reconcile, refunds, stripe_events
 from tuition.core import attention, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
-from tuition.ledger import Change, Loaded
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState
 
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
@@ -167,7 +168,7 @@ class Cast:
         if payment is not None:
             key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
             self.counts["erased"] += 1
-            machine.invoke(lambda: ledger.settle(key, erasure))
+            machine.invoke(lambda: ledger.update(key, erasure))
 
     # --- at Stripe ---
 
@@ -400,7 +401,7 @@ def mark(machine: Machine, entry: str, step: str, user: str = "ada") -> None:
     )
 
 
-def erasure(loaded: Loaded) -> Change | None:
+def erasure(loaded: PaymentState) -> Change | None:
     """What an erasure does to a payment's facts, by the ledger's door."""
     payment = loaded.payment
     if payment is None or payment.facts.erased:

@@ -8,9 +8,10 @@ from typing import Any
 
 from tests import books
 from tests.model.machine import Machine
-from tuition import tables
 from tuition.core import attention, audit
 from tuition.core.money import Money
+from tuition.storage import keys, mapping
+from tuition.storage.items import AuditItem
 
 PAYABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 GIVEN_BACK = {"pending", "succeeded"}
@@ -281,12 +282,12 @@ def _chains(machine: Machine) -> list[str]:
     found = []
     records: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in machine.tables.stored["audit"].values():
-        record = tables.record_to_json(tables.AuditItem.from_raw_data(item))
+        record = mapping.record_to_json(AuditItem.from_raw_data(item))
         records[str(record["subject"])].append(record)
     for payment in machine.payments():
         found += books.chain(payment, sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"])))
     for subject, trail in records.items():
-        head = machine.tables.stored["enrollments"].get((subject, tables.USER_ENTRY))
+        head = machine.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
         if broken := audit.verify(subject, trail, version, hash_):
             found.append(f"{subject}: {broken}")

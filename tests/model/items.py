@@ -10,7 +10,7 @@ import pytest
 from pynamodb.models import Model
 
 from tests.model.dynamodb import Item
-from tuition import tables
+from tuition.storage import dynamodb, mapping
 
 
 def _make(self: Model, hash_key: Any = None, range_key: Any = None, **given: Any) -> None:
@@ -84,8 +84,8 @@ class Known[T]:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Let the code use the short way for the while."""
-    payments, enrollments = Known(tables.payment_from_raw), Known(tables.enrollment_from_raw)
-    payment_to_item, enrollment_to_item = tables.payment_to_item, tables.enrollment_to_item
+    payments, enrollments = Known(mapping.payment_from_raw), Known(mapping.enrollment_from_raw)
+    payment_to_item, enrollment_to_item = mapping.payment_to_item, mapping.enrollment_to_item
 
     def writing(item: Model) -> Item:
         stored = raw(item)
@@ -95,8 +95,8 @@ def install(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Model, "__init__", _make)
     patch.setattr(Model, "from_raw_data", classmethod(_from_raw_data))
-    patch.setattr(tables, "raw", writing)
-    patch.setattr(tables, "payment_from_raw", payments.read)
-    patch.setattr(tables, "enrollment_from_raw", enrollments.read)
-    patch.setattr(tables, "payment_to_item", lambda p, *a, **m: payments.made(payment_to_item(p, *a, **m), p))
-    patch.setattr(tables, "enrollment_to_item", lambda e: enrollments.made(enrollment_to_item(e), e))
+    patch.setattr(dynamodb, "to_raw", writing)
+    patch.setattr(mapping, "payment_from_raw", payments.read)
+    patch.setattr(mapping, "enrollment_from_raw", enrollments.read)
+    patch.setattr(mapping, "payment_to_item", lambda p, *a, **m: payments.made(payment_to_item(p, *a, **m), p))
+    patch.setattr(mapping, "enrollment_to_item", lambda e: enrollments.made(enrollment_to_item(e), e))

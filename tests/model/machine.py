@@ -26,17 +26,7 @@ from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import (
-    checkout,
-    clock,
-    history,
-    metrics,
-    reconcile,
-    settings,
-    stripe_client,
-    stripe_events,
-    tables,
-)
+from tuition import checkout, clock, history, metrics, reconcile, settings, stripe_client, stripe_events
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
@@ -44,6 +34,7 @@ from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.storage import dynamodb, keys, mapping
 
 INVOCATION_S = 30.0
 START = 1_790_000_000.0
@@ -257,7 +248,7 @@ class Machine:
                 if text["type"] == "refund.refused":
                     self._refusal_is_shown(text["subject"])
             elif table == "payments":
-                self._committed(tables.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
+                self._committed(mapping.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
             elif table == "enrollments":
                 owner = item["user_id"]["S"], item["entry"]["S"]
                 before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
@@ -402,7 +393,7 @@ class Machine:
         stored, logged, bound = kept
         if parted:
             now = self.tables.stored["enrollments"]
-            heads = {key: item for key, item in now.items() if key[1] == tables.USER_ENTRY}
+            heads = {key: item for key, item in now.items() if key[1] == keys.USER_SORT_KEY}
             self.tables.stored["enrollments"] = {**stored["enrollments"], **heads}
             self.parted = True
             return
@@ -415,14 +406,14 @@ class Machine:
 
     def payment(self, payment_id: str) -> Any:
         found = self.tables.stored["payments"].get((payment_id,))
-        return tables.payment_from_raw(found) if found else None
+        return mapping.payment_from_raw(found) if found else None
 
     def payments(self) -> list[Any]:
-        return [tables.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
+        return [mapping.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
 
     def enrollment(self, user: str = "ada", track: str = "DP") -> Any:
         found = self.tables.stored["enrollments"].get((user, track))
-        return tables.enrollment_from_raw(found) if found else None
+        return mapping.enrollment_from_raw(found) if found else None
 
     def payment_keys(self) -> list[refs.PaymentRef]:
         return [refs.PaymentRef(p.payment_id, p.user_id, p.track) for p in self.payments()]
@@ -474,7 +465,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
         return (event for event in reversed(machine.all_events()) if not types or event["type"] in types)
 
     fake = SimpleNamespace(time=lambda: machine.now, monotonic=lambda: machine.now, sleep=sleep)
-    dynamodb = wire.Wire(machine)
+    database = wire.Wire(machine)
     stripe_ = wire.client(machine, KEY)
     patch.setattr(clock, "time", fake)
     items.install(patch)
@@ -485,7 +476,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     patch.setattr(events, "_found", listed)
     patch.setattr(stripe_client, "parsedate_to_datetime", _date)
     patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
-    patch.setattr(tables, "client", lambda: dynamodb)
+    patch.setattr(dynamodb, "client", lambda: database)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)
     yield machine

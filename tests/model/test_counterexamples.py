@@ -6,9 +6,10 @@ import pytest
 
 from tests.model import cast, checkers, search
 from tests.model.machine import RESTORED, Actor, Machine, running
-from tuition import decisions, ledger, pulls, reconcile, refunds, stripe_events
+from tuition import decisions, pulls, reconcile, refunds, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
 from tuition.core.refs import PaymentRef
+from tuition.storage import ledger
 
 INTENTS = "POST /v1/payment_intents"
 SESSIONS = "POST /v1/checkout/sessions"
@@ -423,7 +424,7 @@ def test_what_was_erased_stays_erased_whatever_comes_late(machine: Machine) -> N
     machine.pass_time(3)
     for type_ in ("payment_intent.succeeded", "charge.succeeded"):
         stripe_events.apply(told(machine, type_))
-    ledger.settle(key, cast.erasure)
+    ledger.update(key, cast.erasure)
     assert stripe_events.apply(told(machine, "charge.updated")) == "applied"
     (charge,) = machine.payment(key.payment_id).facts.charges.values()
     assert (charge.brand, charge.last4, charge.receipt_url) == (None, None, None)

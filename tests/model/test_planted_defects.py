@@ -18,25 +18,14 @@ from tests.model import checkers
 from tests.model import test_counterexamples as told
 from tests.model.machine import running
 from tests.model.search import first_seed, one
-from tuition import (
-    checkout,
-    customers,
-    ledger,
-    ownership,
-    pulls,
-    rebuild,
-    reconcile,
-    refunds,
-    stripe_client,
-    stripe_events,
-    tables,
-)
+from tuition import checkout, customers, ownership, pulls, rebuild, reconcile, refunds, stripe_client, stripe_events
 from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable, TuitionError
 from tuition.core.refs import PaymentRef
+from tuition.storage import dynamodb, keys, ledger, mapping
 
 Patch = pytest.MonkeyPatch
 FULL = 10_000
@@ -61,7 +50,7 @@ def the_loser_of_a_double_click_closes_the_shared_object(patch: Patch) -> None:
     def commit(*given: Any, **more: Any) -> Any:
         try:
             return real(*given, **more)
-        except (ledger.Conflict, ledger.AlreadyRecorded):
+        except (ledger.VersionConflict, ledger.AlreadyRecorded):
             if more.get("begun") is not None:
                 made = given[1].payment
                 checkout._close_object(made.kind, made.bound_to)
@@ -78,7 +67,7 @@ _memory: ContextVar[dict[str, Any] | None] = ContextVar("memory", default=None)
 
 
 def a_pull_is_merged_again_after_a_conflict(patch: Patch) -> None:
-    settle, pull = ledger.settle, pulls.pull
+    settle, pull = ledger.update, pulls.pull
 
     def settled(*given: Any, **more: Any) -> Any:
         token = _memory.set({})
@@ -95,7 +84,7 @@ def a_pull_is_merged_again_after_a_conflict(patch: Patch) -> None:
             memory[payment.payment_id] = pull(payment, **more)
         return memory[payment.payment_id]
 
-    patch.setattr(ledger, "settle", settled)
+    patch.setattr(ledger, "update", settled)
     patch.setattr(pulls, "pull", pulled)
 
 
@@ -135,20 +124,20 @@ def an_event_that_is_recorded_is_recorded_again(patch: Patch) -> None:
 
 
 def an_enrollment_that_is_only_read_is_no_condition(patch: Patch) -> None:
-    real = ledger._check
+    real = ledger._check_enrollment
 
     def check(enrollment: Enrollment) -> Any:
         made = real(enrollment)["ConditionCheck"]
         del made["ExpressionAttributeValues"]
         return {"ConditionCheck": {**made, "ConditionExpression": "attribute_not_exists(nothing)"}}
 
-    patch.setattr(ledger, "_check", check)
+    patch.setattr(ledger, "_check_enrollment", check)
 
 
 def an_enrollment_is_put_without_a_condition(patch: Patch) -> None:
     def put(before: Enrollment, after: Enrollment) -> Any:
-        item = tables.enrollment_to_item(after)
-        return {"Put": {"TableName": tables.table(type(item)), "Item": tables.raw(item)}}
+        item = mapping.enrollment_to_item(after)
+        return {"Put": {"TableName": dynamodb.table_name(type(item)), "Item": dynamodb.to_raw(item)}}
 
     patch.setattr(ledger, "_put_enrollment", put)
 
@@ -202,7 +191,7 @@ def disputes_are_taken_from_the_event_that_came_last(patch: Patch) -> None:
 
 
 def the_ledger_writes_steps_whole(patch: Patch) -> None:
-    real = tables.progress_update
+    real = mapping.progress_update
 
     def update(*given: Any) -> Any:
         made = real(*given)
@@ -211,7 +200,7 @@ def the_ledger_writes_steps_whole(patch: Patch) -> None:
             "UpdateExpression": made["UpdateExpression"].replace("if_not_exists(steps, :steps)", ":steps"),
         }
 
-    patch.setattr(tables, "progress_update", update)
+    patch.setattr(mapping, "progress_update", update)
 
 
 def the_newest_attempt_alone_decides_the_enrollment(patch: Patch) -> None:
@@ -232,7 +221,7 @@ def a_refusal_is_believed_without_a_pull(patch: Patch) -> None:
             entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", by)
             return ledger.Change(refunds._with(loaded.payment, asked), entry)
 
-        return ledger.settle(key, change).payment
+        return ledger.update(key, change).payment
 
     patch.setattr(refunds, "_refused", refused)
 
@@ -261,7 +250,7 @@ def what_is_closed_is_believed_closed(patch: Patch) -> None:
         change = ledger.Change(
             loaded.payment.merged(gone), ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
         )
-        return ledger.settle(key, lambda before: change, loaded).payment
+        return ledger.update(key, lambda before: change, loaded).payment
 
     patch.setattr(checkout, "close", close)
 
@@ -288,13 +277,13 @@ def facts_about_any_object_count(patch: Patch) -> None:
 def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
     def keep(made: Any, answer: Any, enrollment: Any, begun: Any, customer: Any) -> Any:
         entry = audit.Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request")
-        before = ledger.Loaded(None, enrollment)
+        before = ledger.PaymentState(None, enrollment)
         try:
             kept = ledger.commit(before, ledger.Change(made, entry), begun=begun, customer=customer)
-        except ledger.PointerTaken as taken:
+        except ledger.StripeObjectTaken as taken:
             checkout._pointer_taken(taken, made, enrollment)
             return None
-        except (ledger.Conflict, ledger.AlreadyRecorded):
+        except (ledger.VersionConflict, ledger.AlreadyRecorded):
             now = ledger.load(PaymentRef(made.payment_id, made.user_id, made.track)).payment
             if now and now.open and now.bound_to == made.bound_to:
                 return checkout.Offer(now, answer.object, new=False)
@@ -360,8 +349,8 @@ def a_double_is_marked_on_whoever_changed_last(patch: Patch) -> None:
 
 
 def a_double_is_not_in_the_queue(patch: Patch) -> None:
-    real = tables.payment_to_item
-    patch.setattr(tables, "payment_to_item", lambda payment, now, double: real(payment, now, double=False))
+    real = mapping.payment_to_item
+    patch.setattr(mapping, "payment_to_item", lambda payment, now, double: real(payment, now, double=False))
 
 
 def what_no_pointer_names_is_foreign(patch: Patch) -> None:
@@ -384,8 +373,8 @@ def a_poison_event_is_answered_with_an_error(patch: Patch) -> None:
 
 def what_was_replayed_stays_in_quarantine(patch: Patch) -> None:
     def replay(event_id: str) -> Any:
-        key = tables.quarantine_key(event_id)
-        found = tables.client().get_item(TableName="quarantine", Key=key, ConsistentRead=True)
+        key = keys.quarantine_key(event_id)
+        found = dynamodb.client().get_item(TableName="quarantine", Key=key, ConsistentRead=True)
         return stripe_events.apply(json.loads(found["Item"]["event"]["S"]))
 
     patch.setattr(stripe_events, "replay", replay)
@@ -430,8 +419,8 @@ def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
 
     def look(*given: Any, **more: Any) -> Any:
         after = real(*given, **more)
-        before = ledger.Loaded(None, replace(after.enrollment, standings={}))
-        ledger.postpone(replace(after, enrollment=before.enrollment))
+        before = ledger.PaymentState(None, replace(after.enrollment, standings={}))
+        ledger.reschedule_check(replace(after, enrollment=before.enrollment))
         return after
 
     patch.setattr(reconcile, "_look", look)

@@ -11,8 +11,10 @@ from pynamodb.models import Model
 
 from tests.model import items, wire
 from tests.model.machine import KEY, Machine
-from tuition import stripe_client, tables
+from tuition import stripe_client
 from tuition.core.errors import StripeRefused, StripeUnavailable
+from tuition.storage import dynamodb
+from tuition.storage.items import MODELS, CustomerItem
 from tuition.stripe_client import Answer
 
 LINE = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 49_900, "product_data": {"name": "DP"}}}
@@ -108,23 +110,23 @@ def filled(model: type[Model], chance: random.Random) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("model", tables.MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_the_short_way_writes_and_reads_the_items_of_pynamodb(
     model: type[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(model.__name__)
     for values in [filled(model, chance) for _ in range(50)]:
-        long = tables.raw(model(**values))
+        long = dynamodb.to_raw(model(**values))
         read = {name: getattr(model.from_raw_data(long), name) for name in values}
         with monkeypatch.context() as patch:
             items.install(patch)
-            assert tables.raw(model(**values)) == long
+            assert dynamodb.to_raw(model(**values)) == long
             assert {name: getattr(model.from_raw_data(long), name) for name in values} == read
 
 
 def test_the_short_way_refuses_what_is_missing_and_what_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     items.install(monkeypatch)
     with pytest.raises(ValueError, match="must not be None"):
-        tables.raw(tables.CustomerItem("ada"))
+        dynamodb.to_raw(CustomerItem("ada"))
     with pytest.raises(ValueError, match="has no"):
-        tables.CustomerItem("ada", colour="red")
+        CustomerItem("ada", colour="red")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.world import Student, World
+from tuition.storage import dynamodb, mapping, queries
 
 LIST = "GET /api/admin/payments"
 ONE = "GET /api/admin/payments/{payment_id}"
@@ -133,11 +134,10 @@ def test_a_track_paid_twice_marks_the_higher_attempt_in_either_order(
 
 def _forget_open(tuition: World, student: Student, payment_id: str) -> None:
     """Two open payments cannot be had by the API: make the enrollment forget the first, as a restore might."""
-    from tuition import tables
     from tuition.core.enrollment import Enrollment
 
     forgotten = Enrollment(user_id=student.sub, track="DP", attempt=1, version=1)
-    tuition.tables.put_item(TableName="enrollments", Item=tables.raw(tables.enrollment_to_item(forgotten)))
+    tuition.tables.put_item(TableName="enrollments", Item=dynamodb.to_raw(mapping.enrollment_to_item(forgotten)))
 
 
 @pytest.mark.parametrize(
@@ -151,19 +151,18 @@ def test_an_event_that_lands_while_staff_look_does_not_look_like_tampering(
     tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found by the checkers of the running stack: the payment was read before a commit, its trail after it."""
-    from tuition import tables
 
     made = tuition.create(student).body
     tuition.pay(made["payment_intent_id"])
     events = iter(event for event in tuition.new_events() if event["type"] == "payment_intent.succeeded")
-    real = tables.audit_trail
+    real = queries.audit_trail
 
     def between(subject: str) -> list[dict[str, object]]:
         if event := next(events, None):
             tuition.deliver(event)
         return real(subject)
 
-    monkeypatch.setattr(tables, "audit_trail", between)
+    monkeypatch.setattr(queries, "audit_trail", between)
     shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
     assert shown["chain"] == {"verified": True, "problem": None}
     assert (shown["payment"]["status"], len(shown["audit"])) == ("SUCCEEDED", shown["payment"]["version"])

@@ -8,8 +8,10 @@ import pytest
 
 from tests.tables.test_admin import LIST, ONE, found, paid
 from tests.world import Student, World
-from tuition import clock, counts, filters, history, tables
+from tuition import clock, counts, filters, history
 from tuition.core import catalog, timestamps
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.items import PaymentItem
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -38,14 +40,14 @@ def back_then(tuition: World, student: Student, created_at: str, track: str = "D
         payment_id=payment_id, user_id=student.sub, track=track, kind="intent", attempt=1, bound_to=f"pi_{payment_id}",
         price=Money(amount, "usd"), created_at=created_at, updated_at=created_at, email=f"{student.sub}@example.org",
     )  # fmt: skip
-    item = tables.payment_to_item(payment, clock.now(), double=False)
-    tuition.tables.put_item(TableName="payments", Item=tables.raw(item))
+    item = mapping.payment_to_item(payment, clock.now(), double=False)
+    tuition.tables.put_item(TableName="payments", Item=dynamodb.to_raw(item))
     return payment_id
 
 
 def forget(tuition: World, *payment_ids: str) -> None:
     for payment_id in payment_ids:
-        tuition.tables.delete_item(TableName="payments", Key=tables.payment_key(payment_id))
+        tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
 
 
 # --- filters ---
@@ -225,7 +227,7 @@ def test_payments_are_counted_by_day_and_by_month_however_often_one_looks(
     finally:
         forget(tuition, *made)
         for period in ("2021-02", "2021-03", month):
-            tuition.tables.delete_item(TableName="analytics", Key=tables.count_key(period, counts.MEASURE))
+            tuition.tables.delete_item(TableName="analytics", Key=keys.count_key(period, counts.MEASURE))
 
 
 def test_what_was_rebuilt_into_the_past_is_counted_a_month_later(
@@ -296,7 +298,7 @@ def test_a_payment_is_shown_whole_in_groups_with_its_facts(tuition: World, stude
     assert facts["refunds"][0]["request"] == shown["payment"]["refund_requests"][0]["id"]
     assert facts["settled"]["amount"] == 49900
     named = {name for group in groups.values() for name in group}
-    columns = {*tables.PaymentItem.PERSONAL, *tables.PaymentItem.NOT_PERSONAL}
+    columns = {*PaymentItem.PERSONAL, *PaymentItem.NOT_PERSONAL}
     derived = {"listed_at", "created_month", "status_track", "email_initial", "email_key", "attention_open"}
     derived |= {"check_due", "disputed", "dispute_due", "terms", "facts", "refund_requests", "attention"}
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
@@ -435,7 +437,7 @@ def test_who_replays_an_event_is_on_record(tuition: World, student: Student, adm
     replay = "POST /api/admin/quarantine/{event_id}/replay"
     assert tuition.admin(admin, replay, event_id=event["id"]).body["outcome"] == "quarantined"
     assert tuition.admin(admin, replay, event_id="evt_unknown").status == 404
-    trail = tables.audit_trail(admin.sub)
+    trail = queries.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("event.replayed", "staff", admin.sub)]
     assert trail[0]["transition"] == {"replay": event["id"]}
 

@@ -17,8 +17,9 @@ import export
 from tests import rights
 from tests.tables.test_admin import paid
 from tests.world import Student, World
-from tuition import browse, clock, exports, tables
+from tuition import browse, clock, exports
 from tuition.core import timestamps
+from tuition.storage import dynamodb, keys, mapping, queries
 
 ORDER = "POST /api/admin/exports"
 ONE = "GET /api/admin/exports/{export_id}"
@@ -66,8 +67,8 @@ def files(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
         monkeypatch.setattr(exports, "invoke", lambda export_id: made.asked.append(export_id))
         yield made
         for start in range(0, len(made.loaded), 25):
-            keys = [{"DeleteRequest": {"Key": tables.payment_key(i)}} for i in made.loaded[start : start + 25]]
-            client.batch_write_item(RequestItems={"payments": keys})
+            deletes = [{"DeleteRequest": {"Key": keys.payment_key(i)}} for i in made.loaded[start : start + 25]]
+            client.batch_write_item(RequestItems={"payments": deletes})
         for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             s3.delete_object(Bucket=BUCKET, Key=item["Key"])
         s3.delete_bucket(Bucket=BUCKET)
@@ -97,10 +98,10 @@ def load(tuition: World, files: Files, user: str, number: int, **columns: Any) -
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
             bound_to=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
         )  # fmt: skip
-        item = tables.payment_to_item(payment, clock.now(), double=False)
+        item = mapping.payment_to_item(payment, clock.now(), double=False)
         for name, value in columns.items():
             setattr(item, name, value)
-        requests.append({"PutRequest": {"Item": tables.raw(item)}})
+        requests.append({"PutRequest": {"Item": dynamodb.to_raw(item)}})
         files.loaded.append(payment.payment_id)
     for start in range(0, number, 25):
         tuition.tables.batch_write_item(RequestItems={"payments": requests[start : start + 25]})
@@ -291,7 +292,7 @@ def test_who_ordered_is_on_record_and_what_they_searched_for_is_not(
     tuition: World, files: Files, student: Student, admin: Student
 ) -> None:
     export_id = ordered(tuition, admin, q=f"{student.sub}@example.org", track="DP")
-    trail = tables.audit_trail(admin.sub)
+    trail = queries.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("export.ordered", "staff", admin.sub)]
     assert trail[0]["event_id"] == f"export:{export_id}"
     assert trail[0]["transition"] == {"export": {"track": "DP", "searched": True}}
@@ -341,5 +342,5 @@ def test_an_export_of_what_no_payment_can_have_is_refused(
 ) -> None:
     assert tuition.admin(admin, ORDER, body).status == 422
     assert files.asked == []
-    assert tables.audit_trail(admin.sub) == []
+    assert queries.audit_trail(admin.sub) == []
     assert json.dumps(files.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []), default=str) == "[]"

@@ -11,12 +11,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from tests.world import Student, World
-from tuition import ledger, tables
 from tuition.core import timestamps
 from tuition.core.audit import Entry
 from tuition.core.facts import Facts, Settled
 from tuition.core.refs import PaymentRef
-from tuition.ledger import AlreadyRecorded, Change, Conflict
+from tuition.storage import ledger, queries
+from tuition.storage.items import EnrollmentItem
+from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
 
 
 def opened(tuition: World, student: Student) -> PaymentRef:
@@ -27,7 +28,7 @@ def entry(event_id: str) -> Entry:
     return Entry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
 
 
-def settled(loaded: ledger.Loaded, event_id: str) -> Change:
+def settled(loaded: ledger.PaymentState, event_id: str) -> Change:
     assert loaded.payment is not None
     facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.bound_to)
     return Change(loaded.payment.merged(facts), entry(event_id))
@@ -36,7 +37,7 @@ def settled(loaded: ledger.Loaded, event_id: str) -> Change:
 def test_who_commits_on_an_old_version_conflicts_and_is_told_what_is_there(tuition: World, student: Student) -> None:
     old = ledger.load(opened(tuition, student))
     newer = ledger.commit(old, settled(old, "evt_a"))
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(VersionConflict) as caught:
         ledger.commit(old, settled(old, "evt_b"))
     current = caught.value.current
     assert current is not None
@@ -56,7 +57,7 @@ def test_an_enrollment_that_is_only_read_is_still_a_condition(tuition: World, st
     before = ledger.load(key)
     ledger.next_attempt(before.enrollment, 7, "test")
     unchanged = Change(before.payment, entry("evt_c"))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         ledger.commit(before, unchanged)
     assert ledger.load(key).payment.version == before.payment.version
 
@@ -66,14 +67,14 @@ def test_a_cancelled_transaction_writes_nothing_at_all(tuition: World, student: 
     old = ledger.load(key)
     ledger.commit(old, settled(old, "evt_a"))
     records, items = tuition.trail(key.payment_id), _enrollment_items(student)
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         ledger.commit(old, settled(old, "evt_b"))
     assert tuition.trail(key.payment_id) == records
     assert _enrollment_items(student) == items
 
 
 def _enrollment_items(student: Student) -> list[Any]:
-    return list(tables.query_all(tables.EnrollmentItem, "user_id", student.sub))
+    return list(queries.query_all(EnrollmentItem, "user_id", student.sub))
 
 
 def test_an_abandoned_object_can_be_committed_by_nobody(tuition: World, student: Student) -> None:
@@ -89,7 +90,7 @@ def test_an_abandoned_object_can_be_committed_by_nobody(tuition: World, student:
 def test_the_chain_of_a_user_records_each_attempt_that_was_skipped(tuition: World, student: Student) -> None:
     for used in (3, 5):
         ledger.next_attempt(ledger.load_for_create(student.sub, "DP")[0], used, "test")
-    trail = tables.audit_trail(student.sub)
+    trail = queries.audit_trail(student.sub)
     assert [r["type"] for r in trail] == ["attempt.skipped.test"] * 2
     assert ledger.load_for_create(student.sub, "DP")[0].attempt == 5
     assert tuition.enrolled(student) is None

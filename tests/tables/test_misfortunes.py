@@ -6,10 +6,11 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, ledger, refunds, settings, stripe_events, tables
+from tuition import checkout, refunds, settings, stripe_events
 from tuition import reconcile as reconciler
 from tuition.core import catalog, refs
 from tuition.core.money import Money
+from tuition.storage import keys, ledger, quarantine, queries
 
 
 def kept_customer(tuition: World, student: Student) -> str:
@@ -28,7 +29,7 @@ def test_the_customer_that_replaces_a_deleted_one_is_kept_with_its_saved_cards(
     tuition.at_stripe("DELETE", f"/v1/customers/{tuition.payment(first['payment_id']).customer}")
     commit, raced = ledger.commit, []
 
-    def race(before: ledger.Loaded, *args: object, **more: object) -> ledger.Loaded:
+    def race(before: ledger.PaymentState, *args: object, **more: object) -> ledger.PaymentState:
         if moved and not raced:
             raced.append(True)
             ledger.next_attempt(before.enrollment, before.enrollment.attempt, "test")
@@ -204,8 +205,8 @@ def test_an_open_payment_that_is_lost_keeps_nobody_from_buying_and_nobody_pays_t
     else:
         assert answer.status == 201
         assert payable(tuition, student) == [answer.body.get("payment_intent_id") or answer.body["session_id"]]
-        trail = tables.audit_trail(student.sub)
-        head = tuition.tables.get_item(TableName="enrollments", Key=tables.enrollment_key(student.sub, "#user"))["Item"]
+        trail = queries.audit_trail(student.sub)
+        head = tuition.tables.get_item(TableName="enrollments", Key=keys.enrollment_key(student.sub, "#user"))["Item"]
         assert [record["type"] for record in trail] == ["payment.forgotten"]
         assert trail[0]["transition"] == {"enrollment": {"from": "PENDING", "to": None}}
         assert head["audit_head"]["S"] == trail[0]["hash"]
@@ -292,11 +293,11 @@ def test_a_hundred_events_that_can_never_be_applied_keep_none_from_its_turn(
         bad = {**good, "id": f"evt_bad_{n}", "data": {"object": {**good["data"]["object"], "status": "odd"}}}
         assert tuition.deliver(bad).body["outcome"] == "quarantined"
         tuition.time_passes(1)
-    stripe_events.quarantine({**good, "id": "evt_zzz"}, "as if")
+    quarantine.add({**good, "id": "evt_zzz"}, "as if")
     monkeypatch.setattr(reconciler, "REPLAYS", 2)
     assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
     assert "evt_zzz" in {record["event_id"] for record in tuition.trail(made["payment_id"])}
-    assert len(stripe_events.waiting(100)) == 4
+    assert len(quarantine.oldest(100)) == 4
 
 
 @pytest.mark.usefixtures("walk")
@@ -307,7 +308,7 @@ def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
     tuition.reconcile()
     events = tuition.new_events()
     for event in events:
-        stripe_events.quarantine(event, "as if")
+        quarantine.add(event, "as if")
     replay = stripe_events.replay
 
     def by_staff_first(event_id: str) -> str:
@@ -317,7 +318,7 @@ def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
 
     monkeypatch.setattr(reconciler.stripe_events, "replay", by_staff_first)
     report = tuition.reconcile()
-    assert (report["failed"], report["done"], stripe_events.waiting(100)) == ([], True, [])
+    assert (report["failed"], report["done"], quarantine.oldest(100)) == ([], True, [])
     assert len(tuition.trail(made["payment_id"])) == 2
 
 

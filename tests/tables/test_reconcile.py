@@ -9,9 +9,10 @@ import pytest
 import create_checkout_session
 import create_payment
 from tests.world import Student, World
-from tuition import clock, ledger, reconcile, stripe_client, tables
+from tuition import clock, reconcile, stripe_client
 from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
+from tuition.storage import cursors, keys, ledger
 
 DAY = 86_400
 HOUR = 3_600
@@ -105,14 +106,14 @@ def test_a_payment_that_is_missing_is_rebuilt_if_it_is_settled(tuition: World, s
     made = begun(tuition, student)
     tuition.pay(made["payment_intent_id"])
     for table, key in (
-        ("payments", tables.payment_key(made["payment_id"])),
-        ("enrollments", tables.enrollment_key(student.sub, "DP")),
-        ("intents", tables.pointer_key(made["payment_intent_id"])),
+        ("payments", keys.payment_key(made["payment_id"])),
+        ("enrollments", keys.enrollment_key(student.sub, "DP")),
+        ("intents", keys.stripe_object_key(made["payment_intent_id"])),
     ):
         tuition.tables.delete_item(TableName=table, Key=key)
     record = tuition.trail(made["payment_id"])[0]
     tuition.tables.delete_item(
-        TableName="audit", Key=tables.audit_key(made["payment_id"], f"{record['at']}#{record['event_id']}")
+        TableName="audit", Key=keys.audit_key(made["payment_id"], f"{record['at']}#{record['event_id']}")
     )
     assert tuition.reconcile()["different"] == 1
     assert (tuition.payment(made["payment_id"]).status, status(tuition, student)) == ("SUCCEEDED", "ENROLLED")
@@ -256,7 +257,7 @@ def test_what_could_not_be_applied_is_tried_again(tuition: World, student: Stude
     broken = {**event, "data": {"object": {**event["data"]["object"], "amount_received": "much"}}}
     assert tuition.deliver(broken).body["outcome"] == "quarantined"
     assert tuition.reconcile()["replayed"] == 0
-    stored = tables.quarantine_key(event["id"])
+    stored = keys.quarantine_key(event["id"])
     tuition.tables.update_item(
         TableName="quarantine", Key=stored, UpdateExpression="SET event = :event",
         ExpressionAttributeValues={":event": {"S": json.dumps(event)}},
@@ -273,7 +274,7 @@ def test_an_event_that_cannot_be_applied_goes_to_quarantine_and_the_place_moves_
     assert any("another user or track" in failed for failed in report["failed"])
     kept = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in kept}
-    assert report["place"] == timestamps.iso(reconcile._place(reconcile.CURSOR) or 0)
+    assert report["place"] == timestamps.iso(cursors.read(cursors.RECONCILE) or 0)
     assert report["done"]
 
 
@@ -314,20 +315,20 @@ def test_each_thing_that_a_run_could_not_handle_is_counted(
 
 
 def test_only_one_runs_at_a_time_and_a_lease_that_was_not_given_back_ends(tuition: World) -> None:
-    lease = reconcile._alone()
-    with lease, pytest.raises(reconcile.AnotherRun):
+    lease = cursors.lease()
+    with lease, pytest.raises(cursors.LeaseTaken):
         tuition.reconcile()
     assert tuition.reconcile()["done"]
-    with reconcile._alone():  # its holder is killed: what it gives back is no longer its own
+    with cursors.lease():  # its holder is killed: what it gives back is no longer its own
         tuition.tables.update_item(
             TableName="cursors",
-            Key=tables.cursor_key(reconcile.CURSOR),
+            Key=keys.cursor_key(cursors.RECONCILE),
             UpdateExpression="SET holder = :other",
             ExpressionAttributeValues={":other": {"S": "killed"}},
         )
-    with pytest.raises(reconcile.AnotherRun):
+    with pytest.raises(cursors.LeaseTaken):
         tuition.reconcile()
-    tuition.time_passes(reconcile.LEASE_S + 1)
+    tuition.time_passes(cursors.LEASE_S + 1)
     assert tuition.reconcile()["done"]
 
 
@@ -399,7 +400,7 @@ def test_a_backfill_goes_on_where_it_ended_and_can_be_asked_again(
     lost(tuition)
     days = {"from": today, "to": today}
     walked: list[int] = []
-    real = reconcile._move
+    real = cursors.advance
 
     def move(name: str, place: int) -> None:
         real(name, place)
@@ -408,7 +409,7 @@ def test_a_backfill_goes_on_where_it_ended_and_can_be_asked_again(
             raise reconcile._OutOfTime
 
     with monkeypatch.context() as patch:
-        patch.setattr(reconcile, "_move", move)
+        patch.setattr(cursors, "advance", move)
         assert tuition.reconcile(backfill=days)["done"] is False
     calls = list(walked)
     report = tuition.reconcile(backfill=days)

@@ -16,8 +16,10 @@ import create_checkout_session
 import webhook
 from stripe_simulator.webhooks import signature
 from tests.world import SECRET, Student, World, request_event
-from tuition import clock, tables
+from tuition import clock
 from tuition.core import enrollment
+from tuition.storage import dynamodb, keys, mapping
+from tuition.storage.items import MODELS
 from tuition.stripe_events import TYPES
 
 
@@ -193,9 +195,9 @@ def alter_everything(tuition: World, student: Student, examples: int) -> Counter
         assert tuition.chain_problem(payment_id) is None
         payment = tuition.payment(payment_id)
         found = tuition.tables.get_item(
-            TableName="enrollments", Key=tables.enrollment_key(payment.user_id, "DP"), ConsistentRead=True
+            TableName="enrollments", Key=keys.enrollment_key(payment.user_id, "DP"), ConsistentRead=True
         )
-        standings = tables.enrollment_from_raw(found["Item"]).standings
+        standings = mapping.enrollment_from_raw(found["Item"]).standings
         standing = enrollment.standing_of(payment)
         assert standings.get(payment_id) == (standing if standing.counts else None)
     return outcomes
@@ -222,8 +224,8 @@ def test_real_events_altered_at_full_size(tuition: World, student: Student, reco
 def everything(tuition: World) -> dict[str, list[Any]]:
     """All that is stored."""
     found = {}
-    for model in tables.MODELS:
-        pages = tuition.tables.get_paginator("scan").paginate(TableName=tables.table(model), ConsistentRead=True)
+    for model in MODELS:
+        pages = tuition.tables.get_paginator("scan").paginate(TableName=dynamodb.table_name(model), ConsistentRead=True)
         items = [json.dumps(item, sort_keys=True) for page in pages for item in page["Items"]]
         found[model.__name__] = sorted(items)
     return found

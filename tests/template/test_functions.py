@@ -10,7 +10,7 @@ import pytest
 from local import deploy
 from local.build import ROOT
 from tests.template.conftest import of_type
-from tuition import reconcile
+from tuition.storage import cursors
 
 FILES = {
     "TracksFunction": "tracks",
@@ -48,7 +48,7 @@ def test_the_reconciler_runs_every_hour_and_has_time(resources: dict[str, Any]) 
     (rule,) = of_type(resources, "AWS::Events::Rule").values()
     assert rule["ScheduleExpression"] == "rate(1 hour)"
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}]
-    assert resources["ReconcileFunction"]["Properties"]["Timeout"] == reconcile.LEASE_S
+    assert resources["ReconcileFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
 def test_an_export_has_as_long_as_an_invocation_can_have(resources: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from tuition.core.facts import Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.ledger import Loaded
+from tuition.storage.ledger import PaymentState
 from tuition.stripe_client import Answer
 from tuition.stripe_events import API_VERSION
 
@@ -617,7 +617,7 @@ class Desk:
         key = stripe_events._place(notice)
         assert key is not None, "every event of a history is ours"
         before = self.payments[key.payment_id]
-        change = stripe_events._decide(notice, key, Loaded(before, self.enrollment))
+        change = stripe_events._decide(notice, key, PaymentState(before, self.enrollment))
         if change is None or (notice.event_id in self.recorded and not again):
             return
         self.recorded.add(notice.event_id)

@@ -3,13 +3,13 @@
 import pytest
 
 from tuition import clock
-from tuition.clock import Kept
+from tuition.cache import Cache
 
 
 def test_a_value_is_kept_as_long_as_was_said_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     at = 1000.0
     monkeypatch.setattr(clock, "now", lambda: at)
-    kept: Kept[str] = Kept()
+    kept: Cache[str] = Cache()
     assert kept.get("a") is None
     assert kept.keep("a", "x", 5) == "x"
     at = 1004.9
@@ -19,7 +19,7 @@ def test_a_value_is_kept_as_long_as_was_said_and_no_longer(monkeypatch: pytest.M
 
 
 def test_what_is_kept_does_not_grow_without_end() -> None:
-    kept: Kept[int] = Kept()
+    kept: Cache[int] = Cache()
     for n in range(5000):
         kept.keep(str(n), n, 60)
     assert kept.get("4999") == 4999

@@ -14,7 +14,8 @@ import stripe
 from pynamodb.attributes import Attribute
 
 from tests.unit.test_errors import family
-from tuition import stripe_events, tables
+from tuition import stripe_events
+from tuition.storage.items import MODELS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "tuition" / "tuition"
@@ -181,7 +182,7 @@ def test_only_the_ledger_writes_what_the_ledger_keeps(path: Path) -> None:
         assert named == {OWN_TABLE.get(path.name)}, f"line {call.lineno}"
 
 
-@pytest.mark.parametrize("model", tables.MODELS, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
 def test_every_attribute_is_declared_personal_or_not(model: type) -> None:
     attributes = {name for name, value in vars(model).items() if isinstance(value, Attribute)}
     personal, others = model.PERSONAL, model.NOT_PERSONAL  # type: ignore[attr-defined]
@@ -191,7 +192,7 @@ def test_every_attribute_is_declared_personal_or_not(model: type) -> None:
 
 def test_every_table_that_is_written_has_its_model_listed() -> None:
     found = {node.name for node in tree(PACKAGE / "tables.py").body if isinstance(node, ast.ClassDef)}
-    assert found == {model.__name__ for model in tables.MODELS}
+    assert found == {model.__name__ for model in MODELS}
 
 
 def test_the_endpoint_is_pinned_to_the_version_that_stripe_pins() -> None:

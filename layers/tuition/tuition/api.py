@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tuition import clock
@@ -29,6 +28,7 @@ from tuition.core.errors import (
     Unavailable,
     Unprocessable,
 )
+from tuition.log import logger
 from tuition.settings import settings
 
 BODY_BYTES = 64 * 1024
@@ -37,7 +37,6 @@ URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$
 NOT_WRITING = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 """Control characters, halves of surrogate pairs, and what turns the direction of the text around it."""
 PROBLEM_TYPES = "https://tuition.school/problems/"
-logger = Logger()
 
 Event = Mapping[str, Any]
 Result = dict[str, Any]

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import clock, ownership, tables
+from tuition import clock, ownership
 from tuition.core import attention, catalog, timestamps
 from tuition.core.attention import AttentionReason
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.filters import EPOCH, Filters
-from tuition.history import payment_json, read_payments
-from tuition.tables import EnrollmentItem, PaymentItem, Raw
+from tuition.history import payment_json
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.dynamodb import Item
+from tuition.storage.items import EnrollmentItem, PaymentItem
+from tuition.storage.queries import payments_by_id
 
 ROUNDS = 5
 """Batches of items that one page may read."""
@@ -54,17 +57,17 @@ class Shown:
 
 def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
     """Payments with their attention; `doubles`: with the payment that a marked one doubles or is doubled by."""
-    keys = {(item.user_id, item.track) for item in items}
-    read = tables.read_together({EnrollmentItem: [tables.enrollment_key(*key) for key in sorted(keys)]})
-    enrollments = {(e.user_id, e.track): e for e in map(tables.enrollment_from_raw, read[EnrollmentItem])}
+    refs = {(item.user_id, item.track) for item in items}
+    read = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(*ref) for ref in sorted(refs)]})
+    enrollments = {(e.user_id, e.track): e for e in map(mapping.enrollment_from_raw, read[EnrollmentItem])}
     doubled = {key: e.doubled for key, e in enrollments.items()}
     if doubles:
         known = {item.payment_id for item in items}
-        more = read_payments(sorted({i for ids in doubled.values() for i in ids} - known))
+        more = payments_by_id(sorted({i for ids in doubled.values() for i in ids} - known))
         items = items + [item for item in more if not item.attention_open]  # the others come in their own place
     found = []
     for item in items:
-        key, payment = (item.user_id, item.track), tables.payment_of(item)
+        key, payment = (item.user_id, item.track), mapping.payment_from_item(item)
         causes = attention.unacknowledged(payment, double=item.payment_id in doubled.get(key, []))
         found.append(Shown(item, payment, causes, enrollments[key].status if key in enrollments else None))
     return found
@@ -182,7 +185,7 @@ def _of(batch: list[Place], wanted: Filters, *, steady: bool) -> list[Shown]:
     stages: dict[str, str] = {}
     for place in batch:
         stages.setdefault(place.payment_id, place.stage)
-    items = read_payments([payment_id for payment_id in stages if payment_id])
+    items = payments_by_id([payment_id for payment_id in stages if payment_id])
     fresh = [item for item in items if stages[item.payment_id] != "email" or item.user_id != wanted.q]
     return show(fresh, doubles=queue)
 
@@ -259,18 +262,18 @@ def _walk(partition: Partition, wanted: Filters, before: str | None, size: int) 
     high = min(high, before) if before else high
     if high < low:
         return
-    values: Raw = {":l": {"S": low}, ":h": {"S": high}}
+    values: Item = {":l": {"S": low}, ":h": {"S": high}}
     for key in _read(partition, "#r BETWEEN :l AND :h", values, size):
         place = key[partition.range]["S"]
         if place != before:
             yield place
 
 
-def _read(partition: Partition, condition: str, values: Raw, size: int, start: Raw | None = None) -> Iterator[Raw]:
+def _read(partition: Partition, condition: str, values: Item, size: int, start: Item | None = None) -> Iterator[Item]:
     """The keys of one partition of an index, the highest first."""
     while True:
-        answer = tables.client().query(
-            TableName=tables.table(PaymentItem),
+        answer = dynamodb.client().query(
+            TableName=dynamodb.table_name(PaymentItem),
             IndexName=partition.index,
             KeyConditionExpression=f"#k = :k AND {condition}",
             ExpressionAttributeNames={"#k": partition.key, "#r": partition.range},
@@ -291,7 +294,7 @@ def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[Shown], 
     before = _before(Place.of_cursor(cursor, of)) if cursor else None
     keys = _walk(Partition("by_user", "user_id", user_id), Filters(), before, limit + 1)
     batch = [_listed(key) for _, key in zip(range(limit), keys, strict=False)]
-    found = show(read_payments([one.payment_id for one in batch]))
+    found = show(payments_by_id([one.payment_id for one in batch]))
     more = next(keys, None) is not None
     return found, batch[-1].cursor(of) if batch and more else None
 
@@ -316,7 +319,7 @@ def _searched(wanted: Filters, q: str, after: Place | None, size: int) -> Iterat
 def _direct(q: str) -> list[str]:
     """The place of the payment that an id names: its own, its intent's, session's or charge's."""
     try:
-        return [tables.listed_at(ownership.find(q))]
+        return [mapping.listed_at(ownership.find(q))]
     except NotFound:
         return []
 
@@ -324,7 +327,7 @@ def _direct(q: str) -> list[str]:
 def _user(q: str) -> str | None:
     """The user that an id names: their own, or their Stripe customer's."""
     if q.startswith("cus_"):
-        pointer = tables.read_pointer(q)
+        pointer = queries.stripe_object(q)
         return pointer.user_id if pointer else None
     return q
 
@@ -332,11 +335,11 @@ def _user(q: str) -> str | None:
 def _by_email(beginning: str, after: Place | None, size: int) -> Iterator[Place]:
     """By the address, and the newest first within one."""
     partition = Partition("by_email", "email_initial", beginning[0], range="email_key")
-    start: Raw | None = None
+    start: Item | None = None
     if after:
         if after.stage != "email" or not after.key.startswith(beginning) or not after.payment_id:
             raise _not_of_this_list()
         start = {partition.key: {"S": beginning[0]}, "email_key": {"S": after.key}}
-        start |= tables.payment_key(after.payment_id)
+        start |= keys.payment_key(after.payment_id)
     for key in _read(partition, "begins_with(#r, :p)", {":p": {"S": beginning}}, size, start):
         yield Place("email", key["email_key"]["S"], key["payment_id"]["S"])

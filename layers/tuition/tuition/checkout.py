@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuition import clock, customers, ledger, ownership, promotions, pulls, rebuild, stripe_client
+from tuition import clock, customers, ownership, promotions, pulls, rebuild, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
@@ -32,8 +32,9 @@ from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refs import Customer, PaymentRef
-from tuition.ledger import Change, Conflict, Loaded, PointerTaken
 from tuition.settings import settings
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken, VersionConflict
 from tuition.stripe_client import Answer
 
 ROUNDS = 24
@@ -164,7 +165,7 @@ def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
 # --- the payment that is open already ---
 
 
-def _is_wished(before: Loaded, wish: Wish) -> bool:
+def _is_wished(before: PaymentState, wish: Wish) -> bool:
     payment = before.found
     if not payment.open:
         return False
@@ -172,7 +173,7 @@ def _is_wished(before: Loaded, wish: Wish) -> bool:
     return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
 
 
-def _answer_again(key: PaymentRef, before: Loaded) -> Offer | None:
+def _answer_again(key: PaymentRef, before: PaymentState) -> Offer | None:
     """The open payment, if Stripe still has it open. None: look again.
 
     Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
@@ -185,7 +186,7 @@ def _answer_again(key: PaymentRef, before: Loaded) -> Offer | None:
     return Offer(payment, obj, new=False) if payment.open else None
 
 
-def _close_first(key: PaymentRef, before: Loaded, enrollment: Enrollment, may_close: frozenset[str]) -> None:
+def _close_first(key: PaymentRef, before: PaymentState, enrollment: Enrollment, may_close: frozenset[str]) -> None:
     """Close the open payment, which is not the one that is wished. Raises `PaymentInProgress` where it must not be."""
     if not before.found.open:
         return
@@ -209,7 +210,7 @@ def _recover(key: PaymentRef, enrollment: Enrollment, customer: Customer | None)
     for kind, object_id in _made(key, customer.stripe_customer_id) if customer else ():
         if _end(key, kind, object_id):
             return
-    ledger.forget(enrollment, key.payment_id)
+    ledger.drop_standing(enrollment, key.payment_id)
 
 
 def _end(key: PaymentRef, kind: Kind, object_id: str) -> bool:
@@ -221,7 +222,7 @@ def _end(key: PaymentRef, kind: Kind, object_id: str) -> bool:
     if payments.status(facts) in payments.OPEN_STATUSES:
         raise PaymentInProgress(PROCESSING)
     entry = Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
-    return bool(ledger.settle(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
+    return bool(ledger.update(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
 
 
 def _made(key: PaymentRef, customer_id: str) -> list[tuple[Kind, str]]:
@@ -426,12 +427,12 @@ def _keep(
     entry = Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request", actor=made.user_id)
     for tried in range(1, ROUNDS):
         try:
-            kept = ledger.commit(Loaded(None, enrollment), Change(made, entry), begun=begun, customer=customer)
+            kept = ledger.commit(PaymentState(None, enrollment), Change(made, entry), begun=begun, customer=customer)
             return Offer(kept.payment or made, answer.object, new=True)
-        except PointerTaken as taken:
+        except StripeObjectTaken as taken:
             _pointer_taken(taken, made, enrollment)
             return None
-        except (Conflict, ledger.AlreadyRecorded):
+        except (VersionConflict, ledger.AlreadyRecorded):
             now = ledger.load(key)
         if now.payment:
             same = now.payment.bound_to == made.bound_to
@@ -452,7 +453,7 @@ def _keep(
     return None
 
 
-def _pointer_taken(taken: PointerTaken, made: Payment, enrollment: Enrollment) -> None:
+def _pointer_taken(taken: StripeObjectTaken, made: Payment, enrollment: Enrollment) -> None:
     """Another create gave this object up: the attempt is spent. Anybody else's: give up ours, and look again."""
     if taken.pointer.stripe_id != made.bound_to:
         _give_up(made)

@@ -32,26 +32,3 @@ def pause(attempt: int, base_s: float = 0.05, most_s: float = 1.0) -> None:
     Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     time.sleep(min(random.uniform(0, min(most_s, base_s * 2**attempt)), remaining_s()))
-
-
-class Kept[T]:
-    """Values by name that this container keeps a while."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, tuple[float, T]] = {}
-
-    def get(self, name: str) -> T | None:
-        """The value, while it is kept."""
-        until, value = self._values.get(name, (0.0, None))
-        return value if now() < until else None
-
-    def keep(self, name: str, value: T, seconds: float) -> T:
-        """Keep a value, and answer it. Beyond a thousand of them all others are forgotten."""
-        if len(self._values) > 1000:
-            self._values.clear()
-        self._values[name] = now() + seconds, value
-        return value
-
-    def clear(self) -> None:
-        """Forget every value."""
-        self._values.clear()

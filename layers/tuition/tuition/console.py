@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition import browse, history, stripe_events, tables
+from tuition import browse, history
 from tuition.browse import Place, Shown
 from tuition.core import audit, timestamps
 from tuition.core import payment as payments_core
@@ -12,9 +12,10 @@ from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import DECIDED_DISPUTES, Payment
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.filters import Filters
-from tuition.history import read_payments
 from tuition.settings import settings
-from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
+from tuition.storage import dynamodb, keys, quarantine, queries
+from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
+from tuition.storage.queries import payments_by_id
 
 DASHBOARD = "https://dashboard.stripe.com"
 
@@ -41,11 +42,11 @@ def payment(payment_id: str) -> dict[str, Any]:
     """A payment with its fields, facts, refund requests and audit trail, the chain checked. Raises `NotFound`."""
     for _ in range(READS):
         found = (
-            read_payments([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= MAX_ID_LENGTH else []
+            payments_by_id([payment_id]) if payment_id.startswith("pay_") and len(payment_id) <= MAX_ID_LENGTH else []
         )
         if not found:
             raise NotFound("there is no payment with this id")
-        trail = tables.audit_trail(payment_id)
+        trail = queries.audit_trail(payment_id)
         if len(trail) == int(found[0].version):
             break
     item = found[0]
@@ -185,8 +186,8 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
         raise Unprocessable("state must be open or over", field="state")
     state = state or "open"
     start = _dispute_start(state, cursor) if cursor else {}
-    answer = tables.client().query(
-        TableName=tables.table(PaymentItem),
+    answer = dynamodb.client().query(
+        TableName=dynamodb.table_name(PaymentItem),
         IndexName="by_dispute_due",
         KeyConditionExpression="disputed = :state",
         ExpressionAttributeValues={":state": {"S": state}},
@@ -194,7 +195,7 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
         Limit=limit,
         **start,
     )
-    found = browse.show(read_payments([key["payment_id"]["S"] for key in answer["Items"]]))
+    found = browse.show(payments_by_id([key["payment_id"]["S"] for key in answer["Items"]]))
     last = answer.get("LastEvaluatedKey")
     place = Place("dispute", last["dispute_due"]["S"], last["payment_id"]["S"]) if last else None
     rows = [_disputed(one, key) for one in found for key, _ in _oldest_first(one.payment.facts.disputes)]
@@ -203,7 +204,7 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
 
 def _dispute_start(state: str, cursor: str) -> dict[str, Any]:
     place = _whole_place(cursor, f"disputes:{state}")
-    key = {"disputed": {"S": state}, "dispute_due": {"S": place.key}, **tables.payment_key(place.payment_id)}
+    key = {"disputed": {"S": state}, "dispute_due": {"S": place.key}, **keys.payment_key(place.payment_id)}
     return {"ExclusiveStartKey": key}
 
 
@@ -228,14 +229,14 @@ def _disputed(one: Shown, dispute_id: str) -> dict[str, Any]:
 # --- events in quarantine ---
 
 
-def quarantine(limit: int, cursor: str | None) -> dict[str, Any]:
+def quarantined_events(limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of what needs a person, newest first, without the events' bodies: all that it shows is in the index."""
     start = _quarantine_start(cursor) if cursor else {}
-    answer = tables.client().query(
-        TableName=tables.table(QuarantineItem),
+    answer = dynamodb.client().query(
+        TableName=dynamodb.table_name(QuarantineItem),
         IndexName="by_first_at",
         KeyConditionExpression="kept = :kept",
-        ExpressionAttributeValues={":kept": stripe_events.KEPT},
+        ExpressionAttributeValues={":kept": quarantine.KEPT},
         ScanIndexForward=False,
         Limit=limit,
         **start,
@@ -243,24 +244,24 @@ def quarantine(limit: int, cursor: str | None) -> dict[str, Any]:
     last = answer.get("LastEvaluatedKey")
     place = Place("event", last["first_at"]["S"], last["event_id"]["S"]) if last else None
     return {
-        "events": [_quarantined(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
+        "events": [_quarantined_json(QuarantineItem.from_raw_data(item)) for item in answer["Items"]],
         "next_cursor": place.cursor("quarantine") if place else None,
     }
 
 
 def _quarantine_start(cursor: str) -> dict[str, Any]:
     place = _whole_place(cursor, "quarantine")
-    key = {"kept": stripe_events.KEPT, "first_at": {"S": place.key}, **tables.quarantine_key(place.payment_id)}
+    key = {"kept": quarantine.KEPT, "first_at": {"S": place.key}, **keys.quarantine_key(place.payment_id)}
     return {"ExclusiveStartKey": key}
 
 
-def quarantined(event_id: str) -> dict[str, Any]:
+def quarantined_event(event_id: str) -> dict[str, Any]:
     """One event in quarantine, as Stripe sent it but for secrets. Raises `NotFound`."""
-    kept = stripe_events.read_quarantined(event_id)
-    return {"event": {**_quarantined(kept), "payload": json.loads(kept.event)}}
+    kept = quarantine.read(event_id)
+    return {"event": {**_quarantined_json(kept), "payload": json.loads(kept.event)}}
 
 
-def _quarantined(item: QuarantineItem) -> dict[str, Any]:
+def _quarantined_json(item: QuarantineItem) -> dict[str, Any]:
     names = ("event_id", "reason", "first_at", "last_at")
     return {**{name: getattr(item, name) for name in names}, "tries": int(item.tries)}
 
@@ -273,13 +274,13 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     if not 0 < len(user_id) <= 128:
         raise NotFound("there is nothing of a user with this id")
     found, next_cursor = browse.of_user(user_id, limit, cursor)
-    entries = {raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)}
-    read = tables.read_together({CustomerItem: [tables.customer_key(user_id)]})[CustomerItem]
+    entries = {raw["entry"]["S"]: raw for raw in queries.query_all(EnrollmentItem, "user_id", user_id)}
+    read = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
     customers = [CustomerItem.from_raw_data(raw) for raw in read]
     if not (found or cursor or entries or customers):
         raise NotFound("there is nothing of a user with this id")
-    trail = tables.audit_trail(user_id)
-    head = EnrollmentItem.from_raw_data(entries[tables.USER_ENTRY]) if tables.USER_ENTRY in entries else None
+    trail = queries.audit_trail(user_id)
+    head = EnrollmentItem.from_raw_data(entries[keys.USER_SORT_KEY]) if keys.USER_SORT_KEY in entries else None
     return {
         "user": {
             "user_id": user_id,

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import clock, tables
+from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.tables import CountItem, PaymentItem, Raw
+from tuition.storage import dynamodb, keys
+from tuition.storage.dynamodb import Item
+from tuition.storage.items import CountItem, PaymentItem
 
 MEASURE = "payments_by_day"
 SETTLES_AFTER_S = 120
@@ -84,7 +86,7 @@ def _written(asked: str, name: str) -> str:
 
 def _remembered(months: list[str]) -> list[Month]:
     """What is known of each month: one batch read."""
-    read = tables.read_together({CountItem: [tables.count_key(month, MEASURE) for month in months]})[CountItem]
+    read = dynamodb.batch_get({CountItem: [keys.count_key(month, MEASURE) for month in months]})[CountItem]
     found = {month: Month(month, begun=clock.now()) for month in months}
     for item in map(CountItem.from_raw_data, read):
         if clock.now() - float(item.begun) < KEPT_S:
@@ -118,13 +120,13 @@ def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
 
 def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
     """The keys after the month's place, oldest first; None where the budget ends before they do."""
-    start: Raw | None = None
+    start: Item | None = None
     while True:
         if next(budget, None) is None:
             yield None
             return
-        answer = tables.client().query(
-            TableName=tables.table(PaymentItem),
+        answer = dynamodb.client().query(
+            TableName=dynamodb.table_name(PaymentItem),
             IndexName="by_day",
             KeyConditionExpression="created_month = :month AND listed_at > :place",
             ExpressionAttributeValues={":month": {"S": month.month}, ":place": {"S": month.place or month.month}},
@@ -140,9 +142,9 @@ def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
 
 def _remember(month: Month) -> None:
     """Two who count at once write the same, or the shorter count wins and is counted on: no condition is needed."""
-    tables.client().put_item(
-        TableName=tables.table(CountItem),
-        Item=tables.raw(
+    dynamodb.client().put_item(
+        TableName=dynamodb.table_name(CountItem),
+        Item=dynamodb.to_raw(
             CountItem(month.month, MEASURE, counted=dict(month.days), place=month.place, begun=int(month.begun))
         ),
     )

@@ -6,26 +6,27 @@ it. What was written with it (`note`) stays on the payment; the audit record has
 
 from typing import Literal
 
-from tuition import clock, ledger
+from tuition import clock
 from tuition.core import attention, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import Entry
 from tuition.core.errors import Conflicted, NotFound
 from tuition.core.facts import Acknowledgement, Decision, Facts
 from tuition.core.refs import PaymentRef
-from tuition.ledger import Change, Loaded
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState
 
 Verdict = Literal["accept", "revoke"]
 
 
-def decide(key: PaymentRef, verdict: Verdict, note: str, staff: str) -> Loaded:
+def decide(key: PaymentRef, verdict: Verdict, note: str, staff: str) -> PaymentState:
     """Accept the amount that was received as if it had been asked, or revoke access whatever was paid.
 
     The newest decision counts; the same again changes nothing. Raises `NotFound`, and `Conflicted` where the payment
     is not paid or there is nothing to accept.
     """
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         facts = payment.facts
         if facts.settled is None:
@@ -38,17 +39,17 @@ def decide(key: PaymentRef, verdict: Verdict, note: str, staff: str) -> Loaded:
         decided = Facts(decision=Decision(version, verdict, staff, note), accepted=verdict == "accept")
         return Change(payment.merged(decided), _entry(f"decision:{version}", f"decision.{verdict}", staff))
 
-    return ledger.settle(key, change)
+    return ledger.update(key, change)
 
 
-def acknowledge(key: PaymentRef, cause: str, mark: str | None, note: str, staff: str) -> Loaded:
+def acknowledge(key: PaymentRef, cause: str, mark: str | None, note: str, staff: str) -> PaymentState:
     """A person has dealt with this cause of attention as it stands; when it changes it comes back.
 
     `mark` is the cause's as the person saw it, where they say so. The same again changes nothing. Raises `NotFound`
     where the payment has no such cause, `Conflicted` where it has changed since.
     """
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         double = payment.payment_id in loaded.enrollment.doubled
         found = {known.name: known for known in attention.reasons(payment, double=double)}
@@ -63,7 +64,7 @@ def acknowledge(key: PaymentRef, cause: str, mark: str | None, note: str, staff:
         facts = Facts(acknowledged={cause: Acknowledgement(version, found[cause].mark, staff, note)})
         return Change(payment.merged(facts), _entry(f"acknowledged:{version}", "attention.acknowledged", staff))
 
-    return ledger.settle(key, change)
+    return ledger.update(key, change)
 
 
 def _entry(event_id: str, type_: str, staff: str) -> Entry:

@@ -26,13 +26,14 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tuition import browse, clock, filters, ledger
+from tuition import browse, clock, filters
 from tuition.browse import Place, Shown
 from tuition.core import payment as payments_core
 from tuition.core import timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import NotFound, TuitionError, Unprocessable
 from tuition.settings import settings
+from tuition.storage import ledger
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
 

@@ -4,18 +4,20 @@ import base64
 import json
 from typing import Any
 
-from tuition import clock, ownership, pulls, tables
-from tuition.clock import Kept
+from tuition import clock, ownership, pulls
+from tuition.cache import Cache
 from tuition.core import catalog, timestamps
 from tuition.core import payment as core
 from tuition.core.catalog import Track
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import Payment
-from tuition.tables import EnrollmentItem, PaymentItem, Raw
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.dynamodb import Item
+from tuition.storage.items import EnrollmentItem, PaymentItem
 
 PULL_LEAST_S = 1.0
 PULL_MOST_S = 60.0
-_pulled: Kept[bool] = Kept()
+_pulled: Cache[bool] = Cache()
 """What this container has just pulled: a courtesy to Stripe, no promise."""
 
 _FIELDS = (
@@ -31,7 +33,7 @@ def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
     Its attention depends on others too: `tuition.console` adds it.
     """
     found = {name: getattr(item, name) for name in _FIELDS}
-    payment = tables.payment_of(item)
+    payment = mapping.payment_from_item(item)
     failure = core.failure(payment.facts)
     found["failure"] = vars(failure if staff else failure.for_student()) if failure else None
     found["payment_intent_id"] = found.pop("stripe_payment_intent")
@@ -47,7 +49,7 @@ def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
 
 def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
     """A payment as the API shows it; for staff with what only they see."""
-    return payment_json(tables.payment_to_item(payment, clock.now(), double=False), staff=staff)
+    return payment_json(mapping.payment_to_item(payment, clock.now(), double=False), staff=staff)
 
 
 def status(reference: str, user_id: str) -> Payment:
@@ -72,8 +74,8 @@ def _due(payment: Payment) -> bool:
 def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of a user's payments, newest first: one query and one batch read."""
     start = {"user_id": {"S": user_id}, **_start(cursor)} if cursor else None
-    answer = tables.client().query(
-        TableName=tables.table(PaymentItem),
+    answer = dynamodb.client().query(
+        TableName=dynamodb.table_name(PaymentItem),
         IndexName="by_user",
         KeyConditionExpression="user_id = :user",
         ExpressionAttributeValues={":user": {"S": user_id}},
@@ -81,17 +83,10 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         Limit=limit,
         **({"ExclusiveStartKey": start} if start else {}),
     )
-    items = read_payments([key["payment_id"]["S"] for key in answer["Items"]])
+    items = queries.payments_by_id([key["payment_id"]["S"] for key in answer["Items"]])
     last = answer.get("LastEvaluatedKey")
     next_cursor = encode_cursor(last["listed_at"]["S"]) if last else None
     return {"payments": [payment_json(item) for item in items], "next_cursor": next_cursor}
-
-
-def read_payments(payment_ids: list[str]) -> list[PaymentItem]:
-    """Payments by id, in this order, strongly consistent; one that is not there is left out."""
-    raw = tables.read_together({PaymentItem: [tables.payment_key(i) for i in payment_ids]})[PaymentItem]
-    found = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
-    return [found[i] for i in payment_ids if i in found]
 
 
 def encode_cursor(listed_at: str) -> str:
@@ -116,31 +111,31 @@ def decode_cursor(cursor: str) -> str:
     raise Unprocessable("cursor is not one of ours: send the next_cursor of the page before", field="cursor")
 
 
-def _start(cursor: str) -> Raw:
+def _start(cursor: str) -> Item:
     listed_at = decode_cursor(cursor)
     return {"listed_at": {"S": listed_at}, "payment_id": {"S": listed_at.split("#")[1]}}
 
 
 def enrollments(user_id: str) -> list[dict[str, Any]]:
     """A user's enrollments with their progress, in the order of the catalog: one query."""
-    return enrollments_of({raw["entry"]["S"]: raw for raw in tables.query_all(EnrollmentItem, "user_id", user_id)})
+    return enrollments_of({raw["entry"]["S"]: raw for raw in queries.query_all(EnrollmentItem, "user_id", user_id)})
 
 
-def enrollments_of(items: dict[str, Raw]) -> list[dict[str, Any]]:
+def enrollments_of(items: dict[str, Item]) -> list[dict[str, Any]]:
     """The enrollments among a user's raw items, by their range keys."""
     found = []
     for track in catalog.tracks().values():
         if track.track in items:
-            enrollment = tables.enrollment_from_raw(items[track.track])
+            enrollment = mapping.enrollment_from_raw(items[track.track])
             if enrollment.status:
                 found.append({"track": track.track, "status": enrollment.status, "projects": _projects(track, items)})
     return found
 
 
-def _projects(track: Track, items: dict[str, Raw]) -> list[dict[str, Any]]:
+def _projects(track: Track, items: dict[str, Item]) -> list[dict[str, Any]]:
     found = []
     for project in track.projects:
-        item = items.get(tables.project_entry(track.track, project.project), {})
+        item = items.get(keys.project_sort_key(track.track, project.project), {})
         done = item.get("steps", {}).get("M", {})
         steps = [
             {

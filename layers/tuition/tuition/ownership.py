@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuition import stripe_client, tables
+from tuition import stripe_client
 from tuition.core.errors import NotFound
 from tuition.core.facts import Kind
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import MAX_ID_LENGTH, object_id
 from tuition.settings import settings
-from tuition.tables import PaymentItem
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.items import PaymentItem
 
 APP = "tuition"
 
@@ -41,7 +42,7 @@ def key_of(found: Mapping[str, Any]) -> PaymentRef | None:
 
 def pointed(stripe_id: str | None) -> PaymentRef | None:
     """The payment that holds the pointer of an object at Stripe."""
-    pointer = tables.read_pointer(stripe_id) if stripe_id else None
+    pointer = queries.stripe_object(stripe_id) if stripe_id else None
     if pointer and pointer.payment_id and pointer.user_id and pointer.track:
         return PaymentRef(pointer.payment_id, pointer.user_id, pointer.track)
     return None
@@ -56,8 +57,8 @@ def find(reference: str, user_id: str | None = None) -> Payment:
         key = pointed(reference) if reference.startswith(("pi_", "cs_", "ch_", "py_")) else None
         payment_id = key.payment_id if key else reference
         if payment_id.startswith("pay_"):
-            stored = tables.read_together({PaymentItem: [tables.payment_key(payment_id)]})[PaymentItem]
-            found = [tables.payment_from_raw(item) for item in stored]
+            stored = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
+            found = [mapping.payment_from_raw(item) for item in stored]
             if found and user_id in (None, found[0].user_id):
                 return found[0]
     raise NotFound("there is no such payment of yours" if user_id else "there is no such payment")

@@ -6,7 +6,7 @@ So an older answer can never overwrite a newer one, and after a conflict a pull 
 from dataclasses import replace
 from typing import Any
 
-from tuition import clock, ledger, stripe_client
+from tuition import clock, stripe_client
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
@@ -15,7 +15,8 @@ from tuition.core.errors import StripeRefused
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.ledger import Change, Loaded
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState
 
 
 def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
@@ -73,7 +74,7 @@ def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> 
 
 def refresh(
     key: PaymentRef,
-    before: Loaded | None = None,
+    before: PaymentState | None = None,
     *,
     told: Facts = NO_FACTS,
     followed: bool = False,
@@ -86,7 +87,7 @@ def refresh(
     """
     seen: list[dict[str, Any]] = []
 
-    def decide(loaded: Loaded) -> Change | None:
+    def decide(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         at = timestamps.iso(clock.now())
         facts, obj = pull(payment, followed=followed)
@@ -96,11 +97,11 @@ def refresh(
             return None
         return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
 
-    loaded = ledger.settle(key, decide, before)
+    loaded = ledger.update(key, decide, before)
     return loaded.found, seen[-1]
 
 
-def is_known(loaded: Loaded, after: Payment) -> bool:
+def is_known(loaded: PaymentState, after: Payment) -> bool:
     """Nothing is to be written: payment and enrollment say so already (a restore may have parted them)."""
     return says_nothing_new(loaded.found, after) and loaded.enrollment.with_payment(after) == loaded.enrollment
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tuition import clock, pulls, stripe_client, tables
+from tuition import clock, pulls, stripe_client
 from tuition.core import catalog, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core.audit import Entry
@@ -11,8 +11,9 @@ from tuition.core.facts import Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.ledger import Change, Loaded
 from tuition.ownership import key_of
+from tuition.storage import queries
+from tuition.storage.ledger import Change, PaymentState
 
 
 def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Payment | None:
@@ -41,7 +42,9 @@ def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Pay
     return payment.merged(pulls.pull(payment, followed=True)[0])
 
 
-def change(key: PaymentRef, loaded: Loaded, intent: str | None, session: str | None, entry: Entry) -> Change | None:
+def change(
+    key: PaymentRef, loaded: PaymentState, intent: str | None, session: str | None, entry: Entry
+) -> Change | None:
     """The payment that is not there, made anew; None where it is there, or not settled."""
     made = None if loaded.payment else from_stripe(key, intent, session)
     return Change(made, entry) if made else None
@@ -54,7 +57,7 @@ def _payment(key: PaymentRef, found: dict[str, Any], obj: dict[str, Any], sessio
     track = catalog.tracks().get(key.track)
     if track is None:
         raise EventUnusable(f"its metadata names the track {key.track[:40]!r}, which has no price here")
-    trail = tables.audit_trail(key.payment_id)  # where that is still there its chain goes on
+    trail = queries.audit_trail(key.payment_id)  # where that is still there its chain goes on
     return Payment(
         payment_id=key.payment_id,
         user_id=key.user_id,

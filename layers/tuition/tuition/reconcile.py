@@ -18,28 +18,13 @@ Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://do
 """
 
 import itertools
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from tuition import (
-    checkout,
-    clock,
-    ledger,
-    metrics,
-    ownership,
-    pulls,
-    rebuild,
-    refunds,
-    stripe_client,
-    stripe_events,
-    tables,
-)
+from tuition import checkout, clock, metrics, ownership, pulls, rebuild, refunds, stripe_client, stripe_events
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.enrollment import Enrollment
@@ -48,9 +33,10 @@ from tuition.core.facts import NO_FACTS, Facts, Kind
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import optional_id
-from tuition.ledger import Change, Loaded, PointerTaken
+from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
+from tuition.storage.items import AuditItem, PaymentItem
+from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
 from tuition.stripe_client import Listed
-from tuition.tables import AuditItem, CursorItem, PaymentItem
 
 WINDOW_S = 3600
 OVERLAP_S = 600
@@ -66,8 +52,6 @@ https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
 """
 FIRST_S = 3 * 86400
 """How far the first run goes back: Stripe delivers for three days; what is older is a backfill's."""
-LEASE_S = 900
-"""As long as an invocation can live: a lease that was not given back ends by itself."""
 LAST_S = 40.0
 """With less than this left of an invocation no new piece of work is begun."""
 PATIENCE = 6
@@ -75,11 +59,6 @@ PATIENCE = 6
 REPLAYS = 100
 UNANSWERED = 3
 """So many pieces of work in a row to which Stripe gives no answer: it is out of reach, and the run ends."""
-CURSOR = "reconcile"
-
-
-class AnotherRun(TuitionError):
-    """Somebody else is reconciling now."""
 
 
 class _OutOfTime(Exception):
@@ -141,13 +120,13 @@ class Run:
 def run(remaining: Callable[[], float]) -> Run:
     """The hourly run, as far as it comes within `remaining()` seconds. Raises `AnotherRun`, `StripeUnavailable`."""
     this = Run(remaining)
-    with _alone():
+    with cursors.lease():
         now = _stripe_now()
-        this.place = _place(CURSOR) or now - FIRST_S
+        this.place = cursors.read(cursors.RECONCILE) or now - FIRST_S
         try:
             _replay(this)
             _look_at_what_is_due(this, now)
-            _walk(this, CURSOR, now)
+            _walk(this, cursors.RECONCILE, now)
         except _OutOfTime:
             this.done = False
         finally:
@@ -162,63 +141,15 @@ def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
     """
     this = Run(remaining)
     name = f"backfill:{first}:{last}"
-    with _alone():
-        this.place = _place(name) or first
+    with cursors.lease():
+        this.place = cursors.read(name) or first
         try:
             _walk(this, name, last)
             if this.done:
-                _update_cursor(name, "REMOVE place")
+                cursors.remove(name)
         except _OutOfTime:
             this.done = False
     return this
-
-
-# --- one run at a time, and its place ---
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the lease for the while."""
-    holder, now = {"S": uuid.uuid4().hex}, int(clock.now())
-    took = _update_cursor(
-        CURSOR,
-        "SET holder = :me, held_until = :until",
-        "attribute_not_exists(held_until) OR held_until < :now",
-        {":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
-    )
-    if not took:
-        raise AnotherRun("another run is under way: only one at a time")
-    try:
-        yield
-    finally:
-        _update_cursor(CURSOR, "REMOVE holder, held_until", "holder = :me", {":me": holder})
-
-
-def _place(name: str) -> int | None:
-    key = tables.cursor_key(name)
-    found = tables.client().get_item(TableName=tables.table(CursorItem), Key=key, ConsistentRead=True)
-    place = CursorItem.from_raw_data(found["Item"]).place if "Item" in found else None
-    return None if place is None else int(place)
-
-
-def _move(name: str, place: int) -> None:
-    _update_cursor(name, "SET place = :place", values={":place": {"N": str(place)}})
-
-
-def _update_cursor(
-    name: str, update: str, condition: str | None = None, values: Mapping[str, Any] | None = None
-) -> bool:
-    """Update a cursor; False where the condition does not hold."""
-    more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-    more |= {"ExpressionAttributeValues": values} if values else {}
-    key = tables.cursor_key(name)
-    try:
-        tables.client().update_item(TableName=tables.table(CursorItem), Key=key, UpdateExpression=update, **more)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-            raise
-        return False
-    return True
 
 
 # --- asking Stripe ---
@@ -267,22 +198,22 @@ def _look(
     session: str | None = None,
     told: Facts = NO_FACTS,
     followed: bool = False,
-) -> Loaded:
+) -> PaymentState:
     """Pull a payment, or rebuild it where its item is missing and its object is settled.
 
     `told` is what was listed about another object; all else is asked again, after loading.
     """
     before = ledger.load(key)
     if before.payment is None:
-        after = ledger.settle(key, lambda loaded: _rebuilt(key, loaded, intent, session), before)
+        after = ledger.update(key, lambda loaded: _rebuilt(key, loaded, intent, session), before)
     elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"what names {key.payment_id} names another user or track")
     else:
         payment, _ = pulls.refresh(key, before, told=told, followed=followed, source="reconcile")
-        after = Loaded(payment, before.enrollment.with_payment(payment))
+        after = PaymentState(payment, before.enrollment.with_payment(payment))
     if after.payment and checkout.must_close(after.payment):
         closed = checkout.close(key)
-        after = Loaded(closed, after.enrollment.with_payment(closed))
+        after = PaymentState(closed, after.enrollment.with_payment(closed))
     this.looked += 1
     if _version(after) != _version(before):
         this.different += 1
@@ -290,13 +221,13 @@ def _look(
     return after
 
 
-def _rebuilt(key: PaymentRef, loaded: Loaded, intent: str | None, session: str | None) -> Change | None:
+def _rebuilt(key: PaymentRef, loaded: PaymentState, intent: str | None, session: str | None) -> Change | None:
     return rebuild.change(
         key, loaded, intent, session, Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "reconcile")
     )
 
 
-def _version(loaded: Loaded) -> int:
+def _version(loaded: PaymentState) -> int:
     return loaded.payment.version if loaded.payment else 0
 
 
@@ -305,7 +236,7 @@ def _version(loaded: Loaded) -> int:
 
 def _replay(this: Run) -> None:
     """Those that have waited longest since their last try: each has its turn, however many there are."""
-    for event_id in stripe_events.waiting(REPLAYS):
+    for event_id in quarantine.oldest(REPLAYS):
         with this.piece(event_id):
             try:
                 outcome = _patiently(stripe_events.replay, event_id)
@@ -333,8 +264,8 @@ def _due() -> Iterator[str]:
     """The payments whose time has come, the longest waiting first."""
     start: dict[str, Any] = {}
     while True:
-        answer = tables.client().query(
-            TableName=tables.table(PaymentItem),
+        answer = dynamodb.client().query(
+            TableName=dynamodb.table_name(PaymentItem),
             IndexName="by_check",
             KeyConditionExpression="check_due = :due AND check_at <= :now",
             ExpressionAttributeValues={":due": {"S": "due"}, ":now": {"S": timestamps.iso(clock.now())}},
@@ -360,7 +291,7 @@ def _drive(this: Run, key: PaymentRef, stripe_now: int) -> None:
     elif payment.status in ("CREATED", "FAILED") and _is_left(payment, after.enrollment, stripe_now):
         this.closed += not checkout.close(key).open
     elif this.different == known:  # else its commit has said when to look next, on the enrollment of that moment
-        ledger.postpone(after)
+        ledger.reschedule_check(after)
 
 
 def _is_left(payment: Payment, enrollment: Enrollment, stripe_now: int) -> bool:
@@ -391,7 +322,7 @@ def _walk(this: Run, name: str, last: int) -> None:
                 with this.piece(obj["id"]):
                     _patiently(handle, this, obj, date)
         if this.unanswered == known:
-            _move(name, until)
+            cursors.advance(name, until)
             this.place = until
         first = until
     this.done = this.done and this.place >= last
@@ -419,9 +350,9 @@ def _kept_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
     """What cannot be applied is kept for a person; the walk goes on."""
     try:
         yield
-    except (EventUnusable, PointerTaken, StripeRefused) as error:
+    except (EventUnusable, StripeObjectTaken, StripeRefused) as error:
         for event in events:
-            stripe_events.quarantine(event, str(error))
+            quarantine.add(event, str(error))
         raise
 
 
@@ -429,8 +360,8 @@ def _without_record(key: PaymentRef, events: Sequence[Mapping[str, Any]]) -> lis
     """The events of a payment that have not been applied."""
     missing = {stripe_events.entry(event).key: event for event in events}
     for batch in itertools.batched(list(missing), 100, strict=False):
-        wanted = [tables.audit_key(key.payment_id, entry) for entry in batch]
-        for item in tables.read_together({AuditItem: wanted})[AuditItem]:
+        wanted = [keys.audit_key(key.payment_id, entry) for entry in batch]
+        for item in dynamodb.batch_get({AuditItem: wanted})[AuditItem]:
             del missing[item["entry"]["S"]]
     return list(missing.values())
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tuition import clock, ledger, ownership, pulls, stripe_client
+from tuition import clock, ownership, pulls, stripe_client
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry, Source
@@ -12,8 +12,9 @@ from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefuse
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest, State
-from tuition.ledger import Change, Loaded
 from tuition.settings import settings
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState
 
 DRIVES = 4
 REASON_LENGTH = 500
@@ -96,7 +97,7 @@ def decide(
     """
     by, fresh = By("staff", staff), False
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         nonlocal fresh
         payment = loaded.found
         known = _by_id(payment, request_id)
@@ -113,7 +114,7 @@ def decide(
         entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", by)
         return Change(_with(payment, decided), entry)
 
-    payment = ledger.settle(key, change).found
+    payment = ledger.update(key, change).found
     return _driven(key, payment, request_id, by, fresh=fresh)
 
 
@@ -127,7 +128,7 @@ def _add(key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_:
     """
     made: set[str] = set()
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         if payment.open:
             payment = payment.merged(pulls.pull(payment)[0])
@@ -138,7 +139,7 @@ def _add(key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_:
         after = payment.with_requests((*payment.requests, asked))
         return Change(after, _entry(asked.id, type_, by))
 
-    payment = ledger.settle(key, change).found
+    payment = ledger.update(key, change).found
     return payment, bool(made & {known.id for known in payment.requests})
 
 
@@ -244,20 +245,20 @@ def _call(key: PaymentRef, payment: Payment, known: RefundRequest, by: By) -> Pa
 def _told(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object], by: By) -> Payment:
     facts = stripe_json.of_refund(refund_object)
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         after = payment.merged(facts)
         if after == payment:
             return None
         return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", by))
 
-    return ledger.settle(key, change).found
+    return ledger.update(key, change).found
 
 
 def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment:
     """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         if _by_id(payment, known.id).state != "calling":
             return None  # another drive has ended it
@@ -267,13 +268,13 @@ def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment
             after = _with(after, replace(asked, state="refused", answer=why))
         return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", by))
 
-    return ledger.settle(key, change).found
+    return ledger.update(key, change).found
 
 
 def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
     """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
 
-    def change(loaded: Loaded) -> Change | None:
+    def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         stored = _by_id(payment, known.id)
         if stored.state != "calling" or stored.tries != known.tries:
@@ -284,7 +285,7 @@ def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
             after = _with(after, replace(asked, tries=known.tries + 1))
         return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", by))
 
-    return ledger.settle(key, change).found
+    return ledger.update(key, change).found
 
 
 # --- what is answered ---

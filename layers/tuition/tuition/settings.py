@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tuition.clock import Kept
+from tuition.cache import Cache
 from tuition.core.errors import NotConfigured
 
 SECRET_KEPT_S = 300
@@ -72,7 +72,7 @@ def _parse(raw: str, example: object) -> object:
     return raw
 
 
-_kept: Kept[dict[str, Any]] = Kept()
+_kept: Cache[dict[str, Any]] = Cache()
 
 
 def stripe_secret_key() -> str:

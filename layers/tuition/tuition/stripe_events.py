@@ -7,25 +7,24 @@ answered 200: 5xx is only for what may pass by itself, since Stripe switches off
 Source: https://docs.stripe.com/api/events/types
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tuition import checkout, clock, ledger, metrics, pulls, rebuild, tables
+from tuition import checkout, clock, pulls, rebuild
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
-from tuition.core.errors import EventUnusable, NotFound, StripeRefused
+from tuition.core.errors import EventUnusable, StripeRefused
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import integer, object_id, optional_id, text, timestamp
-from tuition.ledger import Change, Loaded, PointerTaken
 from tuition.ownership import key_of, pointed, whose
 from tuition.settings import settings
-from tuition.tables import QuarantineItem
+from tuition.storage import ledger, quarantine
+from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
 
 API_VERSION = "2026-10-28.endive"
 """The version that the endpoint is pinned to; `stripe` pins the same (a test holds them together)."""
@@ -74,8 +73,9 @@ def apply(event: object) -> Outcome:
         return "ignored"
     try:
         return _apply(event)
-    except (EventUnusable, PointerTaken, StripeRefused) as error:
-        return quarantine(event, str(error))
+    except (EventUnusable, StripeObjectTaken, StripeRefused) as error:
+        quarantine.add(event, str(error))
+        return "quarantined"
 
 
 def _apply(event: Mapping[str, Any]) -> Outcome:
@@ -87,7 +87,7 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     if key is None:
         return "foreign"
     notice = read(event)
-    loaded = ledger.settle(key, lambda before: _decide(notice, key, before))
+    loaded = ledger.update(key, lambda before: _decide(notice, key, before))
     if loaded.payment is None:
         return "left"
     if checkout.must_close(loaded.payment):
@@ -167,7 +167,7 @@ def _place(notice: Notice) -> PaymentRef | None:
 # --- deciding ---
 
 
-def _decide(notice: Notice, key: PaymentRef, before: Loaded) -> Change | None:
+def _decide(notice: Notice, key: PaymentRef, before: PaymentState) -> Change | None:
     payment = before.payment
     if payment is None:
         rebuilt = rebuild.from_stripe(key, notice.intent, notice.session) if notice.shows_money else None
@@ -221,74 +221,16 @@ def _total_disagrees(notice: Notice, after: Payment) -> bool:
     return notice.refunded_total is not None and notice.refunded_total != payments.refunded_amount(after.facts)
 
 
-# --- quarantine ---
-
-KEPT = {"S": "kept"}
-"""The one partition of the indexes of the quarantine."""
-
-
-def quarantine(event: Mapping[str, Any], reason: str) -> Outcome:
-    """Keep an event for a person, by its id: a second time raises `tries`, and nothing is dropped but secrets."""
-    bare = json.loads(json.dumps(event), object_hook=_without_secrets)
-    body = json.dumps(bare, separators=(",", ":"))
-    event_id = event.get("id")
-    if not isinstance(event_id, str) or not event_id.isascii() or not 0 < len(event_id) <= 255:
-        event_id = "unnamed_" + hashlib.sha256(body.encode()).hexdigest()[:24]
-    tables.client().update_item(
-        TableName=tables.table(QuarantineItem),
-        Key=tables.quarantine_key(event_id),
-        UpdateExpression="SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
-        " first_at = if_not_exists(first_at, :now) ADD tries :one",
-        ExpressionAttributeValues={
-            ":kept": KEPT,
-            ":event": {"S": body},
-            ":reason": {"S": reason[:500]},
-            ":now": {"S": timestamps.iso(clock.now())},
-            ":one": {"N": "1"},
-        },
-    )
-    metrics.count("EventQuarantined")
-    return "quarantined"
-
-
 def replay(event_id: str, staff: str | None = None) -> Outcome:
     """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`.
 
     `staff`: who asks for it; it is on their own chain, since the record that the event leaves is the event's.
     """
-    kept = read_quarantined(event_id)
+    kept = quarantine.read(event_id)
     if staff:
         asked = Entry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
         ledger.record_for_user(staff, asked, {"replay": event_id})
     outcome = apply(json.loads(kept.event))
     if outcome != "quarantined":
-        tables.client().delete_item(TableName=tables.table(QuarantineItem), Key=tables.quarantine_key(event_id))
+        quarantine.remove(event_id)
     return outcome
-
-
-def read_quarantined(event_id: str) -> QuarantineItem:
-    """One event that is kept. Raises `NotFound`."""
-    if not 0 < len(event_id) <= stripe_json.MAX_ID_LENGTH or not event_id.isascii():
-        raise NotFound("there is no such event in quarantine")
-    key = tables.quarantine_key(event_id)
-    found = tables.client().get_item(TableName=tables.table(QuarantineItem), Key=key, ConsistentRead=True)
-    if "Item" not in found:
-        raise NotFound("there is no such event in quarantine")
-    return QuarantineItem.from_raw_data(found["Item"])
-
-
-def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
-    """Whoever holds a client secret can pay, or confirm, in the student's place."""
-    return {name: value for name, value in obj.items() if name != "client_secret"}
-
-
-def waiting(most: int) -> list[str]:
-    """The ids of `most` events in quarantine, the one whose last try is oldest first."""
-    answer = tables.client().query(
-        TableName=tables.table(QuarantineItem),
-        IndexName="by_last_at",
-        KeyConditionExpression="kept = :kept",
-        ExpressionAttributeValues={":kept": KEPT},
-        Limit=most,
-    )
-    return [key["event_id"]["S"] for key in answer["Items"]]

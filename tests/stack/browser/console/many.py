@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any
 
 from tests.stack.conftest import Running
-from tuition import clock, tables
+from tuition import clock
 from tuition.core import timestamps
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.storage import dynamodb, keys, mapping
 
 A_WRITE = 25
 
@@ -28,14 +29,14 @@ class Loaded:
         self.payments = [payment(number, first + number * apart) for number in range(count)]
 
     def __enter__(self) -> "Loaded":
-        items = [tables.payment_to_item(one, clock.now(), double=False) for one in self.payments]
+        items = [mapping.payment_to_item(one, clock.now(), double=False) for one in self.payments]
         for item in items:
             item.check_due = item.check_at = None  # the reconciler has no business with them
-        self._batch([{"PutRequest": {"Item": tables.raw(item)}} for item in items])
+        self._batch([{"PutRequest": {"Item": dynamodb.to_raw(item)}} for item in items])
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._batch([{"DeleteRequest": {"Key": tables.payment_key(one.payment_id)}} for one in self.payments])
+        self._batch([{"DeleteRequest": {"Key": keys.payment_key(one.payment_id)}} for one in self.payments])
 
     def _batch(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), A_WRITE):

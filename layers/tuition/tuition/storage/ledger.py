@@ -17,14 +17,16 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from tuition import clock, metrics, tables
+from tuition import clock, metrics
 from tuition.core import audit, catalog, progress, timestamps
 from tuition.core.audit import Entry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, NotFound, TuitionError
 from tuition.core.payment import Payment
 from tuition.core.refs import Customer, PaymentRef
-from tuition.tables import CustomerItem, EnrollmentItem, PaymentItem, PointerItem, Raw
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.dynamodb import Item
+from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, StripeObjectItem
 
 TRIES = 12
 ABANDONED = "abandoned"
@@ -32,7 +34,7 @@ _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputEx
 
 
 @dataclass(frozen=True)
-class Loaded:
+class PaymentState:
     """A payment and its enrollment, read together. No payment: there is none (yet)."""
 
     payment: Payment | None
@@ -58,18 +60,18 @@ class AlreadyRecorded(TuitionError):
     """The record of this event exists: it has been applied."""
 
 
-class PointerTaken(TuitionError):
+class StripeObjectTaken(TuitionError):
     """`pointer` says whose the object is."""
 
-    def __init__(self, pointer: PointerItem) -> None:
+    def __init__(self, pointer: StripeObjectItem) -> None:
         super().__init__(f"{pointer.stripe_id} is {pointer.state or 'bound to'} {pointer.payment_id or ''}".rstrip())
         self.pointer = pointer
 
 
-class Conflict(TuitionError):
+class VersionConflict(TuitionError):
     """Somebody else was first. `current` is what is there now, where the failed conditions brought it along."""
 
-    def __init__(self, current: Loaded | None) -> None:
+    def __init__(self, current: PaymentState | None) -> None:
         super().__init__("the version loaded is no longer the newest")
         self.current = current
 
@@ -77,24 +79,24 @@ class Conflict(TuitionError):
 # --- loading ---
 
 
-def load(key: PaymentRef) -> Loaded:
+def load(key: PaymentRef) -> PaymentState:
     """One strongly consistent batch read."""
-    found = tables.read_together(
+    found = dynamodb.batch_get(
         {
-            PaymentItem: [tables.payment_key(key.payment_id)],
-            EnrollmentItem: [tables.enrollment_key(key.user_id, key.track)],
+            PaymentItem: [keys.payment_key(key.payment_id)],
+            EnrollmentItem: [keys.enrollment_key(key.user_id, key.track)],
         }
     )
-    stored = [tables.payment_from_raw(item) for item in found[PaymentItem]]
-    return Loaded(stored[0] if stored else None, _enrollment(found[EnrollmentItem], key.user_id, key.track))
+    stored = [mapping.payment_from_raw(item) for item in found[PaymentItem]]
+    return PaymentState(stored[0] if stored else None, _enrollment(found[EnrollmentItem], key.user_id, key.track))
 
 
 def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None]:
     """What a create begins from: one strongly consistent batch read."""
-    found = tables.read_together(
+    found = dynamodb.batch_get(
         {
-            EnrollmentItem: [tables.enrollment_key(user_id, track)],
-            CustomerItem: [tables.customer_key(user_id)],
+            EnrollmentItem: [keys.enrollment_key(user_id, track)],
+            CustomerItem: [keys.customer_key(user_id)],
         }
     )
     return _enrollment(found[EnrollmentItem], user_id, track), _customer(found[CustomerItem])
@@ -102,24 +104,26 @@ def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | No
 
 def load_customer(user_id: str) -> Customer | None:
     """The Stripe customer of a user who has bought: one strongly consistent read."""
-    return _customer(tables.read_together({CustomerItem: [tables.customer_key(user_id)]})[CustomerItem])
+    return _customer(dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem])
 
 
-def _customer(found: list[Raw]) -> Customer | None:
+def _customer(found: list[Item]) -> Customer | None:
     if not found:
         return None
     item = CustomerItem.from_raw_data(found[0])
     return Customer(item.user_id, item.stripe_customer_id, int(item.generation))
 
 
-def _enrollment(found: list[Raw], user_id: str, track: str) -> Enrollment:
-    return tables.enrollment_from_raw(found[0]) if found else Enrollment(user_id=user_id, track=track)
+def _enrollment(found: list[Item], user_id: str, track: str) -> Enrollment:
+    return mapping.enrollment_from_raw(found[0]) if found else Enrollment(user_id=user_id, track=track)
 
 
 # --- the transaction ---
 
 
-def settle(key: PaymentRef, decide: Callable[[Loaded], Change | None], before: Loaded | None = None) -> Loaded:
+def update(
+    key: PaymentRef, decide: Callable[[PaymentState], Change | None], before: PaymentState | None = None
+) -> PaymentState:
     """Load, decide, commit; after a conflict all of it again, so that whatever `decide` pulled is pulled again.
 
     `decide` answers None where nothing is to be written. `before` is what the caller has just loaded.
@@ -134,15 +138,15 @@ def settle(key: PaymentRef, decide: Callable[[Loaded], Change | None], before: L
             return commit(before, change)
         except AlreadyRecorded:
             return load(key)
-        except Conflict as conflict:
+        except VersionConflict as conflict:
             before = conflict.current
             clock.pause(attempt)
     raise Contended(f"{key.payment_id} is being changed by others: try again")
 
 
 def commit(
-    before: Loaded, change: Change, *, begun: tuple[int, ...] | None = None, customer: Customer | None = None
-) -> Loaded:
+    before: PaymentState, change: Change, *, begun: tuple[int, ...] | None = None, customer: Customer | None = None
+) -> PaymentState:
     """The transaction. Raises `AlreadyRecorded`, `PointerTaken` or `Conflict` with nothing written.
 
     `begun` (the times of the newest attempts) and `customer` are a create's.
@@ -158,23 +162,25 @@ def commit(
     after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
 
     writes = {"payment": _put_payment(before.payment, after, now, double=bool(enrollment.doubled))}
-    writes["enrollment"] = _put_enrollment(before.enrollment, enrollment) if touched else _check(before.enrollment)
-    writes["audit"] = {"Put": _put_absent(tables.record_to_item(record), "subject")}
-    for stripe_id in _names(after) - _names(before.payment):
-        writes[f"pointer {stripe_id}"] = {"Put": _put_pointer(stripe_id, after)}
+    writes["enrollment"] = (
+        _put_enrollment(before.enrollment, enrollment) if touched else _check_enrollment(before.enrollment)
+    )
+    writes["audit"] = {"Put": _put_absent(mapping.record_to_item(record), "subject")}
+    for stripe_id in _stripe_objects(after) - _stripe_objects(before.payment):
+        writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, after)}
     if customer:
-        writes |= _keep_customer(customer, now)
+        writes |= _put_customer(customer, now)
     track = catalog.tracks().get(after.track)  # None: it is sold no more, and shown to nobody
     for project in progress.changes(track, before.enrollment, enrollment) if track else ():
-        update = tables.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
+        update = mapping.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
         writes[f"progress {project.project}"] = {"Update": update}
     _write(writes, before, pull=change.entry.pulled)
     if "attention" in record.transition:
         metrics.count("AttentionRaised")
-    return Loaded(after, enrollment)
+    return PaymentState(after, enrollment)
 
 
-def _record(before: Loaded, change: Change, enrollment: Enrollment) -> Record:
+def _record(before: PaymentState, change: Change, enrollment: Enrollment) -> Record:
     after = change.payment
     known = before.payment or after  # one that is rebuilt goes on where its records end
     return Record(
@@ -188,7 +194,7 @@ def _record(before: Loaded, change: Change, enrollment: Enrollment) -> Record:
     )
 
 
-def _names(payment: Payment | None) -> set[str]:
+def _stripe_objects(payment: Payment | None) -> set[str]:
     """The Stripe objects that this payment owns: each has a pointer, put when it is first named."""
     if payment is None:
         return set()
@@ -196,42 +202,42 @@ def _names(payment: Payment | None) -> set[str]:
     return {payment.bound_to, *({payment.intent} if payment.intent else ()), *paid}
 
 
-def _put_payment(before: Payment | None, after: Payment, now: float, *, double: bool) -> Raw:
+def _put_payment(before: Payment | None, after: Payment, now: float, *, double: bool) -> Item:
     """`double`: its track was paid for twice. Whoever settles last bears the mark in the queue's index; which of the
     two a person should look at is derived when it is read (`tuition.console`)."""
-    item = tables.payment_to_item(after, now, double=double)
+    item = mapping.payment_to_item(after, now, double=double)
     if before is None:
         return {"Put": _put_absent(item, "payment_id")}
     return {"Put": _put_version(item, before.version)}
 
 
-def _put_enrollment(before: Enrollment, after: Enrollment) -> Raw:
-    item = tables.enrollment_to_item(after)
+def _put_enrollment(before: Enrollment, after: Enrollment) -> Item:
+    item = mapping.enrollment_to_item(after)
     return {"Put": _put_version(item, before.version) if before.version else _put_absent(item, "user_id")}
 
 
-def _check(enrollment: Enrollment) -> Raw:
+def _check_enrollment(enrollment: Enrollment) -> Item:
     """Only read, and still a condition: or two payments of one student lose each other's standing."""
-    key = tables.enrollment_key(enrollment.user_id, enrollment.track)
+    key = keys.enrollment_key(enrollment.user_id, enrollment.track)
     return {
-        "ConditionCheck": {"TableName": tables.table(EnrollmentItem), "Key": key, **_version(enrollment.version)}
+        "ConditionCheck": {"TableName": dynamodb.table_name(EnrollmentItem), "Key": key, **_version(enrollment.version)}
     }
 
 
-def _put_absent(item: Any, key: str) -> Raw:
+def _put_absent(item: Any, key: str) -> Item:
     return {
-        "TableName": tables.table(type(item)),
-        "Item": tables.raw(item),
+        "TableName": dynamodb.table_name(type(item)),
+        "Item": dynamodb.to_raw(item),
         "ConditionExpression": f"attribute_not_exists({key})",
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
 
 
-def _put_version(item: Any, version: int) -> Raw:
-    return {"TableName": tables.table(type(item)), "Item": tables.raw(item), **_version(version)}
+def _put_version(item: Any, version: int) -> Item:
+    return {"TableName": dynamodb.table_name(type(item)), "Item": dynamodb.to_raw(item), **_version(version)}
 
 
-def _version(version: int) -> Raw:
+def _version(version: int) -> Item:
     return {
         "ConditionExpression": "version = :version",
         "ExpressionAttributeValues": {":version": {"N": str(version)}},
@@ -239,10 +245,10 @@ def _version(version: int) -> Raw:
     }
 
 
-def _put_pointer(stripe_id: str, payment: Payment) -> Raw:
-    pointer = PointerItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.track)
+def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
+    pointer = StripeObjectItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.track)
     put = _put_absent(pointer, "stripe_id")
-    values: Raw = {":payment": {"S": payment.payment_id}}
+    values: Item = {":payment": {"S": payment.payment_id}}
     put["ConditionExpression"] += " OR payment_id = :payment"
     if payment.facts.settled:  # money that is in is kept, even of an object that its maker gave up
         put["ConditionExpression"] += " OR #state = :abandoned"
@@ -251,7 +257,7 @@ def _put_pointer(stripe_id: str, payment: Payment) -> Raw:
     return {**put, "ExpressionAttributeValues": values}
 
 
-def _keep_customer(customer: Customer, now: float) -> dict[str, Raw]:
+def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
     """The customer and its pointer: unique both ways. The same one again is no conflict."""
     written = timestamps.iso(now)
     item = CustomerItem(
@@ -264,7 +270,7 @@ def _keep_customer(customer: Customer, now: float) -> dict[str, Raw]:
     put = _put_absent(item, "user_id")
     put["ConditionExpression"] += " OR stripe_customer_id = :customer OR generation < :generation"
     values = {":customer": {"S": customer.stripe_customer_id}, ":generation": {"N": str(customer.generation)}}
-    pointer = _put_absent(PointerItem(customer.stripe_customer_id, user_id=customer.user_id), "stripe_id")
+    pointer = _put_absent(StripeObjectItem(customer.stripe_customer_id, user_id=customer.user_id), "stripe_id")
     pointer["ConditionExpression"] += " OR user_id = :user"
     return {
         "customer": {"Put": {**put, "ExpressionAttributeValues": values}},
@@ -272,32 +278,32 @@ def _keep_customer(customer: Customer, now: float) -> dict[str, Raw]:
     }
 
 
-def _write(writes: Mapping[str, Raw], before: Loaded | None, *, pull: bool) -> None:
+def _write(writes: Mapping[str, Item], before: PaymentState | None, *, pull: bool) -> None:
     try:
-        tables.client().transact_write_items(TransactItems=list(writes.values()))
+        dynamodb.client().transact_write_items(TransactItems=list(writes.values()))
     except ClientError as error:
         if error.response["Error"]["Code"] != "TransactionCanceledException":
             raise
-        reasons: dict[str, Raw] = dict(zip(writes, cast(Any, error.response)["CancellationReasons"], strict=True))
+        reasons: dict[str, Item] = dict(zip(writes, cast(Any, error.response)["CancellationReasons"], strict=True))
         _explain(reasons, before, pull=pull)
         raise
 
 
-def _explain(reasons: Mapping[str, Raw], before: Loaded | None, *, pull: bool) -> None:
+def _explain(reasons: Mapping[str, Item], before: PaymentState | None, *, pull: bool) -> None:
     """Raise what a cancellation means; return where it is none of the ledger's own conditions."""
     failed = {what: reason for what, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
     if "audit" in failed and not pull:
         raise AlreadyRecorded("this event has been applied") from None
     for what, reason in failed.items():
         if what.startswith("pointer ") and "Item" in reason:
-            raise PointerTaken(PointerItem.from_raw_data(reason["Item"])) from None
+            raise StripeObjectTaken(StripeObjectItem.from_raw_data(reason["Item"])) from None
     if failed:
-        raise Conflict(_current(failed, before)) from None
+        raise VersionConflict(_current(failed, before)) from None
     if any(reason["Code"] in _TRANSIENT for reason in reasons.values()):
-        raise Conflict(None) from None
+        raise VersionConflict(None) from None
 
 
-def _current(failed: Mapping[str, Raw], before: Loaded | None) -> Loaded | None:
+def _current(failed: Mapping[str, Item], before: PaymentState | None) -> PaymentState | None:
     """What is there now: the items that came back with the failed conditions, and what was loaded where none failed.
 
     None where something failed without its item: then it must be read again.
@@ -308,13 +314,13 @@ def _current(failed: Mapping[str, Raw], before: Loaded | None) -> Loaded | None:
         return None
     payment, enrollment = before.payment, before.enrollment
     if "payment" in failed:
-        payment = tables.payment_from_raw(failed["payment"]["Item"])
+        payment = mapping.payment_from_raw(failed["payment"]["Item"])
     if "enrollment" in failed:
-        enrollment = tables.enrollment_from_raw(failed["enrollment"]["Item"])
-    return Loaded(payment, enrollment)
+        enrollment = mapping.enrollment_from_raw(failed["enrollment"]["Item"])
+    return PaymentState(payment, enrollment)
 
 
-def postpone(looked_at: Loaded) -> None:
+def reschedule_check(looked_at: PaymentState) -> None:
     """Nothing was new: write only when the reconciler should look next, if the payment is still as it was loaded.
 
     The version stays and there is no record, since nothing is known that was not known before.
@@ -324,7 +330,7 @@ def postpone(looked_at: Loaded) -> None:
         return
     put = _put_payment(payment, payment, clock.now(), double=bool(looked_at.enrollment.doubled))["Put"]
     try:
-        tables.client().put_item(**put)
+        dynamodb.client().put_item(**put)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
@@ -333,19 +339,19 @@ def postpone(looked_at: Loaded) -> None:
 # --- what belongs to no payment ---
 
 
-def abandon(stripe_id: str, user_id: str, track: str) -> PointerItem | None:
+def abandon(stripe_id: str, user_id: str, track: str) -> StripeObjectItem | None:
     """Claim an object for nobody, before it is closed: no create can commit it afterwards.
 
     None: it is abandoned (now, or before). A pointer: a payment holds it, and it must be left alone.
     """
-    pointer = PointerItem(stripe_id, user_id=user_id, track=track, state=ABANDONED)
+    pointer = StripeObjectItem(stripe_id, user_id=user_id, track=track, state=ABANDONED)
     put = _put_absent(pointer, "stripe_id")
     try:
-        tables.client().put_item(**put)
+        dynamodb.client().put_item(**put)
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
-        held = tables.read_pointer(stripe_id)
+        held = queries.stripe_object(stripe_id)
         return held if held and held.payment_id else None
     return None
 
@@ -355,14 +361,14 @@ def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
     raised = replace(enrollment, attempt=max(enrollment.attempt, used), version=enrollment.version + 1)
     user_id, now = enrollment.user_id, timestamps.iso(clock.now())
     entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=user_id)
-    writes = {"enrollment": _put_enrollment(enrollment, raised), **_own_record(user_id, entry, enrollment.track, {})}
+    writes = {"enrollment": _put_enrollment(enrollment, raised), **_user_record(user_id, entry, enrollment.track, {})}
     try:
         _write(writes, None, pull=False)
-    except (AlreadyRecorded, Conflict):
+    except (AlreadyRecorded, VersionConflict):
         return
 
 
-def forget(enrollment: Enrollment, payment_id: str) -> None:
+def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
     """Drop the standing of a payment that is not there, with its record on the user's chain.
 
     Losing the race, or a payment that is there after all, is as good as winning.
@@ -373,14 +379,14 @@ def forget(enrollment: Enrollment, payment_id: str) -> None:
     entry = Entry(now, f"forgotten:{payment_id}", "payment.forgotten", "request", actor=user_id)
     made = {"enrollment": {"from": enrollment.status, "to": after.status}}
     absent = {
-        "TableName": tables.table(PaymentItem),
-        "Key": tables.payment_key(payment_id),
+        "TableName": dynamodb.table_name(PaymentItem),
+        "Key": keys.payment_key(payment_id),
         "ConditionExpression": "attribute_not_exists(payment_id)",
     }
     writes = {"payment": {"ConditionCheck": absent}, "enrollment": _put_enrollment(enrollment, after)}
     try:
-        _write({**writes, **_own_record(user_id, entry, enrollment.track, made)}, None, pull=False)
-    except (AlreadyRecorded, Conflict):
+        _write({**writes, **_user_record(user_id, entry, enrollment.track, made)}, None, pull=False)
+    except (AlreadyRecorded, VersionConflict):
         return
 
 
@@ -391,23 +397,23 @@ def record_for_user(user_id: str, entry: Entry, transition: Mapping[str, Any]) -
     """
     for attempt in range(1, TRIES + 1):
         try:
-            return _write(_own_record(user_id, entry, None, transition), None, pull=False)
+            return _write(_user_record(user_id, entry, None, transition), None, pull=False)
         except AlreadyRecorded:
             return None
-        except Conflict:
+        except VersionConflict:
             clock.pause(attempt)
     raise Contended(f"the records of {user_id} are being changed by others: try again")
 
 
-def _own_record(user_id: str, entry: Entry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Raw]:
+def _user_record(user_id: str, entry: Entry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
     """The writes of one more record on a user's chain, on the head that is there now."""
-    found = tables.read_together({EnrollmentItem: [tables.enrollment_key(user_id, tables.USER_ENTRY)]})[EnrollmentItem]
+    found = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, keys.USER_SORT_KEY)]})[EnrollmentItem]
     head = EnrollmentItem.from_raw_data(found[0]) if found else None
     version = int(head.version) if head else 0
     previous = head.audit_head if head and head.audit_head else ""
     record = Record(user_id, version + 1, entry, user_id, track, transition, previous)
-    chain = EnrollmentItem(user_id, tables.USER_ENTRY, version=record.seq, audit_head=record.hash)
+    chain = EnrollmentItem(user_id, keys.USER_SORT_KEY, version=record.seq, audit_head=record.hash)
     return {
         "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
-        "audit": {"Put": _put_absent(tables.record_to_item(record), "subject")},
+        "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
     }

@@ -1,0 +1,5 @@
+"""The one logger: structured lines without bodies and without personal data."""
+
+from aws_lambda_powertools.logging import Logger
+
+logger = Logger()
