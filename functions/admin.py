@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from tuition import console, counts, decisions, exports, filters, history, ownership, refunds, stripe_events
+from tuition import console, counts, decisions, exports, filters, history, refunds, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest
+from tuition.stripe_gateway import resolve
 
 
 def payments(request: Request) -> Reply:
@@ -42,7 +43,7 @@ def refund(request: Request) -> Reply:
     body = request.json("amount", "reason", "note", "left")
     reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
     note = text_field(body, "note", most=refunds.REASON_LENGTH)
-    key = ownership.find_key(request.path("payment_id"))
+    key = resolve.find_ref(request.path("payment_id"))
     amount, left = amount_field(body, "amount"), amount_field(body, "left")
     return _refund_reply(*refunds.refund(key, amount, reason, note, staff.user_id, left=left))
 
@@ -53,7 +54,7 @@ def decide_refund(request: Request) -> Reply:
     if body.get("decision") not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
     note = text_field(body, "note", most=refunds.REASON_LENGTH)
-    key = ownership.find_key(request.path("payment_id"))
+    key = resolve.find_ref(request.path("payment_id"))
     approve = body["decision"] == "approve"
     decided = refunds.decide(key, request.path("request_id"), approve=approve, note=note, staff=staff.user_id)
     return _refund_reply(*decided)
@@ -71,7 +72,7 @@ def decide_standing(request: Request) -> Reply:
     if verdict not in ("accept", "revoke"):
         raise Unprocessable("decision must be accept or revoke", field="decision")
     note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
-    key = ownership.find_key(request.path("payment_id"))
+    key = resolve.find_ref(request.path("payment_id"))
     decisions.decide(key, verdict, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 
@@ -82,7 +83,7 @@ def acknowledge(request: Request) -> Reply:
     cause = text_field(body, "cause", most=300, required=True) or ""
     mark = text_field(body, "mark", most=300)
     note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
-    key = ownership.find_key(request.path("payment_id"))
+    key = resolve.find_ref(request.path("payment_id"))
     decisions.acknowledge(key, cause, mark, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 

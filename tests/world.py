@@ -43,10 +43,11 @@ from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import rights
 from tests.requests_sent import notes
-from tuition import clock, history, log, settings, stripe_client
+from tuition import clock, history, log, settings
 from tuition.core import audit
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
+from tuition.stripe_gateway import client as stripe_client
 
 SECRET = "whsec_test"
 ROOT = Path(__file__).parent.parent

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tuition import refunds, stripe_client, stripe_events
+from tuition import refunds, stripe_events
 from tuition.core.errors import NotFound, TuitionError
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.items import QuarantineItem, StripeObjectItem
+from tuition.stripe_gateway import client as stripe_client
 
 Set = Callable[[Any, str, Any], object]
 PLANTS: dict[str, Callable[[Set], None]] = {}

@@ -20,8 +20,9 @@ import stripe  # noqa: F401  (loaded once, before any fork)
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
 from tests.chaos import plants
-from tuition import clock, log, settings, stripe_client
+from tuition import clock, log, settings
 from tuition.storage import dynamodb
+from tuition.stripe_gateway import client as stripe_client
 
 FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}

@@ -11,7 +11,7 @@ from typing import Any
 from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
-from tuition import checkout, clock, decisions, history, pulls, reconcile, refunds, stripe_events
+from tuition import clock, decisions, history, reconcile, refunds, stripe_events
 from tuition.core import attention, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
@@ -19,6 +19,7 @@ from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
+from tuition.stripe_gateway import closing, sync
 
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
@@ -295,7 +296,7 @@ class Cast:
     def _pull(self, key: PaymentRef) -> None:
         """Who pulls is answered what Stripe said, however many pull at once."""
         machine, actor = self.machine, self.machine.current
-        ended = machine.invoke(lambda: pulls.refresh(key))
+        ended = machine.invoke(lambda: sync.refresh(key))
         if isinstance(ended, BaseException) or actor is None or actor.asked != len(machine.stripe.webhooks.payloads):
             return
         if ended[0].gone:
@@ -417,5 +418,5 @@ def drive(machine: Machine, key: PaymentRef) -> None:
         if request.state == "calling":
             refunds.drive(key, machine.payment(key.payment_id), request.id, refunds.By("reconcile"))
     payment = machine.payment(key.payment_id)
-    if payment and checkout.must_close(payment):
-        checkout.close(key)
+    if payment and closing.must_close(payment):
+        closing.close(key)

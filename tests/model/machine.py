@@ -26,7 +26,7 @@ from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import checkout, clock, history, metrics, reconcile, settings, stripe_client, stripe_events
+from tuition import checkout, clock, history, metrics, reconcile, settings, stripe_events
 from tuition.checkout import Buyer, Offer
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
@@ -35,6 +35,7 @@ from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.storage import dynamodb, keys, mapping
+from tuition.stripe_gateway import client as stripe_client
 
 INVOCATION_S = 30.0
 START = 1_790_000_000.0

@@ -6,10 +6,11 @@ import pytest
 
 from tests.model import cast, checkers, search
 from tests.model.machine import RESTORED, Actor, Machine, running
-from tuition import decisions, pulls, reconcile, refunds, stripe_events
+from tuition import decisions, reconcile, refunds, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
+from tuition.stripe_gateway import sync
 
 INTENTS = "POST /v1/payment_intents"
 SESSIONS = "POST /v1/checkout/sessions"
@@ -145,7 +146,7 @@ def test_what_a_loser_closed_is_claimed_first_and_nobody_commits_it(machine: Mac
     session = c.finish().payment
     a.until("POST /v1/payment_intents/").step()
     machine.at_stripe("POST", f"/v1/checkout/sessions/{session.bound_to}/expire")
-    pulls.refresh(PaymentRef(session.payment_id, "ada", "DP"))
+    sync.refresh(PaymentRef(session.payment_id, "ada", "DP"))
     offer = b.finish()
     assert checkers.payable(machine) == [offer.payment.bound_to]
 
@@ -171,9 +172,9 @@ def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine, newes
     processing = {"status": "processing", "last_payment_error": None}
     before, after = (declined, processing) if newest == "PROCESSING" else (processing, declined)
     intent.update(before)
-    old = machine.spawn("old pull", lambda: pulls.refresh(key)).until(COMMIT)
+    old = machine.spawn("old pull", lambda: sync.refresh(key)).until(COMMIT)
     intent.update(after)
-    machine.spawn("new pull", lambda: pulls.refresh(key)).finish()
+    machine.spawn("new pull", lambda: sync.refresh(key)).finish()
     old.finish()
     assert machine.payment(key.payment_id).status == newest
 
@@ -182,7 +183,7 @@ def test_purchase_and_refund_learned_in_one_pull_end_as_in_two_steps(machine: Ma
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
     machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
-    pulls.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
+    sync.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     assert machine.payment(offer.payment.payment_id).status == "REFUNDED"
     assert machine.enrollment().status == "WITHDRAWN"
     assert ("ada", "DP#" + machine.track.projects[0].project) in machine.tables.stored["enrollments"]
@@ -333,7 +334,7 @@ def test_a_complete_session_whose_bank_refuses_is_canceled_and_the_student_buys_
     if learned == "told":
         tell(machine)
     else:
-        pulls.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
+        sync.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     payment = machine.payment(offer.payment.payment_id)
     assert payment.status == "CANCELED" and payment.facts.closed.reason == "payment_failed"
     again = machine.create(kind="checkout")
@@ -352,7 +353,7 @@ def test_what_shows_after_two_phases_of_one_second_is_stripes(
     both = [told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing")]
     for place in order:
         if between:
-            pulls.refresh(key)
+            sync.refresh(key)
         stripe_events.apply(both[place])
     assert machine.payment(key.payment_id).status == "PROCESSING"
 
@@ -444,10 +445,10 @@ def test_a_late_processing_after_a_failure_rebuilds_nothing(machine: Machine) ->
 def test_two_pulls_on_one_version_in_one_moment_end_in_the_newer(machine: Machine) -> None:
     offer = machine.create()
     key = PaymentRef(offer.payment.payment_id, "ada", "DP")
-    old = machine.spawn("old pull", lambda: pulls.refresh(key)).until("GET")
+    old = machine.spawn("old pull", lambda: sync.refresh(key)).until("GET")
     machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
     old.until(COMMIT)
-    new = machine.spawn("new pull", lambda: pulls.refresh(key)).until("GET")
+    new = machine.spawn("new pull", lambda: sync.refresh(key)).until("GET")
     machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
     new.until(COMMIT)
     old.finish()

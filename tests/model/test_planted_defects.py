@@ -18,7 +18,7 @@ from tests.model import checkers
 from tests.model import test_counterexamples as told
 from tests.model.machine import running
 from tests.model.search import first_seed, one
-from tuition import checkout, customers, ownership, pulls, rebuild, reconcile, refunds, stripe_client, stripe_events
+from tuition import checkout, customers, reconcile, refunds, stripe_events
 from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
@@ -26,6 +26,8 @@ from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable, TuitionError
 from tuition.core.refs import PaymentRef
 from tuition.storage import dynamodb, keys, ledger, mapping
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing, rebuild, resolve, sync
 
 Patch = pytest.MonkeyPatch
 FULL = 10_000
@@ -34,10 +36,10 @@ FULL = 10_000
 
 def the_loser_closes_without_a_claim(patch: Patch) -> None:
     def close(kind: Any, object_id: str, *_: str) -> bool:
-        checkout._close_object(kind, object_id)
+        closing.close_object(kind, object_id)
         return True
 
-    patch.setattr(checkout, "give_up", close)
+    patch.setattr(closing, "abandon", close)
 
 
 def the_loser_leaves_its_object_open(patch: Patch) -> None:
@@ -53,7 +55,7 @@ def the_loser_of_a_double_click_closes_the_shared_object(patch: Patch) -> None:
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
             if more.get("begun") is not None:
                 made = given[1].payment
-                checkout._close_object(made.kind, made.bound_to)
+                closing.close_object(made.kind, made.bound_to)
             raise
 
     patch.setattr(ledger, "commit", commit)
@@ -67,7 +69,7 @@ _memory: ContextVar[dict[str, Any] | None] = ContextVar("memory", default=None)
 
 
 def a_pull_is_merged_again_after_a_conflict(patch: Patch) -> None:
-    settle, pull = ledger.update, pulls.pull
+    settle, pull = ledger.update, sync.fetch
 
     def settled(*given: Any, **more: Any) -> Any:
         token = _memory.set({})
@@ -85,7 +87,7 @@ def a_pull_is_merged_again_after_a_conflict(patch: Patch) -> None:
         return memory[payment.payment_id]
 
     patch.setattr(ledger, "update", settled)
-    patch.setattr(pulls, "pull", pulled)
+    patch.setattr(sync, "fetch", pulled)
 
 
 def the_try_rises_at_every_drive(patch: Patch) -> None:
@@ -231,7 +233,7 @@ def any_event_rebuilds_a_payment(patch: Patch) -> None:
         if session or not intent:
             return None
         answer = stripe_client.retrieve_intent(intent)
-        if ownership.key_of(answer.object["metadata"]) != key:
+        if resolve.ref_in_metadata(answer.object["metadata"]) != key:
             return None
         facts = stripe_json.of_intent(answer.object, answer.date)
         return rebuild._payment(key, answer.object["metadata"], answer.object, None, facts)
@@ -245,14 +247,14 @@ def what_is_closed_is_believed_closed(patch: Patch) -> None:
         loaded = ledger.load(key)
         assert loaded.payment is not None
         if loaded.payment.open:
-            checkout._close_object(loaded.payment.kind, loaded.payment.bound_to)
+            closing.close_object(loaded.payment.kind, loaded.payment.bound_to)
         gone = core_facts.Facts(closed=core_facts.Closed(1, loaded.payment.kind, "closed"))
         change = ledger.Change(
             loaded.payment.merged(gone), ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
         )
         return ledger.update(key, lambda before: change, loaded).payment
 
-    patch.setattr(checkout, "close", close)
+    patch.setattr(closing, "close", close)
 
 
 def a_record_tells_what_a_person_wrote(patch: Patch) -> None:
@@ -287,7 +289,7 @@ def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
             now = ledger.load(PaymentRef(made.payment_id, made.user_id, made.track)).payment
             if now and now.open and now.bound_to == made.bound_to:
                 return checkout.Offer(now, answer.object, new=False)
-            checkout.give_up(made.kind, made.bound_to, made.user_id, made.track)
+            closing.abandon(made.kind, made.bound_to, made.user_id, made.track)
             return None
         return checkout.Offer(kept.payment or made, answer.object, new=True)
 
@@ -354,7 +356,7 @@ def a_double_is_not_in_the_queue(patch: Patch) -> None:
 
 
 def what_no_pointer_names_is_foreign(patch: Patch) -> None:
-    patch.setattr(stripe_events, "whose", ownership.pointed)
+    patch.setattr(stripe_events, "ref_of_intent", resolve.ref_of_stripe_object)
 
 
 def what_costs_nothing_is_not_settled(patch: Patch) -> None:
@@ -410,8 +412,8 @@ def a_pulls_record_wins_like_an_events(patch: Patch) -> None:
 
 
 def a_pull_does_not_ask_for_the_refunds_that_an_event_told_of(patch: Patch) -> None:
-    real = pulls._what_followed
-    patch.setattr(pulls, "_what_followed", lambda payment, charge, asked: real(payment, charge, asked=False))
+    real = sync._refunds_and_disputes
+    patch.setattr(sync, "_refunds_and_disputes", lambda payment, charge, asked: real(payment, charge, asked=False))
 
 
 def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
@@ -431,7 +433,7 @@ def nobody_drives_what_is_calling(patch: Patch) -> None:
 
 
 def declines_are_not_counted(patch: Patch) -> None:
-    patch.setattr(checkout, "tried_too_often", lambda payment: False)
+    patch.setattr(closing, "too_many_declines", lambda payment: False)
 
 
 def whoever_waits_for_staff_waits_for_ever(patch: Patch) -> None:
@@ -472,11 +474,11 @@ def whoever_paid_another_amount_is_asked_again(patch: Patch) -> None:
 
 
 def a_pull_looks_at_the_payment_alone(patch: Patch) -> None:
-    patch.setattr(pulls, "is_known", lambda loaded, after: pulls.says_nothing_new(loaded.payment, after))
+    patch.setattr(sync, "is_up_to_date", lambda loaded, after: sync.differs_only_in_time(loaded.payment, after))
 
 
 def what_comes_back_stays_payable(patch: Patch) -> None:
-    patch.setattr(checkout, "must_close", checkout.tried_too_often)
+    patch.setattr(closing, "must_close", closing.too_many_declines)
 
 
 def gone_is_believed_for_ever(patch: Patch) -> None:
@@ -486,7 +488,7 @@ def gone_is_believed_for_ever(patch: Patch) -> None:
 def what_is_told_of_the_unknown_is_applied(patch: Patch) -> None:
     def pulled(notice: Any, before: Any, payment: Any) -> Any:
         followed = stripe_events.tells_what_followed(notice.type)
-        return payment.merged(pulls.pull(before, followed=followed)[0])
+        return payment.merged(sync.fetch(before, followed=followed)[0])
 
     patch.setattr(stripe_events, "_pulled", pulled)
 

@@ -11,11 +11,11 @@ from pynamodb.models import Model
 
 from tests.model import items, wire
 from tests.model.machine import KEY, Machine
-from tuition import stripe_client
 from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.storage import dynamodb
 from tuition.storage.items import MODELS, CustomerItem
-from tuition.stripe_client import Answer
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway.client import Answer
 
 LINE = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 49_900, "product_data": {"name": "DP"}}}
 SESSION = {

@@ -10,8 +10,9 @@ import stripe
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
 from stripe_simulator import http
 from stripe_simulator.server import Simulator, start
-from tuition import clock, settings, stripe_client
+from tuition import clock, settings
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
+from tuition.stripe_gateway import client as stripe_client
 
 INTENT = {"amount": 49900, "currency": "usd", "allowed_payment_method_types": ["card"]}
 CREATE = "POST /v1/payment_intents"

@@ -7,6 +7,7 @@ import pytest
 from stripe_simulator.resources import checkout_sessions, payment_methods
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
+from tuition.stripe_gateway import client as stripe_client
 
 
 def save(tuition: World, student: Student, method: str = "pm_card_visa", track: str = "FSD") -> str:
@@ -183,7 +184,6 @@ def test_what_can_be_no_id_is_404_without_asking_stripe(tuition: World, student:
 def test_two_who_forget_one_card_at_once_both_hear_that_it_is_gone(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuition import stripe_client
 
     method = save(tuition, student)
     retrieve, raced = stripe_client.retrieve_payment_method, []

@@ -9,10 +9,11 @@ import pytest
 import create_checkout_session
 import create_payment
 from tests.world import Student, World
-from tuition import clock, reconcile, stripe_client
+from tuition import clock, reconcile
 from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.storage import cursors, keys, ledger
+from tuition.stripe_gateway import client as stripe_client
 
 DAY = 86_400
 HOUR = 3_600

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from tuition import ownership, stripe_client, stripe_events
+from tuition import stripe_events
 from tuition.core import attention, catalog, progress, stripe_json, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment, standing_of
@@ -30,8 +30,10 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.storage.ledger import PaymentState
-from tuition.stripe_client import Answer
 from tuition.stripe_events import API_VERSION
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import resolve
+from tuition.stripe_gateway.client import Answer
 
 USER, TRACK, CURRENCY = "user-1", "DP", "usd"
 BEGAN = 1_790_000_000
@@ -125,7 +127,7 @@ class Purchase:
         payment_id = f"pay_{story.history.seed.replace(':', '')}x{attempt}"
         bound_to = story.id("pi" if kind == "intent" else "cs_test")
         self.truth = Truth(payment_id, attempt, kind, bound_to, price)
-        self.metadata = ownership.metadata(PaymentRef(payment_id, USER, TRACK), attempt, kind)
+        self.metadata = resolve.metadata(PaymentRef(payment_id, USER, TRACK), attempt, kind)
         self.asked = price
         self.objects: Object = {"intent": None, "session": None, "charges": {}, "refunds": {}, "disputes": {}}
         story.history.truths.append(self.truth)
@@ -578,7 +580,7 @@ def answering(history: History) -> Iterator[AtStripe]:
     names = ("retrieve_intent", "retrieve_session", "list_refunds", "list_disputes")
     with (
         mock.patch.multiple(stripe_client, **{name: getattr(stripe, name) for name in names}),
-        mock.patch.object(stripe_events, "whose", stripe.whose),
+        mock.patch.object(stripe_events, "ref_of_intent", stripe.whose),
     ):
         yield stripe
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import clock, ownership
+from tuition import clock
 from tuition.core import attention, catalog, timestamps
 from tuition.core.attention import AttentionReason
 from tuition.core.errors import NotFound, Unprocessable
@@ -25,6 +25,7 @@ from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.queries import payments_by_id
+from tuition.stripe_gateway import resolve
 
 ROUNDS = 5
 """Batches of items that one page may read."""
@@ -319,7 +320,7 @@ def _searched(wanted: Filters, q: str, after: Place | None, size: int) -> Iterat
 def _direct(q: str) -> list[str]:
     """The place of the payment that an id names: its own, its intent's, session's or charge's."""
     try:
-        return [mapping.listed_at(ownership.find(q))]
+        return [mapping.listed_at(resolve.find_payment(q))]
     except NotFound:
         return []
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuition import clock, customers, ownership, promotions, pulls, rebuild, stripe_client
+from tuition import clock, customers, promotions
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
@@ -35,14 +35,14 @@ from tuition.core.refs import Customer, PaymentRef
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken, VersionConflict
-from tuition.stripe_client import Answer
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing, rebuild, resolve, sync
+from tuition.stripe_gateway.client import Answer
 
 ROUNDS = 24
 CREATES_A_MINUTE = 60
 RECOVER_AFTER_S = 60
 PROCESSING = "your payment for this track is being processed: wait for its outcome"
-FAILED_CHARGES = 5
-"""Card testing goes from the browser straight to Stripe: after this many declines the payment is closed."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,9 @@ def _answer_again(key: PaymentRef, before: PaymentState) -> Offer | None:
 
     Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
     """
-    payment, obj = pulls.refresh(key, before)
+    payment, obj = sync.refresh(key, before)
     if payment.gone:
-        close(key)
+        closing.close(key)
     if payment.open and obj.get("status") == "complete":
         raise PaymentInProgress(PROCESSING)
     return Offer(payment, obj, new=False) if payment.open else None
@@ -192,10 +192,10 @@ def _close_first(key: PaymentRef, before: PaymentState, enrollment: Enrollment, 
         return
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
-    if before.found.status == "PROCESSING" and pulls.refresh(key, before)[0].status == "PROCESSING":
+    if before.found.status == "PROCESSING" and sync.refresh(key, before)[0].status == "PROCESSING":
         raise PaymentInProgress(PROCESSING)
     _bounded(enrollment)  # who may not begin another keeps the one that is open
-    if close(key).open:
+    if closing.close(key).open:
         raise PaymentInProgress(PROCESSING)
 
 
@@ -216,9 +216,9 @@ def _recover(key: PaymentRef, enrollment: Enrollment, customer: Customer | None)
 def _end(key: PaymentRef, kind: Kind, object_id: str) -> bool:
     """Close an object whose payment is not there. True: it was paid, and the payment is there again."""
     intent, session = (object_id, None) if kind == "intent" else (None, object_id)
-    if payments.status(pulls.seen(intent, session)) != "PROCESSING":
-        _close_object(kind, object_id)
-    facts = pulls.seen(intent, session)
+    if payments.status(sync.fetch_unbound(intent, session)) != "PROCESSING":
+        closing.close_object(kind, object_id)
+    facts = sync.fetch_unbound(intent, session)
     if payments.status(facts) in payments.OPEN_STATUSES:
         raise PaymentInProgress(PROCESSING)
     entry = Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
@@ -231,37 +231,6 @@ def _made(key: PaymentRef, customer_id: str) -> list[tuple[Kind, str]]:
     named = [obj for obj in (*intents, *sessions) if obj["metadata"].get("payment_id") == key.payment_id]
     found: list[tuple[Kind, str]] = [("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
     return found or [("intent", obj["id"]) for obj in named]  # the intent of a session is the session's to close
-
-
-def close(key: PaymentRef) -> Payment:
-    """Close a payment's object at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
-    payment = ledger.load(key).payment
-    if payment and (payment.open or payment.gone):
-        _close_object(payment.kind, payment.bound_to)
-    return pulls.refresh(key)[0]
-
-
-def _close_object(kind: Kind, object_id: str) -> None:
-    """Cancel the intent or expire the session. Stripe's no means that it is no longer open: a pull will tell."""
-    try:
-        if kind == "intent":
-            stripe_client.cancel_intent(object_id)
-        else:
-            stripe_client.expire_session(object_id)
-    except StripeRefused as refused:
-        if refused.stripe_status not in (400, 404):
-            raise
-
-
-def must_close(payment: Payment) -> bool:
-    """Nobody should be able to pay it, and somebody may be: whoever learns that closes it at Stripe."""
-    return payment.gone or tried_too_often(payment)
-
-
-def tried_too_often(payment: Payment) -> bool:
-    """Open, and declined so often that somebody may be testing cards on it."""
-    failed = sum(charge.status == "failed" for charge in payment.facts.charges.values())
-    return payment.status in ("CREATED", "FAILED") and failed >= FAILED_CHARGES
 
 
 # --- a new one ---
@@ -285,7 +254,7 @@ def _begin(
     )
     key = PaymentRef(payment_id, buyer.user_id, wish.track.track)
     try:
-        answer = _make(wish, asked, ownership.metadata(key, attempt, wish.kind), payment_id)
+        answer = _make(wish, asked, resolve.metadata(key, attempt, wish.kind), payment_id)
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
             if new:
@@ -462,12 +431,4 @@ def _pointer_taken(taken: StripeObjectTaken, made: Payment, enrollment: Enrollme
 
 
 def _give_up(made: Payment) -> None:
-    give_up(made.kind, made.bound_to, made.user_id, made.track)
-
-
-def give_up(kind: Kind, object_id: str, user_id: str, track: str) -> bool:
-    """Claim an object for nobody, then close it. False: a payment holds it, and it is not ours to close."""
-    if ledger.abandon(object_id, user_id, track):
-        return False
-    _close_object(kind, object_id)
-    return True
+    closing.abandon(made.kind, made.bound_to, made.user_id, made.track)

@@ -7,13 +7,13 @@ under their own customer; everybody else's, and one that is detached, is not fou
 from collections.abc import Mapping
 from typing import Any
 
-from tuition import stripe_client
 from tuition.core.errors import NotFound, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.refs import Customer
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.ownership import APP
 from tuition.settings import settings
 from tuition.storage import ledger
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway.resolve import APP
 
 GENERATIONS = 8
 

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from tuition import clock, ownership, pulls
+from tuition import clock
 from tuition.cache import Cache
 from tuition.core import catalog, timestamps
 from tuition.core import payment as core
@@ -14,6 +14,7 @@ from tuition.core.payment import Payment
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem, PaymentItem
+from tuition.stripe_gateway import resolve, sync
 
 PULL_LEAST_S = 1.0
 PULL_MOST_S = 60.0
@@ -57,10 +58,10 @@ def status(reference: str, user_id: str) -> Payment:
 
     Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
     """
-    payment = ownership.find(reference, user_id)
+    payment = resolve.find_payment(reference, user_id)
     if not payment.open or not _due(payment):
         return payment
-    return pulls.refresh(payment.ref)[0]
+    return sync.refresh(payment.ref)[0]
 
 
 def _due(payment: Payment) -> bool:

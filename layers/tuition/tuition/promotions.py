@@ -3,11 +3,11 @@
 Stripe applies a code, computes what is left to pay and counts its redemptions; nothing of that is done here.
 """
 
-from tuition import stripe_client
 from tuition.core import promotion_rules
 from tuition.core.catalog import Track
 from tuition.core.errors import CodeRefused
 from tuition.core.promotion_rules import UNKNOWN
+from tuition.stripe_gateway import client as stripe_client
 
 
 def find(text: str, track: Track, customer: str | None) -> str:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tuition import checkout, clock, metrics, ownership, pulls, rebuild, refunds, stripe_client, stripe_events
+from tuition import clock, metrics, refunds, stripe_events
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.enrollment import Enrollment
@@ -36,7 +36,9 @@ from tuition.core.stripe_json import optional_id
 from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
 from tuition.storage.items import AuditItem, PaymentItem
 from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
-from tuition.stripe_client import Listed
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing, rebuild, resolve, sync
+from tuition.stripe_gateway.client import Listed
 
 WINDOW_S = 3600
 OVERLAP_S = 600
@@ -209,10 +211,10 @@ def _look(
     elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"what names {key.payment_id} names another user or track")
     else:
-        payment, _ = pulls.refresh(key, before, told=told, followed=followed, source="reconcile")
+        payment, _ = sync.refresh(key, before, told=told, followed=followed, source="reconcile")
         after = PaymentState(payment, before.enrollment.with_payment(payment))
-    if after.payment and checkout.must_close(after.payment):
-        closed = checkout.close(key)
+    if after.payment and closing.must_close(after.payment):
+        closed = closing.close(key)
         after = PaymentState(closed, after.enrollment.with_payment(closed))
     this.looked += 1
     if _version(after) != _version(before):
@@ -256,7 +258,7 @@ def _look_at_what_is_due(this: Run, stripe_now: int) -> None:
             this.done = False
             return
         with this.piece(payment_id):
-            key = ownership.find_key(payment_id)
+            key = resolve.find_ref(payment_id)
             _patiently(_drive, this, key, stripe_now)
 
 
@@ -289,7 +291,7 @@ def _drive(this: Run, key: PaymentRef, stripe_now: int) -> None:
         refunds.drive(key, payment, calling[0], refunds.By("reconcile"))
         this.driven += 1
     elif payment.status in ("CREATED", "FAILED") and _is_left(payment, after.enrollment, stripe_now):
-        this.closed += not checkout.close(key).open
+        this.closed += not closing.close(key).open
     elif this.different == known:  # else its commit has said when to look next, on the enrollment of that moment
         ledger.reschedule_check(after)
 
@@ -375,7 +377,7 @@ def _look_for(this: Run, key: PaymentRef, event: Mapping[str, Any]) -> None:
 
 def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     metadata = obj.get("metadata") or {}
-    key = ownership.key_of(metadata) or ownership.pointed(obj["id"])
+    key = resolve.ref_in_metadata(metadata) or resolve.ref_of_stripe_object(obj["id"])
     if key is None:
         return
     facts = stripe_json.of_intent(obj, date)
@@ -386,14 +388,14 @@ def _intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
     if payment and payment.gone and payment.intent is None:
         raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
     if payment and payment.intent == obj["id"]:
-        if payment.gone or not pulls.is_known(loaded, payment.merged(facts)):
+        if payment.gone or not sync.is_up_to_date(loaded, payment.merged(facts)):
             _look(this, key)
     elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
         _stranger(this, key, "intent", obj, facts, date)
 
 
 def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
-    key = ownership.key_of(obj.get("metadata") or {}) or ownership.pointed(obj["id"])
+    key = resolve.ref_in_metadata(obj.get("metadata") or {}) or resolve.ref_of_stripe_object(obj["id"])
     if key is None:
         return
     facts = stripe_json.of_session(obj, date)
@@ -401,7 +403,7 @@ def _session(this: Run, obj: Mapping[str, Any], date: int) -> None:
     payment = loaded.payment
     if payment is None or payment.bound_to != obj["id"]:
         _stranger(this, key, "checkout", obj, facts, date)
-    elif payment.gone or not pulls.is_known(loaded, payment.merged(facts)):
+    elif payment.gone or not sync.is_up_to_date(loaded, payment.merged(facts)):
         _look(this, key)
 
 
@@ -414,7 +416,7 @@ def _stranger(this: Run, key: PaymentRef, kind: Kind, obj: Mapping[str, Any], fa
     if facts.settled:
         intent, session = (object_id, None) if kind == "intent" else (None, object_id)
         _look(this, key, intent=intent, session=session, told=Facts(claims={object_id: facts.settled}))
-    elif _is_orphan(obj, date) and checkout.give_up(kind, object_id, key.user_id, key.track):
+    elif _is_orphan(obj, date) and closing.abandon(kind, object_id, key.user_id, key.track):
         this.orphans += 1
         metrics.count("DifferenceFound")
 
@@ -442,7 +444,7 @@ def _dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
 def _of_intent(obj: Mapping[str, Any]) -> tuple[PaymentRef | None, Payment | None]:
     """Whose a refund or dispute is, and that payment where it is there."""
     intent = optional_id(obj, "payment_intent")
-    key = ownership.whose(intent) if intent else None
+    key = resolve.ref_of_intent(intent) if intent else None
     return key, ledger.load(key).payment if key else None
 
 

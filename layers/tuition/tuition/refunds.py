@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tuition import clock, ownership, pulls, stripe_client
+from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry, Source
@@ -15,6 +15,8 @@ from tuition.core.refund_request import RefundRequest, State
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import resolve, sync
 
 DRIVES = 4
 REASON_LENGTH = 500
@@ -131,7 +133,7 @@ def _add(key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_:
     def change(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         if payment.open:
-            payment = payment.merged(pulls.pull(payment)[0])
+            payment = payment.merged(sync.fetch(payment)[0])
         asked = ask(payment)
         if asked is None:
             return None
@@ -214,7 +216,7 @@ def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: 
         if known.state != "calling":
             return payment
         if not fresh:
-            payment = pulls.refresh(key)[0]
+            payment = sync.refresh(key)[0]
             if _by_id(payment, request_id).state != "calling":
                 return payment
         payment, fresh = _call(key, payment, known, by), True
@@ -222,7 +224,7 @@ def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: 
 
 
 def _call(key: PaymentRef, payment: Payment, known: RefundRequest, by: By) -> Payment:
-    metadata = {**ownership.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
+    metadata = {**resolve.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
     params = {
         "payment_intent": payment.intent,
         "amount": known.amount,
@@ -262,7 +264,7 @@ def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment
         payment = loaded.found
         if _by_id(payment, known.id).state != "calling":
             return None  # another drive has ended it
-        after = payment.merged(pulls.pull(payment)[0])
+        after = payment.merged(sync.fetch(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
             after = _with(after, replace(asked, state="refused", answer=why))
@@ -279,7 +281,7 @@ def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
         stored = _by_id(payment, known.id)
         if stored.state != "calling" or stored.tries != known.tries:
             return None  # another drive has ended it, or tries again
-        after = payment.merged(pulls.pull(payment)[0])
+        after = payment.merged(sync.fetch(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
             after = _with(after, replace(asked, tries=known.tries + 1))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tuition import checkout, clock, pulls, rebuild
+from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
@@ -21,10 +21,11 @@ from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import integer, object_id, optional_id, text, timestamp
-from tuition.ownership import key_of, pointed, whose
 from tuition.settings import settings
 from tuition.storage import ledger, quarantine
 from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
+from tuition.stripe_gateway import closing, rebuild, sync
+from tuition.stripe_gateway.resolve import ref_in_metadata, ref_of_intent, ref_of_stripe_object
 
 API_VERSION = "2026-10-28.endive"
 """The version that the endpoint is pinned to; `stripe` pins the same (a test holds them together)."""
@@ -90,8 +91,8 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     loaded = ledger.update(key, lambda before: _decide(notice, key, before))
     if loaded.payment is None:
         return "left"
-    if checkout.must_close(loaded.payment):
-        checkout.close(key)
+    if closing.must_close(loaded.payment):
+        closing.close(key)
     return "applied"
 
 
@@ -158,10 +159,10 @@ def _place(notice: Notice) -> PaymentRef | None:
     others carry our metadata; where somebody has altered those, the pointer from their id still knows.
     """
     if notice.type.startswith(("refund.", "charge.dispute.")):
-        return whose(notice.intent) if notice.intent else None
+        return ref_of_intent(notice.intent) if notice.intent else None
     metadata = notice.obj.get("metadata")
-    named = key_of(metadata) if isinstance(metadata, Mapping) else None
-    return named or pointed(optional_id(notice.obj, "id") if notice.intent is None else notice.intent)
+    named = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    return named or ref_of_stripe_object(optional_id(notice.obj, "id") if notice.intent is None else notice.intent)
 
 
 # --- deciding ---
@@ -186,7 +187,7 @@ def _decide(notice: Notice, key: PaymentRef, before: PaymentState) -> Change | N
 
 def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
     """Merged with what Stripe says now. Raises `EventUnusable` where it tells of what it says it does not know."""
-    facts, _ = pulls.pull(before, followed=tells_what_followed(notice.type))
+    facts, _ = sync.fetch(before, followed=tells_what_followed(notice.type))
     if facts.gone:
         raise EventUnusable(f"Stripe does not know {before.bound_to}, and this may be of it")
     return payment.merged(facts)
@@ -201,7 +202,7 @@ def _is_about(notice: Notice, payment: Payment) -> bool:
 
 def _claim(notice: Notice, payment: Payment) -> Change | None:
     """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
-    settled = (pulls.seen(notice.intent, notice.session) if notice.pull else notice.facts).settled
+    settled = (sync.fetch_unbound(notice.intent, notice.session) if notice.pull else notice.facts).settled
     if settled is None:
         return None
     claims = Facts(claims={notice.session or notice.intent or notice.event_id: settled})

@@ -6,7 +6,7 @@ So an older answer can never overwrite a newer one, and after a conflict a pull 
 from dataclasses import replace
 from typing import Any
 
-from tuition import clock, stripe_client
+from tuition import clock
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
@@ -17,9 +17,10 @@ from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
+from tuition.stripe_gateway import client as stripe_client
 
 
-def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
+def fetch(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
     """All that Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
     One call, and one more each for refunds and disputes where there are any. `followed`: somebody spoke of one, so
@@ -42,10 +43,10 @@ def pull(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, 
         intent = answer.object.get("payment_intent") or {}
     charge = intent.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {}
-    return core_facts.merge(facts, _what_followed(payment, charge, asked=followed)), answer.object
+    return core_facts.merge(facts, _refunds_and_disputes(payment, charge, asked=followed)), answer.object
 
 
-def seen(intent: str | None, session: str | None) -> Facts:
+def fetch_unbound(intent: str | None, session: str | None) -> Facts:
     """What Stripe says of an object that no payment is bound to."""
     if session:
         answer = stripe_client.retrieve_session(session)
@@ -56,7 +57,7 @@ def seen(intent: str | None, session: str | None) -> Facts:
     return NO_FACTS
 
 
-def _what_followed(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:
+def _refunds_and_disputes(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:
     """Refunds and disputes, asked for only where the charge or we know of one, or somebody spoke of it."""
     intent = charge.get("payment_intent") or payment.intent
     found = Facts()
@@ -90,10 +91,10 @@ def refresh(
     def decide(loaded: PaymentState) -> Change | None:
         payment = loaded.found
         at = timestamps.iso(clock.now())
-        facts, obj = pull(payment, followed=followed)
+        facts, obj = fetch(payment, followed=followed)
         seen.append(obj)
         after = payment.merged(facts).merged(told)
-        if is_known(loaded, after):
+        if is_up_to_date(loaded, after):
             return None
         return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
 
@@ -101,17 +102,17 @@ def refresh(
     return loaded.found, seen[-1]
 
 
-def is_known(loaded: PaymentState, after: Payment) -> bool:
+def is_up_to_date(loaded: PaymentState, after: Payment) -> bool:
     """Nothing is to be written: payment and enrollment say so already (a restore may have parted them)."""
-    return says_nothing_new(loaded.found, after) and loaded.enrollment.with_payment(after) == loaded.enrollment
+    return differs_only_in_time(loaded.found, after) and loaded.enrollment.with_payment(after) == loaded.enrollment
 
 
-def says_nothing_new(before: Payment, after: Payment) -> bool:
+def differs_only_in_time(before: Payment, after: Payment) -> bool:
     """The same but for the time at which it was asked."""
-    return _timeless(before) == _timeless(after)
+    return _without_times(before) == _without_times(after)
 
 
-def _timeless(payment: Payment) -> Payment:
+def _without_times(payment: Payment) -> Payment:
     facts = payment.facts
     phase = (
         replace(facts.phase, at=0, order=0)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tuition import clock, pulls, stripe_client
+from tuition import clock
 from tuition.core import catalog, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core.audit import Entry
@@ -11,9 +11,11 @@ from tuition.core.facts import Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.ownership import key_of
 from tuition.storage import queries
 from tuition.storage.ledger import Change, PaymentState
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import sync
+from tuition.stripe_gateway.resolve import ref_in_metadata
 
 
 def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Payment | None:
@@ -27,10 +29,10 @@ def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Pay
         raise EventUnusable("it names neither an intent nor a session")
     answer = stripe_client.retrieve_session(session) if session else stripe_client.retrieve_intent(str(intent))
     found = answer.object.get("metadata") or {}
-    if key_of(found) != key:
+    if ref_in_metadata(found) != key:
         raise EventUnusable(f"the object at Stripe does not name {key.payment_id}")
     if not session and found.get("kind") == "checkout" and intent:
-        session = stripe_client.session_of_intent(intent)
+        session = stripe_client.find_session_of_intent(intent)
         if session is None:
             raise EventUnusable(f"{intent} says that it is of a Checkout Session, and Stripe lists none")
         answer = stripe_client.retrieve_session(session)
@@ -39,7 +41,7 @@ def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Pay
     if facts.settled is None:
         return None
     payment = _payment(key, found, answer.object, session, facts)
-    return payment.merged(pulls.pull(payment, followed=True)[0])
+    return payment.merged(sync.fetch(payment, followed=True)[0])
 
 
 def change(

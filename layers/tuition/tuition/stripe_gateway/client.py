@@ -78,7 +78,7 @@ def expire_session(session_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), _fresh_key())
 
 
-def session_of_intent(intent_id: str) -> str | None:
+def find_session_of_intent(intent_id: str) -> str | None:
     """The id of the Checkout Session that made this PaymentIntent."""
     found = _list("checkout_sessions", payment_intent=intent_id)
     return cast(str, found[0]["id"]) if found else None

@@ -1,0 +1,1 @@
+"""Stripe: the only folder that calls it."""
