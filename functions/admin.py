@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from tuition import console, counts, decisions, exports, filters, history, refunds, stripe_events
+from tuition import console, counts, exports, filters, history, stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest
+from tuition.payments import access, refunds
 from tuition.stripe_gateway import resolve
 
 
@@ -41,8 +42,8 @@ def disputes(request: Request) -> Reply:
 def refund(request: Request) -> Reply:
     staff = request.staff(decides=True)
     body = request.json("amount", "reason", "note", "left")
-    reason = text_field(body, "reason", most=refunds.REASON_LENGTH, required=True) or ""
-    note = text_field(body, "note", most=refunds.REASON_LENGTH)
+    reason = text_field(body, "reason", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH)
     key = resolve.find_ref(request.path("payment_id"))
     amount, left = amount_field(body, "amount"), amount_field(body, "left")
     return _refund_reply(*refunds.refund(key, amount, reason, note, staff.user_id, left=left))
@@ -53,7 +54,7 @@ def decide_refund(request: Request) -> Reply:
     body = request.json("decision", "note")
     if body.get("decision") not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
-    note = text_field(body, "note", most=refunds.REASON_LENGTH)
+    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH)
     key = resolve.find_ref(request.path("payment_id"))
     approve = body["decision"] == "approve"
     decided = refunds.decide(key, request.path("request_id"), approve=approve, note=note, staff=staff.user_id)
@@ -71,9 +72,9 @@ def decide_standing(request: Request) -> Reply:
     verdict = body.get("decision")
     if verdict not in ("accept", "revoke"):
         raise Unprocessable("decision must be accept or revoke", field="decision")
-    note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
+    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
     key = resolve.find_ref(request.path("payment_id"))
-    decisions.decide(key, verdict, note, staff.user_id)
+    access.decide(key, verdict, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 
 
@@ -82,9 +83,9 @@ def acknowledge(request: Request) -> Reply:
     body = request.json("cause", "mark", "note")
     cause = text_field(body, "cause", most=300, required=True) or ""
     mark = text_field(body, "mark", most=300)
-    note = text_field(body, "note", most=refunds.REASON_LENGTH, required=True) or ""
+    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
     key = resolve.find_ref(request.path("payment_id"))
-    decisions.acknowledge(key, cause, mark, note, staff.user_id)
+    access.acknowledge(key, cause, mark, note, staff.user_id)
     return Reply(200, {"payment": console.payment(key.payment_id)["payment"]})
 
 

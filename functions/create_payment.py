@@ -1,9 +1,9 @@
 """POST /api/payments/create-payment/: the open payment of this user for a track, to be paid in the browser."""
 
-from tuition import checkout
 from tuition.api import Reply, Request, endpoint, flag_field, text_field
-from tuition.checkout import Buyer
 from tuition.core import catalog
+from tuition.payments import checkout
+from tuition.payments.checkout import Buyer
 from tuition.stripe_gateway import client as stripe_client
 
 stripe_client.load()

@@ -1,7 +1,7 @@
 """/api/payments/payment-methods/…: the payment methods that one has saved, and forgetting one."""
 
-from tuition import customers
 from tuition.api import Reply, Request, endpoint
+from tuition.payments import customers
 
 
 @endpoint

@@ -2,10 +2,11 @@
 
 from tuition import history
 from tuition.api import Reply, Request, endpoint
+from tuition.payments import status
 
 
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    payment = history.status(request.path("payment_intent_id"), identity.user_id)
+    payment = status.status(request.path("payment_intent_id"), identity.user_id)
     return Reply(200, history.as_json(payment))

@@ -43,8 +43,9 @@ from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import rights
 from tests.requests_sent import notes
-from tuition import clock, history, log, settings
+from tuition import clock, log, settings
 from tuition.core import audit
+from tuition.payments import status
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
 from tuition.stripe_gateway import client as stripe_client
@@ -199,7 +200,7 @@ class World:
         return self.call(create_payment.handler, who, {"track": track, **more})
 
     def status(self, who: Student, reference: str) -> Answer:
-        history._pulled.clear()
+        status._synced.clear()
         return self.call(payment_status.handler, who, path={"payment_intent_id": reference})
 
     def saved(self, who: Student, **query: str) -> Answer:

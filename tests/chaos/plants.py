@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tuition import refunds, stripe_events
+from tuition import stripe_events
 from tuition.core.errors import NotFound, TuitionError
+from tuition.payments import checkout, refunds
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.items import QuarantineItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
@@ -59,10 +60,10 @@ def refund_called_before_the_request_is_stored(put: Set) -> None:
         assert payment
         asked = ask(payment)
         if asked and asked.state == "calling":
-            refunds._call(key, payment, asked, by)
+            refunds._submit(key, payment, asked, by)
         return real(key, ask, type_, by)
 
-    put(refunds, "_told", lambda key, known, made, by: ledger.load(key).payment)
+    put(refunds, "_record_refund", lambda key, known, made, by: ledger.load(key).payment)
     put(refunds, "_add", add)
 
 
@@ -133,14 +134,13 @@ def replay_forgets_before_it_applies(put: Set) -> None:
 @plant
 def secret_answered_before_the_commit(put: Set) -> None:
     """The student gets what to pay with although the table does not know of it."""
-    from tuition import checkout
 
-    real = checkout._keep
+    real = checkout._commit
 
     def keep(made: Any, answer: Any, *rest: Any) -> Any:
         try:
             return real(made, answer, *rest)
         except _AWS:
-            return checkout.Offer(made, answer.object, new=True)
+            return checkout.OpenedPayment(made, answer.object, new=True)
 
-    put(checkout, "_keep", keep)
+    put(checkout, "_commit", keep)

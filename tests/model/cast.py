@@ -11,12 +11,13 @@ from typing import Any
 from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
-from tuition import clock, decisions, history, reconcile, refunds, stripe_events
+from tuition import clock, reconcile, stripe_events
 from tuition.core import attention, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
+from tuition.payments import access, refunds, status
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
@@ -139,9 +140,9 @@ class Cast:
             payment = self._some_payment()
             if payment is not None:
                 key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
-                verdict: decisions.Verdict = chance.choice(("accept", "revoke", "revoke"))
+                verdict: access.AccessDecision = chance.choice(("accept", "revoke", "revoke"))
                 self.counts[verdict] += 1
-                machine.invoke(lambda k=key, v=verdict: decisions.decide(k, v, "so be it", "dean"))
+                machine.invoke(lambda k=key, v=verdict: access.decide(k, v, "so be it", "dean"))
 
     def _clerk(self) -> None:
         """Acknowledges what needs a person."""
@@ -159,7 +160,7 @@ class Cast:
                 key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
                 machine.current.acknowledges = cause.name, cause.mark
                 self.counts["acknowledge"] += 1
-                machine.invoke(lambda k=key, c=cause: decisions.acknowledge(k, c.name, c.mark, "seen", "clerk"))
+                machine.invoke(lambda k=key, c=cause: access.acknowledge(k, c.name, c.mark, "seen", "clerk"))
 
     def _erase(self) -> None:
         """Erases a user, as far as payments go: their personal facts."""
@@ -228,10 +229,10 @@ class Cast:
         self.counts["disputes"] += 1
         steps = chance.choice(self.plan.disputes)
         made = machine.at_stripe("POST", "/_sim/disputes", charge=chance.choice(paid)["id"], status=steps[0])
-        for status in steps[1:]:
+        for next_status in steps[1:]:
             self.wait("bank")
             if "id" in made:
-                machine.at_stripe("POST", "/_sim/disputes", dispute=made["id"], status=status)
+                machine.at_stripe("POST", "/_sim/disputes", dispute=made["id"], status=next_status)
 
     def _test_cards(self) -> None:
         """Tries card after card on what is open: nobody can on what has not left the school yet."""
@@ -291,7 +292,7 @@ class Cast:
                 if self.chance.random() < self.plan.pulls:
                     self._pull(key)
                 else:
-                    self.machine.invoke(lambda k=key: history.status(k.payment_id, k.user_id))
+                    self.machine.invoke(lambda k=key: status.status(k.payment_id, k.user_id))
 
     def _pull(self, key: PaymentRef) -> None:
         """Who pulls is answered what Stripe said, however many pull at once."""
@@ -343,7 +344,7 @@ class Student:
                 self._pay(offer.payment.bound_to)
             if chance.random() < plan.looks:
                 self.cast.wait("reads", 6)
-                machine.invoke(lambda o=offer: history.status(o.payment.payment_id, self.user))
+                machine.invoke(lambda o=offer: status.status(o.payment.payment_id, self.user))
             if chance.random() < plan.regrets:
                 self.cast.regret(PaymentRef(offer.payment.payment_id, self.user, self.track))
             if not self.cast.twins and chance.random() < 0.3:
@@ -416,7 +417,7 @@ def drive(machine: Machine, key: PaymentRef) -> None:
     payment = machine.payment(key.payment_id)
     for request in payment.requests if payment else ():
         if request.state == "calling":
-            refunds.drive(key, machine.payment(key.payment_id), request.id, refunds.By("reconcile"))
+            refunds.resume(key, machine.payment(key.payment_id), request.id, refunds.Actor("reconcile"))
     payment = machine.payment(key.payment_id)
     if payment and closing.must_close(payment):
         closing.close(key)

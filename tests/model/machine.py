@@ -26,14 +26,15 @@ from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import checkout, clock, history, metrics, reconcile, settings, stripe_events
-from tuition.checkout import Buyer, Offer
+from tuition import clock, metrics, reconcile, settings, stripe_events
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.payments import checkout, status
+from tuition.payments.checkout import Buyer, OpenedPayment
 from tuition.storage import dynamodb, keys, mapping
 from tuition.stripe_gateway import client as stripe_client
 
@@ -136,7 +137,7 @@ class Machine:
         self.actors: list[Actor] = []
         self.current: Actor | None = None
         self.trace: list[str] = []
-        self.answered: list[Offer] = []
+        self.answered: list[OpenedPayment] = []
         self.problems: list[str] = []
         self.faults = 0
         self.steps = 0
@@ -305,7 +306,7 @@ class Machine:
         track: str = "DP",
         email: str = "",
         code: str | None = None,
-    ) -> Offer:
+    ) -> OpenedPayment:
         """A create, as its handler makes it; what it answers is kept."""
         buyer = Buyer(user, email or f"{user}@example.org")
         wanted, terms = self.catalog[track], (self.catalog[track].price.amount, code, save)
@@ -445,7 +446,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     machine = Machine(seed)
     settings.settings.cache_clear()
     settings._kept.clear()
-    history._pulled.clear()  # what a warm container remembers
+    status._synced.clear()  # what a warm container remembers
     clock._ends.set(None)  # nor has an invocation begun
 
     def sleep(_: float) -> None:

@@ -18,9 +18,10 @@ from tests.model import checkers, wire
 from tests.model.cast import Cast
 from tests.model.machine import START, Actor, Fate, Machine, running
 from tests.model.plans import PLANS, WHOLE, Plan
-from tuition import decisions, reconcile, stripe_events
+from tuition import reconcile, stripe_events
 from tuition.core import catalog
 from tuition.core.errors import Conflicted
+from tuition.payments import access
 
 STEPS = 6_000
 
@@ -189,7 +190,7 @@ class Schedule:
             stripe_events.apply(event)
         if begin == "revoked":
             for key in machine.payment_keys():
-                decisions.decide(key, "revoke", "a beginning", "dean")
+                access.decide(key, "revoke", "a beginning", "dean")
         for user in self.cast.users if begin == "orphan" else ():
             machine.spawn("dying", lambda u=user: machine.create(u, self.cast.kind)).until("transact").die()
             machine.faults += 1

@@ -6,9 +6,10 @@ import pytest
 
 from tests.model import cast, checkers, search
 from tests.model.machine import RESTORED, Actor, Machine, running
-from tuition import decisions, reconcile, refunds, stripe_events
+from tuition import reconcile, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
 from tuition.core.refs import PaymentRef
+from tuition.payments import access, refunds
 from tuition.storage import ledger
 from tuition.stripe_gateway import sync
 
@@ -229,8 +230,8 @@ def test_a_partial_refund_whose_first_call_is_late_is_made_once(machine: Machine
     first = machine.spawn("first", lambda: refunds.refund(key, 10_000, "goodwill", None, "staff"))
     first.until("POST /v1/refunds")
     (asked,) = machine.payment(key.payment_id).requests
-    by = refunds.By("reconcile")
-    second = machine.spawn("second", lambda: refunds.drive(key, machine.payment(key.payment_id), asked.id, by))
+    by = refunds.Actor("reconcile")
+    second = machine.spawn("second", lambda: refunds.resume(key, machine.payment(key.payment_id), asked.id, by))
     second.until("POST /v1/refunds")
     first.finish()
     second.finish()
@@ -272,7 +273,7 @@ def test_nothing_is_rebuilt_from_an_events_own_body(machine: Machine) -> None:
 
 def test_a_refund_of_one_payment_racing_the_success_of_another_keeps_both_standings(machine: Machine) -> None:
     key = bought(machine)
-    decisions.decide(key, "revoke", "a test", "dean")
+    access.decide(key, "revoke", "a test", "dean")
     offer = machine.create()
     machine.pay(offer.payment.bound_to)
     machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(key.payment_id).intent)
@@ -363,14 +364,14 @@ def test_a_track_paid_for_twice_needs_a_person_at_the_later_attempt_whichever_wa
     machine: Machine, first: int
 ) -> None:
     key = bought(machine)
-    decisions.decide(key, "revoke", "a test", "dean")
+    access.decide(key, "revoke", "a test", "dean")
     second = machine.create()
     machine.pay(second.payment.bound_to)
     tell(machine)
     keys = [key, PaymentRef(second.payment.payment_id, "ada", "DP")]
-    verdicts: tuple[decisions.Verdict, ...] = ("accept", "revoke")
+    verdicts: tuple[access.AccessDecision, ...] = ("accept", "revoke")
     for place in (first, 1 - first):
-        decisions.decide(keys[place], verdicts[place], "once more", "dean")
+        access.decide(keys[place], verdicts[place], "once more", "dean")
     assert machine.enrollment().doubled == [second.payment.payment_id]
     assert not checkers.settled_state(machine)
     machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(keys[first].payment_id).intent)
@@ -380,7 +381,7 @@ def test_a_track_paid_for_twice_needs_a_person_at_the_later_attempt_whichever_wa
 
 def test_a_second_purchase_that_the_reconciler_learns_of_is_in_the_queue(machine: Machine) -> None:
     key = bought(machine)
-    decisions.decide(key, "revoke", "a test", "dean")
+    access.decide(key, "revoke", "a test", "dean")
     second = machine.create()
     machine.pay(second.payment.bound_to)
     machine.new_events()

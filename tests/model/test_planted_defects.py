@@ -18,13 +18,14 @@ from tests.model import checkers
 from tests.model import test_counterexamples as told
 from tests.model.machine import running
 from tests.model.search import first_seed, one
-from tuition import checkout, customers, reconcile, refunds, stripe_events
+from tuition import reconcile, stripe_events
 from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable, TuitionError
 from tuition.core.refs import PaymentRef
+from tuition.payments import checkout, customers, refunds
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -43,7 +44,7 @@ def the_loser_closes_without_a_claim(patch: Patch) -> None:
 
 
 def the_loser_leaves_its_object_open(patch: Patch) -> None:
-    patch.setattr(checkout, "_give_up", lambda made: None)
+    patch.setattr(checkout, "_abandon", lambda made: None)
 
 
 def the_loser_of_a_double_click_closes_the_shared_object(patch: Patch) -> None:
@@ -62,7 +63,7 @@ def the_loser_of_a_double_click_closes_the_shared_object(patch: Patch) -> None:
 
 
 def an_answer_leaves_before_its_transaction_has_committed(patch: Patch) -> None:
-    patch.setattr(checkout, "_keep", lambda made, answer, *_: checkout.Offer(made, answer.object, new=True))
+    patch.setattr(checkout, "_commit", lambda made, answer, *_: checkout.OpenedPayment(made, answer.object, new=True))
 
 
 _memory: ContextVar[dict[str, Any] | None] = ContextVar("memory", default=None)
@@ -98,10 +99,10 @@ def the_try_rises_at_every_drive(patch: Patch) -> None:
 
 def a_drive_does_not_look_whether_the_refund_is_there(patch: Patch) -> None:
     the_try_rises_at_every_drive(patch)
-    drive = refunds.drive
+    drive = refunds.resume
     patch.setattr(
         refunds,
-        "drive",
+        "resume",
         lambda key, payment, request_id, by, fresh=False: drive(key, payment, request_id, by, fresh=True),
     )
 
@@ -221,11 +222,11 @@ def a_refusal_is_believed_without_a_pull(patch: Patch) -> None:
         def change(loaded: Any) -> Any:
             asked = replace(refunds._by_id(loaded.payment, known.id), state="refused", answer=why)
             entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", by)
-            return ledger.Change(refunds._with(loaded.payment, asked), entry)
+            return ledger.Change(refunds._with_request(loaded.payment, asked), entry)
 
         return ledger.update(key, change).payment
 
-    patch.setattr(refunds, "_refused", refused)
+    patch.setattr(refunds, "_record_refusal", refused)
 
 
 def any_event_rebuilds_a_payment(patch: Patch) -> None:
@@ -283,17 +284,17 @@ def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
         try:
             kept = ledger.commit(before, ledger.Change(made, entry), begun=begun, customer=customer)
         except ledger.StripeObjectTaken as taken:
-            checkout._pointer_taken(taken, made, enrollment)
+            checkout._on_object_taken(taken, made, enrollment)
             return None
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
             now = ledger.load(PaymentRef(made.payment_id, made.user_id, made.track)).payment
             if now and now.open and now.bound_to == made.bound_to:
-                return checkout.Offer(now, answer.object, new=False)
+                return checkout.OpenedPayment(now, answer.object, new=False)
             closing.abandon(made.kind, made.bound_to, made.user_id, made.track)
             return None
-        return checkout.Offer(kept.payment or made, answer.object, new=True)
+        return checkout.OpenedPayment(kept.payment or made, answer.object, new=True)
 
-    patch.setattr(checkout, "_keep", keep)
+    patch.setattr(checkout, "_commit", keep)
 
 
 def every_create_has_a_key_of_its_own(patch: Patch) -> None:
@@ -334,7 +335,7 @@ def a_refused_request_stays_open(patch: Patch) -> None:
     def refused(*_: Any) -> Any:
         raise StripeUnavailable("Stripe said no: try again", 502)
 
-    patch.setattr(refunds, "_refused", refused)
+    patch.setattr(refunds, "_record_refusal", refused)
 
 
 def a_double_is_marked_on_whoever_changed_last(patch: Patch) -> None:
@@ -393,7 +394,7 @@ def an_open_payment_is_answered_at_its_old_price(patch: Patch) -> None:
             return False
         return bool(replace(payment.terms, list_amount=0) == replace(wish.terms, list_amount=0))
 
-    patch.setattr(checkout, "_is_wished", wished)
+    patch.setattr(checkout, "_is_same_request", wished)
 
 
 def a_deleted_customer_is_not_replaced(patch: Patch) -> None:
@@ -429,7 +430,7 @@ def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
 
 
 def nobody_drives_what_is_calling(patch: Patch) -> None:
-    patch.setattr(reconcile.refunds, "drive", lambda key, payment, *_, **__: payment)
+    patch.setattr(reconcile.refunds, "resume", lambda key, payment, *_, **__: payment)
 
 
 def declines_are_not_counted(patch: Patch) -> None:

@@ -10,6 +10,7 @@ from tests.world import Student, World
 from tuition import clock
 from tuition.core import catalog
 from tuition.core.money import Money
+from tuition.payments import checkout
 from tuition.storage import ledger
 
 
@@ -184,7 +185,6 @@ def test_a_later_purchase_leaves_the_customers_record_as_it_was(tuition: World, 
 def test_first_purchases_of_two_tracks_under_two_addresses_leave_no_orphan(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuition import checkout
 
     commit = ledger.commit
     raced: list[int] = []

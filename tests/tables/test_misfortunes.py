@@ -6,10 +6,11 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import checkout, refunds, settings, stripe_events
 from tuition import reconcile as reconciler
+from tuition import settings, stripe_events
 from tuition.core import catalog, refs
 from tuition.core.money import Money
+from tuition.payments import checkout, refunds
 from tuition.storage import keys, ledger, quarantine, queries
 
 
@@ -476,7 +477,7 @@ def test_a_refund_that_stripe_refuses_again_and_again_does_not_fill_the_payments
     tuition.deliver_all()
     for charge in tuition.stripe.account.store.all("charge"):
         charge["disputed"] = True  # so that Stripe refuses, and we know no reason
-    answers = [tuition.refund(student, made["payment_id"], "🙂" * 500) for _ in range(refunds.REFUSALS + 2)]
+    answers = [tuition.refund(student, made["payment_id"], "🙂" * 500) for _ in range(refunds.MAX_REJECTIONS + 2)]
     assert {answer.status for answer in answers} == {409}
-    assert len(tuition.payment(made["payment_id"]).requests) == refunds.REFUSALS
+    assert len(tuition.payment(made["payment_id"]).requests) == refunds.MAX_REJECTIONS
     assert "write to the school" in answers[-1].body["detail"]

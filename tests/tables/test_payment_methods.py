@@ -7,6 +7,7 @@ import pytest
 from stripe_simulator.resources import checkout_sessions, payment_methods
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
+from tuition.payments import customers
 from tuition.stripe_gateway import client as stripe_client
 
 
@@ -137,7 +138,6 @@ def test_a_card_that_is_forgotten_while_its_payment_is_open_is_refused_and_anoth
 def test_a_card_that_is_forgotten_between_the_look_and_the_create_is_the_same_422(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuition import customers
 
     method = save(tuition, student)
     require = customers.require_saved

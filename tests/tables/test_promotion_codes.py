@@ -6,6 +6,7 @@ import pytest
 
 from tests.tables.test_sessions import begin, pay_session, payable
 from tests.world import Answer, Student, World
+from tuition.payments import promotion_codes
 
 
 def offer(tuition: World, student: Student, coupon: dict[str, Any] | None = None, **more: Any) -> str:
@@ -210,11 +211,10 @@ def test_letters_that_only_look_like_a_codes_do_not_make_it(tuition: World, stud
 def test_a_code_that_stripe_refuses_at_the_create_is_the_same_422_and_works_once_it_can(
     tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuition import promotions
 
     code = offer(tuition, student)
     (at_stripe,) = tuition.at_stripe("GET", f"/v1/promotion_codes?code={code}")["data"]
-    find = promotions.find
+    find = promotion_codes.find
 
     def switched_off_meanwhile(*args: Any) -> str:
         found = find(*args)
@@ -222,7 +222,7 @@ def test_a_code_that_stripe_refuses_at_the_create_is_the_same_422_and_works_once
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(promotions, "find", switched_off_meanwhile)
+        patched.setattr(promotion_codes, "find", switched_off_meanwhile)
         assert refused(begin(tuition, student, promotion_code=code)) == "inactive"
     assert payable(tuition, student) == []
     tuition.at_stripe("POST", f"/v1/promotion_codes/{at_stripe['id']}", active="true")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.world import Student, World
-from tuition import refunds
+from tuition.payments import refunds
 
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/refunds/{request_id}"
@@ -425,7 +425,7 @@ def test_of_two_drives_that_stripe_refuses_one_leaves_the_record(tuition: World,
     payment = tuition.payment(payment_id)
     (asked,) = payment.requests
     for staff in ("ann", "ben"):
-        refunds._refused(payment.ref, asked, "no", refunds.By("staff", staff))
+        refunds._record_refusal(payment.ref, asked, "no", refunds.Actor("staff", staff))
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)  # something new
     told = [record["actor"] for record in tuition.trail(payment_id) if record["type"] == "refund.refused"]
     assert told == ["ann"]

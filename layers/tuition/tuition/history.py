@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 from tuition import clock
-from tuition.cache import Cache
 from tuition.core import catalog, timestamps
 from tuition.core import payment as core
 from tuition.core.catalog import Track
@@ -14,12 +13,6 @@ from tuition.core.payment import Payment
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem, PaymentItem
-from tuition.stripe_gateway import resolve, sync
-
-PULL_LEAST_S = 1.0
-PULL_MOST_S = 60.0
-_pulled: Cache[bool] = Cache()
-"""What this container has just pulled: a courtesy to Stripe, no promise."""
 
 _FIELDS = (
     *("payment_id", "stripe_payment_intent", "track", "status", "amount", "currency", "payment_method"),
@@ -51,25 +44,6 @@ def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
 def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
     """A payment as the API shows it; for staff with what only they see."""
     return payment_json(mapping.payment_to_item(payment, clock.now(), double=False), staff=staff)
-
-
-def status(reference: str, user_id: str) -> Payment:
-    """A user's payment by its id, its intent's or its session's; an open one is pulled: a lost webhook heals who looks.
-
-    Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
-    """
-    payment = resolve.find_payment(reference, user_id)
-    if not payment.open or not _due(payment):
-        return payment
-    return sync.refresh(payment.ref)[0]
-
-
-def _due(payment: Payment) -> bool:
-    """Spaced with the payment's age: every second at first, every minute after an hour."""
-    if _pulled.get(payment.payment_id):
-        return False
-    age = clock.now() - timestamps.epoch(payment.created_at)
-    return _pulled.keep(payment.payment_id, True, min(PULL_MOST_S, max(PULL_LEAST_S, age / 60)))
 
 
 def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tuition import clock, metrics, refunds, stripe_events
+from tuition import clock, metrics, stripe_events
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
 from tuition.core.enrollment import Enrollment
@@ -33,6 +33,7 @@ from tuition.core.facts import NO_FACTS, Facts, Kind
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import optional_id
+from tuition.payments import refunds
 from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
 from tuition.storage.items import AuditItem, PaymentItem
 from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
@@ -288,7 +289,7 @@ def _drive(this: Run, key: PaymentRef, stripe_now: int) -> None:
         return
     calling = [request.id for request in payment.requests if request.state == "calling"]
     if calling:
-        refunds.drive(key, payment, calling[0], refunds.By("reconcile"))
+        refunds.resume(key, payment, calling[0], refunds.Actor("reconcile"))
         this.driven += 1
     elif payment.status in ("CREATED", "FAILED") and _is_left(payment, after.enrollment, stripe_now):
         this.closed += not closing.close(key).open

@@ -18,14 +18,14 @@ from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve, sync
 
-DRIVES = 4
-REASON_LENGTH = 500
-REFUSALS = 10
+MAX_SUBMISSIONS = 4
+MAX_TEXT_LENGTH = 500
+MAX_REJECTIONS = 10
 """So often a student may ask again after Stripe refused: each request stays on the payment, whose item has an end."""
 
 
 @dataclass(frozen=True)
-class By:
+class Actor:
     """Who comes to a request: each record of it names them. `actor` is a user id; the reconciler has none."""
 
     source: Source
@@ -43,15 +43,15 @@ def request(key: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
         if any(known.undecided for known in payment.requests):
             return None
         _refuse_impossible(payment)
-        if sum(known.state == "refused" for known in payment.requests) >= REFUSALS:
+        if sum(known.state == "refused" for known in payment.requests) >= MAX_REJECTIONS:
             raise RefundRefused("Stripe has refused this refund many times: write to the school")
         state: State = "calling" if _within_window(payment) else "waiting"
         return _new(payment, payment.left, reason, by=key.user_id, state=state)
 
-    by = By("request", key.user_id)
+    by = Actor("request", key.user_id)
     payment, fresh = _add(key, ask, "refund.requested", by)
     asked = _newest(payment)
-    driven = _driven(key, payment, asked.id, by, fresh=fresh)
+    driven = _resumed(key, payment, asked.id, by, fresh=fresh)
     if asked.by != key.user_id:
         raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
     return driven
@@ -81,10 +81,10 @@ def refund(
             raise Unprocessable(f"amount must be from 1 to {payment.left}, what is left to refund", field="amount")
         return replace(_new(payment, wanted, reason, by=staff, state="calling"), note=note)
 
-    by = By("staff", staff)
+    by = Actor("staff", staff)
     payment, fresh = _add(key, ask, "refund.ordered", by)
     asked = _newest(payment)
-    driven = _driven(key, payment, asked.id, by, fresh=fresh)
+    driven = _resumed(key, payment, asked.id, by, fresh=fresh)
     if (asked.by, asked.reason, asked.amount) != (staff, reason, amount or asked.amount):
         raise RefundRefused("another refund of this payment was being made: look at it, then decide again")
     return driven
@@ -97,7 +97,7 @@ def decide(
 
     Raises `NotFound`, `RefundRefused` when it no longer waits.
     """
-    by, fresh = By("staff", staff), False
+    by, fresh = Actor("staff", staff), False
 
     def change(loaded: PaymentState) -> Change | None:
         nonlocal fresh
@@ -114,16 +114,18 @@ def decide(
         amount = min(known.amount, payment.left) if approve else known.amount
         decided = replace(known, state=state, amount=amount, decided_by=staff, note=note)
         entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", by)
-        return Change(_with(payment, decided), entry)
+        return Change(_with_request(payment, decided), entry)
 
     payment = ledger.update(key, change).found
-    return _driven(key, payment, request_id, by, fresh=fresh)
+    return _resumed(key, payment, request_id, by, fresh=fresh)
 
 
 # --- the request ---
 
 
-def _add(key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_: str, by: By) -> tuple[Payment, bool]:
+def _add(
+    key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_: str, by: Actor
+) -> tuple[Payment, bool]:
     """Store the request that `ask` makes of the payment, if any; True where this invocation stored one.
 
     What is open is asked for at Stripe first: it may have been paid, and its webhook late or lost.
@@ -184,25 +186,25 @@ def _by_id(payment: Payment, request_id: str) -> RefundRequest:
     raise NotFound("there is no such refund request on this payment")
 
 
-def _with(payment: Payment, changed: RefundRequest) -> Payment:
+def _with_request(payment: Payment, changed: RefundRequest) -> Payment:
     return payment.with_requests(tuple(changed if known.id == changed.id else known for known in payment.requests))
 
 
-def _entry(event_id: str, type_: str, by: By) -> Entry:
+def _entry(event_id: str, type_: str, by: Actor) -> Entry:
     return Entry(timestamps.iso(clock.now()), event_id, type_, by.source, by.actor)
 
 
 # --- driving it ---
 
 
-def _driven(
-    key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: bool
+def _resumed(
+    key: PaymentRef, payment: Payment, request_id: str, by: Actor, *, fresh: bool
 ) -> tuple[Payment, RefundRequest]:
-    payment = drive(key, payment, request_id, by, fresh=fresh)
+    payment = resume(key, payment, request_id, by, fresh=fresh)
     return payment, _by_id(payment, request_id)
 
 
-def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: bool = False) -> Payment:
+def resume(key: PaymentRef, payment: Payment, request_id: str, by: Actor, *, fresh: bool = False) -> Payment:
     """Take a `calling` request to its end: look whether Stripe has its refund, else call. Others stay as they are.
 
     `fresh`: nobody can have called Stripe for it yet.
@@ -211,7 +213,7 @@ def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: 
     to come drives it on with the same key. The try rises only when a key is known to be spent and a listing shows
     no refund of this request.
     """
-    for _ in range(DRIVES):
+    for _ in range(MAX_SUBMISSIONS):
         known = _by_id(payment, request_id)
         if known.state != "calling":
             return payment
@@ -219,11 +221,11 @@ def drive(key: PaymentRef, payment: Payment, request_id: str, by: By, *, fresh: 
             payment = sync.refresh(key)[0]
             if _by_id(payment, request_id).state != "calling":
                 return payment
-        payment, fresh = _call(key, payment, known, by), True
+        payment, fresh = _submit(key, payment, known, by), True
     raise Contended("this refund is being made: ask again")
 
 
-def _call(key: PaymentRef, payment: Payment, known: RefundRequest, by: By) -> Payment:
+def _submit(key: PaymentRef, payment: Payment, known: RefundRequest, by: Actor) -> Payment:
     metadata = {**resolve.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
     params = {
         "payment_intent": payment.intent,
@@ -236,15 +238,15 @@ def _call(key: PaymentRef, payment: Payment, known: RefundRequest, by: By) -> Pa
     except StripeUnavailable as unavailable:
         if not unavailable.replayed:
             raise
-        return _try_again(key, known, by)
+        return _use_new_key(key, known, by)
     except StripeRefused as refused:
         if refused.stripe_type == "idempotency_error":
-            return _try_again(key, known, by)
-        return _refused(key, known, str(refused), by)
-    return _told(key, known, answer.object, by)
+            return _use_new_key(key, known, by)
+        return _record_refusal(key, known, str(refused), by)
+    return _record_refund(key, known, answer.object, by)
 
 
-def _told(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object], by: By) -> Payment:
+def _record_refund(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object], by: Actor) -> Payment:
     facts = stripe_json.of_refund(refund_object)
 
     def change(loaded: PaymentState) -> Change | None:
@@ -257,7 +259,7 @@ def _told(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object
     return ledger.update(key, change).found
 
 
-def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment:
+def _record_refusal(key: PaymentRef, known: RefundRequest, why: str, by: Actor) -> Payment:
     """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
 
     def change(loaded: PaymentState) -> Change | None:
@@ -267,13 +269,13 @@ def _refused(key: PaymentRef, known: RefundRequest, why: str, by: By) -> Payment
         after = payment.merged(sync.fetch(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
-            after = _with(after, replace(asked, state="refused", answer=why))
+            after = _with_request(after, replace(asked, state="refused", answer=why))
         return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", by))
 
     return ledger.update(key, change).found
 
 
-def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
+def _use_new_key(key: PaymentRef, known: RefundRequest, by: Actor) -> Payment:
     """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
 
     def change(loaded: PaymentState) -> Change | None:
@@ -284,7 +286,7 @@ def _try_again(key: PaymentRef, known: RefundRequest, by: By) -> Payment:
         after = payment.merged(sync.fetch(payment)[0])
         asked = _by_id(after, known.id)
         if asked.state == "calling":
-            after = _with(after, replace(asked, tries=known.tries + 1))
+            after = _with_request(after, replace(asked, tries=known.tries + 1))
         return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", by))
 
     return ledger.update(key, change).found

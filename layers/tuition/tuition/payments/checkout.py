@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from tuition import clock, customers, promotions
+from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import Entry
@@ -32,17 +32,16 @@ from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refs import Customer, PaymentRef
+from tuition.payments import customers, promotion_codes, recovery
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken, VersionConflict
 from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway import closing, rebuild, resolve, sync
+from tuition.stripe_gateway import closing, resolve, sync
 from tuition.stripe_gateway.client import Answer
 
-ROUNDS = 24
-CREATES_A_MINUTE = 60
-RECOVER_AFTER_S = 60
-PROCESSING = "your payment for this track is being processed: wait for its outcome"
+CREATE_ROUNDS = 24
+MAX_CREATES_PER_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Buyer:
 
 
 @dataclass(frozen=True)
-class Wish:
+class PurchaseRequest:
     """What they want to buy, and how.
 
     The addresses are where Checkout sends its customer afterwards. `promotion` is the id at Stripe of the terms'
@@ -70,7 +69,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Offer:
+class OpenedPayment:
     """An open payment and Stripe's object to pay it with. `new`: it was made for this request."""
 
     payment: Payment
@@ -88,7 +87,9 @@ class Offer:
         return {"payment_id": payment.payment_id, **to_pay, **price, "track": payment.track, "status": payment.status}
 
 
-def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None) -> Offer:
+def create_payment(
+    buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None
+) -> OpenedPayment:
     """The open payment of this user for this track, as a PaymentIntent to confirm in the browser.
 
     Raises `AlreadyEnrolled`, `PaymentInProgress`, `Conflicted` (money came in that staff must decide about),
@@ -96,31 +97,31 @@ def create_payment(buyer: Buyer, track: Track, *, save: bool = False, payment_me
     each of the last two the same request may be made again.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
-    return _create(buyer, Wish(track, "intent", terms))
+    return _create(buyer, PurchaseRequest(track, "intent", terms))
 
 
 def create_checkout_session(
     buyer: Buyer, track: Track, *, success_url: str, cancel_url: str, save: bool = False, code: str | None = None
-) -> Offer:
+) -> OpenedPayment:
     """The open payment of this user for this track, as a Checkout Session to be paid on Stripe's page.
 
     The addresses are the caller's to check. An open session is answered again with the addresses that it has. The
     price is what the promotion code leaves of the track's. Raises as `create_payment`, and `CodeRefused`: then
     nothing was closed, and nothing was begun.
     """
-    terms = Terms(track.price.amount, _in_one_case(code), save_payment_method=save)
-    return _create(buyer, Wish(track, "checkout", terms, success_url, cancel_url))
+    terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save)
+    return _create(buyer, PurchaseRequest(track, "checkout", terms, success_url, cancel_url))
 
 
-def _in_one_case(code: str | None) -> str | None:
+def _normalize_code(code: str | None) -> str | None:
     """A code as terms compare it: Stripe does not look at case. Other letters than ASCII's are in none, and stay."""
     return code.upper() if code and code.isascii() else code
 
 
-def _create(buyer: Buyer, wish: Wish) -> Offer:
+def _create(buyer: Buyer, wish: PurchaseRequest) -> OpenedPayment:
     may_close: frozenset[str] | None = None
     unseen_method = wish.terms.payment_method
-    for _ in range(ROUNDS):
+    for _ in range(CREATE_ROUNDS):
         enrollment, customer = ledger.load_for_create(buyer.user_id, wish.track.track)
         if enrollment.status == "ENROLLED":
             raise AlreadyEnrolled(f"you are enrolled in {wish.track.title} already")
@@ -139,10 +140,10 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
             key = PaymentRef(open_now[0], buyer.user_id, wish.track.track)
             before = ledger.load(key)
             if before.payment is None:
-                _recover(key, enrollment, customer)
+                recovery.recover(key, enrollment, customer)
                 offer = None
-            elif _is_wished(before, wish):
-                offer = _answer_again(key, before)
+            elif _is_same_request(before, wish):
+                offer = _reopen(key, before)
             else:
                 wish = _with_promotion(wish, customer)  # a code that is refused closes nothing
                 _close_first(key, before, enrollment, may_close)
@@ -154,18 +155,18 @@ def _create(buyer: Buyer, wish: Wish) -> Offer:
     raise Contended("several requests for this track at once: try again")
 
 
-def _with_promotion(wish: Wish, customer: Customer | None) -> Wish:
+def _with_promotion(wish: PurchaseRequest, customer: Customer | None) -> PurchaseRequest:
     """With the code of its terms found at Stripe, once. Raises `CodeRefused`."""
     if wish.terms.promotion_code is None or wish.promotion:
         return wish
     known = customer.stripe_customer_id if customer else None
-    return replace(wish, promotion=promotions.find(wish.terms.promotion_code, wish.track, known))
+    return replace(wish, promotion=promotion_codes.find(wish.terms.promotion_code, wish.track, known))
 
 
 # --- the payment that is open already ---
 
 
-def _is_wished(before: PaymentState, wish: Wish) -> bool:
+def _is_same_request(before: PaymentState, wish: PurchaseRequest) -> bool:
     payment = before.found
     if not payment.open:
         return False
@@ -173,7 +174,7 @@ def _is_wished(before: PaymentState, wish: Wish) -> bool:
     return same_currency and (payment.kind, payment.terms) == (wish.kind, wish.terms)
 
 
-def _answer_again(key: PaymentRef, before: PaymentState) -> Offer | None:
+def _reopen(key: PaymentRef, before: PaymentState) -> OpenedPayment | None:
     """The open payment, if Stripe still has it open. None: look again.
 
     Raises `PaymentInProgress` for a session that the student has completed: it has no address any more.
@@ -182,8 +183,8 @@ def _answer_again(key: PaymentRef, before: PaymentState) -> Offer | None:
     if payment.gone:
         closing.close(key)
     if payment.open and obj.get("status") == "complete":
-        raise PaymentInProgress(PROCESSING)
-    return Offer(payment, obj, new=False) if payment.open else None
+        raise PaymentInProgress(recovery.PROCESSING)
+    return OpenedPayment(payment, obj, new=False) if payment.open else None
 
 
 def _close_first(key: PaymentRef, before: PaymentState, enrollment: Enrollment, may_close: frozenset[str]) -> None:
@@ -193,75 +194,41 @@ def _close_first(key: PaymentRef, before: PaymentState, enrollment: Enrollment, 
     if key.payment_id not in may_close:
         raise PaymentInProgress("another payment for this track was begun at the same time: finish or repeat that one")
     if before.found.status == "PROCESSING" and sync.refresh(key, before)[0].status == "PROCESSING":
-        raise PaymentInProgress(PROCESSING)
-    _bounded(enrollment)  # who may not begin another keeps the one that is open
+        raise PaymentInProgress(recovery.PROCESSING)
+    _attempt_times(enrollment)  # who may not begin another keeps the one that is open
     if closing.close(key).open:
-        raise PaymentInProgress(PROCESSING)
-
-
-def _recover(key: PaymentRef, enrollment: Enrollment, customer: Customer | None) -> None:
-    """An open payment that is not there: the tables were restored to different moments.
-
-    What Stripe has of it is closed, or was paid and makes it anew; else its enrollment forgets it. Raises
-    `PaymentInProgress` while a bank decides, `Contended` where a transaction may be about to show.
-    """
-    if max(enrollment.begun, default=0) > clock.now() - RECOVER_AFTER_S:
-        raise Contended("a payment is being made: try again")
-    for kind, object_id in _made(key, customer.stripe_customer_id) if customer else ():
-        if _end(key, kind, object_id):
-            return
-    ledger.drop_standing(enrollment, key.payment_id)
-
-
-def _end(key: PaymentRef, kind: Kind, object_id: str) -> bool:
-    """Close an object whose payment is not there. True: it was paid, and the payment is there again."""
-    intent, session = (object_id, None) if kind == "intent" else (None, object_id)
-    if payments.status(sync.fetch_unbound(intent, session)) != "PROCESSING":
-        closing.close_object(kind, object_id)
-    facts = sync.fetch_unbound(intent, session)
-    if payments.status(facts) in payments.OPEN_STATUSES:
-        raise PaymentInProgress(PROCESSING)
-    entry = Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
-    return bool(ledger.update(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
-
-
-def _made(key: PaymentRef, customer_id: str) -> list[tuple[Kind, str]]:
-    """What Stripe has in the name of a payment."""
-    intents, sessions = stripe_client.list_intents(customer_id), stripe_client.list_sessions(customer_id)
-    named = [obj for obj in (*intents, *sessions) if obj["metadata"].get("payment_id") == key.payment_id]
-    found: list[tuple[Kind, str]] = [("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
-    return found or [("intent", obj["id"]) for obj in named]  # the intent of a session is the session's to close
+        raise PaymentInProgress(recovery.PROCESSING)
 
 
 # --- a new one ---
 
 
 def _begin(
-    buyer: Buyer, wish: Wish, enrollment: Enrollment, known: Customer | None, new: Customer | None = None
-) -> Offer | None:
+    buyer: Buyer, wish: PurchaseRequest, enrollment: Enrollment, known: Customer | None, new: Customer | None = None
+) -> OpenedPayment | None:
     """Make the object at Stripe and commit it as the next attempt. None: look again.
 
     `known` is the customer that is kept already; `new` replaces it, and is kept with the payment.
     """
-    begun = _bounded(enrollment)
+    begun = _attempt_times(enrollment)
     if known is None and new is None:
         new = customers.create(buyer.user_id, buyer.email, generation=1)
     customer = cast(Customer, new or known)
     attempt = enrollment.attempt + 1
-    asked = _asked(wish, customer)
+    asked = _create_params(wish, customer)
     payment_id = payments.payment_id(
         settings().tuition_environment, buyer.user_id, wish.track.track, attempt, wish.kind, asked
     )
     key = PaymentRef(payment_id, buyer.user_id, wish.track.track)
     try:
-        answer = _make(wish, asked, resolve.metadata(key, attempt, wish.kind), payment_id)
+        answer = _create_object(wish, asked, resolve.metadata(key, attempt, wish.kind), payment_id)
     except StripeRefused as refused:
         if refused.code == "resource_missing" and refused.param == "customer":
             if new:
                 return None  # forgotten as soon as it was made
             new = customers.create(buyer.user_id, buyer.email, customer.generation + 1)
             return _begin(buyer, wish, enrollment, known, new)
-        _refused(refused, wish, customer, enrollment, attempt)
+        _on_refusal(refused, wish, customer, enrollment, attempt)
         return None
     except StripeUnavailable as unavailable:
         if not unavailable.replayed:
@@ -274,19 +241,21 @@ def _begin(
         return None
     price = Money(answer.object["amount" if wish.kind == "intent" else "amount_total"], answer.object["currency"])
     made = _payment(key, wish, attempt, answer.object["id"], price, buyer, customer, facts)
-    return _keep(made, answer, enrollment, begun, new)
+    return _commit(made, answer, enrollment, begun, new)
 
 
-def _bounded(enrollment: Enrollment) -> tuple[int, ...]:
+def _attempt_times(enrollment: Enrollment) -> tuple[int, ...]:
     """The times of the newest attempts with this one's. Raises `TooManyRequests` beyond 60 a minute."""
     now = int(clock.now())
     recent = [at for at in enrollment.begun if at > now - 60]
-    if len(recent) >= CREATES_A_MINUTE:
+    if len(recent) >= MAX_CREATES_PER_MINUTE:
         raise TooManyRequests("too many payments were begun: wait a little", retry_after_s=max(1, recent[0] + 60 - now))
     return (*recent, now)
 
 
-def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment: Enrollment, attempt: int) -> None:
+def _on_refusal(
+    refused: StripeRefused, wish: PurchaseRequest, customer: Customer, enrollment: Enrollment, attempt: int
+) -> None:
     """Stripe's definite no to a create: the key was used for something else, a no of long ago is repeated or what the
     key once made is gone, or the code or the saved method is no longer what it was when we asked for it."""
     if refused.stripe_type == "idempotency_error" or refused.replayed:
@@ -294,7 +263,7 @@ def _refused(refused: StripeRefused, wish: Wish, customer: Customer, enrollment:
     elif refused.code == "resource_missing" and refused.stripe_status == 404:
         ledger.next_attempt(enrollment, attempt, "replayed_gone")
     elif wish.terms.promotion_code and _is_about_the_code(refused):
-        promotions.find(wish.terms.promotion_code, wish.track, customer.stripe_customer_id)
+        promotion_codes.find(wish.terms.promotion_code, wish.track, customer.stripe_customer_id)
         raise CodeRefused(f"Stripe does not accept this promotion code: {refused}", "not-applicable")
     elif wish.terms.payment_method and (refused.param == "payment_method" or "PaymentMethod" in str(refused)):
         raise Unprocessable("the saved payment method cannot be used: take another", field="payment_method")
@@ -308,21 +277,21 @@ def _is_about_the_code(refused: StripeRefused) -> bool:
     return refused.code == "amount_too_small" or any(word in named for word in ("discount", "promotion", "coupon"))
 
 
-def _asked(wish: Wish, customer: Customer) -> dict[str, Any]:
+def _create_params(wish: PurchaseRequest, customer: Customer) -> dict[str, Any]:
     """The parameters of the create without metadata: they are part of the payment's id."""
     asked: dict[str, Any] = {
         "customer": customer.stripe_customer_id,
         "allowed_payment_method_types": list(settings().payment_method_types),
     }
     if wish.kind == "checkout":
-        return {**asked, **_session(wish)}
+        return {**asked, **_session_params(wish)}
     usage = {"setup_future_usage": "on_session"} if wish.terms.save_payment_method else {}
     price = {"amount": wish.track.price.amount, "currency": wish.track.price.currency}
     method = {"payment_method": wish.terms.payment_method} if wish.terms.payment_method else {}
     return {**asked, **price, **usage, **method, "description": wish.track.title}
 
 
-def _session(wish: Wish) -> dict[str, Any]:
+def _session_params(wish: PurchaseRequest) -> dict[str, Any]:
     """One track at the catalog's price, in its own currency: no adaptive pricing, no codes typed on the page.
 
     Who wants their method saved gets a box to tick on the page, which is their consent: `setup_future_usage` would
@@ -345,7 +314,7 @@ def _session(wish: Wish) -> dict[str, Any]:
     return asked
 
 
-def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key: str) -> Answer:
+def _create_object(wish: PurchaseRequest, asked: Mapping[str, Any], metadata: Mapping[str, str], key: str) -> Answer:
     """Make the object; an answer from Stripe's memory of the key is read again, since it may be long closed."""
     if wish.kind == "checkout":
         inner = {**asked["payment_intent_data"], "metadata": metadata}
@@ -355,7 +324,7 @@ def _make(wish: Wish, asked: Mapping[str, Any], metadata: Mapping[str, str], key
     return stripe_client.retrieve_intent(answer.object["id"]) if answer.replayed else answer
 
 
-def _facts(wish: Wish, answer: Answer) -> Facts:
+def _facts(wish: PurchaseRequest, answer: Answer) -> Facts:
     """What the answer tells. A new object's phase is stamped as an event's: an event may be as new as this."""
     read: Callable[..., Facts] = stripe_json.of_intent if wish.kind == "intent" else stripe_json.of_session
     return read(answer.object, answer.date)
@@ -363,7 +332,7 @@ def _facts(wish: Wish, answer: Answer) -> Facts:
 
 def _payment(
     key: PaymentRef,
-    wish: Wish,
+    wish: PurchaseRequest,
     attempt: int,
     bound_to: str,
     price: Money,
@@ -388,47 +357,47 @@ def _payment(
     ).merged(facts)
 
 
-def _keep(
+def _commit(
     made: Payment, answer: Answer, enrollment: Enrollment, begun: tuple[int, ...], customer: Customer | None
-) -> Offer | None:
+) -> OpenedPayment | None:
     """Commit what was made, as often as it loses for a reason that is none of its own. None: look again."""
     key = made.ref
     entry = Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request", actor=made.user_id)
-    for tried in range(1, ROUNDS):
+    for tried in range(1, CREATE_ROUNDS):
         try:
             kept = ledger.commit(PaymentState(None, enrollment), Change(made, entry), begun=begun, customer=customer)
-            return Offer(kept.payment or made, answer.object, new=True)
+            return OpenedPayment(kept.payment or made, answer.object, new=True)
         except StripeObjectTaken as taken:
-            _pointer_taken(taken, made, enrollment)
+            _on_object_taken(taken, made, enrollment)
             return None
         except (VersionConflict, ledger.AlreadyRecorded):
             now = ledger.load(key)
         if now.payment:
             same = now.payment.bound_to == made.bound_to
             if same and now.payment.open:
-                return Offer(now.payment, answer.object, new=False)
+                return OpenedPayment(now.payment, answer.object, new=False)
             if not same:
-                _give_up(made)
+                _abandon(made)
             return None
         if now.enrollment.open_payments or now.enrollment.status == "ENROLLED":
-            _give_up(made)
+            _abandon(made)
             return None
         enrollment = now.enrollment
         known = ledger.load_for_create(made.user_id, made.track)[1] if customer else None
         if customer and known and known.generation >= customer.generation:
             customer = None  # another purchase has kept one meanwhile: that record stands
         clock.pause(tried)
-    _give_up(made)
+    _abandon(made)
     return None
 
 
-def _pointer_taken(taken: StripeObjectTaken, made: Payment, enrollment: Enrollment) -> None:
+def _on_object_taken(taken: StripeObjectTaken, made: Payment, enrollment: Enrollment) -> None:
     """Another create gave this object up: the attempt is spent. Anybody else's: give up ours, and look again."""
     if taken.pointer.stripe_id != made.bound_to:
-        _give_up(made)
+        _abandon(made)
     elif taken.pointer.state == ledger.ABANDONED:
         ledger.next_attempt(enrollment, made.attempt, "abandoned")
 
 
-def _give_up(made: Payment) -> None:
+def _abandon(made: Payment) -> None:
     closing.abandon(made.kind, made.bound_to, made.user_id, made.track)

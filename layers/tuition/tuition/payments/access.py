@@ -16,10 +16,10 @@ from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
 
-Verdict = Literal["accept", "revoke"]
+AccessDecision = Literal["accept", "revoke"]
 
 
-def decide(key: PaymentRef, verdict: Verdict, note: str, staff: str) -> PaymentState:
+def decide(key: PaymentRef, verdict: AccessDecision, note: str, staff: str) -> PaymentState:
     """Accept the amount that was received as if it had been asked, or revoke access whatever was paid.
 
     The newest decision counts; the same again changes nothing. Raises `NotFound`, and `Conflicted` where the payment
