@@ -1,11 +1,11 @@
 """GET /api/payments/my-payments/: one's own payments, newest first."""
 
-from tuition import history
 from tuition.api import Reply, Request, endpoint
+from tuition.views import student
 
 
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
     asked = request.query("limit", "cursor")
-    return Reply(200, history.payments(identity.user_id, request.limit(asked), asked.get("cursor")))
+    return Reply(200, student.payments(identity.user_id, request.limit(asked), asked.get("cursor")))

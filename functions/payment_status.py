@@ -1,12 +1,12 @@
 """GET /api/payments/status/{payment_intent_id}/: one's own payment; an open one is asked for at Stripe."""
 
-from tuition import history
 from tuition.api import Reply, Request, endpoint
 from tuition.payments import status
+from tuition.views import payment_json
 
 
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    payment = status.status(request.path("payment_intent_id"), identity.user_id)
-    return Reply(200, history.as_json(payment))
+    payment = status.synced_payment(request.path("payment_intent_id"), identity.user_id)
+    return Reply(200, payment_json.payment_json(payment))

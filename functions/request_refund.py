@@ -1,10 +1,10 @@
 """POST /api/payments/request-refund/: a student asks for their money back."""
 
-from tuition import history
 from tuition.api import Reply, Request, endpoint, text_field
 from tuition.core.errors import Unprocessable
 from tuition.payments import refunds
 from tuition.stripe_gateway import resolve
+from tuition.views import payment_json
 
 
 @endpoint
@@ -17,4 +17,6 @@ def handler(request: Request) -> Reply:
         raise Unprocessable("send payment_id or payment_intent_id, one of them", field="payment_id")
     reason = text_field(body, "reason", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
     payment, asked = refunds.request(resolve.find_ref(named[0], identity.user_id), reason)
-    return Reply(refunds.http_status(asked), {**history.as_json(payment), "refund_request": asked.for_student()})
+    return Reply(
+        refunds.http_status(asked), {**payment_json.payment_json(payment), "refund_request": asked.for_student()}
+    )

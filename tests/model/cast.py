@@ -292,7 +292,7 @@ class Cast:
                 if self.chance.random() < self.plan.pulls:
                     self._pull(key)
                 else:
-                    self.machine.invoke(lambda k=key: status.status(k.payment_id, k.user_id))
+                    self.machine.invoke(lambda k=key: status.synced_payment(k.payment_id, k.user_id))
 
     def _pull(self, key: PaymentRef) -> None:
         """Who pulls is answered what Stripe said, however many pull at once."""
@@ -344,7 +344,7 @@ class Student:
                 self._pay(offer.payment.bound_to)
             if chance.random() < plan.looks:
                 self.cast.wait("reads", 6)
-                machine.invoke(lambda o=offer: status.status(o.payment.payment_id, self.user))
+                machine.invoke(lambda o=offer: status.synced_payment(o.payment.payment_id, self.user))
             if chance.random() < plan.regrets:
                 self.cast.regret(PaymentRef(offer.payment.payment_id, self.user, self.track))
             if not self.cast.twins and chance.random() < 0.3:

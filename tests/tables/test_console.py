@@ -8,10 +8,11 @@ import pytest
 
 from tests.tables.test_admin import LIST, ONE, found, paid
 from tests.world import Student, World
-from tuition import clock, counts, filters, history
+from tuition import clock
 from tuition.core import catalog, timestamps
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
+from tuition.views import counts, filters, student
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -164,7 +165,7 @@ def test_a_forged_cursor_is_refused(tuition: World, admin: Student, parts: tuple
     assert (answer.status, answer.body["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, history.encode_cursor(PLACE)])
+@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, student.encode_cursor(PLACE)])
 def test_what_is_no_cursor_is_refused_everywhere(tuition: World, student: Student, admin: Student, cursor: str) -> None:
     paid(tuition, student)
     for route, path in ((LIST, {}), (DISPUTES, {}), (USER, {"user_id": student.sub})):

@@ -17,9 +17,10 @@ import export
 from tests import rights
 from tests.tables.test_admin import paid
 from tests.world import Student, World
-from tuition import browse, clock, exports
+from tuition import clock
 from tuition.core import timestamps
 from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.views import exports, payment_list
 
 ORDER = "POST /api/admin/exports"
 ONE = "GET /api/admin/exports/{export_id}"
@@ -193,7 +194,7 @@ def test_a_file_that_takes_longer_to_read_again_than_is_left_is_finished_by_the_
     assert [made["state"] for made in files.run(exports.LAST_S + 10)] == ["paused"]
     assert exports._load(export_id)[0].walked
     seen(tuition, admin, export_id)
-    monkeypatch.setattr(browse, "find", None)  # nothing is looked for twice
+    monkeypatch.setattr(payment_list, "find", None)  # nothing is looked for twice
     assert files.run() == [{"state": "done", "rows": 150}]
     assert len(files.table(export_id)) == 150
 
@@ -204,7 +205,7 @@ def test_a_maker_that_dies_between_two_parts_is_followed_by_another(
     monkeypatch.setattr(exports, "PART_BYTES", 5 * 1024 * 1024)
     load(tuition, files, student.sub, 400, refund_reason="x" * 40_000)
     export_id = ordered(tuition, admin, q=student.sub)
-    real, calls = browse.find, []
+    real, calls = payment_list.find, []
 
     def dies(*args: Any, **more: Any) -> Any:
         calls.append(1)
@@ -212,10 +213,10 @@ def test_a_maker_that_dies_between_two_parts_is_followed_by_another(
             raise MemoryError("killed")
         return real(*args, **more)
 
-    monkeypatch.setattr(browse, "find", dies)
+    monkeypatch.setattr(payment_list, "find", dies)
     with pytest.raises(MemoryError):
         files.run()
-    monkeypatch.setattr(browse, "find", real)
+    monkeypatch.setattr(payment_list, "find", real)
     assert len(exports._load(export_id)[0].parts) == 1
     tuition.ahead_s += 20
     seen(tuition, admin, export_id)
@@ -231,7 +232,7 @@ def test_an_export_that_keeps_failing_says_so(
     def fails(*_: Any, **__: Any) -> Any:
         raise MemoryError("killed")
 
-    monkeypatch.setattr(browse, "find", fails)
+    monkeypatch.setattr(payment_list, "find", fails)
     for _ in range(exports.TRIES):
         with pytest.raises(MemoryError):
             files.run()
@@ -248,7 +249,7 @@ def test_a_file_that_lost_rows_is_never_called_done(
     export_id = ordered(tuition, admin, q=student.sub)
     real = exports.encode
     monkeypatch.setattr(exports, "encode", lambda rows: real(rows[:2]))
-    with pytest.raises(exports.Incomplete):
+    with pytest.raises(exports.ExportIncomplete):
         files.run()
     assert seen(tuition, admin, export_id)["state"] != "done"
 

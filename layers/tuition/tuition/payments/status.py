@@ -12,7 +12,7 @@ _synced: Cache[bool] = Cache()
 """What this container has just pulled: a courtesy to Stripe, no promise."""
 
 
-def status(reference: str, user_id: str) -> Payment:
+def synced_payment(reference: str, user_id: str) -> Payment:
     """A user's payment by its id, its intent's or its session's; an open one is pulled: a lost webhook heals who looks.
 
     Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.

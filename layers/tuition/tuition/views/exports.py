@@ -26,14 +26,16 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tuition import browse, clock, filters
-from tuition.browse import Place, Shown
+from tuition import clock
 from tuition.core import payment as payments_core
 from tuition.core import timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import NotFound, TuitionError, Unprocessable
 from tuition.settings import settings
 from tuition.storage import ledger
+from tuition.storage.queries import Cursor
+from tuition.views import filters, payment_list
+from tuition.views.payment_list import PaymentView
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
 
@@ -60,11 +62,11 @@ COLUMNS = (
 )
 
 
-class Taken(TuitionError):
+class ExportTaken(TuitionError):
     """Somebody else is making this export."""
 
 
-class Incomplete(TuitionError):
+class ExportIncomplete(TuitionError):
     """The finished file is not what was written."""
 
 
@@ -190,7 +192,7 @@ def make(export_id: str, remaining_s: Callable[[], float]) -> Export:
     if export.over:
         return export
     if export.held_until > clock.now():
-        raise Taken(f"{export_id} is being made by another invocation")
+        raise ExportTaken(f"{export_id} is being made by another invocation")
     making = _Making(export, etag, remaining_s)
     making.claim()
     try:
@@ -242,7 +244,7 @@ class _Making:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise Taken(f"{export.export_id} was taken by another invocation") from error
+                raise ExportTaken(f"{export.export_id} was taken by another invocation") from error
             raise
         self.export, self.etag = export, answer["ETag"]
 
@@ -255,13 +257,13 @@ class _Making:
             self.keep(upload_id=upload["UploadId"])
         wanted = filters.parse(self.export.filters)
         buffer, found = self.rest(), self.export.rows
-        place = Place(*self.export.place) if self.export.place else None
+        place = Cursor(*self.export.place) if self.export.place else None
         walked = self.export.walked
         while not walked:
             if self.remaining_s() < LAST_S:
                 self.pause(buffer, found, place)
                 return
-            rows, place = browse.find(wanted, PAGE, place, steady=True)
+            rows, place = payment_list.find(wanted, PAGE, place, steady=True)
             buffer += encode([row(one) for one in rows])
             found, walked = found + len(rows), place is None
             if len(buffer) >= PART_BYTES:
@@ -281,13 +283,13 @@ class _Making:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.key("rest.csv"))["Body"].read())
         return b"" if self.export.parts else "\ufeff".encode() + encode([list(COLUMNS)])
 
-    def pause(self, buffer: bytes, found: int, place: Place | None, *, walked: bool = False) -> None:
+    def pause(self, buffer: bytes, found: int, place: Cursor | None, *, walked: bool = False) -> None:
         """The time is short: keep all that the next invocation needs to go on."""
         self.s3.put_object(Bucket=self.bucket, Key=self.export.key("rest.csv"), Body=buffer)
         kept = {"rows": found, "found": found, "place": _listed(place), "walked": walked}
         self.keep(state="paused", rest=True, tries=0, **kept)
 
-    def upload(self, buffer: bytes, found: int, place: Place | None, *, walked: bool) -> None:
+    def upload(self, buffer: bytes, found: int, place: Cursor | None, *, walked: bool) -> None:
         """One more part: what is kept afterwards is all that it ends with."""
         number = len(self.export.parts) + 1
         part = self.s3.upload_part(**self.of_upload(), PartNumber=number, Body=buffer)
@@ -306,7 +308,7 @@ class _Making:
         self.s3.complete_multipart_upload(**self.of_upload(), MultipartUpload={"Parts": parts})
         size, rows = self.read_back()
         if (size, rows) != (self.export.size, self.export.rows):
-            raise Incomplete(
+            raise ExportIncomplete(
                 f"the file has {rows} rows and {size} bytes, not {self.export.rows} and {self.export.size}"
             )
         self.keep(state="done", done_at=timestamps.iso(clock.now()), held_until=0.0)
@@ -318,14 +320,14 @@ class _Making:
         return int(answer["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1
 
 
-def _listed(place: Place | None) -> list[str] | None:
+def _listed(place: Cursor | None) -> list[str] | None:
     return [place.stage, place.key, place.payment_id] if place else None
 
 
 # --- rows ---
 
 
-def row(one: Shown) -> list[str | int]:
+def row(one: PaymentView) -> list[str | int]:
     """The cells of a payment, in the order of `COLUMNS`. Amounts are minor units."""
     item, method, why = one.item, one.item.payment_method or {}, payments_core.failure(one.payment.facts)
     cells: dict[str, Any] = {name: getattr(item, name) for name in COLUMNS if hasattr(item, name)}

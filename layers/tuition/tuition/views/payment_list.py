@@ -5,10 +5,8 @@ items themselves, a bounded number of them a page, so a filter that is rare insi
 with a cursor. Which index carries what: docs/decisions/0002-indexes.md.
 """
 
-import base64
 import hashlib
 import heapq
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,19 +15,19 @@ from typing import Any
 from tuition import clock
 from tuition.core import attention, catalog, timestamps
 from tuition.core.attention import AttentionReason
-from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.errors import NotFound
 from tuition.core.payment import Payment
-from tuition.filters import EPOCH, Filters
-from tuition.history import payment_json
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem, PaymentItem
-from tuition.storage.queries import payments_by_id
+from tuition.storage.queries import Cursor, Partition, payments_by_id
 from tuition.stripe_gateway import resolve
+from tuition.views.filters import EPOCH, Filters
+from tuition.views.payment_json import item_json
 
-ROUNDS = 5
+MAX_BATCHES_PER_PAGE = 5
 """Batches of items that one page may read."""
-MONTHS_READ = 24
+MAX_MONTHS_PER_PAGE = 24
 """Months that one page may look into."""
 DISPUTED = ("open", "over")
 
@@ -38,7 +36,7 @@ DISPUTED = ("open", "over")
 
 
 @dataclass(frozen=True)
-class Shown:
+class PaymentView:
     """A payment with the causes that need a person, derived from it and from its student's other payments."""
 
     item: PaymentItem
@@ -49,14 +47,14 @@ class Shown:
     def json(self) -> dict[str, Any]:
         """The payment as staff see it, with what is left to refund."""
         return {
-            **payment_json(self.item, staff=True),
+            **item_json(self.item, staff=True),
             "attention": [vars(cause) for cause in self.attention],
             "disputed": bool(self.payment.facts.disputes),
             "left": max(0, self.payment.left),
         }
 
 
-def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
+def load_views(items: list[PaymentItem], *, doubles: bool = False) -> list[PaymentView]:
     """Payments with their attention; `doubles`: with the payment that a marked one doubles or is doubled by."""
     refs = {(item.user_id, item.track) for item in items}
     read = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(*ref) for ref in sorted(refs)]})
@@ -70,11 +68,11 @@ def show(items: list[PaymentItem], *, doubles: bool = False) -> list[Shown]:
     for item in items:
         key, payment = (item.user_id, item.track), mapping.payment_from_item(item)
         causes = attention.unacknowledged(payment, double=item.payment_id in doubled.get(key, []))
-        found.append(Shown(item, payment, causes, enrollments[key].status if key in enrollments else None))
+        found.append(PaymentView(item, payment, causes, enrollments[key].status if key in enrollments else None))
     return found
 
 
-def matches(wanted: Filters, one: Shown) -> bool:
+def matches(wanted: Filters, one: PaymentView) -> bool:
     """What the indexes do not decide. An index may lag behind: the item itself is asked again."""
     item, day = one.item, one.item.created_at[:10]
     flags = [(wanted.attention, bool(one.attention)), (wanted.refunded, bool(item.refunded))]
@@ -88,86 +86,29 @@ def matches(wanted: Filters, one: Shown) -> bool:
     return (not wanted.first or wanted.first.isoformat() <= day) and (not wanted.last or day <= wanted.last.isoformat())
 
 
-# --- places ---
+def _listed(key: str) -> Cursor:
+    return Cursor("listed", key, key.partition("#")[2])
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a payment stands in a list: `key` is the range key of the index that it is read from.
-
-    Its `stage` is `listed` (newest first by `<created_at>#<payment_id>`), `email` (after those: what the beginning of
-    an e-mail finds, by the address), `dispute` in the list of those, or `event` in quarantine, by its own id. Without
-    `payment_id` it is where a page ends that has looked into enough empty months.
-    """
-
-    stage: str
-    key: str
-    payment_id: str
-
-    def cursor(self, of: str) -> str:
-        """An opaque cursor after this place, good for the list `of` that filter."""
-        written = json.dumps([2, of, self.stage, self.key, self.payment_id], separators=(",", ":"))
-        return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
-
-    @classmethod
-    def of_cursor(cls, cursor: str, of: str) -> "Place":
-        """Raises `Unprocessable` for what we did not make, or made for another filter."""
-        try:
-            decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            version, digest, stage, key, payment_id = json.loads(decoded)
-            if (version, digest) == (2, of) and all(_is_key(part) for part in (stage, key, payment_id)):
-                return cls(stage, key, payment_id)
-        except (ValueError, TypeError, RecursionError):
-            pass
-        raise _not_of_this_list()
-
-
-def _is_key(part: object) -> bool:
-    """Short enough to be a range key, and no half of a surrogate pair."""
-    return isinstance(part, str) and len(part.encode("utf-8", "replace")) <= 1024 and not _is_broken(part)
-
-
-def _is_broken(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _not_of_this_list() -> Unprocessable:
-    return Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
-
-
-def _listed(key: str) -> Place:
-    return Place("listed", key, key.partition("#")[2])
-
-
-@dataclass(frozen=True)
-class Partition:
-    """One hash key of one index."""
-
-    index: str
-    key: str
-    value: str
-    range: str = "listed_at"
-
-
-def page(wanted: Filters, limit: int, cursor: str | None) -> tuple[list[Shown], str | None]:
+def page(wanted: Filters, limit: int, cursor: str | None) -> tuple[list[PaymentView], str | None]:
     """A page of what the filters find with the cursor of the next; it may be short where a filter is rare."""
-    after = Place.of_cursor(cursor, wanted.digest) if cursor else None
+    after = Cursor.of_cursor(cursor, wanted.digest) if cursor else None
     found, last = find(wanted, limit, after)
     return found, last.cursor(wanted.digest) if last else None
 
 
 def find(
-    wanted: Filters, limit: int, after: Place | None = None, *, steady: bool = False
-) -> tuple[list[Shown], Place | None]:
+    wanted: Filters, limit: int, after: Cursor | None = None, *, steady: bool = False
+) -> tuple[list[PaymentView], Cursor | None]:
     """At most `limit` payments after a place, and where the next page begins; None: there are no more.
 
     `steady`: by keys that never change, so that no payment is passed over because it moves between two partitions
     while they are read; it reads all of the days that are wanted.
     """
     places = _places(wanted, after, limit + 1, steady=steady)
-    found: list[Shown] = []
-    place: Place | None = None
-    for _ in range(ROUNDS):
+    found: list[PaymentView] = []
+    place: Cursor | None = None
+    for _ in range(MAX_BATCHES_PER_PAGE):
         batch = [p for _, p in zip(range(limit - len(found)), places, strict=False)]
         if not batch:
             return found, None
@@ -180,7 +121,7 @@ def find(
     return found, place if next(places, None) else None
 
 
-def _of(batch: list[Place], wanted: Filters, *, steady: bool) -> list[Shown]:
+def _of(batch: list[Cursor], wanted: Filters, *, steady: bool) -> list[PaymentView]:
     """The payments of these places. Whom the words name as a user is not found by their e-mail again."""
     queue = bool(wanted.attention) and not (wanted.q or wanted.disputed or steady)
     stages: dict[str, str] = {}
@@ -188,10 +129,10 @@ def _of(batch: list[Place], wanted: Filters, *, steady: bool) -> list[Shown]:
         stages.setdefault(place.payment_id, place.stage)
     items = payments_by_id([payment_id for payment_id in stages if payment_id])
     fresh = [item for item in items if stages[item.payment_id] != "email" or item.user_id != wanted.q]
-    return show(fresh, doubles=queue)
+    return load_views(fresh, doubles=queue)
 
 
-def _places(wanted: Filters, after: Place | None, size: int, *, steady: bool) -> Iterator[Place]:
+def _places(wanted: Filters, after: Cursor | None, size: int, *, steady: bool) -> Iterator[Cursor]:
     """The places that the narrowest index offers, each once; keys are read `size` at a time."""
     if wanted.q:
         yield from _searched(wanted, wanted.q, after, size)
@@ -212,14 +153,14 @@ def _places(wanted: Filters, after: Place | None, size: int, *, steady: bool) ->
     yield from map(_listed, _merged(sources))
 
 
-def _before(after: Place | None) -> str | None:
+def _before(after: Cursor | None) -> str | None:
     """The key before which a walk goes on. Raises `Unprocessable` for a place that no such list has."""
     if after is None:
         return None
     created_at, _, payment_id = after.key.partition("#")
     named = payment_id == "" or (payment_id.startswith("pay_") and payment_id.isascii())
     if after.stage != "listed" or payment_id != after.payment_id or not named or not _is_time(created_at):
-        raise _not_of_this_list()
+        raise queries.wrong_cursor()
     return after.key
 
 
@@ -243,7 +184,7 @@ def _months(wanted: Filters, before: str | None, size: int) -> Iterator[str]:
     newest = date.fromisoformat(before[:10] if before else timestamps.iso(clock.now())[:10])
     month = min(wanted.last or newest, newest).replace(day=1)
     oldest = max(wanted.first or EPOCH, EPOCH).replace(day=1)
-    for _ in range(MONTHS_READ):
+    for _ in range(MAX_MONTHS_PER_PAGE):
         if month < oldest:
             return
         yield from _walk(Partition("by_day", "created_month", month.isoformat()[:7]), wanted, before, size)
@@ -264,38 +205,19 @@ def _walk(partition: Partition, wanted: Filters, before: str | None, size: int) 
     if high < low:
         return
     values: Item = {":l": {"S": low}, ":h": {"S": high}}
-    for key in _read(partition, "#r BETWEEN :l AND :h", values, size):
+    for key in queries.payment_keys(partition, "#r BETWEEN :l AND :h", values, size):
         place = key[partition.range]["S"]
         if place != before:
             yield place
 
 
-def _read(partition: Partition, condition: str, values: Item, size: int, start: Item | None = None) -> Iterator[Item]:
-    """The keys of one partition of an index, the highest first."""
-    while True:
-        answer = dynamodb.client().query(
-            TableName=dynamodb.table_name(PaymentItem),
-            IndexName=partition.index,
-            KeyConditionExpression=f"#k = :k AND {condition}",
-            ExpressionAttributeNames={"#k": partition.key, "#r": partition.range},
-            ExpressionAttributeValues={":k": {"S": partition.value}, **values},
-            ScanIndexForward=False,
-            Limit=size,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        yield from answer["Items"]
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
-
-
-def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[Shown], str | None]:
+def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[PaymentView], str | None]:
     """A page of one user's payments, newest first."""
     of = hashlib.sha256(f"user:{user_id}".encode()).hexdigest()[:12]
-    before = _before(Place.of_cursor(cursor, of)) if cursor else None
+    before = _before(Cursor.of_cursor(cursor, of)) if cursor else None
     keys = _walk(Partition("by_user", "user_id", user_id), Filters(), before, limit + 1)
     batch = [_listed(key) for _, key in zip(range(limit), keys, strict=False)]
-    found = show(payments_by_id([one.payment_id for one in batch]))
+    found = load_views(payments_by_id([one.payment_id for one in batch]))
     more = next(keys, None) is not None
     return found, batch[-1].cursor(of) if batch and more else None
 
@@ -303,7 +225,7 @@ def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[Shown], 
 # --- searching ---
 
 
-def _searched(wanted: Filters, q: str, after: Place | None, size: int) -> Iterator[Place]:
+def _searched(wanted: Filters, q: str, after: Cursor | None, size: int) -> Iterator[Cursor]:
     """First what the words name exactly (a payment, or all of a user's), then whom an e-mail's beginning finds."""
     direct = _direct(q)
     if after is None or after.stage == "listed":
@@ -333,14 +255,14 @@ def _user(q: str) -> str | None:
     return q
 
 
-def _by_email(beginning: str, after: Place | None, size: int) -> Iterator[Place]:
+def _by_email(beginning: str, after: Cursor | None, size: int) -> Iterator[Cursor]:
     """By the address, and the newest first within one."""
     partition = Partition("by_email", "email_initial", beginning[0], range="email_key")
     start: Item | None = None
     if after:
         if after.stage != "email" or not after.key.startswith(beginning) or not after.payment_id:
-            raise _not_of_this_list()
+            raise queries.wrong_cursor()
         start = {partition.key: {"S": beginning[0]}, "email_key": {"S": after.key}}
         start |= keys.payment_key(after.payment_id)
-    for key in _read(partition, "begins_with(#r, :p)", {":p": {"S": beginning}}, size, start):
-        yield Place("email", key["email_key"]["S"], key["payment_id"]["S"])
+    for key in queries.payment_keys(partition, "begins_with(#r, :p)", {":p": {"S": beginning}}, size, start):
+        yield Cursor("email", key["email_key"]["S"], key["payment_id"]["S"])

@@ -4,46 +4,13 @@ import base64
 import json
 from typing import Any
 
-from tuition import clock
 from tuition.core import catalog, timestamps
-from tuition.core import payment as core
 from tuition.core.catalog import Track
 from tuition.core.errors import Unprocessable
-from tuition.core.payment import Payment
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem, PaymentItem
-
-_FIELDS = (
-    *("payment_id", "stripe_payment_intent", "track", "status", "amount", "currency", "payment_method"),
-    *("receipt_url", "refunded", "refund_amount", "refund_reason", "refunded_at", "created_at", "updated_at"),
-)
-_STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "stripe_checkout_session")
-
-
-def payment_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it, with the reason of its failure, and what its student last asked to have back.
-
-    Its attention depends on others too: `tuition.console` adds it.
-    """
-    found = {name: getattr(item, name) for name in _FIELDS}
-    payment = mapping.payment_from_item(item)
-    failure = core.failure(payment.facts)
-    found["failure"] = vars(failure if staff else failure.for_student()) if failure else None
-    found["payment_intent_id"] = found.pop("stripe_payment_intent")
-    found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
-    if staff:
-        found |= {name: getattr(item, name) for name in _STAFF_FIELDS}
-        found |= {"attention": [], "version": int(item.version)}
-    else:
-        asked = [request for request in payment.requests if request.by == item.user_id]
-        found["refund_request"] = asked[-1].for_student() if asked else None
-    return found
-
-
-def as_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it; for staff with what only they see."""
-    return payment_json(mapping.payment_to_item(payment, clock.now(), double=False), staff=staff)
+from tuition.views import payment_json
 
 
 def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
@@ -61,7 +28,7 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     items = queries.payments_by_id([key["payment_id"]["S"] for key in answer["Items"]])
     last = answer.get("LastEvaluatedKey")
     next_cursor = encode_cursor(last["listed_at"]["S"]) if last else None
-    return {"payments": [payment_json(item) for item in items], "next_cursor": next_cursor}
+    return {"payments": [payment_json.item_json(item) for item in items], "next_cursor": next_cursor}
 
 
 def encode_cursor(listed_at: str) -> str:

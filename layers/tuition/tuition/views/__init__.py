@@ -1,0 +1,1 @@
+"""What students and staff read; nothing here changes a payment."""
