@@ -28,7 +28,7 @@ from local import dynamodb_local
 from tests import books
 from tests.world import Student, World, client_for, create_tables, world
 from tuition import metrics
-from tuition.stripe_events import TYPES
+from tuition.intake.stripe_events import EVENT_TYPES
 
 FIGURES = Path(__file__).with_suffix(".txt")
 THREADS = 8
@@ -110,7 +110,7 @@ def run(client: Any, count: int, seed: int, say: Callable[[str], None] = lambda 
         "made_s": made_s,
         "told_s": told_s,
         "ms": [round(value * 1000, 1) for value in statistics.quantiles(seconds, n=100)],
-        "lost": len([event for event in events if event["type"] in TYPES and event["id"] not in recorded]),
+        "lost": len([event for event in events if event["type"] in EVENT_TYPES and event["id"] not in recorded]),
         "records": sum(len(trail) for trail in read.records.values()),
         "wrong": books.wrong(read),
         "stripe_calls": len(w.stripe_calls),

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from tuition import stripe_events
 from tuition.api import Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest
+from tuition.intake import stripe_events
 from tuition.payments import access, refunds
 from tuition.stripe_gateway import resolve
 from tuition.views import counts, exports, filters, payment_json, staff

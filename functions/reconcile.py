@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from tuition import reconcile
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
+from tuition.intake import reconcile
 from tuition.log import logger
 
 

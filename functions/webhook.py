@@ -5,10 +5,11 @@
 
 import json
 
-from tuition import clock, metrics, settings, stripe_events
+from tuition import clock, metrics, settings
 from tuition.api import Reply, Request, endpoint
 from tuition.core import signature
 from tuition.core.errors import BadRequest, BodyTooLarge
+from tuition.intake import stripe_events
 from tuition.log import logger
 
 EVENT_BYTES = 128 * 1024

@@ -22,7 +22,8 @@ from tests.chaos.flows import FLOWS, Case, wipe
 from tests.chaos.wire import FATES, LASTING, Called, Gate, Point, proxies
 from tests.chaos.worker import Ended, Job
 from tests.world import SECRET, World, client_for, create_tables, world
-from tuition import clock, reconcile
+from tuition import clock
+from tuition.intake import walk
 from tuition.storage import cursors
 
 Rescue = Literal["again", "told", "clock"]
@@ -67,7 +68,7 @@ class Site:
     def prepare(self, w: World, flow: str) -> Case:
         """What has happened before, with an hourly run an hour ago."""
         case = FLOWS[flow](w)
-        cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+        cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
         return case
 
     def invoke(self, w: World, case: Case, point: Point | None) -> Ended:

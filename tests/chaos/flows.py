@@ -10,9 +10,9 @@ from stripe_simulator.webhooks import signature
 from tests.world import SECRET, Student, World, request_event
 from tuition import clock
 from tuition.core import timestamps
+from tuition.intake.stripe_events import EVENT_TYPES
 from tuition.storage import dynamodb, keys
 from tuition.storage.items import MODELS
-from tuition.stripe_events import TYPES
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
 STAFF = Student("staff", groups=("admin",))
@@ -203,7 +203,7 @@ def _webhook(type_: str) -> Prepare:
     return prepare
 
 
-for _type in sorted(TYPES):
+for _type in sorted(EVENT_TYPES):
     FLOWS[f"webhook {_type}"] = _webhook(_type)
 
 
@@ -428,4 +428,4 @@ def _backfill(w: World) -> Case:
     return Case("reconcile", {"backfill": {"from": today, "to": today}})
 
 
-assert set(METHODS) < set(TYPES)
+assert set(METHODS) < set(EVENT_TYPES)

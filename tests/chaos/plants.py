@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tuition import stripe_events
 from tuition.core.errors import NotFound, TuitionError
+from tuition.intake import stripe_events
 from tuition.payments import checkout, refunds
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.items import QuarantineItem, StripeObjectItem

@@ -14,7 +14,8 @@ from tests import books
 from tests.chaos.disaster import Site, first_seed
 from tests.chaos.flows import ADA, STAFF, begin, bought
 from tests.world import Answer, Student, World
-from tuition import clock, reconcile
+from tuition import clock
+from tuition.intake import walk
 from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
@@ -52,7 +53,7 @@ def quiet(w: World) -> books.Books:
     for _ in range(3):
         w.later(3)
         assert {answer.status for answer in w.deliver_all()} <= {200}
-    cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
     w.time_passes(400)
     w.reconcile()
     assert {answer.status for answer in w.deliver_all()} <= {200}
@@ -191,7 +192,7 @@ def test_whoever_looks_while_it_is_told_sees_it_once(quick: World) -> None:
 
 def test_of_two_hourly_runs_at_once_one_runs(quick: World) -> None:
     quick.pay(begin_and_forget(quick))
-    cursors.advance(cursors.RECONCILE, int(clock.now()) - reconcile.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, int(clock.now()) - walk.WINDOW_S)
 
     def run() -> str:
         try:

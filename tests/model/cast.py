@@ -11,12 +11,13 @@ from typing import Any
 from tests.model import checkers
 from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
-from tuition import clock, reconcile, stripe_events
+from tuition import clock
 from tuition.core import attention, timestamps
 from tuition.core.audit import Entry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
+from tuition.intake import reconcile, stripe_events
 from tuition.payments import access, refunds, status
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState

@@ -26,13 +26,14 @@ from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire
 from tests.model.dynamodb import Item, Tables
-from tuition import clock, metrics, reconcile, settings, stripe_events
+from tuition import clock, metrics, settings
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.intake import stripe_events, walk
 from tuition.payments import checkout, status
 from tuition.payments.checkout import Buyer, OpenedPayment
 from tuition.storage import dynamodb, keys, mapping
@@ -455,7 +456,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     def find(code: object) -> Track:
         return machine.catalog[code] if isinstance(code, str) and code in machine.catalog else known(code)
 
-    read, known = stripe_events.read, catalog.find
+    read, known = stripe_events.parse, catalog.find
 
     def reading(event: Any) -> Any:
         if event.get("id") in machine.unreadable and not machine.mended:
@@ -472,12 +473,12 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     patch.setattr(clock, "time", fake)
     items.install(patch)
     patch.setattr(catalog, "find", find)
-    patch.setattr(stripe_events, "read", reading)
+    patch.setattr(stripe_events, "parse", reading)
     for name in ("count", "age"):
         patch.setattr(metrics, name, lambda *_: None)
     patch.setattr(events, "_found", listed)
     patch.setattr(stripe_client, "parsedate_to_datetime", _date)
-    patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
+    patch.setattr(walk, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
     patch.setattr(dynamodb, "client", lambda: database)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)

@@ -18,9 +18,9 @@ from tests.model import checkers, wire
 from tests.model.cast import Cast
 from tests.model.machine import START, Actor, Fate, Machine, running
 from tests.model.plans import PLANS, WHOLE, Plan
-from tuition import reconcile, stripe_events
 from tuition.core import catalog
 from tuition.core.errors import Conflicted
+from tuition.intake import reconcile, stripe_events
 from tuition.payments import access
 
 STEPS = 6_000
@@ -127,7 +127,7 @@ class Schedule:
 
     def _collect(self) -> None:
         for event in self.machine.new_events():
-            if event["type"] in stripe_events.TYPES and self.chance.random() >= self.loss_rate:
+            if event["type"] in stripe_events.EVENT_TYPES and self.chance.random() >= self.loss_rate:
                 self.pool.append(event)
                 if self.unreadable and self.chance.random() < self.unreadable:
                     self.machine.unreadable.add(event["id"])
@@ -172,7 +172,7 @@ class Schedule:
         machine.faults += 1
 
     def _all_events(self) -> list[dict[str, Any]]:
-        return [event for event in self.machine.all_events() if event["type"] in stripe_events.TYPES]
+        return [event for event in self.machine.all_events() if event["type"] in stripe_events.EVENT_TYPES]
 
     def _begin(self) -> None:
         """How far things are when everybody comes."""
@@ -296,7 +296,7 @@ def settle(machine: Machine, events: list[dict[str, Any]]) -> None:
         for event in events:
             stripe_events.apply(event)
         machine.pass_time(3)
-        events = [event for event in machine.new_events() if event["type"] in stripe_events.TYPES]
+        events = [event for event in machine.new_events() if event["type"] in stripe_events.EVENT_TYPES]
         if not events and not machine.due_within(60):
             return
     raise AssertionError("Stripe does not come to rest")

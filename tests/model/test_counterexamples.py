@@ -6,9 +6,9 @@ import pytest
 
 from tests.model import cast, checkers, search
 from tests.model.machine import RESTORED, Actor, Machine, running
-from tuition import reconcile, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
 from tuition.core.refs import PaymentRef
+from tuition.intake import reconcile, stripe_events, walk
 from tuition.payments import access, refunds
 from tuition.storage import ledger
 from tuition.stripe_gateway import sync
@@ -29,13 +29,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
 def settle(machine: Machine) -> None:
     """All is told, and the reconciler has run."""
-    search.settle(machine, [e for e in machine.all_events() if e["type"] in stripe_events.TYPES])
+    search.settle(machine, [e for e in machine.all_events() if e["type"] in stripe_events.EVENT_TYPES])
     assert not search.reconciled(machine)
 
 
 def tell(machine: Machine) -> None:
     """What is new is told."""
-    search.settle(machine, [e for e in machine.new_events() if e["type"] in stripe_events.TYPES])
+    search.settle(machine, [e for e in machine.new_events() if e["type"] in stripe_events.EVENT_TYPES])
 
 
 def forget(machine: Machine) -> None:
@@ -45,7 +45,7 @@ def forget(machine: Machine) -> None:
     machine.log.clear()
 
 
-def an_hour_later(machine: Machine) -> reconcile.Run:
+def an_hour_later(machine: Machine) -> walk.Run:
     machine.pass_time(3_700)
     done = reconcile.run(lambda: 900.0)
     assert done.done and not done.failed

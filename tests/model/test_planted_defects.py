@@ -18,13 +18,13 @@ from tests.model import checkers
 from tests.model import test_counterexamples as told
 from tests.model.machine import running
 from tests.model.search import first_seed, one
-from tuition import reconcile, stripe_events
 from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable, TuitionError
 from tuition.core.refs import PaymentRef
+from tuition.intake import reconcile, stripe_events, walk
 from tuition.payments import checkout, customers, refunds
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
@@ -240,7 +240,7 @@ def any_event_rebuilds_a_payment(patch: Patch) -> None:
         return rebuild._payment(key, answer.object["metadata"], answer.object, None, facts)
 
     patch.setattr(rebuild, "from_stripe", from_stripe)
-    patch.setattr(stripe_events.Notice, "shows_money", property(lambda self: True))
+    patch.setattr(stripe_events.ParsedEvent, "shows_money", property(lambda self: True))
 
 
 def what_is_closed_is_believed_closed(patch: Patch) -> None:
@@ -274,7 +274,7 @@ def a_partial_refund_withdraws(patch: Patch) -> None:
 
 
 def facts_about_any_object_count(patch: Patch) -> None:
-    patch.setattr(stripe_events, "_is_about", lambda notice, payment: True)
+    patch.setattr(stripe_events, "_is_about_own_object", lambda notice, payment: True)
 
 
 def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
@@ -305,7 +305,7 @@ def every_create_has_a_key_of_its_own(patch: Patch) -> None:
 
 
 def orphans_are_left_alone(patch: Patch) -> None:
-    patch.setattr(reconcile, "ORPHAN_AFTER_S", 10**9)
+    patch.setattr(walk, "ORPHAN_AFTER_S", 10**9)
 
 
 def a_create_closes_whatever_is_open(patch: Patch) -> None:
@@ -418,7 +418,7 @@ def a_pull_does_not_ask_for_the_refunds_that_an_event_told_of(patch: Patch) -> N
 
 
 def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
-    real = reconcile._look
+    real = walk.sync_payment
 
     def look(*given: Any, **more: Any) -> Any:
         after = real(*given, **more)
@@ -426,7 +426,7 @@ def the_reconciler_puts_off_what_it_has_just_changed(patch: Patch) -> None:
         ledger.reschedule_check(replace(after, enrollment=before.enrollment))
         return after
 
-    patch.setattr(reconcile, "_look", look)
+    patch.setattr(walk, "sync_payment", look)
 
 
 def nobody_drives_what_is_calling(patch: Patch) -> None:
@@ -488,10 +488,10 @@ def gone_is_believed_for_ever(patch: Patch) -> None:
 
 def what_is_told_of_the_unknown_is_applied(patch: Patch) -> None:
     def pulled(notice: Any, before: Any, payment: Any) -> Any:
-        followed = stripe_events.tells_what_followed(notice.type)
+        followed = stripe_events.is_about_refund_or_dispute(notice.type)
         return payment.merged(sync.fetch(before, followed=followed)[0])
 
-    patch.setattr(stripe_events, "_pulled", pulled)
+    patch.setattr(stripe_events, "_synced", pulled)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.tables.test_sessions import begin, payable
 from tests.world import Student, World
-from tuition import reconcile as reconciler
-from tuition import settings, stripe_events
+from tuition import settings
 from tuition.core import catalog, refs
 from tuition.core.money import Money
+from tuition.intake import reconcile, stripe_events
 from tuition.payments import checkout, refunds
 from tuition.storage import keys, ledger, quarantine, queries
 
@@ -295,7 +295,7 @@ def test_a_hundred_events_that_can_never_be_applied_keep_none_from_its_turn(
         assert tuition.deliver(bad).body["outcome"] == "quarantined"
         tuition.time_passes(1)
     quarantine.add({**good, "id": "evt_zzz"}, "as if")
-    monkeypatch.setattr(reconciler, "REPLAYS", 2)
+    monkeypatch.setattr(reconcile, "MAX_REPLAYS", 2)
     assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
     assert "evt_zzz" in {record["event_id"] for record in tuition.trail(made["payment_id"])}
     assert len(quarantine.oldest(100)) == 4
@@ -317,7 +317,7 @@ def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
             replay(event_id)
         return replay(event_id)
 
-    monkeypatch.setattr(reconciler.stripe_events, "replay", by_staff_first)
+    monkeypatch.setattr(reconcile.stripe_events, "replay", by_staff_first)
     report = tuition.reconcile()
     assert (report["failed"], report["done"], quarantine.oldest(100)) == ([], True, [])
     assert len(tuition.trail(made["payment_id"])) == 2

@@ -9,9 +9,10 @@ import pytest
 import create_checkout_session
 import create_payment
 from tests.world import Student, World
-from tuition import clock, reconcile
+from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
+from tuition.intake import reconcile, walk
 from tuition.storage import cursors, keys, ledger
 from tuition.stripe_gateway import client as stripe_client
 
@@ -300,7 +301,7 @@ def test_a_run_tells_how_long_ago_that_was_to_which_it_came(
     tuition.reconcile()
     assert emitted(capsys, "ReconcileAge") == [[0.0]]
     tuition.time_passes(3 * HOUR)
-    assert not tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"]
+    assert not tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"]
     ((age,),) = emitted(capsys, "ReconcileAge")
     assert 3 * HOUR <= age < 3 * HOUR + 60
 
@@ -359,7 +360,7 @@ def test_a_run_without_time_leaves_the_rest_to_the_next(tuition: World, student:
     made = begun(tuition, student)
     tuition.pay(made["payment_intent_id"])
     lost(tuition)
-    assert tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"] is False
+    assert tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"] is False
     assert status(tuition, student) != "ENROLLED"
     assert tuition.reconcile()["done"]
     assert status(tuition, student) == "ENROLLED"
@@ -372,9 +373,9 @@ def test_a_session_is_pulled_once_when_its_intent_is_first_seen(tuition: World, 
     lost(tuition)
     intent = tuition.at_stripe("GET", f"/v1/checkout/sessions/{made['session_id']}")["payment_intent"]
     obj = tuition.at_stripe("GET", f"/v1/payment_intents/{intent}")
-    run = reconcile.Run(lambda: 900)
+    run = walk.Run(lambda: 900)
     tuition.stripe_calls.clear()
-    reconcile._intent(run, obj, int(clock.now()))
+    walk._on_intent(run, obj, int(clock.now()))
     assert tuition.stripe_calls == [f"GET /v1/checkout/sessions/{made['session_id']}"]
     assert status(tuition, student) == "ENROLLED"
 
@@ -407,7 +408,7 @@ def test_a_backfill_goes_on_where_it_ended_and_can_be_asked_again(
         real(name, place)
         walked.append(place)
         if len(walked) == 5:
-            raise reconcile._OutOfTime
+            raise walk.OutOfTime
 
     with monkeypatch.context() as patch:
         patch.setattr(cursors, "advance", move)

@@ -10,7 +10,7 @@ import pytest
 from tests.tables.test_promotion_codes import offer
 from tests.tables.test_sessions import begin, pay_session
 from tests.world import Student, World
-from tuition.stripe_events import TYPES
+from tuition.intake.stripe_events import EVENT_TYPES
 
 Event = dict[str, Any]
 DAYS = 10 * 86400
@@ -74,7 +74,7 @@ STORIES: dict[Callable[[World, Student], Event], tuple[str, str, dict[str, Any] 
 def told(tuition: World) -> list[Event]:
     """All that Stripe tells of it in the end, of the types that the endpoint subscribes to."""
     tuition.later(DAYS)
-    return [event for event in tuition.new_events() if event["type"] in TYPES]
+    return [event for event in tuition.new_events() if event["type"] in EVENT_TYPES]
 
 
 def orders(count: int, most: int, seed: int) -> list[list[int]]:

@@ -18,9 +18,9 @@ from stripe_simulator.webhooks import signature
 from tests.world import SECRET, Student, World, request_event
 from tuition import clock
 from tuition.core import enrollment
+from tuition.intake.stripe_events import EVENT_TYPES
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import MODELS
-from tuition.stripe_events import TYPES
 
 
 def first_seed() -> int:
@@ -129,8 +129,8 @@ def real_events(tuition: World, student: Student) -> tuple[list[dict[str, Any]],
         tuition.at_stripe("POST", f"/v1/payment_pages/{session()}/confirm", payment_method=method)
     tuition.at_stripe("POST", f"/v1/checkout/sessions/{session()}/expire")
     tuition.later(10 * 86_400)
-    events = [event for event in tuition.new_events() if event["type"] in TYPES]
-    assert {event["type"] for event in events} == TYPES
+    events = [event for event in tuition.new_events() if event["type"] in EVENT_TYPES]
+    assert {event["type"] for event in events} == EVENT_TYPES
     return events, made
 
 
@@ -165,7 +165,7 @@ def alterations(draw: st.DrawFn, events: list[dict[str, Any]]) -> dict[str, Any]
         if how == "gone":
             del within[last]
         elif how == "type":
-            event["type"] = draw(st.sampled_from(sorted(TYPES)))
+            event["type"] = draw(st.sampled_from(sorted(EVENT_TYPES)))
         elif how == "other":
             event.setdefault("data", {})
             event["data"] = copy.deepcopy(draw(st.sampled_from(events))["data"])

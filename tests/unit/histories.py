@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from tuition import stripe_events
 from tuition.core import attention, catalog, progress, stripe_json, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment, standing_of
@@ -29,8 +28,9 @@ from tuition.core.facts import Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
+from tuition.intake import stripe_events
+from tuition.intake.stripe_events import API_VERSION
 from tuition.storage.ledger import PaymentState
-from tuition.stripe_events import API_VERSION
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve
 from tuition.stripe_gateway.client import Answer
@@ -615,8 +615,8 @@ class Desk:
 
     def deliver(self, event: Object, *, again: bool) -> None:
         """One event through the code's own reading, placing and deciding. `again`: as if it were not recorded yet."""
-        notice = stripe_events.read(event)
-        key = stripe_events._place(notice)
+        notice = stripe_events.parse(event)
+        key = stripe_events._resolve(notice)
         assert key is not None, "every event of a history is ours"
         before = self.payments[key.payment_id]
         change = stripe_events._decide(notice, key, PaymentState(before, self.enrollment))

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import histories
-from tuition import stripe_events
 from tuition.core import facts as core_facts
 from tuition.core import stripe_json
 from tuition.core.errors import EventUnusable
@@ -30,6 +29,7 @@ from tuition.core.facts import (
     merge,
 )
 from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
+from tuition.intake import stripe_events
 
 small = st.integers(0, 3)
 word = st.sampled_from(["a", "b"])
@@ -118,7 +118,7 @@ def test_nothing_known_adds_nothing(known: Facts) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_facts_read_from_events_merge_in_any_order_and_grouping(seed: int) -> None:
     history = histories.make(f"read{seed}")
-    read = [stripe_events.read(told.event).facts for told in history.told]
+    read = [stripe_events.parse(told.event).facts for told in history.told]
     chance = random.Random(seed)
     for _ in range(20):
         a, b, c = (chance.choice([NO_FACTS, *read]) for _ in range(3))

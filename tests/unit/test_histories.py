@@ -16,12 +16,12 @@ import pytest
 from stripe_simulator.server import Stripe
 from tests.unit import histories
 from tests.unit.histories import Desk, History, Purchase, Story
-from tuition import stripe_events
 from tuition.core import enrollment, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
+from tuition.intake import stripe_events
 from tuition.stripe_gateway import sync
 
 HISTORIES = 110
@@ -199,7 +199,7 @@ def test_the_histories_reach_every_end() -> None:
     causes = {name.partition(":")[0] for end in ends for found in end.attention.values() for name, _ in found}
     assert causes == {"amount", "double", "dispute", "refund", "claim"}
     told = {told.event["type"] for history in made for told in history.told}
-    assert told == stripe_events.TYPES
+    assert told == stripe_events.EVENT_TYPES
 
 
 def test_the_search_asks_stripe_and_delivers_duplicates() -> None:
@@ -292,7 +292,7 @@ DEFECTS: dict[str, tuple[Any, str, Any]] = {
         "failed_session",
         lambda session, at: stripe_json.of_session(session, at),
     ),
-    "any object may settle a payment": (stripe_events, "_is_about", lambda notice, payment: True),
+    "any object may settle a payment": (stripe_events, "_is_about_own_object", lambda notice, payment: True),
     "the newest attempt decides the enrollment": (enrollment.Enrollment, "status", property(newest_payment_decides)),
     "a pending refund is not given back": (payments, "COUNTED_REFUNDS", frozenset({"succeeded"})),
 }

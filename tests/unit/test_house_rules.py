@@ -14,7 +14,7 @@ import stripe
 from pynamodb.attributes import Attribute
 
 from tests.unit.test_errors import family
-from tuition import stripe_events
+from tuition.intake import stripe_events
 from tuition.storage.items import MODELS
 
 ROOT = Path(__file__).parents[2]

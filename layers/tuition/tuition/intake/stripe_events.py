@@ -30,7 +30,7 @@ from tuition.stripe_gateway.resolve import ref_in_metadata, ref_of_intent, ref_o
 API_VERSION = "2026-10-28.endive"
 """The version that the endpoint is pinned to; `stripe` pins the same (a test holds them together)."""
 
-TYPES = frozenset(
+EVENT_TYPES = frozenset(
     {f"payment_intent.{x}" for x in ("created", "processing", "requires_action", "succeeded", "canceled")}
     | {"payment_intent.payment_failed"}
     | {f"charge.{x}" for x in ("succeeded", "failed", "updated", "refunded")}
@@ -43,7 +43,7 @@ Outcome = Literal["applied", "foreign", "ignored", "left", "quarantined"]
 
 
 @dataclass(frozen=True)
-class Notice:
+class ParsedEvent:
     """An event, read. `facts` are empty where the object must be pulled (`pull`)."""
 
     event_id: str
@@ -82,12 +82,12 @@ def apply(event: object) -> Outcome:
 def _apply(event: Mapping[str, Any]) -> Outcome:
     if event.get("livemode") is not settings().stripe_livemode:
         return "foreign"
-    if str(event.get("type")) not in TYPES:
+    if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
-    key = _place(_outline(event))
+    key = _resolve(_outline(event))
     if key is None:
         return "foreign"
-    notice = read(event)
+    notice = parse(event)
     loaded = ledger.update(key, lambda before: _decide(notice, key, before))
     if loaded.payment is None:
         return "left"
@@ -99,12 +99,12 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
 # --- reading ---
 
 
-def read(event: Mapping[str, Any]) -> Notice:
+def parse(event: Mapping[str, Any]) -> ParsedEvent:
     """The event as facts. Raises `EventUnusable` where a shape is not Stripe's."""
     return _with_object(_outline(event))
 
 
-def _outline(event: Mapping[str, Any]) -> Notice:
+def _outline(event: Mapping[str, Any]) -> ParsedEvent:
     """What any event has, and which intent it is about: enough to place it. What is foreign is read no further."""
     data = event.get("data")
     obj = data.get("object") if isinstance(data, Mapping) else None
@@ -114,10 +114,10 @@ def _outline(event: Mapping[str, Any]) -> Notice:
     own = type_.startswith("payment_intent.")
     intent = object_id(obj, "id") if own else optional_id(obj, "payment_intent")
     pull = event.get("api_version") != API_VERSION or type_.startswith("charge.dispute.")
-    return Notice(object_id(event, "id"), type_, at, obj, intent=intent, pull=pull)
+    return ParsedEvent(object_id(event, "id"), type_, at, obj, intent=intent, pull=pull)
 
 
-def _with_object(notice: Notice) -> Notice:
+def _with_object(notice: ParsedEvent) -> ParsedEvent:
     obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
     if kind == "checkout.session":
         notice = replace(notice, session=object_id(obj, "id"))
@@ -134,7 +134,7 @@ def _with_object(notice: Notice) -> Notice:
     return replace(notice, facts=stripe_json.of_charge(obj), refunded_total=total)
 
 
-def tells_what_followed(type_: str) -> bool:
+def is_about_refund_or_dispute(type_: str) -> bool:
     """An event of this type is about a refund or a dispute, of which the charge may say nothing."""
     return "refund" in type_ or "dispute" in type_
 
@@ -142,17 +142,17 @@ def tells_what_followed(type_: str) -> bool:
 # --- placing ---
 
 
-def place(event: Mapping[str, Any]) -> PaymentRef | None:
+def resolve_event(event: Mapping[str, Any]) -> PaymentRef | None:
     """The payment that an event is about; None where it is none of ours. Raises `EventUnusable`."""
-    return _place(_outline(event))
+    return _resolve(_outline(event))
 
 
-def entry(event: Mapping[str, Any]) -> Entry:
+def audit_entry(event: Mapping[str, Any]) -> Entry:
     """The record that an event leaves when it is applied."""
     return _outline(event).entry
 
 
-def _place(notice: Notice) -> PaymentRef | None:
+def _resolve(notice: ParsedEvent) -> PaymentRef | None:
     """The payment that an event is about.
 
     Refunds and disputes belong to their intent's, whatever their own metadata say: anybody may have made them. The
@@ -168,7 +168,7 @@ def _place(notice: Notice) -> PaymentRef | None:
 # --- deciding ---
 
 
-def _decide(notice: Notice, key: PaymentRef, before: PaymentState) -> Change | None:
+def _decide(notice: ParsedEvent, key: PaymentRef, before: PaymentState) -> Change | None:
     payment = before.payment
     if payment is None:
         rebuilt = rebuild.from_stripe(key, notice.intent, notice.session) if notice.shows_money else None
@@ -176,31 +176,31 @@ def _decide(notice: Notice, key: PaymentRef, before: PaymentState) -> Change | N
     if (payment.user_id, payment.track) != (key.user_id, key.track):
         raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
     if notice.session is None and payment.intent is None:
-        payment = _pulled(notice, payment, payment)  # which intent is its own, only its session can say
-    if not _is_about(notice, payment):
+        payment = _synced(notice, payment, payment)  # which intent is its own, only its session can say
+    if not _is_about_own_object(notice, payment):
         return _claim(notice, payment)
     after = payment.merged(notice.facts)
     if notice.pull or _is_ambiguous(notice, payment) or _total_disagrees(notice, after):
-        after = _pulled(notice, payment, after)
+        after = _synced(notice, payment, after)
     return Change(after, notice.entry)
 
 
-def _pulled(notice: Notice, before: Payment, payment: Payment) -> Payment:
+def _synced(notice: ParsedEvent, before: Payment, payment: Payment) -> Payment:
     """Merged with what Stripe says now. Raises `EventUnusable` where it tells of what it says it does not know."""
-    facts, _ = sync.fetch(before, followed=tells_what_followed(notice.type))
+    facts, _ = sync.fetch(before, followed=is_about_refund_or_dispute(notice.type))
     if facts.gone:
         raise EventUnusable(f"Stripe does not know {before.bound_to}, and this may be of it")
     return payment.merged(facts)
 
 
-def _is_about(notice: Notice, payment: Payment) -> bool:
+def _is_about_own_object(notice: ParsedEvent, payment: Payment) -> bool:
     """It tells of the one object that the payment is bound to."""
     if notice.session:
         return notice.session == payment.bound_to
     return notice.intent is not None and notice.intent == payment.intent
 
 
-def _claim(notice: Notice, payment: Payment) -> Change | None:
+def _claim(notice: ParsedEvent, payment: Payment) -> Change | None:
     """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
     settled = (sync.fetch_unbound(notice.intent, notice.session) if notice.pull else notice.facts).settled
     if settled is None:
@@ -209,7 +209,7 @@ def _claim(notice: Notice, payment: Payment) -> Change | None:
     return Change(payment.merged(claims), notice.entry)
 
 
-def _is_ambiguous(notice: Notice, payment: Payment) -> bool:
+def _is_ambiguous(notice: ParsedEvent, payment: Payment) -> bool:
     """Two phases of one second, or two reasons of one: which came last, only Stripe knows."""
     told, known = notice.facts.phase, payment.facts.phase
     if told is None or known is None or not payment.open:
@@ -217,7 +217,7 @@ def _is_ambiguous(notice: Notice, payment: Payment) -> bool:
     return told.at == known.at and (told.name, told.code, told.message) != (known.name, known.code, known.message)
 
 
-def _total_disagrees(notice: Notice, after: Payment) -> bool:
+def _total_disagrees(notice: ParsedEvent, after: Payment) -> bool:
     """charge.refunded carries a total and no list: a reason to ask, when the refunds that we know do not add up."""
     return notice.refunded_total is not None and notice.refunded_total != payments.refunded_amount(after.facts)
 
