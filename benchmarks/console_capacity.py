@@ -97,7 +97,7 @@ def payment(number: int, size: int, now: float) -> Payment:
         facts = Facts(settled=settled, charges=paid, disputes={f"dp_{number}": dispute})
     written = timestamps.iso(at)
     return Payment(
-        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, bound_to=f"pi_{number}",
+        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, stripe_object_id=f"pi_{number}",
         price=price, created_at=written, updated_at=written, email=f"{user}@example.org", facts=facts, version=3,
     )  # fmt: skip
 

@@ -1,153 +1,152 @@
-"""/api/admin/…: what staff find and decide. `support` reads, `admin` decides."""
+"""/api/admin/…: what staff look at and decide. Each route names the group that may use it: `support` or `admin`."""
 
 from collections.abc import Callable
+from typing import Literal
 
-from tuition.api import Reply, Request, amount_field, endpoint, text_field
+from tuition.api import Identity, Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
 from tuition.payments import access, refunds
 from tuition.stripe_gateway import resolve
-from tuition.views import counts, exports, filters, payment_json, staff
+from tuition.views import counts, exports, filters, staff
+from tuition.views.payment_json import PaymentView
+
+Handler = Callable[[Request, Identity], Reply]
+ROUTES: dict[str, Callable[[Request], Reply]] = {}
 
 
-def payments(request: Request) -> Reply:
-    request.staff()
-    asked = request.query(*filters.FILTERS)
-    return Reply(200, staff.payments(filters.parse(asked), request.limit(asked), asked.get("cursor")))
+def route(path: str, group: Literal["support", "admin"]) -> Callable[[Handler], Handler]:
+    """Register a handler for a route, for this group. `admin` may do all that `support` may."""
+
+    def register(handle: Handler) -> Handler:
+        def checked(request: Request) -> Reply:
+            return handle(request, request.staff(decides=group == "admin"))
+
+        ROUTES[path] = checked
+        return handle
+
+    return register
 
 
-def count(request: Request) -> Reply:
-    request.staff()
-    return Reply(200, counts.counts(request.query("month", "year")))
+@route("GET /api/admin/payments", "support")
+def list_payments(request: Request, _actor: Identity) -> Reply:
+    query = request.query(*filters.FILTERS)
+    return Reply(200, staff.payments(filters.parse(query), request.limit(query), query.get("cursor")))
 
 
-def payment(request: Request) -> Reply:
-    request.staff()
+@route("GET /api/admin/payments/{payment_id}", "support")
+def read_payment(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.payment(request.path("payment_id")))
 
 
-def user(request: Request) -> Reply:
-    request.staff()
-    asked = request.query("limit", "cursor")
-    return Reply(200, staff.user(request.path("user_id"), request.limit(asked), asked.get("cursor")))
+@route("POST /api/admin/payments/{payment_id}/refunds", "admin")
+def create_refund(request: Request, actor: Identity) -> Reply:
+    body = request.json("amount", "reason", "note", "expected_refundable_amount")
+    reason = text_field(body, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
+    amount, expected = amount_field(body, "amount"), amount_field(body, "expected_refundable_amount")
+    ref = resolve.find_ref(request.path("payment_id"))
+    return _refund_reply(*refunds.refund(ref, amount, reason, note, actor.user_id, expected=expected))
 
 
-def disputes(request: Request) -> Reply:
-    request.staff()
-    asked = request.query("state", "limit", "cursor")
-    return Reply(200, staff.disputes(asked.get("state"), request.limit(asked), asked.get("cursor")))
-
-
-def refund(request: Request) -> Reply:
-    actor = request.staff(decides=True)
-    body = request.json("amount", "reason", "note", "left")
-    reason = text_field(body, "reason", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH)
-    key = resolve.find_ref(request.path("payment_id"))
-    amount, left = amount_field(body, "amount"), amount_field(body, "left")
-    return _refund_reply(*refunds.refund(key, amount, reason, note, actor.user_id, left=left))
-
-
-def decide_refund(request: Request) -> Reply:
-    actor = request.staff(decides=True)
+@route("POST /api/admin/payments/{payment_id}/refunds/{request_id}", "admin")
+def decide_refund_request(request: Request, actor: Identity) -> Reply:
     body = request.json("decision", "note")
-    if body.get("decision") not in ("approve", "decline"):
+    decision = body.get("decision")
+    if decision not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
-    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH)
-    key = resolve.find_ref(request.path("payment_id"))
-    approve = body["decision"] == "approve"
-    decided = refunds.decide(key, request.path("request_id"), approve=approve, note=note, staff=actor.user_id)
-    return _refund_reply(*decided)
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
+    ref = resolve.find_ref(request.path("payment_id"))
+    approve, request_id = decision == "approve", request.path("request_id")
+    return _refund_reply(*refunds.decide(ref, request_id, approve=approve, note=note, staff=actor.user_id))
 
 
-def _refund_reply(found: Payment, asked: RefundRequest) -> Reply:
-    body = {"payment": payment_json.payment_json(found, staff=True), "refund_request": asked.to_json()}
-    return Reply(refunds.http_status(asked), body)
+def _refund_reply(payment: Payment, refund_request: RefundRequest) -> Reply:
+    body = {"payment": PaymentView(payment, []).json(), "refund_request": refund_request.to_json()}
+    return Reply(refunds.http_status(refund_request), body)
 
 
-def decide_standing(request: Request) -> Reply:
-    actor = request.staff(decides=True)
+@route("POST /api/admin/payments/{payment_id}/access", "admin")
+def decide_access(request: Request, actor: Identity) -> Reply:
     body = request.json("decision", "note")
-    verdict = body.get("decision")
-    if verdict not in ("accept", "revoke"):
-        raise Unprocessable("decision must be accept or revoke", field="decision")
-    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    key = resolve.find_ref(request.path("payment_id"))
-    access.decide(key, verdict, note, actor.user_id)
-    return Reply(200, {"payment": staff.payment(key.payment_id)["payment"]})
+    decision = body.get("decision")
+    if decision not in access.DECISIONS:
+        raise Unprocessable(f"decision must be one of {', '.join(access.DECISIONS)}", field="decision")
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    ref = resolve.find_ref(request.path("payment_id"))
+    access.decide(ref, decision, note, actor.user_id)
+    return Reply(200, {"payment": staff.payment(ref.payment_id)["payment"]})
 
 
-def acknowledge(request: Request) -> Reply:
-    actor = request.staff(decides=True)
-    body = request.json("cause", "mark", "note")
-    cause = text_field(body, "cause", most=300, required=True) or ""
-    mark = text_field(body, "mark", most=300)
-    note = text_field(body, "note", most=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    key = resolve.find_ref(request.path("payment_id"))
-    access.acknowledge(key, cause, mark, note, actor.user_id)
-    return Reply(200, {"payment": staff.payment(key.payment_id)["payment"]})
+@route("POST /api/admin/payments/{payment_id}/attention", "admin")
+def acknowledge(request: Request, actor: Identity) -> Reply:
+    body = request.json("name", "fingerprint", "note")
+    name = text_field(body, "name", max_length=300, required=True) or ""
+    fingerprint = text_field(body, "fingerprint", max_length=300)
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    ref = resolve.find_ref(request.path("payment_id"))
+    access.acknowledge(ref, name, fingerprint, note, actor.user_id)
+    return Reply(200, {"payment": staff.payment(ref.payment_id)["payment"]})
 
 
-def attention(request: Request) -> Reply:
-    request.staff()
-    asked = request.query("limit", "cursor")
-    return Reply(200, staff.payments(filters.Filters(attention=True), request.limit(asked), asked.get("cursor")))
+@route("GET /api/admin/attention", "support")
+def list_attention(request: Request, _actor: Identity) -> Reply:
+    query = request.query("limit", "cursor")
+    return Reply(200, staff.payments(filters.Filters(attention=True), request.limit(query), query.get("cursor")))
 
 
-def quarantine(request: Request) -> Reply:
-    request.staff()
-    asked = request.query("limit", "cursor")
-    return Reply(200, staff.quarantined_events(request.limit(asked), asked.get("cursor")))
+@route("GET /api/admin/counts", "support")
+def read_counts(request: Request, _actor: Identity) -> Reply:
+    return Reply(200, counts.counts(request.query("month", "year")))
 
 
-def quarantined(request: Request) -> Reply:
-    request.staff()
+@route("GET /api/admin/users/{user_id}", "support")
+def read_user(request: Request, _actor: Identity) -> Reply:
+    query = request.query("limit", "cursor")
+    return Reply(200, staff.user(request.path("user_id"), request.limit(query), query.get("cursor")))
+
+
+@route("GET /api/admin/disputes", "support")
+def list_disputes(request: Request, _actor: Identity) -> Reply:
+    query = request.query("state", "limit", "cursor")
+    return Reply(200, staff.disputes(query.get("state"), request.limit(query), query.get("cursor")))
+
+
+@route("GET /api/admin/quarantine", "support")
+def list_quarantine(request: Request, _actor: Identity) -> Reply:
+    query = request.query("limit", "cursor")
+    return Reply(200, staff.quarantined_events(request.limit(query), query.get("cursor")))
+
+
+@route("GET /api/admin/quarantine/{event_id}", "support")
+def read_quarantined_event(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.quarantined_event(request.path("event_id")))
 
 
-def replay(request: Request) -> Reply:
-    actor = request.staff(decides=True)
+@route("POST /api/admin/quarantine/{event_id}/replay", "admin")
+def replay_event(request: Request, actor: Identity) -> Reply:
     event_id = request.path("event_id")
     return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id, actor.user_id)})
 
 
-def order_export(request: Request) -> Reply:
-    actor = request.staff(decides=True)
-    asked = request.json("filters").get("filters", {})
-    if not isinstance(asked, dict):
+@route("POST /api/admin/exports", "admin")
+def order_export(request: Request, actor: Identity) -> Reply:
+    export_filters = request.json("filters").get("filters", {})
+    if not isinstance(export_filters, dict):
         raise Unprocessable('filters must be an object such as {"status": "SUCCEEDED"}', field="filters")
-    return Reply(202, exports.order(asked, actor.user_id))
+    return Reply(202, exports.order(export_filters, actor.user_id))
 
 
-def export(request: Request) -> Reply:
-    actor = request.staff(decides=True)
+@route("GET /api/admin/exports/{export_id}", "admin")
+def read_export(request: Request, actor: Identity) -> Reply:
     return Reply(200, exports.progress(request.path("export_id"), actor.user_id))
-
-
-ROUTES: dict[str, Callable[[Request], Reply]] = {
-    "GET /api/admin/payments": payments,
-    "GET /api/admin/payments/{payment_id}": payment,
-    "POST /api/admin/payments/{payment_id}/refunds": refund,
-    "POST /api/admin/payments/{payment_id}/refunds/{request_id}": decide_refund,
-    "POST /api/admin/payments/{payment_id}/decisions": decide_standing,
-    "POST /api/admin/payments/{payment_id}/attention": acknowledge,
-    "GET /api/admin/counts": count,
-    "GET /api/admin/users/{user_id}": user,
-    "GET /api/admin/disputes": disputes,
-    "POST /api/admin/exports": order_export,
-    "GET /api/admin/exports/{export_id}": export,
-    "GET /api/admin/attention": attention,
-    "GET /api/admin/quarantine": quarantine,
-    "GET /api/admin/quarantine/{event_id}": quarantined,
-    "POST /api/admin/quarantine/{event_id}/replay": replay,
-}
 
 
 @endpoint
 def handler(request: Request) -> Reply:
-    route = ROUTES.get(request.route.rstrip("/"))
-    if route is None:
-        raise NotFound("there is no such route")
-    return route(request)
+    handle = ROUTES.get(request.route.rstrip("/"))
+    if handle is None:
+        raise NotFound("There is no such route.")
+    return handle(request)

@@ -19,6 +19,6 @@ def handler(request: Request) -> Reply:
         success_url=url_field(body, "success_url", "/?payment=success&session_id={CHECKOUT_SESSION_ID}"),
         cancel_url=url_field(body, "cancel_url", "/?payment=canceled"),
         save=flag_field(body, "save_payment_method"),
-        code=text_field(body, "promotion_code", most=500),
+        code=text_field(body, "promotion_code", max_length=500),
     )
     return Reply(201 if offer.new else 200, offer.to_json())

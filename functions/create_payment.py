@@ -17,6 +17,6 @@ def handler(request: Request) -> Reply:
         Buyer(identity.user_id, identity.buyer_email()),
         catalog.find(body.get("track")),
         save=flag_field(body, "save_payment_method"),
-        payment_method=text_field(body, "payment_method", most=255),
+        payment_method=text_field(body, "payment_method", max_length=255),
     )
     return Reply(201 if offer.new else 200, offer.to_json())

@@ -9,4 +9,4 @@ from tuition.views import payment_json
 def handler(request: Request) -> Reply:
     identity = request.identity()
     payment = status.synced_payment(request.path("payment_intent_id"), identity.user_id)
-    return Reply(200, payment_json.payment_json(payment))
+    return Reply(200, payment_json.student_json(payment))

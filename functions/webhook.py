@@ -27,7 +27,7 @@ def handler(request: Request) -> Reply:
         raise BadRequest("the signed body is not JSON") from error
     outcome = stripe_events.apply(event)
     if outcome == "foreign":
-        metrics.count("EventForeign")
+        metrics.count("ForeignEvent")
     logger.info("event", outcome=outcome)
     return Reply(200, {"received": True, "outcome": outcome})
 

@@ -65,7 +65,7 @@ def read(client: Any, objects: dict[str, dict[str, Object]], names: Mapping[str,
         books.payments[payment.payment_id] = payment
         books.marked[payment.payment_id] = "attention_open" in item
     for item in items(client, EnrollmentItem, names):
-        user, entry = item["user_id"]["S"], item["entry"]["S"]
+        user, entry = item["user_id"]["S"], item["sort_key"]["S"]
         books.entries[user, entry] = item
         if "#" not in entry:
             books.enrollments[user, entry] = mapping.enrollment_from_raw(item)
@@ -147,7 +147,7 @@ def _standing(books: Books, payment: Payment) -> list[str]:
 
 def _pointers(books: Books, payment: Payment) -> list[str]:
     paid = [key for key, charge in payment.facts.charges.items() if charge.status == "succeeded"]
-    owned = {payment.bound_to, *paid, *([payment.intent] if payment.intent else [])}
+    owned = {payment.stripe_object_id, *paid, *([payment.intent] if payment.intent else [])}
     held = {name: books.pointers.get(name) for name in owned}
     return [
         f"{name} does not lead to {payment.payment_id}"
@@ -190,8 +190,8 @@ def wrong(books: Books) -> list[str]:
 def _objects_of(books: Books, payment: Payment) -> tuple[Object | None, Object | None]:
     """Its session and its intent."""
     if payment.kind == "intent":
-        return None, books.objects["payment_intent"][payment.bound_to]
-    session = books.objects["checkout.session"][payment.bound_to]
+        return None, books.objects["payment_intent"][payment.stripe_object_id]
+    session = books.objects["checkout.session"][payment.stripe_object_id]
     return session, books.objects.get("payment_intent", {}).get(session["payment_intent"] or "")
 
 
@@ -255,7 +255,7 @@ def _money(books: Books) -> list[str]:
         if told != amounts:
             found.append(f"{payment.payment_id} has {told}, at Stripe {amounts}")
         ours += told["settled"] - told["refunded"] - told["lost"]
-        known |= {payment.intent, payment.bound_to, *payment.facts.claims}
+        known |= {payment.intent, payment.stripe_object_id, *payment.facts.claims}
     claimed = {name for payment in books.payments.values() for name in payment.facts.claims}
     for intent in books.ours("payment_intent"):
         amounts = _amounts(books, intent)

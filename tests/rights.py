@@ -13,7 +13,7 @@ from local.build import logical_id
 
 LEDGER = {
     "PaymentsTable": {"BatchGetItem", "PutItem"},
-    "IntentsTable": {"GetItem", "PutItem"},
+    "StripeObjectsTable": {"GetItem", "PutItem"},
     "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
     "AuditTable": {"PutItem"},
     "StripeSecret": {"GetSecretValue"},
@@ -53,7 +53,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "EnrollmentsTable": {"BatchGetItem"},
-        "IntentsTable": {"GetItem"},
+        "StripeObjectsTable": {"GetItem"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
     },
     "ReconcileFunction": LEDGER
@@ -68,7 +68,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
 
 TABLES = {
     "payments": "PaymentsTable",
-    "intents": "IntentsTable",
+    "intents": "StripeObjectsTable",
     "customers": "CustomersTable",
     "enrollments": "EnrollmentsTable",
     "audit": "AuditTable",

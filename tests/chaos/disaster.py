@@ -146,7 +146,7 @@ def _promised(w: World, ended: Ended) -> list[str]:
         return []
     given = body.get("session_id") or body["payment_intent_id"]
     payment = w.payment(body["payment_id"])
-    return [] if payment and payment.bound_to == given else [f"{given} was given away and is bound to nothing"]
+    return [] if payment and payment.stripe_object_id == given else [f"{given} was given away and is bound to nothing"]
 
 
 def _untold(w: World, case: Case, ended: Ended) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from tests.model.machine import Killed, Machine
 from tests.model.plans import Plan
 from tuition import clock
 from tuition.core import attention, timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
@@ -159,9 +159,9 @@ class Cast:
             if causes and machine.current:
                 cause = chance.choice(causes)
                 key = PaymentRef(payment.payment_id, payment.user_id, payment.track)
-                machine.current.acknowledges = cause.name, cause.mark
+                machine.current.acknowledges = cause.name, cause.fingerprint
                 self.counts["acknowledge"] += 1
-                machine.invoke(lambda k=key, c=cause: access.acknowledge(k, c.name, c.mark, "seen", "clerk"))
+                machine.invoke(lambda k=key, c=cause: access.acknowledge(k, c.name, c.fingerprint, "seen", "clerk"))
 
     def _erase(self) -> None:
         """Erases a user, as far as payments go: their personal facts."""
@@ -208,7 +208,7 @@ class Cast:
         machine = self.machine
         for _ in range(2):
             self.wait("stranger", 4 * self.plan.waits)
-            bound = {payment.bound_to for payment in machine.payments()}
+            bound = {payment.stripe_object_id for payment in machine.payments()}
             opened = [i for i in machine.objects("payment_intent") if i["status"] == "requires_payment_method"]
             lost = [i["id"] for i in opened if i["id"] not in bound and i["metadata"].get("kind") == "intent"]
             if lost:
@@ -301,7 +301,7 @@ class Cast:
         ended = machine.invoke(lambda: sync.refresh(key))
         if isinstance(ended, BaseException) or actor is None or actor.asked != len(machine.stripe.webhooks.payloads):
             return
-        if ended[0].gone:
+        if ended[0].missing_at_stripe:
             return  # Stripe once said so: it is about to be closed, whatever it is now
         expected = checkers.Stripe(machine).truth(ended[0]).status
         if ended[0].status != expected:
@@ -342,7 +342,7 @@ class Student:
                 return
             if self.pays:
                 self.cast.wait("thinks", 6)
-                self._pay(offer.payment.bound_to)
+                self._pay(offer.payment.stripe_object_id)
             if chance.random() < plan.looks:
                 self.cast.wait("reads", 6)
                 machine.invoke(lambda o=offer: status.synced_payment(o.payment.payment_id, self.user))
@@ -371,15 +371,19 @@ class Student:
             machine.pause("tries again")
         return None
 
-    def _pay(self, bound_to: str) -> None:
+    def _pay(self, stripe_object_id: str) -> None:
         """Tries until it is paid, or gives up: in the browser, or on Stripe's page."""
         machine, chance = self.machine, self.chance
         for _ in range(chance.choice(self.cast.plan.tries)):
             machine.pause("pays")
             self.cast.counts["payments"] += 1
             method = chance.choice(self.cast.plan.methods)
-            machine.pay(bound_to, method)
-            intent = machine.object(bound_to)["payment_intent"] if bound_to.startswith("cs_") else bound_to
+            machine.pay(stripe_object_id, method)
+            intent = (
+                machine.object(stripe_object_id)["payment_intent"]
+                if stripe_object_id.startswith("cs_")
+                else stripe_object_id
+            )
             self._go_on(machine.object(intent) if intent else {"status": None})
 
     def _go_on(self, intent: dict[str, Any]) -> None:
@@ -397,7 +401,7 @@ def mark(machine: Machine, entry: str, step: str, user: str = "ada") -> None:
     """A step done, as the curriculum writes it."""
     machine.tables.update_item(
         TableName="enrollments",
-        Key={"user_id": {"S": user}, "entry": {"S": entry}},
+        Key={"user_id": {"S": user}, "sort_key": {"S": entry}},
         UpdateExpression="SET steps.#step.done = :true",
         ExpressionAttributeNames={"#step": step},
         ExpressionAttributeValues={":true": {"BOOL": True}},
@@ -409,7 +413,7 @@ def erasure(loaded: PaymentState) -> Change | None:
     payment = loaded.payment
     if payment is None or payment.facts.erased:
         return None
-    entry = Entry(timestamps.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
+    entry = AuditEntry(timestamps.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
     return Change(payment.merged(Facts(erased=True)), entry)
 
 

@@ -53,8 +53,8 @@ def owners(machine: Machine) -> list[Owner]:
 
 def after_answers(machine: Machine) -> list[str]:
     """When all have answered: one payable object of those that anybody was given or that a payment is bound to."""
-    answered = {offer.payment.bound_to for offer in machine.answered}
-    bound = {payment.bound_to for payment in machine.payments()}
+    answered = {offer.payment.stripe_object_id for offer in machine.answered}
+    bound = {payment.stripe_object_id for payment in machine.payments()}
     found = []
     for owner in owners(machine):
         open_now = set(payable(machine, owner)) - machine.unknown
@@ -103,7 +103,7 @@ class Truth:
         return self.status in ("CREATED", "PROCESSING", "FAILED")
 
     @property
-    def keeps_money(self) -> bool:
+    def holds_funds(self) -> bool:
         return self.money_in and (not self.settled or self.refunded + self.lost < self.settled)
 
 
@@ -119,9 +119,9 @@ class Stripe:
 
     def truth(self, payment: Any) -> Truth:
         store = self.machine.stripe.account.store
-        session, intent_id = None, payment.bound_to
+        session, intent_id = None, payment.stripe_object_id
         if payment.kind == "checkout":
-            session = store.find("checkout.session", payment.bound_to)
+            session = store.find("checkout.session", payment.stripe_object_id)
             assert session is not None
             intent_id = session.get("payment_intent")
         intent = store.find("payment_intent", intent_id) if intent_id else None
@@ -167,7 +167,7 @@ class Stripe:
 
     def claims(self, payment: Any) -> list[str]:
         """Other objects that were paid in this payment's name."""
-        own = {payment.bound_to, payment.intent}
+        own = {payment.stripe_object_id, payment.intent}
         return [
             obj["id"]
             for obj in (*self.machine.objects("payment_intent"), *self.machine.objects("checkout.session"))
@@ -256,14 +256,16 @@ def _attention(machine: Machine, stripe: Stripe, truths: dict[Owner, dict[str, T
     found = []
     attempts = {payment.payment_id: payment.attempt for payment in machine.payments()}
     for owner, of_owner in truths.items():
-        keeping = sorted((attempts[key], key) for key, truth in of_owner.items() if truth.keeps_money)
+        keeping = sorted((attempts[key], key) for key, truth in of_owner.items() if truth.holds_funds)
         double = {key for _, key in keeping[1:]}
         enrollment = machine.enrollment(*owner)
         seen_double = set(enrollment.doubled) if enrollment else set()
         for payment_id, truth in of_owner.items():
             payment = machine.payment(payment_id)
             expected = stripe.causes(payment, truth, double=payment_id in double)
-            seen = sorted((c.name, c.mark) for c in attention.unacknowledged(payment, double=payment_id in seen_double))
+            seen = sorted(
+                (c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=payment_id in seen_double)
+            )
             if seen != expected:
                 found.append(f"{payment_id} needs a person for {seen}, by Stripe's objects for {expected}")
             if any(name != "double" for name, _ in expected) and not _is_queued(machine, payment_id):
@@ -345,7 +347,7 @@ def _unknown_money(machine: Machine) -> list[str]:
     """Whatever settled in our name is a payment's, or claims one."""
     known = {payment.intent for payment in machine.payments()}
     for payment in machine.payments():
-        known |= set(payment.facts.claims) | {payment.bound_to}
+        known |= set(payment.facts.claims) | {payment.stripe_object_id}
     intents = [i for i in machine.objects("payment_intent") if i["status"] == "succeeded" and i["metadata"].get("app")]
     return [f"{intent['id']} settled and nobody knows" for intent in intents if intent["id"] not in known]
 
@@ -358,7 +360,7 @@ def customers(machine: Machine) -> list[str]:
     found = []
     for (user,), item in machine.tables.stored["customers"].items():
         customer = item["stripe_customer_id"]["S"]
-        pointer = machine.tables.stored["intents"].get((customer,))
+        pointer = machine.tables.stored["stripe_objects"].get((customer,))
         at_stripe = machine.object(customer)
         if pointer is None or pointer["user_id"]["S"] != user:
             found.append(f"{customer} is {user}'s, and its pointer says {pointer}")
@@ -381,10 +383,10 @@ def undecided(machine: Machine, owner: Owner) -> list[str]:
     """The payments of a user for a track that hold money of another amount than was asked, not accepted by staff."""
     stripe = Stripe(machine)
     truths = {p.payment_id: stripe.truth(p) for p in machine.payments() if (p.user_id, p.track) == owner}
-    return [key for key, truth in truths.items() if truth.keeps_money and not truth.granted]
+    return [key for key, truth in truths.items() if truth.holds_funds and not truth.granted]
 
 
 def orphans(machine: Machine) -> list[str]:
     """An hour later nothing can be paid but what an open payment is bound to."""
-    bound = {payment.bound_to for payment in machine.payments() if payment.open}
+    bound = {payment.stripe_object_id for payment in machine.payments() if payment.open}
     return [f"{object_id} can be paid, and no payment is open for it" for object_id in set(payable(machine)) - bound]

@@ -19,10 +19,10 @@ from stripe_simulator.store import clone
 Item = dict[str, Any]
 KEYS: Mapping[str, tuple[str, ...]] = {
     "payments": ("payment_id",),
-    "intents": ("stripe_id",),
+    "stripe_objects": ("stripe_id",),
     "customers": ("user_id",),
-    "enrollments": ("user_id", "entry"),
-    "audit": ("subject", "entry"),
+    "enrollments": ("user_id", "sort_key"),
+    "audit": ("subject", "sort_key"),
     "quarantine": ("event_id",),
     "cursors": ("name",),
 }

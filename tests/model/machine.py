@@ -42,7 +42,7 @@ from tuition.stripe_gateway import client as stripe_client
 INVOCATION_S = 30.0
 START = 1_790_000_000.0
 KEY = "sk_test_model"
-RESTORED = ("payments", "enrollments", "intents", "audit", "customers")
+RESTORED = ("payments", "enrollments", "stripe_objects", "audit", "customers")
 """What a restore brings back to one moment."""
 
 Fate = Literal["go", "kill", "kill after", "lose", "lose after", "error", "limit", "conflict", "unknown"]
@@ -253,7 +253,7 @@ class Machine:
             elif table == "payments":
                 self._committed(mapping.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
             elif table == "enrollments":
-                owner = item["user_id"]["S"], item["entry"]["S"]
+                owner = item["user_id"]["S"], item["sort_key"]["S"]
                 before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
                 if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
                     self.taken[owner] = self.steps
@@ -265,9 +265,9 @@ class Machine:
         if enrollment.standings.get(payment.payment_id) != (standing if standing.counts else None):
             self.problems.append(f"{payment.payment_id} was committed, and its enrollment has another standing of it")
         if new:
-            self.bound[payment.bound_to] = self.steps
-            if payment.bound_to in self.closed_by_us:
-                self.problems.append(f"{payment.bound_to} was committed, and we had closed it")
+            self.bound[payment.stripe_object_id] = self.steps
+            if payment.stripe_object_id in self.closed_by_us:
+                self.problems.append(f"{payment.stripe_object_id} was committed, and we had closed it")
 
     def _refusal_is_shown(self, payment_id: str) -> None:
         """A refund is committed as refused only with what makes it impossible: or who reads it cannot know why."""
@@ -275,8 +275,10 @@ class Machine:
         refused = [request for request in payment.requests if request.state == "refused"]
         at_stripe = [r for r in self.objects("refund") if r["payment_intent"] == payment.intent]
         came_back = any(r["status"] in ("failed", "canceled") for r in at_stripe)
-        if refused and refused[-1].amount <= payment.left and not payment.facts.disputes and not came_back:
-            self.problems.append(f"{refused[-1].id} was refused, and {payment.left} seem to be left of its payment")
+        if refused and refused[-1].amount <= payment.refundable_amount and not payment.facts.disputes and not came_back:
+            self.problems.append(
+                f"{refused[-1].id} was refused, and {payment.refundable_amount} seem to be left of its payment"
+            )
 
     def closing(self, object_id: str) -> None:
         """We have closed an object: whoever buys closes what was open when it came, and what it made and lost with."""
@@ -317,14 +319,14 @@ class Machine:
         else:
             offer = checkout.create_payment(buyer, wanted, save=save)
         stored = self.payment(offer.payment.payment_id)
-        if stored is None or stored.bound_to != offer.payment.bound_to:
-            self.problems.append(f"{offer.payment.bound_to} was answered and is bound to nothing")
+        if stored is None or stored.stripe_object_id != offer.payment.stripe_object_id:
+            self.problems.append(f"{offer.payment.stripe_object_id} was answered and is bound to nothing")
         known = offer.payment.terms
         if (known.list_amount, known.promotion_code, known.save_payment_method) != terms or offer.payment.kind != kind:
-            self.problems.append(f"{offer.payment.bound_to} was answered, of other terms than were asked for")
+            self.problems.append(f"{offer.payment.stripe_object_id} was answered, of other terms than were asked for")
         looked = self.current.looked if self.current else None
-        if looked is not None and self.dead.get(offer.payment.bound_to, looked) < looked:
-            self.problems.append(f"{offer.payment.bound_to} was answered, and was closed before anybody asked")
+        if looked is not None and self.dead.get(offer.payment.stripe_object_id, looked) < looked:
+            self.problems.append(f"{offer.payment.stripe_object_id} was answered, and was closed before anybody asked")
         self.answered.append(offer)
         return offer
 

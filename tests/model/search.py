@@ -179,13 +179,13 @@ class Schedule:
         machine, begin = self.machine, self.plan.begin
         for user in self.cast.users if begin else ():
             kind = self.chance.choice(self.plan.kinds)
-            bound_to = machine.create(user, kind).payment.bound_to
+            stripe_object_id = machine.create(user, kind).payment.stripe_object_id
             if begin in ("bought", "revoked"):
-                machine.pay(bound_to, self.chance.choice(self.plan.begins_with))
+                machine.pay(stripe_object_id, self.chance.choice(self.plan.begins_with))
             elif kind == "intent":
-                machine.at_stripe("POST", f"/v1/payment_intents/{bound_to}/cancel")
+                machine.at_stripe("POST", f"/v1/payment_intents/{stripe_object_id}/cancel")
             else:
-                machine.at_stripe("POST", f"/v1/checkout/sessions/{bound_to}/expire")
+                machine.at_stripe("POST", f"/v1/checkout/sessions/{stripe_object_id}/expire")
         for event in machine.new_events():
             stripe_events.apply(event)
         if begin == "revoked":
@@ -260,7 +260,9 @@ class Schedule:
         machine = self.machine
         found = []
         students = {key for key, name in machine.closed_by_us.items() if name.startswith(("student", "webhook"))}
-        for object_id in sorted({offer.payment.bound_to for offer in machine.answered} & students - machine.unknown):
+        for object_id in sorted(
+            {offer.payment.stripe_object_id for offer in machine.answered} & students - machine.unknown
+        ):
             intents = {object_id, machine.object(object_id).get("payment_intent")}
             declined = [
                 c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"
@@ -283,7 +285,7 @@ class Schedule:
                 return [f"the next create of {user} for {track} ended in {ended!r}"]
             elif held:
                 return [f"{user} was asked for more, and staff have not decided about {held}"]
-            elif ended.payment.bound_to not in checkers.payable(machine):
+            elif ended.payment.stripe_object_id not in checkers.payable(machine):
                 return ["the next create answered what is dead"]
         return []
 

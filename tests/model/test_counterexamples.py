@@ -63,7 +63,7 @@ def creating(machine: Machine, name: str, kind: str = "intent") -> Actor:
 def bought(machine: Machine) -> PaymentRef:
     """A student who has a customer, has paid, and is enrolled."""
     offer = machine.create()
-    machine.pay(offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
     tell(machine)
     return PaymentRef(offer.payment.payment_id, "ada", "DP")
 
@@ -85,7 +85,7 @@ def test_the_loser_of_two_kinds_closes_its_own_and_never_the_winners(machine: Ma
     with pytest.raises(PaymentInProgress):
         a.finish()
     assert machine.payment(session.payment_id).open
-    assert checkers.payable(machine) == [session.bound_to]
+    assert checkers.payable(machine) == [session.stripe_object_id]
     settle(machine)
     assert machine.payment(session.payment_id).open
 
@@ -96,8 +96,8 @@ def test_the_loser_of_a_double_click_answers_the_winners_and_cancels_nothing(mac
     a.until(COMMIT)
     b.until(COMMIT)
     first, second = a.finish(), b.finish()
-    assert first.payment.bound_to == second.payment.bound_to
-    assert checkers.payable(machine) == [first.payment.bound_to]
+    assert first.payment.stripe_object_id == second.payment.stripe_object_id
+    assert checkers.payable(machine) == [first.payment.stripe_object_id]
 
 
 def test_a_create_that_loses_to_an_older_payments_webhook_commits_the_same_object(machine: Machine) -> None:
@@ -112,7 +112,7 @@ def test_a_create_that_loses_to_an_older_payments_webhook_commits_the_same_objec
         **stored,
         "version": {"N": str(int(stored["version"]["N"]) + 1)},
     }
-    assert a.finish().payment.bound_to == made
+    assert a.finish().payment.stripe_object_id == made
 
 
 def test_created_before_the_commit_rebuilds_nothing_and_the_create_wins(machine: Machine) -> None:
@@ -125,7 +125,7 @@ def test_created_before_the_commit_rebuilds_nothing_and_the_create_wins(machine:
 def test_a_create_that_died_after_stripe_is_taken_up_by_the_retry(machine: Machine) -> None:
     creating(machine, "a").until(COMMIT).die()
     made = machine.objects("payment_intent")[-1]["id"]
-    assert machine.create().payment.bound_to == made
+    assert machine.create().payment.stripe_object_id == made
     assert checkers.payable(machine) == [made]
 
 
@@ -134,8 +134,8 @@ def test_an_orphan_that_was_closed_is_not_answered_again_by_its_key(machine: Mac
     orphan = machine.objects("payment_intent")[-1]["id"]
     machine.at_stripe("POST", f"/v1/payment_intents/{orphan}/cancel")
     offer = machine.create()
-    assert offer.payment.bound_to != orphan
-    assert checkers.payable(machine) == [offer.payment.bound_to]
+    assert offer.payment.stripe_object_id != orphan
+    assert checkers.payable(machine) == [offer.payment.stripe_object_id]
 
 
 def test_what_a_loser_closed_is_claimed_first_and_nobody_commits_it(machine: Machine) -> None:
@@ -146,10 +146,10 @@ def test_what_a_loser_closed_is_claimed_first_and_nobody_commits_it(machine: Mac
     b.until(COMMIT)
     session = c.finish().payment
     a.until("POST /v1/payment_intents/").step()
-    machine.at_stripe("POST", f"/v1/checkout/sessions/{session.bound_to}/expire")
+    machine.at_stripe("POST", f"/v1/checkout/sessions/{session.stripe_object_id}/expire")
     sync.refresh(PaymentRef(session.payment_id, "ada", "DP"))
     offer = b.finish()
-    assert checkers.payable(machine) == [offer.payment.bound_to]
+    assert checkers.payable(machine) == [offer.payment.stripe_object_id]
 
 
 def test_a_rebuilt_payment_raises_the_counter_for_the_next_create(machine: Machine) -> None:
@@ -167,7 +167,7 @@ def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine, newes
     """Both in one second, so that nothing but asking again can tell which is newer."""
     offer = machine.create()
     key = PaymentRef(offer.payment.payment_id, "ada", "DP")
-    intent = machine.stripe.account.store.find("payment_intent", offer.payment.bound_to)
+    intent = machine.stripe.account.store.find("payment_intent", offer.payment.stripe_object_id)
     assert intent is not None
     declined = {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined", "message": "no"}}
     processing = {"status": "processing", "last_payment_error": None}
@@ -182,8 +182,8 @@ def test_of_two_pulls_the_one_that_conflicts_pulls_again(machine: Machine, newes
 
 def test_purchase_and_refund_learned_in_one_pull_end_as_in_two_steps(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to)
-    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id)
     sync.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     assert machine.payment(offer.payment.payment_id).status == "REFUNDED"
     assert machine.enrollment().status == "WITHDRAWN"
@@ -240,9 +240,9 @@ def test_a_partial_refund_whose_first_call_is_late_is_made_once(machine: Machine
 
 def test_a_refund_that_arrives_first_is_placed_by_its_intent(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to)
-    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
-    machine.tables.stored["intents"].clear()
+    machine.pay(offer.payment.stripe_object_id)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id)
+    machine.tables.stored["stripe_objects"].clear()
     assert stripe_events.apply(told(machine, "refund.created")) == "applied"
 
 
@@ -251,7 +251,7 @@ def test_a_price_change_closes_what_is_open_and_begins_at_the_new_price(machine:
     machine.raise_price("DP")
     new = machine.create()
     assert new.payment.price.amount == 59_900
-    assert checkers.payable(machine) == [new.payment.bound_to]
+    assert checkers.payable(machine) == [new.payment.stripe_object_id]
     assert machine.payment(old.payment.payment_id).status == "CANCELED"
 
 
@@ -264,7 +264,7 @@ def test_a_customer_deleted_at_stripe_is_replaced_at_the_next_create(machine: Ma
 
 def test_nothing_is_rebuilt_from_an_events_own_body(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
     failed = told(machine, "payment_intent.payment_failed")
     forget(machine)
     assert stripe_events.apply(failed) == "left"
@@ -275,7 +275,7 @@ def test_a_refund_of_one_payment_racing_the_success_of_another_keeps_both_standi
     key = bought(machine)
     access.decide(key, "revoke", "a test", "dean")
     offer = machine.create()
-    machine.pay(offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
     machine.at_stripe("POST", "/v1/refunds", payment_intent=machine.payment(key.payment_id).intent)
     machine.pass_time(3)
     paid = machine.spawn("paid", lambda: stripe_events.apply(told(machine, "payment_intent.succeeded"))).until(COMMIT)
@@ -304,14 +304,14 @@ def test_an_orphan_of_a_create_that_died_is_closed_within_the_hour_that_follows(
     (orphan,) = checkers.payable(machine)
     assert an_hour_later(machine).orphans == 1
     assert not checkers.payable(machine)
-    assert machine.create().payment.bound_to != orphan
+    assert machine.create().payment.stripe_object_id != orphan
 
 
 def test_a_create_does_not_commit_what_the_reconciler_has_given_up(machine: Machine) -> None:
     slow = creating(machine, "student").until(COMMIT)
     assert an_hour_later(machine).orphans == 1
     offer = slow.finish()
-    assert checkers.payable(machine) == [offer.payment.bound_to]
+    assert checkers.payable(machine) == [offer.payment.stripe_object_id]
 
 
 def test_creates_of_two_kinds_do_not_close_each_others_for_ever(machine: Machine) -> None:
@@ -322,7 +322,7 @@ def test_creates_of_two_kinds_do_not_close_each_others_for_ever(machine: Machine
     first = a.finish()
     with pytest.raises(PaymentInProgress):
         b.finish()
-    assert checkers.payable(machine) == [first.payment.bound_to]
+    assert checkers.payable(machine) == [first.payment.stripe_object_id]
 
 
 @pytest.mark.parametrize("learned", ["told", "pulled"])
@@ -330,7 +330,7 @@ def test_a_complete_session_whose_bank_refuses_is_canceled_and_the_student_buys_
     machine: Machine, learned: str
 ) -> None:
     offer = machine.create(kind="checkout")
-    machine.pay(offer.payment.bound_to, "pm_usBankAccount_insufficientFunds")
+    machine.pay(offer.payment.stripe_object_id, "pm_usBankAccount_insufficientFunds")
     machine.pass_time(3)
     if learned == "told":
         tell(machine)
@@ -339,7 +339,7 @@ def test_a_complete_session_whose_bank_refuses_is_canceled_and_the_student_buys_
     payment = machine.payment(offer.payment.payment_id)
     assert payment.status == "CANCELED" and payment.facts.closed.reason == "payment_failed"
     again = machine.create(kind="checkout")
-    assert checkers.payable(machine) == [again.payment.bound_to]
+    assert checkers.payable(machine) == [again.payment.stripe_object_id]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -349,8 +349,8 @@ def test_what_shows_after_two_phases_of_one_second_is_stripes(
 ) -> None:
     offer = machine.create()
     key = PaymentRef(offer.payment.payment_id, "ada", "DP")
-    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
-    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     both = [told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing")]
     for place in order:
         if between:
@@ -366,7 +366,7 @@ def test_a_track_paid_for_twice_needs_a_person_at_the_later_attempt_whichever_wa
     key = bought(machine)
     access.decide(key, "revoke", "a test", "dean")
     second = machine.create()
-    machine.pay(second.payment.bound_to)
+    machine.pay(second.payment.stripe_object_id)
     tell(machine)
     keys = [key, PaymentRef(second.payment.payment_id, "ada", "DP")]
     verdicts: tuple[access.AccessDecision, ...] = ("accept", "revoke")
@@ -383,7 +383,7 @@ def test_a_second_purchase_that_the_reconciler_learns_of_is_in_the_queue(machine
     key = bought(machine)
     access.decide(key, "revoke", "a test", "dean")
     second = machine.create()
-    machine.pay(second.payment.bound_to)
+    machine.pay(second.payment.stripe_object_id)
     machine.new_events()
     an_hour_later(machine)
     assert machine.payment(second.payment.payment_id).status == "SUCCEEDED"
@@ -394,7 +394,7 @@ def test_a_free_session_enrolls_and_its_refund_is_refused_with_the_reason(machin
     machine.codes()
     offer = machine.create(kind="checkout", code="FREE")
     assert offer.payment.price.amount == 0
-    machine.pay(offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
     tell(machine)
     assert machine.payment(offer.payment.payment_id).status == "SUCCEEDED"
     assert machine.payment(offer.payment.payment_id).intent is None
@@ -407,7 +407,7 @@ def test_a_free_session_enrolls_and_its_refund_is_refused_with_the_reason(machin
 
 def test_a_poison_event_is_kept_for_a_person_and_stripe_is_told_that_all_is_well(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
     paid = told(machine, "payment_intent.succeeded")
     machine.unreadable.add(str(paid["id"]))
     for _ in range(3):
@@ -422,7 +422,7 @@ def test_a_poison_event_is_kept_for_a_person_and_stripe_is_told_that_all_is_well
 def test_what_was_erased_stays_erased_whatever_comes_late(machine: Machine) -> None:
     offer = machine.create()
     key = PaymentRef(offer.payment.payment_id, "ada", "DP")
-    machine.pay(offer.payment.bound_to)
+    machine.pay(offer.payment.stripe_object_id)
     machine.pass_time(3)
     for type_ in ("payment_intent.succeeded", "charge.succeeded"):
         stripe_events.apply(told(machine, type_))
@@ -434,8 +434,8 @@ def test_what_was_erased_stays_erased_whatever_comes_late(machine: Machine) -> N
 
 def test_a_late_processing_after_a_failure_rebuilds_nothing(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
-    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     failed, processing = (told(machine, f"payment_intent.{name}") for name in ("payment_failed", "processing"))
     forget(machine)
     assert [stripe_events.apply(event) for event in (failed, processing)] == ["left", "left"]
@@ -447,10 +447,10 @@ def test_two_pulls_on_one_version_in_one_moment_end_in_the_newer(machine: Machin
     offer = machine.create()
     key = PaymentRef(offer.payment.payment_id, "ada", "DP")
     old = machine.spawn("old pull", lambda: sync.refresh(key)).until("GET")
-    machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
     old.until(COMMIT)
     new = machine.spawn("new pull", lambda: sync.refresh(key)).until("GET")
-    machine.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    machine.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     new.until(COMMIT)
     old.finish()
     new.finish()
@@ -460,9 +460,9 @@ def test_two_pulls_on_one_version_in_one_moment_end_in_the_newer(machine: Machin
 def test_a_refund_that_failed_is_learned_from_an_event_that_is_only_a_reason_to_pull(machine: Machine) -> None:
     """Of a refund that has failed the charge shows nothing; another `api_version` gives no facts of its own."""
     offer = machine.create()
-    machine.pay(offer.payment.bound_to, "pm_card_refundFail")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_refundFail")
     tell(machine)
-    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id, amount=5_000)
     machine.pass_time(3)
     failed = {**told(machine, "refund.failed"), "api_version": "2020-08-27"}
     assert stripe_events.apply(failed) == "applied"
@@ -474,9 +474,9 @@ def test_a_refund_that_failed_is_learned_from_an_event_that_is_only_a_reason_to_
 
 def test_a_refund_that_failed_untold_is_learned_by_the_reconciler(machine: Machine) -> None:
     offer = machine.create()
-    machine.pay(offer.payment.bound_to, "pm_card_refundFail")
+    machine.pay(offer.payment.stripe_object_id, "pm_card_refundFail")
     tell(machine)
-    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    machine.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id, amount=5_000)
     machine.pass_time(3)
     machine.new_events()
     an_hour_later(machine)
@@ -487,11 +487,11 @@ def test_a_refund_that_failed_untold_is_learned_by_the_reconciler(machine: Machi
 def test_a_payment_is_closed_after_its_fifth_failed_charge(machine: Machine) -> None:
     offer = machine.create()
     for _ in range(5):
-        assert machine.object(offer.payment.bound_to)["status"] == "requires_payment_method"
-        machine.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+        assert machine.object(offer.payment.stripe_object_id)["status"] == "requires_payment_method"
+        machine.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
         tell(machine)
     assert machine.payment(offer.payment.payment_id).status == "CANCELED"
-    assert machine.create().payment.bound_to != offer.payment.bound_to
+    assert machine.create().payment.stripe_object_id != offer.payment.stripe_object_id
 
 
 def test_a_settled_object_in_the_name_of_another_payment_is_a_claim_and_a_person_looks(machine: Machine) -> None:

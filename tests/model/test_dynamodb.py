@@ -16,7 +16,7 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
     kind = chance.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step"))
     number = chance.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    key = {"user_id": {"S": chance.choice(USERS)}, "entry": {"S": "DP"}}
+    key = {"user_id": {"S": chance.choice(USERS)}, "sort_key": {"S": "DP"}}
     version = {
         "ConditionExpression": "version = :version",
         "ExpressionAttributeValues": {":version": {"N": str(number)}},
@@ -43,7 +43,7 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
         if kind == "abandoned":
             condition += " OR #state = :abandoned"
             values[":abandoned"], names = {"S": "abandoned"}, {"ExpressionAttributeNames": {"#state": "state"}}
-        put = {"TableName": "intents", "Item": item, "ConditionExpression": condition, **names, **old}
+        put = {"TableName": "stripe_objects", "Item": item, "ConditionExpression": condition, **names, **old}
         return "Put", {**put, "ExpressionAttributeValues": values}
     if kind == "customer":
         item = {
@@ -55,7 +55,7 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
         values = {":customer": item["stripe_customer_id"], ":generation": item["generation"]}
         put = {"TableName": "customers", "Item": item, "ConditionExpression": condition, **old}
         return "Put", {**put, "ExpressionAttributeValues": values}
-    key = {**key, "entry": {"S": "DP#one"}}
+    key = {**key, "sort_key": {"S": "DP#one"}}
     steps = {"M": {"s": {"M": {"done": {"BOOL": False}}}}}
     sets = chance.choice(
         (
@@ -85,7 +85,7 @@ def _outcome(act: Any, **given: Any) -> Any:
 def _all(client: Any) -> Any:
     found = []
     for user in USERS:
-        keys = [{"user_id": {"S": user}, "entry": {"S": entry}} for entry in ENTRIES]
+        keys = [{"user_id": {"S": user}, "sort_key": {"S": entry}} for entry in ENTRIES]
         answer = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, "ConsistentRead": True}})
         found += sorted(map(repr, (sorted(item.items()) for item in answer["Responses"]["enrollments"])))
         queried = client.query(
@@ -97,7 +97,7 @@ def _all(client: Any) -> Any:
         )
         found += [repr(sorted(item.items())) for item in queried["Items"]]
     for stripe_id in STRIPE:
-        answer = client.get_item(TableName="intents", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
+        answer = client.get_item(TableName="stripe_objects", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
         found.append(repr(sorted(answer.get("Item", {}).items())))
     return found
 
@@ -113,7 +113,7 @@ def test_the_tables_in_memory_answer_as_dynamodb_local_does(dynamodb_local_url: 
         for _ in range(chance.randint(1, 4)):
             kind, write = _write(chance)
             named = write.get("Item") or write["Key"]
-            mark = repr([write["TableName"], *(named.get(k) for k in ("user_id", "entry", "stripe_id"))])
+            mark = repr([write["TableName"], *(named.get(k) for k in ("user_id", "sort_key", "stripe_id"))])
             writes[mark] = {kind: write}
         given = {"TransactItems": list(writes.values())}
         expected, told = _outcome(real.transact_write_items, **given), _outcome(memory.transact_write_items, **given)

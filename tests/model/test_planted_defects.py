@@ -54,9 +54,9 @@ def the_loser_of_a_double_click_closes_the_shared_object(patch: Patch) -> None:
         try:
             return real(*given, **more)
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
-            if more.get("begun") is not None:
+            if more.get("attempt_times") is not None:
                 made = given[1].payment
-                closing.close_object(made.kind, made.bound_to)
+                closing.close_object(made.kind, made.stripe_object_id)
             raise
 
     patch.setattr(ledger, "commit", commit)
@@ -248,7 +248,7 @@ def what_is_closed_is_believed_closed(patch: Patch) -> None:
         loaded = ledger.load(key)
         assert loaded.payment is not None
         if loaded.payment.open:
-            closing.close_object(loaded.payment.kind, loaded.payment.bound_to)
+            closing.close_object(loaded.payment.kind, loaded.payment.stripe_object_id)
         gone = core_facts.Facts(closed=core_facts.Closed(1, loaded.payment.kind, "closed"))
         change = ledger.Change(
             loaded.payment.merged(gone), ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
@@ -279,18 +279,18 @@ def facts_about_any_object_count(patch: Patch) -> None:
 
 def a_create_that_lost_for_another_reason_gives_up(patch: Patch) -> None:
     def keep(made: Any, answer: Any, enrollment: Any, begun: Any, customer: Any) -> Any:
-        entry = audit.Entry(made.created_at, f"create:{made.payment_id}", "payment.created", "request")
+        entry = audit.AuditEntry(made.created_at, f"create:{made.payment_id}", "payment.created", "request")
         before = ledger.PaymentState(None, enrollment)
         try:
-            kept = ledger.commit(before, ledger.Change(made, entry), begun=begun, customer=customer)
+            kept = ledger.commit(before, ledger.Change(made, entry), attempt_times=attempt_times, customer=customer)
         except ledger.StripeObjectTaken as taken:
             checkout._on_object_taken(taken, made, enrollment)
             return None
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
             now = ledger.load(PaymentRef(made.payment_id, made.user_id, made.track)).payment
-            if now and now.open and now.bound_to == made.bound_to:
+            if now and now.open and now.stripe_object_id == made.stripe_object_id:
                 return checkout.OpenedPayment(now, answer.object, new=False)
-            closing.abandon(made.kind, made.bound_to, made.user_id, made.track)
+            closing.abandon(made.kind, made.stripe_object_id, made.user_id, made.track)
             return None
         return checkout.OpenedPayment(kept.payment or made, answer.object, new=True)
 
@@ -347,7 +347,7 @@ def a_double_is_marked_on_whoever_changed_last(patch: Patch) -> None:
 
     patch.setattr(Enrollment, "with_payment", with_payment)
     patch.setattr(
-        Enrollment, "doubled", property(lambda self: [k for k, s in self.standings.items() if s.keeps_money][1:])
+        Enrollment, "doubled", property(lambda self: [k for k, s in self.standings.items() if s.holds_funds][1:])
     )
 
 
@@ -409,7 +409,7 @@ def a_deleted_customer_is_not_replaced(patch: Patch) -> None:
 
 
 def a_pulls_record_wins_like_an_events(patch: Patch) -> None:
-    patch.setattr(audit.Entry, "pulled", property(lambda self: False))
+    patch.setattr(audit.AuditEntry, "is_sync", property(lambda self: False))
 
 
 def a_pull_does_not_ask_for_the_refunds_that_an_event_told_of(patch: Patch) -> None:
@@ -438,7 +438,7 @@ def declines_are_not_counted(patch: Patch) -> None:
 
 
 def whoever_waits_for_staff_waits_for_ever(patch: Patch) -> None:
-    patch.setattr(refund_request, "close_waiting", lambda requests, because: tuple(requests))
+    patch.setattr(refund_request, "decline_awaiting", lambda requests, because: tuple(requests))
 
 
 def a_revoked_payment_grants(patch: Patch) -> None:
@@ -450,7 +450,7 @@ def a_revoked_payment_grants(patch: Patch) -> None:
 
 
 def a_decision_once_made_stays(patch: Patch) -> None:
-    patch.setattr(core_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.who))
+    patch.setattr(core_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.actor))
 
 
 def an_acceptance_is_forgotten(patch: Patch) -> None:

@@ -56,7 +56,13 @@ def test_no_log_line_and_no_record_tells_of_a_person_or_how_to_pay(running: Runn
         return None
 
     logged, stored = running.until(logged_of_all, f"lines of {LOGGED}"), list(_stored(running))
-    for type_ in ("refund.ordered", "refund.requested", "decision.revoke", "attention.acknowledged", "export.ordered"):
+    for type_ in (
+        "refund.created_by_staff",
+        "refund.requested",
+        "decision.revoke",
+        "attention.acknowledged",
+        "export.ordered",
+    ):
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
         told = [words for words in (*WRITTEN, email) if words.lower() in text.lower()]

@@ -90,7 +90,7 @@ def test_the_trail_of_a_payment_is_shown_with_its_chain_verified(
     record = shown["audit"][1]
     tuition.tables.update_item(
         TableName="audit",
-        Key={"subject": {"S": made["payment_id"]}, "entry": {"S": f"{record['at']}#{record['event_id']}"}},
+        Key={"subject": {"S": made["payment_id"]}, "sort_key": {"S": f"{record['at']}#{record['event_id']}"}},
         UpdateExpression="SET #t = :t",
         ExpressionAttributeNames={"#t": "type"},
         ExpressionAttributeValues={":t": {"S": "nothing.happened"}},

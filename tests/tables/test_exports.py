@@ -97,7 +97,7 @@ def load(tuition: World, files: Files, user: str, number: int, **columns: Any) -
         at = timestamps.iso(clock.now() - i)
         payment = Payment(
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
-            bound_to=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
+            stripe_object_id=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
         )  # fmt: skip
         item = mapping.payment_to_item(payment, clock.now(), double=False)
         for name, value in columns.items():

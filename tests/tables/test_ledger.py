@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from tests.world import Student, World
 from tuition.core import timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.facts import Facts, Settled
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger, queries
@@ -24,13 +24,13 @@ def opened(tuition: World, student: Student) -> PaymentRef:
     return PaymentRef(tuition.create(student).body["payment_id"], student.sub, "DP")
 
 
-def entry(event_id: str) -> Entry:
-    return Entry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
+def entry(event_id: str) -> AuditEntry:
+    return AuditEntry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
 
 
 def settled(loaded: ledger.PaymentState, event_id: str) -> Change:
     assert loaded.payment is not None
-    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.bound_to)
+    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.stripe_object_id)
     return Change(loaded.payment.merged(facts), entry(event_id))
 
 
@@ -79,12 +79,12 @@ def _enrollment_items(student: Student) -> list[Any]:
 
 def test_an_abandoned_object_can_be_committed_by_nobody(tuition: World, student: Student) -> None:
     key = opened(tuition, student)
-    bound_to = ledger.load(key).payment.bound_to
-    held = ledger.abandon(bound_to, student.sub, "DP")
+    stripe_object_id = ledger.load(key).payment.stripe_object_id
+    held = ledger.abandon(stripe_object_id, student.sub, "DP")
     assert held is not None
     assert held.payment_id == key.payment_id
-    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
-    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
+    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
+    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
 
 
 def test_the_chain_of_a_user_records_each_attempt_that_was_skipped(tuition: World, student: Student) -> None:
@@ -205,4 +205,4 @@ def test_thirty_deliveries_of_one_event_at_once_are_applied_once(
 
 
 def test_a_recorded_time_is_stripes_and_a_key_sorts_by_it() -> None:
-    assert Entry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"
+    assert AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"

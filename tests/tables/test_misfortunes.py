@@ -208,7 +208,7 @@ def test_an_open_payment_that_is_lost_keeps_nobody_from_buying_and_nobody_pays_t
         assert payable(tuition, student) == [answer.body.get("payment_intent_id") or answer.body["session_id"]]
         trail = queries.audit_trail(student.sub)
         head = tuition.tables.get_item(TableName="enrollments", Key=keys.enrollment_key(student.sub, "#user"))["Item"]
-        assert [record["type"] for record in trail] == ["payment.forgotten"]
+        assert [record["type"] for record in trail] == ["payment.dropped"]
         assert trail[0]["transition"] == {"enrollment": {"from": "PENDING", "to": None}}
         assert head["audit_head"]["S"] == trail[0]["hash"]
 
@@ -232,7 +232,7 @@ def test_an_enrollment_that_a_restore_has_lost_is_made_again(
     tuition.deliver_all()
     for item in tuition.tables.scan(TableName="enrollments")["Items"]:
         if item["user_id"]["S"] == student.sub:
-            tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "entry")})
+            tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "sort_key")})
     if paid:
         assert tuition.reconcile()["different"] == 1
     else:
@@ -269,7 +269,10 @@ def test_a_track_whose_first_payment_was_lost_to_a_dispute_is_not_paid_twice_whe
     (dispute,) = tuition.payment(lost["payment_id"]).facts.disputes
     tuition.at_stripe("POST", f"/v1/disputes/{dispute}/close")
     tuition.deliver_all()
-    assert (tuition.payment(lost["payment_id"]).left, tuition.enrolled(student)["status"]) == (0, "WITHDRAWN")
+    assert (tuition.payment(lost["payment_id"]).refundable_amount, tuition.enrolled(student)["status"]) == (
+        0,
+        "WITHDRAWN",
+    )
     again = tuition.create(student).body
     tuition.pay(again["payment_intent_id"])
     tuition.deliver_all()
@@ -379,7 +382,7 @@ def test_what_a_student_left_open_is_closed_once_another_payment_has_let_them_in
     tuition: World, student: Student
 ) -> None:
     _, begun = reenrolled(tuition, student)
-    assert payable(tuition, student) == [tuition.payment(begun).bound_to]
+    assert payable(tuition, student) == [tuition.payment(begun).stripe_object_id]
     tuition.time_passes(2 * 3600)
     assert tuition.reconcile()["closed"] == 1
     assert (payable(tuition, student), tuition.payment(begun).status) == ([], "CANCELED")
@@ -391,7 +394,7 @@ def test_what_was_paid_after_another_payment_had_let_them_in_is_not_closed_but_c
     tuition: World, student: Student
 ) -> None:
     _, begun = reenrolled(tuition, student)
-    tuition.pay(tuition.payment(begun).bound_to)
+    tuition.pay(tuition.payment(begun).stripe_object_id)
     tuition.new_events()
     tuition.time_passes(2 * 3600)
     assert tuition.reconcile()["closed"] == 0
@@ -464,7 +467,7 @@ def test_an_order_after_a_restore_is_not_taken_for_the_refund_of_one_that_was_fo
     at_stripe = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={made['payment_intent_id']}")["data"]
     assert sorted(refund["amount"] for refund in at_stripe) == [10_000, 15_000]
     tuition.deliver_all()
-    assert tuition.payment(made["payment_id"]).left == 49_900 - 25_000
+    assert tuition.payment(made["payment_id"]).refundable_amount == 49_900 - 25_000
     assert tuition.refund(student, made["payment_id"]).body["refund_amount"] == 49_900
     assert tuition.chain_problem(made["payment_id"]) is None
 

@@ -162,4 +162,4 @@ def test_a_query_of_ones_enrollments_is_looked_at(
 
 def test_a_call_that_a_functions_role_does_not_allow_is_found_in_every_test(tuition: World) -> None:
     with rights.of(enrollments.handler), pytest.raises(AssertionError, match="EnrollmentsFunction asks for GetItem"):
-        tuition.tables.get_item(TableName="audit", Key={"subject": {"S": "pay_1"}, "entry": {"S": "1"}})
+        tuition.tables.get_item(TableName="audit", Key={"subject": {"S": "pay_1"}, "sort_key": {"S": "1"}})

@@ -110,7 +110,7 @@ def test_a_payment_that_is_missing_is_rebuilt_if_it_is_settled(tuition: World, s
     for table, key in (
         ("payments", keys.payment_key(made["payment_id"])),
         ("enrollments", keys.enrollment_key(student.sub, "DP")),
-        ("intents", keys.stripe_object_key(made["payment_intent_id"])),
+        ("stripe_objects", keys.stripe_object_key(made["payment_intent_id"])),
     ):
         tuition.tables.delete_item(TableName=table, Key=key)
     record = tuition.trail(made["payment_id"])[0]
@@ -168,7 +168,7 @@ def test_an_orphan_is_closed_after_an_hour_and_not_before(
     tuition.time_passes(HOUR + 1)
     capsys.readouterr()
     assert tuition.reconcile()["orphans"] == 1
-    assert '"DifferenceFound":[1.0]' in capsys.readouterr().out
+    assert '"ReconcileDrift":[1.0]' in capsys.readouterr().out
     assert not is_open(tuition, kind, orphan)
     offer = begun(tuition, student)
     assert is_open(tuition, "payment_intent", offer["payment_intent_id"])

@@ -74,7 +74,7 @@ def mark_done(tuition: World, student: Student, project: str, step: str) -> None
     """What the curriculum system does."""
     tuition.tables.update_item(
         TableName="enrollments",
-        Key={"user_id": {"S": student.sub}, "entry": {"S": f"DP#{project}"}},
+        Key={"user_id": {"S": student.sub}, "sort_key": {"S": f"DP#{project}"}},
         UpdateExpression="SET steps.#s.done = :true",
         ExpressionAttributeNames={"#s": step},
         ExpressionAttributeValues={":true": {"BOOL": True}},
@@ -397,7 +397,7 @@ def test_what_staff_ordered_and_somebody_else_drove_on_names_both(
     tuition.admin(admin, ORDER, {"amount": 10000, "reason": "half a course"}, payment_id=payment_id)
     reached(tuition)
     tuition.refund(student, payment_id)
-    assert drivers(tuition, payment_id, "refund.ordered") == [("staff", admin.sub)]
+    assert drivers(tuition, payment_id, "refund.created_by_staff") == [("staff", admin.sub)]
     assert drivers(tuition, payment_id, "refund.made") == [("request", student.sub)]
 
 

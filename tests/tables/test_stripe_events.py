@@ -57,7 +57,7 @@ def test_each_kind_of_foreign_event_is_counted(
         event["data"]["object"]["metadata"]["app" if whose == "other app" else "environment"] = "other"
     assert tuition.deliver(event).body["outcome"] == "foreign"
     emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [e["EventForeign"] for e in emitted] == [[1.0]]
+    assert [e["ForeignEvent"] for e in emitted] == [[1.0]]
 
 
 def test_an_event_of_another_api_version_is_only_a_reason_to_pull(tuition: World, student: Student) -> None:
@@ -86,10 +86,10 @@ def test_a_payment_whose_item_is_missing_is_rebuilt_from_a_pull_with_attention(
 def forget(tuition: World, made: dict[str, Any], student: Student) -> None:
     """The items are lost, as after a restore to an earlier moment."""
     tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": made["payment_id"]}})
-    tuition.tables.delete_item(TableName="intents", Key={"stripe_id": {"S": made["payment_intent_id"]}})
-    tuition.tables.delete_item(TableName="enrollments", Key={"user_id": {"S": student.sub}, "entry": {"S": "DP"}})
+    tuition.tables.delete_item(TableName="stripe_objects", Key={"stripe_id": {"S": made["payment_intent_id"]}})
+    tuition.tables.delete_item(TableName="enrollments", Key={"user_id": {"S": student.sub}, "sort_key": {"S": "DP"}})
     for record in tuition.trail(made["payment_id"]):
-        key = {"subject": {"S": made["payment_id"]}, "entry": {"S": f"{record['at']}#{record['event_id']}"}}
+        key = {"subject": {"S": made["payment_id"]}, "sort_key": {"S": f"{record['at']}#{record['event_id']}"}}
         tuition.tables.delete_item(TableName="audit", Key=key)
 
 
@@ -151,7 +151,7 @@ def test_another_object_that_settled_in_a_payments_name_calls_a_person_and_moves
     assert stray["status"] == "succeeded"
     tuition.deliver_all()
     payment = tuition.payment(made["payment_id"])
-    assert (payment.status, payment.bound_to) == ("CREATED", made["payment_intent_id"])
+    assert (payment.status, payment.stripe_object_id) == ("CREATED", made["payment_intent_id"])
     assert tuition.attention(made["payment_id"]) == [f"claim:{stray['id']}"]
     assert tuition.enrolled(student)["status"] == "PENDING"
 

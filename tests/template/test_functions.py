@@ -168,7 +168,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
-    "DifferenceAlarm": ("Tuition", "DifferenceFound", OURS, "Sum", 300, 1, 1),
+    "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, how many periods, threshold."""
 
@@ -205,7 +205,7 @@ def test_what_the_code_counts_has_an_alarm_but_for_what_is_not_ours() -> None:
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("metrics.count", "metrics.age"):
                     counted.add(ast.literal_eval(node.args[0]))
-    assert counted - {"EventForeign"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
+    assert counted - {"ForeignEvent"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
 
 
 def test_every_route_that_stripe_may_call_has_its_alarm(resources: dict[str, Any]) -> None:

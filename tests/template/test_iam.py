@@ -59,7 +59,7 @@ def test_a_function_may_do_exactly_what_it_does(resources: dict[str, Any], funct
 @pytest.mark.parametrize("function", ALLOWED)
 def test_no_function_deletes_or_rewrites_a_payment_or_a_record(resources: dict[str, Any], function: str) -> None:
     granted = allowed(resources, function)
-    for table in ("PaymentsTable", "IntentsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
+    for table in ("PaymentsTable", "StripeObjectsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
         assert not {a for a in granted.get(table, set()) if a.startswith(("Delete", "BatchWrite", "PartiQL"))}
     for table in ("PaymentsTable", "AuditTable"):
         assert "UpdateItem" not in granted.get(table, set())

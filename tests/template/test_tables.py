@@ -22,10 +22,10 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "by_dispute_due": ["disputed", "dispute_due"],
         },
     ),
-    "IntentsTable": (["stripe_id"], {}),
+    "StripeObjectsTable": (["stripe_id"], {}),
     "CustomersTable": (["user_id"], {}),
-    "EnrollmentsTable": (["user_id", "entry"], {}),
-    "AuditTable": (["subject", "entry"], {}),
+    "EnrollmentsTable": (["user_id", "sort_key"], {}),
+    "AuditTable": (["subject", "sort_key"], {}),
     "EffectsTable": (["consumer", "record"], {}),
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
@@ -35,7 +35,7 @@ CARRIED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["re
 """An event's body may be 400 KB: its list is shown from the index alone."""
 ENVIRONMENT = {
     "PAYMENTS_TABLE": "PaymentsTable",
-    "INTENTS_TABLE": "IntentsTable",
+    "STRIPE_OBJECTS_TABLE": "StripeObjectsTable",
     "CUSTOMERS_TABLE": "CustomersTable",
     "ENROLLMENTS_TABLE": "EnrollmentsTable",
     "AUDIT_TABLE": "AuditTable",

@@ -47,7 +47,7 @@ class Truth:
     payment_id: str
     attempt: int
     kind: Kind
-    bound_to: str
+    stripe_object_id: str
     price: int
     settled: int | None = None
     dead: bool = False
@@ -125,16 +125,16 @@ class Purchase:
     def __init__(self, story: Story, attempt: int, kind: Kind, price: int) -> None:
         self.story, self.chance = story, story.chance
         payment_id = f"pay_{story.history.seed.replace(':', '')}x{attempt}"
-        bound_to = story.id("pi" if kind == "intent" else "cs_test")
-        self.truth = Truth(payment_id, attempt, kind, bound_to, price)
+        stripe_object_id = story.id("pi" if kind == "intent" else "cs_test")
+        self.truth = Truth(payment_id, attempt, kind, stripe_object_id, price)
         self.metadata = resolve.metadata(PaymentRef(payment_id, USER, TRACK), attempt, kind)
         self.asked = price
         self.objects: Object = {"intent": None, "session": None, "charges": {}, "refunds": {}, "disputes": {}}
         story.history.truths.append(self.truth)
         if kind == "intent":
-            self.make_intent(bound_to)
+            self.make_intent(stripe_object_id)
         else:
-            self.objects["session"] = session_object(bound_to, story.now, price, self.metadata)
+            self.objects["session"] = session_object(stripe_object_id, story.now, price, self.metadata)
         self.begin()
         story.keep(self)
         if kind == "intent":
@@ -166,7 +166,7 @@ class Purchase:
             track=TRACK,
             kind=truth.kind,
             attempt=truth.attempt,
-            bound_to=truth.bound_to,
+            stripe_object_id=truth.stripe_object_id,
             price=Money(truth.price, CURRENCY),
             created_at=written,
             updated_at=written,
@@ -647,7 +647,7 @@ class Desk:
             enrollment=self.enrollment.status,
             unlocked={name: entry["unlocked"] for name, entry in self.progress.items()},
             attention={
-                key: sorted((c.name, c.mark) for c in attention.unacknowledged(payment, double=key in doubled))
+                key: sorted((c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=key in doubled))
                 for key, payment in found.items()
             },
         )
@@ -661,7 +661,7 @@ def _money(payment: Payment) -> tuple[int, int, int]:
 
 def _standing(payment: Payment) -> tuple[bool, bool, bool, bool]:
     standing = standing_of(payment)
-    return standing.open, standing.grants, standing.granted, standing.keeps_money
+    return standing.open, standing.grants, standing.granted, standing.holds_funds
 
 
 def replay(stripe: AtStripe, order: Sequence[int], chance: random.Random, *, again: bool = False) -> Desk:

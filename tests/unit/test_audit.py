@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from tests.unit.test_enrollment import enrollment
 from tests.unit.test_payment import PAID, disputed, payment, refunded
 from tuition.core import audit
-from tuition.core.audit import Entry, Record, transition, verify
+from tuition.core.audit import AuditEntry, Record, transition, verify
 
-ENTRY = Entry("2026-11-23T18:30:00.000Z", "evt_1", "payment_intent.succeeded", "webhook")
+ENTRY = AuditEntry("2026-11-23T18:30:00.000Z", "evt_1", "payment_intent.succeeded", "webhook")
 
 
 def chain(length: int) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     previous = ""
     for seq in range(1, length + 1):
-        entry = Entry(ENTRY.at, f"evt_{seq}", ENTRY.type, "webhook")
+        entry = AuditEntry(ENTRY.at, f"evt_{seq}", ENTRY.type, "webhook")
         record = Record("pay_1", seq, entry, "u", "DP", {"settled": seq}, previous)
         records.append({**record.body(), "hash": record.hash})
         previous = record.hash

@@ -10,7 +10,7 @@ def enrollment(**standings: Standing) -> Enrollment:
     return Enrollment(user_id="u", track="DP", standings=standings)
 
 
-OPEN, GRANTS = Standing(1, open=True), Standing(1, grants=True, granted=True, keeps_money=True)
+OPEN, GRANTS = Standing(1, open=True), Standing(1, grants=True, granted=True, holds_funds=True)
 ENDED = Standing(1, granted=True)
 
 
@@ -45,7 +45,7 @@ def test_a_late_refund_of_an_old_attempt_cannot_withdraw_who_paid_again() -> Non
         ([PAID, refunded(49900)], ENDED),
         ([PAID, disputed("lost")], ENDED),
         ([PAID, disputed("under_review")], GRANTS),
-        ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, keeps_money=True)),
+        ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, holds_funds=True)),
     ],
 )
 def test_a_standing_is_what_one_payment_means(told: list[object], expected: Standing) -> None:
@@ -71,7 +71,7 @@ def test_open_payments_come_newest_attempt_first() -> None:
 
 
 def test_the_double_is_the_higher_attempt_then_the_higher_id() -> None:
-    first, second = Standing(1, keeps_money=True), Standing(2, keeps_money=True)
+    first, second = Standing(1, holds_funds=True), Standing(2, holds_funds=True)
     assert enrollment(z=first, a=second).doubled == ["a"]
     assert enrollment(z=first, a=first).doubled == ["z"]
     assert enrollment(z=first, a=ENDED).doubled == []

@@ -23,7 +23,7 @@ def payment(*told: Facts, kind: str = "intent") -> Payment:
         track="DP",
         kind=kind,  # type: ignore[arg-type]
         attempt=1,
-        bound_to="pi_1" if kind == "intent" else "cs_1",
+        stripe_object_id="pi_1" if kind == "intent" else "cs_1",
         price=PRICE,
         created_at="2026-11-23T18:30:00.000Z",
         updated_at="2026-11-23T18:30:00.000Z",

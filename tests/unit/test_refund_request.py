@@ -3,7 +3,7 @@
 import pytest
 
 from tuition.core.facts import REFUND_RANK, Refund
-from tuition.core.refund_request import RefundRequest, close_waiting, follow
+from tuition.core.refund_request import RefundRequest, decline_awaiting, follow
 
 
 def request(state: str = "calling", **more: object) -> RefundRequest:
@@ -50,7 +50,7 @@ def test_following_twice_is_following_once() -> None:
 
 
 def test_only_what_waits_is_closed() -> None:
-    closed, calling = close_waiting([request("waiting"), request("calling")], "nothing is left")
+    closed, calling = decline_awaiting([request("waiting"), request("calling")], "nothing is left")
     assert (closed.state, closed.answer) == ("declined", "nothing is left")
     assert calling == request("calling")
 

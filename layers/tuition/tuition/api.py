@@ -111,15 +111,15 @@ class Request:
             raise Unprocessable("limit must be a number from 1 to 100", field="limit")
         return int(written)
 
-    def raw_body(self, most: int = BODY_BYTES) -> bytes:
+    def raw_body(self, max_length: int = BODY_BYTES) -> bytes:
         """The body as it was sent. Raises `BodyTooLarge` beyond `most` bytes."""
         body = self.event.get("body") or ""
         try:
             raw = base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
         except ValueError as error:  # no base64, not even ASCII, or half a surrogate pair
             raise BadRequest("the body cannot be decoded") from error
-        if len(raw) > most:
-            raise BodyTooLarge(f"the body has {len(raw)} bytes: at most {most} are accepted")
+        if len(raw) > max_length:
+            raise BodyTooLarge(f"the body has {len(raw)} bytes: at most {max_length} are accepted")
         return bytes(raw)
 
     def json(self, *known: str) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
     What is compared is the text: an origin that is followed by its slash cannot be a part of another host's name, nor
     somebody's name before an @. `{CHECKOUT_SESSION_ID}` is Stripe's to fill in.
     """
-    value = text_field(body, name, most=2000)
+    value = text_field(body, name, max_length=2000)
     origins = settings().allowed_origins
     if value is None:
         return (origins[0] if origins else "http://127.0.0.1:8000") + default
@@ -240,15 +240,17 @@ def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
     return value
 
 
-def text_field(body: Mapping[str, Any], name: str, *, most: int, required: bool = False) -> str | None:
+def text_field(body: Mapping[str, Any], name: str, *, max_length: int, required: bool = False) -> str | None:
     """A text of a body, trimmed; it may have several lines. Raises `Unprocessable` for any other value."""
     value = body.get(name)
     if value is None and not required:
         return None
     if not isinstance(value, str) or not value.strip():
         raise Unprocessable(f"{name} must be a text that is not empty", field=name)
-    if len(value) > most or NOT_WRITING.search(value):
-        raise Unprocessable(f"{name} must have at most {most} characters, none of them a control character", field=name)
+    if len(value) > max_length or NOT_WRITING.search(value):
+        raise Unprocessable(
+            f"{name} must have at most {max_length} characters, none of them a control character", field=name
+        )
     return value.strip()
 
 

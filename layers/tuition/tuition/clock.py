@@ -26,9 +26,9 @@ def remaining_s() -> float:
     return DEADLINE_S if ends is None else max(0.0, ends - time.monotonic())
 
 
-def pause(attempt: int, base_s: float = 0.05, most_s: float = 1.0) -> None:
+def pause(attempt: int, base_s: float = 0.05, max_s: float = 1.0) -> None:
     """Wait before try number `attempt` (from 1): full jitter, doubling, never beyond the deadline.
 
     Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    time.sleep(min(random.uniform(0, min(most_s, base_s * 2**attempt)), remaining_s()))
+    time.sleep(min(random.uniform(0, min(max_s, base_s * 2**attempt)), remaining_s()))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tuition.settings import settings
 
-Name = Literal["EventForeign", "EventQuarantined", "AttentionRaised", "DifferenceFound", "ReconcileFailed"]
+Name = Literal["ForeignEvent", "EventQuarantined", "AttentionRaised", "ReconcileDrift", "ReconcileFailed"]
 
 
 def count(name: Name) -> None:

@@ -33,7 +33,7 @@ class Settings:
     claim_email_verified: str = "email_verified"
     claim_groups: str = "cognito:groups"
     payments_table: str = "payments"
-    intents_table: str = "intents"
+    stripe_objects_table: str = "stripe_objects"
     customers_table: str = "customers"
     enrollments_table: str = "enrollments"
     audit_table: str = "audit"

@@ -1,5 +1,6 @@
 """Why a payment needs attention, derived from its facts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuition.core import payment as payments
@@ -8,51 +9,47 @@ from tuition.core.payment import Payment
 
 @dataclass(frozen=True)
 class AttentionReason:
-    """Why a person is needed. `mark` changes when the cause does: an acknowledgement holds for one mark."""
+    """Why staff must look at a payment. `fingerprint` changes with the reason; an acknowledgement is for one."""
 
     name: str
-    mark: str
+    fingerprint: str
     detail: str
 
 
 def reasons(payment: Payment, *, double: bool = False) -> list[AttentionReason]:
-    """Everything about a payment that needs a person, acknowledged or not. `double` comes from the standings."""
-    facts, found = payment.facts, []
+    """Return every reason, acknowledged or not. `double` says that the standings show a second payment of the track."""
+    return list(_reasons(payment, double=double))
+
+
+def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
+    facts = payment.facts
     if facts.settled and not payments.amount_agrees(payment) and not facts.accepted:
-        detail = f"{facts.settled.money} was received where {payment.price} was asked"
-        found.append(AttentionReason("amount", str(facts.settled.money), detail))
+        received = str(facts.settled.money)
+        yield AttentionReason("amount", received, f"{received} was received, but the price was {payment.price}")
     if double and payments.holds_funds(payment):
-        found.append(AttentionReason("double", "double", "this track was paid for twice"))
-    for key, dispute in facts.disputes.items():
+        yield AttentionReason("double", "double", "this track was paid for twice")
+    for dispute_id, dispute in facts.disputes.items():
         if dispute.status not in ("won", "warning_closed"):
-            found.append(
-                AttentionReason(f"dispute:{key}", dispute.status, f"dispute {dispute.status}, {dispute.reason}")
-            )
-    for key, refund in facts.refunds.items():
+            detail = f"dispute {dispute.status}, {dispute.reason}"
+            yield AttentionReason(f"dispute:{dispute_id}", dispute.status, detail)
+    for refund_id, refund in facts.refunds.items():
         if refund.status in ("failed", "canceled"):
-            found.append(
-                AttentionReason(
-                    f"refund:{key}", refund.status, f"refund {refund.status}: {refund.failure or 'no reason given'}"
-                )
-            )
-    for key, claim in facts.claims.items():
-        found.append(
-            AttentionReason(
-                f"claim:{key}", key, f"{key} settled {claim.money} in this payment's name and is not its object"
-            )
-        )
-    if facts.gone:
-        found.append(AttentionReason("gone", "gone", f"Stripe no longer knows {payment.bound_to}"))
+            detail = f"refund {refund.status}: {refund.failure or 'no reason given'}"
+            yield AttentionReason(f"refund:{refund_id}", refund.status, detail)
+    for object_id, claim in facts.claims.items():
+        detail = f"{object_id} was paid ({claim.money}) and names this payment, but is not its object"
+        yield AttentionReason(f"claim:{object_id}", object_id, detail)
+    if facts.missing_at_stripe:
+        yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
-        found.append(AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe"))
-    return found
+        yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
 
 
 def unacknowledged(payment: Payment, *, double: bool = False) -> list[AttentionReason]:
-    """The causes that no person has acknowledged as they stand."""
-    known = payment.facts.acknowledged
+    """Return the reasons that staff have not acknowledged in their present form."""
+    acknowledged = payment.facts.acknowledged
     return [
-        cause
-        for cause in reasons(payment, double=double)
-        if cause.name not in known or known[cause.name].mark != cause.mark
+        reason
+        for reason in reasons(payment, double=double)
+        if reason.name not in acknowledged or acknowledged[reason.name].fingerprint != reason.fingerprint
     ]

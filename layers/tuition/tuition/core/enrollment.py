@@ -18,17 +18,17 @@ class Standing:
     open: bool = False
     grants: bool = False
     granted: bool = False
-    keeps_money: bool = False
+    holds_funds: bool = False
 
     @property
     def counts(self) -> bool:
         """It says something: one that was closed unpaid does not, however many of them there were."""
-        return self.open or self.grants or self.granted or self.keeps_money
+        return self.open or self.grants or self.granted or self.holds_funds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
-    """`attempt` is the highest used; `begun` the times (epoch seconds) of the newest attempts, for bounding them.
+    """`attempt` is the highest used; `attempt_times` the times (epoch seconds) of the newest attempts.
 
     `version` 0: no item yet.
     """
@@ -37,7 +37,7 @@ class Enrollment:
     track: str
     standings: Mapping[str, Standing] = field(default_factory=dict)
     attempt: int = 0
-    begun: tuple[int, ...] = ()
+    attempt_times: tuple[int, ...] = ()
     version: int = 0
 
     @property
@@ -64,12 +64,12 @@ class Enrollment:
     @property
     def undecided(self) -> bool:
         """Money is held that never let its user in: another amount came than was asked, and staff must decide."""
-        return any(standing.keeps_money and not standing.granted for standing in self.standings.values())
+        return any(standing.holds_funds and not standing.granted for standing in self.standings.values())
 
     @property
     def doubled(self) -> list[str]:
         """The payments that hold money beside another: all but the lowest by attempt, then id."""
-        found = sorted((s.attempt, key) for key, s in self.standings.items() if s.keeps_money)
+        found = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
         return [key for _, key in found[1:]]
 
     def with_payment(self, payment: Payment) -> "Enrollment":
@@ -90,5 +90,5 @@ def standing_of(payment: Payment) -> Standing:
         open=payment.open,
         grants=payments.grants_access(payment),
         granted=payments.ever_granted(payment),
-        keeps_money=payments.holds_funds(payment),
+        holds_funds=payments.holds_funds(payment),
     )

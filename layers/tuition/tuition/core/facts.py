@@ -110,18 +110,18 @@ class Decision:
     """What staff decided about the standing, on which version: the newest counts."""
 
     version: int
-    decision: Literal["accept", "revoke"]
-    who: str
+    decision: Literal["accept_amount", "revoke", "restore"]
+    actor: str
     note: str
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """A person has dealt with a cause of attention as it stood (`mark`)."""
+    """A person has dealt with a cause of attention as it stood (`fingerprint`)."""
 
     version: int
-    mark: str
-    who: str
+    fingerprint: str
+    actor: str
     note: str
 
 
@@ -149,7 +149,7 @@ class Facts:
     erased: bool = False
 
     @property
-    def gone(self) -> bool:
+    def missing_at_stripe(self) -> bool:
         """Stripe did not know the object, and has said nothing else of its closing."""
         return self.closed is not None and self.closed.reason == MISSING
 
@@ -239,11 +239,11 @@ def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int]:
 
 
 def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
-    return decision.version, decision.decision, decision.note, decision.who
+    return decision.version, decision.decision, decision.note, decision.actor
 
 
 def _acknowledgement_key(known: Acknowledgement) -> tuple[int, str, str, str]:
-    return known.version, known.mark, known.who, known.note
+    return known.version, known.fingerprint, known.actor, known.note
 
 
 def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:

@@ -1,4 +1,4 @@
-"""One purchase of one track by one user, and everything that follows from its facts. Status is decided here only."""
+"""One purchase of one track by one user. Its status is derived from its facts, here and nowhere else."""
 
 import base64
 import hashlib
@@ -19,19 +19,19 @@ STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", 
 OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
 
 COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
-"""Refunds that count as given back (`refund_amount`)."""
+"""The statuses of refunds that count in `refund_amount`."""
 LOST_DISPUTES = frozenset({"lost", "prevented"})
 DECIDED_DISPUTES = frozenset({"won", "lost", "prevented", "warning_closed"})
 INQUIRIES = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
 DISPUTED = frozenset({"needs_response", "under_review"})
-"""Disputes for which the funds are held: no refund until they are decided."""
+"""Disputes that hold the funds: no refund until they are decided."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a buyer chose, at which price of the catalog: an open payment is answered again only to the same.
+    """What a buyer chose, and the catalog price at that time. A create with the same terms returns the open payment.
 
-    `list_amount` is the catalog's amount then, in minor units: what is asked may be less, by a promotion code.
+    `list_amount` is the catalog's amount in minor units. A promotion code may make the payment's price lower.
     """
 
     list_amount: int = 0
@@ -47,8 +47,9 @@ DEFAULT_TERMS = Terms()
 class Payment:
     """A payment as it was loaded, or as it would be after a merge.
 
-    `bound_to` is the id of its one object at Stripe (`pi_…` or `cs_…`), `price` what was asked at its creation.
-    `version` counts its audit records, `audit_head` is the hash of the newest. Times are RFC 3339 UTC.
+    `stripe_object_id` is the id of its one object at Stripe (`pi_…` or `cs_…`), `price` what the student was asked to
+    pay. `version` counts its audit records, `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts
+    minor units.
     """
 
     payment_id: str
@@ -56,7 +57,7 @@ class Payment:
     track: str
     kind: Kind
     attempt: int
-    bound_to: str
+    stripe_object_id: str
     price: Money
     created_at: str
     updated_at: str
@@ -75,64 +76,120 @@ class Payment:
 
     @property
     def status(self) -> Status:
-        """Derived from the facts, never set."""
+        """The status, derived from the facts."""
         return status(self.facts)
 
     @property
     def open(self) -> bool:
-        """It can still be paid: CREATED, PROCESSING or FAILED."""
+        """Whether it can still be paid: CREATED, PROCESSING or FAILED."""
         return self.status in OPEN_STATUSES
 
     @property
-    def gone(self) -> bool:
-        """Closed unpaid, only because Stripe did not know its object: it may be there after all, and be paid."""
-        return self.status == "CANCELED" and self.facts.gone
+    def missing_at_stripe(self) -> bool:
+        """Whether it is closed only because its object is missing at Stripe, where it may reappear and be paid."""
+        return self.status == "CANCELED" and self.facts.missing_at_stripe
+
+    @property
+    def amount(self) -> int:
+        """The price in minor units."""
+        return self.price.amount
+
+    @property
+    def currency(self) -> str:
+        """The currency of the price."""
+        return self.price.currency
 
     @property
     def intent(self) -> str | None:
-        """The PaymentIntent: bound to it, or learned from the session."""
-        return self.bound_to if self.kind == "intent" else self.facts.intent
+        """The id of its PaymentIntent; that of a session's is known once Stripe has made it."""
+        return self.stripe_object_id if self.kind == "intent" else self.facts.intent
+
+    @property
+    def stripe_checkout_session(self) -> str | None:
+        """The id of its Checkout Session."""
+        return self.stripe_object_id if self.kind == "checkout" else None
 
     @property
     def charge(self) -> tuple[str, Charge] | None:
-        """The charge that paid, else the newest."""
+        """The charge that succeeded, else the newest, with its id."""
         charges = sorted(self.facts.charges.items(), key=lambda c: (c[1].status == "succeeded", c[1].created, c[0]))
         return charges[-1] if charges else None
 
     @property
+    def stripe_charge_id(self) -> str | None:
+        """The id of `charge`."""
+        return self.charge[0] if self.charge else None
+
+    @property
+    def payment_method(self) -> dict[str, str | None] | None:
+        """Type, brand and last four digits of the method of `charge`."""
+        if not self.charge:
+            return None
+        _, charge = self.charge
+        return {"type": charge.type, "brand": charge.brand, "last4": charge.last4}
+
+    @property
+    def receipt_url(self) -> str | None:
+        """Stripe's receipt of the charge that succeeded."""
+        return self.charge[1].receipt_url if self.charge and self.charge[1].status == "succeeded" else None
+
+    @property
     def refunded(self) -> bool:
-        """All that was received has been given back."""
+        """Whether all that was received has been refunded."""
         return self.status == "REFUNDED"
 
     @property
-    def left(self) -> int:
-        """What could still be given back, in minor units: refunds that wait for the customer's action count as gone."""
-        gone = COUNTED_REFUNDS | {"requires_action"}
-        settled = self.facts.settled.amount if self.facts.settled else 0
-        return (
-            settled - sum(r.amount for r in self.facts.refunds.values() if r.status in gone) - lost_amount(self.facts)
-        )
+    def refund_amount(self) -> int:
+        """What refunds have given back or are about to."""
+        return refunded_amount(self.facts)
 
-    def merged(self, told: Facts) -> "Payment":
-        """This payment knowing that too. What another object says about closing is not about this one."""
-        if told.closed and told.closed.by != self.kind:
-            told = replace(told, closed=None)
-        facts = core_facts.merge(self.facts, told)
+    @property
+    def refund_reason(self) -> str | None:
+        """The reason of the newest refund: of our refund request, else of Stripe's refund."""
+        refunds = [refund for refund in self.facts.refunds.values() if refund.status in COUNTED_REFUNDS]
+        if not refunds:
+            return None
+        newest = max(refunds, key=lambda refund: (refund.created, refund.request or ""))
+        reasons = {request.id: request.reason for request in self.requests}
+        return reasons.get(newest.request or "", newest.reason)
+
+    @property
+    def refunded_at(self) -> str | None:
+        """When the newest refund that succeeded was made."""
+        times = [refund.created for refund in self.facts.refunds.values() if refund.status == "succeeded"]
+        return timestamps.iso(max(times)) if times else None
+
+    @property
+    def refundable_amount(self) -> int:
+        """What can still be refunded. A refund that waits for the customer's action counts as made."""
+        counted = COUNTED_REFUNDS | {"requires_action"}
+        settled = self.facts.settled.amount if self.facts.settled else 0
+        refunded = sum(refund.amount for refund in self.facts.refunds.values() if refund.status in counted)
+        return settled - refunded - lost_amount(self.facts)
+
+    def merged(self, facts: Facts) -> "Payment":
+        """Return this payment with these facts too. Only its own kind of object can close it."""
+        if facts.closed and facts.closed.by != self.kind:
+            facts = replace(facts, closed=None)
+        facts = core_facts.merge(self.facts, facts)
         merged = replace(self, facts=facts, customer=self.customer or facts.customer)
         return merged.with_requests(self.requests)
 
     def with_requests(self, requests: tuple[RefundRequest, ...]) -> "Payment":
-        """With these refund requests, each as its refund decides and none waiting for what cannot be."""
-        followed = refund_request.follow(requests, self.facts.refunds)
-        if any(d.status in LOST_DISPUTES for d in self.facts.disputes.values()):
-            followed = refund_request.close_waiting(followed, "a dispute was decided against the school")
-        elif self.facts.settled and self.left <= 0:
-            followed = refund_request.close_waiting(followed, "nothing is left to refund")
-        return replace(self, requests=followed)
+        """Return this payment with these refund requests, each in the state that its refund implies.
+
+        A request that awaits approval is declined once nothing can be refunded any more.
+        """
+        requests = refund_request.follow(requests, self.facts.refunds)
+        if any(dispute.status in LOST_DISPUTES for dispute in self.facts.disputes.values()):
+            requests = refund_request.decline_awaiting(requests, "a dispute was decided against the school")
+        elif self.facts.settled and self.refundable_amount <= 0:
+            requests = refund_request.decline_awaiting(requests, "nothing is left to refund")
+        return replace(self, requests=requests)
 
 
 def status(facts: Facts) -> Status:
-    """The one place where a status comes from."""
+    """Return the status that follows from these facts."""
     if facts.settled:
         return "REFUNDED" if 0 < facts.settled.amount <= refunded_amount(facts) else "SUCCEEDED"
     if facts.closed:
@@ -146,13 +203,16 @@ def status(facts: Facts) -> Status:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the last try to pay failed, in Stripe's code and words."""
+    """Why the last attempt to pay failed, in Stripe's code and words."""
 
     code: str
     message: str
 
     def for_student(self) -> "Failure":
-        """What the bank suspects is not for who holds the card. https://docs.stripe.com/declines/codes"""
+        """Return the failure as the student may see it: never that the bank suspects fraud.
+
+        Source: https://docs.stripe.com/declines/codes
+        """
         return DECLINED if self.code in SUSPECTED_FRAUD else self
 
 
@@ -161,10 +221,9 @@ DECLINED = Failure("generic_decline", "Your card was declined.")
 
 
 def failure(facts: Facts) -> Failure | None:
-    """Why a payment that is not paid failed; None where it did not.
+    """Return why an unpaid payment failed; None if it did not.
 
-    A session that a bank refused after days is closed by that; how the bank put it is known from the intent, or from
-    the charge, whichever was told.
+    A delayed payment that its bank refuses closes its session. The bank's reason is on the intent or on the charge.
     """
     if status(facts) not in ("FAILED", "CANCELED"):
         return None
@@ -178,12 +237,12 @@ def failure(facts: Facts) -> Failure | None:
 
 
 def refunded_amount(facts: Facts) -> int:
-    """What refunds have given back or are about to, in minor units: those that are pending or succeeded."""
+    """Return the sum of the refunds that are pending or succeeded, in minor units."""
     return sum(refund.amount for refund in facts.refunds.values() if refund.status in COUNTED_REFUNDS)
 
 
 def lost_amount(facts: Facts) -> int:
-    """What disputes took for good. A prevented one counts only where the dispute, not a refund, moved the funds."""
+    """Return what disputes took for good. A prevented dispute counts only if it moved the funds itself."""
     return sum(_lost(dispute) for dispute in facts.disputes.values())
 
 
@@ -194,64 +253,79 @@ def _lost(dispute: Dispute) -> int:
 
 
 def amount_agrees(payment: Payment) -> bool:
-    """The money received is what was asked for."""
+    """Whether the amount received is the price."""
     return payment.facts.settled is not None and payment.facts.settled.money == payment.price
 
 
 def grants_access(payment: Payment) -> bool:
-    """The standing: whether this payment, alone, lets its user into the track."""
+    """Whether this payment, on its own, gives its user access to the track."""
     facts = payment.facts
     if facts.settled is None or status(facts) == "REFUNDED":
         return False
-    if facts.decision and facts.decision.decision == "revoke":
+    if is_revoked(payment):
         return False
     if any(dispute.status in LOST_DISPUTES for dispute in facts.disputes.values()):
         return False
     return amount_agrees(payment) or facts.accepted
 
 
+def is_revoked(payment: Payment) -> bool:
+    """Whether staff have revoked access, whatever was paid."""
+    return payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
+
+
 def ever_granted(payment: Payment) -> bool:
-    """It granted once, or would have if its purchase and its end had not been learned together."""
+    """Whether it ever gave access, also if its purchase and its end became known at the same time."""
     return payment.facts.settled is not None and (amount_agrees(payment) or payment.facts.accepted)
 
 
 def holds_funds(payment: Payment) -> bool:
-    """Settled, and not all of it refunded or lost to disputes: two of these for one track are one too many."""
+    """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many."""
     settled = payment.facts.settled
     gone = refunded_amount(payment.facts) + lost_amount(payment.facts)
     return settled is not None and (settled.amount == 0 or gone < settled.amount)
 
 
 def is_final(payment: Payment) -> bool:
-    """Nothing more is expected to happen by itself. What is gone may come back, until a person has dealt with it."""
-    driving = any(request.state in ("calling", "pending") for request in payment.requests)
+    """Whether nothing more is expected to happen to it.
+
+    A missing object may reappear, so it is checked until staff acknowledge that it is missing.
+    """
+    resuming = any(request.state in ("submitting", "pending") for request in payment.requests)
     pending = any(refund.status in ("pending", "requires_action") for refund in payment.facts.refunds.values())
     disputed = any(dispute.status not in DECIDED_DISPUTES for dispute in payment.facts.disputes.values())
-    unsure = payment.gone and "gone" not in payment.facts.acknowledged
-    return not (payment.open or driving or pending or disputed or unsure)
+    unsure = payment.missing_at_stripe and "gone" not in payment.facts.acknowledged
+    return not (payment.open or resuming or pending or disputed or unsure)
 
 
 def payment_id(
-    environment: str, user_id: str, track: str, attempt: int, operation: str, asked: Mapping[str, Any]
+    environment: str, user_id: str, track: str, attempt: int, operation: str, params: Mapping[str, Any]
 ) -> str:
-    """The id of an attempt: the same wish has the same id, on every machine and at every retry.
+    """Return the id of an attempt: the same request has the same id, on every machine and at every retry.
 
-    `asked` are the parameters of Stripe's create, without metadata. The create's idempotency key is this id.
+    `params` are the parameters of Stripe's create, without metadata. The id is also the create's idempotency key.
     """
-    wish = json.dumps([environment, user_id, track, attempt, operation, asked], sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(wish.encode()).digest()[:15]
+    request = json.dumps(
+        [environment, user_id, track, attempt, operation, params], sort_keys=True, separators=(",", ":")
+    )
+    digest = hashlib.sha256(request.encode()).digest()[:15]
     return "pay_" + base64.b32encode(digest).decode().lower()
 
 
 NO_DUE_DATE = "9999-12-31T23:59:59.999Z"
-"""Later than any time: where Stripe names no day."""
+"""Sorts after every time: the deadline of a dispute for which Stripe names none."""
 
 CHECK_AFTER_S = 3600
+"""The shortest time between two checks."""
 CHECK_SUBMITTING_AFTER_S = 300
+"""The time after which a refund that was not submitted to the end is resumed."""
 
 
 def dispute_listing(payment: Payment) -> tuple[str, str] | None:
-    """Where a disputed payment is listed: `open` by when the first answer is due, `over` by when the newest began."""
+    """Return how the dispute index lists a payment: `open` by its first deadline, `over` by its newest dispute.
+
+    None for a payment without disputes.
+    """
     disputes = payment.facts.disputes.values()
     if not disputes:
         return None
@@ -262,21 +336,10 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
     return "open", f"{timestamps.iso(min(known)) if known else NO_DUE_DATE}#{payment.payment_id}"
 
 
-def newest_refund(payment: Payment) -> tuple[str | None, str | None] | None:
-    """Why, and when (only of what succeeded), money was last given back."""
-    given = [r for r in payment.facts.refunds.values() if r.status in COUNTED_REFUNDS]
-    if not given:
-        return None
-    newest = max(given, key=lambda r: (r.created, r.request or ""))
-    asked = {request.id: request.reason for request in payment.requests}
-    succeeded = [r.created for r in given if r.status == "succeeded"]
-    return asked.get(newest.request or "", newest.reason), timestamps.iso(max(succeeded)) if succeeded else None
-
-
 def check_at(payment: Payment, now: float) -> str | None:
-    """When the reconciler should look, wider with age; None at rest."""
+    """Return when the reconciler should check next, less often with age; None if the payment is final."""
     if is_final(payment):
         return None
-    if any(request.state == "calling" for request in payment.requests):
+    if any(request.state == "submitting" for request in payment.requests):
         return timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
     return timestamps.iso(now + max(CHECK_AFTER_S, (now - timestamps.epoch(payment.created_at)) / 4))

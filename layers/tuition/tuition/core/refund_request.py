@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from tuition.core.facts import Refund
 
-State = Literal["waiting", "declined", "calling", "pending", "done", "refused", "failed"]
-UNDECIDED: frozenset[State] = frozenset({"waiting", "calling", "pending"})
+State = Literal["awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed"]
+UNDECIDED: frozenset[State] = frozenset({"awaiting_approval", "submitting", "pending"})
 
 _STATE_OF_REFUND: Mapping[str, State] = {
     "requires_action": "pending",
     "pending": "pending",
-    "succeeded": "done",
+    "succeeded": "succeeded",
     "canceled": "failed",
     "failed": "failed",
 }
@@ -47,7 +47,7 @@ class RefundRequest:
 
     @property
     def undecided(self) -> bool:
-        """It waits for staff or for Stripe: `waiting`, `calling` or `pending`."""
+        """It waits for staff or for Stripe: `awaiting_approval`, `submitting` or `pending`."""
         return self.state in UNDECIDED
 
     @property
@@ -75,9 +75,9 @@ def _followed(request: RefundRequest, key: str, refund: Refund) -> RefundRequest
     return replace(request, state=state, refund=key, answer=refund.failure if state == "failed" else None)
 
 
-def close_waiting(requests: Iterable[RefundRequest], because: str) -> tuple[RefundRequest, ...]:
+def decline_awaiting(requests: Iterable[RefundRequest], because: str) -> tuple[RefundRequest, ...]:
     """Nobody needs to decide any more: nothing is left to give back."""
     return tuple(
-        replace(request, state="declined", answer=because) if request.state == "waiting" else request
+        replace(request, state="declined", answer=because) if request.state == "awaiting_approval" else request
         for request in requests
     )

@@ -1,50 +1,94 @@
-"""What a Stripe event becomes: read, placed, merged, recorded. No handler moves a payment; facts do.
+"""Apply Stripe's events: parse, resolve, merge, record. No handler moves a payment; facts do.
 
-An event is ours when the metadata that we put on intents and sessions (and Stripe copies to charges) says so, or
-when its intent leads to a payment of ours. One that is ours and cannot be applied is kept in quarantine and
-answered 200: 5xx is only for what may pass by itself, since Stripe switches off endpoints that keep failing.
+An event is ours if the metadata that we put on intents and sessions (and Stripe copies to charges) says so, or if its
+intent leads to a payment of ours. An event of ours that cannot be applied is quarantined and answered 200. A 5xx is
+only for failures that may pass, because Stripe disables endpoints that keep failing.
 
 Source: https://docs.stripe.com/api/events/types
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, StripeRefused
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import integer, object_id, optional_id, text, timestamp
 from tuition.settings import settings
 from tuition.storage import ledger, quarantine
-from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
+from tuition.storage.ledger import Change, StripeObjectTaken
 from tuition.stripe_gateway import closing, rebuild, sync
+from tuition.stripe_gateway.objects import StripeObject
 from tuition.stripe_gateway.resolve import ref_in_metadata, ref_of_intent, ref_of_stripe_object
 
 API_VERSION = "2026-10-28.endive"
-"""The version that the endpoint is pinned to; `stripe` pins the same (a test holds them together)."""
+"""The API version that the endpoint is pinned to, the same as the `stripe` package's (a test compares them)."""
 
-EVENT_TYPES = frozenset(
-    {f"payment_intent.{x}" for x in ("created", "processing", "requires_action", "succeeded", "canceled")}
-    | {"payment_intent.payment_failed"}
-    | {f"charge.{x}" for x in ("succeeded", "failed", "updated", "refunded")}
-    | {f"refund.{x}" for x in ("created", "updated", "failed")}
-    | {f"charge.dispute.{x}" for x in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")}
-    | {f"checkout.session.{x}" for x in ("completed", "expired", "async_payment_succeeded", "async_payment_failed")}
-)
+Outcome = Literal["applied", "foreign", "ignored", "not_found", "quarantined"]
 
-Outcome = Literal["applied", "foreign", "ignored", "left", "quarantined"]
+
+@dataclass(frozen=True)
+class EventType:
+    """What the events of a type are about, and how their object is read.
+
+    Without `read` the payment is always synced. `has_refund_total`: the object is a charge whose `amount_refunded` must
+    agree with the refunds that we know.
+    """
+
+    subject: Literal["intent", "session", "charge", "refund", "dispute"]
+    read: Callable[[Mapping[str, Any], int], Facts] | None
+    has_refund_total: bool = False
+
+    @property
+    def is_about_refund_or_dispute(self) -> bool:
+        """Whether refunds and disputes must be listed, because the charge may not show this one."""
+        return self.has_refund_total or self.subject in ("refund", "dispute")
+
+
+_INTENT = EventType("intent", stripe_json.of_intent)
+_SESSION = EventType("session", stripe_json.of_session)
+_CHARGE = EventType("charge", lambda obj, _at: stripe_json.of_charge(obj))
+_REFUND = EventType("refund", lambda obj, _at: stripe_json.of_refund(obj))
+_DISPUTE = EventType("dispute", None)
+
+EVENT_TYPES: Mapping[str, EventType] = {
+    "payment_intent.created": _INTENT,
+    "payment_intent.processing": _INTENT,
+    "payment_intent.requires_action": _INTENT,
+    "payment_intent.succeeded": _INTENT,
+    "payment_intent.payment_failed": _INTENT,
+    "payment_intent.canceled": _INTENT,
+    "checkout.session.completed": _SESSION,
+    "checkout.session.expired": _SESSION,
+    "checkout.session.async_payment_succeeded": _SESSION,
+    "checkout.session.async_payment_failed": EventType("session", stripe_json.failed_session),
+    "charge.succeeded": _CHARGE,
+    "charge.failed": _CHARGE,
+    "charge.updated": _CHARGE,
+    "charge.refunded": replace(_CHARGE, has_refund_total=True),
+    "refund.created": _REFUND,
+    "refund.updated": _REFUND,
+    "refund.failed": _REFUND,
+    "charge.dispute.created": _DISPUTE,
+    "charge.dispute.updated": _DISPUTE,
+    "charge.dispute.closed": _DISPUTE,
+    "charge.dispute.funds_withdrawn": _DISPUTE,
+    "charge.dispute.funds_reinstated": _DISPUTE,
+}
+"""Every event type that is applied. All others are ignored."""
 
 
 @dataclass(frozen=True)
 class ParsedEvent:
-    """An event, read. `facts` are empty where the object must be pulled (`pull`)."""
+    """A parsed event. `facts` are empty if the payment must be synced (`needs_sync`)."""
 
     event_id: str
     type: str
@@ -54,22 +98,34 @@ class ParsedEvent:
     intent: str | None = None
     session: str | None = None
     refunded_total: int | None = None
-    pull: bool = False
+    needs_sync: bool = False
 
     @property
-    def entry(self) -> Entry:
-        """The record that it leaves when it is applied, at Stripe's time."""
-        return Entry(timestamps.iso(self.at), self.event_id, self.type, "webhook")
+    def event_type(self) -> EventType:
+        """The row of `EVENT_TYPES`."""
+        return EVENT_TYPES[self.type]
+
+    @property
+    def entry(self) -> AuditEntry:
+        """The audit entry of the event, at Stripe's time."""
+        return AuditEntry(timestamps.iso(self.at), self.event_id, self.type, "webhook")
+
+    @property
+    def stripe_object(self) -> StripeObject | None:
+        """The session or intent that the event is about."""
+        if self.session:
+            return StripeObject("checkout", self.session)
+        return StripeObject("intent", self.intent) if self.intent else None
 
     @property
     def shows_money(self) -> bool:
-        """It says, or may say, that money has moved: reason enough to rebuild a payment that is missing."""
+        """Whether it shows, or may show, that money has moved: then a missing payment is rebuilt."""
         paid = any(charge.status == "succeeded" for charge in self.facts.charges.values())
-        return self.pull or paid or self.facts.settled is not None or bool(self.facts.refunds)
+        return self.needs_sync or paid or self.facts.settled is not None or bool(self.facts.refunds)
 
 
 def apply(event: object) -> Outcome:
-    """Apply one verified event. Raises only what may pass by itself (`Unavailable` and failures of AWS)."""
+    """Apply one verified event. Raises only failures that may pass (`Unavailable`)."""
     if not isinstance(event, Mapping):
         return "ignored"
     try:
@@ -84,154 +140,147 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
         return "foreign"
     if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
-    key = _resolve(_outline(event))
-    if key is None:
+    ref = _resolve(_outline(event))
+    if ref is None:
         return "foreign"
-    notice = parse(event)
-    loaded = ledger.update(key, lambda before: _decide(notice, key, before))
-    if loaded.payment is None:
-        return "left"
-    if closing.must_close(loaded.payment):
-        closing.close(key)
+    parsed = parse(event)
+    state = ledger.update(ref, lambda before: _decide(parsed, ref, before))
+    if state.payment is None:
+        return "not_found"
+    if closing.must_close(state.payment):
+        closing.close(ref, state)
     return "applied"
 
 
-# --- reading ---
+# --- parsing ---
 
 
 def parse(event: Mapping[str, Any]) -> ParsedEvent:
-    """The event as facts. Raises `EventUnusable` where a shape is not Stripe's."""
-    return _with_object(_outline(event))
+    """Read an event of one of our types as facts. Raises `EventUnusable` for a shape that Stripe does not have."""
+    outline = _outline(event)
+    event_type = outline.event_type
+    if event_type.subject == "session":
+        outline = replace(outline, session=object_id(outline.obj, "id"))
+    if outline.needs_sync or event_type.read is None:
+        return outline
+    total = integer(outline.obj, "amount_refunded") if event_type.has_refund_total else None
+    return replace(outline, facts=event_type.read(outline.obj, outline.at), refunded_total=total)
 
 
 def _outline(event: Mapping[str, Any]) -> ParsedEvent:
-    """What any event has, and which intent it is about: enough to place it. What is foreign is read no further."""
+    """Read what every event has, and which intent it is about. A foreign event is read no further."""
     data = event.get("data")
     obj = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(obj, Mapping):
         raise EventUnusable("event.data.object should be an object")
     type_, at = text(event, "type"), timestamp(event, "created")
-    own = type_.startswith("payment_intent.")
-    intent = object_id(obj, "id") if own else optional_id(obj, "payment_intent")
-    pull = event.get("api_version") != API_VERSION or type_.startswith("charge.dispute.")
-    return ParsedEvent(object_id(event, "id"), type_, at, obj, intent=intent, pull=pull)
+    event_type = EVENT_TYPES[type_]
+    intent = object_id(obj, "id") if event_type.subject == "intent" else optional_id(obj, "payment_intent")
+    needs_sync = event.get("api_version") != API_VERSION or event_type.read is None
+    return ParsedEvent(object_id(event, "id"), type_, at, obj, intent=intent, needs_sync=needs_sync)
 
 
-def _with_object(notice: ParsedEvent) -> ParsedEvent:
-    obj, at, kind = notice.obj, notice.at, notice.type.rpartition(".")[0]
-    if kind == "checkout.session":
-        notice = replace(notice, session=object_id(obj, "id"))
-    if notice.pull:
-        return notice
-    if kind == "checkout.session":
-        failed = notice.type.endswith("async_payment_failed")
-        return replace(notice, facts=(stripe_json.failed_session if failed else stripe_json.of_session)(obj, at))
-    if kind == "payment_intent":
-        return replace(notice, facts=stripe_json.of_intent(obj, at))
-    if kind == "refund":
-        return replace(notice, facts=stripe_json.of_refund(obj))
-    total = integer(obj, "amount_refunded") if notice.type == "charge.refunded" else None
-    return replace(notice, facts=stripe_json.of_charge(obj), refunded_total=total)
-
-
-def is_about_refund_or_dispute(type_: str) -> bool:
-    """An event of this type is about a refund or a dispute, of which the charge may say nothing."""
-    return "refund" in type_ or "dispute" in type_
-
-
-# --- placing ---
+# --- resolving ---
 
 
 def resolve_event(event: Mapping[str, Any]) -> PaymentRef | None:
-    """The payment that an event is about; None where it is none of ours. Raises `EventUnusable`."""
+    """Return the payment that an event is about; None if it is foreign. Raises `EventUnusable`."""
     return _resolve(_outline(event))
 
 
-def audit_entry(event: Mapping[str, Any]) -> Entry:
-    """The record that an event leaves when it is applied."""
+def audit_entry(event: Mapping[str, Any]) -> AuditEntry:
+    """Return the audit entry of an event."""
     return _outline(event).entry
 
 
-def _resolve(notice: ParsedEvent) -> PaymentRef | None:
-    """The payment that an event is about.
+def is_about_refund_or_dispute(event: Mapping[str, Any]) -> bool:
+    """Whether an event is about a refund or a dispute, of which the charge may show nothing."""
+    return _outline(event).event_type.is_about_refund_or_dispute
 
-    Refunds and disputes belong to their intent's, whatever their own metadata say: anybody may have made them. The
-    others carry our metadata; where somebody has altered those, the pointer from their id still knows.
+
+def _resolve(event: ParsedEvent) -> PaymentRef | None:
+    """Return the payment that an event is about.
+
+    Refunds and disputes belong to their intent's payment, whatever their own metadata say, because anybody can create
+    them. Other objects carry our metadata; if those were altered, the pointer from the object's id still works.
     """
-    if notice.type.startswith(("refund.", "charge.dispute.")):
-        return ref_of_intent(notice.intent) if notice.intent else None
-    metadata = notice.obj.get("metadata")
-    named = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
-    return named or ref_of_stripe_object(optional_id(notice.obj, "id") if notice.intent is None else notice.intent)
+    if event.event_type.subject in ("refund", "dispute"):
+        return ref_of_intent(event.intent) if event.intent else None
+    metadata = event.obj.get("metadata")
+    ref = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    return ref or ref_of_stripe_object(event.intent or optional_id(event.obj, "id"))
 
 
 # --- deciding ---
 
 
-def _decide(notice: ParsedEvent, key: PaymentRef, before: PaymentState) -> Change | None:
+def _decide(event: ParsedEvent, ref: PaymentRef, before: PaymentState) -> Change | None:
     payment = before.payment
     if payment is None:
-        rebuilt = rebuild.from_stripe(key, notice.intent, notice.session) if notice.shows_money else None
-        return Change(rebuilt.merged(notice.facts), notice.entry) if rebuilt else None
-    if (payment.user_id, payment.track) != (key.user_id, key.track):
-        raise EventUnusable(f"its metadata and {key.payment_id} name different users or tracks")
-    if notice.session is None and payment.intent is None:
-        payment = _synced(notice, payment, payment)  # which intent is its own, only its session can say
-    if not _is_about_own_object(notice, payment):
-        return _claim(notice, payment)
-    after = payment.merged(notice.facts)
-    if notice.pull or _is_ambiguous(notice, payment) or _total_disagrees(notice, after):
-        after = _synced(notice, payment, after)
-    return Change(after, notice.entry)
+        rebuilt = rebuild.from_stripe(ref, event.stripe_object) if event.shows_money else None
+        return Change(rebuilt.merged(event.facts), event.entry) if rebuilt else None
+    if payment.ref != ref:
+        raise EventUnusable(f"its metadata and {ref.payment_id} name different users or tracks")
+    if event.session is None and payment.intent is None:
+        payment = _synced(event, payment, payment)  # only the session says which intent is its own
+    if not _is_about_own_object(event, payment):
+        return _claim(event, payment)
+    after = payment.merged(event.facts)
+    if event.needs_sync or _is_ambiguous(event, payment) or _total_disagrees(event, after):
+        after = _synced(event, payment, after)
+    return Change(after, event.entry)
 
 
-def _synced(notice: ParsedEvent, before: Payment, payment: Payment) -> Payment:
-    """Merged with what Stripe says now. Raises `EventUnusable` where it tells of what it says it does not know."""
-    facts, _ = sync.fetch(before, followed=is_about_refund_or_dispute(notice.type))
-    if facts.gone:
-        raise EventUnusable(f"Stripe does not know {before.bound_to}, and this may be of it")
+def _synced(event: ParsedEvent, before: Payment, payment: Payment) -> Payment:
+    """Return a payment merged with what Stripe says now. Raises `EventUnusable` if its object is missing at Stripe."""
+    facts, _ = sync.fetch(before, full=event.event_type.is_about_refund_or_dispute)
+    if facts.missing_at_stripe:
+        raise EventUnusable(f"{before.stripe_object_id} is missing at Stripe, and the event may be about it")
     return payment.merged(facts)
 
 
-def _is_about_own_object(notice: ParsedEvent, payment: Payment) -> bool:
-    """It tells of the one object that the payment is bound to."""
-    if notice.session:
-        return notice.session == payment.bound_to
-    return notice.intent is not None and notice.intent == payment.intent
+def _is_about_own_object(event: ParsedEvent, payment: Payment) -> bool:
+    """Whether the event is about the one object that the payment is bound to."""
+    if event.session:
+        return event.session == payment.stripe_object_id
+    return event.intent is not None and event.intent == payment.intent
 
 
-def _claim(notice: ParsedEvent, payment: Payment) -> Change | None:
-    """Another object settled in this payment's name: nothing of the payment changes, and a person must look."""
-    settled = (sync.fetch_unbound(notice.intent, notice.session) if notice.pull else notice.facts).settled
+def _claim(event: ParsedEvent, payment: Payment) -> Change | None:
+    """Record another object that was paid in this payment's name, for staff to review. Nothing else changes."""
+    settled = (sync.fetch_unbound(event.stripe_object) if event.needs_sync else event.facts).settled
     if settled is None:
         return None
-    claims = Facts(claims={notice.session or notice.intent or notice.event_id: settled})
-    return Change(payment.merged(claims), notice.entry)
+    claims = Facts(claims={event.session or event.intent or event.event_id: settled})
+    return Change(payment.merged(claims), event.entry)
 
 
-def _is_ambiguous(notice: ParsedEvent, payment: Payment) -> bool:
-    """Two phases of one second, or two reasons of one: which came last, only Stripe knows."""
-    told, known = notice.facts.phase, payment.facts.phase
-    if told is None or known is None or not payment.open:
+def _is_ambiguous(event: ParsedEvent, payment: Payment) -> bool:
+    """Whether two phases, or two failures, have the same second: only Stripe knows which came last."""
+    new, stored = event.facts.phase, payment.facts.phase
+    if new is None or stored is None or not payment.open:
         return False
-    return told.at == known.at and (told.name, told.code, told.message) != (known.name, known.code, known.message)
+    return new.at == stored.at and (new.name, new.code, new.message) != (stored.name, stored.code, stored.message)
 
 
-def _total_disagrees(notice: ParsedEvent, after: Payment) -> bool:
-    """charge.refunded carries a total and no list: a reason to ask, when the refunds that we know do not add up."""
-    return notice.refunded_total is not None and notice.refunded_total != payments.refunded_amount(after.facts)
+def _total_disagrees(event: ParsedEvent, after: Payment) -> bool:
+    """Whether the total of charge.refunded, which lists no refunds, differs from the sum of those that we know."""
+    return event.refunded_total is not None and event.refunded_total != payments.refunded_amount(after.facts)
+
+
+# --- replaying ---
 
 
 def replay(event_id: str, staff: str | None = None) -> Outcome:
-    """Try a quarantined event again; what is applied (or was) leaves the quarantine. Raises `NotFound`.
+    """Try a quarantined event again, and remove it from the quarantine once it is applied. Raises `NotFound`.
 
-    `staff`: who asks for it; it is on their own chain, since the record that the event leaves is the event's.
+    A replay by staff is recorded on their own chain, because the event's record is the event's own.
     """
-    kept = quarantine.read(event_id)
+    item = quarantine.read(event_id)
     if staff:
-        asked = Entry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
-        ledger.record_for_user(staff, asked, {"replay": event_id})
-    outcome = apply(json.loads(kept.event))
+        entry = AuditEntry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
+        ledger.record_for_user(staff, entry, {"replay": event_id})
+    outcome = apply(json.loads(item.event))
     if outcome != "quarantined":
         quarantine.remove(event_id)
     return outcome

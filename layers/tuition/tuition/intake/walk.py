@@ -1,4 +1,10 @@
-"""Walk over what Stripe created in a range of time, and sync every payment that differs."""
+"""Walk over what Stripe created in a range of time, and sync every payment that differs.
+
+The walk goes window by window, and its cursor advances after each. A payment or event that fails does not stop it: it
+is counted and named in the log, and an event that cannot be applied is quarantined.
+
+Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://docs.stripe.com/api/events
+"""
 
 import itertools
 from collections import defaultdict
@@ -7,112 +13,118 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tuition import clock, metrics
+from tuition import clock, metrics, retry
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, NotConfigured, StripeRefused, StripeUnavailable, TuitionError
-from tuition.core.facts import NO_FACTS, Facts, Kind
+from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import optional_id
 from tuition.intake import stripe_events
 from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
+from tuition.storage.dynamodb import StorageUnavailable
 from tuition.storage.items import AuditItem
-from tuition.storage.ledger import Change, PaymentState, StripeObjectTaken
+from tuition.storage.ledger import StripeObjectTaken
 from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway import closing, rebuild, resolve, sync
+from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.client import Listed
+from tuition.stripe_gateway.objects import StripeObject
 
 WINDOW_S = 3600
 OVERLAP_S = 600
 """Events may become visible a little after their time."""
 LOOK_BACK_S = 3 * 3600
-"""An orphan is closed when it is an hour old: it must still be in sight then."""
+"""An orphan is closed when it is an hour old, so a window must still contain it then."""
 ORPHAN_AFTER_S = 3600
 RESERVE_S = 40.0
-"""With less than this left of an invocation no new piece of work is begun."""
-RATE_LIMIT_TRIES = 6
-"""Tries where Stripe limits us (429): nobody waits for this answer."""
+"""With less than this left of an invocation no new step starts."""
 MAX_UNANSWERED_IN_A_ROW = 3
-"""So many pieces of work in a row to which Stripe gives no answer: it is out of reach, and the run ends."""
+"""After this many steps in a row without an answer Stripe counts as unreachable, and the run ends."""
+EVENT_TYPES_PER_LIST = 20
+"""https://docs.stripe.com/api/events/list#list_events-types"""
+RECORDS_PER_READ = 100
 
 
 class OutOfTime(Exception):
-    """The rest is for the next run."""
+    """The invocation is nearly over: the next run continues."""
 
 
 @dataclass
 class Run:
-    """One run and what it did. `place`: epoch seconds up to which Stripe has been walked; `done`: nothing was left.
+    """One run and what it did.
 
-    `remaining` says how many seconds the invocation has. `different` counts payments of which Stripe knew more than
+    `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked (epoch
+    seconds), `done` whether nothing was left. `checked` counts payments, `drifted` those of which Stripe knew more than
     we did, `failed` says what could not be handled and why.
     """
 
     remaining: Callable[[], float]
-    place: int = 0
+    cursor: int = 0
     done: bool = True
-    looked: int = 0
-    different: int = 0
+    checked: int = 0
+    drifted: int = 0
     closed: int = 0
     orphans: int = 0
-    driven: int = 0
+    resumed: int = 0
     replayed: int = 0
     failed: list[str] = field(default_factory=list)
     unanswered: int = 0
-    in_a_row: int = 0
+    unanswered_in_a_row: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """What it did, for the log and the answer; `place` as RFC 3339."""
-        found = asdict(self)
-        del found["remaining"], found["in_a_row"]
-        return {**found, "place": timestamps.iso(self.place)}
+        """Return what it did, for the log and the answer. `cursor` is RFC 3339."""
+        report = asdict(self)
+        del report["remaining"], report["unanswered_in_a_row"]
+        return {**report, "cursor": timestamps.iso(self.cursor)}
 
     @contextmanager
-    def piece(self, what: str) -> Iterator[None]:
-        """A piece of work, with a deadline of its own. What cannot be handled is named, counted and passed over.
+    def step(self, name: str) -> Iterator[None]:
+        """Run one step with a deadline of its own. A step that fails is named and counted, and the run continues.
 
-        So is one to which Stripe gives no answer, for this run. Raises where nothing could be handled now: Stripe is
-        out of reach, or no time is left.
+        Raises what makes every further step pointless: a missing secret, unreachable tables, an unreachable Stripe, or
+        no time left.
         """
         if self.remaining() < RESERVE_S:
             raise OutOfTime
         clock.start_deadline()
         try:
             yield
-        except NotConfigured:
+        except (NotConfigured, StorageUnavailable):
             raise
         except TuitionError as error:
             if isinstance(error, StripeUnavailable):
-                self.unanswered, self.in_a_row = self.unanswered + 1, self.in_a_row + 1
-                if self.in_a_row == MAX_UNANSWERED_IN_A_ROW:
+                self.unanswered += 1
+                self.unanswered_in_a_row += 1
+                if self.unanswered_in_a_row == MAX_UNANSWERED_IN_A_ROW:
                     raise
-            self.failed.append(f"{what}: {error}")
+            self.failed.append(f"{name}: {error}")
             metrics.count("ReconcileFailed")
         else:
-            self.in_a_row = 0
+            self.unanswered_in_a_row = 0
 
 
 # --- asking Stripe ---
 
 
 def retry_rate_limits[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Wait where Stripe limits us, which it says before it does anything."""
-    for attempt in range(1, RATE_LIMIT_TRIES):
+    """Call `act` again while Stripe rate-limits it. Stripe refuses such a call before it does anything."""
+    for attempt in retry.attempts(retry.STRIPE_RATE_LIMIT):
+        if attempt > 1:
+            clock.start_deadline()
         try:
             return act(*args, **kwargs)
         except StripeUnavailable as unavailable:
-            if unavailable.status != 503:
+            if unavailable.status != 503 or attempt == retry.STRIPE_RATE_LIMIT.attempts:
                 raise
-        clock.start_deadline()
-        clock.pause(attempt, base_s=0.5, most_s=10)
-    return act(*args, **kwargs)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _list_created(
     listed: Listed, first: int, last: int, types: Sequence[str] = ()
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Each object with Stripe's time when it was listed, newest first."""
+    """Yield each object with Stripe's time when it was listed, newest first."""
     after: str | None = None
     while True:
         clock.start_deadline()
@@ -125,7 +137,7 @@ def _list_created(
 
 
 def stripe_now() -> int:
-    """Stripe's clock, which is the one of its objects."""
+    """Return the time by Stripe's clock, which also stamps its objects, in epoch seconds."""
     clock.start_deadline()
     return retry_rate_limits(stripe_client.list_created, "events", 0, 0, None).date
 
@@ -134,89 +146,83 @@ def stripe_now() -> int:
 
 
 def sync_payment(
-    this: Run,
-    key: PaymentRef,
+    run: Run,
+    ref: PaymentRef,
+    stripe_object: StripeObject | None = None,
     *,
-    intent: str | None = None,
-    session: str | None = None,
-    told: Facts = NO_FACTS,
-    followed: bool = False,
+    extra: Facts = NO_FACTS,
+    full: bool = False,
 ) -> PaymentState:
-    """Pull a payment, or rebuild it where its item is missing and its object is settled.
+    """Sync a payment, or rebuild it if its item is missing and the object is settled.
 
-    `told` is what was listed about another object; all else is asked again, after loading.
+    `extra` has facts about another object; `full` lists refunds and disputes in any case.
     """
-    before = ledger.load(key)
+    before = ledger.load(ref)
     if before.payment is None:
-        after = ledger.update(key, lambda loaded: _rebuilt(key, loaded, intent, session), before)
-    elif (before.payment.user_id, before.payment.track) != (key.user_id, key.track):
-        raise EventUnusable(f"what names {key.payment_id} names another user or track")
+        entry = AuditEntry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "reconcile")
+        after = ledger.update(ref, lambda state: rebuild.change(ref, state, stripe_object, entry), before)
+    elif before.payment.ref != ref:
+        raise EventUnusable(f"an object that names {ref.payment_id} names another user or track")
     else:
-        payment, _ = sync.refresh(key, before, told=told, followed=followed, source="reconcile")
+        payment, _ = sync.refresh(ref, before, extra=extra, full=full, source="reconcile")
         after = PaymentState(payment, before.enrollment.with_payment(payment))
     if after.payment and closing.must_close(after.payment):
-        closed = closing.close(key)
+        closed = closing.close(ref)
         after = PaymentState(closed, after.enrollment.with_payment(closed))
-    this.looked += 1
+    run.checked += 1
     if _version(after) != _version(before):
-        this.different += 1
-        metrics.count("DifferenceFound")
+        run.drifted += 1
+        metrics.count("ReconcileDrift")
     return after
 
 
-def _rebuilt(key: PaymentRef, loaded: PaymentState, intent: str | None, session: str | None) -> Change | None:
-    return rebuild.change(
-        key, loaded, intent, session, Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "reconcile")
-    )
+def _version(state: PaymentState) -> int:
+    return state.payment.version if state.payment else 0
 
 
-def _version(loaded: PaymentState) -> int:
-    return loaded.payment.version if loaded.payment else 0
+# --- the walk ---
 
 
-# --- 3. what Stripe made ---
+def walk(run: Run, name: str, last: int) -> None:
+    """Walk from the run's cursor to `last`, window by window, and advance the named cursor after each.
 
-
-def walk(this: Run, name: str, last: int) -> None:
-    """All that Stripe made from the run's place to `last`, an hour at a time; the place moves on after each.
-
-    It stays before the first hour in which something got no answer, and the next run walks from there again.
+    The cursor stays before the first window in which Stripe did not answer, and the next run starts there again.
     """
-    first, known = this.place, this.unanswered
+    first, unanswered = run.cursor, run.unanswered
     while first < last:
         until = min(first + WINDOW_S, last)
-        _events(this, first - OVERLAP_S, until)
+        _walk_events(run, first - OVERLAP_S, until)
         for listed, handle in _HANDLERS.items():
             for obj, date in _list_created(listed, first - LOOK_BACK_S, until):
-                with this.piece(obj["id"]):
-                    retry_rate_limits(handle, this, obj, date)
-        if this.unanswered == known:
+                with run.step(obj["id"]):
+                    retry_rate_limits(handle, run, obj, date)
+        if run.unanswered == unanswered:
             cursors.advance(name, until)
-            this.place = until
+            run.cursor = until
         first = until
-    this.done = this.done and this.place >= last
+    run.done = run.done and run.cursor >= last
 
 
-def _events(this: Run, first: int, last: int) -> None:
-    """An event whose record is missing is a reason to pull its payment, once for all of them."""
-    untold: dict[PaymentRef, list[dict[str, Any]]] = defaultdict(list)
-    for types in itertools.batched(sorted(stripe_events.EVENT_TYPES), 20, strict=False):
+def _walk_events(run: Run, first: int, last: int) -> None:
+    """Sync each payment that has an event without a record, once for all its events."""
+    by_payment: dict[PaymentRef, list[dict[str, Any]]] = defaultdict(list)
+    for types in itertools.batched(sorted(stripe_events.EVENT_TYPES), EVENT_TYPES_PER_LIST, strict=False):
         for event, _ in _list_created("events", first, last, types):
-            with this.piece(event["id"]), _quarantine_if_unusable([event]):
-                key = retry_rate_limits(stripe_events.resolve_event, event)
-                if key:
-                    untold[key].append(event)
-    for key, events in untold.items():
-        with this.piece(key.payment_id):
-            missing = _unapplied(key, events)
-            if missing:
-                with _quarantine_if_unusable(missing):
-                    retry_rate_limits(_sync_for_event, this, key, missing[0])
+            with run.step(event["id"]), _quarantine_if_unusable([event]):
+                ref = retry_rate_limits(stripe_events.resolve_event, event)
+                if ref:
+                    by_payment[ref].append(event)
+    for ref, events in by_payment.items():
+        with run.step(ref.payment_id):
+            unapplied = _unapplied(ref, events)
+            if unapplied:
+                with _quarantine_if_unusable(unapplied):
+                    retry_rate_limits(_sync_for_event, run, ref, unapplied[0])
 
 
 @contextmanager
 def _quarantine_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-    """What cannot be applied is kept for a person; the walk goes on."""
+    """Quarantine the events if they cannot be applied, and let the error through."""
     try:
         yield
     except (EventUnusable, StripeObjectTaken, StripeRefused) as error:
@@ -225,96 +231,103 @@ def _quarantine_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[Non
         raise
 
 
-def _unapplied(key: PaymentRef, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The events of a payment that have not been applied."""
-    missing = {stripe_events.audit_entry(event).key: event for event in events}
-    for batch in itertools.batched(list(missing), 100, strict=False):
-        wanted = [keys.audit_key(key.payment_id, entry) for entry in batch]
-        for item in dynamodb.batch_get({AuditItem: wanted})[AuditItem]:
-            del missing[item["entry"]["S"]]
-    return list(missing.values())
+def _unapplied(ref: PaymentRef, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the events of a payment that have no audit record."""
+    unapplied = {stripe_events.audit_entry(event).sort_key: event for event in events}
+    for batch in itertools.batched(list(unapplied), RECORDS_PER_READ, strict=False):
+        audit_keys = [keys.audit_key(ref.payment_id, sort_key) for sort_key in batch]
+        for item in dynamodb.batch_get({AuditItem: audit_keys})[AuditItem]:
+            del unapplied[item["sort_key"]["S"]]
+    return list(unapplied.values())
 
 
-def _sync_for_event(this: Run, key: PaymentRef, event: Mapping[str, Any]) -> None:
+def _sync_for_event(run: Run, ref: PaymentRef, event: Mapping[str, Any]) -> None:
     obj = event["data"]["object"]
-    session = obj["id"] if event["type"].startswith("checkout.session.") else None
-    intent = obj["id"] if event["type"].startswith("payment_intent.") else optional_id(obj, "payment_intent")
-    sync_payment(
-        this, key, intent=intent, session=session, followed=stripe_events.is_about_refund_or_dispute(event["type"])
-    )
+    subject = stripe_events.EVENT_TYPES[event["type"]].subject
+    if subject == "session":
+        stripe_object: StripeObject | None = StripeObject("checkout", obj["id"])
+    else:
+        stripe_object = _intent(obj["id"] if subject == "intent" else optional_id(obj, "payment_intent"))
+    sync_payment(run, ref, stripe_object, full=stripe_events.is_about_refund_or_dispute(event))
 
 
-def _on_intent(this: Run, obj: Mapping[str, Any], date: int) -> None:
+def _intent(intent_id: str | None) -> StripeObject | None:
+    return StripeObject("intent", intent_id) if intent_id else None
+
+
+def _on_intent(run: Run, obj: Mapping[str, Any], date: int) -> None:
     metadata = obj.get("metadata") or {}
-    key = resolve.ref_in_metadata(metadata) or resolve.ref_of_stripe_object(obj["id"])
-    if key is None:
+    ref = resolve.ref_in_metadata(metadata) or resolve.ref_of_stripe_object(obj["id"])
+    if ref is None:
         return
-    facts = stripe_json.of_intent(obj, date)
-    loaded = ledger.load(key)
-    if loaded.payment and loaded.payment.intent is None:  # which intent is its own, only its session can say
-        loaded = sync_payment(this, key)
-    payment = loaded.payment
-    if payment and payment.gone and payment.intent is None:
-        raise EventUnusable(f"Stripe does not know {payment.bound_to}, of which this may be")
+    intent = StripeObject("intent", obj["id"])
+    facts = intent.facts(obj, date)
+    state = ledger.load(ref)
+    if state.payment and state.payment.intent is None:  # only the session says which intent is its own
+        state = sync_payment(run, ref)
+    payment = state.payment
+    if payment and payment.missing_at_stripe and payment.intent is None:
+        raise EventUnusable(f"{payment.stripe_object_id} is missing at Stripe, and this may be its intent")
     if payment and payment.intent == obj["id"]:
-        if payment.gone or not sync.is_up_to_date(loaded, payment.merged(facts)):
-            sync_payment(this, key)
-    elif facts.settled or metadata.get("kind") != "checkout":  # else its session is what can be closed
-        _on_unbound_object(this, key, "intent", obj, facts, date)
+        if payment.missing_at_stripe or not sync.is_up_to_date(state, payment.merged(facts)):
+            sync_payment(run, ref)
+    elif facts.settled or metadata.get("kind") != "checkout":  # an open intent of a session is closed by its session
+        _on_unbound_object(run, ref, intent, obj, facts, date)
 
 
-def _on_session(this: Run, obj: Mapping[str, Any], date: int) -> None:
-    key = resolve.ref_in_metadata(obj.get("metadata") or {}) or resolve.ref_of_stripe_object(obj["id"])
-    if key is None:
+def _on_session(run: Run, obj: Mapping[str, Any], date: int) -> None:
+    ref = resolve.ref_in_metadata(obj.get("metadata") or {}) or resolve.ref_of_stripe_object(obj["id"])
+    if ref is None:
         return
-    facts = stripe_json.of_session(obj, date)
-    loaded = ledger.load(key)
-    payment = loaded.payment
-    if payment is None or payment.bound_to != obj["id"]:
-        _on_unbound_object(this, key, "checkout", obj, facts, date)
-    elif payment.gone or not sync.is_up_to_date(loaded, payment.merged(facts)):
-        sync_payment(this, key)
+    session = StripeObject("checkout", obj["id"])
+    facts = session.facts(obj, date)
+    state = ledger.load(ref)
+    payment = state.payment
+    if payment is None or payment.stripe_object_id != obj["id"]:
+        _on_unbound_object(run, ref, session, obj, facts, date)
+    elif payment.missing_at_stripe or not sync.is_up_to_date(state, payment.merged(facts)):
+        sync_payment(run, ref)
 
 
-def _on_unbound_object(this: Run, key: PaymentRef, kind: Kind, obj: Mapping[str, Any], facts: Facts, date: int) -> None:
-    """An object that names a payment which is not there, or which is bound to another one.
+def _on_unbound_object(
+    run: Run, ref: PaymentRef, stripe_object: StripeObject, obj: Mapping[str, Any], facts: Facts, date: int
+) -> None:
+    """Handle an object whose payment is missing or is bound to another object.
 
-    Settled it is rebuilt, or claims the other's payment; left open for an hour it is given up: its create has died.
+    A settled object rebuilds the payment, or is recorded as a claim. An object that has been open for an hour belongs
+    to a create that died, and is closed.
     """
-    object_id = obj["id"]
     if facts.settled:
-        intent, session = (object_id, None) if kind == "intent" else (None, object_id)
-        sync_payment(this, key, intent=intent, session=session, told=Facts(claims={object_id: facts.settled}))
-    elif _is_orphan(obj, date) and closing.abandon(kind, object_id, key.user_id, key.track):
-        this.orphans += 1
-        metrics.count("DifferenceFound")
+        sync_payment(run, ref, stripe_object, extra=Facts(claims={stripe_object.id: facts.settled}))
+    elif _is_orphan(obj, date) and closing.abandon(stripe_object, ref.user_id, ref.track):
+        run.orphans += 1
+        metrics.count("ReconcileDrift")
 
 
 def _is_orphan(obj: Mapping[str, Any], date: int) -> bool:
-    """It can still be paid, an hour after it was made."""
-    payable = ("open", "requires_payment_method", "requires_confirmation", "requires_action")
-    return obj["status"] in payable and bool(obj["created"] <= date - ORPHAN_AFTER_S)
+    """Whether an object can still be paid an hour after it was created."""
+    return obj["status"] in objects.PAYABLE and bool(obj["created"] <= date - ORPHAN_AFTER_S)
 
 
-def _on_refund(this: Run, obj: Mapping[str, Any], _date: int) -> None:
-    key, payment = _payment_of(obj)
-    if key and (payment is None or payment.merged(stripe_json.of_refund(obj)) != payment):
-        sync_payment(this, key, intent=optional_id(obj, "payment_intent"), followed=True)
+def _on_refund(run: Run, obj: Mapping[str, Any], _date: int) -> None:
+    ref, payment = _payment_of(obj)
+    if ref and (payment is None or payment.merged(stripe_json.of_refund(obj)) != payment):
+        sync_payment(run, ref, _intent(optional_id(obj, "payment_intent")), full=True)
 
 
-def _on_dispute(this: Run, obj: Mapping[str, Any], _date: int) -> None:
-    key, payment = _payment_of(obj)
-    known = payment.facts.disputes.get(obj["id"]) if payment else None
-    told = stripe_json.of_dispute(obj, known.stamp if known else 0).disputes[obj["id"]]
-    if key and told != known:
-        sync_payment(this, key, intent=optional_id(obj, "payment_intent"), followed=True)
+def _on_dispute(run: Run, obj: Mapping[str, Any], _date: int) -> None:
+    ref, payment = _payment_of(obj)
+    stored = payment.facts.disputes.get(obj["id"]) if payment else None
+    listed = stripe_json.of_dispute(obj, stored.stamp if stored else 0).disputes[obj["id"]]
+    if ref and listed != stored:
+        sync_payment(run, ref, _intent(optional_id(obj, "payment_intent")), full=True)
 
 
 def _payment_of(obj: Mapping[str, Any]) -> tuple[PaymentRef | None, Payment | None]:
-    """Whose a refund or dispute is, and that payment where it is there."""
+    """Return the payment that a refund or dispute belongs to, and its item if it exists."""
     intent = optional_id(obj, "payment_intent")
-    key = resolve.ref_of_intent(intent) if intent else None
-    return key, ledger.load(key).payment if key else None
+    ref = resolve.ref_of_intent(intent) if intent else None
+    return ref, ledger.load(ref).payment if ref else None
 
 
 _HANDLERS: Mapping[Listed, Callable[[Run, Mapping[str, Any], int], None]] = {

@@ -1,7 +1,7 @@
-"""What staff decide about a payment: whether it grants access, and that a cause of attention has been dealt with.
+"""What staff decide about a payment: whether it gives access, and that a reason for attention has been dealt with.
 
-A decision is a fact like any other: it is merged, everything else is derived from it, and its record says who made
-it. What was written with it (`note`) stays on the payment; the audit record has no words of a person's.
+A decision is a fact like any other: it is merged, everything else is derived from it, and its record names its author.
+The note stays on the payment, because audit records contain nothing that a person wrote.
 """
 
 from typing import Literal
@@ -9,63 +9,73 @@ from typing import Literal
 from tuition import clock
 from tuition.core import attention, timestamps
 from tuition.core import payment as payments
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import Conflicted, NotFound
 from tuition.core.facts import Acknowledgement, Decision, Facts
+from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
-from tuition.storage.ledger import Change, PaymentState
+from tuition.storage.ledger import Change
 
-AccessDecision = Literal["accept", "revoke"]
+AccessDecision = Literal["accept_amount", "revoke", "restore"]
+DECISIONS: tuple[AccessDecision, ...] = ("accept_amount", "revoke", "restore")
 
 
-def decide(key: PaymentRef, verdict: AccessDecision, note: str, staff: str) -> PaymentState:
-    """Accept the amount that was received as if it had been asked, or revoke access whatever was paid.
+def decide(ref: PaymentRef, decision: AccessDecision, note: str, staff: str) -> PaymentState:
+    """Accept an amount that differs from the price, revoke access, or restore access that was revoked.
 
-    The newest decision counts; the same again changes nothing. Raises `NotFound`, and `Conflicted` where the payment
-    is not paid or there is nothing to accept.
+    After `restore` access follows from the money again. The newest decision counts, and repeating it changes nothing.
+    Raises `NotFound`, and `Conflicted` if the payment is unpaid or the decision does not apply to it.
     """
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
         facts = payment.facts
         if facts.settled is None:
-            raise Conflicted(f"this payment is {payment.status}: only one that was paid can be decided about")
-        if facts.decision and facts.decision.decision == verdict:
+            raise Conflicted(f"This payment is {payment.status}. Access can be decided once it is paid.")
+        if facts.decision and facts.decision.decision == decision:
             return None
-        if verdict == "accept" and facts.decision is None and payments.amount_agrees(payment):
-            raise Conflicted("what was received is what was asked for: there is nothing to accept")
+        _require_applicable(payment, decision)
         version = payment.version + 1
-        decided = Facts(decision=Decision(version, verdict, staff, note), accepted=verdict == "accept")
-        return Change(payment.merged(decided), _entry(f"decision:{version}", f"decision.{verdict}", staff))
+        new = Facts(decision=Decision(version, decision, staff, note), accepted=decision == "accept_amount")
+        return Change(payment.merged(new), _entry(f"decision:{version}", f"decision.{decision}", staff))
 
-    return ledger.update(key, change)
+    return ledger.update(ref, change)
 
 
-def acknowledge(key: PaymentRef, cause: str, mark: str | None, note: str, staff: str) -> PaymentState:
-    """A person has dealt with this cause of attention as it stands; when it changes it comes back.
+def _require_applicable(payment: Payment, decision: AccessDecision) -> None:
+    if decision == "accept_amount" and payments.amount_agrees(payment):
+        raise Conflicted("The amount received is the price, so there is nothing to accept.")
+    if decision == "restore" and not payments.is_revoked(payment):
+        raise Conflicted("Access to this payment was not revoked, so there is nothing to restore.")
 
-    `mark` is the cause's as the person saw it, where they say so. The same again changes nothing. Raises `NotFound`
-    where the payment has no such cause, `Conflicted` where it has changed since.
+
+def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, staff: str) -> PaymentState:
+    """Acknowledge a reason for attention in its present form. If the reason changes, it needs attention again.
+
+    `fingerprint` is the reason's as the member of staff saw it, if they send it. Repeating it changes nothing. Raises
+    `NotFound` if the payment has no such reason, and `Conflicted` if the reason has changed since.
     """
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
-        double = payment.payment_id in loaded.enrollment.doubled
-        found = {known.name: known for known in attention.reasons(payment, double=double)}
-        if cause not in found:
-            raise NotFound("this payment needs nobody for that: look again")
-        if mark is not None and mark != found[cause].mark:
-            raise Conflicted(f"this is {found[cause].mark} by now: look again")
-        known = payment.facts.acknowledged.get(cause)
-        if known and known.mark == found[cause].mark:
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        double = payment.payment_id in state.enrollment.doubled
+        by_name = {reason.name: reason for reason in attention.reasons(payment, double=double)}
+        if name not in by_name:
+            raise NotFound("This payment no longer has that issue. Reload it.")
+        reason = by_name[name]
+        if fingerprint is not None and fingerprint != reason.fingerprint:
+            raise Conflicted(f"This issue has changed to {reason.fingerprint}. Reload the payment, then decide again.")
+        acknowledged = payment.facts.acknowledged.get(name)
+        if acknowledged and acknowledged.fingerprint == reason.fingerprint:
             return None
         version = payment.version + 1
-        facts = Facts(acknowledged={cause: Acknowledgement(version, found[cause].mark, staff, note)})
-        return Change(payment.merged(facts), _entry(f"acknowledged:{version}", "attention.acknowledged", staff))
+        new = Facts(acknowledged={name: Acknowledgement(version, reason.fingerprint, staff, note)})
+        return Change(payment.merged(new), _entry(f"acknowledged:{version}", "attention.acknowledged", staff))
 
-    return ledger.update(key, change)
+    return ledger.update(ref, change)
 
 
-def _entry(event_id: str, type_: str, staff: str) -> Entry:
-    return Entry(timestamps.iso(clock.now()), event_id, type_, "staff", staff)
+def _entry(event_id: str, type_: str, staff: str) -> AuditEntry:
+    return AuditEntry(timestamps.iso(clock.now()), event_id, type_, "staff", staff)

@@ -3,51 +3,38 @@
 from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import (
-    Contended,
-    PaymentInProgress,
-)
-from tuition.core.facts import Kind
+from tuition.core.errors import Contended, PaymentInProgress
 from tuition.core.refs import Customer, PaymentRef
 from tuition.storage import ledger
-from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway import closing, rebuild, sync
+from tuition.stripe_gateway import objects, rebuild, sync
+from tuition.stripe_gateway.objects import StripeObject
 
 RECOVER_AFTER_S = 60
-PROCESSING = "your payment for this track is being processed: wait for its outcome"
+"""A create's transaction may become visible within this time of its attempt."""
+PROCESSING = "Your payment for this track is being processed. Wait for its result."
 
 
-def recover(key: PaymentRef, enrollment: Enrollment, customer: Customer | None) -> None:
-    """An open payment that is not there: the tables were restored to different moments.
+def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) -> None:
+    """Close what Stripe has of a missing open payment, or rebuild the payment if it was paid; else drop its standing.
 
-    What Stripe has of it is closed, or was paid and makes it anew; else its enrollment forgets it. Raises
-    `PaymentInProgress` while a bank decides, `Contended` where a transaction may be about to show.
+    Raises `PaymentInProgress` while a bank decides, and `Contended` while a create may be about to commit.
     """
-    if max(enrollment.begun, default=0) > clock.now() - RECOVER_AFTER_S:
-        raise Contended("a payment is being made: try again")
-    for kind, object_id in _objects_at_stripe(key, customer.stripe_customer_id) if customer else ():
-        if _close_or_rebuild(key, kind, object_id):
+    if max(enrollment.attempt_times, default=0) > clock.now() - RECOVER_AFTER_S:
+        raise Contended("A payment for this track is being created. Try again.")
+    stripe_objects = objects.in_customers_name(customer.stripe_customer_id, ref.payment_id) if customer else []
+    for stripe_object in stripe_objects:
+        if _close_or_rebuild(ref, stripe_object):
             return
-    ledger.drop_standing(enrollment, key.payment_id)
+    ledger.drop_standing(enrollment, ref.payment_id)
 
 
-def _close_or_rebuild(key: PaymentRef, kind: Kind, object_id: str) -> bool:
-    """Close an object whose payment is not there. True: it was paid, and the payment is there again."""
-    intent, session = (object_id, None) if kind == "intent" else (None, object_id)
-    if payments.status(sync.fetch_unbound(intent, session)) != "PROCESSING":
-        closing.close_object(kind, object_id)
-    facts = sync.fetch_unbound(intent, session)
-    if payments.status(facts) in payments.OPEN_STATUSES:
+def _close_or_rebuild(ref: PaymentRef, stripe_object: StripeObject) -> bool:
+    """Close an object whose payment is missing. Return True if it was paid and the payment was rebuilt."""
+    if payments.status(sync.fetch_unbound(stripe_object)) != "PROCESSING":
+        stripe_object.close()
+    if payments.status(sync.fetch_unbound(stripe_object)) in payments.OPEN_STATUSES:
         raise PaymentInProgress(PROCESSING)
-    entry = Entry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
-    return bool(ledger.update(key, lambda loaded: rebuild.change(key, loaded, intent, session, entry)).payment)
-
-
-def _objects_at_stripe(key: PaymentRef, customer_id: str) -> list[tuple[Kind, str]]:
-    """What Stripe has in the name of a payment."""
-    intents, sessions = stripe_client.list_intents(customer_id), stripe_client.list_sessions(customer_id)
-    named = [obj for obj in (*intents, *sessions) if obj["metadata"].get("payment_id") == key.payment_id]
-    found: list[tuple[Kind, str]] = [("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
-    return found or [("intent", obj["id"]) for obj in named]  # the intent of a session is the session's to close
+    entry = AuditEntry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
+    return bool(ledger.update(ref, lambda state: rebuild.change(ref, state, stripe_object, entry)).payment)

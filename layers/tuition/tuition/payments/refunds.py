@@ -1,302 +1,313 @@
-"""Giving money back: a request is on the payment before Stripe is called, and whoever comes drives it to its end."""
+"""Refund a payment: store a request on it, then submit the refund to Stripe.
+
+A request is stored before Stripe is called, so an unfinished refund is never lost: the student or staff who repeat the
+request, Stripe's own event and the reconciler all resume it, with the same idempotency key.
+"""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from tuition import clock
+from tuition import clock, retry
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import Entry, Source
+from tuition.core.audit import AuditEntry, Source
 from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest, State
 from tuition.settings import settings
 from tuition.storage import ledger
-from tuition.storage.ledger import Change, PaymentState
+from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve, sync
 
-MAX_SUBMISSIONS = 4
 MAX_TEXT_LENGTH = 500
+"""Of a reason or a note, in characters."""
 MAX_REJECTIONS = 10
-"""So often a student may ask again after Stripe refused: each request stays on the payment, whose item has an end."""
+"""How often a student may repeat a request that Stripe rejects. Every request stays on the payment's item."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who comes to a request: each record of it names them. `actor` is a user id; the reconciler has none."""
+    """Who performs an action, as its audit record says. The reconciler has no user id."""
 
     source: Source
-    actor: str | None = None
+    user_id: str | None = None
 
 
-def request(key: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
-    """A student's request for all that is left: done at once within the window, else it waits for staff.
+def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
+    """Handle a student's request to refund all that can be refunded. Within the window it is submitted at once.
 
-    Asked again, the same request is driven on and answered; one of staff's is driven on too, and not shown.
-    Raises `RefundRefused`, `StripeUnavailable`.
+    Later requests await approval by staff. Repeating an undecided request resumes it. A refund by staff is resumed too,
+    but not shown. Raises `RefundRefused`, `StripeUnavailable`.
     """
 
-    def ask(payment: Payment) -> RefundRequest | None:
-        if any(known.undecided for known in payment.requests):
+    def new_request(payment: Payment) -> RefundRequest | None:
+        if any(existing.undecided for existing in payment.requests):
             return None
-        _refuse_impossible(payment)
-        if sum(known.state == "refused" for known in payment.requests) >= MAX_REJECTIONS:
-            raise RefundRefused("Stripe has refused this refund many times: write to the school")
-        state: State = "calling" if _within_window(payment) else "waiting"
-        return _new(payment, payment.left, reason, by=key.user_id, state=state)
+        _require_refundable(payment)
+        if sum(existing.state == "rejected" for existing in payment.requests) >= MAX_REJECTIONS:
+            raise RefundRefused("Stripe rejected this refund several times. Contact the school.")
+        state: State = "submitting" if _is_within_window(payment) else "awaiting_approval"
+        return _new(payment, payment.refundable_amount, reason, by=ref.user_id, state=state)
 
-    by = Actor("request", key.user_id)
-    payment, fresh = _add(key, ask, "refund.requested", by)
-    asked = _newest(payment)
-    driven = _resumed(key, payment, asked.id, by, fresh=fresh)
-    if asked.by != key.user_id:
-        raise RefundRefused("the school is refunding a part of this payment: ask again when that is done")
-    return driven
+    actor = Actor("request", ref.user_id)
+    payment, fresh = _add(ref, new_request, "refund.requested", actor)
+    current = _current(payment)
+    result = _resumed(ref, payment, current.id, actor, fresh=fresh)
+    if current.by != ref.user_id:
+        raise RefundRefused("The school is refunding a part of this payment. Try again when that is done.")
+    return result
 
 
 def refund(
-    key: PaymentRef, amount: int | None, reason: str, note: str | None, staff: str, *, left: int | None = None
+    ref: PaymentRef, amount: int | None, reason: str, note: str | None, staff: str, *, expected: int | None = None
 ) -> tuple[Payment, RefundRequest]:
-    """Staff give back an amount (minor units), or all that is left. Raises as `request`, and `Unprocessable`.
+    """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
-    `left`: what was left when they decided. If it is another by now, somebody else was first, and they are told.
-
-    Asked again while it is being made, whatever became of the first answer, it is driven on and answered; another's is
-    driven on too, and then refused.
+    `expected` is the refundable amount that they saw: if it has changed, another refund came first, and they are told.
+    Repeating a refund that is being submitted resumes it. Another member of staff's refund is resumed, then refused.
     """
 
-    def ask(payment: Payment) -> RefundRequest | None:
-        if any(known.state == "calling" for known in payment.requests):
+    def new_request(payment: Payment) -> RefundRequest | None:
+        if any(existing.state == "submitting" for existing in payment.requests):
             return None
-        if any(known.undecided for known in payment.requests):
-            raise RefundRefused("another refund of this payment is not decided yet: decide or wait for that one")
-        _refuse_impossible(payment)
-        if left is not None and left != payment.left:
-            raise RefundRefused(f"{payment.left} is left to refund by now, not {left}: look again")
-        wanted = payment.left if amount is None else amount
-        if not 0 < wanted <= payment.left:
-            raise Unprocessable(f"amount must be from 1 to {payment.left}, what is left to refund", field="amount")
-        return replace(_new(payment, wanted, reason, by=staff, state="calling"), note=note)
+        if any(existing.undecided for existing in payment.requests):
+            raise RefundRefused("Another refund of this payment is undecided. Decide it, or wait for its result.")
+        _require_refundable(payment)
+        refundable = payment.refundable_amount
+        if expected is not None and expected != refundable:
+            raise RefundRefused(f"The refundable amount is now {refundable}, not {expected}. Reload the payment.")
+        chosen = refundable if amount is None else amount
+        if not 0 < chosen <= refundable:
+            raise Unprocessable(f"amount must be from 1 to {refundable}, the refundable amount", field="amount")
+        return replace(_new(payment, chosen, reason, by=staff, state="submitting"), note=note)
 
-    by = Actor("staff", staff)
-    payment, fresh = _add(key, ask, "refund.ordered", by)
-    asked = _newest(payment)
-    driven = _resumed(key, payment, asked.id, by, fresh=fresh)
-    if (asked.by, asked.reason, asked.amount) != (staff, reason, amount or asked.amount):
-        raise RefundRefused("another refund of this payment was being made: look at it, then decide again")
-    return driven
+    actor = Actor("staff", staff)
+    payment, fresh = _add(ref, new_request, "refund.created_by_staff", actor)
+    current = _current(payment)
+    result = _resumed(ref, payment, current.id, actor, fresh=fresh)
+    if (current.by, current.reason, current.amount) != (staff, reason, amount or current.amount):
+        raise RefundRefused("Another refund of this payment was being made. Reload the payment, then decide again.")
+    return result
 
 
 def decide(
-    key: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str
+    ref: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str
 ) -> tuple[Payment, RefundRequest]:
-    """Staff approve or decline what waits; one that is approved and being made is driven on.
+    """Approve or decline a request that awaits approval. Approving it again while it is submitted resumes it.
 
-    Raises `NotFound`, `RefundRefused` when it no longer waits.
+    Raises `NotFound`, and `RefundRefused` if the request no longer awaits approval.
     """
-    by, fresh = Actor("staff", staff), False
+    actor, fresh = Actor("staff", staff), False
 
-    def change(loaded: PaymentState) -> Change | None:
+    def change(state: PaymentState) -> Change | None:
         nonlocal fresh
-        payment = loaded.found
-        known = _by_id(payment, request_id)
-        fresh = known.state == "waiting"
-        if approve and known.state == "calling":
+        payment = state.existing
+        existing = _by_id(payment, request_id)
+        fresh = existing.state == "awaiting_approval"
+        if approve and existing.state == "submitting":
             return None
-        if known.state != "waiting":
-            raise RefundRefused(f"this request is {known.state}: only one that waits can be decided")
+        if existing.state != "awaiting_approval":
+            raise RefundRefused(
+                f"This request is {existing.state}. Only a request that awaits approval can be decided."
+            )
         if approve:
-            _refuse_impossible(payment)
-        state: State = "calling" if approve else "declined"
-        amount = min(known.amount, payment.left) if approve else known.amount
-        decided = replace(known, state=state, amount=amount, decided_by=staff, note=note)
-        entry = _entry(f"{request_id}:{state}", f"refund.{'approved' if approve else 'declined'}", by)
+            _require_refundable(payment)
+        new_state: State = "submitting" if approve else "declined"
+        amount = min(existing.amount, payment.refundable_amount) if approve else existing.amount
+        decided = replace(existing, state=new_state, amount=amount, decided_by=staff, note=note)
+        entry = _entry(f"{request_id}:{new_state}", f"refund.{'approved' if approve else 'declined'}", actor)
         return Change(_with_request(payment, decided), entry)
 
-    payment = ledger.update(key, change).found
-    return _resumed(key, payment, request_id, by, fresh=fresh)
+    payment = ledger.update(ref, change).existing
+    return _resumed(ref, payment, request_id, actor, fresh=fresh)
 
 
 # --- the request ---
 
 
 def _add(
-    key: PaymentRef, ask: Callable[[Payment], RefundRequest | None], type_: str, by: Actor
+    ref: PaymentRef, new_request: Callable[[Payment], RefundRequest | None], type_: str, actor: Actor
 ) -> tuple[Payment, bool]:
-    """Store the request that `ask` makes of the payment, if any; True where this invocation stored one.
+    """Store the request that `new_request` returns, if any. Return True if this invocation stored one.
 
-    What is open is asked for at Stripe first: it may have been paid, and its webhook late or lost.
+    An open payment is synced first: it may have been paid, with its webhook late or lost.
     """
-    made: set[str] = set()
+    created: set[str] = set()
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
         if payment.open:
             payment = payment.merged(sync.fetch(payment)[0])
-        asked = ask(payment)
-        if asked is None:
+        new = new_request(payment)
+        if new is None:
             return None
-        made.add(asked.id)
-        after = payment.with_requests((*payment.requests, asked))
-        return Change(after, _entry(asked.id, type_, by))
+        created.add(new.id)
+        return Change(payment.with_requests((*payment.requests, new)), _entry(new.id, type_, actor))
 
-    payment = ledger.update(key, change).found
-    return payment, bool(made & {known.id for known in payment.requests})
+    payment = ledger.update(ref, change).existing
+    return payment, bool(created & {existing.id for existing in payment.requests})
 
 
 def _new(payment: Payment, amount: int, reason: str, *, by: str, state: State) -> RefundRequest:
-    """Its id is made of the payment, the version it was asked on and the time: after a restore a version comes again,
-    and must not meet a refund that Stripe made for another request."""
+    """Return a new request. Its id includes the time, because a restore can bring a payment's version back.
+
+    With the same id it would meet the refund that Stripe made for another request.
+    """
     at = timestamps.iso(clock.now())
     digest = hashlib.sha256(f"{payment.payment_id}:{payment.version}:{at}".encode()).hexdigest()[:20]
     return RefundRequest(f"rr_{digest}", amount, reason, by, at, state)
 
 
-def _refuse_impossible(payment: Payment) -> None:
+def _require_refundable(payment: Payment) -> None:
     settled = payment.facts.settled
     if settled is None:
-        raise RefundRefused(f"this payment is {payment.status}: only one that was paid can be refunded")
+        raise RefundRefused(f"This payment is {payment.status}. Only a paid payment can be refunded.")
     if settled.amount == 0:
-        raise RefundRefused("this payment was free: there is nothing to refund")
-    if any(d.status not in payments.DECIDED_DISPUTES | payments.INQUIRIES for d in payment.facts.disputes.values()):
-        raise RefundRefused("this payment is disputed: the bank decides who gets the money")
-    if payment.left <= 0:
-        raise RefundRefused("nothing is left to refund: it has been given back")
+        raise RefundRefused("This payment was free, so there is nothing to refund.")
+    no_longer_holding = payments.DECIDED_DISPUTES | payments.INQUIRIES
+    if any(dispute.status not in no_longer_holding for dispute in payment.facts.disputes.values()):
+        raise RefundRefused("This payment is disputed. The bank decides who gets the money.")
+    if payment.refundable_amount <= 0:
+        raise RefundRefused("This payment has already been refunded.")
 
 
-def _within_window(payment: Payment) -> bool:
-    """Counted from the payment itself, not from when we learned of it."""
+def _is_within_window(payment: Payment) -> bool:
+    """Whether a refund is still made at once. The window starts with the payment, not when we learned of it."""
     paid = [charge.created for charge in payment.facts.charges.values() if charge.status == "succeeded"]
     paid += [payment.facts.settled.at] if payment.facts.settled else []
     return bool(paid) and clock.now() <= min(paid) + settings().refund_window_days * 86400
 
 
-def _newest(payment: Payment) -> RefundRequest:
-    undecided = [known for known in payment.requests if known.undecided]
+def _current(payment: Payment) -> RefundRequest:
+    """Return the newest undecided request, else the newest."""
+    undecided = [existing for existing in payment.requests if existing.undecided]
     return (undecided or list(payment.requests))[-1]
 
 
 def _by_id(payment: Payment, request_id: str) -> RefundRequest:
-    for known in payment.requests:
-        if known.id == request_id:
-            return known
-    raise NotFound("there is no such refund request on this payment")
+    for existing in payment.requests:
+        if existing.id == request_id:
+            return existing
+    raise NotFound("This payment has no such refund request.")
 
 
 def _with_request(payment: Payment, changed: RefundRequest) -> Payment:
-    return payment.with_requests(tuple(changed if known.id == changed.id else known for known in payment.requests))
+    return payment.with_requests(
+        tuple(changed if existing.id == changed.id else existing for existing in payment.requests)
+    )
 
 
-def _entry(event_id: str, type_: str, by: Actor) -> Entry:
-    return Entry(timestamps.iso(clock.now()), event_id, type_, by.source, by.actor)
+def _entry(event_id: str, type_: str, actor: Actor) -> AuditEntry:
+    return AuditEntry(timestamps.iso(clock.now()), event_id, type_, actor.source, actor.user_id)
 
 
-# --- driving it ---
+# --- submitting it ---
 
 
 def _resumed(
-    key: PaymentRef, payment: Payment, request_id: str, by: Actor, *, fresh: bool
+    ref: PaymentRef, payment: Payment, request_id: str, actor: Actor, *, fresh: bool
 ) -> tuple[Payment, RefundRequest]:
-    payment = resume(key, payment, request_id, by, fresh=fresh)
+    payment = resume(ref, payment, request_id, actor, fresh=fresh)
     return payment, _by_id(payment, request_id)
 
 
-def resume(key: PaymentRef, payment: Payment, request_id: str, by: Actor, *, fresh: bool = False) -> Payment:
-    """Take a `calling` request to its end: look whether Stripe has its refund, else call. Others stay as they are.
+def resume(ref: PaymentRef, payment: Payment, request_id: str, actor: Actor, *, fresh: bool = False) -> Payment:
+    """Finish a request that is being submitted: sync to see if Stripe has its refund, else submit it.
 
-    `fresh`: nobody can have called Stripe for it yet.
-
-    Raises `StripeUnavailable` where Stripe gives no definite answer: the request stays `calling`, and the next
-    to come drives it on with the same key. The try rises only when a key is known to be spent and a listing shows
-    no refund of this request.
+    `fresh`: no other invocation can have submitted it yet. Requests in other states are left as they are. Raises
+    `StripeUnavailable` if Stripe gives no definite answer: the request stays `submitting`, and the next call resumes it
+    with the same idempotency key. `tries` rises only if the key is spent and Stripe lists no refund of this request.
     """
-    for _ in range(MAX_SUBMISSIONS):
-        known = _by_id(payment, request_id)
-        if known.state != "calling":
+    for _ in retry.attempts(retry.REFUND):
+        existing = _by_id(payment, request_id)
+        if existing.state != "submitting":
             return payment
         if not fresh:
-            payment = sync.refresh(key)[0]
-            if _by_id(payment, request_id).state != "calling":
+            payment = sync.refresh(ref)[0]
+            if _by_id(payment, request_id).state != "submitting":
                 return payment
-        payment, fresh = _submit(key, payment, known, by), True
-    raise Contended("this refund is being made: ask again")
+        payment, fresh = _submit(ref, payment, existing, actor), True
+    raise Contended("This refund is being made. Try again.")
 
 
-def _submit(key: PaymentRef, payment: Payment, known: RefundRequest, by: Actor) -> Payment:
-    metadata = {**resolve.metadata(key, payment.attempt, payment.kind), "refund_request": known.id}
+def _submit(ref: PaymentRef, payment: Payment, existing: RefundRequest, actor: Actor) -> Payment:
+    metadata = {**resolve.metadata(ref, payment.attempt, payment.kind), "refund_request": existing.id}
     params = {
         "payment_intent": payment.intent,
-        "amount": known.amount,
+        "amount": existing.amount,
         "reason": "requested_by_customer",
         "metadata": metadata,
     }
     try:
-        answer = stripe_client.create_refund(params, known.idempotency_key)
+        answer = stripe_client.create_refund(params, existing.idempotency_key)
     except StripeUnavailable as unavailable:
         if not unavailable.replayed:
             raise
-        return _use_new_key(key, known, by)
+        return _use_new_key(ref, existing, actor)
     except StripeRefused as refused:
         if refused.stripe_type == "idempotency_error":
-            return _use_new_key(key, known, by)
-        return _record_refusal(key, known, str(refused), by)
-    return _record_refund(key, known, answer.object, by)
+            return _use_new_key(ref, existing, actor)
+        return _record_refusal(ref, existing, str(refused), actor)
+    return _record_refund(ref, existing, answer.object, actor)
 
 
-def _record_refund(key: PaymentRef, known: RefundRequest, refund_object: dict[str, object], by: Actor) -> Payment:
+def _record_refund(ref: PaymentRef, existing: RefundRequest, refund_object: dict[str, Any], actor: Actor) -> Payment:
     facts = stripe_json.of_refund(refund_object)
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
         after = payment.merged(facts)
         if after == payment:
             return None
-        return Change(after, _entry(f"{known.id}:{refund_object['id']}", "refund.made", by))
+        return Change(after, _entry(f"{existing.id}:{refund_object['id']}", "refund.made", actor))
 
-    return ledger.update(key, change).found
+    return ledger.update(ref, change).existing
 
 
-def _record_refusal(key: PaymentRef, known: RefundRequest, why: str, by: Actor) -> Payment:
-    """Stripe's definite no, after a pull: the refund may be there all the same, made by an earlier call."""
+def _record_refusal(ref: PaymentRef, existing: RefundRequest, why: str, actor: Actor) -> Payment:
+    """Record Stripe's refusal, after a sync: an earlier call may have made the refund."""
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
-        if _by_id(payment, known.id).state != "calling":
-            return None  # another drive has ended it
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        if _by_id(payment, existing.id).state != "submitting":
+            return None  # another invocation has finished it
         after = payment.merged(sync.fetch(payment)[0])
-        asked = _by_id(after, known.id)
-        if asked.state == "calling":
-            after = _with_request(after, replace(asked, state="refused", answer=why))
-        return Change(after, _entry(f"{known.id}:refused:{known.tries}", "refund.refused", by))
+        current = _by_id(after, existing.id)
+        if current.state == "submitting":
+            after = _with_request(after, replace(current, state="rejected", answer=why))
+        return Change(after, _entry(f"{existing.id}:refused:{existing.tries}", "refund.refused", actor))
 
-    return ledger.update(key, change).found
+    return ledger.update(ref, change).existing
 
 
-def _use_new_key(key: PaymentRef, known: RefundRequest, by: Actor) -> Payment:
-    """The key is spent: a new try, by a conditional write, if Stripe lists no refund of this request."""
+def _use_new_key(ref: PaymentRef, existing: RefundRequest, actor: Actor) -> Payment:
+    """Count one more try, because the key is spent, unless Stripe lists a refund of this request."""
 
-    def change(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
-        stored = _by_id(payment, known.id)
-        if stored.state != "calling" or stored.tries != known.tries:
-            return None  # another drive has ended it, or tries again
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        stored = _by_id(payment, existing.id)
+        if stored.state != "submitting" or stored.tries != existing.tries:
+            return None  # another invocation has finished it, or has taken a new key
         after = payment.merged(sync.fetch(payment)[0])
-        asked = _by_id(after, known.id)
-        if asked.state == "calling":
-            after = _with_request(after, replace(asked, tries=known.tries + 1))
-        return Change(after, _entry(f"{known.id}:try:{known.tries + 1}", "refund.tried_again", by))
+        current = _by_id(after, existing.id)
+        if current.state == "submitting":
+            after = _with_request(after, replace(current, tries=existing.tries + 1))
+        return Change(after, _entry(f"{existing.id}:try:{existing.tries + 1}", "refund.tried_again", actor))
 
-    return ledger.update(key, change).found
-
-
-# --- what is answered ---
+    return ledger.update(ref, change).existing
 
 
-def http_status(asked: RefundRequest) -> int:
-    """200 decided, 202 waiting for staff or for Stripe. Raises `RefundRefused` where Stripe said no."""
-    if asked.state in ("refused", "failed"):
-        raise RefundRefused(f"Stripe did not make the refund: {asked.answer or 'no reason given'}")
-    return 202 if asked.undecided else 200
+# --- the answer ---
+
+
+def http_status(refund_request: RefundRequest) -> int:
+    """Return 200 for a decided request, 202 for an undecided one. Raises `RefundRefused` if Stripe made no refund."""
+    if refund_request.state in ("rejected", "failed"):
+        reason = refund_request.answer or "no reason given"
+        raise RefundRefused(f"Stripe did not make the refund: {reason}")
+    return 202 if refund_request.undecided else 200

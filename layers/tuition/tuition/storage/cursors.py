@@ -1,74 +1,71 @@
 """Cursors of the walks over Stripe's objects, and the lease that lets one run at a time move them."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from botocore.exceptions import ClientError
 
 from tuition import clock
 from tuition.core.errors import TuitionError
 from tuition.storage import dynamodb, keys
+from tuition.storage.dynamodb import ConditionFailed
 from tuition.storage.items import CursorItem
 
 RECONCILE = "reconcile"
-"""The cursor of the hourly run, and the item that holds its lease."""
+"""The cursor of the hourly run. Its item also holds the lease of all runs."""
 LEASE_S = 900
-"""As long as an invocation can live: a lease that was not given back ends by itself."""
+"""As long as an invocation can live: a lease that was not given back expires."""
 
 
 class LeaseTaken(TuitionError):
-    """Somebody else is reconciling now."""
+    """Another run holds the lease."""
 
 
 @contextmanager
 def lease() -> Iterator[None]:
-    """Hold the lease for the while."""
+    """Hold the lease. Raises `LeaseTaken` while another run holds it."""
     holder, now = {"S": uuid.uuid4().hex}, int(clock.now())
-    took = _update(
-        RECONCILE,
-        "SET holder = :me, held_until = :until",
-        "attribute_not_exists(held_until) OR held_until < :now",
-        {":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
-    )
-    if not took:
-        raise LeaseTaken("another run is under way: only one at a time")
+    try:
+        dynamodb.update(
+            CursorItem,
+            keys.cursor_key(RECONCILE),
+            "SET holder = :me, held_until = :until",
+            condition="attribute_not_exists(held_until) OR held_until < :now",
+            values={":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
+        )
+    except ConditionFailed:
+        raise LeaseTaken("Another run is in progress. Wait for it to finish, then try again.") from None
     try:
         yield
     finally:
-        _update(RECONCILE, "REMOVE holder, held_until", "holder = :me", {":me": holder})
+        _release(holder)
+
+
+def _release(holder: dynamodb.Item) -> None:
+    try:
+        dynamodb.update(
+            CursorItem,
+            keys.cursor_key(RECONCILE),
+            "REMOVE holder, held_until",
+            condition="holder = :me",
+            values={":me": holder},
+        )
+    except ConditionFailed:
+        return  # it has expired, and another run holds it
 
 
 def read(name: str) -> int | None:
-    """Return how far a walk has come, in epoch seconds; None before its first step."""
-    key = keys.cursor_key(name)
-    found = dynamodb.client().get_item(TableName=dynamodb.table_name(CursorItem), Key=key, ConsistentRead=True)
-    place = CursorItem.from_raw_data(found["Item"]).place if "Item" in found else None
-    return None if place is None else int(place)
+    """Return how far a walk has come, in epoch seconds; None before its first window."""
+    item = dynamodb.get(CursorItem, keys.cursor_key(name))
+    cursor = CursorItem.from_raw_data(item).cursor if item else None
+    return None if cursor is None else int(cursor)
 
 
-def advance(name: str, place: int) -> None:
-    """Remember how far a walk has come, in epoch seconds."""
-    _update(name, "SET place = :place", values={":place": {"N": str(place)}})
+def advance(name: str, cursor: int) -> None:
+    """Store how far a walk has come, in epoch seconds."""
+    names, values = {"#cursor": "cursor"}, {":cursor": {"N": str(cursor)}}
+    dynamodb.update(CursorItem, keys.cursor_key(name), "SET #cursor = :cursor", names=names, values=values)
 
 
 def remove(name: str) -> None:
-    """Forget how far a walk has come: it is finished."""
-    _update(name, "REMOVE place")
-
-
-def _update(name: str, update: str, condition: str | None = None, values: Mapping[str, Any] | None = None) -> bool:
-    """Update a cursor; False where the condition does not hold."""
-    more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-    more |= {"ExpressionAttributeValues": values} if values else {}
-    key = keys.cursor_key(name)
-    try:
-        dynamodb.client().update_item(
-            TableName=dynamodb.table_name(CursorItem), Key=key, UpdateExpression=update, **more
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-            raise
-        return False
-    return True
+    """Remove the cursor of a walk that is finished."""
+    dynamodb.update(CursorItem, keys.cursor_key(name), "REMOVE #cursor", names={"#cursor": "cursor"})

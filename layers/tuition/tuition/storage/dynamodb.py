@@ -1,64 +1,227 @@
-"""The DynamoDB client and the calls that every other module of this folder makes through it."""
+"""The DynamoDB client, and the few calls that the rest of this folder makes through it.
+
+Creating a client dominates a cold start, so a process has one botocore client instead of one per pynamodb model. A
+failed condition becomes `ConditionFailed` or `TransactionCanceled` here and nowhere else. Every other failure is
+logged and becomes `StorageUnavailable`.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
+"""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, cast
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.models import Model
 
-from tuition import clock
-from tuition.core.errors import Contended
+from tuition import retry
+from tuition.core.errors import Contended, Unavailable
+from tuition.log import logger
 from tuition.settings import settings
 
 Item = dict[str, Any]
-"""An item as DynamoDB writes it: `{"name": {"S": "…"}}`."""
+"""An item, a key or a part of a request as DynamoDB writes it: `{"name": {"S": "…"}}`."""
+
+Operation = Literal[
+    "get_item", "batch_get_item", "query", "put_item", "update_item", "delete_item", "transact_write_items"
+]
+
+
+class StorageUnavailable(Unavailable):
+    """DynamoDB did not answer, or refused the call: the same call may succeed later."""
+
+
+class ConditionFailed(Exception):
+    """The condition of a single write did not hold: nothing was written."""
+
+
+class TransactionCanceled(Exception):
+    """A transaction was canceled: nothing was written. `reasons` has DynamoDB's reason for each write, in order."""
+
+    def __init__(self, reasons: list[Item]) -> None:
+        super().__init__("the transaction was canceled")
+        self.reasons = reasons
 
 
 @cache
 def client() -> Any:
-    """The one DynamoDB client of this process, with time-outs: an answer that is lost is asked for again."""
+    """The one DynamoDB client of this process. A call that times out is retried by botocore."""
     config = Config(connect_timeout=1, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
     session = botocore.session.get_session()
     return session.create_client("dynamodb", endpoint_url=settings().dynamodb_endpoint_url, config=config)
 
 
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
-    client()  # at the start of a Lambda, which has the processor to itself, and not in somebody's first request
+    client()  # at INIT, when a Lambda has the whole processor, and not in the first student's request
+
+
+def call(operation: Operation, **params: Any) -> Item:
+    """Make one call. Raises `ConditionFailed`, `TransactionCanceled` or `StorageUnavailable`."""
+    try:
+        return cast(Item, getattr(client(), operation)(**params))
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailed from error
+        if code == "TransactionCanceledException":
+            raise TransactionCanceled(cast(Any, error.response)["CancellationReasons"]) from error
+        raise _unavailable(operation, error) from error
+    except BotoCoreError as error:
+        raise _unavailable(operation, error) from error
+
+
+def _unavailable(operation: str, error: Exception) -> StorageUnavailable:
+    logger.exception("DynamoDB failed", operation=operation)
+    return StorageUnavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})")
 
 
 def table_name(model: type[Model]) -> str:
-    """The name of a model's table."""
+    """Return the name of a model's table."""
     name: str = model.Meta.table_name
     return name
 
 
 def to_raw(item: Model) -> Item:
-    """The item as DynamoDB writes it, without what is None."""
+    """Return the item as DynamoDB writes it, without the attributes that are None."""
     return {name: value for name, value in item.serialize().items() if "NULL" not in value}
 
 
 # --- reading ---
 
 
-def batch_get(keys: Mapping[type[Model], Iterable[Item]]) -> dict[type[Model], list[Item]]:
-    """Items of several tables in one strongly consistent batch read. What is not there is left out.
+def get(model: type[Model], key: Item) -> Item | None:
+    """Read one item, strongly consistent. Return None if it does not exist."""
+    return call("get_item", TableName=table_name(model), Key=key, ConsistentRead=True).get("Item")
 
-    Raises `Contended` when DynamoDB leaves keys unread five times.
+
+def batch_get(keys: Mapping[type[Model], Iterable[Item]]) -> dict[type[Model], list[Item]]:
+    """Read items of several tables in one strongly consistent batch. Items that do not exist are left out.
+
+    Raises `Contended` if DynamoDB still leaves keys unprocessed after the last retry.
     """
-    wanted = {table_name(model): {"Keys": list(k), "ConsistentRead": True} for model, k in keys.items()}
-    wanted = {name: request for name, request in wanted.items() if request["Keys"]}
     models = {table_name(model): model for model in keys}
-    found: dict[type[Model], list[Item]] = {model: [] for model in keys}
-    for attempt in range(1, 6):
-        if not wanted:
-            return found
-        answer = client().batch_get_item(RequestItems=wanted)
-        for name, items in answer["Responses"].items():
-            found[models[name]].extend(items)
-        wanted = answer.get("UnprocessedKeys", {})
-        if wanted:
-            clock.pause(attempt)
-    raise Contended("the tables are busy: try again")
+    items: dict[type[Model], list[Item]] = {model: [] for model in keys}
+    pending: Item = {table_name(m): {"Keys": list(k), "ConsistentRead": True} for m, k in keys.items()}
+    pending = {table: request for table, request in pending.items() if request["Keys"]}
+    for _ in retry.attempts(retry.BATCH_GET):
+        if not pending:
+            return items
+        response = call("batch_get_item", RequestItems=pending)
+        for table, page in response["Responses"].items():
+            items[models[table]].extend(page)
+        pending = response.get("UnprocessedKeys") or {}
+    if not pending:
+        return items
+    raise Contended("The system is busy. Try again.")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition of a table or of one of its indexes: the items whose attribute `key` has this value.
+
+    `sort_key` is the attribute by which they are ordered.
+    """
+
+    model: type[Model]
+    key: str
+    value: str
+    sort_key: str | None = None
+    index: str | None = None
+
+
+@dataclass(frozen=True)
+class SortKeys:
+    """A condition on the sort keys of a partition, with its values: `#sort <= :high`."""
+
+    condition: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a query. `last_key` is where the next page starts; None after the last page."""
+
+    items: list[Item]
+    last_key: Item | None
+
+
+def query(
+    partition: Partition,
+    *,
+    sort_keys: SortKeys | None = None,
+    descending: bool = False,
+    limit: int | None = None,
+    start: Item | None = None,
+) -> Page:
+    """Read one page of a partition: strongly consistent from a table, eventually from an index."""
+    names = {"#key": partition.key}
+    values = {":key": {"S": partition.value}}
+    condition = "#key = :key"
+    if sort_keys:
+        names["#sort"] = str(partition.sort_key)
+        values |= {name: {"S": value} for name, value in sort_keys.values.items()}
+        condition += f" AND {sort_keys.condition}"
+    params: Item = {"IndexName": partition.index} if partition.index else {"ConsistentRead": True}
+    params |= {"ScanIndexForward": False} if descending else {}
+    params |= {"Limit": limit} if limit else {}
+    params |= {"ExclusiveStartKey": start} if start else {}
+    response = call(
+        "query",
+        TableName=table_name(partition.model),
+        KeyConditionExpression=condition,
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues=values,
+        **params,
+    )
+    return Page(response["Items"], response.get("LastEvaluatedKey"))
+
+
+def query_pages(
+    partition: Partition,
+    *,
+    sort_keys: SortKeys | None = None,
+    descending: bool = False,
+    limit: int | None = None,
+    start: Item | None = None,
+) -> Iterator[Page]:
+    """Read a partition page by page, each read only when the one before it has been consumed."""
+    while True:
+        page = query(partition, sort_keys=sort_keys, descending=descending, limit=limit, start=start)
+        yield page
+        start = page.last_key
+        if not start:
+            return
+
+
+# --- writing ---
+
+
+def put(item: Model, condition: Item | None = None) -> None:
+    """Write an item. Raises `ConditionFailed`."""
+    call("put_item", TableName=table_name(type(item)), Item=to_raw(item), **(condition or {}))
+
+
+def update(
+    model: type[Model],
+    key: Item,
+    expression: str,
+    *,
+    condition: str | None = None,
+    names: Mapping[str, str] | None = None,
+    values: Item | None = None,
+) -> None:
+    """Update one item. Raises `ConditionFailed`."""
+    params: Item = {"ConditionExpression": condition} if condition else {}
+    params |= {"ExpressionAttributeNames": dict(names)} if names else {}
+    params |= {"ExpressionAttributeValues": values} if values else {}
+    call("update_item", TableName=table_name(model), Key=key, UpdateExpression=expression, **params)
+
+
+def delete(model: type[Model], key: Item) -> None:
+    """Delete one item. Deleting an item that does not exist is no error."""
+    call("delete_item", TableName=table_name(model), Key=key)

@@ -1,11 +1,11 @@
-"""The one writer of payments, enrollments (with progress), intents and audit: one transaction, all or nothing.
+"""The one writer of payments, enrollments with their progress, Stripe objects and audit: one transaction each time.
 
-So there is no moment in which money was taken and nobody was enrolled, and no change without its record. Every
-condition is on the version that was loaded. Who loses one learns why:
+So there is no moment in which money was taken and the student is not enrolled, and no change without its record. Every
+condition is on the version that was loaded. A writer that loses is told why:
 
-- `AlreadyRecorded`: the event's record is there. It wins over every other failure: nothing is left to do.
-- `PointerTaken`: a Stripe object that this payment names belongs to another, or was abandoned.
-- `Conflict`: somebody else was first. Load again, decide again.
+- `AlreadyRecorded`: the event's record exists. This wins over every other failure, because nothing is left to do.
+- `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.
+- `VersionConflict`: another writer committed first. Load again and decide again.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
@@ -13,202 +13,203 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
-from botocore.exceptions import ClientError
+from pynamodb.models import Model
 
-from tuition import clock, metrics
+from tuition import clock, metrics, retry
 from tuition.core import audit, catalog, progress, timestamps
-from tuition.core.audit import Entry, Record
+from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import Contended, NotFound, TuitionError
+from tuition.core.errors import Contended, TuitionError
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import Customer, PaymentRef
 from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.dynamodb import Item
+from tuition.storage.dynamodb import ConditionFailed, Item, StorageUnavailable, TransactionCanceled
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, StripeObjectItem
 
-TRIES = 12
 ABANDONED = "abandoned"
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
 
 
 @dataclass(frozen=True)
-class PaymentState:
-    """A payment and its enrollment, read together. No payment: there is none (yet)."""
-
-    payment: Payment | None
-    enrollment: Enrollment
-
-    @property
-    def found(self) -> Payment:
-        """The payment. Raises `NotFound` where there is none."""
-        if self.payment is None:
-            raise NotFound("there is no such payment")
-        return self.payment
-
-
-@dataclass(frozen=True)
 class Change:
-    """What a payment becomes, and the record of why."""
+    """What a payment becomes, and the audit entry that says why."""
 
     payment: Payment
-    entry: Entry
+    entry: AuditEntry
 
 
 class AlreadyRecorded(TuitionError):
-    """The record of this event exists: it has been applied."""
+    """The record of this event exists: the event has been applied."""
 
 
 class StripeObjectTaken(TuitionError):
-    """`pointer` says whose the object is."""
+    """Another payment holds the Stripe object, or its creator abandoned it; `pointer` says which."""
 
     def __init__(self, pointer: StripeObjectItem) -> None:
-        super().__init__(f"{pointer.stripe_id} is {pointer.state or 'bound to'} {pointer.payment_id or ''}".rstrip())
+        """Describe the pointer that is in the way."""
+        holder = "abandoned" if pointer.state else f"bound to {pointer.payment_id}"
+        super().__init__(f"{pointer.stripe_id} is {holder}")
         self.pointer = pointer
 
 
 class VersionConflict(TuitionError):
-    """Somebody else was first. `current` is what is there now, where the failed conditions brought it along."""
+    """Another writer committed first. `current` is the newest state, if the failed conditions returned it."""
 
     def __init__(self, current: PaymentState | None) -> None:
-        super().__init__("the version loaded is no longer the newest")
+        """Carry the newest state."""
+        super().__init__("the version that was loaded is no longer the newest")
         self.current = current
 
 
 # --- loading ---
 
 
-def load(key: PaymentRef) -> PaymentState:
-    """One strongly consistent batch read."""
-    found = dynamodb.batch_get(
+def load(ref: PaymentRef) -> PaymentState:
+    """Read a payment and its enrollment: one strongly consistent batch read."""
+    raw = dynamodb.batch_get(
         {
-            PaymentItem: [keys.payment_key(key.payment_id)],
-            EnrollmentItem: [keys.enrollment_key(key.user_id, key.track)],
+            PaymentItem: [keys.payment_key(ref.payment_id)],
+            EnrollmentItem: [keys.enrollment_key(ref.user_id, ref.track)],
         }
     )
-    stored = [mapping.payment_from_raw(item) for item in found[PaymentItem]]
-    return PaymentState(stored[0] if stored else None, _enrollment(found[EnrollmentItem], key.user_id, key.track))
+    payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
+    return PaymentState(payments[0] if payments else None, _enrollment(raw[EnrollmentItem], ref.user_id, ref.track))
 
 
 def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None]:
-    """What a create begins from: one strongly consistent batch read."""
-    found = dynamodb.batch_get(
+    """Read what a create starts from: one strongly consistent batch read."""
+    raw = dynamodb.batch_get(
         {
             EnrollmentItem: [keys.enrollment_key(user_id, track)],
             CustomerItem: [keys.customer_key(user_id)],
         }
     )
-    return _enrollment(found[EnrollmentItem], user_id, track), _customer(found[CustomerItem])
+    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(raw[CustomerItem])
 
 
 def load_customer(user_id: str) -> Customer | None:
-    """The Stripe customer of a user who has bought: one strongly consistent read."""
-    return _customer(dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem])
+    """Read the Stripe customer of a user: one strongly consistent read. None before the first purchase."""
+    item = dynamodb.get(CustomerItem, keys.customer_key(user_id))
+    return _customer([item] if item else [])
 
 
-def _customer(found: list[Item]) -> Customer | None:
-    if not found:
+def _customer(raw: list[Item]) -> Customer | None:
+    if not raw:
         return None
-    item = CustomerItem.from_raw_data(found[0])
+    item = CustomerItem.from_raw_data(raw[0])
     return Customer(item.user_id, item.stripe_customer_id, int(item.generation))
 
 
-def _enrollment(found: list[Item], user_id: str, track: str) -> Enrollment:
-    return mapping.enrollment_from_raw(found[0]) if found else Enrollment(user_id=user_id, track=track)
+def _enrollment(raw: list[Item], user_id: str, track: str) -> Enrollment:
+    return mapping.enrollment_from_raw(raw[0]) if raw else Enrollment(user_id=user_id, track=track)
 
 
 # --- the transaction ---
 
 
 def update(
-    key: PaymentRef, decide: Callable[[PaymentState], Change | None], before: PaymentState | None = None
+    ref: PaymentRef, decide: Callable[[PaymentState], Change | None], before: PaymentState | None = None
 ) -> PaymentState:
-    """Load, decide, commit; after a conflict all of it again, so that whatever `decide` pulled is pulled again.
+    """Load, decide and commit. After a conflict repeat all three, so that a sync inside `decide` is repeated too.
 
-    `decide` answers None where nothing is to be written. `before` is what the caller has just loaded.
-    Raises `Contended` after `TRIES` conflicts, and whatever `decide` raises.
+    `decide` returns None if nothing is to be written. `before` is the state that the caller has just loaded. Raises
+    `Contended` after the last conflict, and whatever `decide` raises.
     """
-    for attempt in range(1, TRIES + 1):
-        before = before or load(key)
+    for _ in retry.attempts(retry.COMMIT):
+        before = before or load(ref)
         change = decide(before)
         if change is None:
             return before
         try:
             return commit(before, change)
         except AlreadyRecorded:
-            return load(key)
+            return load(ref)
         except VersionConflict as conflict:
             before = conflict.current
-            clock.pause(attempt)
-    raise Contended(f"{key.payment_id} is being changed by others: try again")
+    raise Contended(f"{ref.payment_id} is being changed by other requests. Try again.")
 
 
 def commit(
-    before: PaymentState, change: Change, *, begun: tuple[int, ...] | None = None, customer: Customer | None = None
+    before: PaymentState,
+    change: Change,
+    *,
+    attempt_times: tuple[int, ...] | None = None,
+    customer: Customer | None = None,
 ) -> PaymentState:
-    """The transaction. Raises `AlreadyRecorded`, `PointerTaken` or `Conflict` with nothing written.
+    """Write a change in one transaction. A create also gives the times of its user's attempts and its customer.
 
-    `begun` (the times of the newest attempts) and `customer` are a create's.
+    Raises `AlreadyRecorded`, `StripeObjectTaken` or `VersionConflict` with nothing written.
     """
     enrollment = before.enrollment.with_payment(change.payment)
-    if begun is not None:
-        enrollment = replace(enrollment, begun=begun)
+    if attempt_times is not None:
+        enrollment = replace(enrollment, attempt_times=attempt_times)
     touched = enrollment != before.enrollment or not before.enrollment.version
     if touched:
         enrollment = replace(enrollment, version=before.enrollment.version + 1)
-    record = _record(before, change, enrollment)
+    changed = PaymentState(change.payment, enrollment)
+    record = _record(before, changed, change.entry)
     now = clock.now()
-    after = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
+    payment = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
 
-    writes = {"payment": _put_payment(before.payment, after, now, double=bool(enrollment.doubled))}
-    writes["enrollment"] = (
-        _put_enrollment(before.enrollment, enrollment) if touched else _check_enrollment(before.enrollment)
-    )
-    writes["audit"] = {"Put": _put_absent(mapping.record_to_item(record), "subject")}
-    for stripe_id in _stripe_objects(after) - _stripe_objects(before.payment):
-        writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, after)}
+    writes = {
+        "payment": _put_payment(before.payment, mapping.payment_to_item(payment, now, changed.attention)),
+        "enrollment": (
+            _put_enrollment(before.enrollment, enrollment) if touched else _check_enrollment(before.enrollment)
+        ),
+        "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
+    }
+    for stripe_id in _stripe_objects(payment) - _stripe_objects(before.payment):
+        writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
     if customer:
         writes |= _put_customer(customer, now)
-    track = catalog.tracks().get(after.track)  # None: it is sold no more, and shown to nobody
-    for project in progress.changes(track, before.enrollment, enrollment) if track else ():
-        update = mapping.progress_update(after.user_id, after.track, project.project, project.steps, project.change)
-        writes[f"progress {project.project}"] = {"Update": update}
-    _write(writes, before, pull=change.entry.pulled)
+    writes |= _progress_updates(before.enrollment, enrollment)
+    _write(writes, before, is_sync=change.entry.is_sync)
     if "attention" in record.transition:
         metrics.count("AttentionRaised")
-    return PaymentState(after, enrollment)
+    return PaymentState(payment, enrollment)
 
 
-def _record(before: PaymentState, change: Change, enrollment: Enrollment) -> Record:
-    after = change.payment
-    known = before.payment or after  # one that is rebuilt goes on where its records end
+def _record(before: PaymentState, after: PaymentState, entry: AuditEntry) -> Record:
+    payment = after.existing
+    chain = before.payment or payment  # a payment that is rebuilt continues the chain of its old records
     return Record(
-        subject=after.payment_id,
-        seq=known.version + 1,
-        entry=change.entry,
-        user_id=after.user_id,
-        track=after.track,
-        transition=audit.transition(before.payment, after, before.enrollment, enrollment),
-        previous=known.audit_head,
+        subject=payment.payment_id,
+        seq=chain.version + 1,
+        entry=entry,
+        user_id=payment.user_id,
+        track=payment.track,
+        transition=audit.transition(before, after),
+        previous=chain.audit_head,
     )
 
 
 def _stripe_objects(payment: Payment | None) -> set[str]:
-    """The Stripe objects that this payment owns: each has a pointer, put when it is first named."""
+    """Return the ids of the Stripe objects that a payment owns. Each gets its pointer when it is first named."""
     if payment is None:
         return set()
-    paid = {key for key, charge in payment.facts.charges.items() if charge.status == "succeeded"}
-    return {payment.bound_to, *({payment.intent} if payment.intent else ()), *paid}
+    paid = {charge_id for charge_id, charge in payment.facts.charges.items() if charge.status == "succeeded"}
+    return {payment.stripe_object_id, *({payment.intent} if payment.intent else ()), *paid}
 
 
-def _put_payment(before: Payment | None, after: Payment, now: float, *, double: bool) -> Item:
-    """`double`: its track was paid for twice. Whoever settles last bears the mark in the queue's index; which of the
-    two a person should look at is derived when it is read (`tuition.console`)."""
-    item = mapping.payment_to_item(after, now, double=double)
-    if before is None:
-        return {"Put": _put_absent(item, "payment_id")}
-    return {"Put": _put_version(item, before.version)}
+def _progress_updates(before: Enrollment, after: Enrollment) -> dict[str, Item]:
+    track = catalog.tracks().get(after.track)
+    if track is None:
+        return {}  # the track is no longer sold, and its projects are shown to nobody
+    return {
+        f"progress {project.project}": {
+            "Update": mapping.progress_update(
+                after.user_id, after.track, project.project, project.steps, project.change
+            )
+        }
+        for project in progress.changes(track, before, after)
+    }
+
+
+def _put_payment(before: Payment | None, item: PaymentItem) -> Item:
+    return {"Put": _put_absent(item, "payment_id") if before is None else _put_version(item, before.version)}
 
 
 def _put_enrollment(before: Enrollment, after: Enrollment) -> Item:
@@ -217,14 +218,14 @@ def _put_enrollment(before: Enrollment, after: Enrollment) -> Item:
 
 
 def _check_enrollment(enrollment: Enrollment) -> Item:
-    """Only read, and still a condition: or two payments of one student lose each other's standing."""
+    """Return a condition on an enrollment that was only read, so that no payment loses another's standing."""
     key = keys.enrollment_key(enrollment.user_id, enrollment.track)
     return {
         "ConditionCheck": {"TableName": dynamodb.table_name(EnrollmentItem), "Key": key, **_version(enrollment.version)}
     }
 
 
-def _put_absent(item: Any, key: str) -> Item:
+def _put_absent(item: Model, key: str) -> Item:
     return {
         "TableName": dynamodb.table_name(type(item)),
         "Item": dynamodb.to_raw(item),
@@ -233,7 +234,7 @@ def _put_absent(item: Any, key: str) -> Item:
     }
 
 
-def _put_version(item: Any, version: int) -> Item:
+def _put_version(item: Model, version: int) -> Item:
     return {"TableName": dynamodb.table_name(type(item)), "Item": dynamodb.to_raw(item), **_version(version)}
 
 
@@ -246,11 +247,12 @@ def _version(version: int) -> Item:
 
 
 def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
+    """Return the put of a pointer. A settled payment may also take an abandoned object: its money must not be lost."""
     pointer = StripeObjectItem(stripe_id, payment_id=payment.payment_id, user_id=payment.user_id, track=payment.track)
     put = _put_absent(pointer, "stripe_id")
     values: Item = {":payment": {"S": payment.payment_id}}
     put["ConditionExpression"] += " OR payment_id = :payment"
-    if payment.facts.settled:  # money that is in is kept, even of an object that its maker gave up
+    if payment.facts.settled:
         put["ConditionExpression"] += " OR #state = :abandoned"
         put["ExpressionAttributeNames"] = {"#state": "state"}
         values[":abandoned"] = {"S": ABANDONED}
@@ -258,14 +260,14 @@ def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
 
 
 def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
-    """The customer and its pointer: unique both ways. The same one again is no conflict."""
-    written = timestamps.iso(now)
+    """Return the puts of a customer and its pointer, unique both ways. The same customer again is no conflict."""
+    time = timestamps.iso(now)
     item = CustomerItem(
         customer.user_id,
         stripe_customer_id=customer.stripe_customer_id,
         generation=customer.generation,
-        created_at=written,
-        updated_at=written,
+        created_at=time,
+        updated_at=time,
     )
     put = _put_absent(item, "user_id")
     put["ConditionExpression"] += " OR stripe_customer_id = :customer OR generation < :generation"
@@ -278,24 +280,22 @@ def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
     }
 
 
-def _write(writes: Mapping[str, Item], before: PaymentState | None, *, pull: bool) -> None:
+def _write(writes: Mapping[str, Item], before: PaymentState | None, *, is_sync: bool) -> None:
     try:
-        dynamodb.client().transact_write_items(TransactItems=list(writes.values()))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "TransactionCanceledException":
-            raise
-        reasons: dict[str, Item] = dict(zip(writes, cast(Any, error.response)["CancellationReasons"], strict=True))
-        _explain(reasons, before, pull=pull)
-        raise
+        dynamodb.call("transact_write_items", TransactItems=list(writes.values()))
+    except TransactionCanceled as canceled:
+        reasons = dict(zip(writes, canceled.reasons, strict=True))
+        _raise_named(reasons, before, is_sync=is_sync)
+        raise StorageUnavailable("The change could not be stored. Try again.") from canceled
 
 
-def _explain(reasons: Mapping[str, Item], before: PaymentState | None, *, pull: bool) -> None:
-    """Raise what a cancellation means; return where it is none of the ledger's own conditions."""
-    failed = {what: reason for what, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
-    if "audit" in failed and not pull:
+def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, *, is_sync: bool) -> None:
+    """Raise the named failure of a cancellation; return if it is none of the ledger's own conditions."""
+    failed = {name: reason for name, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
+    if "audit" in failed and not is_sync:
         raise AlreadyRecorded("this event has been applied") from None
-    for what, reason in failed.items():
-        if what.startswith("pointer ") and "Item" in reason:
+    for name, reason in failed.items():
+        if name.startswith("pointer ") and "Item" in reason:
             raise StripeObjectTaken(StripeObjectItem.from_raw_data(reason["Item"])) from None
     if failed:
         raise VersionConflict(_current(failed, before)) from None
@@ -304,9 +304,9 @@ def _explain(reasons: Mapping[str, Item], before: PaymentState | None, *, pull: 
 
 
 def _current(failed: Mapping[str, Item], before: PaymentState | None) -> PaymentState | None:
-    """What is there now: the items that came back with the failed conditions, and what was loaded where none failed.
+    """Return the newest state: the items of the failed conditions, and what was loaded where none failed.
 
-    None where something failed without its item: then it must be read again.
+    None if a failed condition returned no item: the state must be read again.
     """
     if before is None or set(failed) - {"payment", "enrollment"}:
         return None
@@ -320,64 +320,59 @@ def _current(failed: Mapping[str, Item], before: PaymentState | None) -> Payment
     return PaymentState(payment, enrollment)
 
 
-def reschedule_check(looked_at: PaymentState) -> None:
-    """Nothing was new: write only when the reconciler should look next, if the payment is still as it was loaded.
+def reschedule_check(state: PaymentState) -> None:
+    """Store when the reconciler checks next, if the payment is still as it was loaded.
 
-    The version stays and there is no record, since nothing is known that was not known before.
+    The version stays and no record is written, because no fact is new.
     """
-    payment = looked_at.payment
-    if payment is None:
+    if state.payment is None:
         return
-    put = _put_payment(payment, payment, clock.now(), double=bool(looked_at.enrollment.doubled))["Put"]
+    item = mapping.payment_to_item(state.payment, clock.now(), state.attention)
     try:
-        dynamodb.client().put_item(**put)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-            raise
+        dynamodb.call("put_item", **_put_version(item, state.payment.version))
+    except ConditionFailed:
+        return
 
 
 # --- what belongs to no payment ---
 
 
 def abandon(stripe_id: str, user_id: str, track: str) -> StripeObjectItem | None:
-    """Claim an object for nobody, before it is closed: no create can commit it afterwards.
+    """Mark a Stripe object as abandoned before it is closed, so that no create can commit it afterwards.
 
-    None: it is abandoned (now, or before). A pointer: a payment holds it, and it must be left alone.
+    Return None if it is abandoned now. Return its pointer if a payment holds it: then it must not be closed.
     """
     pointer = StripeObjectItem(stripe_id, user_id=user_id, track=track, state=ABANDONED)
-    put = _put_absent(pointer, "stripe_id")
     try:
-        dynamodb.client().put_item(**put)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-            raise
-        held = queries.stripe_object(stripe_id)
-        return held if held and held.payment_id else None
+        dynamodb.call("put_item", **_put_absent(pointer, "stripe_id"))
+    except ConditionFailed:
+        existing = queries.stripe_object(stripe_id)
+        return existing if existing and existing.payment_id else None
     return None
 
 
 def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
-    """Take attempt `used` out of use, with its record on the user's chain. Losing the race is as good as winning."""
+    """Retire attempt number `used`, with a record on the user's chain. Losing the race has the same effect."""
     raised = replace(enrollment, attempt=max(enrollment.attempt, used), version=enrollment.version + 1)
     user_id, now = enrollment.user_id, timestamps.iso(clock.now())
-    entry = Entry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=user_id)
-    writes = {"enrollment": _put_enrollment(enrollment, raised), **_user_record(user_id, entry, enrollment.track, {})}
+    entry = AuditEntry(now, f"attempt:{enrollment.track}:{used}", f"attempt.skipped.{why}", "request", actor=user_id)
     try:
-        _write(writes, None, pull=False)
+        writes = {"enrollment": _put_enrollment(enrollment, raised)}
+        _write({**writes, **_user_record(user_id, entry, enrollment.track, {})}, None, is_sync=False)
     except (AlreadyRecorded, VersionConflict):
         return
 
 
 def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
-    """Drop the standing of a payment that is not there, with its record on the user's chain.
+    """Drop the standing of a payment that does not exist, with a record on the user's chain.
 
-    Losing the race, or a payment that is there after all, is as good as winning.
+    Nothing changes if the payment exists after all. Losing the race has the same effect as winning it.
     """
-    left = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
-    after = replace(enrollment, standings=left, version=enrollment.version + 1)
+    standings = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
+    after = replace(enrollment, standings=standings, version=enrollment.version + 1)
     user_id, now = enrollment.user_id, timestamps.iso(clock.now())
-    entry = Entry(now, f"forgotten:{payment_id}", "payment.forgotten", "request", actor=user_id)
-    made = {"enrollment": {"from": enrollment.status, "to": after.status}}
+    entry = AuditEntry(now, f"dropped:{payment_id}", "payment.dropped", "request", actor=user_id)
+    transition = {"enrollment": {"from": enrollment.status, "to": after.status}}
     absent = {
         "TableName": dynamodb.table_name(PaymentItem),
         "Key": keys.payment_key(payment_id),
@@ -385,30 +380,30 @@ def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
     }
     writes = {"payment": {"ConditionCheck": absent}, "enrollment": _put_enrollment(enrollment, after)}
     try:
-        _write({**writes, **_user_record(user_id, entry, enrollment.track, made)}, None, pull=False)
+        _write({**writes, **_user_record(user_id, entry, enrollment.track, transition)}, None, is_sync=False)
     except (AlreadyRecorded, VersionConflict):
         return
 
 
-def record_for_user(user_id: str, entry: Entry, transition: Mapping[str, Any]) -> None:
-    """A record on a user's own chain, of what belongs to no payment. Recorded before, it is left as it is.
+def record_for_user(user_id: str, entry: AuditEntry, transition: Mapping[str, Any]) -> None:
+    """Write a record that belongs to no payment on a user's own chain. An existing record stays as it is.
 
-    Raises `Contended` after `TRIES` conflicts.
+    Raises `Contended` after the last conflict.
     """
-    for attempt in range(1, TRIES + 1):
+    for _ in retry.attempts(retry.COMMIT):
         try:
-            return _write(_user_record(user_id, entry, None, transition), None, pull=False)
+            return _write(_user_record(user_id, entry, None, transition), None, is_sync=False)
         except AlreadyRecorded:
             return None
         except VersionConflict:
-            clock.pause(attempt)
-    raise Contended(f"the records of {user_id} are being changed by others: try again")
+            continue
+    raise Contended(f"The records of {user_id} are being changed by other requests. Try again.")
 
 
-def _user_record(user_id: str, entry: Entry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
-    """The writes of one more record on a user's chain, on the head that is there now."""
-    found = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, keys.USER_SORT_KEY)]})[EnrollmentItem]
-    head = EnrollmentItem.from_raw_data(found[0]) if found else None
+def _user_record(user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
+    """Return the writes of one more record on a user's chain, after its newest one."""
+    raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, keys.USER_SORT_KEY)]})[EnrollmentItem]
+    head = EnrollmentItem.from_raw_data(raw[0]) if raw else None
     version = int(head.version) if head else 0
     previous = head.audit_head if head and head.audit_head else ""
     record = Record(user_id, version + 1, entry, user_id, track, transition, previous)

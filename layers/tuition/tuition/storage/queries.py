@@ -1,4 +1,7 @@
-"""Every query of an index or a partition, and the one cursor type."""
+"""Every query of an index or a partition, and the one cursor type.
+
+An index is named here and in the template only. What each index is for: docs/decisions/0002-indexes.md.
+"""
 
 import base64
 import json
@@ -8,127 +11,232 @@ from typing import Any
 
 from pynamodb.models import Model
 
+from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.storage import dynamodb, keys, mapping
-from tuition.storage.dynamodb import Item
-from tuition.storage.items import AuditItem, PaymentItem, StripeObjectItem
+from tuition.storage import dynamodb, keys, mapping, quarantine
+from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
+from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
+
+MAX_SORT_KEY_BYTES = 1024
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+# --- partitions ---
 
 
-def stripe_object(stripe_id: str) -> StripeObjectItem | None:
-    """The pointer from a Stripe id, strongly consistent; None where there is none."""
-    found = dynamodb.client().get_item(
-        TableName=dynamodb.table_name(StripeObjectItem), Key=keys.stripe_object_key(stripe_id), ConsistentRead=True
-    )
-    return StripeObjectItem.from_raw_data(found["Item"]) if "Item" in found else None
+def by_user(user_id: str) -> Partition:
+    """A user's payments, in the order of their creation."""
+    return Partition(PaymentItem, "user_id", user_id, "listed_at", "by_user")
 
 
-def query_all(model: type[Model], key: str, value: str) -> Iterator[Item]:
-    """Every item under a hash key, strongly consistent: for what is small by nature (a user, a payment's log)."""
-    start: Item | None = None
-    while True:
-        more = {"ExclusiveStartKey": start} if start else {}
-        answer = dynamodb.client().query(
-            TableName=dynamodb.table_name(model),
-            ConsistentRead=True,
-            KeyConditionExpression="#k = :v",
-            ExpressionAttributeNames={"#k": key},
-            ExpressionAttributeValues={":v": {"S": value}},
-            **more,
-        )
-        yield from answer["Items"]
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
+def by_status(status: str, track: str) -> Partition:
+    """The payments of one status and track, in the order of their creation."""
+    return Partition(PaymentItem, "status_track", f"{status}#{track}", "listed_at", "by_status")
 
 
-def audit_trail(subject: str) -> list[dict[str, Any]]:
-    """The records of a subject, in order of acceptance, as `tuition.core.audit` hashed them, each with its `hash`."""
-    records = [
-        mapping.record_to_json(AuditItem.from_raw_data(item)) for item in query_all(AuditItem, "subject", subject)
-    ]
-    return sorted(records, key=lambda record: int(record["seq"]))
+def by_month(month: str) -> Partition:
+    """The payments created in a month (`2026-11`), in the order of their creation."""
+    return Partition(PaymentItem, "created_month", month, "listed_at", "by_day")
 
 
-def payments_by_id(payment_ids: list[str]) -> list[PaymentItem]:
-    """Payments by id, in this order, strongly consistent; one that is not there is left out."""
-    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(i) for i in payment_ids]})[PaymentItem]
-    found = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
-    return [found[i] for i in payment_ids if i in found]
+def by_email(email_prefix: str) -> Partition:
+    """The payments whose lower-case email address begins with the same character, ordered by address, then time."""
+    return Partition(PaymentItem, "email_initial", email_prefix[0], "email_key", "by_email")
 
 
-# --- places ---
+def by_attention() -> Partition:
+    """The payments that need attention, in the order of their creation."""
+    return Partition(PaymentItem, "attention_open", "open", "listed_at", "by_attention")
+
+
+def by_dispute(state: str) -> Partition:
+    """The disputed payments, `open` or `over`, in the order of their creation."""
+    return Partition(PaymentItem, "disputed", state, "listed_at", "by_dispute")
+
+
+def by_dispute_due(state: str) -> Partition:
+    """The disputed payments, `open` or `over`, in the order in which an answer is due or the dispute began."""
+    return Partition(PaymentItem, "disputed", state, "dispute_due", "by_dispute_due")
+
+
+def by_check() -> Partition:
+    """The payments that the reconciler has to check again, in the order in which they are due."""
+    return Partition(PaymentItem, "check_due", "due", "check_at", "by_check")
+
+
+def quarantined_by_first_at() -> Partition:
+    """The quarantined events, in the order in which they were first quarantined."""
+    return Partition(QuarantineItem, "kept", quarantine.KEPT, "first_at", "by_first_at")
+
+
+def quarantined_by_last_at() -> Partition:
+    """The quarantined events, in the order of their last try."""
+    return Partition(QuarantineItem, "kept", quarantine.KEPT, "last_at", "by_last_at")
+
+
+# --- the cursor ---
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a payment stands in a list: `key` is the range key of the index that it is read from.
+    """A position in a list: the last item that was read.
 
-    Its `stage` is `listed` (newest first by `<created_at>#<payment_id>`), `email` (after those: what the beginning of
-    an e-mail finds, by the address), `dispute` in the list of those, or `event` in quarantine, by its own id. Without
-    `payment_id` it is where a page ends that has looked into enough empty months.
+    `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
+    matches of an address, after those), `dispute`, `event` or `payment_method`. `sort_key` is the item's sort key in
+    the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str
-    key: str
-    payment_id: str
+    sort_key: str
+    item_id: str
 
-    def cursor(self, of: str) -> str:
-        """An opaque cursor after this place, good for the list `of` that filter."""
-        written = json.dumps([2, of, self.stage, self.key, self.payment_id], separators=(",", ":"))
-        return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+    def encode(self, list_id: str) -> str:
+        """Return the opaque cursor that the API hands out, valid for this list and filter only."""
+        text = json.dumps([3, list_id, self.stage, self.sort_key, self.item_id], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
-    def of_cursor(cls, cursor: str, of: str) -> "Cursor":
-        """Raises `Unprocessable` for what we did not make, or made for another filter."""
+    def decode(cls, cursor: str, list_id: str) -> "Cursor":
+        """Read a cursor of this list. Raises `Unprocessable` for any other text."""
         try:
-            decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            version, digest, stage, key, payment_id = json.loads(decoded)
-            if (version, digest) == (2, of) and all(_is_key(part) for part in (stage, key, payment_id)):
-                return cls(stage, key, payment_id)
+            version, encoded_list, *parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+            if (version, encoded_list) == (3, list_id) and len(parts) == 3 and all(map(_is_key, parts)):
+                return cls(*parts)
         except (ValueError, TypeError, RecursionError):
             pass
         raise wrong_cursor()
 
+    @classmethod
+    def listed(cls, sort_key: str) -> "Cursor":
+        """Return the cursor of a payment in a list that is ordered by `<created_at>#<payment_id>`."""
+        return cls("listed", sort_key, sort_key.partition("#")[2])
 
-def _is_key(part: object) -> bool:
-    """Short enough to be a range key, and no half of a surrogate pair."""
-    return isinstance(part, str) and len(part.encode("utf-8", "replace")) <= 1024 and not _has_lone_surrogate(part)
+    def listed_before(self) -> str:
+        """Return the sort key before which a `listed` list continues. Raises `Unprocessable` for any other cursor."""
+        created_at, _, payment_id = self.sort_key.partition("#")
+        is_payment = payment_id == "" or (payment_id.startswith("pay_") and payment_id.isascii())
+        if self.stage == "listed" and payment_id == self.item_id and is_payment and _is_time(created_at):
+            return self.sort_key
+        raise wrong_cursor()
 
+    def start_of(self, partition: Partition) -> Item:
+        """Return the key after which a query of this partition starts. Raises `Unprocessable` for a partial cursor."""
+        if not self.sort_key or not self.item_id:
+            raise wrong_cursor()
+        hash_key = str(partition.model._hash_keyname)
+        start = {partition.key: {"S": partition.value}, str(partition.sort_key): {"S": self.sort_key}}
+        return {**start, hash_key: {"S": self.item_id}}
 
-def _has_lone_surrogate(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
+    @classmethod
+    def after(cls, page: Page, partition: Partition, stage: str) -> "Cursor | None":
+        """Return the cursor of the page after this one; None after the last."""
+        if page.last_key is None:
+            return None
+        hash_key = str(partition.model._hash_keyname)
+        return cls(stage, page.last_key[str(partition.sort_key)]["S"], page.last_key[hash_key]["S"])
 
 
 def wrong_cursor() -> Unprocessable:
-    return Unprocessable("cursor is not of this list: send the next_cursor of its page before", field="cursor")
+    """Return the error for a cursor that is not one of this list's."""
+    return Unprocessable("cursor belongs to another list. Send the next_cursor of this list's last page.", "cursor")
 
 
-@dataclass(frozen=True)
-class Partition:
-    """One hash key of one index."""
-
-    index: str
-    key: str
-    value: str
-    range: str = "listed_at"
+def _is_key(part: object) -> bool:
+    """Whether this can be a sort key: short enough, and without half a surrogate pair."""
+    if not isinstance(part, str) or any("\ud800" <= letter <= "\udfff" for letter in part):
+        return False
+    return len(part.encode()) <= MAX_SORT_KEY_BYTES
 
 
-def payment_keys(
-    partition: Partition, condition: str, values: Item, size: int, start: Item | None = None
-) -> Iterator[Item]:
-    """The keys of one partition of an index, the highest first."""
-    while True:
-        answer = dynamodb.client().query(
-            TableName=dynamodb.table_name(PaymentItem),
-            IndexName=partition.index,
-            KeyConditionExpression=f"#k = :k AND {condition}",
-            ExpressionAttributeNames={"#k": partition.key, "#r": partition.range},
-            ExpressionAttributeValues={":k": {"S": partition.value}, **values},
-            ScanIndexForward=False,
-            Limit=size,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        yield from answer["Items"]
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
+def _is_time(text: str) -> bool:
+    try:
+        return "2020" <= text < "2200" and timestamps.iso(timestamps.epoch(text)) == text
+    except ValueError:
+        return False
+
+
+# --- payments ---
+
+
+def payments_by_id(payment_ids: list[str]) -> list[PaymentItem]:
+    """Read payments, strongly consistent, in this order. Payments that do not exist are left out."""
+    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(i) for i in payment_ids]})[PaymentItem]
+    items = {item["payment_id"]["S"]: PaymentItem.from_raw_data(item) for item in raw}
+    return [items[i] for i in payment_ids if i in items]
+
+
+def page_of_payments(
+    partition: Partition, limit: int, cursor: Cursor | None, *, descending: bool, stage: str
+) -> tuple[list[PaymentItem], Cursor | None]:
+    """Read one page of an index with its payments: one query and one batch read."""
+    start = cursor.start_of(partition) if cursor else None
+    page = dynamodb.query(partition, descending=descending, limit=limit, start=start)
+    items = payments_by_id([key["payment_id"]["S"] for key in page.items])
+    return items, Cursor.after(page, partition, stage)
+
+
+def sort_keys_between(partition: Partition, low: str, high: str, page_size: int) -> Iterator[str]:
+    """Yield a partition's sort keys from high to low, both inclusive."""
+    between = SortKeys("#sort BETWEEN :low AND :high", {":low": low, ":high": high})
+    for page in dynamodb.query_pages(partition, sort_keys=between, descending=True, limit=page_size):
+        yield from (key[str(partition.sort_key)]["S"] for key in page.items)
+
+
+def emails_with_prefix(prefix: str, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
+    """Yield the position of each payment whose address begins with this lower-case text, from the last address."""
+    partition = by_email(prefix)
+    begins = SortKeys("begins_with(#sort, :prefix)", {":prefix": prefix})
+    start = after.start_of(partition) if after else None
+    for page in dynamodb.query_pages(partition, sort_keys=begins, descending=True, limit=page_size, start=start):
+        for key in page.items:
+            yield Cursor("email", key["email_key"]["S"], key["payment_id"]["S"])
+
+
+def month_pages(month: str, after: str, page_size: int) -> Iterator[tuple[list[str], bool]]:
+    """Yield the sort keys of a month's payments after this one, oldest first, page by page, and if there are more."""
+    newer = SortKeys("#sort > :after", {":after": after or month})
+    for page in dynamodb.query_pages(by_month(month), sort_keys=newer, limit=page_size):
+        yield [key["listed_at"]["S"] for key in page.items], page.last_key is not None
+
+
+def due_payments(now: str) -> Iterator[str]:
+    """Yield the ids of the payments that are due for a check, the longest due first. `now` is RFC 3339."""
+    for page in dynamodb.query_pages(by_check(), sort_keys=SortKeys("#sort <= :now", {":now": now})):
+        yield from (key["payment_id"]["S"] for key in page.items)
+
+
+# --- everything else ---
+
+
+def stripe_object(stripe_id: str) -> StripeObjectItem | None:
+    """Read the pointer from a Stripe id, strongly consistent; None if there is none."""
+    item = dynamodb.get(StripeObjectItem, keys.stripe_object_key(stripe_id))
+    return StripeObjectItem.from_raw_data(item) if item else None
+
+
+def _all(model: type[Model], key: str, value: str) -> list[Item]:
+    """Read every item under a hash key. For partitions that stay small: one user's, one payment's trail."""
+    return [item for page in dynamodb.query_pages(Partition(model, key, value)) for item in page.items]
+
+
+def user_items(user_id: str) -> dict[str, Item]:
+    """Read a user's enrollments, progress and the head of their own chain, by sort key."""
+    return {item["sort_key"]["S"]: item for item in _all(EnrollmentItem, "user_id", user_id)}
+
+
+def audit_trail(subject: str) -> list[dict[str, Any]]:
+    """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash."""
+    items = _all(AuditItem, "subject", subject)
+    records = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in items]
+    return sorted(records, key=lambda record: int(record["seq"]))
+
+
+def page_of_quarantine(limit: int, cursor: Cursor | None) -> tuple[list[QuarantineItem], Cursor | None]:
+    """Read one page of the quarantine, newest first, without the events' bodies, which the index does not have."""
+    partition = quarantined_by_first_at()
+    page = dynamodb.query(partition, descending=True, limit=limit, start=cursor.start_of(partition) if cursor else None)
+    return [QuarantineItem.from_raw_data(item) for item in page.items], Cursor.after(page, partition, "event")
+
+
+def oldest_quarantined(limit: int) -> list[str]:
+    """Return the ids of quarantined events, the one whose last try is oldest first."""
+    return [item["event_id"]["S"] for item in dynamodb.query(quarantined_by_last_at(), limit=limit).items]

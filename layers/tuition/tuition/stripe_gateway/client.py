@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from tuition import clock
+from tuition import clock, retry
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
 from tuition.settings import settings, stripe_secret_key
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
-TRIES = 3
-RACE_TRIES = 20
-"""A key in flight or an object locked is a race with another call of ours: it ends soon."""
+MIN_TIME_FOR_RETRY_S = 0.5
 
 
 Listed = Literal["events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes"]
@@ -206,20 +204,18 @@ def _page(listed: Listed, params: Any, client: "StripeClient", options: Any) -> 
 
 
 def _ask(operation: Operation, key: str | None = None) -> Answer:
+    """Make a call, again if nothing definite was said: a lost answer, a 5xx, or a race with another call of ours."""
     import stripe
 
     options = {"idempotency_key": key} if key else {}
-    attempt = 0
-    while True:
-        attempt += 1
+    for attempt in retry.attempts(retry.STRIPE_RACE):
         try:
             return _answer(operation(_client(), options))
         except stripe.StripeError as error:
-            ended = _meaning(error)
-            again = attempt < (RACE_TRIES if _is_race(error) else TRIES) and _may_repeat(error)
-            if not again or clock.remaining_s() < 0.5:
-                raise ended from error
-        clock.pause(attempt, base_s=0.1)
+            limit = retry.STRIPE_RACE if _is_race(error) else retry.STRIPE
+            if not _may_repeat(error) or attempt >= limit.attempts or clock.remaining_s() < MIN_TIME_FOR_RETRY_S:
+                raise _meaning(error) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _answer(obj: "StripeObject") -> Answer:

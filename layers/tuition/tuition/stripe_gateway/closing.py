@@ -1,53 +1,47 @@
 """Close payments and Stripe objects that must not be paid any more."""
 
-from tuition.core.errors import (
-    StripeRefused,
-)
-from tuition.core.facts import Kind
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
-from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import sync
+from tuition.stripe_gateway.objects import StripeObject
 
 MAX_DECLINES = 5
-"""Card testing goes from the browser straight to Stripe: after this many declines the payment is closed."""
-
-
-def close(key: PaymentRef) -> Payment:
-    """Close a payment's object at Stripe and learn by a pull whether it truly is: it may have been paid meanwhile."""
-    payment = ledger.load(key).payment
-    if payment and (payment.open or payment.gone):
-        close_object(payment.kind, payment.bound_to)
-    return sync.refresh(key)[0]
-
-
-def close_object(kind: Kind, object_id: str) -> None:
-    """Cancel the intent or expire the session. Stripe's no means that it is no longer open: a pull will tell."""
-    try:
-        if kind == "intent":
-            stripe_client.cancel_intent(object_id)
-        else:
-            stripe_client.expire_session(object_id)
-    except StripeRefused as refused:
-        if refused.stripe_status not in (400, 404):
-            raise
+"""After this many declines an open payment is closed: card testers confirm straight at Stripe, past our bounds."""
 
 
 def must_close(payment: Payment) -> bool:
-    """Nobody should be able to pay it, and somebody may be: whoever learns that closes it at Stripe."""
-    return payment.gone or too_many_declines(payment)
+    """Return whether the payment must be closed at Stripe because it could still be paid."""
+    return payment.missing_at_stripe or too_many_declines(payment)
 
 
 def too_many_declines(payment: Payment) -> bool:
-    """Open, and declined so often that somebody may be testing cards on it."""
-    failed = sum(charge.status == "failed" for charge in payment.facts.charges.values())
-    return payment.status in ("CREATED", "FAILED") and failed >= MAX_DECLINES
+    """Whether an open payment was declined so often that somebody may be testing cards on it."""
+    declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
+    return payment.status in ("CREATED", "FAILED") and declines >= MAX_DECLINES
 
 
-def abandon(kind: Kind, object_id: str, user_id: str, track: str) -> bool:
-    """Claim an object for nobody, then close it. False: a payment holds it, and it is not ours to close."""
-    if ledger.abandon(object_id, user_id, track):
+def close(ref: PaymentRef, state: PaymentState | None = None) -> Payment:
+    """Close a payment's object at Stripe, then sync: it may have been paid in the meantime.
+
+    `state` is the newest state, if the caller has it.
+    """
+    state = state or ledger.load(ref)
+    payment = state.existing
+    if payment.open or payment.missing_at_stripe:
+        bound_object(payment).close()
+    return sync.refresh(ref, state)[0]
+
+
+def bound_object(payment: Payment) -> StripeObject:
+    """Return the Stripe object that a payment is bound to."""
+    return StripeObject(payment.kind, payment.stripe_object_id)
+
+
+def abandon(stripe_object: StripeObject, user_id: str, track: str) -> bool:
+    """Mark an object as abandoned, then close it. Return False, with nothing closed, if a payment holds it."""
+    if ledger.abandon(stripe_object.id, user_id, track):
         return False
-    close_object(kind, object_id)
+    stripe_object.close()
     return True

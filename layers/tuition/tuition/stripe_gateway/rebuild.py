@@ -1,72 +1,81 @@
-"""A payment of ours whose item is missing: made anew from what Stripe shows, never from an event's own body."""
+"""Rebuild a payment whose item is missing, from what Stripe shows and never from an event's own body."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tuition import clock
 from tuition.core import catalog, stripe_json, timestamps
 from tuition.core import facts as core_facts
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable
 from tuition.core.facts import Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.storage import queries
-from tuition.storage.ledger import Change, PaymentState
+from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import sync
+from tuition.stripe_gateway.objects import StripeObject
 from tuition.stripe_gateway.resolve import ref_in_metadata
 
 
-def from_stripe(key: PaymentRef, intent: str | None, session: str | None) -> Payment | None:
-    """The payment of a settled object, for a person to look at; None where nothing is settled.
+def from_stripe(ref: PaymentRef, stripe_object: StripeObject | None) -> Payment | None:
+    """Return the payment of a settled object, for staff to review; None if the object is not settled.
 
-    Its price is the catalog's, less what Stripe took off a session by a code, so that an amount that differs shows.
-    Whatever is not settled is left alone: a create may be about to commit it, and the reconciler closes what stays
-    behind.
+    Its price is the catalog's, less what a promotion code took off a session, so that a different amount is noticed.
+    An object that is not settled is left alone: a create may be about to commit it, and the reconciler closes it
+    otherwise. Raises `EventUnusable`.
     """
-    if not session and not intent:
-        raise EventUnusable("it names neither an intent nor a session")
-    answer = stripe_client.retrieve_session(session) if session else stripe_client.retrieve_intent(str(intent))
-    found = answer.object.get("metadata") or {}
-    if ref_in_metadata(found) != key:
-        raise EventUnusable(f"the object at Stripe does not name {key.payment_id}")
-    if not session and found.get("kind") == "checkout" and intent:
-        session = stripe_client.find_session_of_intent(intent)
-        if session is None:
-            raise EventUnusable(f"{intent} says that it is of a Checkout Session, and Stripe lists none")
-        answer = stripe_client.retrieve_session(session)
-    read = stripe_json.of_session if session else stripe_json.of_intent
-    facts = read(answer.object, answer.date)
+    if stripe_object is None:
+        raise EventUnusable("the event names neither an intent nor a session")
+    answer = stripe_object.retrieve()
+    metadata = answer.object.get("metadata") or {}
+    if ref_in_metadata(metadata) != ref:
+        raise EventUnusable(f"the object at Stripe does not name {ref.payment_id}")
+    if stripe_object.kind == "intent" and metadata.get("kind") == "checkout":
+        stripe_object = _session_of(stripe_object)
+        answer = stripe_object.retrieve()
+    facts = stripe_object.facts(answer.object, answer.date)
     if facts.settled is None:
         return None
-    payment = _payment(key, found, answer.object, session, facts)
-    return payment.merged(sync.fetch(payment, followed=True)[0])
+    payment = _payment(ref, metadata, answer.object, stripe_object, facts)
+    return payment.merged(sync.fetch(payment, full=True)[0])
+
+
+def _session_of(intent: StripeObject) -> StripeObject:
+    session = stripe_client.find_session_of_intent(intent.id)
+    if session is None:
+        raise EventUnusable(f"{intent.id} says that it belongs to a Checkout Session, but Stripe lists none")
+    return StripeObject("checkout", session)
 
 
 def change(
-    key: PaymentRef, loaded: PaymentState, intent: str | None, session: str | None, entry: Entry
+    ref: PaymentRef, state: PaymentState, stripe_object: StripeObject | None, entry: AuditEntry
 ) -> Change | None:
-    """The payment that is not there, made anew; None where it is there, or not settled."""
-    made = None if loaded.payment else from_stripe(key, intent, session)
-    return Change(made, entry) if made else None
+    """Return the change that rebuilds a missing payment; None if it exists or its object is not settled."""
+    payment = None if state.payment else from_stripe(ref, stripe_object)
+    return Change(payment, entry) if payment else None
 
 
-def _payment(key: PaymentRef, found: dict[str, Any], obj: dict[str, Any], session: str | None, facts: Facts) -> Payment:
-    attempt = found.get("attempt", "")
+def _payment(
+    ref: PaymentRef, metadata: Mapping[str, Any], obj: Mapping[str, Any], stripe_object: StripeObject, facts: Facts
+) -> Payment:
+    attempt = metadata.get("attempt", "")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         raise EventUnusable("its metadata has no attempt")
-    track = catalog.tracks().get(key.track)
+    track = catalog.tracks().get(ref.track)
     if track is None:
-        raise EventUnusable(f"its metadata names the track {key.track[:40]!r}, which has no price here")
-    trail = queries.audit_trail(key.payment_id)  # where that is still there its chain goes on
+        raise EventUnusable(f"its metadata names the track {ref.track[:40]!r}, which has no price here")
+    trail = queries.audit_trail(ref.payment_id)  # if the records still exist, the chain continues after them
     return Payment(
-        payment_id=key.payment_id,
-        user_id=key.user_id,
-        track=key.track,
-        kind="checkout" if session else "intent",
+        payment_id=ref.payment_id,
+        user_id=ref.user_id,
+        track=ref.track,
+        kind=stripe_object.kind,
         attempt=int(attempt),
-        bound_to=obj["id"],
+        stripe_object_id=stripe_object.id,
         price=_price(track.price, obj),
         created_at=timestamps.iso(obj["created"]),
         updated_at=timestamps.iso(clock.now()),
@@ -75,8 +84,9 @@ def _payment(key: PaymentRef, found: dict[str, Any], obj: dict[str, Any], sessio
     ).merged(core_facts.merge(facts, Facts(rebuilt=True)))
 
 
-def _price(listed: Money, obj: dict[str, Any]) -> Money:
-    """What was asked: by a session for this price with a code that is what is left of it, else the catalog's."""
-    if (obj.get("amount_subtotal"), obj.get("currency")) != (listed.amount, listed.currency):
-        return listed
-    return Money(listed.amount - stripe_json.integer(obj["total_details"], "amount_discount"), listed.currency)
+def _price(catalog_price: Money, obj: Mapping[str, Any]) -> Money:
+    """Return the catalog's price, less the discount of a session that was made for this price."""
+    if (obj.get("amount_subtotal"), obj.get("currency")) != (catalog_price.amount, catalog_price.currency):
+        return catalog_price
+    discount = stripe_json.integer(obj["total_details"], "amount_discount")
+    return Money(catalog_price.amount - discount, catalog_price.currency)

@@ -1,8 +1,9 @@
-"""Asking Stripe what is true: always after loading the payment, always committed on the version loaded.
+"""Sync a payment with Stripe: always after loading it, always committed on the version that was loaded.
 
-So an older answer can never overwrite a newer one, and after a conflict a pull is made again, not merged again.
+So an older answer can never overwrite a newer one: after a conflict Stripe is asked again.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,114 +11,102 @@ from tuition import clock
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import Entry, Source
+from tuition.core.audit import AuditEntry, Source
 from tuition.core.errors import StripeRefused
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger
-from tuition.storage.ledger import Change, PaymentState
+from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import objects
+from tuition.stripe_gateway.objects import StripeObject
 
 
-def fetch(payment: Payment, *, followed: bool = False) -> tuple[Facts, dict[str, Any]]:
-    """All that Stripe knows of a loaded payment now, and its object (for a client secret or an address).
+def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any]]:
+    """Return what Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
-    One call, and one more each for refunds and disputes where there are any. `followed`: somebody spoke of one, so
-    both are asked for in any case; of a refund that has failed the charge shows nothing. An object that Stripe no
-    longer knows is closed, and empty here.
+    One call, and one more each for refunds and disputes if there are any. `full` lists both in any case, because a
+    charge does not show a refund that failed. A missing object counts as closed and is returned empty.
     """
-    retrieve = stripe_client.retrieve_intent if payment.kind == "intent" else stripe_client.retrieve_session
     try:
-        answer = retrieve(payment.bound_to)
+        answer = StripeObject(payment.kind, payment.stripe_object_id).retrieve()
     except StripeRefused as refused:
         if refused.code != "resource_missing":
             raise
         return core_facts.missing_object(payment.kind, int(clock.now())), {}
     stamp = stripe_json.sync_stamp(payment.facts.phase, answer.date)
-    if payment.kind == "intent":
-        facts = stripe_json.of_intent(answer.object, *stamp)
-        intent = answer.object
-    else:
-        facts = stripe_json.of_session(answer.object, *stamp)
-        intent = answer.object.get("payment_intent") or {}
-    charge = intent.get("latest_charge")
-    charge = charge if isinstance(charge, dict) else {}
-    return core_facts.merge(facts, _refunds_and_disputes(payment, charge, asked=followed)), answer.object
+    facts = StripeObject(payment.kind, payment.stripe_object_id).facts(answer.object, *stamp)
+    charge = objects.latest_charge(payment.kind, answer.object)
+    return core_facts.merge(facts, _refunds_and_disputes(payment, charge, full=full)), answer.object
 
 
-def fetch_unbound(intent: str | None, session: str | None) -> Facts:
-    """What Stripe says of an object that no payment is bound to."""
-    if session:
-        answer = stripe_client.retrieve_session(session)
-        return stripe_json.of_session(answer.object, answer.date)
-    if intent:
-        answer = stripe_client.retrieve_intent(intent)
-        return stripe_json.of_intent(answer.object, answer.date)
-    return NO_FACTS
-
-
-def _refunds_and_disputes(payment: Payment, charge: dict[str, Any], *, asked: bool) -> Facts:
-    """Refunds and disputes, asked for only where the charge or we know of one, or somebody spoke of it."""
+def _refunds_and_disputes(payment: Payment, charge: Mapping[str, Any], *, full: bool) -> Facts:
+    """List refunds and disputes, unless neither the charge nor the payment has one and `full` is not asked for."""
+    facts = Facts()
     intent = charge.get("payment_intent") or payment.intent
-    found = Facts()
     if not intent:
-        return found
-    requested = any(request.state in ("calling", "pending") for request in payment.requests)
-    if asked or requested or charge.get("amount_refunded") or payment.facts.refunds:
+        return facts
+    submitted = any(request.state in ("submitting", "pending") for request in payment.requests)
+    if full or submitted or charge.get("amount_refunded") or payment.facts.refunds:
         for refund in stripe_client.list_refunds(intent):
-            found = core_facts.merge(found, stripe_json.of_refund(refund))
-    if asked or charge.get("disputed") or payment.facts.disputes:
+            facts = core_facts.merge(facts, stripe_json.of_refund(refund))
+    if full or charge.get("disputed") or payment.facts.disputes:
         for dispute in stripe_client.list_disputes(intent):
-            found = core_facts.merge(found, stripe_json.of_dispute(dispute, payment.version))
-    return found
+            facts = core_facts.merge(facts, stripe_json.of_dispute(dispute, payment.version))
+    return facts
+
+
+def fetch_unbound(stripe_object: StripeObject | None) -> Facts:
+    """Return what Stripe knows of an object that no payment is bound to."""
+    if stripe_object is None:
+        return NO_FACTS
+    answer = stripe_object.retrieve()
+    return stripe_object.facts(answer.object, answer.date)
 
 
 def refresh(
-    key: PaymentRef,
+    ref: PaymentRef,
     before: PaymentState | None = None,
     *,
-    told: Facts = NO_FACTS,
-    followed: bool = False,
+    extra: Facts = NO_FACTS,
+    full: bool = False,
     source: Source = "pull",
 ) -> tuple[Payment, dict[str, Any]]:
-    """Pull a payment and commit what is new; nothing is written where nothing is.
+    """Sync an existing payment and commit what is new. Return the payment and Stripe's object as they are now.
 
-    `told` is merged with the pull, `followed` as in `pull`. Answers the payment, which must exist, and Stripe's object
-    as they are now.
+    Nothing is written if nothing is new. `extra` is merged with what Stripe answers; `full` as in `fetch`.
     """
-    seen: list[dict[str, Any]] = []
+    objects_seen: list[dict[str, Any]] = []
 
-    def decide(loaded: PaymentState) -> Change | None:
-        payment = loaded.found
+    def decide(state: PaymentState) -> Change | None:
+        payment = state.existing
         at = timestamps.iso(clock.now())
-        facts, obj = fetch(payment, followed=followed)
-        seen.append(obj)
-        after = payment.merged(facts).merged(told)
-        if is_up_to_date(loaded, after):
+        facts, obj = fetch(payment, full=full)
+        objects_seen.append(obj)
+        after = payment.merged(facts).merged(extra)
+        if is_up_to_date(state, after):
             return None
-        return Change(after, Entry(at, f"pull:{payment.version}", "pull", source))
+        return Change(after, AuditEntry(at, f"pull:{payment.version}", "pull", source))
 
-    loaded = ledger.update(key, decide, before)
-    return loaded.found, seen[-1]
+    state = ledger.update(ref, decide, before)
+    return state.existing, objects_seen[-1]
 
 
-def is_up_to_date(loaded: PaymentState, after: Payment) -> bool:
-    """Nothing is to be written: payment and enrollment say so already (a restore may have parted them)."""
-    return differs_only_in_time(loaded.found, after) and loaded.enrollment.with_payment(after) == loaded.enrollment
+def is_up_to_date(state: PaymentState, after: Payment) -> bool:
+    """Whether nothing needs to be written. A restore may have separated a payment from its enrollment."""
+    return differs_only_in_time(state.existing, after) and state.enrollment.with_payment(after) == state.enrollment
 
 
 def differs_only_in_time(before: Payment, after: Payment) -> bool:
-    """The same but for the time at which it was asked."""
+    """Whether two payments are the same but for the time at which Stripe was asked."""
     return _without_times(before) == _without_times(after)
 
 
 def _without_times(payment: Payment) -> Payment:
     facts = payment.facts
-    phase = (
-        replace(facts.phase, at=0, order=0)
-        if facts.phase and payments.status(facts) in payments.OPEN_STATUSES
-        else None
-    )
-    disputes = {key: replace(dispute, stamp=0) for key, dispute in facts.disputes.items()}
+    is_open = payments.status(facts) in payments.OPEN_STATUSES
+    phase = replace(facts.phase, at=0, order=0) if facts.phase and is_open else None
+    disputes = {dispute_id: replace(dispute, stamp=0) for dispute_id, dispute in facts.disputes.items()}
     return replace(payment, facts=replace(facts, phase=phase, disputes=disputes))

@@ -1,9 +1,9 @@
-"""How many payments were begun on each day, for browsing by date; what has been counted once is remembered.
+"""How many payments were created on each day, for browsing by date. Past counts are stored, not counted again.
 
-A payment's `created_at` never changes and no payment is deleted, so the count up to a moment that has passed stays
-what it is. A month's count is kept in `analytics` with the place up to which it goes, and whoever looks next reads
-only the keys after that place: looking costs what has come since, whatever the table has grown to. What could be
-counted wrongly (a payment that was rebuilt into the past) is right again after `KEPT_S`.
+A payment's `created_at` never changes and no payment is deleted, so a count up to a past moment stays true. The count
+of a month is stored in `analytics` with the cursor up to which it goes, and the next reader reads only the keys after
+that cursor. A payment that is rebuilt into the past is missing from a stored count, so a count expires after
+`MAX_AGE_S`.
 """
 
 from collections import Counter
@@ -15,30 +15,29 @@ from typing import Any
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.storage import dynamodb, keys
-from tuition.storage.dynamodb import Item
-from tuition.storage.items import CountItem, PaymentItem
+from tuition.storage import dynamodb, keys, queries
+from tuition.storage.items import CountItem
 
 MEASURE = "payments_by_day"
 SETTLES_AFTER_S = 120
 """A payment's time is taken before its transaction, and an index follows its table: younger ones are not remembered."""
 REMEMBER_FROM = 50
 """Fewer new keys than this are not worth a write."""
-KEPT_S = 30 * 86400
-KEYS_A_QUERY = 10_000
+MAX_AGE_S = 30 * 86400
+KEYS_PER_QUERY = 10_000
 """More than a query answers: it ends at 1 MB, some eight thousand keys."""
-QUERIES = 40
+MAX_QUERIES = 40
 """Queries that one answer may make; the next goes on where it ended."""
 
 
 @dataclass
 class Month:
-    """The days of one month that were counted up to `place`, counted anew since `begun` (epoch seconds)."""
+    """The days of one month that were counted up to `cursor`, counted anew since `counted_since` (epoch seconds)."""
 
     month: str
     days: Counter[str] = field(default_factory=Counter)
-    place: str = ""
-    begun: float = 0.0
+    cursor: str = ""
+    counted_since: float = 0.0
 
     @property
     def end(self) -> str:
@@ -61,7 +60,7 @@ def counts(asked: Mapping[str, str]) -> dict[str, Any]:
         raise Unprocessable("send month=2026-11 or year=2026, one of them", field="month")
     today = timestamps.iso(clock.now())[:7]
     remembered = _remembered([month for month in months if month <= today])
-    budget = iter(range(QUERIES))
+    budget = iter(range(MAX_QUERIES))
     found: Counter[str] = Counter()
     complete = True
     for month in remembered:
@@ -87,64 +86,56 @@ def _written(asked: str, name: str) -> str:
 def _remembered(months: list[str]) -> list[Month]:
     """What is known of each month: one batch read."""
     read = dynamodb.batch_get({CountItem: [keys.count_key(month, MEASURE) for month in months]})[CountItem]
-    found = {month: Month(month, begun=clock.now()) for month in months}
+    found = {month: Month(month, counted_since=clock.now()) for month in months}
     for item in map(CountItem.from_raw_data, read):
-        if clock.now() - float(item.begun) < KEPT_S:
+        if clock.now() - float(item.counted_since) < MAX_AGE_S:
             days = Counter({day: int(count) for day, count in item.counted.items()})
-            found[item.period] = Month(item.period, days, item.place, float(item.begun))
+            found[item.period] = Month(item.period, days, item.cursor, float(item.counted_since))
     return list(found.values())
 
 
 def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
     """Count on from where the month's count ended; what is too young to be remembered, and whether all was read."""
     final = min(month.end, timestamps.iso(clock.now() - SETTLES_AFTER_S))
-    if month.place >= month.end:
+    if month.cursor >= month.end:
         return Counter(), True
     young: Counter[str] = Counter()
-    new, place, whole = 0, month.place, True
+    new, cursor, whole = 0, month.cursor, True
     for key in _keys(month, budget):
         if key is None:
             whole = False
             break
         if key < final:
             month.days[key[:10]] += 1
-            place, new = key, new + 1
+            cursor, new = key, new + 1
         else:
             young[key[:10]] += 1
     closed = whole and final == month.end
     if closed or new >= REMEMBER_FROM:
-        month.place = month.end if closed else place
+        month.cursor = month.end if closed else cursor
         _remember(month)
     return young, whole
 
 
 def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
-    """The keys after the month's place, oldest first; None where the budget ends before they do."""
-    start: Item | None = None
-    while True:
-        if next(budget, None) is None:
-            yield None
+    """Yield the sort keys after the month's cursor, oldest first; None when the budget of queries is spent."""
+    pages = queries.month_pages(month.month, month.cursor, KEYS_PER_QUERY)
+    while next(budget, None) is not None:
+        sort_keys, more = next(pages)
+        yield from sort_keys
+        if not more:
             return
-        answer = dynamodb.client().query(
-            TableName=dynamodb.table_name(PaymentItem),
-            IndexName="by_day",
-            KeyConditionExpression="created_month = :month AND listed_at > :place",
-            ExpressionAttributeValues={":month": {"S": month.month}, ":place": {"S": month.place or month.month}},
-            ProjectionExpression="listed_at",
-            Limit=KEYS_A_QUERY,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        yield from (key["listed_at"]["S"] for key in answer["Items"])
-        start = answer.get("LastEvaluatedKey")
-        if not start:
-            return
+    yield None
 
 
 def _remember(month: Month) -> None:
     """Two who count at once write the same, or the shorter count wins and is counted on: no condition is needed."""
-    dynamodb.client().put_item(
-        TableName=dynamodb.table_name(CountItem),
-        Item=dynamodb.to_raw(
-            CountItem(month.month, MEASURE, counted=dict(month.days), place=month.place, begun=int(month.begun))
-        ),
+    dynamodb.put(
+        CountItem(
+            month.month,
+            MEASURE,
+            counted=dict(month.days),
+            cursor=month.cursor,
+            counted_since=int(month.counted_since),
+        )
     )

@@ -27,15 +27,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tuition import clock
-from tuition.core import payment as payments_core
 from tuition.core import timestamps
-from tuition.core.audit import Entry
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import NotFound, TuitionError, Unprocessable
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
 from tuition.views import filters, payment_list
-from tuition.views.payment_list import PaymentView
+from tuition.views.payment_json import FIELDS, PaymentView
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
 
@@ -54,12 +53,7 @@ TRIES = 5
 FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
 """Spreadsheets take what begins with one of these for a formula, or for the end of the cell."""
 
-COLUMNS = (
-    *("payment_id", "created_at", "updated_at", "user_id", "email", "track", "kind", "attempt", "status"),
-    *("amount", "currency", "promotion_code", "refund_amount", "left", "refunded", "refund_reason", "refunded_at"),
-    *("failure_code", "failure_message", "attention", "disputed", "method_type", "method_brand", "method_last4"),
-    *("stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id", "stripe_customer_id", "version"),
-)
+COLUMNS = tuple(field for field in FIELDS if field.csv)
 
 
 class ExportTaken(TuitionError):
@@ -113,7 +107,7 @@ def order(asked: Mapping[str, Any], staff: str) -> dict[str, Any]:
     now = timestamps.iso(clock.now())
     written = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in wanted.to_json().items()}
     what = {name: value for name, value in written.items() if name != "q"} | ({"searched": True} if wanted.q else {})
-    entry = Entry(now, f"export:{export_id}", "export.ordered", "staff", staff)
+    entry = AuditEntry(now, f"export:{export_id}", "export.ordered", "staff", staff)
     ledger.record_for_user(staff, entry, {"export": what})
     made = Export(export_id, staff, written, now, heard_at=clock.now())
     _s3().put_object(Bucket=settings().exports_bucket, Key=made.key("state.json"), Body=_body(made))
@@ -281,19 +275,26 @@ class _Making:
         """What an earlier invocation had and did not upload; at first, the mark of UTF-8 and the names."""
         if self.export.rest:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.key("rest.csv"))["Body"].read())
-        return b"" if self.export.parts else "\ufeff".encode() + encode([list(COLUMNS)])
+        return b"" if self.export.parts else "\ufeff".encode() + encode([[column.name for column in COLUMNS]])
 
     def pause(self, buffer: bytes, found: int, place: Cursor | None, *, walked: bool = False) -> None:
         """The time is short: keep all that the next invocation needs to go on."""
         self.s3.put_object(Bucket=self.bucket, Key=self.export.key("rest.csv"), Body=buffer)
-        kept = {"rows": found, "found": found, "place": _listed(place), "walked": walked}
+        kept = {"rows": found, "found": found, "place": _cursor_json(place), "walked": walked}
         self.keep(state="paused", rest=True, tries=0, **kept)
 
     def upload(self, buffer: bytes, found: int, place: Cursor | None, *, walked: bool) -> None:
         """One more part: what is kept afterwards is all that it ends with."""
         number = len(self.export.parts) + 1
         part = self.s3.upload_part(**self.of_upload(), PartNumber=number, Body=buffer)
-        kept = {"rows": found, "found": found, "place": _listed(place), "rest": False, "walked": walked, "tries": 0}
+        kept = {
+            "rows": found,
+            "found": found,
+            "place": _cursor_json(place),
+            "rest": False,
+            "walked": walked,
+            "tries": 0,
+        }
         self.keep(parts=[*self.export.parts, part["ETag"]], size=self.export.size + len(buffer), **kept)
 
     def of_upload(self) -> dict[str, Any]:
@@ -320,29 +321,24 @@ class _Making:
         return int(answer["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1
 
 
-def _listed(place: Cursor | None) -> list[str] | None:
-    return [place.stage, place.key, place.payment_id] if place else None
+def _cursor_json(cursor: Cursor | None) -> list[str] | None:
+    return [cursor.stage, cursor.sort_key, cursor.item_id] if cursor else None
 
 
 # --- rows ---
 
 
-def row(one: PaymentView) -> list[str | int]:
-    """The cells of a payment, in the order of `COLUMNS`. Amounts are minor units."""
-    item, method, why = one.item, one.item.payment_method or {}, payments_core.failure(one.payment.facts)
-    cells: dict[str, Any] = {name: getattr(item, name) for name in COLUMNS if hasattr(item, name)}
-    cells |= {name: int(cells[name]) for name in ("amount", "refund_amount", "attempt", "version")}
-    cells |= {
-        "refunded": "yes" if item.refunded else "no",
-        "disputed": "yes" if one.payment.facts.disputes else "no",
-        "attention": " ".join(cause.name for cause in one.attention),
-        "promotion_code": one.payment.terms.promotion_code,
-        "left": max(0, one.payment.left),
-        "failure_code": why.code if why else None,
-        "failure_message": why.message if why else None,
-        **{f"method_{name}": method.get(name) for name in ("type", "brand", "last4")},
-    }
-    return [cell if isinstance(cell, int) else harmless(cell or "") for cell in (cells[name] for name in COLUMNS)]
+def row(view: PaymentView) -> list[str | int]:
+    """Return the cells of a payment, in the order of `COLUMNS`. Amounts are in minor units."""
+    return [_cell(column.value(view)) for column in COLUMNS]
+
+
+def _cell(value: Any) -> str | int:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return harmless(" ".join(value))
+    return value if isinstance(value, int) else harmless(value or "")
 
 
 def harmless(cell: str) -> str:

@@ -1,40 +1,163 @@
-"""A payment as the API shows it."""
+"""A payment as the API, the console and the export show it. Each field is one row of `FIELDS`.
 
-from typing import Any
+A row says how the field is read and where it appears; docs/architecture.md has "How to add a payment field".
+"""
 
-from tuition import clock
-from tuition.core import payment as core
-from tuition.core.payment import Payment
-from tuition.storage import mapping
-from tuition.storage.items import PaymentItem
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
-_FIELDS = (
-    *("payment_id", "stripe_payment_intent", "track", "status", "amount", "currency", "payment_method"),
-    *("receipt_url", "refunded", "refund_amount", "refund_reason", "refunded_at", "created_at", "updated_at"),
-)
-_STAFF_FIELDS = ("user_id", "email", "stripe_customer_id", "stripe_charge_id", "stripe_checkout_session")
+from tuition.core import payment as payments
+from tuition.core.attention import AttentionReason
+from tuition.core.facts import Settled
+from tuition.core.payment import Failure, Payment
+from tuition.core.refund_request import RefundRequest
+from tuition.settings import settings
+
+DASHBOARD = "https://dashboard.stripe.com"
+
+Group = Literal["payment", "student", "money", "refund", "method", "stripe", "times", "record"]
 
 
-def item_json(item: PaymentItem, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it, with the reason of its failure, and what its student last asked to have back.
+@dataclass(frozen=True)
+class PaymentView:
+    """A payment with what does not follow from it alone.
 
-    Its attention depends on others too: `tuition.console` adds it.
+    The attention reasons depend on the student's other payments too; `check_at` is when the reconciler looks next.
     """
-    found = {name: getattr(item, name) for name in _FIELDS}
-    payment = mapping.payment_from_item(item)
-    failure = core.failure(payment.facts)
-    found["failure"] = vars(failure if staff else failure.for_student()) if failure else None
-    found["payment_intent_id"] = found.pop("stripe_payment_intent")
-    found["amount"], found["refund_amount"] = int(item.amount), int(item.refund_amount)
-    if staff:
-        found |= {name: getattr(item, name) for name in _STAFF_FIELDS}
-        found |= {"attention": [], "version": int(item.version)}
-    else:
-        asked = [request for request in payment.requests if request.by == item.user_id]
-        found["refund_request"] = asked[-1].for_student() if asked else None
-    return found
+
+    payment: Payment
+    attention: list[AttentionReason]
+    enrollment: str | None = None
+    check_at: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Return the payment as staff see it."""
+        return {
+            **_json(self, ("student", "staff")),
+            "failure": _failure_json(payments.failure(self.payment.facts)),
+            "attention": [vars(reason) for reason in self.attention],
+        }
 
 
-def payment_json(payment: Payment, *, staff: bool = False) -> dict[str, Any]:
-    """A payment as the API shows it; for staff with what only they see."""
-    return item_json(mapping.payment_to_item(payment, clock.now(), double=False), staff=staff)
+@dataclass(frozen=True)
+class Field:
+    """One field of a payment.
+
+    `read` gives its value; by default it is the attribute of `Payment` with this name. `api` says who sees it in the
+    JSON of a payment, `group` and `label` where the staff's view of one payment has it, `csv` whether it is a column
+    of the export.
+    """
+
+    name: str
+    read: Callable[[PaymentView], Any] | None = None
+    api: Literal["student", "staff"] | None = None
+    group: Group | None = None
+    label: str | None = None
+    csv: bool = False
+
+    def value(self, view: PaymentView) -> Any:
+        """Return the value, as JSON types. Amounts are in minor units."""
+        return self.read(view) if self.read else getattr(view.payment, self.name)
+
+
+def dashboard_url(kind: Literal["payments", "customers", "disputes"], stripe_id: str | None) -> str | None:
+    """Return where Stripe's dashboard shows an object; None without an id."""
+    mode = "" if settings().stripe_livemode else "test/"
+    return f"{DASHBOARD}/{mode}{kind}/{stripe_id}" if stripe_id else None
+
+
+def _method(name: str) -> Callable[[PaymentView], Any]:
+    return lambda view: (view.payment.payment_method or {}).get(name)
+
+
+def _settled(read: Callable[[Settled], Any]) -> Callable[[PaymentView], Any]:
+    return lambda view: read(view.payment.facts.settled) if view.payment.facts.settled else None
+
+
+def _failed(read: Callable[[Failure], Any]) -> Callable[[PaymentView], Any]:
+    def value(view: PaymentView) -> Any:
+        failure = payments.failure(view.payment.facts)
+        return read(failure) if failure else None
+
+    return value
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("payment_id", api="student", group="payment", csv=True),
+    Field("created_at", api="student", group="times", csv=True),
+    Field("updated_at", api="student", group="times", csv=True),
+    Field("user_id", api="staff", group="student", csv=True),
+    Field("email", api="staff", group="student", csv=True),
+    Field("track", api="student", group="payment", csv=True),
+    Field("kind", group="payment", csv=True),
+    Field("attempt", group="payment", csv=True),
+    Field("status", api="student", group="payment", csv=True),
+    Field("amount", api="student", group="money", csv=True),
+    Field("currency", api="student", group="money", csv=True),
+    Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
+    Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
+    Field("received", _settled(lambda s: s.amount), group="money"),
+    Field("received_currency", _settled(lambda s: s.currency), group="money"),
+    Field("refund_amount", api="student", group="money", csv=True),
+    Field("lost", lambda v: payments.lost_amount(v.payment.facts), group="money"),
+    Field("refundable_amount", lambda v: max(0, v.payment.refundable_amount), api="staff", group="money", csv=True),
+    Field("refunded", api="student", group="refund", csv=True),
+    Field("refund_reason", api="student", group="refund", csv=True),
+    Field("refunded_at", api="student", group="refund", csv=True),
+    Field("failure_code", _failed(lambda f: f.code), csv=True),
+    Field("failure_message", _failed(lambda f: f.message), csv=True),
+    Field("attention", lambda v: [reason.name for reason in v.attention], csv=True),
+    Field("disputed", lambda v: bool(v.payment.facts.disputes), api="staff", csv=True),
+    Field("payment_method", api="student"),
+    Field("method_type", _method("type"), group="method", label="type", csv=True),
+    Field("method_brand", _method("brand"), group="method", label="brand", csv=True),
+    Field("method_last4", _method("last4"), group="method", label="last4", csv=True),
+    Field("saved", lambda v: v.payment.terms.save_payment_method, group="method"),
+    Field("receipt_url", api="student", group="method"),
+    Field("payment_intent_id", lambda v: v.payment.intent, api="student"),
+    Field("stripe_payment_intent", lambda v: v.payment.intent, group="stripe", label="payment_intent", csv=True),
+    Field("payment_url", lambda v: dashboard_url("payments", v.payment.intent), group="stripe"),
+    Field("stripe_checkout_session", api="staff", group="stripe", label="checkout_session", csv=True),
+    Field("stripe_charge_id", api="staff", group="stripe", label="charge", csv=True),
+    Field("stripe_customer_id", lambda v: v.payment.customer, "staff", "stripe", "customer", csv=True),
+    Field("customer_url", lambda v: dashboard_url("customers", v.payment.customer), group="stripe"),
+    Field("grants_access", lambda v: payments.grants_access(v.payment), group="payment"),
+    Field("enrollment", lambda v: v.enrollment, group="payment"),
+    Field("check_at", lambda v: v.check_at, group="times"),
+    Field("version", api="staff", group="record", csv=True),
+    Field("audit_head", group="record"),
+)
+
+
+def _json(view: PaymentView, audiences: tuple[str, ...]) -> dict[str, Any]:
+    return {field.name: field.value(view) for field in FIELDS if field.api in audiences}
+
+
+def _failure_json(failure: Failure | None) -> dict[str, Any] | None:
+    return vars(failure) if failure else None
+
+
+def student_json(payment: Payment) -> dict[str, Any]:
+    """Return a payment as its student sees it, with why it failed and what became of their last refund request."""
+    failure = payments.failure(payment.facts)
+    requests = [request for request in payment.requests if request.by == payment.user_id]
+    return {
+        **_json(PaymentView(payment, []), ("student",)),
+        "failure": _failure_json(failure.for_student() if failure else None),
+        "refund_request": request_json(requests[-1]) if requests else None,
+    }
+
+
+def request_json(request: RefundRequest) -> dict[str, Any]:
+    """Return a refund request as its student sees it, without who decided it."""
+    return request.for_student()
+
+
+def groups(view: PaymentView) -> dict[str, dict[str, Any]]:
+    """Return every field of a payment, grouped by what it is about."""
+    grouped: dict[str, dict[str, Any]] = {}
+    for field in FIELDS:
+        if field.group:
+            grouped.setdefault(field.group, {})[field.label or field.name] = field.value(view)
+    return grouped

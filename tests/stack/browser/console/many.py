@@ -52,6 +52,6 @@ def payment(number: int, at: datetime) -> Payment:
     begun = timestamps.iso(at.timestamp())
     return Payment(
         payment_id=f"pay_loaded{at.timestamp():.0f}x{number}", user_id=f"loaded-{number}", track="DP", kind="intent",
-        attempt=1, bound_to=f"pi_loaded{at.timestamp():.0f}x{number}", price=Money(49900, "usd"), created_at=begun,
+        attempt=1, stripe_object_id=f"pi_loaded{at.timestamp():.0f}x{number}", price=Money(49900, "usd"), created_at=begun,
         updated_at=begun, email=f"loaded-{number}@example.org",
     )  # fmt: skip
