@@ -108,7 +108,7 @@ def fill(client: Any, first: int, size: int, now: float) -> None:
     def write(start: int) -> None:
         made = [payment(number, size, now) for number in range(start, min(start + 25, size))]
         enrolled = [Enrollment(user_id=p.user_id, track=p.track, version=1).with_payment(p) for p in made]
-        put(client, "payments", [mapping.payment_to_item(p, now, double=False) for p in made])
+        put(client, "payments", [mapping.payment_to_item(p, now, []) for p in made])
         put(client, "enrollments", [mapping.enrollment_to_item(e) for e in enrolled])
 
     with ThreadPoolExecutor(WRITERS) as pool:

@@ -73,7 +73,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
         task = progress.add_task(f"{first} to {last}", total=(ends - begins).total_seconds())
         while True:
             reports.append(reconciler.ask({"backfill": days}))
-            place = datetime.fromisoformat(reports[-1]["place"])
+            place = datetime.fromisoformat(reports[-1]["cursor"])
             progress.update(task, completed=(place - begins).total_seconds())
             if reports[-1]["done"] or reports[-1]["unanswered"]:  # else it would be asked for without end
                 return reports
@@ -81,7 +81,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
 
 def tell(reports: list[dict[str, Any]]) -> None:
     """Print the sums, and each thing that could not be handled."""
-    names = ("looked", "different", "closed", "orphans", "driven", "replayed")
+    names = ("checked", "drifted", "closed", "orphans", "resumed", "replayed")
     console.print(", ".join(f"{sum(report[name] for report in reports)} {name}" for name in names))
     for failed in (line for report in reports for line in report["failed"]):
         console.print(f"[red]not handled[/] {failed}")

@@ -196,7 +196,7 @@ def test_of_two_hourly_runs_at_once_one_runs(quick: World) -> None:
 
     def run() -> str:
         try:
-            return str(quick.reconcile()["different"])
+            return str(quick.reconcile()["drifted"])
         except cursors.LeaseTaken:
             return "another"
 

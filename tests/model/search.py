@@ -316,7 +316,7 @@ def reconciled(machine: Machine, *, backfill: bool = False) -> list[str]:
         for run in done:
             found += [f"the reconciler failed: {why}" for why in run.failed]
             found += [] if run.done else ["the reconciler did not come to its end"]
-        if found or not any(run.different + run.closed + run.orphans + run.driven + run.replayed for run in done):
+        if found or not any(run.drifted + run.closed + run.orphans + run.resumed + run.replayed for run in done):
             return found
     return ["the reconciler finds something to do at every run"]
 

@@ -108,12 +108,12 @@ def a_drive_does_not_look_whether_the_refund_is_there(patch: Patch) -> None:
 
 
 def a_present_record_does_not_win(patch: Patch) -> None:
-    real = ledger._explain
+    real = ledger._raise_named
 
     def explain(reasons: Any, before: Any, *, pull: bool) -> None:
         real(reasons, before, pull=True)
 
-    patch.setattr(ledger, "_explain", explain)
+    patch.setattr(ledger, "_raise_named", explain)
 
 
 def an_event_that_is_recorded_is_recorded_again(patch: Patch) -> None:

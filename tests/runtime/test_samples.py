@@ -51,7 +51,7 @@ ANSWERS: dict[str, int | dict[str, Any]] = {
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,
     "reconcile/hourly": {"done": True, "failed": []},
-    "reconcile/backfill": {"done": True, "place": "2026-11-03T00:00:00.000Z"},
+    "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }
 """The status of an HTTP answer, or what another one has in it."""
 

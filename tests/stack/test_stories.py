@@ -286,11 +286,11 @@ def test_a_purchase_whose_webhooks_were_lost_is_learned_by_make_reconcile(runnin
     assert running.enrollment(token, "FSD")["status"] == "PENDING"
     done = reconcile(running)
     assert done.returncode == 0, done.stderr
-    assert "1 different" in done.stdout
+    assert "1 drifted" in done.stdout
     assert running.enrollment(token, "FSD")["status"] == "ENROLLED"
     today = datetime.now(UTC).date().isoformat()
     again = reconcile(running, "--from", today, "--to", today)
-    assert (again.returncode, "0 different" in again.stdout, "100%" in again.stdout) == (0, True, True)
+    assert (again.returncode, "0 drifted" in again.stdout, "100%" in again.stdout) == (0, True, True)
     backwards = reconcile(running, "--from", today, "--to", "2020-01-01")
     assert (backwards.returncode, "--from and --to" in backwards.stderr) == (2, True)
 

@@ -41,7 +41,7 @@ def back_then(tuition: World, student: Student, created_at: str, track: str = "D
         payment_id=payment_id, user_id=student.sub, track=track, kind="intent", attempt=1, stripe_object_id=f"pi_{payment_id}",
         price=Money(amount, "usd"), created_at=created_at, updated_at=created_at, email=f"{student.sub}@example.org",
     )  # fmt: skip
-    item = mapping.payment_to_item(payment, clock.now(), double=False)
+    item = mapping.payment_to_item(payment, clock.now(), [])
     tuition.tables.put_item(TableName="payments", Item=dynamodb.to_raw(item))
     return payment_id
 
@@ -249,8 +249,8 @@ def test_more_than_one_answer_may_read_is_counted_by_the_next(
     tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "REMEMBER_FROM", 1)
-    monkeypatch.setattr(counts, "KEYS_A_QUERY", 2)
-    monkeypatch.setattr(counts, "QUERIES", 1)
+    monkeypatch.setattr(counts, "KEYS_PER_QUERY", 2)
+    monkeypatch.setattr(counts, "MAX_QUERIES", 1)
     made = [back_then(tuition, student, f"2023-07-{day:02d}T10:00:00.000Z") for day in range(1, 6)]
     try:
         seen = [tuition.admin(admin, COUNTS, query={"month": "2023-07"}).body for _ in range(4)]

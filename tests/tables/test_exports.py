@@ -99,7 +99,7 @@ def load(tuition: World, files: Files, user: str, number: int, **columns: Any) -
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
             stripe_object_id=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
         )  # fmt: skip
-        item = mapping.payment_to_item(payment, clock.now(), double=False)
+        item = mapping.payment_to_item(payment, clock.now(), [])
         for name, value in columns.items():
             setattr(item, name, value)
         requests.append({"PutRequest": {"Item": dynamodb.to_raw(item)}})

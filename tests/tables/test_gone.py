@@ -116,11 +116,11 @@ def test_what_stays_unknown_is_looked_at_until_a_person_has_dealt_with_it(
         tuition.time_passes(2 * 3600)
         before = len(tuition.trail(payment_id))
         report = tuition.reconcile()
-        assert (report["looked"], report["different"], report["failed"]) == (1, 0, [])
+        assert (report["checked"], report["drifted"], report["failed"]) == (1, 0, [])
         assert len(tuition.trail(payment_id)) == before
     assert resolve(tuition, admin, payment_id, "gone").status == 200
     tuition.time_passes(DAY)
-    assert tuition.reconcile()["looked"] == 0
+    assert tuition.reconcile()["checked"] == 0
 
 
 @pytest.mark.parametrize("told", ["webhook", "run"])

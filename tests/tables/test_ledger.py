@@ -16,7 +16,6 @@ from tuition.core.audit import AuditEntry
 from tuition.core.facts import Facts, Settled
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger, queries
-from tuition.storage.items import EnrollmentItem
 from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
 
 
@@ -74,7 +73,7 @@ def test_a_cancelled_transaction_writes_nothing_at_all(tuition: World, student: 
 
 
 def _enrollment_items(student: Student) -> list[Any]:
-    return list(queries.query_all(EnrollmentItem, "user_id", student.sub))
+    return list(queries.user_items(student.sub).values())
 
 
 def test_an_abandoned_object_can_be_committed_by_nobody(tuition: World, student: Student) -> None:

@@ -234,7 +234,7 @@ def test_an_enrollment_that_a_restore_has_lost_is_made_again(
         if item["user_id"]["S"] == student.sub:
             tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "sort_key")})
     if paid:
-        assert tuition.reconcile()["different"] == 1
+        assert tuition.reconcile()["drifted"] == 1
     else:
         tuition.status(student, made["payment_id"])
     enrolled = tuition.enrolled(student)
@@ -301,7 +301,7 @@ def test_a_hundred_events_that_can_never_be_applied_keep_none_from_its_turn(
     monkeypatch.setattr(reconcile, "MAX_REPLAYS", 2)
     assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
     assert "evt_zzz" in {record["event_id"] for record in tuition.trail(made["payment_id"])}
-    assert len(quarantine.oldest(100)) == 4
+    assert len(queries.oldest_quarantined(100)) == 4
 
 
 @pytest.mark.usefixtures("walk")
@@ -322,7 +322,7 @@ def test_an_event_that_staff_replay_while_a_run_does_is_no_failure(
 
     monkeypatch.setattr(reconcile.stripe_events, "replay", by_staff_first)
     report = tuition.reconcile()
-    assert (report["failed"], report["done"], quarantine.oldest(100)) == ([], True, [])
+    assert (report["failed"], report["done"], queries.oldest_quarantined(100)) == ([], True, [])
     assert len(tuition.trail(made["payment_id"])) == 2
 
 

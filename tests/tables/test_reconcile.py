@@ -53,7 +53,7 @@ def test_a_purchase_whose_every_webhook_was_lost_enrolls_within_the_hour(tuition
     tuition.pay(made["payment_intent_id"])
     lost(tuition)
     report = tuition.reconcile()
-    assert (report["different"], report["failed"], report["done"]) == (1, [], True)
+    assert (report["drifted"], report["failed"], report["done"]) == (1, [], True)
     assert (tuition.payment(made["payment_id"]).status, status(tuition, student)) == ("SUCCEEDED", "ENROLLED")
     assert [r["source"] for r in tuition.trail(made["payment_id"])] == ["request", "reconcile"]
     assert tuition.chain_problem(made["payment_id"]) is None
@@ -69,7 +69,7 @@ def test_where_all_was_told_a_run_asks_little_and_writes_nothing(tuition: World,
     tuition.stripe_calls.clear()
     tuition.time_passes(60)
     report = tuition.reconcile()
-    assert (report["different"], report["looked"]) == (0, 0)
+    assert (report["drifted"], report["checked"]) == (0, 0)
     assert {call.split()[1] for call in tuition.stripe_calls} == {
         *("/v1/events", "/v1/payment_intents", "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes")
     }
@@ -117,7 +117,7 @@ def test_a_payment_that_is_missing_is_rebuilt_if_it_is_settled(tuition: World, s
     tuition.tables.delete_item(
         TableName="audit", Key=keys.audit_key(made["payment_id"], f"{record['at']}#{record['event_id']}")
     )
-    assert tuition.reconcile()["different"] == 1
+    assert tuition.reconcile()["drifted"] == 1
     assert (tuition.payment(made["payment_id"]).status, status(tuition, student)) == ("SUCCEEDED", "ENROLLED")
     assert tuition.attention(made["payment_id"]) == ["rebuilt"]
 
@@ -145,10 +145,10 @@ def test_many_that_are_due_leave_half_of_the_time_for_what_stripe_made(tuition: 
     tuition.time_passes(3 * HOUR)
     left = itertools.count(70, -3)  # each look at the clock takes three seconds
     report = reconcile.run(lambda: float(next(left)))
-    assert 0 < report.looked < 12
+    assert 0 < report.checked < 12
     assert not report.done
     assert timestamps.iso(report.place) > before["place"]
-    assert report.looked + tuition.reconcile()["looked"] == 12
+    assert report.checked + tuition.reconcile()["checked"] == 12
 
 
 # --- what was left open ---
@@ -226,7 +226,7 @@ def test_what_is_open_is_looked_at_less_often_as_it_ages(tuition: World, student
     looks = []
     for hour in range(24):
         tuition.time_passes(HOUR + 1)
-        looks += [hour] * tuition.reconcile()["looked"]
+        looks += [hour] * tuition.reconcile()["checked"]
     assert 8 < len(looks) < 20
     assert looks[:4] == [0, 1, 2, 3]
     assert tuition.payment(made["payment_id"]).version == version
@@ -240,9 +240,9 @@ def test_a_refund_that_was_being_called_is_driven_on(tuition: World, student: St
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
     assert tuition.refund(student, made["payment_id"]).status == 502
     tuition.at_stripe("DELETE", "/_sim/calls")
-    assert tuition.reconcile()["driven"] == 0  # somebody may be at it still
+    assert tuition.reconcile()["resumed"] == 0  # somebody may be at it still
     tuition.time_passes(301)
-    assert tuition.reconcile()["driven"] == 1
+    assert tuition.reconcile()["resumed"] == 1
     assert tuition.payment(made["payment_id"]).status == "REFUNDED"
     (moved,) = [r for r in tuition.trail(made["payment_id"]) if r["type"] == "refund.made"]
     assert (moved["source"], moved.get("actor")) == ("reconcile", None)
@@ -276,7 +276,7 @@ def test_an_event_that_cannot_be_applied_goes_to_quarantine_and_the_place_moves_
     assert any("another user or track" in failed for failed in report["failed"])
     kept = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in kept}
-    assert report["place"] == timestamps.iso(cursors.read(cursors.RECONCILE) or 0)
+    assert report["cursor"] == timestamps.iso(cursors.read(cursors.RECONCILE) or 0)
     assert report["done"]
 
 
@@ -343,7 +343,7 @@ def test_stripe_out_of_reach_ends_a_run_and_the_next_loses_nothing(tuition: Worl
         tuition.reconcile()
     tuition.stripe_blocked = False
     tuition.time_passes(60)
-    assert tuition.reconcile()["different"] == 1
+    assert tuition.reconcile()["drifted"] == 1
     assert status(tuition, student) == "ENROLLED"
 
 
@@ -386,7 +386,7 @@ def test_a_hundred_and_one_purchases_untold_are_all_learned(tuition: World, stud
     for one in made:
         tuition.pay(one["payment_intent_id"])
     lost(tuition)
-    assert tuition.reconcile()["different"] == len(made)
+    assert tuition.reconcile()["drifted"] == len(made)
     assert {tuition.payment(one["payment_id"]).status for one in made} == {"SUCCEEDED"}
 
 
@@ -417,7 +417,7 @@ def test_a_backfill_goes_on_where_it_ended_and_can_be_asked_again(
     report = tuition.reconcile(backfill=days)
     assert (report["done"], calls == sorted(calls)) == (True, True)
     assert status(tuition, student) == "ENROLLED"
-    assert tuition.reconcile(backfill=days)["different"] == 0
+    assert tuition.reconcile(backfill=days)["drifted"] == 0
 
 
 @pytest.mark.parametrize(
