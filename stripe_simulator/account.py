@@ -12,7 +12,7 @@ from stripe_simulator.idempotency import IdempotencyKeys
 from stripe_simulator.store import Object, Store
 from stripe_simulator.webhooks import Webhooks
 
-TASK_DELAY_S = 2.0  # the default delay of what Stripe does asynchronously
+TASK_DELAY_S = 2.0  # the default delay of Stripe's asynchronous work
 NO_REQUEST: dict[str, str | None] = {"id": None, "idempotency_key": None}
 
 TaskFunction = Callable[..., None]
@@ -164,4 +164,3 @@ class Call:
 
 
 Handler = Callable[[Call], Object]
-Routes = dict[str, Handler]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Behavior:
-    """How a payment with the method goes."""
+    """The outcome of a payment with a test method, and of what follows it."""
 
     decline: str | None = None  # a key of MESSAGES
     authenticate: str | None = None  # when 3-D Secure is required: "always", "unless_setup" or "on_session"

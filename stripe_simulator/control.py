@@ -18,7 +18,10 @@ INTENTS = ("payment_intents", "setup_intents")
 
 
 def handle(account: Account, method: str, path: str, query: str, body: bytes) -> tuple[int, Object]:
-    """Handle one request. Return its status, 400 for an invalid body, 404 or 405, and its response."""
+    """Handle one request, and return the status and the content of the response.
+
+    An invalid body gets 400, an unknown path 404, and an unsupported method 405.
+    """
     try:
         params = json.loads(body) if body else {}
         if not isinstance(params, dict):

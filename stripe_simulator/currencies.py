@@ -1,4 +1,4 @@
-"""The supported currencies, their minimum and maximum amounts, and how an amount is written.
+"""The supported currencies, their minimum and maximum amounts, and the format of amounts.
 
 https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 """

@@ -160,6 +160,10 @@ def _parse_type(type_: Any, value: Any, name: str) -> Any:
         return _parse_map(value, name)
     if not isinstance(value, str):
         raise validation_error(f"Invalid {'array' if isinstance(value, list) else 'hash'}", param=name)
+    return _parse_scalar(type_, value, name)
+
+
+def _parse_scalar(type_: str, value: str, name: str) -> int | bool | str:
     if type_ == "int":
         if not re.fullmatch(r"-?\d{1,18}", value):
             raise validation_error(f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)

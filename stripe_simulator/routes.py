@@ -39,11 +39,11 @@ ROUTES: dict[str, Handler] = {
     **webhook_endpoints.ROUTES,
 }
 EXPAND_ONLY: dict[tuple[str, str], Callable[[Account, Object], Object | None]] = {
-    ("charge", "refunds"): refunds.of_charge,
-    ("checkout.session", "line_items"): checkout_sessions.items_of,
-    ("coupon", "applies_to"): coupons.applies_to,
-    ("coupon", "currency_options"): coupons.currency_options,
-    ("promotion_code", "restrictions.currency_options"): coupons.minimum_options,
+    ("charge", "refunds"): refunds.expand_refunds,
+    ("checkout.session", "line_items"): checkout_sessions.expand_line_items,
+    ("coupon", "applies_to"): coupons.expand_applies_to,
+    ("coupon", "currency_options"): coupons.expand_currency_options,
+    ("promotion_code", "restrictions.currency_options"): coupons.expand_minimum_amounts,
 }
 """Fields that a response includes only if `expand` names them, by the object's kind and the path inside it."""
 PUBLISHABLE = {

@@ -1,4 +1,4 @@
-"""What every page is built from: the HTML frame, messages, redirects and form fields."""
+"""The parts of every page: the HTML frame, messages, redirects and form fields."""
 
 import html
 from urllib.parse import parse_qs

@@ -391,7 +391,7 @@ def line_items(call: Call) -> Object:
     return lists.page(reversed(session["_items"]), call.params, call.path, "line item")
 
 
-def items_of(account: Account, session: Object) -> Object:
+def expand_line_items(account: Account, session: Object) -> Object:
     """Return a session's `line_items`, which responses include only if expanded."""
     stored = account.store.get("checkout.session", session["id"])
     return lists.page(reversed(stored["_items"]), {}, f"/v1/checkout/sessions/{session['id']}/line_items")

@@ -1,4 +1,4 @@
-"""Confirmation tokens: what a page has collected for a confirmation on the server.
+"""Confirmation tokens: payment details that a page has collected, for a confirmation on the server.
 
 https://docs.stripe.com/api/confirmation_tokens https://docs.stripe.com/api/confirmation_tokens/test_create
 """

@@ -137,18 +137,18 @@ def create_coupon(call: Call) -> Object:
     return public_fields(coupon)
 
 
-def applies_to(account: Account, coupon: Object) -> Object | None:
+def expand_applies_to(account: Account, coupon: Object) -> Object | None:
     """Return a coupon's `applies_to`, which responses include only if expanded."""
     products: Object | None = account.store.get("coupon", coupon["id"])["_applies_to"]
     return products
 
 
-def currency_options(account: Account, coupon: Object) -> Object:
+def expand_currency_options(account: Account, coupon: Object) -> Object:
     """Return a coupon's amounts in other currencies, which responses include only if expanded."""
     return dict(account.store.get("coupon", coupon["id"])["_currency_options"])
 
 
-def minimum_options(account: Account, code: Object) -> Object:
+def expand_minimum_amounts(account: Account, code: Object) -> Object:
     """Return a code's minimum amounts in other currencies, which responses include only if expanded."""
     return dict(account.store.get("promotion_code", code["id"])["_currency_options"])
 

@@ -115,7 +115,7 @@ def update(call: Call) -> Object:
 
 
 def delete(call: Call) -> Object:
-    """DELETE /v1/customers/:id. Detaches the payment methods; the id stays known as deleted."""
+    """DELETE /v1/customers/:id. Detaches the payment methods. A later GET returns the customer as deleted."""
     customer = call.store.get_active("customer", call.ids[0])
     for method in call.store.all("payment_method"):
         if method["customer"] == customer["id"]:

@@ -17,7 +17,7 @@ RETENTION_S = 30 * 24 * 3600
 
 
 def _select(account: Account, types: list[str], delivered: bool | None) -> Iterator[Object]:
-    """Yield the events that match, newest first. Events older than 30 days are gone."""
+    """Yield the events that match, newest first. Events expire after 30 days."""
     webhooks = account.webhooks
     patterns = [re.compile(re.escape(type_).replace(r"\*", ".*")) for type_ in types]  # `*` is the only wildcard
     oldest = account.clock.now() - RETENTION_S

@@ -98,10 +98,8 @@ def _allowed_types(params: dict[str, Any]) -> list[str]:
     """Return the allowed types, by default all that are enabled, without the excluded types."""
     excluded = params.get("excluded_payment_method_types") or []
     if params.get("capture_method") == "manual":
-        excluded = [
-            *excluded,
-            *(kind for kind in ENABLED_TYPES if kind != "card"),
-        ]  # only cards support separate capture
+        # Only cards support separate capture.
+        excluded = [*excluded, *(kind for kind in ENABLED_TYPES if kind != "card")]
     return [kind for kind in params.get("allowed_payment_method_types") or ENABLED_TYPES if kind not in excluded]
 
 

@@ -23,7 +23,7 @@ DETACHED = (
 
 
 def behavior(method: Object) -> Behavior:
-    """Return how a payment with the method goes."""
+    """Return the behavior of payments with the method."""
     return behavior_of(method["_test"])
 
 

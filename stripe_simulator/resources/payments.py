@@ -14,7 +14,7 @@ from stripe_simulator.resources import charges, payment_methods
 from stripe_simulator.store import Object, public_fields
 
 Hook = Callable[[Account, Object, Object], None]
-"""What another resource does after a payment, as `hook(account, intent, charge)`. `routes.py` registers the hooks."""
+"""A reaction of another resource to a payment: `hook(account, intent, charge)`. `routes.py` registers the hooks."""
 ON_SUCCESS: list[Hook] = []  # the payment succeeded
 ON_PROCESSING: list[Hook] = []  # a delayed payment is processing
 ON_FAILURE: list[Hook] = []  # a delayed payment failed or was canceled

@@ -267,7 +267,7 @@ def list_(call: Call) -> Object:
     return lists.page(refunds, call.params, call.path, "refund")
 
 
-def of_charge(account: Account, charge: Object) -> Object:
+def expand_refunds(account: Account, charge: Object) -> Object:
     """Return a charge's `refunds`, which responses include only if expanded."""
     refunds = (refund for refund in account.store.all("refund") if refund["charge"] == charge["id"])
     return lists.page(refunds, {}, f"/v1/charges/{charge['id']}/refunds")

@@ -13,9 +13,7 @@ def configure(account: Account, url: str, secret: str | None) -> Object:
     """Return the endpoint of the command line. It receives every event, and a reset keeps it."""
     validation.check_url({"url": url}, "url")
     for endpoint in account.store.all("webhook_endpoint"):
-        if endpoint.get(
-            "_configured"
-        ):  # loaded from --data: keep the endpoint, and its secret unless a new one is passed
+        if endpoint.get("_configured"):  # from --data: keep the endpoint, and its secret unless a new one is passed
             endpoint["url"] = url
             endpoint["_secrets"][:] = [secret or endpoint["_secrets"][0]]
             return endpoint
