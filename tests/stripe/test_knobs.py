@@ -11,8 +11,8 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import http as server
-from stripe_simulator.control import KNOBS
+from stripe_simulator import http_server
+from stripe_simulator.control import CONTROLS
 from stripe_simulator.server import Simulator
 from tests.stripe.conftest import Receiver, customers, eventually, names, sim
 from tests.stripe.test_contract import pay
@@ -53,8 +53,8 @@ def test_the_retries_of_the_client_outlast_two_lost_answers(simulator: Simulator
 
 
 def test_a_call_that_hangs_is_in_flight_and_then_done(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (server.HANG_S, server.LINGER_S) == (60, 5)
-    monkeypatch.setattr(server, "LINGER_S", 2.0)
+    assert (http_server.HANG_S, http_server.LINGER_S) == (60, 5)
+    monkeypatch.setattr(http_server, "LINGER_S", 2.0)
     sim(simulator, "/_sim/calls", {**ONCE, "fail": "hang"})
     body, key = "amount=500&currency=usd", {"Idempotency-Key": "k"}
     auth = httpx.BasicAuth(simulator.secret_key, "")
@@ -368,21 +368,21 @@ def test_the_log_tells_who_asked_what_and_what_came_of_it(simulator: Simulator, 
 WRONG = [
     ("POST", "/_sim/webhooks", {"deliver": "sometimes"}, 400, "one of normal, hold"),
     ("POST", "/_sim/webhooks", {"delay_s": -1}, 400, "delay_s"),
-    ("POST", "/_sim/webhooks", {"delay": 1}, 400, "knows no delay"),
+    ("POST", "/_sim/webhooks", {"delay": 1}, 400, "has no field delay"),
     ("POST", "/_sim/webhooks/release", {"order": "up"}, 400, "as_created, reversed, shuffled"),
     ("POST", "/_sim/webhooks/release", {"times": 0}, 400, "times"),
     ("POST", "/_sim/webhooks/release", {"times": 1.5}, 400, "times"),
     ("POST", "/_sim/webhooks/release", {"seed": "x"}, 400, "seed"),
     ("GET", "/_sim/webhooks/release", None, 405, "takes POST, not GET"),
     ("POST", "/_sim/webhooks/roll", {"endpoint": "we_none"}, 400, "we_none"),
-    ("POST", "/_sim/webhooks/roll", {"secret": 5}, 400, "secret must be a text"),
-    ("POST", "/_sim/webhooks/roll", {"secret": ""}, 400, "secret must be a text"),
+    ("POST", "/_sim/webhooks/roll", {"secret": 5}, 400, "secret must be a string"),
+    ("POST", "/_sim/webhooks/roll", {"secret": ""}, 400, "secret must be a string"),
     ("POST", "/_sim/calls", {"match": "x", "fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"match": "PATCH /v1/customers"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {**ONCE, "fail": "never"}, 400, "one of before, after, hang"),
     ("POST", "/_sim/calls", {**ONCE, "times": -1}, 400, "times"),
-    ("POST", "/_sim/calls", {**ONCE, "fail": "hang", "seconds": 2}, 400, "seconds is of fail"),
+    ("POST", "/_sim/calls", {**ONCE, "fail": "hang", "seconds": 2}, 400, "seconds is only for fail"),
     ("POST", "/_sim/clock", {"advance_s": -5}, 400, "advance_s"),
     ("POST", "/_sim/clock", {"advance_s": True}, 400, "advance_s"),
     ("POST", "/_sim/clock", {"advance": 5}, 400, "takes advance_s"),
@@ -417,8 +417,8 @@ def test_a_wrong_knob_is_told_what_is_wrong(
 
 
 def test_every_knob_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
-    assert [path for path in KNOBS if f"{path}" not in text] == []
+    text = (Path(__file__).parents[2] / "stripe_simulator" / "README.md").read_text()
+    assert [path for path in CONTROLS if f"{path}" not in text] == []
 
 
 def test_what_is_no_http_closes_the_connection_and_nothing_else(simulator: Simulator) -> None:

@@ -10,9 +10,10 @@ import pytest
 import stripe
 
 from stripe_simulator.errors import StripeError
-from stripe_simulator.left_out import LEFT_OUT
 from stripe_simulator.params import SCHEMA, check
-from stripe_simulator.server import ROUTES, Simulator
+from stripe_simulator.routes import ROUTES
+from stripe_simulator.server import Simulator
+from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS as UNSUPPORTED
 from tests.stripe import make_params
 from tests.stripe.checked import Checked
 from tests.stripe.conftest import sim
@@ -249,27 +250,30 @@ def test_the_live_run_needs_no_knob_and_no_account_of_its_own(
 
 
 def test_what_is_left_out_is_a_parameter_and_is_refused_by_name() -> None:
-    for operation, names in LEFT_OUT.items():
+    for operation, names in UNSUPPORTED.items():
         for name in names:
             fields = SCHEMA["classes"][SCHEMA["operations"][operation]]
             if name not in fields:  # the operations of one resource share a list
                 assert any(
-                    name in SCHEMA["classes"][SCHEMA["operations"][one]] for one in LEFT_OUT if name in LEFT_OUT[one]
+                    name in SCHEMA["classes"][SCHEMA["operations"][one]]
+                    for one in UNSUPPORTED
+                    if name in UNSUPPORTED[one]
                 )
                 continue
             with pytest.raises(StripeError) as refused:
                 check(operation, {name: "x"}, versioned=True)
-            assert refused.value.fields["param"] == name and "does not apply" in refused.value.message
+            assert refused.value.fields["param"] == name and "does not support" in refused.value.message
 
 
 def test_no_parameter_of_an_operation_goes_by_unread() -> None:
     """Whatever the package lets a caller say is named somewhere in the resources, or refused."""
-    code = "".join(path.read_text() for path in (ROOT / "stripe_simulator").rglob("*.py") if path.name != "left_out.py")
+    files = [path for path in (ROOT / "stripe_simulator").rglob("*.py") if path.name != "unsupported_params.py"]
+    code = "".join(path.read_text() for path in files)
     unread = []
     for operation in set(ROUTES) - OUR_OWN:
         for name in SCHEMA["classes"].get(SCHEMA["operations"][operation], {}):
             bare = name.removesuffix("!")
-            read = f'"{bare}"' in code or bare in code.split() or bare in LEFT_OUT.get(operation, ())
+            read = f'"{bare}"' in code or bare in code.split() or bare in UNSUPPORTED.get(operation, ())
             if not read and operation != "POST /v1/payment_methods":  # its many types are refused by their own check
                 unread.append(f"{operation}: {bare}")
     assert unread == []

@@ -17,10 +17,13 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import API_VERSION, saved
+from stripe_simulator import state_file
+from stripe_simulator.api import ROUTER, Request
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.resources.webhook_endpoints import configure
-from stripe_simulator.server import ROUTER, Request, Response, Simulator, Stripe, start
+from stripe_simulator.response import Response
+from stripe_simulator.server import Simulator, Stripe, start
+from stripe_simulator.version import API_VERSION
 from tests.stripe.conftest import Receiver, customers, eventually, names, sim
 
 INTENT = "amount=500&currency=usd"
@@ -359,7 +362,7 @@ def test_the_log_tells_every_request_and_reset_forgets_all(simulator: Simulator,
 def test_the_page_shows_objects_events_and_deliveries_and_sends_one_again(told: Simulator, receiver: Receiver) -> None:
     receiver.statuses += [500]
     client = stripe.StripeClient(told.secret_key, base_addresses={"api": told.url})
-    assert "There are none yet." in urllib.request.urlopen(told.url).read().decode()
+    assert "No events yet." in urllib.request.urlopen(told.url).read().decode()
     customer = client.v1.customers.create({"name": "<b>Ada</b>"}).id
     eventually(lambda: len(receiver.bodies) == 2)
     event = json.loads(receiver.bodies[0][1])["id"]
@@ -417,7 +420,7 @@ def test_state_outlives_a_restart(tmp_path: Path) -> None:
 def test_the_state_is_kept_while_it_runs_and_so_is_what_was_not_delivered(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved, "EVERY_S", 0.1)
+    monkeypatch.setattr(state_file, "SAVE_INTERVAL_S", 0.1)
     file = tmp_path / "state.json"
     first = start(data=file, webhook_url=receiver.url, webhook_secret="whsec_one")
     second = None
@@ -467,7 +470,7 @@ def test_a_later_run_with_the_same_file_and_seed_makes_other_ids(tmp_path: Path)
 @pytest.mark.parametrize("content", ["", '{"id":', "[]", "{}", "\xff"])
 def test_a_file_that_is_no_state_is_left_as_it_is(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content, "latin-1")
-    with pytest.raises(saved.NotOurs, match=r"state\.json holds no state of the simulator"):
+    with pytest.raises(state_file.StateFileError, match=r"state\.json is not a state file of the simulator"):
         start(data=tmp_path / "state.json")
     assert (tmp_path / "state.json").read_text("latin-1") == content
 
@@ -475,13 +478,13 @@ def test_a_file_that_is_no_state_is_left_as_it_is(tmp_path: Path, content: str) 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--port", "65536"], 2, "65536 is no port"),
-        (["--port", "-1"], 2, "-1 is no port"),
+        (["--port", "65536"], 2, "65536 is not a port"),
+        (["--port", "-1"], 2, "-1 is not a port"),
         (["--webhook-url", "localhost:8000"], 2, "--webhook-url: Not a valid URL"),
         (["--webhook-url", "http://127.0.0.1:99999/"], 2, "--webhook-url: Not a valid URL"),
         (["--data", "."], 1, "stripe_simulator: .: Is a directory"),
         (["--data", "/proc/none/state.json"], 1, "stripe_simulator: /proc/none: No such file"),
-        (["--data", "pyproject.toml"], 1, "pyproject.toml holds no state of the simulator"),
+        (["--data", "pyproject.toml"], 1, "pyproject.toml is not a state file of the simulator"),
     ],
 )
 def test_the_program_says_what_is_wrong_with_its_options(words: list[str], code: int, said: str) -> None:

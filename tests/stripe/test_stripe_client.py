@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
-from stripe_simulator import http
+from stripe_simulator import http_server
 from stripe_simulator.server import Simulator, start
 from tuition import clock, settings
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
@@ -140,7 +140,7 @@ def test_a_key_of_the_other_mode_is_our_set_up_and_not_an_object_that_is_gone(si
 def test_a_call_that_hangs_once_is_made_good_within_the_deadline(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "LINGER_S", 1.0)
+    monkeypatch.setattr(http_server, "LINGER_S", 1.0)
     fail(simulator, "hang")
     answer = stripe_client.create_intent(INTENT, "key")
     assert (answer.replayed, made(simulator)) == (True, 1)
