@@ -8,8 +8,8 @@ import pytest
 import stripe
 
 from stripe_simulator.server import Simulator
-from tests.stripe.conftest import sim
-from tests.stripe.test_contract import code, pay, session
+from tests.stripe.conftest import control
+from tests.stripe.test_contract import create_code, create_session, pay
 from tests.stripe.test_simulator_flows import submit
 
 AT_ONCE = 12
@@ -77,7 +77,7 @@ def test_refunds_at_once_never_exceed_what_was_paid(client: stripe.StripeClient,
 
 
 def test_a_session_is_paid_once(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client)
+    made = create_session(client)
     card = {"number": "4242424242424242", "expiry": "12 / 40", "cvc": "123"}
     ends = all_at_once([lambda: submit(str(made.url), **card)] * AT_ONCE)
     assert {end[0] for end in ends} == {303}
@@ -88,7 +88,7 @@ def test_a_session_is_paid_once(client: stripe.StripeClient, simulator: Simulato
 
 
 def test_a_session_is_paid_or_expired(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client)
+    made = create_session(client)
     card = {"number": "4242424242424242", "expiry": "12 / 40", "cvc": "123"}
     expire = [lambda: client.v1.checkout.sessions.expire(made.id)] * 3
     all_at_once([*expire, *[lambda: submit(str(made.url), **card)] * 3])
@@ -103,11 +103,11 @@ def test_a_limited_code_is_redeemed_as_often_as_it_may_be(
     client: stripe.StripeClient, simulator: Simulator, limited: str
 ) -> None:
     if limited == "code":
-        promotion = code(client, max_redemptions=3)
+        promotion = create_code(client, max_redemptions=3)
     else:
         coupon = client.v1.coupons.create({"percent_off": 20, "max_redemptions": 3}).id
         promotion = client.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}})
-    urls = [str(session(client, discounts=[{"promotion_code": promotion.id}]).url) for _ in range(8)]
+    urls = [str(create_session(client, discounts=[{"promotion_code": promotion.id}]).url) for _ in range(8)]
     card = {"number": "4242424242424242", "expiry": "12 / 40", "cvc": "123"}
     all_at_once([lambda url=url: submit(url, **card) for url in urls])  # type: ignore[misc]
     paid = [one for one in client.v1.checkout.sessions.list().data if one.payment_status == "paid"]
@@ -134,7 +134,7 @@ def test_an_authentication_ends_once(client: stripe.StripeClient, simulator: Sim
 
     def end(outcome: str) -> str:
         try:
-            return str(sim(simulator, path, {"outcome": outcome})["status"])
+            return str(control(simulator, path, {"outcome": outcome})["status"])
         except urllib.error.HTTPError as error:
             return str(error.code)
 

@@ -13,7 +13,7 @@ import stripe
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import stripe_cli
-from tests.stripe.conftest import Receiver, eventually, sim
+from tests.stripe.conftest import Receiver, control, eventually
 
 Run = Callable[..., str]
 
@@ -68,7 +68,7 @@ def cli(simulator: Simulator, tmp_path: Path) -> Run:
 )
 def test_trigger_makes_its_event(cli: Run, client: stripe.StripeClient, simulator: Simulator, event: str) -> None:
     cli("trigger", event)
-    sim(simulator, "/_sim/clock", {"advance_s": 3})
+    control(simulator, "/_sim/clock", {"advance_s": 3})
     assert client.v1.events.list({"type": event}).data, f"no {event}"
 
 
@@ -89,7 +89,7 @@ def test_listen_forwards_signed_events(simulator: Simulator, receiver: Receiver,
     try:
         client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
         limit = time.monotonic() + 15
-        while not receiver.bodies:
+        while not receiver.deliveries:
             assert time.monotonic() < limit, (tmp_path / "log").read_text()
             client.v1.customers.create({})
             time.sleep(0.3)
@@ -97,7 +97,7 @@ def test_listen_forwards_signed_events(simulator: Simulator, receiver: Receiver,
         listening.terminate()
         listening.wait(timeout=10)
         log.close()
-    header, body = receiver.bodies[0]
+    header, body = receiver.deliveries[0]
     secret = listen.secret(simulator.stripe.account)
     assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
 
@@ -126,10 +126,10 @@ def test_an_event_is_sent_again_by_the_cli(cli: Run, simulator: Simulator, recei
     client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
     client.v1.customers.create({})
     event = client.v1.events.list({"type": "customer.created"}).data[0].id
-    eventually(lambda: len(receiver.bodies) == 1)
+    eventually(lambda: len(receiver.deliveries) == 1)
     assert event in cli("events", "resend", event)
-    eventually(lambda: len(receiver.bodies) == 2)
-    assert {json.loads(body)["id"] for _, body in receiver.bodies} == {event}
+    eventually(lambda: len(receiver.deliveries) == 2)
+    assert {json.loads(body)["id"] for _, body in receiver.deliveries} == {event}
 
 
 def test_the_cli_shows_an_error_of_stripes(simulator: Simulator, tmp_path: Path) -> None:

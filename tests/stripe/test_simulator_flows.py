@@ -10,8 +10,8 @@ import pytest
 import stripe
 
 from stripe_simulator.server import Simulator
-from tests.stripe.conftest import sim
-from tests.stripe.test_contract import code, pay, session
+from tests.stripe.conftest import control
+from tests.stripe.test_contract import create_code, create_session, pay
 
 
 def types(client: stripe.StripeClient) -> list[str]:
@@ -19,7 +19,7 @@ def types(client: stripe.StripeClient) -> list[str]:
 
 
 def later(simulator: Simulator, seconds: float = 2) -> None:
-    sim(simulator, "/_sim/clock", {"advance_s": seconds})
+    control(simulator, "/_sim/clock", {"advance_s": seconds})
 
 
 def test_a_success_tells_intent_charge_and_then_the_balance(client: stripe.StripeClient, simulator: Simulator) -> None:
@@ -38,7 +38,9 @@ def test_three_d_secure_waits_for_its_step(
 ) -> None:
     intent = pay(client, "pm_card_authenticationRequiredOnSetup", return_url="https://example.com/back")
     assert intent.status == "requires_action"
-    assert sim(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": outcome})["status"] == status
+    assert (
+        control(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": outcome})["status"] == status
+    )
     error = client.v1.payment_intents.retrieve(intent.id).last_payment_error
     assert (error and error.code) == (None if outcome == "success" else "payment_intent_authentication_failure")
     assert types(client)[1] == "payment_intent.requires_action"
@@ -47,7 +49,7 @@ def test_three_d_secure_waits_for_its_step(
 def test_a_card_set_up_before_asks_for_nothing_more(client: stripe.StripeClient, simulator: Simulator) -> None:
     customer = client.v1.customers.create({}).id
     first = pay(client, "pm_card_authenticationRequiredOnSetup", customer=customer, setup_future_usage="off_session")
-    sim(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
+    control(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
     (saved,) = client.v1.customers.payment_methods.list(customer).data
     assert pay(client, saved.id, customer=customer).status == "succeeded"
     client.v1.payment_methods.detach(saved.id)
@@ -60,9 +62,9 @@ def test_a_lost_dispute_can_be_reopened_by_the_knob_and_lost_again(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     intent = pay(client, "pm_card_visa")
-    dispute = sim(simulator, "/_sim/disputes", {"payment_intent": intent.id})["id"]
+    dispute = control(simulator, "/_sim/disputes", {"payment_intent": intent.id})["id"]
     for status in ("lost", "appeal_under_review", "won", "lost", "prevented"):
-        assert sim(simulator, "/_sim/disputes", {"dispute": dispute, "status": status})["status"] == status
+        assert control(simulator, "/_sim/disputes", {"dispute": dispute, "status": status})["status"] == status
     assert len(client.v1.disputes.retrieve(dispute).balance_transactions) == 3
 
 
@@ -174,19 +176,19 @@ ORDERS: dict[str, tuple[Callable[[stripe.StripeClient], Any], list[str]]] = {
         ],
     ),
     "session paid": (
-        lambda c: submit(str(session(c).url), **card("4242424242424242")),
+        lambda c: submit(str(create_session(c).url), **card("4242424242424242")),
         [*CHECKOUT_PAID, "checkout.session.completed", "charge.updated"],
     ),
     "session expired": (
-        lambda c: c.v1.checkout.sessions.expire(session(c).id),
+        lambda c: c.v1.checkout.sessions.expire(create_session(c).id),
         ["checkout.session.expired"],
     ),
     "session of 100 % off": (
-        lambda c: submit(str(session(c, discounts=[{"promotion_code": code(c, 100).id}]).url)),
+        lambda c: submit(str(create_session(c, discounts=[{"promotion_code": create_code(c, 100).id}]).url)),
         ["checkout.session.completed"],
     ),
     "session by debit": (
-        lambda c: submit(str(session(c).url), account_number="000123456789"),
+        lambda c: submit(str(create_session(c).url), account_number="000123456789"),
         [
             BEGUN,
             "payment_intent.processing",
@@ -210,7 +212,7 @@ def test_the_events_of_a_flow_come_in_the_usual_order(
 
 
 def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client, payment_intent_data={"metadata": {"track": "DP"}})
+    made = create_session(client, payment_intent_data={"metadata": {"track": "DP"}})
     assert made.payment_intent is None and made.url is not None
     status, _, page = submit(made.url, **card("4000000000000002"))
     assert status == 200 and "Your card was declined." in page and "Card number" in page
@@ -231,7 +233,7 @@ def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient
 def test_the_page_asks_for_what_is_left_empty(
     client: stripe.StripeClient, simulator: Simulator, left: str, said: str
 ) -> None:
-    made = session(client)
+    made = create_session(client)
     status, _, page = submit(str(made.url), **card("4242424242424242") | {left: ""})
     assert status == 200 and f"{said} is incomplete." in page
     assert client.v1.checkout.sessions.retrieve(made.id).status == "open"
@@ -239,7 +241,7 @@ def test_the_page_asks_for_what_is_left_empty(
 
 
 def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client)
+    made = create_session(client)
     status, _, _ = submit(str(made.url), **card("4000000000003220"))
     assert status == 303
     bank = client.v1.payment_intents.list().data[0].next_action
@@ -258,7 +260,7 @@ def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.Stripe
 def test_a_delayed_session_is_complete_before_it_is_paid(
     client: stripe.StripeClient, simulator: Simulator, account: str, event: str, paid: str
 ) -> None:
-    made = session(client)
+    made = create_session(client)
     submit(str(made.url), account_number=account)
     found = client.v1.checkout.sessions.retrieve(made.id)
     assert (found.status, found.payment_status) == ("complete", "unpaid")
@@ -270,7 +272,7 @@ def test_a_delayed_session_is_complete_before_it_is_paid(
 
 
 def test_an_open_session_expires_by_call_or_by_time(client: stripe.StripeClient, simulator: Simulator) -> None:
-    one, two = session(client), session(client)
+    one, two = create_session(client), create_session(client)
     assert client.v1.checkout.sessions.expire(one.id).status == "expired"
     later(simulator, 24 * 3600 + 1)
     assert client.v1.checkout.sessions.retrieve(two.id).status == "expired"
@@ -279,7 +281,7 @@ def test_an_open_session_expires_by_call_or_by_time(client: stripe.StripeClient,
 
 
 def test_a_whole_discount_needs_no_payment(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client, discounts=[{"promotion_code": code(client, 100).id}])
+    made = create_session(client, discounts=[{"promotion_code": create_code(client, 100).id}])
     assert (made.amount_subtotal, made.amount_total) == (49900, 0)
     assert submit(str(made.url))[0] == 303
     done = client.v1.checkout.sessions.retrieve(made.id)
@@ -287,19 +289,19 @@ def test_a_whole_discount_needs_no_payment(client: stripe.StripeClient, simulato
 
 
 def test_a_code_is_used_up_expires_and_has_its_rules(client: stripe.StripeClient, simulator: Simulator) -> None:
-    once = code(client, max_redemptions=1)
-    made = session(client, discounts=[{"promotion_code": once.id}])
+    once = create_code(client, max_redemptions=1)
+    made = create_session(client, discounts=[{"promotion_code": once.id}])
     assert made.amount_total == 39920
     submit(str(made.url), **card("4242424242424242"))
-    soon = code(client, expires_at=int(sim(simulator, "/_sim/health")["now"]) + 100)
+    soon = create_code(client, expires_at=int(control(simulator, "/_sim/health")["now"]) + 100)
     later(simulator, 101)
-    large = code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
+    large = create_code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
     for refused in (once, soon, large):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, discounts=[{"promotion_code": refused.id}])
+            create_session(client, discounts=[{"promotion_code": refused.id}])
     assert not client.v1.promotion_codes.retrieve(once.id).active
     with pytest.raises(stripe.InvalidRequestError):
-        session(client, discounts=[{"promotion_code": code(client).id}], allow_promotion_codes=True)
+        create_session(client, discounts=[{"promotion_code": create_code(client).id}], allow_promotion_codes=True)
 
 
 def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeClient, simulator: Simulator) -> None:
@@ -310,9 +312,9 @@ def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeCli
     whole = client.v1.coupons.create({"amount_off": 49851, "currency": "usd"}).id
     for refused in (other, narrow, whole):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, discounts=[{"coupon": refused}])
+            create_session(client, discounts=[{"coupon": refused}])
     usd = client.v1.coupons.create({**off, "currency_options": {"usd": {"amount_off": 1100}}}).id
-    assert session(client, discounts=[{"coupon": usd}]).amount_total == 48800
+    assert create_session(client, discounts=[{"coupon": usd}]).amount_total == 48800
 
 
 def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(
@@ -385,9 +387,9 @@ def test_what_is_saved_on_the_page_of_checkout_may_be_shown_as_was_said(
 ) -> None:
     customer = client.v1.customers.create({}).id
     options = {"saved_payment_method_options": {"payment_method_save": "enabled"}}
-    submit(str(session(client, customer=customer, **options).url), save=ticked, **card("4242424242424242"))
+    submit(str(create_session(client, customer=customer, **options).url), save=ticked, **card("4242424242424242"))
     found = [one.allow_redisplay for one in client.v1.customers.payment_methods.list(customer).data]
     assert found == ([shown] if shown else [])
     kept = {"payment_intent_data": {"setup_future_usage": "off_session"}}
-    submit(str(session(client, customer=customer, **kept).url), **card("5555555555554444"))
+    submit(str(create_session(client, customer=customer, **kept).url), **card("5555555555554444"))
     assert client.v1.customers.payment_methods.list(customer).data[0].allow_redisplay == "limited"

@@ -16,7 +16,7 @@ from stripe._encode import _api_encode
 from stripe_simulator import API_VERSION
 from stripe_simulator.cards import BANKS, CARDS
 from stripe_simulator.server import Stripe
-from tests.stripe import shapes
+from tests.stripe import typed_responses
 
 METHODS = [f"pm_card_{name}" for name in CARDS] + [f"pm_usBankAccount_{name}" for name in BANKS]
 OFTEN = ["pm_card_visa"] * 12 + ["pm_card_createDispute", "pm_card_pendingRefund", "pm_card_refundFail"] * 3
@@ -207,7 +207,7 @@ def told(world: World) -> list[str]:
     found: set[str] = set()
     for payload in world.stripe.webhooks.payloads.values():
         event = json.loads(payload)
-        found |= set(shapes.problems_of_event(event))
+        found |= set(typed_responses.problems_of_event(event))
         newest[event["data"]["object"]["id"]] = event["data"]["object"]
     for kind in ("payment_intent", "refund", "dispute", "checkout.session"):
         for one in world.all(kind):

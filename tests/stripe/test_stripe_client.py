@@ -58,9 +58,9 @@ def test_a_call_that_hangs_ends_before_the_deadline_without_a_definite_answer(si
     clock.start_deadline(3)
     fail(simulator, "hang")
     began = time.monotonic()
-    with pytest.raises(StripeUnavailable) as ended:
+    with pytest.raises(StripeUnavailable) as excinfo:
         stripe_client.create_intent(INTENT, "key")
-    assert (ended.value.status in (503, 504), time.monotonic() - began < 4) == (True, True)
+    assert (excinfo.value.status in (503, 504), time.monotonic() - began < 4) == (True, True)
 
 
 def test_two_at_once_with_one_key_get_the_same_object(simulator: Simulator) -> None:
@@ -87,9 +87,9 @@ def test_what_stripe_did_not_say_is_told_with_its_status(
     simulator: Simulator, kind: str, times: int, status: int
 ) -> None:
     fail(simulator, kind, times)
-    with pytest.raises(StripeUnavailable) as ended:
+    with pytest.raises(StripeUnavailable) as excinfo:
         stripe_client.create_intent(INTENT, "key")
-    assert (ended.value.status, ended.value.replayed, made(simulator)) == (status, False, 0)
+    assert (excinfo.value.status, excinfo.value.replayed, made(simulator)) == (status, False, 0)
 
 
 def test_a_lost_answer_and_a_connection_that_is_closed_once_are_made_good(simulator: Simulator) -> None:
@@ -103,20 +103,20 @@ def test_a_lost_answer_and_a_connection_that_is_closed_once_are_made_good(simula
 def test_a_500_is_kept_under_its_key_and_says_so_when_it_comes_again(simulator: Simulator) -> None:
     fail(simulator, "error")
     for _ in range(2):
-        with pytest.raises(StripeUnavailable) as ended:
+        with pytest.raises(StripeUnavailable) as excinfo:
             stripe_client.create_intent(INTENT, "key")
-        assert (ended.value.status, ended.value.replayed) == (502, True)
+        assert (excinfo.value.status, excinfo.value.replayed) == (502, True)
 
 
 def test_a_definite_no_keeps_stripes_reason_code_and_parameter(simulator: Simulator) -> None:
-    with pytest.raises(StripeRefused) as ended:
+    with pytest.raises(StripeRefused) as excinfo:
         stripe_client.create_intent({**INTENT, "customer": "cus_none"}, "key")
-    refused = ended.value
+    refused = excinfo.value
     assert (refused.stripe_status, refused.code, refused.param) == (400, "resource_missing", "customer")
     stripe_client.create_intent(INTENT, "used")
-    with pytest.raises(StripeRefused) as used:
+    with pytest.raises(StripeRefused) as excinfo:
         stripe_client.create_intent({**INTENT, "amount": 1000}, "used")
-    assert used.value.stripe_type == "idempotency_error"
+    assert excinfo.value.stripe_type == "idempotency_error"
 
 
 def test_a_key_that_stripe_refuses_is_our_set_up(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
