@@ -550,12 +550,12 @@ def test_setup_future_usage_saves_the_payment_method(client: stripe.StripeClient
     pay(client, "pm_card_visa", customer=customer)
     assert client.v1.customers.payment_methods.list(customer).data == []
     pay(client, "pm_card_visa", customer=customer, setup_future_usage="on_session")
-    (saved,) = client.v1.customers.payment_methods.list(customer, {"type": "card"}).data
-    assert (saved.customer, saved.allow_redisplay, saved.card.last4) == (customer, "unspecified", "4242")  # type: ignore[union-attr]
+    (method,) = client.v1.customers.payment_methods.list(customer, {"type": "card"}).data
+    assert (method.customer, method.allow_redisplay, method.card.last4) == (customer, "unspecified", "4242")  # type: ignore[union-attr]
     assert client.v1.customers.payment_methods.list(customer, {"type": "us_bank_account"}).data == []
-    assert client.v1.customers.payment_methods.retrieve(customer, saved.id).id == saved.id
-    assert pay(client, saved.id, customer=customer).status == "succeeded"
-    wait_until(lambda: "payment_method.attached" in event_types(client, saved.id))
+    assert client.v1.customers.payment_methods.retrieve(customer, method.id).id == method.id
+    assert pay(client, method.id, customer=customer).status == "succeeded"
+    wait_until(lambda: "payment_method.attached" in event_types(client, method.id))
 
 
 def test_a_detached_payment_method_cannot_be_used_again(client: stripe.StripeClient) -> None:

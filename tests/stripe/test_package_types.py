@@ -215,7 +215,7 @@ def test_every_route_is_an_operation_of_the_package() -> None:
         ("GET", "/v2/core/events"),
     ],
 )
-def test_an_unsupported_route_is_a_404_in_stripes_error_format(
+def test_an_unsupported_route_is_a_404_in_the_stripe_error_format(
     client: stripe.StripeClient, simulator: Simulator, method: str, path: str
 ) -> None:
     with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL") as excinfo:
@@ -283,9 +283,10 @@ def test_unsupported_parameters_are_refused_by_name() -> None:
 
 
 def test_every_parameter_of_the_package_is_read_or_refused() -> None:
-    source = "".join(
-        path.read_text() for path in (ROOT / "stripe_simulator").rglob("*.py") if path.name != "left_out.py"
-    )
+    files = set((ROOT / "stripe_simulator").rglob("*.py"))
+    list_of_unsupported = ROOT / "stripe_simulator" / "left_out.py"
+    assert list_of_unsupported in files
+    source = "".join(path.read_text() for path in files - {list_of_unsupported})
     words = set(source.split())
     unread = []
     for operation in set(ROUTES) - ROUTES_OUTSIDE_THE_PACKAGE:

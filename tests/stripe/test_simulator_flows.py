@@ -56,12 +56,12 @@ def test_a_card_authenticated_at_setup_pays_without_another_authentication(
     customer = client.v1.customers.create({}).id
     first = pay(client, "pm_card_authenticationRequiredOnSetup", customer=customer, setup_future_usage="off_session")
     control(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
-    (saved,) = client.v1.customers.payment_methods.list(customer).data
-    assert pay(client, saved.id, customer=customer).status == "succeeded"
-    client.v1.payment_methods.detach(saved.id)
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert pay(client, method.id, customer=customer).status == "succeeded"
+    client.v1.payment_methods.detach(method.id)
     assert client.v1.customers.payment_methods.list(customer).data == []
     with pytest.raises(stripe.InvalidRequestError):
-        pay(client, saved.id, customer=customer)
+        pay(client, method.id, customer=customer)
 
 
 def test_a_lost_dispute_can_be_reopened_by_the_control_api_and_lost_again(

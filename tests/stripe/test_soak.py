@@ -22,7 +22,7 @@ METHODS = [f"pm_card_{name}" for name in CARDS] + [f"pm_usBankAccount_{name}" fo
 FREQUENT_METHODS = ["pm_card_visa"] * 12 + ["pm_card_createDispute", "pm_card_pendingRefund", "pm_card_refundFail"] * 3
 ITEM = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 49900, "product_data": {"name": "DP"}}}
 RETURNED, REFUNDED = ("failed", "canceled"), ("pending", "succeeded", "requires_action")
-"""The statuses of refunds whose amount is back in the account, and of those that count as refunded."""
+"""The statuses of refunds that returned their amount to the account, and of refunds that count as refunded."""
 SESSION_LIFETIME_S = 1800
 
 

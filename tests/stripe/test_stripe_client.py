@@ -85,7 +85,7 @@ def test_a_lock_timeout_is_retried(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("kind", "times", "status"), [("before", 9, 502), ("rate_limit", 1, 503)])
-def test_a_call_without_a_response_from_stripe_is_unavailable(
+def test_a_lost_connection_and_a_rate_limit_are_reported_as_unavailable(
     simulator: Simulator, kind: str, times: int, status: int
 ) -> None:
     set_fault(simulator, kind, times)
