@@ -374,16 +374,20 @@ def test_the_page_shows_objects_events_and_deliveries_and_resends_an_event(
     webhook_simulator: Simulator, receiver: Receiver
 ) -> None:
     receiver.statuses += [500]
+
+    def read_page() -> str:
+        return str(urllib.request.urlopen(webhook_simulator.url).read().decode())
+
     client = stripe.StripeClient(webhook_simulator.secret_key, base_addresses={"api": webhook_simulator.url})
-    assert "There are none yet." in urllib.request.urlopen(webhook_simulator.url).read().decode()
+    assert "There are none yet." in read_page()
     customer = client.v1.customers.create({"name": "<b>Ada</b>"}).id
     eventually(lambda: len(receiver.deliveries) == 1)
     control(webhook_simulator, "/_sim/clock", {"advance_s": 1})
     eventually(lambda: len(receiver.deliveries) == 2)
     event = json.loads(receiver.deliveries[0][1])["id"]
-    page = urllib.request.urlopen(webhook_simulator.url).read().decode()
-    delivery = f"{receiver.url}: delivered (500, 200)"
-    for text in (customer, event, "customer.created", delivery, "&lt;b&gt;Ada&lt;/b&gt;"):
+    eventually(lambda: f"{receiver.url}: delivered (500, 200)" in read_page())
+    page = read_page()
+    for text in (customer, event, "customer.created", "&lt;b&gt;Ada&lt;/b&gt;"):
         assert text in page, text
     assert "<b>Ada" not in page and "_secrets" not in page and "whsec_" not in page
     urllib.request.urlopen(webhook_simulator.url, data=f"event={event}".encode())
