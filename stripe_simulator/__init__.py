@@ -1,7 +1,5 @@
-"""A Stripe for one laptop: `python -m stripe_simulator` stands in for api.stripe.com.
+"""A Stripe simulator: `python -m stripe_simulator` stands in for api.stripe.com on one machine.
 
-It keeps state, sends signed webhooks and follows API version 2026-10-28.endive.
-`docs/testing.md` says what is simulated and what differs.
+It keeps state, sends signed webhooks, and follows one API version (`version.py`).
+README.md lists what is simulated and how the simulator differs from Stripe.
 """
-
-API_VERSION = "2026-10-28.endive"

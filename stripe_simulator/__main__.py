@@ -1,4 +1,4 @@
-"""`python -m stripe_simulator --port 12111 --webhook-url http://127.0.0.1:8000/api/payments/webhook/`"""
+"""`python -m stripe_simulator --port 12111 --webhook-url http://127.0.0.1:8000/api/payments/webhook/`."""
 
 import argparse
 import json
@@ -8,43 +8,43 @@ import threading
 from pathlib import Path
 
 from stripe_simulator.errors import StripeError
-from stripe_simulator.saved import NotOurs
 from stripe_simulator.server import start
+from stripe_simulator.state_file import StateFileError
 
 
 def port(text: str) -> int:
-    """A port of TCP; 0 is any that is free."""
+    """Parse a TCP port. 0 means any free port."""
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: it takes 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port: use a number from 0 to 65535")
     return int(text)
 
 
 def main() -> int:
-    """Run until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe for one laptop.")
+    """Run until SIGINT or SIGTERM, and return the exit status."""
+    parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe simulator for one machine.")
     parser.add_argument("--port", type=port, default=12111)
-    parser.add_argument("--webhook-url", help="where every event is posted")
-    parser.add_argument("--webhook-secret", help="whsec_… that signs them; made up when left out")
-    parser.add_argument("--secret-key", help="sk_test_… that is accepted; made up when left out")
-    parser.add_argument("--publishable-key", help="pk_test_…; made up when left out")
+    parser.add_argument("--webhook-url", help="the URL that receives every event")
+    parser.add_argument("--webhook-secret", help="whsec_… that signs the events (default: generated)")
+    parser.add_argument("--secret-key", help="sk_test_… that the API accepts (default: generated)")
+    parser.add_argument("--publishable-key", help="pk_test_… that the API accepts (default: generated)")
     parser.add_argument("--seed", type=int, help="makes all ids deterministic")
-    parser.add_argument("--data", type=Path, help="a file that keeps the state; memory only when left out")
-    given = parser.parse_args()
+    parser.add_argument("--data", type=Path, help="a file that keeps the state (default: memory only)")
+    options = parser.parse_args()
     try:
         simulator = start(
-            port=given.port,
-            webhook_url=given.webhook_url,
-            webhook_secret=given.webhook_secret,
-            seed=given.seed,
-            secret_key=given.secret_key,
-            publishable_key=given.publishable_key,
-            data=given.data,
+            port=options.port,
+            webhook_url=options.webhook_url,
+            webhook_secret=options.webhook_secret,
+            seed=options.seed,
+            secret_key=options.secret_key,
+            publishable_key=options.publishable_key,
+            data=options.data,
         )
     except OSError as error:
-        what = error.filename or f"port {given.port}"
-        print(f"stripe_simulator: {what}: {error.strerror or error}", file=sys.stderr)
+        subject = error.filename or f"port {options.port}"
+        print(f"stripe_simulator: {subject}: {error.strerror or error}", file=sys.stderr)
         return 1
-    except NotOurs as error:
+    except StateFileError as error:
         print(f"stripe_simulator: {error}", file=sys.stderr)
         return 1
     except StripeError as error:
@@ -55,11 +55,11 @@ def main() -> int:
         "publishable_key": simulator.publishable_key,
         "webhook_secret": simulator.webhook_secret,
     }
-    ended = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stop.set())
     print("ready " + json.dumps(ready), flush=True)
-    ended.wait()
+    stop.wait()
     simulator.stop()
     return 0
 

@@ -1,4 +1,4 @@
-"""The simulated account: everything there is, behind one lock."""
+"""The simulated account: all of its state, behind one lock."""
 
 import threading
 import time
@@ -8,30 +8,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_simulator.clock import Clock
-from stripe_simulator.idempotency import Keys
+from stripe_simulator.idempotency import IdempotencyKeys
 from stripe_simulator.store import Object, Store
 from stripe_simulator.webhooks import Webhooks
 
-LATER_S = 2.0  # what Stripe does later comes after so many seconds
-NOBODY: dict[str, str | None] = {"id": None, "idempotency_key": None}
+TASK_DELAY_S = 2.0  # the default delay of Stripe's asynchronous work
+NO_REQUEST: dict[str, str | None] = {"id": None, "idempotency_key": None}
 
-Work = Callable[..., None]
-LATER: dict[str, Work] = {}
+TaskFunction = Callable[..., None]
+TASKS: dict[str, TaskFunction] = {}
 
 
-def later(name: str) -> Callable[[Work], Work]:
-    """Registers work that `clock.after` can name: `work(account, *arguments)`."""
+def task(name: str) -> Callable[[TaskFunction], TaskFunction]:
+    """Register a function that `Account.schedule` can name; it is called as `function(account, *arguments)`."""
 
-    def register(work: Work) -> Work:
-        LATER[name] = work
-        return work
+    def register(function: TaskFunction) -> TaskFunction:
+        TASKS[name] = function
+        return function
 
     return register
 
 
 @dataclass
 class Fault:
-    """Trouble for the next matching calls."""
+    """A fault for the next matching calls. `match` is the method and the path segments, `*` for any."""
 
     match: list[str]
     times: int
@@ -40,7 +40,7 @@ class Fault:
 
 
 class Account:
-    """The state of one account, its clock, its webhooks and its faults."""
+    """The state of one account: its objects, clock, webhooks and faults."""
 
     def __init__(
         self,
@@ -52,86 +52,79 @@ class Account:
         self.lock = threading.RLock()
         self.clock = Clock(source)
         self.store = Store(seed)
-        with self.store.apart("account"):
-            made = f"sk_test_{self.store.token(24)}", f"pk_test_{self.store.token(24)}"
+        with self.store.random_stream("account"):
+            new_secret_key, new_publishable_key = f"sk_test_{self.store.token(24)}", f"pk_test_{self.store.token(24)}"
             self.id = f"acct_1{self.store.token(15)}"
-        self.secret_key, self.publishable_key = secret_key or made[0], publishable_key or made[1]
-        self.url = "http://127.0.0.1:12111"  # the server says where it really is
-        self.request: dict[str, str | None] = NOBODY
+        self.secret_key = secret_key or new_secret_key
+        self.publishable_key = publishable_key or new_publishable_key
+        self.url = "http://127.0.0.1:12111"  # the HTTP server sets its real address
+        self.request: dict[str, str | None] = NO_REQUEST  # the `request` of new events
         self.log: deque[Object] = deque(maxlen=10_000)
-        self.generation = 0
-        self.run = 1  # of those that have kept their state in one file
+        self.generation = 0  # the number of resets
+        self.run = 1  # counts the runs that share one state file
         self.unsaved = False
-        self._fill()
-
-    def _fill(self) -> None:
         self.webhooks = Webhooks(self.store, self.clock)
-        self.keys = Keys(self.clock)
+        self.idempotency_keys = IdempotencyKeys(self.clock)
         self.faults: list[Fault] = []
-        self.per_second = 0  # more requests than so many in one second are refused; 0: no limit
-        self._second, self._asked = 0, 0
+        self.per_second = 0  # the rate limit; 0 means no limit
+        self._second, self._requests_this_second = 0, 0
 
-    def is_over_limit(self) -> bool:
-        """Counts a request, and whether it is one too many in this second."""
+    def count_request(self) -> bool:
+        """Count a request, and return whether it exceeds the rate limit."""
         second = self.clock.unix()
         if second != self._second:
-            self._second, self._asked = second, 0
-        self._asked += 1
-        return self._asked > self.per_second
+            self._second, self._requests_this_second = second, 0
+        self._requests_this_second += 1
+        return self._requests_this_second > self.per_second
 
     def reset(self) -> None:
-        """Forget everything but the keys, the account's webhook endpoints and the sender."""
+        """Delete all state but the API keys, the command line's webhook endpoint, and the sender."""
         endpoints = self.store.objects.get("webhook_endpoint", {})
-        wake, listeners = self.webhooks.wake, self.webhooks.listeners
         self.generation += 1
         self.log.clear()
-        self.clock.later.clear()
+        self.clock.tasks.clear()
         self.clock.offset = 0.0
         self.store.objects.clear()
-        self.store.rewind()
+        self.store.reset_random()
         self.store.objects["webhook_endpoint"] = {id: one for id, one in endpoints.items() if one.get("_configured")}
-        webhooks = self.webhooks
-        webhooks.mode, webhooks.delay_s = "normal", 0.0
-        for kept in (webhooks.payloads, webhooks.types, webhooks.deliveries, webhooks.outbox, webhooks.held):
-            kept.clear()
-        webhooks.wake, webhooks.listeners = wake, listeners
-        self.keys.kept.clear()
+        self.webhooks.reset()
+        self.idempotency_keys.records.clear()
         self.faults.clear()
         self.per_second = 0
 
-    def emit(self, kind: str, about: Object, previous: Object | None = None) -> None:
-        """Make an event of what has just happened to an object."""
-        self.webhooks.emit(kind, about, self.request, previous)
+    def emit(self, event_type: str, stored: Object, previous: Object | None = None) -> None:
+        """Create an event for a change of an object. `previous` has the old values of the changed fields."""
+        self.webhooks.emit(event_type, stored, self.request, previous)
 
-    def after(self, name: str, *arguments: Any, seconds: float = LATER_S) -> None:
-        """Have registered work done later."""
-        self.clock.after(seconds, name, *arguments)
+    def schedule(self, name: str, *arguments: Any, seconds: float = TASK_DELAY_S) -> None:
+        """Schedule a registered task."""
+        self.clock.schedule(seconds, name, *arguments)
         self.webhooks.wake()
 
     def run_due(self) -> None:
-        """Do what is due by the clock."""
-        if not self.clock.later:
+        """Run the tasks whose time has come."""
+        if not self.clock.tasks:
             return
-        before, self.request = self.request, NOBODY
-        with self.store.apart("later"):
-            while (due := self.clock.due()) is not None:
-                LATER[due.name](self, *due.arguments)
+        before, self.request = self.request, NO_REQUEST
+        with self.store.random_stream("later"):
+            while (due := self.clock.pop_due()) is not None:
+                TASKS[due.name](self, *due.arguments)
                 self.unsaved = True
         self.request = before
 
     def lookup(self, id: str) -> Object | None:
-        """The object of an id, of whatever kind."""
-        for kind in KINDS.get(id.split("_", 1)[0], ()):
-            found = self.store.find(kind, id)
-            if found is not None:
-                return found
+        """Return the object with an id, of any kind."""
+        for kind in KINDS_BY_PREFIX.get(id.split("_", 1)[0], ()):
+            stored = self.store.find(kind, id)
+            if stored is not None:
+                return stored
         for objects in self.store.objects.values():
             if id in objects:
                 return objects[id]
         return None
 
 
-KINDS: dict[str, tuple[str, ...]] = {
+KINDS_BY_PREFIX: dict[str, tuple[str, ...]] = {
     "pi": ("payment_intent",),
     "pm": ("payment_method",),
     "ch": ("charge",),
@@ -153,7 +146,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class Call:
-    """One request, on its way through a handler."""
+    """One API request, as its handler receives it. `browser` is whether it uses the publishable key."""
 
     account: Account
     method: str
@@ -171,4 +164,3 @@ class Call:
 
 
 Handler = Callable[[Call], Object]
-Routes = dict[str, Handler]

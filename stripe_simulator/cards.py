@@ -1,24 +1,22 @@
-"""Test cards, test bank accounts, and how each behaves. https://docs.stripe.com/testing"""
+"""Test cards and test bank accounts, and how each behaves.
+
+https://docs.stripe.com/testing
+"""
 
 from dataclasses import dataclass
-from typing import Any
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """What happens when somebody pays with it."""
+class Behavior:
+    """The outcome of a payment with a test method, and of what follows it."""
 
-    decline: str | None = None  # a decline code, or a code of its own such as expired_card
-    authenticate: str | None = None  # "always", "unless_setup", or "on_session"
-    attaches: bool = True
+    decline: str | None = None  # a key of MESSAGES
+    authenticate: str | None = None  # when 3-D Secure is required: "always", "unless_setup" or "on_session"
+    attaches: bool = True  # whether a declined card can be attached to a customer
     dispute: str | None = None  # the reason of the dispute that follows the payment
-    inquiry: bool = False
-    prevented: bool = False
+    inquiry: bool = False  # whether that dispute is an inquiry
     refund: str = "succeeded"  # "pending": succeeds later; "failed": succeeds, then fails
-    settles: str | None = None  # of a delayed method: "succeeded", a failure code, or "never": then it can be canceled
-    instant_funds: bool = False
+    settles: str | None = None  # for a delayed method: "succeeded", a failure code, or "never" (then it is cancelable)
 
 
 @dataclass(frozen=True)
@@ -26,59 +24,76 @@ class Card:
     """A test card."""
 
     number: str
-    brand: str = "visa"
     funding: str = "credit"
     country: str = "US"
-    behaviour: Behaviour = Behaviour()
+    behavior: Behavior = Behavior()
+
+    @property
+    def brand(self) -> str:
+        """The brand that the leading digits belong to, or "unknown"."""
+        return BRANDS.get(self.number[:2]) or BRANDS.get(self.number[:1]) or "unknown"
 
 
-def _declines(code: str, *, attaches: bool = False) -> Behaviour:
-    return Behaviour(decline=code, attaches=attaches)
+BRANDS = {  # by the leading digits of the card number; two digits take precedence over one
+    "2": "mastercard",
+    "30": "diners",
+    "34": "amex",
+    "35": "jcb",
+    "36": "diners",
+    "37": "amex",
+    "38": "diners",
+    "4": "visa",
+    "5": "mastercard",
+    "6": "discover",
+    "62": "unionpay",
+}
+
+
+def _declines(code: str, *, attaches: bool = False) -> Behavior:
+    return Behavior(decline=code, attaches=attaches)
 
 
 CARDS: dict[str, Card] = {
     "visa": Card("4242424242424242"),
     "visa_debit": Card("4000056655665556", funding="debit"),
-    "mastercard": Card("5555555555554444", "mastercard"),
-    "mastercard_debit": Card("5200828282828210", "mastercard", "debit"),
-    "mastercard_prepaid": Card("5105105105105100", "mastercard", "prepaid"),
-    "amex": Card("378282246310005", "amex"),
-    "discover": Card("6011111111111117", "discover"),
-    "diners": Card("3056930009020004", "diners"),
-    "jcb": Card("3566002020360505", "jcb"),
-    "unionpay": Card("6200000000000005", "unionpay"),
-    "bypassPending": Card("4000000000000077", behaviour=Behaviour(instant_funds=True)),
-    "visa_chargeDeclined": Card("4000000000000002", behaviour=_declines("generic_decline")),
-    "visa_chargeDeclinedInsufficientFunds": Card("4000000000009995", behaviour=_declines("insufficient_funds")),
-    "visa_chargeDeclinedLostCard": Card("4000000000009987", behaviour=_declines("lost_card")),
-    "visa_chargeDeclinedStolenCard": Card("4000000000009979", behaviour=_declines("stolen_card")),
-    "chargeDeclinedExpiredCard": Card("4000000000000069", behaviour=_declines("expired_card")),
-    "chargeDeclinedIncorrectCvc": Card("4000000000000127", behaviour=_declines("incorrect_cvc")),
-    "chargeDeclinedProcessingError": Card("4000000000000119", behaviour=_declines("processing_error")),
-    "visa_chargeDeclinedVelocityLimitExceeded": Card("4000000000006975", behaviour=_declines("card_velocity_exceeded")),
-    "chargeDeclinedFraudulent": Card("4100000000000019", behaviour=_declines("fraudulent")),
-    "radarBlock": Card("4100000000000019", behaviour=_declines("fraudulent")),
-    "chargeCustomerFail": Card("4000000000000341", behaviour=_declines("generic_decline", attaches=True)),
-    "authenticationRequired": Card("4000002760003184", behaviour=Behaviour(authenticate="always")),
-    "authenticationRequiredOnSetup": Card("4000002500003155", behaviour=Behaviour(authenticate="unless_setup")),
-    "authenticationRequiredSetupForOffSession": Card(
-        "4000003800000446", behaviour=Behaviour(authenticate="on_session")
-    ),
+    "mastercard": Card("5555555555554444"),
+    "mastercard_debit": Card("5200828282828210", funding="debit"),
+    "mastercard_prepaid": Card("5105105105105100", funding="prepaid"),
+    "amex": Card("378282246310005"),
+    "discover": Card("6011111111111117"),
+    "diners": Card("3056930009020004"),
+    "jcb": Card("3566002020360505"),
+    "unionpay": Card("6200000000000005"),
+    "bypassPending": Card("4000000000000077"),
+    "visa_chargeDeclined": Card("4000000000000002", behavior=_declines("generic_decline")),
+    "visa_chargeDeclinedInsufficientFunds": Card("4000000000009995", behavior=_declines("insufficient_funds")),
+    "visa_chargeDeclinedLostCard": Card("4000000000009987", behavior=_declines("lost_card")),
+    "visa_chargeDeclinedStolenCard": Card("4000000000009979", behavior=_declines("stolen_card")),
+    "chargeDeclinedExpiredCard": Card("4000000000000069", behavior=_declines("expired_card")),
+    "chargeDeclinedIncorrectCvc": Card("4000000000000127", behavior=_declines("incorrect_cvc")),
+    "chargeDeclinedProcessingError": Card("4000000000000119", behavior=_declines("processing_error")),
+    "visa_chargeDeclinedVelocityLimitExceeded": Card("4000000000006975", behavior=_declines("card_velocity_exceeded")),
+    "chargeDeclinedFraudulent": Card("4100000000000019", behavior=_declines("fraudulent")),
+    "radarBlock": Card("4100000000000019", behavior=_declines("fraudulent")),
+    "chargeCustomerFail": Card("4000000000000341", behavior=_declines("generic_decline", attaches=True)),
+    "authenticationRequired": Card("4000002760003184", behavior=Behavior(authenticate="always")),
+    "authenticationRequiredOnSetup": Card("4000002500003155", behavior=Behavior(authenticate="unless_setup")),
+    "authenticationRequiredSetupForOffSession": Card("4000003800000446", behavior=Behavior(authenticate="on_session")),
     "threeDSecureOptional": Card("4000000000003055"),
-    "threeDSecure2Required": Card("4000000000003220", behaviour=Behaviour(authenticate="always")),
-    "threeDSecureRequired": Card("4000000000003063", behaviour=Behaviour(authenticate="always")),
+    "threeDSecure2Required": Card("4000000000003220", behavior=Behavior(authenticate="always")),
+    "threeDSecureRequired": Card("4000000000003063", behavior=Behavior(authenticate="always")),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card(
-        "4000008260003178", behaviour=Behaviour(authenticate="always", decline="insufficient_funds")
+        "4000008260003178", behavior=Behavior(authenticate="always", decline="insufficient_funds")
     ),
     "threeDSecureRequiredChargeDeclined": Card(
-        "4000008400001629", behaviour=Behaviour(authenticate="always", decline="generic_decline")
+        "4000008400001629", behavior=Behavior(authenticate="always", decline="generic_decline")
     ),
-    "createDispute": Card("4000000000000259", behaviour=Behaviour(dispute="fraudulent")),
-    "createDisputeProductNotReceived": Card("4000000000002685", behaviour=Behaviour(dispute="product_not_received")),
-    "createDisputeInquiry": Card("4000000000001976", behaviour=Behaviour(dispute="fraudulent", inquiry=True)),
+    "createDispute": Card("4000000000000259", behavior=Behavior(dispute="fraudulent")),
+    "createDisputeProductNotReceived": Card("4000000000002685", behavior=Behavior(dispute="product_not_received")),
+    "createDisputeInquiry": Card("4000000000001976", behavior=Behavior(dispute="fraudulent", inquiry=True)),
     "createIssuerFraudRecord": Card("4000000000005423"),
-    "pendingRefund": Card("4000000000007726", behaviour=Behaviour(refund="pending")),
-    "refundFail": Card("4000000000005126", behaviour=Behaviour(refund="failed")),
+    "pendingRefund": Card("4000000000007726", behavior=Behavior(refund="pending")),
+    "refundFail": Card("4000000000005126", behavior=Behavior(refund="failed")),
 }
 # fmt: off
 COUNTRIES = {  # https://docs.stripe.com/testing#international-cards
@@ -92,7 +107,7 @@ COUNTRIES = {  # https://docs.stripe.com/testing#international-cards
 }
 # fmt: on
 CARDS |= {name: Card(number, country=name.upper()) for name, number in COUNTRIES.items()}
-ALIASES = {  # other names of Stripe's own list for the same cards
+ALIASES = {  # other names for the same cards in Stripe's list
     "chargeDeclined": "visa_chargeDeclined",
     "chargeDeclinedInsufficientFunds": "visa_chargeDeclinedInsufficientFunds",
     "chargeDeclinedLostCard": "visa_chargeDeclinedLostCard",
@@ -108,16 +123,16 @@ ALIASES = {  # other names of Stripe's own list for the same cards
 BY_NUMBER = {card.number: card for card in reversed(CARDS.values())}
 
 # https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test-account-numbers
-BANKS: dict[str, Behaviour] = {  # us_bank_account, by the end of pm_usBankAccount_…
-    "success": Behaviour(settles="succeeded"),
-    "accountClosed": Behaviour(settles="account_closed"),
-    "noAccount": Behaviour(settles="no_account"),
-    "insufficientFunds": Behaviour(settles="insufficient_funds"),
-    "debitNotAuthorized": Behaviour(settles="debit_not_authorized"),
-    "invalidCurrency": Behaviour(settles="invalid_currency"),
-    "weeklyLimitExceeded": Behaviour(settles="charge_exceeds_source_limit"),
-    "dispute": Behaviour(settles="succeeded", dispute="insufficient_funds"),
-    "processing": Behaviour(settles="never"),
+BANKS: dict[str, Behavior] = {  # us_bank_account, by the suffix of pm_usBankAccount_…
+    "success": Behavior(settles="succeeded"),
+    "accountClosed": Behavior(settles="account_closed"),
+    "noAccount": Behavior(settles="no_account"),
+    "insufficientFunds": Behavior(settles="insufficient_funds"),
+    "debitNotAuthorized": Behavior(settles="debit_not_authorized"),
+    "invalidCurrency": Behavior(settles="invalid_currency"),
+    "weeklyLimitExceeded": Behavior(settles="charge_exceeds_source_limit"),
+    "dispute": Behavior(settles="succeeded", dispute="insufficient_funds"),
+    "processing": Behavior(settles="never"),
 }
 BANK_NUMBERS = {
     "000123456789": "success",
@@ -131,14 +146,14 @@ BANK_NUMBERS = {
     "000000000009": "processing",
 }
 IBANS = {  # https://docs.stripe.com/payments/sepa-debit/accept-a-payment#test-integration
-    "AT611904300234573201": Behaviour(settles="succeeded"),
-    "AT321904300235473204": Behaviour(settles="succeeded"),
-    "AT861904300235473202": Behaviour(settles="generic_decline"),
-    "AT051904300235473205": Behaviour(settles="generic_decline"),
-    "AT591904300235473203": Behaviour(settles="succeeded", dispute="fraudulent"),
-    "DE89370400440532013000": Behaviour(settles="succeeded"),
-    "IT40S0542811101000000123456": Behaviour(settles="succeeded"),
-    "IT60X0542811101000000123456": Behaviour(settles="generic_decline"),
+    "AT611904300234573201": Behavior(settles="succeeded"),
+    "AT321904300235473204": Behavior(settles="succeeded"),
+    "AT861904300235473202": Behavior(settles="generic_decline"),
+    "AT051904300235473205": Behavior(settles="generic_decline"),
+    "AT591904300235473203": Behavior(settles="succeeded", dispute="fraudulent"),
+    "DE89370400440532013000": Behavior(settles="succeeded"),
+    "IT40S0542811101000000123456": Behavior(settles="succeeded"),
+    "IT60X0542811101000000123456": Behavior(settles="generic_decline"),
 }
 
 # decline code -> (error code, message). https://docs.stripe.com/declines/codes
@@ -166,7 +181,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
 
 
 def luhn(number: str) -> bool:
-    """Whether the number's check digit is right."""
+    """Return whether the number's check digit is valid."""
     total = 0
     for index, digit in enumerate(reversed(number)):
         value = int(digit) * (2 if index % 2 else 1)
@@ -174,11 +189,6 @@ def luhn(number: str) -> bool:
     return total % 10 == 0
 
 
-def card_of(number: str) -> Card:
-    """The test card of a number; an unknown one succeeds, with the brand that its digits say."""
-    found = BY_NUMBER.get(number)
-    if found is not None:
-        return found
-    brands = {"4": "visa", "5": "mastercard", "2": "mastercard", "34": "amex", "37": "amex", "6": "discover"}
-    brand = brands.get(number[:2]) or brands.get(number[:1]) or "unknown"
-    return Card(number, brand)
+def find_card(number: str) -> Card:
+    """Return the test card with a number. A payment with an unknown number succeeds."""
+    return BY_NUMBER.get(number) or Card(number)

@@ -1,7 +1,7 @@
-"""The simulator's clock, and what Stripe does later.
+"""The simulator's clock, and the tasks that it runs later.
 
-`/_sim/clock` moves it; what is due is done when the clock passes it. Work is kept as a name and
-arguments, not as a closure, so that `--data` can save it.
+`/_sim/clock` moves the clock forward; a task runs when the clock passes its time. A task is a name and arguments,
+not a closure, so that `--data` can save it.
 """
 
 import heapq
@@ -12,8 +12,8 @@ from typing import Any
 
 
 @dataclass(order=True)
-class Due:
-    """One piece of later work."""
+class Task:
+    """Work to do at a time."""
 
     at: float
     seq: int
@@ -27,36 +27,38 @@ class Clock:
     def __init__(self, source: Callable[[], float] = time.time) -> None:
         self._source = source
         self.offset = 0.0
-        self.later: list[Due] = []
+        self.tasks: list[Task] = []  # a heap
         self._seq = 0
 
     def now(self) -> float:
-        """The time here, in seconds since the epoch."""
+        """Return the simulated time in seconds since the epoch."""
         return self._source() + self.offset
 
     def unix(self) -> int:
-        """The time in whole seconds, as `created` has it."""
+        """Return the time in whole seconds, the unit of `created`."""
         return int(self.now())
 
     def advance(self, seconds: float) -> None:
         """Move forward."""
         self.offset += seconds
 
-    def after(self, seconds: float, name: str, *arguments: Any) -> None:
-        """Do `name(*arguments)` when the clock has moved by so many seconds."""
+    def schedule(self, seconds: float, name: str, *arguments: Any) -> None:
+        """Schedule the task `name(*arguments)`, to run after a number of seconds."""
         self._seq += 1
-        heapq.heappush(self.later, Due(self.now() + seconds, self._seq, name, list(arguments)))
+        heapq.heappush(self.tasks, Task(self.now() + seconds, self._seq, name, list(arguments)))
 
-    def resume(self) -> None:
-        """Number new work after what was loaded."""
-        self._seq = max((due.seq for due in self.later), default=0)
+    def load(self, tasks: list[Task]) -> None:
+        """Replace the tasks, and number new tasks after them."""
+        self.tasks = tasks
+        heapq.heapify(self.tasks)
+        self._seq = max((task.seq for task in tasks), default=0)
 
-    def due(self) -> Due | None:
-        """Takes the next piece of work whose time has come."""
-        if self.later and self.later[0].at <= self.now():
-            return heapq.heappop(self.later)
+    def pop_due(self) -> Task | None:
+        """Remove and return the next task whose time has come."""
+        if self.tasks and self.tasks[0].at <= self.now():
+            return heapq.heappop(self.tasks)
         return None
 
     def next_at(self) -> float | None:
-        """When the next work is due."""
-        return self.later[0].at if self.later else None
+        """Return when the next task is due."""
+        return self.tasks[0].at if self.tasks else None

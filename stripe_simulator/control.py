@@ -1,74 +1,77 @@
-"""`/_sim/…`: what a test does to the simulator. All take and answer JSON; no key is asked for."""
+"""The control API, `/_sim/…`: how a test controls the simulator. JSON in and out, without an API key."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from stripe_simulator.account import Account, Fault, later
-from stripe_simulator.errors import StripeError, invalid
-from stripe_simulator.store import Object, shown
+from stripe_simulator.account import Account, Fault, task
+from stripe_simulator.errors import StripeError, invalid_request
+from stripe_simulator.resources import disputes, payment_intents, refunds, setup_intents
+from stripe_simulator.store import Object, public_fields
 from stripe_simulator.webhooks import MODES
 
-MOST, MOST_S, DAY_S = 1_000_000, 100 * 365 * 86400.0, 86400.0
+MAX_COUNT, MAX_SECONDS, DAY_S = 1_000_000, 100 * 365 * 86400.0, 86400.0
 METHODS = ("GET", "POST", "DELETE", "*")
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
-AUTHENTICATED = ("payment_intents", "setup_intents")
-Answer = tuple[int, Object]
+INTENTS = ("payment_intents", "setup_intents")
 
 
-def handle(account: Account, method: str, path: str, query: str, body: bytes) -> Answer:
-    """Answer a request of the control plane: 400 for a wrong body, 404 for no such knob, 405 for a wrong method."""
+def handle(account: Account, method: str, path: str, query: str, body: bytes) -> tuple[int, Object]:
+    """Handle one request, and return the status and the content of the response.
+
+    An invalid body gets 400, an unknown path 404, and an unsupported method 405.
+    """
     try:
-        given = json.loads(body) if body else {}
-        if not isinstance(given, dict):
-            raise invalid("The body must be a JSON object.")
-        asked = path.rstrip("/")
-        parts = asked.strip("/").split("/")
-        if len(parts) == 4 and parts[3] == "authenticate" and parts[1] in AUTHENTICATED:
-            _only(method, ("POST",), asked)
-            _known(given, ("outcome",), asked)
-            return 200, _authenticate(account, parts[1], parts[2], given)
-        if asked not in KNOBS:
-            return 404, {"error": {"message": f"No such knob: {asked}. There are: {', '.join(KNOBS)}"}}
-        act, fields = KNOBS[asked][_only(method, tuple(KNOBS[asked]), asked)]
-        given |= {name: _whole(values[0], name) for name, values in parse_qs(query).items()}
-        _known(given, fields, asked)
-        return 200, act(account, given)
+        params = json.loads(body) if body else {}
+        if not isinstance(params, dict):
+            raise invalid_request("The body must be a JSON object.")
+        path = path.rstrip("/")
+        parts = path.strip("/").split("/")
+        if len(parts) == 4 and parts[3] == "authenticate" and parts[1] in INTENTS:
+            _check_method(method, ("POST",), path)
+            _check_fields(params, ("outcome",), path)
+            return 200, _authenticate(account, parts[1], parts[2], params)
+        if path not in CONTROLS:
+            return 404, {"error": {"message": f"No such path: {path}. There are: {', '.join(CONTROLS)}"}}
+        _check_method(method, tuple(CONTROLS[path]), path)
+        control, fields = CONTROLS[path][method]
+        params |= {name: _parse_int(values[0], name) for name, values in parse_qs(query).items()}
+        _check_fields(params, fields, path)
+        return 200, control(account, params)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         return 400, {"error": {"message": f"The body is not JSON: {error}"}}
     except StripeError as error:
         return error.status, error.body("req_sim")
 
 
-def _only(method: str, methods: tuple[str, ...], path: str) -> str:
+def _check_method(method: str, methods: tuple[str, ...], path: str) -> None:
     if method not in methods:
         raise StripeError(405, "invalid_request_error", f"{path} takes {' and '.join(methods)}, not {method}.")
-    return method
 
 
-def _known(given: Object, fields: tuple[str, ...], path: str) -> None:
-    """A field that is misspelt must not go by in silence."""
-    for name in given:
+def _check_fields(params: Object, fields: tuple[str, ...], path: str) -> None:
+    """Refuse an unknown field, which may be misspelled."""
+    for name in params:
         if name not in fields:
             takes = ", ".join(fields) or "nothing"
-            raise invalid(f"{path} knows no {name}: it takes {takes}.", param=name)
+            raise invalid_request(f"{path} has no field {name}: it takes {takes}.", param=name)
 
 
-def _whole(text: str, name: str) -> int:
+def _parse_int(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise invalid(f"{name} must be a whole number", param=name)
+        raise invalid_request(f"{name} must be a whole number", param=name)
     return int(text)
 
 
-def fault_for(account: Account, method: str, path: str) -> Fault | None:
-    """The fault that this call meets, if any; it is used up by it."""
+def take_fault(account: Account, method: str, path: str) -> Fault | None:
+    """Return the fault that matches a call, and count it as used."""
     parts = path.strip("/").split("/")
     for fault in account.faults:
-        wanted = fault.match
-        if wanted[0] not in ("*", method) or len(wanted) - 1 != len(parts):
+        fault_method, *segments = fault.match
+        if fault_method not in ("*", method) or len(segments) != len(parts):
             continue
-        if all(step in ("*", part) for step, part in zip(wanted[1:], parts, strict=True)):
+        if all(segment in ("*", part) for segment, part in zip(segments, parts, strict=True)):
             fault.times -= 1
             if fault.times <= 0:
                 account.faults.remove(fault)
@@ -76,8 +79,8 @@ def fault_for(account: Account, method: str, path: str) -> Fault | None:
     return None
 
 
-def refuse(fault: str | None) -> None:
-    """Raises the answers that come before a request executes and are kept under no key."""
+def raise_fault(fault: str | None) -> None:
+    """Raise the StripeError of a fault that prevents execution. No idempotency key keeps its response."""
     if fault == "rate_limit":
         raise StripeError(
             429,
@@ -97,40 +100,40 @@ def refuse(fault: str | None) -> None:
         )
 
 
-def _number(given: Object, name: str, default: float, most: float = MOST_S) -> float:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise invalid(f"{name} must be a number from 0 to {most:.0f}", param=name)
+def _seconds(params: Object, name: str, default: float, maximum: float = MAX_SECONDS) -> float:
+    value = params.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
+        raise invalid_request(f"{name} must be a number from 0 to {maximum:.0f}", param=name)
     return float(value)
 
 
-def _count(given: Object, name: str, default: int, least: int = 1) -> int:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-        raise invalid(f"{name} must be a whole number from {least} to {MOST}", param=name)
+def _count(params: Object, name: str, default: int, minimum: int = 1) -> int:
+    value = params.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_COUNT:
+        raise invalid_request(f"{name} must be a whole number from {minimum} to {MAX_COUNT}", param=name)
     return value
 
 
-def _choice(given: Object, name: str, default: str, choices: tuple[str, ...]) -> str:
-    value = given.get(name, default)
+def _choice(params: Object, name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = params.get(name, default)
     if value not in choices:
-        raise invalid(f"{name} must be one of {', '.join(choices)}", param=name)
+        raise invalid_request(f"{name} must be one of {', '.join(choices)}", param=name)
     return str(value)
 
 
-def _reset(account: Account, given: Object) -> Object:
+def _reset(account: Account, params: Object) -> Object:
     account.reset()
     return {"reset": True}
 
 
-def _webhooks(account: Account, given: Object) -> Object:
+def _set_webhooks(account: Account, params: Object) -> Object:
     webhooks = account.webhooks
-    webhooks.mode = _choice(given, "deliver", webhooks.mode, MODES)
-    webhooks.delay_s = _number(given, "delay_s", webhooks.delay_s)
-    return _webhooks_state(account, given)
+    webhooks.mode = _choice(params, "deliver", webhooks.mode, MODES)
+    webhooks.delay_s = _seconds(params, "delay_s", webhooks.delay_s)
+    return _get_webhooks(account, params)
 
 
-def _webhooks_state(account: Account, given: Object) -> Object:
+def _get_webhooks(account: Account, params: Object) -> Object:
     webhooks = account.webhooks
     return {
         "deliver": webhooks.mode,
@@ -140,29 +143,29 @@ def _webhooks_state(account: Account, given: Object) -> Object:
     }
 
 
-def _release(account: Account, given: Object) -> Object:
-    order = _choice(given, "order", "as_created", ("as_created", "reversed", "shuffled"))
-    times, seed = _count(given, "times", 1), _count(given, "seed", 1, least=0)
+def _release(account: Account, params: Object) -> Object:
+    order = _choice(params, "order", "as_created", ("as_created", "reversed", "shuffled"))
+    times, seed = _count(params, "times", 1), _count(params, "seed", 1, minimum=0)
     return {"released": account.webhooks.release(order, seed, times)}
 
 
-def _calls(account: Account, given: Object) -> Object:
-    fail = _choice(given, "fail", "before", FAULTS)
-    method, _, path = str(given.get("match", "")).partition(" ")
+def _add_fault(account: Account, params: Object) -> Object:
+    fail = _choice(params, "fail", "before", FAULTS)
+    method, _, path = str(params.get("match", "")).partition(" ")
     if method not in METHODS or not path.startswith("/v1/"):
-        raise invalid(
+        raise invalid_request(
             "match must be a method and a path, such as 'POST /v1/payment_intents/*/confirm' ('*' for any method)",
             param="match",
         )
-    times = _count(given, "times", 1)
-    if "seconds" in given and fail != "slow":
-        raise invalid("seconds is of fail 'slow'; a 'hang' takes 60 s", param="seconds")
-    seconds = _number(given, "seconds", 1.0 if fail == "slow" else 0.0, most=3600)
+    times = _count(params, "times", 1)
+    if "seconds" in params and fail != "slow":
+        raise invalid_request("seconds is only for fail 'slow'; a 'hang' takes 60 s", param="seconds")
+    seconds = _seconds(params, "seconds", 1.0 if fail == "slow" else 0.0, maximum=3600)
     account.faults.append(Fault([method, *path.strip("/").split("/")], times, fail, seconds))
-    return _calls_state(account, given)
+    return _get_faults(account, params)
 
 
-def _calls_state(account: Account, given: Object) -> Object:
+def _get_faults(account: Account, params: Object) -> Object:
     return {
         "calls": [
             {
@@ -176,13 +179,13 @@ def _calls_state(account: Account, given: Object) -> Object:
     }
 
 
-def _no_calls(account: Account, given: Object) -> Object:
+def _clear_faults(account: Account, params: Object) -> Object:
     account.faults.clear()
     return {"calls": []}
 
 
-def _clock(account: Account, given: Object) -> Object:
-    seconds = _number(given, "advance_s", 0)
+def _advance_clock(account: Account, params: Object) -> Object:
+    seconds = _seconds(params, "advance_s", 0)
     until = account.clock.now() + seconds
     while (at := account.clock.next_at()) is not None and at <= until:
         account.clock.advance(max(0.0, at - account.clock.now()))
@@ -193,44 +196,47 @@ def _clock(account: Account, given: Object) -> Object:
     return {"now": account.clock.unix(), "offset_s": account.clock.offset}
 
 
-def _limits(account: Account, given: Object) -> Object:
-    """So many requests a second, then 429; 0 for no limit. https://docs.stripe.com/rate-limits"""
-    account.per_second = _count(given, "per_second", account.per_second, least=0)
+def _set_rate_limit(account: Account, params: Object) -> Object:
+    """Limit the requests per second; 0 means no limit.
+
+    https://docs.stripe.com/rate-limits
+    """
+    account.per_second = _count(params, "per_second", account.per_second, minimum=0)
     return {"per_second": account.per_second}
 
 
-def _roll(account: Account, given: Object) -> Object:
-    """A new signing secret of an endpoint, or of all; the old one signs too until `keep_s` have passed."""
-    keep, secret = _number(given, "keep_s", DAY_S), given.get("secret")
+def _roll_secrets(account: Account, params: Object) -> Object:
+    """Roll the signing secret of one endpoint or of all. The old secret also signs until `keep_s` have passed."""
+    keep, secret = _seconds(params, "keep_s", DAY_S), params.get("secret")
     if secret is not None and (not isinstance(secret, str) or not secret):
-        raise invalid("secret must be a text", param="secret")
-    if "endpoint" in given:
-        endpoints = [account.store.get("webhook_endpoint", str(given["endpoint"]), param="endpoint")]
+        raise invalid_request("secret must be a string that is not empty", param="secret")
+    if "endpoint" in params:
+        endpoints = [account.store.get("webhook_endpoint", str(params["endpoint"]), param="endpoint")]
     else:
         endpoints = list(account.store.all("webhook_endpoint"))
     for endpoint in endpoints:
         old = endpoint["_secrets"][0]
         endpoint["_secrets"][:] = [secret or f"whsec_{account.store.token(32)}", old]
-        account.after("secret.forget", endpoint["id"], old, seconds=keep)
+        account.schedule("webhook_endpoint.expire_secret", endpoint["id"], old, seconds=keep)
     return {"secrets": {endpoint["id"]: endpoint["_secrets"][0] for endpoint in endpoints}}
 
 
-@later("secret.forget")
-def _forget(account: Account, id: str, secret: str) -> None:
+@task("webhook_endpoint.expire_secret")
+def _expire_secret(account: Account, id: str, secret: str) -> None:
     endpoint = account.store.find("webhook_endpoint", id)
     if endpoint is not None and len(endpoint["_secrets"]) > 1 and secret in endpoint["_secrets"][1:]:
         endpoint["_secrets"].remove(secret)
 
 
-def _requests(account: Account, given: Object) -> Object:
-    rows = list(account.log)[-_count(given, "limit", 1000) :]
+def _get_requests(account: Account, params: Object) -> Object:
+    rows = list(account.log)[-_count(params, "limit", 1000) :]
     return {"requests": rows}
 
 
-def _deliveries(account: Account, given: Object) -> Object:
+def _get_deliveries(account: Account, params: Object) -> Object:
     rows: list[Any] = []
-    for tries in account.webhooks.deliveries.values():
-        for one in tries:
+    for deliveries in account.webhooks.deliveries.values():
+        for one in deliveries:
             rows.append(
                 {
                     "event": one.event_id,
@@ -241,78 +247,75 @@ def _deliveries(account: Account, given: Object) -> Object:
                     "tries": one.log,
                 }
             )
-    return {"deliveries": rows[-_count(given, "limit", 1000) :]}
+    return {"deliveries": rows[-_count(params, "limit", 1000) :]}
 
 
-def _health(account: Account, given: Object) -> Object:
+def _get_health(account: Account, params: Object) -> Object:
     return {"status": "ok", "now": account.clock.unix()}
 
 
-def _authenticate(account: Account, kind: str, id: str, given: Object) -> Object:
-    from stripe_simulator.resources import payment_intents, setup_intents
-
-    passed = _choice(given, "outcome", "success", ("success", "failure")) == "success"
-    if kind == "payment_intents":
-        return payment_intents.authenticated(account, id, passed=passed)
-    return setup_intents.authenticated(account, id, passed=passed)
+def _authenticate(account: Account, resource: str, id: str, params: Object) -> Object:
+    passed = _choice(params, "outcome", "success", ("success", "failure")) == "success"
+    if resource == "payment_intents":
+        return payment_intents.complete_authentication(account, id, passed=passed)
+    return setup_intents.complete_authentication(account, id, passed=passed)
 
 
-def _dispute(account: Account, given: Object) -> Object:
-    """Opens a dispute of any charge, or moves one (`{"dispute", "status"}`), an appeal or an unknown status too."""
-    from stripe_simulator.resources import disputes
-
-    status = str(given.get("status", "needs_response"))
-    if "dispute" in given:
-        dispute = account.store.get("dispute", str(given["dispute"]), param="dispute")
-        disputes.put(account, dispute, status)
+def _dispute(account: Account, params: Object) -> Object:
+    """Open a dispute of any charge, or set the status of a dispute, even to an appeal or an unknown status."""
+    status = str(params.get("status", "needs_response"))
+    if "dispute" in params:
+        dispute = account.store.get("dispute", str(params["dispute"]), param="dispute")
+        disputes.set_status(account, dispute, status)
     else:
-        charge = _charge(account, given)
+        charge = _charge(account, params)
         if charge["status"] != "succeeded" or not charge["captured"]:
-            raise invalid(f"The charge {charge['id']} took no money: it cannot be disputed.", param="charge")
-        dispute = disputes.open_(account, charge, str(given.get("reason", "fraudulent")), status)
-    return shown(dispute)
+            raise invalid_request(f"The charge {charge['id']} is not captured: it cannot be disputed.", param="charge")
+        dispute = disputes.open_dispute(account, charge, str(params.get("reason", "fraudulent")), status)
+    return public_fields(dispute)
 
 
-def _refund(account: Account, given: Object) -> Object:
-    """Makes a refund in any status, as staff do in the Dashboard, or moves one (`{"refund", "status"}`)."""
-    from stripe_simulator.resources import refunds
-
-    if "refund" in given:
-        refund = account.store.get("refund", str(given["refund"]), param="refund")
-        reason = given.get("failure_reason")
-        refunds.put(account, refund, str(given.get("status", "failed")), None if reason is None else str(reason))
-        return shown(refund)
-    charge = _charge(account, given)
-    amount = given.get("amount", charge["amount_captured"] - charge["amount_refunded"])
+def _refund(account: Account, params: Object) -> Object:
+    """Create a refund in any status, as staff do in the Dashboard, or set the status of a refund."""
+    if "refund" in params:
+        refund = account.store.get("refund", str(params["refund"]), param="refund")
+        reason = params.get("failure_reason")
+        refunds.set_status(
+            account, refund, str(params.get("status", "failed")), None if reason is None else str(reason)
+        )
+        return public_fields(refund)
+    charge = _charge(account, params)
+    amount = params.get("amount", charge["amount_captured"] - charge["amount_refunded"])
     if isinstance(amount, bool) or not isinstance(amount, int):
-        raise invalid("amount must be an integer", param="amount")
-    status = _choice(given, "status", "succeeded", ("requires_action", "pending", "succeeded"))
-    refunds.check(charge, amount)
-    return shown(refunds.record(account, charge, amount, None, {}, status))
+        raise invalid_request("amount must be an integer", param="amount")
+    status = _choice(params, "status", "succeeded", ("requires_action", "pending", "succeeded"))
+    refunds.check_refundable(charge, amount)
+    return public_fields(refunds.add(account, charge, amount, None, {}, status))
 
 
-def _charge(account: Account, given: Object) -> Object:
-    """The charge that a knob names, or the newest of the intent that it names."""
-    intent = account.store.find("payment_intent", str(given.get("payment_intent"))) or {}
-    return account.store.get("charge", str(given.get("charge") or intent.get("latest_charge")), param="charge")
+def _charge(account: Account, params: Object) -> Object:
+    """Return the charge that the request names, or the latest charge of its payment intent."""
+    intent = account.store.find("payment_intent", str(params.get("payment_intent"))) or {}
+    return account.store.get("charge", str(params.get("charge") or intent.get("latest_charge")), param="charge")
 
 
-# path -> method -> what it does, and the fields that it takes
-KNOBS: dict[str, dict[str, tuple[Callable[[Account, Object], Object], tuple[str, ...]]]] = {
-    "/_sim/health": {"GET": (_health, ())},
+Control = Callable[[Account, Object], Object]
+CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
+    "/_sim/health": {"GET": (_get_health, ())},
     "/_sim/reset": {"POST": (_reset, ())},
-    "/_sim/webhooks": {"GET": (_webhooks_state, ()), "POST": (_webhooks, ("deliver", "delay_s"))},
+    "/_sim/webhooks": {"GET": (_get_webhooks, ()), "POST": (_set_webhooks, ("deliver", "delay_s"))},
     "/_sim/webhooks/release": {"POST": (_release, ("order", "seed", "times"))},
-    "/_sim/webhooks/roll": {"POST": (_roll, ("endpoint", "secret", "keep_s"))},
+    "/_sim/webhooks/roll": {"POST": (_roll_secrets, ("endpoint", "secret", "keep_s"))},
     "/_sim/calls": {
-        "GET": (_calls_state, ()),
-        "POST": (_calls, ("match", "times", "fail", "seconds")),
-        "DELETE": (_no_calls, ()),
+        "GET": (_get_faults, ()),
+        "POST": (_add_fault, ("match", "times", "fail", "seconds")),
+        "DELETE": (_clear_faults, ()),
     },
-    "/_sim/limits": {"GET": (_limits, ()), "POST": (_limits, ("per_second",))},
-    "/_sim/clock": {"GET": (_clock, ()), "POST": (_clock, ("advance_s",))},
+    "/_sim/limits": {"GET": (_set_rate_limit, ()), "POST": (_set_rate_limit, ("per_second",))},
+    "/_sim/clock": {"GET": (_advance_clock, ()), "POST": (_advance_clock, ("advance_s",))},
     "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},
     "/_sim/refunds": {"POST": (_refund, ("payment_intent", "charge", "amount", "status", "refund", "failure_reason"))},
-    "/_sim/requests": {"GET": (_requests, ("limit",))},
-    "/_sim/deliveries": {"GET": (_deliveries, ("limit",))},
+    "/_sim/requests": {"GET": (_get_requests, ("limit",))},
+    "/_sim/deliveries": {"GET": (_get_deliveries, ("limit",))},
 }
+"""Path -> method -> the function and the fields that it takes."""

@@ -1,41 +1,42 @@
-"""The currencies in which can be charged, what is least and most of them, and how an amount is written.
+"""The supported currencies, their minimum and maximum amounts, and the format of amounts.
 
 https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 """
 
-from stripe_simulator.errors import unvalidated
+from stripe_simulator.errors import validation_error
 
 # fmt: off
-SMALLEST = {
+MIN_AMOUNTS = {
     "usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300,
     "dkk": 250, "nok": 300, "nzd": 50, "sgd": 50, "inr": 50, "brl": 50, "pln": 200, "czk": 1500,
     "huf": 17500, "ron": 200, "mxn": 1000, "hkd": 400, "myr": 200, "thb": 1000, "aed": 200,
 }
 # fmt: on
-LARGEST = 99_999_999
-WHOLE = {"jpy"}  # no smaller unit: 500 is ¥500
-SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+MAX_AMOUNT = 99_999_999
+ZERO_DECIMAL = {"jpy"}  # the amount 500 is ¥500
+SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
-def known(given: str, param: str = "currency") -> str:
-    """The currency in lower case; StripeError for one in which nothing can be charged."""
-    if given.lower() not in SMALLEST:
-        raise unvalidated(f"Invalid currency: {given}. The simulator supports: {', '.join(SMALLEST)}", param=param)
-    return given.lower()
+def parse(value: str, param: str = "currency") -> str:
+    """Return the currency in lower case. Raises StripeError for an unsupported currency."""
+    if value.lower() not in MIN_AMOUNTS:
+        message = f"Invalid currency: {value}. The simulator supports: {', '.join(MIN_AMOUNTS)}"
+        raise validation_error(message, param=param)
+    return value.lower()
 
 
-def written(amount: int, currency: str) -> str:
-    """`$499.00`, `¥500`, or `499.00 SEK` for what has no sign of its own here."""
+def format_amount(amount: int, currency: str) -> str:
+    """Return `$499.00`, `¥500`, or `499.00 SEK` for a currency without a symbol in SYMBOLS."""
     whole, cents = divmod(abs(amount), 100)
-    text = f"{abs(amount):,}" if currency in WHOLE else f"{whole:,}.{cents:02}"
-    return SIGNS[currency] + text if currency in SIGNS else f"{text} {currency.upper()}"
+    text = f"{abs(amount):,}" if currency in ZERO_DECIMAL else f"{whole:,}.{cents:02}"
+    return SYMBOLS[currency] + text if currency in SYMBOLS else f"{text} {currency.upper()}"
 
 
-def check(amount: int, currency: str) -> None:
-    """StripeError unless the amount can be charged."""
-    if amount < SMALLEST[currency]:
-        least = written(SMALLEST[currency], currency)
-        raise unvalidated(f"Amount must be at least {least} {currency}", code="amount_too_small", param="amount")
-    if amount > LARGEST:
-        most = written(LARGEST, currency)
-        raise unvalidated(f"Amount must be no more than {most}", code="amount_too_large", param="amount")
+def check_amount(amount: int, currency: str) -> None:
+    """Raise StripeError unless a payment of the amount is possible."""
+    if amount < MIN_AMOUNTS[currency]:
+        minimum = format_amount(MIN_AMOUNTS[currency], currency)
+        raise validation_error(f"Amount must be at least {minimum} {currency}", code="amount_too_small", param="amount")
+    if amount > MAX_AMOUNT:
+        maximum = format_amount(MAX_AMOUNT, currency)
+        raise validation_error(f"Amount must be no more than {maximum}", code="amount_too_large", param="amount")

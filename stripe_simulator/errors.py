@@ -1,11 +1,15 @@
-"""Stripe's errors, in its shape. https://docs.stripe.com/api/errors
+"""Stripe's errors, in the shape of its API.
 
-StripeError                what any handler may raise; answered as `{"error": {...}}`
-├── from invalid()         400 invalid_request_error
-├── from missing()         404 (path) or 400 (parameter), code resource_missing
-├── from declined()        402 card_error, with the intent inside
-└── from unvalidated()     400, and not kept under the request's idempotency key
-NoAnswer                   the connection is closed without an answer (faults of `/_sim/calls`)
+https://docs.stripe.com/api/errors
+
+StripeError                    any handler may raise it; the response is `{"error": {...}}`
+├── from invalid_request()     400 invalid_request_error, found while the request executes
+├── from validation_error()    400 invalid_request_error, found before the request executes
+├── from resource_missing()    404 (named by the path) or 400 (named by a parameter), code resource_missing
+└── from card_error()          402 card_error, with the intent inside
+NoAnswer                       the connection closes without a response (faults of `/_sim/calls`)
+
+An idempotency key keeps the response of every error but a validation error.
 """
 
 from typing import Any
@@ -14,7 +18,7 @@ DOCS = "https://docs.stripe.com/error-codes/"
 
 
 class StripeError(Exception):
-    """An answer with status >= 400; `stored` says whether an idempotency key keeps it."""
+    """A response with status >= 400. `stored` is whether an idempotency key keeps it."""
 
     def __init__(self, status: int, kind: str, message: str, *, stored: bool = True, **fields: Any) -> None:
         super().__init__(message)
@@ -25,7 +29,7 @@ class StripeError(Exception):
         self.fields = {name: value for name, value in fields.items() if value is not None}
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the response body."""
         error: dict[str, Any] = {"message": self.message, "type": self.kind}
         error.update(self.fields)
         code = error.get("code")
@@ -36,32 +40,35 @@ class StripeError(Exception):
 
 
 class NoAnswer(Exception):
-    """The connection ends without an answer; `kind` is `before`, `after` or `hang`."""
+    """The connection closes without a response. `kind` is `before`, `after` or `hang`."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"the simulator closes the connection: {kind}")
         self.kind = kind
 
 
-def invalid(message: str, *, code: str | None = None, param: str | None = None, **fields: Any) -> StripeError:
-    """400 invalid_request_error, found while executing: kept under the idempotency key."""
+def invalid_request(message: str, *, code: str | None = None, param: str | None = None, **fields: Any) -> StripeError:
+    """Return a 400 invalid_request_error found while the request executes: the idempotency key keeps it."""
     return StripeError(400, "invalid_request_error", message, code=code, param=param, **fields)
 
 
-def unvalidated(message: str, *, code: str | None = None, param: str | None = None) -> StripeError:
-    """400 invalid_request_error, found before executing: the idempotency key stays free."""
+def validation_error(message: str, *, code: str | None = None, param: str | None = None) -> StripeError:
+    """Return a 400 invalid_request_error found before the request executes: the idempotency key stays unused."""
     return StripeError(400, "invalid_request_error", message, stored=False, code=code, param=param)
 
 
-def missing(what: str, id: str, *, param: str | None = None) -> StripeError:
-    """No such object: 404 when the path names it (`param` is then `id`), 400 when a parameter does."""
+def resource_missing(name: str, id: str, *, param: str | None = None) -> StripeError:
+    """Return the error for a missing object: 404 if the path names it, 400 if the parameter `param` does."""
     status = 404 if param is None else 400
-    message = f"No such {what}: '{id}'"
+    message = f"No such {name}: '{id}'"
     return StripeError(status, "invalid_request_error", message, code="resource_missing", param=param or "id")
 
 
-def declined(
+def card_error(
     message: str, *, code: str, decline_code: str | None = None, charge: str | None = None, **fields: Any
 ) -> StripeError:
-    """402 card_error. https://docs.stripe.com/declines"""
+    """Return a 402 card_error.
+
+    https://docs.stripe.com/declines
+    """
     return StripeError(402, "card_error", message, code=code, decline_code=decline_code, charge=charge, **fields)

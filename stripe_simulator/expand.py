@@ -1,73 +1,76 @@
-"""`expand[]`: ids replaced by their objects, to a depth of four. https://docs.stripe.com/api/expanding_objects"""
+"""`expand[]`: ids replaced by their objects, up to four levels.
+
+https://docs.stripe.com/api/expanding_objects
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stripe_simulator.errors import unvalidated
+from stripe_simulator.errors import validation_error
 from stripe_simulator.params import ANSWERS, EXPANDABLE
 from stripe_simulator.store import Object, clone
 
-DEPTH = 4
+MAX_DEPTH = 4
 Lookup = Callable[[str], Object | None]
-Include = Callable[[Object, str], Callable[[], Object | None] | None]
+Loader = Callable[[Object, str], Callable[[], Object | None] | None]
 
 
-def check(operation: str, paths: list[str]) -> None:
-    """StripeError for a path that leads to nothing that `expand` could name, before anything is done."""
-    answered = ANSWERS.get(operation, "")
-    kind = answered.removeprefix("data.")
+def check_paths(operation: str, paths: list[str]) -> None:
+    """Raise StripeError, before the request executes, for a path that the response cannot expand."""
+    answer = ANSWERS.get(operation, "")
+    kind = answer.removeprefix("data.")
     for path in paths:
         steps = path.split(".")
-        if len(steps) > DEPTH:
-            raise unvalidated(
-                f"You cannot expand more than {DEPTH} levels of a property. Property: {path}", param="expand"
+        if len(steps) > MAX_DEPTH:
+            raise validation_error(
+                f"You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}", param="expand"
             )
-        misses_data = answered != kind and (steps.pop(0) != "data" or not steps)
-        if misses_data or not _is_known(kind, steps):
-            raise unvalidated(f"This property cannot be expanded ({path}).", param="expand")
+        lacks_data = answer != kind and (steps.pop(0) != "data" or not steps)
+        if lacks_data or not _is_expandable(kind, steps):
+            raise validation_error(f"This property cannot be expanded ({path}).", param="expand")
 
 
-def _is_known(kind: str, steps: list[str]) -> bool:
-    """Whether the steps lead through what an object of the kind may hold; a kind not simulated may hold anything."""
+def _is_expandable(kind: str, steps: list[str]) -> bool:
+    """Return whether an object of the kind can expand the steps. Kinds that are not simulated can expand anything."""
     fields = EXPANDABLE.get(kind)
     if fields is None:
         return True
     parts = ((".".join(steps[:n]), steps[n:]) for n in range(1, len(steps) + 1))
     return any(
-        path in fields and (not rest or any(_is_known(one, rest) for one in fields[path])) for path, rest in parts
+        path in fields and (not rest or any(_is_expandable(one, rest) for one in fields[path])) for path, rest in parts
     )
 
 
-def expand(answer: Object, paths: list[str], lookup: Lookup, include: Include) -> None:
-    """Expands the paths, which were checked, in the answer, which is changed.
+def expand(content: Object, paths: list[str], lookup: Lookup, loader: Loader) -> None:
+    """Expand the paths, which are already checked, in place.
 
-    `lookup` gives the object of an id; `include` gives the maker of what an object leaves out unless asked (a
-    charge's refunds, a session's line items), by the object and the path from it.
+    `lookup` returns the object with an id. `loader` returns a function that loads a field which objects include only
+    on request (a charge's refunds, a session's line items), by the object and the path of the field in it.
     """
     for path in paths:
-        _Path(lookup, include).step(answer, path.split("."), answer, "")
+        _Expander(lookup, loader).expand(content, path.split("."), content, "")
 
 
 @dataclass(frozen=True)
-class _Path:
+class _Expander:
     lookup: Lookup
-    include: Include
+    loader: Loader
 
-    def step(self, target: Any, steps: list[str], owner: Object, within: str) -> None:
-        """`owner` is the object that the target is, or is a part of: `within` it, as a path with a dot at its end."""
+    def expand(self, target: Any, steps: list[str], owner: Object, prefix: str) -> None:
+        """Expand one path. `target` is the object `owner` or its part at the path `prefix`, which ends with a dot."""
         name, rest = steps[0], steps[1:]
         if not isinstance(target, dict):
             return
         if "object" in target:
-            owner, within = target, ""
-        make = self.include(owner, within + name) if target.get(name) is None else None
-        if make is not None:
-            target[name] = make()
+            owner, prefix = target, ""
+        load = self.loader(owner, prefix + name) if target.get(name) is None else None
+        if load is not None:
+            target[name] = load()
         value = target.get(name)
         if isinstance(value, str):
-            found = self.lookup(value)
-            value = target[name] = value if found is None else clone(found)
+            stored = self.lookup(value)
+            value = target[name] = value if stored is None else clone(stored)
         if rest:
-            for each in value if isinstance(value, list) else [value]:
-                self.step(each, rest, owner, f"{within}{name}.")
+            for item in value if isinstance(value, list) else [value]:
+                self.expand(item, rest, owner, f"{prefix}{name}.")

@@ -1,20 +1,22 @@
-"""Idempotency keys. https://docs.stripe.com/api/idempotent_requests
+"""Idempotency keys.
 
-The first answer of a key is kept once the endpoint began to execute, a 500 included, for 24 hours.
+https://docs.stripe.com/api/idempotent_requests
+
+A key keeps the response of its first request for 24 hours, a 500 included, once the endpoint has begun to execute.
 """
 
 from dataclasses import dataclass
 
 from stripe_simulator.clock import Clock
-from stripe_simulator.errors import StripeError, unvalidated
+from stripe_simulator.errors import StripeError, validation_error
 
-KEPT_SECONDS = 24 * 3600
-LONGEST = 255
+RETENTION_S = 24 * 3600
+MAX_LENGTH = 255
 
 
 @dataclass
-class Kept:
-    """What a key stands for; `status` is None while its first request is in flight."""
+class IdempotencyRecord:
+    """The first request of a key, and its response. `status` is None while that request is in flight."""
 
     method: str
     path: str
@@ -25,35 +27,35 @@ class Kept:
     body: bytes = b""
 
 
-class Keys:
-    """All keys of the account."""
+class IdempotencyKeys:
+    """All idempotency keys of the account."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.kept: dict[str, Kept] = {}
+        self.records: dict[str, IdempotencyRecord] = {}
 
-    def begin(self, key: str, method: str, path: str, fingerprint: str, request_id: str) -> Kept | None:
-        """None when the request is the first of its key and may execute; else the answer to replay.
+    def begin(self, key: str, method: str, path: str, fingerprint: str, request_id: str) -> IdempotencyRecord | None:
+        """Return the record to replay, or None if the request is the key's first and may execute.
 
         Raises StripeError: 400 for another request under the same key, 409 while the first is in flight.
         """
-        if len(key) > LONGEST:
-            raise unvalidated(f"Idempotency keys are at most {LONGEST} characters long.")
+        if len(key) > MAX_LENGTH:
+            raise validation_error(f"Idempotency keys are at most {MAX_LENGTH} characters long.")
         self._prune()
-        kept = self.kept.get(key)
-        if kept is None:
-            self.kept[key] = Kept(method, path, fingerprint, request_id, self._clock.now())
+        record = self.records.get(key)
+        if record is None:
+            self.records[key] = IdempotencyRecord(method, path, fingerprint, request_id, self._clock.now())
             return None
-        if (kept.method, kept.path) != (method, path):
+        if (record.method, record.path) != (method, path):
             raise StripeError(
                 400,
                 "idempotency_error",
                 f"Keys for idempotent requests can only be used for the same endpoint they were first used "
-                f"for ('{kept.path}' vs '{path}'). Try using a key other than '{key}' if you meant to execute "
+                f"for ('{record.path}' vs '{path}'). Try using a key other than '{key}' if you meant to execute "
                 "a different request.",
                 stored=False,
             )
-        if kept.fingerprint != fingerprint:
+        if record.fingerprint != fingerprint:
             raise StripeError(
                 400,
                 "idempotency_error",
@@ -61,7 +63,7 @@ class Keys:
                 f"with. Try using a key other than '{key}' if you meant to execute a different request.",
                 stored=False,
             )
-        if kept.status is None:
+        if record.status is None:
             raise StripeError(
                 409,
                 "invalid_request_error",
@@ -71,23 +73,23 @@ class Keys:
                 stored=False,
                 code="idempotency_key_in_use",
             )
-        return kept
+        return record
 
     def finish(self, key: str, status: int, body: bytes) -> None:
-        """Keep the answer."""
-        kept = self.kept.get(key)
-        if kept is not None:
-            kept.status, kept.body = status, body
+        """Keep the response."""
+        record = self.records.get(key)
+        if record is not None:
+            record.status, record.body = status, body
 
     def forget(self, key: str) -> None:
-        """The request did not begin to execute: the key is free again."""
-        self.kept.pop(key, None)
+        """Free the key of a request that did not execute."""
+        self.records.pop(key, None)
 
     def _prune(self) -> None:
-        """Drop what is older than a day: keys are kept in the order of their first use."""
-        limit = self._clock.now() - KEPT_SECONDS
-        while self.kept:
-            key = next(iter(self.kept))
-            if self.kept[key].at > limit:
+        """Drop expired records, which come first: records are in the order of their first use."""
+        limit = self._clock.now() - RETENTION_S
+        while self.records:
+            key = next(iter(self.records))
+            if self.records[key].at > limit:
                 return
-            del self.kept[key]
+            del self.records[key]

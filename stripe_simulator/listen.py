@@ -1,6 +1,6 @@
 """`stripe listen`: events over a websocket to the official CLI, which forwards them.
 
-Just enough of RFC 6455 for text frames, pings and the close. https://docs.stripe.com/cli/listen
+It implements only what the CLI needs of RFC 6455: text frames, pings and the close. https://docs.stripe.com/cli/listen
 """
 
 import base64
@@ -13,23 +13,23 @@ import threading
 import time
 from typing import Any
 
-from stripe_simulator import API_VERSION
 from stripe_simulator.account import Account, Call
 from stripe_simulator.store import Object
-from stripe_simulator.webhooks import header
+from stripe_simulator.version import API_VERSION
+from stripe_simulator.webhooks import signature_header
 
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOL = "stripecli-devproxy-v1"
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 def secret(account: Account) -> str:
-    """The signing secret of everything that `stripe listen` forwards, the same for the whole account."""
+    """Return the signing secret of everything that `stripe listen` forwards: one per account."""
     return "whsec_" + hashlib.sha256(f"listen{account.id}{account.secret_key}".encode()).hexdigest()
 
 
 def open_session(call: Call) -> Object:
-    """POST /v1/stripecli/sessions"""
+    """POST /v1/stripecli/sessions."""
     account = call.account
     return {
         "websocket_id": f"cliws_{account.store.token(14)}",
@@ -44,45 +44,44 @@ def open_session(call: Call) -> Object:
 
 
 def serve(account: Account, connection: socket.socket, reader: Any, headers: dict[str, str]) -> None:
-    """Speak websocket until the CLI goes."""
-    accept = base64.b64encode(hashlib.sha1(f"{headers['sec-websocket-key']}{GUID}".encode()).digest())  # noqa: S324
+    """Serve a websocket until the CLI disconnects."""
+    accept = base64.b64encode(hashlib.sha1(f"{headers['sec-websocket-key']}{WEBSOCKET_GUID}".encode()).digest())  # noqa: S324
     connection.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\nSec-WebSocket-Protocol: " + PROTOCOL.encode() + b"\r\n\r\n"
     )
-    waiting: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
+    frames: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
 
-    def tell(event: Object, payload: str) -> None:
-        for version in (None, API_VERSION):  # the CLI takes the one it asked for: by default, or --latest
-            waiting.put((TEXT, message(account, event, payload, version)))
+    def forward(event: Object, payload: str) -> None:
+        for version in (None, API_VERSION):  # the CLI uses the default version, or with --latest the other one
+            frames.put((TEXT, message(account, event, payload, version)))
 
-    writer = threading.Thread(target=_write, args=(connection, waiting), daemon=True)
+    writer = threading.Thread(target=_write, args=(connection, frames), daemon=True)
     writer.start()
     with account.lock:
-        account.webhooks.listeners.append(tell)
+        account.webhooks.listeners.append(forward)
     try:
         while (frame := read_frame(reader)) is not None:
             if frame[0] == PING:
-                waiting.put((PONG, frame[1]))
+                frames.put((PONG, frame[1]))
             elif frame[0] == CLOSE:
                 return
     finally:
         with account.lock:
-            account.webhooks.listeners.remove(tell)
-        waiting.put(None)
+            account.webhooks.listeners.remove(forward)
+        frames.put(None)
 
 
 def message(account: Account, event: Object, payload: str, version: str | None) -> bytes:
-    """One event as the CLI takes it, signed."""
+    """Return the signed message that the CLI expects for one event."""
     text = json.dumps(json.loads(payload), indent=2)
-    stamp = header([secret(account)], text.encode(), int(time.time()))
     return json.dumps(
         {
             "type": "webhook_event",
             "event_payload": text,
             "http_headers": {
                 "Content-Type": "application/json; charset=utf-8",
-                "Stripe-Signature": stamp,
+                "Stripe-Signature": signature_header([secret(account)], text.encode(), int(time.time())),
                 "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
             },
             "webhook_id": f"wh_{event['id']}",
@@ -92,16 +91,16 @@ def message(account: Account, event: Object, payload: str, version: str | None) 
     ).encode()
 
 
-def _write(connection: socket.socket, waiting: "queue.Queue[tuple[int, bytes] | None]") -> None:
-    while (item := waiting.get()) is not None:
+def _write(connection: socket.socket, frames: "queue.Queue[tuple[int, bytes] | None]") -> None:
+    while (frame := frames.get()) is not None:
         try:
-            connection.sendall(frame_of(*item))
+            connection.sendall(encode_frame(*frame))
         except OSError:
-            return  # the CLI has gone
+            return  # the CLI has disconnected
 
 
-def frame_of(opcode: int, data: bytes) -> bytes:
-    """One unmasked frame, as servers send them."""
+def encode_frame(opcode: int, data: bytes) -> bytes:
+    """Return one unmasked frame, as a server sends it."""
     if len(data) < 126:
         head = struct.pack("!BB", 0x80 | opcode, len(data))
     elif len(data) < 65536:
@@ -112,7 +111,7 @@ def frame_of(opcode: int, data: bytes) -> bytes:
 
 
 def read_frame(reader: Any) -> tuple[int, bytes] | None:
-    """One frame of a client, unmasked; None at the end."""
+    """Read one frame of a client: its opcode and unmasked data. Return None at the end of the stream."""
     head = reader.read(2)
     if len(head) < 2:
         return None

@@ -1,7 +1,7 @@
-"""All objects of the simulated account, and how they are answered.
+"""All objects of the simulated account.
 
-Objects are plain dicts in the shape that Stripe answers, references as ids. Names that begin with
-`_` are the simulator's own and never leave it.
+Objects are plain dicts in the shape of Stripe's API, with references as ids. Names that begin with `_` are the
+simulator's own fields; no response includes them.
 """
 
 import random
@@ -10,87 +10,102 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stripe_simulator.errors import missing
+from stripe_simulator.errors import StripeError, resource_missing
 
 Object = dict[str, Any]
 ALPHABET = string.ascii_letters + string.digits
 
 
 def clone(value: Any) -> Any:
-    """A deep copy of JSON values."""
+    """Return a deep copy of a JSON value."""
     if isinstance(value, dict):
-        return {key: clone(each) for key, each in value.items()}
+        return {key: clone(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [clone(each) for each in value]
+        return [clone(item) for item in value]
     return value
 
 
-def shown(stored: Object) -> Object:
-    """The object as it leaves: without the simulator's own fields."""
+def public_fields(stored: Object) -> Object:
+    """Return a copy of an object without the simulator's own fields."""
     return {key: clone(value) for key, value in stored.items() if not key.startswith("_")}
 
 
 class Store:
-    """Objects by kind and id, in the order of their creation."""
+    """Objects by kind and id, in the order of their creation, and the random source of their ids."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._seed: int | str | None = seed
-        self.rewind()
+        self.reset_random()
         self.objects: dict[str, dict[str, Object]] = {}
 
-    def rewind(self) -> None:
-        """Draw under the seed from the beginning again."""
+    def reset_random(self) -> None:
+        """Restart the random sequence of the seed."""
         self.random = random.Random(self._seed)
         self._streams: dict[str, random.Random] = {}
 
-    def go_on(self, run: int) -> None:
-        """A later run with the same file and seed makes other ids than those before it."""
+    def start_run(self, run: int) -> None:
+        """Give each run with the same file and seed its own ids."""
         self._seed = None if self._seed is None else f"{self._seed} run {run}"
-        self.rewind()
+        self.reset_random()
 
     @contextmanager
-    def apart(self, stream: str) -> Iterator[None]:
-        """Draw from a stream of its own: the ids of what is asked for do not hang on how often or when one looks."""
-        own = None if self._seed is None else f"{self._seed} {stream}"
-        kept, self.random = self.random, self._streams.setdefault(stream, random.Random(own))
+    def random_stream(self, name: str) -> Iterator[None]:
+        """Draw from a separate random stream.
+
+        Ids of API objects then do not depend on the number or timing of other draws, such as request ids.
+        """
+        seed = None if self._seed is None else f"{self._seed} {name}"
+        previous, self.random = self.random, self._streams.setdefault(name, random.Random(seed))
         try:
             yield
         finally:
-            self.random = kept
+            self.random = previous
 
     def new_id(self, prefix: str, length: int = 24) -> str:
-        """A fresh id, deterministic under a seed."""
+        """Return a new id, deterministic under a seed."""
         return f"{prefix}_{self.token(length)}"
 
     def token(self, length: int) -> str:
-        """Random letters and digits."""
+        """Return random letters and digits."""
         return "".join(self.random.choices(ALPHABET, k=length))
 
     def add(self, stored: Object) -> Object:
-        """Keep a new object."""
+        """Store a new object."""
         self.objects.setdefault(stored["object"], {})[stored["id"]] = stored
         return stored
 
     def find(self, kind: str, id: str) -> Object | None:
-        """The object, or None."""
+        """Return the object, or None."""
         return self.objects.get(kind, {}).get(id)
 
     def get(self, kind: str, id: str, *, param: str | None = None) -> Object:
-        """The object; StripeError 404, or 400 when a parameter named it. Spoken names as Stripe has them."""
-        found = self.find(kind, id)
-        if found is None:
-            raise missing(SPOKEN.get(kind, kind.replace("_", " ")), id, param=param)
-        return found
+        """Return the object. Raises StripeError: 404, or 400 if a parameter named it."""
+        stored = self.find(kind, id)
+        if stored is None:
+            raise _missing(kind, id, param)
+        return stored
+
+    def get_active(self, kind: str, id: str, *, param: str | None = None) -> Object:
+        """Return the object like `get`, but treat a deleted object as missing."""
+        stored = self.get(kind, id, param=param)
+        if stored.get("deleted"):
+            raise _missing(kind, id, param)
+        return stored
 
     def all(self, kind: str) -> Iterator[Object]:
-        """Newest first."""
+        """Iterate over the objects of a kind, newest first."""
         return reversed(self.objects.get(kind, {}).values())
 
 
-SPOKEN = {
+DISPLAY_NAMES = {
     "payment_intent": "payment_intent",
     "payment_method": "PaymentMethod",
     "checkout.session": "checkout.session",
     "setup_intent": "setupintent",
     "webhook_endpoint": "webhook endpoint",
 }
+"""The names of kinds in Stripe's error messages, where they are not the kind with spaces for underscores."""
+
+
+def _missing(kind: str, id: str, param: str | None) -> StripeError:
+    return resource_missing(DISPLAY_NAMES.get(kind, kind.replace("_", " ")), id, param=param)

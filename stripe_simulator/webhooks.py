@@ -1,7 +1,9 @@
-"""Events, and their signed delivery. https://docs.stripe.com/webhooks
+"""Events and their signed deliveries.
 
-`Webhooks` decides what goes where and when; `Sender` is the threads that send it. Without a sender,
-what would be sent waits in `outbox`. What is released keeps its order: each waits for the one before it to be answered.
+https://docs.stripe.com/webhooks
+
+`Webhooks` decides which event goes to which endpoint and when. `Sender` has the threads that post them; without a
+sender, deliveries wait in `outbox`. Released deliveries keep their order: each waits for a response to the one before.
 """
 
 import contextlib
@@ -12,29 +14,28 @@ import json
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from stripe_simulator import API_VERSION
 from stripe_simulator.clock import Clock
 from stripe_simulator.store import Object, Store
+from stripe_simulator.version import API_VERSION
 
-FIRST_RETRY_S, LONGEST_RETRY_S, TRIES = 1.0, 3600.0, 40
-CONNECT_S, TIMEOUT_S = 5.0, 30.0
+FIRST_RETRY_S, MAX_RETRY_S, MAX_TRIES = 1.0, 3600.0, 40
+CONNECT_TIMEOUT_S, TIMEOUT_S = 5.0, 30.0
 MODES = ("normal", "hold", "drop", "duplicate", "shuffle")
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
-    """The value of `Stripe-Signature` for a body that is sent at a unix second."""
+    """Return the value of `Stripe-Signature` for a body sent at a Unix time."""
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
 
-def header(secrets: list[str], body: bytes, at: int) -> str:
-    """`Stripe-Signature`: one `v1` a secret, and the `v0` of test mode, which nobody can check.
+def signature_header(secrets: list[str], body: bytes, at: int) -> str:
+    """Return `Stripe-Signature` with one `v1` per secret, and the fake `v0` that Stripe adds in test mode.
 
     https://docs.stripe.com/webhooks#verify-manually
     """
@@ -45,7 +46,7 @@ def header(secrets: list[str], body: bytes, at: int) -> str:
 
 @dataclass
 class Delivery:
-    """One event on its way to one endpoint."""
+    """The delivery of one event to one endpoint."""
 
     event_id: str
     payload: str
@@ -55,33 +56,35 @@ class Delivery:
     due: float = 0.0
     tries: int = 0
     outcome: str = "waiting"
-    behind: "Delivery | None" = None  # of one release: not before that one was tried
+    predecessor: "Delivery | None" = None  # in the same release
     log: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def may_go(self) -> bool:
-        """Whether nothing that was released before it is still untried."""
-        return self.behind is None or self.behind.tries > 0
+    def is_ready(self) -> bool:
+        """Whether the delivery released before it has been tried."""
+        return self.predecessor is None or self.predecessor.tries > 0
 
     @property
     def body(self) -> bytes:
-        """What is posted: the event, indented as Stripe indents it."""
+        """The posted body: the event, indented like Stripe's."""
         return json.dumps(json.loads(self.payload), indent=2).encode()
 
     @property
     def event(self) -> Object:
-        """The event itself."""
-        parsed: Object = json.loads(self.payload)
-        return parsed
+        """The event."""
+        event: Object = json.loads(self.payload)
+        return event
 
     def headers(self, body: bytes | None = None) -> dict[str, str]:
-        """Signed anew for each try, with real time: receivers check it against theirs."""
+        """Return the headers of a try.
+
+        The signature uses the real time, not the simulated time, because receivers compare it with their own clock.
+        """
         body = self.body if body is None else body
         at = int(time.time())
-        stamp = header(self.secrets, body, at)
         return {
             "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": stamp,
+            "Stripe-Signature": signature_header(self.secrets, body, at),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
             "Accept": "*/*; q=0.5, application/xml",
             "Cache-Control": "no-cache",
@@ -89,33 +92,39 @@ class Delivery:
 
 
 class Webhooks:
-    """What has happened, and who is told. Not safe by itself: the account's lock guards it."""
+    """The account's events and their deliveries. Not thread-safe: the account's lock guards it."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
         self.mode, self.delay_s = "normal", 0.0
-        self.payloads: dict[str, str] = {}  # event id -> its JSON as made
-        self.types: dict[str, str] = {}
-        self.deliveries: dict[str, list[Delivery]] = {}
+        self.payloads: dict[str, str] = {}  # event id -> its JSON when it was created
+        self.types: dict[str, str] = {}  # event id -> its type
+        self.deliveries: dict[str, list[Delivery]] = {}  # event id -> its deliveries
         self.outbox: list[Delivery] = []
         self.held: list[Delivery] = []
         self.listeners: list[Callable[[Object, str], None]] = []
         self.wake: Callable[[], None] = lambda: None
 
+    def reset(self) -> None:
+        """Delete all events and deliveries, and deliver new events normally."""
+        self.mode, self.delay_s = "normal", 0.0
+        for collection in (self.payloads, self.types, self.deliveries, self.outbox, self.held):
+            collection.clear()
+
     def emit(
         self,
-        kind: str,
-        about: Object,
+        event_type: str,
+        stored: Object,
         request: dict[str, str | None],
         previous: Object | None = None,
     ) -> None:
-        """Make the event of a change and start its deliveries."""
-        data: Object = {"object": {name: value for name, value in about.items() if not name.startswith("_")}}
+        """Create an event for a change of an object, and start its deliveries."""
+        data: Object = {"object": {name: value for name, value in stored.items() if not name.startswith("_")}}
         if previous is not None:
             data["previous_attributes"] = previous
-        prefix = "evt_1" if about["object"] not in {"payment_intent", "charge", "refund"} else "evt_3"
-        endpoints = self._endpoints(kind)
+        prefix = "evt_1" if stored["object"] not in {"payment_intent", "charge", "refund"} else "evt_3"
+        endpoints = self._endpoints(event_type)
         event: Object = {
             "id": f"{prefix}{self.store.token(23)}",
             "object": "event",
@@ -125,27 +134,31 @@ class Webhooks:
             "livemode": False,
             "pending_webhooks": len(endpoints),
             "request": request,
-            "type": kind,
+            "type": event_type,
         }
         payload = json.dumps(event)
         self.payloads[event["id"]] = payload
-        self.types[event["id"]] = kind
+        self.types[event["id"]] = event_type
         for endpoint in endpoints:
             self._deliver(event["id"], payload, endpoint)
         for listener in self.listeners:
             listener(json.loads(payload), payload)
 
-    def _endpoints(self, kind: str) -> list[Object]:
+    def _endpoints(self, event_type: str) -> list[Object]:
         return [
             endpoint
             for endpoint in self.store.objects.get("webhook_endpoint", {}).values()
             if endpoint["status"] == "enabled"
-            and ("*" in endpoint["enabled_events"] or kind in endpoint["enabled_events"])
+            and ("*" in endpoint["enabled_events"] or event_type in endpoint["enabled_events"])
         ]
 
-    def _deliver(self, event_id: str, payload: str, endpoint: Object) -> None:
+    def _add_delivery(self, event_id: str, payload: str, endpoint: Object) -> Delivery:
         delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"])
         self.deliveries.setdefault(event_id, []).append(delivery)
+        return delivery
+
+    def _deliver(self, event_id: str, payload: str, endpoint: Object) -> None:
+        delivery = self._add_delivery(event_id, payload, endpoint)
         if self.mode == "drop":
             delivery.outcome = "dropped"
         elif self.mode == "hold":
@@ -154,12 +167,12 @@ class Webhooks:
         else:
             self._send(delivery)
             if self.mode == "duplicate":
-                self._send(self._again(delivery))
+                self._send(self._copy(delivery))
 
-    def _again(self, delivery: Delivery) -> Delivery:
-        twin = Delivery(delivery.event_id, delivery.payload, delivery.endpoint_id, delivery.url, delivery.secrets)
-        self.deliveries.setdefault(delivery.event_id, []).append(twin)
-        return twin
+    def _copy(self, delivery: Delivery) -> Delivery:
+        copy = Delivery(delivery.event_id, delivery.payload, delivery.endpoint_id, delivery.url, delivery.secrets)
+        self.deliveries.setdefault(delivery.event_id, []).append(copy)
+        return copy
 
     def _send(self, delivery: Delivery) -> None:
         delivery.outcome = "waiting"
@@ -172,80 +185,74 @@ class Webhooks:
         self.wake()
 
     def release(self, order: str, seed: int, times: int) -> int:
-        """Send what is held, each so many times; how many deliveries that is."""
+        """Send each held delivery the given number of times, and return the number of deliveries."""
         held, self.held = self.held, []
-        sending = [one for one in held for _ in range(times)]
+        queue = [delivery for delivery in held for _ in range(times)]
         if order == "reversed":
-            sending.reverse()
+            queue.reverse()
         elif order == "shuffled":
-            random.Random(seed).shuffle(sending)
-        begun: set[int] = set()
+            random.Random(seed).shuffle(queue)
+        released: set[int] = set()
         last: Delivery | None = None
-        for one in sending:
-            delivery = self._again(one) if id(one) in begun else one
-            begun.add(id(one))
+        for original in queue:
+            delivery = self._copy(original) if id(original) in released else original
+            released.add(id(original))
             delivery.outcome, delivery.due = "waiting", self.clock.now() + self.delay_s
-            delivery.behind, last = last, delivery
+            delivery.predecessor, last = last, delivery
             self.outbox.append(delivery)
         self.wake()
-        return len(sending)
+        return len(queue)
 
-    def resend(self, event_id: str, endpoint_id: str | None = None) -> int:
-        """Deliver an event once more; how many deliveries that is."""
+    def resend(self, event_id: str, endpoint_id: str | None = None) -> None:
+        """Deliver an event again, to one endpoint or to all."""
         payload = self.payloads[event_id]
-        kind = self.types[event_id]
-        chosen = [
-            endpoint for endpoint in self._endpoints(kind) if endpoint_id is None or endpoint["id"] == endpoint_id
-        ]
-        for endpoint in chosen:
-            delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"])
-            self.deliveries.setdefault(event_id, []).append(delivery)
-            delivery.due = self.clock.now()
-            self.outbox.append(delivery)
+        for endpoint in self._endpoints(self.types[event_id]):
+            if endpoint_id is None or endpoint["id"] == endpoint_id:
+                delivery = self._add_delivery(event_id, payload, endpoint)
+                delivery.due = self.clock.now()
+                self.outbox.append(delivery)
         if endpoint_id is None:
             for listener in self.listeners:
                 listener(json.loads(payload), payload)
         self.wake()
-        return len(chosen)
 
-    def take(self) -> Delivery | None:
-        """The next delivery that is due, taken out of the outbox."""
+    def pop_due(self) -> Delivery | None:
+        """Remove the next due delivery from the outbox and return it."""
         now = self.clock.now()
         for index, delivery in enumerate(self.outbox):
-            if delivery.due <= now and delivery.may_go:
-                delivery.behind = None
+            if delivery.due <= now and delivery.is_ready:
+                delivery.predecessor = None
                 return self.outbox.pop(index)
         return None
 
     def next_at(self) -> float | None:
-        """When the next delivery is due."""
-        return min((delivery.due for delivery in self.outbox if delivery.may_go), default=None)
+        """Return when the next delivery is due."""
+        return min((delivery.due for delivery in self.outbox if delivery.is_ready), default=None)
 
-    def done(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
-        """Note a try; when it failed, the next comes after 1, 2, 4 … seconds."""
+    def record_try(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
+        """Log a try. After a failure, schedule the next try with exponential backoff: 1, 2, 4 … seconds."""
         delivery.tries += 1
-        entry = {"at": self.clock.unix(), "status": status, "problem": problem}
-        delivery.log.append(entry)
+        delivery.log.append({"at": self.clock.unix(), "status": status, "problem": problem})
         if status is not None and 200 <= status < 300:
             delivery.outcome = "delivered"
             return
         delivery.outcome = "failed"
-        if delivery.tries < TRIES and self.store.find("webhook_endpoint", delivery.endpoint_id) is not None:
-            wait = min(FIRST_RETRY_S * 2 ** (delivery.tries - 1), LONGEST_RETRY_S)
+        if delivery.tries < MAX_TRIES and self.store.find("webhook_endpoint", delivery.endpoint_id) is not None:
+            wait = min(FIRST_RETRY_S * 2 ** (delivery.tries - 1), MAX_RETRY_S)
             delivery.due = self.clock.now() + wait
             self.outbox.append(delivery)
 
     def event(self, id: str) -> Object:
-        """An event as the API answers it, with `pending_webhooks` of now."""
+        """Return an event as the API does, with the current `pending_webhooks`."""
         event: Object = json.loads(self.payloads[id])
-        tried = self.deliveries.get(id, [])
-        delivered = {one.endpoint_id for one in tried if one.outcome == "delivered"}
-        event["pending_webhooks"] = len({one.endpoint_id for one in tried} - delivered)
+        deliveries = self.deliveries.get(id, [])
+        delivered = {one.endpoint_id for one in deliveries if one.outcome == "delivered"}
+        event["pending_webhooks"] = len({one.endpoint_id for one in deliveries} - delivered)
         return event
 
 
 class Sender:
-    """Threads that post what is due: one at a time sends, in order, while the others wait for answers."""
+    """Threads that post due deliveries. One thread at a time sends, in order, while the others wait for responses."""
 
     def __init__(self, webhooks: Webhooks, lock: threading.RLock, threads: int = 4) -> None:
         self._webhooks = webhooks
@@ -254,7 +261,6 @@ class Sender:
         self._turn = threading.Lock()
         self._stopped = False
         webhooks.wake = self._notify
-        self.recent: deque[Delivery] = deque(maxlen=200)
         self._threads = [threading.Thread(target=self._work, name=f"webhook-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -264,7 +270,7 @@ class Sender:
             self._ready.notify()
 
     def stop(self) -> None:
-        """End the threads; what is on its way ends by itself."""
+        """Stop the threads. A request in flight finishes first."""
         with self._lock:
             self._stopped = True
             self._ready.notify_all()
@@ -273,17 +279,16 @@ class Sender:
         while (delivery := self._next()) is not None:
             status, problem = post(delivery, self._turn.release)
             with self._lock:
-                self._webhooks.done(delivery, status, problem)
+                self._webhooks.record_try(delivery, status, problem)
                 self._ready.notify()
 
     def _next(self) -> Delivery | None:
-        """Waits for what is due, and keeps the turn for it; None at the end."""
+        """Wait for a due delivery and return it with the turn still locked. Return None after `stop()`."""
         self._turn.acquire()
         with self._lock:
             while not self._stopped:
-                delivery = self._webhooks.take()
+                delivery = self._webhooks.pop_due()
                 if delivery is not None:
-                    self.recent.append(delivery)
                     return delivery
                 at = self._webhooks.next_at()
                 wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
@@ -292,13 +297,16 @@ class Sender:
         return None
 
 
-def post(delivery: Delivery, sent: Callable[[], None]) -> tuple[int | None, str | None]:
-    """One try: the status answered, or what went wrong. `sent` is called once, before the answer is waited for."""
+def post(delivery: Delivery, on_sent: Callable[[], None]) -> tuple[int | None, str | None]:
+    """Try a delivery once, and return the status of the response or the problem.
+
+    Calls `on_sent` exactly once, before it waits for the response.
+    """
     try:
         try:
-            connection = _asked(delivery)
+            connection = _send_request(delivery)
         finally:
-            sent()
+            on_sent()
         with contextlib.closing(connection):
             response = connection.getresponse()
             response.read(10_000)
@@ -307,16 +315,16 @@ def post(delivery: Delivery, sent: Callable[[], None]) -> tuple[int | None, str 
         return None, str(error) or type(error).__name__
 
 
-def _asked(delivery: Delivery) -> http.client.HTTPConnection:
-    """A connection on which the delivery has been sent."""
-    address = urlsplit(delivery.url)
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    connection = kind(address.hostname or "", address.port, timeout=CONNECT_S)
+def _send_request(delivery: Delivery) -> http.client.HTTPConnection:
+    """Send the delivery, and return the connection to read the response from."""
+    url = urlsplit(delivery.url)
+    connection_type = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = connection_type(url.hostname or "", url.port, timeout=CONNECT_TIMEOUT_S)
     try:
         connection.connect()
         connection.sock.settimeout(TIMEOUT_S)
         body = delivery.body
-        path = (address.path or "/") + (f"?{address.query}" if address.query else "")
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.request("POST", path, body, delivery.headers(body))
     except Exception:
         connection.close()

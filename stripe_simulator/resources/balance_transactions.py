@@ -1,27 +1,27 @@
-"""What moved the balance: charges, refunds, disputes, each with its fee.
+"""Balance transactions: the movements of the balance and their fees.
 
 https://docs.stripe.com/api/balance_transactions
 """
 
 from stripe_simulator import lists
 from stripe_simulator.account import Account, Call
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
 DAY_S = 24 * 3600
-PERCENT_BASIS, FIXED = 290, 30  # 2.9 % + 0.30 for cards
-BANK_BASIS, BANK_MOST = 80, 500  # 0.8 %, at most 5.00, for bank debits
+CARD_FEE_BASIS_POINTS, CARD_FEE_FIXED = 290, 30  # 2.9 % + 0.30
+BANK_FEE_BASIS_POINTS, BANK_FEE_MAX = 80, 500  # 0.8 %, at most 5.00
 DISPUTE_FEE = 1500
 
 
 def fee_of(amount: int, method_type: str) -> int:
-    """Stripe's fee for a charge, in minor units, rounded half up."""
+    """Return Stripe's fee for a charge, in minor units, rounded half up."""
     if method_type == "card":
-        return (amount * PERCENT_BASIS + 5000) // 10_000 + FIXED
-    return min((amount * BANK_BASIS + 5000) // 10_000, BANK_MOST)
+        return (amount * CARD_FEE_BASIS_POINTS + 5000) // 10_000 + CARD_FEE_FIXED
+    return min((amount * BANK_FEE_BASIS_POINTS + 5000) // 10_000, BANK_FEE_MAX)
 
 
-def record(account: Account, kind: str, source: Object, amount: int, fee: int, description: str | None) -> Object:
-    """A new balance transaction; `amount` and `net` are negative for what leaves."""
+def add(account: Account, kind: str, source: Object, amount: int, fee: int, description: str | None) -> Object:
+    """Add a balance transaction. A negative amount leaves the balance."""
     now = account.clock.unix()
     details = []
     if fee:
@@ -58,40 +58,41 @@ def record(account: Account, kind: str, source: Object, amount: int, fee: int, d
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/balance_transactions/:id"""
-    return shown(_now(call.account, call.store.get("balance_transaction", call.ids[0])))
+    """GET /v1/balance_transactions/:id."""
+    return public_fields(_refresh(call.account, call.store.get("balance_transaction", call.ids[0])))
 
 
-def _now(account: Account, transaction: Object) -> Object:
+def _refresh(account: Account, transaction: Object) -> Object:
+    """Update and return the transaction, which becomes available with time."""
     if transaction["available_on"] <= account.clock.now():
         transaction["status"] = "available"
     return transaction
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/balance_transactions"""
-    found = (_now(call.account, one) for one in call.store.all("balance_transaction"))
-    chosen = lists.matching(found, call.params, "currency", "source", "type")
-    return lists.page(chosen, call.params, call.path, "balance transaction")
+    """GET /v1/balance_transactions."""
+    refreshed = (_refresh(call.account, one) for one in call.store.all("balance_transaction"))
+    transactions = lists.select(refreshed, call.params, "currency", "source", "type")
+    return lists.page(transactions, call.params, call.path, "balance transaction")
 
 
 def balance(call: Call) -> Object:
-    """GET /v1/balance"""
+    """GET /v1/balance."""
     sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
-    for one in call.store.all("balance_transaction"):
-        status = _now(call.account, one)["status"]
-        sums[status][one["currency"]] = sums[status].get(one["currency"], 0) + one["net"]
-    for each in sums.values():
-        each.setdefault("usd", 0)
+    for transaction in call.store.all("balance_transaction"):
+        status, currency = _refresh(call.account, transaction)["status"], transaction["currency"]
+        sums[status][currency] = sums[status].get(currency, 0) + transaction["net"]
+    for amounts in sums.values():
+        amounts.setdefault("usd", 0)
     return {
         "object": "balance",
         "livemode": False,
         **{
             status: [
                 {"amount": amount, "currency": currency, "source_types": {"card": amount}}
-                for currency, amount in each.items()
+                for currency, amount in amounts.items()
             ]
-            for status, each in sums.items()
+            for status, amounts in sums.items()
         },
     }
 

@@ -1,18 +1,21 @@
-"""Charges: the attempts of PaymentIntents. https://docs.stripe.com/api/charges"""
+"""Charges: the attempts to pay PaymentIntents.
+
+https://docs.stripe.com/api/charges
+"""
 
 from typing import Any
 
 from stripe_simulator import lists
-from stripe_simulator.account import Account, Call, later
+from stripe_simulator.account import Account, Call, task
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, payment_methods
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
 RISK_SCORE = 32
 
 
-def attempt(account: Account, intent: Object, method: Object, *, status: str, captured: bool) -> Object:
-    """A new charge of an intent; `status` is succeeded, pending or failed."""
+def add(account: Account, intent: Object, method: Object, *, status: str, captured: bool) -> Object:
+    """Add a charge of an intent. `status` is succeeded, pending or failed."""
     prefix = "ch" if method["type"] == "card" else "py"
     id = f"{prefix}_3{account.store.token(23)}"
     charge: Object = {
@@ -44,8 +47,7 @@ def attempt(account: Account, intent: Object, method: Object, *, status: str, ca
         "paid": status == "succeeded",
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": payment_methods.summary(account, method),
-        "presentment_details": None,
+        "payment_method_details": payment_methods.charge_details(account, method),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -62,7 +64,6 @@ def attempt(account: Account, intent: Object, method: Object, *, status: str, ca
         "transfer_group": None,
         "_test": method["_test"],
     }
-    del charge["presentment_details"]
     if status != "failed":
         charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{account.store.token(60)}"
     if method["type"] == "card":
@@ -87,35 +88,35 @@ def _outcome() -> Object:
 
 
 def fail(charge: Object, code: str, decline_code: str | None, message: str) -> None:
-    """Note on the charge why it failed."""
-    blocked = decline_code == "fraudulent"
+    """Mark the charge as failed."""
+    is_blocked = decline_code == "fraudulent"
     charge["status"], charge["paid"], charge["captured"] = "failed", False, False
     charge["failure_code"], charge["failure_message"] = code, message
     charge["receipt_url"] = None
     charge["outcome"] = _outcome() | {
         "advice_code": "try_again_later" if decline_code == "insufficient_funds" else None,
-        "network_decline_code": None if blocked else "01",
-        "network_status": "not_sent_to_network" if blocked else "declined_by_network",
+        "network_decline_code": None if is_blocked else "01",
+        "network_status": "not_sent_to_network" if is_blocked else "declined_by_network",
         "reason": decline_code or code,
-        "risk_level": "highest" if blocked else "normal",
-        "risk_score": 90 if blocked else RISK_SCORE,
+        "risk_level": "highest" if is_blocked else "normal",
+        "risk_score": 90 if is_blocked else RISK_SCORE,
         "seller_message": "The bank did not return any further details with this decline.",
-        "type": "blocked" if blocked else "issuer_declined",
+        "type": "blocked" if is_blocked else "issuer_declined",
     }
 
 
 def settle(account: Account, charge: Object) -> None:
-    """Put the charge's money on the balance."""
+    """Add the charge's amount, less the fee, to the balance."""
     kind = charge["payment_method_details"]["type"]
     amount = charge["amount_captured"]
     name = "charge" if kind == "card" else "payment"
     fee = balance_transactions.fee_of(amount, kind)
-    moved = balance_transactions.record(account, name, charge, amount, fee, charge["description"])
-    charge["balance_transaction"] = moved["id"]
+    transaction = balance_transactions.add(account, name, charge, amount, fee, charge["description"])
+    charge["balance_transaction"] = transaction["id"]
 
 
-@later("charge.settle")
-def _settled(account: Account, id: str) -> None:
+@task("charge.settle")
+def _settle_later(account: Account, id: str) -> None:
     charge = account.store.find("charge", id)
     if charge is None or charge["balance_transaction"] is not None:
         return
@@ -124,25 +125,25 @@ def _settled(account: Account, id: str) -> None:
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/charges/:id"""
-    return shown(call.store.get("charge", call.ids[0]))
+    """GET /v1/charges/:id."""
+    return public_fields(call.store.get("charge", call.ids[0]))
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/charges"""
-    chosen = lists.matching(call.store.all("charge"), call.params, "customer", "payment_intent")
-    return lists.page(chosen, call.params, call.path, "charge")
+    """GET /v1/charges."""
+    charges = lists.select(call.store.all("charge"), call.params, "customer", "payment_intent")
+    return lists.page(charges, call.params, call.path, "charge")
 
 
 def search(call: Call) -> Object:
-    """GET /v1/charges/search"""
+    """GET /v1/charges/search."""
     return lists.search(call.store.all("charge"), call.params, call.path)
 
 
 def update(call: Call) -> Object:
-    """POST /v1/charges/:id"""
+    """POST /v1/charges/:id."""
     charge = call.store.get("charge", call.ids[0])
-    before = shown(charge)
+    before = public_fields(charge)
     changes: dict[str, Any] = {
         name: call.params[name] or None
         for name in ("customer", "description", "receipt_email", "transfer_group")
@@ -153,10 +154,10 @@ def update(call: Call) -> Object:
     if "fraud_details" in call.params:
         changes["fraud_details"] = call.params["fraud_details"]
     charge.update(changes)
-    changed = {name: before[name] for name in changes if before[name] != charge[name]}
-    if changed:
-        call.account.emit("charge.updated", charge, changed)
-    return shown(charge)
+    previous = {name: before[name] for name in changes if before[name] != charge[name]}
+    if previous:
+        call.account.emit("charge.updated", charge, previous)
+    return public_fields(charge)
 
 
 ROUTES = {

@@ -1,43 +1,44 @@
-"""Checkout Sessions of mode payment. https://docs.stripe.com/api/checkout/sessions
+"""Checkout Sessions of mode payment.
 
-A session's PaymentIntent does not exist before somebody tries to pay.
+https://docs.stripe.com/api/checkout/sessions
+
+A session has no PaymentIntent before the first attempt to pay.
 """
 
 from typing import Any
 
-from stripe_simulator import checks, currencies, lists
-from stripe_simulator.account import Account, Call, later
-from stripe_simulator.errors import invalid, unvalidated
+from stripe_simulator import currencies, lists, validation
+from stripe_simulator.account import Account, Call, task
+from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import coupons, payment_intents, payment_methods, payments, products
-from stripe_simulator.resources.customers import active
-from stripe_simulator.store import Object, shown
+from stripe_simulator.resources import coupons, customers, payment_intents, payment_methods, payments, products
+from stripe_simulator.store import Object, public_fields
 
-DAY_S, HALF_HOUR_S, MOST_ITEMS = 24 * 3600, 1800, 100
+DAY_S, HALF_HOUR_S, MAX_LINE_ITEMS = 24 * 3600, 1800, 100
 
 
-def _line_items(account: Account, given: list[Object]) -> list[Object]:
-    rows = []
-    if len(given) > MOST_ITEMS:
-        raise unvalidated(f"You may pass up to {MOST_ITEMS} line items.", param="line_items")
-    for index, one in enumerate(given):
-        at = f"line_items[{index}]"
-        if "price" in one:
-            price = account.store.get("price", one["price"], param=f"{at}[price]")
+def _line_items(account: Account, params: list[Object]) -> list[Object]:
+    items = []
+    if len(params) > MAX_LINE_ITEMS:
+        raise validation_error(f"You may pass up to {MAX_LINE_ITEMS} line items.", param="line_items")
+    for index, item in enumerate(params):
+        name = f"line_items[{index}]"
+        if "price" in item:
+            price = account.store.get("price", item["price"], param=f"{name}[price]")
             if not price["active"]:
                 message = "The price specified is inactive. This field only accepts active prices."
-                raise invalid(message, param=f"{at}[price]")
-        elif "price_data" in one:
-            price = products.new_price(account, one["price_data"])
+                raise invalid_request(message, param=f"{name}[price]")
+        elif "price_data" in item:
+            price = products.new_price(account, item["price_data"])
             price["active"] = False
         else:
-            raise unvalidated(f"You must pass price or price_data in {at}.", param=at)
-        quantity = one.get("quantity")
+            raise validation_error(f"You must pass price or price_data in {name}.", param=name)
+        quantity = item.get("quantity")
         if not quantity:
-            raise unvalidated(f"Quantity is required. Add `quantity` to `{at}`.", param=f"{at}[quantity]")
+            raise validation_error(f"Quantity is required. Add `quantity` to `{name}`.", param=f"{name}[quantity]")
         total = price["unit_amount"] * quantity
         product = account.store.get("product", price["product"])
-        rows.append(
+        items.append(
             {
                 "id": f"li_1{account.store.token(23)}",
                 "object": "item",
@@ -48,115 +49,123 @@ def _line_items(account: Account, given: list[Object]) -> list[Object]:
                 "amount_total": total,
                 "currency": price["currency"],
                 "description": product["name"],
-                "metadata": one.get("metadata") or {},
-                "price": shown(price),
+                "metadata": item.get("metadata") or {},
+                "price": public_fields(price),
                 "quantity": quantity,
             }
         )
-    if len({row["currency"] for row in rows}) > 1:
-        raise unvalidated("All line items must have the same currency.", param="line_items")
-    if not rows:
-        raise unvalidated("Missing required param: line_items.", code="parameter_missing", param="line_items")
-    return rows
+    if len({item["currency"] for item in items}) > 1:
+        raise validation_error("All line items must have the same currency.", param="line_items")
+    if not items:
+        raise validation_error("Missing required param: line_items.", code="parameter_missing", param="line_items")
+    return items
 
 
-def _discount(account: Account, params: dict[str, Any], items: list[Object]) -> tuple[list[Object], int]:
-    given = params.get("discounts") or []
+def _discounts(account: Account, params: dict[str, Any], items: list[Object]) -> tuple[list[Object], int]:
+    """Return the session's discounts and their total amount."""
+    discount_params = params.get("discounts") or []
     subtotal, currency = sum(item["amount_total"] for item in items), items[0]["currency"]
     products = {item["price"]["product"] for item in items}
-    if given and "allow_promotion_codes" in params:
-        raise unvalidated("You may only specify one of these parameters: allow_promotion_codes, discounts.")
-    if len(given) > 1:
-        raise unvalidated("You may only pass one discount.", param="discounts")
-    found, taken = [], 0
-    for one in given:
-        if ("promotion_code" in one) == ("coupon" in one):
-            raise unvalidated(
+    if discount_params and "allow_promotion_codes" in params:
+        raise validation_error("You may only specify one of these parameters: allow_promotion_codes, discounts.")
+    if len(discount_params) > 1:
+        raise validation_error("You may only pass one discount.", param="discounts")
+    discounts, discount_total = [], 0
+    for discount in discount_params:
+        if ("promotion_code" in discount) == ("coupon" in discount):
+            raise validation_error(
                 "You may only specify one of these parameters: coupon, promotion_code.", param="discounts"
             )
-        if "promotion_code" in one:
-            at = "discounts[0][promotion_code]"
-            code = account.store.get("promotion_code", one["promotion_code"], param=at)
-            coupons.check_code(account, code, params.get("customer"), subtotal, currency, at)
+        if "promotion_code" in discount:
+            name = "discounts[0][promotion_code]"
+            code = account.store.get("promotion_code", discount["promotion_code"], param=name)
+            coupons.check_code(account, code, params.get("customer"), subtotal, currency, name)
             coupon = account.store.get("coupon", code["promotion"]["coupon"])
         else:
-            at = "discounts[0][coupon]"
-            coupon = account.store.get("coupon", one.get("coupon", ""), param=at)
-            if not coupons.coupon_now(account, coupon)["valid"]:
-                raise invalid(f"Coupon {coupon['id']} is expired and cannot be applied.", param=at)
-        taken += coupons.off(coupon, subtotal, currency, products, at)
-        found.append(
+            name = "discounts[0][coupon]"
+            coupon = account.store.get("coupon", discount.get("coupon", ""), param=name)
+            if not coupons.refresh_coupon(account, coupon)["valid"]:
+                raise invalid_request(f"Coupon {coupon['id']} is expired and cannot be applied.", param=name)
+        discount_total += coupons.discount_amount(coupon, subtotal, currency, products, name)
+        discounts.append(
             {
-                "coupon": None if "promotion_code" in one else coupon["id"],
-                "promotion_code": one.get("promotion_code"),
+                "coupon": None if "promotion_code" in discount else coupon["id"],
+                "promotion_code": discount.get("promotion_code"),
                 "_coupon": coupon["id"],
             }
         )
-    return found, taken
+    return discounts, discount_total
+
+
+def _check_total(total: int, currency: str) -> None:
+    minimum = currencies.MIN_AMOUNTS[currency]
+    if 0 < total < minimum:
+        text = currencies.format_amount(minimum, currency)
+        message = f"The Checkout Session's total amount must be 0, or at least {text}."
+        raise invalid_request(message, code="amount_too_small")
+    if total > currencies.MAX_AMOUNT:
+        text = currencies.format_amount(currencies.MAX_AMOUNT, currency)
+        message = f"The Checkout Session's total amount must be no more than {text}."
+        raise invalid_request(message, code="amount_too_large")
 
 
 def create(call: Call) -> Object:
-    """POST /v1/checkout/sessions"""
+    """POST /v1/checkout/sessions."""
     account, params = call.account, call.params
     if params.get("mode") != "payment":
-        raise unvalidated("The simulator has Checkout Sessions of mode `payment` only.", param="mode")
+        raise validation_error("The simulator only supports Checkout Sessions of mode `payment`.", param="mode")
     if params.get("customer"):
-        active(account, params["customer"], param="customer")
+        account.store.get_active("customer", params["customer"], param="customer")
         if params.get("customer_email"):
-            raise unvalidated("You may only specify one of these parameters: customer, customer_email.")
+            raise validation_error("You may only specify one of these parameters: customer, customer_email.")
     hosted = params.get("ui_mode", "hosted_page") == "hosted_page"
     if hosted and not params.get("success_url"):
-        raise unvalidated("Missing required param: success_url.", code="parameter_missing", param="success_url")
+        raise validation_error("Missing required param: success_url.", code="parameter_missing", param="success_url")
     for name in ("success_url", "cancel_url", "return_url"):
-        checks.url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
-    checks.email(params, "customer_email")
+        validation.check_url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
+    validation.check_email(params, "customer_email")
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:
-        raise unvalidated(
+        raise validation_error(
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
             param="expires_at",
         )
     items = _line_items(account, params.get("line_items") or [])
     subtotal = sum(item["amount_total"] for item in items)
-    found, taken = _discount(account, params, items)
+    discounts, discount_total = _discounts(account, params, items)
     currency = items[0]["currency"]
-    least, most = currencies.SMALLEST[currency], currencies.LARGEST
-    if 0 < subtotal - taken < least:
-        message = f"The Checkout Session's total amount must be 0, or at least {currencies.written(least, currency)}."
-        raise invalid(message, code="amount_too_small")
-    if subtotal - taken > most:
-        message = f"The Checkout Session's total amount must be no more than {currencies.written(most, currency)}."
-        raise invalid(message, code="amount_too_large")
+    _check_total(subtotal - discount_total, currency)
     types = params.get("payment_method_types")
     if params.get("currency", currency) != currency:
-        raise unvalidated(f"The line items are in {currency}, not in {params['currency']}.", param="currency")
-    session = _new(account, params, currency, subtotal, taken)
-    session["payment_method_types"] = types or payments.fitting(
+        raise validation_error(f"The line items are in {currency}, not in {params['currency']}.", param="currency")
+    session = _new(account, params, currency, subtotal, discount_total)
+    session["payment_method_types"] = types or payments.payable_types(
         [
             kind
-            for kind in params.get("allowed_payment_method_types") or payment_intents.ENABLED
+            for kind in params.get("allowed_payment_method_types") or payment_intents.ENABLED_TYPES
             if kind not in params.get("excluded_payment_method_types", [])
         ],
         currency,
     )
-    _spread(items, taken)
-    session |= {"_items": items, "_discounts": found, "expires_at": expires}
-    session["discounts"] = [{k: v for k, v in one.items() if not k.startswith("_")} for one in found]
+    _spread(items, discount_total)
+    session |= {"_items": items, "_discounts": discounts, "expires_at": expires}
+    session["discounts"] = [public_fields(discount) for discount in discounts]
     session["url"] = f"{account.url}/c/pay/{session['id']}" if hosted else None
     account.store.add(session)
-    account.after("session.expire", session["id"], seconds=expires - account.clock.now())
-    return shown(session)
+    account.schedule("session.expire", session["id"], seconds=expires - account.clock.now())
+    return public_fields(session)
 
 
-def _spread(items: list[Object], taken: int) -> None:
+def _spread(items: list[Object], discount_total: int) -> None:
+    """Apply the discount to the line items, one after the other, until it is used up."""
     for item in items:
-        part = min(taken, item["amount_subtotal"])
+        part = min(discount_total, item["amount_subtotal"])
         item["amount_discount"], item["amount_total"] = part, item["amount_subtotal"] - part
-        taken -= part
+        discount_total -= part
 
 
-def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int, taken: int) -> Object:
+def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int, discount_total: int) -> Object:
     id = f"cs_test_a1{account.store.token(56)}"
     data = params.get("payment_intent_data") or {}
     return {
@@ -167,7 +176,7 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "allow_promotion_codes": params.get("allow_promotion_codes"),
         "allowed_payment_method_types": params.get("allowed_payment_method_types"),
         "amount_subtotal": subtotal,
-        "amount_total": subtotal - taken,
+        "amount_total": subtotal - discount_total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": params.get("billing_address_collection"),
         "cancel_url": params.get("cancel_url"),
@@ -219,7 +228,7 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "submit_type": params.get("submit_type"),
         "subscription": None,
         "success_url": params.get("success_url"),
-        "total_details": {"amount_discount": taken, "amount_shipping": 0, "amount_tax": 0},
+        "total_details": {"amount_discount": discount_total, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": params.get("ui_mode", "hosted_page"),
         "url": None,
         "wallet_options": None,
@@ -230,25 +239,25 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
 def pay(
     account: Account, session: Object, method: Object | None, *, email: str | None = None, save: bool = False
 ) -> None:
-    """What the hosted page does when somebody presses Pay. Raises StripeError 402 for a decline."""
+    """Pay the session, like the Pay button of the hosted page. Raises StripeError 402 for a decline."""
     if session["status"] != "open":
-        raise invalid(f"This Checkout Session is {session['status']}.")
+        raise invalid_request(f"This Checkout Session is {session['status']}.")
     session["_email"] = email
-    for one in session["_discounts"]:
-        if one["promotion_code"]:
-            code = account.store.get("promotion_code", one["promotion_code"])
-            asked = session["amount_subtotal"], session["currency"]
-            coupons.check_code(account, code, session["customer"], *asked, "discounts")
+    for discount in session["_discounts"]:
+        if discount["promotion_code"]:
+            code = account.store.get("promotion_code", discount["promotion_code"])
+            amount, currency = session["amount_subtotal"], session["currency"]
+            coupons.check_code(account, code, session["customer"], amount, currency, "discounts")
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
         return
     if method is None:
-        raise unvalidated("A payment method is needed.", param="payment_method")
+        raise validation_error("A payment method is required.", param="payment_method")
     intent = _intent(account, session)
-    wants = (session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled"
-    if save and wants and session["customer"]:
+    can_save = (session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled"
+    if save and can_save and session["customer"]:
         intent["setup_future_usage"] = intent["setup_future_usage"] or "on_session"
-        intent["_ticked"] = True
+        intent["_save_checked"] = True
     page = f"{account.url}/c/pay/{session['id']}"
     payments.pay(account, intent, method, return_url=page)
 
@@ -274,8 +283,6 @@ def _intent(account: Account, session: Object) -> Object:
 
 
 def _customer(account: Account, session: Object) -> str:
-    from stripe_simulator.resources import customers
-
     email = session.get("_email") or session["customer_email"]
     call = Call(account, "POST", "/v1/customers", {"email": email} if email else {}, [])
     return str(customers.create(call)["id"])
@@ -295,20 +302,20 @@ def _complete(account: Account, session: Object, status: str) -> None:
         "tax_exempt": "none",
         "tax_ids": None,
     }
-    for one in session["_discounts"]:
-        account.store.get("coupon", one["_coupon"])["times_redeemed"] += 1
-        if one["promotion_code"]:
-            account.store.get("promotion_code", one["promotion_code"])["times_redeemed"] += 1
+    for discount in session["_discounts"]:
+        account.store.get("coupon", discount["_coupon"])["times_redeemed"] += 1
+        if discount["promotion_code"]:
+            account.store.get("promotion_code", discount["promotion_code"])["times_redeemed"] += 1
     account.emit("checkout.session.completed", session)
 
 
-def _of(account: Account, intent: Object) -> Object | None:
+def _find_session(account: Account, intent: Object) -> Object | None:
     return account.store.find("checkout.session", intent["_session"]) if intent.get("_session") else None
 
 
-def paid(account: Account, intent: Object, charge: Object) -> None:
-    """The money came: now, or days after the session was completed."""
-    session = _of(account, intent)
+def on_success(account: Account, intent: Object, charge: Object) -> None:
+    """Complete the session, or mark it paid if a delayed method completed it before."""
+    session = _find_session(account, intent)
     if session is None:
         return
     if session["status"] == "open":
@@ -318,99 +325,94 @@ def paid(account: Account, intent: Object, charge: Object) -> None:
         account.emit("checkout.session.async_payment_succeeded", session)
 
 
-def processing(account: Account, intent: Object, charge: Object) -> None:
-    """A delayed method was accepted: complete, and not paid yet."""
-    session = _of(account, intent)
+def on_processing(account: Account, intent: Object, charge: Object) -> None:
+    """Complete the session unpaid, while a delayed method is processing."""
+    session = _find_session(account, intent)
     if session is not None and session["status"] == "open":
         _complete(account, session, "unpaid")
 
 
-def failed(account: Account, intent: Object, charge: Object) -> None:
-    """A delayed payment failed: the session stays complete and unpaid for ever."""
-    session = _of(account, intent)
+def on_failure(account: Account, intent: Object, charge: Object) -> None:
+    """Report the failure of a delayed payment. The session stays complete and unpaid."""
+    session = _find_session(account, intent)
     if session is not None:
         account.emit("checkout.session.async_payment_failed", session)
-
-
-payments.PAID.append(paid)
-payments.FAILED.append(failed)
-payments.PROCESSING.append(processing)
 
 
 def _expire(account: Account, session: Object) -> None:
     session["status"], session["url"] = "expired", None
     intent = account.store.find("payment_intent", session["payment_intent"] or "")
-    if intent is not None and intent["status"] in payment_intents.CANCELABLE:
-        payment_intents.close(account, intent, "automatic")
+    if intent is not None and intent["status"] in payment_intents.CANCELABLE_STATUSES:
+        payment_intents.cancel_intent(account, intent, "automatic")
     account.emit("checkout.session.expired", session)
 
 
-@later("session.expire")
-def _expires(account: Account, id: str) -> None:
+@task("session.expire")
+def _expire_if_open(account: Account, id: str) -> None:
     session = account.store.find("checkout.session", id)
     if session is not None and session["status"] == "open":
         _expire(account, session)
 
 
 def expire(call: Call) -> Object:
-    """POST /v1/checkout/sessions/:id/expire, only from open"""
+    """POST /v1/checkout/sessions/:id/expire. Only an open session can expire."""
     session = call.store.get("checkout.session", call.ids[0])
     if session["status"] != "open":
-        raise invalid(
+        raise invalid_request(
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a '
             f"status of {session['status']}."
         )
     _expire(call.account, session)
-    return shown(session)
+    return public_fields(session)
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/checkout/sessions/:id"""
-    return shown(call.store.get("checkout.session", call.ids[0]))
+    """GET /v1/checkout/sessions/:id."""
+    return public_fields(call.store.get("checkout.session", call.ids[0]))
 
 
 def update(call: Call) -> Object:
-    """POST /v1/checkout/sessions/:id: metadata"""
+    """POST /v1/checkout/sessions/:id. Only metadata can change."""
     session = call.store.get("checkout.session", call.ids[0])
     if "metadata" in call.params:
         session["metadata"] = merge_metadata(session["metadata"], call.params["metadata"])
-    return shown(session)
+    return public_fields(session)
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/checkout/sessions?customer&payment_intent&status&created"""
-    chosen = lists.matching(call.store.all("checkout.session"), call.params, "customer", "payment_intent", "status")
-    return lists.page(chosen, call.params, call.path, "checkout.session")
+    """GET /v1/checkout/sessions?customer&payment_intent&status&created."""
+    sessions = lists.select(call.store.all("checkout.session"), call.params, "customer", "payment_intent", "status")
+    return lists.page(sessions, call.params, call.path, "checkout.session")
 
 
 def line_items(call: Call) -> Object:
-    """GET /v1/checkout/sessions/:id/line_items"""
+    """GET /v1/checkout/sessions/:id/line_items."""
     session = call.store.get("checkout.session", call.ids[0])
     return lists.page(reversed(session["_items"]), call.params, call.path, "line item")
 
 
-def items_of(account: Account, session: Object) -> Object:
-    """A session's `line_items`, which is answered only when expanded."""
+def expand_line_items(account: Account, session: Object) -> Object:
+    """Return a session's `line_items`, which responses include only if expanded."""
     stored = account.store.get("checkout.session", session["id"])
     return lists.page(reversed(stored["_items"]), {}, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
 def payment_page(call: Call) -> Object:
-    """GET /v1/payment_pages/:session, as the CLI asks"""
+    """GET /v1/payment_pages/:session, a request of the CLI."""
     session = call.store.get("checkout.session", call.ids[0])
-    return shown(session) | {"object": "checkout.session", "session_id": session["id"]}
+    return public_fields(session) | {"object": "checkout.session", "session_id": session["id"]}
 
 
 def confirm_page(call: Call) -> Object:
-    """POST /v1/payment_pages/:session/confirm, as the CLI pays"""
+    """POST /v1/payment_pages/:session/confirm, a request of the CLI."""
     session = call.store.get("checkout.session", call.ids[0])
     expected = call.form.get("expected_amount")
     if expected is not None and str(expected) != str(session["amount_total"]):
-        raise invalid("The expected amount does not match the session's.", param="expected_amount")
-    given = call.form.get("payment_method")
-    method = payment_methods.resolve(call.account, given) if isinstance(given, str) else None
+        raise invalid_request("The expected amount does not match the session's.", param="expected_amount")
+    method_id = call.form.get("payment_method")
+    method = payment_methods.resolve(call.account, method_id) if isinstance(method_id, str) else None
     pay(call.account, session, method)
-    return shown(session)
+    return public_fields(session)
 
 
 ROUTES = {

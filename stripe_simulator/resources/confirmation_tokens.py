@@ -1,4 +1,4 @@
-"""Confirmation tokens: what a page has collected, on its way to a confirmation on the server.
+"""Confirmation tokens: payment details that a page has collected, for a confirmation on the server.
 
 https://docs.stripe.com/api/confirmation_tokens https://docs.stripe.com/api/confirmation_tokens/test_create
 """
@@ -6,19 +6,21 @@ https://docs.stripe.com/api/confirmation_tokens https://docs.stripe.com/api/conf
 from typing import Any
 
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import invalid, unvalidated
+from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.resources import payment_methods
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
-LASTS_S = 12 * 3600
-PREVIEWED = ("allow_redisplay", "billing_details", "customer", "customer_account", "type")
+LIFETIME_S = 12 * 3600
+PREVIEW_FIELDS = ("allow_redisplay", "billing_details", "customer", "customer_account", "type")
 
 
 def create(call: Call) -> Object:
-    """POST /v1/test_helpers/confirmation_tokens, which stands for Stripe.js on a server"""
+    """POST /v1/test_helpers/confirmation_tokens, which replaces Stripe.js in tests of a server."""
     account, params = call.account, call.params
     if ("payment_method" in params) == ("payment_method_data" in params):
-        raise unvalidated("You must pass exactly one of payment_method or payment_method_data.", param="payment_method")
+        raise validation_error(
+            "You must pass exactly one of payment_method or payment_method_data.", param="payment_method"
+        )
     if "payment_method" in params:
         method = payment_methods.resolve(account, params["payment_method"])
     else:
@@ -28,12 +30,12 @@ def create(call: Call) -> Object:
         "id": f"ctoken_1{account.store.token(23)}",
         "object": "confirmation_token",
         "created": now,
-        "expires_at": now + LASTS_S,
+        "expires_at": now + LIFETIME_S,
         "livemode": False,
         "mandate_data": None,
         "payment_intent": None,
         "payment_method_options": None,
-        "payment_method_preview": {name: method[name] for name in (*PREVIEWED, method["type"])},
+        "payment_method_preview": {name: method[name] for name in (*PREVIEW_FIELDS, method["type"])},
         "return_url": params.get("return_url"),
         "setup_future_usage": params.get("setup_future_usage"),
         "setup_intent": None,
@@ -41,28 +43,31 @@ def create(call: Call) -> Object:
         "use_stripe_sdk": False,
         "_method": method["id"],
     }
-    return shown(account.store.add(token))
+    return public_fields(account.store.add(token))
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/confirmation_tokens/:id"""
-    return shown(call.store.get("confirmation_token", call.ids[0]))
+    """GET /v1/confirmation_tokens/:id."""
+    return public_fields(call.store.get("confirmation_token", call.ids[0]))
 
 
-def method_of(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
-    """The method of the token that a confirmation names; what else it says is added to the parameters. Used once."""
+def use_token(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
+    """Use the token that a confirmation names, if any, and return its payment method.
+
+    Adds the token's other values to `params`. A token can be used once.
+    """
     if "confirmation_token" not in params:
         return None
     if params.get("payment_method") or params.get("payment_method_data"):
-        raise unvalidated(
+        raise validation_error(
             "You may only specify one of these parameters: confirmation_token, payment_method, payment_method_data.",
             param="confirmation_token",
         )
     token = account.store.get("confirmation_token", params["confirmation_token"], param="confirmation_token")
     if token["expires_at"] <= account.clock.now():
-        raise invalid("This ConfirmationToken has expired.", param="confirmation_token")
+        raise invalid_request("This ConfirmationToken has expired.", param="confirmation_token")
     if token["payment_intent"] or token["setup_intent"]:
-        raise invalid("This ConfirmationToken has already been used.", param="confirmation_token")
+        raise invalid_request("This ConfirmationToken has already been used.", param="confirmation_token")
     token[intent["object"]] = intent["id"]
     for name in ("return_url", "setup_future_usage", "shipping"):
         if token[name] and not params.get(name):

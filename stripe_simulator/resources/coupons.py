@@ -1,24 +1,27 @@
-"""Coupons and promotion codes. https://docs.stripe.com/api/coupons https://docs.stripe.com/api/promotion_codes"""
+"""Coupons and promotion codes.
+
+https://docs.stripe.com/api/coupons
+https://docs.stripe.com/api/promotion_codes
+"""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from stripe_simulator import checks, currencies, lists
+from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import invalid, unvalidated
+from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources.customers import active as active_customer
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
 
-def off(coupon: Object, amount: int, currency: str, products: set[str], param: str) -> int:
-    """What the coupon takes off a purchase of these products, in minor units, rounded half up.
+def discount_amount(coupon: Object, amount: int, currency: str, products: set[str], param: str) -> int:
+    """Return the coupon's discount on a purchase of these products, in minor units, rounded half up.
 
-    StripeError where it is for other products, or for a fixed amount of another currency.
+    Raises StripeError if the coupon applies only to other products, or has no amount in the currency.
     """
     if coupon["_applies_to"] and not products & set(coupon["_applies_to"]["products"]):
-        raise invalid(
+        raise invalid_request(
             "This coupon cannot be redeemed because it does not apply to anything in this order.", param=param
         )
     if coupon["amount_off"] is not None:
@@ -26,84 +29,90 @@ def off(coupon: Object, amount: int, currency: str, products: set[str], param: s
         amounts[coupon["currency"]] = coupon["amount_off"]
         if currency not in amounts:
             message = f"This coupon cannot be redeemed because it is not defined in the currency {currency}."
-            raise invalid(message, param=param)
+            raise invalid_request(message, param=param)
         return min(amount, int(amounts[currency]))
     exact = Decimal(amount) * Decimal(str(coupon["percent_off"])) / 100
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def coupon_now(account: Account, coupon: Object) -> Object:
-    """The coupon with `valid` as it is now."""
-    used = coupon["max_redemptions"] is not None and coupon["times_redeemed"] >= coupon["max_redemptions"]
-    late = coupon["redeem_by"] is not None and coupon["redeem_by"] <= account.clock.now()
-    coupon["valid"] = not used and not late
+def _is_redeemed(stored: Object) -> bool:
+    """Return whether a coupon or a promotion code has reached its maximum number of redemptions."""
+    return stored["max_redemptions"] is not None and stored["times_redeemed"] >= stored["max_redemptions"]
+
+
+def _is_past(account: Account, timestamp: int | None) -> bool:
+    return timestamp is not None and timestamp <= account.clock.now()
+
+
+def refresh_coupon(account: Account, coupon: Object) -> Object:
+    """Update and return the coupon: `valid` depends on its redemptions and the time."""
+    coupon["valid"] = not _is_redeemed(coupon) and not _is_past(account, coupon["redeem_by"])
     return coupon
 
 
-def code_now(account: Account, code: Object) -> Object:
-    """The promotion code with `active` as it is now."""
-    used = code["max_redemptions"] is not None and code["times_redeemed"] >= code["max_redemptions"]
-    late = code["expires_at"] is not None and code["expires_at"] <= account.clock.now()
+def refresh_code(account: Account, code: Object) -> Object:
+    """Update and return the promotion code: `active` depends on its redemptions, its coupon and the time."""
     coupon = account.store.find("coupon", code["promotion"]["coupon"])
-    valid = coupon is not None and coupon_now(account, coupon)["valid"]
-    code["active"] = code["_wanted"] and not used and not late and valid
+    is_coupon_valid = coupon is not None and refresh_coupon(account, coupon)["valid"]
+    is_usable = not _is_redeemed(code) and not _is_past(account, code["expires_at"]) and is_coupon_valid
+    code["active"] = code["_active"] and is_usable
     return code
 
 
 def check_code(account: Account, code: Object, customer: str | None, amount: int, currency: str, param: str) -> None:
-    """StripeError when the code cannot be applied to a purchase of the amount by the customer."""
-    if not code_now(account, code)["active"]:
-        late = code["expires_at"] is not None and code["expires_at"] <= account.clock.now()
-        used = code["max_redemptions"] is not None and code["times_redeemed"] >= code["max_redemptions"]
-        why = "expired" if late else "fully redeemed" if used else "not active"
-        raise invalid(f"This promotion code is {why}.", param=param)
+    """Raise StripeError if the promotion code does not apply to a purchase of the amount by the customer."""
+    if not refresh_code(account, code)["active"]:
+        is_expired = _is_past(account, code["expires_at"])
+        reason = "expired" if is_expired else "fully redeemed" if _is_redeemed(code) else "not active"
+        raise invalid_request(f"This promotion code is {reason}.", param=param)
     if code["customer"] is not None and code["customer"] != customer:
-        raise invalid("This promotion code cannot be redeemed by this customer.", param=param)
-    rules = code["restrictions"]
-    least = {name: option["minimum_amount"] for name, option in code["_currency_options"].items()}
-    least |= {rules["minimum_amount_currency"]: rules["minimum_amount"]} if rules["minimum_amount"] is not None else {}
-    if least and amount < least.get(currency, amount + 1):
-        raise invalid(
+        raise invalid_request("This promotion code cannot be redeemed by this customer.", param=param)
+    restrictions = code["restrictions"]
+    minimums = {name: option["minimum_amount"] for name, option in code["_currency_options"].items()}
+    if restrictions["minimum_amount"] is not None:
+        minimums[restrictions["minimum_amount_currency"]] = restrictions["minimum_amount"]
+    if minimums and amount < minimums.get(currency, amount + 1):
+        raise invalid_request(
             "This promotion code cannot be redeemed because the minimum amount has not been met.", param=param
         )
-    if rules["first_time_transaction"] and customer is not None:
+    if restrictions["first_time_transaction"] and customer is not None:
         for intent in account.store.all("payment_intent"):
             if intent["customer"] == customer and intent["status"] == "succeeded":
-                raise invalid(
+                raise invalid_request(
                     "This promotion code cannot be redeemed because the associated customer has prior transactions.",
                     param=param,
                 )
 
 
-def _options(given: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """`currency_options` with its amounts as numbers."""
-    options = given.get("currency_options") or {}
+def _currency_options(params: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Return `currency_options` with integer amounts."""
+    options = params.get("currency_options") or {}
     return {name.lower(): {k: int(v) for k, v in option.items()} for name, option in options.items()}
 
 
 def _check_future(call: Call, name: str) -> None:
     if name in call.params and call.params[name] <= call.account.clock.now():
-        raise unvalidated(f"{name} must be in the future.", param=name)
+        raise validation_error(f"{name} must be in the future.", param=name)
 
 
 def create_coupon(call: Call) -> Object:
-    """POST /v1/coupons"""
+    """POST /v1/coupons."""
     params = call.params
     if ("percent_off" in params) == ("amount_off" in params):
-        raise unvalidated("You must pass exactly one of percent_off or amount_off.", param="percent_off")
+        raise validation_error("You must pass exactly one of percent_off or amount_off.", param="percent_off")
     if "amount_off" in params and "currency" not in params:
-        raise unvalidated("You must pass currency when passing amount_off.", param="currency")
-    checks.at_least(params, "amount_off", 1)
-    checks.at_least(params, "max_redemptions", 1)
+        raise validation_error("You must pass currency when passing amount_off.", param="currency")
+    validation.check_minimum(params, "amount_off", 1)
+    validation.check_minimum(params, "max_redemptions", 1)
     _check_future(call, "redeem_by")
     if "currency" in params:
-        params["currency"] = currencies.known(params["currency"])
+        params["currency"] = currencies.parse(params["currency"])
     percent = params.get("percent_off")
     if percent is not None and not 0 < Decimal(percent) <= 100:
-        raise unvalidated("percent_off must be between 0 and 100.", param="percent_off")
+        raise validation_error("percent_off must be between 0 and 100.", param="percent_off")
     id = params.get("id") or call.store.token(8)
     if call.store.find("coupon", id) is not None:
-        raise invalid("Coupon already exists.", code="resource_already_exists")
+        raise invalid_request("Coupon already exists.", code="resource_already_exists")
     coupon: Object = {
         "id": id,
         "object": "coupon",
@@ -121,47 +130,47 @@ def create_coupon(call: Call) -> Object:
         "times_redeemed": 0,
         "valid": True,
         "_applies_to": params.get("applies_to"),
-        "_currency_options": _options(params),
+        "_currency_options": _currency_options(params),
     }
     call.store.add(coupon)
     call.account.emit("coupon.created", coupon)
-    return shown(coupon)
+    return public_fields(coupon)
 
 
-def applies_to(account: Account, coupon: Object) -> Object | None:
-    """A coupon's `applies_to`, which is answered only when expanded."""
-    found: Object | None = account.store.get("coupon", coupon["id"])["_applies_to"]
-    return found
+def expand_applies_to(account: Account, coupon: Object) -> Object | None:
+    """Return a coupon's `applies_to`, which responses include only if expanded."""
+    products: Object | None = account.store.get("coupon", coupon["id"])["_applies_to"]
+    return products
 
 
-def currency_options(account: Account, coupon: Object) -> Object:
-    """A coupon's amounts in other currencies, which are answered only when expanded."""
+def expand_currency_options(account: Account, coupon: Object) -> Object:
+    """Return a coupon's amounts in other currencies, which responses include only if expanded."""
     return dict(account.store.get("coupon", coupon["id"])["_currency_options"])
 
 
-def minimum_options(account: Account, code: Object) -> Object:
-    """A code's minimum amounts in other currencies, which are answered only when expanded."""
+def expand_minimum_amounts(account: Account, code: Object) -> Object:
+    """Return a code's minimum amounts in other currencies, which responses include only if expanded."""
     return dict(account.store.get("promotion_code", code["id"])["_currency_options"])
 
 
 def get_coupon(call: Call) -> Object:
-    """GET /v1/coupons/:id"""
-    return shown(coupon_now(call.account, call.store.get("coupon", call.ids[0])))
+    """GET /v1/coupons/:id."""
+    return public_fields(refresh_coupon(call.account, call.store.get("coupon", call.ids[0])))
 
 
 def update_coupon(call: Call) -> Object:
-    """POST /v1/coupons/:id"""
+    """POST /v1/coupons/:id."""
     coupon = call.store.get("coupon", call.ids[0])
     if "name" in call.params:
         coupon["name"] = call.params["name"]
     if "metadata" in call.params:
         coupon["metadata"] = merge_metadata(coupon["metadata"], call.params["metadata"])
     call.account.emit("coupon.updated", coupon, {})
-    return shown(coupon)
+    return public_fields(coupon)
 
 
 def delete_coupon(call: Call) -> Object:
-    """DELETE /v1/coupons/:id"""
+    """DELETE /v1/coupons/:id."""
     coupon = call.store.get("coupon", call.ids[0])
     del call.store.objects["coupon"][coupon["id"]]
     call.account.emit("coupon.deleted", coupon)
@@ -169,34 +178,34 @@ def delete_coupon(call: Call) -> Object:
 
 
 def list_coupons(call: Call) -> Object:
-    """GET /v1/coupons"""
-    found = (coupon_now(call.account, one) for one in call.store.all("coupon"))
-    return lists.page(lists.matching(found, call.params), call.params, call.path, "coupon")
+    """GET /v1/coupons."""
+    coupons = (refresh_coupon(call.account, one) for one in call.store.all("coupon"))
+    return lists.page(lists.select(coupons, call.params), call.params, call.path, "coupon")
 
 
 def _promotion(call: Call) -> Object:
-    if "coupon" in call.params:  # the CLI's way, which names no version
+    if "coupon" in call.params:  # from the CLI, which sends no API version
         return {"coupon": call.params["coupon"], "type": "coupon"}
     promotion: Object = call.params["promotion"]
     return {"coupon": promotion.get("coupon"), "type": "coupon"}
 
 
 def create_code(call: Call) -> Object:
-    """POST /v1/promotion_codes"""
+    """POST /v1/promotion_codes."""
     params, promotion = call.params, _promotion(call)
     call.store.get("coupon", promotion["coupon"] or "", param="promotion[coupon]")
     if params.get("customer"):
-        active_customer(call.account, params["customer"], param="customer")
-    checks.at_least(params, "max_redemptions", 1)
+        call.store.get_active("customer", params["customer"], param="customer")
+    validation.check_minimum(params, "max_redemptions", 1)
     _check_future(call, "expires_at")
     text = params.get("code") or call.store.token(8).upper()
     if not re.fullmatch(r"[A-Za-z0-9-]{1,500}", text):
-        raise unvalidated("A code has letters, digits and dashes only.", param="code")
+        raise validation_error("A code may only contain letters, digits and dashes.", param="code")
     for other in call.store.all("promotion_code"):
-        same = None in (params.get("customer"), other["customer"]) or params["customer"] == other["customer"]
-        if same and other["code"].lower() == text.lower() and code_now(call.account, other)["active"]:
-            raise invalid(f"An active promotion code with `code: {text}` already exists.")
-    given: dict[str, Any] = params.get("restrictions") or {}
+        overlaps = None in (params.get("customer"), other["customer"]) or params["customer"] == other["customer"]
+        if overlaps and other["code"].lower() == text.lower() and refresh_code(call.account, other)["active"]:
+            raise invalid_request(f"An active promotion code with `code: {text}` already exists.")
+    restrictions: dict[str, Any] = params.get("restrictions") or {}
     code: Object = {
         "id": f"promo_1{call.store.token(23)}",
         "object": "promotion_code",
@@ -211,47 +220,47 @@ def create_code(call: Call) -> Object:
         "metadata": merge_metadata({}, params.get("metadata", {})),
         "promotion": promotion,
         "restrictions": {
-            "first_time_transaction": given.get("first_time_transaction", False),
-            "minimum_amount": given.get("minimum_amount"),
-            "minimum_amount_currency": given.get("minimum_amount_currency"),
+            "first_time_transaction": restrictions.get("first_time_transaction", False),
+            "minimum_amount": restrictions.get("minimum_amount"),
+            "minimum_amount_currency": restrictions.get("minimum_amount_currency"),
         },
         "times_redeemed": 0,
-        "_wanted": params.get("active", True),
-        "_currency_options": _options(given),
+        "_active": params.get("active", True),
+        "_currency_options": _currency_options(restrictions),
     }
     call.store.add(code)
     call.account.emit("promotion_code.created", code)
-    return shown(code)
+    return public_fields(code)
 
 
 def get_code(call: Call) -> Object:
-    """GET /v1/promotion_codes/:id"""
-    return shown(code_now(call.account, call.store.get("promotion_code", call.ids[0])))
+    """GET /v1/promotion_codes/:id."""
+    return public_fields(refresh_code(call.account, call.store.get("promotion_code", call.ids[0])))
 
 
 def update_code(call: Call) -> Object:
-    """POST /v1/promotion_codes/:id"""
+    """POST /v1/promotion_codes/:id."""
     code = call.store.get("promotion_code", call.ids[0])
     if "active" in call.params:
-        code["_wanted"] = call.params["active"]
+        code["_active"] = call.params["active"]
     if "metadata" in call.params:
         code["metadata"] = merge_metadata(code["metadata"], call.params["metadata"])
-    code_now(call.account, code)
+    refresh_code(call.account, code)
     call.account.emit("promotion_code.updated", code, {})
-    return shown(code)
+    return public_fields(code)
 
 
 def list_codes(call: Call) -> Object:
-    """GET /v1/promotion_codes?active&code&coupon&customer"""
-    found = (code_now(call.account, one) for one in call.store.all("promotion_code"))
-    wanted = call.params.get("code")
-    chosen = (
-        one
-        for one in lists.matching(found, call.params, "active", "customer")
-        if (wanted is None or one["code"].lower() == wanted.lower())
-        and call.params.get("coupon") in (None, one["promotion"]["coupon"])
+    """GET /v1/promotion_codes?active&code&coupon&customer."""
+    codes = (refresh_code(call.account, one) for one in call.store.all("promotion_code"))
+    text = call.params.get("code")
+    codes = (
+        code
+        for code in lists.select(codes, call.params, "active", "customer")
+        if (text is None or code["code"].lower() == text.lower())
+        and call.params.get("coupon") in (None, code["promotion"]["coupon"])
     )
-    return lists.page(chosen, call.params, call.path, "promotion code")
+    return lists.page(codes, call.params, call.path, "promotion code")
 
 
 ROUTES = {

@@ -1,29 +1,23 @@
-"""Customers. https://docs.stripe.com/api/customers"""
+"""Customers.
+
+https://docs.stripe.com/api/customers
+"""
 
 from typing import Any
 
-from stripe_simulator import checks, lists
-from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import invalid, missing
+from stripe_simulator import lists, validation
+from stripe_simulator.account import Call
+from stripe_simulator.errors import invalid_request, resource_missing
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import payment_methods
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
-PLAIN = ("description", "email", "name", "phone", "business_name", "individual_name", "tax_exempt")
-
-
-def active(account: Account, id: str, *, param: str | None = None) -> Object:
-    """The customer, not deleted; StripeError when there is none (400 when a parameter named it)."""
-    found = account.store.find("customer", id)
-    if found is None or found.get("deleted"):
-        raise missing("customer", id, param=param)
-    return found
+TEXT_FIELDS = ("description", "email", "name", "phone", "business_name", "individual_name", "tax_exempt")
 
 
 def create(call: Call) -> Object:
-    """POST /v1/customers"""
+    """POST /v1/customers."""
     params = call.params
-    given = params.get("payment_method")
     store = call.store
     customer: Object = {
         "id": store.new_id("cus", 14),
@@ -60,14 +54,14 @@ def create(call: Call) -> Object:
     _apply(customer, params)
     store.add(customer)
     call.account.emit("customer.created", customer)
-    if given:
-        payment_methods.attach_to(call.account, given, customer["id"])
-    return shown(customer)
+    if params.get("payment_method"):
+        payment_methods.attach_to(call.account, params["payment_method"], customer["id"])
+    return public_fields(customer)
 
 
 def _apply(customer: Object, params: dict[str, Any]) -> None:
-    checks.email(params, "email")
-    for name in PLAIN:
+    validation.check_email(params, "email")
+    for name in TEXT_FIELDS:
         if name in params:
             customer[name] = params[name] or None
     if "address" in params:
@@ -78,34 +72,34 @@ def _apply(customer: Object, params: dict[str, Any]) -> None:
         customer["invoice_settings"][name] = value or None
 
 
-def _address(given: Any) -> Object | None:
-    if not given:
+def _address(params: Any) -> Object | None:
+    if not params:
         return None
     names = ("city", "country", "line1", "line2", "postal_code", "state")
-    return {name: given.get(name) or None for name in names}
+    return {name: params.get(name) or None for name in names}
 
 
-def _shipping(given: Any) -> Object | None:
-    if not given:
+def _shipping(params: Any) -> Object | None:
+    if not params:
         return None
-    return {"address": _address(given.get("address")), "name": given.get("name"), "phone": given.get("phone")}
+    return {"address": _address(params.get("address")), "name": params.get("name"), "phone": params.get("phone")}
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/customers/:id; a deleted one is answered as such."""
-    return shown(call.store.get("customer", call.ids[0]))
+    """GET /v1/customers/:id. A deleted customer is `{id, object, deleted}`."""
+    return public_fields(call.store.get("customer", call.ids[0]))
 
 
 def update(call: Call) -> Object:
-    """POST /v1/customers/:id"""
-    customer = active(call.account, call.ids[0])
-    before = shown(customer)
+    """POST /v1/customers/:id."""
+    customer = call.store.get_active("customer", call.ids[0])
+    before = public_fields(customer)
     metadata = merge_metadata(customer["metadata"], call.params.get("metadata", {}))
     default = (call.params.get("invoice_settings") or {}).get("default_payment_method")
     if default:
         method = call.store.get("payment_method", default, param="invoice_settings[default_payment_method]")
         if method["customer"] != customer["id"]:
-            raise invalid(
+            raise invalid_request(
                 f"The customer does not have a payment method with the ID {default}. The payment method must "
                 "be attached to the customer.",
                 code="resource_missing",
@@ -113,51 +107,51 @@ def update(call: Call) -> Object:
             )
     customer["metadata"] = metadata
     _apply(customer, call.params)
-    after = shown(customer)
-    changed = {name: before[name] for name in before if before[name] != after[name]}
-    if changed:
-        call.account.emit("customer.updated", customer, changed)
+    after = public_fields(customer)
+    previous = {name: before[name] for name in before if before[name] != after[name]}
+    if previous:
+        call.account.emit("customer.updated", customer, previous)
     return after
 
 
 def delete(call: Call) -> Object:
-    """DELETE /v1/customers/:id: its methods are detached, its name stays taken."""
-    customer = active(call.account, call.ids[0])
+    """DELETE /v1/customers/:id. Detaches the payment methods. A later GET returns the customer as deleted."""
+    customer = call.store.get_active("customer", call.ids[0])
     for method in call.store.all("payment_method"):
         if method["customer"] == customer["id"]:
             method["customer"], method["_detached"] = None, True
     call.account.emit("customer.deleted", customer)
-    gone = {"id": customer["id"], "object": "customer", "deleted": True}
-    call.store.objects["customer"][customer["id"]] = gone
-    return dict(gone)
+    tombstone = {"id": customer["id"], "object": "customer", "deleted": True}
+    call.store.objects["customer"][customer["id"]] = tombstone
+    return dict(tombstone)
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/customers"""
+    """GET /v1/customers."""
     return lists.page(
-        lists.matching(call.store.all("customer"), call.params, "email"), call.params, call.path, "customer"
+        lists.select(call.store.all("customer"), call.params, "email"), call.params, call.path, "customer"
     )
 
 
 def search(call: Call) -> Object:
-    """GET /v1/customers/search"""
-    living = (one for one in call.store.all("customer") if not one.get("deleted"))
-    return lists.search(living, call.params, call.path)
+    """GET /v1/customers/search."""
+    customers = (one for one in call.store.all("customer") if not one.get("deleted"))
+    return lists.search(customers, call.params, call.path)
 
 
-def methods(call: Call) -> Object:
-    """GET /v1/customers/:id/payment_methods"""
-    customer = active(call.account, call.ids[0])
+def list_payment_methods(call: Call) -> Object:
+    """GET /v1/customers/:id/payment_methods."""
+    customer = call.store.get_active("customer", call.ids[0])
     return payment_methods.page_of(call, customer["id"])
 
 
-def method(call: Call) -> Object:
-    """GET /v1/customers/:id/payment_methods/:id"""
-    customer = active(call.account, call.ids[0])
-    found = call.store.get("payment_method", call.ids[1])
-    if found["customer"] != customer["id"]:
-        raise missing("PaymentMethod", call.ids[1])
-    return shown(found)
+def retrieve_payment_method(call: Call) -> Object:
+    """GET /v1/customers/:id/payment_methods/:id."""
+    customer = call.store.get_active("customer", call.ids[0])
+    method = call.store.get("payment_method", call.ids[1])
+    if method["customer"] != customer["id"]:
+        raise resource_missing("PaymentMethod", call.ids[1])
+    return public_fields(method)
 
 
 ROUTES = {
@@ -167,6 +161,6 @@ ROUTES = {
     "GET /v1/customers/*": retrieve,
     "POST /v1/customers/*": update,
     "DELETE /v1/customers/*": delete,
-    "GET /v1/customers/*/payment_methods": methods,
-    "GET /v1/customers/*/payment_methods/*": method,
+    "GET /v1/customers/*/payment_methods": list_payment_methods,
+    "GET /v1/customers/*/payment_methods/*": retrieve_payment_method,
 }

@@ -1,16 +1,20 @@
-"""Disputes and inquiries. https://docs.stripe.com/disputes https://docs.stripe.com/testing#disputes"""
+"""Disputes and inquiries.
+
+https://docs.stripe.com/disputes
+https://docs.stripe.com/testing#disputes
+"""
 
 from typing import Any
 
 from stripe_simulator import lists
-from stripe_simulator.account import Account, Call, later
-from stripe_simulator.errors import invalid
+from stripe_simulator.account import Account, Call, task
+from stripe_simulator.errors import invalid_request
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import balance_transactions, payment_methods, payments
-from stripe_simulator.store import Object, shown
+from stripe_simulator.resources import balance_transactions, payment_methods
+from stripe_simulator.store import Object, public_fields
 
-OPEN = ("needs_response", "warning_needs_response", "appeal_needs_response")
-EVIDENCE = (
+OPEN_STATUSES = ("needs_response", "warning_needs_response", "appeal_needs_response")
+EVIDENCE_FIELDS = (
     "access_activity_log",
     "billing_address",
     "cancellation_policy",
@@ -39,12 +43,12 @@ EVIDENCE = (
     "uncategorized_file",
     "uncategorized_text",
 )
-REFUNDABLE = ("won", "warning_needs_response", "warning_under_review", "warning_closed")
-RESPOND_S = 9 * 24 * 3600
+REFUNDABLE_STATUSES = ("won", "warning_needs_response", "warning_under_review", "warning_closed")
+RESPONSE_TIME_S = 9 * 24 * 3600
 
 
-def open_(account: Account, charge: Object, reason: str, status: str = "needs_response") -> Object:
-    """A new dispute of a charge; an inquiry (`warning_needs_response`) moves no funds."""
+def open_dispute(account: Account, charge: Object, reason: str, status: str = "needs_response") -> Object:
+    """Open a dispute of a charge. An inquiry (`warning_needs_response`) moves no funds."""
     kind = charge["payment_method_details"]["type"]
     dispute: Object = {
         "id": f"du_1{account.store.token(23)}",
@@ -55,9 +59,9 @@ def open_(account: Account, charge: Object, reason: str, status: str = "needs_re
         "created": account.clock.unix(),
         "currency": charge["currency"],
         "enhanced_eligibility_types": [],
-        "evidence": dict.fromkeys(EVIDENCE) | {"enhanced_evidence": {}},
+        "evidence": dict.fromkeys(EVIDENCE_FIELDS) | {"enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": account.clock.unix() + RESPOND_S,
+            "due_by": account.clock.unix() + RESPONSE_TIME_S,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
@@ -84,7 +88,7 @@ def open_(account: Account, charge: Object, reason: str, status: str = "needs_re
             "type": "card",
         }
     account.store.add(dispute)
-    charge["disputed"], charge["_refundable"] = True, status in REFUNDABLE
+    charge["disputed"], charge["_refundable"] = True, status in REFUNDABLE_STATUSES
     account.emit("charge.dispute.created", dispute)
     if not status.startswith("warning_"):
         _withdraw(account, dispute)
@@ -94,7 +98,7 @@ def open_(account: Account, charge: Object, reason: str, status: str = "needs_re
 
 
 def _withdraw(account: Account, dispute: Object) -> None:
-    moved = balance_transactions.record(
+    transaction = balance_transactions.add(
         account,
         "adjustment",
         dispute,
@@ -102,12 +106,12 @@ def _withdraw(account: Account, dispute: Object) -> None:
         balance_transactions.DISPUTE_FEE,
         f"Chargeback withdrawal for {dispute['charge']}",
     )
-    dispute["balance_transactions"].append(shown(moved))
+    dispute["balance_transactions"].append(public_fields(transaction))
     account.emit("charge.dispute.funds_withdrawn", dispute)
 
 
 def _reinstate(account: Account, dispute: Object) -> None:
-    moved = balance_transactions.record(
+    transaction = balance_transactions.add(
         account,
         "adjustment",
         dispute,
@@ -115,57 +119,53 @@ def _reinstate(account: Account, dispute: Object) -> None:
         -balance_transactions.DISPUTE_FEE,
         f"Chargeback reversal for {dispute['charge']}",
     )
-    dispute["balance_transactions"].append(shown(moved))
+    dispute["balance_transactions"].append(public_fields(transaction))
     account.emit("charge.dispute.funds_reinstated", dispute)
 
 
-def put(account: Account, dispute: Object, status: str) -> None:
-    """Move a dispute to a status, with its events and its funds."""
-    before, was = dispute["status"], shown(dispute)
-    if status == before:
+def set_status(account: Account, dispute: Object, status: str) -> None:
+    """Change the status of a dispute, with the events and movements of funds that belong to it."""
+    previous_status = dispute["status"]
+    if status == previous_status:
         return
     dispute["status"] = status
     charge = account.store.get("charge", dispute["charge"])
-    inquiry = status.startswith("warning_")
-    charge["_refundable"] = status in REFUNDABLE
-    dispute["is_charge_refundable"] = inquiry and status != "warning_closed"
-    funds_out = len(dispute["balance_transactions"]) % 2 == 1
-    closed = status in ("won", "lost", "warning_closed", "prevented")
-    if status in ("needs_response", "lost", "prevented") and not funds_out:
+    charge["_refundable"] = status in REFUNDABLE_STATUSES
+    dispute["is_charge_refundable"] = status.startswith("warning_") and status != "warning_closed"
+    are_funds_withdrawn = len(dispute["balance_transactions"]) % 2 == 1
+    is_closed = status in ("won", "lost", "warning_closed", "prevented")
+    if status in ("needs_response", "lost", "prevented") and not are_funds_withdrawn:
         _withdraw(account, dispute)
-    kind = "charge.dispute.closed" if closed else "charge.dispute.updated"
-    account.emit(kind, dispute, {"status": was["status"]})
-    if status == "won" and funds_out:
+    event_type = "charge.dispute.closed" if is_closed else "charge.dispute.updated"
+    account.emit(event_type, dispute, {"status": previous_status})
+    if status == "won" and are_funds_withdrawn:
         _reinstate(account, dispute)
 
 
-def paid(account: Account, intent: Object, charge: Object) -> None:
-    """A card that makes disputes has paid: the dispute is there at once."""
-    how = payment_methods.behaviour_of(charge["_test"])
-    if how.dispute:
-        status = "prevented" if how.prevented else "warning_needs_response" if how.inquiry else "needs_response"
-        open_(account, charge, how.dispute, status)
+def on_success(account: Account, intent: Object, charge: Object) -> None:
+    """Open a dispute at once if the payment used a test card that causes one."""
+    behavior = payment_methods.behavior_of(charge["_test"])
+    if behavior.dispute:
+        status = "warning_needs_response" if behavior.inquiry else "needs_response"
+        open_dispute(account, charge, behavior.dispute, status)
 
 
-payments.PAID.append(paid)
-
-
-def averted(account: Account, charge: Object) -> None:
-    """A full refund ends an inquiry."""
+def close_inquiries(account: Account, charge: Object) -> None:
+    """Close the open inquiries of a charge, which a full refund does."""
     for dispute in account.store.all("dispute"):
         if dispute["charge"] == charge["id"] and dispute["status"] in (
             "warning_needs_response",
             "warning_under_review",
         ):
-            put(account, dispute, "warning_closed")
+            set_status(account, dispute, "warning_closed")
 
 
 def update(call: Call) -> Object:
-    """POST /v1/disputes/:id: evidence, which is submitted unless `submit` is false."""
+    """POST /v1/disputes/:id. Submits the evidence unless `submit` is false."""
     dispute, params = call.store.get("dispute", call.ids[0]), call.params
-    if "evidence" in params and dispute["status"] not in OPEN:
-        raise invalid(f"This dispute is already {dispute['status']}: evidence can no longer be submitted.")
-    before = shown(dispute)
+    if "evidence" in params and dispute["status"] not in OPEN_STATUSES:
+        raise invalid_request(f"This dispute is already {dispute['status']}: evidence can no longer be submitted.")
+    before = public_fields(dispute)
     if "metadata" in params:
         dispute["metadata"] = merge_metadata(dispute["metadata"], params["metadata"])
     if "intended_submission_method" in params:
@@ -179,44 +179,44 @@ def update(call: Call) -> Object:
         dispute["evidence_details"]["submission_method"] = "manual"
         prefix = dispute["status"].removesuffix("needs_response")
         dispute["status"] = f"{prefix}under_review"
-        call.account.after("dispute.decide", dispute["id"], evidence.get("uncategorized_text") or "")
-    changed = {name: before[name] for name in before if before[name] != dispute[name]}
-    if changed:
-        call.account.emit("charge.dispute.updated", dispute, changed)
-    return shown(dispute)
+        call.account.schedule("dispute.decide", dispute["id"], evidence.get("uncategorized_text") or "")
+    previous = {name: before[name] for name in before if before[name] != dispute[name]}
+    if previous:
+        call.account.emit("charge.dispute.updated", dispute, previous)
+    return public_fields(dispute)
 
 
-@later("dispute.decide")
+@task("dispute.decide")
 def _decide(account: Account, id: str, text: str) -> None:
     dispute = account.store.get("dispute", id)
-    inquiry = dispute["status"].startswith("warning_")
+    is_inquiry = dispute["status"].startswith("warning_")
     outcomes = {
-        "winning_evidence": "warning_closed" if inquiry else "won",
-        "losing_evidence": "warning_closed" if inquiry else "lost",
-        "escalate_inquiry_evidence": "needs_response" if inquiry else dispute["status"],
+        "winning_evidence": "warning_closed" if is_inquiry else "won",
+        "losing_evidence": "warning_closed" if is_inquiry else "lost",
+        "escalate_inquiry_evidence": "needs_response" if is_inquiry else dispute["status"],
     }
     if dispute["status"].endswith("under_review") and text in outcomes:
-        put(account, dispute, outcomes[text])
+        set_status(account, dispute, outcomes[text])
 
 
 def close(call: Call) -> Object:
-    """POST /v1/disputes/:id/close: accept that it is lost."""
+    """POST /v1/disputes/:id/close. Accepts the dispute as lost."""
     dispute = call.store.get("dispute", call.ids[0])
-    if dispute["status"] not in OPEN:
-        raise invalid("This dispute is already closed.")
-    put(call.account, dispute, "warning_closed" if dispute["status"].startswith("warning_") else "lost")
-    return shown(dispute)
+    if dispute["status"] not in OPEN_STATUSES:
+        raise invalid_request("This dispute is already closed.")
+    set_status(call.account, dispute, "warning_closed" if dispute["status"].startswith("warning_") else "lost")
+    return public_fields(dispute)
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/disputes/:id"""
-    return shown(call.store.get("dispute", call.ids[0]))
+    """GET /v1/disputes/:id."""
+    return public_fields(call.store.get("dispute", call.ids[0]))
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/disputes?charge&payment_intent&created"""
-    chosen = lists.matching(call.store.all("dispute"), call.params, "charge", "payment_intent")
-    return lists.page(chosen, call.params, call.path, "dispute")
+    """GET /v1/disputes?charge&payment_intent&created."""
+    disputes = lists.select(call.store.all("dispute"), call.params, "charge", "payment_intent")
+    return lists.page(disputes, call.params, call.path, "dispute")
 
 
 ROUTES = {

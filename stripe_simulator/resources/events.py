@@ -1,4 +1,7 @@
-"""Events. https://docs.stripe.com/api/events"""
+"""Events.
+
+https://docs.stripe.com/api/events
+"""
 
 import json
 import re
@@ -6,59 +9,59 @@ from collections.abc import Iterator
 
 from stripe_simulator import lists
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import missing, unvalidated
+from stripe_simulator.errors import resource_missing, validation_error
 from stripe_simulator.store import Object
 
-MOST_TYPES = 20
-KEPT_SECONDS = 30 * 24 * 3600
+MAX_TYPES = 20
+RETENTION_S = 30 * 24 * 3600
 
 
-def _found(account: Account, types: list[str], delivered: bool | None) -> Iterator[Object]:
-    """Newest first, not older than 30 days."""
+def _select(account: Account, types: list[str], delivered: bool | None) -> Iterator[Object]:
+    """Yield the events that match, newest first. Events expire after 30 days."""
     webhooks = account.webhooks
-    patterns = [re.compile(re.escape(wanted).replace(r"\*", ".*")) for wanted in types]  # `*` is all that is special
-    oldest = account.clock.now() - KEPT_SECONDS
+    patterns = [re.compile(re.escape(type_).replace(r"\*", ".*")) for type_ in types]  # `*` is the only wildcard
+    oldest = account.clock.now() - RETENTION_S
     for id in reversed(webhooks.payloads):
-        if types and not any(wanted.fullmatch(webhooks.types[id]) for wanted in patterns):
+        if types and not any(pattern.fullmatch(webhooks.types[id]) for pattern in patterns):
             continue
         event: Object = json.loads(webhooks.payloads[id])
         if event["created"] < oldest:
             return
-        if delivered is not None and delivered != _delivered(account, id):
+        if delivered is not None and delivered != _is_delivered(account, id):
             continue
         yield event
 
 
-def _delivered(account: Account, id: str) -> bool:
-    """Whether no endpoint is still waiting for the event."""
+def _is_delivered(account: Account, id: str) -> bool:
+    """Return whether all endpoints have received the event."""
     return bool(account.webhooks.event(id)["pending_webhooks"] == 0)
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/events?type&types[]&created&delivery_success"""
+    """GET /v1/events?type&types[]&created&delivery_success."""
     params = call.params
     if "type" in params and "types" in params:
-        raise unvalidated("You may pass either `type` or `types`, but not both.", param="types")
+        raise validation_error("You may pass either `type` or `types`, but not both.", param="types")
     types = params.get("types", [params["type"]] if "type" in params else [])
-    if len(types) > MOST_TYPES:
-        raise unvalidated(f"You may specify up to {MOST_TYPES} types.", param="types")
-    found = _found(call.account, types, params.get("delivery_success"))
-    page = lists.page(lists.matching(found, params), params, call.path, "event")
+    if len(types) > MAX_TYPES:
+        raise validation_error(f"You may specify up to {MAX_TYPES} types.", param="types")
+    events = _select(call.account, types, params.get("delivery_success"))
+    page = lists.page(lists.select(events, params), params, call.path, "event")
     page["data"] = [call.account.webhooks.event(one["id"]) for one in page["data"]]
     return page
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/events/:id"""
+    """GET /v1/events/:id."""
     webhooks = call.account.webhooks
     event = webhooks.event(call.ids[0]) if call.ids[0] in webhooks.payloads else None
-    if event is None or event["created"] < call.account.clock.now() - KEPT_SECONDS:
-        raise missing("event", call.ids[0])
+    if event is None or event["created"] < call.account.clock.now() - RETENTION_S:
+        raise resource_missing("event", call.ids[0])
     return event
 
 
 def retry(call: Call) -> Object:
-    """POST /v1/events/:id/retry: as `stripe events resend` calls it."""
+    """POST /v1/events/:id/retry, a request of `stripe events resend`."""
     retrieve(call)
     call.account.webhooks.resend(call.ids[0], call.form.get("webhook_endpoint"))
     return retrieve(call)

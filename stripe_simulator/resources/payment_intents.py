@@ -1,22 +1,24 @@
-"""PaymentIntents. https://docs.stripe.com/api/payment_intents"""
+"""PaymentIntents.
+
+https://docs.stripe.com/api/payment_intents
+"""
 
 from typing import Any
 
-from stripe_simulator import checks, currencies, lists
-from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import StripeError, invalid, missing, unvalidated
+from stripe_simulator import currencies, lists, validation
+from stripe_simulator.account import NO_REQUEST, Account, Call
+from stripe_simulator.errors import StripeError, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import confirmation_tokens, payment_methods, payments
-from stripe_simulator.resources.customers import active
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
-ENABLED = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
-OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
-UNEXPECTED = "payment_intent_unexpected_state"
-SHIPPING = ("address", "carrier", "name", "phone", "tracking_number")
+ENABLED_TYPES = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
+OPEN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE_STATUSES = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
+UNEXPECTED_STATE = "payment_intent_unexpected_state"
+SHIPPING_FIELDS = ("address", "carrier", "name", "phone", "tracking_number")
 # fmt: off
-FOR_BROWSERS = (
+BROWSER_FIELDS = (
     "id", "object", "allowed_payment_method_types", "amount", "amount_details", "automatic_payment_methods",
     "canceled_at", "cancellation_reason", "capture_method", "client_secret", "confirmation_method",
     "created", "currency", "description", "last_payment_error", "livemode", "next_action", "payment_method",
@@ -27,17 +29,17 @@ FOR_BROWSERS = (
 
 
 def new(account: Account, params: dict[str, Any]) -> Object:
-    """A new intent of checked parameters, not yet stored."""
+    """Return a new intent, not yet stored. Raises StripeError for invalid parameters."""
     _check_texts(params)
     id = f"pi_3{account.store.token(23)}"
-    currency = currencies.known(params["currency"])
-    currencies.check(params["amount"], currency)
+    currency = currencies.parse(params["currency"])
+    currencies.check_amount(params["amount"], currency)
     if params.get("customer"):
-        active(account, params["customer"], param="customer")
+        account.store.get_active("customer", params["customer"], param="customer")
     automatic = params.get("automatic_payment_methods")
     legacy = params.get("payment_method_types")
     allowed = params.get("allowed_payment_method_types")
-    apm = None if legacy else {"allow_redirects": (automatic or {}).get("allow_redirects", "always"), "enabled": True}
+    allow_redirects = (automatic or {}).get("allow_redirects", "always")
     return {
         "id": id,
         "object": "payment_intent",
@@ -48,7 +50,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": apm,
+        "automatic_payment_methods": None if legacy else {"allow_redirects": allow_redirects, "enabled": True},
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.get("capture_method", "automatic_async"),
@@ -77,7 +79,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": legacy or payments.fitting(_offered(params), currency),
+        "payment_method_types": legacy or payments.payable_types(_allowed_types(params), currency),
         "processing": None,
         "receipt_email": params.get("receipt_email") or None,
         "review": None,
@@ -92,32 +94,33 @@ def new(account: Account, params: dict[str, Any]) -> Object:
     }
 
 
-def _offered(params: dict[str, Any]) -> list[str]:
-    """What is allowed, or all that the account has, less what is excluded."""
+def _allowed_types(params: dict[str, Any]) -> list[str]:
+    """Return the allowed types, by default all that are enabled, without the excluded types."""
     excluded = params.get("excluded_payment_method_types") or []
     if params.get("capture_method") == "manual":
-        excluded = [*excluded, *(kind for kind in ENABLED if kind != "card")]  # only a card holds an amount
-    return [kind for kind in params.get("allowed_payment_method_types") or ENABLED if kind not in excluded]
+        # Only cards support separate capture.
+        excluded = [*excluded, *(kind for kind in ENABLED_TYPES if kind != "card")]
+    return [kind for kind in params.get("allowed_payment_method_types") or ENABLED_TYPES if kind not in excluded]
 
 
-def _shipping(given: Any) -> Object | None:
-    return {name: given.get(name) for name in SHIPPING} if given else None
+def _shipping(params: Any) -> Object | None:
+    return {name: params.get(name) for name in SHIPPING_FIELDS} if params else None
 
 
 def _check_texts(params: dict[str, Any]) -> None:
-    checks.email(params, "receipt_email")
-    checks.url(params, "return_url")
-    checks.descriptor(params, "statement_descriptor")
-    checks.descriptor(params, "statement_descriptor_suffix")
+    validation.check_email(params, "receipt_email")
+    validation.check_url(params, "return_url")
+    validation.check_statement_descriptor(params, "statement_descriptor")
+    validation.check_statement_descriptor(params, "statement_descriptor_suffix")
 
 
 def _method(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
-    """The method that the request names or describes."""
-    method = confirmation_tokens.method_of(account, params, intent)
+    """Return the payment method that the request names or describes, if any."""
+    method = confirmation_tokens.use_token(account, params, intent)
     if method is not None:
         return method
     if params.get("payment_method_data") and params.get("payment_method"):
-        raise unvalidated("You may only specify one of these parameters: payment_method, payment_method_data.")
+        raise validation_error("You may only specify one of these parameters: payment_method, payment_method_data.")
     if params.get("payment_method_data"):
         return payment_methods.from_params(account, params["payment_method_data"])
     if params.get("payment_method"):
@@ -126,11 +129,11 @@ def _method(account: Account, params: dict[str, Any], intent: Object) -> Object 
 
 
 def create(call: Call) -> Object:
-    """POST /v1/payment_intents"""
+    """POST /v1/payment_intents."""
     params = call.params
-    for needed in ("off_session", "return_url", "error_on_requires_action", "mandate_data"):
-        if needed in params and not params.get("confirm"):
-            raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
+    for name in ("off_session", "return_url", "error_on_requires_action", "mandate_data"):
+        if name in params and not params.get("confirm"):
+            raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
     intent = new(call.account, params)
     method = _method(call.account, params, intent)
     if method is not None:
@@ -142,7 +145,7 @@ def create(call: Call) -> Object:
     call.account.emit("payment_intent.created", intent)
     if params.get("confirm"):
         _confirm(call.account, intent, params)
-    return shown(intent)
+    return public_fields(intent)
 
 
 def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
@@ -158,61 +161,62 @@ def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
         intent,
         account.store.get("payment_method", intent["payment_method"]),
         off_session=params.get("off_session") not in (None, False),
-        refuse_action=bool(params.get("error_on_requires_action")),
+        error_on_requires_action=bool(params.get("error_on_requires_action")),
         return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),
     )
 
 
 def _unexpected(message: str, intent: Object) -> StripeError:
-    return invalid(message, code=UNEXPECTED, payment_intent=shown(intent))
+    return invalid_request(message, code=UNEXPECTED_STATE, payment_intent=public_fields(intent))
 
 
-def _of(call: Call) -> Object:
-    """The intent of the path; a browser must know its client secret."""
+def _get(call: Call) -> Object:
+    """Return the intent of the path. A browser must send its client secret."""
     intent = call.store.get("payment_intent", call.ids[0])
     secret = call.params.get("client_secret")
     if call.browser and secret is None:
-        raise unvalidated("Missing required param: client_secret.", code="parameter_missing", param="client_secret")
+        raise validation_error(
+            "Missing required param: client_secret.", code="parameter_missing", param="client_secret"
+        )
     if secret is not None and secret != intent["client_secret"]:
-        raise invalid(
+        raise invalid_request(
             "The client_secret provided does not match any associated PaymentIntent.",
             param="client_secret",
         )
     return intent
 
 
-def _answer(call: Call, intent: Object) -> Object:
-    """The intent as the caller may see it."""
-    answer = shown(intent)
-    return for_browser(answer) if call.browser else answer
+def _visible(call: Call, intent: Object) -> Object:
+    """Return the fields that the caller may see."""
+    fields = public_fields(intent)
+    return for_browser(fields) if call.browser else fields
 
 
 def for_browser(intent: Object) -> Object:
-    """What a publishable key sees: neither customer nor metadata."""
-    return {name: intent[name] for name in FOR_BROWSERS}
+    """Return the fields that a publishable key may see: neither the customer nor the metadata."""
+    return {name: intent[name] for name in BROWSER_FIELDS}
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/payment_intents/:id"""
-    return _answer(call, _of(call))
+    """GET /v1/payment_intents/:id."""
+    return _visible(call, _get(call))
 
 
 def confirm(call: Call) -> Object:
-    """POST /v1/payment_intents/:id/confirm, by the server or by Stripe.js"""
-    intent, params = _of(call), call.params
-    if intent["status"] not in OPEN:
-        done = intent["status"] == "succeeded"
+    """POST /v1/payment_intents/:id/confirm, from a server or from Stripe.js."""
+    intent, params = _get(call), call.params
+    if intent["status"] not in OPEN_STATUSES:
         raise _unexpected(
             "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
-            if done
+            if intent["status"] == "succeeded"
             else f"You cannot confirm this PaymentIntent because it has a status of {intent['status']}. Only a "
             "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, "
             "requires_action.",
             intent,
         )
-    with checks.unchanged_if_refused(intent):
+    with validation.restore_on_error(intent):
         _confirm_with(call.account, intent, params)
-    return _answer(call, intent)
+    return _visible(call, intent)
 
 
 def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
@@ -222,8 +226,7 @@ def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> N
         *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
         *("capture_method", "excluded_payment_method_types"),
     )
-    change = {name: params[name] for name in names if name in params}
-    _change(account, intent, change)
+    _apply(intent, {name: params[name] for name in names if name in params})
     if "shipping" in params:
         intent["shipping"] = _shipping(params["shipping"])
     if method is not None:
@@ -232,7 +235,8 @@ def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> N
     _confirm(account, intent, params)
 
 
-def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
+def _apply(intent: Object, params: dict[str, Any]) -> None:
+    """Apply changes to the intent, and recompute its payment method types."""
     names = (
         "amount description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix "
         "transfer_group capture_method payment_method_options"
@@ -241,48 +245,48 @@ def _change(account: Account, intent: Object, params: dict[str, Any]) -> None:
         if name in params:
             intent[name] = params[name] if params[name] != "" else None
     if "currency" in params:
-        intent["currency"] = currencies.known(params["currency"])
-    currencies.check(intent["amount"], intent["currency"])
+        intent["currency"] = currencies.parse(params["currency"])
+    currencies.check_amount(intent["amount"], intent["currency"])
     types = ("allowed_payment_method_types", "excluded_payment_method_types")
     if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:
             intent[name] = params.get(name, intent[name]) or None
-        intent["payment_method_types"] = payments.fitting(_offered(intent), intent["currency"])
+        intent["payment_method_types"] = payments.payable_types(_allowed_types(intent), intent["currency"])
 
 
 def update(call: Call) -> Object:
-    """POST /v1/payment_intents/:id; a settled one takes only what is said about it."""
+    """POST /v1/payment_intents/:id. Once the payment has begun, only descriptive fields can change."""
     intent, params = call.store.get("payment_intent", call.ids[0]), call.params
-    free = {"description", "metadata", "receipt_email", "shipping", "transfer_group"}
+    descriptive = {"description", "metadata", "receipt_email", "shipping", "transfer_group"}
     for name in params:
-        if name not in free and intent["status"] not in OPEN:
+        if name not in descriptive and intent["status"] not in OPEN_STATUSES:
             raise _unexpected(
                 f"This PaymentIntent's {name} could not be updated because it has a status of "
                 f"{intent['status']}. You may only update the {name} of a PaymentIntent with one of the "
                 "following statuses: requires_payment_method, requires_confirmation, requires_action.",
                 intent,
             )
-    with checks.unchanged_if_refused(intent):
+    with validation.restore_on_error(intent):
         _update_with(call.account, intent, params)
-    return shown(intent)
+    return public_fields(intent)
 
 
 def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
     _check_texts(params)
     if params.get("customer"):
-        active(account, params["customer"], param="customer")
+        account.store.get_active("customer", params["customer"], param="customer")
         if intent["customer"] not in (None, params["customer"]):
-            raise invalid(
+            raise invalid_request(
                 "You cannot modify `customer` on a PaymentIntent once it already has been set.", param="customer"
             )
         intent["customer"] = params["customer"]
     metadata = merge_metadata(intent["metadata"], params.get("metadata", {}))
     if "amount" in params:
-        currencies.check(params["amount"], intent["currency"])
+        currencies.check_amount(params["amount"], intent["currency"])
     method = _method(account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)
-    _change(account, intent, params)
+    _apply(intent, params)
     intent["metadata"] = metadata
     if "shipping" in params:
         intent["shipping"] = _shipping(params["shipping"])
@@ -292,7 +296,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
 
 
 def cancel(call: Call) -> Object:
-    """POST /v1/payment_intents/:id/cancel"""
+    """POST /v1/payment_intents/:id/cancel."""
     intent = call.store.get("payment_intent", call.ids[0])
     if intent.get("_session"):
         raise _unexpected(
@@ -300,27 +304,27 @@ def cancel(call: Call) -> Object:
             "Checkout Session instead.",
             intent,
         )
-    if intent["status"] not in CANCELABLE and not _is_stuck(call.account, intent):
+    if intent["status"] not in CANCELABLE_STATUSES and not _is_stuck(call.account, intent):
         raise _unexpected(
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a "
             "PaymentIntent with one of the following statuses may be canceled: requires_payment_method, "
             "requires_capture, requires_confirmation, requires_action, processing.",
             intent,
         )
-    close(call.account, intent, call.params.get("cancellation_reason"))
-    return shown(intent)
+    cancel_intent(call.account, intent, call.params.get("cancellation_reason"))
+    return public_fields(intent)
 
 
 def _is_stuck(account: Account, intent: Object) -> bool:
-    """Whether the intent is processing for ever: one of the rare cases in which Stripe cancels what is processing."""
+    """Return whether the intent stays processing forever: a rare case in which Stripe cancels a processing intent."""
     if intent["status"] != "processing":
         return False
-    return payment_methods.behaviour(account.store.get("payment_method", intent["payment_method"])).settles == "never"
+    return payment_methods.behavior(account.store.get("payment_method", intent["payment_method"])).settles == "never"
 
 
-def close(account: Account, intent: Object, reason: str | None) -> None:
-    """Cancel the intent, whoever asked."""
-    payments.let_go(account, intent)
+def cancel_intent(account: Account, intent: Object, reason: str | None) -> None:
+    """Cancel the intent."""
+    payments.release_charge(account, intent)
     intent["status"], intent["canceled_at"] = "canceled", account.clock.unix()
     intent["cancellation_reason"], intent["amount_capturable"] = reason, 0
     intent["next_action"] = None
@@ -328,7 +332,7 @@ def close(account: Account, intent: Object, reason: str | None) -> None:
 
 
 def capture(call: Call) -> Object:
-    """POST /v1/payment_intents/:id/capture"""
+    """POST /v1/payment_intents/:id/capture."""
     intent = call.store.get("payment_intent", call.ids[0])
     if intent["status"] != "requires_capture":
         raise _unexpected(
@@ -336,11 +340,11 @@ def capture(call: Call) -> Object:
             "PaymentIntent with one of the following statuses may be captured: requires_capture.",
             intent,
         )
-    checks.at_least(call.params, "amount_to_capture", 1)
-    asked = call.params.get("amount_to_capture")
-    amount = int(intent["amount_capturable"] if asked is None else asked)
+    validation.check_minimum(call.params, "amount_to_capture", 1)
+    amount_to_capture = call.params.get("amount_to_capture")
+    amount = int(intent["amount_capturable"] if amount_to_capture is None else amount_to_capture)
     if not 0 < amount <= intent["amount_capturable"]:
-        raise invalid(
+        raise invalid_request(
             f"The provided capture amount ({amount}) is greater than the remaining amount you can capture for "
             f"this PaymentIntent ({intent['amount_capturable']}).",
             code="amount_too_large",
@@ -349,34 +353,34 @@ def capture(call: Call) -> Object:
     metadata = merge_metadata(intent["metadata"], call.params.get("metadata", {}))
     payments.capture(call.account, intent, amount)
     intent["metadata"] = metadata
-    return shown(intent)
+    return public_fields(intent)
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/payment_intents?customer&created"""
-    chosen = lists.matching(call.store.all("payment_intent"), call.params, "customer")
-    return lists.page(chosen, call.params, call.path, "payment_intent")
+    """GET /v1/payment_intents?customer&created."""
+    intents = lists.select(call.store.all("payment_intent"), call.params, "customer")
+    return lists.page(intents, call.params, call.path, "payment_intent")
 
 
 def search(call: Call) -> Object:
-    """GET /v1/payment_intents/search"""
+    """GET /v1/payment_intents/search."""
     return lists.search(call.store.all("payment_intent"), call.params, call.path)
 
 
-def authenticated(account: Account, id: str, *, passed: bool) -> Object:
-    """POST /_sim/payment_intents/:id/authenticate: the student finishes, or fails, the 3-D Secure step."""
+def complete_authentication(account: Account, id: str, *, passed: bool) -> Object:
+    """Complete or fail the 3-D Secure step of a PaymentIntent."""
     intent = account.store.find("payment_intent", id)
     if intent is None:
-        raise missing("payment_intent", id)
-    before, account.request = account.request, {"id": None, "idempotency_key": None}
+        raise resource_missing("payment_intent", id)
+    before, account.request = account.request, NO_REQUEST
     try:
-        payments.authenticated(account, intent, passed=passed)
+        payments.complete_authentication(account, intent, passed=passed)
     except StripeError as error:
-        if error.status != 402:  # a decline after the step is an outcome, not a failure of the step
+        if error.status != 402:  # a decline after the step is a valid outcome
             raise
     finally:
         account.request = before
-    return shown(intent)
+    return public_fields(intent)
 
 
 ROUTES = {

@@ -1,4 +1,4 @@
-"""Payment methods: cards (test tokens, raw numbers, tokens), us_bank_account, sepa_debit.
+"""Payment methods: card (by test id, number or token), us_bank_account and sepa_debit.
 
 https://docs.stripe.com/api/payment_methods
 """
@@ -10,10 +10,10 @@ from typing import Any
 
 from stripe_simulator import cards, lists
 from stripe_simulator.account import Account, Call
-from stripe_simulator.cards import Behaviour
-from stripe_simulator.errors import StripeError, declined, invalid, missing, unvalidated
+from stripe_simulator.cards import Behavior
+from stripe_simulator.errors import StripeError, card_error, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
 DETACHED = (
     "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared "
@@ -22,28 +22,28 @@ DETACHED = (
 )
 
 
-def behaviour(method: Object) -> Behaviour:
-    """How the method behaves when it pays."""
-    return behaviour_of(method["_test"])
+def behavior(method: Object) -> Behavior:
+    """Return the behavior of payments with the method."""
+    return behavior_of(method["_test"])
 
 
-def behaviour_of(test: str) -> Behaviour:
-    """The behaviour behind a name: `card:4242…`, `bank:success`, `iban:AT61…`."""
-    kind, _, name = test.partition(":")
+def behavior_of(test_name: str) -> Behavior:
+    """Return the behavior of a test name: `card:4242…`, `bank:success` or `iban:AT61…`."""
+    kind, _, name = test_name.partition(":")
     if kind == "card":
-        return cards.card_of(name).behaviour
+        return cards.find_card(name).behavior
     if kind == "bank":
         return cards.BANKS[name]
-    return cards.IBANS.get(name, Behaviour(settles="succeeded"))
+    return cards.IBANS.get(name, Behavior(settles="succeeded"))
 
 
-def summary(account: Account, method: Object) -> Object:
-    """A charge's `payment_method_details`."""
+def charge_details(account: Account, method: Object) -> Object:
+    """Return the `payment_method_details` of a charge."""
     kind = method["type"]
     if kind == "card":
         card = method["card"]
-        kept = ("brand", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
-        details: Object = {name: card[name] for name in kept}
+        names = ("brand", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
+        details: Object = {name: card[name] for name in names}
         details |= {
             "amount_authorized": None,
             "authorization_code": account.store.token(6).upper(),
@@ -64,8 +64,8 @@ def summary(account: Account, method: Object) -> Object:
         }
         return {"card": details, "type": "card"}
     details = dict(method[kind])
-    details.pop("networks", None), details.pop("status_details", None), details.pop("generated_from", None)
-    details.pop("financial_connections_account", None)
+    for name in ("networks", "status_details", "generated_from", "financial_connections_account"):
+        details.pop(name, None)
     details |= {"expected_debit_date": None, "mandate": None}
     if kind == "us_bank_account":
         details["payment_reference"] = None
@@ -73,18 +73,18 @@ def summary(account: Account, method: Object) -> Object:
 
 
 def resolve(account: Account, id: str, *, param: str = "payment_method") -> Object:
-    """The method of an id; a test id such as pm_card_visa makes a new one each time."""
-    found = account.store.find("payment_method", id)
-    if found is not None:
-        return found
-    test = test_name(id)
-    if test is None:
-        raise missing("PaymentMethod", id, param=param)
-    return make(account, test, {})
+    """Return the method with an id. A test id such as pm_card_visa creates a new method each time."""
+    method = account.store.find("payment_method", id)
+    if method is not None:
+        return method
+    test_name = find_test_name(id)
+    if test_name is None:
+        raise resource_missing("PaymentMethod", id, param=param)
+    return make(account, test_name, {})
 
 
-def test_name(id: str) -> str | None:
-    """The behaviour's name of a test id (`pm_card_…`, `tok_…`, `pm_usBankAccount…`), else None."""
+def find_test_name(id: str) -> str | None:
+    """Return the test name of a test id (`pm_card_…`, `tok_…`, `pm_usBankAccount…`), or None for another id."""
     for prefix in ("pm_card_", "tok_"):
         if id.startswith(prefix):
             name = id.removeprefix(prefix)
@@ -96,38 +96,37 @@ def test_name(id: str) -> str | None:
     return None
 
 
-def make(account: Account, test: str, params: dict[str, Any]) -> Object:
-    """A new method that behaves as `test` says."""
-    kind = {"card": "card", "bank": "us_bank_account", "iban": "sepa_debit"}[test.partition(":")[0]]
-    billing = params.get("billing_details") or {}
+def make(account: Account, test_name: str, params: dict[str, Any]) -> Object:
+    """Create a method with the behavior of a test name."""
+    kind = {"card": "card", "bank": "us_bank_account", "iban": "sepa_debit"}[test_name.partition(":")[0]]
     method: Object = {
         "id": account.store.new_id("pm_1", 23).replace("pm_1_", "pm_1"),
         "object": "payment_method",
         "allow_redisplay": params.get("allow_redisplay", "unspecified"),
-        "billing_details": billing_details(billing),
-        kind: DETAILS[kind](account, test, params),
+        "billing_details": billing_details(params.get("billing_details") or {}),
+        kind: DETAILS[kind](account, test_name, params),
         "created": account.clock.unix(),
         "customer": None,
         "customer_account": None,
         "livemode": False,
         "metadata": merge_metadata({}, params.get("metadata", {})),
         "type": kind,
-        "_test": test,
+        "_test": test_name,
         "_set_up": False,
     }
     return account.store.add(method)
 
 
-def billing_details(given: dict[str, Any]) -> Object:
-    """Billing details with every field."""
-    address = given.get("address") or {}
+def billing_details(params: dict[str, Any]) -> Object:
+    """Return billing details with every field."""
+    address = params.get("address") or {}
     names = ("city", "country", "line1", "line2", "postal_code", "state")
     return {
         "address": {name: address.get(name) or None for name in names},
-        "email": given.get("email") or None,
-        "name": given.get("name") or None,
-        "phone": given.get("phone") or None,
-        "tax_id": given.get("tax_id") or None,
+        "email": params.get("email") or None,
+        "name": params.get("name") or None,
+        "phone": params.get("phone") or None,
+        "tax_id": params.get("tax_id") or None,
     }
 
 
@@ -135,23 +134,22 @@ def _fingerprint(account: Account, text: str) -> str:
     return hashlib.sha256(f"{account.id}{text}".encode()).hexdigest()[:16]
 
 
-def _card(account: Account, test: str, params: dict[str, Any]) -> Object:
-    number = test.partition(":")[2]
-    card = cards.card_of(number)
-    given = params.get("card") or {}
-    year = int(given.get("exp_year") or 0)
-    checked = "pass" if given.get("cvc") else None
+def _card(account: Account, test_name: str, params: dict[str, Any]) -> Object:
+    number = test_name.partition(":")[2]
+    card = cards.find_card(number)
+    card_params = params.get("card") or {}
+    year = int(card_params.get("exp_year") or 0)
     address = (params.get("billing_details") or {}).get("address") or {}
     return {
         "brand": card.brand,
         "checks": {
             "address_line1_check": "pass" if address.get("line1") else None,
             "address_postal_code_check": "pass" if address.get("postal_code") else None,
-            "cvc_check": checked,
+            "cvc_check": "pass" if card_params.get("cvc") else None,
         },
         "country": card.country,
         "display_brand": card.brand,
-        "exp_month": int(given.get("exp_month") or 12),
+        "exp_month": int(card_params.get("exp_month") or 12),
         "exp_year": (year + 2000 if 0 < year < 100 else year) or 2034,
         "fingerprint": _fingerprint(account, number),
         "funding": card.funding,
@@ -164,25 +162,25 @@ def _card(account: Account, test: str, params: dict[str, Any]) -> Object:
     }
 
 
-def _bank(account: Account, test: str, params: dict[str, Any]) -> Object:
-    given = params.get("us_bank_account") or {}
-    by_name = {name: number for number, name in cards.BANK_NUMBERS.items()}
-    number = given.get("account_number") or by_name.get(test.partition(":")[2], "000123456789")
+def _bank(account: Account, test_name: str, params: dict[str, Any]) -> Object:
+    bank_params = params.get("us_bank_account") or {}
+    numbers = {name: number for number, name in cards.BANK_NUMBERS.items()}
+    number = bank_params.get("account_number") or numbers.get(test_name.partition(":")[2], "000123456789")
     return {
-        "account_holder_type": given.get("account_holder_type") or "individual",
-        "account_type": given.get("account_type") or "checking",
+        "account_holder_type": bank_params.get("account_holder_type") or "individual",
+        "account_type": bank_params.get("account_type") or "checking",
         "bank_name": "STRIPE TEST BANK",
         "financial_connections_account": None,
         "fingerprint": _fingerprint(account, number),
         "last4": number[-4:],
         "networks": {"preferred": "ach", "supported": ["ach"]},
-        "routing_number": given.get("routing_number") or "110000000",
+        "routing_number": bank_params.get("routing_number") or "110000000",
         "status_details": None,
     }
 
 
-def _sepa(account: Account, test: str, params: dict[str, Any]) -> Object:
-    iban = test.partition(":")[2]
+def _sepa(account: Account, test_name: str, params: dict[str, Any]) -> Object:
+    iban = test_name.partition(":")[2]
     return {
         "bank_code": iban[4:9],
         "branch_code": "",
@@ -197,41 +195,43 @@ DETAILS = {"card": _card, "us_bank_account": _bank, "sepa_debit": _sepa}
 
 
 def from_params(account: Account, params: dict[str, Any]) -> Object:
-    """A new method of what a request says (`type`, and the hash of that name)."""
+    """Create the method that a request describes: its `type`, and the hash of that name."""
     kind = params.get("type")
-    given = params.get(kind) if kind else None
+    details = params.get(kind) if kind else None
     if kind not in DETAILS:
-        raise unvalidated(f"The simulator has no payment method of type {kind}.", param="type")
-    if not given:
-        raise unvalidated(f"Missing required param: {kind}.", code="parameter_missing", param=kind)
+        raise validation_error(f"The simulator does not support payment methods of type {kind}.", param="type")
+    if not details:
+        raise validation_error(f"Missing required param: {kind}.", code="parameter_missing", param=kind)
     if kind == "card":
-        return make(account, _card_test(account, given), params)
+        return make(account, _card_test_name(account, details), params)
     if kind == "us_bank_account":
-        number = given.get("account_number", "")
+        number = details.get("account_number", "")
         if number not in cards.BANK_NUMBERS:
-            raise invalid(
+            raise invalid_request(
                 "You must use a test bank account number in test mode. Try 000123456789 or see more options at "
                 "https://stripe.com/docs/payments/ach-debit/accept-a-payment#test-account-numbers.",
                 code="account_number_invalid",
                 param="us_bank_account[account_number]",
             )
         return make(account, f"bank:{cards.BANK_NUMBERS[number]}", params)
-    iban = str(given.get("iban", "")).replace(" ", "").upper()
+    iban = str(details.get("iban", "")).replace(" ", "").upper()
     if len(iban) < 15:
-        raise invalid("The IBAN you provided is invalid.", code="invalid_iban", param="sepa_debit[iban]")
+        raise invalid_request("The IBAN you provided is invalid.", code="invalid_iban", param="sepa_debit[iban]")
     return make(account, f"iban:{iban}", params)
 
 
-def _card_test(account: Account, given: dict[str, Any]) -> str:
-    if "token" in given:
-        test = test_name(given["token"])
-        if test is None:
-            raise missing("token", given["token"], param="card[token]")
-        return test
-    number = str(given.get("number", "")).replace(" ", "").replace("-", "")
+def _card_test_name(account: Account, card: dict[str, Any]) -> str:
+    if "token" in card:
+        test_name = find_test_name(card["token"])
+        if test_name is None:
+            raise resource_missing("token", card["token"], param="card[token]")
+        return test_name
+    number = str(card.get("number", "")).replace(" ", "").replace("-", "")
     for name in ("number", "exp_month", "exp_year"):
-        if name not in given:
-            raise unvalidated(f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]")
+        if name not in card:
+            raise validation_error(
+                f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]"
+            )
     if not number.isdecimal() or not 12 <= len(number) <= 19 or not cards.luhn(number):
         code = "incorrect_number" if number.isdecimal() else "invalid_number"
         message = (
@@ -240,10 +240,10 @@ def _card_test(account: Account, given: dict[str, Any]) -> str:
             else ("The card number is not a valid credit card number.")
         )
         raise StripeError(402, "card_error", message, code=code, param="number")
-    if given.get("cvc") and not re.fullmatch(r"\d{3,4}", str(given["cvc"])):
+    if card.get("cvc") and not re.fullmatch(r"\d{3,4}", str(card["cvc"])):
         message = "Your card's security code is invalid."
         raise StripeError(402, "card_error", message, code="invalid_cvc", param="cvc")
-    month, year = int(given["exp_month"]), int(given["exp_year"])
+    month, year = int(card["exp_month"]), int(card["exp_year"])
     if not 1 <= month <= 12:
         raise StripeError(
             402,
@@ -269,48 +269,48 @@ def _check_expiry(account: Account, month: int, year: int) -> None:
 
 
 def attach_to(account: Account, id: str, customer: str) -> Object:
-    """Attach a method to a customer. Some cards are refused here, as Stripe's are."""
+    """Attach a method to a customer. Some declined test cards fail here, as they do at Stripe."""
     method = resolve(account, id)
     if method["customer"] == customer:
         return method
     if method["customer"] is not None:
-        raise invalid(
+        raise invalid_request(
             "The payment method you provided has already been attached to a customer.",
             code="payment_method_unexpected_state",
         )
     if method.get("_detached"):
-        raise invalid(DETACHED)
-    how = behaviour(method)
-    if how.decline and not how.attaches and not how.authenticate:
-        code, message = cards.MESSAGES[how.decline]
-        raise declined(message, code=code, decline_code=how.decline if code == "card_declined" else None)
+        raise invalid_request(DETACHED)
+    test_behavior = behavior(method)
+    if test_behavior.decline and not test_behavior.attaches and not test_behavior.authenticate:
+        code, message = cards.MESSAGES[test_behavior.decline]
+        raise card_error(message, code=code, decline_code=test_behavior.decline if code == "card_declined" else None)
     method["customer"] = customer
     account.emit("payment_method.attached", method)
     return method
 
 
 def create(call: Call) -> Object:
-    """POST /v1/payment_methods"""
-    return shown(from_params(call.account, call.params))
+    """POST /v1/payment_methods."""
+    return public_fields(from_params(call.account, call.params))
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/payment_methods/:id"""
-    found = call.store.find("payment_method", call.ids[0])
-    test = test_name(call.ids[0])
-    if found is None and test is not None:
-        found = make(call.account, test, {})
-    if found is None:
-        raise missing("PaymentMethod", call.ids[0])
-    return shown(found)
+    """GET /v1/payment_methods/:id."""
+    method = call.store.find("payment_method", call.ids[0])
+    test_name = find_test_name(call.ids[0])
+    if method is None and test_name is not None:
+        method = make(call.account, test_name, {})
+    if method is None:
+        raise resource_missing("PaymentMethod", call.ids[0])
+    return public_fields(method)
 
 
 def update(call: Call) -> Object:
-    """POST /v1/payment_methods/:id"""
+    """POST /v1/payment_methods/:id."""
     method = call.store.get("payment_method", call.ids[0])
     if method["customer"] is None:
-        raise invalid("You must save this PaymentMethod to a customer before you can update it.")
-    before = shown(method)
+        raise invalid_request("You must save this PaymentMethod to a customer before you can update it.")
+    before = public_fields(method)
     method["metadata"] = merge_metadata(method["metadata"], call.params.get("metadata", {}))
     if "billing_details" in call.params:
         merged = {k: v for k, v in method["billing_details"].items() if v} | call.params["billing_details"]
@@ -320,60 +320,56 @@ def update(call: Call) -> Object:
     for name, value in (call.params.get("card") or {}).items():
         if name in ("exp_month", "exp_year"):
             method["card"][name] = value
-    changed = {name: value for name, value in before.items() if value != method[name]}
-    if changed:
-        call.account.emit("payment_method.updated", method, changed)
-    return shown(method)
+    previous = {name: value for name, value in before.items() if value != method[name]}
+    if previous:
+        call.account.emit("payment_method.updated", method, previous)
+    return public_fields(method)
 
 
 def attach(call: Call) -> Object:
-    """POST /v1/payment_methods/:id/attach"""
-    from stripe_simulator.resources.customers import active
-
+    """POST /v1/payment_methods/:id/attach."""
     customer = call.params.get("customer")
     if customer is None:
-        raise unvalidated("Missing required param: customer.", code="parameter_missing", param="customer")
-    active(call.account, customer, param="customer")
-    if call.store.find("payment_method", call.ids[0]) is None and test_name(call.ids[0]) is None:
-        raise missing("PaymentMethod", call.ids[0])
-    return shown(attach_to(call.account, call.ids[0], customer))
+        raise validation_error("Missing required param: customer.", code="parameter_missing", param="customer")
+    call.store.get_active("customer", customer, param="customer")
+    if call.store.find("payment_method", call.ids[0]) is None and find_test_name(call.ids[0]) is None:
+        raise resource_missing("PaymentMethod", call.ids[0])
+    return public_fields(attach_to(call.account, call.ids[0], customer))
 
 
 def detach(call: Call) -> Object:
-    """POST /v1/payment_methods/:id/detach; it may not be used again."""
+    """POST /v1/payment_methods/:id/detach. A detached method cannot be used again."""
     method = call.store.get("payment_method", call.ids[0])
     if method["customer"] is None:
-        raise invalid(
+        raise invalid_request(
             "The payment method you provided is not attached to a customer so detachment is impossible.",
             code="payment_method_unexpected_state",
         )
-    customer = call.store.find("customer", method["customer"])
-    before = method["customer"]
+    customer_id = method["customer"]
+    customer = call.store.find("customer", customer_id)
     method["customer"], method["_detached"] = None, True
     if customer is not None and "invoice_settings" in customer:
         settings = customer["invoice_settings"]
         if settings["default_payment_method"] == method["id"]:
             settings["default_payment_method"] = None
-    call.account.emit("payment_method.detached", method, {"customer": before})
-    return shown(method)
+    call.account.emit("payment_method.detached", method, {"customer": customer_id})
+    return public_fields(method)
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/payment_methods?customer&type; without a customer there is nothing to list."""
+    """GET /v1/payment_methods?customer&type. Without a customer the list is empty."""
     customer = call.params.get("customer")
     if customer is not None:
-        from stripe_simulator.resources.customers import active
-
-        active(call.account, customer, param="customer")
+        call.store.get_active("customer", customer, param="customer")
     return page_of(call, customer)
 
 
 def page_of(call: Call, customer: str | None) -> Object:
-    """A page of a customer's methods."""
-    found = (one for one in call.store.all("payment_method") if customer and one["customer"] == customer)
-    wanted = {name: value for name, value in call.params.items() if name in ("type", "allow_redisplay")}
-    chosen = (one for one in found if all(one[name] == value for name, value in wanted.items()))
-    return lists.page(chosen, call.params, call.path, "PaymentMethod")
+    """Return a page of a customer's methods."""
+    methods = (one for one in call.store.all("payment_method") if customer and one["customer"] == customer)
+    filters = {name: value for name, value in call.params.items() if name in ("type", "allow_redisplay")}
+    methods = (one for one in methods if all(one[name] == value for name, value in filters.items()))
+    return lists.page(methods, call.params, call.path, "PaymentMethod")
 
 
 ROUTES = {

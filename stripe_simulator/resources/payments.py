@@ -1,6 +1,6 @@
-"""What happens when an intent is paid: success, decline, 3-D Secure, delayed methods.
+"""Payment attempts: success, decline, 3-D Secure and delayed methods.
 
-The order of the events is SIMULATOR's table (`docs/testing.md`).
+`tests/stripe/test_simulator_flows.py` lists the order of the events of each flow.
 https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
@@ -8,32 +8,33 @@ from collections.abc import Callable
 from typing import Any
 
 from stripe_simulator import cards
-from stripe_simulator.account import Account, later
-from stripe_simulator.cards import Behaviour
-from stripe_simulator.errors import DOCS, StripeError, declined, invalid
+from stripe_simulator.account import Account, task
+from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request
 from stripe_simulator.resources import charges, payment_methods
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
-PAID: list[Callable[[Account, Object, Object], None]] = []  # (account, intent, charge), once money came
-PROCESSING: list[Callable[[Account, Object, Object], None]] = []  # … a delayed method was accepted
-FAILED: list[Callable[[Account, Object, Object], None]] = []  # … or a delayed payment failed
+Hook = Callable[[Account, Object, Object], None]
+"""A reaction of another resource to a payment: `hook(account, intent, charge)`. `routes.py` registers the hooks."""
+ON_SUCCESS: list[Hook] = []  # the payment succeeded
+ON_PROCESSING: list[Hook] = []  # a delayed payment is processing
+ON_FAILURE: list[Hook] = []  # a delayed payment failed or was canceled
 
 CURRENCIES: dict[str, set[str] | None] = {"card": None, "us_bank_account": {"usd"}, "sepa_debit": {"eur"}}
-REFUSED_3DS = (
+AUTHENTICATION_FAILED = (
     "We are unable to authenticate your payment method. Please choose a different payment method and try again."
 )
 
 
-def fitting(types: list[str], currency: str) -> list[str]:
-    """Which of the types can pay in the currency."""
-    fits = [t for t in types if t in CURRENCIES and (CURRENCIES[t] is None or currency in CURRENCIES[t])]  # type: ignore[operator]
-    if not fits:
-        raise invalid(
+def payable_types(types: list[str], currency: str) -> list[str]:
+    """Return the types that can pay in the currency. Raises StripeError if there are none."""
+    payable = [t for t in types if t in CURRENCIES and (CURRENCIES[t] is None or currency in CURRENCIES[t])]  # type: ignore[operator]
+    if not payable:
+        raise invalid_request(
             f"No valid payment method types for this Payment Intent. Please ensure that you have activated "
             f"payment methods compatible with your chosen currency ({currency}).",
             param="allowed_payment_method_types",
         )
-    return fits
+    return payable
 
 
 def pay(
@@ -42,50 +43,50 @@ def pay(
     method: Object,
     *,
     off_session: bool = False,
-    refuse_action: bool = False,
+    error_on_requires_action: bool = False,
     return_url: str | None = None,
     authenticated: bool = False,
 ) -> None:
-    """Try to pay the intent with the method. Raises StripeError 402 for a decline, the intent changed."""
+    """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
     check_usable(intent, method)
-    how = payment_methods.behaviour(method)
+    behavior = payment_methods.behavior(method)
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
-    if how.settles is not None:
+    if behavior.settles is not None:
         _process(account, intent, method)
         return
-    asks = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
-    if asks.get(how.authenticate or "") and not authenticated:
-        if off_session or refuse_action:
-            raise _declined(account, intent, method, "authentication_required")
-        _ask(account, intent, return_url)
+    conditions = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
+    if conditions.get(behavior.authenticate or "") and not authenticated:
+        if off_session or error_on_requires_action:
+            raise _decline(account, intent, method, "authentication_required")
+        _require_action(account, intent, return_url)
         return
-    if how.decline is not None:
-        raise _declined(account, intent, method, how.decline)
-    _succeed(account, intent, method, how, authenticated)
+    if behavior.decline is not None:
+        raise _decline(account, intent, method, behavior.decline)
+    _succeed(account, intent, method, authenticated=authenticated)
 
 
 def check_usable(intent: Object, method: Object) -> None:
-    """Whether the intent may be paid with the method at all."""
+    """Raise StripeError if the intent cannot be paid with the method."""
     if method["type"] not in intent["payment_method_types"]:
-        raise invalid(
+        raise invalid_request(
             f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent. Please attach "
             f"a PaymentMethod of one of the following types: {', '.join(intent['payment_method_types'])}.",
             code="payment_intent_invalid_parameter",
             param="payment_method",
         )
     if method.get("_detached"):
-        raise invalid(payment_methods.DETACHED)
+        raise invalid_request(payment_methods.DETACHED)
     if method["customer"] is not None and method["customer"] != intent["customer"]:
-        raise invalid(
+        raise invalid_request(
             f"The PaymentMethod {method['id']} belongs to the Customer {method['customer']}. Please include the "
             "Customer in the `customer` parameter on the PaymentIntent.",
             param="payment_method",
         )
 
 
-def action(account: Account, intent: Object, return_url: str | None) -> Object:
-    """The `next_action` of an intent that asks for 3-D Secure."""
+def next_action(account: Account, intent: Object, return_url: str | None) -> Object:
+    """Return the `next_action` of an intent that requires 3-D Secure."""
     page = f"{account.url}/_sim/3ds/{intent['id']}"
     if return_url:
         return {"redirect_to_url": {"return_url": return_url, "url": page}, "type": "redirect_to_url"}
@@ -99,53 +100,55 @@ def action(account: Account, intent: Object, return_url: str | None) -> Object:
     }
 
 
-def _ask(account: Account, intent: Object, return_url: str | None) -> None:
-    intent["next_action"] = action(account, intent, return_url)
+def _require_action(account: Account, intent: Object, return_url: str | None) -> None:
+    intent["next_action"] = next_action(account, intent, return_url)
     intent["status"] = "requires_action"
-    tell_created(account, intent)
+    _emit_created(account, intent)
     account.emit("payment_intent.requires_action", intent)
 
 
-def _error(intent: Object, method: Object, code: str, message: str, **fields: Any) -> Object:
+def _payment_error(method: Object, code: str, message: str, **fields: Any) -> Object:
+    """Return the `last_payment_error` of an intent."""
     return {
         "code": code,
         "doc_url": DOCS + code.replace("_", "-"),
         "message": message,
-        "payment_method": shown(method),
+        "payment_method": public_fields(method),
         "type": "card_error",
         **{name: value for name, value in fields.items() if value is not None},
     }
 
 
-def _declined(account: Account, intent: Object, method: Object, why: str) -> StripeError:
-    code, message = cards.MESSAGES[why]
-    decline_code = why if code == "card_declined" or why == "authentication_required" else None
-    charge = charges.attempt(account, intent, method, status="failed", captured=False)
+def _decline(account: Account, intent: Object, method: Object, reason: str) -> StripeError:
+    """Record a declined attempt, and return its error."""
+    code, message = cards.MESSAGES[reason]
+    decline_code = reason if code == "card_declined" or reason == "authentication_required" else None
+    charge = charges.add(account, intent, method, status="failed", captured=False)
     charges.fail(charge, code, decline_code, message)
     intent["latest_charge"] = charge["id"]
-    to_begin(intent, _error(intent, method, code, message, charge=charge["id"], decline_code=decline_code))
+    _reset_intent(intent, _payment_error(method, code, message, charge=charge["id"], decline_code=decline_code))
     account.emit("charge.failed", charge)
-    tell_created(account, intent)
+    _emit_created(account, intent)
     account.emit("payment_intent.payment_failed", intent)
-    return declined(
+    return card_error(
         message,
         code=code,
         decline_code=decline_code,
         charge=charge["id"],
-        payment_intent=shown(intent),
-        payment_method=shown(method),
+        payment_intent=public_fields(intent),
+        payment_method=public_fields(method),
     )
 
 
-def to_begin(intent: Object, error: Object) -> None:
-    """Back to requires_payment_method, with what went wrong."""
+def _reset_intent(intent: Object, error: Object) -> None:
+    """Set the intent back to requires_payment_method, with the error of its last attempt."""
     intent["status"], intent["payment_method"] = "requires_payment_method", None
     intent["last_payment_error"], intent["next_action"] = error, None
 
 
-def _succeed(account: Account, intent: Object, method: Object, how: Behaviour, authenticated: bool) -> None:
+def _succeed(account: Account, intent: Object, method: Object, *, authenticated: bool) -> None:
     capture = intent["capture_method"] != "manual"
-    charge = charges.attempt(account, intent, method, status="succeeded", captured=capture)
+    charge = charges.add(account, intent, method, status="succeeded", captured=capture)
     if authenticated:
         charge["payment_method_details"]["card"]["three_d_secure"] = {
             "authentication_flow": "challenge",
@@ -157,52 +160,52 @@ def _succeed(account: Account, intent: Object, method: Object, how: Behaviour, a
             "version": "2.2.0",
         }
     intent["latest_charge"], intent["last_payment_error"] = charge["id"], None
-    save(account, intent, method)
+    _save_method(account, intent, method)
     if not capture:
         intent["status"], intent["amount_capturable"] = "requires_capture", intent["amount"]
         account.emit("payment_intent.amount_capturable_updated", intent)
         account.emit("charge.succeeded", charge)
         return
     intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
-    _tell(account, intent, charge)
+    _emit_succeeded(account, intent, charge)
 
 
-def _tell(account: Account, intent: Object, charge: Object) -> None:
-    """The events of a captured payment, and its place on the balance now or later."""
-    at_once = intent["capture_method"] == "automatic"
-    if at_once:
+def _emit_succeeded(account: Account, intent: Object, charge: Object) -> None:
+    """Emit the events of a captured payment, and settle its charge now or later."""
+    settles_now = intent["capture_method"] == "automatic"
+    if settles_now:
         charges.settle(account, charge)
-    kinds = [("payment_intent.succeeded", intent), ("charge.succeeded", charge)]
+    events = [("payment_intent.succeeded", intent), ("charge.succeeded", charge)]
     if intent.get("_session"):
-        kinds.reverse()
-    for kind, about in kinds:
-        account.emit(kind, about)
-    tell_created(account, intent)
-    if not at_once:
-        account.after("charge.settle", charge["id"])
-    for hook in PAID:
+        events.reverse()
+    for event_type, stored in events:
+        account.emit(event_type, stored)
+    _emit_created(account, intent)
+    if not settles_now:
+        account.schedule("charge.settle", charge["id"])
+    for hook in ON_SUCCESS:
         hook(account, intent, charge)
 
 
-def tell_created(account: Account, intent: Object) -> None:
-    """A session's intent is told of with, or after, the first attempt to pay it."""
-    if intent.get("_session") and not intent.get("_told"):
-        intent["_told"] = True
+def _emit_created(account: Account, intent: Object) -> None:
+    """Emit `payment_intent.created` for a session's intent, once, with or after the first attempt to pay it."""
+    if intent.get("_session") and not intent.get("_created_emitted"):
+        intent["_created_emitted"] = True
         account.emit("payment_intent.created", intent)
 
 
-def save(account: Account, intent: Object, method: Object) -> None:
-    """Save the method for later when the intent says so; else it is used up, unless it was saved before.
+def _save_method(account: Account, intent: Object, method: Object) -> None:
+    """Save the method if the intent says so. Otherwise it cannot be used again, unless it was saved before.
 
-    https://docs.stripe.com/payments/checkout/save-during-payment: what somebody has ticked may be shown `always`, what
-    a session saves by itself is `limited`; elsewhere it is what the method's maker said.
+    A Checkout Session sets an unspecified `allow_redisplay`: to `always` if the customer checked the box to save the
+    method, to `limited` otherwise. https://docs.stripe.com/payments/checkout/save-during-payment
     """
     options = (intent["payment_method_options"] or {}).get(method["type"]) or {}
     usage = options.get("setup_future_usage") or intent["setup_future_usage"]
     if usage in ("on_session", "off_session") and intent["customer"]:
         method["_set_up"] = True
         if intent.get("_session") and method["allow_redisplay"] == "unspecified":
-            method["allow_redisplay"] = "always" if intent.get("_ticked") else "limited"
+            method["allow_redisplay"] = "always" if intent.get("_save_checked") else "limited"
         if method["customer"] is None:
             method["customer"] = intent["customer"]
             account.emit("payment_method.attached", method)
@@ -211,75 +214,75 @@ def save(account: Account, intent: Object, method: Object) -> None:
 
 
 def _process(account: Account, intent: Object, method: Object) -> None:
-    """A delayed method: processing now, its end later."""
-    charge = charges.attempt(account, intent, method, status="pending", captured=True)
+    """Start a delayed payment: it is processing now, and succeeds or fails later."""
+    charge = charges.add(account, intent, method, status="pending", captured=True)
     charge["captured"], charge["amount_captured"] = True, intent["amount"]
     intent["latest_charge"], intent["last_payment_error"] = charge["id"], None
     intent["status"] = "processing"
-    save(account, intent, method)
-    tell_created(account, intent)
+    _save_method(account, intent, method)
+    _emit_created(account, intent)
     account.emit("payment_intent.processing", intent)
     account.emit("charge.pending", charge)
-    for hook in PROCESSING:
+    for hook in ON_PROCESSING:
         hook(account, intent, charge)
-    if payment_methods.behaviour(method).settles != "never":
-        account.after("payment_intent.settle", intent["id"], charge["id"])
+    if payment_methods.behavior(method).settles != "never":
+        account.schedule("payment_intent.settle", intent["id"], charge["id"])
 
 
-@later("payment_intent.settle")
+@task("payment_intent.settle")
 def _settle(account: Account, intent_id: str, charge_id: str) -> None:
     intent = account.store.get("payment_intent", intent_id)
     charge = account.store.get("charge", charge_id)
     if intent["status"] != "processing":
         return
     method = account.store.get("payment_method", charge["payment_method"])
-    outcome = payment_methods.behaviour(method).settles
+    outcome = payment_methods.behavior(method).settles
     if outcome == "succeeded":
         charge["status"], charge["paid"] = "succeeded", True
         intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
         charges.settle(account, charge)
         account.emit("payment_intent.succeeded", intent)
         account.emit("charge.succeeded", charge)
-        for hook in PAID:
+        for hook in ON_SUCCESS:
             hook(account, intent, charge)
         return
     code = str(outcome)
     message = f"The bank refused the payment: {code.replace('_', ' ')}."
     charges.fail(charge, code, None, message)
     charge["amount_captured"] = 0
-    to_begin(intent, _error(intent, method, code, message, charge=charge["id"]))
+    _reset_intent(intent, _payment_error(method, code, message, charge=charge["id"]))
     account.emit("charge.failed", charge)
     account.emit("payment_intent.payment_failed", intent)
-    for hook in FAILED:
+    for hook in ON_FAILURE:
         hook(account, intent, charge)
 
 
-def authenticated(account: Account, intent: Object, *, passed: bool) -> None:
-    """The end of a 3-D Secure step: the payment goes on, or fails."""
+def complete_authentication(account: Account, intent: Object, *, passed: bool) -> None:
+    """Complete a 3-D Secure step: continue the payment, or fail it."""
     if intent["status"] != "requires_action":
-        raise invalid(
-            f"This PaymentIntent waits for no authentication: its status is {intent['status']}.",
+        raise invalid_request(
+            f"This PaymentIntent does not require authentication: its status is {intent['status']}.",
             code="payment_intent_unexpected_state",
         )
     method = account.store.get("payment_method", intent["payment_method"])
     if not passed:
         code = "payment_intent_authentication_failure"
-        error = _error(intent, method, code, REFUSED_3DS)
+        error = _payment_error(method, code, AUTHENTICATION_FAILED)
         error["type"] = "invalid_request_error"
-        to_begin(intent, error)
+        _reset_intent(intent, error)
         account.emit("payment_intent.payment_failed", intent)
         return
     pay(account, intent, method, authenticated=True)
 
 
-def let_go(account: Account, intent: Object) -> None:
-    """The attempt of a canceled intent comes to nothing: what was held is let go, a debit under way is stopped."""
+def release_charge(account: Account, intent: Object) -> None:
+    """Undo the charge of a canceled intent: stop a pending debit, or release an authorized amount."""
     charge = account.store.find("charge", intent["latest_charge"] or "")
     if charge is not None and charge["status"] == "pending":
         charges.fail(charge, "payment_intent_canceled", None, "The PaymentIntent was canceled.")
         charge["amount_captured"] = 0
         account.emit("charge.failed", charge)
-        for hook in FAILED:
+        for hook in ON_FAILURE:
             hook(account, intent, charge)
     elif intent["status"] == "requires_capture" and charge is not None:
         charge["refunded"], charge["amount_refunded"] = True, charge["amount"]
@@ -287,7 +290,7 @@ def let_go(account: Account, intent: Object) -> None:
 
 
 def capture(account: Account, intent: Object, amount: int) -> None:
-    """Take what was authorised, or less of it; the rest is let go."""
+    """Capture the authorized amount or a part of it, and release the rest."""
     charge = account.store.get("charge", intent["latest_charge"])
     intent["status"], intent["amount_received"], intent["amount_capturable"] = "succeeded", amount, 0
     charge["captured"], charge["amount_captured"] = True, amount
@@ -296,5 +299,5 @@ def capture(account: Account, intent: Object, amount: int) -> None:
     charges.settle(account, charge)
     account.emit("charge.captured", charge)
     account.emit("payment_intent.succeeded", intent)
-    for hook in PAID:
+    for hook in ON_SUCCESS:
         hook(account, intent, charge)

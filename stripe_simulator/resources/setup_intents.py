@@ -1,28 +1,30 @@
-"""SetupIntents: a card or an account is saved without a payment. https://docs.stripe.com/api/setup_intents"""
+"""SetupIntents, which save a payment method without a payment.
+
+https://docs.stripe.com/api/setup_intents
+"""
 
 from typing import Any
 
-from stripe_simulator import cards, checks, lists
+from stripe_simulator import cards, lists, validation
 from stripe_simulator.account import Account, Call
-from stripe_simulator.errors import StripeError, declined, invalid, unvalidated
+from stripe_simulator.errors import StripeError, card_error, invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import confirmation_tokens, payment_intents, payment_methods, payments
-from stripe_simulator.resources.customers import active
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
-OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-UNEXPECTED = "setup_intent_unexpected_state"
+OPEN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
+UNEXPECTED_STATE = "setup_intent_unexpected_state"
 HIDDEN_FROM_BROWSERS = ("application", "customer", "customer_account", "mandate", "metadata", "on_behalf_of")
 
 
 def create(call: Call) -> Object:
-    """POST /v1/setup_intents"""
+    """POST /v1/setup_intents."""
     account, params = call.account, call.params
     if params.get("customer"):
-        active(account, params["customer"], param="customer")
-    for needed in ("return_url", "mandate_data"):
-        if needed in params and not params.get("confirm"):
-            raise unvalidated(f"The parameter {needed} cannot be passed when confirm is not true.", param=needed)
+        account.store.get_active("customer", params["customer"], param="customer")
+    for name in ("return_url", "mandate_data"):
+        if name in params and not params.get("confirm"):
+            raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
     id = f"seti_1{account.store.token(23)}"
     allowed, legacy = params.get("allowed_payment_method_types"), params.get("payment_method_types")
     automatic = params.get("automatic_payment_methods") or {}
@@ -53,22 +55,22 @@ def create(call: Call) -> Object:
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"mandate_options": None, "network": None, "request_three_d_secure": None}},
         "payment_method_types": legacy
-        or [one for one in allowed or payment_intents.ENABLED if one in payments.CURRENCIES],
+        or [type_ for type_ in allowed or payment_intents.ENABLED_TYPES if type_ in payments.CURRENCIES],
         "single_use_mandate": None,
         "status": "requires_payment_method",
         "usage": params.get("usage", "off_session"),
     }
     account.store.add(setup)
     account.emit("setup_intent.created", setup)
-    _take(account, setup, params)
+    _set_method(account, setup, params)
     if params.get("confirm"):
         _confirm(account, setup, params)
-    return shown(setup)
+    return public_fields(setup)
 
 
-def _take(account: Account, setup: Object, params: dict[str, Any]) -> None:
-    """The method that the request names or describes."""
-    method = confirmation_tokens.method_of(account, params, setup)
+def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None:
+    """Set the payment method that the request names or describes, if any."""
+    method = confirmation_tokens.use_token(account, params, setup)
     if method is None and params.get("payment_method_data"):
         method = payment_methods.from_params(account, params["payment_method_data"])
     if method is None and params.get("payment_method"):
@@ -76,9 +78,9 @@ def _take(account: Account, setup: Object, params: dict[str, Any]) -> None:
     if method is None:
         return
     if method.get("_detached"):
-        raise invalid(payment_methods.DETACHED)
+        raise invalid_request(payment_methods.DETACHED)
     if method["customer"] not in (None, setup["customer"]):
-        raise invalid("The PaymentMethod belongs to another Customer.", param="payment_method")
+        raise invalid_request("The PaymentMethod belongs to another Customer.", param="payment_method")
     setup["payment_method"], setup["status"], setup["next_action"] = method["id"], "requires_confirmation", None
 
 
@@ -86,27 +88,26 @@ def _confirm(account: Account, setup: Object, params: dict[str, Any]) -> None:
     if setup["payment_method"] is None:
         raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
     method = account.store.get("payment_method", setup["payment_method"])
-    how = payment_methods.behaviour(method)
-    if how.authenticate and not method["_set_up"]:
+    if payment_methods.behavior(method).authenticate and not method["_set_up"]:
         setup["status"] = "requires_action"
-        setup["next_action"] = payments.action(account, setup, params.get("return_url"))
+        setup["next_action"] = payments.next_action(account, setup, params.get("return_url"))
         account.emit("setup_intent.requires_action", setup)
         return
     _finish(account, setup, method)
 
 
 def _finish(account: Account, setup: Object, method: Object) -> None:
-    how = payment_methods.behaviour(method)
-    if how.decline is not None and not how.attaches and how.authenticate is None:
-        code, message = cards.MESSAGES[how.decline]
-        decline_code = how.decline if code == "card_declined" else None
+    behavior = payment_methods.behavior(method)
+    if behavior.decline is not None and not behavior.attaches and behavior.authenticate is None:
+        code, message = cards.MESSAGES[behavior.decline]
+        decline_code = behavior.decline if code == "card_declined" else None
         _fail(account, setup, method, {"code": code, "decline_code": decline_code, "message": message})
-        raise declined(
+        raise card_error(
             message,
             code=code,
             decline_code=decline_code,
-            setup_intent=shown(setup),
-            payment_method=shown(method),
+            setup_intent=public_fields(setup),
+            payment_method=public_fields(method),
         )
     method["_set_up"] = True
     setup["status"], setup["next_action"], setup["last_setup_error"] = "succeeded", None, None
@@ -118,99 +119,110 @@ def _finish(account: Account, setup: Object, method: Object) -> None:
 
 def _fail(account: Account, setup: Object, method: Object, error: Object) -> None:
     setup["status"], setup["payment_method"], setup["next_action"] = "requires_payment_method", None, None
-    told = {name: value for name, value in error.items() if value is not None}
-    setup["last_setup_error"] = {"type": "card_error", **told, "payment_method": shown(method)}
+    fields = {name: value for name, value in error.items() if value is not None}
+    setup["last_setup_error"] = {"type": "card_error", **fields, "payment_method": public_fields(method)}
     account.emit("setup_intent.setup_failed", setup)
 
 
-def authenticated(account: Account, id: str, *, passed: bool) -> Object:
-    """POST /_sim/setup_intents/:id/authenticate: the end of a 3-D Secure step."""
+def complete_authentication(account: Account, id: str, *, passed: bool) -> Object:
+    """Complete or fail the 3-D Secure step of a SetupIntent."""
     setup = account.store.get("setup_intent", id)
     if setup["status"] != "requires_action":
-        raise invalid(f"This SetupIntent waits for no authentication: its status is {setup['status']}.")
+        raise invalid_request(f"This SetupIntent does not require authentication: its status is {setup['status']}.")
     method = account.store.get("payment_method", setup["payment_method"])
     if passed:
         _finish(account, setup, method)
     else:
         code = "setup_intent_authentication_failure"
-        _fail(account, setup, method, {"code": code, "message": payments.REFUSED_3DS, "type": "invalid_request_error"})
-    return shown(setup)
+        _fail(
+            account,
+            setup,
+            method,
+            {"code": code, "message": payments.AUTHENTICATION_FAILED, "type": "invalid_request_error"},
+        )
+    return public_fields(setup)
 
 
 def _unexpected(message: str, setup: Object) -> StripeError:
-    return invalid(message, code=UNEXPECTED, setup_intent=shown(setup))
+    return invalid_request(message, code=UNEXPECTED_STATE, setup_intent=public_fields(setup))
 
 
-def _open(call: Call, doing: str) -> Object:
-    """The SetupIntent of the path while something can be done with it; a browser must know its secret."""
-    setup = _of(call)
-    if setup["status"] not in OPEN:
+def _get_open(call: Call, verb: str) -> Object:
+    """Return the SetupIntent of the path. Raises StripeError if its status is final."""
+    setup = _get(call)
+    if setup["status"] not in OPEN_STATUSES:
         raise _unexpected(
-            f"You cannot {doing} this SetupIntent because it has a status of {setup['status']}.",
+            f"You cannot {verb} this SetupIntent because it has a status of {setup['status']}.",
             setup,
         )
     return setup
 
 
-def _of(call: Call) -> Object:
+def _get(call: Call) -> Object:
+    """Return the SetupIntent of the path. A browser must send its client secret."""
     setup = call.store.get("setup_intent", call.ids[0])
     secret = call.params.get("client_secret")
     if call.browser and secret is None:
-        raise unvalidated("Missing required param: client_secret.", code="parameter_missing", param="client_secret")
+        raise validation_error(
+            "Missing required param: client_secret.", code="parameter_missing", param="client_secret"
+        )
     if secret is not None and secret != setup["client_secret"]:
-        raise invalid("The client_secret provided does not match any associated SetupIntent.", param="client_secret")
+        raise invalid_request(
+            "The client_secret provided does not match any associated SetupIntent.", param="client_secret"
+        )
     return setup
 
 
-def _answer(call: Call, setup: Object) -> Object:
-    answer = shown(setup)
-    return {k: v for k, v in answer.items() if k not in HIDDEN_FROM_BROWSERS} if call.browser else answer
+def _visible(call: Call, setup: Object) -> Object:
+    """Return the fields that the caller may see."""
+    fields = public_fields(setup)
+    return {k: v for k, v in fields.items() if k not in HIDDEN_FROM_BROWSERS} if call.browser else fields
 
 
 def confirm(call: Call) -> Object:
-    """POST /v1/setup_intents/:id/confirm"""
-    setup = _open(call, "confirm")
-    checks.url(call.params, "return_url")
-    with checks.unchanged_if_refused(setup):
-        _take(call.account, setup, call.params)
+    """POST /v1/setup_intents/:id/confirm."""
+    setup = _get_open(call, "confirm")
+    validation.check_url(call.params, "return_url")
+    with validation.restore_on_error(setup):
+        _set_method(call.account, setup, call.params)
         _confirm(call.account, setup, call.params)
-    return _answer(call, setup)
+    return _visible(call, setup)
 
 
 def update(call: Call) -> Object:
-    """POST /v1/setup_intents/:id"""
+    """POST /v1/setup_intents/:id."""
     setup, params = call.store.get("setup_intent", call.ids[0]), call.params
     if set(params) - {"metadata", "description"}:
-        _open(call, "update")
+        _get_open(call, "update")
     metadata = merge_metadata(setup["metadata"], params.get("metadata", {}))
-    with checks.unchanged_if_refused(setup):
+    with validation.restore_on_error(setup):
         if params.get("customer"):
-            setup["customer"] = active(call.account, params["customer"], param="customer")["id"]
-        _take(call.account, setup, params)
+            setup["customer"] = call.store.get_active("customer", params["customer"], param="customer")["id"]
+        _set_method(call.account, setup, params)
         setup["metadata"] = metadata
         if "description" in params:
             setup["description"] = params["description"]
-    return shown(setup)
+    return public_fields(setup)
 
 
 def cancel(call: Call) -> Object:
-    """POST /v1/setup_intents/:id/cancel"""
-    setup = _open(call, "cancel")
+    """POST /v1/setup_intents/:id/cancel."""
+    setup = _get_open(call, "cancel")
     setup["status"], setup["next_action"] = "canceled", None
     setup["cancellation_reason"] = call.params.get("cancellation_reason")
     call.account.emit("setup_intent.canceled", setup)
-    return shown(setup)
+    return public_fields(setup)
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/setup_intents/:id"""
-    return _answer(call, _of(call))
+    """GET /v1/setup_intents/:id."""
+    return _visible(call, _get(call))
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/setup_intents?customer&payment_method&created"""
-    chosen = lists.matching(call.store.all("setup_intent"), call.params, "customer", "payment_method")
-    return lists.page(chosen, call.params, call.path, "setup_intent")
+    """GET /v1/setup_intents?customer&payment_method&created."""
+    setups = lists.select(call.store.all("setup_intent"), call.params, "customer", "payment_method")
+    return lists.page(setups, call.params, call.path, "setup_intent")
 
 
 ROUTES = {

@@ -1,20 +1,23 @@
-"""Webhook endpoints. https://docs.stripe.com/api/webhook_endpoints"""
+"""Webhook endpoints.
 
-from stripe_simulator import checks, lists
+https://docs.stripe.com/api/webhook_endpoints
+"""
+
+from stripe_simulator import lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, shown
+from stripe_simulator.store import Object, public_fields
 
 
 def configure(account: Account, url: str, secret: str | None) -> Object:
-    """The endpoint that the command line names: it gets every event, and stays through a reset."""
-    checks.url({"url": url}, "url")
+    """Return the endpoint of the command line. It receives every event, and a reset keeps it."""
+    validation.check_url({"url": url}, "url")
     for endpoint in account.store.all("webhook_endpoint"):
-        if endpoint.get("_configured"):  # loaded from --data: one endpoint, its secret kept
+        if endpoint.get("_configured"):  # from --data: keep the endpoint, and its secret unless a new one is passed
             endpoint["url"] = url
             endpoint["_secrets"][:] = [secret or endpoint["_secrets"][0]]
             return endpoint
-    with account.store.apart("configured"):
+    with account.store.random_stream("configured"):
         endpoint = _add(account, url, ["*"], secret)
     endpoint["_configured"] = True
     return endpoint
@@ -40,24 +43,24 @@ def _add(account: Account, url: str, events: list[str], secret: str | None) -> O
 
 
 def create(call: Call) -> Object:
-    """POST /v1/webhook_endpoints; only this answer shows the secret."""
-    checks.url(call.params, "url")
+    """POST /v1/webhook_endpoints. Only this response includes the secret."""
+    validation.check_url(call.params, "url")
     endpoint = _add(call.account, call.params["url"], call.params["enabled_events"], None)
     endpoint["api_version"] = call.params.get("api_version")
     endpoint["description"] = call.params.get("description") or None
     endpoint["metadata"] = merge_metadata({}, call.params.get("metadata", {}))
-    return shown(endpoint) | {"secret": endpoint["_secrets"][0]}
+    return public_fields(endpoint) | {"secret": endpoint["_secrets"][0]}
 
 
 def retrieve(call: Call) -> Object:
-    """GET /v1/webhook_endpoints/:id"""
-    return shown(call.store.get("webhook_endpoint", call.ids[0]))
+    """GET /v1/webhook_endpoints/:id."""
+    return public_fields(call.store.get("webhook_endpoint", call.ids[0]))
 
 
 def update(call: Call) -> Object:
-    """POST /v1/webhook_endpoints/:id"""
+    """POST /v1/webhook_endpoints/:id."""
     endpoint = call.store.get("webhook_endpoint", call.ids[0])
-    checks.url(call.params, "url")
+    validation.check_url(call.params, "url")
     for name in ("description", "enabled_events", "url"):
         if name in call.params:
             endpoint[name] = call.params[name] or None
@@ -65,18 +68,18 @@ def update(call: Call) -> Object:
         endpoint["status"] = "disabled" if call.params["disabled"] else "enabled"
     if "metadata" in call.params:
         endpoint["metadata"] = merge_metadata(endpoint["metadata"], call.params["metadata"])
-    return shown(endpoint)
+    return public_fields(endpoint)
 
 
 def delete(call: Call) -> Object:
-    """DELETE /v1/webhook_endpoints/:id"""
+    """DELETE /v1/webhook_endpoints/:id."""
     endpoint = call.store.get("webhook_endpoint", call.ids[0])
     del call.store.objects["webhook_endpoint"][endpoint["id"]]
     return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
 
 
 def list_(call: Call) -> Object:
-    """GET /v1/webhook_endpoints"""
+    """GET /v1/webhook_endpoints."""
     return lists.page(call.store.all("webhook_endpoint"), call.params, call.path, "webhook endpoint")
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from local import dynamodb_local
 from stripe_simulator.account import Fault
-from stripe_simulator.http import Simulator
-from stripe_simulator.server import Stripe
+from stripe_simulator.server import Simulator, Stripe
 from tests import books
 from tests.chaos import plants, worker
 from tests.chaos.flows import FLOWS, Case, wipe

@@ -371,8 +371,8 @@ class Machine:
 
     def due_within(self, seconds: float) -> bool:
         """Whether Stripe has something to do so soon."""
-        later = self.stripe.account.clock.later
-        return bool(later) and later[0].at <= self.stripe.account.clock.now() + seconds
+        tasks = self.stripe.account.clock.tasks
+        return bool(tasks) and tasks[0].at <= self.stripe.account.clock.now() + seconds
 
     def all_events(self) -> list[dict[str, Any]]:
         """Every event that Stripe has made, oldest first: not to be changed."""
@@ -483,7 +483,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Machine]:
     patch.setattr(stripe_events, "read", reading)
     for name in ("count", "age"):
         patch.setattr(metrics, name, lambda *_: None)
-    patch.setattr(events, "_found", listed)
+    patch.setattr(events, "_select", listed)
     patch.setattr(stripe_client, "parsedate_to_datetime", _date)
     patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
     patch.setattr(tables, "client", lambda: dynamodb)

@@ -11,8 +11,8 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import http as server
-from stripe_simulator.control import KNOBS
+from stripe_simulator import http_server
+from stripe_simulator.control import CONTROLS
 from stripe_simulator.server import Simulator
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 from tests.stripe.test_contract import pay
@@ -58,8 +58,8 @@ def test_the_client_retries_twice_after_lost_responses(simulator: Simulator, cli
 def test_a_hanging_request_blocks_its_idempotency_key_and_executes_later(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (server.HANG_S, server.LINGER_S) == (60, 5)
-    monkeypatch.setattr(server, "LINGER_S", 2.0)
+    assert (http_server.HANG_S, http_server.LINGER_S) == (60, 5)
+    monkeypatch.setattr(http_server, "LINGER_S", 2.0)
     control(simulator, "/_sim/calls", {**ONE_CREATE, "fail": "hang"})
     body = "amount=500&currency=usd"
     auth = httpx.BasicAuth(simulator.secret_key, "")
@@ -397,21 +397,21 @@ def test_the_request_log_holds_the_caller_the_params_and_the_result(
 INVALID_CALLS = [
     ("POST", "/_sim/webhooks", {"deliver": "sometimes"}, 400, "one of normal, hold"),
     ("POST", "/_sim/webhooks", {"delay_s": -1}, 400, "delay_s"),
-    ("POST", "/_sim/webhooks", {"delay": 1}, 400, "knows no delay"),
+    ("POST", "/_sim/webhooks", {"delay": 1}, 400, "has no field delay"),
     ("POST", "/_sim/webhooks/release", {"order": "up"}, 400, "as_created, reversed, shuffled"),
     ("POST", "/_sim/webhooks/release", {"times": 0}, 400, "times"),
     ("POST", "/_sim/webhooks/release", {"times": 1.5}, 400, "times"),
     ("POST", "/_sim/webhooks/release", {"seed": "x"}, 400, "seed"),
     ("GET", "/_sim/webhooks/release", None, 405, "takes POST, not GET"),
     ("POST", "/_sim/webhooks/roll", {"endpoint": "we_none"}, 400, "we_none"),
-    ("POST", "/_sim/webhooks/roll", {"secret": 5}, 400, "secret must be a text"),
-    ("POST", "/_sim/webhooks/roll", {"secret": ""}, 400, "secret must be a text"),
+    ("POST", "/_sim/webhooks/roll", {"secret": 5}, 400, "secret must be a string"),
+    ("POST", "/_sim/webhooks/roll", {"secret": ""}, 400, "secret must be a string"),
     ("POST", "/_sim/calls", {"match": "x", "fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"fail": "before"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {"match": "PATCH /v1/customers"}, 400, "a method and a path"),
     ("POST", "/_sim/calls", {**ONE_CREATE, "fail": "never"}, 400, "one of before, after, hang"),
     ("POST", "/_sim/calls", {**ONE_CREATE, "times": -1}, 400, "times"),
-    ("POST", "/_sim/calls", {**ONE_CREATE, "fail": "hang", "seconds": 2}, 400, "seconds is of fail"),
+    ("POST", "/_sim/calls", {**ONE_CREATE, "fail": "hang", "seconds": 2}, 400, "seconds is only for fail"),
     ("POST", "/_sim/clock", {"advance_s": -5}, 400, "advance_s"),
     ("POST", "/_sim/clock", {"advance_s": True}, 400, "advance_s"),
     ("POST", "/_sim/clock", {"advance": 5}, 400, "takes advance_s"),
@@ -446,8 +446,8 @@ def test_an_invalid_control_call_gets_an_error_that_names_the_problem(
 
 
 def test_every_control_route_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
-    assert [path for path in KNOBS if f"{path}" not in text] == []
+    text = (Path(__file__).parents[2] / "stripe_simulator" / "README.md").read_text()
+    assert [path for path in CONTROLS if f"{path}" not in text] == []
 
 
 def test_invalid_http_closes_only_its_connection(simulator: Simulator) -> None:

@@ -12,9 +12,10 @@ import pytest
 import stripe
 
 from stripe_simulator.errors import StripeError
-from stripe_simulator.left_out import LEFT_OUT
 from stripe_simulator.params import SCHEMA, check
-from stripe_simulator.server import ROUTES, Simulator
+from stripe_simulator.routes import ROUTES
+from stripe_simulator.server import Simulator
+from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
 from tests.stripe import make_params
 from tests.stripe.checked_http_client import CheckedHttpClient
 from tests.stripe.conftest import control, live_client
@@ -270,21 +271,21 @@ def test_the_live_run_passes_on_an_account_that_is_in_use(client: stripe.StripeC
 
 
 def test_unsupported_parameters_are_refused_by_name() -> None:
-    for operation, names in LEFT_OUT.items():
+    for operation, names in UNSUPPORTED_PARAMS.items():
         for name in names:
             fields = SCHEMA["classes"][SCHEMA["operations"][operation]]
             if name not in fields:  # the operations of a resource share one list
-                sharing = [other for other in LEFT_OUT if name in LEFT_OUT[other]]
+                sharing = [other for other in UNSUPPORTED_PARAMS if name in UNSUPPORTED_PARAMS[other]]
                 assert any(name in SCHEMA["classes"][SCHEMA["operations"][other]] for other in sharing)
                 continue
             with pytest.raises(StripeError) as excinfo:
                 check(operation, {name: "x"}, versioned=True)
-            assert excinfo.value.fields["param"] == name and "does not apply" in excinfo.value.message
+            assert excinfo.value.fields["param"] == name and "does not support" in excinfo.value.message
 
 
 def test_every_parameter_of_the_package_is_read_or_refused() -> None:
     files = set((ROOT / "stripe_simulator").rglob("*.py"))
-    list_of_unsupported = ROOT / "stripe_simulator" / "left_out.py"
+    list_of_unsupported = ROOT / "stripe_simulator" / "unsupported_params.py"
     assert list_of_unsupported in files
     source = "".join(path.read_text() for path in files - {list_of_unsupported})
     words = set(source.split())
@@ -292,7 +293,7 @@ def test_every_parameter_of_the_package_is_read_or_refused() -> None:
     for operation in set(ROUTES) - ROUTES_OUTSIDE_THE_PACKAGE:
         for name in SCHEMA["classes"].get(SCHEMA["operations"][operation], {}):
             param = name.removesuffix("!")
-            is_handled = f'"{param}"' in source or param in words or param in LEFT_OUT.get(operation, ())
+            is_handled = f'"{param}"' in source or param in words or param in UNSUPPORTED_PARAMS.get(operation, ())
             if (
                 not is_handled and operation != "POST /v1/payment_methods"
             ):  # another check refuses its unsupported types

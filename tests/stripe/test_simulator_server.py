@@ -18,10 +18,13 @@ import httpx
 import pytest
 import stripe
 
-from stripe_simulator import API_VERSION, saved
+from stripe_simulator import state_file
+from stripe_simulator.api import ROUTER, Request
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.resources.webhook_endpoints import configure
-from stripe_simulator.server import ROUTER, Request, Response, Simulator, Stripe, start
+from stripe_simulator.response import Response
+from stripe_simulator.server import Simulator, Stripe, start
+from stripe_simulator.version import API_VERSION
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 
 INTENT = "amount=500&currency=usd"
@@ -379,7 +382,7 @@ def test_the_page_shows_objects_events_and_deliveries_and_resends_an_event(
         return str(urllib.request.urlopen(webhook_simulator.url).read().decode())
 
     client = stripe.StripeClient(webhook_simulator.secret_key, base_addresses={"api": webhook_simulator.url})
-    assert "There are none yet." in read_page()
+    assert "No events yet." in read_page()
     customer = client.v1.customers.create({"name": "<b>Ada</b>"}).id
     eventually(lambda: len(receiver.deliveries) == 1)
     control(webhook_simulator, "/_sim/clock", {"advance_s": 1})
@@ -432,7 +435,7 @@ def test_the_state_survives_a_restart(tmp_path: Path) -> None:
 def test_the_state_is_saved_while_running_and_includes_pending_deliveries(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved, "EVERY_S", 0.1)
+    monkeypatch.setattr(state_file, "SAVE_INTERVAL_S", 0.1)
     file = tmp_path / "state.json"
     first = start(data=file, webhook_url=receiver.url, webhook_secret="whsec_one")
     second = None
@@ -484,7 +487,7 @@ def test_later_runs_with_the_same_file_and_seed_create_other_ids(tmp_path: Path)
 @pytest.mark.parametrize("content", ["", '{"id":', "[]", "{}", "\xff"])
 def test_a_file_without_saved_state_is_refused_and_left_unchanged(tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content, "latin-1")
-    with pytest.raises(saved.NotOurs, match=r"state\.json holds no state of the simulator"):
+    with pytest.raises(state_file.StateFileError, match=r"state\.json is not a state file of the simulator"):
         start(data=tmp_path / "state.json")
     assert (tmp_path / "state.json").read_text("latin-1") == content
 
@@ -492,13 +495,13 @@ def test_a_file_without_saved_state_is_refused_and_left_unchanged(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--port", "65536"], 2, "65536 is no port"),
-        (["--port", "-1"], 2, "-1 is no port"),
+        (["--port", "65536"], 2, "65536 is not a port"),
+        (["--port", "-1"], 2, "-1 is not a port"),
         (["--webhook-url", "localhost:8000"], 2, "--webhook-url: Not a valid URL"),
         (["--webhook-url", "http://127.0.0.1:99999/"], 2, "--webhook-url: Not a valid URL"),
         (["--data", "."], 1, "stripe_simulator: .: Is a directory"),
         (["--data", "/proc/none/state.json"], 1, "stripe_simulator: /proc/none: No such file"),
-        (["--data", "pyproject.toml"], 1, "pyproject.toml holds no state of the simulator"),
+        (["--data", "pyproject.toml"], 1, "pyproject.toml is not a state file of the simulator"),
     ],
 )
 def test_the_program_reports_invalid_options(options: list[str], code: int, message: str) -> None:

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import pytest
 from stripe._encode import _api_encode
 
-from stripe_simulator import API_VERSION
 from stripe_simulator.cards import BANKS, CARDS
 from stripe_simulator.server import Stripe
+from stripe_simulator.version import API_VERSION
 from tests.stripe import typed_responses
 
 METHODS = [f"pm_card_{name}" for name in CARDS] + [f"pm_usBankAccount_{name}" for name in BANKS]

@@ -9,7 +9,7 @@ import pytest
 import stripe
 
 import tests.world  # noqa: F401  (sets the environment variables before tuition is imported)
-from stripe_simulator import http
+from stripe_simulator import http_server
 from stripe_simulator.server import Simulator, start
 from tuition import clock, settings, stripe_client
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
@@ -143,7 +143,7 @@ def test_an_api_key_of_the_other_mode_is_a_configuration_error_and_not_a_missing
 def test_a_call_that_hangs_once_is_retried_within_the_deadline(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "LINGER_S", 1.0)
+    monkeypatch.setattr(http_server, "LINGER_S", 1.0)
     set_fault(simulator, "hang")
     response = stripe_client.create_intent(INTENT, "key")
     assert (response.replayed, intent_count(simulator)) == (True, 1)

@@ -1,5 +1,5 @@
-// The Payment Element: the fields live in this frame, of the simulator's origin, and what is typed never leaves it but
-// to the simulator's own API. The page around it talks over one port: see stripe.js.
+// The Payment Element: a frame of the simulator's origin with the payment fields. It sends their values only to the
+// simulator's API. It exchanges messages with the page around it over one port: see stripe.js.
 const byId = (id) => document.getElementById(id);
 const digits = (text) => text.replace(/\D/g, "");
 let port, key, types;
@@ -52,7 +52,7 @@ function hint(id, text) {
   byId(id).setAttribute("aria-invalid", text ? "true" : "false");
 }
 
-/** What is wrong with the fields, shown beside each; undefined when all is well. */
+/** Shows the problem of each invalid field, and returns the first as an error; undefined if all are valid. */
 function validate() {
   let first;
   for (const [id, check] of Object.entries(FIELDS[kind()])) {
@@ -65,12 +65,12 @@ function validate() {
   return { type: "validation_error", code: `incomplete_${first.id}`, message: first.text };
 }
 
-function form(params, at = "") {
+function form(params, path = "") {
   return Object.entries(params)
     .filter(([, value]) => value !== undefined)
     .flatMap(([name, value]) => {
-      const where = at ? `${at}[${name}]` : name;
-      return value !== null && typeof value === "object" ? form(value, where) : [[where, String(value)]];
+      const field = path ? `${path}[${name}]` : name;
+      return value !== null && typeof value === "object" ? form(value, field) : [[field, String(value)]];
     });
 }
 
@@ -100,16 +100,16 @@ const ACTIONS = {
       return_url: returnUrl,
       payment_method_data: methodData(),
     };
-    const answer = await fetch(`/v1/payment_intents/${intent}/confirm`, {
+    const response = await fetch(`/v1/payment_intents/${intent}/confirm`, {
       method: "POST",
       body: new URLSearchParams(form(body)),
     });
-    const said = await answer.json();
-    if (said.error?.param === "number") hint("number", said.error.message);
-    return answer.ok ? { paymentIntent: said } : { error: said.error };
+    const result = await response.json();
+    if (result.error?.param === "number") hint("number", result.error.message);
+    return response.ok ? { paymentIntent: result } : { error: result.error };
   },
-  types: async ({ types: offered }) => {
-    types = offered;
+  types: async ({ types: newTypes }) => {
+    types = newTypes;
     show();
   },
   appearance: async ({ variables, dark }) => {
@@ -124,20 +124,20 @@ const ACTIONS = {
   },
 };
 
-function begin(event) {
+function connect(event) {
   if (event.source !== parent || event.data?.type !== "element") return;
-  window.removeEventListener("message", begin);
+  window.removeEventListener("message", connect);
   [port] = event.ports;
   ({ key, types } = event.data);
   ACTIONS.appearance(event.data.appearance);
   port.onmessage = async ({ data }) => {
-    const answer = await ACTIONS[data.action](data).catch(() => ({
+    const result = await ACTIONS[data.action](data).catch(() => ({
       error: {
         type: "api_connection_error",
         message: "An error occurred with our connection to Stripe. Check your network and try again.",
       },
     }));
-    port.postMessage({ id: data.id, answer });
+    port.postMessage({ id: data.id, result });
   };
   show();
   new ResizeObserver(() => port.postMessage({ height: document.forms[0].offsetHeight })).observe(document.forms[0]);
@@ -162,4 +162,4 @@ document.forms[0].addEventListener("change", ({ target }) => {
   const complete = Object.entries(FIELDS[kind()]).every(([id, check]) => !check(byId(id).value));
   port?.postMessage({ change: { complete, value: { type: kind() } } });
 });
-window.addEventListener("message", begin);
+window.addEventListener("message", connect);

@@ -1,8 +1,8 @@
-// A stand-in for Stripe.js: what the calls that pages make of it do here, against the simulator that served this file.
-// The card's fields are in a frame of the simulator's origin. https://docs.stripe.com/js
+// A stand-in for Stripe.js. It calls the simulator that serves this file.
+// The card fields are in a frame of the simulator's origin. https://docs.stripe.com/js
 (() => {
   const origin = new URL(document.currentScript.src).origin;
-  const LOST = {
+  const CONNECTION_ERROR = {
     type: "api_connection_error",
     message: "An error occurred with our connection to Stripe. Check your network and try again.",
   };
@@ -11,7 +11,7 @@
     constructor(group) {
       this.group = group;
       this.listeners = {};
-      this.waiting = new Map();
+      this.pending = new Map();
       this.calls = 0;
     }
 
@@ -20,20 +20,20 @@
       return this;
     }
 
-    tell(name, said = {}) {
-      for (const listener of this.listeners[name] ?? []) listener({ elementType: "payment", ...said });
+    emit(name, fields = {}) {
+      for (const listener of this.listeners[name] ?? []) listener({ elementType: "payment", ...fields });
     }
 
     mount(target) {
-      const place = typeof target === "string" ? document.querySelector(target) : target;
+      const container = typeof target === "string" ? document.querySelector(target) : target;
       const frame = document.createElement("iframe");
       frame.src = `${origin}/_js/element.html`;
       frame.title = "Secure payment input frame";
       frame.name = `__privateStripeFrame${Math.floor(performance.now())}`;
       Object.assign(frame.style, { border: "0", width: "100%", height: "15rem", display: "block" });
       frame.addEventListener("load", () => this.connect(frame), { once: true });
-      frame.addEventListener("error", () => this.tell("loaderror", { error: LOST }));
-      place.replaceChildren(frame);
+      frame.addEventListener("error", () => this.emit("loaderror", { error: CONNECTION_ERROR }));
+      container.replaceChildren(frame);
       this.frame = frame;
     }
 
@@ -41,27 +41,27 @@
       const { port1, port2 } = new MessageChannel();
       this.port = port1;
       port1.onmessage = ({ data }) => {
-        if (data.ready) this.tell("ready");
-        if (data.change) this.tell("change", data.change);
+        if (data.ready) this.emit("ready");
+        if (data.change) this.emit("change", data.change);
         if (data.height) frame.style.height = `${data.height}px`;
         if (data.id) {
-          this.waiting.get(data.id)(data.answer);
-          this.waiting.delete(data.id);
+          this.pending.get(data.id)(data.result);
+          this.pending.delete(data.id);
         }
       };
       const { key, options } = this.group;
       const types = await this.group.types();
-      const first = { type: "element", key, types, appearance: look(options.appearance) };
-      frame.contentWindow.postMessage(first, origin, [port2]);
+      const message = { type: "element", key, types, appearance: frameAppearance(options.appearance) };
+      frame.contentWindow.postMessage(message, origin, [port2]);
     }
 
-    call(action, more = {}) {
+    call(action, params = {}) {
       if (!this.port)
         return Promise.resolve({ error: { type: "invalid_request_error", message: "The Element is not ready yet." } });
       const id = (this.calls += 1);
       return new Promise((resolve) => {
-        this.waiting.set(id, resolve);
-        this.port.postMessage({ id, action, ...more });
+        this.pending.set(id, resolve);
+        this.port.postMessage({ id, action, ...params });
       });
     }
 
@@ -84,11 +84,11 @@
     }
   }
 
-  /** An appearance as the frame takes it: variables by the names of its stylesheet. */
-  function look(appearance = {}) {
+  /** Converts an appearance to the variables of the frame's stylesheet. */
+  function frameAppearance(appearance = {}) {
     const { colorPrimary, colorText, colorBackground, colorDanger, borderRadius, fontFamily } =
       appearance.variables ?? {};
-    const named = {
+    const custom = {
       primary: colorPrimary,
       text: colorText,
       card: colorBackground,
@@ -97,10 +97,11 @@
       font: fontFamily,
     };
     const dark = appearance.theme === "night";
-    const rest = dark
+    const defaults = dark
       ? { "on-primary": "#14162b", quiet: "#b4bccb", line: "#8791a5", rule: "#343949" }
       : { "on-primary": "#fff", quiet: "#4b5565", line: "#7b8494", rule: "#d5dae2" };
-    return { dark, variables: { ...rest, ...Object.fromEntries(Object.entries(named).filter(([, value]) => value)) } };
+    const changes = Object.fromEntries(Object.entries(custom).filter(([, value]) => value));
+    return { dark, variables: { ...defaults, ...changes } };
   }
 
   class Elements {
@@ -111,7 +112,7 @@
       this.options = { ...options };
     }
 
-    /** What may be chosen: what the intent takes, or what the page allows where there is none yet. */
+    /** Returns the types that the intent accepts, or that the page allows if there is no intent yet. */
     async types() {
       const { clientSecret, allowedPaymentMethodTypes } = this.options;
       const { paymentIntent } = clientSecret ? await retrieve(this.key, clientSecret) : {};
@@ -120,7 +121,7 @@
     }
 
     create(type) {
-      if (type !== "payment") throw new Error(`The simulator has no Element of type ${type}.`);
+      if (type !== "payment") throw new Error(`The simulator does not support Elements of type ${type}.`);
       if (this.element) throw new Error("Can only create one Element of type payment.");
       this.element = new Element(this);
       return this.element;
@@ -132,7 +133,7 @@
 
     async update(options) {
       Object.assign(this.options, options);
-      if (options.appearance) this.element?.call("appearance", { ...look(options.appearance) });
+      if (options.appearance) this.element?.call("appearance", { ...frameAppearance(options.appearance) });
       if (options.allowedPaymentMethodTypes) this.element?.call("types", { types: await this.types() });
     }
 
@@ -145,20 +146,20 @@
   async function api(key, method, path, params) {
     const form = new URLSearchParams({ key, ...params });
     try {
-      const answer = await (method === "GET"
+      const response = await (method === "GET"
         ? fetch(`${origin}${path}?${form}`)
         : fetch(origin + path, { method, body: form }));
-      const said = await answer.json();
-      return answer.ok ? { paymentIntent: said } : { error: said.error };
+      const body = await response.json();
+      return response.ok ? { paymentIntent: body } : { error: body.error };
     } catch {
-      return { error: LOST };
+      return { error: CONNECTION_ERROR };
     }
   }
 
   const path = (clientSecret) => `/v1/payment_intents/${clientSecret.split("_secret_")[0]}`;
   const retrieve = (key, clientSecret) => api(key, "GET", path(clientSecret), { client_secret: clientSecret });
 
-  /** The bank's step in a dialog over the page; done when its frame says so. */
+  /** Shows the bank's page in a dialog, and resolves when its frame reports the end. */
   function threeDSecure(url) {
     return new Promise((resolve) => {
       const dialog = document.createElement("dialog");
@@ -177,19 +178,19 @@
       });
       dialog.append(frame);
       dialog.addEventListener("cancel", (event) => event.preventDefault());
-      const done = (event) => {
+      const onMessage = (event) => {
         if (
           event.source !== frame.contentWindow ||
           event.origin !== origin ||
           event.data?.type !== "three_d_secure_done"
         )
           return;
-        window.removeEventListener("message", done);
+        window.removeEventListener("message", onMessage);
         dialog.close();
         dialog.remove();
         resolve();
       };
-      window.addEventListener("message", done);
+      window.addEventListener("message", onMessage);
       document.body.append(dialog);
       dialog.showModal();
       frame.addEventListener("load", () => frame.focus());
@@ -215,10 +216,10 @@
       return outcome(await retrievePaymentIntent(clientSecret));
     }
 
-    /** An intent that is back at its beginning was refused: that is an error, with the intent inside. */
-    function outcome(answer) {
-      const intent = answer.paymentIntent;
-      if (intent?.status !== "requires_payment_method") return answer;
+    /** Converts an intent back in requires_payment_method, whose payment failed, to an error with the intent inside. */
+    function outcome(result) {
+      const intent = result.paymentIntent;
+      if (intent?.status !== "requires_payment_method") return result;
       return { error: { ...intent.last_payment_error, payment_intent: intent } };
     }
 
@@ -230,18 +231,18 @@
     }) {
       const returnUrl = confirmParams.return_url;
       if (redirect === "always" && !returnUrl) throw new Error("confirmPayment needs confirmParams.return_url.");
-      const given = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
-      if (confirmParams.payment_method) given.payment_method = confirmParams.payment_method;
-      let answer = elements
+      const params = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
+      if (confirmParams.payment_method) params.payment_method = confirmParams.payment_method;
+      let result = elements
         ? await elements.element.call("confirm", { clientSecret, returnUrl })
-        : await api(key, "POST", `${path(clientSecret)}/confirm`, given);
-      if (answer.paymentIntent?.status === "requires_action") answer = await handleNextAction({ clientSecret });
-      if (answer.error || redirect !== "always") return answer;
-      const back = new URL(returnUrl);
-      back.searchParams.set("payment_intent", answer.paymentIntent.id);
-      back.searchParams.set("payment_intent_client_secret", clientSecret);
-      back.searchParams.set("redirect_status", "succeeded");
-      location.assign(back);
+        : await api(key, "POST", `${path(clientSecret)}/confirm`, params);
+      if (result.paymentIntent?.status === "requires_action") result = await handleNextAction({ clientSecret });
+      if (result.error || redirect !== "always") return result;
+      const target = new URL(returnUrl);
+      target.searchParams.set("payment_intent", result.paymentIntent.id);
+      target.searchParams.set("payment_intent_client_secret", clientSecret);
+      target.searchParams.set("redirect_status", "succeeded");
+      location.assign(target);
       return new Promise(() => {});
     }
 

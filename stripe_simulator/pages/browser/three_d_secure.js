@@ -1,3 +1,3 @@
-// The bank's step is over: tell Stripe.js, in the page around this frame.
-const done = document.getElementById("done");
-parent.postMessage({ type: "three_d_secure_done", intent: done.dataset.intent }, "*");
+// Reports the end of the authentication to Stripe.js in the page around this frame.
+const result = document.getElementById("done");
+parent.postMessage({ type: "three_d_secure_done", intent: result.dataset.intent }, "*");

@@ -1,6 +1,7 @@
-"""What Stripe takes and the simulator does not apply: refused by name, or a test would pass for what was ignored.
+"""Parameters of Stripe's API that the simulator does not support.
 
-Whole parameters of an operation; what is applied in part is in the table of `docs/testing.md`.
+A request with one is refused: if the simulator ignored it, a test of it would pass. README.md lists the parameters
+that the simulator supports in part.
 """
 
 _INTENT = (
@@ -25,7 +26,7 @@ _SETUP = (
     *("payment_method_options", "single_use"),
 )
 
-LEFT_OUT: dict[str, tuple[str, ...]] = {
+UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
     "POST /v1/payment_intents": _INTENT,
     "POST /v1/payment_intents/*": _INTENT,
     "POST /v1/payment_intents/*/confirm": (*_INTENT, "amount_to_confirm"),

@@ -1,4 +1,4 @@
-"""The simulator on a port of 127.0.0.1: a thin shell around `Stripe`, one thread a connection."""
+"""The HTTP server on a port of 127.0.0.1: a thin shell around `Stripe`, with one thread per connection."""
 
 import contextlib
 import logging
@@ -8,21 +8,21 @@ import threading
 import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from stripe_simulator import listen, saved
+from stripe_simulator import listen, state_file
+from stripe_simulator.api import Stripe
 from stripe_simulator.errors import NoAnswer
+from stripe_simulator.pages import dispatch
+from stripe_simulator.response import Response
 from stripe_simulator.store import Store
 from stripe_simulator.webhooks import Sender
 
-if TYPE_CHECKING:
-    from stripe_simulator.server import Response, Stripe
-
 HANG_S = 60.0
+"""How long a `hang` fault lasts."""
 LINGER_S = 5.0
-"""What hangs ends so long after its caller has hung up."""
+"""How long a `hang` fault lasts after the client has disconnected."""
 LOG = logging.getLogger("stripe_simulator")
-LARGEST_BODY = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 PREFLIGHT = (
     b"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST, DELETE"
     b"\r\nAccess-Control-Allow-Headers: authorization, content-type, stripe-version, idempotency-key"
@@ -31,11 +31,11 @@ PREFLIGHT = (
 
 
 class Simulator:
-    """A running simulator. `stop()` ends it and every thread that it began."""
+    """A running simulator. `stop()` ends it and all its threads."""
 
     def __init__(
         self,
-        stripe: "Stripe",
+        stripe: Stripe,
         port: int = 0,
         webhook_secret: str | None = None,
         data: Path | None = None,
@@ -49,7 +49,7 @@ class Simulator:
         stripe.account.url = self.url
         if data is not None:
             try:
-                saved.save(stripe.account, data)
+                state_file.save(stripe.account, data)
             except OSError:
                 self._listener.close()
                 raise
@@ -75,7 +75,7 @@ class Simulator:
 
     @property
     def store(self) -> Store:
-        """The account's objects, for oracles."""
+        """The account's objects, for the assertions of tests."""
         return self.stripe.account.store
 
     def stop(self) -> None:
@@ -91,21 +91,22 @@ class Simulator:
             self._save(self._data)
 
     def _tick(self) -> None:
-        """Does what is due also while nobody asks."""
+        """Run due tasks and save the state while no requests arrive."""
         account, saved_at = self.stripe.account, time.monotonic()
         while not self.stopping.is_set():
             with account.lock:
                 account.run_due()
                 at = account.clock.next_at()
                 wait = 0.25 if at is None else min(0.25, max(0.01, at - account.clock.now()))
-            if self._data is not None and account.unsaved and time.monotonic() - saved_at >= saved.EVERY_S:
+            is_save_due = time.monotonic() - saved_at >= state_file.SAVE_INTERVAL_S
+            if self._data is not None and account.unsaved and is_save_due:
                 self._save(self._data)
                 saved_at = time.monotonic()
             self.stopping.wait(wait)
 
     def _save(self, path: Path) -> None:
         try:
-            saved.save(self.stripe.account, path)
+            state_file.save(self.stripe.account, path)
         except OSError as error:
             LOG.error("the state could not be saved in %s: %s", path, error)
 
@@ -123,20 +124,20 @@ class Simulator:
         try:
             with connection.makefile("rb") as reader:
                 while not self.stopping.is_set():
-                    received = read_request(reader)
-                    if received is not None and received[2].get("upgrade", "").lower() == "websocket":
-                        listen.serve(self.stripe.account, connection, reader, received[2])
+                    request = read_request(reader)
+                    if request is not None and request[2].get("upgrade", "").lower() == "websocket":
+                        listen.serve(self.stripe.account, connection, reader, request[2])
                         return
-                    if received is None or not self._reply(connection, *received):
+                    if request is None or not self._reply(connection, *request):
                         return
         except (OSError, ValueError):
-            return  # the client went away, or spoke no HTTP
+            return  # the client disconnected, or did not send HTTP
         finally:
             self._connections.discard(connection)
             _close(connection)
 
     def _reply(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
-        """Answer; whether the connection stays open."""
+        """Send the response, and return whether the connection stays open."""
         if method == "OPTIONS":
             connection.sendall(PREFLIGHT)
             return True
@@ -145,49 +146,46 @@ class Simulator:
         except NoAnswer:
             return False
         except Exception:
-            LOG.exception("%s %s: a fault of the simulator", method, target.partition("?")[0])
-            response = self.stripe.broken()
-        connection.sendall(wire(response, head_only=method == "HEAD"))
+            LOG.exception("%s %s: an error of the simulator", method, target.partition("?")[0])
+            response = self.stripe.internal_error()
+        connection.sendall(encode_response(response, head_only=method == "HEAD"))
         return headers.get("connection", "").lower() != "close"
 
     def _handle(
         self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> "Response":
-        from stripe_simulator import pages
-        from stripe_simulator.server import Response
-
+    ) -> Response:
         if method != "GET":
             self.stripe.account.unsaved = True
-        page = pages.handle(self.stripe.account, method, target, headers, body)
+        page = dispatch.handle(self.stripe.account, method, target, headers, body)
         if page is not None:
             return page
-        begun = self.stripe.begin(method, target, headers, body)
-        if isinstance(begun, Response):
-            return begun
-        if begun.fault == "hang" or begun.seconds:
+        request = self.stripe.begin(method, target, headers, body)
+        if isinstance(request, Response):
+            return request
+        if request.fault == "hang" or request.seconds:
             generation = self.stripe.account.generation
-            if begun.seconds:
-                self.stopping.wait(begun.seconds)
+            if request.seconds:
+                self.stopping.wait(request.seconds)
             else:
                 self._hang(connection)
             if self.stopping.is_set() or generation != self.stripe.account.generation:
                 raise NoAnswer("hang")
-        return self.stripe.execute(begun)
+        return self.stripe.execute(request)
 
     def _hang(self, connection: socket.socket) -> None:
-        """Wait for a minute, or until the caller has been gone for a while."""
-        ends = time.monotonic() + HANG_S
+        """Wait for HANG_S, or until LINGER_S after the client has disconnected."""
+        end = time.monotonic() + HANG_S
         with selectors.DefaultSelector() as selector:
             selector.register(connection, selectors.EVENT_READ)
-            while not self.stopping.is_set() and time.monotonic() < ends:
+            while not self.stopping.is_set() and time.monotonic() < end:
                 if selector.select(0.1):
-                    gone = not connection.recv(1, socket.MSG_PEEK)
-                    self.stopping.wait(min(LINGER_S if gone else HANG_S, ends - time.monotonic()))
+                    disconnected = not connection.recv(1, socket.MSG_PEEK)
+                    self.stopping.wait(min(LINGER_S if disconnected else HANG_S, end - time.monotonic()))
                     return
 
 
 def read_request(reader: "socket.SocketIO | object") -> tuple[str, str, dict[str, str], bytes] | None:
-    """One request from a connection, None at its end. Raises ValueError for what is not HTTP/1.1."""
+    """Read one request from a connection. Return None at its end. Raises ValueError if it is not HTTP/1.1."""
     readline = reader.readline  # type: ignore[union-attr]
     line = readline(65537)
     if not line:
@@ -201,15 +199,15 @@ def read_request(reader: "socket.SocketIO | object") -> tuple[str, str, dict[str
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return method, target, headers, _chunks(reader)
+        return method, target, headers, _read_chunks(reader)
     length = int(headers.get("content-length") or 0)
-    if length > LARGEST_BODY:
+    if length > MAX_BODY_BYTES:
         raise ValueError("the body is too large")
     body = reader.read(length) if length else b""  # type: ignore[union-attr]
     return method, target, headers, body
 
 
-def _chunks(reader: object) -> bytes:
+def _read_chunks(reader: object) -> bytes:
     body = b""
     while True:
         size = int(reader.readline(100).split(b";")[0], 16)  # type: ignore[attr-defined]
@@ -218,12 +216,12 @@ def _chunks(reader: object) -> bytes:
             return body
         body += reader.read(size)  # type: ignore[attr-defined]
         reader.readline(100)  # type: ignore[attr-defined]
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY_BYTES:
             raise ValueError("the body is too large")
 
 
-def wire(response: "Response", *, head_only: bool = False) -> bytes:
-    """The bytes of an answer."""
+def encode_response(response: Response, *, head_only: bool = False) -> bytes:
+    """Return the bytes of a response."""
     try:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
@@ -236,37 +234,6 @@ def wire(response: "Response", *, head_only: bool = False) -> bytes:
 
 
 def _close(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it was closed already
+    with contextlib.suppress(OSError):  # already closed
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def start(
-    port: int = 0,
-    webhook_url: str | None = None,
-    webhook_secret: str | None = None,
-    seed: int | None = None,
-    secret_key: str | None = None,
-    publishable_key: str | None = None,
-    data: Path | None = None,
-) -> Simulator:
-    """A simulator in threads of its own, with one webhook endpoint when a URL is given.
-
-    With `data`, its state is read from that file now, and written to it every few seconds and by `stop()`.
-    Raises OSError for a port or a file that cannot be used, `saved.NotOurs`, and StripeError for the URL.
-    """
-    from stripe_simulator.resources.webhook_endpoints import configure
-    from stripe_simulator.server import Stripe
-
-    kept = (saved.read(data) if data else None) or {}
-    stripe = Stripe(
-        seed=seed,
-        secret_key=secret_key or kept.get("secret_key"),
-        publishable_key=publishable_key or kept.get("publishable_key"),
-    )
-    if kept:
-        saved.load(stripe.account, kept)
-    secret = None
-    if webhook_url is not None:
-        secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]
-    return Simulator(stripe, port, secret, data)
