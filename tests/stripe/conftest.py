@@ -1,7 +1,8 @@
-"""A simulator on a port, a `stripe` client that talks to it, and one in process under a clock that we move.
+"""Simulators on a port, the `stripe` clients that call them, and a webhook receiver.
 
-A test that asks for `client` and for nothing that only the simulator has runs twice: on the simulator, and with
-`-m live` on Stripe's test mode, with the key in STRIPE_SECRET_KEY (STRIPE_API_BASE for another address).
+A test that uses `client` and no fixture of `SIMULATOR_FIXTURES` runs on two backends: the simulator and, with
+`-m live`, Stripe's test mode. The live run reads its key from STRIPE_SECRET_KEY and an optional address from
+STRIPE_API_BASE.
 """
 
 import json
@@ -18,59 +19,62 @@ import pytest
 import stripe
 
 from stripe_simulator.server import Simulator, start
-from tests.stripe import shapes
-from tests.stripe.checked import Checked
+from tests.stripe import typed_responses
+from tests.stripe.checked_http_client import CheckedHttpClient
 
-WAIT_S = 60.0
-ONLY_HERE = {"simulator", "cli", "running", "here", "told"}
+LIVE_TIMEOUT_S = 60.0
+SIMULATOR_FIXTURES = {"shared_simulator", "simulator", "webhook_simulator", "cli", "in_process"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A contract test is for both: what we built, and what it stands for."""
+    """Run a contract test on the simulator and on Stripe itself."""
     if "backend" in metafunc.fixturenames:
-        live = [] if ONLY_HERE & set(metafunc.fixturenames) else [pytest.param("live", marks=pytest.mark.live)]
+        simulator_only = SIMULATOR_FIXTURES & set(metafunc.fixturenames)
+        live = [] if simulator_only else [pytest.param("live", marks=pytest.mark.live)]
         metafunc.parametrize("backend", ["simulator", *live])
 
 
 @dataclass
 class Receiver:
-    """A webhook endpoint: what came, and what it answers."""
+    """A webhook endpoint that records its deliveries and answers with `statuses`, then 200."""
 
     url: str
-    bodies: list[tuple[str, bytes]]
+    deliveries: list[tuple[str, bytes]]
+    """The `Stripe-Signature` header and the body of each delivery."""
     statuses: list[int]
 
     def types(self) -> list[str]:
-        """The types of the events in the order in which they came."""
-        return [json.loads(body)["type"] for _, body in self.bodies]
+        """Return the event types in the order of delivery."""
+        return [json.loads(body)["type"] for _, body in self.deliveries]
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Simulator]:
+def shared_simulator() -> Iterator[Simulator]:
+    """One simulator for the whole session; most tests use `simulator`, which resets it."""
     simulator = start(seed=7)
     yield simulator
     simulator.stop()
 
 
-def sim(simulator: Simulator, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Call a knob: POST with a body, else GET."""
+def control(simulator: Simulator, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Call the simulator's control API: POST if there is a body, else GET."""
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(simulator.url + path, data=data)) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(urllib.request.Request(simulator.url + path, data=data)) as response:
+        return json.load(response)
 
 
 @pytest.fixture
-def simulator(running: Simulator) -> Iterator[Simulator]:
-    """The simulator, new; every event that the test made is held against the types at its end."""
-    sim(running, "/_sim/reset", {})
-    yield running
-    events = [json.loads(one) for one in list(running.stripe.webhooks.payloads.values())]
-    wrong = {problem for event in events for problem in shapes.problems_of_event(event)}
-    assert not wrong, "\n".join(sorted(wrong))
+def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
+    """A reset simulator; after the test, every event that it created is checked against the package's types."""
+    control(shared_simulator, "/_sim/reset", {})
+    yield shared_simulator
+    events = [json.loads(payload) for payload in list(shared_simulator.stripe.webhooks.payloads.values())]
+    problems = {problem for event in events for problem in typed_responses.problems_of_event(event)}
+    assert not problems, "\n".join(sorted(problems))
 
 
 def live_client() -> stripe.StripeClient:
-    """Stripe's test mode. A live key is refused: these tests move money."""
+    """Return a client for Stripe's test mode. Live keys are refused, because these tests move money."""
     key = os.environ.get("STRIPE_SECRET_KEY", "")
     if not key.startswith(("sk_test_", "rk_test_")):
         pytest.fail("-m live needs STRIPE_SECRET_KEY, a key of Stripe's test mode (sk_test_…), never a live one")
@@ -78,13 +82,14 @@ def live_client() -> stripe.StripeClient:
     return stripe.StripeClient(
         key,
         max_network_retries=3,
-        http_client=Checked(newer=True),
+        http_client=CheckedHttpClient(allow_unknown_fields=True),
         **({"base_addresses": {"api": base}} if base else {}),  # type: ignore[arg-type]
     )
 
 
 @pytest.fixture
 def client(backend: str, request: pytest.FixtureRequest) -> stripe.StripeClient:
+    """A client for the backend, whose responses are checked against the package's types."""
     if backend == "live":
         return live_client()
     simulator: Simulator = request.getfixturevalue("simulator")
@@ -92,78 +97,83 @@ def client(backend: str, request: pytest.FixtureRequest) -> stripe.StripeClient:
         simulator.secret_key,
         base_addresses={"api": simulator.url},
         max_network_retries=2,
-        http_client=Checked(),
+        http_client=CheckedHttpClient(),
     )
 
 
-Until = Callable[[Callable[[], Any]], Any]
+WaitUntil = Callable[[Callable[[], Any]], Any]
 
 
 @pytest.fixture
-def until(backend: str, request: pytest.FixtureRequest) -> Until:
-    """Wait for what Stripe does later: the simulator's clock is moved, Stripe's is not."""
+def wait_until(backend: str, request: pytest.FixtureRequest) -> WaitUntil:
+    """Wait for an asynchronous result of Stripe and return it; the simulator's clock is advanced instead."""
 
-    def moved(true: Callable[[], Any]) -> Any:
+    def advance_clock(check: Callable[[], Any]) -> Any:
         simulator: Simulator = request.getfixturevalue("simulator")
-        found = true()
-        if not found:
-            sim(simulator, "/_sim/clock", {"advance_s": 2})
-            found = true()
-        assert found, "not after 2 seconds of the simulator's clock"
-        return found
+        result = check()
+        if not result:
+            control(simulator, "/_sim/clock", {"advance_s": 2})
+            result = check()
+        assert result, "no result after 2 seconds on the simulator's clock"
+        return result
 
-    def waited(true: Callable[[], Any]) -> Any:
-        ends = time.monotonic() + WAIT_S
-        while not (found := true()):
-            assert time.monotonic() < ends, f"not after {WAIT_S} s"
-            time.sleep(1)
-        return found
+    def poll(check: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + LIVE_TIMEOUT_S
+        while not (result := check()):
+            assert time.monotonic() < deadline, f"no result after {LIVE_TIMEOUT_S} s"
+            time.sleep(0.25)
+        return result
 
-    return waited if backend == "live" else moved
+    return poll if backend == "live" else advance_clock
 
 
 def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
-    limit = time.monotonic() + seconds
+    """Poll until the check is true; fail after the timeout."""
+    deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < limit, "it did not happen in time"
+        assert time.monotonic() < deadline, f"the check was still false after {seconds} s"
         time.sleep(0.02)
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    got = Receiver("", [], [])
+    """A webhook endpoint on a port of its own."""
+    receiver = Receiver("", [], [])
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.bodies.append((self.headers["Stripe-Signature"], body))
-            self.send_response(got.statuses.pop(0) if got.statuses else 200)
+            receiver.deliveries.append((self.headers["Stripe-Signature"], body))
+            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the tests' output is theirs."""
+            """Log nothing, to keep the tests' output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    got.url = f"http://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield got
+    receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()  # stops within 20 ms
+    yield receiver
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
-def told(receiver: Receiver) -> Any:
+def webhook_simulator(receiver: Receiver) -> Iterator[Simulator]:
+    """A simulator that delivers its events to `receiver`, signed with `whsec_one`."""
     simulator = start(webhook_url=receiver.url, webhook_secret="whsec_one")
     yield simulator
     simulator.stop()
 
 
-def customers(simulator: Simulator, count: int) -> None:
+def create_customers(simulator: Simulator, count: int) -> None:
+    """Create customers named "0", "1", …; each creates one event."""
     client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
     for n in range(count):
         client.v1.customers.create({"name": str(n)})
 
 
-def names(receiver: Receiver) -> list[str]:
-    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.bodies]
+def names_delivered(receiver: Receiver) -> list[str]:
+    """Return the customer names of the deliveries, in order."""
+    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.deliveries]

@@ -1,7 +1,7 @@
 """Writes `stripe_simulator/params.json` from the typed parameters and objects of the `stripe` package.
 
-The simulator itself never imports `stripe`: it checks requests against this file, and
-`test_simulator_contract.py` holds the file against the package that is installed.
+The simulator never imports `stripe`; it checks requests against this file. `test_package_types.py` checks that the
+file matches the installed package.
 
     python -m tests.stripe.make_params
 """
@@ -50,33 +50,36 @@ SERVICES = [
     "test_helpers._refund_service",
 ]
 OPERATION = re.compile(r'"(get|post|delete)",\s*"(/v1/[^"]+)"')
-PATHS = ("/v1/account/", "/v1/accounts")
-
-OUTSIDE = vars(stripe._request_options) | {"StripeContext": Any}  # RequestOptions is in every class
+EXCLUDED_PATHS = ("/v1/account/", "/v1/accounts")
+EXTRA_NAMES = vars(stripe._request_options) | {"StripeContext": Any}
+"""Names that the annotations need and their modules do not import: every class inherits from RequestOptions."""
 
 Alternative = str | dict[str, Any]
 
 
 def operations(service: str) -> dict[str, str]:
-    """`{"POST /v1/refunds": "stripe.params._refund_create_params:RefundCreateParams"}` of a service."""
+    """Return the parameter class of each operation of a service, empty if it takes no parameters.
+
+    For example `{"POST /v1/refunds": "stripe.params._refund_create_params:RefundCreateParams"}`.
+    """
     path = Path(stripe.__file__).parent / (service.replace(".", "/") + ".py")
-    found: dict[str, str] = {}
+    table: dict[str, str] = {}
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.FunctionDef):
             continue
         call = OPERATION.search(ast.unparse(node).replace("'", '"'))
-        if call is None or call[2].startswith(PATHS):
+        if call is None or call[2].startswith(EXCLUDED_PATHS):
             continue
         annotation = next((a.annotation for a in node.args.args if a.arg == "params"), None)
         name = re.search(r"\w+Params", ast.unparse(annotation)) if annotation is not None else None
         imports = re.search(rf"from (stripe\.params\.\S+) import \(?\s*{name[0]}\b", path.read_text()) if name else None
         template = re.sub(r"\{[^}]*\}", "*", call[2])
-        found[f"{call[1].upper()} {template}"] = f"{imports[1]}:{name[0]}" if imports and name else ""
-    return found
+        table[f"{call[1].upper()} {template}"] = f"{imports[1]}:{name[0]}" if imports and name else ""
+    return table
 
 
 class Schema:
-    """Collects the classes of parameters, equal ones kept once."""
+    """Collects parameter classes and stores equal classes once."""
 
     def __init__(self) -> None:
         self.classes: dict[str, dict[str, list[Alternative]]] = {}
@@ -84,13 +87,13 @@ class Schema:
         self._names: dict[type, str] = {}
 
     def add(self, cls: type) -> str:
-        """The name under which the class' fields are kept; a required field ends with `!`."""
+        """Add a class and return the name that its fields are stored under; required fields end with `!`."""
         if cls in self._names:
             return self._names[cls]
         self._names[cls] = cls.__name__
         module = sys.modules[cls.__module__].__dict__
         fields: dict[str, list[Alternative]] = {}
-        for field, hint in typing.get_type_hints(cls, module, OUTSIDE, include_extras=True).items():
+        for field, hint in typing.get_type_hints(cls, module, EXTRA_NAMES, include_extras=True).items():
             if field in RequestOptions.__annotations__ and cls.__name__.endswith("Params"):
                 continue
             optional = typing.get_origin(hint) is NotRequired
@@ -104,21 +107,21 @@ class Schema:
         return name
 
     def alternatives(self, hint: Any) -> list[Alternative]:
-        """What a value may be: `int`, `str`, …, `""`, an enum, a list, an object, a map."""
+        """Return what a value may be: `int`, `str`, …, `""`, an enum, a list, an object or a map."""
         if isinstance(hint, str):
             raise TypeError(hint)
         hints = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
-        found: list[Alternative] = []
+        options: list[Alternative] = []
         for each in hints:
-            one = self.alternative(each)
-            found += [o for o in one if o not in found]
-        enums = [e for f in found if isinstance(f, dict) for e in f.get("enum", [])]
-        if enums:  # `Literal[...] | str` is an enum that may grow: Stripe refuses what it does not know
-            found = [f for f in found if f != "str" and not (isinstance(f, dict) and "enum" in f)]
-            found.append({"enum": enums})
-        return found
+            options += [option for option in self._alternative(each) if option not in options]
+        enums = [value for option in options if isinstance(option, dict) for value in option.get("enum", [])]
+        if enums:  # `Literal[...] | str` is an enum with room for new values; Stripe refuses unknown ones
+            options = [o for o in options if o != "str" and not (isinstance(o, dict) and "enum" in o)]
+            options.append({"enum": enums})
+        return options
 
-    def alternative(self, hint: Any) -> list[Alternative]:
+    def _alternative(self, hint: Any) -> list[Alternative]:
+        """Return the alternatives of a hint that is not a union."""
         origin = typing.get_origin(hint)
         if origin is Literal:
             values = list(typing.get_args(hint))
@@ -136,40 +139,46 @@ class Schema:
         return [plain if plain in {"int", "str", "bool", "float", "decimal"} else "any"]
 
 
-DEPTH = 4
-PLAIN_LAST = sorted(OBJECT_CLASSES, key=lambda kind: "." not in kind)  # `Dispute` is that of charges, not of issuing
-KINDS = {get_object_class("V1", kind).__name__: kind for kind in PLAIN_LAST} | {"Session": "checkout.session"}
+MAX_EXPAND_DEPTH = 4
+NAMESPACED_FIRST = sorted(
+    OBJECT_CLASSES, key=lambda kind: "." not in kind
+)  # so `Dispute` is `dispute`, not `issuing.…`
+KINDS = {get_object_class("V1", kind).__name__: kind for kind in NAMESPACED_FIRST} | {"Session": "checkout.session"}
 
 
-def answers(service: str) -> dict[str, str]:
-    """`{"POST /v1/refunds": "refund", "GET /v1/refunds": "data.refund"}` of a service: what `expand` begins at."""
+def response_kinds(service: str) -> dict[str, str]:
+    """Return the kind of object in the response of each operation of a service, where `expand` begins.
+
+    For example `{"POST /v1/refunds": "refund", "GET /v1/refunds": "data.refund"}`.
+    """
     path = Path(stripe.__file__).parent / (service.replace(".", "/") + ".py")
-    found = {}
+    kinds = {}
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.FunctionDef) or node.returns is None:
             continue
         call = OPERATION.search(ast.unparse(node).replace("'", '"'))
-        if call is None or call[2].startswith(PATHS):
+        if call is None or call[2].startswith(EXCLUDED_PATHS):
             continue
         wrapper, name = re.fullmatch(r"(?:(\w+)\[)?(\w+)\]?", str(ast.literal_eval(node.returns))).groups()  # type: ignore[union-attr]
         template = re.sub(r"\{[^}]*\}", "*", call[2])
-        found[f"{call[1].upper()} {template}"] = ("data." if wrapper else "") + KINDS[name]
-    return found
+        kinds[f"{call[1].upper()} {template}"] = ("data." if wrapper else "") + KINDS[name]
+    return kinds
 
 
-def expandable(cls: type, within: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Each path of an object that `expand` may name, and the kinds of what is there; those it leads through too."""
+def expandable(cls: type, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield each path that `expand` may name or pass through, with the kinds of objects at it."""
     for field, hint in vars(cls).get("__annotations__", {}).items():
-        path = within + field
-        named = re.findall(r"ForwardRef\('(\w+)'\)", str(hint))
-        kinds = [KINDS.get(name.removesuffix("Resource"), name) for name in named]
+        path = prefix + field
+        class_names = re.findall(r"ForwardRef\('(\w+)'\)", str(hint))
+        kinds = [KINDS.get(name.removesuffix("Resource"), name) for name in class_names]
         if "ListObject" in str(hint):
             yield path, []
             yield f"{path}.data", kinds
-        elif named:
+        elif class_names:
             yield path, kinds
-        inner = [one for one in _classes(hint) if one.__qualname__.startswith(f"{cls.__qualname__}.")]
-        below = [one for each in inner if path.count(".") < DEPTH - 1 for one in expandable(each, f"{path}.")]
+        inner = [each for each in _classes(hint) if each.__qualname__.startswith(f"{cls.__qualname__}.")]
+        deeper = path.count(".") < MAX_EXPAND_DEPTH - 1
+        below = [entry for each in inner if deeper for entry in expandable(each, f"{path}.")]
         if inner and (below or path.count(".") < 2):
             yield path, []
         yield from below
@@ -178,17 +187,17 @@ def expandable(cls: type, within: str = "") -> Iterator[tuple[str, list[str]]]:
 def _classes(hint: Any) -> list[type]:
     if isinstance(hint, type):
         return [hint]
-    return [found for one in typing.get_args(hint) for found in _classes(one)]
+    return [cls for argument in typing.get_args(hint) for cls in _classes(argument)]
 
 
 def build() -> dict[str, Any]:
-    """The whole file."""
+    """Return the content of the file."""
     schema = Schema()
     table: dict[str, str] = {}
-    answered: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for service in SERVICES:
         importlib.import_module(f"stripe.{service}")
-        answered |= answers(service)
+        kinds |= response_kinds(service)
         for operation, reference in operations(service).items():
             if not reference:
                 table[operation] = ""
@@ -199,20 +208,20 @@ def build() -> dict[str, Any]:
         "stripe": stripe.VERSION,
         "api_version": stripe.api_version,
         "operations": dict(sorted(table.items())),
-        "answers": dict(sorted(answered.items())),
+        "answers": dict(sorted(kinds.items())),
         "expandable": {
             kind: dict(expandable(get_object_class("V1", kind)))
-            for kind in sorted({answer.removeprefix("data.") for answer in answered.values()} | {"item"})
+            for kind in sorted({kind.removeprefix("data.") for kind in kinds.values()} | {"item"})
         },
         "classes": dict(sorted(schema.classes.items())),
     }
 
 
-def text() -> str:
-    """The file's text."""
-    return json.dumps(build(), indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n"
+def text(schema: dict[str, Any]) -> str:
+    """Return the text of the file."""
+    return json.dumps(schema, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n"
 
 
 if __name__ == "__main__":
-    TARGET.write_text(text())
+    TARGET.write_text(text(build()))
     print(f"{TARGET.name}: {TARGET.stat().st_size} bytes")

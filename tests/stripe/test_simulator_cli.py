@@ -1,4 +1,4 @@
-"""The official Stripe CLI believes the simulator."""
+"""The official Stripe CLI works with the simulator."""
 
 import json
 import os
@@ -13,21 +13,31 @@ import stripe
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import stripe_cli
-from tests.stripe.conftest import Receiver, eventually, sim
+from tests.stripe.conftest import Receiver, control, eventually
 
 Run = Callable[..., str]
 
 
+def command_of(simulator: Simulator, *words: str) -> list[str]:
+    """Return the command line of a CLI call to the simulator."""
+    return [str(stripe_cli.ensure()), *words, "--api-base", simulator.url, "--api-key", simulator.secret_key]
+
+
 @pytest.fixture
-def cli(simulator: Simulator, tmp_path: Path) -> Run:
-    program = stripe_cli.ensure()
-    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the CLI has no configuration and sends no telemetry."""
+    return os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+
+
+@pytest.fixture
+def cli(simulator: Simulator, environment: dict[str, str]) -> Run:
+    """Run a CLI command that must succeed and return its output."""
 
     def run(*words: str) -> str:
-        command = [str(program), *words, "--api-base", simulator.url, "--api-key", simulator.secret_key]
-        done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        command = command_of(simulator, *words)
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
     return run
 
@@ -66,52 +76,43 @@ def cli(simulator: Simulator, tmp_path: Path) -> Run:
         "promotion_code.created",
     ],
 )
-def test_trigger_makes_its_event(cli: Run, client: stripe.StripeClient, simulator: Simulator, event: str) -> None:
+def test_trigger_creates_the_event(cli: Run, client: stripe.StripeClient, simulator: Simulator, event: str) -> None:
     cli("trigger", event)
-    sim(simulator, "/_sim/clock", {"advance_s": 3})
+    control(simulator, "/_sim/clock", {"advance_s": 3})
     assert client.v1.events.list({"type": event}).data, f"no {event}"
 
 
-def test_listen_forwards_signed_events(simulator: Simulator, receiver: Receiver, tmp_path: Path) -> None:
-    words = [
-        "listen",
-        "--all-snapshot",
-        "--forward-to",
-        receiver.url,
-        "--api-base",
-        simulator.url,
-        "--api-key",
-        simulator.secret_key,
-    ]
-    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
-    log = (tmp_path / "log").open("w+")
-    listening = subprocess.Popen([str(stripe_cli.ensure()), *words], env=home, stdout=log, stderr=log)
-    try:
-        client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
-        limit = time.monotonic() + 15
-        while not receiver.bodies:
-            assert time.monotonic() < limit, (tmp_path / "log").read_text()
-            client.v1.customers.create({})
-            time.sleep(0.3)
-    finally:
-        listening.terminate()
-        listening.wait(timeout=10)
-        log.close()
-    header, body = receiver.bodies[0]
+def test_listen_forwards_signed_events(
+    simulator: Simulator, receiver: Receiver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = command_of(simulator, "listen", "--all-snapshot", "--forward-to", receiver.url)
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+            deadline = time.monotonic() + 15
+            while not receiver.deliveries:
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                client.v1.customers.create({})
+                time.sleep(0.3)
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+    header, body = receiver.deliveries[0]
     secret = listen.secret(simulator.stripe.account)
     assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
 
 
-def test_the_commands_of_resources_work(cli: Run, client: stripe.StripeClient) -> None:
-    made = json.loads(cli("payment_intents", "create", "--amount", "500", "--currency", "usd"))["id"]
-    assert made in cli("payment_intents", "list", "--limit", "1")
-    assert made in cli("payment_intents", "retrieve", made)
-    assert made in cli("get", f"/v1/payment_intents/{made}")
-    assert "metadata" in cli("payment_intents", "update", made, "-d", "metadata[a]=b")
-    paid = json.loads(cli("payment_intents", "confirm", made, "--payment-method", "pm_card_visa"))
-    assert (paid["status"], paid["metadata"]) == ("succeeded", {"a": "b"})
-    assert json.loads(cli("refunds", "create", "--payment-intent", made, "--amount", "100"))["amount"] == 100
-    assert paid["latest_charge"] in cli("charges", "list")
+def test_resource_commands_create_read_update_and_delete(cli: Run, client: stripe.StripeClient) -> None:
+    id = json.loads(cli("payment_intents", "create", "--amount", "500", "--currency", "usd"))["id"]
+    assert id in cli("payment_intents", "list", "--limit", "1")
+    assert id in cli("payment_intents", "retrieve", id)
+    assert id in cli("get", f"/v1/payment_intents/{id}")
+    assert "metadata" in cli("payment_intents", "update", id, "-d", "metadata[a]=b")
+    intent = json.loads(cli("payment_intents", "confirm", id, "--payment-method", "pm_card_visa"))
+    assert (intent["status"], intent["metadata"]) == ("succeeded", {"a": "b"})
+    assert json.loads(cli("refunds", "create", "--payment-intent", id, "--amount", "100"))["amount"] == 100
+    assert intent["latest_charge"] in cli("charges", "list")
     other = json.loads(cli("post", "/v1/payment_intents", "-d", "amount=700", "-d", "currency=usd"))["id"]
     assert json.loads(cli("payment_intents", "cancel", other))["status"] == "canceled"
     customer = json.loads(cli("customers", "create", "--email", "ada@example.com"))["id"]
@@ -121,21 +122,18 @@ def test_the_commands_of_resources_work(cli: Run, client: stripe.StripeClient) -
     assert cli("checkout", "sessions", "list").strip().startswith("{")
 
 
-def test_an_event_is_sent_again_by_the_cli(cli: Run, simulator: Simulator, receiver: Receiver) -> None:
+def test_events_resend_delivers_an_event_again(cli: Run, simulator: Simulator, receiver: Receiver) -> None:
     client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
     client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
     client.v1.customers.create({})
     event = client.v1.events.list({"type": "customer.created"}).data[0].id
-    eventually(lambda: len(receiver.bodies) == 1)
+    eventually(lambda: len(receiver.deliveries) == 1)
     assert event in cli("events", "resend", event)
-    eventually(lambda: len(receiver.bodies) == 2)
-    assert {json.loads(body)["id"] for _, body in receiver.bodies} == {event}
+    eventually(lambda: len(receiver.deliveries) == 2)
+    assert {json.loads(body)["id"] for _, body in receiver.deliveries} == {event}
 
 
-def test_the_cli_shows_an_error_of_stripes(simulator: Simulator, tmp_path: Path) -> None:
-    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
-    words = ["payment_intents", "retrieve", "pi_none", "--api-base", simulator.url, "--api-key", simulator.secret_key]
-    done = subprocess.run(
-        [str(stripe_cli.ensure()), *words], env=home, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert "resource_missing" in done.stdout + done.stderr
+def test_the_cli_shows_the_simulators_errors(simulator: Simulator, environment: dict[str, str]) -> None:
+    command = command_of(simulator, "payment_intents", "retrieve", "pi_none")
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert "resource_missing" in process.stdout + process.stderr

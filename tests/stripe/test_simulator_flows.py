@@ -1,4 +1,4 @@
-"""How money moves where it takes the simulator's own means to see it: its knobs, its pages, its whole account."""
+"""Payment flows that need the simulator itself: its control API, its pages and the state of the whole account."""
 
 import urllib.error
 import urllib.parse
@@ -10,353 +10,369 @@ import pytest
 import stripe
 
 from stripe_simulator.server import Simulator
-from tests.stripe.conftest import sim
-from tests.stripe.test_contract import code, pay, session
+from tests.stripe.conftest import control
+from tests.stripe.test_contract import create_code, create_session, pay
 
 
 def types(client: stripe.StripeClient) -> list[str]:
+    """Return the event types of the account, oldest first."""
     return [event.type for event in client.v1.events.list({"limit": 100}).data][::-1]
 
 
-def later(simulator: Simulator, seconds: float = 2) -> None:
-    sim(simulator, "/_sim/clock", {"advance_s": seconds})
+def advance(simulator: Simulator, seconds: float = 2) -> None:
+    """Advance the clock; two seconds complete what Stripe does asynchronously."""
+    control(simulator, "/_sim/clock", {"advance_s": seconds})
 
 
-def test_a_success_tells_intent_charge_and_then_the_balance(client: stripe.StripeClient, simulator: Simulator) -> None:
+def test_a_payment_emits_the_intent_and_charge_events_before_the_balance_event(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
     intent = pay(client, "pm_card_visa")
     charge = client.v1.charges.retrieve(str(intent.latest_charge))
     assert (intent.status, intent.amount_received, charge.balance_transaction) == ("succeeded", 49900, None)
-    later(simulator)
+    advance(simulator)
     assert types(client) == ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded", "charge.updated"]
     charge = client.v1.charges.retrieve(charge.id, {"expand": ["balance_transaction"]})
     assert (charge.balance_transaction.fee, charge.balance_transaction.net) == (1477, 48423)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
-def test_three_d_secure_waits_for_its_step(
+def test_a_3d_secure_payment_waits_for_authentication(
     client: stripe.StripeClient, simulator: Simulator, outcome: str, status: str
 ) -> None:
     intent = pay(client, "pm_card_authenticationRequiredOnSetup", return_url="https://example.com/back")
     assert intent.status == "requires_action"
-    assert sim(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": outcome})["status"] == status
+    assert (
+        control(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": outcome})["status"] == status
+    )
     error = client.v1.payment_intents.retrieve(intent.id).last_payment_error
     assert (error and error.code) == (None if outcome == "success" else "payment_intent_authentication_failure")
     assert types(client)[1] == "payment_intent.requires_action"
 
 
-def test_a_card_set_up_before_asks_for_nothing_more(client: stripe.StripeClient, simulator: Simulator) -> None:
+def test_a_card_authenticated_at_setup_pays_without_another_authentication(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
     customer = client.v1.customers.create({}).id
     first = pay(client, "pm_card_authenticationRequiredOnSetup", customer=customer, setup_future_usage="off_session")
-    sim(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
-    (saved,) = client.v1.customers.payment_methods.list(customer).data
-    assert pay(client, saved.id, customer=customer).status == "succeeded"
-    client.v1.payment_methods.detach(saved.id)
+    control(simulator, f"/_sim/payment_intents/{first.id}/authenticate", {"outcome": "success"})
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert pay(client, method.id, customer=customer).status == "succeeded"
+    client.v1.payment_methods.detach(method.id)
     assert client.v1.customers.payment_methods.list(customer).data == []
     with pytest.raises(stripe.InvalidRequestError):
-        pay(client, saved.id, customer=customer)
+        pay(client, method.id, customer=customer)
 
 
-def test_a_lost_dispute_can_be_reopened_by_the_knob_and_lost_again(
+def test_a_lost_dispute_can_be_reopened_by_the_control_api_and_lost_again(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     intent = pay(client, "pm_card_visa")
-    dispute = sim(simulator, "/_sim/disputes", {"payment_intent": intent.id})["id"]
+    dispute = control(simulator, "/_sim/disputes", {"payment_intent": intent.id})["id"]
     for status in ("lost", "appeal_under_review", "won", "lost", "prevented"):
-        assert sim(simulator, "/_sim/disputes", {"dispute": dispute, "status": status})["status"] == status
+        assert control(simulator, "/_sim/disputes", {"dispute": dispute, "status": status})["status"] == status
     assert len(client.v1.disputes.retrieve(dispute).balance_transactions) == 3
 
 
-class Stay(urllib.request.HTTPRedirectHandler):
-    """Redirects are answers here."""
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Returns redirects as responses instead of following them."""
 
     def redirect_request(self, *args: Any) -> None:
         return None
 
 
 def submit(url: str, **form: str) -> tuple[int, str, str]:
-    """Press Pay: the status, where it leads, and the page."""
+    """Submit a payment page; return the status, the redirect URL (or "") and the page."""
     request = urllib.request.Request(url, data=urllib.parse.urlencode(form).encode())
     try:
-        with urllib.request.build_opener(Stay).open(request) as answer:
-            return answer.status, "", answer.read().decode()
-    except urllib.error.HTTPError as answer:
-        return answer.code, answer.headers["Location"] or "", answer.read().decode()
+        with urllib.request.build_opener(NoRedirects).open(request) as response:
+            return response.status, "", response.read().decode()
+    except urllib.error.HTTPError as response:
+        return response.code, response.headers["Location"] or "", response.read().decode()
 
 
 def card(number: str) -> dict[str, str]:
+    """Return the card fields of the payment page."""
     return {"number": number, "expiry": "12 / 40", "cvc": "123"}
 
 
-def in_turn(client: stripe.StripeClient, *skipped: str) -> list[str]:
-    return [one for one in types(client) if not one.startswith(("product", "price", "coupon", "promotion", *skipped))]
-
-
-CLOSED, UPDATED, WON = "charge.dispute.closed", "charge.dispute.updated", "charge.dispute.funds_reinstated"
-LATE = "checkout.session.async_payment_succeeded"
-DEBITED = ["payment_intent.created", "payment_intent.processing", "charge.pending"]
-BEGUN, PAID = "payment_intent.created", ["payment_intent.succeeded", "charge.succeeded"]
-WITHDRAWN = ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
-CHECKOUT_PAID = ["charge.succeeded", "payment_intent.succeeded", "payment_intent.created"]
-REFUNDED = ["refund.created", "charge.refunded"]
-
-
-def refunding(client: stripe.StripeClient, method: str, **more: Any) -> None:
+def refund(client: stripe.StripeClient, method: str, **more: Any) -> None:
+    """Create a payment and refund it."""
     client.v1.refunds.create({"payment_intent": pay(client, method).id, **more})
 
 
-def deciding(client: stripe.StripeClient, text: str, method: str = "pm_card_createDispute") -> None:
+def answer_dispute(client: stripe.StripeClient, evidence: str, method: str = "pm_card_createDispute") -> None:
+    """Create a disputed payment and submit evidence."""
     pay(client, method)
     (dispute,) = client.v1.disputes.list().data
-    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": text}})
+    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": evidence}})
 
 
-def declining(client: stripe.StripeClient) -> None:
+def decline(client: stripe.StripeClient) -> None:
+    """Create a payment that is declined."""
     with pytest.raises(stripe.CardError):
         pay(client, "pm_card_chargeDeclined")
 
 
-ORDERS: dict[str, tuple[Callable[[stripe.StripeClient], Any], list[str]]] = {
-    "paid by the API": (lambda c: pay(c, "pm_card_visa"), [BEGUN, *PAID, "charge.updated"]),
-    "paid, automatic": (lambda c: pay(c, "pm_card_visa", capture_method="automatic"), [BEGUN, *PAID]),
-    "declined": (declining, [BEGUN, "charge.failed", "payment_intent.payment_failed"]),
-    "3-D Secure": (lambda c: pay(c, "pm_card_authenticationRequired"), [BEGUN, "payment_intent.requires_action"]),
-    "debit": (
-        lambda c: pay(c, "pm_usBankAccount_success"),
-        [*DEBITED, *PAID],
+CREATED = "payment_intent.created"
+PAID = ["payment_intent.succeeded", "charge.succeeded"]
+PROCESSING = ["payment_intent.processing", "charge.pending"]
+REFUND_CREATED = ["refund.created", "charge.refunded"]
+DISPUTE_CREATED, DISPUTE_UPDATED = "charge.dispute.created", "charge.dispute.updated"
+DISPUTE_CLOSED = "charge.dispute.closed"
+FUNDS_WITHDRAWN, FUNDS_REINSTATED = "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated"
+
+EVENTS_OF_FLOWS: dict[str, tuple[Callable[[stripe.StripeClient], Any], list[str]]] = {
+    "payment": (lambda c: pay(c, "pm_card_visa"), [CREATED, *PAID, "charge.updated"]),
+    "payment with automatic capture": (
+        lambda c: pay(c, "pm_card_visa", capture_method="automatic"),
+        [CREATED, *PAID],
     ),
-    "debit refused": (
+    "declined payment": (decline, [CREATED, "charge.failed", "payment_intent.payment_failed"]),
+    "3-D Secure": (lambda c: pay(c, "pm_card_authenticationRequired"), [CREATED, "payment_intent.requires_action"]),
+    "bank debit": (
+        lambda c: pay(c, "pm_usBankAccount_success"),
+        [CREATED, *PROCESSING, *PAID],
+    ),
+    "failed bank debit": (
         lambda c: pay(c, "pm_usBankAccount_noAccount"),
-        [*DEBITED, "charge.failed", "payment_intent.payment_failed"],
+        [CREATED, *PROCESSING, "charge.failed", "payment_intent.payment_failed"],
     ),
     "refund": (
-        lambda c: refunding(c, "pm_card_visa"),
-        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.updated", "charge.refund.updated"],
+        lambda c: refund(c, "pm_card_visa"),
+        [CREATED, *PAID, *REFUND_CREATED, "charge.updated", "refund.updated", "charge.refund.updated"],
     ),
-    "a partial refund": (
-        lambda c: refunding(c, "pm_card_visa", amount=1),
-        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.updated", "charge.refund.updated"],
+    "partial refund": (
+        lambda c: refund(c, "pm_card_visa", amount=1),
+        [CREATED, *PAID, *REFUND_CREATED, "charge.updated", "refund.updated", "charge.refund.updated"],
     ),
-    "a refund that fails later": (
-        lambda c: refunding(c, "pm_card_refundFail"),
-        [BEGUN, *PAID, *REFUNDED, "charge.updated", "refund.failed", "charge.refund.updated"],
+    "refund that fails later": (
+        lambda c: refund(c, "pm_card_refundFail"),
+        [CREATED, *PAID, *REFUND_CREATED, "charge.updated", "refund.failed", "charge.refund.updated"],
     ),
-    "dispute": (lambda c: pay(c, "pm_card_createDispute"), [BEGUN, *PAID, *WITHDRAWN, "charge.updated"]),
+    "dispute": (
+        lambda c: pay(c, "pm_card_createDispute"),
+        [CREATED, *PAID, DISPUTE_CREATED, FUNDS_WITHDRAWN, "charge.updated"],
+    ),
     "inquiry": (
         lambda c: pay(c, "pm_card_createDisputeInquiry"),
-        [BEGUN, *PAID, "charge.dispute.created", "charge.updated"],
+        [CREATED, *PAID, DISPUTE_CREATED, "charge.updated"],
     ),
-    "dispute won": (
-        lambda c: deciding(c, "winning_evidence"),
+    "won dispute": (
+        lambda c: answer_dispute(c, "winning_evidence"),
         [
-            BEGUN,
-            *PAID,
-            *WITHDRAWN,
-            "charge.dispute.updated",
-            "charge.updated",
-            "charge.dispute.closed",
-            "charge.dispute.funds_reinstated",
+            *(CREATED, *PAID, DISPUTE_CREATED, FUNDS_WITHDRAWN),
+            *(DISPUTE_UPDATED, "charge.updated", DISPUTE_CLOSED, FUNDS_REINSTATED),
         ],
     ),
-    "dispute lost": (
-        lambda c: deciding(c, "losing_evidence"),
-        [BEGUN, *PAID, *WITHDRAWN, UPDATED, "charge.updated", CLOSED],
-    ),
-    "inquiry escalated": (
-        lambda c: deciding(c, "escalate_inquiry_evidence", "pm_card_createDisputeInquiry"),
+    "lost dispute": (
+        lambda c: answer_dispute(c, "losing_evidence"),
         [
-            BEGUN,
-            *PAID,
-            "charge.dispute.created",
-            "charge.dispute.updated",
-            "charge.updated",
-            "charge.dispute.funds_withdrawn",
-            "charge.dispute.updated",
+            *(CREATED, *PAID, DISPUTE_CREATED, FUNDS_WITHDRAWN),
+            *(DISPUTE_UPDATED, "charge.updated", DISPUTE_CLOSED),
         ],
     ),
-    "session paid": (
-        lambda c: submit(str(session(c).url), **card("4242424242424242")),
-        [*CHECKOUT_PAID, "checkout.session.completed", "charge.updated"],
+    "escalated inquiry": (
+        lambda c: answer_dispute(c, "escalate_inquiry_evidence", "pm_card_createDisputeInquiry"),
+        [
+            *(CREATED, *PAID, DISPUTE_CREATED),
+            *(DISPUTE_UPDATED, "charge.updated", FUNDS_WITHDRAWN, DISPUTE_UPDATED),
+        ],
     ),
-    "session expired": (
-        lambda c: c.v1.checkout.sessions.expire(session(c).id),
+    "paid session": (
+        lambda c: submit(str(create_session(c).url), **card("4242424242424242")),
+        [
+            *("charge.succeeded", "payment_intent.succeeded", CREATED),
+            *("checkout.session.completed", "charge.updated"),
+        ],
+    ),
+    "expired session": (
+        lambda c: c.v1.checkout.sessions.expire(create_session(c).id),
         ["checkout.session.expired"],
     ),
-    "session of 100 % off": (
-        lambda c: submit(str(session(c, discounts=[{"promotion_code": code(c, 100).id}]).url)),
+    "session with a 100% discount": (
+        lambda c: submit(str(create_session(c, discounts=[{"promotion_code": create_code(c, 100).id}]).url)),
         ["checkout.session.completed"],
     ),
-    "session by debit": (
-        lambda c: submit(str(session(c).url), account_number="000123456789"),
+    "session paid by bank debit": (
+        lambda c: submit(str(create_session(c).url), account_number="000123456789"),
         [
-            BEGUN,
-            "payment_intent.processing",
-            "charge.pending",
-            "checkout.session.completed",
-            *PAID,
-            "checkout.session.async_payment_succeeded",
+            *(CREATED, *PROCESSING, "checkout.session.completed"),
+            *(*PAID, "checkout.session.async_payment_succeeded"),
         ],
     ),
 }
 
 
-@pytest.mark.parametrize("flow", ORDERS)
-def test_the_events_of_a_flow_come_in_the_usual_order(
+@pytest.mark.parametrize("flow", EVENTS_OF_FLOWS)
+def test_the_events_of_a_flow_are_emitted_in_stripes_usual_order(
     client: stripe.StripeClient, simulator: Simulator, flow: str
 ) -> None:
-    act, wanted = ORDERS[flow]
+    act, events = EVENTS_OF_FLOWS[flow]
     act(client)
-    later(simulator)
-    assert in_turn(client) == wanted
+    advance(simulator)
+    assert [
+        name for name in types(client) if not name.startswith(("product", "price", "coupon", "promotion"))
+    ] == events
 
 
-def test_a_session_is_declined_then_paid_on_its_page(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client, payment_intent_data={"metadata": {"track": "DP"}})
-    assert made.payment_intent is None and made.url is not None
-    status, _, page = submit(made.url, **card("4000000000000002"))
+def test_a_session_can_be_paid_on_its_page_after_a_decline(client: stripe.StripeClient, simulator: Simulator) -> None:
+    session = create_session(client, payment_intent_data={"metadata": {"track": "DP"}})
+    assert session.payment_intent is None and session.url is not None
+    status, _, page = submit(session.url, **card("4000000000000002"))
     assert status == 200 and "Your card was declined." in page and "Card number" in page
-    status, back, _ = submit(made.url, **card("4242424242424242"))
-    assert (status, back) == (303, f"https://example.com/{made.id}")
-    done = client.v1.checkout.sessions.retrieve(made.id, {"expand": ["payment_intent", "line_items"]})
-    assert (done.status, done.payment_status, done.url) == ("complete", "paid", None)
-    assert done.payment_intent.metadata["track"] == "DP"  # type: ignore[union-attr]
+    status, redirect, _ = submit(session.url, **card("4242424242424242"))
+    assert (status, redirect) == (303, f"https://example.com/{session.id}")
+    session = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent", "line_items"]})
+    assert (session.status, session.payment_status, session.url) == ("complete", "paid", None)
+    assert session.payment_intent.metadata["track"] == "DP"  # type: ignore[union-attr]
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.cancel(done.payment_intent.id)  # type: ignore[union-attr]
+        client.v1.payment_intents.cancel(session.payment_intent.id)  # type: ignore[union-attr]
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.checkout.sessions.expire(made.id)
+        client.v1.checkout.sessions.expire(session.id)
 
 
 @pytest.mark.parametrize(
-    ("left", "said"), [("number", "card number"), ("expiry", "expiration date"), ("cvc", "security code")]
+    ("field", "label"), [("number", "card number"), ("expiry", "expiration date"), ("cvc", "security code")]
 )
-def test_the_page_asks_for_what_is_left_empty(
-    client: stripe.StripeClient, simulator: Simulator, left: str, said: str
+def test_the_page_reports_an_empty_card_field(
+    client: stripe.StripeClient, simulator: Simulator, field: str, label: str
 ) -> None:
-    made = session(client)
-    status, _, page = submit(str(made.url), **card("4242424242424242") | {left: ""})
-    assert status == 200 and f"{said} is incomplete." in page
-    assert client.v1.checkout.sessions.retrieve(made.id).status == "open"
+    session = create_session(client)
+    status, _, page = submit(str(session.url), **card("4242424242424242") | {field: ""})
+    assert status == 200 and f"{label} is incomplete." in page
+    assert client.v1.checkout.sessions.retrieve(session.id).status == "open"
     assert client.v1.payment_intents.list().data == []
 
 
-def test_three_d_secure_on_the_page_leads_through_the_bank(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client)
-    status, _, _ = submit(str(made.url), **card("4000000000003220"))
+def test_3d_secure_on_the_page_redirects_to_the_bank_and_back(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    session = create_session(client)
+    status, _, _ = submit(str(session.url), **card("4000000000003220"))
     assert status == 303
-    bank = client.v1.payment_intents.list().data[0].next_action
-    _, back, _ = submit(str(bank.redirect_to_url.url), outcome="success")  # type: ignore[union-attr]
-    assert back.startswith(str(made.url))
-    assert client.v1.checkout.sessions.retrieve(made.id).status == "complete"
+    action = client.v1.payment_intents.list().data[0].next_action
+    _, redirect, _ = submit(str(action.redirect_to_url.url), outcome="success")  # type: ignore[union-attr]
+    assert redirect.startswith(str(session.url))
+    assert client.v1.checkout.sessions.retrieve(session.id).status == "complete"
 
 
 @pytest.mark.parametrize(
-    ("account", "event", "paid"),
+    ("account", "event", "payment_status"),
     [
         ("000123456789", "checkout.session.async_payment_succeeded", "paid"),
         ("000222222227", "checkout.session.async_payment_failed", "unpaid"),
     ],
 )
-def test_a_delayed_session_is_complete_before_it_is_paid(
-    client: stripe.StripeClient, simulator: Simulator, account: str, event: str, paid: str
+def test_a_session_paid_by_bank_debit_is_complete_before_the_debit_settles(
+    client: stripe.StripeClient, simulator: Simulator, account: str, event: str, payment_status: str
 ) -> None:
-    made = session(client)
-    submit(str(made.url), account_number=account)
-    found = client.v1.checkout.sessions.retrieve(made.id)
-    assert (found.status, found.payment_status) == ("complete", "unpaid")
+    session = create_session(client)
+    submit(str(session.url), account_number=account)
+    session = client.v1.checkout.sessions.retrieve(session.id)
+    assert (session.status, session.payment_status) == ("complete", "unpaid")
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.checkout.sessions.expire(made.id)
-    later(simulator)
+        client.v1.checkout.sessions.expire(session.id)
+    advance(simulator)
     assert types(client)[-1] == event
-    assert client.v1.checkout.sessions.retrieve(made.id).payment_status == paid
+    assert client.v1.checkout.sessions.retrieve(session.id).payment_status == payment_status
 
 
-def test_an_open_session_expires_by_call_or_by_time(client: stripe.StripeClient, simulator: Simulator) -> None:
-    one, two = session(client), session(client)
+def test_an_open_session_expires_by_request_or_after_24_hours(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    one, two = create_session(client), create_session(client)
     assert client.v1.checkout.sessions.expire(one.id).status == "expired"
-    later(simulator, 24 * 3600 + 1)
+    advance(simulator, 24 * 3600 + 1)
     assert client.v1.checkout.sessions.retrieve(two.id).status == "expired"
     assert types(client).count("checkout.session.expired") == 2
     assert submit(f"{simulator.url}/c/pay/{one.id}", **card("4242424242424242"))[0] == 410
 
 
-def test_a_whole_discount_needs_no_payment(client: stripe.StripeClient, simulator: Simulator) -> None:
-    made = session(client, discounts=[{"promotion_code": code(client, 100).id}])
-    assert (made.amount_subtotal, made.amount_total) == (49900, 0)
-    assert submit(str(made.url))[0] == 303
-    done = client.v1.checkout.sessions.retrieve(made.id)
-    assert (done.payment_status, done.payment_intent) == ("no_payment_required", None)
+def test_a_100_percent_discount_needs_no_payment(client: stripe.StripeClient, simulator: Simulator) -> None:
+    session = create_session(client, discounts=[{"promotion_code": create_code(client, 100).id}])
+    assert (session.amount_subtotal, session.amount_total) == (49900, 0)
+    assert submit(str(session.url))[0] == 303
+    session = client.v1.checkout.sessions.retrieve(session.id)
+    assert (session.payment_status, session.payment_intent) == ("no_payment_required", None)
 
 
-def test_a_code_is_used_up_expires_and_has_its_rules(client: stripe.StripeClient, simulator: Simulator) -> None:
-    once = code(client, max_redemptions=1)
-    made = session(client, discounts=[{"promotion_code": once.id}])
-    assert made.amount_total == 39920
-    submit(str(made.url), **card("4242424242424242"))
-    soon = code(client, expires_at=int(sim(simulator, "/_sim/health")["now"]) + 100)
-    later(simulator, 101)
-    large = code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
-    for refused in (once, soon, large):
+def test_a_redeemed_an_expired_and_a_restricted_promotion_code_are_refused(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    single_use = create_code(client, max_redemptions=1)
+    session = create_session(client, discounts=[{"promotion_code": single_use.id}])
+    assert session.amount_total == 39920
+    submit(str(session.url), **card("4242424242424242"))
+    expired = create_code(client, expires_at=int(control(simulator, "/_sim/health")["now"]) + 100)
+    advance(simulator, 101)
+    with_minimum = create_code(client, restrictions={"minimum_amount": 50000, "minimum_amount_currency": "usd"})
+    for code in (single_use, expired, with_minimum):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, discounts=[{"promotion_code": refused.id}])
-    assert not client.v1.promotion_codes.retrieve(once.id).active
+            create_session(client, discounts=[{"promotion_code": code.id}])
+    assert not client.v1.promotion_codes.retrieve(single_use.id).active
     with pytest.raises(stripe.InvalidRequestError):
-        session(client, discounts=[{"promotion_code": code(client).id}], allow_promotion_codes=True)
+        create_session(client, discounts=[{"promotion_code": create_code(client).id}], allow_promotion_codes=True)
 
 
-def test_a_coupon_knows_its_currencies_and_its_products(client: stripe.StripeClient, simulator: Simulator) -> None:
-    off = {"amount_off": 1000, "currency": "eur", "currency_options": {"gbp": {"amount_off": 900}}}
-    other = client.v1.coupons.create(off).id
+def test_a_coupon_applies_only_to_its_currencies_and_products(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    params = {"amount_off": 1000, "currency": "eur", "currency_options": {"gbp": {"amount_off": 900}}}
+    other_currency = client.v1.coupons.create(params).id
     product = client.v1.products.create({"name": "another"}).id
-    narrow = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": [product]}}).id
-    whole = client.v1.coupons.create({"amount_off": 49851, "currency": "usd"}).id
-    for refused in (other, narrow, whole):
+    other_product = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": [product]}}).id
+    too_large = client.v1.coupons.create({"amount_off": 49851, "currency": "usd"}).id
+    for coupon in (other_currency, other_product, too_large):
         with pytest.raises(stripe.InvalidRequestError):
-            session(client, discounts=[{"coupon": refused}])
-    usd = client.v1.coupons.create({**off, "currency_options": {"usd": {"amount_off": 1100}}}).id
-    assert session(client, discounts=[{"coupon": usd}]).amount_total == 48800
+            create_session(client, discounts=[{"coupon": coupon}])
+    usd = client.v1.coupons.create({**params, "currency_options": {"usd": {"amount_off": 1100}}}).id
+    assert create_session(client, discounts=[{"coupon": usd}]).amount_total == 48800
 
 
-def test_what_a_code_leaves_out_is_answered_when_it_is_expanded(
+def test_the_optional_fields_of_a_promotion_code_are_returned_only_when_expanded(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     coupon = client.v1.coupons.create({"percent_off": 10, "applies_to": {"products": ["prod_1"]}}).id
-    rules = {
+    restrictions = {
         "minimum_amount": 100,
         "minimum_amount_currency": "eur",
         "currency_options": {"usd": {"minimum_amount": 120}},
     }
     promotion = {"type": "coupon", "coupon": coupon}
-    client.v1.promotion_codes.create({"promotion": promotion, "code": "Spring-1", "restrictions": rules})
-    (bare,) = client.v1.promotion_codes.list({"code": "spring-1"}).data
-    assert (bare.promotion.coupon, "currency_options" in bare.restrictions) == (coupon, False)
-    deep = ["promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options"]
-    listed = client.v1.promotion_codes.list({"code": "SPRING-1", "expand": [f"data.{path}" for path in deep]})
-    (found,) = listed.last_response.data["data"]
-    assert found["restrictions"]["currency_options"] == {"usd": {"minimum_amount": 120}}
-    assert found["promotion"]["coupon"]["applies_to"] == {"products": ["prod_1"]}
-    assert found["promotion"]["coupon"]["currency_options"] == {}
+    client.v1.promotion_codes.create({"promotion": promotion, "code": "Spring-1", "restrictions": restrictions})
+    (code,) = client.v1.promotion_codes.list({"code": "spring-1"}).data
+    assert (code.promotion.coupon, "currency_options" in code.restrictions) == (coupon, False)
+    paths = ["promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options"]
+    page = client.v1.promotion_codes.list({"code": "SPRING-1", "expand": [f"data.{path}" for path in paths]})
+    (expanded,) = page.last_response.data["data"]
+    assert expanded["restrictions"]["currency_options"] == {"usd": {"minimum_amount": 120}}
+    assert expanded["promotion"]["coupon"]["applies_to"] == {"products": ["prod_1"]}
+    assert expanded["promotion"]["coupon"]["currency_options"] == {}
 
 
-def test_the_balance_is_what_was_received_less_refunds_disputes_and_fees(
+def test_the_balance_equals_payments_less_refunds_disputes_and_fees(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     for method in ("pm_card_visa", "pm_card_createDispute", "pm_card_refundFail", "pm_usBankAccount_success"):
         intent = pay(client, method)
-        later(simulator)
+        advance(simulator)
         if "Dispute" not in method:
             client.v1.refunds.create({"payment_intent": intent.id, "amount": 1000})
-    later(simulator)
-    moved = list(client.v1.balance_transactions.list({"limit": 100}).auto_paging_iter())
-    received = sum(one.amount_received for one in client.v1.payment_intents.list().data)
-    refunded = sum(one.amount for one in client.v1.refunds.list().data if one.status == "succeeded")
-    disputed = sum(one.amount for one in client.v1.disputes.list().data)
-    assert sum(one.amount for one in moved) == received - refunded - disputed == 4 * 49900 - 2000 - 49900
+    advance(simulator)
+    transactions = list(client.v1.balance_transactions.list({"limit": 100}).auto_paging_iter())
+    payments = sum(intent.amount_received for intent in client.v1.payment_intents.list().data)
+    refunds = sum(refund.amount for refund in client.v1.refunds.list().data if refund.status == "succeeded")
+    disputes = sum(dispute.amount for dispute in client.v1.disputes.list().data)
+    amounts = sum(transaction.amount for transaction in transactions)
+    assert amounts == payments - refunds - disputes == 4 * 49900 - 2000 - 49900
+    fees, nets = sum(transaction.fee for transaction in transactions), sum(each.net for each in transactions)
     balance = client.v1.balance.retrieve()
-    total = sum(part.amount for part in [*balance.available, *balance.pending])
-    assert total == sum(one.net for one in moved) == sum(one.amount - one.fee for one in moved)
+    assert sum(part.amount for part in [*balance.available, *balance.pending]) == nets == amounts - fees
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
-def test_a_card_is_saved_through_the_banks_page(
+def test_a_card_is_saved_only_after_authentication_on_the_banks_page(
     client: stripe.StripeClient, simulator: Simulator, outcome: str, status: str
 ) -> None:
     customer = client.v1.customers.create({}).id
@@ -368,26 +384,26 @@ def test_a_card_is_saved_through_the_banks_page(
             "return_url": "https://example.com/back?a=b",
         }
     )
-    bank = str(setup.next_action.redirect_to_url.url)  # type: ignore[union-attr]
-    _, back, _ = submit(bank, outcome=outcome)
-    assert back.startswith(f"https://example.com/back?a=b&setup_intent={setup.id}&setup_intent_client_secret=seti_")
+    bank_page = str(setup.next_action.redirect_to_url.url)  # type: ignore[union-attr]
+    _, redirect, _ = submit(bank_page, outcome=outcome)
+    assert redirect.startswith(f"https://example.com/back?a=b&setup_intent={setup.id}&setup_intent_client_secret=seti_")
     assert client.v1.setup_intents.retrieve(setup.id).status == status
-    saved = client.v1.customers.payment_methods.list(customer).data
-    assert len(saved) == (1 if outcome == "success" else 0)
-    for one in saved:
-        assert pay(client, one.id, customer=customer, off_session=True).status == "succeeded"
+    methods = client.v1.customers.payment_methods.list(customer).data
+    assert len(methods) == (1 if outcome == "success" else 0)
+    for method in methods:
+        assert pay(client, method.id, customer=customer, off_session=True).status == "succeeded"
     assert ("setup_intent.setup_failed" in types(client)) == (outcome == "failure")
 
 
-@pytest.mark.parametrize(("ticked", "shown"), [("on", "always"), ("", None)])
-def test_what_is_saved_on_the_page_of_checkout_may_be_shown_as_was_said(
-    client: stripe.StripeClient, simulator: Simulator, ticked: str, shown: str | None
+@pytest.mark.parametrize(("checkbox", "allow_redisplay"), [("on", "always"), ("", None)])
+def test_a_card_saved_in_checkout_may_be_redisplayed_as_the_customer_agreed(
+    client: stripe.StripeClient, simulator: Simulator, checkbox: str, allow_redisplay: str | None
 ) -> None:
     customer = client.v1.customers.create({}).id
     options = {"saved_payment_method_options": {"payment_method_save": "enabled"}}
-    submit(str(session(client, customer=customer, **options).url), save=ticked, **card("4242424242424242"))
-    found = [one.allow_redisplay for one in client.v1.customers.payment_methods.list(customer).data]
-    assert found == ([shown] if shown else [])
-    kept = {"payment_intent_data": {"setup_future_usage": "off_session"}}
-    submit(str(session(client, customer=customer, **kept).url), **card("5555555555554444"))
+    submit(str(create_session(client, customer=customer, **options).url), save=checkbox, **card("4242424242424242"))
+    methods = client.v1.customers.payment_methods.list(customer).data
+    assert [method.allow_redisplay for method in methods] == ([allow_redisplay] if allow_redisplay else [])
+    options = {"payment_intent_data": {"setup_future_usage": "off_session"}}
+    submit(str(create_session(client, customer=customer, **options).url), **card("5555555555554444"))
     assert client.v1.customers.payment_methods.list(customer).data[0].allow_redisplay == "limited"

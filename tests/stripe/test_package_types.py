@@ -1,0 +1,332 @@
+"""Every operation and object of the simulator matches the types of the `stripe` package."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+
+from stripe_simulator.errors import StripeError
+from stripe_simulator.params import SCHEMA, check
+from stripe_simulator.routes import ROUTES
+from stripe_simulator.server import Simulator
+from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
+from tests.stripe import make_params
+from tests.stripe.checked_http_client import CheckedHttpClient
+from tests.stripe.conftest import control, live_client
+from tests.stripe.test_contract import DEBIT, ITEM, create_code, create_session, pay
+from tests.stripe.typed_responses import CLASSES, operation_of, problems, problems_of_response, return_types
+
+ROUTES_OUTSIDE_THE_PACKAGE = {"POST /v1/events/*/retry", "GET /v1/payment_pages/*", "POST /v1/payment_pages/*/confirm"}
+ROOT = Path(__file__).parents[2]
+
+
+def call_all_customers(api: Any) -> None:
+    """Call every operation of customers, payment methods, SetupIntents and confirmation tokens."""
+    customer = api.customers.create({"email": "a@example.com", "address": {"city": "Graz"}}).id
+    method = api.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}}).id
+    api.payment_methods.attach(method, {"customer": customer})
+    api.payment_methods.update(method, {"billing_details": {"name": "Ada"}})
+    api.payment_methods.retrieve(method)
+    api.payment_methods.list({"customer": customer})
+    api.customers.update(customer, {"invoice_settings": {"default_payment_method": method}, "name": "Ada"})
+    api.customers.payment_methods.list(customer)
+    api.customers.payment_methods.retrieve(customer, method)
+    api.customers.list({"limit": 3})
+    api.customers.search({"query": 'name:"Ada"'})
+    api.payment_methods.detach(method)
+    for method in ("pm_card_visa", "pm_usBankAccount_success", "pm_card_authenticationRequired"):
+        setup = api.setup_intents.create({"customer": customer, "payment_method": method})
+        confirmed = api.setup_intents.confirm(setup.id)
+        api.setup_intents.update(setup.id, {"metadata": {"a": "b"}})
+        if confirmed.status == "requires_action":
+            api.setup_intents.cancel(setup.id)
+    with pytest.raises(stripe.CardError):
+        api.setup_intents.create({"confirm": True, "payment_method": "pm_card_chargeDeclined"})
+    api.setup_intents.retrieve(setup.id)
+    api.setup_intents.list({"customer": customer})
+    token = api.test_helpers.confirmation_tokens.create({"payment_method": "pm_card_visa", "return_url": "https://x/"})
+    intent = api.payment_intents.create(
+        {"amount": 500, "currency": "usd", "confirm": True, "confirmation_token": token.id}
+    )
+    assert intent.status == "succeeded"
+    assert api.confirmation_tokens.retrieve(token.id).payment_intent == intent.id
+    api.customers.delete(customer)
+    api.customers.retrieve(customer)
+
+
+def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None:
+    """Call every operation of PaymentIntents, charges, refunds, disputes and the balance, in all their states."""
+    api: Any = client.v1
+    intent = pay(client, "pm_card_visa", description="Ada's course")
+    charge = str(intent.latest_charge)
+    api.payment_intents.update(intent.id, {"metadata": {"a": "b"}})
+    api.charges.update(charge, {"description": "x"})
+    api.charges.retrieve(charge)
+    refund = api.refunds.create({"payment_intent": intent.id, "amount": 100})
+    api.refunds.update(refund.id, {"metadata": {"a": "b"}})
+    api.refunds.retrieve(refund.id)
+    for call in (api.refunds.cancel, api.test_helpers.refunds.expire):
+        body = {"charge": charge, "amount": 100, "status": "requires_action"}
+        refund_id = control(simulator, "/_sim/refunds", body)["id"]
+        api.refunds.retrieve(refund_id)
+        call(refund_id)
+    for method in ("pm_card_createDispute", "pm_card_createDisputeInquiry"):
+        pay(client, method)
+    for method in ("pm_usBankAccount_success", "pm_usBankAccount_dispute", "pm_usBankAccount_noAccount"):
+        pay(client, method, **DEBIT)
+    pay(client, "pm_card_pendingRefund")
+    api.refunds.create({"payment_intent": pay(client, "pm_card_refundFail").id})
+    api.payment_intents.capture(pay(client, "pm_card_visa", capture_method="manual").id)
+    api.payment_intents.cancel(pay(client, "pm_card_authenticationRequired", return_url="https://x/").id)
+    intent = api.payment_intents.create({"amount": 500, "currency": "usd"})
+    with pytest.raises(stripe.CardError):
+        api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
+    api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    for dispute in api.disputes.list().data:
+        api.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": False})
+        api.disputes.close(dispute.id)
+        api.disputes.retrieve(dispute.id)
+    api.payment_intents.list()
+    api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+    api.payment_intents.search({"query": "status:'succeeded'"})
+    api.charges.list({"expand": ["data.refunds", "data.balance_transaction"]})
+    api.charges.search({"query": "amount>100"})
+    api.refunds.list({"limit": 100})
+    transactions = api.balance_transactions.list({"limit": 100, "expand": ["data.source"]}).data
+    api.balance_transactions.retrieve(transactions[0].id)
+    api.balance.retrieve()
+
+
+def call_all_checkout(client: stripe.StripeClient) -> None:
+    """Call every operation of products, prices, coupons, promotion codes, sessions, events and webhook endpoints."""
+    api: Any = client.v1
+    product = api.products.create({"name": "DP", "default_price_data": {"currency": "usd", "unit_amount": 500}}).id
+    price = api.prices.create({"product": product, "currency": "usd", "unit_amount": 500}).id
+    api.prices.update(price, {"nickname": "x"})
+    api.products.update(product, {"description": "y"})
+    for service in (api.prices, api.products):
+        service.list()
+        service.search({"query": "active:'true'"})
+    api.prices.retrieve(price)
+    api.products.retrieve(product)
+    promotion = create_code(client)
+    api.promotion_codes.update(promotion.id, {"metadata": {"a": "b"}})
+    api.promotion_codes.retrieve(promotion.id, {"expand": ["promotion.coupon"]})
+    api.promotion_codes.list()
+    coupon = str(promotion.promotion.coupon)
+    api.coupons.update(coupon, {"name": "z"})
+    api.coupons.retrieve(coupon)
+    api.coupons.list()
+    items = [ITEM, {"price": price, "quantity": 2}]
+    session = create_session(client, discounts=[{"promotion_code": promotion.id}], line_items=items)
+    api.checkout.sessions.update(session.id, {"metadata": {"a": "b"}})
+    api.checkout.sessions.line_items.list(session.id)
+    api.checkout.sessions.expire(session.id)
+    api.checkout.sessions.retrieve(session.id, {"expand": ["line_items", "line_items.data.price.product"]})
+    api.checkout.sessions.list()
+    api.coupons.delete(api.coupons.create({"percent_off": 5}).id)
+    api.products.delete(api.products.create({"name": "FSD"}).id)
+    endpoint = api.webhook_endpoints.create({"url": "https://example.com/", "enabled_events": ["charge.failed"]}).id
+    api.webhook_endpoints.update(endpoint, {"description": "x"})
+    api.webhook_endpoints.retrieve(endpoint)
+    api.webhook_endpoints.list()
+    api.webhook_endpoints.delete(endpoint)
+    api.events.retrieve(api.events.list().data[0].id)
+
+
+def test_every_operation_returns_the_type_that_the_package_declares(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    CheckedHttpClient.operations.clear()
+    call_all_customers(client.v1)
+    call_all_payments(client, simulator)
+    call_all_checkout(client)
+    assert set(ROUTES) - ROUTES_OUTSIDE_THE_PACKAGE - set(CheckedHttpClient.operations) == set(), "never called"
+    assert set(CheckedHttpClient.operations) <= set(ROUTES)
+    assert len(list(client.v1.events.list({"limit": 100}).auto_paging_iter())) > 100  # the fixture checks them
+
+
+def test_every_stored_object_has_the_fields_of_its_type(client: stripe.StripeClient, simulator: Simulator) -> None:
+    call_all_customers(client.v1)
+    call_all_payments(client, simulator)
+    call_all_checkout(client)
+    assert set(simulator.store.objects) == {
+        *("customer", "payment_method", "setup_intent", "confirmation_token", "payment_intent", "charge", "refund"),
+        *("dispute", "balance_transaction", "product", "price", "coupon", "promotion_code", "checkout.session"),
+        "webhook_endpoint",
+    }
+    messages: set[str] = set()
+    for objects in simulator.store.objects.values():
+        for stored in objects.values():
+            messages |= set(problems({name: value for name, value in stored.items() if not name.startswith("_")}))
+    assert not messages, "\n".join(sorted(messages))
+
+
+def test_the_response_check_reports_missing_unknown_and_mistyped_fields(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"}).to_dict()
+    path = f"/v1/payment_intents/{intent['id']}"
+    assert problems_of_response("GET", path, 200, intent) == []
+    invalid = {name: value for name, value in intent.items() if name != "amount"} | {"created": "now", "surprise": 1}
+    assert sorted(message.split(":")[0] for message in problems_of_response("GET", path, 200, invalid)) == [
+        "GET /v1/payment_intents/*.amount",
+        "GET /v1/payment_intents/*.created",
+        "GET /v1/payment_intents/*.surprise",
+    ]
+    customer = client.v1.customers.create({}).to_dict()
+    assert problems_of_response("GET", path, 200, customer), "the object of another operation"
+    assert problems_of_response("GET", path, 200, intent | {"customer": intent}), "expanded to the wrong kind of object"
+    assert problems_of_response("GET", "/v1/payment_intents", 200, intent), "not a list"
+    page = {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": [intent]}
+    assert problems_of_response("GET", "/v1/payment_intents", 200, page) == []
+    for change in ({"data": [customer]}, {"data": [invalid]}, {"has_more": None}, {"url": None}, {"total": 1}):
+        assert problems_of_response("GET", "/v1/payment_intents", 200, page | change), change
+    for error in ({"type": "odd_error"}, {"type": "card_error"}, {"type": "invalid_request_error", "odd": 1}):
+        assert problems_of_response("GET", path, 400, {"error": {"message": "no", **error}}), error
+
+
+def test_params_json_matches_the_installed_package() -> None:
+    schema = make_params.build()
+    assert schema == SCHEMA | {"classes": schema["classes"]}
+    assert make_params.text(schema) == make_params.TARGET.read_text()
+
+
+def test_every_route_is_an_operation_of_the_package() -> None:
+    assert set(ROUTES) - set(SCHEMA["operations"]) == ROUTES_OUTSIDE_THE_PACKAGE
+    assert set(SCHEMA["operations"]) <= set(return_types())
+    assert operation_of("get", "/v1/charges/search?query=x") == "GET /v1/charges/search"
+    assert len(CLASSES) > 100
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/test_helpers/test_clocks"),
+        ("POST", "/v1/test_helpers/customers/cus_x/fund_cash_balance"),
+        ("POST", "/v1/subscriptions"),
+        ("DELETE", "/v1/customers"),
+        ("GET", "/v2/core/events"),
+    ],
+)
+def test_an_unsupported_route_is_a_404_in_the_stripe_error_format(
+    client: stripe.StripeClient, simulator: Simulator, method: str, path: str
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="Unrecognized request URL") as excinfo:
+        client.raw_request(method.lower(), path)
+    assert excinfo.value.http_status == 404
+
+
+def run_live_tests(simulator: Simulator) -> subprocess.CompletedProcess[str]:
+    """Run `pytest -m live` as a developer does, with the simulator as Stripe.
+
+    Meanwhile the simulator's clock advances fast, so that asynchronous results arrive at once.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "live", "-p", "no:cacheprovider", "tests/stripe"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("STRIPE_", "PYTEST_"))}
+    environment |= {"STRIPE_SECRET_KEY": simulator.secret_key, "STRIPE_API_BASE": simulator.url}
+    finished = threading.Event()
+
+    def advance_clock() -> None:
+        while not finished.wait(0.2):
+            control(simulator, "/_sim/clock", {"advance_s": 1})
+
+    with ThreadPoolExecutor(1) as pool:
+        clock = pool.submit(advance_clock)
+        try:
+            return subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150, check=False
+            )
+        finally:
+            finished.set()
+            clock.result()
+
+
+@pytest.mark.parametrize("key", ["", "sk_live_51abcdefghijklmnop", "pk_test_51abcdefghijklmnop"])
+def test_the_live_run_refuses_keys_other_than_test_mode_secret_keys(
+    key: str, shared_simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = len(shared_simulator.stripe.account.log)
+    monkeypatch.setenv("STRIPE_SECRET_KEY", key)
+    monkeypatch.setenv("STRIPE_API_BASE", shared_simulator.url)
+    with pytest.raises(pytest.fail.Exception, match="a key of Stripe's test mode") as excinfo:
+        live_client()
+    assert key == "" or key not in str(excinfo.value)
+    assert len(shared_simulator.stripe.account.log) == requests
+
+
+def test_the_live_run_passes_on_an_account_that_is_in_use(client: stripe.StripeClient, simulator: Simulator) -> None:
+    client.v1.customers.create({})
+    process = run_live_tests(simulator)
+    assert process.returncode == 0, process.stdout[-3000:]
+    assert "stripe on live" in process.stdout
+    assert len(simulator.store.objects["payment_intent"]) > 50
+
+
+def test_unsupported_parameters_are_refused_by_name() -> None:
+    for operation, names in UNSUPPORTED_PARAMS.items():
+        for name in names:
+            fields = SCHEMA["classes"][SCHEMA["operations"][operation]]
+            if name not in fields:  # the operations of a resource share one list
+                sharing = [other for other in UNSUPPORTED_PARAMS if name in UNSUPPORTED_PARAMS[other]]
+                assert any(name in SCHEMA["classes"][SCHEMA["operations"][other]] for other in sharing)
+                continue
+            with pytest.raises(StripeError) as excinfo:
+                check(operation, {name: "x"}, versioned=True)
+            assert excinfo.value.fields["param"] == name and "does not support" in excinfo.value.message
+
+
+def test_every_parameter_of_the_package_is_read_or_refused() -> None:
+    files = set((ROOT / "stripe_simulator").rglob("*.py"))
+    list_of_unsupported = ROOT / "stripe_simulator" / "unsupported_params.py"
+    assert list_of_unsupported in files
+    source = "".join(path.read_text() for path in files - {list_of_unsupported})
+    words = set(source.split())
+    unread = []
+    for operation in set(ROUTES) - ROUTES_OUTSIDE_THE_PACKAGE:
+        for name in SCHEMA["classes"].get(SCHEMA["operations"][operation], {}):
+            param = name.removesuffix("!")
+            is_handled = f'"{param}"' in source or param in words or param in UNSUPPORTED_PARAMS.get(operation, ())
+            if (
+                not is_handled and operation != "POST /v1/payment_methods"
+            ):  # another check refuses its unsupported types
+                unread.append(f"{operation}: {param}")
+    assert unread == []
+
+
+LISTABLE = (
+    *("balance_transactions", "charges", "checkout.sessions", "coupons", "customers", "disputes", "events"),
+    *("payment_intents", "prices", "products", "promotion_codes", "refunds", "setup_intents", "webhook_endpoints"),
+)
+
+
+def test_the_client_pages_through_every_list_in_both_directions(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    call_all_customers(client.v1)
+    call_all_payments(client, simulator)
+    for _ in range(3):
+        call_all_checkout(client)
+        client.v1.webhook_endpoints.create({"url": "https://example.com/", "enabled_events": ["charge.failed"]})
+        client.v1.customers.create({})
+    lists = {
+        operation for operation, (wrapper, _) in return_types().items() if wrapper == "list" and operation in ROUTES
+    }
+    # The other three need a customer or a session: payment_methods, customers.payment_methods and line_items.
+    assert len(lists) == len(LISTABLE) + 3
+    for name in LISTABLE:
+        service: Any = client.v1
+        for part in name.split("."):
+            service = getattr(service, part)
+        ids = [item.id for item in service.list({"limit": 100}).auto_paging_iter()]
+        assert len(ids) > 1, name
+        assert [item.id for item in service.list({"limit": 2}).auto_paging_iter()] == ids, name
+        backward = service.list({"limit": 2, "ending_before": ids[-1]})
+        assert [item.id for item in backward.auto_paging_iter()] == ids[-2::-1], name
