@@ -53,9 +53,15 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return every node of a file. Walking a tree costs more than most rules."""
+    return list(ast.walk(tree(path)))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield every imported module, also inside functions; `from tuition import x` gives `tuition.x`."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -138,7 +144,7 @@ STATUSES = {"CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDE
 
 def decisions(path: Path) -> Iterator[int]:
     """Yield the lines that assign, return or pass a status literal. A comparison with a literal is allowed."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         values: list[ast.expr | None] = []
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
             values = [node.value]
@@ -171,7 +177,7 @@ WRITES |= {"execute_transaction", "batch_execute_statement", "save", "batch_writ
 @pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
     """`stripe_events` writes only its quarantine, `reconcile` only its cursor and `counts` only its counts."""
-    calls = [n for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    calls = [n for n in nodes(path) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
     writes = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES]
     if path.name == "ledger.py":
         assert writes
@@ -203,7 +209,7 @@ def test_the_endpoint_uses_the_api_version_of_the_stripe_library() -> None:
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
 def test_a_function_has_fewer_than_seventy_lines(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < 70, f"{node.name} in line {node.lineno}"
 
@@ -233,7 +239,7 @@ def test_every_public_name_of_the_layer_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
 def test_no_amount_of_money_is_a_float(path: Path) -> None:
     """`signature` may use floats, because it compares times."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if path.name != "signature.py":
             assert not (isinstance(node, ast.Name) and node.id == "float"), f"line {node.lineno}"
         assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and path.name != "catalog.py")
@@ -242,7 +248,7 @@ def test_no_amount_of_money_is_a_float(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_no_amount_is_divided_with_true_division(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             assert not re.search(r"amount|price|refund|settled|money|left", ast.unparse(node)), f"line {node.lineno}"
 
@@ -250,7 +256,7 @@ def test_no_amount_is_divided_with_true_division(path: Path) -> None:
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
 def test_a_handler_of_every_exception_logs_or_raises_it(path: Path) -> None:
     """Code that does not ship may also store the exception for a later raise."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if not isinstance(node, ast.ExceptHandler):
             continue
         caught = ast.unparse(node.type) if node.type else ""
