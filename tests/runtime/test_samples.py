@@ -125,12 +125,26 @@ def request_export(url: str) -> None:
     s3.put_object(Bucket="exports", Key=f"exports/{export_id}/state.json", Body=body)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=sample_name)
-def test_a_sample_event_runs_in_the_real_runtime(sample: Path, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runtime(
+    request: pytest.FixtureRequest, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """Start the runtime of one function for all its samples, and yield its URL and its log."""
+    function = request.param
+    log = tmp_path_factory.mktemp(function) / "log"
+    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
+        yield url, log
+
+
+@pytest.mark.parametrize(
+    ("runtime", "sample"), [(s.parent.name, s) for s in SAMPLES], indirect=["runtime"], ids=map(sample_name, SAMPLES)
+)
+def test_a_sample_event_runs_in_the_real_runtime(runtime: tuple[str, Path], sample: Path) -> None:
+    url, log_file = runtime
     event = json.loads(sample.read_text())
     if event.get("headers", {}).get("stripe-signature"):
         event["headers"]["stripe-signature"] = signature(SIGNING, event["body"].encode(), int(time.time()))
-    response, log = invoke(sample.parent.name, event, environment, tmp_path / "log")
+    response, log = _post(url, event), log_file.read_text()
     expected = RESPONSES[sample_name(sample)]
     if isinstance(expected, int):
         assert response.get("statusCode") == expected, (response, log)
@@ -138,12 +152,6 @@ def test_a_sample_event_runs_in_the_real_runtime(sample: Path, environment: dict
     else:
         assert expected.items() <= response.items(), (response, log)
     assert re.search(r"INIT REPORT\(durationMs: [\d.]+\)", log), log
-
-
-def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
-    """Return the response of a function to an event and the log of its runtime."""
-    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
-        return _post(url, event), log.read_text()
 
 
 def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -264,7 +264,7 @@ class Purchase:
         self.intent.update({"status": "succeeded", "amount_received": amount, "last_payment_error": None})
         self.truth.settled = amount
 
-    def pay_nothing(self) -> None:
+    def complete_free_session(self) -> None:
         """Complete a session with a 100 % promotion code, which has no intent."""
         self.story.wait()
         self.session.update({"status": "complete", "payment_status": "no_payment_required"})
@@ -376,7 +376,7 @@ def _write_purchase(story: Story, attempt: int) -> None:
     rng = story.rng
     kind: Kind = rng.choice(("intent", "checkout"))
     if kind == "checkout" and rng.random() < 0.1:
-        Purchase(story, attempt, kind, 0).pay_nothing()
+        Purchase(story, attempt, kind, 0).complete_free_session()
         return
     purchase = Purchase(story, attempt, kind, 49900)
     if rng.random() < 0.08:  # Stripe receives an amount that differs from the price

@@ -132,7 +132,7 @@ def dispute_lost_then_reviewed_then_lost_again(story: Story) -> None:
 
 def canceled_then_free_session(story: Story) -> None:
     Purchase(story, 1, "intent", 49900).close()
-    Purchase(story, 2, "checkout", 0).pay_nothing()
+    Purchase(story, 2, "checkout", 0).complete_free_session()
 
 
 def paid_twice_for_one_track(story: Story) -> None:
