@@ -22,6 +22,7 @@ class Running:
         self.stack = stack
         self.ready = ready
         self.http = httpx.Client(timeout=WAIT_S, limits=httpx.Limits(max_connections=40))
+        self.checked_rows: dict[str, Any] = {}
 
     def token(self, sub: str, **more: Any) -> str:
         body = {"sub": sub, "email": f"{sub}@example.org", "email_verified": True, **more}
