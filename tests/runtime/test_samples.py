@@ -1,4 +1,4 @@
-"""Every sample of events/ through the real Lambda runtime interface, from the artifact that is deployed."""
+"""Every sample event runs in the real Lambda runtime with the deployed artifact."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from tests.world import NAMES, client_for, create_tables
 SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
 SIGNING = "whsec_runtime"
 
-ANSWERS: dict[str, int | dict[str, Any]] = {
+RESPONSES: dict[str, int | dict[str, Any]] = {
     "tracks/get": 200,
     "create_payment/data_professional": 201,
     "create_payment/unknown_track": 422,
@@ -53,16 +53,16 @@ ANSWERS: dict[str, int | dict[str, Any]] = {
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }
-"""The status of an HTTP answer, or what another one has in it."""
+"""The status of an HTTP response, or the expected part of another response."""
 
 
-def case(sample: Path) -> str:
+def sample_name(sample: Path) -> str:
     return f"{sample.parent.name}/{sample.stem}"
 
 
 @pytest.fixture(scope="module")
 def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
-    """What a deployed function finds around it: tables, secrets, Stripe, and its variables."""
+    """Start tables, secrets, S3 and Stripe, and return the environment of a deployed function."""
     tables = client_for(dynamodb_local_url)
     create_tables(tables)
     secrets = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
@@ -73,8 +73,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
     manager = boto3.client("secretsmanager", endpoint_url=url, region_name="eu-central-1")
     api = manager.create_secret(Name="api", SecretString=json.dumps({"secret_key": stripe.stripe.secret_key}))
     signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
-    order_an_export(url)
-    functions = ThreadingHTTPServer(("127.0.0.1", 0), Accepting)
+    request_export(url)
+    functions = ThreadingHTTPServer(("127.0.0.1", 0), AcceptsInvocations)
     threading.Thread(target=functions.serve_forever, daemon=True).start()
     try:
         yield {
@@ -102,8 +102,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
             tables.delete_table(TableName=name)
 
 
-class Accepting(BaseHTTPRequestHandler):
-    """Lambda's answer to who asks for an invocation and does not wait for it."""
+class AcceptsInvocations(BaseHTTPRequestHandler):
+    """Lambda's API for asynchronous invocations: it answers 202."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -112,11 +112,11 @@ class Accepting(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
-def order_an_export(url: str) -> None:
-    """What `POST /api/admin/exports/` leaves in the bucket for the sample's export."""
+def request_export(url: str) -> None:
+    """Put the state object of `POST /api/admin/exports/` in the bucket for the sample export."""
     s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1")
     s3.create_bucket(Bucket="exports", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     export_id = json.loads((ROOT / "events" / "export" / "ordered.json").read_text())["export_id"]
@@ -125,43 +125,51 @@ def order_an_export(url: str) -> None:
     s3.put_object(Bucket="exports", Key=f"exports/{export_id}/state.json", Body=body)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=case)
-def test_a_sample_runs_in_the_real_runtime(sample: Path, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runtime(
+    request: pytest.FixtureRequest, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """Start the runtime of one function for all its samples, and yield its URL and its log."""
+    function = request.param
+    log = tmp_path_factory.mktemp(function) / "log"
+    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
+        yield url, log
+
+
+@pytest.mark.parametrize(
+    ("runtime", "sample"), [(s.parent.name, s) for s in SAMPLES], indirect=["runtime"], ids=map(sample_name, SAMPLES)
+)
+def test_a_sample_event_runs_in_the_real_runtime(runtime: tuple[str, Path], sample: Path) -> None:
+    url, log_file = runtime
     event = json.loads(sample.read_text())
     if event.get("headers", {}).get("stripe-signature"):
         event["headers"]["stripe-signature"] = signature(SIGNING, event["body"].encode(), int(time.time()))
-    answer, log = invoke(sample.parent.name, event, environment, tmp_path / "log")
-    expected = ANSWERS[case(sample)]
+    response, log = _post(url, event), log_file.read_text()
+    expected = RESPONSES[sample_name(sample)]
     if isinstance(expected, int):
-        assert answer.get("statusCode") == expected, (answer, log)
-        assert json.loads(answer["body"])
+        assert response.get("statusCode") == expected, (response, log)
+        assert json.loads(response["body"])
     else:
-        assert expected.items() <= answer.items(), (answer, log)
+        assert expected.items() <= response.items(), (response, log)
     assert re.search(r"INIT REPORT\(durationMs: [\d.]+\)", log), log
 
 
-def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
-    """The answer of a function to an event, and the log of its runtime."""
-    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
-        return _post(url, event), log.read_text()
-
-
 def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:
-    ends = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while True:
         try:
             return dict(httpx.post(url, json=event, timeout=30).json())
         except httpx.ConnectError:
-            assert time.monotonic() < ends, "the runtime did not come up"
+            assert time.monotonic() < deadline, "the runtime did not start"
             time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["webhook", "create_payment"])
-def test_the_start_of_a_function_can_be_measured(name: str) -> None:
+def test_the_cold_start_of_a_function_can_be_measured(name: str) -> None:
     assert 0 < cold_start.init_ms(name, cold_start.functions()[name]) < 30_000
 
 
 def test_every_function_has_a_sample() -> None:
     functions = {file.stem for file in (ROOT / "functions").glob("*.py")}
     assert functions == {sample.parent.name for sample in SAMPLES}
-    assert set(ANSWERS) == {case(sample) for sample in SAMPLES}
+    assert set(RESPONSES) == {sample_name(sample) for sample in SAMPLES}

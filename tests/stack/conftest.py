@@ -1,4 +1,4 @@
-"""The whole stack, started once for all the tests of this folder, as `make run` starts it."""
+"""The whole stack as `make run` starts it, started once for all tests of this folder."""
 
 import itertools
 import time
@@ -12,16 +12,17 @@ from local.stack import Settings, Stack
 from tests.requests_sent import notes
 
 WAIT_S = 60.0
-_people = itertools.count(1)
+_student_numbers = itertools.count(1)
 
 
 class Running:
-    """A running stack, and what a browser, Stripe and staff do to it over HTTP."""
+    """A running stack, and the HTTP requests that students, staff and Stripe send to it."""
 
     def __init__(self, stack: Stack, ready: dict[str, Any]) -> None:
         self.stack = stack
         self.ready = ready
         self.http = httpx.Client(timeout=WAIT_S, limits=httpx.Limits(max_connections=40))
+        self.checked_rows: dict[str, Any] = {}
 
     def token(self, sub: str, **more: Any) -> str:
         body = {"sub": sub, "email": f"{sub}@example.org", "email_verified": True, **more}
@@ -48,40 +49,44 @@ class Running:
         return self.api("GET", f"/api/payments/status/{reference}/", token).json()
 
     def enrollment(self, token: str, track: str = "DP") -> Any:
-        found = self.api("GET", "/api/enrollments/", token).json()["enrollments"]
-        return next((e for e in found if e["track"] == track), None)
+        enrollments = self.api("GET", "/api/enrollments/", token).json()["enrollments"]
+        return next((e for e in enrollments if e["track"] == track), None)
 
     def staff(self, path: str, **query: str) -> Any:
         return self.api("GET", f"/api/admin{path}", self.ready["admin_token"], params=query).json()
 
-    def until(self, true: Callable[[], Any], what: str) -> Any:
-        """Wait until something is true; webhooks need a moment."""
-        ends = time.monotonic() + WAIT_S
-        while time.monotonic() < ends:
-            found = true()
-            if found:
-                return found
-            time.sleep(0.2)
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait until the condition returns a true value, and return that value."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
         raise AssertionError(f"not after {WAIT_S} s: {what}")
 
     def until_enrolled(self, token: str, track: str = "DP") -> Any:
-        def enrolled() -> Any:
-            found = self.enrollment(token, track)
-            return found if found and found["status"] == "ENROLLED" else None
+        def active_enrollment() -> Any:
+            enrollment = self.enrollment(token, track)
+            return enrollment if enrollment and enrollment["status"] == "ENROLLED" else None
 
-        return self.until(enrolled, f"enrolled in {track}")
+        return self.until(active_enrollment, f"enrolled in {track}")
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
-    said: list[str] = []
-    stack = Stack(Settings(), said.append)
+    messages: list[str] = []
+    stack = Stack(Settings(), messages.append)
     try:
         ready = stack.start()
-        assert ready is not None, said
-        made = Running(stack, ready)
-        yield made
-        log = made.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"}).raise_for_status().json()
+        assert ready is not None, messages
+        running_stack = Running(stack, ready)
+        yield running_stack
+        log = (
+            running_stack.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"})
+            .raise_for_status()
+            .json()
+        )
         notes.take_log("stack", log["requests"])
     finally:
         stack.stop()
@@ -89,7 +94,7 @@ def running() -> Iterator[Running]:
 
 @pytest.fixture
 def sub() -> str:
-    return f"student-{next(_people)}"
+    return f"student-{next(_student_numbers)}"
 
 
 @pytest.fixture

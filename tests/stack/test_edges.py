@@ -1,4 +1,4 @@
-"""What the stories do not meet: forged tokens, sizes, odd references, and every route of the template."""
+"""Edge cases over HTTP: forged tokens, large bodies, malformed references, and every route of the template."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from local.build import ROOT
 from tests.stack.conftest import Running
 
 
-def test_every_route_of_the_template_is_there_with_and_without_a_slash(running: Running, token: str) -> None:
-    """What is asked for is read off DESIGN §6 here, not off the template: one taken out of it fails this test."""
+def test_every_route_exists_with_and_without_a_slash(running: Running, token: str) -> None:
+    """The list is independent of the template, so that removing a route from the template fails this test."""
     routes = [
         ("GET", "/api/payments/tracks"),
         ("POST", "/api/payments/create-payment"),
@@ -41,10 +41,10 @@ def test_every_route_of_the_template_is_there_with_and_without_a_slash(running: 
         assert running.api("GET", path, token).json() == {"message": "Not Found"}
 
 
-def test_a_route_taken_out_of_the_template_is_gone_from_the_deploy() -> None:
-    """The deploy knows no route but those of the template's own OpenAPI body."""
+def test_a_route_removed_from_the_template_is_not_deployed() -> None:
+    """The deployment takes its routes only from the OpenAPI body of the template."""
 
-    def keys(template: deploy.Template) -> set[str]:
+    def route_keys(template: deploy.Template) -> set[str]:
         for resource in template["Resources"].values():
             for field in ("CodeUri", "ContentUri"):
                 if field in resource["Properties"]:
@@ -54,62 +54,62 @@ def test_a_route_taken_out_of_the_template_is_gone_from_the_deploy() -> None:
         routes = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGatewayV2::Route"]
         return {route["RouteKey"] for route in routes}
 
-    whole = keys(deploy.read_template(ROOT / "template.yaml"))
-    cut = deploy.read_template(ROOT / "template.yaml")
-    del cut["Resources"]["EnrollmentsFunction"]["Properties"]["Events"]["List"]
-    assert whole - keys(cut) == {"GET /api/enrollments"}
+    all_keys = route_keys(deploy.read_template(ROOT / "template.yaml"))
+    reduced = deploy.read_template(ROOT / "template.yaml")
+    del reduced["Resources"]["EnrollmentsFunction"]["Properties"]["Events"]["List"]
+    assert all_keys - route_keys(reduced) == {"GET /api/enrollments"}
 
 
 @pytest.mark.parametrize("header", ["Bearer x.y.z", "Basic abc", "Bearer", "x"])
-def test_what_is_no_token_signs_nobody_in(running: Running, header: str) -> None:
+def test_a_malformed_token_is_rejected(running: Running, header: str) -> None:
     assert running.api("GET", "/api/enrollments/", headers={"Authorization": header}).status_code == 401
 
 
-def test_claims_that_were_changed_sign_nobody_in(running: Running, token: str) -> None:
+def test_a_token_with_changed_claims_is_rejected(running: Running, token: str) -> None:
     header, claims, signature = token.split(".")
     forged = f"{header}.{claims[:-4]}AAAA.{signature}"
     assert running.api("GET", "/api/enrollments/", forged).status_code == 401
 
 
-def test_buying_needs_a_verified_address(running: Running, sub: str) -> None:
+def test_a_purchase_requires_a_verified_email(running: Running, sub: str) -> None:
     answer = running.create(running.token(sub, email_verified=False))
     assert answer.status_code == 403
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_same_sub_is_the_same_student_whatever_else_changes(running: Running, token: str, sub: str) -> None:
-    made = running.create(token).json()
-    again = running.token(sub, email="new-address@example.org", groups=["support"])
-    assert running.payment(again, made["payment_id"])["payment_id"] == made["payment_id"]
+def test_a_student_is_identified_by_the_sub_alone(running: Running, token: str, sub: str) -> None:
+    payment_id = running.create(token).json()["payment_id"]
+    new_token = running.token(sub, email="new-address@example.org", groups=["support"])
+    assert running.payment(new_token, payment_id)["payment_id"] == payment_id
 
 
-def test_more_than_a_function_takes_is_refused_at_the_door(running: Running, token: str) -> None:
+def test_a_body_over_six_mebibytes_is_rejected_by_the_gateway(running: Running, token: str) -> None:
     content = b"x" * (6 * 1024 * 1024 + 1)
     assert running.api("POST", "/api/payments/create-payment/", token, content=content).status_code == 413
 
 
 @pytest.mark.parametrize("reference", ["pi_nothing", "pay_nothing", "cs_nothing", "%25", "x" * 300])
-def test_what_does_not_exist_is_not_found(running: Running, token: str, reference: str) -> None:
+def test_an_unknown_reference_is_not_found(running: Running, token: str, reference: str) -> None:
     answer = running.api("GET", f"/api/payments/status/{reference}/", token)
     assert answer.status_code == 404, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_front_serves_this_machine_only(running: Running) -> None:
+def test_the_front_rejects_other_host_names(running: Running) -> None:
     answer = running.http.get(f"{running.ready['api']}/api/payments/tracks/", headers={"Host": "evil.example"})
     assert answer.status_code == 421
 
 
-def test_pages_of_our_origin_may_call_and_others_may_not(running: Running) -> None:
-    asked = {"Access-Control-Request-Method": "POST"}
+def test_cors_allows_our_origin_and_no_other(running: Running) -> None:
+    preflight = {"Access-Control-Request-Method": "POST"}
     url = f"{running.ready['api']}/api/payments/create-payment/"
-    ours = running.http.options(url, headers=asked | {"Origin": running.ready["api"]})
+    ours = running.http.options(url, headers=preflight | {"Origin": running.ready["api"]})
     assert ours.headers["access-control-allow-origin"] == running.ready["api"]
-    theirs = running.http.options(url, headers=asked | {"Origin": "https://evil.example"})
+    theirs = running.http.options(url, headers=preflight | {"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in theirs.headers
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'{"sub": "\\ud800"}'])
-def test_a_sign_in_that_cannot_be_read_is_told_so(running: Running, content: bytes) -> None:
+def test_a_malformed_sign_in_is_rejected_with_a_message(running: Running, content: bytes) -> None:
     answer = running.http.post(f"{running.ready['api']}/_local/token", content=content)
     assert (answer.status_code, list(answer.json())) == (400, ["message"])

@@ -1,8 +1,9 @@
-"""The template as CloudFormation gets it, with its parameters and conditions worked out."""
+"""The template as CloudFormation sees it, with its parameters and conditions resolved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -20,15 +21,19 @@ PRODUCTION = {
 
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
-    """template.yaml as it is written."""
+    """The unexpanded template.yaml."""
     return deploy.read_template(ROOT / "template.yaml")
 
 
 @pytest.fixture(scope="session")
 def expand() -> Callable[..., dict[str, Any]]:
-    """Transform the template and work out conditions and parameters, as the transform and CloudFormation do."""
+    """Return a function that expands the template and resolves its parameters and conditions.
 
-    def expanded(**parameters: str) -> dict[str, Any]:
+    An expansion takes a second, so each set of parameters is expanded once. Every caller gets its own copy.
+    """
+    expansions: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
+
+    def expand_with(**parameters: str) -> dict[str, Any]:
         source = deploy.read_template(ROOT / "template.yaml")
         for resource in source["Resources"].values():
             for field in ("CodeUri", "ContentUri"):
@@ -40,37 +45,43 @@ def expand() -> Callable[..., dict[str, Any]]:
         conditions = {
             name: _condition(rule, values, result["Conditions"]) for name, rule in result["Conditions"].items()
         }
-        worked_out: dict[str, Any] = _resolve(result, values, conditions)
-        worked_out["Resources"] = {
+        resolved: dict[str, Any] = _resolve(result, values, conditions)
+        resolved["Resources"] = {
             name: resource
-            for name, resource in worked_out["Resources"].items()
+            for name, resource in resolved["Resources"].items()
             if conditions.get(resource.get("Condition", ""), True)
         }
-        return worked_out
+        return resolved
 
-    return expanded
+    def expand_once(**parameters: str) -> dict[str, Any]:
+        key = frozenset(parameters.items())
+        if key not in expansions:
+            expansions[key] = expand_with(**parameters)
+        return deepcopy(expansions[key])
+
+    return expand_once
 
 
 @pytest.fixture(scope="session")
 def resources(expand: Callable[..., dict[str, Any]]) -> Resources:
     """The resources of a test environment."""
-    found: Resources = expand()["Resources"]
-    return found
+    resources: Resources = expand()["Resources"]
+    return resources
 
 
 @pytest.fixture(scope="session")
 def production(expand: Callable[..., dict[str, Any]]) -> Resources:
     """The resources of production."""
-    found: Resources = expand(**PRODUCTION)["Resources"]
-    return found
+    resources: Resources = expand(**PRODUCTION)["Resources"]
+    return resources
 
 
-class _Nothing:
-    """AWS::NoValue."""
+class _NoValue:
+    """The pseudo parameter AWS::NoValue."""
 
 
 def _condition(rule: Any, values: Mapping[str, Any], rules: Mapping[str, Any]) -> bool:
-    """Work out one condition."""
+    """Evaluate one condition."""
     (name, arguments), *_ = rule.items()
     match name:
         case "Fn::Equals":
@@ -86,21 +97,21 @@ def _condition(rule: Any, values: Mapping[str, Any], rules: Mapping[str, Any]) -
 
 
 def _resolve(value: Any, values: Mapping[str, Any], conditions: Mapping[str, bool]) -> Any:
-    """Put in parameters and take the branches of conditions; references to resources stay."""
+    """Substitute parameters and choose the branches of conditions. References to resources stay."""
     if isinstance(value, list):
         items = [_resolve(item, values, conditions) for item in value]
-        return [item for item in items if item is not _Nothing]
+        return [item for item in items if item is not _NoValue]
     if not isinstance(value, dict):
         return value
     if set(value) == {"Ref"}:
-        return _Nothing if value["Ref"] == "AWS::NoValue" else values.get(value["Ref"], value)
+        return _NoValue if value["Ref"] == "AWS::NoValue" else values.get(value["Ref"], value)
     if set(value) == {"Fn::If"}:
         condition, yes, no = value["Fn::If"]
         return _resolve(yes if conditions[condition] else no, values, conditions)
     pairs = {key: _resolve(item, values, conditions) for key, item in value.items()}
-    return {key: item for key, item in pairs.items() if item is not _Nothing}
+    return {key: item for key, item in pairs.items() if item is not _NoValue}
 
 
 def of_type(resources: Resources, kind: str) -> Resources:
-    """The properties of every resource of a type, by logical id."""
+    """Return the properties of every resource of a type by logical id."""
     return {name: r.get("Properties", {}) for name, r in resources.items() if r["Type"] == kind}

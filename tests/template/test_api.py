@@ -1,4 +1,4 @@
-"""What the gateway itself does: sign-in, throttling, logs, CORS."""
+"""The configuration of the API gateway: sign-in, throttling, logs and CORS."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def authorizer(resources: dict[str, Any]) -> Any:
     return schemes["SignedIn"]["x-amazon-apigateway-authorizer"]
 
 
-def test_tokens_of_the_pool_sign_in(resources: dict[str, Any]) -> None:
-    found = authorizer(resources)
-    assert found["type"] == "jwt"
-    assert found["identitySource"] == "$request.header.Authorization"
-    issuer = found["jwtConfiguration"]["issuer"]["Fn::Sub"]
+def test_the_authorizer_accepts_tokens_of_the_user_pool(resources: dict[str, Any]) -> None:
+    properties = authorizer(resources)
+    assert properties["type"] == "jwt"
+    assert properties["identitySource"] == "$request.header.Authorization"
+    issuer = properties["jwtConfiguration"]["issuer"]["Fn::Sub"]
     assert issuer == "https://cognito-idp.${AWS::Region}.${AWS::URLSuffix}/${UserPool}"
-    assert found["jwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
+    assert properties["jwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
 
 
-def test_an_outside_issuer_takes_the_place_of_the_pool(expand: Any) -> None:
+def test_an_external_issuer_replaces_the_user_pool(expand: Any) -> None:
     resources = expand(JwtIssuer="https://login.example.com", JwtAudience="tuition,console")["Resources"]
     configuration = authorizer(resources)["jwtConfiguration"]
     assert configuration["issuer"] == "https://login.example.com"
@@ -31,13 +31,13 @@ def test_an_outside_issuer_takes_the_place_of_the_pool(expand: Any) -> None:
     assert not [r for r in resources.values() if r["Type"].startswith("AWS::Cognito::")]
 
 
-def test_an_outside_issuer_needs_an_audience(template: dict[str, Any]) -> None:
+def test_an_external_issuer_requires_an_audience(template: dict[str, Any]) -> None:
     rule = template["Rules"]["OutsideIssuerHasAnAudience"]
     assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}]}
     assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtAudience"}, ""]}]}
 
 
-def test_the_names_of_claims_are_parameters(expand: Any) -> None:
+def test_the_claim_names_are_parameters(expand: Any) -> None:
     resources = expand(ClaimUserId="oid", ClaimGroups="roles", ClaimEmail="mail", ClaimEmailVerified="ok")["Resources"]
     variables = resources["WebhookFunction"]["Properties"]["Environment"]["Variables"]
     names = [variables[f"CLAIM_{n}"] for n in ("USER_ID", "GROUPS", "EMAIL", "EMAIL_VERIFIED")]
@@ -49,7 +49,7 @@ def stage(resources: dict[str, Any]) -> Any:
     return properties
 
 
-def test_the_default_stage_is_deployed_by_itself(resources: dict[str, Any]) -> None:
+def test_the_default_stage_is_deployed_automatically(resources: dict[str, Any]) -> None:
     assert stage(resources)["StageName"] == "$default"
     assert stage(resources)["AutoDeploy"] is True
 
@@ -63,7 +63,7 @@ def test_requests_are_throttled(resources: dict[str, Any]) -> None:
     }
 
 
-def test_access_is_logged_without_who_or_what(resources: dict[str, Any]) -> None:
+def test_the_access_log_contains_no_personal_data(resources: dict[str, Any]) -> None:
     settings = stage(resources)["AccessLogSettings"]
     assert settings["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
     line = json.loads(settings["Format"])
@@ -73,7 +73,7 @@ def test_access_is_logged_without_who_or_what(resources: dict[str, Any]) -> None
         assert personal not in settings["Format"]
 
 
-def test_logs_end_some_day_and_stay_when_the_stack_goes(resources: dict[str, Any]) -> None:
+def test_log_groups_expire_entries_after_90_days_and_outlive_the_stack(resources: dict[str, Any]) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert set(groups) == {"AccessLogs", "FunctionLogs"}
     for name, properties in groups.items():
@@ -85,7 +85,7 @@ def cors(resources: dict[str, Any]) -> Any:
     return resources["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
 
 
-def test_only_our_origins_may_read_answers(expand: Any) -> None:
+def test_cors_allows_only_our_origins(expand: Any) -> None:
     one = cors(expand(WebOrigin="https://tuition.example")["Resources"])
     assert one["allowOrigins"] == ["https://tuition.example"]
     two = cors(expand(WebOrigin="https://a.example", SecondWebOrigin="https://b.example")["Resources"])
@@ -95,7 +95,7 @@ def test_only_our_origins_may_read_answers(expand: Any) -> None:
     assert "*" not in one["allowMethods"]
 
 
-def test_functions_know_the_same_origins(expand: Any) -> None:
+def test_functions_allow_the_same_origins_as_the_gateway(expand: Any) -> None:
     one = expand(WebOrigin="https://tuition.example")["Resources"]["TracksFunction"]["Properties"]
     assert one["Environment"]["Variables"]["ALLOWED_ORIGINS"] == "https://tuition.example"
     two = expand(WebOrigin="https://a.example", SecondWebOrigin="https://b.example")["Resources"]

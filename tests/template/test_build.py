@@ -1,4 +1,4 @@
-"""What is shipped: bytecode that Lambda can use, only the models in use, nothing tied to one processor."""
+"""The deployed artifact: bytecode for Lambda, only the required botocore models, and no native code."""
 
 import ast
 import importlib.metadata
@@ -19,7 +19,7 @@ def layer() -> Path:
     return ROOT / ".aws-sam" / "build" / "TuitionLayer" / "python"
 
 
-def test_every_module_has_bytecode_that_is_never_checked(layer: Path) -> None:
+def test_every_module_has_unchecked_hash_based_bytecode(layer: Path) -> None:
     modules = [file for file in layer.parent.parent.rglob("*.py") if "__pycache__" not in file.parts]
     assert len(modules) > 500
     for module in modules:
@@ -28,40 +28,41 @@ def test_every_module_has_bytecode_that_is_never_checked(layer: Path) -> None:
         assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 1, module
 
 
-def test_only_the_models_of_services_in_use_are_shipped(layer: Path) -> None:
+def test_only_the_models_of_the_required_services_are_shipped(layer: Path) -> None:
     shipped = {entry.name for entry in (layer / "botocore" / "data").iterdir() if entry.is_dir()}
     assert shipped == build.SERVICES
 
 
-def test_the_services_in_use_are_those_that_the_code_makes_clients_of() -> None:
-    made = set()
+def test_the_required_services_are_those_for_which_the_code_creates_clients() -> None:
+    services = set()
     for folder in ("functions", "layers/tuition/tuition"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "create_client":
-                    made.add(node.args[0].value if isinstance(node.args[0], ast.Constant) else file.name)
-    assert made == build.SERVICES
+                    services.add(node.args[0].value if isinstance(node.args[0], ast.Constant) else file.name)
+    assert services == build.SERVICES
 
 
-def test_what_ships_is_what_is_pinned_down_to_the_last_package(layer: Path) -> None:
+def test_the_shipped_packages_are_exactly_the_pinned_ones(layer: Path) -> None:
     text = (ROOT / "layers" / "tuition" / "requirements.txt").read_text()
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
-    found = importlib.metadata.distributions(path=[str(layer)])
-    assert {each.name.lower().replace("_", "-"): each.version for each in found} == pinned
+    shipped = importlib.metadata.distributions(path=[str(layer)])
+    assert {package.name.lower().replace("_", "-"): package.version for package in shipped} == pinned
 
 
-def test_nothing_is_compiled_for_one_processor_without_a_twin_in_python(layer: Path) -> None:
+def test_the_artifact_contains_no_native_code(layer: Path) -> None:
     assert list(layer.rglob("*.so")) == []
 
 
 @pytest.mark.parametrize("function", sorted(file.stem for file in (ROOT / "functions").glob("*.py")))
-def test_a_function_imports_from_what_is_shipped_alone(layer: Path, function: str) -> None:
-    """`-I`: no environment, no site of this folder; what it imports must be in the artifact."""
+def test_a_function_can_be_imported_from_the_artifact_alone(layer: Path, function: str) -> None:
+    """Python runs isolated (`-I`) and without site-packages."""
     code = ROOT / "functions"
     script = (
         "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
         f"sys.path += [{str(code)!r}, {str(layer)!r}]\n"
         f"import {function}; assert callable({function}.handler)"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-I", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr

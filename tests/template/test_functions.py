@@ -1,4 +1,4 @@
-"""How functions run, what they are told, where their secrets are, and what raises an alarm."""
+"""The functions, their settings and secrets, the exports bucket, and the alarms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction"}
 
 
 @pytest.mark.parametrize("function", FILES)
-def test_a_function_is_the_file_of_its_name(resources: dict[str, Any], function: str) -> None:
+def test_a_function_runs_the_handler_in_the_file_of_its_name(resources: dict[str, Any], function: str) -> None:
     properties = resources[function]["Properties"]
     assert properties["Handler"] == f"{FILES[function]}.handler"
     assert (ROOT / "functions" / f"{FILES[function]}.py").is_file()
@@ -40,26 +40,26 @@ def test_a_function_is_the_file_of_its_name(resources: dict[str, Any], function:
 
 
 @pytest.mark.parametrize("function", BEHIND_THE_GATEWAY)
-def test_a_function_answers_before_the_gateway_gives_up(resources: dict[str, Any], function: str) -> None:
+def test_a_function_times_out_before_the_gateway(resources: dict[str, Any], function: str) -> None:
     assert resources[function]["Properties"]["Timeout"] <= 29
 
 
-def test_the_reconciler_runs_every_hour_and_has_time(resources: dict[str, Any]) -> None:
+def test_the_reconciler_runs_hourly_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
     (rule,) = of_type(resources, "AWS::Events::Rule").values()
     assert rule["ScheduleExpression"] == "rate(1 hour)"
     assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}]
     assert resources["ReconcileFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
-def test_an_export_has_as_long_as_an_invocation_can_have(resources: dict[str, Any]) -> None:
+def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
     assert resources["ExportFunction"]["Properties"]["Timeout"] == 900
     for name in ("AdminFunction", "ExportFunction"):
         assert resources[name]["Properties"]["Environment"]["Variables"]["EXPORTS_BUCKET"] == {"Ref": "ExportsBucket"}
-    asks = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]["EXPORT_FUNCTION"]
-    assert asks == {"Ref": "ExportFunction"}
+    function = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]["EXPORT_FUNCTION"]
+    assert function == {"Ref": "ExportFunction"}
 
 
-def test_exports_are_encrypted_private_over_tls_only_and_gone_after_three_days(resources: dict[str, Any]) -> None:
+def test_exports_are_encrypted_and_private_require_tls_and_expire_after_three_days(resources: dict[str, Any]) -> None:
     (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -79,25 +79,25 @@ def test_exports_are_encrypted_private_over_tls_only_and_gone_after_three_days(r
     ]
 
 
-def test_the_local_deploy_leaves_out_that_policy_alone(expand: Any) -> None:
-    """The emulated AWS keeps to it, and has no TLS on this machine."""
+def test_the_local_deployment_omits_only_the_bucket_policy(expand: Any) -> None:
+    """The emulated AWS enforces the policy but has no TLS."""
     expanded = expand()
-    kept = deploy.without_what_fails(expanded)
-    assert set(expanded["Resources"]) - set(kept["Resources"]) == {"ExportsBucketPolicy"}
+    local = deploy.without_what_fails(expanded)
+    assert set(expanded["Resources"]) - set(local["Resources"]) == {"ExportsBucketPolicy"}
 
 
-def test_every_file_is_a_function() -> None:
+def test_every_file_in_functions_is_a_function() -> None:
     assert {file.stem for file in (ROOT / "functions").glob("*.py")} == set(FILES.values())
 
 
-def test_only_the_webhook_knows_where_its_secret_is(resources: dict[str, Any]) -> None:
+def test_only_the_webhook_has_the_arn_of_its_secret(resources: dict[str, Any]) -> None:
     for name, properties in of_type(resources, "AWS::Lambda::Function").items():
         variables = properties["Environment"]["Variables"]
         assert ("STRIPE_WEBHOOK_SECRET_ARN" in variables) == (name == "WebhookFunction")
         assert variables["STRIPE_SECRET_ARN"] == {"Fn::GetAtt": ["StripeSecret", "Id"]}
 
 
-def test_no_secret_has_a_value_in_the_template(resources: dict[str, Any], template: dict[str, Any]) -> None:
+def test_the_template_contains_no_secret_values(resources: dict[str, Any], template: dict[str, Any]) -> None:
     secrets = of_type(resources, "AWS::SecretsManager::Secret")
     assert set(secrets) == {"StripeSecret", "StripeWebhookSecret"}
     for name, properties in secrets.items():
@@ -119,22 +119,35 @@ def test_settings_come_from_parameters(expand: Any) -> None:
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Tuition"
 
 
-def test_nothing_of_value_goes_with_the_stack(resources: dict[str, Any]) -> None:
-    valuable = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::Cognito::UserPool", "AWS::Logs::LogGroup")
+def test_data_outlives_the_stack(resources: dict[str, Any]) -> None:
+    retained = (
+        "AWS::DynamoDB::Table",
+        "AWS::SecretsManager::Secret",
+        "AWS::Cognito::UserPool",
+        "AWS::Logs::LogGroup",
+    )
     for name, resource in resources.items():
-        if resource["Type"] in valuable:
+        if resource["Type"] in retained:
             assert resource["DeletionPolicy"] == "Retain", name
             assert resource["UpdateReplacePolicy"] == "Retain", name
 
 
-def test_nothing_has_a_fixed_name(resources: dict[str, Any]) -> None:
-    fixed = {"TableName", "FunctionName", "BucketName", "RoleName", "LogGroupName", "UserPoolName", "AlarmName"}
+def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
+    properties = {
+        "TableName",
+        "FunctionName",
+        "BucketName",
+        "RoleName",
+        "LogGroupName",
+        "UserPoolName",
+        "AlarmName",
+    }
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Lambda::Permission":
-            assert not fixed & set(resource.get("Properties", {})), name
+            assert not properties & set(resource.get("Properties", {})), name
 
 
-def test_staff_groups_and_the_hosted_page(expand: Any, resources: dict[str, Any]) -> None:
+def test_the_user_pool_has_staff_groups_and_an_optional_hosted_page(expand: Any, resources: dict[str, Any]) -> None:
     groups = of_type(resources, "AWS::Cognito::UserPoolGroup").values()
     assert {group["GroupName"] for group in groups} == {"admin", "support"}
     pool = resources["UserPool"]["Properties"]
@@ -144,7 +157,7 @@ def test_staff_groups_and_the_hosted_page(expand: Any, resources: dict[str, Any]
     client = resources["UserPoolClient"]["Properties"]
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["GenerateSecret"] is False
-    # Passwords go to Cognito's own page or by SRP; a client that took them could be asked for them by anybody.
+    # Passwords go to Cognito's page or through SRP. A client that accepts passwords would allow password guessing.
     assert set(client["ExplicitAuthFlows"]) == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}
     assert "HostedUi" not in resources
     hosted = expand(HostedUiDomainPrefix="tuition")["Resources"]["HostedUi"]["Properties"]
@@ -170,15 +183,15 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
 }
-"""Namespace, metric, dimensions, statistic, period in seconds, how many periods, threshold."""
+"""Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
 
 
-def test_there_are_no_other_alarms(resources: dict[str, Any]) -> None:
+def test_the_template_has_exactly_these_alarms(resources: dict[str, Any]) -> None:
     assert set(of_type(resources, "AWS::CloudWatch::Alarm")) == set(ALARMS)
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
+def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: str) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:oncall"
     properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
     namespace, metric, dimensions, statistic, period, periods, threshold = ALARMS[alarm]
@@ -198,19 +211,19 @@ def test_an_alarm_watches_and_tells(expand: Any, alarm: str) -> None:
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []
 
 
-def test_what_the_code_counts_has_an_alarm_but_for_what_is_not_ours() -> None:
-    counted = set()
+def test_every_metric_of_the_code_has_an_alarm_except_foreign_events() -> None:
+    metrics = set()
     for folder in ("functions", "layers/tuition/tuition"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("metrics.count", "metrics.age"):
-                    counted.add(ast.literal_eval(node.args[0]))
-    assert counted - {"ForeignEvent"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
+                    metrics.add(ast.literal_eval(node.args[0]))
+    assert metrics - {"EventForeign"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
 
 
-def test_every_route_that_stripe_may_call_has_its_alarm(resources: dict[str, Any]) -> None:
+def test_every_webhook_route_has_an_alarm(resources: dict[str, Any]) -> None:
     paths = [path for path in resources["HttpApi"]["Properties"]["Body"]["paths"] if "webhook" in path]
-    watched = [watches for _, metric, watches, *_ in ALARMS.values() if metric == "5xx" and watches != API]
-    assert sorted(watches["Resource"] for watches in watched) == sorted(paths)
+    routes = [dimensions for _, metric, dimensions, *_ in ALARMS.values() if metric == "5xx" and dimensions != API]
+    assert sorted(dimensions["Resource"] for dimensions in routes) == sorted(paths)
     (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True

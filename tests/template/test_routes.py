@@ -1,4 +1,4 @@
-"""Every route, with and without the trailing slash, behind the authorizer but where it is public."""
+"""Every route, with and without a trailing slash, and its authorizer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
     return {(method.upper(), path): o for path, methods in paths.items() for method, o in methods.items()}
 
 
-def test_there_are_no_other_routes(resources: dict[str, Any]) -> None:
+def test_the_template_has_exactly_these_routes(resources: dict[str, Any]) -> None:
     expected = {(method, path + slash) for method, path in ROUTES for slash in ("", "/")}
     assert set(operations(resources)) == expected
 
@@ -50,16 +50,16 @@ def test_there_are_no_other_routes(resources: dict[str, Any]) -> None:
 def test_a_route_calls_its_function_behind_its_authorizer(
     resources: dict[str, Any], route: tuple[str, str], slash: str
 ) -> None:
-    function, who = ROUTES[route]
+    function, access = ROUTES[route]
     operation = operations(resources)[route[0], route[1] + slash]
     integration = operation["x-amazon-apigateway-integration"]
     assert integration["payloadFormatVersion"] == "2.0"
     assert f"${{{function}.Arn}}" in integration["uri"]["Fn::Sub"]
-    assert operation["security"] == [{"NONE": []} if who == "public" else {"SignedIn": []}]
+    assert operation["security"] == [{"NONE": []} if access == "public" else {"SignedIn": []}]
 
 
-def test_the_gateway_may_call_each_function_by_any_of_its_routes(resources: dict[str, Any]) -> None:
-    """SAM's own permissions leave out the slash at the end of a path; one for the whole API is beside them."""
+def test_the_gateway_may_invoke_each_function_through_any_route(resources: dict[str, Any]) -> None:
+    """SAM's permissions do not cover a trailing slash, so each function has one for the whole API."""
     whole_api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*"
     for function in {function for function, _ in ROUTES.values()}:
         permission = resources[f"{function}Permission"]

@@ -1,4 +1,4 @@
-"""Keys, indexes and protection of the tables: what the local stack accepts and drops is held here."""
+"""Keys, indexes and protection of the tables, which the local stack ignores in part."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "CursorsTable": (["name"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "first_at"], "by_last_at": ["kept", "last_at"]}),
 }
-CARRIED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["reason", "last_at", "tries"]}}
-"""An event's body may be 400 KB: its list is shown from the index alone."""
+INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["reason", "last_at", "tries"]}}
+"""The list of quarantined events is read from the index alone, because an event may have 400 KB."""
 ENVIRONMENT = {
     "PAYMENTS_TABLE": "PaymentsTable",
     "STRIPE_OBJECTS_TABLE": "StripeObjectsTable",
@@ -52,26 +52,28 @@ def keys(schema: list[dict[str, str]]) -> list[str]:
     return [key["AttributeName"] for key in schema]
 
 
-def test_there_are_no_other_tables(resources: dict[str, Any]) -> None:
+def test_the_template_has_exactly_these_tables(resources: dict[str, Any]) -> None:
     assert set(of_type(resources, "AWS::DynamoDB::Table")) == set(TABLES)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_keys_and_indexes(resources: dict[str, Any], table: str) -> None:
+def test_a_table_has_its_keys_and_indexes(resources: dict[str, Any], table: str) -> None:
     properties = resources[table]["Properties"]
     hash_and_range, indexes = TABLES[table]
     assert keys(properties["KeySchema"]) == hash_and_range
-    found = {i["IndexName"]: keys(i["KeySchema"]) for i in properties.get("GlobalSecondaryIndexes", [])}
-    assert found == indexes
+    index_keys = {i["IndexName"]: keys(i["KeySchema"]) for i in properties.get("GlobalSecondaryIndexes", [])}
+    assert index_keys == indexes
     for index in properties.get("GlobalSecondaryIndexes", []):
-        assert index["Projection"] == CARRIED.get(index["IndexName"], {"ProjectionType": "KEYS_ONLY"})
+        assert index["Projection"] == INCLUDED.get(index["IndexName"], {"ProjectionType": "KEYS_ONLY"})
     assert {a["AttributeType"] for a in properties["AttributeDefinitions"]} == {"S"}
-    used = set(hash_and_range).union(*indexes.values())
-    assert {a["AttributeName"] for a in properties["AttributeDefinitions"]} == used
+    attributes = set(hash_and_range).union(*indexes.values())
+    assert {a["AttributeName"] for a in properties["AttributeDefinitions"]} == attributes
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_encrypted_restorable_protected_and_stays(resources: dict[str, Any], table: str) -> None:
+def test_a_table_is_encrypted_restorable_protected_and_outlives_the_stack(
+    resources: dict[str, Any], table: str
+) -> None:
     properties = resources[table]["Properties"]
     assert properties["SSESpecification"] == {"SSEEnabled": True}
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -83,17 +85,19 @@ def test_a_table_is_encrypted_restorable_protected_and_stays(resources: dict[str
     assert "TimeToLiveSpecification" not in properties
 
 
-def test_only_throwaway_environments_can_go_without_protection(expand: Any, template: dict[str, Any]) -> None:
-    thrown_away = expand(DeletionProtection="false")["Resources"]
-    assert thrown_away["PaymentsTable"]["Properties"]["DeletionProtectionEnabled"] is False
+def test_only_non_production_environments_can_disable_deletion_protection(
+    expand: Any, template: dict[str, Any]
+) -> None:
+    unprotected = expand(DeletionProtection="false")["Resources"]
+    assert unprotected["PaymentsTable"]["Properties"]["DeletionProtectionEnabled"] is False
     rule = template["Rules"]["ProductionIsProtected"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Environment"}, "production"]}
-    asserted = [a["Assert"] for a in rule["Assertions"]]
-    assert {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]} in asserted
-    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "BreakGlassRoleArn"}, ""]}]} in asserted
+    assertions = [a["Assert"] for a in rule["Assertions"]]
+    assert {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]} in assertions
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "BreakGlassRoleArn"}, ""]}]} in assertions
 
 
-def test_only_the_audit_table_has_a_stream_and_it_shows_both_images(resources: dict[str, Any]) -> None:
+def test_only_the_audit_table_has_a_stream_with_both_images(resources: dict[str, Any]) -> None:
     streams = {
         name: p["StreamSpecification"]
         for name, p in of_type(resources, "AWS::DynamoDB::Table").items()
@@ -107,7 +111,7 @@ def audit_statements(resources: dict[str, Any]) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
-def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
+def test_no_principal_can_change_an_audit_record(resources: dict[str, Any]) -> None:
     assert audit_statements(resources)["NobodyChangesARecord"] == {
         "Sid": "NobodyChangesARecord",
         "Effect": "Deny",
@@ -125,17 +129,17 @@ def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
     }
 
 
-def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
+def test_audit_records_are_written_only_in_transactions(resources: dict[str, Any]) -> None:
     statement = audit_statements(resources)["RecordsComeInTransactionsOnly"]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "dynamodb:PutItem"
     assert statement["Resource"] == ANY_TABLE
-    # Plain StringNotEquals is also true where the key is absent; StringNotEqualsIfExists would let a lone put through.
+    # StringNotEquals is also true when the key is absent. StringNotEqualsIfExists would allow a put outside of one.
     assert statement["Condition"] == {"StringNotEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
 
 
-def test_in_production_only_break_glass_deletes_the_audit_table_or_touches_its_policy(
+def test_in_production_only_the_break_glass_role_deletes_the_audit_table_or_changes_its_policy(
     resources: dict[str, Any], production: dict[str, Any]
 ) -> None:
     name = "OnlyBreakGlassDeletesOrReplaces"
@@ -154,7 +158,7 @@ def test_in_production_only_break_glass_deletes_the_audit_table_or_touches_its_p
     }
 
 
-def test_every_function_knows_the_tables(resources: dict[str, Any]) -> None:
+def test_every_function_has_the_table_names(resources: dict[str, Any]) -> None:
     for properties in of_type(resources, "AWS::Lambda::Function").values():
         variables = properties["Environment"]["Variables"]
         assert {name: variables[name] for name in ENVIRONMENT} == {

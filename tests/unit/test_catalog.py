@@ -1,4 +1,4 @@
-"""What is sold."""
+"""The catalog of tracks."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money
 
 
-def test_two_tracks_are_sold_at_their_prices() -> None:
-    sold = {track.track: (track.title, track.price) for track in catalog.tracks().values()}
-    assert sold == {
+def test_the_catalog_has_two_tracks_with_their_prices() -> None:
+    tracks = {track.track: (track.title, track.price) for track in catalog.tracks().values()}
+    assert tracks == {
         "DP": ("Data Professional", Money(49900, "usd")),
         "FSD": ("Full-Stack Developer", Money(59900, "usd")),
     }
@@ -23,13 +23,13 @@ def test_ids_are_unique_and_every_project_has_steps() -> None:
 
 
 @pytest.mark.parametrize("code", [None, "", "dp", "DP ", 5, [], {"DP": 1}, "x" * 10_000])
-def test_anything_else_is_no_track(code: object) -> None:
-    with pytest.raises(UnknownTrack) as refused:
+def test_any_other_code_is_an_unknown_track(code: object) -> None:
+    with pytest.raises(UnknownTrack) as error:
         catalog.find(code)
-    assert "DP, FSD" in str(refused.value) and len(str(refused.value)) < 120
+    assert "DP, FSD" in str(error.value) and len(str(error.value)) < 120
 
 
-def test_the_catalog_cannot_be_changed_by_who_reads_it() -> None:
+def test_the_catalog_is_immutable() -> None:
     with pytest.raises(TypeError):
         catalog.tracks()["DP"] = catalog.find("FSD")  # type: ignore[index]
 
@@ -37,6 +37,6 @@ def test_the_catalog_cannot_be_changed_by_who_reads_it() -> None:
 @pytest.mark.parametrize(
     "toml", ['[X]\ntitle = "X"', '[X]\ntitle = "X"\namount = 4.5\ncurrency = "usd"\nprojects = []']
 )
-def test_a_catalog_with_a_fault_is_refused(toml: str) -> None:
+def test_a_malformed_catalog_is_rejected(toml: str) -> None:
     with pytest.raises((KeyError, TypeError)):
         catalog.parse(toml)

@@ -1,4 +1,4 @@
-"""Which browser the browser tests drive, and what is said where there is none."""
+"""The choice of the browser for the browser tests, and the message when none is installed."""
 
 import subprocess
 from pathlib import Path
@@ -21,28 +21,28 @@ def _path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
 
 
-def test_the_one_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chromium_variable_names_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHROMIUM", "/opt/chromium")
     assert chromium.find() == "/opt/chromium"
 
 
-def test_a_name_that_only_says_where_to_get_one_is_passed_over(tmp_path: Path) -> None:
+def test_a_program_that_fails_to_start_is_skipped(tmp_path: Path) -> None:
     program(tmp_path, "chromium-browser", 1)
-    wanted = program(tmp_path, "google-chrome", 0)
-    assert chromium.find() == wanted
+    chrome = program(tmp_path, "google-chrome", 0)
+    assert chromium.find() == chrome
 
 
-def test_where_none_can_be_had_it_says_what_to_do(
+def test_the_error_says_how_to_install_a_browser(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[list[str]] = []
+    commands: list[list[str]] = []
 
-    def refused(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
-        asked.append(command)
+    def fail(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command)
         return subprocess.CompletedProcess(command, 1)
 
     monkeypatch.setattr(chromium, "_playwrights", lambda: None)
-    monkeypatch.setattr(chromium.subprocess, "run", refused)
+    monkeypatch.setattr(chromium.subprocess, "run", fail)
     assert chromium.main() == 1
-    assert [command[1:] for command in asked] == [["-m", "playwright", "install", "chromium"]]
+    assert [command[1:] for command in commands] == [["-m", "playwright", "install", "chromium"]]
     assert "apt-get install chromium" in capsys.readouterr().err

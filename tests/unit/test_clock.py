@@ -1,4 +1,4 @@
-"""What a container keeps a while."""
+"""The cache that keeps values for a limited time."""
 
 import pytest
 
@@ -6,21 +6,21 @@ from tuition import clock
 from tuition.cache import Cache
 
 
-def test_a_value_is_kept_as_long_as_was_said_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_expires_after_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:
     at = 1000.0
     monkeypatch.setattr(clock, "now", lambda: at)
-    kept: Cache[str] = Cache()
-    assert kept.get("a") is None
-    assert kept.keep("a", "x", 5) == "x"
+    cache: Kept[str] = Kept()
+    assert cache.get("a") is None
+    assert cache.keep("a", "x", 5) == "x"
     at = 1004.9
-    assert (kept.get("a"), kept.get("b")) == ("x", None)
+    assert (cache.get("a"), cache.get("b")) == ("x", None)
     at = 1005.0
-    assert kept.get("a") is None
+    assert cache.get("a") is None
 
 
-def test_what_is_kept_does_not_grow_without_end() -> None:
-    kept: Cache[int] = Cache()
+def test_the_number_of_cached_values_is_bounded() -> None:
+    cache: Kept[int] = Kept()
     for n in range(5000):
-        kept.keep(str(n), n, 60)
-    assert kept.get("4999") == 4999
-    assert sum(kept.get(str(n)) is not None for n in range(5000)) <= 1001
+        cache.keep(str(n), n, 60)
+    assert cache.get("4999") == 4999
+    assert sum(cache.get(str(n)) is not None for n in range(5000)) <= 1001

@@ -1,4 +1,4 @@
-"""A user in a track: enrolled while one payment grants, whatever became of the others."""
+"""A user's enrollment in a track, which lasts while at least one payment grants access."""
 
 import pytest
 
@@ -26,18 +26,18 @@ ENDED = Standing(1, granted=True)
         ({"a": ENDED, "b": GRANTS}, "ENROLLED"),
     ],
 )
-def test_status_follows_from_the_standings(standings: dict[str, Standing], status: str | None) -> None:
+def test_the_status_is_derived_from_the_standings(standings: dict[str, Standing], status: str | None) -> None:
     assert enrollment(**standings).status == status
 
 
-def test_a_late_refund_of_an_old_attempt_cannot_withdraw_who_paid_again() -> None:
+def test_a_late_refund_of_an_old_payment_does_not_withdraw_a_student_who_paid_again() -> None:
     paid_again = enrollment(old=GRANTS, new=GRANTS)
     old = payment(PAID, refunded(49900))
     assert paid_again.with_payment(old).status == "ENROLLED"
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("facts", "expected"),
     [
         ([], OPEN),
         ([PAID], GRANTS),
@@ -48,35 +48,35 @@ def test_a_late_refund_of_an_old_attempt_cannot_withdraw_who_paid_again() -> Non
         ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, holds_funds=True)),
     ],
 )
-def test_a_standing_is_what_one_payment_means(told: list[object], expected: Standing) -> None:
-    assert standing_of(payment(*told)) == expected  # type: ignore[arg-type]
+def test_a_standing_is_derived_from_the_facts_of_its_payment(facts: list[object], expected: Standing) -> None:
+    assert standing_of(payment(*facts)) == expected  # type: ignore[arg-type]
 
 
-def test_the_counter_rises_with_a_payment_and_never_falls() -> None:
-    begun = Enrollment(user_id="u", track="DP", attempt=4)
-    assert begun.with_payment(payment()).attempt == 4
+def test_the_attempt_counter_never_decreases() -> None:
+    enrollment_after_four = Enrollment(user_id="u", track="DP", attempt=4)
+    assert enrollment_after_four.with_payment(payment()).attempt == 4
     assert Enrollment(user_id="u", track="DP").with_payment(payment()).attempt == 1
 
 
-def test_what_was_closed_unpaid_leaves_no_standing() -> None:
-    begun = Enrollment(user_id="u", track="DP").with_payment(payment())
-    closed = begun.with_payment(payment(CLOSED))
-    assert (len(begun.standings), closed.standings, closed.attempt) == (1, {}, 1)
-    assert closed.with_payment(payment(CLOSED, PAID)).status == "ENROLLED"  # money that is in counts after all
+def test_a_payment_closed_unpaid_has_no_standing() -> None:
+    opened = Enrollment(user_id="u", track="DP").with_payment(payment())
+    closed = opened.with_payment(payment(CLOSED))
+    assert (len(opened.standings), closed.standings, closed.attempt) == (1, {}, 1)
+    assert closed.with_payment(payment(CLOSED, PAID)).status == "ENROLLED"  # settled outranks closed
 
 
-def test_open_payments_come_newest_attempt_first() -> None:
-    found = enrollment(a=Standing(1, open=True), c=Standing(3, open=True), b=Standing(2), d=Standing(2, open=True))
-    assert found.open_payments == ["c", "d", "a"]
+def test_open_payments_are_sorted_by_attempt_newest_first() -> None:
+    first, second, third = (Standing(attempt, open=True) for attempt in (1, 2, 3))
+    assert enrollment(a=first, c=third, b=Standing(2), d=second).open_payments == ["c", "d", "a"]
 
 
-def test_the_double_is_the_higher_attempt_then_the_higher_id() -> None:
-    first, second = Standing(1, holds_funds=True), Standing(2, holds_funds=True)
+def test_the_double_payment_has_the_higher_attempt_or_else_the_higher_id() -> None:
+    first, second = Standing(1, keeps_money=True), Standing(2, keeps_money=True)
     assert enrollment(z=first, a=second).doubled == ["a"]
     assert enrollment(z=first, a=first).doubled == ["z"]
     assert enrollment(z=first, a=ENDED).doubled == []
 
 
-def test_standings_come_back_from_json_as_they_were() -> None:
+def test_standings_survive_a_json_round_trip() -> None:
     stored = enrollment(a=GRANTS, b=Standing(2)).standings_to_json()
-    assert {key: Standing(**value) for key, value in stored.items()} == {"a": GRANTS, "b": Standing(2)}
+    assert {payment_id: Standing(**value) for payment_id, value in stored.items()} == {"a": GRANTS, "b": Standing(2)}

@@ -1,4 +1,4 @@
-"""The tree of what can go wrong."""
+"""The error tree and the problem responses."""
 
 import re
 from collections.abc import Iterator
@@ -10,44 +10,44 @@ from tuition.core import errors
 from tuition.core.errors import TuitionError
 
 
-def family(root: type[TuitionError] = TuitionError) -> Iterator[type[TuitionError]]:
+def error_classes(root: type[TuitionError] = TuitionError) -> Iterator[type[TuitionError]]:
     for child in root.__subclasses__():
         if child.__module__ == errors.__name__:
             yield child
-            yield from family(child)
+            yield from error_classes(child)
 
 
-ANSWERED = [e for e in family() if e.type != TuitionError.type]
+HTTP_ERRORS = [e for e in error_classes() if e.type != TuitionError.type]
 
 
-def test_the_tree_in_the_docstring_names_every_error() -> None:
-    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
-    assert drawn == {error.__name__ for error in family()}
+def test_the_tree_in_the_docstring_lists_every_error() -> None:
+    listed = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
+    assert listed == {error.__name__ for error in error_classes()}
 
 
-def test_every_answer_has_a_type_of_its_own_and_a_title() -> None:
-    types = [error.type for error in ANSWERED]
+def test_every_http_error_has_a_unique_type_and_a_title() -> None:
+    types = [error.type for error in HTTP_ERRORS]
     assert len(set(types)) == len(types)
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", kind) for kind in types)
-    assert all(error.title != TuitionError.title for error in ANSWERED)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", type_) for type_ in types)
+    assert all(error.title != TuitionError.title for error in HTTP_ERRORS)
 
 
-@pytest.mark.parametrize("error", ANSWERED, ids=lambda e: e.__name__)
-def test_what_may_pass_by_itself_and_nothing_else_says_when_to_come_back(error: type[TuitionError]) -> None:
-    passing = error.status in (429, 502, 503, 504)
-    assert passing == (issubclass(error, errors.Unavailable) or error is errors.TooManyRequests)
+@pytest.mark.parametrize("error", HTTP_ERRORS, ids=lambda e: e.__name__)
+def test_exactly_the_temporary_errors_say_when_to_retry(error: type[TuitionError]) -> None:
+    is_temporary = error.status in (429, 502, 503, 504)
+    assert is_temporary == (issubclass(error, errors.Unavailable) or error is errors.TooManyRequests)
     assert issubclass(error, errors.Unavailable) == (error.retry_after_s is not None)
 
 
-def test_a_problem_names_its_field_and_the_time_to_wait() -> None:
-    found = api.problem(errors.Unprocessable("limit must be less", field="limit"))
-    assert (found.status, found.body["field"]) == (422, "limit")
-    assert found.headers["content-type"] == "application/problem+json"
+def test_a_problem_has_its_field_and_the_time_to_wait() -> None:
+    response = api.problem(errors.Unprocessable("limit must be less", field="limit"))
+    assert (response.status, response.body["field"]) == (422, "limit")
+    assert response.headers["content-type"] == "application/problem+json"
     assert api.problem(errors.TooManyRequests("wait", 7)).headers["retry-after"] == "7"
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_stripe_unavailable_says_how(status: int) -> None:
+def test_stripe_unavailable_keeps_its_status(status: int) -> None:
     assert api.problem(errors.StripeUnavailable("Stripe is busy", status)).status == status
 
 
@@ -59,7 +59,7 @@ def test_stripe_unavailable_says_how(status: int) -> None:
         TuitionError("x"),
     ],
 )
-def test_a_fault_of_ours_says_no_more_than_it_must(error: TuitionError) -> None:
-    answered = api.problem(error)
-    assert answered.status == 500
-    assert str(error) not in str(answered.body["detail"])
+def test_an_internal_error_does_not_expose_its_message(error: TuitionError) -> None:
+    response = api.problem(error)
+    assert response.status == 500
+    assert str(error) not in str(response.body["detail"])

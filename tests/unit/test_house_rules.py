@@ -1,4 +1,4 @@
-"""The rules of the house that a program can check."""
+"""Rules for the code that a program can check."""
 
 import ast
 import importlib.metadata
@@ -13,9 +13,8 @@ import pytest
 import stripe
 from pynamodb.attributes import Attribute
 
-from tests.unit.test_errors import family
-from tuition.intake import stripe_events
-from tuition.storage.items import MODELS
+from tests.unit.test_errors import error_classes
+from tuition import stripe_events, tables
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "tuition" / "tuition"
@@ -54,9 +53,15 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return every node of a file. Walking a tree costs more than most rules."""
+    return list(ast.walk(tree(path)))
+
+
 def imports(path: Path) -> Iterator[str]:
-    """Every module imported, at the top or inside a function; `from tuition import x` as `tuition.x`."""
-    for node in ast.walk(tree(path)):
+    """Yield every imported module, also inside functions; `from tuition import x` gives `tuition.x`."""
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -132,14 +137,14 @@ def test_a_function_that_must_start_quickly_loads_nothing_dear(function: str) ->
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
-# --- one place for a thing ---
+# --- one place for each decision and each write ---
 
 STATUSES = {"CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED", "PENDING", "ENROLLED", "WITHDRAWN"}
 
 
 def decisions(path: Path) -> Iterator[int]:
-    """Lines that assign, return or pass a status by its literal; comparing with one decides nothing."""
-    for node in ast.walk(tree(path)):
+    """Yield the lines that assign, return or pass a status literal. A comparison with a literal is allowed."""
+    for node in nodes(path):
         values: list[ast.expr | None] = []
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
             values = [node.value]
@@ -153,11 +158,11 @@ def decisions(path: Path) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_a_status_is_decided_in_the_core_only(path: Path) -> None:
-    """A payment's in `core/payment.py`, an enrollment's in `core/enrollment.py`, both derived."""
-    decided = list(decisions(path))
+def test_only_the_core_decides_a_status(path: Path) -> None:
+    """`core/payment.py` derives a payment's status, `core/enrollment.py` an enrollment's."""
+    lines = list(decisions(path))
     allowed = path in (PACKAGE / "core" / "payment.py", PACKAGE / "core" / "enrollment.py")
-    assert bool(decided) == allowed, f"lines {decided}"
+    assert bool(lines) == allowed, f"lines {lines}"
 
 
 WRITES = {"put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items", "execute_statement"}
@@ -170,16 +175,16 @@ WRITES |= {"execute_transaction", "batch_execute_statement", "save", "batch_writ
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_only_the_ledger_writes_what_the_ledger_keeps(path: Path) -> None:
-    """`stripe_events` writes its quarantine, `reconcile` its place, `counts` its counts, and no other table."""
-    calls = [n for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
-    written = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES]
+def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
+    """`stripe_events` writes only its quarantine, `reconcile` only its cursor and `counts` only its counts."""
+    calls = [n for n in nodes(path) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    writes = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES]
     if path.name == "ledger.py":
-        assert written
+        assert writes
         return
-    for call in written:
-        named = {ast.unparse(k.value) for k in call.keywords if k.arg == "TableName"}
-        assert named == {OWN_TABLE.get(path.name)}, f"line {call.lineno}"
+    for call in writes:
+        table_names = {ast.unparse(k.value) for k in call.keywords if k.arg == "TableName"}
+        assert table_names == {OWN_TABLE.get(path.name)}, f"line {call.lineno}"
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
@@ -190,27 +195,27 @@ def test_every_attribute_is_declared_personal_or_not(model: type) -> None:
     assert not personal & others
 
 
-def test_every_table_that_is_written_has_its_model_listed() -> None:
-    found = {node.name for node in tree(PACKAGE / "tables.py").body if isinstance(node, ast.ClassDef)}
-    assert found == {model.__name__ for model in MODELS}
+def test_every_table_model_is_listed() -> None:
+    classes = {node.name for node in tree(PACKAGE / "tables.py").body if isinstance(node, ast.ClassDef)}
+    assert classes == {model.__name__ for model in tables.MODELS}
 
 
-def test_the_endpoint_is_pinned_to_the_version_that_stripe_pins() -> None:
+def test_the_endpoint_uses_the_api_version_of_the_stripe_library() -> None:
     assert stripe.api_version == stripe_events.API_VERSION
 
 
-# --- how it is written ---
+# --- style ---
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
-def test_a_function_has_under_seventy_lines(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+def test_a_function_has_fewer_than_seventy_lines(path: Path) -> None:
+    for node in nodes(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < 70, f"{node.name} in line {node.lineno}"
 
 
 def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
-    """The public functions and classes of a module, and the methods of those, by their names."""
+    """Yield the public functions, classes and methods of a module with their qualified names."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             yield within + node.name, node
@@ -219,23 +224,22 @@ def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.Fu
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    """A function's says its route and its answers: its handler needs no more."""
+def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(tree(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_all_that_is_public_in_the_layer_says_what_it_is(path: Path) -> None:
-    """But for pynamodb's `Meta` and for errors: the tree that `core/errors.py` opens with says what they are."""
-    silent = [name for name, node in public(tree(path).body) if not ast.get_docstring(node)]
-    errors = {error.__name__ for error in family()}
-    assert not [name for name in silent if not name.endswith(".Meta") and name not in errors]
+def test_every_public_name_of_the_layer_has_a_docstring(path: Path) -> None:
+    """Exempt are pynamodb's `Meta` and the errors, which the docstring of `core/errors.py` explains."""
+    undocumented = [name for name, node in public(tree(path).body) if not ast.get_docstring(node)]
+    errors = {error.__name__ for error in error_classes()}
+    assert not [name for name in undocumented if not name.endswith(".Meta") and name not in errors]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
-def test_no_money_is_a_float(path: Path) -> None:
-    """`signature` compares times, and knows no money."""
-    for node in ast.walk(tree(path)):
+def test_no_amount_of_money_is_a_float(path: Path) -> None:
+    """`signature` may use floats, because it compares times."""
+    for node in nodes(path):
         if path.name != "signature.py":
             assert not (isinstance(node, ast.Name) and node.id == "float"), f"line {node.lineno}"
         assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and path.name != "catalog.py")
@@ -243,34 +247,34 @@ def test_no_money_is_a_float(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_no_amount_is_divided_into_fractions(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+def test_no_amount_is_divided_with_true_division(path: Path) -> None:
+    for node in nodes(path):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             assert not re.search(r"amount|price|refund|settled|money|left", ast.unparse(node)), f"line {node.lineno}"
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
-def test_whoever_catches_everything_logs_or_raises_it(path: Path) -> None:
-    """What does not ship may also keep the error that it names, for somebody else to raise."""
-    for node in ast.walk(tree(path)):
+def test_a_handler_of_every_exception_logs_or_raises_it(path: Path) -> None:
+    """Code that does not ship may also store the exception for a later raise."""
+    for node in nodes(path):
         if not isinstance(node, ast.ExceptHandler):
             continue
         caught = ast.unparse(node.type) if node.type else ""
         if caught in ("", "Exception", "BaseException"):
             body = "\n".join(ast.unparse(statement) for statement in node.body)
-            kept = path not in OURS and node.name is not None and re.search(rf"\b{node.name}\b", body)
-            assert kept or re.search(r"\.exception\(|\braise\b|print_exc", body), f"line {node.lineno} swallows"
+            stored = path not in OURS and node.name is not None and re.search(rf"\b{node.name}\b", body)
+            assert stored or re.search(r"\.exception\(|\braise\b|print_exc", body), f"line {node.lineno}"
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
-def test_no_module_is_named_for_nothing(path: Path) -> None:
+def test_no_module_has_a_generic_name(path: Path) -> None:
     words = set(re.split(r"[_/]", name_of(path).removesuffix(".py")))
     assert not words & {"utils", "util", "helpers", "helper", "manager", "managers", "service", "services", "process"}
 
 
-# --- what is installed is used ---
+# --- dependencies ---
 
-CALLED_AS = {
+USED_AS = {
     "aws-lambda-powertools": "aws_lambda_powertools",
     "aws-sam-cli": "sam",
     "aws-sam-translator": "samtranslator",
@@ -282,42 +286,42 @@ CALLED_AS = {
     "boto3-stubs": "boto3",
     "types-pyyaml": "yaml",
 }
-"""How a package is called where that is not its own name; the rest are imported under it."""
+"""The import, command or option of each package that is not imported under its own name."""
 
 
 SHIPPED = ROOT / "layers" / "tuition" / "requirements.in"
 
 
-def asked_for(file: Path) -> list[str]:
-    stripped = [line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    return [re.split(r"[\[<>=~! ]", line)[0].lower() for line in stripped if line and not line.startswith("-r ")]
+def required_packages(file: Path) -> list[str]:
+    lines = [line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    return [re.split(r"[\[<>=~! ]", line)[0].lower() for line in lines if line and not line.startswith("-r ")]
 
 
 @cache
-def imported_anywhere() -> set[str]:
+def all_imports() -> set[str]:
     return {name.split(".")[0] for path in EVERYTHING for name in imports(path)}
 
 
 @cache
 def commands() -> str:
-    """Where programs are called, and pytest's own options."""
+    """Return the files that call programs or set pytest's options, as one text."""
     paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run", *sorted((ROOT / "local").glob("*.py"))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-@pytest.mark.parametrize("package", asked_for(ROOT / "requirements-dev.in"))
-def test_every_package_that_is_installed_is_used(package: str) -> None:
-    called = CALLED_AS.get(package, package.replace("-", "_"))
-    used = called in imported_anywhere() or re.search(rf"(^|[^\w-]){re.escape(called)}([^\w]|$)", commands())
+@pytest.mark.parametrize("package", required_packages(ROOT / "requirements-dev.in"))
+def test_every_required_package_is_used(package: str) -> None:
+    name = USED_AS.get(package, package.replace("-", "_"))
+    used = name in all_imports() or re.search(rf"(^|[^\w-]){re.escape(name)}([^\w]|$)", commands())
     assert used, f"{package}: see requirements-dev.in"
 
 
-def test_what_the_functions_import_is_asked_for_by_name() -> None:
+def test_every_package_that_the_functions_import_is_required_by_name() -> None:
     imported = {name.split(".")[0] for path in OURS for name in imports(path)} - {"tuition", *sys.stdlib_module_names}
-    assert imported == {package.replace("-", "_") for package in asked_for(SHIPPED)}
+    assert imported == {package.replace("-", "_") for package in required_packages(SHIPPED)}
 
 
-def test_what_ships_is_pinned_to_what_is_tested() -> None:
+def test_the_shipped_packages_have_the_tested_versions() -> None:
     text = SHIPPED.with_suffix(".txt").read_text(encoding="utf-8")
-    shipped = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
-    assert shipped == {name: importlib.metadata.version(name) for name in shipped}
+    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
+    assert pinned == {name: importlib.metadata.version(name) for name in pinned}

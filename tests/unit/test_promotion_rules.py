@@ -1,4 +1,4 @@
-"""Why a promotion code cannot be used, from Stripe's own objects."""
+"""Why a promotion code is rejected, as derived from Stripe's objects."""
 
 from typing import Any
 
@@ -13,16 +13,16 @@ NOW = 1_800_000_000
 
 
 def code(coupon: Any = None, rules: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    made: Any = {"percent_off": 20.0, "amount_off": None, "currency": None, "valid": True, "times_redeemed": 0}
-    made |= coupon or {}
-    found: dict[str, Any] = {"active": True, "customer": None, "expires_at": None, "max_redemptions": None}
-    found |= {"times_redeemed": 0, "promotion": {"coupon": made}}
-    found["restrictions"] = {"minimum_amount": None, "minimum_amount_currency": None, **(rules or {})}
-    return {**found, **more}
+    full_coupon: Any = {"percent_off": 20.0, "amount_off": None, "currency": None, "valid": True, "times_redeemed": 0}
+    full_coupon |= coupon or {}
+    obj: dict[str, Any] = {"active": True, "customer": None, "expires_at": None, "max_redemptions": None}
+    obj |= {"times_redeemed": 0, "promotion": {"coupon": full_coupon}}
+    obj["restrictions"] = {"minimum_amount": None, "minimum_amount_currency": None, **(rules or {})}
+    return {**obj, **more}
 
 
-def why(found: dict[str, Any], customer: str | None = "cus_1", price: Money = PRICE) -> str | None:
-    refusal = promotion_rules.refusal(found, price, customer, NOW)
+def reason_of(obj: dict[str, Any], customer: str | None = "cus_1", price: Money = PRICE) -> str | None:
+    refusal = promotion.refusal(obj, price, customer, NOW)
     return refusal.reason if refusal else None
 
 
@@ -31,7 +31,7 @@ def minimum(amount: int, currency: str, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "obj",
     [
         code(),
         code(customer="cus_1"),
@@ -51,12 +51,12 @@ def minimum(amount: int, currency: str, **options: Any) -> dict[str, Any]:
         code(rules=minimum(1, "eur", usd={"minimum_amount": 49900})),
     ],
 )
-def test_a_code_that_nothing_speaks_against_is_accepted(found: dict[str, Any]) -> None:
-    assert why(found) is None
+def test_a_valid_code_is_accepted(obj: dict[str, Any]) -> None:
+    assert reason_of(obj) is None
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("obj", "reason"),
     [
         (code(active=False), "inactive"),
         (code({"valid": False}), "inactive"),
@@ -78,16 +78,16 @@ def test_a_code_that_nothing_speaks_against_is_accepted(found: dict[str, Any]) -
         (code(rules=minimum(1, "eur", usd={"minimum_amount": 49901})), "not-applicable"),
     ],
 )
-def test_a_code_that_cannot_be_used_says_which_it_is(found: dict[str, Any], reason: str) -> None:
-    assert why(found) == reason
+def test_an_unusable_code_is_rejected_with_its_reason(obj: dict[str, Any], reason: str) -> None:
+    assert reason_of(obj) == reason
 
 
-def test_a_code_of_one_customer_is_not_for_who_has_none_yet() -> None:
-    assert why(code(customer="cus_1"), customer=None) == "not-applicable"
-    assert why(code(), customer=None) is None
+def test_a_code_for_one_customer_needs_a_customer() -> None:
+    assert reason_of(code(customer="cus_1"), customer=None) == "not-applicable"
+    assert reason_of(code(), customer=None) is None
 
 
-def test_of_several_codes_the_one_that_was_nearest_is_told() -> None:
+def test_the_reason_of_the_closest_code_is_reported() -> None:
     used, expired = Refusal("used-up", "used"), Refusal("expired", "late")
     assert promotion_rules.nearest([UNKNOWN]) == UNKNOWN
     assert promotion_rules.nearest([UNKNOWN, SOMEBODY_ELSES, expired, used]) == used
@@ -99,13 +99,13 @@ def test_of_several_codes_the_one_that_was_nearest_is_told() -> None:
     ("text", "possible"),
     [("SPRING-20", True), ("a", True), ("", False), ("a b", False), ("ä", False), ("a_b", False), ("x" * 501, False)],
 )
-def test_only_what_stripe_could_have_made_is_asked_for(text: str, possible: bool) -> None:
-    assert promotion_rules.is_possible(text) == possible
+def test_only_codes_in_stripes_format_are_possible(text: str, possible: bool) -> None:
+    assert promotion.is_possible(text) == possible
 
 
-def session(status: str, paid: str = "unpaid", code: str | None = None, track: str = "FSD") -> dict[str, Any]:
+def session(status: str, payment_status: str = "unpaid", code: str | None = None, track: str = "FSD") -> dict[str, Any]:
     discounts = [{"coupon": None, "promotion_code": code}] if code else []
-    return {"status": status, "payment_status": paid, "discounts": discounts, "metadata": {"track": track}}
+    return {"status": status, "payment_status": payment_status, "discounts": discounts, "metadata": {"track": track}}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,8 @@ def session(status: str, paid: str = "unpaid", code: str | None = None, track: s
         ([], [session("expired", code="promo_1")], None),
     ],
 )
-def test_a_code_for_first_purchases_is_for_one(charges: list[str], sessions: list[Any], expected: Any) -> None:
-    told = [{"status": status} for status in charges]
-    assert promotion_rules.refusal_as_first("promo_1", "DP", told, sessions) == expected
+def test_a_first_purchase_code_is_rejected_for_any_other_purchase(
+    charges: list[str], sessions: list[Any], expected: Any
+) -> None:
+    objects = [{"status": status} for status in charges]
+    assert promotion.refusal_as_first("promo_1", "DP", objects, sessions) == expected

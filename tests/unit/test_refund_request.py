@@ -1,4 +1,4 @@
-"""A request follows the refund that names it, by whatever path that becomes known."""
+"""A refund request takes its state from the refund that carries its id."""
 
 import pytest
 
@@ -10,8 +10,8 @@ def request(state: str = "calling", **more: object) -> RefundRequest:
     return RefundRequest("rr_1", 100, "why", "u", "2026-11-23T18:30:00.000Z", state, **more)  # type: ignore[arg-type]
 
 
-def refund(status: str, names: str | None = "rr_1", failure: str | None = None) -> dict[str, Refund]:
-    return {"re_1": Refund(status, 100, 5, request=names, failure=failure)}
+def refund(status: str, request_id: str | None = "rr_1", failure: str | None = None) -> dict[str, Refund]:
+    return {"re_1": Refund(status, 100, 5, request=request_id, failure=failure)}
 
 
 @pytest.mark.parametrize(
@@ -25,32 +25,32 @@ def refund(status: str, names: str | None = "rr_1", failure: str | None = None) 
     ],
 )
 @pytest.mark.parametrize("before", ["waiting", "calling", "pending", "done", "refused"])
-def test_the_state_is_that_of_the_refund_whatever_it_was(before: str, status: str, state: str) -> None:
-    followed = follow([request(before)], refund(status))[0]
-    assert (followed.state, followed.refund) == (state, "re_1")
+def test_a_request_takes_the_state_of_its_refund_from_any_state(before: str, status: str, state: str) -> None:
+    updated = follow([request(before)], refund(status))[0]
+    assert (updated.state, updated.refund) == (state, "re_1")
 
 
-def test_every_state_that_a_refund_can_have_decides_a_request() -> None:
+def test_every_refund_status_decides_a_request() -> None:
     assert [follow([request()], refund(status))[0].refund for status in REFUND_RANK] == ["re_1"] * len(REFUND_RANK)
 
 
-def test_a_failure_says_why_and_a_success_says_nothing() -> None:
+def test_a_failed_request_has_the_failure_reason_and_a_successful_one_has_no_answer() -> None:
     assert follow([request()], refund("failed", failure="lost_or_stolen_card"))[0].answer == "lost_or_stolen_card"
     assert follow([request(answer="old")], refund("succeeded"))[0].answer is None
 
 
-def test_a_refund_made_in_the_dashboard_decides_no_request() -> None:
-    assert follow([request()], refund("succeeded", names=None)) == (request(),)
-    assert follow([request()], refund("succeeded", names="rr_2")) == (request(),)
+def test_a_dashboard_refund_decides_no_request() -> None:
+    assert follow([request()], refund("succeeded", request_id=None)) == (request(),)
+    assert follow([request()], refund("succeeded", request_id="rr_2")) == (request(),)
 
 
-def test_following_twice_is_following_once() -> None:
+def test_following_a_refund_is_idempotent() -> None:
     once = follow([request()], refund("pending"))
     assert follow(once, refund("pending")) == once
 
 
-def test_only_what_waits_is_closed() -> None:
-    closed, calling = decline_awaiting([request("waiting"), request("calling")], "nothing is left")
+def test_closing_affects_only_waiting_requests() -> None:
+    closed, calling = close_waiting([request("waiting"), request("calling")], "nothing is left")
     assert (closed.state, closed.answer) == ("declined", "nothing is left")
     assert calling == request("calling")
 
@@ -58,15 +58,15 @@ def test_only_what_waits_is_closed() -> None:
 @pytest.mark.parametrize(
     ("state", "undecided"), [("waiting", True), ("calling", True), ("pending", True), ("done", False)]
 )
-def test_a_request_is_undecided_until_it_has_ended(state: str, undecided: bool) -> None:
+def test_a_request_is_undecided_until_its_final_state(state: str, undecided: bool) -> None:
     assert request(state).undecided is undecided
 
 
-def test_another_try_has_another_key_and_the_same_try_the_same() -> None:
+def test_each_try_has_its_own_idempotency_key() -> None:
     assert request().idempotency_key == request(note="x").idempotency_key
     assert request(tries=2).idempotency_key != request().idempotency_key
 
 
-def test_a_request_comes_back_from_json_as_it_was() -> None:
-    asked = request(tries=3, note="n", decided_by="staff")
-    assert RefundRequest(**asked.to_json()) == asked
+def test_a_request_survives_a_json_round_trip() -> None:
+    original = request(tries=3, note="n", decided_by="staff")
+    assert RefundRequest(**original.to_json()) == original

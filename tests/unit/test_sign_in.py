@@ -1,4 +1,4 @@
-"""Who may be signed in on this machine: whom the API takes for somebody."""
+"""The people whom the local stack can sign in: exactly those whom the API accepts."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from local.sign_in import Person
 
 
-def test_a_sub_is_enough() -> None:
+def test_a_person_needs_only_a_sub() -> None:
     assert Person.parse({"sub": "ada"}) == Person("ada", "ada@example.com", (), True)
 
 
@@ -35,6 +35,6 @@ def test_a_sub_is_enough() -> None:
         {"sub": "ada", "name": "Ada"},
     ],
 )
-def test_what_the_api_would_take_for_nobody_is_refused_with_a_reason(body: Any) -> None:
+def test_a_person_that_the_api_would_reject_is_rejected_with_a_reason(body: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         Person.parse(body)

@@ -1,35 +1,36 @@
-"""What others wrote and we serve: each file is listed, has the hash that was written down, and is its package's."""
+"""Third-party files that we serve: each is listed with its hash and equals the file in its npm package."""
 
 import shutil
 from pathlib import Path
 
 from local import vendored
 
-ABOUT = {"vendored.json"}
+LISTS = {"vendored.json"}
 
 
-def test_every_vendored_file_is_listed_with_its_version_licence_and_hash() -> None:
+def test_every_vendored_file_is_listed_with_its_version_license_and_hash() -> None:
     assert vendored.lists()
-    for folder, said in vendored.lists().items():
+    for folder, listing in vendored.lists().items():
         files = {path.name for path in folder.iterdir() if not path.name.startswith("LICENSE")}
-        assert files - ABOUT == {one["file"] for one in said["files"]}
-        for one in said["files"]:
-            assert vendored.sha256((folder / one["file"]).read_bytes()) == one["sha256"]
-            assert one["licence"] and one["why"]
-            assert f"{one['package']}@{one['version']}" in said["integrity"]
-            for name in one["licences"]:
+        assert files - LISTS == {entry["file"] for entry in listing["files"]}
+        for entry in listing["files"]:
+            assert vendored.sha256((folder / entry["file"]).read_bytes()) == entry["sha256"]
+            assert entry["licence"] and entry["why"]
+            assert f"{entry['package']}@{entry['version']}" in listing["integrity"]
+            for name in entry["licences"]:
                 assert (folder / name).read_text(encoding="utf-8").strip()
 
 
-def test_every_vendored_file_equals_the_one_of_its_npm_package() -> None:
+def test_every_vendored_file_equals_the_file_in_its_npm_package() -> None:
     assert vendored.differences() == []
 
 
-def test_one_changed_byte_is_found(tmp_path: Path) -> None:
+def test_one_changed_byte_is_reported(tmp_path: Path) -> None:
     shutil.copytree(vendored.ROOT / "web" / "console", tmp_path / "web" / "console")
-    changed = next(iter(vendored.lists(tmp_path).items()))
-    file = changed[0] / changed[1]["files"][0]["file"]
+    folder, listing = next(iter(vendored.lists(tmp_path).items()))
+    entry = listing["files"][0]
+    file = folder / entry["file"]
     file.write_bytes(file.read_bytes() + b"\n")
     assert vendored.differences(tmp_path) == [
-        f"{file.name} is not preact/standalone.module.js of htm@{changed[1]['files'][0]['version']}"
+        f"{file.name} is not preact/standalone.module.js of htm@{entry['version']}"
     ]
