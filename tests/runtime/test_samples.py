@@ -15,8 +15,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from benchmarks import cold_start
-from local import rie
+from local import lambda_runtime
 from local.build import BUILT, ROOT, logical_id
 from local.dynamodb_local import free_port
 from stripe_simulator.server import start
@@ -142,7 +141,7 @@ def test_a_sample_runs_in_the_real_runtime(sample: Path, environment: dict[str, 
 
 def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
     """The answer of a function to an event, and the log of its runtime."""
-    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
+    with log.open("w") as out, lambda_runtime.running(function, BUILT / logical_id(function), environment, out) as url:
         return _post(url, event), log.read_text()
 
 
@@ -158,7 +157,7 @@ def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["webhook", "create_payment"])
 def test_the_start_of_a_function_can_be_measured(name: str) -> None:
-    assert 0 < cold_start.init_ms(name, cold_start.functions()[name]) < 30_000
+    assert 0 < lambda_runtime.init_ms(name, lambda_runtime.functions()[name]) < 30_000
 
 
 def test_every_function_has_a_sample() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.build import ROOT
-from local.run import left
+from local.run import running_file
 from stripe_simulator.webhooks import signature
 from tests.stack import checkers
 from tests.stack.conftest import Running
@@ -296,7 +296,7 @@ def test_a_purchase_whose_webhooks_were_lost_is_learned_by_make_reconcile(runnin
 
 
 def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with left(running.ready):
+    with running_file(running.ready):
         command = [sys.executable, "-m", "local.reconcile", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 

@@ -41,7 +41,7 @@ def test_where_none_can_be_had_it_says_what_to_do(
         asked.append(command)
         return subprocess.CompletedProcess(command, 1)
 
-    monkeypatch.setattr(chromium, "_playwrights", lambda: None)
+    monkeypatch.setattr(chromium, "_playwright_chromium", lambda: None)
     monkeypatch.setattr(chromium.subprocess, "run", refused)
     assert chromium.main() == 1
     assert [command[1:] for command in asked] == [["-m", "playwright", "install", "chromium"]]
