@@ -26,7 +26,6 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "CustomersTable": (["user_id"], {}),
     "EnrollmentsTable": (["user_id", "entry"], {}),
     "AuditTable": (["subject", "entry"], {}),
-    "EffectsTable": (["consumer", "record"], {}),
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "first_at"], "by_last_at": ["kept", "last_at"]}),
@@ -39,7 +38,6 @@ ENVIRONMENT = {
     "CUSTOMERS_TABLE": "CustomersTable",
     "ENROLLMENTS_TABLE": "EnrollmentsTable",
     "AUDIT_TABLE": "AuditTable",
-    "EFFECTS_TABLE": "EffectsTable",
     "ANALYTICS_TABLE": "AnalyticsTable",
     "CURSORS_TABLE": "CursorsTable",
     "QUARANTINE_TABLE": "QuarantineTable",
@@ -108,8 +106,8 @@ def audit_statements(resources: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
-    assert audit_statements(resources)["NobodyChangesARecord"] == {
-        "Sid": "NobodyChangesARecord",
+    assert audit_statements(resources)["DenyRecordChanges"] == {
+        "Sid": "DenyRecordChanges",
         "Effect": "Deny",
         "Principal": "*",
         "Action": [
@@ -126,7 +124,7 @@ def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
 
 
 def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
-    statement = audit_statements(resources)["RecordsComeInTransactionsOnly"]
+    statement = audit_statements(resources)["DenyPutOutsideTransaction"]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "dynamodb:PutItem"
@@ -138,7 +136,7 @@ def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
 def test_in_production_only_break_glass_deletes_the_audit_table_or_touches_its_policy(
     resources: dict[str, Any], production: dict[str, Any]
 ) -> None:
-    name = "OnlyBreakGlassDeletesOrReplaces"
+    name = "DenyDeletionExceptBreakGlass"
     assert name not in audit_statements(resources)
     statement = audit_statements(production)[name]
     assert statement["Effect"] == "Deny"
