@@ -222,6 +222,9 @@ def report(root: Path = ROOT) -> str:
     lines += [f"{count:5}  {source} -> {target}" for (source, target), count in between.items()]
     lines += ["", f"cycles of modules: {len(module_cycles)}", *_listed(module_cycles)]
     lines += ["", f"cycles of top-level folders: {len(between_folders)}", *_listed(between_folders)]
+    init_files, hiding = packages_with_imports(root), stdlib_names(root)
+    lines += ["", f"package files with imports: {len(init_files)}", *_listed([name] for name in init_files)]
+    lines += ["", f"names of the standard library: {len(hiding)}", *_listed([name] for name in hiding)]
     return "\n".join(lines)
 
 

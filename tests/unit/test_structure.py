@@ -147,4 +147,8 @@ def test_the_report_lists_rooms_arrows_and_cycles(tmp_path: Path) -> None:
         "",
         "cycles of top-level folders: 1",
         "       x, y",
+        "",
+        "package files with imports: 0",
+        "",
+        "names of the standard library: 0",
     ]
