@@ -1,1 +1,1 @@
-"""Measurements, each a command that writes its figures beside itself."""
+"""Measurements: each is a command that writes its figures to a file beside it."""

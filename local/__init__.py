@@ -1,1 +1,1 @@
-"""The one-machine stack: the template on a local AWS, a local Stripe, and the front on port 8000."""
+"""The local stack: the deployed template on a local AWS, a local Stripe, and a web server on port 8000."""

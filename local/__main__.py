@@ -1,4 +1,4 @@
-"""``python -m local``: the whole stack on this machine. ``make run`` calls it."""
+"""``python -m local`` runs the local stack. ``make run`` calls it."""
 
 from local.run import main
 

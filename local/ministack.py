@@ -1,7 +1,7 @@
-"""The local AWS: MiniStack in its own environment, on loopback only, enforcing the roles' policies.
+"""The local AWS: MiniStack, on loopback only, which enforces the roles' policies.
 
-Functions that it runs inherit its environment and its packages, so it gets a small environment and a venv of
-its own (``.venv-ministack``), and a folder for temporary files that goes when it goes.
+MiniStack's functions inherit its environment variables and packages. It therefore runs in its own venv
+(``.venv-ministack``) with few variables, and in a temporary folder that is removed when it stops.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ SECRET_KEY = "local"  # noqa: S105  # of an AWS that exists only on this machine
 START_SECONDS = 30
 STOP_SECONDS = 8
 ROOM_BYTES = 4 << 30
-PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""What of the caller's environment a function may see; the rest would make it behave unlike on AWS."""
+INHERITED = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""The caller's variables that functions may see. Others could make them behave differently than on AWS."""
 
 
 class MiniStack:
-    """A running MiniStack. :meth:`stop` ends it with every worker that it started."""
+    """A running MiniStack. :meth:`stop` stops it and every worker that it started."""
 
     def __init__(self, port: int, data: Path | None, log: Path | None) -> None:
         if not PYTHON.exists():
-            raise RuntimeError(".venv-ministack is missing: `make venv` makes it")
+            raise RuntimeError(".venv-ministack is missing: run `make venv`")
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._temporary = Path(tempfile.mkdtemp(prefix="tuition-aws-", dir=_roomy_memory()))
@@ -51,8 +51,8 @@ class MiniStack:
             )
 
     def _environment(self, data: Path | None) -> dict[str, str]:
-        """What MiniStack and so the functions see."""
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        """Return the environment variables of MiniStack, and so of the functions."""
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
@@ -66,7 +66,7 @@ class MiniStack:
             "SFTP_ENABLED": "0",
             "LOG_LEVEL": os.environ.get("MINISTACK_LOG_LEVEL", "WARNING"),
             "TMPDIR": str(self._temporary),
-            # MiniStack tidies up containers of its own; this machine's Docker is none of its business.
+            # MiniStack removes its leftover containers at start. This address keeps it away from the machine's Docker.
             "DOCKER_HOST": f"unix://{self._temporary}/no-docker.sock",
         }
         if data is not None:
@@ -79,7 +79,7 @@ class MiniStack:
         return environment
 
     def wait(self) -> None:
-        """Return when it answers; raise with its last words when it does not."""
+        """Wait until it responds. Raises RuntimeError with the end of its log if it does not."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -87,21 +87,21 @@ class MiniStack:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
                 connection.request("GET", "/_ministack/health")
-                answer = connection.getresponse().status
+                status = connection.getresponse().status
                 connection.close()
-                if answer == 200:
+                if status == 200:
                     return
             time.sleep(0.05)
-        last_words = self._log_path.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"MiniStack did not start on port {self.port}:\n{last_words}")
+        log_end = self._log_path.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"MiniStack did not start on port {self.port}:\n{log_end}")
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether its process is running."""
         return self._process.poll() is None
 
     def client(self, service: Any) -> Any:
-        """A boto3 client of one of its services, as the account's root."""
+        """Return a boto3 client of one of its services, with the rights of the account's root user."""
         import boto3
         from botocore.config import Config
 
@@ -115,19 +115,19 @@ class MiniStack:
         )
 
     def stop(self) -> None:
-        """End it as Ctrl-C would (that is when it saves its state), then whatever is left of its workers."""
+        """Interrupt it, so that it saves its state, then end its remaining workers."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._group_is_gone(number):
+            if self._end_group(number):
                 break
         self._process.wait()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _group_is_gone(self, number: signal.Signals) -> bool:
-        """Send a signal to its process group and see for 2 s whether that was the end of it."""
+    def _end_group(self, number: signal.Signals) -> bool:
+        """Send a signal to its process group. Return whether the group ended within 2 s."""
         deadline = time.monotonic() + 2
         try:
             os.killpg(self._process.pid, number)
@@ -141,12 +141,12 @@ class MiniStack:
 
 
 def _roomy_memory() -> str | None:
-    """A file system in memory for the temporary files, if there is one with room; None for the usual place.
+    """Return an in-memory file system with room for the temporary files; None if there is none.
 
-    MiniStack unpacks the layer anew for every worker: thousands of small files each, which a disk is slow to
-    write and slower to remove.
+    MiniStack unpacks the layer for every worker. Those are thousands of small files each, slow to write to a disk and
+    slower to remove.
     """
-    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a folder of our own in it
+    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a private folder in it
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
         return str(memory)
     return None

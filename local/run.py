@@ -1,6 +1,6 @@
-"""Start the whole stack, say ``ready {json}`` in one line, and end all of it on Ctrl-C or SIGTERM.
+"""Start the local stack, print one line ``ready {json}``, and stop the stack on Ctrl-C or SIGTERM.
 
-See :mod:`local.stack` for what is started.
+:mod:`local.stack` lists its parts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 from local.stack import ROOT, PortTaken, Settings, Stack
 
 RUNNING = ROOT / ".cache" / "running.json"
-"""The ready line of the stack that runs, for `make demo`: its keys open nothing but that stack."""
+"""The ready line of the running stack, for `make demo` and `make reconcile`. Its keys are valid on that stack only."""
 PORTS = {"api": 8000, "stripe": 12111, "aws": 8001}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until told to stop. 0 after a clean end, 1 when something could not start or died."""
+    """Run until a signal stops it. Return 0 after a clean stop, 1 if a part could not start or has ended."""
     options = _parse(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -35,25 +35,25 @@ def main(arguments: list[str] | None = None) -> int:
             aws_port=options.aws_port,
             data=options.data,
         ),
-        say,
+        print_status,
     )
     try:
         ready = stack.start(stop)
         if ready is not None:
-            with left(ready):
+            with running_file(ready):
                 print(f"ready {json.dumps(ready)}", flush=True)
                 return _watch(stack, stop)
         return 0
     except (PortTaken, RuntimeError) as error:
-        say(f"error: {error}")
+        print_status(f"error: {error}")
         return 1
     finally:
         stack.stop()
 
 
 @contextlib.contextmanager
-def left(ready: dict[str, Any]) -> Iterator[None]:
-    """Leave the ready line for `make demo` and `make reconcile` as long as the stack runs."""
+def running_file(ready: dict[str, Any]) -> Iterator[None]:
+    """Keep the ready line in :data:`RUNNING` while the stack is running."""
     RUNNING.parent.mkdir(exist_ok=True)
     RUNNING.touch(mode=0o600)
     RUNNING.write_text(json.dumps(ready))
@@ -64,32 +64,32 @@ def left(ready: dict[str, Any]) -> Iterator[None]:
 
 
 def _watch(stack: Stack, stop: threading.Event) -> int:
-    """Wait for the end: 0 when it was asked for, 1 when a part died."""
+    """Wait until a signal arrives (return 0) or a part of the stack ends (return 1)."""
     while not stop.wait(0.5):
-        if dead := stack.dead():
-            say(f"error: {dead} ended by itself")
+        if part := stack.ended_part():
+            print_status(f"error: {part} has ended unexpectedly")
             return 1
-    say("stopping")
+    print_status("stopping")
     return 0
 
 
-def say(text: str) -> None:
-    """What people read goes to the error stream; standard output has the one ready line."""
+def print_status(text: str) -> None:
+    """Print a message to standard error: standard output has the ready line only."""
     print(text, file=sys.stderr, flush=True)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make run", description="The whole of Tuition on this machine.")
+    parser = argparse.ArgumentParser(prog="make run", description="Run all of Tuition on this machine.")
     for name, port in PORTS.items():
-        parser.add_argument(f"--{name}-port", type=_port, default=port, help=f"default {port}; 0 takes any free one")
-    parser.add_argument("--data", type=Path, help="keep the state in this folder; without it, it is gone at the end")
+        parser.add_argument(f"--{name}-port", type=_port, default=port, help=f"default {port}; 0 picks a free port")
+    parser.add_argument("--data", type=Path, help="keep the state in this folder; without it, the state is discarded")
     return parser.parse_args(arguments)
 
 
-def _port(written: str) -> int:
-    if not 0 <= int(written) < 65536:
-        raise argparse.ArgumentTypeError(f"{written} is not a port: 0 to 65535")
-    return int(written)
+def _port(text: str) -> int:
+    if not 0 <= int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: use 0 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whether the pages that are served are those of this repository: ``make watch ARGS=https://learn.example.org``.
+"""Check that a deployed site serves the pages of this repository: ``make watch ARGS=https://learn.example.org``.
 
-Every file and header is fetched as a browser would get it and held against what is here, byte for byte. It is what PCI
-DSS 11.6.1 calls a change- and tamper-detection mechanism, to be run at least weekly (a schedule of the CI does).
+It fetches every file as a browser does, and compares content and headers byte for byte with this repository's. PCI DSS
+11.6.1 calls this a change- and tamper-detection mechanism, to be run at least weekly (a schedule of the CI runs it).
 Source: https://www.pcisecuritystandards.org/document_library/ (PCI DSS v4.0.1, 6.4.3 and 11.6.1)
 """
 
@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local import site
+from local import pages
 from local.stack import ROOT
 
 SECONDS = 20
 
 
 def differences(origin: str, root: Path = ROOT / "web") -> Iterator[str]:
-    """One sentence for each file or header that is not as it is here."""
-    _, said = _get(f"{origin}/config.json")
-    config = json.loads(said)
+    """Yield a sentence for each file or header that differs from this repository's."""
+    _, content = _get(f"{origin}/config.json")
+    config = json.loads(content)
     origins = _origins(config)
     if origins is None:
         yield f"config.json loads Stripe.js from {config['stripe_js']}"
@@ -39,31 +39,31 @@ def differences(origin: str, root: Path = ROOT / "web") -> Iterator[str]:
             continue
         if content != file.read_bytes():
             yield f"{path} is another file: sha256 {_hash(content)}, here {_hash(file.read_bytes())}"
-        for name, wanted in site.headers(origins):
-            found = headers.get(name.lower(), "").partition("; report-uri ")[0]
-            if found != wanted:
-                yield f"{path} comes with {name}: {found or 'nothing'}"
+        for name, expected in pages.headers(origins):
+            actual = headers.get(name.lower(), "").partition("; report-uri ")[0]
+            if actual != expected:
+                yield f"{path} comes with {name}: {actual or 'nothing'}"
 
 
-def _origins(config: dict[str, object]) -> site.Origins | None:
-    """Whom the pages may deal with by their `config.json`; None where Stripe.js comes from anywhere else."""
+def _origins(config: dict[str, object]) -> pages.Origins | None:
+    """Return the origins that a site may use according to its ``config.json``; None for an unknown Stripe.js."""
     script = urlsplit(str(config["stripe_js"]))
     sign_in = config["sign_in"]
     assert isinstance(sign_in, dict)
     domain = (str(sign_in["domain"]),) if "domain" in sign_in else ()
-    if config["stripe_js"] == site.STRIPE_JS:
-        return site.Origins(calls=(*site.STRIPE_CALLS, *domain))
-    if script.hostname == "127.0.0.1":  # the simulator, on this machine
-        here = f"{script.scheme}://{script.netloc}"
-        return site.Origins((here,), (here,), (here, *domain))
+    if config["stripe_js"] == pages.STRIPE_JS:
+        return pages.Origins(calls=(*pages.STRIPE_CALLS, *domain))
+    if script.hostname == "127.0.0.1":  # the simulator
+        simulator = f"{script.scheme}://{script.netloc}"
+        return pages.Origins((simulator,), (simulator,), (simulator, *domain))
     return None
 
 
 def _get(url: str) -> tuple[dict[str, str], bytes]:
     if not url.startswith(("https://", "http://127.0.0.1:")):
         raise SystemExit("usage: make watch ARGS=https://learn.example.org")
-    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-        return {name.lower(): value for name, value in answer.headers.items()}, answer.read()
+    with urllib.request.urlopen(url, timeout=SECONDS) as response:
+        return {name.lower(): value for name, value in response.headers.items()}, response.read()
 
 
 def _hash(content: bytes) -> str:
@@ -71,15 +71,15 @@ def _hash(content: bytes) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when all is as it is here, 1 with a line for each difference."""
+    """Print each difference. Return 0 if there is none, otherwise 1."""
     if len(arguments) != 1:
         raise SystemExit("usage: make watch ARGS=https://learn.example.org")
-    found = list(differences(arguments[0].rstrip("/")))
-    for line in found:
+    lines = list(differences(arguments[0].rstrip("/")))
+    for line in lines:
         print(line)
-    if not found:
+    if not lines:
         print(f"{arguments[0]} serves the pages of this repository")
-    return 1 if found else 0
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

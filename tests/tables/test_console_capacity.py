@@ -3,28 +3,28 @@
 The benchmark shows it at 1,000 and 100,000 payments; this is the same at sizes that take seconds.
 """
 
-from benchmarks import console_capacity
+from tests.tables import read_capacity
 
 SMALL, LARGE = 300, 1_500
 
 
 def test_no_view_reads_more_of_a_larger_table() -> None:
-    figures = console_capacity.measure([SMALL, LARGE])
+    figures = read_capacity.measure([SMALL, LARGE])
     small, large = figures[SMALL], figures[LARGE]
-    views = [name for name in small if not name.endswith("the first look")]
+    views = [name for name in small if not name.endswith("not cached")]
     assert len(views) > 35
     assert {
-        name: (small[name], large[name]) for name in views if not console_capacity.flat(small[name], large[name])
+        name: (small[name], large[name]) for name in views if not read_capacity.flat(small[name], large[name])
     } == {}
     whole_pages = [name for name, (_, _, rows) in large.items() if rows == 20]
     assert {name for name in whole_pages if large[name][0] > 50} == set()
-    grows = "counts of a year, the first look"
-    assert not console_capacity.flat(small[grows], large[grows]), "what grows would not be seen"
+    grows = "counts of a year, not cached"
+    assert not read_capacity.flat(small[grows], large[grows]), "what grows would not be seen"
 
 
 def test_what_reads_in_proportion_to_the_table_is_not_called_flat() -> None:
-    assert console_capacity.flat((40, 3, 20), (42, 4, 20))
-    assert console_capacity.flat((8, 3, 4), (40, 3, 20)), "a page that was not full costs as much for each row"
-    assert not console_capacity.flat((40, 3, 20), (60, 3, 20))
-    assert not console_capacity.flat((40, 3, 20), (40, 9, 20))
-    assert not console_capacity.flat((2, 2, 0), (20, 2, 0))
+    assert read_capacity.flat((40, 3, 20), (42, 4, 20))
+    assert read_capacity.flat((8, 3, 4), (40, 3, 20)), "a page that was not full costs as much for each row"
+    assert not read_capacity.flat((40, 3, 20), (60, 3, 20))
+    assert not read_capacity.flat((40, 3, 20), (40, 9, 20))
+    assert not read_capacity.flat((2, 2, 0), (20, 2, 0))

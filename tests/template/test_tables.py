@@ -24,9 +24,8 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     ),
     "StripeObjectsTable": (["stripe_id"], {}),
     "CustomersTable": (["user_id"], {}),
-    "EnrollmentsTable": (["user_id", "sort_key"], {}),
-    "AuditTable": (["subject", "sort_key"], {}),
-    "EffectsTable": (["consumer", "record"], {}),
+    "EnrollmentsTable": (["user_id", "entry"], {}),
+    "AuditTable": (["subject", "entry"], {}),
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "first_at"], "by_last_at": ["kept", "last_at"]}),
@@ -39,7 +38,6 @@ ENVIRONMENT = {
     "CUSTOMERS_TABLE": "CustomersTable",
     "ENROLLMENTS_TABLE": "EnrollmentsTable",
     "AUDIT_TABLE": "AuditTable",
-    "EFFECTS_TABLE": "EffectsTable",
     "ANALYTICS_TABLE": "AnalyticsTable",
     "CURSORS_TABLE": "CursorsTable",
     "QUARANTINE_TABLE": "QuarantineTable",
@@ -111,9 +109,9 @@ def audit_statements(resources: dict[str, Any]) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
-def test_no_principal_can_change_an_audit_record(resources: dict[str, Any]) -> None:
-    assert audit_statements(resources)["NobodyChangesARecord"] == {
-        "Sid": "NobodyChangesARecord",
+def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
+    assert audit_statements(resources)["DenyRecordChanges"] == {
+        "Sid": "DenyRecordChanges",
         "Effect": "Deny",
         "Principal": "*",
         "Action": [
@@ -129,8 +127,8 @@ def test_no_principal_can_change_an_audit_record(resources: dict[str, Any]) -> N
     }
 
 
-def test_audit_records_are_written_only_in_transactions(resources: dict[str, Any]) -> None:
-    statement = audit_statements(resources)["RecordsComeInTransactionsOnly"]
+def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
+    statement = audit_statements(resources)["DenyPutOutsideTransaction"]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"
     assert statement["Action"] == "dynamodb:PutItem"
@@ -142,7 +140,7 @@ def test_audit_records_are_written_only_in_transactions(resources: dict[str, Any
 def test_in_production_only_the_break_glass_role_deletes_the_audit_table_or_changes_its_policy(
     resources: dict[str, Any], production: dict[str, Any]
 ) -> None:
-    name = "OnlyBreakGlassDeletesOrReplaces"
+    name = "DenyDeletionExceptBreakGlass"
     assert name not in audit_statements(resources)
     statement = audit_statements(production)[name]
     assert statement["Effect"] == "Deny"

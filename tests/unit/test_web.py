@@ -11,7 +11,7 @@ import pytest
 import stripe
 import yaml
 
-from local import site
+from local import pages
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -82,7 +82,7 @@ def test_every_module_is_reached_from_a_page() -> None:
 
 
 def test_stripe_js_is_of_the_release_that_the_api_version_names() -> None:
-    assert f"https://js.stripe.com/{stripe.api_version.rpartition('.')[2]}/stripe.js" == site.STRIPE_JS
+    assert f"https://js.stripe.com/{stripe.api_version.rpartition('.')[2]}/stripe.js" == pages.STRIPE_JS
 
 
 class _Template(yaml.SafeLoader):
@@ -134,8 +134,8 @@ def test_the_headers_in_production_are_those_that_are_tested_here() -> None:
         "X-Content-Type-Options": "nosniff" if "ContentTypeOptions" in security else None,
         **{one["Header"]: one["Value"] for one in policy["CustomHeadersConfig"]["Items"]},
     }
-    origins = site.Origins(calls=(*site.STRIPE_CALLS, SIGN_IN))
-    assert sent == dict(site.headers(origins, REPORTS))
+    origins = pages.Origins(calls=(*pages.STRIPE_CALLS, SIGN_IN))
+    assert sent == dict(pages.headers(origins, REPORTS))
     assert template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]["DefaultCacheBehavior"][
         "ResponseHeadersPolicyId"
     ]

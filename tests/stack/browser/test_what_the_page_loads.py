@@ -60,7 +60,7 @@ def test_a_script_that_somebody_slips_in_does_not_run_and_is_reported(student: S
     assert student.page.evaluate("window.skimmed") is None
     broken = {one["csp-report"]["effective-directive"] for one in found}
     assert broken == {"script-src-elem", "img-src", "connect-src"}
-    front = student.running.stack.front
+    front = student.running.stack.web_server
     assert front is not None
     front.csp_reports.clear()
 
@@ -83,7 +83,7 @@ def test_the_files_of_the_page_alone_are_served(running: Running) -> None:
 
 
 def test_the_watch_knows_our_pages_and_finds_every_change(running: Running, tmp_path: Path) -> None:
-    front = running.stack.front
+    front = running.stack.web_server
     assert front is not None
     mine = front.site
     assert watch.main([running.ready["api"]]) == 0

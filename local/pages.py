@@ -1,7 +1,7 @@
-"""The web pages as they are served from their own origin: `config.json`, and the headers that go with every file.
+"""The web pages: which file a path names, the generated ``config.json``, and the headers of every response.
 
-In production the same files are on S3 behind CloudFront; `docs/setup.md` has the policy that :func:`headers` makes for
-there, and a test holds the two together. Sources:
+In production CloudFront serves the same files from S3 with the headers in ``web.yaml``. ``tests/unit/test_web.py``
+checks that they equal those of :func:`headers`. Sources:
 https://docs.stripe.com/security/guide#content-security-policy
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 STRIPE_JS = "https://js.stripe.com/endive/stripe.js"
-"""Stripe.js of the release that the pinned API version belongs to; it may be loaded from nowhere else."""
+"""Stripe.js of the pinned API version's release. The pages may load it from this address only."""
 STRIPE_SCRIPTS = ("https://js.stripe.com", "https://*.js.stripe.com")
 STRIPE_FRAMES = (*STRIPE_SCRIPTS, "https://hooks.stripe.com")
 STRIPE_CALLS = ("https://api.stripe.com",)
@@ -23,7 +23,7 @@ STRIPE_CALLS = ("https://api.stripe.com",)
 
 @dataclass(frozen=True)
 class Origins:
-    """Whom the pages deal with besides their own origin."""
+    """The origins that the pages may use besides their own."""
 
     scripts: Sequence[str] = STRIPE_SCRIPTS
     frames: Sequence[str] = STRIPE_FRAMES
@@ -32,7 +32,7 @@ class Origins:
 
 @dataclass(frozen=True)
 class Site:
-    """The files of ``web/``, what `config.json` says, and whom the pages may deal with."""
+    """The files of ``web/``, the content of ``config.json``, and the origins that the pages may use."""
 
     root: Path
     config: dict[str, Any] = field(default_factory=dict)
@@ -40,26 +40,26 @@ class Site:
     reports: str = ""
 
     def file(self, path: str) -> Path | None:
-        """The file of a path, or None; a folder is its ``index.html``."""
+        """Return the file of a path (for a folder, its ``index.html``), or None."""
         root = self.root.resolve()
-        found = (root / path.lstrip("/")).resolve()
-        if found.is_dir():
-            found = found / "index.html"
-        return found if found.is_relative_to(root) and found.is_file() else None
+        file = (root / path.lstrip("/")).resolve()
+        if file.is_dir():
+            file = file / "index.html"
+        return file if file.is_relative_to(root) and file.is_file() else None
 
     def is_folder(self, path: str) -> bool:
-        """A folder without the slash that the addresses of its page are relative to."""
+        """Return whether a path names a folder with a page but lacks the final slash, on which relative URLs depend."""
         root = self.root.resolve()
-        found = (root / path.lstrip("/")).resolve()
-        return not path.endswith("/") and found.is_relative_to(root) and (found / "index.html").is_file()
+        folder = (root / path.lstrip("/")).resolve()
+        return not path.endswith("/") and folder.is_relative_to(root) and (folder / "index.html").is_file()
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of every page and file."""
+        """Return the headers of every page and file."""
         return headers(self.origins, self.reports)
 
 
-def local(root: Path, stripe_url: str | None) -> Site:
-    """The site of this machine. `stripe_url` is the simulator's; None where Stripe's test mode is used."""
+def local_site(root: Path, stripe_url: str | None) -> Site:
+    """Return the local stack's site. ``stripe_url`` is the simulator's; None uses Stripe itself."""
     stripe_js = f"{stripe_url}/endive/stripe.js" if stripe_url else STRIPE_JS
     config = {"stripe_js": stripe_js, "sign_in": {"kind": "local"}}
     origins = Origins((stripe_url,), (stripe_url,), (stripe_url,)) if stripe_url else Origins()
@@ -67,7 +67,7 @@ def local(root: Path, stripe_url: str | None) -> Site:
 
 
 def headers(origins: Origins, reports: str = "") -> list[tuple[str, str]]:
-    """What a browser is told with every file: from where it may load, and that nobody may frame it."""
+    """Return the security headers: they limit what a page may load, and forbid framing it."""
     policy = {
         "default-src": ["'none'"],
         "script-src": ["'self'", *origins.scripts],
@@ -90,6 +90,7 @@ def headers(origins: Origins, reports: str = "") -> list[tuple[str, str]]:
 
 
 def content_type(file: Path) -> str:
-    """A file's media type, with its charset where it is text."""
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    return f"{kind}; charset=utf-8" if kind.startswith("text/") or kind.endswith(("javascript", "xml")) else kind
+    """Return a file's media type, with the charset if it is text."""
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    is_text = media_type.startswith("text/") or media_type.endswith(("javascript", "xml"))
+    return f"{media_type}; charset=utf-8" if is_text else media_type

@@ -1,9 +1,9 @@
-"""The front on port 8000: the API as the gateway would serve it, the web pages, and two doors of its own.
+"""The web server on port 8000: the API, the web pages, and the paths under ``/_local``.
 
-``/api/...`` goes to the emulated gateway byte for byte, path and body alike. ``POST /_local/token`` signs
-anybody in and ``GET /_local/outbox`` shows the e-mails sent, so it listens on loopback only and answers only
-requests that name this machine as their host (a page from elsewhere cannot be rebound to it). Browsers tell
-``POST /_local/csp`` what the pages' policy has stopped, and ``GET`` lists it.
+It forwards ``/api/...`` to the emulated gateway, path and body unchanged. ``POST /_local/token`` issues a token for any
+person, so the server listens on loopback only and accepts only requests whose Host header names this machine, which
+stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``; ``GET`` lists
+them.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from local.site import Site, content_type
+from local.pages import Site, content_type
 
 BODY_LIMIT = 6 * 1024 * 1024
-"""Bytes that a synchronous call of a Lambda function takes; MiniStack would take more."""
+"""The most bytes that a synchronous Lambda invocation accepts. MiniStack would accept more."""
 DISCARD_LIMIT = 10 * BODY_LIMIT
 GATEWAY_SECONDS = 60
-"""The real gateway gives 30; here a function's first call unpacks its layer, one worker after the other."""
+"""The real gateway's limit is 30 s. MiniStack needs longer: each worker unpacks the layer at its first call."""
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
 )
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
-Token = Callable[[Any], str]
+IssueToken = Callable[[Any], str]
+"""Turns the body of ``POST /_local/token`` into a token."""
 
 
 class TooLarge(Exception):
     """A body over :data:`BODY_LIMIT`."""
 
 
-class Front(ThreadingHTTPServer):
-    """The server. It accepts at once; what it needs to answer is given to :meth:`open`."""
+class WebServer(ThreadingHTTPServer):
+    """The server. It binds its port at once, and serves requests from :meth:`open` on."""
 
     daemon_threads = True
     request_queue_size = 256
     aws_port = 0
     api_path = ""
-    token: Token | None = None
+    issue_token: IssueToken | None = None
 
     site: Site
 
@@ -54,19 +55,19 @@ class Front(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The server's base URL."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def open(self, aws_port: int, api_path: str, token: Token, site: Site) -> None:
-        """Begin to serve: the gateway's port, the API's path on it, who makes tokens, and the web pages."""
+    def open(self, aws_port: int, api_path: str, issue_token: IssueToken, site: Site) -> None:
+        """Start serving the API (behind ``aws_port`` and ``api_path``), tokens, and the pages of ``site``."""
         self.site = site
         self.aws_port = aws_port
         self.api_path = api_path
-        self.token = token
+        self.issue_token = issue_token
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; requests under way are dropped."""
+        """Stop listening, and drop the requests in progress."""
         if self._thread.is_alive():
             self.shutdown()
         self.server_close()
@@ -75,7 +76,7 @@ class Front(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: Front
+    server: WebServer
     protocol_version = "HTTP/1.1"
     server_version = "tuition-local"
     sys_version = ""
@@ -83,43 +84,41 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def handle(self) -> None:
-        """Every request of a connection; a client that goes away is no error of ours."""
+        """Serve the requests of a connection. Ignore a client that disconnects."""
         with contextlib.suppress(ConnectionError):
             super().handle()
 
     def _handle(self) -> None:
-        """Every method: by path to the gateway, to one of our own doors, or to the web pages."""
+        """Route a request of any method: to the gateway, to ``/_local``, or to the web pages."""
         path = self.path.partition("?")[0]
         try:
             body = self._body()
         except TooLarge:
             self.close_connection = True
-            self._answer_json(413, {"message": "Request Entity Too Large"})
+            self._send_json(413, {"message": "Request Entity Too Large"})
             return
         except ValueError:
             self.close_connection = True
-            self._answer_json(400, {"message": "Bad Request"})
+            self._send_json(400, {"message": "Bad Request"})
             return
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
         if host not in OWN_HOSTS:
-            self._answer_json(421, {"message": "This server is for this machine only"})
+            self._send_json(421, {"message": "This server only accepts requests for this machine"})
         elif path == "/api" or path.startswith("/api/"):
-            self._gateway(body)
+            self._forward(body)
         elif path == "/_local/token" and self.command == "POST":
             self._token(body)
-        elif path == "/_local/outbox" and self.command == "GET":
-            self._upstream("/_ministack/ses/messages", b"", {})
         elif path == "/_local/csp":
             self._csp(body)
         elif self.command in ("GET", "HEAD"):
             self._page(path)
         else:
-            self._answer_json(404, {"message": "Not Found"})
+            self._send_json(404, {"message": "Not Found"})
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle
 
     def _body(self) -> bytes:
-        """The whole body, sent with a length or in chunks."""
+        """Read the whole body, whether sent with a length or in chunks."""
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return self._chunks()
         length = int(self.headers.get("Content-Length") or 0)
@@ -131,10 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _discard(self, length: int) -> None:
-        """Read on without keeping it, within reason: most clients look for an answer only when they have sent."""
-        left = min(length, DISCARD_LIMIT)
-        while left > 0 and (part := self.rfile.read(min(left, 1 << 20))):
-            left -= len(part)
+        """Read and drop up to :data:`DISCARD_LIMIT` bytes: most clients read no response until they have sent all."""
+        remaining = min(length, DISCARD_LIMIT)
+        while remaining > 0 and (part := self.rfile.read(min(remaining, 1 << 20))):
+            remaining -= len(part)
 
     def _chunks(self) -> bytes:
         body = bytearray()
@@ -148,76 +147,73 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # trailers
         return bytes(body)
 
-    def _gateway(self, body: bytes) -> None:
-        """To the API, with the headers that API Gateway adds."""
+    def _forward(self, body: bytes) -> None:
+        """Forward a request to the API, with the headers that API Gateway adds."""
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         headers |= {
             "X-Forwarded-For": self.client_address[0],
             "X-Forwarded-Port": str(self.server.server_address[1]),
             "X-Forwarded-Proto": "http",
         }
-        self._upstream(self.server.api_path + self.path, body, headers)
-
-    def _upstream(self, target: str, body: bytes, headers: dict[str, str]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.aws_port, timeout=GATEWAY_SECONDS)
         try:
-            connection.putrequest(self.command, target, skip_accept_encoding=True)
+            connection.putrequest(self.command, self.server.api_path + self.path, skip_accept_encoding=True)
             for name, value in headers.items():
                 if name.lower() != "content-length":
                     connection.putheader(name, value)
             connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
-            answer = connection.getresponse()
-            content = answer.read()
+            response = connection.getresponse()
+            content = response.read()
         except (OSError, http.client.HTTPException):
-            self._answer_json(503, {"message": "Service Unavailable"})
+            self._send_json(503, {"message": "Service Unavailable"})
             return
         finally:
             connection.close()
         dropped = HOP_BY_HOP | {"content-length", "date", "server"}
-        kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in dropped]
-        self._answer(answer.status, kept, content)
+        passed = [(name, value) for name, value in response.getheaders() if name.lower() not in dropped]
+        self._send(response.status, passed, content)
 
     def _token(self, body: bytes) -> None:
-        if self.server.token is None:
-            self._answer_json(503, {"message": "Not started yet"})
+        if self.server.issue_token is None:
+            self._send_json(503, {"message": "Not started yet"})
             return
         try:
-            token = self.server.token(json.loads(body or b"null"))
+            token = self.server.issue_token(json.loads(body or b"null"))
         except (ValueError, RecursionError) as error:
-            self._answer_json(400, {"message": str(error)})
+            self._send_json(400, {"message": str(error)})
             return
-        self._answer_json(200, {"token": token})
+        self._send_json(200, {"token": token})
 
     def _csp(self, body: bytes) -> None:
-        """What a browser reports that the policy stopped; GET lists it."""
+        """Store a browser's report of a policy violation; list the reports on GET."""
         if self.command == "POST":
-            with contextlib.suppress(ValueError, RecursionError):  # a browser hears of nothing anyway
+            with contextlib.suppress(ValueError, RecursionError):  # browsers ignore the response to a report
                 self.server.csp_reports.append(json.loads(body))
-            self._answer(204, [], b"")
+            self._send(204, [], b"")
         else:
-            self._answer_json(200, list(self.server.csp_reports))
+            self._send_json(200, list(self.server.csp_reports))
 
     def _page(self, path: str) -> None:
-        """A file of the web pages; `config.json` is made for this machine."""
+        """Send a file of the web pages, or the generated ``config.json``."""
         site = self.server.site
-        always = [*site.headers(), ("Cache-Control", "no-store")]
+        common = [*site.headers(), ("Cache-Control", "no-store")]
         if path == "/config.json":
-            self._answer(200, [*always, ("Content-Type", "application/json")], json.dumps(site.config).encode())
+            self._send(200, [*common, ("Content-Type", "application/json")], json.dumps(site.config).encode())
             return
         if site.is_folder(path):
-            self._answer(301, [*always, ("Location", f"{path}/")], b"")
+            self._send(301, [*common, ("Location", f"{path}/")], b"")
             return
         file = site.file(path)
         if file is None:
-            self._answer_json(404, {"message": "Not Found"})
+            self._send_json(404, {"message": "Not Found"})
             return
-        self._answer(200, [*always, ("Content-Type", content_type(file))], file.read_bytes())
+        self._send(200, [*common, ("Content-Type", content_type(file))], file.read_bytes())
 
-    def _answer_json(self, status: int, value: Any) -> None:
-        self._answer(status, [("Content-Type", "application/json")], json.dumps(value).encode())
+    def _send_json(self, status: int, value: Any) -> None:
+        self._send(status, [("Content-Type", "application/json")], json.dumps(value).encode())
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+    def _send(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.send_response(status)
             for name, value in headers:
@@ -229,5 +225,5 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-    def log_message(self, format: str, *args: Any) -> None:  # the name is the base class's
-        """Nothing: the functions' logs say what happened."""
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: the functions log their requests."""

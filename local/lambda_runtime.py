@@ -1,0 +1,93 @@
+"""Run a built function in Lambda's own runtime on this machine, with the emulator of ``aws-sam-cli``.
+
+https://docs.aws.amazon.com/lambda/latest/dg/images-test.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import httpx
+import samcli
+
+from local.build import BUILT, ROOT, logical_id
+from local.dynamodb_local import free_port
+
+EMULATOR = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
+INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
+INIT_SECONDS = 60
+
+
+@contextlib.contextmanager
+def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO) -> Iterator[str]:
+    """Run the handler of module ``name`` in the folder ``code``, and yield its invocation URL. It ends with the block.
+
+    Its INIT starts with the first invocation. The function and its runtime write to ``log``.
+    """
+    port = free_port()
+    # The last folder has the runtime's own client, awslambdaric.
+    site_packages = Path(sys.executable).parent.parent / "lib/python3.13/site-packages"
+    paths = [code, BUILT / "TuitionLayer" / "python", site_packages]
+    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
+    emulator = Path(samcli.__file__).parent / "local" / "rapid" / EMULATOR
+    process = subprocess.Popen(
+        [str(emulator), *addresses, sys.executable, "-m", "awslambdaric", f"{name}.handler"],
+        cwd=code,
+        env={**environment, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def functions() -> dict[str, Path]:
+    """Return the build folder of every function by module name."""
+    names = sorted(file.stem for file in (ROOT / "functions").glob("*.py"))
+    return {name: BUILT / logical_id(name) for name in names}
+
+
+def init_ms(name: str, code: Path) -> float:
+    """Start a function in a new runtime, and return the duration of its INIT in milliseconds."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:9",
+        "POWERTOOLS_SERVICE_NAME": "tuition",
+    }
+    with tempfile.TemporaryFile("w+") as log, running(name, code, environment, log) as url:
+        return _wait_for_init(url, log)
+
+
+def _wait_for_init(url: str, log: TextIO) -> float:
+    """Invoke the function until its INIT is reported. The outcome of the invocation does not matter."""
+    deadline = time.monotonic() + INIT_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(url, json={}, timeout=5)
+        log.seek(0)
+        report = INIT.search(log.read())
+        if report:
+            return float(report[1])
+        time.sleep(0.02)
+    log.seek(0)
+    raise RuntimeError(f"the runtime reported no INIT:\n{log.read()}")
