@@ -9,9 +9,9 @@ const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_
 
 /** Title, button, consequence and result of each change of access. */
 function wording(action, payment, received) {
-  const { track, currency, left } = payment;
+  const { track, currency, refundable_amount: refundable } = payment;
   return {
-    accept: {
+    accept_amount: {
       title: "Accept amount",
       confirmText: "Accept",
       consequence: `Accept ${received} as full payment for ${track} and enroll the student. No money moves.`,
@@ -26,28 +26,33 @@ function wording(action, payment, received) {
     revoke: {
       title: "Revoke access",
       confirmText: "Revoke access",
-      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: we keep ${moneyWithCode(left, currency)}.`,
+      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: we keep ${moneyWithCode(refundable, currency)}.`,
       result: `Revoked. This payment no longer grants access to ${track}. No money moved.`,
     },
   }[action];
 }
 
-const DECISIONS = { accept: "accept", restore: "accept", revoke: "revoke" };
+/** Whether the facts of a payment show that an action has been recorded. */
+const IS_RECORDED = {
+  accept_amount: (facts) => facts.accepted,
+  restore: (facts) => facts.decision?.decision !== "revoke",
+  revoke: (facts) => facts.decision?.decision === "revoke",
+};
 
-/** Accept the amount received, revoke access, or restore it. */
+/** Accept the amount received, revoke access, or restore it. `action` is the decision's name in the API. */
 export function AccessDialog({ details, action, allowed, done }) {
   const { payment, facts } = details;
   const [note, setNote, discard] = useDraft(`${action}.${payment.payment_id}`);
   const { amount, currency } = facts.settled;
   const { title, confirmText, consequence, result } = wording(action, payment, moneyWithCode(amount, currency));
   const submit = async () => {
-    await post(`${path(payment)}decisions/`, { decision: DECISIONS[action], note: note.trim() });
+    await post(`${path(payment)}access/`, { decision: action, note: note.trim() });
     discard();
     return result;
   };
   const check = async () => {
     const { facts: current } = await get(path(payment));
-    if (current.decision?.decision !== DECISIONS[action])
+    if (!IS_RECORDED[action](current))
       return { text: `We checked: the decision was not recorded. ${UNDONE}` };
     discard();
     return { text: "We checked: the decision is recorded.", final: true };
@@ -65,7 +70,7 @@ export function ResolveDialog({ details, reason, present, done }) {
   const { payment } = details;
   const [note, setNote, discard] = useDraft(`resolve.${payment.payment_id}.${reason.name}`);
   const submit = async () => {
-    await post(`${path(payment)}attention/`, { cause: reason.name, mark: reason.mark, note: note.trim() });
+    await post(`${path(payment)}attention/`, { name: reason.name, fingerprint: reason.fingerprint, note: note.trim() });
     discard();
     return "Marked as resolved.";
   };

@@ -22,10 +22,10 @@ const kindOf = ({ name }) => name.split(":")[0];
 /** The detail of an attention reason, with Stripe's codes in words. */
 export const detailText = ({ detail }) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
 
-/** What staff usually do about an attention reason. A dispute's mark is its status. */
+/** What staff usually do about an attention reason. A dispute's fingerprint is its status. */
 export function suggestedAction(reason) {
   if (kindOf(reason) !== "dispute") return SUGGESTED_ACTIONS[kindOf(reason)] ?? "";
-  return ["lost", "prevented"].includes(reason.mark) ? LOST_DISPUTE : OPEN_DISPUTE;
+  return ["lost", "prevented"].includes(reason.fingerprint) ? LOST_DISPUTE : OPEN_DISPUTE;
 }
 
 export function Attention({ query, staff }) {

@@ -28,7 +28,7 @@ export function Payment({ id, query, staff }) {
 
 function Details({ details, query, staff, message, done }) {
   const { payment, groups } = details;
-  const { currency, refund_amount: refunded, left } = payment;
+  const { currency, refund_amount: refunded, refundable_amount: refundable } = payment;
   const { grants_access: grantsAccess, enrollment } = groups.payment;
   return html`
     <div class="headline">
@@ -40,7 +40,7 @@ function Details({ details, query, staff, message, done }) {
     <p class="summary">
       <span><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></span>
       <span>created <${Time} at=${payment.created_at} /></span>
-      ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded, ${moneyWithCode(left, currency)} refundable</span>`}
+      ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded, ${moneyWithCode(refundable, currency)} refundable</span>`}
       <span>${grantsAccess ? "Access granted" : "No access"}</span>
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}
     </p>
@@ -57,8 +57,8 @@ function allowedActions({ payment, facts }) {
   const revoked = facts.decision?.decision === "revoke";
   const amountDiffers = payment.attention.some(({ name }) => name === "amount");
   return {
-    refund: paid && payment.left > 0,
-    accept: paid && amountDiffers && !revoked,
+    refund: paid && payment.refundable_amount > 0,
+    accept_amount: paid && amountDiffers && !revoked,
     restore: paid && revoked,
     revoke: paid && !revoked,
   };
@@ -66,11 +66,11 @@ function allowedActions({ payment, facts }) {
 
 /** A button per action. Each opens a dialog that states the consequence. */
 function Actions({ details }) {
-  const { refund, accept, restore, revoke } = allowedActions(details);
+  const { refund, accept_amount: accept, restore, revoke } = allowedActions(details);
   const quiet = (name, text) => html`<button type="button" class="quiet" onClick=${() => openDialog(name)}>${text}</button>`;
   return html`<span class="actions">
     ${refund && html`<button type="button" data-shortcut="r" onClick=${() => openDialog("refund")}>Refund…</button>`}
-    ${accept && quiet("accept", "Accept amount…")}
+    ${accept && quiet("accept_amount", "Accept amount…")}
     ${restore && quiet("restore", "Restore access…")}
     ${revoke && quiet("revoke", "Revoke access…")}
   </span>`;
@@ -80,7 +80,7 @@ function Actions({ details }) {
 function OpenDialog({ query, details, done }) {
   const { payment } = details;
   const request = payment.refund_requests.find(({ id }) => id === query.on);
-  const undecided = request?.state === "waiting";
+  const undecided = request?.state === "awaiting_approval";
   const reason = payment.attention.find(({ name }) => name === query.on);
   const allowed = { ...allowedActions(details), approve: undecided, decline: undecided, resolve: reason };
   const opened = useRef(Object.hasOwn(allowed, query.do ?? "") && allowed[query.do]);
@@ -112,7 +112,7 @@ function RefundRequests({ payment, staff }) {
 function RequestRow({ request, payment, staff }) {
   const [state, color] = refundState(request.state);
   const notes = [request.note, request.answer, request.decided_by && `decided by ${request.decided_by}`];
-  const decidable = staff.decides && request.state === "waiting";
+  const decidable = staff.decides && request.state === "awaiting_approval";
   return html`<tr>
     <td><${Time} at=${request.at} /></td>
     <td>${request.by === payment.user_id ? "the student" : html`<${UserLink} id=${request.by} />`}</td>

@@ -8,12 +8,11 @@ const LABELS = {
   payment_id: "Payment ID",
   user_id: "User ID",
   lost: "Lost to disputes",
-  left: "Refundable amount",
   last4: "Last 4 digits",
   receipt_url: "Receipt",
   check_at: "Next check at",
 };
-const MONEY = new Set(["amount", "list_amount", "refund_amount", "lost", "left"]);
+const MONEY = new Set(["amount", "list_amount", "refund_amount", "lost", "refundable_amount"]);
 const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);
 const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url" };
 const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url"]);

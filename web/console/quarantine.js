@@ -7,7 +7,7 @@ const OUTCOMES = {
   applied: "Applied. It has left quarantine.",
   foreign: "It belongs to another app, mode or environment. It has left quarantine.",
   ignored: "We don’t use events of this type. It has left quarantine.",
-  left: "Its payment doesn’t exist and no money was paid. It has left quarantine.",
+  not_found: "Its payment doesn’t exist and no money was paid. It has left quarantine.",
   quarantined: "Still failing. It stays in quarantine.",
 };
 

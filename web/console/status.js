@@ -29,12 +29,12 @@ const ENROLLMENT_STATUSES = {
 export const enrollmentStatus = (status) => ENROLLMENT_STATUSES[status] ?? [status, ""];
 
 const REFUND_STATES = {
-  waiting: ["Awaiting approval", "warn"],
+  awaiting_approval: ["Awaiting approval", "warn"],
   declined: ["Declined", ""],
-  calling: ["Submitting", "busy"],
+  submitting: ["Submitting", "busy"],
   pending: ["Pending", "busy"],
-  done: ["Succeeded", "good"],
-  refused: ["Rejected by Stripe", "bad"],
+  succeeded: ["Succeeded", "good"],
+  rejected: ["Rejected by Stripe", "bad"],
   failed: ["Failed", "bad"],
 };
 

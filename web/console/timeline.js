@@ -10,14 +10,15 @@ const TITLES = {
   pull: "Synced with Stripe",
   rebuilt: "Rebuilt from Stripe",
   "refund.requested": "Refund requested",
-  "refund.ordered": "Refund created by staff",
+  "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",
   "refund.declined": "Refund request declined",
   "refund.made": "Refund created at Stripe",
   "refund.refused": "Refund rejected by Stripe",
   "refund.tried_again": "Refund retried",
-  "decision.accept": "Amount accepted",
+  "decision.accept_amount": "Amount accepted",
   "decision.revoke": "Access revoked",
+  "decision.restore": "Access restored",
   "attention.acknowledged": "Marked as resolved",
 };
 
@@ -116,11 +117,11 @@ function noteLines({ event_id: eventId, type }, payment, facts) {
       `${moneyWithCode(request.amount, payment.currency)}: “${request.reason}”`,
       request.decided_by ? "" : request.note && `Note: ${request.note}`,
     );
-  if (request && /:(declined|calling)$/.test(eventId) && request.note) lines.push(`Note: ${request.note}`);
+  if (request && /:(declined|submitting)$/.test(eventId) && request.note) lines.push(`Note: ${request.note}`);
   if (request && type === "refund.refused" && request.answer) lines.push(request.answer);
   if (facts.decision && eventId === `decision:${facts.decision.version}`) lines.push(`Note: ${facts.decision.note}`);
-  for (const { cause, note, version } of facts.acknowledged)
-    if (eventId === `acknowledged:${version}`) lines.push(`${cause}: ${note}`);
+  for (const { name, note, version } of facts.acknowledged)
+    if (eventId === `acknowledged:${version}`) lines.push(`${name}: ${note}`);
   return lines.filter(Boolean);
 }
 

@@ -5,7 +5,7 @@ import { day, methodName, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
 
-const UNFINISHED = ["waiting", "calling", "pending"];
+const UNFINISHED = ["awaiting_approval", "submitting", "pending"];
 
 export function canRequestRefund({ status, amount, refund_amount: refunded, refund_request: request }) {
   return status === "SUCCEEDED" && amount > refunded && !UNFINISHED.includes(request?.state);
@@ -17,11 +17,11 @@ export function refundRequestNote({ status, currency, refund_request: request })
   const intro = `You requested a refund of ${money(request.amount, currency)} on ${day(request.at)}.`;
   const reason = request.answer ? `: ${request.answer}` : "";
   const state = {
-    waiting: "We’re reviewing your request. You keep access until then.",
-    calling: "Your refund is being processed.",
+    awaiting_approval: "We’re reviewing your request. You keep access until then.",
+    submitting: "Your refund is being processed.",
     pending: "Your refund is being processed.",
     declined: `We declined your request${reason}.`,
-    refused: `Stripe couldn’t make the refund${reason}.`,
+    rejected: `Stripe couldn’t make the refund${reason}.`,
     failed: "Your bank returned the refund. We’re looking into it and will contact you.",
   }[request.state];
   return state && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${intro} ${state}`));

@@ -199,7 +199,15 @@ def test_a_submitted_refund_cannot_be_canceled(staff: Staff, sub: str) -> None:
 
 def test_an_address_does_not_open_a_dialog_that_the_payment_s_state_forbids(staff: Staff, sub: str) -> None:
     unpaid = staff.running.create(staff.running.token(sub)).json()["payment_id"]
-    for dialog in ("refund", "accept", "revoke", "approve&on=rr_1", "resolve&on=double", "constructor"):
+    for dialog in (
+        "refund",
+        "accept_amount",
+        "revoke",
+        "restore",
+        "approve&on=rr_1",
+        "resolve&on=double",
+        "constructor",
+    ):
         staff.open("#/quarantine")
         staff.open_payment(unpaid, f"?do={dialog}")
         expect(staff.dialog).to_have_count(0)
@@ -217,7 +225,7 @@ def test_a_refund_that_stripe_does_not_answer_is_recorded_once_and_resumed(staff
     staff.dialog.get_by_role("button", name="Close").click()
     expect(staff.main.get_by_text("Submitting")).to_be_visible()
     assert staff.refunded_amounts(payment_id) == []
-    assert [request["state"] for request in staff.details(payment_id)["payment"]["refund_requests"]] == ["calling"]
+    assert [request["state"] for request in staff.details(payment_id)["payment"]["refund_requests"]] == ["submitting"]
     # Any later refund request resumes the unfinished refund.
     request = {"payment_id": payment_id, "reason": "I would like my money back"}
     staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
@@ -231,7 +239,7 @@ def test_the_second_of_two_concurrent_refunds_is_refused_and_refunds_nothing(sta
     staff.expected_errors.append(r"status of 409 ")
     staff.open_payment(payment_id, "?do=refund")
     other = staff.running.token("another-of-staff", groups=["admin"])
-    refund = {"amount": 12000, "reason": "was there first", "left": 49900}
+    refund = {"amount": 12000, "reason": "was there first", "expected_refundable_amount": 49900}
     assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", other, json=refund).is_success
     staff.submit_refund("120.00")
     expect(staff.dialog.get_by_role("alert")).to_contain_text("look again")
@@ -340,7 +348,7 @@ def test_an_amount_that_differs_from_the_price_can_be_accepted(staff: Staff, sub
     staff.running.until(lambda: staff.details(payment_id)["payment"]["attention"], "attention")
     staff.open("#/attention")
     row = staff.rows().filter(has_text=f"{sub}@example.org")
-    expect(row).to_contain_text("450.00 USD was received where 499.00 USD was asked")
+    expect(row).to_contain_text("450.00 USD was received, but the price was 499.00 USD")
     expect(row).to_contain_text("or accept the amount: the student is then enrolled")
     row.get_by_role("link").first.click()
     dialog = staff.open_dialog("Accept amount…")

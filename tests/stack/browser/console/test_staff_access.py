@@ -25,8 +25,8 @@ def test_support_can_view_everything_and_decide_nothing(support: Staff, sub: str
     support.expect_accessible()
     for path, body in (
         (f"payments/{payment_id}/refunds/", {"reason": "forced"}),
-        (f"payments/{payment_id}/decisions/", {"decision": "revoke", "note": "forced"}),
-        (f"payments/{payment_id}/attention/", {"cause": "double", "note": "forced"}),
+        (f"payments/{payment_id}/access/", {"decision": "revoke", "note": "forced"}),
+        (f"payments/{payment_id}/attention/", {"name": "double", "note": "forced"}),
         ("quarantine/evt_1/replay/", {}),
         ("exports/", {"filters": {}}),
     ):
