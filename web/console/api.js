@@ -1,62 +1,60 @@
-// The staff API (docs/api.md) as the views ask for it, and the hook that waits for an answer.
-import { call, explain, Offline, Problem, SignedOut } from "../shared/api.js";
-import { useEffect, useState } from "./html.js";
+// Calls to the staff API (docs/api.md), a hook that loads a response, and drafts of typed text.
+import { call, explain, Offline, Problem, reportSessionExpired } from "../shared/api.js";
+import { useEffect, useState } from "./preact.js";
 
-export { explain, Problem };
+export { explain, reportSessionExpired };
 
-/** Read: tried again where it may pass by itself. */
-export function read(path, query = {}) {
-  const asked = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
-  return call("GET", `${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`);
+/** GET a route. Transient failures are retried. */
+export function get(path, params = {}) {
+  const present = Object.entries(params).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return call("GET", `${path}${present.length ? `?${new URLSearchParams(present)}` : ""}`);
 }
 
-/** Decide: sent once. Whoever sends it again has first been told what happened. */
-export const send = (path, body) => call("POST", path, body, 1);
+/** POST once. A decision is never retried automatically: staff see what happened before they repeat it. */
+export const post = (path, body) => call("POST", path, body, 1);
 
-/** Nothing is known of what a call has done: no answer came, or one that does not say. */
-export const lost = (error) => error instanceof Offline || (error instanceof Problem && error.status >= 500);
+/** Whether a failed call may still have taken effect: no response arrived, or the server failed. */
+export const isUncertain = (error) => error instanceof Offline || (error instanceof Problem && error.status >= 500);
 
-/** A sign-in that is over is not the view's to handle: the sign-in takes its place, and leads back to it. */
-export function left(error) {
-  if (!(error instanceof SignedOut)) return false;
-  window.dispatchEvent(new CustomEvent("signed-out", { detail: error }));
-  return true;
-}
-
-/** `{ answer, error, waiting, again }` of a promise. Asked anew by `again()` the answer stays; other `deps` are another. */
-export function useAnswer(ask, deps) {
-  const asked = JSON.stringify(deps);
-  const [known, set] = useState({});
-  const [turn, next] = useState(0);
+/**
+ * `{ response, error, loading, reload }` of an asynchronous `load`. It loads again when `deps` change. During a
+ * `reload()` the previous response stays.
+ */
+export function useResponse(load, deps) {
+  const key = JSON.stringify(deps);
+  const [state, set] = useState({});
+  const [reloads, setReloads] = useState(0);
   useEffect(() => {
-    let here = true;
-    const tell = (news) =>
-      here && set((before) => ({ asked, answer: before.asked === asked ? before.answer : undefined, ...news }));
-    tell({ waiting: true });
-    ask().then(
-      (answer) => tell({ answer }),
-      (error) => left(error) || tell({ error }),
+    let current = true;
+    const update = (changes) =>
+      current &&
+      set((before) => ({ key, response: before.key === key ? before.response : undefined, ...changes }));
+    update({ loading: true });
+    load().then(
+      (response) => update({ response }),
+      (error) => reportSessionExpired(error) || update({ error }),
     );
     return () => {
-      here = false;
+      current = false;
     };
-  }, [asked, turn]);
-  const shown = known.asked === asked ? known : { waiting: true };
-  return { ...shown, again: () => next((count) => count + 1) };
+  }, [key, reloads]);
+  const shown = state.key === key ? state : { loading: true };
+  return { ...shown, reload: () => setReloads((count) => count + 1) };
 }
 
-/** Text that somebody types, kept in this tab until it is sent: a sign-in in the middle of work loses none of it. */
-export function useDraft(key, initial = "") {
-  const name = `tuition.draft.${key}`;
-  const [text, set] = useState(() => sessionStorage.getItem(name) ?? initial);
+const DRAFT_PREFIX = "tuition.draft.";
+
+/** `[text, write, discard]`: typed text, kept in this tab until it is sent, so that an expired session loses nothing. */
+export function useDraft(name, initial = "") {
+  const key = `${DRAFT_PREFIX}${name}`;
+  const [text, set] = useState(() => sessionStorage.getItem(key) ?? initial);
   const write = (value) => {
-    sessionStorage.setItem(name, value);
+    sessionStorage.setItem(key, value);
     set(value);
   };
-  return [text, write, () => sessionStorage.removeItem(name)];
+  return [text, write, () => sessionStorage.removeItem(key)];
 }
 
-export function forgetDrafts() {
-  for (const name of Object.keys(sessionStorage))
-    if (name.startsWith("tuition.draft.")) sessionStorage.removeItem(name);
+export function discardDrafts() {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith(DRAFT_PREFIX)) sessionStorage.removeItem(key);
 }

@@ -1,53 +1,65 @@
-// The queue of what needs a person: each payment with its causes, and the usual way out of each.
-import { read, useAnswer } from "./api.js";
-import { html } from "./html.js";
-import { Amount, Answer, Empty, Pager, Status, Time, UserLink } from "./parts.js";
-import { to } from "./place.js";
+// The queue of payments that need attention: each reason with a suggested action.
+import { get, useResponse } from "./api.js";
+import { Amount, Empty, Loaded, Pager, Status, Time, UserLink } from "./components.js";
+import { html } from "./preact.js";
+import { routeTo } from "./route.js";
 
-const WAYS = {
-  amount: "Refund it, or accept what was received: then the student is enrolled.",
-  double: "Refund one of the two.",
-  dispute: "Answer it in Stripe’s dashboard by its date; a lost one withdraws the student.",
-  refund: "The student is enrolled again: pay back another way, or try again.",
-  claim: "Find out who made the other object; refund it in Stripe’s dashboard.",
-  gone: "Find out who deleted it at Stripe, or whether our key is of another account.",
-  rebuilt: "Look whether more is missing, then mark it as dealt with.",
+const OPEN_DISPUTE =
+  "Submit evidence in Stripe by the due date. If the dispute is lost, the student loses access.";
+const LOST_DISPUTE = "Dispute lost; the student was withdrawn. Mark as resolved.";
+const SUGGESTED_ACTIONS = {
+  amount: "Refund the payment, or accept the amount: the student is then enrolled.",
+  double: "Refund one of the two payments.",
+  refund: "The student is enrolled again. Refund another way, or try again.",
+  claim: "Find out who created the other object, and refund it in Stripe.",
+  gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
+  rebuilt: "Check for other missing records, then mark as resolved.",
 };
 
-/** The detail of a cause, Stripe's names in words. */
-export const plain = (detail) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
+/** The kind of an attention reason: `dispute:du_1` is a `dispute`. */
+const kindOf = ({ name }) => name.split(":")[0];
 
-/** The usual way out of a cause: `dispute:du_1` is of the kind `dispute`. */
-export const ways = (name) => WAYS[name.split(":")[0]] ?? "";
+/** The detail of an attention reason, with Stripe's codes in words. */
+export const detailText = ({ detail }) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
+
+/** What staff usually do about an attention reason. A dispute's fingerprint is its status. */
+export function suggestedAction(reason) {
+  if (kindOf(reason) !== "dispute") return SUGGESTED_ACTIONS[kindOf(reason)] ?? "";
+  return ["lost", "prevented"].includes(reason.fingerprint) ? LOST_DISPUTE : OPEN_DISPUTE;
+}
 
 export function Attention({ query, staff }) {
-  const found = useAnswer(() => read("/admin/attention/", { limit: 50, cursor: query.cursor }), [query.cursor]);
-  return html`<h1 tabindex="-1">Needs a person</h1>
-    <${Answer} of=${found} empty=${({ payments, next_cursor: more }) => !payments.length && !more && html`<${Empty} title="Nothing needs a person"><p>Disputes, amounts that differ, double payments and failed refunds come here.</p><//>`}>
-      ${({ payments, next_cursor: more }) => html`<div class="scroll"><table class="rows">
-        <thead><tr><th>Begun</th><th>Student</th><th>Track</th><th class="right">Amount</th><th>Status</th><th>What is the matter</th><th>Usual way out</th><th><span class="visually-hidden">Act</span></th></tr></thead>
-        <tbody>${payments.flatMap((payment) => causes(payment).map((cause, index) => html`<${Row} key=${`${payment.payment_id} ${cause.name}`} payment=${payment} cause=${cause} first=${index === 0} staff=${staff} />`))}</tbody>
+  const state = useResponse(() => get("/admin/attention/", { limit: 50, cursor: query.cursor }), [query.cursor]);
+  const empty = ({ payments, next_cursor: next }) =>
+    !payments.length &&
+    !next &&
+    html`<${Empty} title="Nothing needs attention"><p>Disputes, differing amounts, double payments and failed refunds appear here.</p><//>`;
+  return html`<h1 tabindex="-1">Needs attention</h1>
+    <${Loaded} of=${state} empty=${empty}>
+      ${({ payments, next_cursor: next }) => html`<div class="scroll"><table class="rows">
+        <thead><tr><th>Created</th><th>Student</th><th>Track</th><th class="right">Amount</th><th>Status</th><th>Issue</th><th>Suggested action</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+        <tbody>${payments.flatMap((payment) => reasons(payment).map((reason, index) => html`<${Row} key=${`${payment.payment_id} ${reason.name}`} payment=${payment} reason=${reason} isFirst=${index === 0} staff=${staff} />`))}</tbody>
       </table></div>
-      <${Pager} path=${["attention"]} query=${query} next=${more} count=${payments.length} />`}
+      <${Pager} path=${["attention"]} query=${query} next=${next} count=${payments.length} />`}
     <//>`;
 }
 
-/** A payment that is here because it doubles a marked one has no cause of its own. */
-const causes = ({ attention }) =>
-  attention.length ? attention : [{ name: "", detail: "belongs to a payment below or above that is marked" }];
+/** A payment in the list without a reason of its own belongs to a double payment. */
+const reasons = ({ attention }) =>
+  attention.length ? attention : [{ name: "", detail: "part of a double payment in this list" }];
 
-function Row({ payment, cause, first, staff }) {
+function Row({ payment, reason, isFirst, staff }) {
   const { payment_id: id } = payment;
-  const kind = cause.name.split(":")[0];
-  const detail = plain(cause.detail);
+  const kind = kindOf(reason);
+  const detail = detailText(reason);
   return html`<tr data-id=${id}>
-    <td><a class=${first ? "open" : ""} href=${to(["payments", id])}><${Time} at=${payment.created_at} /></a></td>
+    <td><a class=${isFirst ? "open" : ""} href=${routeTo(["payments", id])}><${Time} at=${payment.created_at} /></a></td>
     <td><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>
     <td>${payment.track}</td>
     <td class="right"><${Amount} payment=${payment} /></td>
-    <td><${Status} status=${payment.status} /></td>
+    <td><${Status} payment=${payment} /></td>
     <td class="long"><span class="chip warn">${kind || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}</td>
-    <td class="long small">${ways(cause.name)}</td>
-    <td class="actions">${staff.decides && cause.name && html`<a class="button quiet" href=${to(["payments", id], { do: "resolve", on: cause.name })}>Dealt with…</a>`}</td>
+    <td class="long small">${suggestedAction(reason)}</td>
+    <td class="actions">${staff.decides && reason.name && html`<a class="button quiet" href=${routeTo(["payments", id], { do: "resolve", on: reason.name })}>Mark as resolved…</a>`}</td>
   </tr>`;
 }

@@ -1,84 +1,92 @@
-// A question before something happens to money or access, and a guard against doing it twice.
-import { explain, left, lost } from "./api.js";
-import { html, useEffect, useRef, useState } from "./html.js";
-import { close } from "./place.js";
+// Dialogs: a confirmation before money or access changes, and a guard against sending it twice.
+import { openModal } from "../shared/dialog.js";
+import { explain, isUncertain, reportSessionExpired } from "./api.js";
+import { html, useEffect, useRef, useState } from "./preact.js";
+import { closeDialog } from "./route.js";
 
-/** A dialog that is there while the address says so. Escape and Cancel change nothing; the focus returns to where it was. */
-export function Dialog({ title, onClose = close, children }) {
+/** A dialog that stays open while the address names it. Escape and Cancel change nothing. */
+export function Dialog({ title, onClose = closeDialog, children }) {
   const element = useRef(null);
   useEffect(() => {
     const { current } = element;
-    current.showModal();
-    return () => current.close(); // the browser gives the focus back
+    openModal(current, { close: onClose });
+    return () => current.close();
   }, []);
-  const cancel = (event) => {
-    event.preventDefault();
-    onClose();
-  };
-  return html`<dialog ref=${element} aria-labelledby="dialog-title" onCancel=${cancel}>
+  return html`<dialog ref=${element} aria-labelledby="dialog-title">
     <h2 id="dialog-title">${title}</h2>
     ${children}
   </dialog>`;
 }
 
 /**
- * A form in a dialog that says what will happen, and does it once. `work()` sends, and cannot be called back; when its
- * answer is lost, `look()` finds out what has happened and returns it in words, with `over` where nothing is left to send.
+ * A form in a dialog that states its consequence and is sent once. `submit()` sends it and returns a message; it cannot
+ * be canceled. If its response is lost, `check()` finds out what happened and returns `{ text, final }`, with `final`
+ * if there is nothing left to send. `done(message)` reloads the view behind the dialog.
  */
-export function Decision({ title, says, yes, danger = false, ready = true, work, look, done, children }) {
+export function ConfirmDialog(props) {
+  const { title, consequence, confirmText, danger = false, ready = true, submit, check, done, children } = props;
   const busy = useRef(false);
   const [state, set] = useState({});
-  const submit = async (event) => {
+  const send = async (event) => {
     event.preventDefault();
     if (busy.current || !ready) return;
     busy.current = true;
     set({ busy: true });
     try {
-      done(await work());
-      close();
+      done(await submit());
+      closeDialog();
     } catch (error) {
-      if (left(error)) return;
-      done(); // whoever was first, or whatever is so by now, is shown behind the dialog and in it
-      set(lost(error) && look ? await found(look, error) : { error: explain(error) });
+      if (reportSessionExpired(error)) return;
+      done(); // another member of staff may have been first: show the current state behind the dialog and in it
+      set(isUncertain(error) && check ? await outcome(check, error) : { error: explain(error) });
       busy.current = false;
     }
   };
-  const cancel = () => busy.current || close();
-  const over = () => {
+  const cancel = () => busy.current || closeDialog();
+  const close = () => {
     done();
-    close();
+    closeDialog();
   };
   return html`<${Dialog} title=${title} onClose=${cancel}>
-    <form onSubmit=${submit} aria-busy=${state.busy ? "true" : "false"}>
+    <form onSubmit=${send} aria-busy=${state.busy ? "true" : "false"}>
       ${
-        state.over
-          ? html`<p class="note warn" role="alert">${state.over}</p>`
+        state.final
+          ? html`<p class="note warn" role="alert">${state.final}</p>`
           : html`
         ${children}
-        <p class="says" aria-live="polite">${says}</p>
+        <p class="says" aria-live="polite">${consequence}</p>
         ${state.error && html`<p class="note bad" role="alert">${state.error}</p>`}`
       }
       <div class="actions">
         ${
-          state.over
-            ? html`<button type="button" onClick=${over}>Close</button>`
+          state.final
+            ? html`<button type="button" onClick=${close}>Close</button>`
             : html`
           <button type="button" class="quiet" disabled=${state.busy} onClick=${cancel}>Cancel</button>
-          <button type="submit" class=${danger ? "danger" : ""} aria-busy=${state.busy ? "true" : undefined} disabled=${!ready}>${yes}</button>`
+          <button type="submit" class=${danger ? "danger" : ""} aria-busy=${state.busy ? "true" : undefined} disabled=${!ready}>${confirmText}</button>`
         }
       </div>
     </form>
   <//>`;
 }
 
-/** What happened to a call whose answer was lost; where that cannot be found out either, it is said. */
-async function found(look, error) {
-  const said = explain(error);
+/** Find out what a call did whose response was lost. */
+async function outcome(check, error) {
+  const problem = explain(error);
   try {
-    const { text, over } = await look();
-    return over ? { over: `${said} ${text}` } : { error: `${said} ${text}` };
-  } catch (again) {
-    if (left(again)) return {};
-    return { error: `${said} Whether it was done is not known yet: look at the payment again before you repeat it.` };
+    const { text, final } = await check();
+    return final ? { final: `${problem} ${text}` } : { error: `${problem} ${text}` };
+  } catch (failure) {
+    if (reportSessionExpired(failure)) return {};
+    return { error: `${problem} We don’t know yet whether it was done. Check the payment before you try again.` };
   }
+}
+
+const MAX_LENGTH = 500;
+
+/** A text field of a dialog. */
+export function TextField({ id, label, hint, text, write, required = false }) {
+  return html`<label for=${id}>${label}${!required && html`<span class="small"> (optional)</span>`}</label>
+    <textarea id=${id} rows="2" maxlength=${MAX_LENGTH} required=${required} value=${text} onInput=${(event) => write(event.target.value)} aria-describedby=${hint ? `${id}-hint` : undefined}></textarea>
+    ${hint && html`<p class="small" id=${`${id}-hint`}>${hint}</p>`}`;
 }

@@ -1,28 +1,28 @@
-// The console: who is signed in, which view is shown, and what stands around it.
+// The console: choosing the view, the header, and who is signed in.
+import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
-import { read, forgetDrafts } from "./api.js";
+import { discardDrafts, get } from "./api.js";
 import { Attention } from "./attention.js";
+import { Empty, ErrorMessage } from "./components.js";
 import { Disputes } from "./disputes.js";
 import { Exports } from "./exports.js";
-import { zoneName } from "./format.js";
-import { html, render, useEffect, useState } from "./html.js";
-import { Help, useKeys } from "./keys.js";
-import { Empty, Trouble } from "./parts.js";
+import { ShortcutHelp, useKeyboard } from "./keyboard.js";
 import { Payment } from "./payment.js";
 import { Payments } from "./payments.js";
-import { remember, to, usePlace } from "./place.js";
+import { html, render, useEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
-import { NoPermission, SignIn } from "./sign_in.js";
+import { rememberList, routeTo, useRoute } from "./route.js";
+import { NoStaffAccess, SignIn } from "./sign_in.js";
 import { User } from "./user.js";
 
-const LINKS = [
+const NAV_LINKS = [
   ["payments", "Payments"],
   ["attention", "Attention"],
   ["disputes", "Disputes"],
   ["quarantine", "Quarantine"],
   ["exports", "Exports"],
 ];
-const LISTS = {
+const LIST_VIEWS = {
   "": Payments,
   payments: Payments,
   attention: Attention,
@@ -30,113 +30,119 @@ const LISTS = {
   quarantine: Quarantine,
   exports: Exports,
 };
-const SINGLES = { payments: Payment, users: User, exports: Exports };
+const DETAIL_VIEWS = { payments: Payment, users: User, exports: Exports };
 
-/** Who is signed in, and what they may do. The token is only read here: the API decides. */
-function signedIn(config) {
-  const person = session.person(config.sign_in.groups_claim);
-  if (!person) return null;
-  const decides = person.groups.includes("admin");
-  return { ...person, decides, staff: decides || person.groups.includes("support") };
+/** The signed-in user and their role, as the token names it. The API checks the role itself. */
+function signedInUser(config) {
+  const user = session.currentUser(config.sign_in.groups_claim);
+  if (!user) return null;
+  const decides = user.groups.includes("admin");
+  return { ...user, decides, isStaff: decides || user.groups.includes("support") };
 }
 
-function App({ config, message }) {
-  const { path, query } = usePlace();
-  const [out, setOut] = useState(message);
-  const [help, showHelp] = useState(false);
-  useKeys();
+function App({ config }) {
+  const { path, query } = useRoute();
+  const [expiredMessage, setExpiredMessage] = useState("");
+  const [helpOpen, setHelpOpen] = useState(false);
+  const [, setSignIns] = useState(0);
+  useKeyboard();
   useEffect(() => {
-    const over = ({ detail }) => setOut(detail.message);
-    const asked = () => showHelp(true);
-    window.addEventListener("signed-out", over);
-    window.addEventListener("help", asked);
+    const onExpired = ({ detail }) => setExpiredMessage(detail.message);
+    const onHelp = () => setHelpOpen(true);
+    window.addEventListener("session-expired", onExpired);
+    window.addEventListener("show-shortcuts", onHelp);
     return () => {
-      window.removeEventListener("signed-out", over);
-      window.removeEventListener("help", asked);
+      window.removeEventListener("session-expired", onExpired);
+      window.removeEventListener("show-shortcuts", onHelp);
     };
   }, []);
-  const staff = signedIn(config);
-  const inside = staff && !out;
+  const onSignIn = () => {
+    setExpiredMessage("");
+    setSignIns((count) => count + 1); // render again: the token is not part of the state
+  };
+  const user = signedInUser(config);
+  const signedIn = user && !expiredMessage;
   return html`
-    <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
-    <${Header} config=${config} staff=${staff} here=${path[0]} inside=${inside} help=${() => showHelp(true)} />
+    <a class="skip" href="#main" onClick=${skipToContent}>Skip to content</a>
+    <${Header} config=${config} user=${user} view=${path[0]} signedIn=${signedIn} showHelp=${() => setHelpOpen(true)} />
     <main id="main" tabindex="-1">
-      ${!inside && html`<${SignIn} config=${config} message=${out} done=${() => setOut("")} />`}
-      ${inside && !staff.staff && html`<${NoPermission} staff=${staff} config=${config} />`}
-      ${inside && staff.staff && html`<${View} path=${path} query=${query} staff=${staff} />`}
+      ${!signedIn && html`<${SignIn} config=${config} message=${expiredMessage} onSignIn=${onSignIn} />`}
+      ${signedIn && !user.isStaff && html`<${NoStaffAccess} user=${user} config=${config} />`}
+      ${signedIn && user.isStaff && html`<${View} path=${path} query=${query} staff=${user} />`}
     </main>
-    <footer class="foot">Times in ${zoneName()}, UTC on hover. Days of filters and counts are whole UTC days.</footer>
-    ${help && html`<${Help} close=${() => showHelp(false)} />`}`;
+    <footer class="foot">Times shown in ${timeZone()}. Date filters use UTC days.</footer>
+    ${helpOpen && html`<${ShortcutHelp} close=${() => setHelpOpen(false)} />`}`;
 }
 
-function skip(event) {
+function skipToContent(event) {
   event.preventDefault();
   document.getElementById("main").focus();
 }
 
-/** The view of a place, its title, and the focus on its heading when it is another than before. */
+/** The view of a route. Sets the title, and focuses the heading when the view changes. */
 function View({ path, query, staff }) {
   const [name, id] = path;
-  const views = id ? SINGLES : LISTS;
-  const Found = Object.hasOwn(views, name) ? views[name] : undefined;
+  const views = id ? DETAIL_VIEWS : LIST_VIEWS;
+  const CurrentView = Object.hasOwn(views, name) ? views[name] : undefined;
   useEffect(() => {
     const heading = document.querySelector("h1");
     document.title = `${heading?.textContent ?? "Console"} · Tuition console`;
     heading?.focus({ preventScroll: true });
   }, [name, id]);
-  if (Found && !id) remember();
-  if (!Found)
-    return html`<h1 tabindex="-1">There is no such page</h1><${Empty} title=""><a href=${to(["payments"])}>See the payments</a><//>`;
-  return html`<${Found} key=${`${name}/${id ?? ""}`} id=${id} query=${query} staff=${staff} />`;
+  if (CurrentView && !id) rememberList();
+  if (!CurrentView)
+    return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
+  return html`<${CurrentView} key=${`${name}/${id ?? ""}`} id=${id} query=${query} staff=${staff} />`;
 }
 
-function Header({ config, staff, here, inside, help }) {
-  const shown = inside && staff.staff;
-  const leave = () => {
-    forgetDrafts();
+function Header({ config, user, view, signedIn, showHelp }) {
+  const hasAccess = signedIn && user.isStaff;
+  const signOut = () => {
+    discardDrafts();
     session.signOut(config.sign_in, location.pathname);
   };
+  const role = user?.decides ? "admin" : user?.isStaff ? "support, view only" : "no staff access";
   return html`<header class="top">
-    <a class="brand" href=${to(["payments"])}><img src="../icon.svg" alt="" width="22" height="22" /> Tuition <span>console</span></a>
+    <a class="brand" href=${routeTo(["payments"])}><img src="../icon.svg" alt="" width="22" height="22" /> Tuition <span>console</span></a>
     ${
-      shown &&
-      html`<nav aria-label="Main"><ul>${LINKS.map(
+      hasAccess &&
+      html`<nav aria-label="Main"><ul>${NAV_LINKS.map(
         ([name, text]) => html`<li key=${name}>
-      <a href=${to([name])} aria-current=${name === (here || "payments") ? "page" : undefined}>${text}${name === "attention" && html`<${Waiting} />`}</a></li>`,
+      <a href=${routeTo([name])} aria-current=${name === (view || "payments") ? "page" : undefined}>${text}${name === "attention" && html`<${AttentionCount} />`}</a></li>`,
       )}</ul></nav>`
     }
     <span class="grow"></span>
     ${
-      inside &&
-      html`<span class="who" title=${staff.sub}>${staff.email ?? staff.sub}</span>
-      <span class="chip">${staff.decides ? "admin" : staff.staff ? "support, reads only" : "no staff"}</span>
-      ${shown && html`<button type="button" class="quiet" onClick=${help}>Keys</button>`}
-      <button type="button" class="quiet" onClick=${leave}>Sign out</button>`
+      signedIn &&
+      html`<span class="who" title=${user.sub}>${user.email ?? user.sub}</span>
+      <span class="chip">${role}</span>
+      ${hasAccess && html`<button type="button" class="quiet" title="Keyboard shortcuts" onClick=${showHelp}>Shortcuts</button>`}
+      <button type="button" class="quiet" onClick=${signOut}>Sign out</button>`
     }
   </header>`;
 }
 
-/** How many payments need a person, as far as one page tells. */
-function Waiting() {
-  const [count, set] = useState("");
+/** The number of payments that need attention, up to one page. */
+function AttentionCount() {
+  const [count, setCount] = useState("");
   useEffect(() => {
-    const ask = () =>
-      read("/admin/attention/", { limit: 20 }).then(
-        ({ payments, next_cursor: more }) => set(payments.length ? `${payments.length}${more ? "+" : ""}` : ""),
-        () => set(""),
+    const load = () =>
+      get("/admin/attention/", { limit: 20 }).then(
+        ({ payments, next_cursor: next }) => setCount(payments.length ? `${payments.length}${next ? "+" : ""}` : ""),
+        () => setCount(""),
       );
-    ask();
-    window.addEventListener("decided", ask);
-    return () => window.removeEventListener("decided", ask);
+    load();
+    window.addEventListener("payment-changed", load);
+    return () => window.removeEventListener("payment-changed", load);
   }, []);
-  return count && html`<span class="count">${count}<span class="visually-hidden"> to decide</span></span>`;
+  return count && html`<span class="count">${count}<span class="visually-hidden"> need attention</span></span>`;
 }
 
-async function begin() {
+async function start() {
   const config = await (await fetch("/config.json")).json();
   render(html`<${App} config=${config} />`, document.body);
 }
 
-begin().catch((error) =>
-  render(html`<main><h1>The console did not start</h1><${Trouble} error=${error} /></main>`, document.body),
+start().catch((error) =>
+  render(html`<main><h1>The console did not start</h1><${ErrorMessage} error=${error} /></main>`, document.body),
 );

@@ -1,195 +1,166 @@
-// Everything that happened to a payment, in one line of time: what Stripe told, what was asked, what people did.
-import { method, sum, words } from "./format.js";
-import { html, useState } from "./html.js";
-import { Id, Time, UserLink } from "./parts.js";
+// A payment's timeline: its charges, refunds and disputes at Stripe, and its audit records, in one order.
+import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
+import { Id, Time, UserLink } from "./components.js";
+import { html, useState } from "./preact.js";
+import { enrollmentStatus, paymentStatus } from "./status.js";
 
-const SOURCES = {
-  webhook: "webhook",
-  pull: "pull",
-  request: "request",
-  staff: "staff",
-  reconcile: "reconciler",
-  stripe: "Stripe",
-};
+const SOURCES = { pull: "sync", reconcile: "reconciler", stripe: "Stripe" };
 const TITLES = {
-  "payment.created": "Payment begun",
-  pull: "Stripe was asked",
+  "payment.created": "Payment created",
+  pull: "Synced with Stripe",
   rebuilt: "Rebuilt from Stripe",
-  "refund.requested": "Refund asked for",
-  "refund.ordered": "Refund ordered",
+  "refund.requested": "Refund requested",
+  "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",
   "refund.declined": "Refund request declined",
-  "refund.made": "Refund made at Stripe",
-  "refund.refused": "Refund refused by Stripe",
-  "refund.tried_again": "Refund tried again",
-  "decision.accept": "Accepted by staff",
+  "refund.made": "Refund created at Stripe",
+  "refund.refused": "Refund rejected by Stripe",
+  "refund.tried_again": "Refund retried",
+  "decision.accept_amount": "Amount accepted",
   "decision.revoke": "Access revoked",
-  "attention.acknowledged": "Attention dealt with",
+  "decision.restore": "Access restored",
+  "attention.acknowledged": "Marked as resolved",
 };
 
-/** The entries, oldest first: `{ key, at, title, source, kind, who, lines, record }`. */
-export function entries({ payment, facts, audit }) {
+/** The entries, oldest first: `{ key, at, rank, title, source, kind, lines }` with `id` or `record` and `actor`. */
+export function timelineEntries({ payment, facts, audit }) {
   const { currency } = payment;
-  const paidLast = (a, b) => (a.status === "succeeded") - (b.status === "succeeded"); // nobody tries again who has paid
-  const told = [
-    ...[...facts.charges].sort(paidLast).map((charge) => ({ ...attempt(charge, currency), tells: TELLS.charge })),
-    ...facts.refunds.map((refund) => ({ ...refunded(refund, currency), tells: TELLS.refund })),
-    ...facts.disputes.map((dispute) => ({ ...disputed(dispute), tells: TELLS.dispute })),
-  ];
-  const kept = audit.map((record) => recorded(record, payment, facts));
-  return [...told.map((fact) => ({ ...fact, rank: before(fact, audit) })), ...kept].sort(
-    (a, b) => second(a.at).localeCompare(second(b.at)) || a.rank - b.rank || 0,
+  const successLast = (a, b) => (a.status === "succeeded") - (b.status === "succeeded"); // no attempt follows a success
+  const atStripe = [
+    ...[...facts.charges].sort(successLast).map((charge) => [chargeEntry(charge, currency), REPORTED_BY.charge]),
+    ...facts.refunds.map((refund) => [refundEntry(refund, currency), REPORTED_BY.refund]),
+    ...facts.disputes.map((dispute) => [disputeEntry(dispute), REPORTED_BY.dispute]),
+  ].map(([entry, types]) => ({ ...entry, source: "stripe", rank: rankAmongRecords(entry, types, audit) }));
+  const records = audit.map((record) => recordEntry(record, payment, facts));
+  return [...atStripe, ...records].sort(
+    (a, b) => toSecond(a.at).localeCompare(toSecond(b.at)) || a.rank - b.rank || 0,
   );
 }
 
-/** Stripe's times are whole seconds: within one, records are in the order of acceptance. */
-const second = (at) => at.slice(0, 19);
+/** Stripe's times are whole seconds. Within a second, records keep their order in the audit trail. */
+const toSecond = (at) => at.slice(0, 19);
 
-/** The records by which a fact of Stripe's becomes known. */
-const TELLS = {
+/** The types of the records that report a charge, a refund or a dispute. */
+const REPORTED_BY = {
   charge: /^(charge\.(succeeded|failed)|payment_intent\.(succeeded|payment_failed)|checkout\.session\.completed|pull)$/,
   refund: /^(refund\.(made|created|updated|failed)|charge\.refunded|pull)$/,
   dispute: /^(charge\.dispute\..+|pull)$/,
 };
 
-/** What happened at Stripe comes just before the first record of that second that tells of it, else at its end. */
-function before(fact, audit) {
-  const telling = audit.filter((record) => second(record.at) === second(fact.at) && fact.tells.test(record.type));
-  return telling.length ? Math.min(...telling.map((record) => record.seq)) - 0.5 : audit.length + 1;
+/** Just before the first record of the same second that reports the entry; after all records if there is none. */
+function rankAmongRecords(entry, types, audit) {
+  const reports = audit.filter((record) => toSecond(record.at) === toSecond(entry.at) && types.test(record.type));
+  return reports.length ? Math.min(...reports.map((record) => record.seq)) - 0.5 : audit.length + 1;
 }
 
-function attempt(charge, currency) {
-  const paid = charge.status === "succeeded";
-  const said =
-    { succeeded: "Attempt succeeded", failed: "Attempt declined", pending: "Attempt pending" }[charge.status] ??
-    `Attempt ${charge.status}`;
-  const lines = [[sum(charge.amount, currency), method(charge)].filter(Boolean).join(", ")];
-  if (charge.code) lines.push(words(charge.code));
-  return {
-    key: charge.charge_id,
-    at: charge.at,
-    title: said,
-    source: "stripe",
-    kind: paid ? "good" : "bad",
-    lines,
-    id: charge.charge_id,
-  };
+const ATTEMPTS = { succeeded: "Attempt succeeded", failed: "Attempt declined", pending: "Attempt pending" };
+
+function chargeEntry({ charge_id: id, at, status, amount, code, ...method }, currency) {
+  const lines = [[moneyWithCode(amount, currency), shortMethodName(method)].filter(Boolean).join(", ")];
+  if (code) lines.push(sentenceCase(code));
+  const title = ATTEMPTS[status] ?? `Attempt ${status}`;
+  return { key: id, id, at, title, kind: status === "succeeded" ? "good" : "bad", lines };
 }
 
-function refunded(refund, currency) {
-  const lines = [sum(refund.amount, currency)];
-  if (refund.failure) lines.push(words(refund.failure));
-  return {
-    key: refund.refund_id,
-    at: refund.at,
-    title: `Refund ${words(refund.status).toLowerCase()}`,
-    source: "stripe",
-    kind: refund.status === "failed" ? "bad" : "info",
-    lines,
-    id: refund.refund_id,
-  };
+function refundEntry({ refund_id: id, at, status, amount, failure }, currency) {
+  const lines = [moneyWithCode(amount, currency)];
+  if (failure) lines.push(sentenceCase(failure));
+  const title = `Refund ${sentenceCase(status).toLowerCase()}`;
+  return { key: id, id, at, title, kind: status === "failed" ? "bad" : "info", lines };
 }
 
-function disputed(dispute) {
+function disputeEntry({ dispute_id: id, created_at: at, status, amount, currency, reason }) {
   const lines = [
-    `${sum(dispute.amount, dispute.currency)}, ${words(dispute.reason).toLowerCase()}`,
-    `Now: ${words(dispute.status).toLowerCase()}`,
+    `${moneyWithCode(amount, currency)}, ${sentenceCase(reason).toLowerCase()}`,
+    `Current status: ${sentenceCase(status).toLowerCase()}`,
   ];
-  return {
-    key: dispute.dispute_id,
-    at: dispute.created_at,
-    title: "Dispute opened",
-    source: "stripe",
-    kind: "bad",
-    lines,
-    id: dispute.dispute_id,
-  };
+  return { key: id, id, at, title: "Dispute opened", kind: "bad", lines };
 }
 
-function recorded(record, payment, facts) {
-  const title = TITLES[record.type] ?? record.type;
-  const kind = record.source === "staff" ? "staff" : moved(record) ? "moved" : "";
-  const lines = [...changes(record.transition, payment.currency), ...notes(record, payment, facts)];
-  const who = record.actor && { id: record.actor, student: record.actor === payment.user_id };
+function recordEntry(record, payment, facts) {
+  const { seq, at, type, source, actor, transition } = record;
+  const isTransition = Object.keys(transition).length > 0;
   return {
-    key: `record-${record.seq}`,
-    rank: record.seq,
-    at: record.at,
-    title,
-    source: record.source,
-    kind,
-    who,
-    lines,
+    key: `record-${seq}`,
+    rank: seq,
+    at,
+    title: TITLES[type] ?? type,
+    source,
+    kind: source === "staff" ? "staff" : isTransition ? "moved" : "",
+    actor: actor && { id: actor, isStudent: actor === payment.user_id },
+    lines: [...transitionLines(transition, payment.currency), ...noteLines(record, payment, facts)],
     record,
   };
 }
 
-const moved = ({ transition }) => Object.keys(transition).length > 0;
-
 /** What a record changed, in words. */
-function changes(transition, currency) {
-  const found = [];
-  const { status, enrollment, settled, refunded: back, lost, attention } = transition;
-  if (settled) found.push(`Received ${sum(settled, currency)}`);
-  if (back) found.push(back > 0 ? `Refunded ${sum(back, currency)}` : `Refund undone: ${sum(-back, currency)}`);
-  if (lost) found.push(lost > 0 ? `Lost ${sum(lost, currency)} to a dispute` : `Won back ${sum(-lost, currency)}`);
-  if (status) found.push(`Status ${status.from ?? "none"} → ${status.to}`);
-  if (enrollment) found.push(`Enrollment ${enrollment.from ?? "none"} → ${enrollment.to ?? "none"}`);
-  if (attention) found.push(`Needs a person: ${attention.join(", ")}`);
-  return found;
+function transitionLines({ status, enrollment, settled, refunded, lost, attention }, currency) {
+  const lines = [];
+  const money = (amount) => moneyWithCode(Math.abs(amount), currency);
+  const statusName = (value) => (value ? paymentStatus(value)[0] : "none");
+  const enrollmentName = (value) => (value ? enrollmentStatus(value)[0] : "none");
+  if (settled) lines.push(`Received ${money(settled)}`);
+  if (refunded) lines.push(`${refunded > 0 ? "Refunded" : "Refund undone:"} ${money(refunded)}`);
+  if (lost) lines.push(lost > 0 ? `Lost ${money(lost)} to a dispute` : `Won back ${money(lost)}`);
+  if (status) lines.push(`Status: ${statusName(status.from)} → ${statusName(status.to)}`);
+  if (enrollment) lines.push(`Enrollment: ${enrollmentName(enrollment.from)} → ${enrollmentName(enrollment.to)}`);
+  if (attention) lines.push(`Needs attention: ${attention.join(", ")}`);
+  return lines;
 }
 
-/** What people wrote is on the payment, not in the record: found by the record's event. */
-function notes(record, payment, facts) {
-  const event = record.event_id;
-  const asked = payment.refund_requests.find(({ id }) => event === id || event.startsWith(`${id}:`));
-  const found = [];
-  if (asked && event === asked.id)
-    found.push(
-      `${sum(asked.amount, payment.currency)}: “${asked.reason}”`,
-      asked.decided_by ? "" : asked.note && `Note: ${asked.note}`,
+/** The texts that people typed. They are stored with the payment; the record's event id tells which belong to it. */
+function noteLines({ event_id: eventId, type }, payment, facts) {
+  const lines = [];
+  const request = payment.refund_requests.find(({ id }) => eventId === id || eventId.startsWith(`${id}:`));
+  if (request && eventId === request.id)
+    lines.push(
+      `${moneyWithCode(request.amount, payment.currency)}: “${request.reason}”`,
+      request.decided_by ? "" : request.note && `Note: ${request.note}`,
     );
-  if (asked && /:(declined|calling)$/.test(event) && asked.note) found.push(`Note: ${asked.note}`);
-  if (asked && record.type === "refund.refused" && asked.answer) found.push(asked.answer);
-  if (facts.decision && event === `decision:${facts.decision.version}`) found.push(`Note: ${facts.decision.note}`);
-  for (const seen of facts.acknowledged)
-    if (event === `acknowledged:${seen.version}`) found.push(`${seen.cause}: ${seen.note}`);
-  return found.filter(Boolean);
+  if (request && /:(declined|submitting)$/.test(eventId) && request.note) lines.push(`Note: ${request.note}`);
+  if (request && type === "refund.refused" && request.answer) lines.push(request.answer);
+  if (facts.decision && eventId === `decision:${facts.decision.version}`) lines.push(`Note: ${facts.decision.note}`);
+  for (const { name, note, version } of facts.acknowledged)
+    if (eventId === `acknowledged:${version}`) lines.push(`${name}: ${note}`);
+  return lines.filter(Boolean);
 }
 
-export function Timeline({ found }) {
-  const [oldest, set] = useState(localStorage.getItem("tuition.console.oldest") === "1");
-  const turn = () => {
-    localStorage.setItem("tuition.console.oldest", oldest ? "" : "1");
-    set(!oldest);
+const OLDEST_FIRST = "tuition.console.oldest-first";
+
+export function Timeline({ details }) {
+  const [oldestFirst, setOldestFirst] = useState(localStorage.getItem(OLDEST_FIRST) === "1");
+  const toggle = () => {
+    localStorage.setItem(OLDEST_FIRST, oldestFirst ? "" : "1");
+    setOldestFirst(!oldestFirst);
   };
-  const all = entries(found);
+  const entries = timelineEntries(details);
+  const sorted = oldestFirst ? entries : [...entries].reverse();
   return html`<section class="panel timeline" aria-labelledby="timeline">
-    <div class="head"><h2 id="timeline">Timeline</h2><${Chain} chain=${found.chain} count=${found.audit.length} />
-      <span class="grow"></span><button type="button" class="quiet" onClick=${turn}>${oldest ? "Oldest first" : "Newest first"}</button></div>
-    <ol>${(oldest ? all : [...all].reverse()).map((entry) => html`<${Entry} key=${entry.key} entry=${entry} />`)}</ol>
+    <div class="head"><h2 id="timeline">Timeline</h2><${AuditStatus} chain=${details.chain} count=${details.audit.length} />
+      <span class="grow"></span><button type="button" class="quiet" onClick=${toggle}>Sort: ${oldestFirst ? "oldest" : "newest"} first</button></div>
+    <ol>${sorted.map((entry) => html`<${Entry} key=${entry.key} entry=${entry} />`)}</ol>
   </section>`;
 }
 
-/** Whether the audit trail holds: each record follows from the one before it. */
-export function Chain({ chain, count }) {
+/** Whether the audit trail is intact: each record is chained to the one before it. */
+export function AuditStatus({ chain, count }) {
   return chain.verified
-    ? html`<span class="chip good">Chain verified, ${count} ${count === 1 ? "record" : "records"}</span>`
-    : html`<span class="chip bad" role="alert">Chain broken: ${chain.problem}</span>`;
+    ? html`<span class="chip good">Audit trail verified (${count} ${count === 1 ? "record" : "records"})</span>`
+    : html`<span class="chip bad" role="alert">Audit trail broken: ${chain.problem}</span>`;
 }
 
 function Entry({ entry }) {
-  const { at, title, source, kind, who, lines, record, id } = entry;
-  const [shown, show] = useState(false);
+  const { at, title, source, kind, actor, lines, record, id } = entry;
+  const [open, setOpen] = useState(false);
   return html`<li class=${kind}>
     <span class="when"><${Time} at=${at} seconds=${true} /></span>
     <div class="what">
       <p class="title">${title}</p>
       ${lines.map((line) => html`<p key=${line}>${line}</p>`)}
       ${id && html`<p class="faint"><${Id} id=${id} /></p>`}
-      ${shown && html`<dl class="record"><dt>Event</dt><dd><${Id} id=${record.event_id} /></dd><dt>Type</dt><dd><code>${record.type}</code></dd><dt>Hash</dt><dd><code>${record.hash}</code></dd></dl>`}
+      ${open && html`<dl class="record"><dt>Event</dt><dd><${Id} id=${record.event_id} /></dd><dt>Type</dt><dd><code>${record.type}</code></dd><dt>Hash</dt><dd><code>${record.hash}</code></dd></dl>`}
     </div>
-    <span class="by">${who && html`<span>${who.student ? "the student" : html`<${UserLink} id=${who.id} />`}</span>`}<span class="chip">${SOURCES[source] ?? source}</span>
-      ${record ? html`<button type="button" class="copy" aria-expanded=${shown ? "true" : "false"} aria-label=${`Record ${record.seq}`} onClick=${() => show(!shown)}>#${record.seq}</button>` : html`<span class="copy"></span>`}</span>
+    <span class="by">${actor && html`<span>${actor.isStudent ? "the student" : html`<${UserLink} id=${actor.id} />`}</span>`}<span class="chip">${SOURCES[source] ?? source}</span>
+      ${record ? html`<button type="button" class="copy" aria-expanded=${open ? "true" : "false"} aria-label=${`Record ${record.seq}`} onClick=${() => setOpen(!open)}>#${record.seq}</button>` : html`<span class="copy"></span>`}</span>
   </li>`;
 }

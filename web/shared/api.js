@@ -1,12 +1,12 @@
-// The school's API (docs/api.md): one way to call it, and what can go wrong in words for people.
+// Calls to our API (docs/api.md), and what can go wrong with them in words for people.
 import * as session from "./session.js";
 
-const UNABLE = "The school’s system cannot answer just now: try again in a moment.";
+const UNAVAILABLE = "Our system is temporarily unavailable. Please try again in a moment.";
 
-/** What the API refused: RFC 9457, or the gateway's own `{"message"}`, or nothing that can be read. */
+/** The API's refusal: an RFC 9457 problem, the gateway's own `{"message"}`, or a body that cannot be read. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
-    super(body.detail ?? (status >= 500 ? UNABLE : (body.message ?? "Something went wrong.")));
+    super(body.detail ?? (status >= 500 ? UNAVAILABLE : (body.message ?? "Something went wrong.")));
     this.status = status;
     this.type = (body.type ?? "").split("/").pop();
     this.field = body.field;
@@ -14,58 +14,67 @@ export class Problem extends Error {
   }
 }
 
-/** The network did not answer, or not to the end: nothing is known of what happened. */
+/** No complete response arrived, so the call may or may not have taken effect. */
 export class Offline extends Error {
   constructor() {
-    super("The school cannot be reached. Check your connection, then try again.");
+    super("We can’t connect. Check your internet connection and try again.");
   }
 }
 
-/** The token is missing or over. */
-export class SignedOut extends Error {}
+/** The ID token is missing or expired. */
+export class SessionExpired extends Error {}
 
-const PASSING = new Set([502, 503, 504]);
-const TRIES = 3;
-const LONGEST_MS = 40_000; // the gateway answers within 30 s
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+const TRANSIENT = new Set([502, 503, 504]);
+const MAX_ATTEMPTS = 3;
+const TIMEOUT_MS = 40_000; // the gateway answers within 30 s
+const MAX_RETRY_DELAY_S = 5;
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /**
- * Call the API; the answer's body. What may pass by itself is tried again, which is safe for a student's routes: a
- * create answers the payment that is open, a refund the request that is there. Throws Problem, Offline, SignedOut.
+ * Call the API and return the response's body. Transient failures are retried. Retries are safe for a student's
+ * routes: a create returns the payment that is already open, a refund returns the existing request.
+ * Throws Problem, Offline or SessionExpired.
  */
-export async function call(method, path, body, tries = TRIES) {
-  for (let tried = 1; ; tried += 1) {
+export async function call(method, path, body, maxAttempts = MAX_ATTEMPTS) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      return await once(method, path, body);
+      return await callOnce(method, path, body);
     } catch (error) {
-      const passing = error instanceof Problem && PASSING.has(error.status) && error.type !== "not-configured";
-      if (!passing || tried === tries) throw error;
-      await pause(Math.min(error.retryAfter ?? tried, 5));
+      const transient = error instanceof Problem && TRANSIENT.has(error.status) && error.type !== "not-configured";
+      if (!transient || attempt === maxAttempts) throw error;
+      await sleep(Math.min(error.retryAfter ?? attempt, MAX_RETRY_DELAY_S));
     }
   }
 }
 
-async function once(method, path, body) {
+async function callOnce(method, path, body) {
   const token = session.token();
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  let answer;
+  let response;
   try {
-    const signal = AbortSignal.timeout(LONGEST_MS);
-    answer = await fetch(`/api${path}`, { method, headers, body: body && JSON.stringify(body), signal });
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    response = await fetch(`/api${path}`, { method, headers, body: body && JSON.stringify(body), signal });
   } catch {
     throw new Offline();
   }
-  if (answer.status === 401) {
-    session.forget();
-    throw new SignedOut("Your sign-in is over: sign in again, and you come back to this place.");
+  if (response.status === 401) {
+    session.clear();
+    throw new SessionExpired("Your session has expired. Sign in to continue where you left off.");
   }
-  const said = await answer.json().catch(() => undefined);
-  if (answer.ok && said) return said;
-  if (answer.ok) throw new Offline();
-  throw new Problem(answer.status, said ?? {}, Number(answer.headers.get("retry-after")) || undefined);
+  const json = await response.json().catch(() => undefined);
+  if (response.ok && json) return json;
+  if (response.ok) throw new Offline();
+  throw new Problem(response.status, json ?? {}, Number(response.headers.get("retry-after")) || undefined);
 }
 
-/** A sentence for people. */
+/** If the session has expired, have the page show its sign-in. Returns whether it has. */
+export function reportSessionExpired(error) {
+  if (!(error instanceof SessionExpired)) return false;
+  window.dispatchEvent(new CustomEvent("session-expired", { detail: error }));
+  return true;
+}
+
+/** An error as a sentence for people. */
 export function explain(error) {
   if (error instanceof Problem) {
     const detail = error.message.charAt(0).toUpperCase() + error.message.slice(1);
@@ -75,7 +84,7 @@ export function explain(error) {
     const at = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(Date.now() + seconds * 1000);
     return `${sentence} Try again in ${seconds} s (at ${at}).`;
   }
-  if (error instanceof Offline || error instanceof SignedOut) return error.message;
+  if (error instanceof Offline || error instanceof SessionExpired) return error.message;
   console.error(error);
-  return "Something went wrong on this page. Load it again.";
+  return "Something went wrong on this page. Please reload it.";
 }

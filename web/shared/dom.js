@@ -1,6 +1,6 @@
-// Building and announcing: the page has no other way to make an element, so text is always text.
+// Creating elements and announcing changes. There is no other way to create an element, so text is never markup.
 
-/** An element: `h("button", {class: "quiet", onclick: f, "aria-busy": true}, "Pay")`. False, null and undefined are left out. */
+/** An element: `h("button", {class: "quiet", onclick: f, "aria-busy": true}, "Pay")`. Skips false, null and undefined. */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
@@ -13,7 +13,7 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-/** A line drawing, hidden from screen readers: the text beside it says the same. */
+/** A line drawing, hidden from screen readers because the text beside it says the same. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   for (const [key, value] of Object.entries({
@@ -42,7 +42,7 @@ const DRAWINGS = {
   out: ["M13 5h6v6", "M19 5l-8 8", "M10 6H5v13h13v-5"],
 };
 
-/** Say something to screen readers without moving anybody's focus. */
+/** Tell screen readers about a change without moving the focus. */
 export function announce(text) {
   const live = document.getElementById("live");
   live.textContent = "";
@@ -51,17 +51,17 @@ export function announce(text) {
   }, 50);
 }
 
-/** Put a view in its place; its heading takes the focus, so that keyboards and screen readers are there too. */
+/** Show a view and focus its heading, so that keyboards and screen readers continue there. */
 export function show(main, title, ...content) {
   const heading = h("h1", { tabindex: "-1" }, title);
   main.replaceChildren(heading, ...content.flat().filter(Boolean));
-  if (!main.isConnected) return; // left meanwhile
+  if (!main.isConnected) return; // the user has moved on to another view
   document.title = `${title} · Tuition`;
   heading.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 
-/** A box that says something important: kind `info`, `good`, `bad`. A bad one is read out at once. */
+/** A box with an important message: kind `info`, `good` or `bad`. Screen readers read a bad one immediately. */
 export function note(kind, ...content) {
   const drawing = { info: "clock", good: "check", bad: "alert" }[kind];
   return h(
@@ -72,13 +72,13 @@ export function note(kind, ...content) {
   );
 }
 
-/** What is shown while something loads. */
-export function waiting(text) {
+/** A spinner with a text, shown while something loads. */
+export function loading(text) {
   return h("p", { class: "waiting" }, h("span", { class: "spinner", "aria-hidden": "true" }), text);
 }
 
-/** A button that cannot be pressed twice while it works; `work` may throw, `failed` says so. */
-export function action(text, work, { failed = undefined, ...props } = {}) {
+/** A button that runs `work` once at a time. If `work` throws, `onError` shows the error. */
+export function action(text, work, { onError = undefined, ...props } = {}) {
   const button = h("button", { type: "button", ...props }, text);
   button.addEventListener("click", async () => {
     if (button.getAttribute("aria-busy") === "true") return;
@@ -86,8 +86,8 @@ export function action(text, work, { failed = undefined, ...props } = {}) {
     try {
       await work();
     } catch (error) {
-      if (!failed) throw error;
-      failed(error);
+      if (!onError) throw error;
+      onError(error);
     } finally {
       button.removeAttribute("aria-busy");
     }

@@ -1,40 +1,91 @@
-// How money, times and cards are written.
+// How both apps write money, times, payment methods and Stripe's codes.
 
-/** Minor units as people read them: `money(49900, "usd")` is `$499.00`. Amounts stay whole numbers until here. */
-export function money(amount, currency) {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
-  const { maximumFractionDigits: digits } = format.resolvedOptions();
-  const text = String(amount).padStart(digits + 1, "0");
-  return format.format(digits ? `${text.slice(0, -digits)}.${text.slice(-digits)}` : text);
+const fractionDigits = (currency) =>
+  new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+
+/** Minor units as a plain decimal, exactly: `decimal(120000, "usd")` is `1200.00`. */
+export function decimal(amount, currency) {
+  const digits = fractionDigits(currency);
+  const text = String(Math.abs(amount)).padStart(digits + 1, "0");
+  const whole = text.slice(0, text.length - digits);
+  return `${amount < 0 ? "−" : ""}${whole}${digits ? `.${text.slice(-digits)}` : ""}`;
 }
 
-const BRANDS = {
-  visa: "Visa",
-  mastercard: "Mastercard",
-  amex: "American Express",
-  discover: "Discover",
-  diners: "Diners Club",
-  jcb: "JCB",
-  unionpay: "UnionPay",
+/** The same with thousands separators: `1,200.00`. */
+export const groupedDecimal = (amount, currency) =>
+  decimal(amount, currency).replace(/^(−?)(\d+)/, (_, sign, whole) => sign + whole.replace(/\B(?=(\d{3})+$)/g, ","));
+
+/** With the currency's code, as staff read it: `1,200.00 USD`. */
+export const moneyWithCode = (amount, currency) => `${groupedDecimal(amount, currency)} ${currency.toUpperCase()}`;
+
+/** With the currency's symbol, as students read it: `money(49900, "usd")` is `$499.00`. */
+export function money(amount, currency) {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
+  return format.format(decimal(amount, currency).replace("−", "-"));
+}
+
+/** A typed amount in minor units, exactly; undefined if it is not an amount. `minorUnits("120.5", "usd")` is 12050. */
+export function minorUnits(text, currency) {
+  const digits = fractionDigits(currency);
+  const match = /^(\d{1,10})(?:[.,](\d+))?$/.exec(text.trim());
+  if (!match || (match[2] ?? "").length > digits) return undefined;
+  return Number(match[1] + (match[2] ?? "").padEnd(digits, "0"));
+}
+
+/** Stripe's card brands: the full name, and a short one where the full name is long. */
+const CARD_BRANDS = {
+  visa: { name: "Visa" },
+  mastercard: { name: "Mastercard" },
+  amex: { name: "American Express", short: "Amex" },
+  discover: { name: "Discover" },
+  diners: { name: "Diners Club", short: "Diners" },
+  jcb: { name: "JCB" },
+  unionpay: { name: "UnionPay" },
 };
 
-/** `Visa ending in 4242`, `Bank account ending in 6789`. */
-export function method({ type, brand, last4 }) {
-  const name = type === "us_bank_account" ? "Bank account" : (BRANDS[brand] ?? "Card");
+/** As students read it: `Visa ending in 4242`, `Bank account ending in 6789`. */
+export function methodName({ type, brand, last4 }) {
+  const name = type === "us_bank_account" ? "Bank account" : (CARD_BRANDS[brand]?.name ?? "Card");
   return last4 ? `${name} ending in ${last4}` : name;
 }
 
-/** `12/34` of a card's expiry. */
+/** As staff read it: `Visa ··4242`. Empty without a method. */
+export function shortMethodName(method) {
+  if (!method) return "";
+  const brand = CARD_BRANDS[method.brand];
+  const name = brand?.short ?? brand?.name ?? sentenceCase(method.type ?? "card");
+  return method.last4 ? `${name} ··${method.last4}` : name;
+}
+
+/** A card's expiry: `12/34`. */
 export function expiry({ exp_month: month, exp_year: year }) {
   return month && year ? `${String(month).padStart(2, "0")}/${String(year).slice(-2)}` : "";
 }
 
-/** A day: `24 Nov 2026`. */
-export function day(time) {
-  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" }).format(new Date(time));
+const local = (options) => new Intl.DateTimeFormat("en-GB", options);
+
+/** A day in the reader's time zone: `24 Nov 2026`. */
+export const day = (time) => local({ day: "numeric", month: "short", year: "numeric" }).format(new Date(time));
+
+/** A moment in the reader's time zone: `24 Nov 2026, 14:05`, or with seconds. */
+export const moment = (time, seconds = false) =>
+  local({ dateStyle: "medium", timeStyle: seconds ? "medium" : "short" }).format(new Date(time));
+
+/** A moment in UTC: `2026-11-24 13:05:00 UTC`. */
+export const utc = (time) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+/** The reader's time zone: `Europe/Vienna`. */
+export const timeZone = () => new Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** A moment relative to now: `in 9 days`, `in 5 hours`, `2 days ago`. */
+export function relativeTime(time, now = Date.now()) {
+  const hours = (new Date(time) - now) / 3_600_000;
+  const [count, unit] = Math.abs(hours) < 48 ? [hours, "hour"] : [hours / 24, "day"];
+  return new Intl.RelativeTimeFormat("en", { numeric: "always" }).format(Math.trunc(count), unit);
 }
 
-/** A moment: `24 Nov 2026, 14:05`. */
-export function moment(time) {
-  return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+/** A code in words: `insufficient_funds` is `Insufficient funds`. */
+export function sentenceCase(code) {
+  const text = String(code).replace(/[_.]/g, " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,45 +1,47 @@
-// Who is signed in. The ID token is kept for this tab only; nothing else is, and no refresh token at all.
-// On AWS: Cognito's hosted page, by authorization code with PKCE. On one machine: the local sign-in.
+// The signed-in user. Only the ID token is stored, for this tab only; there is no refresh token.
+// On AWS, users sign in on Cognito's hosted page: authorization code with PKCE. A local stack issues its own tokens.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/using-pkce-in-authorization-code.html
 
 const TOKEN = "tuition.token";
-const FLOW = "tuition.sign-in";
+const PENDING_SIGN_IN = "tuition.sign-in";
 const LEEWAY_S = 30;
+const INVALID_LINK = "That sign-in link is no longer valid. Please sign in again.";
 
-/** What a token says, unverified: the API verifies it. */
+/** The claims of a token, unverified: the API verifies it. */
 function claims(token) {
   const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
   return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0))));
 }
 
-/** The token, if it lives for a while yet. */
+/** The ID token, or null if there is none or it is about to expire. */
 export function token() {
-  const kept = sessionStorage.getItem(TOKEN);
-  if (!kept) return null;
-  if (claims(kept).exp * 1000 > Date.now() + LEEWAY_S * 1000) return kept;
+  const stored = sessionStorage.getItem(TOKEN);
+  if (!stored) return null;
+  if (claims(stored).exp * 1000 > Date.now() + LEEWAY_S * 1000) return stored;
   sessionStorage.removeItem(TOKEN);
   return null;
 }
 
-/** `{sub, email, groups}` of who is signed in, or null. The claim of the groups is a list, or words in a text. */
-export function person(groupsClaim = "cognito:groups") {
-  const kept = token();
-  if (!kept) return null;
-  const { sub, email, [groupsClaim]: groups = [] } = claims(kept);
+/** `{sub, email, groups}` of the signed-in user, or null. The groups claim may be a list or one string of names. */
+export function currentUser(groupsClaim = "cognito:groups") {
+  const idToken = token();
+  if (!idToken) return null;
+  const { sub, email, [groupsClaim]: groups = [] } = claims(idToken);
   return { sub, email, groups: Array.isArray(groups) ? groups : groups.split(/[\s,[\]]+/).filter(Boolean) };
 }
 
-export function forget() {
+/** Forget the ID token. */
+export function clear() {
   sessionStorage.removeItem(TOKEN);
 }
 
-/** Sign in on this machine: the same address is always the same person. */
+/** Sign in on a local stack: the same address is always the same user. */
 export async function signInLocally(email, groups = []) {
   const body = JSON.stringify({ sub: email.replace(/@example\.org$/, ""), email, groups, email_verified: true });
-  const answer = await fetch("/_local/token", { method: "POST", body });
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.message);
-  sessionStorage.setItem(TOKEN, said.token);
+  const response = await fetch("/_local/token", { method: "POST", body });
+  const json = await response.json();
+  if (!response.ok) throw new Error(json.message);
+  sessionStorage.setItem(TOKEN, json.token);
 }
 
 const random = () => encode(crypto.getRandomValues(new Uint8Array(32)));
@@ -50,10 +52,10 @@ const encode = (bytes) =>
     .replace(/=/g, "");
 const home = () => `${location.origin}/`;
 
-/** Leave for the hosted sign-in; `back` is the place to come back to: a hash, or a path with its hash. */
-export async function signInHosted({ domain, client_id: clientId }, back) {
-  const flow = { state: random(), nonce: random(), verifier: random(), back };
-  sessionStorage.setItem(FLOW, JSON.stringify(flow));
+/** Go to the hosted sign-in. `returnTo` is where to continue afterwards: a hash, or a path with its hash. */
+export async function startHostedSignIn({ domain, client_id: clientId }, returnTo) {
+  const flow = { state: random(), nonce: random(), verifier: random(), returnTo };
+  sessionStorage.setItem(PENDING_SIGN_IN, JSON.stringify(flow));
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(flow.verifier));
   const query = new URLSearchParams({
     response_type: "code",
@@ -68,13 +70,12 @@ export async function signInHosted({ domain, client_id: clientId }, back) {
   location.assign(`${domain}/oauth2/authorize?${query}`);
 }
 
-/** Come back from the hosted sign-in: the hash to go to. Throws when the answer is not for what this tab asked. */
-export async function finishHosted({ domain, client_id: clientId }, query) {
-  const flow = JSON.parse(sessionStorage.getItem(FLOW) ?? "{}");
-  sessionStorage.removeItem(FLOW);
-  if (!flow.state || query.get("state") !== flow.state)
-    throw new Error("This sign-in was not begun here: sign in again.");
-  if (query.has("error")) throw new Error(query.get("error_description") ?? "You were not signed in.");
+/** Complete the hosted sign-in and return `returnTo`. Throws if this tab did not start that sign-in. */
+export async function finishHostedSignIn({ domain, client_id: clientId }, query) {
+  const flow = JSON.parse(sessionStorage.getItem(PENDING_SIGN_IN) ?? "{}");
+  sessionStorage.removeItem(PENDING_SIGN_IN);
+  if (!flow.state || query.get("state") !== flow.state) throw new Error(INVALID_LINK);
+  if (query.has("error")) throw new Error(query.get("error_description") ?? "The sign-in was canceled.");
   const form = {
     grant_type: "authorization_code",
     client_id: clientId,
@@ -82,17 +83,17 @@ export async function finishHosted({ domain, client_id: clientId }, query) {
     code: query.get("code"),
     code_verifier: flow.verifier,
   };
-  const answer = await fetch(`${domain}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
-  if (!answer.ok) throw new Error("The sign-in could not be finished: sign in again.");
-  const { id_token: idToken } = await answer.json();
-  if (claims(idToken).nonce !== flow.nonce) throw new Error("This sign-in was not begun here: sign in again.");
+  const response = await fetch(`${domain}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
+  if (!response.ok) throw new Error("We couldn’t complete the sign-in. Please sign in again.");
+  const { id_token: idToken } = await response.json();
+  if (claims(idToken).nonce !== flow.nonce) throw new Error(INVALID_LINK);
   sessionStorage.setItem(TOKEN, idToken);
-  return flow.back;
+  return flow.returnTo;
 }
 
-/** Sign out: of this tab, and of the hosted page where there is one. `to` is where to go on this machine. */
+/** Sign out of this tab, and of the hosted page if there is one. `to` is where to continue on a local stack. */
 export function signOut(signIn, to = "/") {
-  forget();
+  clear();
   if (signIn.kind === "cognito")
     location.assign(
       `${signIn.domain}/logout?${new URLSearchParams({ client_id: signIn.client_id, logout_uri: home() })}`,

@@ -1,86 +1,87 @@
-// The student page: which view is shown, who is signed in, and coming back from Stripe or from the sign-in.
-import { explain, SignedOut } from "../shared/api.js";
-import { action, h, icon, note, show, waiting } from "../shared/dom.js";
+// The student page: choosing the view, showing who is signed in, and arriving from Stripe or from the sign-in.
+import { explain, SessionExpired } from "../shared/api.js";
+import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import * as session from "../shared/session.js";
-import { buy, paid } from "./buy.js";
-import { cards } from "./cards.js";
-import { catalog } from "./catalog.js";
-import { learning } from "./learning.js";
-import { payments } from "./payments.js";
-import { signIn } from "./sign_in.js";
-import { stripe } from "./stripe.js";
+import { buyView, paidView } from "./buy.js";
+import { cardsView } from "./cards.js";
+import { learningView } from "./learning.js";
+import { paymentsView } from "./payments.js";
+import { showSignIn } from "./sign_in.js";
+import { loadStripe } from "./stripe.js";
+import { tracksView } from "./tracks.js";
 
 const VIEWS = new Map([
-  ["", catalog],
-  ["buy", buy],
-  ["paid", paid],
-  ["learning", learning],
-  ["payments", payments],
-  ["cards", cards],
+  ["", tracksView],
+  ["buy", buyView],
+  ["paid", paidView],
+  ["learning", learningView],
+  ["payments", paymentsView],
+  ["cards", cardsView],
 ]);
-const OPEN_TO_ALL = new Set([""]);
-const LINKS = [
+const PUBLIC_VIEWS = new Set([""]);
+const NAV_LINKS = [
   ["", "Tracks"],
   ["learning", "My learning"],
   ["payments", "Payments"],
   ["cards", "Cards"],
 ];
 const main = document.getElementById("main");
-let config, leaving, came;
+let config, currentView, arrival;
 
 /** `#/buy/DP` -> ["buy", "DP"]. */
 const route = () => location.hash.replace(/^#\/?/, "").split("/");
 
-async function go(message) {
-  leaving?.abort(new DOMException("the view is left", "AbortError"));
-  const { signal } = (leaving = new AbortController());
-  const [name, ...rest] = route();
-  const from = came;
-  came = undefined;
-  frame(name);
+/** Show the view of the current address. `arrival`, if the student has just come back from Stripe, is used once. */
+async function showView() {
+  currentView?.abort(new DOMException("the user left the view", "AbortError"));
+  const { signal } = (currentView = new AbortController());
+  const [name, ...params] = route();
+  const arrivedWith = arrival;
+  arrival = undefined;
+  showHeader(name);
   const view = VIEWS.get(name);
   try {
-    if (!view) show(main, "There is no such page", h("p", {}, h("a", { href: "#/" }, "See the tracks")));
-    else if (!session.person() && !OPEN_TO_ALL.has(name)) signIn({ main, config, message, done: () => go() });
+    if (!view) show(main, "Page not found", h("p", {}, h("a", { href: "#/" }, "Browse tracks")));
+    else if (!session.currentUser() && !PUBLIC_VIEWS.has(name)) askToSignIn();
     else {
-      const place = h("div", {}, waiting("Loading …")); // its own: what comes late, when it was left, is shown nowhere
-      main.replaceChildren(place);
-      await view({ main: place, config, signal, again: () => go() }, ...rest, from);
+      const container = h("div", {}, loading("Loading…")); // detached when the user leaves, so late results stay hidden
+      main.replaceChildren(container);
+      await view({ main: container, config, signal, reload: showView }, ...params, arrivedWith);
     }
   } catch (error) {
     if (signal.aborted || error === signal.reason) return;
-    if (error instanceof SignedOut) signedOut(error, from);
-    else failed(error, from);
+    const retry = () => {
+      arrival = arrivedWith;
+      return showView();
+    };
+    if (error instanceof SessionExpired) onSessionExpired(error, retry);
+    else showError(error, retry);
   }
 }
 
-/** Sign in, then come back to this very place, with what was to be done here. */
-function signedOut(error, from) {
-  came = from;
-  frame(route()[0]);
-  signIn({ main, config, message: error.message, done: () => go() });
+function askToSignIn(message, onSignIn = showView) {
+  showSignIn({ main, config, message, onSignIn });
 }
 
-function failed(error, from) {
+/** Ask to sign in, then return to the current view. */
+function onSessionExpired(error, onSignIn) {
+  showHeader(route()[0]);
+  askToSignIn(error.message, onSignIn);
+}
+
+function showError(error, retry) {
   show(
     main,
-    "That did not work",
+    "Something went wrong",
     note("bad", h("p", {}, explain(error))),
-    h(
-      "p",
-      {},
-      action("Try again", async () => {
-        came = from;
-        await go();
-      }),
-    ),
+    h("p", {}, action("Try again", retry)),
   );
 }
 
-/** What stands around every view: the way to the others, and who is signed in. */
-function frame(name) {
-  const person = session.person();
-  const links = LINKS.filter(([to]) => person || OPEN_TO_ALL.has(to));
+/** The header: links to the views, and the signed-in user. */
+function showHeader(name) {
+  const user = session.currentUser();
+  const links = NAV_LINKS.filter(([to]) => user || PUBLIC_VIEWS.has(to));
   document.getElementById("nav").replaceChildren(
     h(
       "ul",
@@ -90,37 +91,30 @@ function frame(name) {
       ),
     ),
   );
+  const button = (onclick, ...content) => h("button", { type: "button", class: "quiet small", onclick }, ...content);
   document
     .getElementById("who")
     .replaceChildren(
-      ...(person
+      ...(user
         ? [
-            h("span", { class: "mail", title: person.email }, person.email),
-            h(
-              "button",
-              { type: "button", class: "quiet small", onclick: () => session.signOut(config.sign_in) },
-              icon("out"),
-              "Sign out",
-            ),
+            h("span", { class: "mail", title: user.email }, user.email),
+            button(() => session.signOut(config.sign_in), icon("out"), "Sign out"),
           ]
-        : [
-            h(
-              "button",
-              { type: "button", class: "quiet small", onclick: () => signIn({ main, config, done: () => go() }) },
-              "Sign in",
-            ),
-          ]),
+        : [button(() => askToSignIn(), "Sign in")]),
     );
 }
 
-/** Where Stripe or the sign-in sent the browser back with a query: a place of the page, and an address without it. */
-async function arrive() {
+/**
+ * Turn the query that Stripe or the hosted sign-in added to the address into a view, and remove it from the address.
+ * Returns an error message if the sign-in failed.
+ */
+async function handleArrival() {
   const query = new URLSearchParams(location.search);
   let hash = location.hash || "#/";
   let message;
   if (query.has("state")) {
     try {
-      hash = await session.finishHosted(config.sign_in, query);
+      hash = await session.finishHostedSignIn(config.sign_in, query);
       if (hash.startsWith("/")) return leave(hash);
     } catch (error) {
       message = error.message;
@@ -128,10 +122,10 @@ async function arrive() {
   } else if (query.has("paid")) {
     const id = query.get("session") ?? query.get("payment_intent");
     hash = `#/buy/${query.get("paid")}`;
-    came = id ? { paid: id, refused: query.get("redirect_status") === "failed" } : undefined;
-  } else if (query.has("left")) {
-    hash = `#/buy/${query.get("left")}`;
-    came = { left: true };
+    arrival = id ? { paid: id, refused: query.get("redirect_status") === "failed" } : undefined;
+  } else if (query.has("canceled")) {
+    hash = `#/buy/${query.get("canceled")}`;
+    arrival = { canceled: true };
   } else if (query.get("payment") === "success" && query.has("session_id")) {
     hash = `#/paid/${query.get("session_id")}`;
   } else if (query.has("payment")) {
@@ -141,50 +135,55 @@ async function arrive() {
   return message;
 }
 
-/** Go on to a page of ours that asked for the sign-in: the console. */
+/** Go to another page that asked for the sign-in: the console. */
 function leave(path) {
   location.replace(path);
   return new Promise(() => {});
 }
 
-async function begin() {
-  show(main, "Tuition", waiting("Loading …"));
-  const online = () => {
-    document.getElementById("offline").hidden = navigator.onLine;
-  };
-  for (const name of ["online", "offline"]) window.addEventListener(name, online);
-  online();
-  const answer = await fetch("/config.json");
-  config = await answer.json();
-  const message = await arrive();
-  document.querySelector(".skip").addEventListener("click", (event) => {
-    event.preventDefault(); // its address is a place on this page, and the hash says which view is shown
-    main.focus();
-  });
-  window.addEventListener("hashchange", () => go());
-  window.addEventListener("signed-out", ({ detail }) => signedOut(detail));
-  window.addEventListener("unhandledrejection", (event) => {
-    if (!(event.reason instanceof SignedOut)) return;
-    event.preventDefault();
-    signedOut(event.reason);
-  });
-  // Back from Checkout the browser may show the page as it was left: look again at what is open.
-  window.addEventListener("pageshow", ({ persisted }) => persisted && go());
-  stripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; a view that needs it says what went wrong
-  if (message) {
-    show(main, "You are not signed in", note("bad", h("p", {}, message)));
-    frame("");
-    return;
-  }
-  await go();
+function showWhetherOffline() {
+  document.getElementById("offline").hidden = navigator.onLine;
 }
 
-begin().catch((error) => {
+function listen() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // its hash would be taken for a view
+    main.focus();
+  });
+  window.addEventListener("hashchange", () => showView());
+  window.addEventListener("session-expired", ({ detail }) => onSessionExpired(detail));
+  window.addEventListener("unhandledrejection", (event) => {
+    if (!(event.reason instanceof SessionExpired)) return;
+    event.preventDefault();
+    onSessionExpired(event.reason);
+  });
+  // After Back from Checkout, the browser may show the page as it was: reload what may have changed.
+  window.addEventListener("pageshow", ({ persisted }) => persisted && showView());
+}
+
+async function start() {
+  show(main, "Tuition", loading("Loading…"));
+  for (const name of ["online", "offline"]) window.addEventListener(name, showWhetherOffline);
+  showWhetherOffline();
+  const response = await fetch("/config.json");
+  config = await response.json();
+  const message = await handleArrival();
+  listen();
+  loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
+  if (message) {
+    show(main, "You are not signed in", note("bad", h("p", {}, message)));
+    showHeader("");
+    return;
+  }
+  await showView();
+}
+
+start().catch((error) => {
   console.error(error);
   show(
     main,
-    "The page could not be loaded",
-    note("bad", h("p", {}, "The school cannot be reached. Check your connection.")),
-    h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Load it again")),
+    "We couldn’t load the page",
+    note("bad", h("p", {}, "We can’t connect. Check your internet connection and try again.")),
+    h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Reload")),
   );
 });

@@ -1,163 +1,170 @@
-// Buying one track: how to pay, paying, and what is open already.
-import { explain, Problem, SignedOut } from "../shared/api.js";
-import { action, h, icon, note, show, waiting } from "../shared/dom.js";
+// Buying a track: the payment form, and what to show instead if the student has paid or started to pay.
+import { explain, Problem, SessionExpired } from "../shared/api.js";
+import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import { moment, money } from "../shared/format.js";
-import * as form from "./form.js";
-import { Declined, goOn, interrupted, payAtStripe, payHere } from "./pay.js";
-import * as school from "./school.js";
-import { settle } from "./settle.js";
-import { stripe, StripeNotLoaded } from "./stripe.js";
+import * as api from "./api.js";
+import { followPayment } from "./confirmation.js";
+import { confirmWithBank, PaymentDeclined, payOnPage, payWithCheckout, readInterrupted } from "./pay.js";
+import { buildPaymentForm } from "./payment_form.js";
+import { startedPayment } from "./started_payments.js";
+import { loadStripe, StripeNotLoaded } from "./stripe.js";
+import { trackDrawing } from "./track_drawing.js";
 
-/** The view of `#/buy/DP`. `from` says how one came: `{left: true}` from Checkout unpaid, `{paid: id, refused}` from Stripe. */
-export async function buy(context, id, from = {}) {
+/**
+ * The view `#/buy/DP`. `arrival` tells how the student came back from Stripe: `{canceled: true}` from Checkout without
+ * paying, `{paid: id, refused}` after paying or trying to.
+ */
+export async function buyView(context, id, arrival = {}) {
   const { main } = context;
-  const track = await school.track(id);
-  if (!track) {
-    show(main, "There is no such track", h("p", {}, h("a", { href: "#/" }, "See the tracks")));
-    return;
-  }
-  if (from.paid) await following(context, track, from.paid, from.refused ? 0 : undefined);
-  else await look(context, track, from);
+  const track = await api.getTrack(id);
+  if (!track) show(main, "Track not found", h("p", {}, h("a", { href: "#/" }, "Browse tracks")));
+  else if (arrival.paid) await follow(context, track, arrival.paid, arrival.refused ? 0 : undefined);
+  else await showCurrentState(context, track, arrival);
 }
 
-/** The view of `#/paid/cs_…`, where a page of Stripe's leads that was not opened from here. */
-export async function paid(context, id) {
-  const { track } = await school.payment(id);
-  await buy(context, track, { paid: id });
+/** The view `#/paid/cs_…`, where a Checkout leads that was not opened by this page. */
+export async function paidView(context, id) {
+  const { track } = await api.getPayment(id);
+  await buyView(context, track, { paid: id });
 }
 
-/** What is open, or done already, comes before anything to pay. */
-async function look(context, track, from = {}) {
-  show(context.main, track.title, waiting("Loading …"));
-  const [mine, open, saved] = await Promise.all([
-    school.enrollment(track.track),
-    school.openPayment(track.track),
-    school.usableMethods(),
+/** Show the enrollment or the payment in progress, if there is one; the payment form otherwise. */
+async function showCurrentState(context, track, options = {}) {
+  show(context.main, track.title, loading("Loading…"));
+  const [enrollment, openPayment, savedMethods] = await Promise.all([
+    api.getEnrollment(track.track),
+    api.findOpenPayment(track.track),
+    api.listSavedMethodsIfAvailable(),
   ]);
   if (context.signal.aborted) return;
-  if (mine?.status === "ENROLLED") enrolled(context.main, track);
-  else if (open?.status === "PROCESSING") await following(context, track, open.payment_id);
-  else await offer(context, track, { saved, open, ...from });
+  if (enrollment?.status === "ENROLLED") showAlreadyEnrolled(context.main, track);
+  else if (openPayment?.status === "PROCESSING") await follow(context, track, openPayment.payment_id);
+  else await showForm(context, track, { savedMethods, openPayment, ...options });
 }
 
-function enrolled(main, track) {
+function showAlreadyEnrolled(main, track) {
   show(
     main,
     track.title,
     h(
       "div",
       { class: "panel" },
-      note("good", h("p", {}, "You are enrolled in this track already: there is nothing to pay.")),
-      h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Go on learning")),
+      note("good", h("p", {}, "You’re already enrolled in this track, so there’s nothing to pay.")),
+      h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Continue learning")),
     ),
   );
 }
 
-/** Follow a payment to its end; one that did not go through can be paid again. */
-async function following(context, track, paymentId, patience) {
-  const payment = await settle(context, track, paymentId, patience);
+/** Follow a payment until it is final. If it failed or was closed, the student can pay again. */
+async function follow(context, track, paymentId, failedAfter) {
+  const payment = await followPayment(context, track, paymentId, failedAfter);
   if (!payment) return;
-  if (payment.status === "REFUNDED") return look(context, track);
-  const closed = !school.OPEN.includes(payment.status);
-  const why =
-    payment.failure?.message ?? (closed ? "That payment was closed unpaid." : "The payment did not go through.");
-  const trouble = `${why} Nothing was taken; try again, or pay another way.`;
-  if (closed) return look(context, track, { trouble });
-  return offer(context, track, { saved: await school.usableMethods(), open: payment, trouble });
+  if (payment.status === "REFUNDED") return showCurrentState(context, track);
+  const open = api.isOpen(payment);
+  const reason =
+    payment.failure?.message ??
+    (open ? "The payment failed." : "That payment expired before it was completed.");
+  const problem = `${reason} You haven’t been charged. Try again, or choose another way to pay.`;
+  if (!open) return showCurrentState(context, track, { problem });
+  const savedMethods = await api.listSavedMethodsIfAvailable();
+  return showForm(context, track, { savedMethods, openPayment: payment, problem });
 }
 
-/** The form. `open`: a payment that was begun and is not paid; the form takes it up. */
-async function offer(context, track, { saved, open, left, trouble }) {
+/** The payment form. It resumes `openPayment`, an unpaid payment that was started before. */
+async function showForm(context, track, { savedMethods, openPayment, canceled, problem }) {
   const { main, config } = context;
-  const begun = open && kindOf(open, school.begun(track.track));
-  const view = form.build({ track, saved, config, begun, types: (await school.tracks()).payment_method_types });
-  const ground = h("div", { class: "columns" }, h("div", { class: "panel" }, view.element), summary(track));
-  const told = trouble ? note("bad", h("p", {}, trouble)) : opened(open, left);
-  show(main, `Enroll in ${track.title}`, told, ground);
-  view.onSubmit((wish) => pay(context, track, view, wish));
-  if (begun?.here && begun.kind === "intent" && open.status === "CREATED") await takeUp(context, track, view, told);
+  const { payment_method_types: types, refund_window_days: refundDays } = await api.getCatalog();
+  const started = openPayment && howItStarted(openPayment, startedPayment(track.track));
+  const form = buildPaymentForm({ track, savedMethods, config, started, types });
+  const message = problem ? note("bad", h("p", {}, problem)) : openPaymentNote(openPayment, canceled);
+  const columns = h("div", { class: "columns" }, h("div", { class: "panel" }, form.element), summary(track, refundDays));
+  show(main, `Enroll in ${track.title}`, message, columns);
+  form.onSubmit((choice) => pay(context, track, form, choice));
+  if (started?.here && started.kind === "intent" && openPayment.status === "CREATED")
+    await resume(context, track, form, message);
 }
 
-/** How the open payment was begun, as far as can be known: a Checkout that nobody tried to pay has no intent. */
-function kindOf(open, begun) {
-  if (begun?.payment_id === open.payment_id) return { here: true, ...begun };
-  return { kind: open.payment_intent_id ? "intent" : "checkout", wish: {} };
+/** How the open payment was started. A Checkout payment that nobody has tried to pay has no PaymentIntent. */
+function howItStarted(openPayment, started) {
+  if (started?.payment_id === openPayment.payment_id) return { here: true, ...started };
+  return { kind: openPayment.payment_intent_id ? "intent" : "checkout", params: {} };
 }
 
-function opened(open, left) {
-  if (!open) return undefined;
-  const first = left
-    ? "You came back from Stripe’s page without paying. Nothing was taken."
-    : `You began this payment on ${moment(open.created_at)}; it is still open, and nothing was taken.`;
+function openPaymentNote(openPayment, canceled) {
+  if (!openPayment) return undefined;
+  const text = canceled
+    ? "You left Stripe’s page before paying. You haven’t been charged."
+    : `You started this payment on ${moment(openPayment.created_at)}. It hasn’t been completed, and you haven’t been charged.`;
   return note(
     "info",
-    h("p", {}, first),
-    open.failure && h("p", {}, `The last try did not go through: ${open.failure.message}`),
-    h("p", {}, "Go on below, in whichever way you like: you pay once."),
+    h("p", {}, text),
+    openPayment.failure && h("p", {}, `Your last attempt failed: ${openPayment.failure.message}`),
+    h("p", {}, "Pick any way to pay below. You’ll only ever be charged once."),
   );
 }
 
-/** A payment that was left in the middle: paid already, or with the bank's step still to do. */
-async function takeUp(context, track, view, told) {
+/** Resume a payment that was interrupted: it may be paid already, or need the bank's confirmation. */
+async function resume(context, track, form, message) {
   try {
-    const library = await stripe(context.config);
-    const state = await interrupted(library, track.track);
-    if (context.signal.aborted || view.working()) return;
-    if (state.settled) await following(context, track, state.paymentId);
-    else if (state.action) {
-      told.replaceChildren(
+    const stripe = await loadStripe(context.config);
+    const interrupted = await readInterrupted(stripe, track.track);
+    if (context.signal.aborted || form.isBusy()) return;
+    if (interrupted.paid) await follow(context, track, interrupted.paymentId);
+    else if (interrupted.needsAction) {
+      const confirm = () => attempt(context, track, form, () => confirmWithBank(stripe, interrupted));
+      message.replaceChildren(
         icon("shield"),
         h(
           "div",
           {},
-          h("p", {}, "Your bank still waits for you to confirm this payment."),
-          action("Confirm with your bank", async () => {
-            await attempt(context, track, view, () => goOn(library, state));
-          }),
+          h("p", {}, "Your bank needs you to confirm this payment."),
+          action("Confirm with your bank", confirm),
         ),
       );
-    } else if (state.failed) view.fail(state.failed);
+    } else if (interrupted.failureMessage) form.showError(interrupted.failureMessage);
   } catch (error) {
-    if (error instanceof SignedOut) throw error;
-    await handled(context, track, view, error);
+    await handleError(context, track, form, error);
   }
 }
 
-const pay = (context, track, view, wish) =>
-  attempt(context, track, view, async () => {
-    if (wish.way === "checkout") return payAtStripe(track.track, wish, context.signal);
-    const library = await stripe(context.config);
-    return payHere(library, track.track, wish, context.signal);
+const pay = (context, track, form, choice) =>
+  attempt(context, track, form, async () => {
+    if (choice.choice === "checkout") return payWithCheckout(track.track, choice, context.signal);
+    const stripe = await loadStripe(context.config);
+    return payOnPage(stripe, track.track, choice, context.signal);
   });
 
-/** Do it once, and follow the payment that comes of it. */
-async function attempt(context, track, view, work) {
-  if (view.working()) return;
-  view.busy(true);
+/** Run one attempt to pay at a time, and follow the payment that it returns. */
+async function attempt(context, track, form, work) {
+  if (form.isBusy()) return;
+  form.setBusy(true);
   try {
     const paymentId = await work();
-    await following(context, track, paymentId);
+    await follow(context, track, paymentId);
   } catch (error) {
     if (error === context.signal.reason) return;
-    await handled(context, track, view, error);
+    await handleError(context, track, form, error);
   } finally {
-    view.busy(false);
+    form.setBusy(false);
   }
 }
 
-async function handled(context, track, view, error) {
-  if (error instanceof Declined || error instanceof StripeNotLoaded) view.fail(error.message, error.field);
-  else if (error instanceof Problem && error.type === "already-enrolled") enrolled(context.main, track);
-  else if (error instanceof Problem && error.type === "payment-in-progress") await look(context, track);
-  else if (error instanceof SignedOut) throw error;
-  else view.fail(explain(error), error.field === "promotion_code" ? "code" : undefined);
+async function handleError(context, track, form, error) {
+  if (error instanceof SessionExpired) throw error;
+  if (error instanceof PaymentDeclined || error instanceof StripeNotLoaded) form.showError(error.message, error.field);
+  else if (error instanceof Problem && error.type === "already-enrolled") showAlreadyEnrolled(context.main, track);
+  else if (error instanceof Problem && error.type === "payment-in-progress") await showCurrentState(context, track);
+  else form.showError(explain(error), error.field === "promotion_code" ? "code" : undefined);
 }
 
-function summary(track) {
+function summary(track, refundDays) {
+  const promise = refundDays
+    ? `${refundDays}-day money-back guarantee: ask for a refund under Payments.`
+    : "You can ask for a refund under Payments.";
   return h(
     "aside",
-    { class: "panel summary", "aria-label": "What you buy" },
-    h("div", { class: `art art-${school.drawing(track.track)}` }, icon(school.drawing(track.track))),
+    { class: "panel summary", "aria-label": "Order summary" },
+    trackDrawing(track.track),
     h("h2", {}, track.title),
     h(
       "ol",
@@ -170,6 +177,6 @@ function summary(track) {
       h("span", {}, "Total"),
       h("span", { class: "price" }, money(track.amount, track.currency)),
     ),
-    h("p", { class: "small" }, "One payment, no subscription. You can ask for it back in My payments."),
+    h("p", { class: "small" }, `One payment, no subscription. ${promise}`),
   );
 }

@@ -1,61 +1,57 @@
-// Saved cards and bank accounts: see them, remove them.
+// Saved cards and bank accounts: view and remove them.
 import { explain } from "../shared/api.js";
 import { announce, h, icon, note, show } from "../shared/dom.js";
-import { expiry, method } from "../shared/format.js";
+import { expiry, methodName } from "../shared/format.js";
+import * as api from "./api.js";
 import { confirm } from "./dialog.js";
-import * as school from "./school.js";
 
-export async function cards({ main }) {
-  const saved = await school.savedMethods();
-  const place = h("div", {});
+export async function cardsView({ main }) {
+  const methods = await api.listSavedMethods();
+  const container = h("div", {});
   show(
     main,
     "Saved cards",
-    h("p", { class: "lead" }, "Stripe keeps them for your next purchase; the school sees no more than is shown here."),
-    place,
+    h("p", { class: "lead" }, "Stored securely by Stripe for faster checkout. We only see what’s shown here."),
+    container,
   );
-  list(place, saved);
+  renderMethods(container, methods);
 }
 
-function list(place, saved) {
-  if (!saved.length) {
-    place.replaceChildren(h("p", {}, "No card is saved. Tick “Save for next time” when you pay, and it will be here."));
-    return;
-  }
-  place.replaceChildren(
-    h(
-      "ul",
-      { class: "rows" },
-      saved.map((one) => row(one, place)),
-    ),
+function renderMethods(container, methods) {
+  container.replaceChildren(
+    methods.length
+      ? h(
+          "ul",
+          { class: "rows" },
+          methods.map((method) => methodItem(method, container)),
+        )
+      : h("p", {}, "No saved cards. Tick “Save for next time” at checkout to add one."),
   );
 }
 
-function row(one, place) {
-  const name = method(one);
-  const until = expiry(one);
-  const remove = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${name}` }, "Remove");
-  remove.addEventListener("click", () =>
+function methodItem(method, container) {
+  const name = methodName(method);
+  const expires = expiry(method);
+  const remove = () =>
     confirm({
       title: `Remove ${name}?`,
       content: h(
         "p",
         {},
-        "It can no longer be used to pay here. Payments that were made with it are not changed, and refunds still reach it.",
+        "You won’t be able to pay with it here anymore. Your past payments don’t change, and refunds still go back to it.",
       ),
-      yes: "Remove it",
+      confirmText: "Remove",
       work: async () => {
-        await school.removeMethod(one.id);
+        await api.removeSavedMethod(method.id);
         try {
-          list(place, await school.savedMethods());
+          renderMethods(container, await api.listSavedMethods());
         } catch (error) {
-          place.prepend(note("bad", h("p", {}, explain(error))));
+          container.prepend(note("bad", h("p", {}, explain(error))));
         }
-        announce(`${name} is removed.`);
+        announce(`Removed ${name}.`);
         document.querySelector("h1").focus();
       },
-    }),
-  );
+    });
   return h(
     "li",
     {},
@@ -64,8 +60,8 @@ function row(one, place) {
       "div",
       { class: "grow" },
       h("p", { class: "strong" }, name),
-      until && h("p", { class: "small" }, `Expires ${until}`),
+      expires && h("p", { class: "small" }, `Expires ${expires}`),
     ),
-    remove,
+    h("button", { type: "button", class: "quiet", "aria-label": `Remove ${name}`, onclick: remove }, "Remove"),
   );
 }

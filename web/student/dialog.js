@@ -1,55 +1,47 @@
-// A question before something that cannot be taken back.
-import { explain, SignedOut } from "../shared/api.js";
+// A confirmation before an action that cannot be undone.
+import { explain, reportSessionExpired } from "../shared/api.js";
+import { openModal } from "../shared/dialog.js";
 import { h, note } from "../shared/dom.js";
 
 /**
- * Ask; on yes do `work(form)` and close. What goes wrong is said in the dialog, which stays. Escape, Back and "Keep"
- * leave everything as it is, and the focus returns to where it was; while it works there is nothing to keep any more.
+ * Ask for confirmation. On `confirmText` run `work(formData)` and close the dialog; if `work` throws, show the error in
+ * the dialog. Escape, Back and `cancelText` close the dialog and change nothing, except while `work` is running.
  */
-export function confirm({ title, content, yes, no = "Keep it", work }) {
-  const trouble = h("div", {});
-  const sure = h("button", { type: "submit", class: "danger" }, yes);
+export function confirm({ title, content, confirmText, cancelText = "Keep it", work }) {
+  const error = h("div", {});
+  const submit = h("button", { type: "submit", class: "danger" }, confirmText);
+  const isBusy = () => submit.getAttribute("aria-busy") === "true";
+  const close = () => dialog.close();
+  const cancel = h("button", { type: "button", class: "quiet", onclick: () => isBusy() || close() }, cancelText);
   const form = h(
     "form",
     {},
     h("h2", { id: "dialog-title" }, title),
     content,
-    trouble,
-    h(
-      "div",
-      { class: "row end" },
-      h("button", { type: "button", class: "quiet", onclick: () => working() || dialog.close() }, no),
-      sure,
-    ),
+    error,
+    h("div", { class: "row end" }, cancel, submit),
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
-  const working = () => sure.getAttribute("aria-busy") === "true";
-  const close = () => dialog.close();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (working()) return;
-    sure.setAttribute("aria-busy", "true");
-    trouble.replaceChildren();
+    if (isBusy()) return;
+    submit.setAttribute("aria-busy", "true");
+    error.replaceChildren();
     try {
       await work(new FormData(form));
-      dialog.close();
-    } catch (error) {
-      if (error instanceof SignedOut) {
-        dialog.close();
-        window.dispatchEvent(new CustomEvent("signed-out", { detail: error }));
-        return;
-      }
-      trouble.replaceChildren(note("bad", h("p", {}, explain(error))));
+      close();
+    } catch (failure) {
+      if (reportSessionExpired(failure)) close();
+      else error.replaceChildren(note("bad", h("p", {}, explain(failure))));
     } finally {
-      sure.removeAttribute("aria-busy");
+      submit.removeAttribute("aria-busy");
     }
   });
-  dialog.addEventListener("cancel", (event) => working() && event.preventDefault());
   window.addEventListener("hashchange", close);
   dialog.addEventListener("close", () => {
     window.removeEventListener("hashchange", close);
     dialog.remove();
   });
   document.body.append(dialog);
-  dialog.showModal();
+  openModal(dialog, { close, isBusy });
 }

@@ -1,71 +1,61 @@
-// What a student is enrolled in: projects, and the steps of each.
+// My learning: the enrollments, their projects, and the steps of each project.
 import { h, icon, note, show } from "../shared/dom.js";
-import * as school from "./school.js";
+import * as api from "./api.js";
 
-export async function learning({ main }) {
-  const [mine, { tracks }] = await Promise.all([school.enrollments(), school.tracks()]);
+const STATUS_CHIPS = {
+  ENROLLED: ["good", "check", "Enrolled"],
+  PENDING: ["", "clock", "Waiting for payment"],
+  WITHDRAWN: ["", "lock", "No longer enrolled"],
+};
+
+export async function learningView({ main }) {
+  const [enrollments, { tracks }] = await Promise.all([api.listEnrollments(), api.getCatalog()]);
   const titles = new Map(tracks.map((track) => [track.track, track.title]));
-  if (!mine.length) {
+  if (!enrollments.length) {
     show(
       main,
       "My learning",
-      h("p", { class: "lead" }, "You are not enrolled in a track yet."),
-      h("p", {}, h("a", { class: "button", href: "#/" }, "See the tracks")),
+      h("p", { class: "lead" }, "You’re not enrolled in a track yet."),
+      h("p", {}, h("a", { class: "button", href: "#/" }, "Browse tracks")),
     );
     return;
   }
   show(
     main,
     "My learning",
-    mine.map((one) => enrollment(one, titles.get(one.track))),
+    enrollments.map((enrollment) => enrollmentPanel(enrollment, titles.get(enrollment.track))),
   );
 }
 
-function enrollment({ track, status, projects }, title) {
+function enrollmentPanel({ track, status, projects }, title) {
   const steps = projects.flatMap((project) => project.steps);
   const done = steps.filter((step) => step.done).length;
-  const chip = {
-    ENROLLED: ["good", "check", "Enrolled"],
-    PENDING: ["", "clock", "Waiting for payment"],
-    WITHDRAWN: ["bad", "alert", "Withdrawn"],
-  }[status];
+  const [kind, drawing, text] = STATUS_CHIPS[status];
   return h(
     "section",
     { class: "panel", "aria-label": title },
-    h(
-      "div",
-      { class: "row spread" },
-      h("h2", {}, title),
-      h("span", { class: `chip ${chip[0]}` }, icon(chip[1]), chip[2]),
-    ),
+    h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     status === "PENDING" &&
-      note(
-        "info",
-        h(
-          "p",
-          {},
-          "Your projects unlock as soon as the payment settles. ",
-          h("a", { href: `#/buy/${track}` }, "See the payment"),
-        ),
-      ),
+      noteWithLink("Your projects unlock as soon as your payment is complete.", track, "View payment"),
     status === "WITHDRAWN" &&
-      note(
-        "info",
-        h(
-          "p",
-          {},
-          "This track is no longer open to you. What you have done is kept: enroll again and you go on from here. ",
-          h("a", { href: `#/buy/${track}` }, "Enroll again"),
-        ),
+      noteWithLink(
+        "Your access to this track has ended. Your progress is saved: enroll again to pick up where you left off, " +
+          "or contact us if you think this is a mistake.",
+        track,
+        "Enroll again",
       ),
     status !== "PENDING" &&
       h("p", { class: "small", id: `progress-${track}` }, `${done} of ${steps.length} steps done`),
     status !== "PENDING" && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
-    h("ol", { class: "work" }, projects.map(project)),
+    h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }
 
-function project({ title, unlocked, steps }) {
+function noteWithLink(text, track, linkText) {
+  return note("info", h("p", {}, `${text} `, h("a", { href: `#/buy/${track}` }, linkText)));
+}
+
+function projectItem({ title, unlocked, steps }) {
   const done = steps.filter((step) => step.done).length;
   const state = unlocked ? (done === steps.length ? "Done" : "Unlocked") : "Locked";
   return h(
@@ -80,19 +70,17 @@ function project({ title, unlocked, steps }) {
         h("span", { class: "name" }, title),
         h("span", { class: `chip ${unlocked ? "good" : ""}` }, icon(unlocked ? "check" : "lock"), state),
       ),
-      h(
-        "ul",
-        { class: "steps" },
-        steps.map((step) =>
-          h(
-            "li",
-            { class: step.done ? "done" : "" },
-            h("span", { class: "box", "aria-hidden": "true" }, step.done && icon("check")),
-            step.title,
-            h("span", { class: "visually-hidden" }, step.done ? " (done)" : " (not done)"),
-          ),
-        ),
-      ),
+      h("ul", { class: "steps" }, steps.map(stepItem)),
     ),
+  );
+}
+
+function stepItem({ title, done }) {
+  return h(
+    "li",
+    { class: done ? "done" : "" },
+    h("span", { class: "box", "aria-hidden": "true" }, done && icon("check")),
+    title,
+    h("span", { class: "visually-hidden" }, done ? " (done)" : " (not done)"),
   );
 }

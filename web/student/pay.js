@@ -1,12 +1,13 @@
-// Paying: begin the payment, or take up the one that is open, and confirm it once.
+// Paying: start a payment or resume the open one, and confirm it once.
 //
-// Whatever happened before, a create answers the payment that is open. So every press of the button asks for it anew,
-// and no client secret or address that was closed meanwhile is ever used.
+// Every press of the button calls a create again. A create returns the payment that is already open, so the page never
+// uses a client secret or an address that has been closed in the meantime.
 import { explain, Problem } from "../shared/api.js";
-import * as school from "./school.js";
+import * as api from "./api.js";
+import { rememberStarted, startedPayment } from "./started_payments.js";
 
-/** What the student should read, and beside which field. */
-export class Declined extends Error {
+/** The payment was refused: the reason for the student, and the field that it belongs to. */
+export class PaymentDeclined extends Error {
   constructor(message, field) {
     super(message);
     this.field = field;
@@ -14,71 +15,85 @@ export class Declined extends Error {
 }
 
 const returnUrl = (track) => `${location.origin}/?paid=${track}`;
-const CLOSED = "payment_intent_unexpected_state";
+const UNEXPECTED_STATE = "payment_intent_unexpected_state";
+const PAID = ["succeeded", "processing"];
+const MAX_ATTEMPTS = 2;
 
 /**
- * Pay on this page, by a saved method or by what is in Stripe's fields. Answers the payment's id when the money is on
- * its way; throws Declined when it is not, and whatever a create throws. Who has left the form meanwhile pays nothing.
+ * Pay on this page, with a saved method or with the contents of Stripe's fields. Returns the payment's id once Stripe
+ * has accepted the payment. Throws PaymentDeclined if it is refused, and the errors of a create. Pays nothing if the
+ * student has left the form in the meantime.
  */
-export async function payHere(stripe, track, { elements, method, save }, signal) {
+export async function payOnPage(stripe, track, { elements, method, save }, signal) {
   if (elements) {
     const { error } = await elements.submit();
-    if (error) throw new Declined(error.message, "element");
+    if (error) throw new PaymentDeclined(error.message, "element");
   }
-  const wish = { track, ...(save && { save_payment_method: true }), ...(method && { payment_method: method }) };
-  for (let tried = 1; ; tried += 1) {
-    const made = await school.createPayment(wish);
-    school.remember(track, "intent", wish, made.payment_id);
+  const params = { track, ...(save && { save_payment_method: true }), ...(method && { payment_method: method }) };
+  for (let attempt = 1; ; attempt += 1) {
+    const payment = await startPayment(track, params);
     signal.throwIfAborted();
-    if (made.status === "PROCESSING") return made.payment_id;
+    if (payment.status === "PROCESSING") return payment.payment_id;
     const confirmParams = { return_url: returnUrl(track), ...(method && { payment_method: method }) };
-    const given = { clientSecret: made.client_secret, confirmParams, redirect: "if_required" };
-    const { error } = await stripe.confirmPayment(elements ? { elements, ...given } : given);
-    const state = error?.code === CLOSED ? error.payment_intent?.status : undefined;
-    if (!error || ["succeeded", "processing"].includes(state)) return made.payment_id;
-    if (state !== "canceled" || tried === 2) throw new Declined(error.message, elements ? "element" : undefined);
+    const options = { clientSecret: payment.client_secret, confirmParams, redirect: "if_required" };
+    const { error } = await stripe.confirmPayment(elements ? { elements, ...options } : options);
+    const intentStatus = error?.code === UNEXPECTED_STATE ? error.payment_intent?.status : undefined;
+    if (!error || PAID.includes(intentStatus)) return payment.payment_id;
+    // An intent that another tab has just canceled is replaced by the next create.
+    if (intentStatus !== "canceled" || attempt === MAX_ATTEMPTS)
+      throw new PaymentDeclined(error.message, elements ? "element" : undefined);
   }
 }
 
-/** Take up the bank's step of a payment that was left in the middle of it. As payHere. */
-export async function goOn(stripe, { clientSecret, paymentId }) {
+async function startPayment(track, params) {
+  const payment = await api.createPayment(params);
+  rememberStarted(track, "intent", params, payment.payment_id);
+  return payment;
+}
+
+/** Continue an interrupted payment at the bank's confirmation (3-D Secure). Returns and throws as payOnPage. */
+export async function confirmWithBank(stripe, { clientSecret, paymentId }) {
   const { error } = await stripe.handleNextAction({ clientSecret });
-  if (error) throw new Declined(error.message);
+  if (error) throw new PaymentDeclined(error.message);
   return paymentId;
 }
 
-/** What an open payment waits for: `settled`, `action` with what goOn needs, or nothing. Closed meanwhile: nothing. */
-export async function interrupted(stripe, track) {
-  const { wish } = school.begun(track);
-  const made = await school.createPayment(wish);
-  school.remember(track, "intent", wish, made.payment_id);
-  const { paymentIntent } = await stripe.retrievePaymentIntent(made.client_secret);
-  const state = paymentIntent?.status;
-  const told = { paymentId: made.payment_id, clientSecret: made.client_secret };
-  if (["succeeded", "processing"].includes(state)) return { settled: true, ...told };
-  return { action: state === "requires_action", failed: paymentIntent?.last_payment_error?.message, ...told };
+/**
+ * The state of a payment that was interrupted in this browser: `{paymentId, clientSecret}` with `paid`, `needsAction`
+ * (the bank still needs the student's confirmation) or `failureMessage`. If it was closed, a new one has replaced it.
+ */
+export async function readInterrupted(stripe, track) {
+  const payment = await startPayment(track, startedPayment(track).params);
+  const { paymentIntent } = await stripe.retrievePaymentIntent(payment.client_secret);
+  const ids = { paymentId: payment.payment_id, clientSecret: payment.client_secret };
+  if (PAID.includes(paymentIntent?.status)) return { paid: true, ...ids };
+  return {
+    needsAction: paymentIntent?.status === "requires_action",
+    failureMessage: paymentIntent?.last_payment_error?.message,
+    ...ids,
+  };
 }
 
 /**
- * Leave for Stripe's page; answers the payment's id only where that page was completed and a bank still decides.
- * Throws Declined for a code that cannot be used, and whatever a create throws.
+ * Go to Stripe Checkout. Returns the payment's id only if that session was already completed and a bank still decides.
+ * Throws PaymentDeclined for a promotion code that cannot be used, and the errors of a create.
  */
-export async function payAtStripe(track, { code }, signal) {
-  const wish = {
+export async function payWithCheckout(track, { code }, signal) {
+  const params = {
     track,
     ...(code && { promotion_code: code }),
-    save_payment_method: true, // Stripe's page asks for consent there, by a box to tick
+    save_payment_method: true, // Checkout asks the student for consent
     success_url: `${returnUrl(track)}&session={CHECKOUT_SESSION_ID}`,
-    cancel_url: `${location.origin}/?left=${track}`,
+    cancel_url: `${location.origin}/?canceled=${track}`,
   };
-  const made = await school.createCheckout(wish).catch((error) => {
+  const session = await api.createCheckoutSession(params).catch((error) => {
     throw error instanceof Problem && error.type === "promotion-code-refused"
-      ? new Declined(explain(error), "code")
+      ? new PaymentDeclined(explain(error), "code")
       : error;
   });
-  school.remember(track, "checkout", { code }, made.payment_id);
+  rememberStarted(track, "checkout", { code }, session.payment_id);
   signal.throwIfAborted();
-  if (!made.url) return made.payment_id;
-  location.assign(made.url);
-  return new Promise(() => {}); // the page is about to be left: the button stays as it is
+  if (!session.url) return session.payment_id;
+  location.assign(session.url);
+  return new Promise(() => {}); // the browser is leaving the page, so the button stays busy
 }

@@ -1,64 +1,60 @@
-// My payments: what was paid, receipts, and asking for the money back.
-import { h, icon, note, show, action, announce } from "../shared/dom.js";
-import { day, method, moment, money } from "../shared/format.js";
-import { explain, SignedOut } from "../shared/api.js";
-import { confirm } from "./dialog.js";
-import * as school from "./school.js";
+// My payments: the list with receipts and refunds.
+import { explain, SessionExpired } from "../shared/api.js";
+import { action, announce, h, icon, note, show } from "../shared/dom.js";
+import { day, methodName, moment, money } from "../shared/format.js";
+import * as api from "./api.js";
+import { canRequestRefund, refundRequestNote, requestRefund } from "./refund.js";
 
-const STATUS = {
+const STATUS_CHIPS = {
   CREATED: ["", "clock", "Not paid yet"],
   PROCESSING: ["", "clock", "Processing"],
   SUCCEEDED: ["good", "check", "Paid"],
-  FAILED: ["bad", "alert", "Did not go through"],
-  CANCELED: ["", "clock", "Closed unpaid"],
+  FAILED: ["bad", "alert", "Failed"],
+  CANCELED: ["", "clock", "Expired"],
   REFUNDED: ["", "out", "Refunded"],
 };
 
-export async function payments({ main }) {
-  const [page, catalog] = await Promise.all([school.payments(), school.tracks()]);
+export async function paymentsView({ main }) {
+  const [page, catalog] = await Promise.all([api.listPayments(), api.getCatalog()]);
   const titles = new Map(catalog.tracks.map((track) => [track.track, track.title]));
-  const place = h("ul", { class: "rows", "aria-label": "Payments" });
-  show(
-    main,
-    "My payments",
-    page.payments.length ? place : h("p", { class: "lead" }, "You have not paid for anything yet."),
-  );
-  const context = { titles, days: catalog.refund_window_days };
-  place.append(...page.payments.map((payment) => row(payment, context)));
-  if (page.next_cursor) main.append(more(place, page.next_cursor, context));
+  const list = h("ul", { class: "rows", "aria-label": "Payments" });
+  show(main, "My payments", ...(page.payments.length ? [list] : emptyState()));
+  const context = { titles, refundDays: catalog.refund_window_days };
+  list.append(...page.payments.map((payment) => paymentItem(payment, context)));
+  if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
 }
 
-function more(place, cursor, context) {
-  let next = cursor;
-  const trouble = h("div", {});
-  const button = action(
-    "Show older payments",
-    async () => {
-      trouble.replaceChildren();
-      const page = await school.payments(next);
-      next = page.next_cursor;
-      place.append(...page.payments.map((payment) => row(payment, context)));
-      announce(`${page.payments.length} more payments`);
-      if (!next) button.remove();
-    },
-    {
-      class: "quiet",
-      failed: (error) => {
-        if (error instanceof SignedOut) throw error;
-        trouble.replaceChildren(note("bad", h("p", {}, explain(error))));
-      },
-    },
-  );
-  return h("div", {}, button, trouble);
+function emptyState() {
+  const text = "No payments yet. When you enroll in a track, your payments and receipts appear here.";
+  return [
+    h("p", { class: "lead" }, text),
+    h("p", {}, h("a", { class: "button", href: "#/" }, "Browse tracks")),
+  ];
 }
 
-function row(payment, context) {
-  const { status, amount, currency, track, created_at: at } = payment;
-  const [kind, drawing, text] = STATUS[status];
+function olderPayments(list, firstCursor, context) {
+  let cursor = firstCursor;
+  const errorBox = h("div", {});
+  const load = async () => {
+    errorBox.replaceChildren();
+    const page = await api.listPayments(cursor);
+    cursor = page.next_cursor;
+    list.append(...page.payments.map((payment) => paymentItem(payment, context)));
+    announce(`${page.payments.length} more payments`);
+    if (!cursor) button.remove();
+  };
+  const onError = (error) => {
+    if (error instanceof SessionExpired) throw error;
+    errorBox.replaceChildren(note("bad", h("p", {}, explain(error))));
+  };
+  const button = action("Show older payments", load, { class: "quiet", onError });
+  return h("div", {}, button, errorBox);
+}
+
+function paymentItem(payment, context) {
+  const { status, amount, currency, track, created_at: createdAt } = payment;
+  const [kind, drawing, text] = STATUS_CHIPS[status];
   const title = context.titles.get(track) ?? track;
-  const given =
-    payment.refund_amount > 0 &&
-    `${money(payment.refund_amount, currency)} given back${payment.refunded_at ? ` on ${day(payment.refunded_at)}` : ""}`;
   const item = h(
     "li",
     {},
@@ -69,10 +65,10 @@ function row(payment, context) {
       h(
         "p",
         { class: "small" },
-        h("time", { datetime: at }, moment(at)),
-        payment.payment_method && ` · ${method(payment.payment_method)}`,
+        h("time", { datetime: createdAt }, moment(createdAt)),
+        payment.payment_method && ` · ${methodName(payment.payment_method)}`,
       ),
-      given && h("p", { class: "small" }, given),
+      payment.refund_amount > 0 && h("p", { class: "small" }, refundedText(payment)),
       payment.failure && h("p", { class: "small" }, payment.failure.message),
     ),
     h(
@@ -81,103 +77,46 @@ function row(payment, context) {
       h("p", { class: "strong" }, money(amount, currency)),
       h("span", { class: `chip ${kind}` }, icon(drawing), text),
     ),
-    asked(payment),
-    h("div", { class: "row whole" }, ...ways(payment, title, context, () => item)),
+    refundRequestNote(payment),
+    h("div", { class: "row whole" }, ...actions(payment, title, context, () => item)),
   );
   return item;
 }
 
-const UNDECIDED = ["waiting", "calling", "pending"];
-
-/** What became of the wish to have money back, where the amounts do not say it. */
-function asked({ status, currency, refund_request: request }) {
-  if (!request || status === "REFUNDED") return undefined;
-  const wish = `You asked for ${money(request.amount, currency)} back on ${day(request.at)}.`;
-  const why = request.answer ? `: ${request.answer}` : "";
-  const told = {
-    waiting: "The school decides; until then you keep your place.",
-    calling: "Stripe is making the refund. It shows here when it is done.",
-    pending: "Stripe is making the refund. It shows here when it is done.",
-    declined: `The request was declined${why}.`,
-    refused: `Stripe did not make the refund${why}.`,
-    failed: "The refund did not arrive; the school looks into it.",
-  }[request.state];
-  return told && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${wish} ${told}`));
+function refundedText({ refund_amount: amount, currency, refunded_at: at }) {
+  return `${money(amount, currency)} refunded${at ? ` on ${day(at)}` : ""}`;
 }
 
-function ways(payment, title, context, item) {
-  const { status, amount, receipt_url: receipt, refund_amount: given, track } = payment;
-  const found = [];
-  if (receipt)
-    found.push(
-      h(
-        "a",
-        { href: receipt, target: "_blank", rel: "noopener", "aria-label": `Receipt for ${title} (opens a new tab)` },
-        "Receipt",
-      ),
-    );
-  if (school.OPEN.includes(status))
-    found.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "See how it stands" : "Go on paying"));
-  if (status === "SUCCEEDED" && amount > given && !UNDECIDED.includes(payment.refund_request?.state)) {
-    found.push(
+function actions(payment, title, context, item) {
+  const { status, receipt_url: receipt, track } = payment;
+  const links = [];
+  if (receipt) {
+    const label = `Receipt for ${title} (opens a new tab)`;
+    links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, "Receipt"));
+  }
+  if (api.isOpen(payment))
+    links.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "View status" : "Complete payment"));
+  if (canRequestRefund(payment)) {
+    const ask = () =>
+      requestRefund({ payment, title, refundDays: context.refundDays }, (updated, message) =>
+        replaceItem(item(), paymentItem(updated, context), message),
+      );
+    links.push(
       h(
         "button",
-        { type: "button", class: "quiet", onclick: () => ask(payment, title, context, item()) },
-        "Ask for a refund",
+        { type: "button", class: "quiet", onclick: ask },
+        "Request a refund",
         h("span", { class: "visually-hidden" }, ` of ${title}`),
       ),
     );
   }
-  return found;
+  return links;
 }
 
-function ask(payment, title, context, item) {
-  const left = money(payment.amount - payment.refund_amount, payment.currency);
-  const to = payment.payment_method
-    ? `the ${method(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
-    : "what you paid with";
-  const days = context.days;
-  confirm({
-    title: `Ask for ${left} back?`,
-    content: h(
-      "div",
-      {},
-      h("ul", {}, [
-        h("li", {}, `${left} goes back to ${to}. Banks take 5 to 10 days to show it.`),
-        h(
-          "li",
-          {},
-          days ? `Within ${days} days of paying it is done at once; later the school decides.` : "The school decides.",
-        ),
-        h(
-          "li",
-          {},
-          `When it is done you lose access to ${title}. What you have worked on is kept, should you come back.`,
-        ),
-      ]),
-      h("label", { for: "reason" }, "Why do you want it back?"),
-      h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
-    ),
-    yes: `Ask for ${left}`,
-    no: "Keep my place",
-    work: async (form) => {
-      const reason = form.get("reason").replace(/\s+/g, " ").trim();
-      const found = await school.requestRefund(payment.payment_id, reason).catch((error) => known(payment, error));
-      const now = row(found, context);
-      if (found.status === "REFUNDED") now.append(note("good", h("p", {}, `Done: ${left} is on its way back to you.`)));
-      item.replaceWith(now);
-      announce(now.querySelector(".note")?.textContent ?? "");
-      now.setAttribute("tabindex", "-1");
-      now.focus();
-    },
-  });
-}
-
-/** After an answer that was lost, or a refusal: the payment as it is by now, if the wish or the money is on its record. */
-async function known(payment, error) {
-  if (error instanceof SignedOut) throw error;
-  const now = await school.payment(payment.payment_id).catch(() => payment);
-  const same = now.refund_amount === payment.refund_amount && now.refund_request?.id === payment.refund_request?.id;
-  if (same) throw error;
-  return now;
+function replaceItem(item, updated, message) {
+  if (message) updated.append(note("good", h("p", {}, message)));
+  item.replaceWith(updated);
+  announce(updated.querySelector(".note")?.textContent ?? "");
+  updated.setAttribute("tabindex", "-1");
+  updated.focus();
 }

@@ -1,50 +1,22 @@
-// Signing in: the hosted page in production, a name on this machine.
-import { action, h, note, show } from "../shared/dom.js";
-import * as session from "../shared/session.js";
+// The sign-in view of the student page.
+import { h, note, show } from "../shared/dom.js";
+import { signInPanel } from "../shared/sign_in.js";
 
-/** Ask to sign in; `done` is called here, or after the hosted page has led back to this place. */
-export function signIn({ main, config, message, done }) {
-  const said = message && note("info", h("p", {}, message));
-  const content = config.sign_in.kind === "cognito" ? hosted(config) : local(done);
-  show(main, "Sign in", said, h("div", { class: "panel narrow" }, content));
-}
+const INTRO = "Sign in or create an account to enroll. We’ll bring you right back here.";
 
-function hosted(config) {
-  return h(
-    "div",
-    {},
-    h("p", {}, "The school’s sign-in opens, and leads back to where you are."),
-    action("Sign in", () => session.signInHosted(config.sign_in, location.hash), { class: "wide" }),
-  );
-}
-
-function local(done) {
-  const email = h("input", {
-    id: "email",
-    type: "email",
-    autocomplete: "email",
-    required: true,
-    value: "ada@example.org",
+/** Show the sign-in. `onSignIn` is called after a local sign-in; the hosted one leads back to the current view. */
+export function showSignIn({ main, config, message, onSignIn }) {
+  const panel = signInPanel({
+    config,
+    intro: INTRO,
+    returnTo: () => location.hash,
+    localEmail: "ada@example.org",
+    onSignIn,
   });
-  const trouble = h("p", { class: "error", role: "alert" });
-  return h(
-    "form",
-    {
-      onsubmit: async (event) => {
-        event.preventDefault();
-        try {
-          await session.signInLocally(email.value.trim());
-        } catch (error) {
-          trouble.textContent = error.message;
-          return;
-        }
-        await done();
-      },
-    },
-    h("p", {}, "This is the stack on your own machine: be whoever you like."),
-    h("label", { for: "email" }, "E-mail address"),
-    email,
-    trouble,
-    h("button", { type: "submit", class: "wide" }, "Sign in"),
+  show(
+    main,
+    "Sign in",
+    message && note("info", h("p", {}, message)),
+    h("div", { class: "panel narrow" }, panel),
   );
 }

@@ -1,10 +1,15 @@
-// Stripe.js, loaded once and from nowhere but where config.json says: https://js.stripe.com in production.
-import { tracks } from "./school.js";
+// Stripe.js, loaded once from the address in config.json: https://js.stripe.com in production.
+import { getCatalog } from "./api.js";
 
+const NOT_LOADED =
+  "The card form didn’t load. Check your connection or turn off content blockers for this page, " +
+  "or pay with Stripe Checkout instead.";
 let loading;
 
-/** The `Stripe` object of this page. Throws when the script cannot be loaded. */
-export function stripe(config) {
+export class StripeNotLoaded extends Error {}
+
+/** The page's `Stripe` object. Throws StripeNotLoaded if the script cannot be loaded. */
+export function loadStripe(config) {
   loading ??= load(config).catch((error) => {
     loading = undefined;
     throw error;
@@ -13,30 +18,24 @@ export function stripe(config) {
 }
 
 async function load(config) {
-  const [{ publishable_key: key }] = await Promise.all([tracks(), script(config.stripe_js)]);
+  const [{ publishable_key: key }] = await Promise.all([getCatalog(), loadScript(config.stripe_js)]);
   return window.Stripe(key);
 }
 
-function script(address) {
+function loadScript(address) {
   return new Promise((resolve, reject) => {
-    const element = document.createElement("script");
-    element.src = address;
-    element.addEventListener("load", resolve);
-    element.addEventListener("error", () => {
-      element.remove();
-      reject(
-        new StripeNotLoaded(
-          "Stripe's card form cannot be loaded. Check your connection or content blocker, or pay on Stripe's own page.",
-        ),
-      );
+    const script = document.createElement("script");
+    script.src = address;
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => {
+      script.remove();
+      reject(new StripeNotLoaded(NOT_LOADED));
     });
-    document.head.append(element);
+    document.head.append(script);
   });
 }
 
-export class StripeNotLoaded extends Error {}
-
-/** The look of Stripe's fields, taken from our own stylesheet. */
+/** The look of Stripe's fields, from our own stylesheet. */
 export function appearance() {
   const style = getComputedStyle(document.documentElement);
   const value = (name) => style.getPropertyValue(name).trim();

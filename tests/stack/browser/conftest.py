@@ -1,4 +1,4 @@
-"""A real browser on the running stack: one Chromium for all the tests, a fresh context for each."""
+"""A real browser on the running stack: one Chromium for all tests, a new context for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,22 +14,22 @@ from tests.stack.conftest import Running
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
+    with sync_playwright() as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = chromium.find()
     assert path, chromium.HOW
-    found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-    yield found
-    found.close()
+    instance = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    yield instance
+    instance.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _checked(running: Running) -> Iterator[None]:
-    """When a module's browsers are closed, what must always be true of the system is."""
+def _check_invariants(running: Running) -> Iterator[None]:
+    """Check the system's invariants once a module's browsers are closed."""
     yield
     checkers.check(running)
 
@@ -42,15 +42,15 @@ def screenshots(request: pytest.FixtureRequest) -> Path | None:
 
 @pytest.fixture
 def size() -> str:
-    """A phone, unless a test says otherwise."""
+    """The screen: a phone, unless a test module overrides it."""
     return "phone"
 
 
 @pytest.fixture
 def student(running: Running, browser: Browser, sub: str, size: str, screenshots: Path | None) -> Iterator[Student]:
-    """A student at their browser, who must have met no error of the console or of the policy when they leave.
+    """A student with a browser. The test fails if the browser's console or the content policy reports an error.
 
-    A phone is dark and a desktop light, so that both schemes are held to the rules of contrast.
+    A phone uses the dark color scheme and a desktop the light one, so that both are checked for contrast.
     """
     width, height, scheme = SIZES[size]
     context = browser.new_context(
@@ -61,6 +61,6 @@ def student(running: Running, browser: Browser, sub: str, size: str, screenshots
         locale="en-US",
         timezone_id="UTC",
     )
-    found = Student(running, context, sub, size, screenshots)
-    yield found
-    found.leave()
+    student = Student(running, context, sub, size, screenshots)
+    yield student
+    student.close_browser()

@@ -1,4 +1,4 @@
-"""What a student does at a browser, and what must be true of every page that they see."""
+"""A student with a browser: their actions, and the checks that every page must pass."""
 
 import re
 from pathlib import Path
@@ -13,19 +13,19 @@ SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
     "phone": (390, 844, "dark"),
     "desktop": (1280, 800, "light"),
 }
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-PICTURES = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "learning", "payments", "refund"}
+SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "learning", "payments", "refund"}
 """The states that docs/testing.md shows."""
 TITLES = {"DP": "Data Professional", "FSD": "Full-Stack Developer"}
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 class Student:
-    """A person with a browser. `leave()` asserts that the console and the policy had nothing to say."""
+    """A student with a browser. `close_browser()` fails the test if the browser reported an unexpected error."""
 
-    pictures = PICTURES
+    screenshot_names = SCREENSHOTS
 
     def __init__(
         self, running: Running, context: BrowserContext, sub: str, size: str, screenshots: Path | None
@@ -36,136 +36,144 @@ class Student:
         self.size = size
         self.screenshots = screenshots
         self.errors: list[str] = []
-        self.expected: list[str] = [r"status of 402 .*"]
-        """What a console may say: a decline is an answer 402, which browsers write down."""
+        self.expected_errors: list[str] = [r"status of 402 .*"]
+        """Patterns of console messages to ignore. Stripe answers a decline with 402, which browsers report."""
         self.page = context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        context.on("console", self._console)
+        self.page.set_default_timeout(TIMEOUT_MS)
+        context.on("console", self._on_console_message)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
 
-    def _console(self, message: ConsoleMessage) -> None:
+    def _on_console_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
-    def leave(self) -> None:
+    def close_browser(self) -> None:
+        """Close the browser. Fail on an unexpected console message or a violation of the content policy."""
         self.context.close()
-        unexpected = [error for error in self.errors if not any(re.search(known, error) for known in self.expected)]
+        unexpected = [
+            error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected_errors)
+        ]
         assert not unexpected, unexpected
-        stopped = self.running.http.get(f"{self.running.ready['api']}/_local/csp").json()
-        assert not stopped, stopped
+        violations = self.running.http.get(f"{self.running.ready['api']}/_local/csp").json()
+        assert not violations, violations
 
-    # --- going about ---
+    # --- navigation ---
 
     @property
     def token(self) -> str:
         return self.running.token(self.sub)
 
-    def open(self, place: str = "#/") -> None:
-        self.page.goto(f"/{place}")
+    def open(self, address: str = "#/") -> None:
+        self.page.goto(f"/{address}")
 
     def sign_in(self) -> None:
-        self.page.get_by_label("E-mail address").fill(f"{self.sub}@example.org")
+        self.page.get_by_label("Email address").fill(f"{self.sub}@example.org")
         self.main.get_by_role("button", name="Sign in").click()
 
-    def buying(self, track: str = "DP") -> None:
-        """At the form of a track, signed in."""
+    def open_payment_form(self, track: str = "DP") -> None:
+        """Open the payment form of a track, signing in if necessary."""
         self.open(f"#/buy/{track}")
         if self.page.evaluate("!sessionStorage.getItem('tuition.token')"):
             self.sign_in()
-        self.heading(f"Enroll in {TITLES[track]}")
+        self.expect_heading(f"Enroll in {TITLES[track]}")
 
     @property
     def main(self) -> Locator:
         return self.page.locator("main")
 
-    def heading(self, name: str) -> Locator:
-        found = self.page.get_by_role("heading", name=name, exact=True, level=1)
-        expect(found).to_be_visible()
-        return found
+    def expect_heading(self, name: str) -> Locator:
+        heading = self.page.get_by_role("heading", name=name, exact=True, level=1)
+        expect(heading).to_be_visible()
+        return heading
 
-    def sees(self, text: str) -> None:
+    def expect_text(self, text: str) -> None:
         expect(self.main.get_by_text(text).first).to_be_visible()
 
-    def is_enrolled(self, track: str = "DP") -> None:
-        self.heading(f"You are enrolled in {TITLES[track]}")
+    def expect_enrolled(self, track: str = "DP") -> None:
+        self.expect_heading(f"You are enrolled in {TITLES[track]}")
 
-    def buying_again_is_not_offered(self, track: str = "DP") -> None:
+    def expect_nothing_to_pay(self, track: str = "DP") -> None:
         self.open(f"#/buy/{track}")
-        self.sees("there is nothing to pay")
-        expect(self.button).to_have_count(0)
+        self.expect_text("there’s nothing to pay")
+        expect(self.pay_button).to_have_count(0)
 
     # --- paying on the page ---
 
     @property
     def fields(self) -> FrameLocator:
+        """Stripe's fields."""
         return self.page.frame_locator("#payment-element iframe")
 
     @property
     def bank(self) -> FrameLocator:
+        """The bank's dialog of 3-D Secure."""
         return self.page.frame_locator("dialog iframe")
 
     @property
-    def button(self) -> Locator:
+    def pay_button(self) -> Locator:
         return self.main.get_by_role("button", name=re.compile(r"^(Pay \$|Continue to Stripe)"))
 
-    def card(self, number: str) -> None:
+    def fill_card(self, number: str) -> None:
         self.fields.get_by_label("Card number").fill(number)
         self.fields.get_by_label("Expiry").fill("12 / 34")
         self.fields.get_by_label("CVC").fill("123")
 
     def pay(self, number: str) -> None:
-        self.card(number)
-        self.button.click()
+        self.fill_card(number)
+        self.pay_button.click()
 
-    # --- paying at Stripe ---
+    # --- paying with Stripe Checkout ---
 
-    def checkout(self, code: str = "") -> None:
-        self.page.get_by_role("radio", name="Stripe’s own page").check()
+    def continue_to_checkout(self, code: str = "") -> None:
+        self.page.get_by_role("radio", name="Stripe Checkout").check()
         self.page.get_by_role("textbox", name="Promotion code").fill(code)
-        self.button.click()
+        self.pay_button.click()
 
-    def at_checkout(self) -> str:
-        self.heading("Checkout")
+    def expect_checkout(self) -> str:
+        """Wait for Checkout and return its address."""
+        self.expect_heading("Checkout")
         return self.page.url
 
-    def pay_at_checkout(self, number: str) -> None:
+    def pay_on_checkout(self, number: str) -> None:
         self.page.get_by_label("Card number").fill(number)
         self.page.get_by_label("Expiry").fill("12 / 34")
         self.page.get_by_label("CVC").fill("123")
         self.page.get_by_role("button", name="Pay").click()
 
-    # --- what the system knows ---
+    # --- the API's view ---
 
     def payments(self) -> list[dict[str, Any]]:
-        found = self.running.api("GET", "/api/payments/my-payments/", self.token).json()["payments"]
-        return list(found)
+        payments = self.running.api("GET", "/api/payments/my-payments/", self.token).json()["payments"]
+        return list(payments)
 
-    # --- what must be true of every page ---
+    # --- checks of every page ---
 
-    def accessible(self, name: str | None = None) -> None:
-        """No violation of WCAG 2.1 AA in this state, in the page and in every frame of it, and no sideways scroll.
+    def expect_accessible(self, name: str | None = None) -> None:
+        """Expect no violation of WCAG 2.1 AA in the page or its frames, and no horizontal scrolling.
 
-        The states that are shown in docs are also kept as a picture, where pictures are asked for.
+        Takes a screenshot of the states that the documentation shows, if `--screenshots` is given.
         """
         for frame in self.page.frames:
             if frame.url.startswith("http"):
-                found = violations(frame)
-                assert found == [], f"{name}, {frame.url}: " + "\n".join(found)
-        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide == 0, f"{name} scrolls sideways by {wide} px"
-        if name in self.pictures:
-            self.picture(name)
+                violations = axe_violations(frame)
+                assert violations == [], f"{name}, {frame.url}: " + "\n".join(violations)
+        overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow == 0, f"{name} scrolls sideways by {overflow} px"
+        if name in self.screenshot_names:
+            self.take_screenshot(name)
 
-    def picture(self, name: str) -> None:
+    def take_screenshot(self, name: str) -> None:
         if self.screenshots:
             self.screenshots.mkdir(parents=True, exist_ok=True)
-            picture = self.screenshots / f"{name}-{self.size}.png"
-            self.page.screenshot(path=picture, animations="disabled", full_page=True)
+            path = self.screenshots / f"{name}-{self.size}.png"
+            self.page.screenshot(path=path, animations="disabled", full_page=True)
 
 
-def violations(frame: Frame, rules: dict[str, Any] = WCAG) -> list[str]:
-    """What axe-core finds in a frame by the rules of WCAG 2.1 A and AA, or by others."""
-    if not frame.evaluate("'axe' in window"):  # half a megabyte: once a page
+def axe_violations(frame: Frame, rules: dict[str, Any] = WCAG) -> list[str]:
+    """The violations that axe-core finds in a frame, by the rules of WCAG 2.1 A and AA unless others are given."""
+    if not frame.evaluate("'axe' in window"):  # half a megabyte: inject it once per page
         frame.evaluate(f"(() => {{ {AXE} }})()")
-    found = frame.evaluate("rules => axe.run(document, {iframes: false, runOnly: rules})", rules)
-    return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in found["violations"] for node in one["nodes"]]
+    result = frame.evaluate("rules => axe.run(document, {iframes: false, runOnly: rules})", rules)
+    return [
+        f"{rule['id']}: {rule['help']}: {node['html'][:200]}" for rule in result["violations"] for node in rule["nodes"]
+    ]

@@ -1,4 +1,4 @@
-"""Signing in through Cognito's hosted page, which a route of the browser plays: a code for the one who can prove it."""
+"""Signing in on Cognito's hosted page, which a browser route imitates, including the checks of PKCE."""
 
 import base64
 import hashlib
@@ -18,51 +18,57 @@ CLIENT = "1example23456789"
 
 
 class HostedPage:
-    """The authorize, token and logout endpoints, as Cognito has them."""
+    """Cognito's authorize, token and logout endpoints."""
 
     def __init__(self, student: Student) -> None:
         self.student = student
-        self.asked: dict[str, str] = {}
+        self.authorize_params: dict[str, str] = {}
         self.nonce: str | None = None
         self.state: str | None = None
-        self.tokens = 0
+        self.tokens_issued = 0
         student.page.route(f"{DOMAIN}/oauth2/authorize?*", self._authorize)
         student.page.route(f"{DOMAIN}/oauth2/token", self._token)
         student.page.route(f"{DOMAIN}/logout?*", self._logout)
 
     def _authorize(self, route: Route) -> None:
-        self.asked = {name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()}
-        back = {"code": "the-code", "state": self.state or self.asked["state"]}
-        route.fulfill(status=302, headers={"location": f"{self.asked['redirect_uri']}?{urlencode(back)}"})
+        self.authorize_params = {
+            name: values[0] for name, values in parse_qs(urlsplit(route.request.url).query).items()
+        }
+        params = {"code": "the-code", "state": self.state or self.authorize_params["state"]}
+        route.fulfill(status=302, headers={"location": f"{self.authorize_params['redirect_uri']}?{urlencode(params)}"})
 
     def _token(self, route: Route) -> None:
         form = {name: values[0] for name, values in parse_qs(route.request.post_data or "").items()}
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        proven = (form["code"], form["client_id"], challenge) == ("the-code", CLIENT, self.asked["code_challenge"])
+        verified = (form["code"], form["client_id"], challenge) == (
+            "the-code",
+            CLIENT,
+            self.authorize_params["code_challenge"],
+        )
         headers = {"access-control-allow-origin": "*"}
-        if not proven or form["grant_type"] != "authorization_code":
+        if not verified or form["grant_type"] != "authorization_code":
             route.fulfill(status=400, json={"error": "invalid_grant"}, headers=headers)
             return
-        self.tokens += 1
-        route.fulfill(json={"id_token": self._signed(), "token_type": "Bearer"}, headers=headers)
+        self.tokens_issued += 1
+        route.fulfill(json={"id_token": self._id_token(), "token_type": "Bearer"}, headers=headers)
 
-    def _signed(self) -> str:
-        """A token whose claims name the nonce. The API would refuse it: only its own issuer may sign."""
+    def _id_token(self) -> str:
+        """A token with the nonce among its claims. The API rejects it, because it is not signed by its issuer."""
         claims = json.loads(base64.urlsafe_b64decode(self.student.token.split(".")[1] + "=="))
-        body = json.dumps({**claims, "nonce": self.nonce or self.asked["nonce"]}).encode()
+        body = json.dumps({**claims, "nonce": self.nonce or self.authorize_params["nonce"]}).encode()
         return f"e30.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.sig"
 
     def _logout(self, route: Route) -> None:
-        asked = parse_qs(urlsplit(route.request.url).query)
-        assert asked["client_id"] == [CLIENT]
-        route.fulfill(status=302, headers={"location": asked["logout_uri"][0]})
+        params = parse_qs(urlsplit(route.request.url).query)
+        assert params["client_id"] == [CLIENT]
+        route.fulfill(status=302, headers={"location": params["logout_uri"][0]})
 
 
 @contextmanager
 def hosted_page(student: Student) -> Iterator[HostedPage]:
-    """The same pages with a `config.json` and a policy as in production."""
-    front = student.running.stack.web_server
+    """Serve the same pages with a `config.json` and a content policy as in production."""
+    front = student.running.stack.front
     assert front is not None
     local = front.site
     sign_in = {"kind": "cognito", "domain": DOMAIN, "client_id": CLIENT}
@@ -78,57 +84,57 @@ def hosted_page(student: Student) -> Iterator[HostedPage]:
 
 @pytest.fixture
 def hosted(student: Student) -> Iterator[HostedPage]:
-    with hosted_page(student) as found:
-        yield found
+    with hosted_page(student) as page:
+        yield page
 
 
-def test_the_hosted_sign_in_leads_back_to_where_one_was(student: Student, hosted: HostedPage) -> None:
-    student.expected.append("status of 401 ")  # the API takes no token of this test's making
+def test_the_hosted_sign_in_leads_back_to_the_requested_view(student: Student, hosted: HostedPage) -> None:
+    student.expected_errors.append("status of 401 ")  # the API rejects this test's unsigned token
     student.open("#/buy/FSD")
-    student.heading("Sign in")
-    student.accessible()
+    student.expect_heading("Sign in")
+    student.expect_accessible()
     with student.page.expect_response(f"{DOMAIN}/oauth2/token"):
         student.main.get_by_role("button", name="Sign in").click()
     student.page.wait_for_url("**/#/buy/FSD")
-    student.sees("Your sign-in is over")
-    assert hosted.tokens == 1
-    assert hosted.asked["code_challenge_method"] == "S256"
-    assert set(hosted.asked["scope"].split()) == {"openid", "email", "profile"}
+    student.expect_text("Your session has expired. Sign in to continue where you left off.")
+    assert hosted.tokens_issued == 1
+    assert hosted.authorize_params["code_challenge_method"] == "S256"
+    assert set(hosted.authorize_params["scope"].split()) == {"openid", "email", "profile"}
     assert "code" not in student.page.url and "state" not in student.page.url
 
 
-def test_who_signs_out_is_signed_out_of_both(student: Student, hosted: HostedPage) -> None:
+def test_signing_out_also_signs_out_of_the_hosted_page(student: Student, hosted: HostedPage) -> None:
     student.open("#/nowhere")
     student.page.locator("#who").get_by_role("button", name="Sign in").click()
     student.main.get_by_role("button", name="Sign in").click()
     student.page.get_by_role("button", name="Sign out").click()
     expect(student.page.locator("#who").get_by_role("button", name="Sign in")).to_be_visible()
-    assert (student.page.evaluate("sessionStorage.length"), hosted.tokens) == (0, 1)
+    assert (student.page.evaluate("sessionStorage.length"), hosted.tokens_issued) == (0, 1)
 
 
-def test_an_answer_that_this_tab_did_not_ask_for_signs_nobody_in(student: Student, hosted: HostedPage) -> None:
-    hosted.state = "of-somebody-else"
+def test_a_sign_in_that_this_tab_did_not_start_is_rejected(student: Student, hosted: HostedPage) -> None:
+    hosted.state = "of-another-browser"
     student.open("#/cards")
     student.main.get_by_role("button", name="Sign in").click()
-    student.sees("This sign-in was not begun here")
-    assert hosted.tokens == 0
-    hosted.state, hosted.nonce = None, "of-another-time"
+    student.expect_text("That sign-in link is no longer valid. Please sign in again.")
+    assert hosted.tokens_issued == 0
+    hosted.state, hosted.nonce = None, "of-another-sign-in"
     student.open("#/cards")
     student.main.get_by_role("button", name="Sign in").click()
-    student.sees("This sign-in was not begun here")
+    student.expect_text("That sign-in link is no longer valid. Please sign in again.")
     assert student.page.evaluate("sessionStorage.getItem('tuition.token')") is None
 
 
-def test_the_next_person_at_the_same_browser_sees_nothing_of_the_one_before(student: Student) -> None:
-    student.buying()
+def test_the_next_user_of_a_browser_sees_nothing_of_the_previous_user(student: Student) -> None:
+    student.open_payment_form()
     student.pay("4000000000000002")
-    student.sees("Your card was declined.")
+    student.expect_text("Your card was declined.")
     student.page.get_by_role("button", name="Sign out").click()
-    student.heading("Choose your track")
+    student.expect_heading("Choose your track")
     expect(student.page.locator("#who").get_by_role("button", name="Sign in")).to_be_visible()
     student.sub += "-sister"
-    student.buying()
-    expect(student.main.get_by_text("it is still open")).to_have_count(0)
+    student.open_payment_form()
+    expect(student.main.get_by_text("It hasn’t been completed")).to_have_count(0)
     student.open("#/payments")
-    student.sees("You have not paid for anything yet.")
+    student.expect_text("No payments yet.")
     assert student.payments() == []

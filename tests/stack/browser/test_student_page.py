@@ -1,4 +1,4 @@
-"""What students do on the page, in a real browser, on a phone and at a desk."""
+"""What students do on the page, on a phone and on a desktop."""
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -14,225 +14,219 @@ def size(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def promotion(student: Student, percent: int, **more: object) -> str:
-    """A new promotion code of so many per cent."""
+def create_promotion_code(student: Student, percent: int, **extra: object) -> str:
+    """Create a promotion code for a discount in percent."""
     coupon = student.running.stripe("POST", "/v1/coupons", percent_off=percent)
     text = f"{student.sub}-{percent}".upper().replace("-", "")
-    wanted = {"promotion[type]": "coupon", "promotion[coupon]": coupon["id"], "code": text, **more}
-    return str(student.running.stripe("POST", "/v1/promotion_codes", **wanted)["code"])
+    params = {"promotion[type]": "coupon", "promotion[coupon]": coupon["id"], "code": text, **extra}
+    return str(student.running.stripe("POST", "/v1/promotion_codes", **params)["code"])
 
 
-def test_a_card_enrolls_and_the_first_project_is_there(student: Student) -> None:
+def test_paying_by_card_enrolls_and_unlocks_the_first_project(student: Student) -> None:
     student.open()
-    student.heading("Choose your track")
-    student.accessible("tracks")
+    student.expect_heading("Choose your track")
+    student.expect_accessible("tracks")
     student.page.get_by_role("link", name="Enroll in Data Professional").click()
-    student.heading("Sign in")
-    student.accessible()
+    student.expect_heading("Sign in")
+    student.expect_accessible()
     student.sign_in()
-    student.heading("Enroll in Data Professional")
+    student.expect_heading("Enroll in Data Professional")
     expect(student.fields.get_by_label("Card number")).to_be_visible()
-    student.card(GOOD)
-    student.accessible("buy")
-    student.button.click()
-    student.is_enrolled()
-    student.sees("You paid $499.00.")
-    student.accessible("enrolled")
+    student.fill_card(GOOD)
+    student.expect_accessible("buy")
+    student.pay_button.click()
+    student.expect_enrolled()
+    student.expect_text("You paid $499.00.")
+    student.expect_accessible("enrolled")
     student.page.get_by_role("link", name="Start learning").click()
-    student.heading("My learning")
-    student.sees("Load and inspect the data")
+    student.expect_heading("My learning")
+    student.expect_text("Load and inspect the data")
     expect(student.main.get_by_text("Unlocked")).to_have_count(1)
     expect(student.main.get_by_text("Locked", exact=True)).to_have_count(3)
-    student.accessible("learning")
+    student.expect_accessible("learning")
     assert [p["status"] for p in student.payments()] == ["SUCCEEDED"]
-    student.buying_again_is_not_offered()
+    student.expect_nothing_to_pay()
 
 
-def test_a_declined_card_says_why_and_the_next_one_enrolls(student: Student) -> None:
-    student.buying()
+def test_a_declined_card_shows_the_reason_and_the_next_one_enrolls(student: Student) -> None:
+    student.open_payment_form()
     student.pay(INSUFFICIENT)
-    student.sees("Your card has insufficient funds.")
-    student.accessible("declined")
+    student.expect_text("Your card has insufficient funds.")
+    student.expect_accessible("declined")
     student.pay(GOOD)
-    student.is_enrolled()
+    student.expect_enrolled()
     assert len(student.payments()) == 1
 
 
-def test_three_d_secure_is_done_in_a_dialog(student: Student) -> None:
-    student.buying()
+def test_three_d_secure_opens_in_a_dialog(student: Student) -> None:
+    student.open_payment_form()
     student.pay(SECURE)
     complete = student.bank.get_by_role("button", name="Complete authentication")
     expect(complete).to_be_visible()
-    student.accessible("three-d-secure")
+    student.expect_accessible("three-d-secure")
     complete.click()
-    student.is_enrolled()
+    student.expect_enrolled()
 
 
-def test_three_d_secure_refused_takes_nothing_and_another_card_enrolls(student: Student) -> None:
-    student.buying()
+def test_a_failed_three_d_secure_charges_nothing_and_another_card_enrolls(student: Student) -> None:
+    student.open_payment_form()
     student.pay(SECURE)
     student.bank.get_by_role("button", name="Fail authentication").click()
-    student.sees("We are unable to authenticate your payment method.")
-    student.accessible()
+    student.expect_text("We are unable to authenticate your payment method.")
+    student.expect_accessible()
     student.pay(GOOD)
-    student.is_enrolled()
+    student.expect_enrolled()
 
 
-def test_checkout_enrolls_after_a_decline_there(student: Student) -> None:
-    student.buying("FSD")
-    student.checkout()
-    student.at_checkout()
-    student.accessible("checkout")
-    student.pay_at_checkout(DECLINED)
+def test_checkout_enrolls_after_a_declined_card(student: Student) -> None:
+    student.open_payment_form("FSD")
+    student.continue_to_checkout()
+    student.expect_checkout()
+    student.expect_accessible("checkout")
+    student.pay_on_checkout(DECLINED)
     expect(student.page.get_by_role("alert")).to_have_text("Your card was declined.")
-    student.accessible()
-    student.pay_at_checkout(GOOD)
-    student.is_enrolled("FSD")
-    student.sees("You paid $599.00.")
+    student.expect_accessible()
+    student.pay_on_checkout(GOOD)
+    student.expect_enrolled("FSD")
+    student.expect_text("You paid $599.00.")
 
 
-def test_three_d_secure_at_checkout_comes_back_enrolled(student: Student) -> None:
-    student.buying()
-    student.checkout()
-    student.at_checkout()
-    student.pay_at_checkout(SECURE)
+def test_three_d_secure_on_checkout_leads_back_enrolled(student: Student) -> None:
+    student.open_payment_form()
+    student.continue_to_checkout()
+    student.expect_checkout()
+    student.pay_on_checkout(SECURE)
     student.page.get_by_role("button", name="Fail authentication").click()
     expect(student.page.get_by_role("alert")).to_contain_text("unable to authenticate")
-    student.pay_at_checkout(SECURE)
-    student.accessible()
+    student.pay_on_checkout(SECURE)
+    student.expect_accessible()
     student.page.get_by_role("button", name="Complete authentication").click()
-    student.is_enrolled()
+    student.expect_enrolled()
 
 
-def test_checkout_that_was_left_is_come_back_to(student: Student) -> None:
-    student.buying()
-    student.checkout()
-    first = student.at_checkout()
+def test_a_checkout_left_without_paying_can_be_resumed(student: Student) -> None:
+    student.open_payment_form()
+    student.continue_to_checkout()
+    first = student.expect_checkout()
     student.page.get_by_role("link", name="Back without paying").click()
-    student.sees("You came back from Stripe’s page without paying. Nothing was taken.")
-    expect(student.page.get_by_role("radio", name="Stripe’s own page")).to_be_checked()
-    student.accessible("left")
-    student.button.click()
-    assert student.at_checkout() == first
-    student.pay_at_checkout(GOOD)
-    student.is_enrolled()
+    student.expect_text("You left Stripe’s page before paying. You haven’t been charged.")
+    expect(student.page.get_by_role("radio", name="Stripe Checkout")).to_be_checked()
+    student.expect_accessible("canceled")
+    student.pay_button.click()
+    assert student.expect_checkout() == first
+    student.pay_on_checkout(GOOD)
+    student.expect_enrolled()
     assert len(student.payments()) == 1
 
 
-def test_a_promotion_code_lowers_the_price_and_a_wrong_one_says_so(student: Student) -> None:
-    code = promotion(student, 20)
-    student.expected.append(r"status of 422 .*/create-checkout-session/")
-    student.buying()
-    student.checkout("NOSUCHCODE")
+def test_a_promotion_code_lowers_the_price_and_an_unknown_one_shows_an_error(student: Student) -> None:
+    code = create_promotion_code(student, 20)
+    student.expected_errors.append(r"status of 422 .*/create-checkout-session/")
+    student.open_payment_form()
+    student.continue_to_checkout("NOSUCHCODE")
     error = student.page.locator("#code-error")
     expect(error).to_have_text("There is no such promotion code.")
     expect(student.page.get_by_role("textbox", name="Promotion code")).to_be_focused()
-    student.accessible("code-refused")
-    student.checkout(code)
-    student.at_checkout()
+    student.expect_accessible("code-refused")
+    student.continue_to_checkout(code)
+    student.expect_checkout()
     expect(student.page.get_by_text(f"Promotion code applied: {code}")).to_be_visible()
     expect(student.page.get_by_text("−$99.80")).to_be_visible()
-    student.accessible("checkout-code")
-    student.pay_at_checkout(GOOD)
-    student.is_enrolled()
-    student.sees("You paid $399.20.")
+    student.expect_accessible("checkout-code")
+    student.pay_on_checkout(GOOD)
+    student.expect_enrolled()
+    student.expect_text("You paid $399.20.")
 
 
-def test_a_whole_discount_enrolls_without_a_card(student: Student) -> None:
-    code = promotion(student, 100)
-    student.buying()
-    student.checkout(code)
-    student.at_checkout()
+def test_a_full_discount_enrolls_without_a_card(student: Student) -> None:
+    code = create_promotion_code(student, 100)
+    student.open_payment_form()
+    student.continue_to_checkout(code)
+    student.expect_checkout()
     expect(student.page.get_by_label("Card number")).to_have_count(0)
-    student.accessible()
+    student.expect_accessible()
     student.page.get_by_role("button", name="Pay").click()
-    student.is_enrolled()
-    student.sees("Nothing was charged")
+    student.expect_enrolled()
+    student.expect_text("Your promotion code covered the full price. Nothing was charged.")
     student.page.get_by_role("link", name="My payments").click()
-    student.sees("$0.00")
-    expect(student.main.get_by_role("button", name="Ask for a refund")).to_have_count(0)
+    student.expect_text("$0.00")
+    expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(0)
 
 
-def test_a_saved_card_pays_the_next_track_and_is_removed(student: Student) -> None:
-    student.buying("DP")
+def test_a_saved_card_pays_the_next_track_and_can_be_removed(student: Student) -> None:
+    student.open_payment_form("DP")
     student.page.get_by_label("Save for next time").first.check()
     student.pay(GOOD)
-    student.is_enrolled("DP")
-    student.buying("FSD")
+    student.expect_enrolled("DP")
+    student.open_payment_form("FSD")
     saved = student.page.get_by_role("radio", name="Visa ending in 4242")
     expect(saved).to_be_checked()
-    student.accessible("saved")
-    student.button.click()
-    student.is_enrolled("FSD")
+    student.expect_accessible("saved")
+    student.pay_button.click()
+    student.expect_enrolled("FSD")
     student.open("#/cards")
-    student.heading("Saved cards")
-    student.accessible("cards")
+    student.expect_heading("Saved cards")
+    student.expect_accessible("cards")
     student.page.get_by_role("button", name="Remove Visa ending in 4242").click()
-    student.accessible()
-    student.page.get_by_role("button", name="Remove it").click()
-    student.sees("No card is saved.")
+    student.expect_accessible()
+    student.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    student.expect_text("No saved cards.")
     assert student.running.api("GET", "/api/payments/payment-methods/", student.token).json()["payment_methods"] == []
 
 
-def test_a_refund_is_asked_for_in_words_and_withdraws(student: Student) -> None:
-    student.buying()
+def test_requesting_a_refund_states_the_consequences_and_ends_the_enrollment(student: Student) -> None:
+    student.open_payment_form()
     student.pay(GOOD)
-    student.is_enrolled()
+    student.expect_enrolled()
     student.open("#/payments")
-    student.heading("My payments")
-    student.accessible("payments")
-    student.page.get_by_role("button", name="Ask for a refund").click()
+    student.expect_heading("My payments")
+    student.expect_accessible("payments")
+    student.page.get_by_role("button", name="Request a refund").click()
     dialog = student.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("you lose access to Data Professional")
-    student.accessible("refund")
-    dialog.get_by_role("button", name="Keep my place").click()
+    expect(dialog).to_contain_text("You’ll lose access to Data Professional.")
+    student.expect_accessible("refund")
+    dialog.get_by_role("button", name="Keep my enrollment").click()
     expect(dialog).to_have_count(0)
-    expect(student.page.get_by_role("button", name="Ask for a refund")).to_be_focused()
-    student.page.get_by_role("button", name="Ask for a refund").click()
-    dialog.get_by_label("Why do you want it back?").fill("I have no time\nthis year")
-    dialog.get_by_role("button", name="Ask for $499.00").click()
-    student.sees("Done: $499.00 is on its way back to you.")
-    student.sees("Refunded")
-    student.accessible("refunded")
-    paid = student.payments()[0]
-    assert (paid["status"], paid["refund_reason"]) == ("REFUNDED", "I have no time this year")
+    expect(student.page.get_by_role("button", name="Request a refund")).to_be_focused()
+    student.page.get_by_role("button", name="Request a refund").click()
+    dialog.get_by_label("Reason for your refund").fill("I have no time\nthis year")
+    dialog.get_by_role("button", name="Request refund").click()
+    student.expect_text("Refunded. $499.00 is on its way to your Visa ending in 4242.")
+    student.expect_text("Refunded")
+    student.expect_accessible("refunded")
+    payment = student.payments()[0]
+    assert (payment["status"], payment["refund_reason"]) == ("REFUNDED", "I have no time this year")
     student.open("#/learning")
-    student.sees("Withdrawn")
-    student.accessible()
+    student.expect_text("No longer enrolled")
+    student.expect_accessible()
 
 
-def test_a_refund_whose_answer_is_lost_is_looked_for(student: Student) -> None:
-    student.expected.append("ERR_FAILED")
-    student.buying()
+def test_a_refund_whose_response_is_lost_is_still_shown(student: Student) -> None:
+    student.expected_errors.append("ERR_FAILED")
+    student.open_payment_form()
     student.pay(GOOD)
-    student.is_enrolled()
+    student.expect_enrolled()
     student.open("#/learning")
-    student.heading("My learning")
+    student.expect_heading("My learning")
     student.page.get_by_role("link", name="Payments", exact=True).click()
-    student.page.get_by_role("button", name="Ask for a refund").click()
+    student.page.get_by_role("button", name="Request a refund").click()
     dialog = student.page.get_by_role("dialog")
     student.page.go_back()
-    student.heading("My learning")
+    student.expect_heading("My learning")
     expect(dialog).to_have_count(0)
     student.page.get_by_role("link", name="Payments", exact=True).click()
 
-    def lose(route: Route) -> None:
-        student.page.keyboard.press("Escape")  # it is under way: there is nothing to keep any more
+    def lose_response(route: Route) -> None:
+        student.page.keyboard.press("Escape")  # the request is under way and cannot be canceled
         expect(dialog).to_be_visible()
         route.fetch()
         route.abort()
 
-    student.page.route("**/request-refund/", lose)
-    student.page.get_by_role("button", name="Ask for a refund").click()
-    dialog.get_by_label("Why do you want it back?").fill("I have no time")
-    dialog.get_by_role("button", name="Ask for $499.00").click()
-    student.sees("Done: $499.00 is on its way back to you.")
+    student.page.route("**/request-refund/", lose_response)
+    student.page.get_by_role("button", name="Request a refund").click()
+    dialog.get_by_label("Reason for your refund").fill("I have no time")
+    dialog.get_by_role("button", name="Request refund").click()
+    student.expect_text("Refunded. $499.00 is on its way to your Visa ending in 4242.")
     expect(dialog).to_have_count(0)
-    assert (
-        len(
-            student.running.stripe("GET", f"/v1/refunds?payment_intent={student.payments()[0]['payment_intent_id']}")[
-                "data"
-            ]
-        )
-        == 1
-    )
+    intent = student.payments()[0]["payment_intent_id"]
+    assert len(student.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]) == 1

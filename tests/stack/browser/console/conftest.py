@@ -1,4 +1,4 @@
-"""Staff at a desk: an admin, and somebody of support who may only read."""
+"""Members of staff with a browser: an admin, a support member who may only view, and a student without access."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +12,23 @@ from tests.stack.conftest import Running
 
 @pytest.fixture
 def staff(running: Running, browser: Browser, sub: str, screenshots: Path | None) -> Iterator[Staff]:
-    """An admin of the school, far enough from UTC to see the difference."""
-    yield from _at_a_desk(running, browser, f"staff-of-{sub}", ("admin",), screenshots)
+    """An admin."""
+    yield from _with_browser(running, browser, f"staff-of-{sub}", ("admin",), screenshots)
 
 
 @pytest.fixture
 def support(running: Running, browser: Browser, sub: str) -> Iterator[Staff]:
-    yield from _at_a_desk(running, browser, f"support-of-{sub}", ("support",), None)
+    """A support member, who may view everything and decide nothing."""
+    yield from _with_browser(running, browser, f"support-of-{sub}", ("support",), None)
 
 
 @pytest.fixture
 def outsider(running: Running, browser: Browser, sub: str) -> Iterator[Staff]:
-    """A student who has found the console's address."""
-    yield from _at_a_desk(running, browser, sub, (), None)
+    """A student who opens the console's address."""
+    yield from _with_browser(running, browser, sub, (), None)
 
 
-def _at_a_desk(
+def _with_browser(
     running: Running, browser: Browser, sub: str, groups: tuple[str, ...], screenshots: Path | None
 ) -> Iterator[Staff]:
     context = browser.new_context(
@@ -35,9 +36,9 @@ def _at_a_desk(
         base_url=running.ready["api"],
         color_scheme="light",
         locale="en-US",
-        timezone_id="America/New_York",
+        timezone_id="America/New_York",  # far enough from UTC to tell local times from UTC
     )
-    found = Staff(running, context, sub, "console", screenshots)
-    found.groups = groups
-    yield found
-    found.leave()
+    staff = Staff(running, context, sub, "console", screenshots)
+    staff.groups = groups
+    yield staff
+    staff.close_browser()

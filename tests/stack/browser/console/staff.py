@@ -1,102 +1,105 @@
-"""What staff do at a browser, and the payments that they find there."""
+"""A member of staff with a browser at the console, and the payments that they work on."""
 
 from typing import Any
 
 from playwright.sync_api import Locator, expect
 
-from tests.stack.browser.student import Student, violations
+from tests.stack.browser.student import Student, axe_violations
 
-SIGNED_IN = "if (!window.name) { window.name = 'staff'; sessionStorage.setItem('tuition.token', '%s'); }"
-"""Once a tab: what a name of it remembers."""
-IN_THE_DARK = frozenset({"payments", "payment"})
-PICTURES = IN_THE_DARK | {"refund", "attention", "disputes", "quarantine", "user", "export-done"}
+SIGN_IN_SCRIPT = "if (!window.name) { window.name = 'staff'; sessionStorage.setItem('tuition.token', '%s'); }"
+"""Signs in once per tab: the tab's name records that it has run."""
+DARK_SCREENSHOTS = frozenset({"payments", "payment"})
+SCREENSHOTS = DARK_SCREENSHOTS | {"refund", "attention", "disputes", "quarantine", "user", "export-done"}
 """The states that docs/operations.md shows."""
 
 
 class Staff(Student):
-    """A member of staff with a browser at the console. Every view must be accessible in both colour schemes."""
+    """A member of staff with a browser at the console. Every view must be accessible in both color schemes."""
 
-    pictures = PICTURES
+    screenshot_names = SCREENSHOTS
     groups: tuple[str, ...] = ("admin",)
 
     @property
     def token(self) -> str:
         return self.running.token(self.sub, groups=list(self.groups))
 
-    def open(self, place: str = "#/payments") -> None:
-        """At a place of the console, signed in when the tab is opened."""
+    def open(self, address: str = "#/payments") -> None:
+        """Open an address of the console, signed in."""
         if not self.page.url.startswith("http"):
-            self.context.add_init_script(SIGNED_IN % self.token)
-        self.page.goto(f"/console/{place}")
+            self.context.add_init_script(SIGN_IN_SCRIPT % self.token)
+        self.page.goto(f"/console/{address}")
         expect(self.page.locator("h1")).to_be_visible()
 
-    def accessible(self, name: str | None = None) -> None:
-        """As a student's page; and in the dark scheme too, whose contrasts are all that differs."""
-        super().accessible(name)
+    def expect_accessible(self, name: str | None = None) -> None:
+        """Check as for a student's page, and check the contrasts of the dark scheme too."""
+        super().expect_accessible(name)
         self.page.emulate_media(color_scheme="dark")
-        found = violations(self.page.main_frame, {"type": "rule", "values": ["color-contrast"]})
-        assert found == [], f"{name}, dark: " + "\n".join(found)
-        if name in IN_THE_DARK:
-            self.picture(f"{name}-dark")
+        violations = axe_violations(self.page.main_frame, {"type": "rule", "values": ["color-contrast"]})
+        assert violations == [], f"{name}, dark: " + "\n".join(violations)
+        if name in DARK_SCREENSHOTS:
+            self.take_screenshot(f"{name}-dark")
         self.page.emulate_media(color_scheme="light")
 
-    # --- going about ---
+    # --- navigation ---
 
-    def at_payment(self, payment_id: str, ask: str = "") -> None:
-        self.open(f"#/payments/{payment_id}{ask}")
+    def open_payment(self, payment_id: str, query: str = "") -> None:
+        self.open(f"#/payments/{payment_id}{query}")
         expect(self.page.get_by_role("heading", name="Timeline")).to_be_visible()
 
     def rows(self) -> Locator:
         return self.main.locator("table.rows tbody tr")
 
-    def lists(self, count: int) -> None:
-        """So many rows, and no answer awaited."""
+    def expect_rows(self, count: int) -> None:
+        """Expect a list with so many rows that has finished loading."""
         expect(self.main.locator(".answer[aria-busy=false]")).to_have_count(1)
         expect(self.rows()).to_have_count(count)
 
-    def find(self, words: str) -> None:
-        """By the keyboard alone, from wherever the focus is in a list."""
+    def search(self, text: str) -> None:
+        """Search with the keyboard alone, wherever the focus is."""
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("/")
-        self.page.keyboard.type(words)
+        self.page.keyboard.type(text)
         self.page.keyboard.press("Enter")
 
     @property
     def dialog(self) -> Locator:
         return self.page.get_by_role("dialog")
 
-    def ask(self, button: str) -> Locator:
-        """Open a dialog by its button."""
+    def open_dialog(self, button: str) -> Locator:
         self.main.get_by_role("button", name=button).click()
         expect(self.dialog).to_be_visible()
         return self.dialog
 
-    def refund(self, amount: str, reason: str = "A part was missing") -> None:
-        """Fill in the dialog of a refund, and send it."""
+    def submit_refund(self, amount: str, reason: str = "A part was missing") -> None:
+        """Fill in the refund dialog and submit it."""
         self.dialog.get_by_label("Amount in USD").fill(amount)
         self.dialog.get_by_label("Reason").fill(reason)
         self.dialog.get_by_role("button", name=f"Refund {amount} USD").click()
 
-    # --- what the system knows ---
+    # --- the view of the API and of Stripe ---
 
-    def known(self, payment_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.running.staff(f"/payments/{payment_id}/")
-        return found
+    def details(self, payment_id: str) -> dict[str, Any]:
+        """A payment as the staff API returns it."""
+        details: dict[str, Any] = self.running.staff(f"/payments/{payment_id}/")
+        return details
 
-    def refunds(self, payment_id: str) -> list[int]:
-        """The amounts that Stripe has given back."""
-        intent = self.known(payment_id)["payment"]["payment_intent_id"]
-        return [r["amount"] for r in self.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]]
+    def refunded_amounts(self, payment_id: str) -> list[int]:
+        """The amounts of a payment's refunds at Stripe."""
+        intent = self.details(payment_id)["payment"]["payment_intent_id"]
+        refunds = self.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]
+        return [refund["amount"] for refund in refunds]
 
-    def bought(self, sub: str, track: str = "DP", method: str = "pm_card_visa", *, status: str = "SUCCEEDED") -> str:
-        """The id of a payment of this student's, when our tables say what Stripe does: its charge is told apart."""
-        made = self.running.create(self.running.token(sub), track).json()
-        self.running.pay(made["payment_intent_id"], method)
-        payment_id = str(made["payment_id"])
+    def create_and_pay(
+        self, sub: str, track: str = "DP", method: str = "pm_card_visa", *, status: str = "SUCCEEDED"
+    ) -> str:
+        """Create a payment for a student, pay it and return its id once it has the status, and its charge if paid."""
+        created = self.running.create(self.running.token(sub), track).json()
+        self.running.pay(created["payment_intent_id"], method)
+        payment_id = str(created["payment_id"])
 
-        def told() -> bool:
-            payment = self.known(payment_id)["payment"]
+        def is_recorded() -> bool:
+            payment = self.details(payment_id)["payment"]
             return payment["status"] == status and bool(payment["stripe_charge_id"] or status != "SUCCEEDED")
 
-        self.running.until(told, f"{payment_id} {status}")
+        self.running.until(is_recorded, f"{payment_id} {status}")
         return payment_id

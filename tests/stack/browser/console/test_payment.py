@@ -1,4 +1,4 @@
-"""One payment: what happened to it, and what staff decide about its money and its access."""
+"""One payment in the console: its timeline, refunds, refund requests, access, attention and quarantined events."""
 
 import json
 import re
@@ -13,367 +13,383 @@ from stripe_simulator.webhooks import signature
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 
-REFUNDS = re.compile(r"/api/admin/payments/[^/]+/refunds/")
+REFUND_ROUTES = re.compile(r"/api/admin/payments/[^/]+/refunds/")
 
 
-def entry(staff: Staff, title: str) -> Any:
+def timeline_entry(staff: Staff, title: str) -> Any:
     return staff.page.get_by_role("list").locator("li", has=staff.page.get_by_text(title, exact=True))
 
 
-def test_one_timeline_tells_everything_with_its_source(staff: Staff, sub: str) -> None:
-    made = staff.running.create(staff.running.token(sub)).json()
-    staff.running.pay(made["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
-    staff.running.pay(made["payment_intent_id"])
-    payment_id = made["payment_id"]
-    told = {"payment_intent.payment_failed", "payment_intent.succeeded", "charge.failed", "charge.succeeded"}
-    staff.running.until(lambda: told <= {r["type"] for r in staff.known(payment_id)["audit"]}, "all is told")
-    part = {"amount": 12000, "reason": "The third project was missing", "note": "Agreed by phone"}
-    staff.running.sim("webhooks", deliver="drop")  # or one of them may be first to tell of the refund
-    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", staff.token, json=part).is_success
+def test_the_timeline_shows_attempts_records_and_refunds_with_their_source(staff: Staff, sub: str) -> None:
+    created = staff.running.create(staff.running.token(sub)).json()
+    staff.running.pay(created["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
+    staff.running.pay(created["payment_intent_id"])
+    payment_id = created["payment_id"]
+    expected = {"payment_intent.payment_failed", "payment_intent.succeeded", "charge.failed", "charge.succeeded"}
+    staff.running.until(
+        lambda: expected <= {record["type"] for record in staff.details(payment_id)["audit"]}, "all records"
+    )
+    refund = {"amount": 12000, "reason": "The third project was missing", "note": "Agreed by phone"}
+    staff.running.sim("webhooks", deliver="drop")  # so that no webhook reports the refund first
+    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", staff.token, json=refund).is_success
     staff.running.sim("webhooks", deliver="normal")
-    staff.at_payment(payment_id)
-    declined = entry(staff, "Attempt declined")
+    staff.open_payment(payment_id)
+    declined = timeline_entry(staff, "Attempt declined")
     expect(declined).to_contain_text("Insufficient funds")
     expect(declined).to_contain_text("499.00 USD, Visa ··9995")
     expect(declined).to_contain_text("Stripe")
-    expect(entry(staff, "Attempt succeeded")).to_contain_text("Visa ··4242")
-    expect(entry(staff, "Payment begun")).to_contain_text("the student")
-    paid = staff.page.get_by_role("list").locator("li", has_text="Received 499.00 USD")  # whichever event came first
-    expect(paid).to_contain_text("→ ENROLLED")
+    expect(timeline_entry(staff, "Attempt succeeded")).to_contain_text("Visa ··4242")
+    expect(timeline_entry(staff, "Payment created")).to_contain_text("the student")
+    # The record of whichever event arrived first.
+    paid = staff.page.get_by_role("list").locator("li", has_text="Received 499.00 USD")
+    expect(paid).to_contain_text("→ Enrolled")
     expect(paid).to_contain_text("webhook")
-    expect(entry(staff, "payment_intent.succeeded")).to_contain_text("webhook")
-    expect(staff.page.get_by_text(re.compile(r"Chain verified, \d+ records"))).to_be_visible()
+    expect(timeline_entry(staff, "payment_intent.succeeded")).to_contain_text("webhook")
+    expect(staff.page.get_by_text(re.compile(r"Audit trail verified \(\d+ records\)"))).to_be_visible()
     paid.get_by_role("button", name=re.compile("Record")).click()
     expect(paid).to_contain_text(re.compile("evt_.*[0-9a-f]{64}"))
-    order = staff.page.locator(".timeline .title").all_inner_texts()
-    happened = ["Refund succeeded", "Refund ordered", "Attempt succeeded", "Attempt declined", "Payment begun"]
-    assert [title for title in order if title in happened] == happened
-    staff.page.get_by_role("button", name="Newest first").click()
-    turned = staff.page.locator(".timeline .title").all_inner_texts()
-    assert turned == order[::-1]
-    staff.page.get_by_role("button", name="Oldest first").click()
+    newest_first = staff.page.locator(".timeline .title").all_inner_texts()
+    order = ["Refund succeeded", "Refund created by staff", "Attempt succeeded", "Attempt declined", "Payment created"]
+    assert [title for title in newest_first if title in order] == order
+    staff.page.get_by_role("button", name="Sort: newest first").click()
+    oldest_first = staff.page.locator(".timeline .title").all_inner_texts()
+    assert oldest_first == newest_first[::-1]
+    staff.page.get_by_role("button", name="Sort: oldest first").click()
     paid.get_by_role("button", name=re.compile("Record")).click()
-    ordered = entry(staff, "Refund ordered")
-    expect(ordered).to_contain_text("120.00 USD: “The third project was missing”")
-    expect(ordered).to_contain_text("Note: Agreed by phone")
-    for entered in (ordered, entry(staff, "Refund made at Stripe")):
-        expect(entered).to_contain_text(staff.sub)
-        expect(entered.locator(".chip")).to_have_text("staff")
-    for group in ("Payment", "Student", "Money", "Refund", "Method", "At Stripe", "Times", "Record"):
+    created_by_staff = timeline_entry(staff, "Refund created by staff")
+    expect(created_by_staff).to_contain_text("120.00 USD: “The third project was missing”")
+    expect(created_by_staff).to_contain_text("Note: Agreed by phone")
+    for entry in (created_by_staff, timeline_entry(staff, "Refund created at Stripe")):
+        expect(entry).to_contain_text(staff.sub)
+        expect(entry.locator(".chip")).to_have_text("staff")
+    for group in ("Payment", "Student", "Money", "Refund", "Method", "Stripe", "Times", "Record"):
         expect(staff.page.get_by_role("heading", name=group, exact=True)).to_be_visible()
     assert staff.main.locator(".groups :is(input, select, textarea)").count() == 0
-    staff.accessible("payment")
+    staff.expect_accessible("payment")
 
 
-def test_a_chain_that_was_tampered_with_is_shown_as_broken(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
+def test_a_tampered_audit_trail_is_shown_as_broken(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
 
-    def tampered(route: Route) -> None:
-        answer = route.fetch()
-        body = answer.json() | {"chain": {"verified": False, "problem": "record 2: its content was changed"}}
-        route.fulfill(response=answer, json=body)
+    def tamper(route: Route) -> None:
+        response = route.fetch()
+        body = response.json() | {"chain": {"verified": False, "problem": "record 2: its content was changed"}}
+        route.fulfill(response=response, json=body)
 
-    staff.page.route(f"**/api/admin/payments/{payment_id}/", tampered)
-    staff.at_payment(payment_id)
-    expect(staff.main.get_by_role("alert")).to_have_text("Chain broken: record 2: its content was changed")
-    staff.accessible()
+    staff.page.route(f"**/api/admin/payments/{payment_id}/", tamper)
+    staff.open_payment(payment_id)
+    expect(staff.main.get_by_role("alert")).to_have_text("Audit trail broken: record 2: its content was changed")
+    staff.expect_accessible()
 
 
-def test_a_part_is_refunded_then_the_rest_and_never_more(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.at_payment(payment_id)
-    dialog = staff.ask("Refund…")
-    amount, says = dialog.get_by_label("Amount in USD"), dialog.locator(".says")
+def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Refund…")
+    amount, consequence = dialog.get_by_label("Amount in USD"), dialog.locator(".says")
     expect(amount).to_have_value("499.00")
-    expect(says).to_have_text(
-        "Refund 499.00 of 499.00 USD; the student is withdrawn from DP and its projects are locked."
+    expect(consequence).to_have_text(
+        "Refund 499.00 of 499.00 USD; the student loses access to DP and its projects are locked."
     )
-    for wrong in ("499.01", "0", "12.345", "-1", "a lot", ""):
-        amount.fill(wrong)
-        expect(says).to_contain_text("Type an amount from 0.01 to 499.00 USD")
+    for invalid in ("499.01", "0", "12.345", "-1", "a lot", ""):
+        amount.fill(invalid)
+        expect(consequence).to_contain_text("Enter an amount between 0.01 and 499.00 USD.")
         expect(dialog.get_by_role("button", name="Refund")).to_be_disabled()
     amount.fill("120")
-    expect(says).to_have_text("Refund 120.00 of 499.00 USD; the student stays enrolled.")
-    staff.accessible()
+    expect(consequence).to_have_text("Refund 120.00 of 499.00 USD; the student stays enrolled.")
+    staff.expect_accessible()
     staff.page.keyboard.press("Escape")
     expect(staff.main.get_by_role("button", name="Refund…")).to_be_focused()
-    staff.ask("Refund…")
-    expect(amount).to_have_value("120")  # what was typed is still there
-    staff.refund("120.00")
-    staff.sees("Refunded 120.00 USD; 379.00 USD are left.")
-    expect(staff.main.get_by_text("student ENROLLED")).to_be_visible()
-    staff.ask("Refund…")
+    staff.open_dialog("Refund…")
+    expect(amount).to_have_value("120")  # the typed amount is kept
+    staff.submit_refund("120.00")
+    staff.expect_text("Refunded 120.00 USD; 379.00 USD can still be refunded.")
+    expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
+    staff.open_dialog("Refund…")
     expect(amount).to_have_value("379.00")
-    expect(says).to_have_text(
-        "Refund 379.00 of 379.00 USD that are left; the student is withdrawn from DP and its projects are locked."
+    expect(consequence).to_have_text(
+        "Refund 379.00 of the remaining 379.00 USD; the student loses access to DP and its projects are locked."
     )
-    staff.accessible("refund")
-    staff.refund("379.00", "The rest too")
-    staff.sees("Refunded 379.00 USD; 0.00 USD are left.")
-    expect(staff.main.get_by_text("student WITHDRAWN")).to_be_visible()
+    staff.expect_accessible("refund")
+    staff.submit_refund("379.00", "The rest too")
+    staff.expect_text("Refunded 379.00 USD; 0.00 USD can still be refunded.")
+    expect(staff.main.get_by_text("Student: Withdrawn")).to_be_visible()
     expect(staff.main.get_by_role("button", name="Refund…")).to_have_count(0)
-    expect(entry(staff, "Refund ordered").first).to_contain_text(staff.sub)
-    staff.accessible()
-    assert sorted(staff.refunds(payment_id)) == [12000, 37900]
-    assert staff.known(payment_id)["payment"]["status"] == "REFUNDED"
-    more = staff.running.api(
+    expect(timeline_entry(staff, "Refund created by staff").first).to_contain_text(staff.sub)
+    staff.expect_accessible()
+    assert sorted(staff.refunded_amounts(payment_id)) == [12000, 37900]
+    assert staff.details(payment_id)["payment"]["status"] == "REFUNDED"
+    response = staff.running.api(
         "POST", f"/api/admin/payments/{payment_id}/refunds/", staff.token, json={"reason": "once more", "amount": 1}
     )
-    assert more.status_code == 409
+    assert response.status_code == 409
 
 
 def test_a_double_click_refunds_once(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
+    payment_id = staff.create_and_pay(sub)
     sent: list[str] = []
-    staff.page.on("request", lambda request: sent.append(request.method) if REFUNDS.search(request.url) else None)
-    staff.at_payment(payment_id, "?do=refund")
+    staff.page.on("request", lambda request: sent.append(request.method) if REFUND_ROUTES.search(request.url) else None)
+    staff.open_payment(payment_id, "?do=refund")
     staff.dialog.get_by_label("Amount in USD").fill("100")
     staff.dialog.get_by_label("Reason").fill("A part was missing")
     staff.dialog.get_by_role("button", name="Refund 100.00 USD").dblclick()
-    staff.sees("Refunded 100.00 USD; 399.00 USD are left.")
+    staff.expect_text("Refunded 100.00 USD; 399.00 USD can still be refunded.")
     assert sent == ["POST"]
-    assert staff.refunds(payment_id) == [10000]
+    assert staff.refunded_amounts(payment_id) == [10000]
 
 
-def test_a_lost_answer_is_looked_for_and_nothing_is_refunded_twice(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.expected.append("ERR_FAILED")
+def test_after_a_lost_response_the_dialog_checks_the_payment_and_refunds_nothing_twice(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors.append("ERR_FAILED")
 
-    def lose(route: Route) -> None:
+    def lose_response(route: Route) -> None:
         if route.request.method == "POST":
             route.fetch()
             route.abort()
 
-    staff.page.route(REFUNDS, lose)
-    staff.at_payment(payment_id, "?do=refund")
-    staff.refund("120.00")
-    expect(staff.dialog).to_contain_text("Looked again: Refunded 120.00 USD; 379.00 USD are left.")
-    staff.accessible()
+    staff.page.route(REFUND_ROUTES, lose_response)
+    staff.open_payment(payment_id, "?do=refund")
+    staff.submit_refund("120.00")
+    expect(staff.dialog).to_contain_text("We checked: Refunded 120.00 USD; 379.00 USD can still be refunded.")
+    staff.expect_accessible()
     staff.dialog.get_by_role("button", name="Close").click()
-    expect(staff.main.get_by_text("379.00 USD left")).to_be_visible()
-    staff.page.unroute(REFUNDS)
-    staff.page.route(REFUNDS, lambda route: route.abort())
-    staff.ask("Refund…")
-    staff.refund("20.00")
-    expect(staff.dialog).to_contain_text("Looked again: no refund was begun. You may send it once more.")
-    staff.page.unroute(REFUNDS)
+    expect(staff.main.get_by_text("379.00 USD refundable")).to_be_visible()
+    staff.page.unroute(REFUND_ROUTES)
+    staff.page.route(REFUND_ROUTES, lambda route: route.abort())
+    staff.open_dialog("Refund…")
+    staff.submit_refund("20.00")
+    expect(staff.dialog).to_contain_text("We checked: no refund was created. It’s safe to try again.")
+    staff.page.unroute(REFUND_ROUTES)
     staff.dialog.get_by_role("button", name="Refund 20.00 USD").click()
-    staff.sees("Refunded 20.00 USD; 359.00 USD are left.")
-    assert sorted(staff.refunds(payment_id)) == [2000, 12000]
+    staff.expect_text("Refunded 20.00 USD; 359.00 USD can still be refunded.")
+    assert sorted(staff.refunded_amounts(payment_id)) == [2000, 12000]
 
 
-def test_what_cannot_be_found_out_is_said_and_the_dialog_stays(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.expected.append("ERR_FAILED")
-    staff.at_payment(payment_id, "?do=refund")
+def test_an_unknown_outcome_is_shown_and_the_dialog_stays_open(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors.append("ERR_FAILED")
+    staff.open_payment(payment_id, "?do=refund")
     staff.page.route("**/api/admin/**", lambda route: route.abort())
-    staff.refund("120.00")
-    expect(staff.dialog.get_by_role("alert")).to_contain_text("Whether it was done is not known yet")
-    staff.accessible()
+    staff.submit_refund("120.00")
+    expect(staff.dialog.get_by_role("alert")).to_contain_text(
+        "We don’t know yet whether it was done. Check the payment before you try again."
+    )
+    staff.expect_accessible()
     staff.page.unroute("**/api/admin/**")
     staff.dialog.get_by_role("button", name="Refund 120.00 USD").click()
-    staff.sees("Refunded 120.00 USD; 379.00 USD are left.")
-    assert staff.refunds(payment_id) == [12000]
+    staff.expect_text("Refunded 120.00 USD; 379.00 USD can still be refunded.")
+    assert staff.refunded_amounts(payment_id) == [12000]
 
 
-def test_what_is_sent_cannot_be_called_back(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
+def test_a_submitted_refund_cannot_be_canceled(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
     held: list[Route] = []
-    staff.at_payment(payment_id)
-    staff.ask("Refund…")
-    staff.page.route(REFUNDS, lambda route: held.append(route))
-    with staff.page.expect_request(REFUNDS):
-        staff.refund("120.00")
+    staff.open_payment(payment_id)
+    staff.open_dialog("Refund…")
+    staff.page.route(REFUND_ROUTES, lambda route: held.append(route))
+    with staff.page.expect_request(REFUND_ROUTES):
+        staff.submit_refund("120.00")
     expect(staff.dialog.get_by_role("button", name="Cancel")).to_be_disabled()
     staff.page.keyboard.press("Escape")
     expect(staff.dialog).to_be_visible()
     held[0].continue_()
-    staff.sees("Refunded 120.00 USD; 379.00 USD are left.")
+    staff.expect_text("Refunded 120.00 USD; 379.00 USD can still be refunded.")
     expect(staff.dialog).to_have_count(0)
 
 
-def test_a_dialog_that_makes_no_sense_is_not_opened_by_an_address(staff: Staff, sub: str) -> None:
+def test_an_address_does_not_open_a_dialog_that_the_payment_s_state_forbids(staff: Staff, sub: str) -> None:
     unpaid = staff.running.create(staff.running.token(sub)).json()["payment_id"]
-    for ask in ("refund", "accept", "revoke", "approve&on=rr_1", "resolve&on=double", "constructor"):
+    for dialog in (
+        "refund",
+        "accept_amount",
+        "revoke",
+        "restore",
+        "approve&on=rr_1",
+        "resolve&on=double",
+        "constructor",
+    ):
         staff.open("#/quarantine")
-        staff.at_payment(unpaid, f"?do={ask}")
+        staff.open_payment(unpaid, f"?do={dialog}")
         expect(staff.dialog).to_have_count(0)
 
 
-def test_stripe_that_does_not_answer_leaves_one_refund_that_is_driven_on(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.expected.append(r"status of 50[234] ")
-    staff.at_payment(payment_id, "?do=refund")
+def test_a_refund_that_stripe_does_not_answer_is_recorded_once_and_resumed(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors.append(r"status of 50[234] ")
+    staff.open_payment(payment_id, "?do=refund")
     staff.running.sim("calls", match="POST /v1/refunds", times=1, fail="rate_limit")
-    staff.refund("120.00")
-    expect(staff.dialog).to_contain_text("Stripe has not answered yet. It is driven to its end by itself")
+    staff.submit_refund("120.00")
+    expect(staff.dialog).to_contain_text(
+        "Refund of 120.00 USD recorded; waiting for Stripe. It will be retried automatically."
+    )
     staff.dialog.get_by_role("button", name="Close").click()
-    expect(staff.main.get_by_text("calling")).to_be_visible()
-    assert staff.refunds(payment_id) == []
-    assert [r["state"] for r in staff.known(payment_id)["payment"]["refund_requests"]] == ["calling"]
-    driven = {"payment_id": payment_id, "reason": "I would like my money back"}  # by whoever comes next
-    staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=driven)
+    expect(staff.main.get_by_text("Submitting")).to_be_visible()
+    assert staff.refunded_amounts(payment_id) == []
+    assert [request["state"] for request in staff.details(payment_id)["payment"]["refund_requests"]] == ["submitting"]
+    # Any later refund request resumes the unfinished refund.
+    request = {"payment_id": payment_id, "reason": "I would like my money back"}
+    staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
     staff.page.reload()
-    expect(staff.main.locator("table").get_by_text("done")).to_be_visible()
-    assert staff.refunds(payment_id) == [12000]
+    expect(staff.main.locator("table").get_by_text("Succeeded", exact=True)).to_be_visible()
+    assert staff.refunded_amounts(payment_id) == [12000]
 
 
-def test_who_comes_second_is_told_and_refunds_nothing(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.expected.append(r"status of 409 ")
-    staff.at_payment(payment_id, "?do=refund")
+def test_the_second_of_two_concurrent_refunds_is_refused_and_refunds_nothing(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors.append(r"status of 409 ")
+    staff.open_payment(payment_id, "?do=refund")
     other = staff.running.token("another-of-staff", groups=["admin"])
-    refund = {"amount": 12000, "reason": "was there first", "left": 49900}
+    refund = {"amount": 12000, "reason": "was there first", "expected_refundable_amount": 49900}
     assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", other, json=refund).is_success
-    staff.refund("120.00")
+    staff.submit_refund("120.00")
     expect(staff.dialog.get_by_role("alert")).to_contain_text("look again")
-    expect(staff.dialog).to_contain_text("379.00 USD left of 499.00 USD received")
-    assert staff.refunds(payment_id) == [12000]
+    expect(staff.dialog).to_contain_text("379.00 USD of the 499.00 USD received can be refunded.")
+    assert staff.refunded_amounts(payment_id) == [12000]
 
 
-# --- a student's request ---
+# --- refund requests ---
 
 
 @pytest.fixture
 def no_window(running: Running) -> Iterator[None]:
-    """Every request of a student's waits for staff."""
+    """Every refund request of a student awaits the approval of staff."""
     aws, deployed = running.stack.aws, running.stack.deployed
     assert aws is not None
     assert deployed is not None
     client, name = aws.client("lambda"), deployed.resources["RequestRefundFunction"]
-    kept = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     client.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {**kept, "REFUND_WINDOW_DAYS": "0"}}
+        FunctionName=name, Environment={"Variables": {**variables, "REFUND_WINDOW_DAYS": "0"}}
     )
     yield
-    client.update_function_configuration(FunctionName=name, Environment={"Variables": kept})
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 @pytest.mark.usefixtures("no_window")
-def test_a_students_request_is_declined_and_the_next_one_approved(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    asked = {"payment_id": payment_id, "reason": "I have no time"}
+def test_a_student_s_request_can_be_declined_and_the_next_one_approved(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    request = {"payment_id": payment_id, "reason": "I have no time"}
     for _ in range(2):
-        answer = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=asked)
-        assert answer.status_code == 202
-    staff.at_payment(payment_id)
-    dialog = staff.ask("Decline…")
-    expect(dialog).to_contain_text("No money moves, and the student keeps what they have.")
+        response = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+        assert response.status_code == 202
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Decline…")
+    expect(dialog).to_contain_text("No money moves and access doesn’t change.")
     expect(dialog).to_contain_text("I have no time")
     dialog.get_by_label("Note").fill("The course has ended")
-    staff.accessible()
+    staff.expect_accessible()
     dialog.get_by_role("button", name="Decline").click()
-    staff.sees("The request is declined; no money moved.")
-    expect(entry(staff, "Refund request declined")).to_contain_text("Note: The course has ended")
-    assert staff.refunds(payment_id) == []
-    answer = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=asked)
-    assert answer.status_code == 202
+    staff.expect_text("Request declined. No money moved.")
+    expect(timeline_entry(staff, "Refund request declined")).to_contain_text("Note: The course has ended")
+    assert staff.refunded_amounts(payment_id) == []
+    response = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+    assert response.status_code == 202
     staff.page.reload()
-    dialog = staff.ask("Approve…")
+    dialog = staff.open_dialog("Approve…")
     expect(dialog.locator(".says")).to_have_text(
-        "Refund 499.00 of 499.00 USD; the student is withdrawn from DP and its projects are locked."
+        "Refund 499.00 of 499.00 USD; the student loses access to DP and its projects are locked."
     )
-    staff.accessible()
+    staff.expect_accessible()
     dialog.get_by_role("button", name="Refund 499.00 USD").click()
-    staff.sees("Refunded 499.00 USD; 0.00 USD are left.")
-    expect(entry(staff, "Refund request approved")).to_contain_text(staff.sub)
-    assert staff.refunds(payment_id) == [49900]
+    staff.expect_text("Refunded 499.00 USD; 0.00 USD can still be refunded.")
+    expect(timeline_entry(staff, "Refund request approved")).to_contain_text(staff.sub)
+    assert staff.refunded_amounts(payment_id) == [49900]
 
 
 @pytest.mark.usefixtures("no_window")
-def test_who_answers_a_request_second_is_told(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.expected.append(r"status of 409 ")
-    asked = {"payment_id": payment_id, "reason": "I have no time"}
-    made = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=asked).json()
-    staff.at_payment(payment_id)
-    dialog = staff.ask("Approve…")
+def test_the_second_of_two_concurrent_decisions_is_refused(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors.append(r"status of 409 ")
+    request = {"payment_id": payment_id, "reason": "I have no time"}
+    created = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request).json()
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Approve…")
     other = staff.running.token("another-of-staff", groups=["admin"])
-    path = f"/api/admin/payments/{payment_id}/refunds/{made['refund_request']['id']}/"
+    path = f"/api/admin/payments/{payment_id}/refunds/{created['refund_request']['id']}/"
     assert staff.running.api("POST", path, other, json={"decision": "decline"}).is_success
     dialog.get_by_role("button", name="Refund 499.00 USD").click()
     expect(dialog.get_by_role("alert")).to_contain_text("This request is declined")
-    expect(dialog).to_contain_text("there is nothing to decide")
+    expect(dialog).to_contain_text("This request has already been decided (declined). There is nothing left to do.")
     expect(dialog.get_by_role("button", name="Refund")).to_be_disabled()
-    staff.accessible()
+    staff.expect_accessible()
     dialog.get_by_role("button", name="Cancel").click()
     expect(staff.main.get_by_role("button", name="Approve…")).to_have_count(0)
-    assert staff.refunds(payment_id) == []
+    assert staff.refunded_amounts(payment_id) == []
 
 
 # --- access and attention ---
 
 
-def test_access_is_revoked_and_given_again(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub)
-    staff.at_payment(payment_id)
-    dialog = staff.ask("Revoke access…")
-    expect(dialog).to_contain_text("No money moves: 499.00 USD stay with the school.")
+def test_access_can_be_revoked_and_restored(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Revoke access…")
+    expect(dialog).to_contain_text("No money moves: we keep 499.00 USD.")
     expect(dialog.get_by_role("button", name="Revoke access")).to_be_disabled()
-    dialog.get_by_label("Why").fill("Shared the account")
-    staff.accessible()
+    dialog.get_by_label("Reason").fill("Shared the account")
+    staff.expect_accessible()
     dialog.get_by_role("button", name="Revoke access").click()
-    staff.sees("Revoked: this payment gives no access to DP. No money moved.")
-    expect(staff.main.get_by_text("student WITHDRAWN")).to_be_visible()
-    expect(entry(staff, "Access revoked")).to_contain_text("Note: Shared the account")
-    dialog = staff.ask("Give access again…")
-    dialog.get_by_label("Why").fill("It was a brother")
-    dialog.get_by_role("button", name="Accept").click()
-    staff.sees("Accepted: this payment gives access to DP.")
-    expect(staff.main.get_by_text("student ENROLLED")).to_be_visible()
-    assert staff.refunds(payment_id) == []
+    staff.expect_text("Revoked. This payment no longer grants access to DP. No money moved.")
+    expect(staff.main.get_by_text("Student: Withdrawn")).to_be_visible()
+    expect(timeline_entry(staff, "Access revoked")).to_contain_text("Note: Shared the account")
+    dialog = staff.open_dialog("Restore access…")
+    dialog.get_by_label("Reason").fill("It was a brother")
+    dialog.get_by_role("button", name="Restore access").click()
+    staff.expect_text("Restored. This payment grants access to DP again. No money moved.")
+    expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
+    assert staff.refunded_amounts(payment_id) == []
 
 
-def test_an_amount_that_differs_is_accepted(staff: Staff, sub: str) -> None:
-    made = staff.running.create(staff.running.token(sub)).json()
-    staff.running.stripe("POST", f"/v1/payment_intents/{made['payment_intent_id']}", amount=45000)
-    staff.running.pay(made["payment_intent_id"])
-    payment_id = made["payment_id"]
-    staff.running.until(lambda: staff.known(payment_id)["payment"]["attention"], "a mark")
+def test_an_amount_that_differs_from_the_price_can_be_accepted(staff: Staff, sub: str) -> None:
+    created = staff.running.create(staff.running.token(sub)).json()
+    staff.running.stripe("POST", f"/v1/payment_intents/{created['payment_intent_id']}", amount=45000)
+    staff.running.pay(created["payment_intent_id"])
+    payment_id = created["payment_id"]
+    staff.running.until(lambda: staff.details(payment_id)["payment"]["attention"], "attention")
     staff.open("#/attention")
     row = staff.rows().filter(has_text=f"{sub}@example.org")
-    expect(row).to_contain_text("450.00 USD was received where 499.00 USD was asked")
-    expect(row).to_contain_text("accept what was received")
+    expect(row).to_contain_text("450.00 USD was received, but the price was 499.00 USD")
+    expect(row).to_contain_text("or accept the amount: the student is then enrolled")
     row.get_by_role("link").first.click()
-    dialog = staff.ask("Accept the amount…")
-    expect(dialog).to_contain_text("The 450.00 USD that were received count as the price of DP")
-    dialog.get_by_label("Why").fill("A discount was promised by phone")
+    dialog = staff.open_dialog("Accept amount…")
+    expect(dialog).to_contain_text("Accept 450.00 USD as full payment for DP and enroll the student. No money moves.")
+    dialog.get_by_label("Reason").fill("A discount was promised by phone")
     dialog.get_by_role("button", name="Accept").click()
-    staff.sees("Accepted: this payment gives access to DP.")
-    expect(staff.main.get_by_text("student ENROLLED")).to_be_visible()
-    expect(staff.main.locator(".cause")).to_have_count(0)
+    staff.expect_text("Accepted. This payment now grants access to DP.")
+    expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
+    expect(staff.main.locator(".attention")).to_have_count(0)
     assert staff.running.enrollment(staff.running.token(sub))["status"] == "ENROLLED"
 
 
-def test_a_dispute_is_listed_with_its_date_and_its_mark_is_dealt_with(staff: Staff, sub: str) -> None:
-    payment_id = staff.bought(sub, "DP", "pm_card_createDisputeInquiry")
-    staff.running.until(lambda: staff.known(payment_id)["payment"]["attention"], "a mark")
+def test_a_dispute_is_listed_with_its_due_date_and_can_be_marked_as_resolved(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub, "DP", "pm_card_createDisputeInquiry")
+    staff.running.until(lambda: staff.details(payment_id)["payment"]["attention"], "attention")
     staff.open("#/disputes")
     row = staff.rows().filter(has_text=f"{sub}@example.org")
     expect(row).to_contain_text(re.compile("in [89] days"))  # Stripe's clock may be some seconds ahead
     expect(row).to_contain_text("Fraudulent")
-    expect(row).to_contain_text("ENROLLED")
-    link = row.get_by_role("link", name="Answer it")
+    expect(row).to_contain_text("Enrolled")
+    link = row.get_by_role("link", name="Respond in Stripe")
     expect(link).to_have_attribute("href", re.compile(r"^https://dashboard\.stripe\.com/test/disputes/du_"))
     expect(link).to_have_attribute("rel", "noopener noreferrer")
-    staff.accessible("disputes")
+    staff.expect_accessible("disputes")
     staff.page.get_by_role("link", name="Decided").click()
     expect(staff.page).to_have_url(re.compile("state=over"))
-    staff.accessible()
+    staff.expect_accessible()
     staff.open("#/attention")
     row = staff.rows().filter(has_text=f"{sub}@example.org")
-    staff.accessible("attention")
-    row.get_by_role("link", name="Dealt with…").click()
+    staff.expect_accessible("attention")
+    row.get_by_role("link", name="Mark as resolved…").click()
     expect(staff.dialog).to_contain_text(
-        "No money moves, and access does not change. When this changes, it comes back."
+        "No money moves and access doesn’t change. It comes back if the situation changes."
     )
-    staff.dialog.get_by_label("What was done").fill("Called the student: it was a mistake")
-    staff.accessible()
-    staff.dialog.get_by_role("button", name="Mark as dealt with").click()
-    staff.sees("Marked as dealt with.")
-    expect(entry(staff, "Attention dealt with")).to_contain_text("Called the student: it was a mistake")
+    staff.dialog.get_by_label("What did you do?").fill("Called the student: it was a mistake")
+    staff.expect_accessible()
+    staff.dialog.get_by_role("button", name="Mark as resolved").click()
+    staff.expect_text("Marked as resolved.")
+    expect(timeline_entry(staff, "Marked as resolved")).to_contain_text("Called the student: it was a mistake")
     staff.open("#/attention")
-    staff.heading("Needs a person")
+    staff.expect_heading("Needs attention")
     expect(staff.main.locator(".answer, .empty").first).to_be_visible()
     expect(row).to_have_count(0)
 
@@ -381,43 +397,42 @@ def test_a_dispute_is_listed_with_its_date_and_its_mark_is_dealt_with(staff: Sta
 # --- quarantine ---
 
 
-def test_an_event_that_cannot_be_applied_stays_and_one_that_can_leaves(staff: Staff, sub: str) -> None:
-    made = staff.running.create(staff.running.token(sub)).json()
+def test_a_retried_event_stays_in_quarantine_only_if_it_still_fails(staff: Staff, sub: str) -> None:
+    created = staff.running.create(staff.running.token(sub)).json()
     staff.running.sim("webhooks", deliver="drop")
-    staff.running.pay(made["payment_intent_id"])
+    staff.running.pay(created["payment_intent_id"])
     staff.running.sim("webhooks", deliver="normal")
-    listed = staff.running.stripe("GET", "/v1/events?type=payment_intent.succeeded&limit=100")["data"]
-    paid = next(e for e in listed if e["data"]["object"]["id"] == made["payment_intent_id"])
+    events = staff.running.stripe("GET", "/v1/events?type=payment_intent.succeeded&limit=100")["data"]
+    paid = next(event for event in events if event["data"]["object"]["id"] == created["payment_intent_id"])
     broken = json.loads(json.dumps(paid)) | {"id": f"evt_{sub.replace('-', '')}broken"}
     broken["data"]["object"]["amount_received"] = "a lot"
-    deliver(staff.running, broken)
-    keep(staff.running, paid, "what a release before this one did not know")
+    send_webhook(staff.running, broken)
+    put_in_quarantine(staff.running, paid, "an earlier release did not support it")
     staff.open("#/quarantine")
-    stuck = staff.rows().filter(has_text=broken["id"])
-    expect(stuck).to_contain_text("amount_received should be an integer")
-    stuck.get_by_text("What Stripe sent").click()
-    expect(stuck.get_by_label(f"Event {broken['id']}")).to_contain_text('"amount_received": "a lot"')
-    staff.accessible("quarantine")
-    stuck.get_by_role("button", name="Try again").click()
-    staff.sees(f"{broken['id']}: It still cannot be applied, and stays.")
-    staff.rows().filter(has_text=paid["id"]).get_by_role("button", name="Try again").click()
-    staff.sees(f"{paid['id']}: Applied: it has left the quarantine.")
+    broken_row = staff.rows().filter(has_text=broken["id"])
+    expect(broken_row).to_contain_text("amount_received should be an integer")
+    broken_row.get_by_text("What Stripe sent").click()
+    expect(broken_row.get_by_label(f"Event {broken['id']}")).to_contain_text('"amount_received": "a lot"')
+    staff.expect_accessible("quarantine")
+    broken_row.get_by_role("button", name="Retry").click()
+    staff.expect_text(f"{broken['id']}: Still failing. It stays in quarantine.")
+    staff.rows().filter(has_text=paid["id"]).get_by_role("button", name="Retry").click()
+    staff.expect_text(f"{paid['id']}: Applied. It has left quarantine.")
     expect(staff.rows().filter(has_text=paid["id"])).to_have_count(0)
-    expect(stuck.locator("td").nth(3)).to_have_text("2")
-    assert staff.known(made["payment_id"])["payment"]["status"] == "SUCCEEDED"
-    forget(staff.running, broken["id"])
+    expect(broken_row.locator("td").nth(3)).to_have_text("2")
+    assert staff.details(created["payment_id"])["payment"]["status"] == "SUCCEEDED"
+    delete_from_quarantine(staff.running, broken["id"])
 
 
-def deliver(running: Running, event: dict[str, Any]) -> None:
+def send_webhook(running: Running, event: dict[str, Any]) -> None:
     body = json.dumps(event)
     header = signature(running.ready["webhook_secret"], body.encode(), int(time.time()))
     headers = {"stripe-signature": header}
-    answer = running.api("POST", "/api/payments/webhook/", headers=headers, content=body)
-    assert answer.json()["outcome"] == "quarantined"
+    response = running.api("POST", "/api/payments/webhook/", headers=headers, content=body)
+    assert response.json()["outcome"] == "quarantined"
 
 
-def keep(running: Running, event: dict[str, Any], reason: str) -> None:
-    """An event as it lies in quarantine."""
+def put_in_quarantine(running: Running, event: dict[str, Any], reason: str) -> None:
     now = {"S": "2026-11-24T08:00:00.000Z"}
     item = {"event_id": {"S": event["id"]}, "event": {"S": json.dumps(event)}, "reason": {"S": reason}}
     item |= {"first_at": now, "last_at": now, "tries": {"N": "1"}, "kept": {"S": "kept"}}
@@ -425,7 +440,7 @@ def keep(running: Running, event: dict[str, Any], reason: str) -> None:
     client.put_item(TableName=table, Item=item)
 
 
-def forget(running: Running, event_id: str) -> None:
+def delete_from_quarantine(running: Running, event_id: str) -> None:
     client, table = quarantine_table(running)
     client.delete_item(TableName=table, Key={"event_id": {"S": event_id}})
 

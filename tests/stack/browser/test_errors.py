@@ -1,0 +1,282 @@
+"""What a student reads when something is slow, refused or unavailable, and what they can do then."""
+
+import re
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.stack.browser.student import Student
+
+GOOD = "4242424242424242"
+
+
+def pay_by_bank_account(student: Student, number: str) -> None:
+    student.fields.get_by_text("US bank account").click()
+    student.fields.get_by_label("Routing number").fill("110000000")
+    student.fields.get_by_label("Account number").fill(number)
+    student.pay_button.click()
+
+
+def test_a_bank_payment_is_shown_as_processing_everywhere(student: Student) -> None:
+    student.open_payment_form()
+    pay_by_bank_account(student, "000000000009")
+    student.expect_text("Your bank is processing the payment.")
+    student.expect_accessible("processing")
+    student.open("#/learning")
+    student.expect_text("Waiting for payment")
+    student.page.get_by_role("link", name="View payment").click()
+    student.expect_text("Please don’t pay again: your payment is on its way.")
+    assert [payment["status"] for payment in student.payments()] == ["PROCESSING"]
+
+
+def test_a_bank_payment_that_clears_enrolls_the_waiting_student(student: Student) -> None:
+    student.open_payment_form()
+    pay_by_bank_account(student, "000123456789")
+    student.expect_enrolled()
+
+
+def test_a_bank_payment_that_fails_later_can_be_paid_again(student: Student) -> None:
+    student.open_payment_form()
+    pay_by_bank_account(student, "000222222227")
+    student.expect_text("The bank refused the payment: insufficient funds.")
+    student.expect_text("You haven’t been charged. Try again, or choose another way to pay.")
+    student.expect_accessible()
+    student.pay(GOOD)
+    student.expect_enrolled()
+
+
+def test_incomplete_fields_are_named_and_no_payment_is_created(student: Student) -> None:
+    student.open_payment_form()
+    expect(student.fields.get_by_label("Card number")).to_be_visible()
+    student.pay_button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text("Your card number is incomplete.")
+    expect(student.fields.get_by_label("Card number")).to_be_focused()
+    student.expect_accessible()
+    assert student.payments() == []
+
+
+def test_an_expired_session_asks_to_sign_in_and_returns_to_the_form(student: Student) -> None:
+    student.expected_errors.append(r"status of 401 ")
+    student.open_payment_form("FSD")
+    student.fill_card(GOOD)
+    student.page.evaluate("sessionStorage.setItem('tuition.token', sessionStorage.getItem('tuition.token') + 'x')")
+    student.pay_button.click()
+    student.expect_text("Your session has expired. Sign in to continue where you left off.")
+    student.sign_in()
+    student.expect_heading("Enroll in Full-Stack Developer")
+    student.pay(GOOD)
+    student.expect_enrolled("FSD")
+
+
+def test_a_rate_limit_shows_when_to_try_again(student: Student) -> None:
+    student.expected_errors.append(r"status of 429 ")
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    problem = {"type": "https://tuition.school/problems/too-many-requests", "detail": "too many payments: wait"}
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=429, json=problem, headers={"retry-after": "17"})
+
+    student.page.route("**/create-payment/", refuse)
+    student.pay_button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text(
+        re.compile(r"Too many payments: wait\. Try again in 17 s \(at \d\d:\d\d:\d\d\)\.")
+    )
+    student.page.unroute("**/create-payment/")
+    student.pay_button.click()
+    student.expect_enrolled()
+
+
+def test_a_transient_failure_of_stripe_is_retried(student: Student) -> None:
+    student.expected_errors.append(r"status of 50[234] ")
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    student.running.sim("calls", match="POST /v1/payment_intents", times=4, fail="before")
+    student.pay_button.click()
+    student.expect_enrolled()
+    assert len(student.payments()) == 1
+
+
+def test_the_page_shows_that_it_is_offline_and_the_same_button_works_later(student: Student) -> None:
+    student.expected_errors.append("ERR_INTERNET_DISCONNECTED")
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    student.context.set_offline(True)
+    expect(student.page.get_by_text("You’re offline.")).to_be_visible()
+    student.pay_button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text(
+        "We can’t connect. Check your internet connection and try again."
+    )
+    student.expect_accessible()
+    student.context.set_offline(False)
+    student.pay_button.click()
+    student.expect_enrolled()
+
+
+def test_a_view_that_loads_late_does_not_replace_the_next_one(student: Student) -> None:
+    held: list[Route] = []
+    student.open_payment_form()
+    student.page.route("**/api/enrollments/", lambda route: held.append(route))
+    student.page.get_by_role("link", name="My learning").click()
+    student.expect_text("Loading")
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+    student.expect_heading("My payments")
+    with student.page.expect_response("**/api/enrollments/"):
+        held[0].continue_()
+    student.page.wait_for_load_state("networkidle")
+    student.expect_heading("My payments")
+    expect(student.page.locator("h1")).to_have_count(1)
+
+
+def test_a_student_who_leaves_while_the_payment_is_created_pays_nothing_and_can_resume(student: Student) -> None:
+    """With a saved card, because it can be charged without Stripe's fields on the page."""
+    held: list[Route] = []
+    student.open_payment_form("DP")
+    student.page.get_by_label("Save for next time").first.check()
+    student.pay(GOOD)
+    student.expect_enrolled("DP")
+    student.open_payment_form("FSD")
+    student.page.route("**/create-payment/", lambda route: held.append(route))
+    with student.page.expect_request("**/create-payment/"):
+        student.pay_button.click()
+    student.page.get_by_role("link", name="My learning").click()
+    student.expect_heading("My learning")
+    with student.page.expect_response("**/create-payment/"):
+        held[0].continue_()
+    student.page.wait_for_load_state("networkidle")
+    student.expect_heading("My learning")
+    assert [payment["status"] for payment in student.payments()] == ["CREATED", "SUCCEEDED"]
+    student.page.unroute("**/create-payment/")
+    student.page.go_back()
+    student.expect_text("It hasn’t been completed, and you haven’t been charged.")
+    student.pay_button.click()
+    student.expect_enrolled("FSD")
+    assert len(student.payments()) == 2
+
+
+def test_a_truncated_response_counts_as_no_response(student: Student) -> None:
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    student.page.route("**/create-payment/", lambda route: route.fulfill(status=200, body='{"payment_id": "pa'))
+    student.pay_button.click()
+    expect(student.main.get_by_role("alert")).to_contain_text(
+        "We can’t connect. Check your internet connection and try again."
+    )
+    student.page.unroute("**/create-payment/")
+    student.pay_button.click()
+    student.expect_enrolled()
+
+
+def test_a_payment_of_another_amount_is_shown_as_being_checked(student: Student) -> None:
+    created = student.running.create(student.token).json()
+    student.running.stripe("POST", f"/v1/payment_intents/{created['payment_intent_id']}", amount=45000)
+    student.open_payment_form()
+    student.pay(GOOD)
+    student.expect_heading("We’re checking your payment")
+    student.expect_text("but we need to check it before we can enroll you")
+    student.expect_accessible()
+
+
+def test_without_stripe_js_the_student_can_pay_with_checkout(student: Student) -> None:
+    student.expected_errors.append("ERR_FAILED")
+    student.page.route("**/endive/stripe.js", lambda route: route.abort())
+    student.open_payment_form()
+    student.expect_text("The card form didn’t load.")
+    student.continue_to_checkout()
+    student.expect_checkout()
+    student.pay_on_checkout(GOOD)
+    student.expect_enrolled()
+
+
+def test_a_page_that_fails_to_load_can_be_reloaded(student: Student) -> None:
+    student.expected_errors += ["ERR_FAILED", "Failed to fetch"]
+    student.page.route("**/config.json", lambda route: route.abort())
+    student.open()
+    student.expect_text("We can’t connect. Check your internet connection and try again.")
+    student.page.unroute("**/config.json")
+    student.page.get_by_role("button", name="Reload").click()
+    student.expect_heading("Choose your track")
+
+
+def test_an_unknown_address_shows_that_the_page_was_not_found(student: Student) -> None:
+    for address in ("#/nowhere", "#/constructor", "#/__proto__"):
+        student.open("#/")
+        student.open(address)
+        student.expect_heading("Page not found")
+    student.open("#/buy/NONE")
+    student.sign_in()
+    student.expect_heading("Track not found")
+    student.expect_accessible()
+
+
+def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
+    """Tab and Enter only, from the first page to the enrollment."""
+    keyboard = student.page.keyboard
+    focused = """() => {
+        const { textContent, id, tagName } = document.activeElement;
+        return tagName === 'BODY' ? '' : textContent.trim() || id || tagName;
+    }"""
+
+    def tab_to(name: str) -> None:
+        for _ in range(30):
+            keyboard.press("Tab")
+            if name in student.page.evaluate(focused):
+                return
+        raise AssertionError(f"Tab does not reach {name}")
+
+    student.open()
+    student.expect_heading("Choose your track")
+    student.page.evaluate("document.activeElement.blur()")
+    tab_to("Skip to content")
+    keyboard.press("Enter")
+    assert student.page.evaluate("document.activeElement.id") == "main"
+    student.expect_heading("Choose your track")
+    tab_to("Enroll in Data Professional")
+    keyboard.press("Enter")
+    student.expect_heading("Sign in")
+    tab_to("email")
+    keyboard.press("Control+A")
+    keyboard.type(f"{student.sub}@example.org")
+    keyboard.press("Enter")
+    student.expect_heading("Enroll in Data Professional")
+    expect(student.fields.get_by_label("Card number")).to_be_visible()
+    tab_to("IFRAME")
+    keyboard.press("Tab")
+    keyboard.type("4242424242424242")
+    keyboard.press("Tab")
+    keyboard.type("1234")
+    keyboard.press("Tab")
+    keyboard.type("123")
+    tab_to("Pay $499.00")
+    keyboard.press("Enter")
+    student.expect_enrolled()
+    assert student.page.evaluate("document.activeElement.tagName") == "H1"
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "text"),
+    [
+        ("awaiting_approval", None, "We’re reviewing your request. You keep access until then."),
+        ("submitting", None, "Your refund is being processed."),
+        ("declined", None, "We declined your request."),
+        ("rejected", "charge_disputed", "Stripe couldn’t make the refund: charge_disputed."),
+        ("failed", None, "Your bank returned the refund."),
+    ],
+)
+def test_the_state_of_a_refund_request_is_shown(student: Student, state: str, answer: str | None, text: str) -> None:
+    student.open_payment_form()
+    student.pay(GOOD)
+    student.expect_enrolled()
+    request = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
+
+    def add_request(route: Route) -> None:
+        body = route.fetch().json()
+        body["payments"][0]["refund_request"] = {**request, "answer": answer}
+        route.fulfill(json=body)
+
+    student.page.route("**/my-payments/*", add_request)
+    student.open("#/payments")
+    student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
+    unfinished = state in ("awaiting_approval", "submitting")
+    expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
+    student.expect_accessible()

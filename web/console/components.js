@@ -1,0 +1,106 @@
+// Components that several views share.
+import { moment, moneyWithCode, utc } from "../shared/format.js";
+import { explain } from "./api.js";
+import { html, useState } from "./preact.js";
+import { routeTo } from "./route.js";
+import { enrollmentStatus, paymentStatus } from "./status.js";
+
+const COPIED_MS = 1500;
+
+export const None = () => html`<span class="none">–</span>`;
+
+/** A time in the reader's time zone, with UTC on hover. */
+export function Time({ at, seconds = false }) {
+  return at ? html`<time datetime=${at} title=${utc(at)}>${moment(at, seconds)}</time>` : html`<${None} />`;
+}
+
+/** A payment's status, with the API's name on hover. */
+export function Status({ payment }) {
+  const [name, color] = paymentStatus(payment.status, payment.refund_amount);
+  return html`<span class=${`chip ${color}`} title=${payment.status}>${name}</span>`;
+}
+
+/** An enrollment's status, with the API's name on hover. */
+export function EnrollmentStatus({ status }) {
+  if (!status) return html`<${None} />`;
+  const [name, color] = enrollmentStatus(status);
+  return html`<span class=${`chip ${color}`} title=${status}>${name}</span>`;
+}
+
+/** Why the last attempt failed, in Stripe's words. */
+export function Failure({ failure }) {
+  if (!failure) return null;
+  const { code, message } = failure;
+  return html`<span class="why" title=${message ?? code}>${code ? code.replace(/_/g, " ") : message}</span>`;
+}
+
+/** An amount, and below it how much of it was refunded. */
+export function Amount({ payment }) {
+  const { amount, currency, refund_amount: refunded } = payment;
+  return html`<span class="sum">${moneyWithCode(amount, currency)}</span>${refunded > 0 && html`<span class="why">−${moneyWithCode(refunded, currency)} refunded</span>`}`;
+}
+
+/** The kinds of a payment's attention reasons. */
+export const AttentionChips = ({ reasons }) =>
+  reasons.map(
+    ({ name, detail }) => html`<span key=${name} class="chip warn" title=${detail}>${name.split(":")[0]}</span>`,
+  );
+
+/** An id with a button to copy it. */
+export function Id({ id }) {
+  const [copied, set] = useState(false);
+  if (!id) return html`<${None} />`;
+  const copy = async () => {
+    await navigator.clipboard.writeText(id);
+    set(true);
+    setTimeout(() => set(false), COPIED_MS);
+  };
+  return html`<span class="id"><code>${id}</code><button type="button" class="copy" onClick=${copy} aria-label=${`Copy ${id}`}>${copied ? "copied" : "copy"}</button></span>`;
+}
+
+export const UserLink = ({ id, children }) => html`<a href=${routeTo(["users", id])}>${children ?? id}</a>`;
+
+/** A page of Stripe's, in a new tab. */
+export const StripeLink = ({ href, children }) =>
+  html`<a href=${href} target="_blank" rel="noopener noreferrer">${children}<span aria-hidden="true"> ↗</span><span class="visually-hidden"> (opens Stripe in a new tab)</span></a>`;
+
+export const Loading = ({ text = "Loading" }) =>
+  html`<p class="state" role="status"><span class="spinner" aria-hidden="true"></span>${text}…</p>`;
+
+export const Empty = ({ title, children }) =>
+  html`<div class="state empty"><p class="strong">${title}</p>${children}</div>`;
+
+/** An error, with a button to try again. */
+export function ErrorMessage({ error, retry }) {
+  return html`<div class="state trouble" role="alert">
+    <p>${explain(error)}</p>
+    ${retry && html`<button type="button" class="quiet" onClick=${retry}>Try again</button>`}
+  </div>`;
+}
+
+/**
+ * The state of a `useResponse`: loading, an error, empty, or `children(response)`. While it reloads, the previous
+ * response stays.
+ */
+export function Loaded({ of, empty, children }) {
+  const error = of.error && html`<${ErrorMessage} error=${of.error} retry=${of.reload} />`;
+  if (of.response === undefined) return error || html`<${Loading} />`;
+  return html`${error}<div class="answer" aria-busy=${of.loading ? "true" : "false"}>${empty?.(of.response) || children(of.response)}</div>`;
+}
+
+/** A button that ignores clicks while it is busy. */
+export function Button({ busy, children, ...props }) {
+  const press = (event) => (busy ? event.preventDefault() : props.onClick?.(event));
+  return html`<button type="button" ...${props} onClick=${press} aria-busy=${busy ? "true" : undefined}>${children}</button>`;
+}
+
+/** Links to the older, the previous and the newest page of a list. */
+export function Pager({ query, path, next, count, note }) {
+  return html`<nav class="pager" aria-label="Pages">
+    <span>${count === undefined ? "" : `${count} shown`}${note ? ` · ${note}` : ""}</span>
+    <span class="grow"></span>
+    ${query.cursor && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: "" })}>Newest</a>`}
+    ${query.cursor && html`<button type="button" class="quiet" onClick=${() => history.back()}>Back</button>`}
+    ${next && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: next })}>Older</a>`}
+  </nav>`;
+}

@@ -1,0 +1,50 @@
+// The fields of a payment, read-only, in groups.
+import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
+import { EnrollmentStatus, Id, None, Status, StripeLink, Time, UserLink } from "./components.js";
+import { html } from "./preact.js";
+
+/** Names of fields whose code does not read well. */
+const LABELS = {
+  payment_id: "Payment ID",
+  user_id: "User ID",
+  lost: "Lost to disputes",
+  last4: "Last 4 digits",
+  receipt_url: "Receipt",
+  check_at: "Next check at",
+};
+const MONEY = new Set(["amount", "list_amount", "refund_amount", "lost", "refundable_amount"]);
+const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);
+const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url" };
+const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url"]);
+
+export function PaymentFields({ groups }) {
+  return html`<div class="groups">${Object.entries(groups).map(
+    ([name, group]) => html`<section key=${name} class="panel">
+    <h2>${sentenceCase(name)}</h2>
+    <dl>${Object.entries(group)
+      .filter(([field]) => !HIDDEN.has(field))
+      .map(
+        ([field, value]) => html`<div key=${field}>
+      <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd><${Value} field=${field} value=${value} group=${group} /></dd></div>`,
+      )}</dl>
+  </section>`,
+  )}</div>`;
+}
+
+function Value({ field, value, group }) {
+  if (value === null || value === undefined || value === "") return html`<${None} />`;
+  if (MONEY.has(field)) return html`<span class="sum">${moneyWithCode(value, group.currency)}</span>`;
+  if (field === "received")
+    return html`<span class="sum">${moneyWithCode(value, group.received_currency ?? group.currency)}</span>`;
+  if (field.endsWith("_at")) return html`<${Time} at=${value} seconds=${true} />`;
+  if (field === "status") return html`<${Status} payment=${{ status: value }} />`;
+  if (field === "enrollment") return html`<${EnrollmentStatus} status=${value} />`;
+  if (field === "user_id") return html`<${UserLink} id=${value} />`;
+  if (field.endsWith("_url")) return html`<${StripeLink} href=${value}>Open<//>`;
+  if (STRIPE_PAGES[field] && group[STRIPE_PAGES[field]])
+    return html`<${Id} id=${value} /> <${StripeLink} href=${group[STRIPE_PAGES[field]]}>Stripe<//>`;
+  if (IDS.has(field)) return html`<${Id} id=${value} />`;
+  if (field === "brand") return shortMethodName({ brand: value });
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return String(value);
+}

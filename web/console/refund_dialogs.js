@@ -1,0 +1,114 @@
+// Refunding a payment, and deciding a student's refund request.
+import { decimal, groupedDecimal, minorUnits, moneyWithCode } from "../shared/format.js";
+import { get, post, useDraft } from "./api.js";
+import { ConfirmDialog, TextField } from "./dialog.js";
+import { html } from "./preact.js";
+import { refundStateName } from "./status.js";
+
+const UNDONE = "It’s safe to try again.";
+const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}/`;
+
+/** How a refund of all or part of a payment changes the student's access. */
+function accessAfterRefund({ payment, groups }, isFull) {
+  if (!groups.payment.grants_access) return "access doesn’t change, because this payment grants none";
+  if (!isFull) return "the student stays enrolled";
+  if (payment.attention.some(({ name }) => name === "double"))
+    return `this payment no longer grants access to ${payment.track}; the student keeps it through their other payment`;
+  return `the student loses access to ${payment.track} and its projects are locked`;
+}
+
+/** "Refund 120.00 of 499.00 USD; the student stays enrolled." */
+function consequenceOf(details, amount) {
+  const { refundable_amount: refundable, currency, refund_amount: refunded } = details.payment;
+  const total = `${refunded > 0 ? "the remaining " : ""}${moneyWithCode(refundable, currency)}`;
+  return `Refund ${groupedDecimal(amount, currency)} of ${total}; ${accessAfterRefund(details, amount === refundable)}.`;
+}
+
+/** What has become of a refund request, for a payment with this refundable amount. */
+function requestOutcome({ state, amount, answer }, { refundable_amount: refundable, currency }) {
+  const refund = moneyWithCode(amount, currency);
+  if (state === "succeeded") return `Refunded ${refund}; ${moneyWithCode(refundable, currency)} can still be refunded.`;
+  if (state === "pending") return `Refund of ${refund} submitted. Stripe is processing it.`;
+  if (state === "submitting")
+    return `Refund of ${refund} recorded; waiting for Stripe. It will be retried automatically. You can’t start another refund until then.`;
+  return `Refund of ${refund}: ${refundStateName(state).toLowerCase()}${answer ? ` (${answer})` : ""}.`;
+}
+
+export function RefundDialog({ details, done }) {
+  const { payment } = details;
+  const { payment_id: id, refundable_amount: refundable, currency } = payment;
+  const [draft, setTyped, discardTyped] = useDraft(`refund.${id}.amount`, null);
+  const typed = draft ?? decimal(refundable, currency);
+  const [reason, setReason, discardReason] = useDraft(`refund.${id}.reason`);
+  const [note, setNote, discardNote] = useDraft(`refund.${id}.note`);
+  const amount = minorUnits(typed, currency);
+  const isValid = amount > 0 && amount <= refundable;
+  const requestsBefore = payment.refund_requests.map((request) => request.id);
+  const discard = () => [discardTyped, discardReason, discardNote].forEach((drop) => drop());
+  const submit = async () => {
+    const body = {
+      amount,
+      expected_refundable_amount: refundable,
+      reason: reason.trim(),
+      note: note.trim() || undefined,
+    };
+    const response = await post(`${path(payment)}refunds/`, body);
+    discard();
+    return requestOutcome(response.refund_request, { currency, refundable_amount: refundable - amount });
+  };
+  const check = async () => {
+    const { payment: current } = await get(path(payment));
+    const request = current.refund_requests.find((one) => !requestsBefore.includes(one.id));
+    if (!request) return { text: `We checked: no refund was created. ${UNDONE}` };
+    discard();
+    return { text: `We checked: ${requestOutcome(request, current)}`, final: true };
+  };
+  const consequence = isValid
+    ? consequenceOf(details, amount)
+    : `Enter an amount between ${groupedDecimal(1, currency)} and ${moneyWithCode(refundable, currency)}.`;
+  const confirmText = isValid ? `Refund ${moneyWithCode(amount, currency)}` : "Refund";
+  const received = moneyWithCode(details.groups.money.received ?? payment.amount, currency);
+  return html`<${ConfirmDialog} title="Refund" consequence=${consequence} confirmText=${confirmText} danger=${true} ready=${isValid && reason.trim() !== ""} submit=${submit} check=${check} done=${done}>
+    <label for="amount">Amount in ${currency.toUpperCase()}</label>
+    <input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />
+    <p class="small" id="amount-hint">${moneyWithCode(refundable, currency)} of the ${received} received can be refunded. The money goes back to the original payment method.</p>
+    <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="Saved with the refund. Write it so that the student may read it." />
+    <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
+  <//>`;
+}
+
+/** Approve or decline a student's refund request. */
+export function RequestDialog({ details, request, decision, done }) {
+  const { payment } = details;
+  const { refundable_amount: refundable, currency } = payment;
+  const [note, setNote, discard] = useDraft(`${decision}.${request.id}`);
+  const approving = decision === "approve";
+  const undecided = request.state === "awaiting_approval";
+  const amount = undecided ? Math.min(request.amount, refundable) : request.amount;
+  const submit = async () => {
+    const body = { decision, note: note.trim() || undefined };
+    const response = await post(`${path(payment)}refunds/${encodeURIComponent(request.id)}/`, body);
+    discard();
+    return approving
+      ? requestOutcome(response.refund_request, { currency, refundable_amount: refundable - amount })
+      : "Request declined. No money moved.";
+  };
+  const check = async () => {
+    const { payment: current } = await get(path(payment));
+    const updated = current.refund_requests.find(({ id }) => id === request.id);
+    if (updated.state === "awaiting_approval") return { text: `We checked: the request is still undecided. ${UNDONE}` };
+    discard();
+    return { text: `We checked: ${requestOutcome(updated, current)}`, final: true };
+  };
+  const consequence = !undecided
+    ? `This request has already been decided (${refundStateName(request.state).toLowerCase()}). There is nothing left to do.`
+    : approving
+      ? consequenceOf(details, amount)
+      : "No money moves and access doesn’t change.";
+  const title = approving ? "Approve refund" : "Decline refund";
+  const confirmText = approving ? `Refund ${moneyWithCode(amount, currency)}` : "Decline";
+  return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${approving} ready=${undecided} submit=${submit} check=${check} done=${done}>
+    <blockquote>${request.reason}</blockquote>
+    <${TextField} id="note" label="Note" text=${note} write=${setNote} />
+  <//>`;
+}

@@ -1,0 +1,43 @@
+// Names and colors of the states that the API reports.
+import { sentenceCase } from "../shared/format.js";
+
+const PAYMENT_STATUSES = {
+  CREATED: ["Incomplete", "busy"],
+  PROCESSING: ["Processing", "busy"],
+  SUCCEEDED: ["Paid", "good"],
+  FAILED: ["Failed", "bad"],
+  CANCELED: ["Canceled", ""],
+  REFUNDED: ["Refunded", "info"],
+};
+
+/** `[status, name]` of each payment status, for a list to choose from. */
+export const paymentStatuses = Object.entries(PAYMENT_STATUSES).map(([status, [name]]) => [status, name]);
+
+/** `[name, color]` of a payment's status; a paid payment of which a part was refunded has a name of its own. */
+export function paymentStatus(status, refunded = 0) {
+  if (status === "SUCCEEDED" && refunded > 0) return ["Partially refunded", "good"];
+  return PAYMENT_STATUSES[status] ?? [status, ""];
+}
+
+const ENROLLMENT_STATUSES = {
+  ENROLLED: ["Enrolled", "good"],
+  PENDING: ["Waiting for payment", ""],
+  WITHDRAWN: ["Withdrawn", ""],
+};
+
+/** `[name, color]` of an enrollment's status. */
+export const enrollmentStatus = (status) => ENROLLMENT_STATUSES[status] ?? [status, ""];
+
+const REFUND_STATES = {
+  awaiting_approval: ["Awaiting approval", "warn"],
+  declined: ["Declined", ""],
+  submitting: ["Submitting", "busy"],
+  pending: ["Pending", "busy"],
+  succeeded: ["Succeeded", "good"],
+  rejected: ["Rejected by Stripe", "bad"],
+  failed: ["Failed", "bad"],
+};
+
+/** `[name, color]` of a refund request's state. */
+export const refundState = (state) => REFUND_STATES[state] ?? [sentenceCase(state), ""];
+export const refundStateName = (state) => refundState(state)[0];

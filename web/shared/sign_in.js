@@ -1,0 +1,48 @@
+// The sign-in of both apps: Cognito's hosted page in production, any email address on a local stack.
+import { action, h } from "./dom.js";
+import * as session from "./session.js";
+
+/**
+ * The sign-in as an element. `returnTo` is where the hosted page leads back to; `onSignIn` is called after a local
+ * sign-in. `roles` are `[group, label]` to choose from on a local stack, the first one by default.
+ */
+export function signInPanel({ config, intro, returnTo, localEmail, roles = [], onSignIn }) {
+  return config.sign_in.kind === "cognito"
+    ? hosted(config, intro, returnTo)
+    : local({ email: localEmail, roles, onSignIn });
+}
+
+function hosted(config, intro, returnTo) {
+  const leave = () => session.startHostedSignIn(config.sign_in, returnTo());
+  return h("div", {}, h("p", {}, intro), action("Sign in", leave, { class: "wide" }));
+}
+
+function local({ email, roles, onSignIn }) {
+  const address = h("input", { id: "email", type: "email", autocomplete: "email", required: true, value: email });
+  const role = h(
+    "select",
+    { id: "role" },
+    roles.map(([group, label]) => h("option", { value: group }, label)),
+  );
+  const error = h("p", { class: "error", role: "alert" });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await session.signInLocally(address.value.trim(), role.value ? [role.value] : []);
+    } catch (failure) {
+      error.textContent = failure.message;
+      return;
+    }
+    await onSignIn();
+  };
+  return h(
+    "form",
+    { onsubmit: submit },
+    h("p", {}, "This stack runs on your own machine. Sign in as anyone you like."),
+    h("label", { for: "email" }, "Email address"),
+    address,
+    roles.length > 0 && [h("label", { for: "role" }, "Role"), role],
+    error,
+    h("button", { type: "submit", class: "wide" }, "Sign in"),
+  );
+}

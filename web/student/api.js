@@ -1,0 +1,52 @@
+// The routes of the API that the student page calls.
+import { call, SessionExpired } from "../shared/api.js";
+
+const UNPAID = ["CREATED", "PROCESSING", "FAILED"];
+let catalog;
+
+/** Whether a payment is still open: it is unpaid, and may yet be paid. */
+export const isOpen = (payment) => UNPAID.includes(payment.status);
+
+/** `{tracks, publishable_key, payment_method_types, refund_window_days}`, fetched once. */
+export function getCatalog() {
+  catalog ??= call("GET", "/payments/tracks/").catch((error) => {
+    catalog = undefined;
+    throw error;
+  });
+  return catalog;
+}
+
+export const getTrack = async (id) => (await getCatalog()).tracks.find(({ track }) => track === id);
+
+export const listEnrollments = async () => (await call("GET", "/enrollments/")).enrollments;
+export const getEnrollment = async (id) => (await listEnrollments()).find(({ track }) => track === id);
+
+/** A page of payments, newest first: `{payments, next_cursor}`. */
+export function listPayments(cursor) {
+  return call("GET", `/payments/my-payments/?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+}
+
+/** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
+export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}/`);
+
+/** The open payment for a track, if there is one. */
+export async function findOpenPayment(id) {
+  return (await listPayments()).payments.find((payment) => payment.track === id && isOpen(payment));
+}
+
+export const listSavedMethods = async () => (await call("GET", "/payments/payment-methods/")).payment_methods;
+
+/** The saved methods to pay with. Empty if they cannot be loaded, because the student can still pay another way. */
+export async function listSavedMethodsIfAvailable() {
+  try {
+    return await listSavedMethods();
+  } catch (error) {
+    if (error instanceof SessionExpired) throw error;
+    return [];
+  }
+}
+
+export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}/`);
+export const createPayment = (params) => call("POST", "/payments/create-payment/", params);
+export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session/", params);
+export const requestRefund = (id, reason) => call("POST", "/payments/request-refund/", { payment_id: id, reason });

@@ -1,0 +1,73 @@
+// Requesting a refund, and the state of a request.
+import { SessionExpired } from "../shared/api.js";
+import { h, icon } from "../shared/dom.js";
+import { day, methodName, money } from "../shared/format.js";
+import * as api from "./api.js";
+import { confirm } from "./dialog.js";
+
+const UNFINISHED = ["awaiting_approval", "submitting", "pending"];
+
+export function canRequestRefund({ status, amount, refund_amount: refunded, refund_request: request }) {
+  return status === "SUCCEEDED" && amount > refunded && !UNFINISHED.includes(request?.state);
+}
+
+/** The state of the student's refund request, unless the payment's status already shows it. */
+export function refundRequestNote({ status, currency, refund_request: request }) {
+  if (!request || status === "REFUNDED") return undefined;
+  const intro = `You requested a refund of ${money(request.amount, currency)} on ${day(request.at)}.`;
+  const reason = request.answer ? `: ${request.answer}` : "";
+  const state = {
+    awaiting_approval: "We’re reviewing your request. You keep access until then.",
+    submitting: "Your refund is being processed.",
+    pending: "Your refund is being processed.",
+    declined: `We declined your request${reason}.`,
+    rejected: `Stripe couldn’t make the refund${reason}.`,
+    failed: "Your bank returned the refund. We’re looking into it and will contact you.",
+  }[request.state];
+  return state && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${intro} ${state}`));
+}
+
+/** Ask for a reason, then request the refund. `onDone` receives the updated payment and a message about it. */
+export function requestRefund({ payment, title, refundDays }, onDone) {
+  const amount = money(payment.amount - payment.refund_amount, payment.currency);
+  const destination = payment.payment_method
+    ? `your ${methodName(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
+    : "the payment method you used";
+  const decision = refundDays
+    ? `Within ${refundDays} days of your payment we refund you immediately. After that, we review your request first.`
+    : "We’ll review your request.";
+  confirm({
+    title: `Request a refund of ${amount}?`,
+    content: h(
+      "div",
+      {},
+      h("ul", {}, [
+        h("li", {}, `${amount} goes back to ${destination}. It usually appears within 5–10 days.`),
+        h("li", {}, decision),
+        h("li", {}, `You’ll lose access to ${title}. Your progress is saved in case you come back.`),
+      ]),
+      h("label", { for: "reason" }, "Reason for your refund"),
+      h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
+    ),
+    confirmText: "Request refund",
+    cancelText: "Keep my enrollment",
+    work: async (form) => {
+      const reason = form.get("reason").replace(/\s+/g, " ").trim();
+      const updated = await api
+        .requestRefund(payment.payment_id, reason)
+        .catch((error) => paymentAfterError(payment, error));
+      const refunded = updated.status === "REFUNDED";
+      onDone(updated, refunded && `Refunded. ${amount} is on its way to ${destination}.`);
+    },
+  });
+}
+
+/** After an error: the payment, if it shows that the request took effect anyway. Rethrows the error otherwise. */
+async function paymentAfterError(payment, error) {
+  if (error instanceof SessionExpired) throw error;
+  const updated = await api.getPayment(payment.payment_id).catch(() => payment);
+  const unchanged =
+    updated.refund_amount === payment.refund_amount && updated.refund_request?.id === payment.refund_request?.id;
+  if (unchanged) throw error;
+  return updated;
+}
