@@ -73,7 +73,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
         task = progress.add_task(f"{first} to {last}", total=(ends - begins).total_seconds())
         while True:
             reports.append(reconciler.invoke({"backfill": days}))
-            position = datetime.fromisoformat(reports[-1]["place"])
+            position = datetime.fromisoformat(reports[-1]["cursor"])
             progress.update(task, completed=(position - begins).total_seconds())
             if reports[-1]["done"] or reports[-1]["unanswered"]:  # unanswered calls to Stripe would loop forever
                 return reports
@@ -81,7 +81,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
 
 def print_totals(reports: list[dict[str, Any]]) -> None:
     """Print the totals of all reports, and each object that could not be handled."""
-    names = ("looked", "different", "closed", "orphans", "driven", "replayed")
+    names = ("checked", "drifted", "closed", "orphans", "resumed", "replayed")
     console.print(", ".join(f"{sum(report[name] for report in reports)} {name}" for name in names))
     for failed in (line for report in reports for line in report["failed"]):
         console.print(f"[red]not handled[/] {failed}")

@@ -131,7 +131,7 @@ def runtime(
     """Start the runtime of one function for all its samples, and yield its URL and its log."""
     function = request.param
     log = tmp_path_factory.mktemp(function) / "log"
-    with log.open("w") as out, rie.running(function, BUILT / logical_id(function), environment, out) as url:
+    with log.open("w") as out, lambda_runtime.running(function, BUILT / logical_id(function), environment, out) as url:
         yield url, log
 
 

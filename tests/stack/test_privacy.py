@@ -56,7 +56,13 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
         return None
 
     logged, stored = running.until(complete_log, f"lines with {LOG_MARKERS}"), list(_stored_items(running))
-    for type_ in ("refund.ordered", "refund.requested", "decision.revoke", "attention.acknowledged", "export.ordered"):
+    for type_ in (
+        "refund.created_by_staff",
+        "refund.requested",
+        "decision.revoke",
+        "attention.acknowledged",
+        "export.ordered",
+    ):
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
         personal = [words for words in (*PERSONAL_TEXTS, email) if words.lower() in text.lower()]

@@ -295,11 +295,11 @@ def test_make_reconcile_finds_a_purchase_whose_webhooks_were_lost(running: Runni
     assert running.enrollment(token, "FSD")["status"] == "PENDING"
     result = reconcile(running)
     assert result.returncode == 0, result.stderr
-    assert "1 different" in result.stdout
+    assert "1 drifted" in result.stdout
     assert running.enrollment(token, "FSD")["status"] == "ENROLLED"
     today = datetime.now(UTC).date().isoformat()
     backfill = reconcile(running, "--from", today, "--to", today)
-    assert (backfill.returncode, "0 different" in backfill.stdout, "100%" in backfill.stdout) == (0, True, True)
+    assert (backfill.returncode, "0 drifted" in backfill.stdout, "100%" in backfill.stdout) == (0, True, True)
     backwards = reconcile(running, "--from", today, "--to", "2020-01-01")
     assert (backwards.returncode, "--from and --to" in backwards.stderr) == (2, True)
 

@@ -92,7 +92,7 @@ def payment(number: int, size: int, now: float) -> Payment:
         facts = Facts(settled=settled, charges=charges, disputes={f"dp_{number}": dispute})
     created_at = timestamps.iso(at)
     return Payment(
-        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, bound_to=f"pi_{number}",
+        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, stripe_object_id=f"pi_{number}",
         price=price, created_at=created_at, updated_at=created_at, email=f"{user}@example.org", facts=facts, version=3,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def fill(client: Any, first: int, size: int, now: float) -> None:
     def write(start: int) -> None:
         payments = [payment(number, size, now) for number in range(start, min(start + 25, size))]
         enrollments = [Enrollment(user_id=p.user_id, track=p.track, version=1).with_payment(p) for p in payments]
-        put(client, "payments", [mapping.payment_to_item(p, now, double=False) for p in payments])
+        put(client, "payments", [mapping.payment_to_item(p, now, []) for p in payments])
         put(client, "enrollments", [mapping.enrollment_to_item(e) for e in enrollments])
 
     with ThreadPoolExecutor(WRITERS) as pool:

@@ -218,7 +218,7 @@ def test_every_metric_of_the_code_has_an_alarm_except_foreign_events() -> None:
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("metrics.count", "metrics.age"):
                     metrics.add(ast.literal_eval(node.args[0]))
-    assert metrics - {"EventForeign"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
+    assert metrics - {"ForeignEvent"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
 
 
 def test_every_webhook_route_has_an_alarm(resources: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
     resources: dict[str, Any], function: str
 ) -> None:
     granted = permissions(resources, function)
-    for table in ("PaymentsTable", "IntentsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
+    for table in ("PaymentsTable", "StripeObjectsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
         assert not {a for a in granted.get(table, set()) if a.startswith(("Delete", "BatchWrite", "PartiQL"))}
     for table in ("PaymentsTable", "AuditTable"):
         assert "UpdateItem" not in granted.get(table, set())

@@ -21,16 +21,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from tuition import clock, ownership, stripe_client, stripe_events
-from tuition.core import catalog, progress, stripe_facts
+from tuition.core import attention, catalog, progress, stripe_json, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment, standing_of
+from tuition.core.facts import Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Kind
-from tuition.ledger import Key, Loaded
-from tuition.stripe_client import Answer
-from tuition.stripe_events import API_VERSION, Notice
+from tuition.core.refs import PaymentRef
+from tuition.intake import stripe_events
+from tuition.intake.stripe_events import API_VERSION, ParsedEvent
+from tuition.storage.ledger import PaymentState
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import resolve
+from tuition.stripe_gateway.client import Answer
 
 USER, TRACK, CURRENCY = "user-1", "DP", "usd"
 STARTED_AT = 1_790_000_000
@@ -119,7 +122,7 @@ class Purchase:
         payment_id = f"pay_{story.history.seed.replace(':', '')}x{attempt}"
         stripe_object_id = story.id("pi" if kind == "intent" else "cs_test")
         self.truth = Truth(payment_id, attempt, kind, stripe_object_id, price)
-        self.metadata = ownership.metadata(Key(payment_id, USER, TRACK), attempt, kind)
+        self.metadata = resolve.metadata(PaymentRef(payment_id, USER, TRACK), attempt, kind)
         self.amount = price
         self.objects: Object = {"intent": None, "session": None, "charges": {}, "refunds": {}, "disputes": {}}
         story.history.truths.append(self.truth)
@@ -150,15 +153,15 @@ class Purchase:
     def record_creation(self) -> None:
         """Add the payment to the history as creating it commits it."""
         truth, at = self.truth, self.story.now
-        timestamp = clock.iso(at)
-        read = stripe_facts.of_intent if truth.kind == "intent" else stripe_facts.of_session
+        timestamp = timestamps.iso(at)
+        read = stripe_json.of_intent if truth.kind == "intent" else stripe_json.of_session
         payment = Payment(
             payment_id=truth.payment_id,
             user_id=USER,
             track=TRACK,
             kind=truth.kind,
             attempt=truth.attempt,
-            bound_to=truth.stripe_object_id,
+            stripe_object_id=truth.stripe_object_id,
             price=Money(truth.price, CURRENCY),
             created_at=timestamp,
             updated_at=timestamp,
@@ -526,12 +529,12 @@ class HistoricalStripe:
 
     def __init__(self, history: History) -> None:
         self.history, self.position, self.requests = history, 0, 0
-        self.parsed_events: dict[int, Notice] = {}
+        self.parsed_events: dict[int, ParsedEvent] = {}
 
-    def parsed_event(self, position: int) -> Notice:
+    def parsed_event(self, position: int) -> ParsedEvent:
         """Return the event as the code reads it. Reading is pure, so each event is read once."""
         if position not in self.parsed_events:
-            self.parsed_events[position] = stripe_events.read(self.history.events[position])
+            self.parsed_events[position] = stripe_events.parse(self.history.events[position])
         return self.parsed_events[position]
 
     def objects(self, payment_id: str) -> Object:
@@ -563,8 +566,8 @@ class HistoricalStripe:
     def list_disputes(self, intent_id: str) -> list[Object]:
         return list(reversed(self.objects(self.history.payment_of_intent[intent_id])["disputes"].values()))
 
-    def payment_of(self, intent_id: str) -> Key | None:
-        return Key(self.history.payment_of_intent[intent_id], USER, TRACK)
+    def payment_of(self, intent_id: str) -> PaymentRef | None:
+        return PaymentRef(self.history.payment_of_intent[intent_id], USER, TRACK)
 
 
 def _with_charge(intent: Object, objects: Object) -> Object:
@@ -612,12 +615,12 @@ class InMemoryLedger:
         self.progress: dict[str, dict[str, bool]] = {}
         self.applied: set[str] = set()
 
-    def deliver(self, notice: Notice, *, reapply: bool) -> None:
+    def deliver(self, notice: ParsedEvent, *, reapply: bool) -> None:
         """Resolve one event to its payment, decide and commit. `reapply` turns off deduplication by event id."""
-        key = stripe_events._place(notice)
+        key = stripe_events._resolve(notice)
         assert key is not None, "an event of the history belongs to no payment"
         before = self.payments[key.payment_id]
-        change = stripe_events._decide(notice, key, Loaded(before, self.enrollment))
+        change = stripe_events._decide(notice, key, PaymentState(before, self.enrollment))
         if change is None or (notice.event_id in self.applied and not reapply):
             return
         self.applied.add(notice.event_id)
@@ -645,7 +648,9 @@ class InMemoryLedger:
             enrollment=self.enrollment.status,
             unlocked={name: entry["unlocked"] for name, entry in self.progress.items()},
             attention={
-                payment_id: sorted((c.name, c.mark) for c in payments.attention(payment, double=payment_id in doubled))
+                payment_id: sorted(
+                    (c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=payment_id in doubled)
+                )
                 for payment_id, payment in by_id.items()
             },
         )
@@ -659,7 +664,7 @@ def _money(payment: Payment) -> tuple[int, int, int]:
 
 def _standing(payment: Payment) -> tuple[bool, bool, bool, bool]:
     standing = standing_of(payment)
-    return standing.open, standing.grants, standing.granted, standing.keeps_money
+    return standing.open, standing.grants, standing.granted, standing.holds_funds
 
 
 def replay(

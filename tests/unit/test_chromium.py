@@ -42,7 +42,7 @@ def test_the_error_says_how_to_install_a_browser(
         return subprocess.CompletedProcess(command, 1)
 
     monkeypatch.setattr(chromium, "_playwright_chromium", lambda: None)
-    monkeypatch.setattr(chromium.subprocess, "run", refused)
+    monkeypatch.setattr(chromium.subprocess, "run", fail)
     assert chromium.main() == 1
     assert [command[1:] for command in commands] == [["-m", "playwright", "install", "chromium"]]
     assert "apt-get install chromium" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_open_payments_are_sorted_by_attempt_newest_first() -> None:
 
 
 def test_the_double_payment_has_the_higher_attempt_or_else_the_higher_id() -> None:
-    first, second = Standing(1, keeps_money=True), Standing(2, keeps_money=True)
+    first, second = Standing(1, holds_funds=True), Standing(2, holds_funds=True)
     assert enrollment(z=first, a=second).doubled == ["a"]
     assert enrollment(z=first, a=first).doubled == ["z"]
     assert enrollment(z=first, a=ENDED).doubled == []

@@ -16,11 +16,13 @@ import pytest
 from stripe_simulator.server import Stripe
 from tests.unit import event_histories
 from tests.unit.event_histories import History, InMemoryLedger, Purchase, Story
-from tuition import pulls, stripe_events
-from tuition.core import enrollment, stripe_facts
+from tuition.core import enrollment, stripe_json
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
+from tuition.core.facts import Facts
 from tuition.core.payment import Payment
-from tuition.core.stripe_facts import Facts
+from tuition.intake import stripe_events
+from tuition.stripe_gateway import sync
 
 HISTORIES = 110
 ORDERS = 8
@@ -49,7 +51,7 @@ def check(history: History, orders: list[list[int]], rng: random.Random) -> int:
             assert ledger.final_state() == expected, f"{description}: {describe_events(history, order)}"
             first = first or ledger
             for payment_id, payment in ledger.payments.items():
-                same = pulls.says_nothing_new(comparable(first.payments[payment_id]), comparable(payment))
+                same = sync.differs_only_in_time(comparable(first.payments[payment_id]), comparable(payment))
                 assert same, f"{description}: the facts of {payment_id} differ"
     return len(orders)
 
@@ -197,7 +199,7 @@ def test_the_histories_cover_every_status_attention_reason_and_event_type() -> N
     assert {state.enrollment for state in final_states} == {"PENDING", "ENROLLED", "WITHDRAWN", None}
     names = {name for state in final_states for reasons in state.attention.values() for name, _ in reasons}
     assert {name.partition(":")[0] for name in names} == {"amount", "double", "dispute", "refund", "claim"}
-    assert {event["type"] for history in histories for event in history.events} == stripe_events.TYPES
+    assert {event["type"] for history in histories for event in history.events} == stripe_events.EVENT_TYPES
 
 
 def test_the_search_sends_requests_to_stripe_and_delivers_duplicates() -> None:
@@ -255,7 +257,7 @@ def last_phase_wins(a: Facts, b: Facts) -> Facts:
     return replace(merged, phase=b.phase or a.phase)
 
 
-MERGE = stripe_facts.merge
+MERGE = core_facts.merge
 STATUS = payments.status
 
 
@@ -271,26 +273,26 @@ def newest_payment_decides(self: enrollment.Enrollment) -> enrollment.Status | N
 
 
 DEFECTS: dict[str, tuple[Any, str, Any]] = {
-    "the last phase to arrive wins": (stripe_facts, "merge", last_phase_wins),
+    "the last phase to arrive wins": (core_facts, "merge", last_phase_wins),
     "events within one second are never ambiguous": (stripe_events, "_is_ambiguous", lambda notice, payment: False),
     "a refund that succeeded cannot fail": (
-        stripe_facts.REFUND_RANK,
+        core_facts.REFUND_RANK,
         "",
         {"requires_action": 0, "pending": 1, "failed": 2, "canceled": 3, "succeeded": 4},
     ),
     "a lost dispute stays lost": (
-        stripe_facts,
+        core_facts,
         "_dispute_key",
         lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn),
     ),
     "a session declined by the bank stays open": (
-        stripe_facts,
+        stripe_json,
         "failed_session",
-        lambda session, at: stripe_facts.of_session(session, at),
+        lambda session, at: stripe_json.of_session(session, at),
     ),
-    "any object settles a payment": (stripe_events, "_is_about", lambda notice, payment: True),
+    "any object settles a payment": (stripe_events, "_is_about_own_object", lambda notice, payment: True),
     "the newest attempt decides the enrollment": (enrollment.Enrollment, "status", property(newest_payment_decides)),
-    "a pending refund does not count as refunded": (payments, "GIVEN_BACK", frozenset({"succeeded"})),
+    "a pending refund does not count as refunded": (payments, "COUNTED_REFUNDS", frozenset({"succeeded"})),
 }
 
 
@@ -307,7 +309,7 @@ def test_the_search_finds_a_planted_defect(name: str) -> None:
 def test_a_settled_payment_stays_settled_after_it_is_closed() -> None:
     """A session can be both paid and closed, although Stripe refuses to cancel a paid intent."""
     history = write_history(lambda story: Purchase(story, 1, "intent", 49900).pay())
-    closed = Facts(closed=stripe_facts.Closed(event_histories.STARTED_AT, "intent", "canceled"))
+    closed = Facts(closed=core_facts.Closed(event_histories.STARTED_AT, "intent", "canceled"))
     paid = next(iter(replay_in_order(history).payments.values()))
     assert paid.merged(closed).status == "SUCCEEDED"
     with mock.patch.object(payments, "status", closed_before_settled):

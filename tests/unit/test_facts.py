@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit import event_histories
-from tuition import stripe_events
-from tuition.core import stripe_facts
+from tuition.core import facts as core_facts
+from tuition.core import stripe_json
 from tuition.core.errors import EventUnusable
 from tuition.core.facts import (
     CHARGE_RANK,
-    NO_FACTS,
     REFUND_RANK,
     Acknowledgement,
     Charge,
@@ -29,7 +28,7 @@ from tuition.core.facts import (
     Settled,
     merge,
 )
-from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
+from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session
 from tuition.intake import stripe_events
 
 
@@ -68,7 +67,7 @@ def random_facts(seed: int) -> Facts:
         return Dispute(small(), rng.choice(("lost", "won")), 9, 1, "fraudulent", small())
 
     def closed() -> Closed:
-        return Closed(small(), rng.choice(("intent", "checkout")), rng.choice(("a", "b", stripe_facts.GONE)))
+        return Closed(small(), rng.choice(("intent", "checkout")), rng.choice(("a", "b", core_facts.MISSING)))
 
     def phase() -> Phase:
         return Phase(small(), small(), rng.choice(("created", "processing", "failed")), maybe(word), maybe(word))
@@ -132,8 +131,8 @@ def test_facts_survive_a_json_round_trip(original: Facts) -> None:
 @many_examples
 @given(facts)
 def test_merging_empty_facts_changes_nothing(original: Facts) -> None:
-    merged = merge(original, NOTHING_KNOWN)
-    assert merge(merged, NOTHING_KNOWN) == merged
+    merged = merge(original, NO_FACTS)
+    assert merge(merged, NO_FACTS) == merged
     assert original.erased or merged == original
 
 
@@ -141,7 +140,7 @@ def test_merging_empty_facts_changes_nothing(original: Facts) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_facts_read_from_events_merge_in_any_order_and_grouping(seed: int) -> None:
     history = event_histories.make(f"read{seed}")
-    pool = [NOTHING_KNOWN, *(stripe_events.read(event).facts for event in history.events)]
+    pool = [NO_FACTS, *(stripe_events.read(event).facts for event in history.events)]
     rng = random.Random(seed)
     for _ in range(20):
         a, b, c = (rng.choice(pool) for _ in range(3))
@@ -246,7 +245,7 @@ def test_a_complete_session_is_closed_when_its_bank_declined_the_payment() -> No
     declined = intent(last_payment_error={"code": "insufficient_funds"})
     facts = of_session(session(status="complete", payment_intent=declined), 7)
     assert facts.closed == Closed(7, "checkout", "payment_failed")
-    assert stripe_facts.failed_session(session(status="complete"), 7).closed == facts.closed
+    assert stripe_json.failed_session(session(status="complete"), 7).closed == facts.closed
 
 
 def test_a_session_is_closed_by_its_expiry_and_not_by_its_canceled_intent() -> None:
@@ -288,7 +287,7 @@ def test_a_dispute_withdraws_the_net_amount_of_its_balance_transactions() -> Non
     ],
 )
 def test_a_sync_is_stamped_just_after_the_stored_phase(stored: Phase | None, date: int, stamp: tuple[int, int]) -> None:
-    assert pull_stamp(stored, date) == stamp
+    assert sync_stamp(stored, date) == stamp
     assert stored is None or stamp > (stored.at, stored.order)
 
 
@@ -323,6 +322,6 @@ def test_an_amount_is_negative_only_in_a_balance_transaction() -> None:
 
 
 def test_a_closing_reported_by_the_object_itself_outranks_that_it_was_missing() -> None:
-    missing, canceled = stripe_facts.of_gone("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
+    missing, canceled = core_facts.missing_object("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
     assert merge(missing, canceled).closed == merge(canceled, missing).closed == Closed(9, "intent", "canceled")
-    assert merge(missing, stripe_facts.of_gone("intent", 7)).closed == Closed(5, "intent", stripe_facts.GONE)
+    assert merge(missing, core_facts.missing_object("intent", 7)).closed == Closed(5, "intent", core_facts.MISSING)

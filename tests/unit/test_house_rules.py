@@ -14,7 +14,8 @@ import stripe
 from pynamodb.attributes import Attribute
 
 from tests.unit.test_errors import error_classes
-from tuition import stripe_events, tables
+from tuition.intake import stripe_events
+from tuition.storage.items import MODELS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "tuition" / "tuition"
@@ -197,7 +198,7 @@ def test_every_attribute_is_declared_personal_or_not(model: type) -> None:
 
 def test_every_table_model_is_listed() -> None:
     classes = {node.name for node in tree(PACKAGE / "tables.py").body if isinstance(node, ast.ClassDef)}
-    assert classes == {model.__name__ for model in tables.MODELS}
+    assert classes == {model.__name__ for model in MODELS}
 
 
 def test_the_endpoint_uses_the_api_version_of_the_stripe_library() -> None:

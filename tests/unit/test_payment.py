@@ -181,18 +181,18 @@ def test_the_intent_of_a_checkout_payment_comes_from_its_session() -> None:
     ],
 )
 def test_attention_reasons_are_derived_from_the_facts(facts: list[Facts], names: list[str]) -> None:
-    assert [reason.name for reason in attention(payment(*facts))] == names
+    assert [reason.name for reason in unacknowledged(payment(*facts))] == names
 
 
 def test_a_double_payment_needs_attention_only_while_it_holds_funds() -> None:
-    assert [c.name for c in causes(payment(PAID), double=True)] == ["double"]
-    assert causes(payment(PAID, refunded(49900)), double=True) == []
+    assert [c.name for c in reasons(payment(PAID), double=True)] == ["double"]
+    assert reasons(payment(PAID, refunded(49900)), double=True) == []
 
 
 def test_an_acknowledgement_covers_a_reason_only_until_it_changes() -> None:
     acknowledged = Facts(acknowledged={"dispute:du_1": Acknowledgement(3, "needs_response", "staff", "")})
-    assert attention(payment(PAID, disputed("needs_response"), acknowledged)) == []
-    assert attention(payment(PAID, disputed("lost", stamp=4), acknowledged)) != []
+    assert unacknowledged(payment(PAID, disputed("needs_response"), acknowledged)) == []
+    assert unacknowledged(payment(PAID, disputed("lost", stamp=4), acknowledged)) != []
 
 
 # --- final payments ---
@@ -210,7 +210,7 @@ def test_an_acknowledgement_covers_a_reason_only_until_it_changes() -> None:
     ],
 )
 def test_a_payment_is_final_when_nothing_more_can_happen(facts: list[Facts], is_final: bool) -> None:
-    assert payments.at_rest(payment(*facts)) is is_final
+    assert payments.is_final(payment(*facts)) is is_final
 
 
 def test_a_payment_with_a_refund_in_progress_is_not_final() -> None:
@@ -273,7 +273,7 @@ def test_only_a_failed_payment_has_a_failure_reason(facts: Facts, expected: Fail
     assert payments.failure(facts) == expected
 
 
-@pytest.mark.parametrize("code", sorted(payments.SUSPECTED))
+@pytest.mark.parametrize("code", sorted(payments.SUSPECTED_FRAUD))
 def test_a_decline_for_suspected_fraud_is_shown_to_the_student_as_a_generic_decline(code: str) -> None:
     assert Failure(code, "It was stolen.").for_student() == Failure("generic_decline", "Your card was declined.")
     assert Failure("expired_card", "It expired.").for_student() == Failure("expired_card", "It expired.")

@@ -22,7 +22,7 @@ def code(coupon: Any = None, rules: dict[str, Any] | None = None, **more: Any) -
 
 
 def reason_of(obj: dict[str, Any], customer: str | None = "cus_1", price: Money = PRICE) -> str | None:
-    refusal = promotion.refusal(obj, price, customer, NOW)
+    refusal = promotion_rules.refusal(obj, price, customer, NOW)
     return refusal.reason if refusal else None
 
 
@@ -100,7 +100,7 @@ def test_the_reason_of_the_closest_code_is_reported() -> None:
     [("SPRING-20", True), ("a", True), ("", False), ("a b", False), ("ä", False), ("a_b", False), ("x" * 501, False)],
 )
 def test_only_codes_in_stripes_format_are_possible(text: str, possible: bool) -> None:
-    assert promotion.is_possible(text) == possible
+    assert promotion_rules.is_possible(text) == possible
 
 
 def session(status: str, payment_status: str = "unpaid", code: str | None = None, track: str = "FSD") -> dict[str, Any]:
@@ -126,4 +126,4 @@ def test_a_first_purchase_code_is_rejected_for_any_other_purchase(
     charges: list[str], sessions: list[Any], expected: Any
 ) -> None:
     objects = [{"status": status} for status in charges]
-    assert promotion.refusal_as_first("promo_1", "DP", objects, sessions) == expected
+    assert promotion_rules.refusal_as_first("promo_1", "DP", objects, sessions) == expected

@@ -50,7 +50,7 @@ def test_following_a_refund_is_idempotent() -> None:
 
 
 def test_closing_affects_only_waiting_requests() -> None:
-    closed, calling = close_waiting([request("waiting"), request("calling")], "nothing is left")
+    closed, calling = decline_awaiting([request("waiting"), request("calling")], "nothing is left")
     assert (closed.state, closed.answer) == ("declined", "nothing is left")
     assert calling == request("calling")
 

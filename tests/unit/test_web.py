@@ -104,7 +104,7 @@ def test_the_two_apps_share_code_only_through_the_shared_folder() -> None:
 
 
 def test_stripe_js_has_the_release_of_the_api_version() -> None:
-    assert f"https://js.stripe.com/{stripe.api_version.rpartition('.')[2]}/stripe.js" == site.STRIPE_JS
+    assert f"https://js.stripe.com/{stripe.api_version.rpartition('.')[2]}/stripe.js" == pages.STRIPE_JS
 
 
 class _Template(yaml.SafeLoader):

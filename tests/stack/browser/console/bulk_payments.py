@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Any
 
 from tests.stack.conftest import Running
-from tuition import clock, tables
+from tuition import clock
+from tuition.core import timestamps
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.storage import dynamodb, keys, mapping
 
 BATCH_SIZE = 25
 
@@ -27,14 +29,14 @@ class BulkPayments:
         self.payments = [build_payment(number, first + number * interval) for number in range(count)]
 
     def __enter__(self) -> "BulkPayments":
-        items = [tables.payment_to_item(payment, clock.now(), double=False) for payment in self.payments]
+        items = [mapping.payment_to_item(payment, clock.now(), []) for payment in self.payments]
         for item in items:
             item.check_due = item.check_at = None  # keep the reconciler away from them
-        self._write([{"PutRequest": {"Item": tables.raw(item)}} for item in items])
+        self._write([{"PutRequest": {"Item": dynamodb.to_raw(item)}} for item in items])
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        keys = [tables.payment_key(payment.payment_id) for payment in self.payments]
+        keys = [keys.payment_key(payment.payment_id) for payment in self.payments]
         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
@@ -49,10 +51,10 @@ class BulkPayments:
 
 
 def build_payment(number: int, created: datetime) -> Payment:
-    created_at = clock.iso(created.timestamp())
+    created_at = timestamps.iso(created.timestamp())
     suffix = f"bulk{created.timestamp():.0f}x{number}"
     return Payment(
         payment_id=f"pay_{suffix}", user_id=f"bulk-{number}", track="DP", kind="intent",
-        attempt=1, bound_to=f"pi_{suffix}", price=Money(49900, "usd"), created_at=created_at,
+        attempt=1, stripe_object_id=f"pi_{suffix}", price=Money(49900, "usd"), created_at=created_at,
         updated_at=created_at, email=f"bulk-{number}@example.org",
     )  # fmt: skip
