@@ -336,10 +336,13 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
     return "open", f"{timestamps.iso(min(known)) if known else NO_DUE_DATE}#{payment.payment_id}"
 
 
-def check_at(payment: Payment, now: float) -> str | None:
-    """Return when the reconciler should check next, less often with age; None if the payment is final."""
+def check_at(payment: Payment, now: int) -> str | None:
+    """Return when the reconciler should check next, less often with age; None if the payment is final.
+
+    `now` is in epoch seconds.
+    """
     if is_final(payment):
         return None
     if any(request.state == "submitting" for request in payment.requests):
         return timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
-    return timestamps.iso(now + max(CHECK_AFTER_S, (now - timestamps.epoch(payment.created_at)) / 4))
+    return timestamps.iso(now + max(CHECK_AFTER_S, (now - int(timestamps.epoch(payment.created_at))) // 4))

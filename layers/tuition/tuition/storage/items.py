@@ -155,11 +155,12 @@ class AuditItem(Model):
     hash = not_personal(UnicodeAttribute())
 
 
-class QuarantineItem(Model):
-    """An event of ours that could not be applied, until staff or a retry apply it.
+KEPT = "kept"
+"""The value of `kept` on every item of the quarantine, so that its indexes have one partition."""
 
-    `kept` has the same value on every item: the one partition of the indexes.
-    """
+
+class QuarantineItem(Model):
+    """An event of ours that could not be applied, until staff or a retry apply it."""
 
     class Meta:
         """Which table it is."""

@@ -9,10 +9,8 @@ from tuition import clock, metrics
 from tuition.core import stripe_json, timestamps
 from tuition.core.errors import NotFound
 from tuition.storage import dynamodb, keys
-from tuition.storage.items import QuarantineItem
+from tuition.storage.items import KEPT, QuarantineItem
 
-KEPT = "kept"
-"""The value of `kept` on every item: the one partition of the indexes."""
 MAX_REASON_LENGTH = 500
 
 

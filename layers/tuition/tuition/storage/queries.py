@@ -13,9 +13,9 @@ from pynamodb.models import Model
 
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.storage import dynamodb, keys, mapping, quarantine
+from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
-from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
+from tuition.storage.items import KEPT, AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
 
 MAX_SORT_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -65,12 +65,12 @@ def by_check() -> Partition:
 
 def quarantined_by_first_at() -> Partition:
     """The quarantined events, in the order in which they were first quarantined."""
-    return Partition(QuarantineItem, "kept", quarantine.KEPT, "first_at", "by_first_at")
+    return Partition(QuarantineItem, "kept", KEPT, "first_at", "by_first_at")
 
 
 def quarantined_by_last_at() -> Partition:
     """The quarantined events, in the order of their last try."""
-    return Partition(QuarantineItem, "kept", quarantine.KEPT, "last_at", "by_last_at")
+    return Partition(QuarantineItem, "kept", KEPT, "last_at", "by_last_at")
 
 
 # --- the cursor ---
