@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from local import dynamodb_local
-from tests.world import Student, World, client_for, create_tables, world
+from tests.harness import Harness, Student, client_for, create_tables, running_harness
 from tuition import clock, history, stripe_events, tables
 from tuition.core.enrollment import Enrollment
 from tuition.core.money import Money
@@ -139,7 +139,7 @@ def put(client: Any, name: str, rows: list[Any]) -> None:
 # --- looking ---
 
 
-def buy(tuition: World, meter: Meter) -> tuple[str, dict[str, Figure]]:
+def buy(tuition: Harness, meter: Meter) -> tuple[str, dict[str, Figure]]:
     """A payment with a life, through the ledger, and what its steps cost: declined, paid, refunded in part."""
     costs: dict[str, Figure] = {}
 
@@ -205,7 +205,7 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
         yield f"counts of a year, {look}", "GET /api/admin/counts", {"year": clock.iso(now)[:4]}, {}
 
 
-def look(tuition: World, meter: Meter, payment_id: str, now: float) -> dict[str, Figure]:
+def look(tuition: Harness, meter: Meter, payment_id: str, now: float) -> dict[str, Figure]:
     """The read units and the calls of each view, and of the second page of those lists that have one."""
     found: dict[str, Figure] = {}
     for name, route, query, path in views(payment_id, now):
@@ -226,7 +226,7 @@ def rows(answer: dict[str, Any]) -> int:
     return sum(len(value) for name, value in answer.items() if isinstance(value, list) and name != "counts")
 
 
-def measured(tuition: World, meter: Meter, route: str, query: dict[str, str], path: dict[str, str]) -> dict[str, Any]:
+def measured(tuition: Harness, meter: Meter, route: str, query: dict[str, str], path: dict[str, str]) -> dict[str, Any]:
     meter.reset()
     answer = tuition.admin(ADMIN, route, query=query, **path)
     assert answer.status == 200, (route, query, answer.body)
@@ -235,12 +235,12 @@ def measured(tuition: World, meter: Meter, route: str, query: dict[str, str], pa
 
 
 @contextmanager
-def filled(url: str) -> Iterator[tuple[World, Meter]]:
+def filled(url: str) -> Iterator[tuple[Harness, Meter]]:
     """A world over empty tables of this DynamoDB, with a meter on its client."""
     client, meter = client_for(url), Meter()
     create_tables(client)
     meter.attach(client)
-    with pytest.MonkeyPatch.context() as patch, world(client, patch) as tuition:
+    with pytest.MonkeyPatch.context() as patch, running_harness(client, patch) as tuition:
         yield tuition, meter
 
 

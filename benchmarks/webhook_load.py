@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 
 from local import dynamodb_local
-from tests import books
-from tests.world import Student, World, client_for, create_tables, world
+from tests import consistency
+from tests.harness import Harness, Student, client_for, create_tables, running_harness
 from tuition import metrics
 from tuition.stripe_events import TYPES
 
@@ -37,7 +37,7 @@ WAVES = 20
 Event = dict[str, Any]
 
 
-def purchases(w: World, count: int, chance: random.Random, say: Callable[[str], None]) -> Counter[str]:
+def purchases(w: Harness, count: int, chance: random.Random, say: Callable[[str], None]) -> Counter[str]:
     """That many purchases, and what became of them at Stripe; Tuition has been told nothing yet."""
     ends: Counter[str] = Counter()
     for number in range(count):
@@ -55,11 +55,11 @@ def purchases(w: World, count: int, chance: random.Random, say: Callable[[str], 
             w.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="lost")
         if number % 500 == 499:
             say(f"{number + 1} purchases made")
-    w.later(5)
+    w.advance_stripe(5)
     return ends
 
 
-def deliver(w: World, events: list[Event]) -> tuple[list[float], Counter[int]]:
+def deliver(w: Harness, events: list[Event]) -> tuple[list[float], Counter[int]]:
     """Deliver them over several threads, again what was answered 5xx: seconds of each delivery, answers by status."""
     seconds: list[float] = []
     answers: Counter[int] = Counter()
@@ -84,7 +84,7 @@ def run(client: Any, count: int, seed: int, say: Callable[[str], None] = lambda 
     """The whole of it; what was measured, and under `wrong` what the books say."""
     chance = random.Random(seed)
     real_sleep = time.sleep
-    with pytest.MonkeyPatch.context() as patch, world(client, patch, seed=seed) as w:
+    with pytest.MonkeyPatch.context() as patch, running_harness(client, patch, seed=seed) as w:
         patch.setattr(time, "sleep", real_sleep)
         patch.setattr(metrics, "count", lambda name: None)
         began = time.perf_counter()
@@ -97,9 +97,9 @@ def run(client: Any, count: int, seed: int, say: Callable[[str], None] = lambda 
         began = time.perf_counter()
         seconds, answers = deliver(w, stream)
         told_s = time.perf_counter() - began
-        w.later(5)
+        w.advance_stripe(5)
         deliver(w, w.new_events())
-        read = books.read(client, w.stripe.account.store.objects)
+        read = consistency.read_snapshot(client, w.stripe.account.store.objects)
     recorded = {record["event_id"] for trail in read.records.values() for record in trail}
     return {
         "payments": count,
@@ -112,7 +112,7 @@ def run(client: Any, count: int, seed: int, say: Callable[[str], None] = lambda 
         "ms": [round(value * 1000, 1) for value in statistics.quantiles(seconds, n=100)],
         "lost": len([event for event in events if event["type"] in TYPES and event["id"] not in recorded]),
         "records": sum(len(trail) for trail in read.records.values()),
-        "wrong": books.wrong(read),
+        "wrong": consistency.violations_when_idle(read),
         "stripe_calls": len(w.stripe_calls),
     }
 

@@ -1,14 +1,15 @@
 """What must be true of the whole system at any quiet moment, whatever happened before. Run after each story.
 
-`tests/books.py` is read over the stack's own tables and Stripe's own lists; beside it stands what staff are shown.
+`tests/consistency.py` is read over the stack's own tables and Stripe's own lists; beside it stands what staff are
+shown.
 """
 
 from collections import Counter
 from typing import Any
 
-from tests import books
+from tests import consistency
+from tests.harness import NAMES
 from tests.stack.conftest import Running
-from tests.world import NAMES
 
 LISTS = {"payment_intent": "payment_intents", "checkout.session": "checkout/sessions"}
 LISTS |= {"refund": "refunds", "dispute": "disputes"}
@@ -38,14 +39,14 @@ def at_stripe(running: Running, listed: str) -> dict[str, dict[str, Any]]:
         after = f"&starting_after={page['data'][-1]['id']}"
 
 
-def read(running: Running) -> books.Books:
+def read(running: Running) -> consistency.Snapshot:
     """The books of the running stack, as the account's root and Stripe's key see them."""
     aws, deployed = running.stack.aws, running.stack.deployed
     assert aws is not None
     assert deployed is not None
     names = {name: deployed.resources[logical] for logical, name in NAMES.items()}
     objects = {kind: at_stripe(running, listed) for kind, listed in LISTS.items()}
-    return books.read(aws.client("dynamodb"), objects, names)
+    return consistency.read_snapshot(aws.client("dynamodb"), objects, names)
 
 
 def check(running: Running) -> int:
@@ -53,7 +54,7 @@ def check(running: Running) -> int:
     found: list[list[str]] = []
 
     def right() -> bool:
-        found.append(books.wrong(read(running)))
+        found.append(consistency.violations_when_idle(read(running)))
         return not found[-1]
 
     try:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from local.stack import Settings, Stack
-from tests.requests_sent import notes
+from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
 _people = itertools.count(1)
@@ -82,7 +82,7 @@ def running() -> Iterator[Running]:
         made = Running(stack, ready)
         yield made
         log = made.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"}).raise_for_status().json()
-        notes.take_log("stack", log["requests"])
+        request_log.add_simulator_log("stack", log["requests"])
     finally:
         stack.stop()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests import indiscretions
+from tests.sensitive_data import find_sensitive
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import begin, offer
 from tests.stack.test_stories import deliver, reconcile
@@ -33,7 +33,7 @@ WRITTEN = (NAME, "Wilhelmina", "Testarossa", STUDENT_WROTE, "Ulan Bator", STAFF_
     ],
 )
 def test_what_is_looked_for_would_be_found(text: str) -> None:
-    assert indiscretions.found(f"INFO {text} and more")
+    assert find_sensitive(f"INFO {text} and more")
 
 
 def test_no_log_line_and_no_record_tells_of_a_person_or_how_to_pay(running: Running, sub: str) -> None:
@@ -60,7 +60,7 @@ def test_no_log_line_and_no_record_tells_of_a_person_or_how_to_pay(running: Runn
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
         told = [words for words in (*WRITTEN, email) if words.lower() in text.lower()]
-        assert told + indiscretions.found(text) == [], text
+        assert told + find_sensitive(text) == [], text
 
 
 def _buy(running: Running, token: str, sub: str) -> str:

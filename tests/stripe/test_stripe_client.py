@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
+import tests.harness  # noqa: F401  (the environment of the settings, before tuition is imported)
 from stripe_simulator import http
 from stripe_simulator.server import Simulator, start
 from tuition import clock, settings, stripe_client
