@@ -295,7 +295,7 @@ class Harness:
 
     def attention(self, payment_id: str) -> list[str]:
         item = history.read_payments([payment_id])[0]
-        return [cause["name"] for cause in item.attention or []]
+        return [reason["name"] for reason in item.attention or []]
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def test_only_staff_may_see_payments(tuition: Harness, student: Student) -> None
     assert tuition.admin(Student("s", groups=("support",)), ONE, payment_id="pay_unknown").status == 404
 
 
-def test_a_track_paid_twice_puts_the_later_attempt_in_the_queue_in_either_order(
+def test_a_track_paid_twice_puts_the_later_attempt_in_the_queue_whichever_is_paid_first(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
     first = tuition.create(student).body

@@ -108,10 +108,10 @@ def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_
 
 @on_dynamodb_local
 @pytest.mark.parametrize("seed", SEEDS)
-def test_concurrent_creates_whose_students_pay_at_once_take_one_payment(
+def test_concurrent_creates_that_are_paid_immediately_take_one_payment(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """A third of the successful creates is paid at once, while the others are still running."""
+    """A third of the creates pay immediately when they succeed, while the others are still running."""
     creates = mixed_creates(tuition, student, 40)
     rng = random.Random(seed)
     rng.shuffle(creates)

@@ -87,8 +87,8 @@ def test_filters_by_amount_and_dispute_combine(tuition: Harness, student: Studen
     ],
 )
 def test_an_invalid_amount_or_search_text_is_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
-    answer = tuition.admin(admin, LIST, query=query)
-    assert (answer.status, answer.body["field"]) == (422, next(iter(query)))
+    response = tuition.admin(admin, LIST, query=query)
+    assert (response.status, response.body["field"]) == (422, next(iter(query)))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_cursor_is_valid_only_for_its_own_filter(tuition: Harness, student: St
     cursor = tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED"}).body["next_cursor"]
     assert tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED", "cursor": cursor}).status == 200
     for query in ({}, {"status": "FAILED"}, {"q": student.sub}, {"status": "SUCCEEDED", "track": "DP"}):
-        answer = tuition.admin(admin, LIST, query={**query, "cursor": cursor})
-        assert (answer.status, answer.body["field"]) == (422, "cursor"), query
+        response = tuition.admin(admin, LIST, query={**query, "cursor": cursor})
+        assert (response.status, response.body["field"]) == (422, "cursor"), query
 
 
 def encode_cursor(*parts: Any) -> str:
@@ -158,8 +158,8 @@ POSITION = "2026-11-24T00:00:00.000Z#pay_x"
 def test_a_forged_cursor_is_refused(tuition: Harness, admin: Student, parts: tuple[Any, ...]) -> None:
     digest = filters.Filters().digest
     cursor = encode_cursor(*(digest if part == "{of}" else part for part in parts))
-    answer = tuition.admin(admin, LIST, query={"cursor": cursor})
-    assert (answer.status, answer.body["field"]) == (422, "cursor")
+    response = tuition.admin(admin, LIST, query={"cursor": cursor})
+    assert (response.status, response.body["field"]) == (422, "cursor")
 
 
 @pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, history.encode_cursor(POSITION)])
@@ -168,8 +168,8 @@ def test_an_invalid_cursor_is_refused_by_every_list(
 ) -> None:
     buy_track(tuition, student)
     for route, path in ((LIST, {}), (DISPUTES, {}), (USER, {"user_id": student.sub})):
-        answer = tuition.admin(admin, route, query={"cursor": cursor}, **path)
-        assert (answer.status, answer.body.get("field")) == (422, "cursor"), route
+        response = tuition.admin(admin, route, query={"cursor": cursor}, **path)
+        assert (response.status, response.body.get("field")) == (422, "cursor"), route
 
 
 def test_a_list_reaches_across_years_without_payments(tuition: Harness, student: Student, admin: Student) -> None:
@@ -200,9 +200,9 @@ def test_payments_of_a_retired_track_can_be_found(
 
 
 def payment_counts(tuition: Harness, admin: Student, **query: str) -> dict[str, int]:
-    answer = tuition.admin(admin, COUNTS, query=query)
-    assert (answer.status, answer.body["complete"]) == (200, True)
-    return {count["period"]: count["payments"] for count in answer.body["counts"]}
+    response = tuition.admin(admin, COUNTS, query=query)
+    assert (response.status, response.body["complete"]) == (200, True)
+    return {count["period"]: count["payments"] for count in response.body["counts"]}
 
 
 def test_repeated_requests_count_payments_by_day_and_month_correctly(
@@ -474,11 +474,11 @@ def test_of_two_concurrent_refunds_by_staff_one_is_refused(
         return tuition.admin(user, REFUND, {**body, "reason": "asked by phone"}, payment_id=purchase["payment_id"])
 
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(refund, staff))
+        responses = list(pool.map(refund, staff))
     refunds = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={purchase['payment_intent_id']}")["data"]
-    accepted = [a for a in answers if a.status == 200]
-    rejected = [a for a in answers if a.status == 409]
-    assert (len(accepted), len(rejected), len(refunds)) == (1, 1, 1), [a.body for a in answers]
+    accepted = [a for a in responses if a.status == 200]
+    rejected = [a for a in responses if a.status == 409]
+    assert (len(accepted), len(rejected), len(refunds)) == (1, 1, 1), [a.body for a in responses]
     assert rejected[0].body["type"].endswith("/refund-refused")
     assert refunds[0]["amount"] == body.get("amount", 49900)
     assert tuition.chain_problem(purchase["payment_id"]) is None
@@ -527,16 +527,16 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
     import admin as handlers
 
     for route in handlers.ROUTES:
-        answer = tuition.admin(
+        response = tuition.admin(
             student, route, {}, payment_id="x", user_id="x", event_id="x", request_id="x", export_id="x"
         )
-        assert answer.status == 403, route
+        assert response.status == 403, route
     reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "exports" not in r]
     for route in reads:
         query = {"year": "2026"} if "counts" in route else {}
         path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
-        answer = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
-        assert answer.status in (200, 404), route
+        response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
+        assert response.status in (200, 404), route
 
 
 @pytest.mark.parametrize("reference", ["cus_x", "rr_x", "evt_x", "exp_x", "x" * 300, "pay_é", "", "%2e%2e", "pi_x"])

@@ -73,15 +73,15 @@ def files(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportFiles]
 
 
 def order_export(tuition: Harness, user: Student, **filters: Any) -> str:
-    answer = tuition.admin(user, ORDER, {"filters": filters})
-    assert answer.status == 202, answer.body
-    return str(answer.body["export_id"])
+    response = tuition.admin(user, ORDER, {"filters": filters})
+    assert response.status == 202, response.body
+    return str(response.body["export_id"])
 
 
 def export_status(tuition: Harness, user: Student, export_id: str) -> dict[str, Any]:
-    answer = tuition.admin(user, ONE, export_id=export_id)
-    assert answer.status == 200
-    return dict(answer.body)
+    response = tuition.admin(user, ONE, export_id=export_id)
+    assert response.status == 200
+    return dict(response.body)
 
 
 def store_payments(tuition: Harness, files: ExportFiles, user: str, number: int, **columns: Any) -> None:
@@ -275,7 +275,7 @@ def test_an_event_delivered_twice_writes_one_file(
     assert export.handler({"export_id": export_id}, Context(900)) == {"state": "done", "rows": 250}
 
 
-def test_a_filter_by_track_or_dispute_exports_exactly_its_payments(
+def test_an_export_by_track_contains_only_that_track_and_an_unfiltered_one_contains_all(
     tuition: Harness, files: ExportFiles, student: Student, admin: Student
 ) -> None:
     payment_ids = [buy_track(tuition, student, track)["payment_id"] for track in ("DP", "FSD")]

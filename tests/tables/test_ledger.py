@@ -142,8 +142,8 @@ def test_endless_conflicts_answer_503_and_a_redelivery_applies(tuition: Harness,
     tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
     with inject_faults(tuition, "TransactWriteItems", *["TransactionCanceledException", 6] * 50):
-        answer = tuition.deliver(event)
-    assert (answer.status, answer.body["type"].rpartition("/")[2]) == (503, "contended")
+        response = tuition.deliver(event)
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (503, "contended")
     assert tuition.deliver(event).status == 200
     assert tuition.enrollment(student)["status"] == "ENROLLED"
 
@@ -156,9 +156,9 @@ def test_an_unavailable_table_answers_503_and_a_retry_leaves_one_payment(
     tuition: Harness, student: Student, operation: str, fault: Any
 ) -> None:
     with inject_faults(tuition, operation, *[fault] * 30):
-        answer = tuition.create(student)
-    assert answer.status == 503
-    assert answer.headers["retry-after"]
+        response = tuition.create(student)
+    assert response.status == 503
+    assert response.headers["retry-after"]
     again = tuition.create(student)
     assert again.status == 201
     intents = tuition.at_stripe("GET", "/v1/payment_intents?limit=100")["data"]
@@ -171,11 +171,11 @@ def test_twelve_concurrent_creates_return_one_intent(
     if backend == "moto":
         serialize_calls(tuition, monkeypatch)
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: tuition.create(student), range(12)))
-    assert {a.status for a in answers} <= {200, 201}
-    assert len({a.body["payment_intent_id"] for a in answers}) == 1
-    assert [a.status for a in answers].count(201) == 1
-    tuition.pay(answers[0].body["payment_intent_id"])
+        responses = list(pool.map(lambda _: tuition.create(student), range(12)))
+    assert {a.status for a in responses} <= {200, 201}
+    assert len({a.body["payment_intent_id"] for a in responses}) == 1
+    assert [a.status for a in responses].count(201) == 1
+    tuition.pay(responses[0].body["payment_intent_id"])
     tuition.deliver_all()
     assert tuition.enrollment(student)["status"] == "ENROLLED"
 
@@ -201,8 +201,8 @@ def test_thirty_concurrent_deliveries_of_one_event_apply_it_once(
     tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
     with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(lambda _: tuition.deliver(event), range(30)))
-    assert {a.status for a in answers} == {200}
+        responses = list(pool.map(lambda _: tuition.deliver(event), range(30)))
+    assert {a.status for a in responses} == {200}
     assert [r["event_id"] for r in tuition.audit_trail(purchase["payment_id"])].count(event["id"]) == 1
     assert tuition.chain_problem(purchase["payment_id"]) is None
 

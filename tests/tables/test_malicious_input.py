@@ -58,7 +58,7 @@ def test_an_intent_with_another_payments_metadata_changes_nothing_but_needs_atte
         "POST", "/v1/payment_intents", amount=1000, currency="usd", **{f"metadata[{k}]": v for k, v in metadata.items()}
     )
     tuition.pay(other["id"])
-    assert {answer.status for answer in tuition.deliver_all()} == {200}
+    assert {response.status for response in tuition.deliver_all()} == {200}
     payment = tuition.payment(purchase["payment_id"])
     assert (payment.status, payment.intent) == ("CREATED", purchase["payment_intent_id"])
     assert tuition.enrollment(student)["status"] == "PENDING"

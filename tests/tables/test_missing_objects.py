@@ -58,7 +58,7 @@ def test_a_later_event_of_a_reappearing_object_closes_it_at_once(tuition: Harnes
     with missing_at_stripe(tuition, object_of(first)):
         assert tuition.status(student, first.body["payment_id"]).body["status"] == "CANCELED"
     tuition.pay(object_of(first), "pm_card_chargeDeclined")
-    assert {answer.status for answer in tuition.deliver_all()} == {200}
+    assert {response.status for response in tuition.deliver_all()} == {200}
     assert payable_ids(tuition, student) == []
 
 
@@ -174,7 +174,7 @@ def test_an_event_of_a_paid_object_that_is_missing_is_quarantined_and_applied_la
     tuition.reconcile()
     tuition.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status="lost")
     with missing_at_stripe(tuition, object_of(purchase)):
-        assert "quarantined" in {answer.body["outcome"] for answer in tuition.deliver_all()}
+        assert "quarantined" in {response.body["outcome"] for response in tuition.deliver_all()}
     tuition.advance_time(3600)
     tuition.reconcile()
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"

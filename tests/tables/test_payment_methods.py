@@ -207,7 +207,7 @@ def test_two_concurrent_removals_of_one_card_both_succeed(
 
 @pytest.mark.parametrize(("fault", "statuses"), [("before", {502}), ("hang", {502, 504}), ("rate_limit", {503})])
 @pytest.mark.parametrize("match", ["GET /v1/customers/*/payment_methods/*", "POST /v1/payment_methods/*/detach"])
-def test_a_removal_that_fails_at_stripe_is_a_problem_and_a_retry_succeeds(
+def test_a_removal_that_fails_at_stripe_answers_5xx_and_can_be_retried(
     tuition: Harness, student: Student, match: str, fault: str, statuses: set[int]
 ) -> None:
     method = save_method(tuition, student)
@@ -228,7 +228,7 @@ def test_a_single_lost_response_to_a_removal_is_retried(tuition: Harness, studen
 
 
 @pytest.mark.parametrize(("fault", "status"), [("before", 502), ("rate_limit", 503)])
-def test_a_list_that_fails_at_stripe_is_a_problem(tuition: Harness, student: Student, fault: str, status: int) -> None:
+def test_a_list_that_fails_at_stripe_answers_5xx(tuition: Harness, student: Student, fault: str, status: int) -> None:
     save_method(tuition, student)
     tuition.at_stripe("POST", "/_sim/calls", match="GET /v1/customers/*/payment_methods", times=9, fail=fault)
     assert tuition.saved_methods(student).status == status

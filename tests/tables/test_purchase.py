@@ -111,10 +111,10 @@ def test_an_invalid_body_is_refused_and_writes_nothing(
 ) -> None:
     from create_payment import handler
 
-    answer = tuition.call(handler, student, body)
-    assert answer.status == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.body["detail"]
+    response = tuition.call(handler, student, body)
+    assert response.status == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.body["detail"]
     assert tuition.enrollment(student) is None
     assert tuition.stripe_calls == []
 

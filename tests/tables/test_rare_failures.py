@@ -20,7 +20,7 @@ def stored_customer(tuition: Harness, student: Student) -> str:
 # --- customers ---
 
 
-@pytest.mark.parametrize("conflict", [False, True], ids=["at once", "after a conflict"])
+@pytest.mark.parametrize("conflict", [False, True], ids=["without a conflict", "after a conflict"])
 def test_the_replacement_of_a_deleted_customer_is_stored_with_its_saved_cards(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, conflict: bool
 ) -> None:
@@ -124,8 +124,8 @@ def test_a_payment_opened_before_its_track_was_retired_is_settled_and_refunded(
     assert ledger.load(ledger.Key.of(tuition.payment(purchase["payment_id"]))).enrollment.status == "ENROLLED"
     assert tuition.create(student).status == 422
     assert tuition.refund(student, purchase["payment_id"]).status == 200
-    answers = tuition.deliver_all()
-    assert {response.body["outcome"] for response in answers} <= {"applied", "ignored"}
+    responses = tuition.deliver_all()
+    assert {response.body["outcome"] for response in responses} <= {"applied", "ignored"}
     state = ledger.load(ledger.Key.of(tuition.payment(purchase["payment_id"])))
     assert (state.payment and state.payment.status, state.enrollment.status) == ("REFUNDED", "WITHDRAWN")
     assert tuition.chain_problem(purchase["payment_id"]) is None
@@ -233,9 +233,9 @@ def test_an_enrollment_lost_in_a_restore_is_stored_again(
         assert tuition.reconcile()["different"] == 1
     else:
         tuition.status(student, purchase["payment_id"])
-    enrolled = tuition.enrollment(student)
-    assert enrolled and enrolled["status"] == ("ENROLLED" if is_paid else "PENDING")
-    assert enrolled["projects"][0]["unlocked"] is is_paid
+    enrollment = tuition.enrollment(student)
+    assert enrollment and enrollment["status"] == ("ENROLLED" if is_paid else "PENDING")
+    assert enrollment["projects"][0]["unlocked"] is is_paid
     assert tuition.chain_problem(purchase["payment_id"]) is None
     records = len(tuition.audit_trail(purchase["payment_id"]))
     tuition.reconcile()
@@ -347,9 +347,8 @@ def test_a_student_who_waits_for_a_microdeposit_has_ten_days(
     tuition: Harness, student: Student, delivered: bool
 ) -> None:
     purchase = tuition.create(student).body
-    tuition.pay(
-        purchase["payment_intent_id"], "pm_card_authenticationRequired"
-    )  # stands in for verify_with_microdeposits
+    # The simulator has no verify_with_microdeposits; a card that requires authentication stands in for it.
+    tuition.pay(purchase["payment_intent_id"], "pm_card_authenticationRequired")
     events = tuition.new_events()
     for event in events if delivered else ():
         tuition.deliver(event)
@@ -476,7 +475,7 @@ def test_repeated_rejections_do_not_fill_the_payments_item(tuition: Harness, stu
     tuition.deliver_all()
     for charge in tuition.stripe.account.store.all("charge"):
         charge["disputed"] = True  # makes Stripe refuse although we see no reason
-    answers = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.REFUSALS + 2)]
-    assert {response.status for response in answers} == {409}
+    responses = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.REFUSALS + 2)]
+    assert {response.status for response in responses} == {409}
     assert len(tuition.payment(purchase["payment_id"]).requests) == refunds.REFUSALS
-    assert "write to the school" in answers[-1].body["detail"]
+    assert "write to the school" in responses[-1].body["detail"]

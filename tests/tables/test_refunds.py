@@ -175,7 +175,7 @@ def test_a_refund_retried_after_a_stripe_failure_is_made_once(tuition: Harness, 
     assert [r.state for r in tuition.payment(payment_id).requests] == ["done"]
 
 
-def test_a_pending_refund_answers_202_and_is_done_when_stripe_confirms_it(tuition: Harness, student: Student) -> None:
+def test_a_pending_refund_answers_202_and_succeeds_when_stripe_confirms_it(tuition: Harness, student: Student) -> None:
     payment_id = buy(tuition, student, "pm_card_pendingRefund")
     assert tuition.refund(student, payment_id).status == 202
     payment = tuition.payment(payment_id)
@@ -242,7 +242,7 @@ def test_a_reason_with_unprintable_text_is_refused(tuition: Harness, student: St
     assert tuition.refund(student, buy(tuition, student), reason).status == 422
 
 
-def test_refund_events_lead_to_the_same_state_in_reverse_order(tuition: Harness, student: Student) -> None:
+def test_refund_events_in_reverse_order_lead_to_the_same_state(tuition: Harness, student: Student) -> None:
     payment_id = buy(tuition, student)
     tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, amount=10000)
     tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, amount=39900)
@@ -435,8 +435,7 @@ def test_two_actors_whose_refund_is_rejected_leave_one_record(tuition: Harness, 
     (request,) = payment.requests
     for staff in ("ann", "ben"):
         refunds._refused(Key.of(payment), request, "no", refunds.By("staff", staff))
-        tuition.at_stripe(
-            "POST", "/v1/refunds", payment_intent=payment.intent, amount=100
-        )  # changes the payment's version
+        # Another refund at Stripe, so that the second actor's sync finds a change.
+        tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)
     actors = [record["actor"] for record in tuition.audit_trail(payment_id) if record["type"] == "refund.refused"]
     assert actors == ["ann"]

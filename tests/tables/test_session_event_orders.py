@@ -15,7 +15,7 @@ from tuition.stripe_events import TYPES
 Event = dict[str, Any]
 DAYS = 10 * 86400
 MAX_ORDERS = {"moto": 12, "dynamodb-local": 120}
-"""Max orders tried per story, by backend. moto copies whole tables for each transaction, so it gets fewer."""
+"""The most orders that are tried per story. moto copies whole tables for each transaction, so it gets fewer."""
 
 
 def pay_by_card(tuition: Harness, student: Student) -> Event:
@@ -124,17 +124,17 @@ def check(
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_redelivering_early_events_makes_calls_to_stripe_unnecessary(
+def test_a_paid_session_needs_no_call_to_stripe_if_early_events_are_redelivered(
     tuition: Harness, student: Student, seed: int
 ) -> None:
     """Only a session names its intent. Until its event arrives, the intent's events get 5xx and are redelivered."""
     purchase = pay_by_card(tuition, student)
-    waiting = all_events(tuition)
-    random.Random(seed).shuffle(waiting)
+    undelivered = all_events(tuition)
+    random.Random(seed).shuffle(undelivered)
     tuition.stripe_blocked = True
-    for _ in range(len(waiting)):
-        answers = [(event, tuition.deliver(event)) for event in waiting]
-        assert {answer.status for _, answer in answers} <= {200, 502}
-        waiting = [event for event, answer in answers if answer.status != 200]
-    assert waiting == []
+    for _ in range(len(undelivered)):
+        responses = [(event, tuition.deliver(event)) for event in undelivered]
+        assert {response.status for _, response in responses} <= {200, 502}
+        undelivered = [event for event, response in responses if response.status != 200]
+    assert undelivered == []
     check(tuition, student, purchase, STORIES[pay_by_card], ["with Stripe blocked"])

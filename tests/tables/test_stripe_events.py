@@ -33,7 +33,7 @@ def test_a_foreign_event_changes_nothing(tuition: Harness, student: Student, met
         **{"allowed_payment_method_types[]": "card", **foreign_metadata},
     )  # fmt: skip
     tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent["id"])
-    outcomes = {answer.body["outcome"] for answer in tuition.deliver_all()}
+    outcomes = {response.body["outcome"] for response in tuition.deliver_all()}
     assert outcomes <= {"foreign", "ignored"}
     assert tuition.payment(purchase["payment_id"]).status == "CREATED"
     assert len(tuition.audit_trail(purchase["payment_id"])) == 1
@@ -262,7 +262,7 @@ def test_a_webhook_that_needs_stripe_while_it_is_down_answers_502_and_a_redelive
 
 
 @pytest.mark.parametrize(("wrong", "metric"), [("amount", "EventQuarantined"), ("claim", "AttentionRaised")])
-def test_each_metric_is_written_with_the_dimensions_of_its_alarm(
+def test_quarantined_events_and_attention_reasons_are_counted_with_their_alarms_dimensions(
     tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str], wrong: str, metric: str
 ) -> None:
     _, events = paid_events(tuition, student)
