@@ -107,8 +107,8 @@ def test_a_payment_settled_while_its_object_was_missing_counts_and_the_second_is
 def test_a_missing_object_is_checked_until_staff_acknowledge_it(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
-    purchase = create(tuition, student, "intent")
-    payment_id = purchase.body["payment_id"]
+    response = create(tuition, student, "intent")
+    payment_id = response.body["payment_id"]
     tuition.deliver_all()
     tuition.stripe.account.store.objects.clear()
     tuition.status(student, payment_id)
@@ -127,10 +127,10 @@ def test_a_missing_object_is_checked_until_staff_acknowledge_it(
 def test_an_intent_whose_session_is_briefly_missing_is_not_recorded_as_a_claim(
     tuition: Harness, student: Student, source: str
 ) -> None:
-    purchase = create(tuition, student, "checkout")
-    tuition.at_stripe("POST", f"/v1/payment_pages/{object_of(purchase)}/confirm", payment_method="pm_card_visa")
+    response = create(tuition, student, "checkout")
+    tuition.at_stripe("POST", f"/v1/payment_pages/{object_of(response)}/confirm", payment_method="pm_card_visa")
     events = tuition.new_events()
-    with missing_at_stripe(tuition, object_of(purchase)):
+    with missing_at_stripe(tuition, object_of(response)):
         if source == "webhook":
             success = next(event for event in events if event["type"] == "payment_intent.succeeded")
             assert tuition.deliver(success).body["outcome"] == "quarantined"
@@ -141,7 +141,7 @@ def test_an_intent_whose_session_is_briefly_missing_is_not_recorded_as_a_claim(
         report = tuition.reconcile()
     assert (report["failed"], report["replayed"]) == ([], 0)
     assert tuition.enrollment(student)["status"] == "ENROLLED"
-    assert [name for name in tuition.attention(purchase.body["payment_id"]) if name != "gone"] == []
+    assert [name for name in tuition.attention(response.body["payment_id"]) if name != "gone"] == []
     assert tuition.tables.scan(TableName="quarantine")["Items"] == []
 
 
@@ -162,21 +162,25 @@ def test_an_event_of_a_paid_object_that_is_missing_is_quarantined_and_applied_la
     tuition: Harness, student: Student, kind: str
 ) -> None:
     """The dispute is lost long after it was opened, when no list of new objects contains it any more."""
-    purchase = create(tuition, student, kind)
-    path = f"payment_intents/{object_of(purchase)}" if kind == "intent" else f"payment_pages/{object_of(purchase)}"
+    create_response = create(tuition, student, kind)
+    path = (
+        f"payment_intents/{object_of(create_response)}"
+        if kind == "intent"
+        else f"payment_pages/{object_of(create_response)}"
+    )
     tuition.at_stripe("POST", f"/v1/{path}/confirm", payment_method="pm_card_visa")
     tuition.deliver_all()
-    intent = tuition.payment(purchase.body["payment_id"]).intent
+    intent = tuition.payment(create_response.body["payment_id"]).intent
     dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="needs_response")
     tuition.deliver_all()
     tuition.reconcile()
     tuition.advance_time(30 * DAY)
     tuition.reconcile()
     tuition.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status="lost")
-    with missing_at_stripe(tuition, object_of(purchase)):
+    with missing_at_stripe(tuition, object_of(create_response)):
         assert "quarantined" in {response.body["outcome"] for response in tuition.deliver_all()}
     tuition.advance_time(3600)
     tuition.reconcile()
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"
-    assert tuition.attention(purchase.body["payment_id"]) == [f"dispute:{dispute['id']}"]
-    assert tuition.chain_problem(purchase.body["payment_id"]) is None
+    assert tuition.attention(create_response.body["payment_id"]) == [f"dispute:{dispute['id']}"]
+    assert tuition.chain_problem(create_response.body["payment_id"]) is None
