@@ -195,14 +195,14 @@ class Harness:
             result = handler(request_event(user, body, path=path, query=query, route=route, headers=headers), None)
         return Response(result["statusCode"], json.loads(result["body"]), result["headers"])
 
-    def create(self, user: Student, track: str = "DP", **more: Any) -> Response:
+    def create(self, user: Student, /, track: str = "DP", **more: Any) -> Response:
         return self.call(create_payment.handler, user, {"track": track, **more})
 
     def status(self, user: Student, reference: str) -> Response:
         history._pulled.clear()
         return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
 
-    def saved_methods(self, user: Student, **query: str) -> Response:
+    def saved_methods(self, user: Student, /, **query: str) -> Response:
         return self.call(payment_methods.handler, user, query=query, route="GET /api/payments/payment-methods/")
 
     def remove_method(self, user: Student, method: str) -> Response:
@@ -216,7 +216,7 @@ class Harness:
         items = self.call(enrollments.handler, user).body["enrollments"]
         return next((item for item in items if item["track"] == track), None)
 
-    def admin(self, user: Student, route: str, body: Any = None, **path: str) -> Response:
+    def admin(self, user: Student, /, route: str, body: Any = None, **path: str) -> Response:
         query = path.pop("query", {}) if "query" in path else {}
         return self.call(admin.handler, user, body, route=route, path=path, query=query)
 
@@ -226,7 +226,7 @@ class Harness:
         with permissions.acting_as(reconcile.handler):
             return reconcile.handler(event, context)
 
-    def payments(self, user: Student, **query: str) -> Response:
+    def payments(self, user: Student, /, **query: str) -> Response:
         return self.call(my_payments.handler, user, query=query)
 
     def tracks(self) -> Response:
