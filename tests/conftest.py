@@ -1,4 +1,4 @@
-"""What every test shares: DynamoDB Local, the rule that a skip is a failure, and the printed counts."""
+"""Shared by all tests: DynamoDB Local, the rule that a skipped test fails, and the summary at the end of a run."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from local import dynamodb_local
-from tests.requests_sent import notes
+from tests.stripe_requests import request_log
 
 TESTS = Path(__file__).parent
 _sleep = time.sleep
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--screenshots DIR`: the browser tests keep pictures of the main steps there."""
-    parser.addoption("--screenshots", help="a folder for pictures of the student page")
+    """Add `--screenshots DIR`: the browser tests save pictures of the main steps there."""
+    parser.addoption("--screenshots", help="a folder for screenshots of the student page")
 
 
 @pytest.fixture(autouse=True)
-def _time_goes_on() -> Iterator[None]:
-    """Set up first and taken down last: a clock that a test has bent must be straight again for the next."""
+def _real_sleep_is_restored() -> Iterator[None]:
+    """Check that each test restores `time.sleep`. This fixture is set up first and torn down last."""
     yield
-    assert time.sleep is _sleep, "this test leaves a time.sleep behind that does not sleep"
+    assert time.sleep is _sleep, "the test did not restore the real time.sleep"
 
 
 @pytest.fixture(scope="session")
 def dynamodb_local_url() -> Iterator[str]:
-    """The endpoint of a DynamoDB Local of this session, empty at its start, in memory, on loopback."""
+    """Start an empty, in-memory DynamoDB Local on loopback for this session and return its endpoint."""
     with dynamodb_local.running() as url:
         yield url
 
 
-class OneStack(LoadScopeScheduling):
-    """What shares one running stack stays on one worker; every other test goes to whichever is free.
+class StackScheduling(LoadScopeScheduling):
+    """Run the tests that share one running stack on one worker; spread all other tests over the free workers.
 
-    A scheduler of our own, because xdist 3.8 writes its groups where pytest 9.2 no longer reads them.
+    We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no longer reads them.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -49,12 +49,13 @@ class OneStack(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
-    return OneStack(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling:
+    """Use our scheduler."""
+    return StackScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note each test's backend for the summary."""
+    """Record the backend of each test for the summary."""
     for item in items:
         callspec = getattr(item, "callspec", None)
         backend = callspec.params.get("backend") if callspec else None
@@ -66,11 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A skipped test shows nothing, so it fails: what cannot run here has a marker that deselects it."""
+    """Fail a skipped test, because it proves nothing. A test that cannot run here has a marker that deselects it."""
     report = yield
     if report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"skipped, and a skip is a failure here: {report.longrepr}"
+        report.longrepr = f"skipped tests count as failures here: {report.longrepr}"
     return report
 
 
@@ -78,35 +79,35 @@ def pytest_runtest_makereport(
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same for a whole module that skips itself."""
+    """Fail a module that skips itself."""
     report = yield
     if report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"skipped, and a skip is a failure here: {report.longrepr}"
+        report.longrepr = f"skipped tests count as failures here: {report.longrepr}"
     return report
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """A worker has ended: what its tests sent to Stripe."""
-    report = getattr(node, "workeroutput", {}).get("requests_sent")
+    """Merge the requests to Stripe that a finished worker recorded."""
+    report = getattr(node, "workeroutput", {}).get("stripe_requests")
     if report is not None:
-        notes.add(report)
+        request_log.merge(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Every request of Tuition's is as Stripe's types have it, or the run fails; a worker hands its notes on."""
+    """Fail the run if a request does not match Stripe's types. A worker passes its record to the main process."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["requests_sent"] = notes.report()
-    elif session.exitstatus == pytest.ExitCode.OK and _faults(session.config):
+        output["stripe_requests"] = request_log.report()
+    elif session.exitstatus == pytest.ExitCode.OK and _request_problems(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _faults(config: pytest.Config) -> list[str]:
+def _request_problems(config: pytest.Config) -> list[str]:
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     passed = Counter(_folder(report) for report in reporter.getreports("passed") if report.when == "call")
-    return notes.faults(passed)
+    return request_log.problems(passed)
 
 
 def _folder(report: pytest.TestReport) -> str:
@@ -123,45 +124,45 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         folder = _folder(report)
         backend = dict(report.user_properties).get("backend")
         counts[f"{folder} on {backend}" if backend else folder] += 1
-    for folder, operations in notes.sent.items():
+    for folder, operations in request_log.counts.items():
         if operations:
-            said = f"{operations.total()} requests of {len(operations)} operations are as Stripe types them"
-            terminalreporter.write_line(f"tests/{folder}: {said}")
-    for fault in _faults(config):
-        terminalreporter.write_line(f"requests to Stripe: {fault}", red=True)
-    _what_was_searched(terminalreporter)
+            summary = f"{operations.total()} requests of {len(operations)} operations match Stripe's types"
+            terminalreporter.write_line(f"tests/{folder}: {summary}")
+    for problem in _request_problems(config):
+        terminalreporter.write_line(f"requests to Stripe: {problem}", red=True)
+    _print_schedules(terminalreporter)
     _print_figures(terminalreporter)
     if counts:
-        terminalreporter.write_sep("-", "passed by what was running")
+        terminalreporter.write_sep("-", "passed tests by folder")
         for name, count in sorted(counts.items()):
             terminalreporter.write_line(f"{count:6d}  {name}")
 
 
-def _what_was_searched(terminalreporter: Any) -> None:
-    """Print what the searches of schedules counted: a search that made none must show."""
+def _print_schedules(terminalreporter: Any) -> None:
+    """Print how many schedules the searches tried, so that a search without any is noticed."""
     reports = [r for r in terminalreporter.getreports("passed") if getattr(r, "when", None) == "call"]
-    told = [(name, value) for report in reports for name, value in report.user_properties]
-    made = sum(value for name, value in told if name == "schedules")
+    properties = [(name, value) for report in reports for name, value in report.user_properties]
+    schedules = sum(value for name, value in properties if name == "schedules")
     counts: Counter[str] = Counter()
-    for name, value in told:
+    for name, value in properties:
         if name == "searched":
             counts.update(value)
         elif name == "planted":
             terminalreporter.write_line(value)
-    if made:
+    if schedules:
         seed = os.environ.get("TUITION_SEED", "1")
-        listed = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
-        terminalreporter.write_line(f"TUITION_SEED={seed}: {made:,} schedules without a violation: {listed}")
+        details = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"TUITION_SEED={seed}: {schedules:,} schedules without a violation: {details}")
 
 
 def _print_figures(terminalreporter: Any) -> None:
-    """What the searches did, summed over their tests: each records `("figure", (what, how many))`."""
+    """Print the figures of the randomized tests, summed: each test records `("figure", (name, count))`."""
     figures: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties if getattr(report, "when", None) == "call" else ():
             if name == "figure":
                 figures[value[0]] += value[1]
     if figures:
-        terminalreporter.write_sep("-", f"searched with TUITION_SEED={os.environ.get('TUITION_SEED', '1')}")
+        terminalreporter.write_sep("-", f"randomized tests with TUITION_SEED={os.environ.get('TUITION_SEED', '1')}")
         for name, count in sorted(figures.items()):
             terminalreporter.write_line(f"{count:9d}  {name}")

@@ -14,16 +14,15 @@ import pytest
 
 from local import dynamodb_local
 from stripe_simulator.account import Fault
-from stripe_simulator.server import Simulator, Stripe
-from tests import books
+from stripe_simulator.http import Simulator
+from stripe_simulator.server import Stripe
+from tests import consistency
 from tests.chaos import plants, worker
 from tests.chaos.flows import FLOWS, Case, wipe
 from tests.chaos.wire import FATES, LASTING, Called, Gate, Point, proxies
 from tests.chaos.worker import Ended, Job
-from tests.world import SECRET, World, client_for, create_tables, world
-from tuition import clock
-from tuition.intake import walk
-from tuition.storage import cursors
+from tests.harness import SECRET, Harness, client_for, create_tables, running_harness
+from tuition import clock, reconcile
 
 Rescue = Literal["again", "told", "clock"]
 RESCUES: tuple[Rescue, ...] = ("again", "told", "clock")
@@ -52,25 +51,28 @@ class Site:
     # --- one run ---
 
     @contextlib.contextmanager
-    def fresh(self, plant: str | None = None) -> Iterator[World]:
+    def fresh(self, plant: str | None = None) -> Iterator[Harness]:
         """A world in which nothing has happened, and no second passes by itself: each run makes the same calls."""
         self.gate.late.clear()
         wipe(self.client)
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
-        with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as made:
-            made.stop_the_clock(NOON)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            running_harness(self.client, patch, simulated=self.simulated) as made,
+        ):
+            made.freeze_time(NOON)
             self._plant = plant
             if plant:
                 plants.PLANTS[plant](patch.setattr)
             yield made
 
-    def prepare(self, w: World, flow: str) -> Case:
+    def prepare(self, w: Harness, flow: str) -> Case:
         """What has happened before, with an hourly run an hour ago."""
         case = FLOWS[flow](w)
         cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
         return case
 
-    def invoke(self, w: World, case: Case, point: Point | None) -> Ended:
+    def invoke(self, w: Harness, case: Case, point: Point | None) -> Ended:
         """The invocation, in a process of its own, with the fault at its place."""
         self.gate.begin(point)
         self.gate.keep_error = lambda call: w.stripe.account.faults.append(
@@ -103,7 +105,9 @@ class Site:
             if not self.gate.hit:
                 return [f"call {point.call} was never made"]
             found = ["an unhandled exception"] if ended.raised == "unhandled" else []
-            found += [f"torn: {what}" for what in [*books.torn(self._read()), *_promised(w, ended)]]
+            found += [
+                f"torn: {what}" for what in [*consistency.violations_at_any_time(self._read()), *_promised(w, ended)]
+            ]
             if rescue == "again":
                 self._try_again(w, case, ended, chance)
             self.gate.make_late()
@@ -114,30 +118,30 @@ class Site:
                 self.gate.make_late()
                 _tell(w, w.new_events(), chance)
             if rescue != "clock":
-                found += [f"before the clock: {what}" for what in books.wrong(self._read())]
+                found += [f"before the clock: {what}" for what in consistency.violations_when_idle(self._read())]
             _clock(w)
-            found += [f"after the clock: {what}" for what in books.wrong(self._read())]
+            found += [f"after the clock: {what}" for what in consistency.violations_when_idle(self._read())]
             _tell(w, [*case.told, *w.new_events()], chance)
-            return found + [f"told late: {what}" for what in books.wrong(self._read())]
+            return found + [f"told late: {what}" for what in consistency.violations_when_idle(self._read())]
 
-    def _read(self) -> books.Books:
-        return books.read(self.client, self.simulated.account.store.objects)
+    def _read(self) -> consistency.Snapshot:
+        return consistency.read_snapshot(self.client, self.simulated.account.store.objects)
 
-    def _try_again(self, w: World, case: Case, ended: Ended, chance: random.Random) -> None:
+    def _try_again(self, w: Harness, case: Case, ended: Ended, chance: random.Random) -> None:
         """Whoever began it does it again until they have an answer; in half of the cases it meets a second fault."""
         if case.function == "webhook" and ended.status == 200:
             return
         if case.function == "reconcile":
-            w.time_passes(cursors.LEASE_S + 1)
+            w.advance_time(reconcile.LEASE_S + 1)
         again = Point(chance.randrange(4), chance.choice(FATES)) if chance.random() < 0.5 else None
         for point in (again, *[None] * TRIES):
             if (self.invoke(w, case, point).status or 500) < 500:
                 return
             if case.function == "reconcile":
-                w.time_passes(cursors.LEASE_S + 1)
+                w.advance_time(reconcile.LEASE_S + 1)
 
 
-def _promised(w: World, ended: Ended) -> list[str]:
+def _promised(w: Harness, ended: Ended) -> list[str]:
     """Whoever was given something to pay with has a payment that is bound to it."""
     answer = ended.answer or {}
     body = json.loads(answer["body"]) if "body" in answer and ended.status in (200, 201) else {}
@@ -148,29 +152,29 @@ def _promised(w: World, ended: Ended) -> list[str]:
     return [] if payment and payment.stripe_object_id == given else [f"{given} was given away and is bound to nothing"]
 
 
-def _untold(w: World, case: Case, ended: Ended) -> list[dict[str, Any]]:
+def _untold(w: Harness, case: Case, ended: Ended) -> list[dict[str, Any]]:
     """The events that are on their way: one that was accepted does not come again."""
     own = [case.own] if case.own and ended.status != 200 else []
     return [*own, *case.told, *w.new_events()]
 
 
-def _tell(w: World, events: list[dict[str, Any]], chance: random.Random) -> None:
+def _tell(w: Harness, events: list[dict[str, Any]], chance: random.Random) -> None:
     """In any order, some twice; and what they make happen is told too."""
     for _ in range(TRIES):
         chance.shuffle(events)
         for event in [*events, *(event for event in events if chance.random() < 0.3)]:
             assert w.deliver(event).status == 200
-        w.later(3)
+        w.advance_stripe(3)
         events = w.new_events()
         if not events:
             return
 
 
-def _clock(w: World) -> None:
+def _clock(w: Harness) -> None:
     """The hourly run, until nothing is on its way; one that was killed keeps its lease for a while."""
     for seconds in (400, 3700, 3700):
-        w.time_passes(seconds)
-        with contextlib.suppress(cursors.LeaseTaken):
+        w.advance_time(seconds)
+        with contextlib.suppress(reconcile.AnotherRun):
             w.reconcile()
 
 

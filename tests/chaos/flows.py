@@ -7,12 +7,9 @@ from typing import Any
 
 import create_checkout_session
 from stripe_simulator.webhooks import signature
-from tests.world import SECRET, Student, World, request_event
-from tuition import clock
-from tuition.core import timestamps
-from tuition.intake.stripe_events import EVENT_TYPES
-from tuition.storage import dynamodb, keys
-from tuition.storage.items import MODELS
+from tests.harness import SECRET, Harness, Student, request_event
+from tuition import clock, tables
+from tuition.stripe_events import TYPES
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
 STAFF = Student("staff", groups=("admin",))
@@ -31,7 +28,7 @@ class Case:
     """What a webhook is given: Stripe sends it again until it is accepted."""
 
 
-Prepare = Callable[[World], Case]
+Prepare = Callable[[Harness], Case]
 FLOWS: dict[str, Prepare] = {}
 
 
@@ -46,46 +43,46 @@ def flow(name: str) -> Callable[[Prepare], Prepare]:
 # --- what has happened before ---
 
 
-def begin(w: World, who: Student = ADA, **more: Any) -> Event:
+def begin(w: Harness, who: Student = ADA, **more: Any) -> Event:
     """A Checkout Session."""
     return dict(w.call(create_checkout_session.handler, who, {"track": "DP", **more}).body)
 
 
-def page(w: World, session_id: str, method: str = "pm_card_visa") -> None:
+def page(w: Harness, session_id: str, method: str = "pm_card_visa") -> None:
     """The student on Stripe's page."""
     w.at_stripe("POST", f"/v1/payment_pages/{session_id}/confirm", payment_method=method)
 
 
-def bought(w: World, who: Student = ADA, method: str = "pm_card_visa") -> Event:
+def bought(w: Harness, who: Student = ADA, method: str = "pm_card_visa") -> Event:
     """A purchase of which all is told."""
     made = dict(w.create(who).body)
     w.pay(made["payment_intent_id"], method)
-    w.later(3)
+    w.advance_stripe(3)
     w.deliver_all()
     return made
 
 
-def code(w: World, percent: int = 20) -> str:
+def code(w: Harness, percent: int = 20) -> str:
     """A promotion code of Stripe's."""
     coupon = w.at_stripe("POST", "/v1/coupons", percent_off=percent)["id"]
     promotion = {"promotion[type]": "coupon", "promotion[coupon]": coupon}
     return str(w.at_stripe("POST", "/v1/promotion_codes", code="SPRING", **promotion)["code"])
 
 
-def in_window(w: World) -> None:
+def in_window(w: Harness) -> None:
     """The window for a refund without staff is over."""
-    w.time_passes(15 * DAY)
+    w.advance_time(15 * DAY)
 
 
 def asking(function: str, who: Student, body: Any = None, **more: Any) -> Case:
     return Case(function, request_event(who, body, **more))
 
 
-def staff(w: World, route: str, body: Any, **path: str) -> Case:
+def staff(w: Harness, route: str, body: Any, **path: str) -> Case:
     return Case("admin", request_event(STAFF, body, route=route, path=path))
 
 
-def telling(w: World, event: Event, told: list[Event]) -> Case:
+def telling(w: Harness, event: Event, told: list[Event]) -> Case:
     """Stripe tells an event; the others are still on their way."""
     body = json.dumps(event)
     header = signature(SECRET, body.encode(), int(clock.now()))
@@ -96,30 +93,30 @@ def telling(w: World, event: Event, told: list[Event]) -> Case:
 
 
 @flow("create")
-def _create(w: World) -> Case:
+def _create(w: Harness) -> Case:
     return asking("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: again")
-def _create_again(w: World) -> Case:
+def _create_again(w: Harness) -> Case:
     w.create(ADA)
     return asking("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: a session is open")
-def _create_switch(w: World) -> Case:
+def _create_switch(w: Harness) -> Case:
     begin(w)
     return asking("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: the open one was paid, and nobody told")
-def _create_paid(w: World) -> Case:
+def _create_paid(w: Harness) -> Case:
     w.pay(w.create(ADA).body["payment_intent_id"])
     return asking("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: the customer is gone")
-def _create_customer(w: World) -> Case:
+def _create_customer(w: Harness) -> Case:
     made = bought(w)
     w.refund(ADA, made["payment_id"])
     w.at_stripe("DELETE", f"/v1/customers/{w.payment(made['payment_id']).customer}")
@@ -127,17 +124,17 @@ def _create_customer(w: World) -> Case:
 
 
 @flow("checkout")
-def _checkout(w: World) -> Case:
+def _checkout(w: Harness) -> Case:
     return asking("create_checkout_session", ADA, {"track": "DP"})
 
 
 @flow("checkout: with a promotion code")
-def _checkout_code(w: World) -> Case:
+def _checkout_code(w: Harness) -> Case:
     return asking("create_checkout_session", ADA, {"track": "DP", "promotion_code": code(w)})
 
 
 @flow("checkout: an intent is open, with a promotion code")
-def _checkout_switch(w: World) -> Case:
+def _checkout_switch(w: Harness) -> Case:
     w.create(ADA)
     return asking("create_checkout_session", ADA, {"track": "DP", "promotion_code": code(w)})
 
@@ -145,7 +142,7 @@ def _checkout_switch(w: World) -> Case:
 # --- Stripe tells ---
 
 
-def _events(w: World, type_: str) -> None:
+def _events(w: Harness, type_: str) -> None:
     """What makes Stripe tell an event of that type."""
     if type_.startswith("checkout.session."):
         _session_events(w, type_)
@@ -161,15 +158,15 @@ def _events(w: World, type_: str) -> None:
         methods = {"refund.failed": "pm_card_refundFail", "refund.updated": "pm_card_pendingRefund"}
         made = bought(w, method=methods.get(type_, "pm_card_visa"))
         w.at_stripe("POST", "/v1/refunds", payment_intent=made["payment_intent_id"], amount=20_000)
-        w.later(5)
+        w.advance_stripe(5)
     else:
         intent = w.create(ADA).body["payment_intent_id"]
-        w.later(2)
+        w.advance_stripe(2)
         if type_ == "payment_intent.canceled":
             w.at_stripe("POST", f"/v1/payment_intents/{intent}/cancel")
         elif type_ != "payment_intent.created":
             w.pay(intent, METHODS.get(type_, "pm_card_visa"))
-            w.later(5 if type_ == "charge.updated" else 0)
+            w.advance_stripe(5 if type_ == "charge.updated" else 0)
 
 
 METHODS = {
@@ -180,19 +177,19 @@ METHODS = {
 }
 
 
-def _session_events(w: World, type_: str) -> None:
+def _session_events(w: Harness, type_: str) -> None:
     session = begin(w)["session_id"]
     if type_.endswith("expired"):
         w.at_stripe("POST", f"/v1/checkout/sessions/{session}/expire")
     elif "async" in type_:
         page(w, session, f"pm_usBankAccount_{'success' if type_.endswith('succeeded') else 'insufficientFunds'}")
-        w.later(10 * DAY)
+        w.advance_stripe(10 * DAY)
     else:
         page(w, session)
 
 
 def _webhook(type_: str) -> Prepare:
-    def prepare(w: World) -> Case:
+    def prepare(w: Harness) -> Case:
         _events(w, type_)
         events = w.new_events()
         place = max(place for place, event in enumerate(events) if event["type"] == type_)
@@ -208,7 +205,7 @@ for _type in sorted(EVENT_TYPES):
 
 
 @flow("webhook: two phases of one second")
-def _same_second(w: World) -> Case:
+def _same_second(w: Harness) -> Case:
     made = w.create(ADA).body
     known = w.payment(made["payment_id"]).facts.phase
     w.pay(made["payment_intent_id"], "pm_usBankAccount_success")
@@ -218,7 +215,7 @@ def _same_second(w: World) -> Case:
 
 
 @flow("webhook: a free session")
-def _free(w: World) -> Case:
+def _free(w: Harness) -> Case:
     session = begin(w, promotion_code=code(w, 100))["session_id"]
     w.at_stripe("POST", f"/v1/payment_pages/{session}/confirm")
     *before, event = w.new_events()
@@ -226,7 +223,7 @@ def _free(w: World) -> Case:
 
 
 @flow("webhook: the fifth decline")
-def _fifth(w: World) -> Case:
+def _fifth(w: Harness) -> Case:
     intent = w.create(ADA).body["payment_intent_id"]
     for _ in range(5):
         w.pay(intent, "pm_card_chargeDeclined")
@@ -238,7 +235,7 @@ def _fifth(w: World) -> Case:
 
 
 @flow("webhook: a refund before anything else")
-def _refund_first(w: World) -> Case:
+def _refund_first(w: Harness) -> Case:
     session = begin(w)["session_id"]
     page(w, session)
     intent = w.at_stripe("GET", f"/v1/checkout/sessions/{session}")["payment_intent"]
@@ -249,7 +246,7 @@ def _refund_first(w: World) -> Case:
 
 
 @flow("webhook: the payment's item is missing")
-def _rebuilt(w: World) -> Case:
+def _rebuilt(w: Harness) -> Case:
     session = begin(w)["session_id"]
     page(w, session)
     wipe(w.tables)
@@ -259,7 +256,7 @@ def _rebuilt(w: World) -> Case:
 
 
 @flow("webhook: of another version")
-def _version(w: World) -> Case:
+def _version(w: Harness) -> Case:
     w.pay(w.create(ADA).body["payment_intent_id"])
     events = w.new_events()
     place = next(i for i, event in enumerate(events) if event["type"] == "charge.succeeded")
@@ -267,7 +264,7 @@ def _version(w: World) -> Case:
 
 
 @flow("webhook: to quarantine")
-def _unusable(w: World) -> Case:
+def _unusable(w: Harness) -> Case:
     w.pay(w.create(ADA).body["payment_intent_id"])
     events = w.new_events()
     broken = {**events[-1], "id": "evt_broken", "created": "soon"}
@@ -290,38 +287,38 @@ def wipe(client: Any) -> None:
 
 
 @flow("refund: by the student")
-def _refund(w: World) -> Case:
+def _refund(w: Harness) -> Case:
     return asking("request_refund", ADA, {"payment_id": bought(w)["payment_id"], "reason": "changed my mind"})
 
 
 @flow("refund: pending at Stripe")
-def _refund_pending(w: World) -> Case:
+def _refund_pending(w: Harness) -> Case:
     made = bought(w, method="pm_card_pendingRefund")
     return asking("request_refund", ADA, {"payment_id": made["payment_id"], "reason": "changed my mind"})
 
 
 @flow("refund: waits for staff")
-def _refund_waits(w: World) -> Case:
+def _refund_waits(w: Harness) -> Case:
     made = bought(w)
     in_window(w)
     return asking("request_refund", ADA, {"payment_id": made["payment_id"], "reason": "late"})
 
 
 @flow("refund: a part, by staff")
-def _refund_part(w: World) -> Case:
+def _refund_part(w: Harness) -> Case:
     route = "POST /api/admin/payments/{payment_id}/refunds"
     return staff(w, route, {"amount": 10_000, "reason": "half"}, payment_id=bought(w)["payment_id"])
 
 
 @flow("refund: refused by Stripe")
-def _refund_refused(w: World) -> Case:
+def _refund_refused(w: Harness) -> Case:
     """Somebody was faster in the dashboard, and nobody told."""
     made = bought(w)
     w.at_stripe("POST", "/v1/refunds", payment_intent=made["payment_intent_id"], amount=30_000)
     return asking("request_refund", ADA, {"payment_id": made["payment_id"], "reason": "changed my mind"})
 
 
-def _waiting(w: World, decision: str) -> Case:
+def _waiting(w: Harness, decision: str) -> Case:
     made = bought(w)
     in_window(w)
     asked = w.refund(ADA, made["payment_id"]).body["refund_request"]["id"]
@@ -330,12 +327,12 @@ def _waiting(w: World, decision: str) -> Case:
 
 
 @flow("refund: approved")
-def _approve(w: World) -> Case:
+def _approve(w: Harness) -> Case:
     return _waiting(w, "approve")
 
 
 @flow("refund: declined")
-def _decline(w: World) -> Case:
+def _decline(w: Harness) -> Case:
     return _waiting(w, "decline")
 
 
@@ -343,14 +340,14 @@ def _decline(w: World) -> Case:
 
 
 @flow("status: of what nobody told")
-def _status(w: World) -> Case:
+def _status(w: Harness) -> Case:
     made = w.create(ADA).body
     w.pay(made["payment_intent_id"])
     return asking("payment_status", ADA, path={"payment_intent_id": made["payment_intent_id"]})
 
 
 @flow("decision: accept")
-def _accept(w: World) -> Case:
+def _accept(w: Harness) -> Case:
     made = w.create(ADA).body
     stored = w.stripe.account.store.find("payment_intent", made["payment_intent_id"])
     assert stored
@@ -362,13 +359,13 @@ def _accept(w: World) -> Case:
 
 
 @flow("decision: revoke")
-def _revoke(w: World) -> Case:
+def _revoke(w: Harness) -> Case:
     route = "POST /api/admin/payments/{payment_id}/decisions"
     return staff(w, route, {"decision": "revoke", "note": "fraud"}, payment_id=bought(w)["payment_id"])
 
 
 @flow("decision: acknowledge")
-def _acknowledge(w: World) -> Case:
+def _acknowledge(w: Harness) -> Case:
     made = bought(w)
     opened = w.at_stripe("POST", "/_sim/disputes", payment_intent=made["payment_intent_id"])
     w.deliver_all()
@@ -379,7 +376,7 @@ def _acknowledge(w: World) -> Case:
 # --- the clock, and replay ---
 
 
-def _quarantined(w: World, who: Student) -> Event:
+def _quarantined(w: Harness, who: Student) -> Event:
     """An event that could not be applied, and could now."""
     made = w.create(who).body
     w.pay(made["payment_intent_id"])
@@ -394,16 +391,16 @@ def _quarantined(w: World, who: Student) -> Event:
 
 
 @flow("replay")
-def _replay(w: World) -> Case:
+def _replay(w: Harness) -> Case:
     event = _quarantined(w, ADA)
     return staff(w, "POST /api/admin/quarantine/{event_id}/replay", None, event_id=event["id"])
 
 
 @flow("reconcile")
-def _reconcile(w: World) -> Case:
+def _reconcile(w: Harness) -> Case:
     """Something of everything: left open for days, an orphan, a stuck refund, lost webhooks, quarantine."""
     w.create(DORA)
-    w.time_passes(4 * DAY)
+    w.advance_time(4 * DAY)
     stuck = bought(w, CARL)
     w.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
     w.refund(CARL, stuck["payment_id"])
@@ -412,7 +409,7 @@ def _reconcile(w: World) -> Case:
     whose |= {"attempt": "1", "kind": "intent"}
     metadata = {f"metadata[{name}]": value for name, value in whose.items()}
     w.at_stripe("POST", "/v1/payment_intents", amount=49_900, currency="usd", **metadata)
-    w.time_passes(HOUR + 60)
+    w.advance_time(HOUR + 60)
     _quarantined(w, ADA)
     w.pay(w.create(BEA).body["payment_intent_id"])
     w.new_events()  # lost
@@ -420,7 +417,7 @@ def _reconcile(w: World) -> Case:
 
 
 @flow("backfill")
-def _backfill(w: World) -> Case:
+def _backfill(w: Harness) -> Case:
     """The days of a purchase that nobody told."""
     w.pay(w.create(ADA).body["payment_intent_id"])
     w.new_events()  # lost

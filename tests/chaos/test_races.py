@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests import books
+from tests import consistency
 from tests.chaos.disaster import Site, first_seed
 from tests.chaos.flows import ADA, STAFF, begin, bought
-from tests.world import Answer, Student, World
-from tuition import clock
-from tuition.intake import walk
-from tuition.storage import cursors, ledger
+from tests.harness import Harness, Response, Student
+from tuition import clock, ledger, reconcile
 
 pytestmark = pytest.mark.chaos
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
@@ -25,7 +23,7 @@ _sleep = time.sleep
 
 
 @pytest.fixture
-def quick(chaos: Site) -> Iterator[World]:
+def quick(chaos: Site) -> Iterator[Harness]:
     """A fresh world whose waiting is real: threads that never wait would only spin."""
     with chaos.fresh() as w, pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock.time, "sleep", _sleep)
@@ -44,27 +42,27 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
         return [job.result(60) for job in [pool.submit(run, act) for act in acts]]
 
 
-def read(w: World) -> books.Books:
-    return books.read(w.tables, w.stripe.account.store.objects)
+def read(w: Harness) -> consistency.Snapshot:
+    return consistency.read_snapshot(w.tables, w.stripe.account.store.objects)
 
 
-def quiet(w: World) -> books.Books:
+def quiet(w: Harness) -> consistency.Snapshot:
     """All is told and driven; the books must be right."""
     for _ in range(3):
-        w.later(3)
+        w.advance_stripe(3)
         assert {answer.status for answer in w.deliver_all()} <= {200}
-    cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
-    w.time_passes(400)
+    reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+    w.advance_time(400)
     w.reconcile()
     assert {answer.status for answer in w.deliver_all()} <= {200}
     found = read(w)
-    assert books.wrong(found) == []
+    assert consistency.violations_when_idle(found) == []
     return found
 
 
 @pytest.mark.parametrize("kinds", ["intents", "sessions", "mixed"])
-def test_fifty_creates_at_once_leave_one_object_to_pay(quick: World, kinds: str) -> None:
-    asks: dict[str, list[Callable[[], Answer]]] = {
+def test_fifty_creates_at_once_leave_one_object_to_pay(quick: Harness, kinds: str) -> None:
+    asks: dict[str, list[Callable[[], Response]]] = {
         "intents": [lambda: quick.create(ADA)],
         "sessions": [lambda: session(quick)],
         "mixed": [lambda: quick.create(ADA), lambda: session(quick), lambda: session(quick, save=True)],
@@ -75,34 +73,34 @@ def test_fifty_creates_at_once_leave_one_object_to_pay(quick: World, kinds: str)
     assert set(statuses) <= {200, 201, 409, 503}
     assert statuses[200] + statuses[201] > 0
     found = read(quick)
-    assert books.torn(found) == []
-    assert books.payable(found) == []
+    assert consistency.violations_at_any_time(found) == []
+    assert consistency.payable_violations(found) == []
     last = quick.create(ADA)
     assert last.status in (200, 201)
     assert len([p for p in quiet(quick).payments.values() if p.open]) == 1
 
 
-def session(w: World, *, save: bool = False) -> Answer:
+def session(w: Harness, *, save: bool = False) -> Response:
     import create_checkout_session
 
     return w.call(create_checkout_session.handler, ADA, {"track": "DP", "save_payment_method": save})
 
 
-def test_thirty_deliveries_of_one_event_at_once_make_one_record(quick: World) -> None:
+def test_thirty_deliveries_of_one_event_at_once_make_one_record(quick: Harness) -> None:
     made = quick.create(ADA).body
     quick.pay(made["payment_intent_id"])
     (event,) = [e for e in quick.new_events() if e["type"] == "payment_intent.succeeded"]
     answers = at_once(*[lambda: quick.deliver(event)] * 30)
     assert [answer.status for answer in answers] == [200] * 30
-    assert [r["event_id"] for r in quick.trail(made["payment_id"])].count(event["id"]) == 1
+    assert [r["event_id"] for r in quick.audit_trail(made["payment_id"])].count(event["id"]) == 1
     assert len(quiet(quick).records[made["payment_id"]]) < 8
 
 
 @pytest.mark.parametrize("round_", range(4))
-def test_all_events_of_a_purchase_and_its_refund_at_once_each_thrice(quick: World, round_: int) -> None:
+def test_all_events_of_a_purchase_and_its_refund_at_once_each_thrice(quick: Harness, round_: int) -> None:
     made = quick.create(ADA).body
     quick.pay(made["payment_intent_id"])
-    quick.later(3)
+    quick.advance_stripe(3)
     quick.at_stripe("POST", "/v1/refunds", payment_intent=made["payment_intent_id"])
     events = quick.new_events() * 3
     random.Random(f"{first_seed()} {round_}").shuffle(events)
@@ -114,7 +112,7 @@ def test_all_events_of_a_purchase_and_its_refund_at_once_each_thrice(quick: Worl
 
 
 @pytest.mark.parametrize("round_", range(4))
-def test_the_success_of_one_payment_and_the_refund_of_another_keep_both_standings(quick: World, round_: int) -> None:
+def test_the_success_of_one_payment_and_the_refund_of_another_keep_both_standings(quick: Harness, round_: int) -> None:
     """The first was revoked, so a second could be bought; then its refund and the second's success come together."""
     first = bought(quick)
     quick.admin(STAFF, DECIDE, {"decision": "revoke", "note": "a mistake"}, payment_id=first["payment_id"])
@@ -135,7 +133,7 @@ def test_the_success_of_one_payment_and_the_refund_of_another_keep_both_standing
 
 @pytest.mark.parametrize("ends", ["won", "lost"])
 @pytest.mark.parametrize("round_", range(3))
-def test_a_refund_and_a_dispute_at_once_never_give_the_money_twice(quick: World, ends: str, round_: int) -> None:
+def test_a_refund_and_a_dispute_at_once_never_give_the_money_twice(quick: Harness, ends: str, round_: int) -> None:
     made = bought(quick)
 
     def dispute() -> None:
@@ -155,7 +153,7 @@ def test_a_refund_and_a_dispute_at_once_never_give_the_money_twice(quick: World,
     assert refunded <= payment.facts.settled.amount
 
 
-def test_two_refunds_by_staff_at_once_are_one_refund(quick: World) -> None:
+def test_two_refunds_by_staff_at_once_are_one_refund(quick: Harness) -> None:
     made = bought(quick)
     acts = [
         lambda who=name: quick.admin(
@@ -169,7 +167,7 @@ def test_two_refunds_by_staff_at_once_are_one_refund(quick: World) -> None:
     assert [refund.amount for refund in payment.facts.refunds.values()] == [30_000]
 
 
-def test_ten_clicks_on_the_same_refund_are_one_refund(quick: World) -> None:
+def test_ten_clicks_on_the_same_refund_are_one_refund(quick: Harness) -> None:
     made = bought(quick)
     answers = at_once(*[lambda: quick.refund(ADA, made["payment_id"])] * 10)
     assert {answer.status for answer in answers} <= {200, 202, 409, 503}
@@ -178,19 +176,19 @@ def test_ten_clicks_on_the_same_refund_are_one_refund(quick: World) -> None:
     assert [refund.amount for refund in payment.facts.refunds.values()] == [49_900]
 
 
-def test_whoever_looks_while_it_is_told_sees_it_once(quick: World) -> None:
+def test_whoever_looks_while_it_is_told_sees_it_once(quick: Harness) -> None:
     made = quick.create(ADA).body
     quick.pay(made["payment_intent_id"])
     events = quick.new_events()
     looks = [lambda: quick.status(ADA, made["payment_id"])] * 8
     answers = at_once(*looks, *[lambda event=event: quick.deliver(event) for event in events])
     assert {answer.status for answer in answers} <= {200, 503}
-    moves = [r["transition"]["status"] for r in quick.trail(made["payment_id"]) if "status" in r["transition"]]
+    moves = [r["transition"]["status"] for r in quick.audit_trail(made["payment_id"]) if "status" in r["transition"]]
     assert [move["to"] for move in moves] == ["CREATED", "SUCCEEDED"]
     quiet(quick)
 
 
-def test_of_two_hourly_runs_at_once_one_runs(quick: World) -> None:
+def test_of_two_hourly_runs_at_once_one_runs(quick: Harness) -> None:
     quick.pay(begin_and_forget(quick))
     cursors.advance(cursors.RECONCILE, int(clock.now()) - walk.WINDOW_S)
 
@@ -204,7 +202,7 @@ def test_of_two_hourly_runs_at_once_one_runs(quick: World) -> None:
     quiet(quick)
 
 
-def begin_and_forget(w: World) -> str:
+def begin_and_forget(w: Harness) -> str:
     """An intent whose events are lost."""
     begin(w, STAFF)
     intent = str(w.create(ADA).body["payment_intent_id"])
@@ -213,7 +211,7 @@ def begin_and_forget(w: World) -> str:
 
 
 def test_an_enrollment_written_without_its_condition_would_lose_a_standing(
-    quick: World, monkeypatch: pytest.MonkeyPatch
+    quick: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted twin of what DESIGN §4 forbids: these races must be able to see it."""
     real = ledger._put_enrollment
@@ -234,7 +232,7 @@ def test_an_enrollment_written_without_its_condition_would_lose_a_standing(
         quick.at_stripe("POST", "/v1/refunds", payment_intent=one["payment_intent_id"])
         quick.pay(two["payment_intent_id"])
         at_once(*[lambda event=event: quick.deliver(event) for event in quick.new_events()])
-        found = [what for what in books.torn(read(quick)) if "enrollment" in what]
+        found = [what for what in consistency.violations_at_any_time(read(quick)) if "enrollment" in what]
         if found:
             break
     assert found

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import stripe  # noqa: F401  (loaded once, before any fork)
 
-import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
+import tests.harness  # noqa: F401  (the environment of the settings, before tuition is imported)
 from tests.chaos import plants
 from tuition import clock, log, settings
 from tuition.storage import dynamodb

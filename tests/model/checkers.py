@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests import books
+from tests import consistency
 from tests.model.machine import Machine
 from tuition.core import attention, audit
 from tuition.core.money import Money
@@ -287,7 +287,9 @@ def _chains(machine: Machine) -> list[str]:
         record = mapping.record_to_json(AuditItem.from_raw_data(item))
         records[str(record["subject"])].append(record)
     for payment in machine.payments():
-        found += books.chain(payment, sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"])))
+        found += consistency.audit_violations(
+            payment, sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
+        )
     for subject, trail in records.items():
         head = machine.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")

@@ -21,7 +21,7 @@ import greenlet
 import pytest
 import stripe
 
-import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
+import tests.harness  # noqa: F401  (the environment of the settings, before tuition is imported)
 from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import items, wire

@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.harness import client_for, create_tables
 from tests.model.dynamodb import Tables
-from tests.world import client_for, create_tables
 
 USERS, ENTRIES, STRIPE = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
 

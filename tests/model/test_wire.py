@@ -72,7 +72,7 @@ def told(short: bool, patch: pytest.MonkeyPatch) -> tuple[list[Any], list[Any]]:
     made = wire.client(machine, KEY) if short else long
     patch.setattr(stripe_client, "_client", lambda: made)
     patch.setattr(stripe_client.clock, "pause", lambda *_, **__: None)
-    patch.setattr(wire.notes, "note", lambda *_: None)  # one call here is wrong on purpose
+    patch.setattr(wire.request_log, "record", lambda *_: None)  # one call here is wrong on purpose
     ends: list[Any] = []
     for call in story(machine):
         try:

@@ -20,7 +20,7 @@ from local.build import BUILT, ROOT, logical_id
 from local.dynamodb_local import free_port
 from stripe_simulator.server import start
 from stripe_simulator.webhooks import signature
-from tests.world import NAMES, client_for, create_tables
+from tests.harness import NAMES, client_for, create_tables
 
 SAMPLES = sorted((ROOT / "events").glob("*/*.json"))
 SIGNING = "whsec_runtime"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from local.stack import Settings, Stack
-from tests.requests_sent import notes
+from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
 _student_numbers = itertools.count(1)
@@ -79,15 +79,11 @@ def running() -> Iterator[Running]:
     stack = Stack(Settings(), messages.append)
     try:
         ready = stack.start()
-        assert ready is not None, messages
-        running_stack = Running(stack, ready)
-        yield running_stack
-        log = (
-            running_stack.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"})
-            .raise_for_status()
-            .json()
-        )
-        notes.take_log("stack", log["requests"])
+        assert ready is not None, said
+        made = Running(stack, ready)
+        yield made
+        log = made.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"}).raise_for_status().json()
+        request_log.add_simulator_log("stack", log["requests"])
     finally:
         stack.stop()
 

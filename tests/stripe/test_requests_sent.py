@@ -11,8 +11,8 @@ from stripe._encode import _api_encode
 
 from stripe_simulator.errors import StripeError
 from stripe_simulator.params import check, parse_form
-from tests.requests_sent import MANY, Notes, ours
 from tests.stripe import typed_params
+from tests.stripe_requests import MIN_TESTS, RequestLog, client_operations
 
 INTENT = {"amount": 49900, "currency": "usd"}
 LINE = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 1, "product_data": {"name": "DP"}}}
@@ -46,17 +46,17 @@ def encode(params: dict[str, Any]) -> str:
 @pytest.mark.parametrize(("operation", "params"), INVALID_REQUESTS)
 def test_a_request_that_the_types_forbid_is_a_fault(operation: str, params: dict[str, Any]) -> None:
     method, _, path = operation.partition(" ")
-    notes = Notes()
-    text = encode(params)
-    notes.note("tables", method, *((path, text) if method == "POST" else (f"{path}?{text}", None)))
-    (fault, *_) = notes.faults({})
+    request_log = RequestLog()
+    text = encoded(params)
+    request_log.record("tables", method, *((path, text) if method == "POST" else (f"{path}?{text}", None)))
+    (fault, *_) = request_log.problems({})
     assert fault.startswith(operation)
     with pytest.raises(StripeError):  # the simulator's own table refuses it too
         check(operation, parse_form(text), versioned=True)
 
 
-def test_a_request_that_the_types_allow_is_not_a_fault() -> None:
-    notes = Notes()
+def test_what_the_types_allow_is_none() -> None:
+    request_log = RequestLog()
     intent = {
         **INTENT,
         "allowed_payment_method_types": ["card", "us_bank_account"],
@@ -65,59 +65,64 @@ def test_a_request_that_the_types_allow_is_not_a_fault() -> None:
         "expand": ["latest_charge"],
     }
     session = {"mode": "payment", "line_items": [LINE], "adaptive_pricing": {"enabled": False}}
-    notes.note("tables", "post", "/v1/payment_intents", encode(intent))
-    notes.note("model", "POST", "/v1/checkout/sessions", encode(session).encode())
-    notes.note("model", "GET", "/v1/refunds?payment_intent=pi_1&limit=100", None)
-    notes.note("model", "POST", "/v1/payment_intents/pi_1/cancel", "")
-    assert notes.faults({}) == []
-    assert notes.sent["model"].total() == 3 and notes.sent["tables"] == {"POST /v1/payment_intents": 1}
+    request_log.record("tables", "post", "/v1/payment_intents", encoded(intent))
+    request_log.record("model", "POST", "/v1/checkout/sessions", encoded(session).encode())
+    request_log.record("model", "GET", "/v1/refunds?payment_intent=pi_1&limit=100", None)
+    request_log.record("model", "POST", "/v1/payment_intents/pi_1/cancel", "")
+    assert request_log.problems({}) == []
+    assert request_log.counts["model"].total() == 3 and request_log.counts["tables"] == {"POST /v1/payment_intents": 1}
 
 
-def test_a_path_without_an_operation_is_a_fault() -> None:
-    notes = Notes()
-    notes.note("tables", "POST", "/v1/payment_intent", "")
-    notes.note("tables", "POST", "/v1/customers/cus_1/refund", "")
-    assert len(notes.faults({})) == 2
+def test_an_address_that_is_no_operation_is_a_fault() -> None:
+    request_log = RequestLog()
+    request_log.record("tables", "POST", "/v1/payment_intent", "")
+    request_log.record("tables", "POST", "/v1/customers/cus_1/refund", "")
+    assert len(request_log.problems({})) == 2
 
 
-def test_a_folder_of_many_tests_that_sends_no_request_is_a_fault() -> None:
-    notes = Notes()
-    assert notes.faults({"tables": MANY - 1, "unit": 1000}) == []
+def test_a_folder_in_which_nothing_was_noted_fails_the_run() -> None:
+    request_log = RequestLog()
+    assert request_log.problems({"tables": MIN_TESTS - 1, "unit": 1000}) == []
     for folder in ("tables", "model", "stack"):
-        (fault,) = notes.faults({folder: MANY})
-        assert "no request to Stripe was noted" in fault
+        (fault,) = request_log.problems({folder: MIN_TESTS})
+        assert "no request to Stripe was recorded" in fault
 
 
-def test_an_operation_that_no_test_sends_is_a_fault_of_the_whole_run() -> None:
-    notes = Notes()
-    for operation in ours():
-        for folder in notes.sent:
-            notes.sent[folder][operation] += 1
-    whole_run = dict.fromkeys(notes.sent, MANY)
-    assert notes.faults(whole_run) == []
-    for folder in notes.sent:
-        del notes.sent[folder]["POST /v1/refunds"]
-    assert notes.faults(whole_run) == ["POST /v1/refunds: stripe_client has it, and no test sent it"]
-    assert notes.faults({"tables": 1000}) == []
-    assert {"POST /v1/payment_intents", "GET /v1/disputes", "POST /v1/checkout/sessions/*/expire"} <= ours()
+def test_an_operation_that_no_test_sent_fails_the_whole_run() -> None:
+    request_log = RequestLog()
+    for operation in client_operations():
+        for folder in request_log.counts:
+            request_log.counts[folder][operation] += 1
+    whole = dict.fromkeys(request_log.counts, MIN_TESTS)
+    assert request_log.problems(whole) == []
+    for folder in request_log.counts:
+        del request_log.counts[folder]["POST /v1/refunds"]
+    assert request_log.problems(whole) == ["POST /v1/refunds: stripe_client can send it, but no test did"]
+    assert request_log.problems({"tables": 1000}) == []
+    assert {
+        "POST /v1/payment_intents",
+        "GET /v1/disputes",
+        "POST /v1/checkout/sessions/*/expire",
+    } <= client_operations()
 
 
-def test_the_reports_of_all_workers_are_added_up() -> None:
-    worker, total = Notes(), Notes()
-    worker.note("model", "POST", "/v1/refunds", "amount=x")
-    total.add(worker.report())
-    total.add(worker.report())
-    assert total.sent["model"]["POST /v1/refunds"] == 2
-    assert len(total.faults({})) == 1
+def test_what_a_worker_noted_comes_together() -> None:
+    one, two = RequestLog(), RequestLog()
+    one.record("model", "POST", "/v1/refunds", "amount=x")
+    two.merge(one.report())
+    two.merge(one.report())
+    assert two.counts["model"]["POST /v1/refunds"] == 2
+    assert len(two.problems({})) == 1
 
 
-def test_only_the_packages_own_requests_are_read_from_a_simulators_log() -> None:
-    notes = Notes()
+def test_the_log_of_a_simulator_is_read_for_what_the_package_sent() -> None:
+    request_log = RequestLog()
+    ours_, theirs = "Stripe/v1 PythonBindings/16.1.0", "python-httpx/0.28"
     request = {"method": "POST", "path": "/v1/refunds", "params": {"amount": "x"}}
-    notes.take_log("stack", [request | {"user_agent": "python-httpx/0.28"}, request | {"user_agent": None}])
-    assert notes.faults({}) == [] and not notes.sent["stack"]
-    notes.take_log("stack", [request | {"user_agent": "Stripe/v1 PythonBindings/16.1.0"}])
-    assert len(notes.faults({})) == 1
+    request_log.add_simulator_log("stack", [request | {"user_agent": theirs}, request | {"user_agent": None}])
+    assert request_log.problems({}) == [] and not request_log.counts["stack"]
+    request_log.add_simulator_log("stack", [request | {"user_agent": ours_}])
+    assert len(request_log.problems({})) == 1
 
 
 def test_every_operation_has_a_parameter_class() -> None:
@@ -133,9 +138,9 @@ def test_a_test_run_fails_because_of_an_invalid_request_although_its_tests_pass(
     """Runs the hooks of `tests/conftest.py` in a pytest run of their own."""
     root = Path(__file__).parents[2]
     (tmp_path / "test_one.py").write_text(
-        "from tests.requests_sent import notes\n"
+        "from tests.stripe_requests import request_log\n"
         "def test_one():\n"
-        "    notes.note('tables', 'POST', '/v1/refunds', 'amount=x')\n"
+        "    request_log.record('tables', 'POST', '/v1/refunds', 'amount=x')\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider"]
     command += ["--rootdir", str(tmp_path), "-c", str(root / "pyproject.toml"), "-o", f"pythonpath={root}"]

@@ -1,68 +1,67 @@
-"""What staff find, and who may look."""
+"""The payments list, a payment's page and the attention queue, and who may see them."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.world import Student, World
-from tuition.storage import dynamodb, mapping, queries
+from tests.harness import Harness, Student
 
 LIST = "GET /api/admin/payments"
 ONE = "GET /api/admin/payments/{payment_id}"
 QUEUE = "GET /api/admin/attention"
 
 
-def found(tuition: World, who: Student, **query: str) -> list[str]:
-    """Every payment that a filter finds, over all its pages."""
+def search(tuition: Harness, user: Student, **query: str) -> list[str]:
+    """Return the ids of all payments that match a filter, over all pages."""
     ids: list[str] = []
     while True:
-        page = tuition.admin(who, LIST, query=query).body
+        page = tuition.admin(user, LIST, query=query).body
         ids += [p["payment_id"] for p in page["payments"]]
         if not page["next_cursor"]:
             return ids
         query["cursor"] = page["next_cursor"]
 
 
-def paid(tuition: World, student: Student, track: str = "DP") -> dict[str, str]:
-    made = tuition.create(student, track).body
-    tuition.pay(made["payment_intent_id"])
+def buy_track(tuition: Harness, student: Student, track: str = "DP") -> dict[str, str]:
+    purchase = tuition.create(student, track).body
+    tuition.pay(purchase["payment_intent_id"])
     tuition.deliver_all()
-    return dict(made)
+    return dict(purchase)
 
 
-def test_a_payment_is_found_by_everything_that_names_it(tuition: World, student: Student, admin: Student) -> None:
-    made = paid(tuition, student)
-    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body["payment"]
-    assert shown["user_id"] == student.sub
-    for q in (
-        made["payment_id"],
-        made["payment_intent_id"],
-        shown["stripe_charge_id"],
-        shown["stripe_customer_id"],
+def test_a_payment_is_found_by_each_of_its_identifiers(tuition: Harness, student: Student, admin: Student) -> None:
+    purchase = buy_track(tuition, student)
+    payment = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body["payment"]
+    assert payment["user_id"] == student.sub
+    for query in (
+        purchase["payment_id"],
+        purchase["payment_intent_id"],
+        payment["stripe_charge_id"],
+        payment["stripe_customer_id"],
         student.sub,
         f"{student.sub}@EXAMPLE.org",
         student.sub + "@",
     ):
-        assert found(tuition, admin, q=q) == [made["payment_id"]], q
-    assert found(tuition, admin, q="nobody-at-all") == []
+        assert search(tuition, admin, q=query) == [purchase["payment_id"]], query
+    assert search(tuition, admin, q="nobody-at-all") == []
 
 
-def test_filters_combine_and_pages_leave_nothing_out(tuition: World, student: Student, admin: Student) -> None:
-    one, two = paid(tuition, student, "DP"), paid(tuition, student, "FSD")
-    open_one = tuition.create(Student(student.sub + "-b"), "DP").body
-    mine = {one["payment_id"], two["payment_id"], open_one["payment_id"]}
+def test_filters_combine_and_paging_skips_no_payment(tuition: Harness, student: Student, admin: Student) -> None:
+    first, second = buy_track(tuition, student, "DP"), buy_track(tuition, student, "FSD")
+    open_purchase = tuition.create(Student(student.sub + "-b"), "DP").body
+    own_ids = {first["payment_id"], second["payment_id"], open_purchase["payment_id"]}
     today = datetime.now(UTC).date().isoformat()
 
-    def ours(**query: str) -> set[str]:
-        return set(found(tuition, admin, limit="1", **query)) & mine
+    def search_own(**query: str) -> set[str]:
+        return set(search(tuition, admin, limit="1", **query)) & own_ids
 
-    assert ours() == mine
-    assert ours(status="SUCCEEDED") == {one["payment_id"], two["payment_id"]}
-    assert ours(track="DP") == {one["payment_id"], open_one["payment_id"]}
-    assert ours(status="SUCCEEDED", track="FSD") == {two["payment_id"]}
-    assert ours(refunded="true") == set()
-    assert ours(**{"from": today, "to": today}) == mine
-    assert ours(to="2020-01-02") == set()
+    assert search_own() == own_ids
+    assert search_own(status="SUCCEEDED") == {first["payment_id"], second["payment_id"]}
+    assert search_own(track="DP") == {first["payment_id"], open_purchase["payment_id"]}
+    assert search_own(status="SUCCEEDED", track="FSD") == {second["payment_id"]}
+    assert search_own(refunded="true") == set()
+    assert search_own(**{"from": today, "to": today}) == own_ids
+    assert search_own(to="2020-01-02") == set()
 
 
 @pytest.mark.parametrize(
@@ -76,46 +75,46 @@ def test_filters_combine_and_pages_leave_nothing_out(tuition: World, student: St
         {"refunded": "yes"},
     ],
 )
-def test_a_filter_that_no_payment_can_have_is_refused(tuition: World, admin: Student, query: dict[str, str]) -> None:
+def test_an_invalid_filter_is_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
     assert tuition.admin(admin, LIST, query=query).status == 422
 
 
-def test_the_trail_of_a_payment_is_shown_with_its_chain_verified(
-    tuition: World, student: Student, admin: Student
+def test_a_payment_is_shown_with_its_audit_trail_and_the_verified_chain(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    made = paid(tuition, student)
-    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
-    assert shown["chain"] == {"verified": True, "problem": None}
-    assert [r["seq"] for r in shown["audit"]] == list(range(1, len(shown["audit"]) + 1))
-    record = shown["audit"][1]
+    purchase = buy_track(tuition, student)
+    body = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
+    assert body["chain"] == {"verified": True, "problem": None}
+    assert [r["seq"] for r in body["audit"]] == list(range(1, len(body["audit"]) + 1))
+    record = body["audit"][1]
     tuition.tables.update_item(
         TableName="audit",
-        Key={"subject": {"S": made["payment_id"]}, "sort_key": {"S": f"{record['at']}#{record['event_id']}"}},
+        Key={"subject": {"S": purchase["payment_id"]}, "entry": {"S": f"{record['at']}#{record['event_id']}"}},
         UpdateExpression="SET #t = :t",
         ExpressionAttributeNames={"#t": "type"},
         ExpressionAttributeValues={":t": {"S": "nothing.happened"}},
     )
-    altered = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body["chain"]
+    altered = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body["chain"]
     assert (altered["verified"], altered["problem"][:8]) == (False, "record 2")
 
 
-def test_only_staff_may_look(tuition: World, student: Student) -> None:
-    made = paid(tuition, student)
-    for who in (student, Student("liar", groups=("administrators",)), Student("liar", groups=("not-admin",))):
-        assert tuition.admin(who, LIST).status == 403
-        assert tuition.admin(who, ONE, payment_id=made["payment_id"]).status == 403
+def test_only_staff_may_see_payments(tuition: Harness, student: Student) -> None:
+    purchase = buy_track(tuition, student)
+    for user in (student, Student("liar", groups=("administrators",)), Student("liar", groups=("not-admin",))):
+        assert tuition.admin(user, LIST).status == 403
+        assert tuition.admin(user, ONE, payment_id=purchase["payment_id"]).status == 403
     for name in ("x,admin", "admin,x", "[admin]", "admin]"):
         assert tuition.admin(Student("liar", groups=(name,)), LIST).status == 403
     assert tuition.admin(Student("s", groups=("staff", "support")), LIST).status == 200
     assert tuition.admin(Student("s", groups=("support",)), ONE, payment_id="pay_unknown").status == 404
 
 
-def test_a_track_paid_twice_marks_the_higher_attempt_in_either_order(
-    tuition: World, student: Student, admin: Student
+def test_a_track_paid_twice_puts_the_later_attempt_in_the_queue_whichever_is_paid_first(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
     first = tuition.create(student).body
     tuition.at_stripe("POST", "/_sim/webhooks", deliver="drop")
-    _forget_open(tuition, student, first["payment_id"])
+    _lose_open_payment(tuition, student, first["payment_id"])
     second = tuition.create(student).body
     assert second["payment_intent_id"] != first["payment_intent_id"]
     tuition.pay(second["payment_intent_id"])
@@ -125,44 +124,46 @@ def test_a_track_paid_twice_marks_the_higher_attempt_in_either_order(
     queue = [p for p in tuition.admin(admin, QUEUE).body["payments"] if p["user_id"] == student.sub]
     assert [p["payment_id"] for p in queue] == [second["payment_id"]]
     assert [c["name"] for c in queue[0]["attention"]] == ["double"]
-    assert any("double" in r["transition"].get("attention", []) for r in tuition.trail(first["payment_id"]))
+    assert any("double" in r["transition"].get("attention", []) for r in tuition.audit_trail(first["payment_id"]))
     tuition.refund(student, first["payment_id"])
     tuition.deliver_all()
     assert [p for p in tuition.admin(admin, QUEUE).body["payments"] if p["user_id"] == student.sub] == []
-    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
-def _forget_open(tuition: World, student: Student, payment_id: str) -> None:
-    """Two open payments cannot be had by the API: make the enrollment forget the first, as a restore might."""
+def _lose_open_payment(tuition: Harness, student: Student, payment_id: str) -> None:
+    """Store an enrollment without the open payment, as a restore might: the API never opens two."""
+    from tuition import tables
     from tuition.core.enrollment import Enrollment
 
-    forgotten = Enrollment(user_id=student.sub, track="DP", attempt=1, version=1)
-    tuition.tables.put_item(TableName="enrollments", Item=dynamodb.to_raw(mapping.enrollment_to_item(forgotten)))
+    restored = Enrollment(user_id=student.sub, track="DP", attempt=1, version=1)
+    tuition.tables.put_item(TableName="enrollments", Item=tables.raw(tables.enrollment_to_item(restored)))
 
 
 @pytest.mark.parametrize(
     "query", [{"to": "9999-12-31"}, {"to": "0001-01-01"}, {"from": "9999-12-31"}, {"q": "pay_" + "x" * 3000}]
 )
-def test_days_and_words_beyond_all_reason_are_refused(tuition: World, admin: Student, query: dict[str, str]) -> None:
+def test_dates_and_queries_out_of_range_are_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
     assert tuition.admin(admin, LIST, query=query).status == 422
 
 
-def test_an_event_that_lands_while_staff_look_does_not_look_like_tampering(
-    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+def test_an_event_applied_while_staff_read_does_not_look_like_tampering(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by the checkers of the running stack: the payment was read before a commit, its trail after it."""
+    """A commit between reading the payment and reading its audit trail must not break the shown chain."""
+    from tuition import tables
 
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     events = iter(event for event in tuition.new_events() if event["type"] == "payment_intent.succeeded")
     real = queries.audit_trail
 
-    def between(subject: str) -> list[dict[str, object]]:
+    def deliver_before_reading(subject: str) -> list[dict[str, object]]:
         if event := next(events, None):
             tuition.deliver(event)
         return real(subject)
 
-    monkeypatch.setattr(queries, "audit_trail", between)
-    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
-    assert shown["chain"] == {"verified": True, "problem": None}
-    assert (shown["payment"]["status"], len(shown["audit"])) == ("SUCCEEDED", shown["payment"]["version"])
+    monkeypatch.setattr(tables, "audit_trail", deliver_before_reading)
+    body = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
+    assert body["chain"] == {"verified": True, "problem": None}
+    assert (body["payment"]["status"], len(body["audit"])) == ("SUCCEEDED", body["payment"]["version"])

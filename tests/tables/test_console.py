@@ -1,4 +1,4 @@
-"""What staff look at beyond the lists: every filter, counts by day, one payment whole, a user, the disputes."""
+"""The staff views beyond the payments list: filters, counts, one payment, one user, disputes and quarantine."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.tables.test_admin import LIST, ONE, found, paid
-from tests.world import Student, World
-from tuition import clock
-from tuition.core import catalog, timestamps
-from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.items import PaymentItem
-from tuition.views import counts, filters, student
+from tests.harness import Harness, Student
+from tests.tables.test_admin import LIST, ONE, buy_track, search
+from tuition import clock, counts, filters, history, tables
+from tuition.core import catalog
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -22,17 +19,19 @@ QUARANTINED = "GET /api/admin/quarantine/{event_id}"
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 
 
-def disputed(tuition: World, student: Student) -> str:
-    """A purchase that its bank disputes."""
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"], "pm_card_createDispute")
-    tuition.later(5)
+def buy_disputed(tuition: Harness, student: Student) -> str:
+    """Buy a track with a card whose bank disputes the payment; return the payment id."""
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_card_createDispute")
+    tuition.advance_stripe(5)
     tuition.deliver_all()
-    return str(made["payment_id"])
+    return str(purchase["payment_id"])
 
 
-def back_then(tuition: World, student: Student, created_at: str, track: str = "DP", amount: int = 49900) -> str:
-    """A payment of another time, put past the ledger."""
+def store_past_payment(
+    tuition: Harness, student: Student, created_at: str, track: str = "DP", amount: int = 49900
+) -> str:
+    """Store a payment of an earlier time, bypassing the ledger."""
     from tuition.core.money import Money
     from tuition.core.payment import Payment
 
@@ -46,7 +45,7 @@ def back_then(tuition: World, student: Student, created_at: str, track: str = "D
     return payment_id
 
 
-def forget(tuition: World, *payment_ids: str) -> None:
+def delete_payments(tuition: Harness, *payment_ids: str) -> None:
     for payment_id in payment_ids:
         tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
 
@@ -54,22 +53,22 @@ def forget(tuition: World, *payment_ids: str) -> None:
 # --- filters ---
 
 
-def test_amounts_and_disputes_are_filters_that_combine(tuition: World, student: Student, admin: Student) -> None:
-    dear, cheap = paid(tuition, student, "FSD")["payment_id"], paid(tuition, student, "DP")["payment_id"]
-    lost = disputed(tuition, Student(student.sub + "-d"))
-    ours = {dear, cheap, lost}
+def test_filters_by_amount_and_dispute_combine(tuition: Harness, student: Student, admin: Student) -> None:
+    expensive, cheap = buy_track(tuition, student, "FSD")["payment_id"], buy_track(tuition, student, "DP")["payment_id"]
+    with_dispute = buy_disputed(tuition, Student(student.sub + "-d"))
+    own_ids = {expensive, cheap, with_dispute}
 
-    def find(**query: str) -> set[str]:
-        return set(found(tuition, admin, limit="2", **query)) & ours
+    def search_own(**query: str) -> set[str]:
+        return set(search(tuition, admin, limit="2", **query)) & own_ids
 
-    assert find(amount_min="50000") == {dear}
-    assert find(amount_max="49900") == {cheap, lost}
-    assert find(amount_min="49900", amount_max="49900", disputed="false") == {cheap}
-    assert find(amount_max="0") == set()
-    assert find(disputed="true") == {lost}
-    assert find(disputed="true", track="FSD") == set()
-    assert find(disputed="true", attention="true", status="SUCCEEDED") == {lost}
-    assert find(amount_min="0", status="SUCCEEDED", track="DP", disputed="true") == {lost}
+    assert search_own(amount_min="50000") == {expensive}
+    assert search_own(amount_max="49900") == {cheap, with_dispute}
+    assert search_own(amount_min="49900", amount_max="49900", disputed="false") == {cheap}
+    assert search_own(amount_max="0") == set()
+    assert search_own(disputed="true") == {with_dispute}
+    assert search_own(disputed="true", track="FSD") == set()
+    assert search_own(disputed="true", attention="true", status="SUCCEEDED") == {with_dispute}
+    assert search_own(amount_min="0", status="SUCCEEDED", track="DP", disputed="true") == {with_dispute}
 
 
 @pytest.mark.parametrize(
@@ -87,177 +86,181 @@ def test_amounts_and_disputes_are_filters_that_combine(tuition: World, student: 
         {"q": "\x00"},
     ],
 )
-def test_a_filter_that_no_amount_or_word_can_have_is_refused(
-    tuition: World, admin: Student, query: dict[str, str]
-) -> None:
-    answer = tuition.admin(admin, LIST, query=query)
-    assert (answer.status, answer.body["field"]) == (422, next(iter(query)))
+def test_an_invalid_amount_or_search_text_is_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
+    response = tuition.admin(admin, LIST, query=query)
+    assert (response.status, response.body["field"]) == (422, next(iter(query)))
 
 
 @pytest.mark.parametrize(
     "q", ["İstanbul@", "ẞ", "e\u0301", "𝕏@example.org", "ﬁ", "日本", "%", "#", "a#", "'", "z" * 255]
 )
-def test_words_of_any_script_find_nothing_and_break_nothing(tuition: World, admin: Student, q: str) -> None:
-    assert found(tuition, admin, q=q) == []
+def test_a_search_in_any_script_answers_without_results(tuition: Harness, admin: Student, q: str) -> None:
+    assert search(tuition, admin, q=q) == []
 
 
-def test_an_address_of_any_script_is_found_by_its_beginning(tuition: World, student: Student, admin: Student) -> None:
-    who = Student(student.sub, email=f"ÎLE-{student.sub}@exämple.org")
-    made = paid(tuition, who)["payment_id"]
-    assert found(tuition, admin, q=f"île-{student.sub}@") == [made]
-    assert found(tuition, admin, q=f"ÎLE-{student.sub}@exämple.org") == [made]
+def test_an_email_in_any_script_is_found_by_its_beginning(tuition: Harness, student: Student, admin: Student) -> None:
+    user = Student(student.sub, email=f"ÎLE-{student.sub}@exämple.org")
+    payment_id = buy_track(tuition, user)["payment_id"]
+    assert search(tuition, admin, q=f"île-{student.sub}@") == [payment_id]
+    assert search(tuition, admin, q=f"ÎLE-{student.sub}@exämple.org") == [payment_id]
 
 
-def test_a_search_shows_a_user_first_and_then_whom_the_beginning_finds_each_once(
-    tuition: World, student: Student, admin: Student
+def test_a_search_lists_the_exact_user_first_and_each_payment_once(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
     name = student.sub.replace("student", "searched") + "x"
-    own = [paid(tuition, Student(name), track)["payment_id"] for track in ("DP", "FSD")]
-    others = [paid(tuition, Student(f"{name}{i}"))["payment_id"] for i in range(3)]
+    own_ids = [buy_track(tuition, Student(name), track)["payment_id"] for track in ("DP", "FSD")]
+    other_ids = [buy_track(tuition, Student(f"{name}{i}"))["payment_id"] for i in range(3)]
     for limit in ("1", "2", "3", "100"):
-        pages = found(tuition, admin, q=name, limit=limit)
-        assert pages[:2] == own[::-1]
-        assert pages[2:] == others[::-1]
-    assert found(tuition, admin, q=name, limit="1", track="FSD") == [own[1]]
+        ids = search(tuition, admin, q=name, limit=limit)
+        assert ids[:2] == own_ids[::-1]
+        assert ids[2:] == other_ids[::-1]
+    assert search(tuition, admin, q=name, limit="1", track="FSD") == [own_ids[1]]
 
 
-def test_a_cursor_is_good_for_its_own_filter_only(tuition: World, student: Student, admin: Student) -> None:
+def test_a_cursor_is_valid_only_for_its_own_filter(tuition: Harness, student: Student, admin: Student) -> None:
     for track in ("DP", "FSD"):
-        paid(tuition, student, track)
+        buy_track(tuition, student, track)
     cursor = tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED"}).body["next_cursor"]
     assert tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED", "cursor": cursor}).status == 200
     for query in ({}, {"status": "FAILED"}, {"q": student.sub}, {"status": "SUCCEEDED", "track": "DP"}):
-        answer = tuition.admin(admin, LIST, query={**query, "cursor": cursor})
-        assert (answer.status, answer.body["field"]) == (422, "cursor"), query
+        response = tuition.admin(admin, LIST, query={**query, "cursor": cursor})
+        assert (response.status, response.body["field"]) == (422, "cursor"), query
 
 
-def forged(*parts: Any) -> str:
+def encode_cursor(*parts: Any) -> str:
     import base64
     import json
 
     return base64.urlsafe_b64encode(json.dumps(list(parts)).encode()).decode().rstrip("=")
 
 
-PLACE = "2026-11-24T00:00:00.000Z#pay_x"
+POSITION = "2026-11-24T00:00:00.000Z#pay_x"
 
 
 @pytest.mark.parametrize(
     "parts",
     [
-        (2, "{of}", "listed", PLACE, "pay_y"),
+        (2, "{of}", "listed", POSITION, "pay_y"),
         (2, "{of}", "listed", "2026-11-24T00:00:00.000Z#pi_x", "pi_x"),
         (2, "{of}", "listed", "yesterday#pay_x", "pay_x"),
         (2, "{of}", "listed", "9999-99-99T00:00:00.000Z#pay_x", "pay_x"),
-        (2, "{of}", "email", PLACE, "pay_x"),
-        (2, "{of}", "dispute", PLACE, "pay_x"),
+        (2, "{of}", "email", POSITION, "pay_x"),
+        (2, "{of}", "dispute", POSITION, "pay_x"),
         (2, "{of}", "listed", "\ud800#pay_x", "pay_x"),
         (2, "{of}", "listed", "x" * 5000, "pay_x"),
         (2, "{of}", "listed", None, "pay_x"),
-        (2, "{of}", "listed", PLACE),
-        (1, PLACE),
-        (2, "other", "listed", PLACE, "pay_x"),
+        (2, "{of}", "listed", POSITION),
+        (1, POSITION),
+        (2, "other", "listed", POSITION, "pay_x"),
     ],
 )
-def test_a_forged_cursor_is_refused(tuition: World, admin: Student, parts: tuple[Any, ...]) -> None:
-    of = filters.Filters().digest
-    cursor = forged(*(of if part == "{of}" else part for part in parts))
-    answer = tuition.admin(admin, LIST, query={"cursor": cursor})
-    assert (answer.status, answer.body["field"]) == (422, "cursor")
+def test_a_forged_cursor_is_refused(tuition: Harness, admin: Student, parts: tuple[Any, ...]) -> None:
+    digest = filters.Filters().digest
+    cursor = encode_cursor(*(digest if part == "{of}" else part for part in parts))
+    response = tuition.admin(admin, LIST, query={"cursor": cursor})
+    assert (response.status, response.body["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, student.encode_cursor(PLACE)])
-def test_what_is_no_cursor_is_refused_everywhere(tuition: World, student: Student, admin: Student, cursor: str) -> None:
-    paid(tuition, student)
-    for route, path in ((LIST, {}), (DISPUTES, {}), (USER, {"user_id": student.sub})):
-        answer = tuition.admin(admin, route, query={"cursor": cursor}, **path)
-        assert (answer.status, answer.body.get("field")) == (422, "cursor"), route
-
-
-def test_a_list_reaches_over_years_in_which_nobody_paid(tuition: World, student: Student, admin: Student) -> None:
-    old = back_then(tuition, student, "2020-03-05T10:00:00.000Z")
-    try:
-        assert old in found(tuition, admin, limit="100")
-        assert found(tuition, admin, **{"from": "2020-03-05", "to": "2020-03-05"}) == [old]
-        assert found(tuition, admin, to="2020-03-04") == []
-    finally:
-        forget(tuition, old)
-
-
-def test_a_track_that_is_sold_no_more_is_still_found(
-    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, history.encode_cursor(POSITION)])
+def test_an_invalid_cursor_is_refused_by_every_list(
+    tuition: Harness, student: Student, admin: Student, cursor: str
 ) -> None:
-    old = back_then(tuition, student, timestamps.iso(clock.now() - 60), track="OLD")
+    buy_track(tuition, student)
+    for route, path in ((LIST, {}), (DISPUTES, {}), (USER, {"user_id": student.sub})):
+        response = tuition.admin(admin, route, query={"cursor": cursor}, **path)
+        assert (response.status, response.body.get("field")) == (422, "cursor"), route
+
+
+def test_a_list_reaches_across_years_without_payments(tuition: Harness, student: Student, admin: Student) -> None:
+    payment_id = store_past_payment(tuition, student, "2020-03-05T10:00:00.000Z")
+    try:
+        assert payment_id in search(tuition, admin, limit="100")
+        assert search(tuition, admin, **{"from": "2020-03-05", "to": "2020-03-05"}) == [payment_id]
+        assert search(tuition, admin, to="2020-03-04") == []
+    finally:
+        delete_payments(tuition, payment_id)
+
+
+def test_payments_of_a_retired_track_can_be_found(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = store_past_payment(tuition, student, clock.iso(clock.now() - 60), track="OLD")
     try:
         assert tuition.admin(admin, LIST, query={"track": "OLD"}).status == 422
         monkeypatch.setattr(catalog, "RETIRED", ("OLD",))
-        assert old in found(tuition, admin, status="CREATED")
-        assert found(tuition, admin, track="OLD") == [old]
-        assert tuition.admin(admin, ONE, payment_id=old).body["groups"]["payment"]["track"] == "OLD"
+        assert payment_id in search(tuition, admin, status="CREATED")
+        assert search(tuition, admin, track="OLD") == [payment_id]
+        assert tuition.admin(admin, ONE, payment_id=payment_id).body["groups"]["payment"]["track"] == "OLD"
     finally:
-        forget(tuition, old)
+        delete_payments(tuition, payment_id)
 
 
 # --- counts ---
 
 
-def counted(tuition: World, admin: Student, **query: str) -> dict[str, int]:
-    answer = tuition.admin(admin, COUNTS, query=query)
-    assert (answer.status, answer.body["complete"]) == (200, True)
-    return {count["period"]: count["payments"] for count in answer.body["counts"]}
+def payment_counts(tuition: Harness, admin: Student, **query: str) -> dict[str, int]:
+    response = tuition.admin(admin, COUNTS, query=query)
+    assert (response.status, response.body["complete"]) == (200, True)
+    return {count["period"]: count["payments"] for count in response.body["counts"]}
 
 
-def test_payments_are_counted_by_day_and_by_month_however_often_one_looks(
-    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+def test_repeated_requests_count_payments_by_day_and_month_correctly(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "REMEMBER_FROM", 1)
     days = {"2021-02-01": 2, "2021-02-28": 1, "2021-03-01": 1}
-    made = [back_then(tuition, student, f"{day}T{hour:02d}:00:00.000Z") for day, n in days.items() for hour in range(n)]
+    payment_ids = [
+        store_past_payment(tuition, student, f"{day}T{hour:02d}:00:00.000Z")
+        for day, n in days.items()
+        for hour in range(n)
+    ]
     try:
         for _ in range(3):
-            assert counted(tuition, admin, month="2021-02") == {"2021-02-01": 2, "2021-02-28": 1}
-            assert counted(tuition, admin, year="2021") == {"2021-02": 3, "2021-03": 1}
+            assert payment_counts(tuition, admin, month="2021-02") == {"2021-02-01": 2, "2021-02-28": 1}
+            assert payment_counts(tuition, admin, year="2021") == {"2021-02": 3, "2021-03": 1}
         today, month = datetime.now(UTC).date().isoformat(), datetime.now(UTC).date().isoformat()[:7]
-        before = counted(tuition, admin, month=month).get(today, 0)
-        paid(tuition, student)
-        assert counted(tuition, admin, month=month)[today] == before + 1
-        tuition.ahead_s += 2 * counts.SETTLES_AFTER_S  # by now it is counted for good, and once
-        assert counted(tuition, admin, month=month)[today] == before + 1
-        assert counted(tuition, admin, month=month)[today] == before + 1
-        paid(tuition, student, "FSD")
-        assert sum(counted(tuition, admin, month=timestamps.iso(clock.now())[:7]).values()) == before + 2
+        before = payment_counts(tuition, admin, month=month).get(today, 0)
+        buy_track(tuition, student)
+        assert payment_counts(tuition, admin, month=month)[today] == before + 1
+        tuition.offset_s += 2 * counts.SETTLES_AFTER_S  # by now the count is stored permanently, and only once
+        assert payment_counts(tuition, admin, month=month)[today] == before + 1
+        assert payment_counts(tuition, admin, month=month)[today] == before + 1
+        buy_track(tuition, student, "FSD")
+        assert sum(payment_counts(tuition, admin, month=clock.iso(clock.now())[:7]).values()) == before + 2
     finally:
-        forget(tuition, *made)
+        delete_payments(tuition, *payment_ids)
         for period in ("2021-02", "2021-03", month):
             tuition.tables.delete_item(TableName="analytics", Key=keys.count_key(period, counts.MEASURE))
 
 
-def test_what_was_rebuilt_into_the_past_is_counted_a_month_later(
-    tuition: World, student: Student, admin: Student
+def test_a_payment_rebuilt_into_the_past_is_counted_a_month_later(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    made = [back_then(tuition, student, "2022-05-05T10:00:00.000Z")]
+    payment_ids = [store_past_payment(tuition, student, "2022-05-05T10:00:00.000Z")]
     try:
-        assert counted(tuition, admin, month="2022-05") == {"2022-05-05": 1}
-        made.append(back_then(tuition, student, "2022-05-04T10:00:00.000Z"))
-        assert counted(tuition, admin, month="2022-05") == {"2022-05-05": 1}
-        tuition.ahead_s += counts.KEPT_S + 1
-        assert counted(tuition, admin, month="2022-05") == {"2022-05-04": 1, "2022-05-05": 1}
+        assert payment_counts(tuition, admin, month="2022-05") == {"2022-05-05": 1}
+        payment_ids.append(store_past_payment(tuition, student, "2022-05-04T10:00:00.000Z"))
+        assert payment_counts(tuition, admin, month="2022-05") == {"2022-05-05": 1}
+        tuition.offset_s += counts.KEPT_S + 1
+        assert payment_counts(tuition, admin, month="2022-05") == {"2022-05-04": 1, "2022-05-05": 1}
     finally:
-        forget(tuition, *made)
+        delete_payments(tuition, *payment_ids)
 
 
-def test_more_than_one_answer_may_read_is_counted_by_the_next(
-    tuition: World, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+def test_counts_too_large_for_one_request_are_completed_by_the_next(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "REMEMBER_FROM", 1)
-    monkeypatch.setattr(counts, "KEYS_PER_QUERY", 2)
-    monkeypatch.setattr(counts, "MAX_QUERIES", 1)
-    made = [back_then(tuition, student, f"2023-07-{day:02d}T10:00:00.000Z") for day in range(1, 6)]
+    monkeypatch.setattr(counts, "KEYS_A_QUERY", 2)
+    monkeypatch.setattr(counts, "QUERIES", 1)
+    payment_ids = [store_past_payment(tuition, student, f"2023-07-{day:02d}T10:00:00.000Z") for day in range(1, 6)]
     try:
-        seen = [tuition.admin(admin, COUNTS, query={"month": "2023-07"}).body for _ in range(4)]
-        assert [body["complete"] for body in seen] == [False, False, True, True]
-        assert [sum(c["payments"] for c in body["counts"]) for body in seen] == [2, 4, 5, 5]
+        bodies = [tuition.admin(admin, COUNTS, query={"month": "2023-07"}).body for _ in range(4)]
+        assert [body["complete"] for body in bodies] == [False, False, True, True]
+        assert [sum(c["payments"] for c in body["counts"]) for body in bodies] == [2, 4, 5, 5]
     finally:
-        forget(tuition, *made)
+        delete_payments(tuition, *payment_ids)
 
 
 @pytest.mark.parametrize(
@@ -267,23 +270,23 @@ def test_more_than_one_answer_may_read_is_counted_by_the_next(
         *({"month": "26-11"}, {"year": "0001"}, {"year": "x"}, {"day": "2026-11-01"}, {"month": "2026-W1"}),
     ],
 )
-def test_counts_of_no_month_and_no_year_are_refused(tuition: World, admin: Student, query: dict[str, str]) -> None:
+def test_counts_need_exactly_one_valid_month_or_year(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
     assert tuition.admin(admin, COUNTS, query=query).status == 422
 
 
 # --- one payment ---
 
 
-def test_a_payment_is_shown_whole_in_groups_with_its_facts(tuition: World, student: Student, admin: Student) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
-    tuition.pay(made["payment_intent_id"])
+def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, student: Student, admin: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
+    tuition.pay(purchase["payment_intent_id"])
     tuition.deliver_all()
-    part = {"amount": 9900, "reason": "a part was missing", "left": 49900}
-    assert tuition.admin(admin, REFUND, part, payment_id=made["payment_id"]).status == 200
+    refund = {"amount": 9900, "reason": "a part was missing", "left": 49900}
+    assert tuition.admin(admin, REFUND, refund, payment_id=purchase["payment_id"]).status == 200
     tuition.deliver_all()
-    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
-    groups, facts = shown["groups"], shown["facts"]
+    body = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
+    groups, facts = body["groups"], body["facts"]
     assert groups["payment"]["enrollment"] == "ENROLLED"
     assert groups["payment"]["grants_access"] is True
     assert (groups["money"]["received"], groups["money"]["refund_amount"], groups["money"]["left"]) == (
@@ -291,43 +294,47 @@ def test_a_payment_is_shown_whole_in_groups_with_its_facts(tuition: World, stude
         9900,
         40000,
     )
-    assert groups["stripe"]["payment_url"] == f"https://dashboard.stripe.com/test/payments/{made['payment_intent_id']}"
-    assert shown["payment"]["left"] == 40000
+    assert (
+        groups["stripe"]["payment_url"] == f"https://dashboard.stripe.com/test/payments/{purchase['payment_intent_id']}"
+    )
+    assert body["payment"]["left"] == 40000
     charges = [(charge["status"], charge["code"]) for charge in facts["charges"]]
     assert charges == [("failed", "insufficient_funds"), ("succeeded", None)]
     assert [(r["status"], r["amount"]) for r in facts["refunds"]] == [("succeeded", 9900)]
-    assert facts["refunds"][0]["request"] == shown["payment"]["refund_requests"][0]["id"]
+    assert facts["refunds"][0]["request"] == body["payment"]["refund_requests"][0]["id"]
     assert facts["settled"]["amount"] == 49900
-    named = {name for group in groups.values() for name in group}
-    columns = {*PaymentItem.PERSONAL, *PaymentItem.NOT_PERSONAL}
+    shown_names = {name for group in groups.values() for name in group}
+    columns = {*tables.PaymentItem.PERSONAL, *tables.PaymentItem.NOT_PERSONAL}
     derived = {"listed_at", "created_month", "status_track", "email_initial", "email_key", "attention_open"}
     derived |= {"check_due", "disputed", "dispute_due", "terms", "facts", "refund_requests", "attention"}
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
-    assert columns - derived - renamed - {"stripe_customer_id"} <= named
+    assert columns - derived - renamed - {"stripe_customer_id"} <= shown_names
 
 
-def test_what_staff_decided_is_in_the_facts_with_who_and_when(tuition: World, student: Student, admin: Student) -> None:
-    made = paid(tuition, student)
-    decide = "POST /api/admin/payments/{payment_id}/decisions"
+def test_a_staff_decision_is_shown_with_who_made_it_and_when(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    purchase = buy_track(tuition, student)
+    route = "POST /api/admin/payments/{payment_id}/decisions"
     body = {"decision": "revoke", "note": "shared the account"}
-    assert tuition.admin(admin, decide, body, payment_id=made["payment_id"]).status == 200
-    shown = tuition.admin(admin, ONE, payment_id=made["payment_id"]).body
-    decision = shown["facts"]["decision"]
+    assert tuition.admin(admin, route, body, payment_id=purchase["payment_id"]).status == 200
+    detail = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
+    decision = detail["facts"]["decision"]
     assert (decision["decision"], decision["who"], decision["note"]) == ("revoke", admin.sub, "shared the account")
-    assert decision["at"] == shown["audit"][-1]["at"]
-    assert shown["groups"]["payment"]["enrollment"] == "WITHDRAWN"
+    assert decision["at"] == detail["audit"][-1]["at"]
+    assert detail["groups"]["payment"]["enrollment"] == "WITHDRAWN"
 
 
 # --- disputes ---
 
 
-def test_disputes_are_listed_by_when_an_answer_is_due_with_what_became_of_the_student(
-    tuition: World, student: Student, admin: Student
+def test_disputes_are_listed_by_due_date_with_the_students_enrollment(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    first = disputed(tuition, student)
-    second = disputed(tuition, Student(student.sub + "-2"))
+    first = buy_disputed(tuition, student)
+    second = buy_disputed(tuition, Student(student.sub + "-2"))
 
-    def listed(**query: str) -> list[dict[str, Any]]:
+    def own_disputes(**query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while True:
             page = tuition.admin(admin, DISPUTES, query={"limit": "1", **query}).body
@@ -336,41 +343,45 @@ def test_disputes_are_listed_by_when_an_answer_is_due_with_what_became_of_the_st
                 return [row for row in rows if row["payment_id"] in (first, second)]
             query["cursor"] = page["next_cursor"]
 
-    rows = listed()
+    rows = own_disputes()
     assert {row["payment_id"] for row in rows} == {first, second}
     assert [row["due_by"] for row in rows] == sorted(row["due_by"] for row in rows)
     row = next(row for row in rows if row["payment_id"] == first)
     assert (row["status"], row["amount"], row["currency"], row["over"]) == ("needs_response", 49900, "usd", False)
     assert row["enrollment"] == "ENROLLED"
     assert row["stripe_url"] == f"https://dashboard.stripe.com/test/disputes/{row['dispute_id']}"
-    assert listed(state="over") == []
+    assert own_disputes(state="over") == []
     tuition.at_stripe(
         "POST", f"/v1/disputes/{row['dispute_id']}", **{"evidence[uncategorized_text]": "losing_evidence"}
     )
-    tuition.later(10)
+    tuition.advance_stripe(10)
     tuition.deliver_all()
-    over = listed(state="over")
-    assert [(r["dispute_id"], r["status"], r["enrollment"]) for r in over] == [(row["dispute_id"], "lost", "WITHDRAWN")]
-    assert {r["payment_id"] for r in listed()} == {second}
-    assert first in found(tuition, admin, disputed="true")
+    closed = own_disputes(state="over")
+    assert [(r["dispute_id"], r["status"], r["enrollment"]) for r in closed] == [
+        (row["dispute_id"], "lost", "WITHDRAWN")
+    ]
+    assert {r["payment_id"] for r in own_disputes()} == {second}
+    assert first in search(tuition, admin, disputed="true")
     assert tuition.admin(admin, DISPUTES, query={"state": "lost"}).status == 422
     cursor = tuition.admin(admin, DISPUTES, query={"limit": "1"}).body["next_cursor"]
     if cursor:
         assert tuition.admin(admin, DISPUTES, query={"state": "over", "cursor": cursor}).status == 422
 
 
-# --- a user ---
+# --- one user ---
 
 
 def test_a_user_is_shown_with_payments_enrollments_and_customer(
-    tuition: World, student: Student, admin: Student
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    one, two = paid(tuition, student, "DP"), paid(tuition, student, "FSD")
+    first, second = buy_track(tuition, student, "DP"), buy_track(tuition, student, "FSD")
     page = tuition.admin(admin, USER, user_id=student.sub, query={"limit": "1"}).body
-    assert [p["payment_id"] for p in page["payments"]] == [two["payment_id"]]
-    more = tuition.admin(admin, USER, user_id=student.sub, query={"limit": "1", "cursor": page["next_cursor"]}).body
-    assert [p["payment_id"] for p in more["payments"]] == [one["payment_id"]]
-    assert more["next_cursor"] is None
+    assert [p["payment_id"] for p in page["payments"]] == [second["payment_id"]]
+    next_page = tuition.admin(
+        admin, USER, user_id=student.sub, query={"limit": "1", "cursor": page["next_cursor"]}
+    ).body
+    assert [p["payment_id"] for p in next_page["payments"]] == [first["payment_id"]]
+    assert next_page["next_cursor"] is None
     assert [(e["track"], e["status"]) for e in page["enrollments"]] == [("DP", "ENROLLED"), ("FSD", "ENROLLED")]
     assert page["enrollments"][0]["projects"][0]["unlocked"] is True
     assert page["user"]["customer"]["stripe_customer_id"] == page["payments"][0]["stripe_customer_id"]
@@ -379,112 +390,114 @@ def test_a_user_is_shown_with_payments_enrollments_and_customer(
 
 
 @pytest.mark.parametrize("user_id", ["nobody", "pay_x", "x" * 300, "%00", "日本", "#user"])
-def test_nothing_of_a_user_is_not_found(tuition: World, admin: Student, user_id: str) -> None:
+def test_an_unknown_user_is_not_found(tuition: Harness, admin: Student, user_id: str) -> None:
     assert tuition.admin(admin, USER, user_id=user_id).status == 404
 
 
 # --- quarantine ---
 
 
-def test_a_quarantined_event_is_shown_as_it_came_but_for_secrets(
-    tuition: World, student: Student, admin: Student
+def test_a_quarantined_event_is_shown_as_delivered_but_without_secrets(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
     event["data"]["object"]["amount_received"] = "a lot"
     event["data"]["object"]["client_secret"] = "pi_secret_x"
     assert tuition.deliver(event).body["outcome"] == "quarantined"
-    shown = tuition.admin(Student("s", groups=("support",)), QUARANTINED, event_id=event["id"])
-    assert shown.status == 200
-    assert shown.body["event"]["payload"]["data"]["object"]["amount_received"] == "a lot"
-    assert "pi_secret_x" not in str(shown.body)
+    response = tuition.admin(Student("s", groups=("support",)), QUARANTINED, event_id=event["id"])
+    assert response.status == 200
+    assert response.body["event"]["payload"]["data"]["object"]["amount_received"] == "a lot"
+    assert "pi_secret_x" not in str(response.body)
     assert "pi_secret_x" not in str(tuition.tables.scan(TableName="quarantine")["Items"])
-    assert "amount_received" in shown.body["event"]["reason"]
+    assert "amount_received" in response.body["event"]["reason"]
     assert tuition.admin(student, QUARANTINED, event_id=event["id"]).status == 403
-    for unknown in ("evt_unknown", "", "x" * 300, "é"):
-        assert tuition.admin(admin, QUARANTINED, event_id=unknown).status == 404
+    for event_id in ("evt_unknown", "", "x" * 300, "é"):
+        assert tuition.admin(admin, QUARANTINED, event_id=event_id).status == 404
 
 
-def test_the_quarantine_has_pages_and_cursors_of_its_own(tuition: World, student: Student, admin: Student) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+def test_the_quarantine_has_its_own_pages_and_cursors(tuition: Harness, student: Student, admin: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
-    kept = [f"{event['id']}_{i}" for i in (1, 3, 0, 2)]
-    for event_id in kept:
+    event_ids = [f"{event['id']}_{i}" for i in (1, 3, 0, 2)]
+    for event_id in event_ids:
         tuition.deliver({**event, "id": event_id, "created": "soon"})
-        tuition.time_passes(1)
-    tuition.deliver({**event, "id": kept[1], "created": "soon"})
-    found: list[str] = []
+        tuition.advance_time(1)
+    tuition.deliver({**event, "id": event_ids[1], "created": "soon"})
+    listed_ids: list[str] = []
     query = {"limit": "1"}
     while True:
         page = tuition.admin(admin, QUARANTINE, query=query).body
-        found += [row["event_id"] for row in page["events"]]
+        listed_ids += [row["event_id"] for row in page["events"]]
         if page["next_cursor"] is None:
             break
         query["cursor"] = page["next_cursor"]
-    assert [event_id for event_id in found if event_id in kept] == kept[::-1], "newest first, by when each came first"
-    assert len(found) == len(set(found))
-    of_payments = tuition.admin(admin, LIST, query={"limit": "1"}).body["next_cursor"]
-    for cursor in ("garbage", event["id"], of_payments, "é"):
+    assert [event_id for event_id in listed_ids if event_id in event_ids] == event_ids[::-1], (
+        "newest first, by the time of the first delivery"
+    )
+    assert len(listed_ids) == len(set(listed_ids))
+    payments_cursor = tuition.admin(admin, LIST, query={"limit": "1"}).body["next_cursor"]
+    for cursor in ("garbage", event["id"], payments_cursor, "é"):
         assert tuition.admin(admin, QUARANTINE, query={"cursor": cursor}).status == 422
 
 
-def test_who_replays_an_event_is_on_record(tuition: World, student: Student, admin: Student) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+def test_the_audit_trail_names_who_replays_an_event(tuition: Harness, student: Student, admin: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
     assert tuition.deliver({**event, "created": "soon"}).body["outcome"] == "quarantined"
-    replay = "POST /api/admin/quarantine/{event_id}/replay"
-    assert tuition.admin(admin, replay, event_id=event["id"]).body["outcome"] == "quarantined"
-    assert tuition.admin(admin, replay, event_id="evt_unknown").status == 404
-    trail = queries.audit_trail(admin.sub)
+    route = "POST /api/admin/quarantine/{event_id}/replay"
+    assert tuition.admin(admin, route, event_id=event["id"]).body["outcome"] == "quarantined"
+    assert tuition.admin(admin, route, event_id="evt_unknown").status == 404
+    trail = tables.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("event.replayed", "staff", admin.sub)]
     assert trail[0]["transition"] == {"replay": event["id"]}
 
 
-# --- two at once ---
+# --- concurrent refunds ---
 
 
-@pytest.mark.parametrize("body", [{"amount": 20000, "left": 49900}, {}], ids=["a part", "all"])
-def test_two_staff_refund_one_payment_at_once_and_one_is_told(
-    tuition: World, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]
+@pytest.mark.parametrize("body", [{"amount": 20000, "left": 49900}, {}], ids=["partial", "full"])
+def test_of_two_concurrent_refunds_by_staff_one_is_refused(
+    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]
 ) -> None:
-    from tests.tables.test_ledger import _one_at_a_time
+    from tests.tables.test_ledger import serialize_calls
 
     if backend == "moto":
-        _one_at_a_time(tuition, monkeypatch)
-    made = paid(tuition, student)
+        serialize_calls(tuition, monkeypatch)
+    purchase = buy_track(tuition, student)
     staff = [Student(f"{student.sub}-staff-{i}", groups=("admin",)) for i in range(2)]
 
-    def refund(who: Student) -> Any:
-        return tuition.admin(who, REFUND, {**body, "reason": "asked by phone"}, payment_id=made["payment_id"])
+    def refund(user: Student) -> Any:
+        return tuition.admin(user, REFUND, {**body, "reason": "asked by phone"}, payment_id=purchase["payment_id"])
 
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(refund, staff))
-    at_stripe = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={made['payment_intent_id']}")["data"]
-    done = [a for a in answers if a.status == 200]
-    told = [a for a in answers if a.status == 409]
-    assert (len(done), len(told), len(at_stripe)) == (1, 1, 1), [a.body for a in answers]
-    assert told[0].body["type"].endswith("/refund-refused")
-    assert at_stripe[0]["amount"] == body.get("amount", 49900)
-    assert tuition.chain_problem(made["payment_id"]) is None
+        responses = list(pool.map(refund, staff))
+    refunds = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={purchase['payment_intent_id']}")["data"]
+    accepted = [a for a in responses if a.status == 200]
+    rejected = [a for a in responses if a.status == 409]
+    assert (len(accepted), len(rejected), len(refunds)) == (1, 1, 1), [a.body for a in responses]
+    assert rejected[0].body["type"].endswith("/refund-refused")
+    assert refunds[0]["amount"] == body.get("amount", 49900)
+    assert tuition.chain_problem(purchase["payment_id"]) is None
 
 
-def test_a_second_part_decided_on_what_was_seen_before_the_first_is_refused(
-    tuition: World, student: Student, admin: Student
+def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
-    made = paid(tuition, student)
-    part = {"amount": 20000, "reason": "half", "left": 49900}
-    assert tuition.admin(admin, REFUND, part, payment_id=made["payment_id"]).status == 200
-    again = tuition.admin(admin, REFUND, part, payment_id=made["payment_id"])
+    purchase = buy_track(tuition, student)
+    half = {"amount": 20000, "reason": "half", "left": 49900}
+    assert tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"]).status == 200
+    again = tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"])
     assert (again.status, "29900" in again.body["detail"]) == (409, True)
     rest = {"amount": 29900, "reason": "the rest", "left": 29900}
-    done = tuition.admin(admin, REFUND, rest, payment_id=made["payment_id"])
-    assert (done.status, done.body["payment"]["status"]) == (200, "REFUNDED")
+    response = tuition.admin(admin, REFUND, rest, payment_id=purchase["payment_id"])
+    assert (response.status, response.body["payment"]["status"]) == (200, "REFUNDED")
 
 
-# --- who may ---
+# --- roles ---
 
 
 WRITES: dict[str, dict[str, Any]] = {
@@ -497,36 +510,36 @@ WRITES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_support_and_students_change_nothing_by_any_route(tuition: World, student: Student) -> None:
+def test_support_and_students_can_change_nothing_by_any_route(tuition: Harness, student: Student) -> None:
     import admin as handlers
 
-    made = paid(tuition, student)
-    version = tuition.payment(made["payment_id"]).version
+    purchase = buy_track(tuition, student)
+    version = tuition.payment(purchase["payment_id"]).version
     assert set(WRITES) == {r for r in handlers.ROUTES if not r.startswith("GET ")}
-    for who in (student, Student("s", groups=("support",)), Student("s", groups=("support", "admins"))):
+    for user in (student, Student("s", groups=("support",)), Student("s", groups=("support", "admins"))):
         for route, body in WRITES.items():
-            path = {"payment_id": made["payment_id"], "request_id": "rr_x", "event_id": "evt_x"}
-            assert tuition.admin(who, route, body, **path).status == 403, route
-    assert tuition.payment(made["payment_id"]).version == version
+            path = {"payment_id": purchase["payment_id"], "request_id": "rr_x", "event_id": "evt_x"}
+            assert tuition.admin(user, route, body, **path).status == 403, route
+    assert tuition.payment(purchase["payment_id"]).version == version
 
 
-def test_every_view_is_for_staff_alone(tuition: World, student: Student) -> None:
+def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> None:
     import admin as handlers
 
     for route in handlers.ROUTES:
-        answer = tuition.admin(
+        response = tuition.admin(
             student, route, {}, payment_id="x", user_id="x", event_id="x", request_id="x", export_id="x"
         )
-        assert answer.status == 403, route
+        assert response.status == 403, route
     reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "exports" not in r]
     for route in reads:
         query = {"year": "2026"} if "counts" in route else {}
         path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
-        answer = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
-        assert answer.status in (200, 404), route
+        response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
+        assert response.status in (200, 404), route
 
 
 @pytest.mark.parametrize("reference", ["cus_x", "rr_x", "evt_x", "exp_x", "x" * 300, "pay_é", "", "%2e%2e", "pi_x"])
-def test_an_id_of_another_kind_is_not_found(tuition: World, admin: Student, reference: str) -> None:
+def test_an_id_of_another_kind_is_not_found(tuition: Harness, admin: Student, reference: str) -> None:
     assert tuition.admin(admin, ONE, payment_id=reference).status == 404
     assert tuition.admin(admin, REFUND, {"reason": "x"}, payment_id=reference).status == 404

@@ -1,6 +1,6 @@
-"""A page of the console reads in proportion to itself, whatever the tables have grown to.
+"""A page of the console reads in proportion to its own size, however large the tables are.
 
-The benchmark shows it at 1,000 and 100,000 payments; this is the same at sizes that take seconds.
+The benchmark shows this at 1,000 and 100,000 payments; this test uses sizes that take seconds.
 """
 
 from tests.tables import read_capacity
@@ -8,8 +8,8 @@ from tests.tables import read_capacity
 SMALL, LARGE = 300, 1_500
 
 
-def test_no_view_reads_more_of_a_larger_table() -> None:
-    figures = read_capacity.measure([SMALL, LARGE])
+def test_no_console_view_reads_more_of_a_larger_table() -> None:
+    figures = console_capacity.measure([SMALL, LARGE])
     small, large = figures[SMALL], figures[LARGE]
     views = [name for name in small if not name.endswith("not cached")]
     assert len(views) > 35
@@ -18,13 +18,13 @@ def test_no_view_reads_more_of_a_larger_table() -> None:
     } == {}
     whole_pages = [name for name, (_, _, rows) in large.items() if rows == 20]
     assert {name for name in whole_pages if large[name][0] > 50} == set()
-    grows = "counts of a year, not cached"
-    assert not read_capacity.flat(small[grows], large[grows]), "what grows would not be seen"
+    grows = "counts of a year, the first look"
+    assert not console_capacity.flat(small[grows], large[grows]), "growth would not be noticed"
 
 
-def test_what_reads_in_proportion_to_the_table_is_not_called_flat() -> None:
-    assert read_capacity.flat((40, 3, 20), (42, 4, 20))
-    assert read_capacity.flat((8, 3, 4), (40, 3, 20)), "a page that was not full costs as much for each row"
-    assert not read_capacity.flat((40, 3, 20), (60, 3, 20))
-    assert not read_capacity.flat((40, 3, 20), (40, 9, 20))
-    assert not read_capacity.flat((2, 2, 0), (20, 2, 0))
+def test_a_view_that_reads_more_of_a_larger_table_is_not_flat() -> None:
+    assert console_capacity.flat((40, 3, 20), (42, 4, 20))
+    assert console_capacity.flat((8, 3, 4), (40, 3, 20)), "a partly filled page costs as much per row"
+    assert not console_capacity.flat((40, 3, 20), (60, 3, 20))
+    assert not console_capacity.flat((40, 3, 20), (40, 9, 20))
+    assert not console_capacity.flat((2, 2, 0), (20, 2, 0))

@@ -1,4 +1,4 @@
-"""The one transaction: what wins, what conflicts, what is never half done."""
+"""The ledger's transaction: which failure is reported, what conflicts, and that nothing is written in part."""
 
 import threading
 from collections.abc import Iterator
@@ -10,65 +10,63 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
-from tests.world import Student, World
-from tuition.core import timestamps
-from tuition.core.audit import AuditEntry
-from tuition.core.facts import Facts, Settled
-from tuition.core.refs import PaymentRef
-from tuition.storage import ledger, queries
-from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
+from tests.harness import Harness, Student
+from tuition import clock, ledger, tables
+from tuition.core.audit import Entry
+from tuition.core.stripe_facts import Facts, Settled
+from tuition.ledger import AlreadyRecorded, Change, Conflict, Key
 
 
-def opened(tuition: World, student: Student) -> PaymentRef:
-    return PaymentRef(tuition.create(student).body["payment_id"], student.sub, "DP")
+def open_payment(tuition: Harness, student: Student) -> Key:
+    return Key(tuition.create(student).body["payment_id"], student.sub, "DP")
 
 
-def entry(event_id: str) -> AuditEntry:
-    return AuditEntry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
+def audit_entry(event_id: str) -> Entry:
+    return Entry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
 
 
-def settled(loaded: ledger.PaymentState, event_id: str) -> Change:
+def settle(loaded: ledger.Loaded, event_id: str) -> Change:
     assert loaded.payment is not None
-    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.stripe_object_id)
-    return Change(loaded.payment.merged(facts), entry(event_id))
+    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.bound_to)
+    return Change(loaded.payment.merged(facts), audit_entry(event_id))
 
 
-def test_who_commits_on_an_old_version_conflicts_and_is_told_what_is_there(tuition: World, student: Student) -> None:
-    old = ledger.load(opened(tuition, student))
-    newer = ledger.commit(old, settled(old, "evt_a"))
-    with pytest.raises(VersionConflict) as caught:
-        ledger.commit(old, settled(old, "evt_b"))
-    current = caught.value.current
+def test_a_commit_on_an_old_version_conflicts_and_reports_the_current_one(tuition: Harness, student: Student) -> None:
+    old = ledger.load(open_payment(tuition, student))
+    newer = ledger.commit(old, settle(old, "evt_a"))
+    with pytest.raises(Conflict) as error:
+        ledger.commit(old, settle(old, "evt_b"))
+    current = error.value.current
     assert current is not None
     assert current.payment.version == newer.payment.version
     assert current.enrollment == newer.enrollment
 
 
-def test_a_present_audit_key_wins_over_every_other_failure(tuition: World, student: Student) -> None:
-    old = ledger.load(opened(tuition, student))
-    ledger.commit(old, settled(old, "evt_a"))
+def test_an_existing_audit_record_is_reported_before_any_other_failure(tuition: Harness, student: Student) -> None:
+    old = ledger.load(open_payment(tuition, student))
+    ledger.commit(old, settle(old, "evt_a"))
     with pytest.raises(AlreadyRecorded):
-        ledger.commit(old, settled(old, "evt_a"))
+        ledger.commit(old, settle(old, "evt_a"))
 
 
-def test_an_enrollment_that_is_only_read_is_still_a_condition(tuition: World, student: Student) -> None:
-    key = opened(tuition, student)
-    before = ledger.load(key)
-    ledger.next_attempt(before.enrollment, 7, "test")
-    unchanged = Change(before.payment, entry("evt_c"))
-    with pytest.raises(VersionConflict):
-        ledger.commit(before, unchanged)
-    assert ledger.load(key).payment.version == before.payment.version
+def test_a_commit_conflicts_if_an_enrollment_it_only_read_has_changed(tuition: Harness, student: Student) -> None:
+    ref = open_payment(tuition, student)
+    state = ledger.load(ref)
+    ledger.next_attempt(state.enrollment, 7, "test")
+    change = Change(state.payment, audit_entry("evt_c"))
+    with pytest.raises(Conflict):
+        ledger.commit(state, change)
+    assert ledger.load(ref).payment.version == state.payment.version
 
 
-def test_a_cancelled_transaction_writes_nothing_at_all(tuition: World, student: Student) -> None:
-    key = opened(tuition, student)
-    old = ledger.load(key)
-    ledger.commit(old, settled(old, "evt_a"))
-    records, items = tuition.trail(key.payment_id), _enrollment_items(student)
-    with pytest.raises(VersionConflict):
-        ledger.commit(old, settled(old, "evt_b"))
-    assert tuition.trail(key.payment_id) == records
+def test_a_cancelled_transaction_writes_nothing(tuition: Harness, student: Student) -> None:
+    ref = open_payment(tuition, student)
+    old = ledger.load(ref)
+    ledger.commit(old, settle(old, "evt_a"))
+    records, items = tuition.audit_trail(ref.payment_id), _enrollment_items(student)
+    with pytest.raises(Conflict):
+        ledger.commit(old, settle(old, "evt_b"))
+    assert tuition.audit_trail(ref.payment_id) == records
     assert _enrollment_items(student) == items
 
 
@@ -76,108 +74,114 @@ def _enrollment_items(student: Student) -> list[Any]:
     return list(queries.user_items(student.sub).values())
 
 
-def test_an_abandoned_object_can_be_committed_by_nobody(tuition: World, student: Student) -> None:
-    key = opened(tuition, student)
-    stripe_object_id = ledger.load(key).payment.stripe_object_id
-    held = ledger.abandon(stripe_object_id, student.sub, "DP")
-    assert held is not None
-    assert held.payment_id == key.payment_id
-    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
-    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
+def test_no_later_commit_can_use_an_abandoned_object(tuition: Harness, student: Student) -> None:
+    ref = open_payment(tuition, student)
+    bound_to = ledger.load(ref).payment.bound_to
+    pointer = ledger.abandon(bound_to, student.sub, "DP")
+    assert pointer is not None
+    assert pointer.payment_id == ref.payment_id
+    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
+    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
 
 
-def test_the_chain_of_a_user_records_each_attempt_that_was_skipped(tuition: World, student: Student) -> None:
-    for used in (3, 5):
-        ledger.next_attempt(ledger.load_for_create(student.sub, "DP")[0], used, "test")
-    trail = queries.audit_trail(student.sub)
+def test_the_users_audit_trail_records_each_skipped_attempt(tuition: Harness, student: Student) -> None:
+    for attempt in (3, 5):
+        ledger.next_attempt(ledger.load_for_create(student.sub, "DP")[0], attempt, "test")
+    trail = tables.audit_trail(student.sub)
     assert [r["type"] for r in trail] == ["attempt.skipped.test"] * 2
     assert ledger.load_for_create(student.sub, "DP")[0].attempt == 5
-    assert tuition.enrolled(student) is None
+    assert tuition.enrollment(student) is None
     assert tuition.create(student).status == 201
 
 
 @contextmanager
-def faults(tuition: World, operation: str, *wanted: Any) -> Iterator[list[Any]]:
-    """The next calls of an operation meet these: an exception, a DynamoDB error code, or None for nothing."""
-    left = list(wanted)
+def inject_faults(tuition: Harness, operation: str, *outcomes: Any) -> Iterator[list[Any]]:
+    """Make the next calls of an operation fail; yield the outcomes that are left.
 
-    def meet(model: Any, request_signer: Any, **_: Any) -> Any:
-        if model.name != operation or not left:
+    An outcome is an exception, a DynamoDB error code, or None for a call that succeeds. The code
+    `TransactionCanceledException` is followed by the number of items that did not conflict.
+    """
+    remaining = list(outcomes)
+
+    def fail_next(model: Any, request_signer: Any, **_: Any) -> Any:
+        if model.name != operation or not remaining:
             return None
-        fault = left.pop(0)
+        fault = remaining.pop(0)
         if fault is None:
             return None
         if isinstance(fault, Exception):
             raise fault
         body = {"__type": f"com.amazonaws.dynamodb#{fault}", "message": fault}
         if fault == "TransactionCanceledException":
-            body["CancellationReasons"] = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * left.pop(0)
+            body["CancellationReasons"] = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * remaining.pop(0)
         return AWSResponse("", 400, {}, None), body | {"Error": {"Code": fault, "Message": fault}}
 
-    tuition.tables.meta.events.register_first("before-call.dynamodb", meet, unique_id="faults")
+    tuition.tables.meta.events.register_first("before-call.dynamodb", fail_next, unique_id="faults")
     try:
-        yield left
+        yield remaining
     finally:
         tuition.tables.meta.events.unregister("before-call.dynamodb", unique_id="faults")
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_transaction_conflict_is_tried_again(tuition: World, student: Student, times: int) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+def test_a_transaction_conflict_is_retried(tuition: Harness, student: Student, times: int) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
-    items = 2 + 1 + 4  # payment and enrollment, audit, the progress of four projects
-    with faults(tuition, "TransactWriteItems", *["TransactionCanceledException", items - 1] * times) as left:
+    items = 2 + 1 + 4  # payment and enrollment, audit record, progress of four projects
+    with inject_faults(
+        tuition, "TransactWriteItems", *["TransactionCanceledException", items - 1] * times
+    ) as remaining:
         assert tuition.deliver(event).status == 200
-    assert left == []
-    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert remaining == []
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
-def test_conflicts_without_end_fail_loudly_and_redelivery_applies(tuition: World, student: Student) -> None:
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+def test_endless_conflicts_answer_503_and_a_redelivery_applies(tuition: Harness, student: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
-    with faults(tuition, "TransactWriteItems", *["TransactionCanceledException", 6] * 50):
-        answer = tuition.deliver(event)
-    assert (answer.status, answer.body["type"].rpartition("/")[2]) == (503, "contended")
+    with inject_faults(tuition, "TransactWriteItems", *["TransactionCanceledException", 6] * 50):
+        response = tuition.deliver(event)
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (503, "contended")
     assert tuition.deliver(event).status == 200
-    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
 @pytest.mark.parametrize("operation", ["BatchGetItem", "TransactWriteItems"])
 @pytest.mark.parametrize(
     "fault", ["ThrottlingException", "InternalServerError", ReadTimeoutError(endpoint_url="http://dynamodb")]
 )
-def test_a_table_that_does_not_answer_is_503_and_the_next_try_ends_with_one_payment(
-    tuition: World, student: Student, operation: str, fault: Any
+def test_an_unavailable_table_answers_503_and_a_retry_leaves_one_payment(
+    tuition: Harness, student: Student, operation: str, fault: Any
 ) -> None:
-    with faults(tuition, operation, *[fault] * 30):
-        answer = tuition.create(student)
-    assert answer.status == 503
-    assert answer.headers["retry-after"]
+    with inject_faults(tuition, operation, *[fault] * 30):
+        response = tuition.create(student)
+    assert response.status == 503
+    assert response.headers["retry-after"]
     again = tuition.create(student)
     assert again.status == 201
     intents = tuition.at_stripe("GET", "/v1/payment_intents?limit=100")["data"]
     assert len([i for i in intents if i["metadata"]["user_id"] == student.sub]) == 1
 
 
-def test_twelve_creates_at_once_answer_one_intent(
-    tuition: World, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+def test_twelve_concurrent_creates_return_one_intent(
+    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "moto":
-        _one_at_a_time(tuition, monkeypatch)
+        serialize_calls(tuition, monkeypatch)
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: tuition.create(student), range(12)))
-    assert {a.status for a in answers} <= {200, 201}
-    assert len({a.body["payment_intent_id"] for a in answers}) == 1
-    assert [a.status for a in answers].count(201) == 1
-    tuition.pay(answers[0].body["payment_intent_id"])
+        responses = list(pool.map(lambda _: tuition.create(student), range(12)))
+    assert {a.status for a in responses} <= {200, 201}
+    assert len({a.body["payment_intent_id"] for a in responses}) == 1
+    assert [a.status for a in responses].count(201) == 1
+    tuition.pay(responses[0].body["payment_intent_id"])
     tuition.deliver_all()
-    assert tuition.enrolled(student)["status"] == "ENROLLED"
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
-def _one_at_a_time(tuition: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto is not atomic under threads: each call takes a lock; the handlers still interleave between calls."""
+def serialize_calls(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lock each call to moto, which is not atomic under threads. The handlers still interleave between calls."""
     lock = threading.Lock()
     call = tuition.tables._make_api_call
 
@@ -188,20 +192,20 @@ def _one_at_a_time(tuition: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuition.tables, "_make_api_call", locked)
 
 
-def test_thirty_deliveries_of_one_event_at_once_are_applied_once(
-    tuition: World, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+def test_thirty_concurrent_deliveries_of_one_event_apply_it_once(
+    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "moto":
-        _one_at_a_time(tuition, monkeypatch)
-    made = tuition.create(student).body
-    tuition.pay(made["payment_intent_id"])
+        serialize_calls(tuition, monkeypatch)
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
     event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
     with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(lambda _: tuition.deliver(event), range(30)))
-    assert {a.status for a in answers} == {200}
-    assert [r["event_id"] for r in tuition.trail(made["payment_id"])].count(event["id"]) == 1
-    assert tuition.chain_problem(made["payment_id"]) is None
+        responses = list(pool.map(lambda _: tuition.deliver(event), range(30)))
+    assert {a.status for a in responses} == {200}
+    assert [r["event_id"] for r in tuition.audit_trail(purchase["payment_id"])].count(event["id"]) == 1
+    assert tuition.chain_problem(purchase["payment_id"]) is None
 
 
-def test_a_recorded_time_is_stripes_and_a_key_sorts_by_it() -> None:
-    assert AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"
+def test_an_audit_entrys_sort_key_begins_with_stripes_time() -> None:
+    assert Entry(clock.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"

@@ -1,4 +1,4 @@
-"""What each request costs in calls, one after the other: a student waits for all of them."""
+"""The calls that each request makes. They run one after the other, so the student waits for all of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,87 +8,87 @@ import pytest
 
 import create_checkout_session
 import create_payment
-from tests.tables.test_refunds import bought
+from tests.harness import Harness, Student
+from tests.tables.test_refunds import buy
 from tests.tables.test_sessions import pay_session
-from tests.world import Student, World
 
 READ, POINTER, TRANSACTION = "BatchGetItem", "GetItem", "TransactWriteItems"
 
 
 @contextmanager
-def calls(tuition: World) -> Iterator[list[str]]:
-    """The calls to DynamoDB and to Stripe, in their order."""
-    made = tuition.stripe_calls = []
+def record_calls(tuition: Harness) -> Iterator[list[str]]:
+    """Record the calls to DynamoDB and Stripe, in order."""
+    call_names = tuition.stripe_calls = []
     events = tuition.tables.meta.events
-    events.register_first("before-call.dynamodb", lambda model, **_: made.append(model.name), unique_id="calls")
+    events.register_first("before-call.dynamodb", lambda model, **_: call_names.append(model.name), unique_id="calls")
     try:
-        yield made
+        yield call_names
     finally:
         events.unregister("before-call.dynamodb", unique_id="calls")
         tuition.stripe_calls = []
 
 
 @pytest.mark.parametrize(
-    ("begin", "at_stripe"),
+    ("create", "resource"),
     [(create_payment.handler, "payment_intents"), (create_checkout_session.handler, "checkout/sessions")],
     ids=["intent", "session"],
 )
-def test_a_create_is_one_read_one_call_and_one_transaction_and_the_first_makes_the_customer(
-    tuition: World, student: Student, begin: Callable[..., Any], at_stripe: str
+def test_a_create_is_one_read_one_stripe_call_and_one_transaction_plus_a_customer_for_the_first(
+    tuition: Harness, student: Student, create: Callable[..., Any], resource: str
 ) -> None:
-    with calls(tuition) as first:
-        assert tuition.call(begin, student, {"track": "DP"}).status == 201
-    with calls(tuition) as second:
-        assert tuition.call(begin, student, {"track": "FSD"}).status == 201
-    assert first == [READ, "POST /v1/customers", f"POST /v1/{at_stripe}", TRANSACTION]
-    assert second == [READ, f"POST /v1/{at_stripe}", TRANSACTION]
+    with record_calls(tuition) as first:
+        assert tuition.call(create, student, {"track": "DP"}).status == 201
+    with record_calls(tuition) as second:
+        assert tuition.call(create, student, {"track": "FSD"}).status == 201
+    assert first == [READ, "POST /v1/customers", f"POST /v1/{resource}", TRANSACTION]
+    assert second == [READ, f"POST /v1/{resource}", TRANSACTION]
 
 
-@pytest.mark.parametrize("type_", ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded"])
+@pytest.mark.parametrize("event_type", ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded"])
 def test_a_webhook_that_names_its_payment_is_one_read_and_one_transaction(
-    tuition: World, student: Student, type_: str
+    tuition: Harness, student: Student, event_type: str
 ) -> None:
     tuition.pay(tuition.create(student).body["payment_intent_id"])
-    (event,) = [e for e in tuition.new_events() if e["type"] == type_]
-    with calls(tuition) as made:
+    (event,) = [e for e in tuition.new_events() if e["type"] == event_type]
+    with record_calls(tuition) as call_names:
         assert tuition.deliver(event).body["outcome"] == "applied"
-    assert made == [READ, TRANSACTION]
+    assert call_names == [READ, TRANSACTION]
 
 
-def test_the_webhook_of_a_paid_session_is_one_read_and_one_transaction(tuition: World, student: Student) -> None:
+def test_the_webhook_of_a_paid_session_is_one_read_and_one_transaction(tuition: Harness, student: Student) -> None:
     session = tuition.call(create_checkout_session.handler, student, {"track": "DP"}).body["session_id"]
     pay_session(tuition, session)
     (event,) = [e for e in tuition.new_events() if e["type"] == "checkout.session.completed"]
-    with calls(tuition) as made:
+    with record_calls(tuition) as call_names:
         assert tuition.deliver(event).body["outcome"] == "applied"
-    assert made == [READ, TRANSACTION]
-    assert (tuition.enrolled(student) or {})["status"] == "ENROLLED"
+    assert call_names == [READ, TRANSACTION]
+    assert (tuition.enrollment(student) or {})["status"] == "ENROLLED"
 
 
-def test_a_webhook_that_names_only_the_intent_reads_its_pointer_first(tuition: World, student: Student) -> None:
-    payment_id = bought(tuition, student)
+def test_a_webhook_that_names_only_the_intent_first_reads_its_pointer(tuition: Harness, student: Student) -> None:
+    payment_id = buy(tuition, student)
     tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
     (event,) = [e for e in tuition.new_events() if e["type"] == "refund.created"]
-    with calls(tuition) as made:
+    with record_calls(tuition) as call_names:
         assert tuition.deliver(event).body["outcome"] == "applied"
-    assert made == [POINTER, READ, TRANSACTION]
+    assert call_names == [POINTER, READ, TRANSACTION]
 
 
-def test_status_is_one_read_by_the_payment_and_two_by_its_intent(tuition: World, student: Student) -> None:
-    payment_id = bought(tuition, student)
+def test_a_status_request_reads_once_by_payment_and_twice_by_intent(tuition: Harness, student: Student) -> None:
+    payment_id = buy(tuition, student)
     intent = tuition.payment(payment_id).intent
-    with calls(tuition) as by_payment:
+    with record_calls(tuition) as by_payment:
         assert tuition.status(student, payment_id).body["status"] == "SUCCEEDED"
-    with calls(tuition) as by_intent:
+    with record_calls(tuition) as by_intent:
         assert tuition.status(student, intent).body["status"] == "SUCCEEDED"
     assert (by_payment, by_intent) == ([READ], [POINTER, READ])
 
 
-def test_history_is_one_query_and_one_read_of_what_it_found(tuition: World, student: Student) -> None:
-    with calls(tuition) as none:
+def test_the_history_is_one_query_and_one_batch_read(tuition: Harness, student: Student) -> None:
+    with record_calls(tuition) as calls_if_empty:
         assert tuition.payments(student).body["payments"] == []
     for track in ("DP", "FSD"):
         tuition.create(student, track)
-    with calls(tuition) as two:
+    with record_calls(tuition) as calls_for_two:
         assert len(tuition.payments(student).body["payments"]) == 2
-    assert (none, two) == (["Query"], ["Query", READ])
+    assert (calls_if_empty, calls_for_two) == (["Query"], ["Query", READ])

@@ -1,4 +1,4 @@
-"""The official CLI as the way of the events: `stripe listen --forward-to` our webhook, and a payment that enrolls."""
+"""Events through the official CLI: `stripe listen --forward-to` our webhook, for a payment that enrolls."""
 
 import os
 import subprocess
@@ -15,16 +15,17 @@ import pytest
 import webhook
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
+from tests.harness import Harness, Student
 from tests.stripe import stripe_cli
-from tests.world import Student, World
+from tests.tables.test_ledger import serialize_calls
 from tuition import settings
 
 PATH = "/api/payments/webhook/"
 
 
 @contextmanager
-def served(tuition: World) -> Iterator[tuple[str, list[int]]]:
-    """The webhook's handler on a port: its address, and the statuses that it answered."""
+def serve_webhook(tuition: Harness) -> Iterator[tuple[str, list[int]]]:
+    """Serve the webhook's handler on a port; yield its URL and the statuses of its responses."""
     statuses: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -38,7 +39,7 @@ def served(tuition: World) -> Iterator[tuple[str, list[int]]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the tests' output is theirs."""
+            """Log nothing, to keep the test output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -49,44 +50,47 @@ def served(tuition: World) -> Iterator[tuple[str, list[int]]]:
         server.server_close()
 
 
-def until(true: Callable[[], Any], log: Path) -> Any:
-    ends = time.monotonic() + 40
-    while not (found := true()):
-        assert time.monotonic() < ends, log.read_text()
+def wait_until(condition: Callable[[], Any], log: Path) -> Any:
+    """Wait until the condition is truthy and return its value; fail with the log after 40 seconds."""
+    deadline = time.monotonic() + 40
+    while not (value := condition()):
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
-    return found
+    return value
 
 
 def test_a_payment_whose_events_stripe_listen_forwards_enrolls(
-    tuition: World, student: Student, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    if backend == "moto":
+        serialize_calls(tuition, monkeypatch)
     simulator = Simulator(tuition.stripe)
-    signing = {"signing_secrets": [listen.secret(tuition.stripe.account)]}
-    secrets = {"stripe": {"secret_key": tuition.stripe.secret_key}, "webhook": signing}
+    webhook_secret = {"signing_secrets": [listen.secret(tuition.stripe.account)]}
+    secrets = {"stripe": {"secret_key": tuition.stripe.secret_key}, "webhook": webhook_secret}
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     settings._kept.clear()
-    home = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
-    at = ["--api-base", simulator.url, "--api-key", simulator.secret_key]
+    env = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    options = ["--api-base", simulator.url, "--api-key", simulator.secret_key]
     program, log = str(stripe_cli.ensure()), tmp_path / "log"
-    with served(tuition) as (url, statuses), log.open("w") as output:
-        words = [program, "listen", "--all-snapshot", "--forward-to", url, *at]
-        listening = subprocess.Popen(words, env=home, stdout=output, stderr=output)
+    with serve_webhook(tuition) as (url, statuses), log.open("w") as output:
+        command = [program, "listen", "--all-snapshot", "--forward-to", url, *options]
+        listener = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
-            until(lambda: tuition.stripe.webhooks.listeners, log)
+            wait_until(lambda: tuition.stripe.webhooks.listeners, log)
             intent = tuition.create(student).body["payment_intent_id"]
-            until(lambda: statuses, log)  # payment_intent.created has come
-            assert tuition.enrolled(student)["status"] == "PENDING"  # type: ignore[index]
-            paying = [program, "payment_intents", "confirm", intent, "--payment-method", "pm_card_visa", *at]
-            subprocess.run(paying, env=home, check=True, capture_output=True, timeout=30)
-            until(lambda: (tuition.enrolled(student) or {}).get("status") == "ENROLLED", log)
+            wait_until(lambda: statuses, log)  # payment_intent.created has arrived
+            assert tuition.enrollment(student)["status"] == "PENDING"  # type: ignore[index]
+            confirm = [program, "payment_intents", "confirm", intent, "--payment-method", "pm_card_visa", *options]
+            subprocess.run(confirm, env=env, check=True, capture_output=True, timeout=30)
+            wait_until(lambda: (tuition.enrollment(student) or {}).get("status") == "ENROLLED", log)
             assert set(statuses) == {200}
-            known = len(statuses)
+            count = len(statuses)
             event = next(e["id"] for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
-            subprocess.run([program, "events", "resend", event, *at], env=home, check=True, capture_output=True)
-            until(lambda: len(statuses) > known, log)
+            subprocess.run([program, "events", "resend", event, *options], env=env, check=True, capture_output=True)
+            wait_until(lambda: len(statuses) > count, log)
             assert set(statuses) == {200}
         finally:
-            listening.terminate()
-            listening.wait(timeout=10)
+            listener.terminate()
+            listener.wait(timeout=10)
             simulator.stop()
     assert "payment_intent.succeeded" in log.read_text()

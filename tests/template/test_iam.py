@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rights import ALLOWED
+from tests.permissions import ALLOWED
 
 
 def names(resource: Any) -> str:

@@ -1,7 +1,7 @@
-"""What each function may do in AWS, and in every test of the use cases: whether it does no more.
+"""The permissions that each function's role grants in AWS, and a check that the use cases need no others.
 
-`tests/template/test_iam.py` holds the template to `ALLOWED`; `watched` holds the calls of a DynamoDB client to it. So a
-right that a use case needs and no role gives is found where the use case is tested, and not in AWS.
+`tests/template/test_iam.py` compares the template with `ALLOWED`. A client from `enforced` checks each DynamoDB call
+against it. A permission that a use case needs but no role grants therefore fails the use case's test, not production.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ LEDGER = {
     "StripeSecret": {"GetSecretValue"},
 }
 REBUILD = {"AuditTable": {"PutItem", "Query"}}
-"""A payment that is made anew goes on where its audit trail ends."""
+"""A rebuilt payment continues its existing audit trail."""
 CREATE = REBUILD | {
     "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
     "CustomersTable": {"BatchGetItem", "PutItem"},
@@ -81,8 +81,8 @@ _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 
 
 @contextmanager
-def of(handler: Callable[..., Any]) -> Iterator[None]:
-    """Within it the calls are those of this handler's function."""
+def acting_as(handler: Callable[..., Any]) -> Iterator[None]:
+    """Attribute the calls made inside this context to the handler's function."""
     token = _acting.set(logical_id(handler.__module__))
     try:
         yield
@@ -90,23 +90,23 @@ def of(handler: Callable[..., Any]) -> Iterator[None]:
         _acting.reset(token)
 
 
-def watched(client: Any) -> Any:
-    """The client, which from now on raises where the acting function has no right to what it asks for."""
-    client.meta.events.register("before-parameter-build.dynamodb", _look)
+def enforced(client: Any) -> Any:
+    """Make the client raise when the acting function's role does not allow a call; return the client."""
+    client.meta.events.register("before-parameter-build.dynamodb", _check)
     return client
 
 
-def _look(params: dict[str, Any], model: Any, **_: Any) -> None:
+def _check(params: dict[str, Any], model: Any, **_: Any) -> None:
     function = _acting.get()
     if function is None:
-        return  # the test itself
-    for target, action in _needed(model.name, params):
+        return  # called by the test itself
+    for target, action in _required(model.name, params):
         granted = ALLOWED[function]
         if action not in granted.get(target, set()) | granted.get(_all_indexes(target), set()):
-            raise AssertionError(f"{function} asks for {action} of {target}, and its role does not allow it")
+            raise AssertionError(f"{function} calls {action} on {target}, but its role does not allow it")
 
 
-def _needed(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:
+def _required(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:
     if operation == "TransactWriteItems":
         writes = [(kind, write) for item in params["TransactItems"] for kind, write in item.items()]
         return [(TABLES[write["TableName"]], _WRITES[kind]) for kind, write in writes]

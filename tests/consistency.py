@@ -1,0 +1,328 @@
+"""Compare every table with every Stripe object, by rules that are written independently of the code under test.
+
+`violations_at_any_time` checks what must hold at every moment, even in the middle of a crash: each transaction is
+stored completely or not at all. `violations_when_idle` checks what must hold once every event has been delivered and
+no refund is unfinished: the tables agree with Stripe's objects.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.sensitive_data import find_sensitive
+from tuition import tables
+from tuition.core import audit, catalog, enrollment
+from tuition.core import payment as payments
+from tuition.core.enrollment import Enrollment
+from tuition.core.payment import Payment
+from tuition.tables import AuditItem, EnrollmentItem, PaymentItem, PointerItem, QuarantineItem
+
+PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+REFUNDED_STATUSES = ("pending", "succeeded")
+REQUEST_STATES = {"succeeded": "done", "failed": "failed", "canceled": "failed", "pending": "pending"}
+Object = dict[str, Any]
+DEFAULT_NAMES: Mapping[str, str] = {}
+
+
+@dataclass
+class Snapshot:
+    """Every stored item and every Stripe object at one moment."""
+
+    payments: dict[str, Payment] = field(default_factory=dict)
+    in_queue: dict[str, bool] = field(default_factory=dict)
+    enrollments: dict[tuple[str, str], Enrollment] = field(default_factory=dict)
+    entries: dict[tuple[str, str], Object] = field(default_factory=dict)
+    records: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
+    pointers: dict[str, PointerItem] = field(default_factory=dict)
+    quarantined: list[str] = field(default_factory=list)
+    objects: dict[str, dict[str, Object]] = field(default_factory=dict)
+
+    def at_stripe(self, kind: str) -> list[Object]:
+        return list(self.objects.get(kind, {}).values())
+
+    def ours(self, kind: str) -> list[Object]:
+        return [obj for obj in self.at_stripe(kind) if obj["metadata"].get("app") == "tuition"]
+
+
+def items(client: Any, model: Any, names: Mapping[str, str]) -> Iterator[Object]:
+    """Yield every item of a table, with strongly consistent reads."""
+    start: Object = {}
+    name = tables.table(model)
+    while True:
+        page = client.scan(TableName=names.get(name, name), ConsistentRead=True, **start)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def read_snapshot(
+    client: Any, objects: dict[str, dict[str, Object]], names: Mapping[str, str] = DEFAULT_NAMES
+) -> Snapshot:
+    """Read all tables.
+
+    `objects` are the simulator's objects: kind -> id -> object. `names` maps our table names to deployed ones.
+    """
+    snapshot = Snapshot(objects=objects)
+    for item in items(client, PaymentItem, names):
+        payment = tables.payment_from_raw(item)
+        snapshot.payments[payment.payment_id] = payment
+        snapshot.in_queue[payment.payment_id] = "attention_open" in item
+    for item in items(client, EnrollmentItem, names):
+        user, entry = item["user_id"]["S"], item["entry"]["S"]
+        snapshot.entries[user, entry] = item
+        if "#" not in entry:
+            snapshot.enrollments[user, entry] = tables.enrollment_from_raw(item)
+    for item in items(client, AuditItem, names):
+        record = tables.record_to_json(AuditItem.from_raw_data(item))
+        snapshot.records[str(record["subject"])].append(record)
+    for trail in snapshot.records.values():
+        trail.sort(key=lambda record: int(record["seq"]))
+    for item in items(client, PointerItem, names):
+        pointer = PointerItem.from_raw_data(item)
+        snapshot.pointers[pointer.stripe_id] = pointer
+    snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
+    return snapshot
+
+
+# --- at any moment ---
+
+
+def violations_at_any_time(snapshot: Snapshot) -> list[str]:
+    """Return violations of the rules that hold at every moment, whatever has failed."""
+    violations = []
+    for payment in snapshot.payments.values():
+        violations += audit_violations(payment, snapshot.records.get(payment.payment_id, []))
+        violations += _standing(snapshot, payment) + _pointers(snapshot, payment)
+    for (user, track), item in snapshot.enrollments.items():
+        unknown = set(item.standings) - set(snapshot.payments)
+        violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
+        violations += _progress(snapshot, user, track, item)
+    for subject, trail in snapshot.records.items():
+        if subject not in snapshot.payments:
+            head = snapshot.entries.get((subject, tables.USER_ENTRY))
+            version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
+            if broken := audit.verify(subject, trail, version, hash_):
+                violations.append(f"{subject}: {broken}")
+    return violations
+
+
+def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
+    """Check that a payment's audit chain verifies, has no sensitive data, and that its transitions add up."""
+    name, violations = payment.payment_id, _sensitive_records(payment, trail)
+    if broken := audit.verify(name, trail, payment.version, payment.audit_head):
+        violations.append(f"{name}: {broken}")
+    status, sums = None, Counter[str]()
+    for record in trail:
+        transition = record["transition"]
+        if "status" in transition:
+            if transition["status"]["from"] != status:
+                violations.append(f"{name}: {transition['status']} follows the status {status}")
+            status = transition["status"]["to"]
+        sums.update({amount: transition.get(amount, 0) for amount in ("settled", "refunded", "lost")})
+    stored = {"settled": _settled(payment), "refunded": payments.refunded_amount(payment.facts)}
+    stored["lost"] = payments.lost_amount(payment.facts)
+    if (status, dict(sums)) != (payment.status, stored):
+        violations.append(f"{name} is {payment.status} {stored}, but its records lead to {status} {dict(sums)}")
+    repeated = [event for event, count in Counter(r["event_id"] for r in trail).items() if count > 1]
+    return violations + [f"{name}: {event} was recorded twice" for event in repeated]
+
+
+def _sensitive_records(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
+    """Return sensitive data in the records, and any text that a person wrote."""
+    facts, text = payment.facts, json.dumps(trail)
+    by_staff = [*facts.acknowledged.values(), *((facts.decision,) if facts.decision else ()), *payment.requests]
+    notes = {*(action.note for action in by_staff), *(request.reason for request in payment.requests)} - {None, ""}
+    matches = [*find_sensitive(text), *(note for note in notes if json.dumps(note) in text)]
+    return [f"{payment.payment_id}: a record contains {match}" for match in matches]
+
+
+def _settled(payment: Payment) -> int:
+    return payment.facts.settled.amount if payment.facts.settled else 0
+
+
+def _standing(snapshot: Snapshot, payment: Payment) -> list[str]:
+    item = snapshot.enrollments.get((payment.user_id, payment.track))
+    standing = enrollment.standing_of(payment)
+    if item is None or item.standings.get(payment.payment_id) != (standing if standing.counts else None):
+        return [f"{payment.payment_id} is {payment.status}, but its enrollment has another standing"]
+    return [f"{payment.user_id}: the attempt counter is too low"] if item.attempt < payment.attempt else []
+
+
+def _pointers(snapshot: Snapshot, payment: Payment) -> list[str]:
+    charges = [key for key, charge in payment.facts.charges.items() if charge.status == "succeeded"]
+    names = {payment.bound_to, *charges, *([payment.intent] if payment.intent else [])}
+    pointers = {name: snapshot.pointers.get(name) for name in names}
+    return [
+        f"{name} does not lead to {payment.payment_id}"
+        for name, pointer in pointers.items()
+        if pointer is None or pointer.payment_id != payment.payment_id
+    ]
+
+
+def _progress(snapshot: Snapshot, user: str, track: str, item: Enrollment) -> list[str]:
+    """Check that progress exists once access was granted, and is unlocked exactly while the student is enrolled."""
+    projects = catalog.find(track).projects
+    progress = [snapshot.entries.get((user, tables.project_entry(track, project.project))) for project in projects]
+    if item.granted != all(progress) or item.granted != any(progress):
+        return [f"{user} was {'' if item.granted else 'never '}granted access to {track}, with progress {progress}"]
+    unlocked = [bool(entry and entry["unlocked"]["BOOL"]) for entry in progress]
+    if any(unlocked) != (item.status == "ENROLLED"):
+        return [f"{user} is {item.status} in {track}, with projects unlocked: {unlocked}"]
+    return []
+
+
+# --- when nothing is in progress ---
+
+
+def violations_when_idle(snapshot: Snapshot) -> list[str]:
+    """Return all violations, for a moment when every event has been delivered and no refund is unfinished."""
+    violations = violations_at_any_time(snapshot) + _money(snapshot) + payable_violations(snapshot)
+    violations += _requests(snapshot)
+    grants: dict[tuple[str, str], list[str | None]] = defaultdict(list)
+    for payment in snapshot.payments.values():
+        status, standing = _expected(snapshot, payment)
+        if payment.status != status:
+            violations.append(f"{payment.payment_id} is {payment.status}, but {status} by Stripe's objects")
+        grants[payment.user_id, payment.track].append(standing)
+    for key, standings in grants.items():
+        expected = next((s for s in ("ENROLLED", "PENDING", "WITHDRAWN") if s in standings), None)
+        if key in snapshot.enrollments and snapshot.enrollments[key].status != expected:
+            status = snapshot.enrollments[key].status
+            violations.append(f"{key} is {status}, but {expected} by Stripe's objects")
+    return violations + _attention(snapshot)
+
+
+def _objects_of(snapshot: Snapshot, payment: Payment) -> tuple[Object | None, Object | None]:
+    """Return a payment's session and intent."""
+    if payment.kind == "intent":
+        return None, snapshot.objects["payment_intent"][payment.bound_to]
+    session = snapshot.objects["checkout.session"][payment.bound_to]
+    return session, snapshot.objects.get("payment_intent", {}).get(session["payment_intent"] or "")
+
+
+def _amounts(snapshot: Snapshot, intent: Object | None) -> dict[str, int]:
+    """Return the amounts that Stripe received, refunded and lost to disputes for an intent."""
+    if intent is None:
+        return {"settled": 0, "refunded": 0, "lost": 0}
+    refunds = [r for r in snapshot.at_stripe("refund") if r["payment_intent"] == intent["id"]]
+    disputes = [d for d in snapshot.at_stripe("dispute") if d["payment_intent"] == intent["id"]]
+    lost = sum(d["amount"] for d in disputes if d["status"] == "lost")
+    lost -= sum(move["amount"] for d in disputes if d["status"] == "prevented" for move in d["balance_transactions"])
+    return {
+        "settled": intent["amount_received"] if intent["status"] == "succeeded" else 0,
+        "refunded": sum(r["amount"] for r in refunds if r["status"] in REFUNDED_STATUSES),
+        "lost": lost,
+    }
+
+
+def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
+    """Return a payment's status by Stripe's objects, and the enrollment status that this payment alone implies."""
+    session, intent = _objects_of(snapshot, payment)
+    amounts = _amounts(snapshot, intent)
+    free = session is not None and session["payment_status"] == "no_payment_required" and session["status"] != "open"
+    if not (amounts["settled"] or free):
+        status = _unsettled(session, intent)
+        return status, "PENDING" if status in payments.OPEN else None
+    currency = (intent or session or {})["currency"]
+    status = "REFUNDED" if amounts["settled"] and amounts["refunded"] >= amounts["settled"] else "SUCCEEDED"
+    is_due = (amounts["settled"], currency) == (payment.price.amount, payment.price.currency) or payment.facts.accepted
+    disputes = [d for d in snapshot.at_stripe("dispute") if intent and d["payment_intent"] == intent["id"]]
+    lost = [d for d in disputes if d["status"] in ("lost", "prevented")]
+    revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
+    if status == "SUCCEEDED" and is_due and not lost and not revoked:
+        return status, "ENROLLED"
+    return status, "WITHDRAWN" if is_due else None
+
+
+def _unsettled(session: Object | None, intent: Object | None) -> str:
+    status = intent["status"] if intent else "requires_payment_method"
+    if session is not None and session["status"] == "expired":
+        return "CANCELED"
+    if session is not None and session["status"] == "complete":
+        return "PROCESSING" if status == "processing" else "CANCELED"
+    if status == "canceled":
+        return "CANCELED"
+    if status == "processing":
+        return "PROCESSING"
+    failed = status == "requires_payment_method" and intent and intent.get("last_payment_error")
+    return "FAILED" if failed else "CREATED"
+
+
+def _money(snapshot: Snapshot) -> list[str]:
+    """Check that the amounts of each payment, and their sum, match Stripe, and that no settled object is unknown."""
+    violations, our_sum, stripe_sum = [], 0, 0
+    names: set[str | None] = set()
+    for payment in snapshot.payments.values():
+        _, intent = _objects_of(snapshot, payment)
+        amounts = _amounts(snapshot, intent)
+        stored = {"settled": _settled(payment), "refunded": payments.refunded_amount(payment.facts)}
+        stored["lost"] = payments.lost_amount(payment.facts)
+        if stored != amounts:
+            violations.append(f"{payment.payment_id} has {stored}, but Stripe has {amounts}")
+        our_sum += stored["settled"] - stored["refunded"] - stored["lost"]
+        names |= {payment.intent, payment.bound_to, *payment.facts.claims}
+    claims = {name for payment in snapshot.payments.values() for name in payment.facts.claims}
+    for intent in snapshot.ours("payment_intent"):
+        amounts = _amounts(snapshot, intent)
+        if amounts["settled"] and intent["id"] not in names:
+            violations.append(f"{intent['id']} settled, but no payment refers to it")
+        if intent["id"] not in claims:
+            stripe_sum += amounts["settled"] - amounts["refunded"] - amounts["lost"]
+    if our_sum != stripe_sum:
+        violations.append(f"our tables add up to {our_sum}, but Stripe has {stripe_sum}")
+    return violations
+
+
+def payable_violations(snapshot: Snapshot) -> list[str]:
+    """Check that each student has at most one Stripe object per track that can still be paid."""
+    of_sessions = {s["payment_intent"] for s in snapshot.at_stripe("checkout.session")}
+    sessions = [s for s in snapshot.ours("checkout.session") if s["status"] == "open"]
+    intents = [i for i in snapshot.ours("payment_intent") if i["status"] in PAYABLE and i["id"] not in of_sessions]
+    counts = Counter((o["metadata"]["user_id"], o["metadata"]["track"]) for o in [*sessions, *intents])
+    return [f"{key} could pay {count} objects" for key, count in counts.items() if count > 1]
+
+
+def _requests(snapshot: Snapshot) -> list[str]:
+    """Check that refund requests and our refunds at Stripe match one to one, and that their states agree."""
+    violations = []
+    refunds_of: dict[str, list[Object]] = defaultdict(list)
+    for refund in snapshot.at_stripe("refund"):
+        if name := (refund.get("metadata") or {}).get("refund_request"):
+            refunds_of[name].append(refund)
+    requests = {request.id: request for payment in snapshot.payments.values() for request in payment.requests}
+    violations += [f"{name} was refunded {len(r)} times" for name, r in refunds_of.items() if len(r) > 1]
+    violations += [f"{name} was refunded, but is not stored" for name in refunds_of if name not in requests]
+    for name, request in requests.items():
+        status = refunds_of[name][0]["status"] if name in refunds_of else None
+        if request.state == "calling" or (status and request.state != REQUEST_STATES[status]):
+            violations.append(f"{name} is {request.state}, but its refund is {status}")
+        if status is None and request.state in ("done", "pending", "failed"):
+            violations.append(f"{name} is {request.state}, but Stripe has no refund for it")
+    undecided = {p.payment_id: sum(r.undecided for r in p.requests) for p in snapshot.payments.values()}
+    return violations + [f"{name} has {count} undecided requests" for name, count in undecided.items() if count > 1]
+
+
+def _attention(snapshot: Snapshot) -> list[str]:
+    """Check that a payment that holds money without granting access has an attention reason on record."""
+    violations = []
+    for payment in snapshot.payments.values():
+        item = snapshot.enrollments.get((payment.user_id, payment.track))
+        double = bool(item and payment.payment_id in item.doubled)
+        revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
+        holds_money = payments.keeps_money(payment) and not revoked
+        recorded = any("attention" in r["transition"] for r in snapshot.records.get(payment.payment_id, []))
+        has_reason = recorded and payments.causes(payment, double=double)
+        if holds_money and not payments.grants_access(payment) and not has_reason:
+            violations.append(f"{payment.payment_id} holds money, grants nothing, and has no attention reason")
+        if payments.attention(payment) and not snapshot.in_queue[payment.payment_id]:
+            violations.append(f"{payment.payment_id} needs attention, but is not in the queue")
+    for key, item in snapshot.enrollments.items():
+        paying = [snapshot.payments[name] for name in item.standings]
+        paying = [payment for payment in paying if payments.keeps_money(payment)]
+        noticed = [snapshot.in_queue[p.payment_id] or "double" in p.facts.acknowledged for p in paying]
+        if len(paying) > 1 and not any(noticed):
+            violations.append(f"{key} paid twice, and no payment is in the queue")
+    return violations

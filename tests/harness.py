@@ -1,0 +1,328 @@
+"""Tuition in one process: the real handlers, the simulator without a socket, and tables in moto or DynamoDB Local.
+
+There is a fake only where a network would be: Stripe's HTTP client passes each request to the simulator.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
+os.environ.setdefault("TUITION_ENVIRONMENT", "test")
+os.environ.setdefault("STRIPE_SECRET_ARN", "stripe")
+os.environ.setdefault("STRIPE_WEBHOOK_SECRET_ARN", "webhook")
+os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tuition")
+
+import boto3
+import pytest
+import stripe
+import yaml
+
+import admin
+import create_payment
+import enrollments
+import my_payments
+import payment_methods
+import payment_status
+import reconcile
+import request_refund
+import tracks
+import webhook
+from stripe_simulator.errors import NoAnswer
+from stripe_simulator.server import Stripe
+from stripe_simulator.webhooks import signature
+from tests import permissions
+from tests.stripe_requests import request_log
+from tuition import api, clock, history, settings, stripe_client, tables
+from tuition.core import audit
+from tuition.payments import status
+from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage.items import PaymentItem
+from tuition.stripe_gateway import client as stripe_client
+
+SECRET = "whsec_test"
+ROOT = Path(__file__).parent.parent
+
+
+class _Template(yaml.SafeLoader):
+    """A loader for CloudFormation's YAML that reads its functions as plain values."""
+
+
+_Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
+
+NAMES = {logical: name for name, logical in permissions.TABLES.items()}
+
+
+@cache
+def _resources() -> Any:
+    return yaml.load((ROOT / "template.yaml").read_text(), _Template)["Resources"]  # noqa: S506 (a SafeLoader)
+
+
+def create_tables(client: Any) -> None:
+    """Create the tables with the keys and indexes that template.yaml gives them."""
+    resources = _resources()
+    for logical, name in NAMES.items():
+        properties = resources[logical]["Properties"]
+        schema = {
+            k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties
+        }
+        client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **schema)
+
+
+def client_for(url: str | None) -> Any:
+    """Return a DynamoDB client that enforces permissions. Without a URL, it calls moto."""
+    return permissions.enforced(boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1"))
+
+
+class InProcess(stripe.HTTPClient):
+    """Stripe's HTTP client without a network: it passes each request to the harness's simulator."""
+
+    name = "in-process"
+
+    def __init__(self, harness: "Harness") -> None:
+        super().__init__()
+        self.harness = harness
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        path = "/" + url.split("/", 3)[3]
+        request_log.record("tables", method, path, post_data)
+        self.harness.stripe_calls.append(f"{method.upper()} {path.split('?')[0]}")
+        if self.harness.stripe_blocked:
+            raise stripe.APIConnectionError("blocked by the test")
+        body = post_data.encode() if isinstance(post_data, str) else post_data or b""
+        try:
+            response = self.harness.stripe.handle(method.upper(), path, headers or {}, body)
+        except NoAnswer as error:
+            raise stripe.APIConnectionError(f"lost: {error}") from error
+        return response.body, response.status, {k.lower(): v for k, v in response.headers.items()}
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Student:
+    """A signed-in user."""
+
+    sub: str
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    verified: bool = True
+
+    @property
+    def claims(self) -> dict[str, str]:
+        claims = {
+            "sub": self.sub,
+            "email": self.email or f"{self.sub}@example.org",
+            "token_use": "id",
+            "exp": "9999999999",
+        }
+        groups = {"cognito:groups": f"[{' '.join(self.groups)}]"} if self.groups else {}
+        return {**claims, "email_verified": "true" if self.verified else "false", **groups}
+
+
+@dataclass
+class Response:
+    """The response of a handler."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+def request_event(
+    user: Student | None,
+    body: Any = None,
+    *,
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    route: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Build the event that an HTTP API passes to a function.
+
+    It has payload format 2.0:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    authorizer = {"jwt": {"claims": user.claims, "scopes": None}} if user else None
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "headers": dict(headers or {}),
+        "pathParameters": dict(path or {}),
+        "queryStringParameters": dict(query or {}),
+        "requestContext": {"authorizer": authorizer} if authorizer else {},
+        "body": body if isinstance(body, str) or body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+@dataclass
+class Harness:
+    """One Stripe and one set of tables, with everything that students, staff and Stripe do to them."""
+
+    tables: Any
+    stripe: Stripe
+    stripe_calls: list[str] = field(default_factory=list)
+    stripe_blocked: bool = False
+    events_returned: int = 0
+    time_source: Callable[[], float] = time.time
+    offset_s: int = 0
+
+    # --- actions of students and staff ---
+
+    def call(
+        self,
+        handler: Callable[[Any, Any], Any],
+        user: Student | None,
+        body: Any = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        route: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Call a handler the way the HTTP API does."""
+        with permissions.acting_as(handler):
+            result = handler(request_event(user, body, path=path, query=query, route=route, headers=headers), None)
+        return Response(result["statusCode"], json.loads(result["body"]), result["headers"])
+
+    def create(self, user: Student, /, track: str = "DP", **more: Any) -> Response:
+        return self.call(create_payment.handler, user, {"track": track, **more})
+
+    def status(self, user: Student, reference: str) -> Response:
+        history._pulled.clear()
+        return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
+
+    def saved_methods(self, user: Student, /, **query: str) -> Response:
+        return self.call(payment_methods.handler, user, query=query, route="GET /api/payments/payment-methods/")
+
+    def remove_method(self, user: Student, method: str) -> Response:
+        route = "DELETE /api/payments/payment-methods/{payment_method_id}/"
+        return self.call(payment_methods.handler, user, path={"payment_method_id": method}, route=route)
+
+    def refund(self, user: Student, payment_id: str, reason: str = "changed my mind") -> Response:
+        return self.call(request_refund.handler, user, {"payment_id": payment_id, "reason": reason})
+
+    def enrollment(self, user: Student, track: str = "DP") -> dict[str, Any] | None:
+        items = self.call(enrollments.handler, user).body["enrollments"]
+        return next((item for item in items if item["track"] == track), None)
+
+    def admin(self, user: Student, /, route: str, body: Any = None, **path: str) -> Response:
+        query = path.pop("query", {}) if "query" in path else {}
+        return self.call(admin.handler, user, body, route=route, path=path, query=query)
+
+    def reconcile(self, *, seconds: float = 900, **event: Any) -> dict[str, Any]:
+        """Invoke the reconciler with this many seconds left, and return its report."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        with permissions.acting_as(reconcile.handler):
+            return reconcile.handler(event, context)
+
+    def payments(self, user: Student, /, **query: str) -> Response:
+        return self.call(my_payments.handler, user, query=query)
+
+    def tracks(self) -> Response:
+        return self.call(tracks.handler, None)
+
+    # --- events at Stripe ---
+
+    def at_stripe(self, method: str, path: str, **params: Any) -> dict[str, Any]:
+        """Call Stripe as the student's browser, the Dashboard or the simulator's control API, not as Tuition."""
+        sim = path.startswith("/_sim")
+        body = json.dumps(params) if sim else "&".join(f"{k}={v}" for k, v in params.items())
+        headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": stripe.api_version or ""}
+        response = self.stripe.handle(method, path, headers, body.encode())
+        return dict(response.json())
+
+    def pay(self, intent_id: str, method: str = "pm_card_visa") -> dict[str, Any]:
+        return self.at_stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """Return the events that Stripe has created since the last call, oldest first."""
+        events = [json.loads(payload) for payload in self.stripe.webhooks.payloads.values()]
+        new, self.events_returned = events[self.events_returned :], len(events)
+        return new
+
+    def deliver(self, event: Mapping[str, Any], *, secret: str = SECRET, at: float | None = None) -> Response:
+        """Send one event to the webhook, signed."""
+        return self.deliver_raw(json.dumps(event), secret=secret, at=at)
+
+    def deliver_raw(self, body: str, *, secret: str = SECRET, at: float | None = None) -> Response:
+        header = signature(secret, body.encode(), int(clock.now() if at is None else at))
+        return self.call(webhook.handler, None, body, headers={"stripe-signature": header})
+
+    def deliver_all(self) -> list[Response]:
+        """Send every new event to the webhook, oldest first."""
+        return [self.deliver(event) for event in self.new_events()]
+
+    def freeze_time(self, at: float | None = None) -> None:
+        """Stop Stripe's clock and ours, so that a test behaves the same on a slow machine.
+
+        Afterwards only `advance_stripe` and `advance_time` move them.
+        """
+        at = at or time.time()
+        self.time_source = self.stripe.account.clock._source = lambda: at
+
+    def advance_stripe(self, seconds: int) -> None:
+        """Advance Stripe's clock; the simulator does everything that becomes due."""
+        self.at_stripe("POST", "/_sim/clock", advance_s=seconds)
+
+    def advance_time(self, seconds: int) -> None:
+        """Advance Stripe's clock and ours together."""
+        self.advance_stripe(seconds)
+        self.offset_s += seconds
+
+    # --- stored state ---
+
+    def payment(self, payment_id: str) -> Any:
+        items = tables.read_together({tables.PaymentItem: [tables.payment_key(payment_id)]})[tables.PaymentItem]
+        return tables.payment_from_raw(items[0]) if items else None
+
+    def audit_trail(self, payment_id: str) -> list[dict[str, Any]]:
+        return tables.audit_trail(payment_id)
+
+    def chain_problem(self, payment_id: str) -> audit.Broken | None:
+        payment = self.payment(payment_id)
+        return audit.verify(payment_id, self.audit_trail(payment_id), payment.version, payment.audit_head)
+
+    def attention(self, payment_id: str) -> list[str]:
+        item = history.read_payments([payment_id])[0]
+        return [reason["name"] for reason in item.attention or []]
+
+
+@contextmanager
+def running_harness(
+    client: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 1, simulated: Stripe | None = None
+) -> Iterator[Harness]:
+    """Provide a harness over these tables, with a new simulator unless one is passed."""
+    harness = Harness(client, simulated or Stripe(seed=seed))
+    secrets = {"stripe": {"secret_key": harness.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
+    settings.settings.cache_clear()
+    settings._kept.clear()
+    stripe_client._client_for.cache_clear()
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
+    monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(harness))
+    monkeypatch.setattr(tables, "client", lambda: client)
+    monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(clock, "now", lambda: harness.time_source() + harness.offset_s)
+    monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
+    yield harness
+    stripe_client._client_for.cache_clear()
+
+
+def _raise_unhandled(message: str, **_: Any) -> None:
+    """Raise a handler's unhandled exception, so that the test sees it and not the 500 response."""
+    if message in ("unhandled", "a fault of ours"):
+        raise
