@@ -14,98 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from local import dynamodb_local
-from tests import consistency
-from tests.harness import Harness, Student, client_for, create_tables, running_harness
-from tuition import metrics
-from tuition.stripe_events import TYPES
+from tests.chaos.webhook_load import THREADS, run
+from tests.harness import client_for, create_tables
 
 FIGURES = Path(__file__).with_suffix(".txt")
 
 
-def purchases(w: Harness, count: int, chance: random.Random, say: Callable[[str], None]) -> Counter[str]:
-    """That many purchases, and what became of them at Stripe; Tuition has been told nothing yet."""
-    ends: Counter[str] = Counter()
-    for number in range(count):
-        intent = w.create(Student(f"load-{number}"), chance.choice(("DP", "FSD"))).body["payment_intent_id"]
-        end = chance.choices(("paid", "declined first", "refunded", "disputed", "left open"), (85, 5, 4, 1, 5))[0]
-        ends[end] += 1
-        if end == "left open":
-            continue
-        if end == "declined first":
-            w.pay(intent, "pm_card_chargeDeclined")
-        w.pay(intent)
-        if end == "refunded":
-            w.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=chance.choice((49_900, 20_000)))
-        if end == "disputed":
-            w.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="lost")
-        if number % 500 == 499:
-            say(f"{number + 1} purchases made")
-    w.advance_stripe(5)
-    return ends
-
-
-def deliver(w: Harness, events: list[Event]) -> tuple[list[float], Counter[int]]:
-    """Deliver them over several threads, again what was answered 5xx: seconds of each delivery, answers by status."""
-    seconds: list[float] = []
-    answers: Counter[int] = Counter()
-
-    def one(event: Event) -> tuple[Event, int]:
-        began = time.perf_counter()
-        status = w.deliver(event).status
-        seconds.append(time.perf_counter() - began)
-        return event, status
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for _ in range(WAVES):
-            ended = list(pool.map(one, events))
-            answers.update(status for _, status in ended)
-            events = [event for event, status in ended if status >= 500]
-            if not events:
-                break
-    return seconds, answers
-
-
-def run(client: Any, count: int, seed: int, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
-    """The whole of it; what was measured, and under `wrong` what the books say."""
-    chance = random.Random(seed)
-    real_sleep = time.sleep
-    with pytest.MonkeyPatch.context() as patch, running_harness(client, patch, seed=seed) as w:
-        patch.setattr(time, "sleep", real_sleep)
-        patch.setattr(metrics, "count", lambda name: None)
-        began = time.perf_counter()
-        ends = purchases(w, count, chance, say)
-        made_s = time.perf_counter() - began
-        events = w.new_events()
-        stream = events + [event for event in events if chance.random() < TWICE]
-        chance.shuffle(stream)
-        say(f"{len(events)} events, {len(stream)} deliveries begin")
-        began = time.perf_counter()
-        seconds, answers = deliver(w, stream)
-        told_s = time.perf_counter() - began
-        w.advance_stripe(5)
-        deliver(w, w.new_events())
-        read = consistency.read_snapshot(client, w.stripe.account.store.objects)
-    recorded = {record["event_id"] for trail in read.records.values() for record in trail}
-    return {
-        "payments": count,
-        "ends": dict(ends),
-        "events": len(events),
-        "deliveries": len(seconds),
-        "answers": dict(sorted(answers.items())),
-        "made_s": made_s,
-        "told_s": told_s,
-        "ms": [round(value * 1000, 1) for value in statistics.quantiles(seconds, n=100)],
-        "lost": len([event for event in events if event["type"] in TYPES and event["id"] not in recorded]),
-        "records": sum(len(trail) for trail in read.records.values()),
-        "wrong": consistency.violations_when_idle(read),
-        "stripe_calls": len(w.stripe_calls),
-    }
-
-
-def text(found: dict[str, Any], command: str) -> str:
-    """The figures, with the command that made them."""
-    ms = found["ms"]
-    rate = found["deliveries"] / found["told_s"]
+def report(figures: dict[str, Any], command: str) -> str:
+    """Format the figures, with the command that produced them."""
+    ms = figures["ms"]
+    rate = figures["deliveries"] / figures["delivery_s"]
+    duplicated = f"shuffled, one in ten twice; answered {figures['statuses']}"
     return "\n".join(
         [
             f"$ {command}",

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sensitive_data import find_sensitive
-from tuition import tables
-from tuition.core import audit, catalog, enrollment
+from tuition.core import attention, audit, catalog, enrollment
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
-from tuition.tables import AuditItem, EnrollmentItem, PaymentItem, PointerItem, QuarantineItem
+from tuition.storage import dynamodb, keys, mapping
+from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
 
 PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 REFUNDED_STATUSES = ("pending", "succeeded")
@@ -35,7 +35,7 @@ class Snapshot:
     enrollments: dict[tuple[str, str], Enrollment] = field(default_factory=dict)
     entries: dict[tuple[str, str], Object] = field(default_factory=dict)
     records: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
-    pointers: dict[str, PointerItem] = field(default_factory=dict)
+    pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class Snapshot:
 def items(client: Any, model: Any, names: Mapping[str, str]) -> Iterator[Object]:
     """Yield every item of a table, with strongly consistent reads."""
     start: Object = {}
-    name = tables.table(model)
+    name = dynamodb.table_name(model)
     while True:
         page = client.scan(TableName=names.get(name, name), ConsistentRead=True, **start)
         yield from page["Items"]
@@ -67,21 +67,21 @@ def read_snapshot(
     """
     snapshot = Snapshot(objects=objects)
     for item in items(client, PaymentItem, names):
-        payment = tables.payment_from_raw(item)
+        payment = mapping.payment_from_raw(item)
         snapshot.payments[payment.payment_id] = payment
         snapshot.in_queue[payment.payment_id] = "attention_open" in item
     for item in items(client, EnrollmentItem, names):
-        user, entry = item["user_id"]["S"], item["entry"]["S"]
+        user, entry = item["user_id"]["S"], item["sort_key"]["S"]
         snapshot.entries[user, entry] = item
         if "#" not in entry:
-            snapshot.enrollments[user, entry] = tables.enrollment_from_raw(item)
+            snapshot.enrollments[user, entry] = mapping.enrollment_from_raw(item)
     for item in items(client, AuditItem, names):
-        record = tables.record_to_json(AuditItem.from_raw_data(item))
+        record = mapping.record_to_json(AuditItem.from_raw_data(item))
         snapshot.records[str(record["subject"])].append(record)
     for trail in snapshot.records.values():
         trail.sort(key=lambda record: int(record["seq"]))
-    for item in items(client, PointerItem, names):
-        pointer = PointerItem.from_raw_data(item)
+    for item in items(client, StripeObjectItem, names):
+        pointer = StripeObjectItem.from_raw_data(item)
         snapshot.pointers[pointer.stripe_id] = pointer
     snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return snapshot
@@ -102,7 +102,7 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
         violations += _progress(snapshot, user, track, item)
     for subject, trail in snapshot.records.items():
         if subject not in snapshot.payments:
-            head = snapshot.entries.get((subject, tables.USER_ENTRY))
+            head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
             version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
             if broken := audit.verify(subject, trail, version, hash_):
                 violations.append(f"{subject}: {broken}")
@@ -153,7 +153,7 @@ def _standing(snapshot: Snapshot, payment: Payment) -> list[str]:
 
 def _pointers(snapshot: Snapshot, payment: Payment) -> list[str]:
     charges = [key for key, charge in payment.facts.charges.items() if charge.status == "succeeded"]
-    names = {payment.bound_to, *charges, *([payment.intent] if payment.intent else [])}
+    names = {payment.stripe_object_id, *charges, *([payment.intent] if payment.intent else [])}
     pointers = {name: snapshot.pointers.get(name) for name in names}
     return [
         f"{name} does not lead to {payment.payment_id}"
@@ -165,7 +165,7 @@ def _pointers(snapshot: Snapshot, payment: Payment) -> list[str]:
 def _progress(snapshot: Snapshot, user: str, track: str, item: Enrollment) -> list[str]:
     """Check that progress exists once access was granted, and is unlocked exactly while the student is enrolled."""
     projects = catalog.find(track).projects
-    progress = [snapshot.entries.get((user, tables.project_entry(track, project.project))) for project in projects]
+    progress = [snapshot.entries.get((user, keys.project_sort_key(track, project.project))) for project in projects]
     if item.granted != all(progress) or item.granted != any(progress):
         return [f"{user} was {'' if item.granted else 'never '}granted access to {track}, with progress {progress}"]
     unlocked = [bool(entry and entry["unlocked"]["BOOL"]) for entry in progress]
@@ -198,8 +198,8 @@ def violations_when_idle(snapshot: Snapshot) -> list[str]:
 def _objects_of(snapshot: Snapshot, payment: Payment) -> tuple[Object | None, Object | None]:
     """Return a payment's session and intent."""
     if payment.kind == "intent":
-        return None, snapshot.objects["payment_intent"][payment.bound_to]
-    session = snapshot.objects["checkout.session"][payment.bound_to]
+        return None, snapshot.objects["payment_intent"][payment.stripe_object_id]
+    session = snapshot.objects["checkout.session"][payment.stripe_object_id]
     return session, snapshot.objects.get("payment_intent", {}).get(session["payment_intent"] or "")
 
 
@@ -225,7 +225,7 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
     free = session is not None and session["payment_status"] == "no_payment_required" and session["status"] != "open"
     if not (amounts["settled"] or free):
         status = _unsettled(session, intent)
-        return status, "PENDING" if status in payments.OPEN else None
+        return status, "PENDING" if status in payments.OPEN_STATUSES else None
     currency = (intent or session or {})["currency"]
     status = "REFUNDED" if amounts["settled"] and amounts["refunded"] >= amounts["settled"] else "SUCCEEDED"
     is_due = (amounts["settled"], currency) == (payment.price.amount, payment.price.currency) or payment.facts.accepted
@@ -263,7 +263,7 @@ def _money(snapshot: Snapshot) -> list[str]:
         if stored != amounts:
             violations.append(f"{payment.payment_id} has {stored}, but Stripe has {amounts}")
         our_sum += stored["settled"] - stored["refunded"] - stored["lost"]
-        names |= {payment.intent, payment.bound_to, *payment.facts.claims}
+        names |= {payment.intent, payment.stripe_object_id, *payment.facts.claims}
     claims = {name for payment in snapshot.payments.values() for name in payment.facts.claims}
     for intent in snapshot.ours("payment_intent"):
         amounts = _amounts(snapshot, intent)
@@ -312,16 +312,16 @@ def _attention(snapshot: Snapshot) -> list[str]:
         item = snapshot.enrollments.get((payment.user_id, payment.track))
         double = bool(item and payment.payment_id in item.doubled)
         revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
-        holds_money = payments.keeps_money(payment) and not revoked
+        holds_money = payments.holds_funds(payment) and not revoked
         recorded = any("attention" in r["transition"] for r in snapshot.records.get(payment.payment_id, []))
-        has_reason = recorded and payments.causes(payment, double=double)
+        has_reason = recorded and attention.reasons(payment, double=double)
         if holds_money and not payments.grants_access(payment) and not has_reason:
             violations.append(f"{payment.payment_id} holds money, grants nothing, and has no attention reason")
-        if payments.attention(payment) and not snapshot.in_queue[payment.payment_id]:
+        if attention.unacknowledged(payment) and not snapshot.in_queue[payment.payment_id]:
             violations.append(f"{payment.payment_id} needs attention, but is not in the queue")
     for key, item in snapshot.enrollments.items():
         paying = [snapshot.payments[name] for name in item.standings]
-        paying = [payment for payment in paying if payments.keeps_money(payment)]
+        paying = [payment for payment in paying if payments.holds_funds(payment)]
         noticed = [snapshot.in_queue[p.payment_id] or "double" in p.facts.acknowledged for p in paying]
         if len(paying) > 1 and not any(noticed):
             violations.append(f"{key} paid twice, and no payment is in the queue")

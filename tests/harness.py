@@ -43,7 +43,7 @@ from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import permissions
 from tests.stripe_requests import request_log
-from tuition import api, clock, history, settings, stripe_client, tables
+from tuition import clock, log, settings
 from tuition.core import audit
 from tuition.payments import status
 from tuition.storage import dynamodb, keys, mapping, queries
@@ -203,7 +203,7 @@ class Harness:
         return self.call(create_payment.handler, user, {"track": track, **more})
 
     def status(self, user: Student, reference: str) -> Response:
-        history._pulled.clear()
+        status._synced.clear()
         return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
 
     def saved_methods(self, user: Student, /, **query: str) -> Response:
@@ -287,18 +287,18 @@ class Harness:
     # --- stored state ---
 
     def payment(self, payment_id: str) -> Any:
-        items = tables.read_together({tables.PaymentItem: [tables.payment_key(payment_id)]})[tables.PaymentItem]
-        return tables.payment_from_raw(items[0]) if items else None
+        items = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
+        return mapping.payment_from_raw(items[0]) if items else None
 
     def audit_trail(self, payment_id: str) -> list[dict[str, Any]]:
-        return tables.audit_trail(payment_id)
+        return queries.audit_trail(payment_id)
 
     def chain_problem(self, payment_id: str) -> audit.Broken | None:
         payment = self.payment(payment_id)
         return audit.verify(payment_id, self.audit_trail(payment_id), payment.version, payment.audit_head)
 
     def attention(self, payment_id: str) -> list[str]:
-        item = history.read_payments([payment_id])[0]
+        item = queries.payments_by_id([payment_id])[0]
         return [reason["name"] for reason in item.attention or []]
 
 
@@ -314,10 +314,10 @@ def running_harness(
     stripe_client._client_for.cache_clear()
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(harness))
-    monkeypatch.setattr(tables, "client", lambda: client)
+    monkeypatch.setattr(dynamodb, "client", lambda: client)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clock, "now", lambda: harness.time_source() + harness.offset_s)
-    monkeypatch.setattr(api.logger, "exception", _raise_unhandled)
+    monkeypatch.setattr(log.logger, "exception", _raise_unhandled)
     yield harness
     stripe_client._client_for.cache_clear()
 

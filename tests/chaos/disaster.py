@@ -11,10 +11,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
+from stripe_simulator.http import Simulator
 
 from local import dynamodb_local
 from stripe_simulator.account import Fault
-from stripe_simulator.http import Simulator
 from stripe_simulator.server import Stripe
 from tests import consistency
 from tests.chaos import plants, worker
@@ -22,7 +22,8 @@ from tests.chaos.flows import FLOWS, Case, wipe
 from tests.chaos.wire import FATES, LASTING, Called, Gate, Point, proxies
 from tests.chaos.worker import Ended, Job
 from tests.harness import SECRET, Harness, client_for, create_tables, running_harness
-from tuition import clock, reconcile
+from tuition import clock
+from tuition.storage import cursors
 
 Rescue = Literal["again", "told", "clock"]
 RESCUES: tuple[Rescue, ...] = ("again", "told", "clock")
@@ -132,13 +133,13 @@ class Site:
         if case.function == "webhook" and ended.status == 200:
             return
         if case.function == "reconcile":
-            w.advance_time(reconcile.LEASE_S + 1)
+            w.advance_time(cursors.LEASE_S + 1)
         again = Point(chance.randrange(4), chance.choice(FATES)) if chance.random() < 0.5 else None
         for point in (again, *[None] * TRIES):
             if (self.invoke(w, case, point).status or 500) < 500:
                 return
             if case.function == "reconcile":
-                w.advance_time(reconcile.LEASE_S + 1)
+                w.advance_time(cursors.LEASE_S + 1)
 
 
 def _promised(w: Harness, ended: Ended) -> list[str]:
@@ -174,7 +175,7 @@ def _clock(w: Harness) -> None:
     """The hourly run, until nothing is on its way; one that was killed keeps its lease for a while."""
     for seconds in (400, 3700, 3700):
         w.advance_time(seconds)
-        with contextlib.suppress(reconcile.AnotherRun):
+        with contextlib.suppress(cursors.LeaseTaken):
             w.reconcile()
 
 

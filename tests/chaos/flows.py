@@ -8,8 +8,8 @@ from typing import Any
 import create_checkout_session
 from stripe_simulator.webhooks import signature
 from tests.harness import SECRET, Harness, Student, request_event
-from tuition import clock, tables
-from tuition.stripe_events import TYPES
+from tuition import clock
+from tuition.intake.stripe_events import EVENT_TYPES
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
 STAFF = Student("staff", groups=("admin",))

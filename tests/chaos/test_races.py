@@ -14,7 +14,9 @@ from tests import consistency
 from tests.chaos.disaster import Site, first_seed
 from tests.chaos.flows import ADA, STAFF, begin, bought
 from tests.harness import Harness, Response, Student
-from tuition import clock, ledger, reconcile
+from tuition import clock
+from tuition.intake import reconcile, walk
+from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
@@ -51,7 +53,7 @@ def quiet(w: Harness) -> consistency.Snapshot:
     for _ in range(3):
         w.advance_stripe(3)
         assert {answer.status for answer in w.deliver_all()} <= {200}
-    reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+    cursors.advance(reconcile.CURSOR, w.stripe.account.clock.unix() - walk.WINDOW_S)
     w.advance_time(400)
     w.reconcile()
     assert {answer.status for answer in w.deliver_all()} <= {200}

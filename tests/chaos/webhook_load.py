@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests import books
-from tests.world import Student, World, world
+from tests import consistency
+from tests.harness import Harness, Student, running_harness
 from tuition import metrics
 from tuition.intake.stripe_events import EVENT_TYPES
 
@@ -27,7 +27,7 @@ MAX_RETRIES = 20
 Event = dict[str, Any]
 
 
-def purchases(w: World, count: int, rng: random.Random, progress: Callable[[str], None]) -> Counter[str]:
+def purchases(w: Harness, count: int, rng: random.Random, progress: Callable[[str], None]) -> Counter[str]:
     """Make purchases and bring each to its outcome at Stripe, without delivering any event. Return the outcomes."""
     outcomes: Counter[str] = Counter()
     for number in range(count):
@@ -45,11 +45,11 @@ def purchases(w: World, count: int, rng: random.Random, progress: Callable[[str]
             w.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="lost")
         if number % 500 == 499:
             progress(f"{number + 1} purchases made")
-    w.later(5)
+    w.advance_stripe(5)
     return outcomes
 
 
-def deliver(w: World, events: list[Event]) -> tuple[list[float], Counter[int]]:
+def deliver(w: Harness, events: list[Event]) -> tuple[list[float], Counter[int]]:
     """Deliver events over several threads, retrying 5xx. Return each delivery's seconds, and the count per status."""
     seconds: list[float] = []
     statuses: Counter[int] = Counter()
@@ -77,7 +77,7 @@ def run(client: Any, count: int, seed: int, progress: Callable[[str], None] = la
     """
     rng = random.Random(seed)
     real_sleep = time.sleep
-    with pytest.MonkeyPatch.context() as patch, world(client, patch, seed=seed) as w:
+    with pytest.MonkeyPatch.context() as patch, running_harness(client, patch, seed=seed) as w:
         patch.setattr(time, "sleep", real_sleep)
         patch.setattr(metrics, "count", lambda name: None)
         started = time.perf_counter()
@@ -90,9 +90,9 @@ def run(client: Any, count: int, seed: int, progress: Callable[[str], None] = la
         started = time.perf_counter()
         seconds, statuses = deliver(w, stream)
         delivery_s = time.perf_counter() - started
-        w.later(5)
+        w.advance_stripe(5)
         deliver(w, w.new_events())
-        read = books.read(client, w.stripe.account.store.objects)
+        read = consistency.read_snapshot(client, w.stripe.account.store.objects)
     recorded = {record["event_id"] for trail in read.records.values() for record in trail}
     return {
         "payments": count,
@@ -105,6 +105,6 @@ def run(client: Any, count: int, seed: int, progress: Callable[[str], None] = la
         "ms": [round(value * 1000, 1) for value in statistics.quantiles(seconds, n=100)],
         "lost": len([event for event in events if event["type"] in EVENT_TYPES and event["id"] not in recorded]),
         "records": sum(len(trail) for trail in read.records.values()),
-        "wrong": books.wrong(read),
+        "wrong": consistency.violations_when_idle(read),
         "stripe_calls": len(w.stripe_calls),
     }

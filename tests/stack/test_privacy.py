@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests import indiscretions
+from tests.sensitive_data import find_sensitive
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_code, create_session
 from tests.stack.test_stories import deliver, reconcile
@@ -33,7 +33,7 @@ PERSONAL_TEXTS = (NAME, "Wilhelmina", "Testarossa", STUDENT_REASON, "Ulan Bator"
     ],
 )
 def test_the_search_finds_each_kind_of_personal_data_and_secret(text: str) -> None:
-    assert indiscretions.found(f"INFO {text} and more")
+    assert find_sensitive(f"INFO {text} and more")
 
 
 def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(running: Running, sub: str) -> None:
@@ -66,7 +66,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
         personal = [words for words in (*PERSONAL_TEXTS, email) if words.lower() in text.lower()]
-        assert personal + indiscretions.found(text) == [], text
+        assert personal + find_sensitive(text) == [], text
 
 
 def _buy(running: Running, token: str, sub: str) -> str:

@@ -9,7 +9,6 @@ import pytest
 import stripe
 
 import tests.harness  # noqa: F401  (the environment of the settings, before tuition is imported)
-from stripe_simulator import http
 from stripe_simulator.server import Simulator, start
 from tuition import clock, settings
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable

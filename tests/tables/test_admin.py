@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.harness import Harness, Student
+from tuition.storage import dynamodb, mapping, queries
 
 LIST = "GET /api/admin/payments"
 ONE = "GET /api/admin/payments/{payment_id}"
@@ -89,7 +90,7 @@ def test_a_payment_is_shown_with_its_audit_trail_and_the_verified_chain(
     record = body["audit"][1]
     tuition.tables.update_item(
         TableName="audit",
-        Key={"subject": {"S": purchase["payment_id"]}, "entry": {"S": f"{record['at']}#{record['event_id']}"}},
+        Key={"subject": {"S": purchase["payment_id"]}, "sort_key": {"S": f"{record['at']}#{record['event_id']}"}},
         UpdateExpression="SET #t = :t",
         ExpressionAttributeNames={"#t": "type"},
         ExpressionAttributeValues={":t": {"S": "nothing.happened"}},
@@ -133,11 +134,10 @@ def test_a_track_paid_twice_puts_the_later_attempt_in_the_queue_whichever_is_pai
 
 def _lose_open_payment(tuition: Harness, student: Student, payment_id: str) -> None:
     """Store an enrollment without the open payment, as a restore might: the API never opens two."""
-    from tuition import tables
     from tuition.core.enrollment import Enrollment
 
     restored = Enrollment(user_id=student.sub, track="DP", attempt=1, version=1)
-    tuition.tables.put_item(TableName="enrollments", Item=tables.raw(tables.enrollment_to_item(restored)))
+    tuition.tables.put_item(TableName="enrollments", Item=dynamodb.to_raw(mapping.enrollment_to_item(restored)))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,6 @@ def test_an_event_applied_while_staff_read_does_not_look_like_tampering(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit between reading the payment and reading its audit trail must not break the shown chain."""
-    from tuition import tables
 
     purchase = tuition.create(student).body
     tuition.pay(purchase["payment_intent_id"])
@@ -163,7 +162,7 @@ def test_an_event_applied_while_staff_read_does_not_look_like_tampering(
             tuition.deliver(event)
         return real(subject)
 
-    monkeypatch.setattr(tables, "audit_trail", deliver_before_reading)
+    monkeypatch.setattr(queries, "audit_trail", deliver_before_reading)
     body = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
     assert body["chain"] == {"verified": True, "problem": None}
     assert (body["payment"]["status"], len(body["audit"])) == ("SUCCEEDED", body["payment"]["version"])

@@ -8,8 +8,11 @@ import pytest
 
 from tests.harness import Harness, Student
 from tests.tables.test_admin import LIST, ONE, buy_track, search
-from tuition import clock, counts, filters, history, tables
-from tuition.core import catalog
+from tuition import clock
+from tuition.core import catalog, timestamps
+from tuition.storage import queries
+from tuition.storage.items import PaymentItem
+from tuition.views import counts, filters, student
 
 COUNTS = "GET /api/admin/counts"
 USER = "GET /api/admin/users/{user_id}"
@@ -162,7 +165,7 @@ def test_a_forged_cursor_is_refused(tuition: Harness, admin: Student, parts: tup
     assert (response.status, response.body["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, history.encode_cursor(POSITION)])
+@pytest.mark.parametrize("cursor", ["x", "=", "é", "W10", "bnVsbA", "[" * 3000, student.encode_cursor(POSITION)])
 def test_an_invalid_cursor_is_refused_by_every_list(
     tuition: Harness, student: Student, admin: Student, cursor: str
 ) -> None:
@@ -185,7 +188,7 @@ def test_a_list_reaches_across_years_without_payments(tuition: Harness, student:
 def test_payments_of_a_retired_track_can_be_found(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payment_id = store_past_payment(tuition, student, clock.iso(clock.now() - 60), track="OLD")
+    payment_id = store_past_payment(tuition, student, timestamps.iso(clock.now() - 60), track="OLD")
     try:
         assert tuition.admin(admin, LIST, query={"track": "OLD"}).status == 422
         monkeypatch.setattr(catalog, "RETIRED", ("OLD",))
@@ -227,7 +230,7 @@ def test_repeated_requests_count_payments_by_day_and_month_correctly(
         assert payment_counts(tuition, admin, month=month)[today] == before + 1
         assert payment_counts(tuition, admin, month=month)[today] == before + 1
         buy_track(tuition, student, "FSD")
-        assert sum(payment_counts(tuition, admin, month=clock.iso(clock.now())[:7]).values()) == before + 2
+        assert sum(payment_counts(tuition, admin, month=timestamps.iso(clock.now())[:7]).values()) == before + 2
     finally:
         delete_payments(tuition, *payment_ids)
         for period in ("2021-02", "2021-03", month):
@@ -252,8 +255,8 @@ def test_counts_too_large_for_one_request_are_completed_by_the_next(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "REMEMBER_FROM", 1)
-    monkeypatch.setattr(counts, "KEYS_A_QUERY", 2)
-    monkeypatch.setattr(counts, "QUERIES", 1)
+    monkeypatch.setattr(counts, "KEYS_PER_QUERY", 2)
+    monkeypatch.setattr(counts, "MAX_QUERIES", 1)
     payment_ids = [store_past_payment(tuition, student, f"2023-07-{day:02d}T10:00:00.000Z") for day in range(1, 6)]
     try:
         bodies = [tuition.admin(admin, COUNTS, query={"month": "2023-07"}).body for _ in range(4)]
@@ -304,7 +307,7 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
     assert facts["refunds"][0]["request"] == body["payment"]["refund_requests"][0]["id"]
     assert facts["settled"]["amount"] == 49900
     shown_names = {name for group in groups.values() for name in group}
-    columns = {*tables.PaymentItem.PERSONAL, *tables.PaymentItem.NOT_PERSONAL}
+    columns = {*PaymentItem.PERSONAL, *PaymentItem.NOT_PERSONAL}
     derived = {"listed_at", "created_month", "status_track", "email_initial", "email_key", "attention_open"}
     derived |= {"check_due", "disputed", "dispute_due", "terms", "facts", "refund_requests", "attention"}
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
@@ -451,7 +454,7 @@ def test_the_audit_trail_names_who_replays_an_event(tuition: Harness, student: S
     route = "POST /api/admin/quarantine/{event_id}/replay"
     assert tuition.admin(admin, route, event_id=event["id"]).body["outcome"] == "quarantined"
     assert tuition.admin(admin, route, event_id="evt_unknown").status == 404
-    trail = tables.audit_trail(admin.sub)
+    trail = queries.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("event.replayed", "staff", admin.sub)]
     assert trail[0]["transition"] == {"replay": event["id"]}
 

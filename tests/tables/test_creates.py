@@ -10,6 +10,8 @@ from tests.harness import Harness, Student
 from tuition import clock
 from tuition.core import catalog
 from tuition.core.money import Money
+from tuition.payments import checkout
+from tuition.storage import ledger
 
 
 def intents(tuition: Harness, student: Student) -> list[dict[str, object]]:
@@ -187,12 +189,11 @@ def test_a_later_purchase_leaves_the_customer_record_unchanged(tuition: Harness,
 def test_concurrent_first_purchases_with_two_email_addresses_leave_no_orphan(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuition import checkout, ledger
 
     commit = ledger.commit
     other_statuses: list[int] = []
 
-    def commit_after_other(*args: object, **more: object) -> ledger.Loaded:
+    def commit_after_other(*args: object, **more: object) -> ledger.PaymentState:
         if not other_statuses:
             other_statuses.append(0)
             other_statuses[0] = tuition.create(Student(student.sub, email="new@example.org"), "FSD").status

@@ -17,7 +17,9 @@ import export
 from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
-from tuition import browse, clock, exports, tables
+from tuition import clock
+from tuition.storage import dynamodb, keys, queries
+from tuition.views import exports, payment_list
 
 ORDER = "POST /api/admin/exports"
 ONE = "GET /api/admin/exports/{export_id}"
@@ -65,7 +67,7 @@ def files(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportFiles]
         monkeypatch.setattr(exports, "invoke", lambda export_id: files.requested.append(export_id))
         yield files
         for start in range(0, len(files.payment_ids), 25):
-            keys = [{"DeleteRequest": {"Key": tables.payment_key(i)}} for i in files.payment_ids[start : start + 25]]
+            keys = [{"DeleteRequest": {"Key": keys.payment_key(i)}} for i in files.payment_ids[start : start + 25]]
             client.batch_write_item(RequestItems={"payments": keys})
         for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             s3.delete_object(Bucket=BUCKET, Key=item["Key"])
@@ -99,7 +101,7 @@ def store_payments(tuition: Harness, files: ExportFiles, user: str, number: int,
         item = mapping.payment_to_item(payment, clock.now(), [])
         for name, value in columns.items():
             setattr(item, name, value)
-        requests.append({"PutRequest": {"Item": tables.raw(item)}})
+        requests.append({"PutRequest": {"Item": dynamodb.to_raw(item)}})
         files.payment_ids.append(payment.payment_id)
     for start in range(0, number, 25):
         tuition.tables.batch_write_item(RequestItems={"payments": requests[start : start + 25]})
@@ -195,7 +197,7 @@ def test_a_file_that_cannot_be_read_back_in_time_is_finished_by_the_next_invocat
     assert [result["state"] for result in files.run(exports.LAST_S + 10)] == ["paused"]
     assert exports._load(export_id)[0].walked
     export_status(tuition, admin, export_id)
-    monkeypatch.setattr(browse, "find", None)  # the payments are not searched again
+    monkeypatch.setattr(payment_list, "find", None)  # the payments are not searched again
     assert files.run() == [{"state": "done", "rows": 150}]
     assert len(files.table(export_id)) == 150
 
@@ -206,7 +208,7 @@ def test_an_invocation_killed_between_two_parts_is_continued_by_another(
     monkeypatch.setattr(exports, "PART_BYTES", 5 * 1024 * 1024)
     store_payments(tuition, files, student.sub, 400, refund_reason="x" * 40_000)
     export_id = order_export(tuition, admin, q=student.sub)
-    real_find, calls = browse.find, []
+    real_find, calls = payment_list.find, []
 
     def find_and_die(*args: Any, **more: Any) -> Any:
         calls.append(1)
@@ -214,10 +216,10 @@ def test_an_invocation_killed_between_two_parts_is_continued_by_another(
             raise MemoryError("killed")
         return real_find(*args, **more)
 
-    monkeypatch.setattr(browse, "find", find_and_die)
+    monkeypatch.setattr(payment_list, "find", find_and_die)
     with pytest.raises(MemoryError):
         files.run()
-    monkeypatch.setattr(browse, "find", real_find)
+    monkeypatch.setattr(payment_list, "find", real_find)
     assert len(exports._load(export_id)[0].parts) == 1
     tuition.offset_s += 20
     export_status(tuition, admin, export_id)
@@ -233,7 +235,7 @@ def test_an_export_that_keeps_failing_is_reported_as_failed(
     def fail(*_: Any, **__: Any) -> Any:
         raise MemoryError("killed")
 
-    monkeypatch.setattr(browse, "find", fail)
+    monkeypatch.setattr(payment_list, "find", fail)
     for _ in range(exports.TRIES):
         with pytest.raises(MemoryError):
             files.run()
@@ -250,7 +252,7 @@ def test_a_file_with_missing_rows_is_never_reported_as_done(
     export_id = order_export(tuition, admin, q=student.sub)
     real_encode = exports.encode
     monkeypatch.setattr(exports, "encode", lambda rows: real_encode(rows[:2]))
-    with pytest.raises(exports.Incomplete):
+    with pytest.raises(exports.ExportIncomplete):
         files.run()
     assert export_status(tuition, admin, export_id)["state"] != "done"
 
@@ -294,7 +296,7 @@ def test_the_audit_trail_names_who_ordered_an_export_but_not_the_search_text(
     tuition: Harness, files: ExportFiles, student: Student, admin: Student
 ) -> None:
     export_id = order_export(tuition, admin, q=f"{student.sub}@example.org", track="DP")
-    trail = tables.audit_trail(admin.sub)
+    trail = queries.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("export.ordered", "staff", admin.sub)]
     assert trail[0]["event_id"] == f"export:{export_id}"
     assert trail[0]["transition"] == {"export": {"track": "DP", "searched": True}}
@@ -346,5 +348,5 @@ def test_an_export_with_an_invalid_filter_is_refused(
 ) -> None:
     assert tuition.admin(admin, ORDER, body).status == 422
     assert files.requested == []
-    assert tables.audit_trail(admin.sub) == []
+    assert queries.audit_trail(admin.sub) == []
     assert json.dumps(files.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []), default=str) == "[]"

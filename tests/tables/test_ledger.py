@@ -11,30 +11,32 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from tests.harness import Harness, Student
-from tuition import clock, ledger, tables
-from tuition.core.audit import Entry
-from tuition.core.stripe_facts import Facts, Settled
-from tuition.ledger import AlreadyRecorded, Change, Conflict, Key
+from tuition.core import timestamps
+from tuition.core.audit import AuditEntry
+from tuition.core.facts import Facts, Settled
+from tuition.core.refs import PaymentRef
+from tuition.storage import ledger, queries
+from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
 
 
-def open_payment(tuition: Harness, student: Student) -> Key:
-    return Key(tuition.create(student).body["payment_id"], student.sub, "DP")
+def open_payment(tuition: Harness, student: Student) -> PaymentRef:
+    return PaymentRef(tuition.create(student).body["payment_id"], student.sub, "DP")
 
 
-def audit_entry(event_id: str) -> Entry:
-    return Entry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
+def audit_entry(event_id: str) -> AuditEntry:
+    return AuditEntry("2026-11-23T00:00:00.000Z", event_id, "test", "webhook")
 
 
-def settle(loaded: ledger.Loaded, event_id: str) -> Change:
+def settle(loaded: ledger.PaymentState, event_id: str) -> Change:
     assert loaded.payment is not None
-    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.bound_to)
+    facts = Facts(settled=Settled(49900, "usd", 1), intent=loaded.payment.stripe_object_id)
     return Change(loaded.payment.merged(facts), audit_entry(event_id))
 
 
 def test_a_commit_on_an_old_version_conflicts_and_reports_the_current_one(tuition: Harness, student: Student) -> None:
     old = ledger.load(open_payment(tuition, student))
     newer = ledger.commit(old, settle(old, "evt_a"))
-    with pytest.raises(Conflict) as error:
+    with pytest.raises(VersionConflict) as error:
         ledger.commit(old, settle(old, "evt_b"))
     current = error.value.current
     assert current is not None
@@ -54,7 +56,7 @@ def test_a_commit_conflicts_if_an_enrollment_it_only_read_has_changed(tuition: H
     state = ledger.load(ref)
     ledger.next_attempt(state.enrollment, 7, "test")
     change = Change(state.payment, audit_entry("evt_c"))
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         ledger.commit(state, change)
     assert ledger.load(ref).payment.version == state.payment.version
 
@@ -64,7 +66,7 @@ def test_a_cancelled_transaction_writes_nothing(tuition: Harness, student: Stude
     old = ledger.load(ref)
     ledger.commit(old, settle(old, "evt_a"))
     records, items = tuition.audit_trail(ref.payment_id), _enrollment_items(student)
-    with pytest.raises(Conflict):
+    with pytest.raises(VersionConflict):
         ledger.commit(old, settle(old, "evt_b"))
     assert tuition.audit_trail(ref.payment_id) == records
     assert _enrollment_items(student) == items
@@ -76,18 +78,18 @@ def _enrollment_items(student: Student) -> list[Any]:
 
 def test_no_later_commit_can_use_an_abandoned_object(tuition: Harness, student: Student) -> None:
     ref = open_payment(tuition, student)
-    bound_to = ledger.load(ref).payment.bound_to
-    pointer = ledger.abandon(bound_to, student.sub, "DP")
+    stripe_object_id = ledger.load(ref).payment.stripe_object_id
+    pointer = ledger.abandon(stripe_object_id, student.sub, "DP")
     assert pointer is not None
     assert pointer.payment_id == ref.payment_id
-    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
-    assert ledger.abandon(f"{bound_to}x", student.sub, "DP") is None
+    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
+    assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
 
 
 def test_the_users_audit_trail_records_each_skipped_attempt(tuition: Harness, student: Student) -> None:
     for attempt in (3, 5):
         ledger.next_attempt(ledger.load_for_create(student.sub, "DP")[0], attempt, "test")
-    trail = tables.audit_trail(student.sub)
+    trail = queries.audit_trail(student.sub)
     assert [r["type"] for r in trail] == ["attempt.skipped.test"] * 2
     assert ledger.load_for_create(student.sub, "DP")[0].attempt == 5
     assert tuition.enrollment(student) is None
@@ -208,4 +210,4 @@ def test_thirty_concurrent_deliveries_of_one_event_apply_it_once(
 
 
 def test_an_audit_entrys_sort_key_begins_with_stripes_time() -> None:
-    assert Entry(clock.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"
+    assert AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"

@@ -116,11 +116,11 @@ def test_a_missing_object_is_checked_until_staff_acknowledge_it(
         tuition.advance_time(2 * 3600)
         before = len(tuition.audit_trail(payment_id))
         report = tuition.reconcile()
-        assert (report["looked"], report["different"], report["failed"]) == (1, 0, [])
+        assert (report["checked"], report["drifted"], report["failed"]) == (1, 0, [])
         assert len(tuition.audit_trail(payment_id)) == before
     assert acknowledge(tuition, admin, payment_id, "gone").status == 200
     tuition.advance_time(DAY)
-    assert tuition.reconcile()["looked"] == 0
+    assert tuition.reconcile()["checked"] == 0
 
 
 @pytest.mark.parametrize("source", ["webhook", "reconciler"])

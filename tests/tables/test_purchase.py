@@ -169,4 +169,4 @@ def test_a_call_that_a_functions_role_does_not_allow_fails_any_test(tuition: Har
         permissions.acting_as(enrollments.handler),
         pytest.raises(AssertionError, match="EnrollmentsFunction calls GetItem"),
     ):
-        tuition.tables.get_item(TableName="audit", Key={"subject": {"S": "pay_1"}, "entry": {"S": "1"}})
+        tuition.tables.get_item(TableName="audit", Key={"subject": {"S": "pay_1"}, "sort_key": {"S": "1"}})

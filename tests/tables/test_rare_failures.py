@@ -6,10 +6,12 @@ import pytest
 
 from tests.harness import Harness, Student
 from tests.tables.test_sessions import open_session, payable_ids
-from tuition import checkout, ledger, refunds, settings, stripe_events, tables
-from tuition import reconcile as reconciler
-from tuition.core import catalog
+from tuition import settings
+from tuition.core import catalog, refs
 from tuition.core.money import Money
+from tuition.intake import reconcile, stripe_events
+from tuition.payments import checkout, refunds
+from tuition.storage import keys, ledger, quarantine, queries
 
 
 def stored_customer(tuition: Harness, student: Student) -> str:
@@ -28,7 +30,7 @@ def test_the_replacement_of_a_deleted_customer_is_stored_with_its_saved_cards(
     tuition.at_stripe("DELETE", f"/v1/customers/{tuition.payment(first['payment_id']).customer}")
     commit, conflicts = ledger.commit, []
 
-    def commit_after_conflict(state: ledger.Loaded, *args: object, **more: object) -> ledger.Loaded:
+    def commit_after_conflict(state: ledger.PaymentState, *args: object, **more: object) -> ledger.PaymentState:
         if conflict and not conflicts:
             conflicts.append(True)
             ledger.next_attempt(state.enrollment, state.enrollment.attempt, "test")
@@ -121,12 +123,12 @@ def test_a_payment_opened_before_its_track_was_retired_is_settled_and_refunded(
     tuition.pay(purchase["payment_intent_id"])
     assert {response.status for response in tuition.deliver_all()} == {200}
     assert tuition.status(student, purchase["payment_id"]).body["status"] == "SUCCEEDED"
-    assert ledger.load(ledger.Key.of(tuition.payment(purchase["payment_id"]))).enrollment.status == "ENROLLED"
+    assert ledger.load(refs.PaymentRef.of(tuition.payment(purchase["payment_id"]))).enrollment.status == "ENROLLED"
     assert tuition.create(student).status == 422
     assert tuition.refund(student, purchase["payment_id"]).status == 200
     responses = tuition.deliver_all()
     assert {response.body["outcome"] for response in responses} <= {"applied", "ignored"}
-    state = ledger.load(ledger.Key.of(tuition.payment(purchase["payment_id"])))
+    state = ledger.load(refs.PaymentRef.of(tuition.payment(purchase["payment_id"])))
     assert (state.payment and state.payment.status, state.enrollment.status) == ("REFUNDED", "WITHDRAWN")
     assert tuition.chain_problem(purchase["payment_id"]) is None
 
@@ -202,9 +204,9 @@ def test_an_open_payment_lost_in_a_restore_blocks_no_purchase_and_is_not_paid_tw
     else:
         assert response.status == 201
         assert payable_ids(tuition, student) == [response.body.get("payment_intent_id") or response.body["session_id"]]
-        trail = tables.audit_trail(student.sub)
-        head = tuition.tables.get_item(TableName="enrollments", Key=tables.enrollment_key(student.sub, "#user"))["Item"]
-        assert [record["type"] for record in trail] == ["payment.forgotten"]
+        trail = queries.audit_trail(student.sub)
+        head = tuition.tables.get_item(TableName="enrollments", Key=keys.enrollment_key(student.sub, "#user"))["Item"]
+        assert [record["type"] for record in trail] == ["payment.dropped"]
         assert trail[0]["transition"] == {"enrollment": {"from": "PENDING", "to": None}}
         assert head["audit_head"]["S"] == trail[0]["hash"]
 
@@ -228,9 +230,9 @@ def test_an_enrollment_lost_in_a_restore_is_stored_again(
     tuition.deliver_all()
     for item in tuition.tables.scan(TableName="enrollments")["Items"]:
         if item["user_id"]["S"] == student.sub:
-            tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "entry")})
+            tuition.tables.delete_item(TableName="enrollments", Key={k: item[k] for k in ("user_id", "sort_key")})
     if is_paid:
-        assert tuition.reconcile()["different"] == 1
+        assert tuition.reconcile()["drifted"] == 1
     else:
         tuition.status(student, purchase["payment_id"])
     enrollment = tuition.enrollment(student)
@@ -263,7 +265,10 @@ def test_buying_again_after_a_lost_dispute_is_not_a_double_payment(tuition: Harn
     (dispute,) = tuition.payment(first["payment_id"]).facts.disputes
     tuition.at_stripe("POST", f"/v1/disputes/{dispute}/close")
     tuition.deliver_all()
-    assert (tuition.payment(first["payment_id"]).left, tuition.enrollment(student)["status"]) == (0, "WITHDRAWN")
+    assert (tuition.payment(first["payment_id"]).refundable_amount, tuition.enrollment(student)["status"]) == (
+        0,
+        "WITHDRAWN",
+    )
     second = tuition.create(student).body
     tuition.pay(second["payment_intent_id"])
     tuition.deliver_all()
@@ -288,11 +293,11 @@ def test_events_that_can_never_be_applied_do_not_keep_others_from_being_replayed
         invalid = {**event, "id": f"evt_bad_{n}", "data": {"object": {**event["data"]["object"], "status": "odd"}}}
         assert tuition.deliver(invalid).body["outcome"] == "quarantined"
         tuition.advance_time(1)
-    stripe_events.quarantine({**event, "id": "evt_zzz"}, "as if")
-    monkeypatch.setattr(reconciler, "REPLAYS", 2)
+    quarantine.add({**event, "id": "evt_zzz"}, "as if")
+    monkeypatch.setattr(reconcile, "MAX_REPLAYS", 2)
     assert [tuition.reconcile()["replayed"] for _ in range(3)] == [0, 0, 1]
     assert "evt_zzz" in {record["event_id"] for record in tuition.audit_trail(purchase["payment_id"])}
-    assert len(stripe_events.waiting(100)) == 4
+    assert len(queries.oldest_quarantined(100)) == 4
 
 
 @pytest.mark.usefixtures("empty_tables")
@@ -303,7 +308,7 @@ def test_an_event_that_staff_replay_during_a_run_is_no_failure(
     tuition.reconcile()
     events = tuition.new_events()
     for event in events:
-        stripe_events.quarantine(event, "as if")
+        quarantine.add(event, "as if")
     replay = stripe_events.replay
 
     def replay_after_staff(event_id: str) -> str:
@@ -311,9 +316,9 @@ def test_an_event_that_staff_replay_during_a_run_is_no_failure(
             replay(event_id)
         return replay(event_id)
 
-    monkeypatch.setattr(reconciler.stripe_events, "replay", replay_after_staff)
+    monkeypatch.setattr(reconcile.stripe_events, "replay", replay_after_staff)
     report = tuition.reconcile()
-    assert (report["failed"], report["done"], stripe_events.waiting(100)) == ([], True, [])
+    assert (report["failed"], report["done"], queries.oldest_quarantined(100)) == ([], True, [])
     assert len(tuition.audit_trail(purchase["payment_id"])) == 2
 
 
@@ -377,7 +382,7 @@ def reenroll(tuition: Harness, student: Student) -> tuple[str, str]:
 @pytest.mark.usefixtures("empty_tables")
 def test_an_open_payment_is_closed_once_another_payment_grants_access(tuition: Harness, student: Student) -> None:
     _, open_id = reenroll(tuition, student)
-    assert payable_ids(tuition, student) == [tuition.payment(open_id).bound_to]
+    assert payable_ids(tuition, student) == [tuition.payment(open_id).stripe_object_id]
     tuition.advance_time(2 * 3600)
     assert tuition.reconcile()["closed"] == 1
     assert (payable_ids(tuition, student), tuition.payment(open_id).status) == ([], "CANCELED")
@@ -389,7 +394,7 @@ def test_a_payment_settled_after_another_granted_access_is_not_closed_but_needs_
     tuition: Harness, student: Student
 ) -> None:
     _, open_id = reenroll(tuition, student)
-    tuition.pay(tuition.payment(open_id).bound_to)
+    tuition.pay(tuition.payment(open_id).stripe_object_id)
     tuition.new_events()
     tuition.advance_time(2 * 3600)
     assert tuition.reconcile()["closed"] == 0
@@ -464,7 +469,7 @@ def test_an_order_after_a_restore_is_not_confused_with_a_refund_the_restore_lost
     refunds_at_stripe = tuition.at_stripe("GET", f"/v1/refunds?payment_intent={purchase['payment_intent_id']}")["data"]
     assert sorted(refund["amount"] for refund in refunds_at_stripe) == [10_000, 15_000]
     tuition.deliver_all()
-    assert tuition.payment(purchase["payment_id"]).left == 49_900 - 25_000
+    assert tuition.payment(purchase["payment_id"]).refundable_amount == 49_900 - 25_000
     assert tuition.refund(student, purchase["payment_id"]).body["refund_amount"] == 49_900
     assert tuition.chain_problem(purchase["payment_id"]) is None
 
@@ -475,7 +480,7 @@ def test_repeated_rejections_do_not_fill_the_payments_item(tuition: Harness, stu
     tuition.deliver_all()
     for charge in tuition.stripe.account.store.all("charge"):
         charge["disputed"] = True  # makes Stripe refuse although we see no reason
-    responses = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.REFUSALS + 2)]
+    responses = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.MAX_REJECTIONS + 2)]
     assert {response.status for response in responses} == {409}
-    assert len(tuition.payment(purchase["payment_id"]).requests) == refunds.REFUSALS
+    assert len(tuition.payment(purchase["payment_id"]).requests) == refunds.MAX_REJECTIONS
     assert "write to the school" in responses[-1].body["detail"]

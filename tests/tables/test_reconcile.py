@@ -9,7 +9,8 @@ import pytest
 import create_checkout_session
 import create_payment
 from tests.harness import Harness, Student
-from tuition import clock, ledger, reconcile, stripe_client, tables
+from tuition import clock
+from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.intake import reconcile, walk
 from tuition.storage import cursors, keys, ledger
@@ -52,7 +53,7 @@ def test_a_purchase_whose_webhooks_were_all_lost_enrolls_at_the_next_run(tuition
     tuition.pay(purchase["payment_intent_id"])
     lose_events(tuition)
     report = tuition.reconcile()
-    assert (report["different"], report["failed"], report["done"]) == (1, [], True)
+    assert (report["drifted"], report["failed"], report["done"]) == (1, [], True)
     assert (tuition.payment(purchase["payment_id"]).status, enrollment_status(tuition, student)) == (
         "SUCCEEDED",
         "ENROLLED",
@@ -110,16 +111,16 @@ def test_a_lost_payment_is_rebuilt_if_it_is_settled(tuition: Harness, student: S
     purchase = open_purchase(tuition, student)
     tuition.pay(purchase["payment_intent_id"])
     for table, key in (
-        ("payments", tables.payment_key(purchase["payment_id"])),
-        ("enrollments", tables.enrollment_key(student.sub, "DP")),
-        ("intents", tables.pointer_key(purchase["payment_intent_id"])),
+        ("payments", keys.payment_key(purchase["payment_id"])),
+        ("enrollments", keys.enrollment_key(student.sub, "DP")),
+        ("stripe_objects", keys.stripe_object_key(purchase["payment_intent_id"])),
     ):
         tuition.tables.delete_item(TableName=table, Key=key)
     record = tuition.audit_trail(purchase["payment_id"])[0]
     tuition.tables.delete_item(
-        TableName="audit", Key=tables.audit_key(purchase["payment_id"], f"{record['at']}#{record['event_id']}")
+        TableName="audit", Key=keys.audit_key(purchase["payment_id"], f"{record['at']}#{record['event_id']}")
     )
-    assert tuition.reconcile()["different"] == 1
+    assert tuition.reconcile()["drifted"] == 1
     assert (tuition.payment(purchase["payment_id"]).status, enrollment_status(tuition, student)) == (
         "SUCCEEDED",
         "ENROLLED",
@@ -150,7 +151,7 @@ def test_many_due_payments_leave_half_of_the_time_for_new_objects(tuition: Harne
     tuition.advance_time(3 * HOUR)
     seconds_left = itertools.count(70, -3)  # each reading of the clock takes three seconds
     report = reconcile.run(lambda: float(next(seconds_left)))
-    assert 0 < report.looked < 12
+    assert 0 < report.checked < 12
     assert not report.done
     assert timestamps.iso(report.place) > before["place"]
     assert report.checked + tuition.reconcile()["checked"] == 12
@@ -229,7 +230,7 @@ def test_an_open_payment_is_checked_less_often_as_it_ages(tuition: Harness, stud
     hours = []
     for hour in range(24):
         tuition.advance_time(HOUR + 1)
-        hours += [hour] * tuition.reconcile()["looked"]
+        hours += [hour] * tuition.reconcile()["checked"]
     assert 8 < len(hours) < 20
     assert hours[:4] == [0, 1, 2, 3]
     assert tuition.payment(purchase["payment_id"]).version == version
@@ -243,9 +244,9 @@ def test_an_unfinished_refund_is_resumed(tuition: Harness, student: Student) -> 
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
     assert tuition.refund(student, purchase["payment_id"]).status == 502
     tuition.at_stripe("DELETE", "/_sim/calls")
-    assert tuition.reconcile()["driven"] == 0  # the first attempt may still be running
+    assert tuition.reconcile()["resumed"] == 0  # the first attempt may still be running
     tuition.advance_time(301)
-    assert tuition.reconcile()["driven"] == 1
+    assert tuition.reconcile()["resumed"] == 1
     assert tuition.payment(purchase["payment_id"]).status == "REFUNDED"
     (record,) = [r for r in tuition.audit_trail(purchase["payment_id"]) if r["type"] == "refund.made"]
     assert (record["source"], record.get("actor")) == ("reconcile", None)
@@ -262,7 +263,7 @@ def test_a_quarantined_event_is_replayed_once_it_can_be_applied(tuition: Harness
     invalid = {**event, "data": {"object": {**event["data"]["object"], "amount_received": "much"}}}
     assert tuition.deliver(invalid).body["outcome"] == "quarantined"
     assert tuition.reconcile()["replayed"] == 0
-    item_key = tables.quarantine_key(event["id"])
+    item_key = keys.quarantine_key(event["id"])
     tuition.tables.update_item(
         TableName="quarantine", Key=item_key, UpdateExpression="SET event = :event",
         ExpressionAttributeValues={":event": {"S": json.dumps(event)}},
@@ -279,7 +280,7 @@ def test_an_event_that_cannot_be_applied_is_quarantined_and_the_cursor_advances(
     assert any("another user or track" in failure for failure in report["failed"])
     quarantined = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in quarantined}
-    assert report["place"] == clock.iso(reconcile._place(reconcile.CURSOR) or 0)
+    assert report["cursor"] == timestamps.iso(reconcile._place(reconcile.CURSOR) or 0)
     assert report["done"]
 
 
@@ -348,7 +349,7 @@ def test_a_run_ends_when_stripe_is_unreachable_and_the_next_run_misses_nothing(
         tuition.reconcile()
     tuition.stripe_blocked = False
     tuition.advance_time(60)
-    assert tuition.reconcile()["different"] == 1
+    assert tuition.reconcile()["drifted"] == 1
     assert enrollment_status(tuition, student) == "ENROLLED"
 
 
@@ -391,7 +392,7 @@ def test_more_purchases_than_a_page_holds_are_all_applied(tuition: Harness, stud
     for purchase in purchases:
         tuition.pay(purchase["payment_intent_id"])
     lose_events(tuition)
-    assert tuition.reconcile()["different"] == len(purchases)
+    assert tuition.reconcile()["drifted"] == len(purchases)
     assert {tuition.payment(purchase["payment_id"]).status for purchase in purchases} == {"SUCCEEDED"}
 
 
@@ -403,7 +404,7 @@ def test_an_interrupted_backfill_resumes_and_can_be_repeated(
 ) -> None:
     purchase = open_purchase(tuition, student)
     tuition.pay(purchase["payment_intent_id"])
-    today = clock.iso(clock.now())[:10]
+    today = timestamps.iso(clock.now())[:10]
     lose_events(tuition)
     days = {"from": today, "to": today}
     positions: list[int] = []
@@ -422,7 +423,7 @@ def test_an_interrupted_backfill_resumes_and_can_be_repeated(
     report = tuition.reconcile(backfill=days)
     assert (report["done"], first_positions == sorted(first_positions)) == (True, True)
     assert enrollment_status(tuition, student) == "ENROLLED"
-    assert tuition.reconcile(backfill=days)["different"] == 0
+    assert tuition.reconcile(backfill=days)["drifted"] == 0
 
 
 @pytest.mark.parametrize(

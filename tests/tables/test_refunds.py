@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tuition import refunds
-from tuition.ledger import Key
+from tuition.core.refs import PaymentRef
+from tuition.payments import refunds
 
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/refunds/{request_id}"
@@ -402,7 +402,7 @@ def test_the_records_name_both_staff_who_ordered_and_the_student_who_resumed(
     tuition.admin(admin, ORDER, {"amount": 10000, "reason": "half a course"}, payment_id=payment_id)
     unblock_refunds(tuition)
     tuition.refund(student, payment_id)
-    assert actors_of(tuition, payment_id, "refund.ordered") == [("staff", admin.sub)]
+    assert actors_of(tuition, payment_id, "refund.created_by_staff") == [("staff", admin.sub)]
     assert actors_of(tuition, payment_id, "refund.made") == [("request", student.sub)]
 
 
@@ -434,7 +434,7 @@ def test_two_actors_whose_refund_is_rejected_leave_one_record(tuition: Harness, 
     payment = tuition.payment(payment_id)
     (request,) = payment.requests
     for staff in ("ann", "ben"):
-        refunds._refused(Key.of(payment), request, "no", refunds.By("staff", staff))
+        refunds._record_refusal(PaymentRef.of(payment), request, "no", refunds.Actor("staff", staff))
         # Another refund at Stripe, so that the second actor's sync finds a change.
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)
     actors = [record["actor"] for record in tuition.audit_trail(payment_id) if record["type"] == "refund.refused"]

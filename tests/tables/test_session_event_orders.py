@@ -10,7 +10,7 @@ import pytest
 from tests.harness import Harness, Student
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_sessions import open_session, pay_session
-from tuition.stripe_events import TYPES
+from tuition.intake.stripe_events import EVENT_TYPES
 
 Event = dict[str, Any]
 DAYS = 10 * 86400
@@ -74,7 +74,7 @@ STORIES: dict[Callable[[Harness, Student], Event], tuple[str, str, dict[str, Any
 def all_events(tuition: Harness) -> list[Event]:
     """Return all events that Stripe has sent after ten days, of the types that the endpoint subscribes to."""
     tuition.advance_stripe(DAYS)
-    return [event for event in tuition.new_events() if event["type"] in TYPES]
+    return [event for event in tuition.new_events() if event["type"] in EVENT_TYPES]
 
 
 def orders(count: int, limit: int, seed: int) -> list[list[int]]:

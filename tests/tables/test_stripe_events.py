@@ -59,7 +59,7 @@ def test_each_kind_of_foreign_event_is_counted(
         event["data"]["object"]["metadata"]["app" if difference == "other app" else "environment"] = "other"
     assert tuition.deliver(event).body["outcome"] == "foreign"
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [e["EventForeign"] for e in metrics] == [[1.0]]
+    assert [e["ForeignEvent"] for e in metrics] == [[1.0]]
 
 
 def test_an_event_of_another_api_version_is_not_read_but_triggers_a_sync(tuition: Harness, student: Student) -> None:
@@ -88,10 +88,10 @@ def test_a_payment_with_a_missing_item_is_rebuilt_from_stripe_and_needs_attentio
 def lose_items(tuition: Harness, purchase: dict[str, Any], student: Student) -> None:
     """Delete the payment's items, as a restore to an earlier moment would."""
     tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": purchase["payment_id"]}})
-    tuition.tables.delete_item(TableName="intents", Key={"stripe_id": {"S": purchase["payment_intent_id"]}})
-    tuition.tables.delete_item(TableName="enrollments", Key={"user_id": {"S": student.sub}, "entry": {"S": "DP"}})
+    tuition.tables.delete_item(TableName="stripe_objects", Key={"stripe_id": {"S": purchase["payment_intent_id"]}})
+    tuition.tables.delete_item(TableName="enrollments", Key={"user_id": {"S": student.sub}, "sort_key": {"S": "DP"}})
     for record in tuition.audit_trail(purchase["payment_id"]):
-        key = {"subject": {"S": purchase["payment_id"]}, "entry": {"S": f"{record['at']}#{record['event_id']}"}}
+        key = {"subject": {"S": purchase["payment_id"]}, "sort_key": {"S": f"{record['at']}#{record['event_id']}"}}
         tuition.tables.delete_item(TableName="audit", Key=key)
 
 
@@ -153,7 +153,7 @@ def test_another_settled_object_in_a_payments_name_needs_attention_and_changes_n
     assert other["status"] == "succeeded"
     tuition.deliver_all()
     payment = tuition.payment(purchase["payment_id"])
-    assert (payment.status, payment.bound_to) == ("CREATED", purchase["payment_intent_id"])
+    assert (payment.status, payment.stripe_object_id) == ("CREATED", purchase["payment_intent_id"])
     assert tuition.attention(purchase["payment_id"]) == [f"claim:{other['id']}"]
     assert tuition.enrollment(student)["status"] == "PENDING"
 

@@ -16,9 +16,8 @@ import create_checkout_session
 import webhook
 from stripe_simulator.webhooks import signature
 from tests.harness import SECRET, Harness, Student, request_event
-from tuition import clock, tables
+from tuition import clock
 from tuition.core import enrollment
-from tuition.intake.stripe_events import EVENT_TYPES
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import MODELS
 
@@ -198,9 +197,9 @@ def deliver_altered_events(tuition: Harness, student: Student, examples: int) ->
         assert tuition.chain_problem(payment_id) is None
         payment = tuition.payment(payment_id)
         item = tuition.tables.get_item(
-            TableName="enrollments", Key=tables.enrollment_key(payment.user_id, "DP"), ConsistentRead=True
+            TableName="enrollments", Key=keys.enrollment_key(payment.user_id, "DP"), ConsistentRead=True
         )
-        standings = tables.enrollment_from_raw(item["Item"]).standings
+        standings = mapping.enrollment_from_raw(item["Item"]).standings
         standing = enrollment.standing_of(payment)
         assert standings.get(payment_id) == (standing if standing.counts else None)
     return outcomes
@@ -227,8 +226,8 @@ def test_many_altered_events_never_cause_a_500(tuition: Harness, student: Studen
 def all_items(tuition: Harness) -> dict[str, list[Any]]:
     """Return every stored item of every table."""
     items_of = {}
-    for model in tables.MODELS:
-        pages = tuition.tables.get_paginator("scan").paginate(TableName=tables.table(model), ConsistentRead=True)
+    for model in MODELS:
+        pages = tuition.tables.get_paginator("scan").paginate(TableName=dynamodb.table_name(model), ConsistentRead=True)
         items = [json.dumps(item, sort_keys=True) for page in pages for item in page["Items"]]
         items_of[model.__name__] = sorted(items)
     return items_of

@@ -116,7 +116,11 @@ def test_the_simulator_never_imports_tuition(path: Path) -> None:
 def test_the_core_is_pure(path: Path) -> None:
     """Values in, values out. `pathlib` reads the one file that ships beside the catalog."""
     allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"}
-    allowed |= {"typing", "tuition"} | ({"datetime"} if path.name == "timestamps.py" else set()) | ({"pathlib"} if path.name == "catalog.py" else set())
+    allowed |= (
+        {"typing", "tuition"}
+        | ({"datetime"} if path.name == "timestamps.py" else set())
+        | ({"pathlib"} if path.name == "catalog.py" else set())
+    )
     assert {name.split(".")[0] for name in imports(path)} <= allowed
     called = {n.func.id for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     assert not called & {"open", "print", "input", "eval", "exec"}
