@@ -1,6 +1,6 @@
-"""Two counting proxies, before DynamoDB and before Stripe, with one gate: it counts every call and cuts the one chosen.
+"""Counting proxies in front of DynamoDB and of Stripe. They share a gate that counts the calls and injects one fault.
 
-Nothing here knows what a flow calls. A first run counts; the runs after it each have one fault, at one call.
+Nothing here knows which calls a flow makes. A first run counts them; each later run injects one fault at one call.
 """
 
 import contextlib
@@ -21,15 +21,17 @@ Fate = Literal["kill before", "kill after", "drop before", "drop after", "error"
 FATES: tuple[Fate, ...] = (
     *("kill before", "kill after", "drop before", "drop after", "error", "throttle", "kept error", "late"),
 )
+"""`kept error`: Stripe stores the error under the idempotency key. `late`: the call arrives too late."""
 LASTING: tuple[Fate, ...] = ("drop before", "drop after", "error", "throttle")
-"""Those that may also go on: from that call the other side is out of reach until the flow has ended."""
+"""The fates that may also last: the backend then stays unreachable until the flow has ended."""
+WRITES = {"TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"}
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
+Response = tuple[int, list[tuple[str, str]], bytes]
 
 
 @dataclass(frozen=True)
-class Point:
-    """A fault: what becomes of call number `call` (from 0), and of all that follow to the same side if it `lasts`."""
+class FaultPoint:
+    """A fault: the fate of call number `call` (from 0), and of every later call to the same backend if it `lasts`."""
 
     call: int
     fate: Fate
@@ -40,68 +42,65 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Called:
-    """One call as it was counted."""
+class Call:
+    """One call that passed a proxy."""
 
     backend: Backend
     name: str
 
     @property
-    def writes(self) -> bool:
+    def is_write(self) -> bool:
         return self.name.startswith("POST") if self.backend == "stripe" else self.name in WRITES
 
 
-WRITES = {"TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"}
-
-
 @dataclass
-class Gate:
-    """Counts the calls of both sides in the order of their arrival, and says what becomes of each."""
+class FaultGate:
+    """Counts the calls to both backends in order of arrival, and decides the fate of each."""
 
-    point: Point | None = None
+    point: FaultPoint | None = None
     pid: int | None = None
-    calls: list[Called] = field(default_factory=list)
-    late: list[Callable[[], object]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    delayed: list[Callable[[], object]] = field(default_factory=list)
     keep_error: Callable[[str], object] | None = None
     hit: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, point: Point | None) -> None:
-        """A new run: nothing has been called. What is late from the run before is on its way still."""
+    def start_run(self, point: FaultPoint | None) -> None:
+        """Start counting from 0 for a new run. Delayed calls of the previous run stay in flight."""
         self.point, self.pid, self.hit = point, None, False
         self.calls = []
 
-    def arrive(self, called: Called) -> Fate | None:
-        """Count a call; its fate where it is the one, or after the one."""
+    def arrive(self, call: Call) -> Fate | None:
+        """Count a call, and return its fate if the fault applies to it."""
         with self._lock:
             number = len(self.calls)
-            self.calls.append(called)
+            self.calls.append(call)
             point = self.point
             if point is None:
                 return None
-            again = point.lasts and number > point.call and called.backend == self.calls[point.call].backend
-            if number == point.call or again:
+            still_lasts = point.lasts and number > point.call and call.backend == self.calls[point.call].backend
+            if number == point.call or still_lasts:
                 self.hit = True
                 return point.fate
             return None
 
     def kill(self) -> None:
-        """The machine that runs the flow is gone, at once."""
+        """Kill the process that runs the flow."""
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
-    def make_late(self) -> None:
-        """What was on its way arrives now."""
-        calls, self.late = self.late, []
+    def deliver_delayed(self) -> None:
+        """Let the delayed calls arrive."""
+        calls, self.delayed = self.delayed, []
         for call in calls:
             call()
 
 
 class Proxy:
-    """An HTTP/1.1 proxy to one address, on a port of its own; a thread a connection."""
+    """An HTTP/1.1 proxy to one address, on its own port, with one thread per connection."""
 
-    def __init__(self, backend: Backend, port: int, gate: Gate) -> None:
+    def __init__(self, backend: Backend, port: int, gate: FaultGate) -> None:
         self._backend: Backend = backend
         self._port = port
         self._gate = gate
@@ -128,81 +127,83 @@ class Proxy:
         with connection, contextlib.closing(upstream), contextlib.suppress(OSError, ValueError):
             reader = connection.makefile("rb")
             while True:
-                received = read_request(reader)
-                if received is None:
+                request = read_request(reader)
+                if request is None:
                     return
-                answer = self._answer(upstream, *received)
-                if answer is None:
-                    return  # the connection closes without an answer
-                connection.sendall(_bytes(answer))
+                response = self._respond(upstream, *request)
+                if response is None:
+                    return  # the connection closes without a response
+                connection.sendall(_encode(response))
 
-    def _answer(
+    def _respond(
         self, upstream: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> Answer | None:
-        called = self._called(method, target, headers)
-        fate = self._gate.arrive(called)
+    ) -> Response | None:
+        call = self._call(method, target, headers)
+        fate = self._gate.arrive(call)
 
-        def forward(over: http.client.HTTPConnection = upstream) -> Answer:
-            over.request(method, target, body, headers)
-            answer = over.getresponse()
-            return answer.status, list(answer.getheaders()), answer.read()
+        def forward(connection: http.client.HTTPConnection = upstream) -> Response:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            return response.status, list(response.getheaders()), response.read()
 
         if fate in (None, "kept error"):
-            if fate and self._gate.keep_error and called.backend == "stripe":
+            if fate and self._gate.keep_error and call.backend == "stripe":
                 self._gate.keep_error(f"{method} {target.partition('?')[0]}")
             return forward()
         if fate == "late":
-            fresh = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-            self._gate.late.append(lambda: forward(fresh))
+            separate = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            self._gate.delayed.append(lambda: forward(separate))
             return None
         if fate in ("error", "throttle"):
-            return _refusal(called, fate, body)
+            return _refusal(call, fate, body)
         if fate in ("kill after", "drop after"):
             forward()
         if fate in ("kill before", "kill after"):
             self._gate.kill()
         return None
 
-    def _called(self, method: str, target: str, headers: dict[str, str]) -> Called:
+    def _call(self, method: str, target: str, headers: dict[str, str]) -> Call:
         if self._backend == "dynamodb":
-            return Called("dynamodb", headers.get("x-amz-target", "").rpartition(".")[2])
-        return Called("stripe", f"{method} {target.partition('?')[0]}")
+            return Call("dynamodb", headers.get("x-amz-target", "").rpartition(".")[2])
+        return Call("stripe", f"{method} {target.partition('?')[0]}")
 
 
-def _refusal(called: Called, fate: Fate, body: bytes) -> Answer:
-    """What each side says when it fails, or when it is asked too often; a transaction meets another one."""
-    if called.backend == "stripe":
+def _refusal(call: Call, fate: Fate, body: bytes) -> Response:
+    """Return the backend's error or throttling response. A throttled transaction is canceled by a conflict."""
+    if call.backend == "stripe":
         status = 500 if fate == "error" else 429
-        error = {"type": "api_error", "message": "made by the test"}
+        error = {"type": "api_error", "message": "injected by the test"}
         if fate == "throttle":
             error |= {"type": "invalid_request_error", "code": "rate_limit"}
         return status, [("Request-Id", "req_proxy"), ("Content-Type", "application/json")], _json({"error": error})
-    kind: dict[str, Any] = {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "by the test"}
-    if fate == "throttle" and called.name == "TransactWriteItems":
+    message = "injected by the test"
+    fault: dict[str, Any] = {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": message}
+    if fate == "throttle" and call.name == "TransactWriteItems":
         reasons = [{"Code": "None"} for _ in json.loads(body)["TransactItems"]]
-        reasons[0] = {"Code": "TransactionConflict", "Message": "by the test"}
-        kind = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"}
-        kind |= {"message": "by the test", "CancellationReasons": reasons}
+        reasons[0] = {"Code": "TransactionConflict", "Message": message}
+        fault = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"}
+        fault |= {"message": message, "CancellationReasons": reasons}
     elif fate == "throttle":
-        kind["__type"] = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
-    return 500 if fate == "error" else 400, [("Content-Type", "application/x-amz-json-1.0")], _json(kind)
+        fault["__type"] = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
+    return 500 if fate == "error" else 400, [("Content-Type", "application/x-amz-json-1.0")], _json(fault)
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _bytes(answer: Answer) -> bytes:
-    status, headers, body = answer
-    hop = {"transfer-encoding", "connection", "content-length", "keep-alive"}
-    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers if name.lower() not in hop)]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
+def _encode(response: Response) -> bytes:
+    status, headers, body = response
+    hop_by_hop = {"transfer-encoding", "connection", "content-length", "keep-alive"}
+    kept = [f"{name}: {value}" for name, value in headers if name.lower() not in hop_by_hop]
+    head = "\r\n".join([f"HTTP/1.1 {status} X", *kept, f"Content-Length: {len(body)}", "", ""])
+    return head.encode("latin-1") + body
 
 
 @contextlib.contextmanager
-def proxies(dynamodb_port: int, stripe_port: int) -> Iterator[tuple[Gate, str, str]]:
-    """The gate, and the addresses of DynamoDB and of Stripe behind it."""
-    gate = Gate()
+def start_proxies(dynamodb_port: int, stripe_port: int) -> Iterator[tuple[FaultGate, str, str]]:
+    """Yield the gate, and the addresses of the proxies of DynamoDB and of Stripe."""
+    gate = FaultGate()
     dynamodb, stripe = Proxy("dynamodb", dynamodb_port, gate), Proxy("stripe", stripe_port, gate)
     try:
         yield gate, dynamodb.url, stripe.url

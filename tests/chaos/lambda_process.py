@@ -1,14 +1,14 @@
-"""One invocation of a Lambda in a process of its own, which may be killed at any moment.
+"""One Lambda invocation in its own process, which a test may kill at any moment.
 
-A fork server imports this module once; each invocation is a fork of it, so that it costs milliseconds. What it is
-given comes as a plain job, what it answers goes back through a pipe, and everything else over sockets.
+A fork server imports this module once. Each invocation is a fork of it, which costs milliseconds. A pipe carries the
+job and the outcome; everything else goes over sockets.
 """
 
 import importlib
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -16,24 +16,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import stripe  # noqa: F401  (loaded once, before any fork)
+import stripe  # noqa: F401  (imported once, before any fork)
 
-import tests.world  # noqa: F401  (the environment of the settings, before tuition is imported)
-from tests.chaos import plants
+import tests.world  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
+from tests.chaos import planted_defects
 from tuition import api, clock, settings, stripe_client, tables
 
 FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
-LONGEST_SLEEP_S = 0.002
+MAX_SLEEP_S = 0.002
 READY = "ready"
-INSIDE = "TUITION_FORK_SERVER"
-if os.environ.get(INSIDE):
+IN_FORK_SERVER = "TUITION_FORK_SERVER"
+if os.environ.get(IN_FORK_SERVER):
     tables.client()
 
 
 @dataclass(frozen=True)
 class Job:
-    """A function and the event that it is invoked with; `now` is the time that it finds, in epoch seconds."""
+    """A function and the event of its invocation. `now` is the time that it reads, in epoch seconds."""
 
     function: str
     event: Mapping[str, Any]
@@ -41,31 +41,31 @@ class Job:
     stripe: str
     now: float
     secrets: Mapping[str, Any] = field(default_factory=dict)
-    plant: str | None = None
+    defect: str | None = None
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How an invocation ended: an answer, an error that it raised, or (neither) killed."""
+class Outcome:
+    """How an invocation ended: with a response, with an error, or (neither) killed."""
 
-    answer: Mapping[str, Any] | None = None
-    raised: str | None = None
+    response: Mapping[str, Any] | None = None
+    error: str | None = None
 
     @property
     def status(self) -> int | None:
-        return None if self.answer is None else self.answer.get("statusCode", 200)
+        return None if self.response is None else self.response.get("statusCode", 200)
 
 
 def start() -> None:
-    """Start the fork server, with this module and a client of `DYNAMODB_ENDPOINT_URL` loaded."""
-    multiprocessing.set_forkserver_preload(["tests.chaos.worker"])
+    """Start the fork server with this module and a client of `DYNAMODB_ENDPOINT_URL` loaded."""
+    multiprocessing.set_forkserver_preload([__name__])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(INSIDE, "1")
+        patch.setenv(IN_FORK_SERVER, "1")
         forkserver.ensure_running()
 
 
-def invoke(job: Job, begin: Any) -> Ended:
-    """Run a job in a new process; `begin` is told its process id before its first call."""
+def invoke(job: Job, on_start: Callable[[int | None], None]) -> Outcome:
+    """Run a job in a new process. `on_start` receives its process id before its first call."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
     child = context.Process(target=serve, args=(job, theirs), daemon=True)
@@ -73,9 +73,9 @@ def invoke(job: Job, begin: Any) -> Ended:
     theirs.close()
     try:
         assert ours.recv() == READY
-        begin(child.pid)
+        on_start(child.pid)
         ours.send(READY)
-        return _ended(ours)
+        return _receive_outcome(ours)
     finally:
         ours.close()
         child.join(30)
@@ -84,39 +84,39 @@ def invoke(job: Job, begin: Any) -> Ended:
             raise AssertionError("the invocation did not end")
 
 
-def _ended(pipe: Connection) -> Ended:
+def _receive_outcome(pipe: Connection) -> Outcome:
     if not pipe.poll(60):
-        raise AssertionError("the invocation does not answer")
+        raise AssertionError("the invocation did not respond")
     try:
-        found = pipe.recv()
+        outcome = pipe.recv()
     except (EOFError, ConnectionResetError):
-        return Ended()
-    assert isinstance(found, Ended)
-    return found
+        return Outcome()
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
 def serve(job: Job, pipe: Connection) -> None:
-    """In the new process: wait for the word, invoke, answer."""
+    """In the new process: wait for the signal, invoke the handler, send the outcome."""
     os.environ |= {"DYNAMODB_ENDPOINT_URL": job.dynamodb, "STRIPE_API_BASE": job.stripe}
     settings.settings.cache_clear()
     real_sleep = time.sleep
-    time.sleep = lambda seconds: real_sleep(min(seconds, LONGEST_SLEEP_S))
+    time.sleep = lambda seconds: real_sleep(min(seconds, MAX_SLEEP_S))
     clock.now = lambda: job.now
     settings._read_secret = lambda arn: dict(job.secrets[arn])
-    unhandled: list[str] = []
-    api.logger.exception = lambda message, **_: unhandled.append(message)  # type: ignore[method-assign,assignment]
+    logged: list[str] = []
+    api.logger.exception = lambda message, **_: logged.append(message)  # type: ignore[method-assign,assignment]
     stripe_client._client_for.cache_clear()
-    if job.plant:
-        plants.PLANTS[job.plant](setattr)
+    if job.defect:
+        planted_defects.DEFECTS[job.defect](setattr)
     pipe.send(READY)
     pipe.recv()
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
     try:
-        ended = Ended(HANDLERS[job.function](dict(job.event), context))
-    except Exception as error:  # noqa: BLE001  (kept: the test decides which a function may end with)
-        ended = Ended(raised=type(error).__name__)
-    if "unhandled" in unhandled:
-        ended = Ended(raised="unhandled")
-    pipe.send(ended)
+        outcome = Outcome(HANDLERS[job.function](dict(job.event), context))
+    except Exception as error:  # noqa: BLE001  (kept: the test decides which errors are allowed)
+        outcome = Outcome(error=type(error).__name__)
+    if "unhandled" in logged:
+        outcome = Outcome(error="unhandled")
+    pipe.send(outcome)
     pipe.close()
-    os._exit(0)  # nothing is left to tidy up, and Python takes its time for it
+    os._exit(0)  # skip Python's slow shutdown: nothing is left to clean up
