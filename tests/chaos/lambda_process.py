@@ -4,8 +4,10 @@ A fork server imports this module once. Each invocation is a fork of it, which c
 job and the outcome; everything else goes over sockets.
 """
 
+import gc
 import importlib
 import multiprocessing
+import netrc  # noqa: F401  (imported by `requests` in its first request)
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,19 +18,43 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import stripe  # noqa: F401  (imported once, before any fork)
+import stripe
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 import tests.world  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
 from tests.chaos import planted_defects
 from tuition import api, clock, settings, stripe_client, tables
+from tuition.core import catalog
 
 FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
 MAX_SLEEP_S = 0.002
 READY = "ready"
 IN_FORK_SERVER = "TUITION_FORK_SERVER"
+
+
+def _warm_up() -> None:
+    """Load in the fork server whatever each invocation would otherwise load again: modules, models, the catalog."""
+    catalog.tracks()
+    services = stripe.StripeClient("sk_test_warm_up").v1
+    _ = services.customers, services.payment_intents, services.checkout.sessions, services.charges
+    _ = services.refunds, services.disputes, services.events, services.promotion_codes
+    client = tables.client()
+    client.meta.events.register("before-send.dynamodb", _empty_response)
+    client.batch_get_item(RequestItems={"payments": {"Keys": [{"payment_id": {"S": "warm up"}}]}})
+    client.transact_write_items(TransactItems=[{"Put": {"TableName": "payments", "Item": {}}}])
+    client.meta.events.unregister("before-send.dynamodb", _empty_response)
+    gc.freeze()  # so that a collection in a fork does not touch, and copy, every page
+
+
+def _empty_response(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    """Answer a DynamoDB call of the warm-up without a network."""
+    raw = SimpleNamespace(stream=lambda *_, **__: [b"{}"])
+    return AWSResponse(request.url, 200, {"x-amz-request-id": "warm up"}, raw)
+
+
 if os.environ.get(IN_FORK_SERVER):
-    tables.client()
+    _warm_up()
 
 
 @dataclass(frozen=True)
