@@ -1,5 +1,6 @@
 """Every flow that a fault may hit: the history before it, and the one invocation that is hit."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -279,14 +280,19 @@ def _unusable(w: World) -> Invocation:
 
 def clear_tables(client: Any) -> None:
     """Delete every item of every table."""
+    deletes = []
     for model in tables.MODELS:
         keys = [
             name for name, attribute in model._attributes.items() if attribute.is_hash_key or attribute.is_range_key
         ]
-        stored = client.scan(TableName=tables.table(model), ConsistentRead=True)["Items"]
-        deletes = [{"DeleteRequest": {"Key": {key: item[key] for key in keys}}} for item in stored]
-        for first in range(0, len(deletes), 25):
-            client.batch_write_item(RequestItems={tables.table(model): deletes[first : first + 25]})
+        table = tables.table(model)
+        stored = client.scan(TableName=table, ConsistentRead=True)["Items"]
+        deletes += [(table, {"DeleteRequest": {"Key": {key: item[key] for key in keys}}}) for item in stored]
+    for batch in itertools.batched(deletes, 25, strict=False):  # DynamoDB's limit per call
+        requests: dict[str, list[Any]] = {}
+        for table, delete in batch:
+            requests.setdefault(table, []).append(delete)
+        client.batch_write_item(RequestItems=requests)
 
 
 # --- refunds ---
