@@ -1,1 +1,1 @@
-"""Faults at the wire: every call of every flow cut, killed, refused or made late, and what must be true afterwards."""
+"""Faults on the wire: every call of every flow dropped, killed, refused or delayed, and the invariants afterwards."""

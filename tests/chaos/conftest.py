@@ -1,13 +1,13 @@
-"""One site for all disasters of a worker."""
+"""One fault harness per test worker."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.disaster import Site, site
+from tests.chaos.harness import FaultHarness, start_harness
 
 
 @pytest.fixture(scope="session")
-def chaos() -> Iterator[Site]:
-    with site() as made:
-        yield made
+def harness() -> Iterator[FaultHarness]:
+    with start_harness() as started:
+        yield started

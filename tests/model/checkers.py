@@ -1,39 +1,42 @@
-"""What must be true: the tables against an oracle that knows only Stripe's objects and what staff decided, and
-against themselves."""
+"""The invariants: the tables against an oracle that knows only Stripe's objects and staff decisions, and against
+themselves."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests import consistency
-from tests.model.machine import Machine
-from tuition.core import attention, audit
+from tests import books
+from tests.model.simulation import Simulation
+from tuition import tables
+from tuition.core import audit
+from tuition.core import payment as payments
 from tuition.core.money import Money
 from tuition.storage import keys, mapping
 from tuition.storage.items import AuditItem
 
 PAYABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
-GIVEN_BACK = {"pending", "succeeded"}
-STATE_OF_REFUND = {
+COUNTED_REFUNDS = {"pending", "succeeded"}
+REQUEST_STATES = {
     "succeeded": "done",
     "failed": "failed",
     "canceled": "failed",
     "pending": "pending",
     "requires_action": "pending",
 }
-FAILED_CHARGES = 5
+"""The status of a Stripe refund -> the state of its request."""
+MAX_FAILED_CHARGES = 5
 Owner = tuple[str, str]
 
 
-# --- while all have answered ---
+# --- once every request has been answered ---
 
 
-def payable(machine: Machine, owner: Owner | None = None) -> list[str]:
-    """The objects at Stripe, made by us, that can still be paid."""
-    sessions = [s for s in machine.objects("checkout.session") if s["status"] == "open"]
-    of_sessions = {s.get("payment_intent") for s in machine.objects("checkout.session")}
-    intents = [i for i in machine.objects("payment_intent") if i["status"] in PAYABLE and i["id"] not in of_sessions]
+def payable(sim: Simulation, owner: Owner | None = None) -> list[str]:
+    """Return the objects that we created at Stripe and that can still be paid."""
+    sessions = [s for s in sim.objects("checkout.session") if s["status"] == "open"]
+    of_sessions = {s.get("payment_intent") for s in sim.objects("checkout.session")}
+    intents = [i for i in sim.objects("payment_intent") if i["status"] in PAYABLE and i["id"] not in of_sessions]
     return sorted(
         obj["id"]
         for obj in (*sessions, *intents)
@@ -45,38 +48,38 @@ def _owner(metadata: dict[str, str]) -> Owner:
     return metadata["user_id"], metadata["track"]
 
 
-def owners(machine: Machine) -> list[Owner]:
-    """Every user and track that anything was bought or made for."""
-    made = (*machine.objects("payment_intent"), *machine.objects("checkout.session"))
-    return sorted({_owner(obj["metadata"]) for obj in made if obj["metadata"].get("app")})
+def owners(sim: Simulation) -> list[Owner]:
+    """Return every user and track for which an object exists at Stripe."""
+    objects = (*sim.objects("payment_intent"), *sim.objects("checkout.session"))
+    return sorted({_owner(obj["metadata"]) for obj in objects if obj["metadata"].get("app")})
 
 
-def after_answers(machine: Machine) -> list[str]:
-    """When all have answered: one payable object of those that anybody was given or that a payment is bound to."""
-    answered = {offer.payment.stripe_object_id for offer in machine.answered}
-    bound = {payment.stripe_object_id for payment in machine.payments()}
-    found = []
-    for owner in owners(machine):
-        open_now = set(payable(machine, owner)) - machine.unknown
-        known = open_now if not machine.faults else open_now & (answered | bound)
-        if len(known) > 1:
-            found.append(f"payable at once: {sorted(known)}")
-        pending = [p.payment_id for p in machine.payments() if p.open and (p.user_id, p.track) == owner]
+def after_responses(sim: Simulation) -> list[str]:
+    """Each owner has at most one payable object that was offered or is bound, and at most one open payment."""
+    offered = {offer.payment.bound_to for offer in sim.offers}
+    bound = {payment.bound_to for payment in sim.payments()}
+    problems = []
+    for owner in owners(sim):
+        payable_now = set(payable(sim, owner)) - sim.missing_at_stripe
+        reachable = payable_now if not sim.faults else payable_now & (offered | bound)
+        if len(reachable) > 1:
+            problems.append(f"payable at once: {sorted(reachable)}")
+        pending = [p.payment_id for p in sim.payments() if p.open and (p.user_id, p.track) == owner]
         if len(pending) > 1:
-            found.append(f"open payments at once: {pending}")
-    return found + _made_twice(machine)
+            problems.append(f"open payments at once: {pending}")
+    return problems + _duplicate_objects(sim)
 
 
-def _made_twice(machine: Machine) -> list[str]:
-    """Within the day for which Stripe remembers a key, one payment has one object."""
-    made: dict[str, list[int]] = defaultdict(list)
-    of_sessions = {s.get("payment_intent") for s in machine.objects("checkout.session")}
-    for obj in (*machine.objects("payment_intent"), *machine.objects("checkout.session")):
+def _duplicate_objects(sim: Simulation) -> list[str]:
+    """Within the day for which Stripe keeps an idempotency key, one payment has one object."""
+    created: dict[str, list[int]] = defaultdict(list)
+    of_sessions = {s.get("payment_intent") for s in sim.objects("checkout.session")}
+    for obj in (*sim.objects("payment_intent"), *sim.objects("checkout.session")):
         if obj["metadata"].get("app") and obj["id"] not in of_sessions:
-            made[obj["metadata"]["payment_id"]].append(obj["created"])
+            created[obj["metadata"]["payment_id"]].append(obj["created"])
     return [
-        f"{name} was made twice at Stripe"
-        for name, times in made.items()
+        f"{payment_id} has two objects at Stripe"
+        for payment_id, times in created.items()
         if any(b - a < 86_400 for a, b in zip(sorted(times), sorted(times)[1:], strict=False))
     ]
 
@@ -85,18 +88,18 @@ def _made_twice(machine: Machine) -> list[str]:
 
 
 @dataclass
-class Truth:
-    """How a payment must stand: from Stripe's objects, and from what staff decided."""
+class ExpectedPayment:
+    """The state that a payment must have, from Stripe's objects and the decisions of staff."""
 
     status: str
     settled: int
     refunded: int
     lost: int
-    money_in: bool
+    is_settled: bool
     grants: bool = False
-    granted: bool = False
-    disputed: list[tuple[str, str]] = field(default_factory=list)
-    bad_refunds: list[tuple[str, str]] = field(default_factory=list)
+    ever_granted: bool = False
+    disputes: list[tuple[str, str]] = field(default_factory=list)
+    failed_refunds: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def open(self) -> bool:
@@ -104,22 +107,22 @@ class Truth:
 
     @property
     def holds_funds(self) -> bool:
-        return self.money_in and (not self.settled or self.refunded + self.lost < self.settled)
+        return self.is_settled and (not self.settled or self.refunded + self.lost < self.settled)
 
 
-class Stripe:
-    """Stripe's objects by the intent that they belong to: read once for all payments."""
+class StripeState:
+    """Stripe's objects grouped by intent, read once for all payments."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.refunds = _by_intent(machine.objects("refund"))
-        self.disputes = _by_intent(machine.objects("dispute"))
-        self.charges = _by_intent(machine.objects("charge"))
-        self.staff = machine.staff_log()
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.refunds = _by_intent(sim.objects("refund"))
+        self.disputes = _by_intent(sim.objects("dispute"))
+        self.charges = _by_intent(sim.objects("charge"))
+        self.staff = sim.staff_records()
 
-    def truth(self, payment: Any) -> Truth:
-        store = self.machine.stripe.account.store
-        session, intent_id = None, payment.stripe_object_id
+    def expected(self, payment: Any) -> ExpectedPayment:
+        store = self.sim.stripe.account.store
+        session, intent_id = None, payment.bound_to
         if payment.kind == "checkout":
             session = store.find("checkout.session", payment.stripe_object_id)
             assert session is not None
@@ -127,50 +130,52 @@ class Stripe:
         intent = store.find("payment_intent", intent_id) if intent_id else None
         settled = intent["amount_received"] if intent and intent["status"] == "succeeded" else 0
         refunds, disputes = self.refunds[intent_id or ""], self.disputes[intent_id or ""]
-        refunded = sum(r["amount"] for r in refunds if r["status"] in GIVEN_BACK)
+        refunded = sum(r["amount"] for r in refunds if r["status"] in COUNTED_REFUNDS)
         lost = sum(d["amount"] for d in disputes if d["status"] == "lost")
         lost -= sum(
             move["amount"] for d in disputes if d["status"] == "prevented" for move in d["balance_transactions"]
         )
         free = session and session["payment_status"] == "no_payment_required" and session["status"] != "open"
         if not (settled or free):
-            return Truth(_unsettled(session, intent), 0, 0, 0, False)
-        made = Truth("REFUNDED" if settled and refunded >= settled else "SUCCEEDED", settled, refunded, lost, True)
-        made.disputed = [(d["id"], d["status"]) for d in disputes if d["status"] not in ("won", "warning_closed")]
-        made.bad_refunds = [(r["id"], r["status"]) for r in refunds if r["status"] in ("failed", "canceled")]
-        self._decided(payment, made)
-        return made
+            return ExpectedPayment(_unsettled_status(session, intent), 0, 0, 0, False)
+        status = "REFUNDED" if settled and refunded >= settled else "SUCCEEDED"
+        expected = ExpectedPayment(status, settled, refunded, lost, True)
+        expected.disputes = [(d["id"], d["status"]) for d in disputes if d["status"] not in ("won", "warning_closed")]
+        expected.failed_refunds = [(r["id"], r["status"]) for r in refunds if r["status"] in ("failed", "canceled")]
+        self._apply_decisions(payment, expected)
+        return expected
 
-    def _decided(self, payment: Any, made: Truth) -> None:
-        decisions = [logged.type for logged in self.staff[payment.payment_id] if logged.type.startswith("decision.")]
-        made.granted = made.settled == payment.price.amount or "decision.accept" in decisions
-        ended = any(status in ("lost", "prevented") for _, status in made.disputed)
+    def _apply_decisions(self, payment: Any, expected: ExpectedPayment) -> None:
+        decisions = [record.type for record in self.staff[payment.payment_id] if record.type.startswith("decision.")]
+        expected.ever_granted = expected.settled == payment.price.amount or "decision.accept" in decisions
+        dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
         revoked = decisions[-1:] == ["decision.revoke"]
-        made.grants = made.granted and made.status == "SUCCEEDED" and not ended and not revoked
+        expected.grants = expected.ever_granted and expected.status == "SUCCEEDED" and not dispute_lost and not revoked
 
-    def causes(self, payment: Any, truth: Truth, *, double: bool) -> list[tuple[str, str]]:
-        """What needs a person and has not been acknowledged as it stands."""
-        found = [(f"dispute:{key}", status) for key, status in truth.disputed]
-        found += [(f"refund:{key}", status) for key, status in truth.bad_refunds]
-        if truth.money_in and not truth.granted:
-            found.append(("amount", str(Money(truth.settled, payment.price.currency))))
+    def attention(self, payment: Any, expected: ExpectedPayment, *, double: bool) -> list[tuple[str, str]]:
+        """Return why the payment needs attention, as (name, fingerprint), without the acknowledged reasons."""
+        reasons = [(f"dispute:{key}", status) for key, status in expected.disputes]
+        reasons += [(f"refund:{key}", status) for key, status in expected.failed_refunds]
+        if expected.is_settled and not expected.ever_granted:
+            reasons.append(("amount", str(Money(expected.settled, payment.price.currency))))
         if double:
-            found.append(("double", "double"))
-        found += [(f"claim:{key}", key) for key in self.claims(payment)]
-        if truth.money_in and payment.facts.closed and payment.facts.closed.reason == "gone":
-            found.append(("gone", "gone"))  # Stripe once said so of what was paid: nothing but a person takes it back
-        first = next((logged.type for logged in self.machine.log if logged.subject == payment.payment_id), None)
+            reasons.append(("double", "double"))
+        reasons += [(f"claim:{key}", key) for key in self.claims(payment)]
+        if expected.is_settled and payment.facts.closed and payment.facts.closed.reason == "gone":
+            reasons.append(("gone", "gone"))  # it was missing at Stripe once: the reason stays until acknowledged
+        first = next((record.type for record in self.sim.records if record.subject == payment.payment_id), None)
         if first not in ("payment.created", None):
-            found.append(("rebuilt", "rebuilt"))
-        known = dict(one.acknowledges for one in self.staff[payment.payment_id] if one.type.startswith("attention."))
-        return sorted((name, mark) for name, mark in found if known.get(name) != mark)
+            reasons.append(("rebuilt", "rebuilt"))
+        staff_records = self.staff[payment.payment_id]
+        acknowledged = dict(record.acknowledged for record in staff_records if record.type.startswith("attention."))
+        return sorted((name, fingerprint) for name, fingerprint in reasons if acknowledged.get(name) != fingerprint)
 
     def claims(self, payment: Any) -> list[str]:
-        """Other objects that were paid in this payment's name."""
-        own = {payment.stripe_object_id, payment.intent}
+        """Return the other objects that were paid under this payment's id."""
+        own = {payment.bound_to, payment.intent}
         return [
             obj["id"]
-            for obj in (*self.machine.objects("payment_intent"), *self.machine.objects("checkout.session"))
+            for obj in (*self.sim.objects("payment_intent"), *self.sim.objects("checkout.session"))
             if obj["metadata"].get("payment_id") == payment.payment_id
             and obj["id"] not in own
             and (obj.get("payment_status") == "paid" or obj["status"] == "succeeded")
@@ -178,13 +183,13 @@ class Stripe:
 
 
 def _by_intent(objects: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for obj in objects:
-        found[obj["payment_intent"] or ""].append(obj)
-    return found
+        grouped[obj["payment_intent"] or ""].append(obj)
+    return grouped
 
 
-def _unsettled(session: Any, intent: Any) -> str:
+def _unsettled_status(session: Any, intent: Any) -> str:
     status = intent["status"] if intent else "requires_payment_method"
     if session is not None:
         if session["status"] == "expired":
@@ -199,196 +204,198 @@ def _unsettled(session: Any, intent: Any) -> str:
     return "FAILED" if failed else "CREATED"
 
 
-# --- when everything has been told ---
+# --- once every event has been delivered ---
 
 
-def settled_state(machine: Machine, *, driven: bool = True) -> list[str]:
-    """The tables are what Stripe's objects say and staff decided. `driven`: nobody is about to call Stripe."""
-    found: list[str] = []
-    stripe = Stripe(machine)
-    truths: dict[Owner, dict[str, Truth]] = defaultdict(dict)
-    for payment in machine.payments():
-        truth = stripe.truth(payment)
-        truths[payment.user_id, payment.track][payment.payment_id] = truth
-        amounts = {"settled": truth.settled, "refunded": truth.refunded, "lost": truth.lost}
-        if payment.status != truth.status:
-            found.append(f"{payment.payment_id} is {payment.status}, at Stripe {truth.status}")
+def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
+    """The tables match Stripe's objects and staff decisions. `refunds_resumed`: no refund is still to be submitted."""
+    problems: list[str] = []
+    stripe = StripeState(sim)
+    by_owner: dict[Owner, dict[str, ExpectedPayment]] = defaultdict(dict)
+    for payment in sim.payments():
+        expected = stripe.expected(payment)
+        by_owner[payment.user_id, payment.track][payment.payment_id] = expected
+        amounts = {"settled": expected.settled, "refunded": expected.refunded, "lost": expected.lost}
+        if payment.status != expected.status:
+            problems.append(f"{payment.payment_id} is {payment.status}, at Stripe {expected.status}")
         if audit._amounts(payment) != amounts:
-            found.append(f"{payment.payment_id} has {audit._amounts(payment)}, at Stripe {amounts}")
+            problems.append(f"{payment.payment_id} has {audit._amounts(payment)}, at Stripe {amounts}")
         if payment.facts.erased and any(c.last4 or c.receipt_url for c in payment.facts.charges.values()):
-            found.append(f"{payment.payment_id} was erased, and has personal fields again")
-    for owner, of_owner in truths.items():
-        found += _enrollment(machine, owner, of_owner)
-    found += _attention(machine, stripe, truths)
-    found += _requests(machine, stripe, driven=driven)
-    found += _chains(machine) + _unknown_money(machine)
-    return found if machine.parted else found + _transitions(machine)
+            problems.append(f"{payment.payment_id} was erased, but has personal fields again")
+    for owner, expected_payments in by_owner.items():
+        problems += _enrollment(sim, owner, expected_payments)
+    problems += _attention(sim, stripe, by_owner)
+    problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
+    problems += _audit_chains(sim) + _unassigned_money(sim)
+    return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
 
 
-def _enrollment(machine: Machine, owner: Owner, truths: dict[str, Truth]) -> list[str]:
+def _enrollment(sim: Simulation, owner: Owner, expected_payments: dict[str, ExpectedPayment]) -> list[str]:
+    """The enrollment's status, attempt counter and progress items follow from its payments."""
     user, track = owner
-    granted = any(truth.granted for truth in truths.values())
-    enrolled = any(truth.grants for truth in truths.values())
-    pending = any(truth.open for truth in truths.values())
-    expected = "ENROLLED" if enrolled else "PENDING" if pending else "WITHDRAWN" if granted else None
-    enrollment = machine.enrollment(user, track)
+    granted = any(expected.ever_granted for expected in expected_payments.values())
+    enrolled = any(expected.grants for expected in expected_payments.values())
+    pending = any(expected.open for expected in expected_payments.values())
+    expected_status = "ENROLLED" if enrolled else "PENDING" if pending else "WITHDRAWN" if granted else None
+    enrollment = sim.enrollment(user, track)
     if enrollment is None:
-        return [f"{user} has payments for {track} and no enrollment"]
-    found = []
-    if enrollment.status != expected:
-        found.append(f"{user} is {enrollment.status} in {track}, by Stripe's objects {expected}")
-    newest = max((p.attempt for p in machine.payments() if (p.user_id, p.track) == owner), default=0)
+        return [f"{user} has payments for {track}, but no enrollment"]
+    problems = []
+    if enrollment.status != expected_status:
+        problems.append(f"{user} is {enrollment.status} in {track}, by Stripe's objects {expected_status}")
+    newest = max((p.attempt for p in sim.payments() if (p.user_id, p.track) == owner), default=0)
     if enrollment.attempt < newest:
-        found.append(f"{user} has a payment of attempt {newest}, and the counter says {enrollment.attempt}")
-    items = machine.tables.stored["enrollments"]
-    projects = [items.get((user, f"{track}#{project.project}")) for project in machine.catalog[track].projects]
+        problems.append(f"{user} has a payment of attempt {newest}, but the counter is {enrollment.attempt}")
+    items = sim.tables.stored["enrollments"]
+    projects = [items.get((user, f"{track}#{project.project}")) for project in sim.catalog[track].projects]
     if granted != all(projects) or granted != any(projects):
-        found.append(f"{user} {'ever' if granted else 'never'} granted, and has {projects} of progress")
+        problems.append(f"{user} was {'once' if granted else 'never'} granted access, and has progress {projects}")
     elif granted:
         unlocked = [bool(project and project["unlocked"]["BOOL"]) for project in projects]
         if unlocked != [enrolled, *[False] * (len(projects) - 1)]:
-            found.append(f"{user} is {expected}, with projects unlocked: {unlocked}")
-    return found
+            problems.append(f"{user} is {expected_status}, with projects unlocked: {unlocked}")
+    return problems
 
 
-def _attention(machine: Machine, stripe: Stripe, truths: dict[Owner, dict[str, Truth]]) -> list[str]:
-    """What needs a person is what the oracle says, and nothing that does is missing from the queue."""
-    found = []
-    attempts = {payment.payment_id: payment.attempt for payment in machine.payments()}
-    for owner, of_owner in truths.items():
-        keeping = sorted((attempts[key], key) for key, truth in of_owner.items() if truth.holds_funds)
-        double = {key for _, key in keeping[1:]}
-        enrollment = machine.enrollment(*owner)
-        seen_double = set(enrollment.doubled) if enrollment else set()
-        for payment_id, truth in of_owner.items():
-            payment = machine.payment(payment_id)
-            expected = stripe.causes(payment, truth, double=payment_id in double)
-            seen = sorted(
-                (c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=payment_id in seen_double)
-            )
-            if seen != expected:
-                found.append(f"{payment_id} needs a person for {seen}, by Stripe's objects for {expected}")
-            if any(name != "double" for name, _ in expected) and not _is_queued(machine, payment_id):
-                found.append(f"{payment_id} needs a person for {expected}, and is not in the queue")
-            if ("double", "double") in expected and not any(_is_queued(machine, key) for _, key in keeping):
-                found.append(f"{payment_id} was paid twice, and neither is in the queue")
-    return found
+def _attention(sim: Simulation, stripe: StripeState, by_owner: dict[Owner, dict[str, ExpectedPayment]]) -> list[str]:
+    """The attention reasons are those of the oracle, and each payment that has one is in the queue."""
+    problems = []
+    attempts = {payment.payment_id: payment.attempt for payment in sim.payments()}
+    for owner, expected_payments in by_owner.items():
+        with_funds = sorted((attempts[key], key) for key, expected in expected_payments.items() if expected.holds_funds)
+        double = {key for _, key in with_funds[1:]}
+        enrollment = sim.enrollment(*owner)
+        stored_double = set(enrollment.doubled) if enrollment else set()
+        for payment_id, expected in expected_payments.items():
+            payment = sim.payment(payment_id)
+            reasons = stripe.attention(payment, expected, double=payment_id in double)
+            stored = sorted((c.name, c.mark) for c in payments.attention(payment, double=payment_id in stored_double))
+            if stored != reasons:
+                problems.append(f"{payment_id} needs attention for {stored}, by Stripe's objects for {reasons}")
+            if any(name != "double" for name, _ in reasons) and not _is_queued(sim, payment_id):
+                problems.append(f"{payment_id} needs attention for {reasons}, but is not in the queue")
+            if ("double", "double") in reasons and not any(_is_queued(sim, key) for _, key in with_funds):
+                problems.append(f"{payment_id} was paid twice, but neither payment is in the queue")
+    return problems
 
 
-def _is_queued(machine: Machine, payment_id: str) -> bool:
-    return "attention_open" in machine.tables.stored["payments"][payment_id,]
+def _is_queued(sim: Simulation, payment_id: str) -> bool:
+    return "attention_open" in sim.tables.stored["payments"][payment_id,]
 
 
-def _chains(machine: Machine) -> list[str]:
-    """Chains verify, and their transitions, one after the other, are the way to what is stored."""
-    found = []
-    records: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for item in machine.tables.stored["audit"].values():
-        record = mapping.record_to_json(AuditItem.from_raw_data(item))
-        records[str(record["subject"])].append(record)
-    for payment in machine.payments():
-        found += consistency.audit_violations(
-            payment, sorted(records.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
-        )
-    for subject, trail in records.items():
-        head = machine.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
+def _audit_chains(sim: Simulation) -> list[str]:
+    """Every audit chain verifies, and its transitions lead to the stored state."""
+    problems = []
+    by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in sim.tables.stored["audit"].values():
+        record = tables.record_to_json(tables.AuditItem.from_raw_data(item))
+        by_subject[str(record["subject"])].append(record)
+    for payment in sim.payments():
+        records = sorted(by_subject.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
+        problems += books.chain(payment, records)
+    for subject, records in by_subject.items():
+        head = sim.tables.stored["enrollments"].get((subject, tables.USER_ENTRY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
-        if broken := audit.verify(subject, trail, version, hash_):
-            found.append(f"{subject}: {broken}")
-    return found
+        if problem := audit.verify(subject, records, version, hash_):
+            problems.append(f"{subject}: {problem}")
+    return problems
 
 
-def _transitions(machine: Machine) -> list[str]:
-    """One record a transition: an enrollment's records, of whichever payment, follow each other to what is stored."""
-    now: dict[Owner, str | None] = {}
-    found = []
-    for logged in machine.log:
-        made = logged.transition.get("enrollment")
-        if made:
-            owner = logged.user_id, str(logged.track)
-            if made["from"] != now.get(owner):
-                found.append(f"{logged.subject}: two records took {owner} from {made['from']} to {made['to']}")
-            now[owner] = made["to"]
-    for owner, status in now.items():
-        enrollment = machine.enrollment(*owner)
+def _enrollment_transitions(sim: Simulation) -> list[str]:
+    """An enrollment's records, over all of its payments, form one chain of transitions to the stored status."""
+    statuses: dict[Owner, str | None] = {}
+    problems = []
+    for record in sim.records:
+        transition = record.transition.get("enrollment")
+        if transition:
+            owner = record.user_id, str(record.track)
+            if transition["from"] != statuses.get(owner):
+                problems.append(
+                    f"{record.subject}: two records took {owner} from {transition['from']} to {transition['to']}"
+                )
+            statuses[owner] = transition["to"]
+    for owner, status in statuses.items():
+        enrollment = sim.enrollment(*owner)
         if enrollment is None or enrollment.status != status:
-            found.append(f"the records lead {owner} to {status}, and it is {enrollment and enrollment.status}")
-    return found
+            problems.append(f"the records lead {owner} to {status}, but it is {enrollment and enrollment.status}")
+    return problems
 
 
-def _requests(machine: Machine, stripe: Stripe, *, driven: bool) -> list[str]:
-    """One refund a request, done exactly where Stripe gave the money back, and no more than one undecided."""
-    found = []
-    made: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for refund in machine.objects("refund"):
-        name = (refund.get("metadata") or {}).get("refund_request")
-        if name:
-            made[name].append(refund)
-    for name, refunds in made.items():
+def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: bool) -> list[str]:
+    """Each request has at most one refund, its state follows the refund's, and at most one request is undecided."""
+    problems = []
+    by_request: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for refund in sim.objects("refund"):
+        request_id = (refund.get("metadata") or {}).get("refund_request")
+        if request_id:
+            by_request[request_id].append(refund)
+    for request_id, refunds in by_request.items():
         if len(refunds) > 1:
-            found.append(f"{name} was refunded {len(refunds)} times: {[r['amount'] for r in refunds]}")
-    for payment in machine.payments():
+            problems.append(f"{request_id} was refunded {len(refunds)} times: {[r['amount'] for r in refunds]}")
+    for payment in sim.payments():
         if sum(request.undecided for request in payment.requests) > 1:
-            found.append(f"{payment.payment_id} has two undecided refund requests")
-        truth = stripe.truth(payment)
-        over = truth.settled <= truth.refunded or any(s in ("lost", "prevented") for _, s in truth.disputed)
+            problems.append(f"{payment.payment_id} has two undecided refund requests")
+        expected = stripe.expected(payment)
+        dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
+        nothing_refundable = expected.settled <= expected.refunded or dispute_lost
         for request in payment.requests:
-            status = made[request.id][0]["status"] if request.id in made else None
-            if (driven and request.state == "calling") or (status and request.state != STATE_OF_REFUND.get(status)):
-                found.append(f"{request.id} is {request.state}, its refund {status}")
+            status = by_request[request.id][0]["status"] if request.id in by_request else None
+            unsubmitted = refunds_resumed and request.state == "calling"
+            if unsubmitted or (status and request.state != REQUEST_STATES.get(status)):
+                problems.append(f"{request.id} is {request.state}, its refund {status}")
             if status is None and request.state in ("done", "pending", "failed"):
-                found.append(f"{request.id} is {request.state} and Stripe has no refund of it")
-            if request.state == "waiting" and over:
-                found.append(f"{request.id} waits for staff, and nothing is left to give back")
+                problems.append(f"{request.id} is {request.state}, but Stripe has no refund for it")
+            if request.state == "waiting" and nothing_refundable:
+                problems.append(f"{request.id} awaits approval, but nothing is refundable")
             if status is None and request.state == "refused" and not request.answer:
-                found.append(f"{request.id} was refused, and nobody knows why")
-    return found
+                problems.append(f"{request.id} was rejected without a reason")
+    return problems
 
 
-def _unknown_money(machine: Machine) -> list[str]:
-    """Whatever settled in our name is a payment's, or claims one."""
-    known = {payment.intent for payment in machine.payments()}
-    for payment in machine.payments():
-        known |= set(payment.facts.claims) | {payment.stripe_object_id}
-    intents = [i for i in machine.objects("payment_intent") if i["status"] == "succeeded" and i["metadata"].get("app")]
-    return [f"{intent['id']} settled and nobody knows" for intent in intents if intent["id"] not in known]
+def _unassigned_money(sim: Simulation) -> list[str]:
+    """Every settled intent of ours belongs to a payment or is a claim on one."""
+    assigned = {payment.intent for payment in sim.payments()}
+    for payment in sim.payments():
+        assigned |= set(payment.facts.claims) | {payment.bound_to}
+    intents = [i for i in sim.objects("payment_intent") if i["status"] == "succeeded" and i["metadata"].get("app")]
+    return [f"{intent['id']} settled, but no payment knows it" for intent in intents if intent["id"] not in assigned]
 
 
-# --- the customers ---
+# --- customers and other rules ---
 
 
-def customers(machine: Machine) -> list[str]:
-    """A user has one customer, it is theirs at Stripe, and its pointer says so."""
-    found = []
-    for (user,), item in machine.tables.stored["customers"].items():
-        customer = item["stripe_customer_id"]["S"]
-        pointer = machine.tables.stored["stripe_objects"].get((customer,))
-        at_stripe = machine.object(customer)
+def customers(sim: Simulation) -> list[str]:
+    """A user has one customer; it belongs to the user at Stripe, and its pointer names the user."""
+    problems = []
+    for (user,), item in sim.tables.stored["customers"].items():
+        customer_id = item["stripe_customer_id"]["S"]
+        pointer = sim.tables.stored["intents"].get((customer_id,))
+        customer = sim.object(customer_id)
         if pointer is None or pointer["user_id"]["S"] != user:
-            found.append(f"{customer} is {user}'s, and its pointer says {pointer}")
-        if not at_stripe.get("deleted") and at_stripe["metadata"].get("user_id") != user:
-            found.append(f"{customer} is kept for {user}, and is another's")
-    return found
+            problems.append(f"{customer_id} belongs to {user}, but its pointer is {pointer}")
+        if not customer.get("deleted") and customer["metadata"].get("user_id") != user:
+            problems.append(f"{customer_id} is stored for {user}, but belongs to another user at Stripe")
+    return problems
 
 
-def card_testing(machine: Machine) -> list[str]:
-    """Nothing stays open that was declined so often that somebody may be testing cards on it."""
-    stripe, found = Stripe(machine), []
-    for payment in machine.payments():
+def card_testing(sim: Simulation) -> list[str]:
+    """No payment stays open after so many declined charges, because somebody may be testing cards on it."""
+    stripe, problems = StripeState(sim), []
+    for payment in sim.payments():
         declined = [c for c in stripe.charges[payment.intent or ""] if c["status"] == "failed"]
-        if payment.status in ("CREATED", "FAILED") and len(declined) >= FAILED_CHARGES:
-            found.append(f"{payment.payment_id} was declined {len(declined)} times and is still open")
-    return found
+        if payment.status in ("CREATED", "FAILED") and len(declined) >= MAX_FAILED_CHARGES:
+            problems.append(f"{payment.payment_id} was declined {len(declined)} times and is still open")
+    return problems
 
 
-def undecided(machine: Machine, owner: Owner) -> list[str]:
-    """The payments of a user for a track that hold money of another amount than was asked, not accepted by staff."""
-    stripe = Stripe(machine)
-    truths = {p.payment_id: stripe.truth(p) for p in machine.payments() if (p.user_id, p.track) == owner}
-    return [key for key, truth in truths.items() if truth.holds_funds and not truth.granted]
+def awaiting_decision(sim: Simulation, owner: Owner) -> list[str]:
+    """Return the owner's payments that hold another amount than the price, and that staff have not accepted."""
+    stripe = StripeState(sim)
+    expected = {p.payment_id: stripe.expected(p) for p in sim.payments() if (p.user_id, p.track) == owner}
+    return [key for key, one in expected.items() if one.holds_funds and not one.ever_granted]
 
 
-def orphans(machine: Machine) -> list[str]:
-    """An hour later nothing can be paid but what an open payment is bound to."""
-    bound = {payment.stripe_object_id for payment in machine.payments() if payment.open}
-    return [f"{object_id} can be paid, and no payment is open for it" for object_id in set(payable(machine)) - bound]
+def orphans(sim: Simulation) -> list[str]:
+    """After an hour, only the objects of open payments can be paid."""
+    bound = {payment.bound_to for payment in sim.payments() if payment.open}
+    return [f"{object_id} can be paid, but no open payment is bound to it" for object_id in set(payable(sim)) - bound]

@@ -1,7 +1,7 @@
-"""A seeded search over schedules: who goes on at each I/O, who dies there, which event comes when, and when not.
+"""A seeded search over schedules: which actor runs at each I/O, which one dies there, and which events are delivered.
 
-A seed is a whole schedule: the same seed makes the same history. `TUITION_SEED` begins a search elsewhere,
-`TUITION_SCHEDULES` says how many it makes.
+A seed fixes a whole schedule: the same seed gives the same history. `TUITION_SEED` starts the search at another seed,
+and `TUITION_SCHEDULES` sets how many schedules it runs.
 """
 
 import os
@@ -14,357 +14,352 @@ from typing import Any
 
 import pytest
 
-from tests.model import checkers, wire
-from tests.model.cast import Cast
-from tests.model.machine import START, Actor, Fate, Machine, running
-from tests.model.plans import PLANS, WHOLE, Plan
+from tests.model import checkers, fake_clients
+from tests.model.participants import Participants
+from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
+from tests.model.simulation import START, Actor, Fate, Simulation, running
+from tests.seeds import first_seed
+from tuition import decisions, reconcile, stripe_events
 from tuition.core import catalog
 from tuition.core.errors import Conflicted
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import access
 
-STEPS = 6_000
+MAX_STEPS = 6_000
 
 
 @dataclass
-class Found:
-    """What one schedule came to."""
+class ScheduleResult:
+    """The result of one schedule."""
 
     seed: int
-    plan: str
+    scenario: str
     problems: list[str]
     trace: list[str]
     counts: Counter[str] = field(default_factory=Counter)
 
 
 class Schedule:
-    """One seeded history of students, staff, Stripe and the schedule's own malice."""
+    """One seeded history of students, staff and Stripe, with the faults that the scheduler injects."""
 
-    def __init__(self, machine: Machine, plan: Plan, seed: int) -> None:
-        self.machine, self.plan = machine, plan
-        self.chance = chance = random.Random(f"{plan.name}:{seed}")
+    def __init__(self, sim: Simulation, scenario: Scenario, seed: int) -> None:
+        self.sim, self.scenario = sim, scenario
+        self.rng = rng = random.Random(scenario.seed(seed))
         self.counts: Counter[str] = Counter()
-        self.cast = Cast(machine, plan, chance, self.counts)
-        self.pool: list[dict[str, Any]] = []
-        self.kept: Any = None
+        self.people = Participants(sim, scenario, rng, self.counts)
+        self.undelivered: list[dict[str, Any]] = []
+        self.snapshot: Any = None
         self.restored = False
-        self.too_early: set[str] = set()
-        """Payments whose object was closed by somebody at Stripe, and told to be, before they were committed."""
-        self.fault_rate = chance.choice(plan.rates) if chance.random() < plan.faults else 0.0
-        self.loss_rate = chance.choice((0.1, 0.5, 1.0)) if chance.random() < plan.lost else 0.0
-        self.unreadable = 0.1 if chance.random() < plan.unreadable else 0.0
-        self.sharp = chance.random() < plan.sharp
-        self.stick = chance.choice((0.0, 0.0, 0.5, 0.85))
-        self.turn = chance.choice((0.02, 0.1, 0.2))
-        self.ranks: dict[Actor, float] = {}
-        self.tick = chance.choice(plan.ticks)
-        self.eager = chance.choice(plan.eager)
+        self.closed_too_early: set[str] = set()
+        """Payments whose object was closed at Stripe, and the event delivered, before the payment was committed."""
+        self.fault_rate = rng.choice(scenario.fault_rates) if rng.random() < scenario.faults else 0.0
+        self.loss_rate = rng.choice((0.1, 0.5, 1.0)) if rng.random() < scenario.lost_webhooks else 0.0
+        self.unreadable = 0.1 if rng.random() < scenario.unreadable_events else 0.0
+        self.by_priority = rng.random() < scenario.priority_scheduling
+        self.stay_rate = rng.choice((0.0, 0.0, 0.5, 0.85))
+        self.demotion_rate = rng.choice((0.02, 0.1, 0.2))
+        self.priorities: dict[Actor, float] = {}
+        self.seconds_per_step = rng.choice(scenario.seconds_per_step)
+        self.delivery_rate = rng.choice(scenario.delivery_rates)
 
     # --- the schedule ---
 
     def run(self) -> list[str]:
-        machine, chance = self.machine, self.chance
-        self._begin()
-        self.cast.enter()
+        sim, rng = self.sim, self.rng
+        self._prepare()
+        self.people.spawn_all()
         last: Actor | None = None
-        for _ in range(STEPS):
-            self._collect()
-            ready = [actor for actor in machine.actors if not actor.over]
-            if len(ready) < len(machine.actors):
-                machine.actors = [actor for actor in machine.actors if not self._left(actor)]
-            if not ready and not self.pool:
+        for _ in range(MAX_STEPS):
+            self._collect_events()
+            ready = [actor for actor in sim.actors if not actor.finished]
+            if len(ready) < len(sim.actors):
+                sim.actors = [actor for actor in sim.actors if not self._is_finished(actor)]
+            if not ready and not self.undelivered:
                 break
-            machine.now += self.tick
-            if self.pool and (not ready or chance.random() < self.eager) and len(ready) < 60:
+            sim.now += self.seconds_per_step
+            if self.undelivered and (not ready or rng.random() < self.delivery_rate) and len(ready) < 60:
                 self._deliver()
                 continue
-            if self.plan.restore and self.counts["restores"] < 2 and chance.random() < 0.02:
+            if self.scenario.restore and self.counts["restores"] < 2 and rng.random() < 0.02:
                 self._restore(ready)
                 continue
             if not ready:
                 continue
             last = self._next(ready, last)
-            last.step(self._fate(last))
+            last.step(self._choose_fate(last))
         else:
-            machine.problems.append(f"not over after {STEPS} steps")
-        return self._verdict()
+            sim.problems.append(f"not finished after {MAX_STEPS} steps")
+        return self._check()
 
-    def _left(self, actor: Actor) -> bool:
-        """Whoever is done leaves; what an actor ended in that no handler may end in is a violation."""
-        if actor.over and actor.error is not None:
-            self.machine.problems.append(f"{actor.name} ended in {actor.error!r}")
-        return actor.over
+    def _is_finished(self, actor: Actor) -> bool:
+        """Return whether the actor has finished. An error that escaped from it is a violation."""
+        if actor.finished and actor.error is not None:
+            self.sim.problems.append(f"{actor.name} raised {actor.error!r}")
+        return actor.finished
 
     def _next(self, ready: list[Actor], last: Actor | None) -> Actor:
-        chance = self.chance
-        if not self.sharp:
-            return last if last in ready and chance.random() < self.stick else chance.choice(ready)  # type: ignore[return-value]
+        rng = self.rng
+        if not self.by_priority:
+            return last if last in ready and rng.random() < self.stay_rate else rng.choice(ready)  # type: ignore[return-value]
         for actor in ready:
-            self.ranks.setdefault(actor, chance.random())
-        first = max(ready, key=self.ranks.__getitem__)
-        if chance.random() < self.turn:
-            self.ranks[first] = min(self.ranks.values()) - 1.0
-            first = max(ready, key=self.ranks.__getitem__)
+            self.priorities.setdefault(actor, rng.random())
+        first = max(ready, key=self.priorities.__getitem__)
+        if rng.random() < self.demotion_rate:
+            self.priorities[first] = min(self.priorities.values()) - 1.0
+            first = max(ready, key=self.priorities.__getitem__)
         return first
 
-    def _fate(self, actor: Actor) -> Fate:
-        if not self.fault_rate or not actor.invoking or self.chance.random() >= self.fault_rate:
+    def _choose_fate(self, actor: Actor) -> Fate:
+        if not self.fault_rate or not actor.invoking or self.rng.random() >= self.fault_rate:
             return "go"
         waiting = actor.waiting or ""
-        fate: Fate = self.chance.choice(self.plan.fates)  # type: ignore[assignment]
+        fate: Fate = self.rng.choice(self.scenario.fates)  # type: ignore[assignment]
         if (
             waiting == "sleep"
             or (fate == "conflict" and not waiting.startswith("transact"))
-            or (fate in ("error", "limit") and "/v1/" not in waiting)
-            or (fate == "unknown" and not waiting.startswith(tuple(f"{pull}/" for pull in wire.PULLS)))
+            or (fate in ("error", "throttle") and "/v1/" not in waiting)
+            or (fate == "missing" and not waiting.startswith(tuple(f"{read}/" for read in fake_clients.RETRIEVALS)))
         ):
             return "go"
         if fate == "error" and waiting.startswith("GET"):
-            fate = "lose"
-        self.machine.faults += 1
+            fate = "drop before"
+        self.sim.faults += 1
         self.counts[fate] += 1
         return fate
 
-    def _collect(self) -> None:
-        for event in self.machine.new_events():
-            if event["type"] in stripe_events.EVENT_TYPES and self.chance.random() >= self.loss_rate:
-                self.pool.append(event)
-                if self.unreadable and self.chance.random() < self.unreadable:
-                    self.machine.unreadable.add(event["id"])
+    def _collect_events(self) -> None:
+        for event in self.sim.new_events():
+            if event["type"] in stripe_events.TYPES and self.rng.random() >= self.loss_rate:
+                self.undelivered.append(event)
+                if self.unreadable and self.rng.random() < self.unreadable:
+                    self.sim.unreadable.add(event["id"])
 
     def _deliver(self) -> None:
-        chance = self.chance
-        last = self.plan.newest and chance.random() < self.plan.newest
-        place = len(self.pool) - 1 if last else chance.randrange(len(self.pool))
-        event = self.pool[place]
-        if chance.random() < 0.85:
-            del self.pool[place]
-        told = event
-        if chance.random() < self.plan.versions:
-            told = {**event, "api_version": "2020-08-27"}
+        rng = self.rng
+        newest = self.scenario.newest_first and rng.random() < self.scenario.newest_first
+        index = len(self.undelivered) - 1 if newest else rng.randrange(len(self.undelivered))
+        event = self.undelivered[index]
+        if rng.random() < 0.85:
+            del self.undelivered[index]
+        payload = event
+        if rng.random() < self.scenario.other_api_version:
+            payload = {**event, "api_version": "2020-08-27"}
             self.counts["of another version"] += 1
         self.counts["deliveries"] += 1
-        self.machine.spawn(f"webhook {event['type']}", lambda: self._webhook(event, told))
+        self.sim.spawn(f"webhook {event['type']}", lambda: self._handle_webhook(event, payload))
 
-    def _webhook(self, event: dict[str, Any], told: dict[str, Any]) -> None:
-        ended = self.machine.invoke(lambda: stripe_events.apply(told))
-        if isinstance(ended, BaseException):
-            self.pool.append(event)  # a 5xx: Stripe delivers again
-        if ended == "left" and event["type"].endswith((".canceled", ".expired")):
-            self.too_early.add(event["data"]["object"]["metadata"]["payment_id"])
-        self.counts[f"webhook {ended}" if isinstance(ended, str) else "webhook failed"] += 1
+    def _handle_webhook(self, event: dict[str, Any], payload: dict[str, Any]) -> None:
+        outcome = self.sim.invoke(lambda: stripe_events.apply(payload))
+        if isinstance(outcome, BaseException):
+            self.undelivered.append(event)  # a 5xx response: Stripe retries the delivery
+        if outcome == "left" and event["type"].endswith((".canceled", ".expired")):
+            self.closed_too_early.add(event["data"]["object"]["metadata"]["payment_id"])
+        self.counts[f"webhook {outcome}" if isinstance(outcome, str) else "webhook failed"] += 1
 
     def _restore(self, ready: list[Actor]) -> None:
-        """All four tables go back to one moment, and what was running is gone."""
-        machine, chance = self.machine, self.chance
-        if self.kept is None:
-            self.kept = machine.keep()
+        """Take a snapshot, or restore the tables to it and kill the invocations in flight."""
+        sim, rng = self.sim, self.rng
+        if self.snapshot is None:
+            self.snapshot = sim.snapshot()
             return
         for actor in ready:
-            while not actor.over and actor.invoking:
-                actor.step("kill")
-        machine.go_back(self.kept, parted=chance.random() < self.plan.parted)
-        machine.trace.append("RESTORE")
-        self.pool += [e for e in self._all_events() if e not in self.pool and self.chance.random() < 0.5]
-        self.restored, self.kept = True, None
+            while not actor.finished and actor.invoking:
+                actor.step("kill before")
+        sim.restore(self.snapshot, enrollments_only=rng.random() < self.scenario.partial_restore)
+        sim.trace.append("RESTORE")
+        self.undelivered += [e for e in self._handled_events() if e not in self.undelivered and self.rng.random() < 0.5]
+        self.restored, self.snapshot = True, None
         self.counts["restores"] += 1
-        self.cast.marks = {mark for mark in self.cast.marks if self.cast.is_marked(mark)}
-        machine.faults += 1
+        self.people.done_steps = {step for step in self.people.done_steps if self.people.is_done(step)}
+        sim.faults += 1
 
-    def _all_events(self) -> list[dict[str, Any]]:
-        return [event for event in self.machine.all_events() if event["type"] in stripe_events.EVENT_TYPES]
+    def _handled_events(self) -> list[dict[str, Any]]:
+        return [event for event in self.sim.all_events() if event["type"] in stripe_events.TYPES]
 
-    def _begin(self) -> None:
-        """How far things are when everybody comes."""
-        machine, begin = self.machine, self.plan.begin
-        for user in self.cast.users if begin else ():
-            kind = self.chance.choice(self.plan.kinds)
-            stripe_object_id = machine.create(user, kind).payment.stripe_object_id
-            if begin in ("bought", "revoked"):
-                machine.pay(stripe_object_id, self.chance.choice(self.plan.begins_with))
+    def _prepare(self) -> None:
+        """Bring the simulation into the scenario's start state."""
+        sim, start = self.sim, self.scenario.start
+        for user in self.people.users if start else ():
+            kind = self.rng.choice(self.scenario.kinds)
+            object_id = sim.create(user, kind).payment.bound_to
+            if start in ("bought", "revoked"):
+                sim.pay(object_id, self.rng.choice(self.scenario.start_methods))
             elif kind == "intent":
-                machine.at_stripe("POST", f"/v1/payment_intents/{stripe_object_id}/cancel")
+                sim.at_stripe("POST", f"/v1/payment_intents/{object_id}/cancel")
             else:
-                machine.at_stripe("POST", f"/v1/checkout/sessions/{stripe_object_id}/expire")
-        for event in machine.new_events():
+                sim.at_stripe("POST", f"/v1/checkout/sessions/{object_id}/expire")
+        for event in sim.new_events():
             stripe_events.apply(event)
-        if begin == "revoked":
-            for key in machine.payment_keys():
-                access.decide(key, "revoke", "a beginning", "dean")
-        for user in self.cast.users if begin == "orphan" else ():
-            machine.spawn("dying", lambda u=user: machine.create(u, self.cast.kind)).until("transact").die()
-            machine.faults += 1
-            if self.chance.random() < self.plan.aged:
-                machine.pass_time(25 * 3600)
-        machine.answered.clear()
-        machine.actors.clear()
+        if start == "revoked":
+            for ref in sim.payment_refs():
+                decisions.decide(ref, "revoke", "before the schedule", "dean")
+        for user in self.people.users if start == "orphan" else ():
+            sim.spawn("dying", lambda u=user: sim.create(u, self.people.kind)).run_until("transact").die()
+            sim.faults += 1
+            if self.rng.random() < self.scenario.orphan_aged:
+                sim.pass_time(25 * 3600)
+        sim.offers.clear()
+        sim.actors.clear()
 
-    # --- the end ---
+    # --- the checks at the end ---
 
-    def _verdict(self) -> list[str]:
-        machine = self.machine
-        machine.current = None
-        for actor in machine.actors:
-            self._left(actor)
+    def _check(self) -> list[str]:
+        sim = self.sim
+        sim.current = None
+        for actor in sim.actors:
+            self._is_finished(actor)
         if not self.restored:
-            machine.problems += checkers.after_answers(machine)
+            sim.problems += checkers.after_responses(sim)
         prices = {code: track.price for code, track in catalog.tracks().items()}
-        if self.cast.twins and {code: track.price for code, track in machine.catalog.items()} == prices:
-            machine.problems += self._closed_for_nothing()
+        if self.people.same_choices and {code: track.price for code, track in sim.catalog.items()} == prices:
+            sim.problems += self._closed_without_reason()
         try:
-            self._settled()
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is what the search is for)
-            machine.problems.append(f"settling ended in {error!r}")
-        return machine.problems
+            self._check_after_delivery()
+        except Exception as error:  # noqa: BLE001  (the search looks for any error)
+            sim.problems.append(f"the final deliveries raised {error!r}")
+        return sim.problems
 
-    def _settled(self) -> None:
-        machine = self.machine
-        self._told()
-        machine.problems += checkers.settled_state(machine) + checkers.customers(machine)
-        marks = sorted(self.cast.marks)
-        machine.problems += [f"{mark} was done and is not" for mark in marks if not self.cast.is_marked(mark)]
-        quarantined = machine.tables.stored["quarantine"]
+    def _check_after_delivery(self) -> None:
+        sim = self.sim
+        self._deliver_the_rest()
+        sim.problems += checkers.final_state(sim) + checkers.customers(sim)
+        steps = sorted(self.people.done_steps)
+        sim.problems += [f"{step} was marked done, but is no longer" for step in steps if not self.people.is_done(step)]
+        quarantined = sim.tables.stored["quarantine"]
         if quarantined and not self.restored:
-            machine.problems.append(f"in quarantine: {[i['reason'] for i in quarantined.values()]}")
-        if not machine.problems:
-            machine.problems += self._can_go_on()
+            sim.problems.append(f"in quarantine: {[item['reason'] for item in quarantined.values()]}")
+        if not sim.problems:
+            sim.problems += self._check_students_can_buy()
 
-    def _told(self) -> None:
-        """What is still to be told is told; where nothing was lost, that alone must end as Stripe is."""
-        machine = self.machine
-        machine.mended = True
-        for (event_id,) in list(machine.tables.stored["quarantine"]):
+    def _deliver_the_rest(self) -> None:
+        """Deliver the remaining events, then reconcile. If no event was lost, delivery alone must match Stripe."""
+        sim = self.sim
+        sim.parser_fixed = True
+        for (event_id,) in list(sim.tables.stored["quarantine"]):
             stripe_events.replay(event_id)
         if not self.loss_rate:
-            again = self._all_events() if self.restored or self.chance.random() < 0.2 else []
-            settle(machine, self.pool + again)
-            untold = any(machine.payment(payment_id) for payment_id in self.too_early)
-            if not (untold or machine.unknown or machine.parted):  # else only a pull can tell
-                problems = checkers.settled_state(machine, driven=False)
-                machine.problems += [f"without a pull: {problem}" for problem in problems]
-            if not self.restored and not self.counts["of another version"]:  # a pull shows the latest charge alone
-                machine.problems += checkers.card_testing(machine)
-        if self._is_all_told() and self.chance.random() < 0.7:
-            return  # a run would find nothing: it need not be seen every time
-        machine.problems += reconciled(machine, backfill=self.restored)
-        machine.problems += checkers.orphans(machine)
+            repeated = self._handled_events() if self.restored or self.rng.random() < 0.2 else []
+            deliver_until_quiet(sim, self.undelivered + repeated)
+            needs_sync = any(sim.payment(payment_id) for payment_id in self.closed_too_early)
+            if not (needs_sync or sim.missing_at_stripe or sim.partially_restored):
+                problems = checkers.final_state(sim, refunds_resumed=False)
+                sim.problems += [f"without a sync: {problem}" for problem in problems]
+            if not self.restored and not self.counts["of another version"]:  # a sync reads the latest charge only
+                sim.problems += checkers.card_testing(sim)
+        if self._nothing_to_reconcile() and self.rng.random() < 0.7:
+            return  # a run would find nothing, so a sample of the schedules is enough
+        sim.problems += reconcile_until_quiet(sim, backfill=self.restored)
+        sim.problems += checkers.orphans(sim)
 
-    def _is_all_told(self) -> bool:
-        """Nothing was lost, nobody died, and nothing waits for a run."""
-        machine = self.machine
-        calling = any(request.state == "calling" for payment in machine.payments() for request in payment.requests)
-        return not (self.loss_rate or machine.faults or self.too_early or calling or checkers.orphans(machine))
+    def _nothing_to_reconcile(self) -> bool:
+        """Return whether no event was lost, no invocation died, and no refund or orphan needs a run."""
+        sim = self.sim
+        submitting = any(request.state == "calling" for payment in sim.payments() for request in payment.requests)
+        return not (self.loss_rate or sim.faults or self.closed_too_early or submitting or checkers.orphans(sim))
 
-    def _closed_for_nothing(self) -> list[str]:
-        """Where all wish the same, nobody closes what anybody was answered (but after too many declines)."""
-        machine = self.machine
-        found = []
-        students = {key for key, name in machine.closed_by_us.items() if name.startswith(("student", "webhook"))}
-        for object_id in sorted(
-            {offer.payment.stripe_object_id for offer in machine.answered} & students - machine.unknown
-        ):
-            intents = {object_id, machine.object(object_id).get("payment_intent")}
-            declined = [
-                c for c in machine.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"
-            ]
-            if len(declined) < checkers.FAILED_CHARGES:
-                found.append(f"{object_id} was answered, and closed though nobody wished anything else")
-        return found
+    def _closed_without_reason(self) -> list[str]:
+        """If all tabs want the same, no offered object is closed, except after too many declined charges."""
+        sim = self.sim
+        problems = []
+        closed = {key for key, name in sim.closed_by_us.items() if name.startswith(("student", "webhook"))}
+        for object_id in sorted({offer.payment.bound_to for offer in sim.offers} & closed - sim.missing_at_stripe):
+            intents = {object_id, sim.object(object_id).get("payment_intent")}
+            declined = [c for c in sim.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
+            if len(declined) < checkers.MAX_FAILED_CHARGES:
+                problems.append(f"{object_id} was offered, then closed although no tab wanted anything else")
+        return problems
 
-    def _can_go_on(self) -> list[str]:
-        """Nobody is stuck: each student can buy, or is enrolled, or has a payment that is being processed."""
-        machine = self.machine
-        for user, track in checkers.owners(machine):
-            ended = machine.invoke(lambda u=user, t=track: machine.create(u, track=t))
-            held = checkers.undecided(machine, (user, track))
-            if isinstance(ended, Conflicted):
-                status = machine.enrollment(user, track).status
-                if status not in ("ENROLLED", "PENDING") and not held:
-                    return [f"{ended!r} while {status}"]
-            elif isinstance(ended, BaseException):
-                return [f"the next create of {user} for {track} ended in {ended!r}"]
-            elif held:
-                return [f"{user} was asked for more, and staff have not decided about {held}"]
-            elif ended.payment.stripe_object_id not in checkers.payable(machine):
-                return ["the next create answered what is dead"]
+    def _check_students_can_buy(self) -> list[str]:
+        """Each student can buy, or is enrolled, or has a payment that is being processed."""
+        sim = self.sim
+        for user, track in checkers.owners(sim):
+            result = sim.invoke(lambda u=user, t=track: sim.create(u, track=t))
+            awaiting_decision = checkers.awaiting_decision(sim, (user, track))
+            if isinstance(result, Conflicted):
+                status = sim.enrollment(user, track).status
+                if status not in ("ENROLLED", "PENDING") and not awaiting_decision:
+                    return [f"{result!r} while {status}"]
+            elif isinstance(result, BaseException):
+                return [f"the next create of {user} for {track} raised {result!r}"]
+            elif awaiting_decision:
+                return [f"{user} was asked for more money before staff decided about {awaiting_decision}"]
+            elif result.payment.bound_to not in checkers.payable(sim):
+                return ["the next create returned an object that cannot be paid"]
         return []
 
 
-def settle(machine: Machine, events: list[dict[str, Any]]) -> None:
-    """All is told in this order, and what Stripe does later is done and told: no call of ours asks Stripe for it."""
-    machine.stripe.account.faults.clear()
-    machine.new_events()
+def deliver_until_quiet(sim: Simulation, events: list[dict[str, Any]]) -> None:
+    """Deliver these events in order, then those that Stripe creates meanwhile, until Stripe has nothing left to do."""
+    sim.stripe.account.faults.clear()
+    sim.new_events()
     for _ in range(20):
         for event in events:
             stripe_events.apply(event)
-        machine.pass_time(3)
-        events = [event for event in machine.new_events() if event["type"] in stripe_events.EVENT_TYPES]
-        if not events and not machine.due_within(60):
+        sim.pass_time(3)
+        events = [event for event in sim.new_events() if event["type"] in stripe_events.TYPES]
+        if not events and not sim.due_within(60):
             return
-    raise AssertionError("Stripe does not come to rest")
+    raise AssertionError("Stripe keeps creating events")
 
 
-def reconciled(machine: Machine, *, backfill: bool = False) -> list[str]:
-    """Whatever was lost, the hourly runs learn, until one finds nothing more to do. What went wrong in them."""
-    machine.stripe.account.faults.clear()
-    found: list[str] = []
+def reconcile_until_quiet(sim: Simulation, *, backfill: bool = False) -> list[str]:
+    """Run the hourly job until a run finds nothing to do. Return what went wrong in the runs."""
+    sim.stripe.account.faults.clear()
+    problems: list[str] = []
     for _ in range(6):
-        machine.pass_time(2 * 3600)
-        done = [reconcile.run(lambda: 900.0)]
+        sim.pass_time(2 * 3600)
+        runs = [reconcile.run(lambda: 900.0)]
         if backfill:
-            done.append(reconcile.backfill(int(START), int(machine.now), lambda: 900.0))
-        for run in done:
-            found += [f"the reconciler failed: {why}" for why in run.failed]
-            found += [] if run.done else ["the reconciler did not come to its end"]
-        if found or not any(run.drifted + run.closed + run.orphans + run.resumed + run.replayed for run in done):
-            return found
+            runs.append(reconcile.backfill(int(START), int(sim.now), lambda: 900.0))
+        for run in runs:
+            problems += [f"the reconciler failed: {reason}" for reason in run.failed]
+            problems += [] if run.done else ["the reconciler did not finish"]
+        if problems or not any(run.different + run.closed + run.orphans + run.driven + run.replayed for run in runs):
+            return problems
     return ["the reconciler finds something to do at every run"]
 
 
-Plant = Callable[[pytest.MonkeyPatch], None]
+InstallDefect = Callable[[pytest.MonkeyPatch], None]
 
 
-def one(seed: int, plan: str | None = None, defect: Plant | None = None) -> Found:
-    """One schedule."""
-    chosen = PLANS[plan or WHOLE[seed % len(WHOLE)]]
-    with pytest.MonkeyPatch.context() as patch, running(seed, patch) as machine:
+def run_schedule(seed: int, scenario: str | None = None, defect: InstallDefect | None = None) -> ScheduleResult:
+    """Run one schedule, with a planted defect if one is given."""
+    chosen = SCENARIOS[scenario or WHOLE_SYSTEM[seed % len(WHOLE_SYSTEM)]]
+    with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
         if defect:
             defect(patch)
-        schedule = Schedule(machine, chosen, seed)
+        schedule = Schedule(sim, chosen, seed)
         problems = schedule.run()
-        return Found(seed, chosen.name, problems, machine.trace, schedule.counts)
+        return ScheduleResult(seed, chosen.name, problems, sim.trace, schedule.counts)
 
 
-def first_seed() -> int:
-    return int(os.environ.get("TUITION_SEED", "1"))
-
-
-def schedules(default: int) -> int:
+def schedule_count(default: int) -> int:
+    """Return `TUITION_SCHEDULES`, or the default."""
     return int(os.environ.get("TUITION_SCHEDULES", default))
 
 
-def search(count: int, plan: str | None = None, defect: Plant | None = None, seed: int = 1) -> Iterator[Found]:
-    for number in range(seed, seed + count):
-        yield one(number, plan, defect)
+def report(result: ScheduleResult) -> str:
+    """Return the history of a violation in a readable form."""
+    lines = "\n".join(f"  {line}" for line in result.trace[-400:])
+    return f"seed {result.seed} ({result.scenario}): {'; '.join(result.problems)}\n{lines}"
 
 
-def report(found: Found) -> str:
-    """The history of a violation, to read."""
-    lines = "\n".join(f"  {line}" for line in found.trace[-400:])
-    return f"seed {found.seed} ({found.plan}): {'; '.join(found.problems)}\n{lines}"
+def run_many(count: int, scenario: str | None = None) -> Iterator[ScheduleResult]:
+    for seed in range(first_seed(), first_seed() + count):
+        yield run_schedule(seed, scenario)
 
 
-def measure(count: int, plan: str | None = None) -> None:
-    """Print a rate and the first violations: `python -m tests.model.search 500 creates`."""
-    begun, bad, counts, ios = time.process_time(), 0, Counter[str](), 0
-    for found in search(count, plan, seed=first_seed()):
-        counts.update(found.counts)
-        ios += len(found.trace)
-        if found.problems:
-            bad += 1
-            print(found.seed, found.plan, len(found.trace), found.problems[:3])
-    rate = count / (time.process_time() - begun)
-    print(f"{plan} {count} schedules, {ios} I/Os, {bad} violations, {rate:.1f}/s of CPU", dict(counts))
+def measure(count: int, scenario: str | None = None) -> None:
+    """Print the rate and the first violations: `python -m tests.model.search 500 refunds`."""
+    start, violations, counts, ios = time.process_time(), 0, Counter[str](), 0
+    for result in run_many(count, scenario):
+        counts.update(result.counts)
+        ios += len(result.trace)
+        if result.problems:
+            violations += 1
+            print(result.seed, result.scenario, len(result.trace), result.problems[:3])
+    rate = count / (time.process_time() - start)
+    print(f"{scenario} {count} schedules, {ios} I/Os, {violations} violations, {rate:.1f}/s of CPU", dict(counts))
 
 
 if __name__ == "__main__":

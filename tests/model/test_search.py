@@ -1,52 +1,55 @@
-"""The search itself: no schedule breaks a promise. Sizes and counts are in docs/testing.md."""
+"""The search itself: no schedule violates an invariant. `docs/testing.md` has its sizes and counts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.model.plans import PLANS, WHOLE
-from tests.model.search import first_seed, one, report, schedules
+from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM
+from tests.model.search import report, run_schedule, schedule_count
+from tests.seeds import first_seed
 
-SOAK = {
-    "whole": (WHOLE, 44_000),
-    "disputes": (("disputes", "appeals", "doubles"), 21_600),
-    "many creates": (("many",), 42_000),
+FULL_SIZE = {
+    "whole system": (WHOLE_SYSTEM, 44_000),
+    "disputes": (("disputes", "appeals", "double_payments"), 21_600),
+    "many creates": (("many_creates",), 42_000),
 }
-"""The full size: the plans in turn, and how many schedules."""
+"""The scenarios of each search at full size, in turn, and its number of schedules."""
 PARTS = 12
-"""A test each, so that two workers share the work and what is done counts."""
+"""Each search at full size is split into so many tests, so that two workers share it and each part counts."""
 
 
-def _look(plans: tuple[str, ...], seeds: range, record_property: Any) -> None:
+def _search(scenarios: tuple[str, ...], seeds: Sequence[int], record_property: Any) -> None:
     counts = Counter[str]()
     for seed in seeds:
-        found = one(seed, plans[seed % len(plans)])
-        assert not found.problems, report(found)
-        counts.update(found.counts)
-        counts["I/Os"] += len(found.trace)
+        result = run_schedule(seed, scenarios[seed % len(scenarios)])
+        assert not result.problems, report(result)
+        counts.update(result.counts)
+        counts["I/Os"] += len(result.trace)
     record_property("schedules", len(seeds))
     record_property("searched", dict(counts))
 
 
 @pytest.mark.property
 @pytest.mark.parametrize("part", range(4))
-def test_whatever_order_whoever_dies_the_tables_end_as_stripe_is(part: int, record_property: Any) -> None:
-    begin, count = first_seed(), schedules(1_000)
-    _look((*WHOLE, "disputes", "appeals", "many"), range(begin + part, begin + count, 4), record_property)
+def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(part: int, record_property: Any) -> None:
+    first, count = first_seed(), schedule_count(1_000)
+    scenarios = (*WHOLE_SYSTEM, "disputes", "appeals", "many_creates")
+    _search(scenarios, range(first + part, first + count, 4), record_property)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("name", SOAK)
-def test_whatever_order_whoever_dies_at_full_size(name: str, part: int, record_property: Any) -> None:
-    plans, count = SOAK[name]
-    begin = first_seed()
-    _look(plans, range(begin + part, begin + schedules(count), PARTS), record_property)
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_the_tables_match_stripe_at_full_size(name: str, part: int, record_property: Any) -> None:
+    scenarios, count = FULL_SIZE[name]
+    first = first_seed()
+    _search(scenarios, range(first + part, first + schedule_count(count), PARTS), record_property)
 
 
-@pytest.mark.parametrize("plan", PLANS)
-def test_a_seed_is_the_same_history_every_time(plan: str) -> None:
-    first, second = one(11, plan), one(11, plan)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_seed_gives_the_same_history_every_time(scenario: str) -> None:
+    first, second = run_schedule(11, scenario), run_schedule(11, scenario)
     assert first.trace == second.trace
     assert len(first.trace) > 5

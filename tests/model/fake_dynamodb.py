@@ -1,9 +1,9 @@
-"""DynamoDB in memory, as strict and as small as Tuition's use of it: atomic transactions, conditions, cancellations.
+"""An in-memory DynamoDB with only the operations that Tuition uses: atomic transactions, conditions, cancellations.
 
-Items are handed out as they are stored and never changed in place, neither here nor by who reads them.
+Items are returned as they are stored. Neither this module nor its callers change them in place.
 
-It stands in for a botocore client. `test_dynamodb.py` holds it against DynamoDB Local; what it does not know it
-refuses loudly, so that a new expression in the code fails here before it can be mistaken for working.
+It stands in for a botocore client. `test_fake_dynamodb.py` compares it with DynamoDB Local. It raises
+`NotImplementedError` for every expression that it does not know, so new expressions in the code fail here first.
 """
 
 import re
@@ -30,16 +30,16 @@ INDEXES = {
     ("by_check", "check_due = :due AND check_at <= :now"): ("check_due", ":due", "check_at"),
     ("by_last_at", "kept = :kept"): ("kept", ":kept", "last_at"),
 }
-"""How an index is asked: its partition, which of the values names it, and its range."""
+"""(Index, key condition) -> its partition attribute, the placeholder of the partition's value, its sort attribute."""
 _MISSING = object()
 _NAME = r"[#\w]+"
 _ABSENT = re.compile(rf"attribute_not_exists\(({_NAME})\)")
-_COMPARED = re.compile(rf"({_NAME}) (=|<) (:\w+)")
+_COMPARISON = re.compile(rf"({_NAME}) (=|<) (:\w+)")
 _FALLBACK = re.compile(rf"if_not_exists\(({_NAME}), (:\w+)\)")
 
 
 def _value(typed: Any) -> Any:
-    """A comparable value of `{"S": …}` or `{"N": …}`; a missing one compares with nothing."""
+    """Return a comparable value for `{"S": …}` or `{"N": …}`, or `_MISSING`, which equals no value."""
     if typed is _MISSING:
         return _MISSING
     ((kind, value),) = typed.items()
@@ -50,49 +50,49 @@ def _error(code: str, operation: str, **more: Any) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": code}, **more}, operation)  # type: ignore[arg-type]
 
 
-def holds(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
-    """A condition: comparisons and `attribute_not_exists`, joined by OR."""
-    return any(_one_holds(part.strip(), item or {}, names, values) for part in expression.split(" OR "))
+def is_met(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
+    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR."""
+    return any(_part_is_met(part.strip(), item or {}, names, values) for part in expression.split(" OR "))
 
 
-def _one_holds(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
-    if found := _ABSENT.fullmatch(part):
-        return _named(found[1], names) not in item
-    if found := _COMPARED.fullmatch(part):
-        left, right = _value(item.get(_named(found[1], names), _MISSING)), _value(values[found[3]])
+def _part_is_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
+    if match := _ABSENT.fullmatch(part):
+        return _resolve_name(match[1], names) not in item
+    if match := _COMPARISON.fullmatch(part):
+        left, right = _value(item.get(_resolve_name(match[1], names), _MISSING)), _value(values[match[3]])
         if left is _MISSING or left[0] != right[0]:
             return False
-        return bool(left == right if found[2] == "=" else left[1] < right[1])
+        return bool(left == right if match[2] == "=" else left[1] < right[1])
     raise NotImplementedError(f"condition {part!r}")
 
 
-def _named(name: str, names: Mapping[str, str]) -> str:
+def _resolve_name(name: str, names: Mapping[str, str]) -> str:
     return names[name] if name.startswith("#") else name
 
 
-def updated(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
-    """The item after `SET … [ADD name :n]` or `REMOVE …`; every right side reads the item as it was."""
-    after = clone(item)  # stored items are never changed in place: what was read stays as it was
+def apply_update(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
+    """Return the item after `SET … [ADD name :n]` or `REMOVE …`. Every right side reads the item before the update."""
+    after = clone(item)  # stored items are never changed in place, so earlier reads stay valid
     if expression.startswith("REMOVE "):
         for name in expression.removeprefix("REMOVE ").split(", "):
-            after.pop(_named(name, names), None)
+            after.pop(_resolve_name(name, names), None)
         return after
     sets, _, adds = expression.removeprefix("SET ").partition(" ADD ")
     for assignment in re.split(r",\s*(?![^(]*\))", sets):
         left, _, right = assignment.strip().partition(" = ")
-        if found := _FALLBACK.fullmatch(right):
-            new = item.get(_named(found[1], names), values[found[2]])
+        if match := _FALLBACK.fullmatch(right):
+            new = item.get(_resolve_name(match[1], names), values[match[2]])
         elif right in values:
             new = values[right]
         else:
             raise NotImplementedError(f"update {assignment!r}")
-        *path, last = [_named(step, names) for step in left.split(".")]
-        place = after
+        *path, last = [_resolve_name(step, names) for step in left.split(".")]
+        parent = after
         for step in path:
-            if step not in place or "M" not in place[step]:
+            if step not in parent or "M" not in parent[step]:
                 raise _error("ValidationException", "UpdateItem")
-            place = place[step]["M"]
-        place[last] = clone(new)
+            parent = parent[step]["M"]
+        parent[last] = clone(new)
     if adds:
         name, _, number = adds.strip().partition(" ")
         before = Decimal(after.get(name, {"N": "0"})["N"])
@@ -100,8 +100,8 @@ def updated(expression: str, item: Item, names: Mapping[str, str], values: Item)
     return after
 
 
-class Tables:
-    """All tables, and the operations of a botocore client that Tuition uses."""
+class FakeDynamoDB:
+    """All tables, with the operations of a botocore client that Tuition uses."""
 
     def __init__(self) -> None:
         self.stored: dict[str, dict[tuple[str, ...], Item]] = {name: {} for name in KEYS}
@@ -117,15 +117,15 @@ class Tables:
     # --- reads ---
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> Item:
-        found = self._find(TableName, Key)
-        return {"Item": found} if found is not None else {}
+        item = self._find(TableName, Key)
+        return {"Item": item} if item is not None else {}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Item:
-        answers: dict[str, list[Item]] = {}
-        for table, wanted in RequestItems.items():
-            found = [self._find(table, key) for key in wanted["Keys"]]
-            answers[table] = [item for item in found if item is not None]
-        return {"Responses": answers, "UnprocessedKeys": {}}
+        responses: dict[str, list[Item]] = {}
+        for table, request in RequestItems.items():
+            items = [self._find(table, key) for key in request["Keys"]]
+            responses[table] = [item for item in items if item is not None]
+        return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(
         self,
@@ -139,37 +139,37 @@ class Tables:
         Limit: int | None = None,
     ) -> Item:
         if IndexName:
-            found = self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
-            return {"Items": found[:Limit]}
+            items = self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
+            return {"Items": items[:Limit]}
         if KeyConditionExpression != "#k = :v" or ExpressionAttributeNames["#k"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
-        wanted = ExpressionAttributeValues[":v"]["S"]
-        return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == wanted]}
+        partition = ExpressionAttributeValues[":v"]["S"]
+        return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == partition]}
 
     def _query_index(self, table: str, index: str, condition: str, values: Item) -> list[Item]:
-        """The keys of what is due, or in quarantine: the indexes that are read where a schedule runs."""
+        """Query one of the keys-only indexes that a schedule reads: due payments, and the quarantine."""
         if (index, condition) not in INDEXES:
             raise NotImplementedError(f"{index}: {condition}")
-        partition, of, place = INDEXES[index, condition]
-        names = (*KEYS[table], partition, place)
-        found = [item for item in self.stored[table].values() if item.get(partition) == values[of]]
-        placed = sorted((i[place]["S"], self._key(table, i), i) for i in found)
+        partition, placeholder, sort = INDEXES[index, condition]
+        names = (*KEYS[table], partition, sort)
+        items = [item for item in self.stored[table].values() if item.get(partition) == values[placeholder]]
+        in_order = sorted((i[sort]["S"], self._key(table, i), i) for i in items)
         last = values.get(":now", {"S": "~"})["S"]
-        return [{name: item[name] for name in names} for at, _, item in placed if at <= last]
+        return [{name: item[name] for name in names} for at, _, item in in_order if at <= last]
 
     # --- writes ---
 
     def put_item(self, **write: Any) -> Item:
-        return self._alone("Put", write)
+        return self._single("Put", write)
 
     def update_item(self, **write: Any) -> Item:
-        return self._alone("Update", write)
+        return self._single("Update", write)
 
     def delete_item(self, *, TableName: str, Key: Item) -> Item:
         self.stored[TableName].pop(self._key(TableName, Key), None)
         return {}
 
-    def _alone(self, kind: str, write: Item) -> Item:
+    def _single(self, kind: str, write: Item) -> Item:
         reason = self._reason(kind, write)
         if reason["Code"] != "None":
             more = {"Item": reason["Item"]} if "Item" in reason else {}
@@ -179,8 +179,8 @@ class Tables:
 
     def transact_write_items(self, *, TransactItems: list[Item]) -> Item:
         writes = [next(iter(one.items())) for one in TransactItems]
-        named = [(w["TableName"], self._key(w["TableName"], w.get("Item") or w["Key"])) for _, w in writes]
-        if len(set(named)) != len(named) or len(named) > 100:
+        keys = [(w["TableName"], self._key(w["TableName"], w.get("Item") or w["Key"])) for _, w in writes]
+        if len(set(keys)) != len(keys) or len(keys) > 100:
             raise _error("ValidationException", "TransactWriteItems")
         reasons = [self._reason(kind, write) for kind, write in writes]
         if any(reason["Code"] != "None" for reason in reasons):
@@ -191,14 +191,14 @@ class Tables:
 
     def _reason(self, kind: str, write: Item) -> Item:
         condition = write.get("ConditionExpression")
-        found = self.stored[write["TableName"]].get(self._key(write["TableName"], write.get("Item") or write["Key"]))
-        if condition is None or holds(
-            condition, found, write.get("ExpressionAttributeNames", {}), write.get("ExpressionAttributeValues", {})
+        item = self.stored[write["TableName"]].get(self._key(write["TableName"], write.get("Item") or write["Key"]))
+        if condition is None or is_met(
+            condition, item, write.get("ExpressionAttributeNames", {}), write.get("ExpressionAttributeValues", {})
         ):
             return {"Code": "None"}
         reason: Item = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
-        if write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and found is not None:
-            reason["Item"] = found
+        if write.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and item is not None:
+            reason["Item"] = item
         return reason
 
     def _write(self, kind: str, write: Item) -> None:
@@ -209,6 +209,6 @@ class Tables:
             key = self._key(table, write["Key"])
             names, values = write.get("ExpressionAttributeNames", {}), write.get("ExpressionAttributeValues", {})
             before = self.stored[table].get(key, write["Key"])
-            self.stored[table][key] = updated(write["UpdateExpression"], before, names, values)
+            self.stored[table][key] = apply_update(write["UpdateExpression"], before, names, values)
         elif kind != "ConditionCheck":
             raise NotImplementedError(kind)

@@ -1,22 +1,22 @@
-"""The tables in memory against DynamoDB Local: the same calls, the same answers, the same cancellations."""
+"""The in-memory DynamoDB compared with DynamoDB Local: the same calls, responses and cancellations."""
 
 import random
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.harness import client_for, create_tables
-from tests.model.dynamodb import Tables
+from tests.model.fake_dynamodb import FakeDynamoDB
+from tests.world import client_for, create_tables
 
-USERS, ENTRIES, STRIPE = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
+USERS, ENTRIES, STRIPE_IDS = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
 
 
-def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
-    """One write as the ledger makes them, of a few items, so that conditions often fail."""
-    kind = chance.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step"))
-    number = chance.randint(1, 3)
+def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
+    """Return a write like the ledger's, to one of a few items, so that conditions often fail."""
+    kind = rng.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step"))
+    number = rng.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    key = {"user_id": {"S": chance.choice(USERS)}, "sort_key": {"S": "DP"}}
+    key = {"user_id": {"S": rng.choice(USERS)}, "entry": {"S": "DP"}}
     version = {
         "ConditionExpression": "version = :version",
         "ExpressionAttributeValues": {":version": {"N": str(number)}},
@@ -34,8 +34,8 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
             **old,
         }
     if kind in ("pointer", "abandoned"):
-        item = {"stripe_id": {"S": chance.choice(STRIPE)}, "payment_id": {"S": f"pay_{number}"}}
-        if chance.random() < 0.5:
+        item = {"stripe_id": {"S": rng.choice(STRIPE_IDS)}, "payment_id": {"S": f"pay_{number}"}}
+        if rng.random() < 0.5:
             item = {"stripe_id": item["stripe_id"], "state": {"S": "abandoned"}}
         condition = "attribute_not_exists(stripe_id) OR payment_id = :payment"
         values = {":payment": {"S": f"pay_{number}"}}
@@ -57,7 +57,7 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
         return "Put", {**put, "ExpressionAttributeValues": values}
     key = {**key, "sort_key": {"S": "DP#one"}}
     steps = {"M": {"s": {"M": {"done": {"BOOL": False}}}}}
-    sets = chance.choice(
+    sets = rng.choice(
         (
             "unlocked = :flag",
             "unlocked = if_not_exists(was_unlocked, :flag)",
@@ -72,9 +72,9 @@ def _write(chance: random.Random) -> tuple[str, dict[str, Any]]:
     return "Update", {**update, "ExpressionAttributeValues": {":flag": {"BOOL": number == 1}, ":steps": steps}}
 
 
-def _outcome(act: Any, **given: Any) -> Any:
+def _outcome(operation: Any, **params: Any) -> Any:
     try:
-        act(**given)
+        operation(**params)
     except ClientError as error:
         response: Any = error.response
         reasons = [{k: r[k] for k in ("Code", "Item") if k in r} for r in response.get("CancellationReasons", [])]
@@ -82,44 +82,44 @@ def _outcome(act: Any, **given: Any) -> Any:
     return "done"
 
 
-def _all(client: Any) -> Any:
-    found = []
+def _read_everything(client: Any) -> Any:
+    items = []
     for user in USERS:
-        keys = [{"user_id": {"S": user}, "sort_key": {"S": entry}} for entry in ENTRIES]
-        answer = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, "ConsistentRead": True}})
-        found += sorted(map(repr, (sorted(item.items()) for item in answer["Responses"]["enrollments"])))
-        queried = client.query(
+        keys = [{"user_id": {"S": user}, "entry": {"S": entry}} for entry in ENTRIES]
+        response = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, "ConsistentRead": True}})
+        items += sorted(map(repr, (sorted(item.items()) for item in response["Responses"]["enrollments"])))
+        response = client.query(
             TableName="enrollments",
             ConsistentRead=True,
             KeyConditionExpression="#k = :v",
             ExpressionAttributeNames={"#k": "user_id"},
             ExpressionAttributeValues={":v": {"S": user}},
         )
-        found += [repr(sorted(item.items())) for item in queried["Items"]]
-    for stripe_id in STRIPE:
-        answer = client.get_item(TableName="stripe_objects", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
-        found.append(repr(sorted(answer.get("Item", {}).items())))
-    return found
+        items += [repr(sorted(item.items())) for item in response["Items"]]
+    for stripe_id in STRIPE_IDS:
+        response = client.get_item(TableName="intents", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
+        items.append(repr(sorted(response.get("Item", {}).items())))
+    return items
 
 
-def test_the_tables_in_memory_answer_as_dynamodb_local_does(dynamodb_local_url: str) -> None:
-    real, memory, chance = client_for(dynamodb_local_url), Tables(), random.Random(5)
-    here = {name: [*real.list_tables()["TableNames"]] for name in ("tables",)}["tables"]
-    if "enrollments" not in here:
+def test_the_in_memory_dynamodb_responds_like_dynamodb_local(dynamodb_local_url: str) -> None:
+    real, fake, rng = client_for(dynamodb_local_url), FakeDynamoDB(), random.Random(5)
+    if "enrollments" not in real.list_tables()["TableNames"]:
         create_tables(real)
     counts = {"done": 0, "refused": 0}
     for _ in range(150):
         writes: dict[str, dict[str, Any]] = {}
-        for _ in range(chance.randint(1, 4)):
-            kind, write = _write(chance)
-            named = write.get("Item") or write["Key"]
-            mark = repr([write["TableName"], *(named.get(k) for k in ("user_id", "sort_key", "stripe_id"))])
-            writes[mark] = {kind: write}
-        given = {"TransactItems": list(writes.values())}
-        expected, told = _outcome(real.transact_write_items, **given), _outcome(memory.transact_write_items, **given)
-        assert told == expected
-        counts["done" if told == "done" else "refused"] += 1
-    assert _all(memory) == _all(real)
+        for _ in range(rng.randint(1, 4)):
+            kind, write = _random_write(rng)
+            item_key = write.get("Item") or write["Key"]
+            unique = repr([write["TableName"], *(item_key.get(k) for k in ("user_id", "entry", "stripe_id"))])
+            writes[unique] = {kind: write}
+        params = {"TransactItems": list(writes.values())}
+        expected = _outcome(real.transact_write_items, **params)
+        outcome = _outcome(fake.transact_write_items, **params)
+        assert outcome == expected
+        counts["done" if outcome == "done" else "refused"] += 1
+    assert _read_everything(fake) == _read_everything(real)
     assert min(counts.values()) > 20
     for name in real.list_tables()["TableNames"]:
         real.delete_table(TableName=name)

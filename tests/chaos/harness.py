@@ -1,0 +1,213 @@
+"""One run with a fault: a flow, a fault at one of its calls, what people and Stripe do next, and the invariants."""
+
+import contextlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pytest
+
+from local import dynamodb_local
+from stripe_simulator.account import Fault
+from stripe_simulator.http import Simulator
+from stripe_simulator.server import Stripe
+from tests import books
+from tests.chaos import lambda_process, planted_defects
+from tests.chaos.fault_proxies import FATES, LASTING, Call, FaultGate, FaultPoint, start_proxies
+from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
+from tests.chaos.lambda_process import Job, Outcome
+from tests.world import SECRET, World, client_for, create_tables, world
+from tuition import clock, reconcile
+
+Recovery = Literal["retry", "webhooks", "hourly run"]
+RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly run": "clock"}
+"""What follows the fault, and its word in the seeds (do not change that one). `retry`: the caller (a user, Stripe or
+the schedule) retries, then the webhooks are delivered. `webhooks`: the webhooks are delivered, then the caller retries.
+`hourly run`: no retry and no webhook, so only the hourly run can recover."""
+MAX_TRIES = 4
+ACTIONS = ("different", "closed", "orphans", "driven", "replayed", "failed", "unanswered")
+"""What the report of an hourly run counts when the run did something, or could not."""
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+"""A fixed time, because a backfill of the current day makes other calls in the next hour."""
+
+
+@dataclass
+class FaultHarness:
+    """DynamoDB Local and the simulator behind their proxies, for many runs one after the other."""
+
+    client: Any
+    simulated: Stripe
+    gate: FaultGate
+    dynamodb: str
+    stripe: str
+
+    # --- one run ---
+
+    @contextlib.contextmanager
+    def new_world(self, defect: str | None = None) -> Iterator[World]:
+        """Yield a world without history whose clock stands still, so that each run makes the same calls."""
+        self.gate.delayed.clear()
+        clear_tables(self.client)
+        self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
+        with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as w:
+            w.stop_the_clock(NOON)
+            self._defect = defect
+            if defect:
+                planted_defects.DEFECTS[defect](patch.setattr)
+            yield w
+
+    def prepare(self, w: World, flow: str) -> Invocation:
+        """Run everything that precedes the invocation, with an hourly run an hour ago."""
+        invocation = FLOWS[flow](w)
+        reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+        return invocation
+
+    def invoke(self, w: World, invocation: Invocation, point: FaultPoint | None) -> Outcome:
+        """Run the invocation in its own process, with the fault."""
+        self.gate.start_run(point)
+        self.gate.keep_error = lambda call: w.stripe.account.faults.append(
+            Fault([call.split()[0], *call.split()[1].strip("/").split("/")], 1, "error", 0.0)
+        )
+        secrets = {"stripe": {"secret_key": w.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
+        job = Job(invocation.function, invocation.event, self.dynamodb, self.stripe, clock.now(), secrets, self._defect)
+
+        def on_start(pid: int | None) -> None:
+            self.gate.pid = pid
+
+        outcome = lambda_process.invoke(job, on_start)
+        w.stripe.account.faults.clear()
+        return outcome
+
+    def record_calls(self, flow: str) -> list[Call]:
+        """Return the calls that a flow makes without a fault, as they passed the proxies."""
+        with self.new_world() as w:
+            invocation = self.prepare(w, flow)
+            outcome = self.invoke(w, invocation, None)
+            assert outcome.status in (200, 201, 202, 409), (flow, outcome)
+            return list(self.gate.calls)
+
+    def run_with_fault(
+        self, flow: str, point: FaultPoint, recovery: Recovery, seed: int, defect: str | None = None
+    ) -> list[str]:
+        """Return the violations after the fault and its recovery."""
+        rng = random.Random(f"{SEED_NAMES.get(flow, flow)} {point} {RECOVERIES[recovery]} {seed}")
+        with self.new_world(defect) as w:
+            invocation = self.prepare(w, flow)
+            outcome = self.invoke(w, invocation, point)
+            if not self.gate.hit:
+                return [f"call {point.call} was never made"]
+            problems = ["an unhandled exception"] if outcome.error == "unhandled" else []
+            problems += [f"torn: {problem}" for problem in [*books.torn(self._read()), *_check_offer(w, outcome)]]
+            if recovery == "retry":
+                self._retry(w, invocation, outcome, rng)
+            self.gate.deliver_delayed()
+            if recovery != "hourly run":
+                _deliver(w, _undelivered(w, invocation, outcome), rng)
+            if recovery == "webhooks":
+                self._retry(w, invocation, outcome, rng)
+                self.gate.deliver_delayed()
+                _deliver(w, w.new_events(), rng)
+            if recovery != "hourly run":
+                problems += [f"before the hourly run: {problem}" for problem in books.wrong(self._read())]
+            _run_hourly(w)
+            problems += [f"after the hourly run: {problem}" for problem in books.wrong(self._read())]
+            late_events = [*invocation.undelivered, *w.new_events()]
+            if late_events:
+                _deliver(w, late_events, rng)
+                problems += [f"after late webhooks: {problem}" for problem in books.wrong(self._read())]
+            return problems
+
+    def _read(self) -> books.Books:
+        return books.read(self.client, self.simulated.account.store.objects)
+
+    def _retry(self, w: World, invocation: Invocation, outcome: Outcome, rng: random.Random) -> None:
+        """Retry until the caller has a response. Half of the retries meet a second fault first."""
+        if invocation.function == "webhook" and outcome.status == 200:
+            return
+        if invocation.function == "reconcile":
+            w.time_passes(reconcile.LEASE_S + 1)
+        second = FaultPoint(rng.randrange(4), rng.choice(FATES)) if rng.random() < 0.5 else None
+        for point in (second, *[None] * MAX_TRIES):
+            if (self.invoke(w, invocation, point).status or 500) < 500:
+                return
+            if invocation.function == "reconcile":
+                w.time_passes(reconcile.LEASE_S + 1)
+
+
+def _check_offer(w: World, outcome: Outcome) -> list[str]:
+    """A response with a client secret or a URL belongs to a payment that is bound to that object."""
+    response = outcome.response or {}
+    body = json.loads(response["body"]) if "body" in response and outcome.status in (200, 201) else {}
+    if not {"client_secret", "url"} & set(body):
+        return []
+    object_id = body.get("session_id") or body["payment_intent_id"]
+    payment = w.payment(body["payment_id"])
+    if payment and payment.bound_to == object_id:
+        return []
+    return [f"{object_id} was offered, but no payment is bound to it"]
+
+
+def _undelivered(w: World, invocation: Invocation, outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the events that Stripe still delivers: it does not repeat an accepted one."""
+    own = [invocation.own_event] if invocation.own_event and outcome.status != 200 else []
+    return [*own, *invocation.undelivered, *w.new_events()]
+
+
+def _deliver(w: World, events: list[dict[str, Any]], rng: random.Random) -> None:
+    """Deliver the events in random order, some of them twice, and then the events that follow from them."""
+    for _ in range(MAX_TRIES):
+        rng.shuffle(events)
+        for event in [*events, *(event for event in events if rng.random() < 0.3)]:
+            assert w.deliver(event).status == 200
+        w.later(3)
+        events = w.new_events()
+        if not events:
+            return
+
+
+def _run_hourly(w: World) -> None:
+    """Run the hourly job until a run that is an hour late finds nothing to do, at most three times.
+
+    The first run comes early, so it may meet the lease of a run that was killed.
+    """
+    for seconds in (400, 3700, 3700):
+        w.time_passes(seconds)
+        with contextlib.suppress(reconcile.AnotherRun):
+            report = w.reconcile()
+            if seconds > reconcile.ORPHAN_AFTER_S and not any(report[action] for action in ACTIONS):
+                return
+
+
+@contextlib.contextmanager
+def start_harness() -> Iterator[FaultHarness]:
+    """Yield a harness with its own DynamoDB Local, whose tables are emptied for every run."""
+    with dynamodb_local.running() as url, pytest.MonkeyPatch.context() as patch:
+        client = client_for(url)
+        create_tables(client)
+        simulated = Stripe(seed=1)
+        simulator = Simulator(simulated)
+        with start_proxies(urlsplit(url).port or 0, simulator.port) as (gate, dynamodb, stripe):
+            patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb)
+            lambda_process.start()
+            try:
+                yield FaultHarness(client, simulated, gate, dynamodb, stripe)
+            finally:
+                simulator.stop()
+
+
+def fault_points(calls: list[Call]) -> list[FaultPoint]:
+    """Return every fault of every call."""
+    points = []
+    for number, call in enumerate(calls):
+        for fate in FATES:
+            if fate == "kept error" and not call.name.startswith("POST"):
+                continue
+            if fate == "late" and not call.is_write:
+                continue
+            points.append(FaultPoint(number, fate))
+            points += [FaultPoint(number, fate, lasts=True)] if fate in LASTING else []
+    return points

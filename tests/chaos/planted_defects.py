@@ -1,0 +1,134 @@
+"""Planted defects, written as somebody might write them: tests that pass with them prove nothing.
+
+Each defect receives a function that sets an attribute, so that it can be installed in another process for good, or in
+this one for a while.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tuition import checkout, ledger, refunds, stripe_client, stripe_events, tables
+from tuition.core.errors import NotFound, TuitionError
+
+SetAttribute = Callable[[Any, str, Any], object]
+DEFECTS: dict[str, Callable[[SetAttribute], None]] = {}
+
+
+def defect(install: Callable[[SetAttribute], None]) -> Callable[[SetAttribute], None]:
+    DEFECTS[install.__name__] = install
+    return install
+
+
+def _split_transaction(is_separate: Callable[[str], bool]) -> Callable[..., None]:
+    """Return a `_write` that commits some of the writes in a second transaction."""
+    real = ledger._write
+
+    def write(writes: Mapping[str, Any], before: Any, *, pull: bool) -> None:
+        second = {name: one for name, one in writes.items() if is_separate(name)}
+        real({name: one for name, one in writes.items() if name not in second}, before, pull=pull)
+        if second:
+            real(second, before, pull=pull)
+
+    return write
+
+
+@defect
+def enrollment_in_a_second_transaction(put: SetAttribute) -> None:
+    put(ledger, "_write", _split_transaction(lambda name: name == "enrollment" or name.startswith("progress")))
+
+
+@defect
+def audit_record_in_a_second_transaction(put: SetAttribute) -> None:
+    put(ledger, "_write", _split_transaction(lambda name: name == "audit"))
+
+
+@defect
+def pointer_in_a_second_transaction(put: SetAttribute) -> None:
+    put(ledger, "_write", _split_transaction(lambda name: name.startswith("pointer")))
+
+
+@defect
+def refund_created_before_its_request_is_stored(put: SetAttribute) -> None:
+    real = refunds._add
+
+    def add(ref: Any, ask: Any, type_: str, by: Any) -> Any:
+        payment = ledger.load(ref).payment
+        assert payment
+        request = ask(payment)
+        if request and request.state == "calling":
+            refunds._call(ref, payment, request, by)
+        return real(ref, ask, type_, by)
+
+    put(refunds, "_told", lambda ref, request, refund, by: ledger.load(ref).payment)
+    put(refunds, "_add", add)
+
+
+@defect
+def new_idempotency_key_per_retry(put: SetAttribute) -> None:
+    real = stripe_client._ask
+
+    def ask(operation: Any, key: str | None = None) -> Any:
+        return real(lambda client, options: operation(client, {"idempotency_key": str(uuid.uuid4())}), key)
+
+    put(stripe_client, "_ask", ask)
+
+
+@defect
+def webhook_acknowledged_before_the_commit(put: SetAttribute) -> None:
+    """The webhook responds 200 even if the commit fails, like a webhook that queues events in memory."""
+    real = stripe_events._apply
+
+    def apply(event: Any) -> Any:
+        try:
+            return real(event)
+        except (TuitionError, BotoCoreError, ClientError):
+            return "applied"
+
+    put(stripe_events, "_apply", apply)
+
+
+@defect
+def event_marked_as_processed_before_it_is_applied(put: SetAttribute) -> None:
+    """The solution of most tutorials: a table of processed event ids, written first."""
+    real = stripe_events._apply
+
+    def apply(event: Mapping[str, Any]) -> Any:
+        key = {"stripe_id": {"S": f"seen {event['id']}"}}
+        name = tables.table(tables.PointerItem)
+        if "Item" in tables.client().get_item(TableName=name, Key=key, ConsistentRead=True):
+            return "applied"
+        tables.client().put_item(TableName=name, Item=key)
+        return real(event)
+
+    put(stripe_events, "_apply", apply)
+
+
+@defect
+def replay_deletes_the_event_before_it_is_applied(put: SetAttribute) -> None:
+    def replay(event_id: str, _staff: str | None = None) -> Any:
+        key = {"TableName": tables.table(tables.QuarantineItem), "Key": tables.quarantine_key(event_id)}
+        response = tables.client().get_item(**key)
+        if "Item" not in response:
+            raise NotFound(event_id)
+        tables.client().delete_item(**key)
+        return stripe_events.apply(json.loads(response["Item"]["event"]["S"]))
+
+    put(stripe_events, "replay", replay)
+
+
+@defect
+def client_secret_returned_before_the_commit(put: SetAttribute) -> None:
+    """The student can pay although the payment was never stored."""
+    real = checkout._keep
+
+    def keep(payment: Any, answer: Any, *rest: Any) -> Any:
+        try:
+            return real(payment, answer, *rest)
+        except (BotoCoreError, ClientError):
+            return checkout.Offer(payment, answer.object, new=True)
+
+    put(checkout, "_keep", keep)

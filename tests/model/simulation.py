@@ -1,0 +1,501 @@
+"""Tuition in one process, stopped at every I/O: greenlets, a virtual clock, Stripe's simulator, tables in memory.
+
+An actor runs until its next I/O and waits there. The driver (a seeded scheduler, or a test that spells out an
+interleaving) picks the next actor and its fate: the actor may die before the call or after the call's effect, or its
+response may be lost.
+"""
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import botocore.exceptions
+import greenlet
+import pytest
+import stripe
+
+import tests.world  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
+from stripe_simulator.resources import events
+from stripe_simulator.server import Stripe
+from tests.model import fake_clients, fast_items
+from tests.model.fake_dynamodb import FakeDynamoDB, Item
+from tuition import (
+    checkout,
+    clock,
+    history,
+    ledger,
+    metrics,
+    reconcile,
+    settings,
+    stripe_client,
+    stripe_events,
+    tables,
+)
+from tuition.checkout import Buyer, Offer
+from tuition.core import catalog
+from tuition.core.catalog import Track
+from tuition.core.enrollment import standing_of
+from tuition.core.errors import EventUnusable, TuitionError
+from tuition.core.money import Money
+from tuition.core.payment import Payment
+
+INVOCATION_S = 30.0
+START = 1_790_000_000.0
+SECRET_KEY = "sk_test_model"
+RESTORED_TABLES = ("payments", "enrollments", "intents", "audit", "customers")
+"""The tables that a restore returns to one moment."""
+
+Fate = Literal[
+    "go", "kill before", "kill after", "drop before", "drop after", "error", "throttle", "conflict", "missing"
+]
+
+
+class Killed(BaseException):
+    """The invocation dies here: a crash, a timeout, a lost machine. No handler may catch it."""
+
+
+class Actor:
+    """A participant that performs one I/O at a time. `waiting` names the I/O that comes next."""
+
+    def __init__(self, sim: "Simulation", name: str, act: Callable[[], Any]) -> None:
+        self.name = name
+        self.waiting: str | None = "start"
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.finished = False
+        self.invoking = False
+        self.first_io_step: int | None = None
+        """The step of the first I/O of the current invocation: nothing that it reads is older."""
+        self.events_at_read: int | None = None
+        """How many events Stripe had created when this actor last retrieved an intent or a session, as a sync does."""
+        self.acknowledging: tuple[str, str] = ("", "")
+        """The name and fingerprint of the attention reason that this member of staff is about to acknowledge."""
+        self._sim = sim
+
+        def run(_: Fate) -> None:
+            try:
+                self.result = act()
+            except BaseException as error:  # noqa: BLE001  (kept: the driver decides what it means)
+                self.error = error
+            self.finished = True
+
+        self.greenlet = greenlet.greenlet(run)
+
+    def step(self, fate: Fate = "go") -> None:
+        """Perform the pending I/O with this fate, then run to the next I/O."""
+        sim = self._sim
+        sim.steps += 1
+        sim.trace.append(f"{self.name}: {self.waiting}" + (f" [{fate}]" if fate != "go" else ""))
+        previous, sim.current = sim.current, self
+        self.greenlet.parent = greenlet.getcurrent()
+        self.greenlet.switch(fate)
+        sim.current = previous
+
+    def run_until(self, io: str) -> "Actor":
+        """Run until the name of the pending I/O starts with `io`. Fail if the actor finishes first."""
+        while not self.finished and not (self.waiting or "").startswith(io):
+            self.step()
+        assert not self.finished, f"{self.name} finished ({self.result!r}, {self.error!r}) before {io}"
+        return self
+
+    def run_past(self, io: str) -> "Actor":
+        """Run until just after that I/O."""
+        self.run_until(io).step()
+        return self
+
+    def finish(self) -> Any:
+        """Run to the end. Return the result, or raise the actor's error."""
+        while not self.finished:
+            self.step()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def die(self, fate: Fate = "kill before") -> None:
+        """Die at the pending I/O."""
+        self.step(fate)
+        assert self.finished and isinstance(self.error, Killed)
+
+
+@dataclass(frozen=True)
+class LoggedRecord:
+    """An audit record, and the step at which it was committed."""
+
+    step: int
+    subject: str
+    user_id: str
+    track: str | None
+    type: str
+    transition: dict[str, Any]
+    acknowledged: tuple[str, str]
+
+
+class Simulation:
+    """The tables, Stripe, the clock, the actors, and every step so far (`trace`)."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.now = START
+        self.tables = FakeDynamoDB()
+        self.stripe = Stripe(seed=seed, clock=lambda: self.now, secret_key=SECRET_KEY)
+        self.actors: list[Actor] = []
+        self.current: Actor | None = None
+        self.trace: list[str] = []
+        self.offers: list[Offer] = []
+        self.problems: list[str] = []
+        self.faults = 0
+        self.steps = 0
+        self.catalog = dict(catalog.tracks())
+        self.closed_by_us: dict[str, str] = {}
+        """Stripe object id -> the actor that closed it."""
+        self.partially_restored = False
+        """Whether a restore returned enrollments to an earlier moment than the other tables."""
+        self.missing_at_stripe: set[str] = set()
+        """The objects for which Stripe answered resource_missing at least once."""
+        self.closed_at: dict[str, int] = {}
+        """Stripe object id -> the step at which Stripe sent the event that closed it."""
+        self.records: list[LoggedRecord] = []
+        self.bound_at: dict[str, int] = {}
+        """Stripe object id -> the step at which it was bound to its payment."""
+        self.last_active: dict[tuple[str, str], int] = {}
+        """(user, track) -> the last step at which the user had an open payment for the track or was enrolled."""
+        self._status: dict[tuple[str, str], str | None] = {}
+        self.unreadable: set[str] = set()
+        """The events that the deployed version cannot parse. After `parser_fixed`, it can."""
+        self.parser_fixed = False
+        position = {"name": {"S": "reconcile"}, "place": {"N": str(int(START))}}
+        self.tables.stored["cursors"]["reconcile",] = position
+        self._events_read = 0
+        self._events: list[dict[str, Any]] = []
+
+    @property
+    def track(self) -> Track:
+        return self.catalog["DP"]
+
+    @track.setter
+    def track(self, track: Track) -> None:
+        self.catalog[track.track] = track
+
+    def raise_price(self, track: str, amount: int = 10_000) -> None:
+        current = self.catalog[track]
+        self.catalog[track] = replace(current, price=Money(current.price.amount + amount, current.price.currency))
+
+    # --- I/O ---
+
+    def io(self, name: str, act: Callable[[], Any], drop: Callable[[], None], *faults: Callable[[], None]) -> Any:
+        """Wait until the scheduler picks the current actor, then perform the I/O with the fate that it chose."""
+        if self.current is None:
+            return act()
+        fate = self.pause(name)
+        if self.current.first_io_step is None:
+            self.current.first_io_step = self.steps
+        if fate == "drop before":
+            drop()
+        if fate in ("error", "conflict"):
+            faults[0]()
+        if fate == "throttle" and len(faults) > 1:
+            faults[1]()
+        if fate == "missing" and len(faults) > 2:
+            faults[2]()
+        try:
+            return act()
+        finally:
+            if fate == "kill after":
+                raise Killed
+            if fate == "drop after":
+                drop()
+
+    def pause(self, name: str) -> Fate:
+        """Yield to the scheduler. Return the fate that it chose when it resumes the actor. Raises `Killed`."""
+        actor = self.current
+        if actor is None:
+            return "go"
+        actor.waiting = name
+        fate: Fate = actor.greenlet.parent.switch()
+        actor.waiting = None
+        if fate == "kill before":
+            raise Killed
+        return fate
+
+    def spawn(self, name: str, act: Callable[[], Any]) -> Actor:
+        actor = Actor(self, name, act)
+        self.actors.append(actor)
+        return actor
+
+    def invoke(self, act: Callable[[], Any]) -> Any:
+        """Run one Lambda invocation. Return its result, `Killed`, or the error that it turns into a response."""
+        clock.start_deadline()
+        actor = self.current
+        if actor:
+            actor.invoking, actor.first_io_step = True, None
+        try:
+            return act()
+        except (TuitionError, Killed, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            return error
+        finally:
+            if actor:
+                actor.invoking = False
+
+    # --- invariants at each step ---
+
+    def on_commit(self, writes: Sequence[Item]) -> None:
+        """Log the record of a committed transaction, and check what must hold at each commit."""
+        acknowledged = self.current.acknowledging if self.current else ("", "")
+        for write in writes:
+            put = write.get("Put")
+            if put is None:
+                continue
+            item, table = put["Item"], put["TableName"]
+            if table == "audit":
+                text = {name: item[name]["S"] for name in ("subject", "user_id", "type")}
+                track = item["track"]["S"] if "track" in item else None
+                transition = json.loads(item["transition"]["S"])
+                record = LoggedRecord(self.steps, **text, track=track, transition=transition, acknowledged=acknowledged)
+                self.records.append(record)
+                if text["type"] == "refund.refused":
+                    self._check_rejection(text["subject"])
+            elif table == "payments":
+                self._check_payment(tables.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
+            elif table == "enrollments":
+                owner = item["user_id"]["S"], item["entry"]["S"]
+                before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
+                if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
+                    self.last_active[owner] = self.steps
+
+    def _check_payment(self, payment: Payment, *, new: bool) -> None:
+        """A committed payment has its standing in its enrollment, and a new one is bound to an object we left open."""
+        enrollment = self.enrollment(payment.user_id, payment.track)
+        standing = standing_of(payment)
+        if enrollment.standings.get(payment.payment_id) != (standing if standing.counts else None):
+            self.problems.append(f"{payment.payment_id} was committed, but its enrollment has another standing for it")
+        if new:
+            self.bound_at[payment.bound_to] = self.steps
+            if payment.bound_to in self.closed_by_us:
+                self.problems.append(f"{payment.bound_to} was committed after we closed it")
+
+    def _check_rejection(self, payment_id: str) -> None:
+        """A rejected refund is committed together with the facts that explain the rejection."""
+        payment = self.payment(payment_id)
+        rejected = [request for request in payment.requests if request.state == "refused"]
+        refunds = [r for r in self.objects("refund") if r["payment_intent"] == payment.intent]
+        money_returned = any(r["status"] in ("failed", "canceled") for r in refunds)
+        if rejected and rejected[-1].amount <= payment.left and not payment.facts.disputes and not money_returned:
+            self.problems.append(f"{rejected[-1].id} was rejected although {payment.left} of its payment is refundable")
+
+    def on_close(self, object_id: str) -> None:
+        """We closed an object. A create may close only what was open when it started, and its own losing object."""
+        actor = self.current
+        self.closed_by_us[object_id] = actor.name if actor else ""
+        if actor is None or actor.first_io_step is None or not actor.name.startswith("student"):
+            return
+        if object_id in self.missing_at_stripe:
+            return
+        if object_id in self.bound_at:
+            if self.bound_at[object_id] > actor.first_io_step:
+                self.problems.append(f"{object_id} was closed by a create that started before it was committed")
+            return
+        metadata = self.object(object_id)["metadata"]
+        owner = metadata["user_id"], metadata["track"]
+        active = self._status.get(owner) in ("PENDING", "ENROLLED")
+        if not active and self.last_active.get(owner, -1) < actor.first_io_step:
+            self.problems.append(f"{object_id} was closed by its creator although no other payment was open")
+
+    # --- actions of people and of Stripe ---
+
+    def create(
+        self,
+        user: str = "ada",
+        kind: str = "intent",
+        *,
+        save: bool = False,
+        track: str = "DP",
+        email: str = "",
+        code: str | None = None,
+    ) -> Offer:
+        """Create a payment as its handler does. The offer is kept in `offers`."""
+        buyer = Buyer(user, email or f"{user}@example.org")
+        item, terms = self.catalog[track], (self.catalog[track].price.amount, code, save)
+        if kind == "checkout":
+            urls = {"success_url": "https://example.org/ok", "cancel_url": "https://example.org/no"}
+            offer = checkout.create_checkout_session(buyer, item, save=save, code=code, **urls)
+        else:
+            offer = checkout.create_payment(buyer, item, save=save)
+        stored = self.payment(offer.payment.payment_id)
+        if stored is None or stored.bound_to != offer.payment.bound_to:
+            self.problems.append(f"{offer.payment.bound_to} was offered, but no payment is bound to it")
+        offered = offer.payment.terms
+        if (
+            (offered.list_amount, offered.promotion_code, offered.save_payment_method) != terms
+            or offer.payment.kind != kind
+        ):  # fmt: skip
+            self.problems.append(f"{offer.payment.bound_to} was offered with other terms than requested")
+        start = self.current.first_io_step if self.current else None
+        if start is not None and self.closed_at.get(offer.payment.bound_to, start) < start:
+            self.problems.append(f"{offer.payment.bound_to} was offered, but was closed before the request")
+        self.offers.append(offer)
+        return offer
+
+    def at_stripe(self, method: str, path: str, **params: Any) -> Any:
+        """Call Stripe as somebody other than Tuition."""
+        is_control = path.startswith("/_sim")
+        body = json.dumps(params) if is_control else "&".join(f"{k}={v}" for k, v in params.items())
+        headers = {"Authorization": f"Bearer {SECRET_KEY}", "Stripe-Version": stripe.api_version or ""}
+        return self.stripe.handle(method, path, headers, body.encode()).json()
+
+    def create_promotion_codes(self) -> None:
+        """Create four promotion codes: the whole price off, a fifth off, half off once, and an inactive one."""
+        for name, coupon, options in (
+            ("FREE", {"percent_off": 100}, {}),
+            ("FIFTH", {"percent_off": 20}, {}),
+            ("ONCE", {"percent_off": 50}, {"max_redemptions": 1}),
+            ("OVER", {"percent_off": 50}, {"active": "false"}),
+        ):
+            coupon_id = self.at_stripe("POST", "/v1/coupons", **coupon)["id"]
+            promotion = {"promotion[type]": "coupon", "promotion[coupon]": coupon_id}
+            self.at_stripe("POST", "/v1/promotion_codes", code=name, **promotion, **options)
+
+    def pay(self, object_id: str, method: str = "pm_card_visa") -> Any:
+        """Confirm an intent as the browser does, or a session on Stripe's page."""
+        if object_id.startswith("cs_"):
+            return self.at_stripe("POST", f"/v1/payment_pages/{object_id}/confirm", payment_method=method)
+        return self.at_stripe("POST", f"/v1/payment_intents/{object_id}/confirm", payment_method=method)
+
+    def pass_time(self, seconds: float) -> None:
+        """Advance the clock; Stripe does what is due. An invocation in flight for too long times out, as in Lambda."""
+        for actor in self.actors if seconds > INVOCATION_S else ():
+            while actor is not self.current and actor.invoking and not actor.finished:
+                self.faults += 1
+                actor.step("kill before")
+        self.now += seconds
+        self.at_stripe("GET", "/_sim/health")
+
+    def due_within(self, seconds: float) -> bool:
+        """Return whether Stripe has a scheduled action in that time."""
+        later = self.stripe.account.clock.later
+        return bool(later) and later[0].at <= self.stripe.account.clock.now() + seconds
+
+    def all_events(self) -> list[dict[str, Any]]:
+        """Return every event that Stripe has created, oldest first. Do not change them."""
+        payloads = self.stripe.webhooks.payloads
+        if len(payloads) > len(self._events):
+            self._events += [json.loads(payload) for payload in islice(payloads.values(), len(self._events), None)]
+        return self._events
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """Return the events created since the last call."""
+        if len(self.stripe.webhooks.payloads) == self._events_read:
+            return []
+        new = self.all_events()[self._events_read :]
+        self._events_read += len(new)
+        closed = [event["data"]["object"]["id"] for event in new if event["type"].endswith((".canceled", ".expired"))]
+        self.closed_at |= dict.fromkeys(closed, self.steps)
+        return new
+
+    # --- restores ---
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """Return the tables of now, and how much had been logged."""
+        stored = {name: dict(self.tables.stored[name]) for name in RESTORED_TABLES}
+        return stored, len(self.records), dict(self.bound_at)
+
+    def restore(self, snapshot: tuple[Any, ...], *, enrollments_only: bool = False) -> None:
+        """Return all tables to the snapshot, or the enrollments only, so that the other tables are ahead of them."""
+        stored, record_count, bound_at = snapshot
+        if enrollments_only:
+            current = self.tables.stored["enrollments"]
+            heads = {key: item for key, item in current.items() if key[1] == tables.USER_ENTRY}
+            self.tables.stored["enrollments"] = {**stored["enrollments"], **heads}
+            self.partially_restored = True
+            return
+        for name in RESTORED_TABLES:
+            self.tables.stored[name] = dict(stored[name])
+        del self.records[record_count:]
+        self.bound_at = dict(bound_at)
+
+    # --- reads without I/O ---
+
+    def payment(self, payment_id: str) -> Any:
+        item = self.tables.stored["payments"].get((payment_id,))
+        return tables.payment_from_raw(item) if item else None
+
+    def payments(self) -> list[Any]:
+        return [tables.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
+
+    def enrollment(self, user: str = "ada", track: str = "DP") -> Any:
+        item = self.tables.stored["enrollments"].get((user, track))
+        return tables.enrollment_from_raw(item) if item else None
+
+    def payment_refs(self) -> list[ledger.Key]:
+        return [ledger.Key(p.payment_id, p.user_id, p.track) for p in self.payments()]
+
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        return list(self.stripe.account.store.objects.get(kind, {}).values())
+
+    def object(self, object_id: str) -> dict[str, Any]:
+        obj = self.stripe.account.lookup(object_id)
+        assert obj is not None, object_id
+        return obj
+
+    def staff_records(self) -> dict[str, list[LoggedRecord]]:
+        """Return the records of staff decisions, by payment."""
+        by_payment: dict[str, list[LoggedRecord]] = defaultdict(list)
+        for record in self.records:
+            if record.type.startswith(("decision.", "attention.")):
+                by_payment[record.subject].append(record)
+        return by_payment
+
+
+_parse_date = lru_cache(maxsize=1000)(parsedate_to_datetime)
+
+
+@contextlib.contextmanager
+def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
+    """Yield a simulation. The code uses its tables, its Stripe and its clock for the duration."""
+    sim = Simulation(seed)
+    settings.settings.cache_clear()
+    settings._kept.clear()
+    history._pulled.clear()  # the memory of a warm container
+    clock._ends.set(None)  # no invocation has started
+
+    def sleep(_: float) -> None:
+        sim.pause("sleep")
+
+    def find(code: object) -> Track:
+        return sim.catalog[code] if isinstance(code, str) and code in sim.catalog else real_find(code)
+
+    real_read, real_find = stripe_events.read, catalog.find
+
+    def read(event: Any) -> Any:
+        if event.get("id") in sim.unreadable and not sim.parser_fixed:
+            raise EventUnusable("a shape that this version does not know")
+        return real_read(event)
+
+    def list_events(_: Any, types: list[str], __: bool | None) -> Iterator[dict[str, Any]]:
+        """Return Stripe's events by type, newest first, each parsed once."""
+        return (event for event in reversed(sim.all_events()) if not types or event["type"] in types)
+
+    fake_time = SimpleNamespace(time=lambda: sim.now, monotonic=lambda: sim.now, sleep=sleep)
+    dynamodb = fake_clients.DynamoDBClient(sim)
+    stripe_ = fake_clients.stripe_client_for(sim, SECRET_KEY)
+    patch.setattr(clock, "time", fake_time)
+    fast_items.install(patch)
+    patch.setattr(catalog, "find", find)
+    patch.setattr(stripe_events, "read", read)
+    for name in ("count", "age"):
+        patch.setattr(metrics, name, lambda *_: None)
+    patch.setattr(events, "_found", list_events)
+    patch.setattr(stripe_client, "parsedate_to_datetime", _parse_date)
+    patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
+    patch.setattr(tables, "client", lambda: dynamodb)
+    patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": SECRET_KEY})
+    patch.setattr(stripe_client, "_client_for", lambda key: stripe_)
+    yield sim
+    for actor in sim.actors:
+        while not actor.finished and actor.greenlet:
+            actor.step("kill before")
