@@ -15,7 +15,7 @@ from typing import Any
 import stripe
 
 from tests.stripe import make_params, typed_params
-from tests.stripe.shapes import operation_of
+from tests.stripe.typed_responses import operation_of
 
 CLIENT = Path(__file__).parent.parent / "layers/tuition/tuition/stripe_client.py"
 MIN_TESTS = 20

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from stripe_simulator.http import read_request
+from stripe_simulator.http_server import read_request
 
 Backend = Literal["dynamodb", "stripe"]
 Fate = Literal["kill before", "kill after", "drop before", "drop after", "error", "throttle", "kept error", "late"]

@@ -10,7 +10,10 @@ import create_checkout_session
 from stripe_simulator.webhooks import signature
 from tests.harness import SECRET, Harness, Student, request_event
 from tuition import clock
+from tuition.core import timestamps
 from tuition.intake.stripe_events import EVENT_TYPES
+from tuition.storage import dynamodb, keys
+from tuition.storage.items import MODELS
 
 ADA, BEA, CARL, DORA = (Student(name) for name in ("ada", "bea", "carl", "dora"))
 STAFF = Student("staff", groups=("admin",))
@@ -29,7 +32,7 @@ class Invocation:
     """The event that the webhook receives in this invocation: Stripe retries it until it is accepted."""
 
 
-Prepare = Callable[[World], Invocation]
+Prepare = Callable[[Harness], Invocation]
 FLOWS: dict[str, Prepare] = {}
 SEED_NAMES: dict[str, str] = {}
 """Flow -> the name that its random numbers start from, where it differs. Do not change it: it is part of the seeds."""
@@ -50,35 +53,35 @@ def flow(name: str, seed_name: str = "") -> Callable[[Prepare], Prepare]:
 # --- histories ---
 
 
-def create_session(w: World, student: Student = ADA, **params: Any) -> Event:
+def create_session(w: Harness, student: Student = ADA, **params: Any) -> Event:
     """Create a Checkout Session. Return the response body."""
     return dict(w.call(create_checkout_session.handler, student, {"track": "DP", **params}).body)
 
 
-def pay_session(w: World, session_id: str, method: str = "pm_card_visa") -> None:
+def pay_session(w: Harness, session_id: str, method: str = "pm_card_visa") -> None:
     """Pay on Stripe's page."""
     w.at_stripe("POST", f"/v1/payment_pages/{session_id}/confirm", payment_method=method)
 
 
-def buy(w: World, student: Student = ADA, method: str = "pm_card_visa") -> Event:
+def buy(w: Harness, student: Student = ADA, method: str = "pm_card_visa") -> Event:
     """Buy the track and deliver every event. Return the response body of the create."""
     purchase = dict(w.create(student).body)
     w.pay(purchase["payment_intent_id"], method)
-    w.later(3)
+    w.advance_stripe(3)
     w.deliver_all()
     return purchase
 
 
-def create_code(w: World, percent: int = 20) -> str:
+def create_code(w: Harness, percent: int = 20) -> str:
     """Create a promotion code at Stripe."""
     coupon = w.at_stripe("POST", "/v1/coupons", percent_off=percent)["id"]
     promotion = {"promotion[type]": "coupon", "promotion[coupon]": coupon}
     return str(w.at_stripe("POST", "/v1/promotion_codes", code="SPRING", **promotion)["code"])
 
 
-def end_refund_window(w: World) -> None:
+def end_refund_window(w: Harness) -> None:
     """Pass the time in which a refund needs no approval."""
-    w.time_passes(15 * DAY)
+    w.advance_time(15 * DAY)
 
 
 def request(function: str, student: Student, body: Any = None, **params: Any) -> Invocation:
@@ -100,30 +103,30 @@ def webhook(event: Event, undelivered: list[Event]) -> Invocation:
 
 
 @flow("create")
-def _create(w: World) -> Invocation:
+def _create(w: Harness) -> Invocation:
     return request("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: again")
-def _create_again(w: World) -> Invocation:
+def _create_again(w: Harness) -> Invocation:
     w.create(ADA)
     return request("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: a session is open")
-def _create_switch(w: World) -> Invocation:
+def _create_switch(w: Harness) -> Invocation:
     create_session(w)
     return request("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: the open payment was paid, webhook lost", seed_name="create: the open one was paid, and nobody told")
-def _create_paid(w: World) -> Invocation:
+def _create_paid(w: Harness) -> Invocation:
     w.pay(w.create(ADA).body["payment_intent_id"])
     return request("create_payment", ADA, {"track": "DP"})
 
 
 @flow("create: the customer was deleted", seed_name="create: the customer is gone")
-def _create_customer(w: World) -> Invocation:
+def _create_customer(w: Harness) -> Invocation:
     purchase = buy(w)
     w.refund(ADA, purchase["payment_id"])
     w.at_stripe("DELETE", f"/v1/customers/{w.payment(purchase['payment_id']).customer}")
@@ -131,17 +134,17 @@ def _create_customer(w: World) -> Invocation:
 
 
 @flow("checkout")
-def _checkout(w: World) -> Invocation:
+def _checkout(w: Harness) -> Invocation:
     return request("create_checkout_session", ADA, {"track": "DP"})
 
 
 @flow("checkout: with a promotion code")
-def _checkout_code(w: World) -> Invocation:
+def _checkout_code(w: Harness) -> Invocation:
     return request("create_checkout_session", ADA, {"track": "DP", "promotion_code": create_code(w)})
 
 
 @flow("checkout: an intent is open, with a promotion code")
-def _checkout_switch(w: World) -> Invocation:
+def _checkout_switch(w: Harness) -> Invocation:
     w.create(ADA)
     return request("create_checkout_session", ADA, {"track": "DP", "promotion_code": create_code(w)})
 
@@ -149,7 +152,7 @@ def _checkout_switch(w: World) -> Invocation:
 # --- webhooks ---
 
 
-def _cause_event(w: World, type_: str) -> None:
+def _cause_event(w: Harness, type_: str) -> None:
     """Make Stripe create an event of that type."""
     if type_.startswith("checkout.session."):
         _cause_session_event(w, type_)
@@ -165,7 +168,7 @@ def _cause_event(w: World, type_: str) -> None:
         methods = {"refund.failed": "pm_card_refundFail", "refund.updated": "pm_card_pendingRefund"}
         purchase = buy(w, method=methods.get(type_, "pm_card_visa"))
         w.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=20_000)
-        w.later(5)
+        w.advance_stripe(5)
     else:
         intent = w.create(ADA).body["payment_intent_id"]
         w.advance_stripe(2)
@@ -173,7 +176,7 @@ def _cause_event(w: World, type_: str) -> None:
             w.at_stripe("POST", f"/v1/payment_intents/{intent}/cancel")
         elif type_ != "payment_intent.created":
             w.pay(intent, PAYMENT_METHODS.get(type_, "pm_card_visa"))
-            w.later(5 if type_ == "charge.updated" else 0)
+            w.advance_stripe(5 if type_ == "charge.updated" else 0)
 
 
 PAYMENT_METHODS = {
@@ -184,19 +187,19 @@ PAYMENT_METHODS = {
 }
 
 
-def _cause_session_event(w: World, type_: str) -> None:
+def _cause_session_event(w: Harness, type_: str) -> None:
     session = create_session(w)["session_id"]
     if type_.endswith("expired"):
         w.at_stripe("POST", f"/v1/checkout/sessions/{session}/expire")
     elif "async" in type_:
         pay_session(w, session, f"pm_usBankAccount_{'success' if type_.endswith('succeeded') else 'insufficientFunds'}")
-        w.later(10 * DAY)
+        w.advance_stripe(10 * DAY)
     else:
         pay_session(w, session)
 
 
 def _webhook(type_: str) -> Prepare:
-    def prepare(w: World) -> Invocation:
+    def prepare(w: Harness) -> Invocation:
         _cause_event(w, type_)
         events = w.new_events()
         index = max(index for index, event in enumerate(events) if event["type"] == type_)
@@ -212,7 +215,7 @@ for _type in sorted(EVENT_TYPES):
 
 
 @flow("webhook: two phases of the same second", seed_name="webhook: two phases of one second")
-def _same_second(w: World) -> Invocation:
+def _same_second(w: Harness) -> Invocation:
     purchase = w.create(ADA).body
     phase = w.payment(purchase["payment_id"]).facts.phase
     w.pay(purchase["payment_intent_id"], "pm_usBankAccount_success")
@@ -222,7 +225,7 @@ def _same_second(w: World) -> Invocation:
 
 
 @flow("webhook: a free session")
-def _free(w: World) -> Invocation:
+def _free(w: Harness) -> Invocation:
     session = create_session(w, promotion_code=create_code(w, 100))["session_id"]
     w.at_stripe("POST", f"/v1/payment_pages/{session}/confirm")
     *before, event = w.new_events()
@@ -230,7 +233,7 @@ def _free(w: World) -> Invocation:
 
 
 @flow("webhook: the fifth decline")
-def _fifth(w: World) -> Invocation:
+def _fifth(w: Harness) -> Invocation:
     intent = w.create(ADA).body["payment_intent_id"]
     for _ in range(5):
         w.pay(intent, "pm_card_chargeDeclined")
@@ -242,7 +245,7 @@ def _fifth(w: World) -> Invocation:
 
 
 @flow("webhook: a refund before anything else")
-def _refund_first(w: World) -> Invocation:
+def _refund_first(w: Harness) -> Invocation:
     session = create_session(w)["session_id"]
     pay_session(w, session)
     intent = w.at_stripe("GET", f"/v1/checkout/sessions/{session}")["payment_intent"]
@@ -253,7 +256,7 @@ def _refund_first(w: World) -> Invocation:
 
 
 @flow("webhook: the payment's item is missing")
-def _rebuilt(w: World) -> Invocation:
+def _rebuilt(w: Harness) -> Invocation:
     session = create_session(w)["session_id"]
     pay_session(w, session)
     clear_tables(w.tables)
@@ -263,7 +266,7 @@ def _rebuilt(w: World) -> Invocation:
 
 
 @flow("webhook: another API version", seed_name="webhook: of another version")
-def _version(w: World) -> Invocation:
+def _version(w: Harness) -> Invocation:
     w.pay(w.create(ADA).body["payment_intent_id"])
     events = w.new_events()
     index = next(i for i, event in enumerate(events) if event["type"] == "charge.succeeded")
@@ -271,7 +274,7 @@ def _version(w: World) -> Invocation:
 
 
 @flow("webhook: quarantined", seed_name="webhook: to quarantine")
-def _unusable(w: World) -> Invocation:
+def _unusable(w: Harness) -> Invocation:
     w.pay(w.create(ADA).body["payment_intent_id"])
     events = w.new_events()
     broken = {**events[-1], "id": "evt_broken", "created": "soon"}
@@ -281,11 +284,11 @@ def _unusable(w: World) -> Invocation:
 def clear_tables(client: Any) -> None:
     """Delete every item of every table."""
     deletes = []
-    for model in tables.MODELS:
+    for model in MODELS:
         keys = [
             name for name, attribute in model._attributes.items() if attribute.is_hash_key or attribute.is_range_key
         ]
-        table = tables.table(model)
+        table = dynamodb.table_name(model)
         stored = client.scan(TableName=table, ConsistentRead=True)["Items"]
         deletes += [(table, {"DeleteRequest": {"Key": {key: item[key] for key in keys}}}) for item in stored]
     for batch in itertools.batched(deletes, 25, strict=False):  # DynamoDB's limit per call
@@ -299,38 +302,38 @@ def clear_tables(client: Any) -> None:
 
 
 @flow("refund: by the student")
-def _refund(w: World) -> Invocation:
+def _refund(w: Harness) -> Invocation:
     return request("request_refund", ADA, {"payment_id": buy(w)["payment_id"], "reason": "changed my mind"})
 
 
 @flow("refund: pending at Stripe")
-def _refund_pending(w: World) -> Invocation:
+def _refund_pending(w: Harness) -> Invocation:
     purchase = buy(w, method="pm_card_pendingRefund")
     return request("request_refund", ADA, {"payment_id": purchase["payment_id"], "reason": "changed my mind"})
 
 
 @flow("refund: awaiting approval", seed_name="refund: waits for staff")
-def _refund_waits(w: World) -> Invocation:
+def _refund_waits(w: Harness) -> Invocation:
     purchase = buy(w)
     end_refund_window(w)
     return request("request_refund", ADA, {"payment_id": purchase["payment_id"], "reason": "late"})
 
 
 @flow("refund: a part, by staff")
-def _refund_part(w: World) -> Invocation:
+def _refund_part(w: Harness) -> Invocation:
     route = "POST /api/admin/payments/{payment_id}/refunds"
     return staff_request(route, {"amount": 10_000, "reason": "half"}, payment_id=buy(w)["payment_id"])
 
 
 @flow("refund: rejected by Stripe", seed_name="refund: refused by Stripe")
-def _refund_refused(w: World) -> Invocation:
+def _refund_refused(w: Harness) -> Invocation:
     """Somebody refunded in the dashboard first, and the webhook was lost."""
     purchase = buy(w)
     w.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=30_000)
     return request("request_refund", ADA, {"payment_id": purchase["payment_id"], "reason": "changed my mind"})
 
 
-def _decide_request(w: World, decision: str) -> Invocation:
+def _decide_request(w: Harness, decision: str) -> Invocation:
     purchase = buy(w)
     end_refund_window(w)
     request_id = w.refund(ADA, purchase["payment_id"]).body["refund_request"]["id"]
@@ -339,12 +342,12 @@ def _decide_request(w: World, decision: str) -> Invocation:
 
 
 @flow("refund: approved")
-def _approve(w: World) -> Invocation:
+def _approve(w: Harness) -> Invocation:
     return _decide_request(w, "approve")
 
 
 @flow("refund: declined")
-def _decline(w: World) -> Invocation:
+def _decline(w: Harness) -> Invocation:
     return _decide_request(w, "decline")
 
 
@@ -352,14 +355,14 @@ def _decline(w: World) -> Invocation:
 
 
 @flow("status: webhook lost", seed_name="status: of what nobody told")
-def _status(w: World) -> Invocation:
+def _status(w: Harness) -> Invocation:
     purchase = w.create(ADA).body
     w.pay(purchase["payment_intent_id"])
     return request("payment_status", ADA, path={"payment_intent_id": purchase["payment_intent_id"]})
 
 
 @flow("decision: accept")
-def _accept(w: World) -> Invocation:
+def _accept(w: Harness) -> Invocation:
     purchase = w.create(ADA).body
     stored = w.stripe.account.store.find("payment_intent", purchase["payment_intent_id"])
     assert stored
@@ -371,13 +374,13 @@ def _accept(w: World) -> Invocation:
 
 
 @flow("decision: revoke")
-def _revoke(w: World) -> Invocation:
+def _revoke(w: Harness) -> Invocation:
     route = "POST /api/admin/payments/{payment_id}/decisions"
     return staff_request(route, {"decision": "revoke", "note": "fraud"}, payment_id=buy(w)["payment_id"])
 
 
 @flow("decision: acknowledge")
-def _acknowledge(w: World) -> Invocation:
+def _acknowledge(w: Harness) -> Invocation:
     purchase = buy(w)
     opened = w.at_stripe("POST", "/_sim/disputes", payment_intent=purchase["payment_intent_id"])
     w.deliver_all()
@@ -390,7 +393,7 @@ def _acknowledge(w: World) -> Invocation:
 # --- replay and the hourly run ---
 
 
-def _quarantine_event(w: World, student: Student) -> Event:
+def _quarantine_event(w: Harness, student: Student) -> Event:
     """Quarantine an event that could not be applied, and that can be applied now."""
     purchase = w.create(student).body
     w.pay(purchase["payment_intent_id"])
@@ -405,16 +408,16 @@ def _quarantine_event(w: World, student: Student) -> Event:
 
 
 @flow("replay")
-def _replay(w: World) -> Invocation:
+def _replay(w: Harness) -> Invocation:
     event = _quarantine_event(w, ADA)
     return staff_request("POST /api/admin/quarantine/{event_id}/replay", None, event_id=event["id"])
 
 
 @flow("reconcile")
-def _reconcile(w: World) -> Invocation:
+def _reconcile(w: Harness) -> Invocation:
     """One of each: an old open payment, an orphan, an unfinished refund, a quarantined event, a lost webhook."""
     w.create(DORA)
-    w.time_passes(4 * DAY)
+    w.advance_time(4 * DAY)
     stuck = buy(w, CARL)
     w.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
     w.refund(CARL, stuck["payment_id"])
@@ -423,7 +426,7 @@ def _reconcile(w: World) -> Invocation:
     ownership |= {"attempt": "1", "kind": "intent"}
     metadata = {f"metadata[{name}]": value for name, value in ownership.items()}
     w.at_stripe("POST", "/v1/payment_intents", amount=49_900, currency="usd", **metadata)
-    w.time_passes(HOUR + 60)
+    w.advance_time(HOUR + 60)
     _quarantine_event(w, ADA)
     w.pay(w.create(BEA).body["payment_intent_id"])
     w.new_events()  # lost
@@ -431,12 +434,12 @@ def _reconcile(w: World) -> Invocation:
 
 
 @flow("backfill")
-def _backfill(w: World) -> Invocation:
+def _backfill(w: Harness) -> Invocation:
     """Cover the day of a purchase whose webhooks were lost."""
     w.pay(w.create(ADA).body["payment_intent_id"])
     w.new_events()  # lost
-    today = clock.iso(w.stripe.account.clock.unix())[:10]
+    today = timestamps.iso(w.stripe.account.clock.unix())[:10]
     return Invocation("reconcile", {"backfill": {"from": today, "to": today}})
 
 
-assert set(PAYMENT_METHODS) < set(TYPES)
+assert set(PAYMENT_METHODS) < set(EVENT_TYPES)

@@ -13,15 +13,17 @@ import pytest
 
 from local import dynamodb_local
 from stripe_simulator.account import Fault
-from stripe_simulator.http import Simulator
+from stripe_simulator.http_server import Simulator
 from stripe_simulator.server import Stripe
-from tests import books
+from tests import consistency
 from tests.chaos import lambda_process, planted_defects
 from tests.chaos.fault_proxies import FATES, LASTING, Call, FaultGate, FaultPoint, start_proxies
 from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
 from tests.chaos.lambda_process import Job, Outcome
-from tests.world import SECRET, World, client_for, create_tables, world
-from tuition import clock, reconcile
+from tests.harness import SECRET, Harness, client_for, create_tables, running_harness
+from tuition import clock
+from tuition.intake import reconcile, walk
+from tuition.storage import cursors
 
 Recovery = Literal["retry", "webhooks", "hourly run"]
 RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly run": "clock"}
@@ -48,25 +50,25 @@ class FaultHarness:
     # --- one run ---
 
     @contextlib.contextmanager
-    def new_world(self, defect: str | None = None) -> Iterator[World]:
+    def new_world(self, defect: str | None = None) -> Iterator[Harness]:
         """Yield a world without history whose clock stands still, so that each run makes the same calls."""
         self.gate.delayed.clear()
         clear_tables(self.client)
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
-        with pytest.MonkeyPatch.context() as patch, world(self.client, patch, simulated=self.simulated) as w:
-            w.stop_the_clock(NOON)
+        with pytest.MonkeyPatch.context() as patch, running_harness(self.client, patch, simulated=self.simulated) as w:
+            w.freeze_time(NOON)
             self._defect = defect
             if defect:
                 planted_defects.DEFECTS[defect](patch.setattr)
             yield w
 
-    def prepare(self, w: World, flow: str) -> Invocation:
+    def prepare(self, w: Harness, flow: str) -> Invocation:
         """Run everything that precedes the invocation, with an hourly run an hour ago."""
         invocation = FLOWS[flow](w)
-        reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
+        cursors.advance(reconcile.CURSOR, w.stripe.account.clock.unix() - walk.WINDOW_S)
         return invocation
 
-    def invoke(self, w: World, invocation: Invocation, point: FaultPoint | None) -> Outcome:
+    def invoke(self, w: Harness, invocation: Invocation, point: FaultPoint | None) -> Outcome:
         """Run the invocation in its own process, with the fault."""
         self.gate.start_run(point)
         self.gate.keep_error = lambda call: w.stripe.account.faults.append(
@@ -101,7 +103,10 @@ class FaultHarness:
             if not self.gate.hit:
                 return [f"call {point.call} was never made"]
             problems = ["an unhandled exception"] if outcome.error == "unhandled" else []
-            problems += [f"torn: {problem}" for problem in [*books.torn(self._read()), *_check_offer(w, outcome)]]
+            problems += [
+                f"torn: {problem}"
+                for problem in [*consistency.violations_at_any_time(self._read()), *_check_offer(w, outcome)]
+            ]
             if recovery == "retry":
                 self._retry(w, invocation, outcome, rng)
             self.gate.deliver_delayed()
@@ -112,33 +117,39 @@ class FaultHarness:
                 self.gate.deliver_delayed()
                 _deliver(w, w.new_events(), rng)
             if recovery != "hourly run":
-                problems += [f"before the hourly run: {problem}" for problem in books.wrong(self._read())]
+                problems += [
+                    f"before the hourly run: {problem}" for problem in consistency.violations_when_idle(self._read())
+                ]
             _run_hourly(w)
-            problems += [f"after the hourly run: {problem}" for problem in books.wrong(self._read())]
+            problems += [
+                f"after the hourly run: {problem}" for problem in consistency.violations_when_idle(self._read())
+            ]
             late_events = [*invocation.undelivered, *w.new_events()]
             if late_events:
                 _deliver(w, late_events, rng)
-                problems += [f"after late webhooks: {problem}" for problem in books.wrong(self._read())]
+                problems += [
+                    f"after late webhooks: {problem}" for problem in consistency.violations_when_idle(self._read())
+                ]
             return problems
 
-    def _read(self) -> books.Books:
-        return books.read(self.client, self.simulated.account.store.objects)
+    def _read(self) -> consistency.Snapshot:
+        return consistency.read_snapshot(self.client, self.simulated.account.store.objects)
 
-    def _retry(self, w: World, invocation: Invocation, outcome: Outcome, rng: random.Random) -> None:
+    def _retry(self, w: Harness, invocation: Invocation, outcome: Outcome, rng: random.Random) -> None:
         """Retry until the caller has a response. Half of the retries meet a second fault first."""
         if invocation.function == "webhook" and outcome.status == 200:
             return
         if invocation.function == "reconcile":
-            w.time_passes(reconcile.LEASE_S + 1)
+            w.advance_time(cursors.LEASE_S + 1)
         second = FaultPoint(rng.randrange(4), rng.choice(FATES)) if rng.random() < 0.5 else None
         for point in (second, *[None] * MAX_TRIES):
             if (self.invoke(w, invocation, point).status or 500) < 500:
                 return
             if invocation.function == "reconcile":
-                w.time_passes(reconcile.LEASE_S + 1)
+                w.advance_time(cursors.LEASE_S + 1)
 
 
-def _check_offer(w: World, outcome: Outcome) -> list[str]:
+def _check_offer(w: Harness, outcome: Outcome) -> list[str]:
     """A response with a client secret or a URL belongs to a payment that is bound to that object."""
     response = outcome.response or {}
     body = json.loads(response["body"]) if "body" in response and outcome.status in (200, 201) else {}
@@ -146,39 +157,39 @@ def _check_offer(w: World, outcome: Outcome) -> list[str]:
         return []
     object_id = body.get("session_id") or body["payment_intent_id"]
     payment = w.payment(body["payment_id"])
-    if payment and payment.bound_to == object_id:
+    if payment and payment.stripe_object_id == object_id:
         return []
     return [f"{object_id} was offered, but no payment is bound to it"]
 
 
-def _undelivered(w: World, invocation: Invocation, outcome: Outcome) -> list[dict[str, Any]]:
+def _undelivered(w: Harness, invocation: Invocation, outcome: Outcome) -> list[dict[str, Any]]:
     """Return the events that Stripe still delivers: it does not repeat an accepted one."""
     own = [invocation.own_event] if invocation.own_event and outcome.status != 200 else []
     return [*own, *invocation.undelivered, *w.new_events()]
 
 
-def _deliver(w: World, events: list[dict[str, Any]], rng: random.Random) -> None:
+def _deliver(w: Harness, events: list[dict[str, Any]], rng: random.Random) -> None:
     """Deliver the events in random order, some of them twice, and then the events that follow from them."""
     for _ in range(MAX_TRIES):
         rng.shuffle(events)
         for event in [*events, *(event for event in events if rng.random() < 0.3)]:
             assert w.deliver(event).status == 200
-        w.later(3)
+        w.advance_stripe(3)
         events = w.new_events()
         if not events:
             return
 
 
-def _run_hourly(w: World) -> None:
+def _run_hourly(w: Harness) -> None:
     """Run the hourly job until a run that is an hour late finds nothing to do, at most three times.
 
     The first run comes early, so it may meet the lease of a run that was killed.
     """
     for seconds in (400, 3700, 3700):
-        w.time_passes(seconds)
-        with contextlib.suppress(reconcile.AnotherRun):
+        w.advance_time(seconds)
+        with contextlib.suppress(cursors.LeaseTaken):
             report = w.reconcile()
-            if seconds > reconcile.ORPHAN_AFTER_S and not any(report[action] for action in ACTIONS):
+            if seconds > walk.ORPHAN_AFTER_S and not any(report[action] for action in ACTIONS):
                 return
 
 

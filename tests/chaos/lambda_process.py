@@ -21,10 +21,12 @@ import pytest
 import stripe
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-import tests.world  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
+import tests.harness  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
 from tests.chaos import planted_defects
-from tuition import api, clock, settings, stripe_client, tables
+from tuition import clock, log, settings
 from tuition.core import catalog
+from tuition.storage import dynamodb
+from tuition.stripe_gateway import client as stripe_client
 
 FUNCTIONS = ("create_payment", "create_checkout_session", "payment_status", "request_refund", "webhook", "admin")
 HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS, "reconcile")}
@@ -39,7 +41,7 @@ def _warm_up() -> None:
     services = stripe.StripeClient("sk_test_warm_up").v1
     _ = services.customers, services.payment_intents, services.checkout.sessions, services.charges
     _ = services.refunds, services.disputes, services.events, services.promotion_codes
-    client = tables.client()
+    client = dynamodb.client()
     client.meta.events.register("before-send.dynamodb", _empty_response)
     client.batch_get_item(RequestItems={"payments": {"Keys": [{"payment_id": {"S": "warm up"}}]}})
     client.transact_write_items(TransactItems=[{"Put": {"TableName": "payments", "Item": {}}}])
@@ -130,7 +132,7 @@ def serve(job: Job, pipe: Connection) -> None:
     clock.now = lambda: job.now
     settings._read_secret = lambda arn: dict(job.secrets[arn])
     logged: list[str] = []
-    api.logger.exception = lambda message, **_: logged.append(message)  # type: ignore[method-assign,assignment]
+    log.logger.exception = lambda message, **_: logged.append(message)  # type: ignore[method-assign,assignment]
     stripe_client._client_for.cache_clear()
     if job.defect:
         planted_defects.DEFECTS[job.defect](setattr)

@@ -11,8 +11,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tuition import checkout, ledger, refunds, stripe_client, stripe_events, tables
 from tuition.core.errors import NotFound, TuitionError
+from tuition.intake import stripe_events
+from tuition.payments import checkout, refunds
+from tuition.storage import dynamodb, keys, ledger
+from tuition.storage.items import QuarantineItem, StripeObjectItem
+from tuition.stripe_gateway import client as stripe_client
 
 SetAttribute = Callable[[Any, str, Any], object]
 DEFECTS: dict[str, Callable[[SetAttribute], None]] = {}
@@ -60,10 +64,10 @@ def refund_created_before_its_request_is_stored(put: SetAttribute) -> None:
         assert payment
         request = ask(payment)
         if request and request.state == "calling":
-            refunds._call(ref, payment, request, by)
+            refunds._submit(ref, payment, request, by)
         return real(ref, ask, type_, by)
 
-    put(refunds, "_told", lambda ref, request, refund, by: ledger.load(ref).payment)
+    put(refunds, "_record_refund", lambda ref, request, refund, by: ledger.load(ref).payment)
     put(refunds, "_add", add)
 
 
@@ -98,10 +102,10 @@ def event_marked_as_processed_before_it_is_applied(put: SetAttribute) -> None:
 
     def apply(event: Mapping[str, Any]) -> Any:
         key = {"stripe_id": {"S": f"seen {event['id']}"}}
-        name = tables.table(tables.PointerItem)
-        if "Item" in tables.client().get_item(TableName=name, Key=key, ConsistentRead=True):
+        name = dynamodb.table_name(StripeObjectItem)
+        if "Item" in dynamodb.client().get_item(TableName=name, Key=key, ConsistentRead=True):
             return "applied"
-        tables.client().put_item(TableName=name, Item=key)
+        dynamodb.client().put_item(TableName=name, Item=key)
         return real(event)
 
     put(stripe_events, "_apply", apply)
@@ -110,11 +114,11 @@ def event_marked_as_processed_before_it_is_applied(put: SetAttribute) -> None:
 @defect
 def replay_deletes_the_event_before_it_is_applied(put: SetAttribute) -> None:
     def replay(event_id: str, _staff: str | None = None) -> Any:
-        key = {"TableName": tables.table(tables.QuarantineItem), "Key": tables.quarantine_key(event_id)}
-        response = tables.client().get_item(**key)
+        key = {"TableName": dynamodb.table_name(QuarantineItem), "Key": keys.quarantine_key(event_id)}
+        response = dynamodb.client().get_item(**key)
         if "Item" not in response:
             raise NotFound(event_id)
-        tables.client().delete_item(**key)
+        dynamodb.client().delete_item(**key)
         return stripe_events.apply(json.loads(response["Item"]["event"]["S"]))
 
     put(stripe_events, "replay", replay)
@@ -123,12 +127,12 @@ def replay_deletes_the_event_before_it_is_applied(put: SetAttribute) -> None:
 @defect
 def client_secret_returned_before_the_commit(put: SetAttribute) -> None:
     """The student can pay although the payment was never stored."""
-    real = checkout._keep
+    real = checkout._commit
 
     def keep(payment: Any, answer: Any, *rest: Any) -> Any:
         try:
             return real(payment, answer, *rest)
         except (BotoCoreError, ClientError):
-            return checkout.Offer(payment, answer.object, new=True)
+            return checkout.OpenedPayment(payment, answer.object, new=True)
 
-    put(checkout, "_keep", keep)
+    put(checkout, "_commit", keep)

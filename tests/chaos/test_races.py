@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests import books
+from tests import consistency
 from tests.chaos.flows import ADA, STAFF, buy, create_session
 from tests.chaos.harness import FaultHarness
+from tests.harness import Harness, Response, Student
 from tests.seeds import first_seed
-from tests.world import Answer, Student, World
-from tuition import clock, ledger, reconcile
+from tuition import clock
+from tuition.intake import reconcile, walk
+from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
@@ -24,7 +26,7 @@ _real_sleep = time.sleep
 
 
 @pytest.fixture
-def w(harness: FaultHarness) -> Iterator[World]:
+def w(harness: FaultHarness) -> Iterator[Harness]:
     """A new world in which `time.sleep` sleeps: threads that retry without a pause would only spin."""
     with harness.new_world() as new_world, pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock.time, "sleep", _real_sleep)
@@ -43,27 +45,27 @@ def run_at_once(*acts: Callable[[], Any]) -> list[Any]:
         return [job.result(60) for job in [pool.submit(run, act) for act in acts]]
 
 
-def read_books(w: World) -> books.Books:
-    return books.read(w.tables, w.stripe.account.store.objects)
+def read_books(w: Harness) -> consistency.Snapshot:
+    return consistency.read_snapshot(w.tables, w.stripe.account.store.objects)
 
 
-def finish(w: World) -> books.Books:
+def finish(w: Harness) -> consistency.Snapshot:
     """Deliver every event and reconcile. Return the final state, without violations."""
     for _ in range(3):
-        w.later(3)
+        w.advance_stripe(3)
         assert {response.status for response in w.deliver_all()} <= {200}
-    reconcile._move(reconcile.CURSOR, w.stripe.account.clock.unix() - reconcile.WINDOW_S)
-    w.time_passes(400)
+    cursors.advance(reconcile.CURSOR, w.stripe.account.clock.unix() - walk.WINDOW_S)
+    w.advance_time(400)
     w.reconcile()
     assert {response.status for response in w.deliver_all()} <= {200}
     final = read_books(w)
-    assert books.wrong(final) == []
+    assert consistency.violations_when_idle(final) == []
     return final
 
 
 @pytest.mark.parametrize("kinds", ["intents", "sessions", "mixed"])
-def test_fifty_concurrent_creates_leave_one_payable_object(w: World, kinds: str) -> None:
-    creates: dict[str, list[Callable[[], Answer]]] = {
+def test_fifty_concurrent_creates_leave_one_payable_object(w: Harness, kinds: str) -> None:
+    creates: dict[str, list[Callable[[], Response]]] = {
         "intents": [lambda: w.create(ADA)],
         "sessions": [lambda: start_session(w)],
         "mixed": [lambda: w.create(ADA), lambda: start_session(w), lambda: start_session(w, save=True)],
@@ -74,36 +76,36 @@ def test_fifty_concurrent_creates_leave_one_payable_object(w: World, kinds: str)
     assert set(statuses) <= {200, 201, 409, 503}
     assert statuses[200] + statuses[201] > 0
     stored = read_books(w)
-    assert books.torn(stored) == []
-    assert books.payable(stored) == []
+    assert consistency.violations_at_any_time(stored) == []
+    assert consistency.payable_violations(stored) == []
     last = w.create(ADA)
     assert last.status in (200, 201)
     assert len([p for p in finish(w).payments.values() if p.open]) == 1
 
 
-def start_session(w: World, *, save: bool = False) -> Answer:
+def start_session(w: Harness, *, save: bool = False) -> Response:
     import create_checkout_session
 
     return w.call(create_checkout_session.handler, ADA, {"track": "DP", "save_payment_method": save})
 
 
-def test_thirty_concurrent_deliveries_of_one_event_write_one_record(w: World) -> None:
+def test_thirty_concurrent_deliveries_of_one_event_write_one_record(w: Harness) -> None:
     purchase = w.create(ADA).body
     w.pay(purchase["payment_intent_id"])
     (event,) = [e for e in w.new_events() if e["type"] == "payment_intent.succeeded"]
     responses = run_at_once(*[lambda: w.deliver(event)] * 30)
     assert [response.status for response in responses] == [200] * 30
-    assert [r["event_id"] for r in w.trail(purchase["payment_id"])].count(event["id"]) == 1
+    assert [r["event_id"] for r in w.audit_trail(purchase["payment_id"])].count(event["id"]) == 1
     assert len(finish(w).records[purchase["payment_id"]]) < 8
 
 
 @pytest.mark.parametrize("round_", range(4))
 def test_a_purchase_and_its_refund_are_applied_when_each_event_arrives_three_times_at_once(
-    w: World, round_: int
+    w: Harness, round_: int
 ) -> None:
     purchase = w.create(ADA).body
     w.pay(purchase["payment_intent_id"])
-    w.later(3)
+    w.advance_stripe(3)
     w.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"])
     events = w.new_events() * 3
     random.Random(f"{first_seed()} {round_}").shuffle(events)
@@ -115,7 +117,7 @@ def test_a_purchase_and_its_refund_are_applied_when_each_event_arrives_three_tim
 
 
 @pytest.mark.parametrize("round_", range(4))
-def test_a_success_racing_the_refund_of_another_payment_keeps_both_standings(w: World, round_: int) -> None:
+def test_a_success_racing_the_refund_of_another_payment_keeps_both_standings(w: Harness, round_: int) -> None:
     """The first payment was revoked, so a second was bought. Its success races the refund of the first."""
     first = buy(w)
     w.admin(STAFF, DECIDE, {"decision": "revoke", "note": "a mistake"}, payment_id=first["payment_id"])
@@ -136,7 +138,7 @@ def test_a_success_racing_the_refund_of_another_payment_keeps_both_standings(w: 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
 @pytest.mark.parametrize("round_", range(3))
-def test_a_refund_racing_a_dispute_never_returns_the_money_twice(w: World, outcome: str, round_: int) -> None:
+def test_a_refund_racing_a_dispute_never_returns_the_money_twice(w: Harness, outcome: str, round_: int) -> None:
     purchase = buy(w)
 
     def dispute() -> None:
@@ -156,7 +158,7 @@ def test_a_refund_racing_a_dispute_never_returns_the_money_twice(w: World, outco
     assert refunded <= payment.facts.settled.amount
 
 
-def test_two_concurrent_refunds_by_staff_become_one_refund(w: World) -> None:
+def test_two_concurrent_refunds_by_staff_become_one_refund(w: Harness) -> None:
     purchase = buy(w)
     acts = [
         lambda staff=name: w.admin(
@@ -170,7 +172,7 @@ def test_two_concurrent_refunds_by_staff_become_one_refund(w: World) -> None:
     assert [refund.amount for refund in payment.facts.refunds.values()] == [30_000]
 
 
-def test_ten_clicks_on_the_same_refund_become_one_refund(w: World) -> None:
+def test_ten_clicks_on_the_same_refund_become_one_refund(w: Harness) -> None:
     purchase = buy(w)
     responses = run_at_once(*[lambda: w.refund(ADA, purchase["payment_id"])] * 10)
     assert {response.status for response in responses} <= {200, 202, 409, 503}
@@ -179,33 +181,33 @@ def test_ten_clicks_on_the_same_refund_become_one_refund(w: World) -> None:
     assert [refund.amount for refund in payment.facts.refunds.values()] == [49_900]
 
 
-def test_status_requests_racing_the_webhooks_record_the_success_once(w: World) -> None:
+def test_status_requests_racing_the_webhooks_record_the_success_once(w: Harness) -> None:
     purchase = w.create(ADA).body
     w.pay(purchase["payment_intent_id"])
     events = w.new_events()
     requests = [lambda: w.status(ADA, purchase["payment_id"])] * 8
     responses = run_at_once(*requests, *[lambda event=event: w.deliver(event) for event in events])
     assert {response.status for response in responses} <= {200, 503}
-    changes = [r["transition"]["status"] for r in w.trail(purchase["payment_id"]) if "status" in r["transition"]]
+    changes = [r["transition"]["status"] for r in w.audit_trail(purchase["payment_id"]) if "status" in r["transition"]]
     assert [change["to"] for change in changes] == ["CREATED", "SUCCEEDED"]
     finish(w)
 
 
-def test_only_one_of_two_concurrent_hourly_runs_proceeds(w: World) -> None:
+def test_only_one_of_two_concurrent_hourly_runs_proceeds(w: Harness) -> None:
     w.pay(create_and_lose_events(w))
-    reconcile._move(reconcile.CURSOR, int(clock.now()) - reconcile.WINDOW_S)
+    cursors.advance(reconcile.CURSOR, int(clock.now()) - walk.WINDOW_S)
 
     def run() -> str:
         try:
-            return str(w.reconcile()["different"])
-        except reconcile.AnotherRun:
+            return str(w.reconcile()["drifted"])
+        except cursors.LeaseTaken:
             return "another"
 
     assert sorted(run_at_once(run, run)) in (["1", "another"], ["0", "1"])
     finish(w)
 
 
-def create_and_lose_events(w: World) -> str:
+def create_and_lose_events(w: Harness) -> str:
     """Create an intent, and lose its events."""
     create_session(w, STAFF)
     intent = str(w.create(ADA).body["payment_intent_id"])
@@ -214,7 +216,7 @@ def create_and_lose_events(w: World) -> str:
 
 
 def test_the_races_detect_an_enrollment_written_without_its_condition(
-    w: World, monkeypatch: pytest.MonkeyPatch
+    w: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A planted defect: without the version condition, one of two concurrent writes loses a standing."""
     real = ledger._put_enrollment
@@ -224,7 +226,7 @@ def test_the_races_detect_an_enrollment_written_without_its_condition(
         return {"Put": {"TableName": put["TableName"], "Item": put["Item"]}}
 
     monkeypatch.setattr(ledger, "_put_enrollment", unconditional)
-    monkeypatch.setattr(ledger, "_check", lambda enrollment: unconditional(enrollment, enrollment))
+    monkeypatch.setattr(ledger, "_check_enrollment", lambda enrollment: unconditional(enrollment, enrollment))
     problems: list[str] = []
     for number in range(20):
         student = Student(f"ada-{number}")
@@ -235,7 +237,7 @@ def test_the_races_detect_an_enrollment_written_without_its_condition(
         w.at_stripe("POST", "/v1/refunds", payment_intent=first["payment_intent_id"])
         w.pay(second["payment_intent_id"])
         run_at_once(*[lambda event=event: w.deliver(event) for event in w.new_events()])
-        problems = [problem for problem in books.torn(read_books(w)) if "enrollment" in problem]
+        problems = [problem for problem in consistency.violations_at_any_time(read_books(w)) if "enrollment" in problem]
         if problems:
             break
     assert problems

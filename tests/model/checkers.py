@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests import books
+from tests import consistency
 from tests.model.simulation import Simulation
-from tuition import tables
-from tuition.core import audit
-from tuition.core import payment as payments
+from tuition.core import attention, audit
 from tuition.core.money import Money
 from tuition.storage import keys, mapping
 from tuition.storage.items import AuditItem
@@ -56,8 +54,8 @@ def owners(sim: Simulation) -> list[Owner]:
 
 def after_responses(sim: Simulation) -> list[str]:
     """Each owner has at most one payable object that was offered or is bound, and at most one open payment."""
-    offered = {offer.payment.bound_to for offer in sim.offers}
-    bound = {payment.bound_to for payment in sim.payments()}
+    offered = {offer.payment.stripe_object_id for offer in sim.offers}
+    bound = {payment.stripe_object_id for payment in sim.payments()}
     problems = []
     for owner in owners(sim):
         payable_now = set(payable(sim, owner)) - sim.missing_at_stripe
@@ -122,7 +120,7 @@ class StripeState:
 
     def expected(self, payment: Any) -> ExpectedPayment:
         store = self.sim.stripe.account.store
-        session, intent_id = None, payment.bound_to
+        session, intent_id = None, payment.stripe_object_id
         if payment.kind == "checkout":
             session = store.find("checkout.session", payment.stripe_object_id)
             assert session is not None
@@ -172,7 +170,7 @@ class StripeState:
 
     def claims(self, payment: Any) -> list[str]:
         """Return the other objects that were paid under this payment's id."""
-        own = {payment.bound_to, payment.intent}
+        own = {payment.stripe_object_id, payment.intent}
         return [
             obj["id"]
             for obj in (*self.sim.objects("payment_intent"), *self.sim.objects("checkout.session"))
@@ -269,7 +267,9 @@ def _attention(sim: Simulation, stripe: StripeState, by_owner: dict[Owner, dict[
         for payment_id, expected in expected_payments.items():
             payment = sim.payment(payment_id)
             reasons = stripe.attention(payment, expected, double=payment_id in double)
-            stored = sorted((c.name, c.mark) for c in payments.attention(payment, double=payment_id in stored_double))
+            stored = sorted(
+                (c.name, c.fingerprint) for c in attention.unacknowledged(payment, double=payment_id in stored_double)
+            )
             if stored != reasons:
                 problems.append(f"{payment_id} needs attention for {stored}, by Stripe's objects for {reasons}")
             if any(name != "double" for name, _ in reasons) and not _is_queued(sim, payment_id):
@@ -288,13 +288,13 @@ def _audit_chains(sim: Simulation) -> list[str]:
     problems = []
     by_subject: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in sim.tables.stored["audit"].values():
-        record = tables.record_to_json(tables.AuditItem.from_raw_data(item))
+        record = mapping.record_to_json(AuditItem.from_raw_data(item))
         by_subject[str(record["subject"])].append(record)
     for payment in sim.payments():
         records = sorted(by_subject.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
-        problems += books.chain(payment, records)
+        problems += consistency.audit_violations(payment, records)
     for subject, records in by_subject.items():
-        head = sim.tables.stored["enrollments"].get((subject, tables.USER_ENTRY))
+        head = sim.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
         if problem := audit.verify(subject, records, version, hash_):
             problems.append(f"{subject}: {problem}")
@@ -356,7 +356,7 @@ def _unassigned_money(sim: Simulation) -> list[str]:
     """Every settled intent of ours belongs to a payment or is a claim on one."""
     assigned = {payment.intent for payment in sim.payments()}
     for payment in sim.payments():
-        assigned |= set(payment.facts.claims) | {payment.bound_to}
+        assigned |= set(payment.facts.claims) | {payment.stripe_object_id}
     intents = [i for i in sim.objects("payment_intent") if i["status"] == "succeeded" and i["metadata"].get("app")]
     return [f"{intent['id']} settled, but no payment knows it" for intent in intents if intent["id"] not in assigned]
 
@@ -369,7 +369,7 @@ def customers(sim: Simulation) -> list[str]:
     problems = []
     for (user,), item in sim.tables.stored["customers"].items():
         customer_id = item["stripe_customer_id"]["S"]
-        pointer = sim.tables.stored["intents"].get((customer_id,))
+        pointer = sim.tables.stored["stripe_objects"].get((customer_id,))
         customer = sim.object(customer_id)
         if pointer is None or pointer["user_id"]["S"] != user:
             problems.append(f"{customer_id} belongs to {user}, but its pointer is {pointer}")
@@ -397,5 +397,5 @@ def awaiting_decision(sim: Simulation, owner: Owner) -> list[str]:
 
 def orphans(sim: Simulation) -> list[str]:
     """After an hour, only the objects of open payments can be paid."""
-    bound = {payment.bound_to for payment in sim.payments() if payment.open}
+    bound = {payment.stripe_object_id for payment in sim.payments() if payment.open}
     return [f"{object_id} can be paid, but no open payment is bound to it" for object_id in set(payable(sim)) - bound]

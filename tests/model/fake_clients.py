@@ -20,7 +20,7 @@ from stripe._encode import _api_encode
 
 from stripe_simulator.account import Fault
 from tests.model.fake_dynamodb import Item
-from tests.requests_sent import notes
+from tests.stripe_requests import request_log
 
 if TYPE_CHECKING:
     from tests.model.simulation import Simulation
@@ -96,7 +96,7 @@ class SimulatorTransport(stripe.HTTPClient):
         kind = f"{method} {bare.rpartition('/')[0] or bare}"
         if _checked[kind] < MAX_CHECKED:
             _checked[kind] += 1
-            notes.note("model", method, path, post_data)
+            request_log.record("model", method, path, post_data)
 
         sent_path = path
 

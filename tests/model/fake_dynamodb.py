@@ -19,7 +19,7 @@ from stripe_simulator.store import clone
 Item = dict[str, Any]
 KEYS: Mapping[str, tuple[str, ...]] = {
     "payments": ("payment_id",),
-    "stripe_objects": ("stripe_id",),
+    "intents": ("stripe_id",),
     "customers": ("user_id",),
     "enrollments": ("user_id", "sort_key"),
     "audit": ("subject", "sort_key"),

@@ -10,7 +10,7 @@ import pytest
 from pynamodb.models import Model
 
 from tests.model.fake_dynamodb import Item
-from tuition import tables
+from tuition.storage import dynamodb, mapping
 
 
 def _init(self: Model, hash_key: Any = None, range_key: Any = None, **values: Any) -> None:
@@ -85,8 +85,8 @@ class ItemCache[T]:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Let the code use the fast path until the patch is undone."""
-    payments, enrollments = ItemCache(tables.payment_from_raw), ItemCache(tables.enrollment_from_raw)
-    payment_to_item, enrollment_to_item = tables.payment_to_item, tables.enrollment_to_item
+    payments, enrollments = ItemCache(mapping.payment_from_raw), ItemCache(mapping.enrollment_from_raw)
+    payment_to_item, enrollment_to_item = mapping.payment_to_item, mapping.enrollment_to_item
 
     def write(model: Model) -> Item:
         stored = raw(model)
@@ -96,8 +96,8 @@ def install(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Model, "__init__", _init)
     patch.setattr(Model, "from_raw_data", classmethod(_from_raw_data))
-    patch.setattr(tables, "raw", write)
-    patch.setattr(tables, "payment_from_raw", payments.read)
-    patch.setattr(tables, "enrollment_from_raw", enrollments.read)
-    patch.setattr(tables, "payment_to_item", lambda p, *a, **m: payments.add(payment_to_item(p, *a, **m), p))
-    patch.setattr(tables, "enrollment_to_item", lambda e: enrollments.add(enrollment_to_item(e), e))
+    patch.setattr(dynamodb, "to_raw", write)
+    patch.setattr(mapping, "payment_from_raw", payments.read)
+    patch.setattr(mapping, "enrollment_from_raw", enrollments.read)
+    patch.setattr(mapping, "payment_to_item", lambda p, *a, **m: payments.add(payment_to_item(p, *a, **m), p))
+    patch.setattr(mapping, "enrollment_to_item", lambda e: enrollments.add(enrollment_to_item(e), e))

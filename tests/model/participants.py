@@ -11,12 +11,17 @@ from typing import Any
 from tests.model import checkers
 from tests.model.scenarios import Scenario
 from tests.model.simulation import Killed, Simulation
-from tuition import checkout, clock, decisions, history, ledger, pulls, reconcile, refunds, stripe_events
-from tuition.core import payment as payments
-from tuition.core.audit import Entry
+from tuition import clock
+from tuition.core import attention, timestamps
+from tuition.core.audit import AuditEntry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
-from tuition.core.stripe_facts import Facts
-from tuition.ledger import Change, Key, Loaded
+from tuition.core.facts import Facts
+from tuition.core.refs import PaymentRef
+from tuition.intake import reconcile, stripe_events
+from tuition.payments import access, refunds, status
+from tuition.storage import ledger
+from tuition.storage.ledger import Change, PaymentState
+from tuition.stripe_gateway import closing, sync
 
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
@@ -79,7 +84,7 @@ class Participants:
             self.sim.spawn(f"student {user} {number}", act)
         if scenario.start == "bought" and rng.random() < scenario.requests_refund:
             for payment in self.sim.payments():
-                ref = Key(payment.payment_id, payment.user_id, payment.track)
+                ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
                 self.sim.spawn("student requests a refund", lambda r=ref: self.request_refund(r))
 
     def choose_code(self, kind: str) -> str | None:
@@ -97,7 +102,7 @@ class Participants:
 
     # --- refunds ---
 
-    def request_refund(self, ref: Key) -> None:
+    def request_refund(self, ref: PaymentRef) -> None:
         sim = self.sim
         self.wait("considers a refund")
         if self.rng.random() < self.scenario.refund_window_over:
@@ -119,7 +124,7 @@ class Participants:
             payment = self._some_payment()
             if payment is None:
                 continue
-            ref = Key(payment.payment_id, payment.user_id, payment.track)
+            ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
             pending_ids = [r.id for r in payment.requests if r.state == "waiting"]
             self.counts["staff refunds"] += 1
             if pending_ids and rng.random() < 0.7:
@@ -138,10 +143,10 @@ class Participants:
             self.wait("access staff")
             payment = self._some_payment()
             if payment is not None:
-                ref = Key(payment.payment_id, payment.user_id, payment.track)
-                decision: decisions.Verdict = rng.choice(("accept", "revoke", "revoke"))
+                ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
+                decision: access.AccessDecision = rng.choice(("accept", "revoke", "revoke"))
                 self.counts[decision] += 1
-                sim.invoke(lambda r=ref, d=decision: decisions.decide(r, d, "agreed by phone", "dean"))
+                sim.invoke(lambda r=ref, d=decision: access.decide(r, d, "agreed by phone", "dean"))
 
     def _acknowledge(self) -> None:
         """Acknowledge a reason why a payment needs attention."""
@@ -153,13 +158,13 @@ class Participants:
                 continue
             enrollment = sim.enrollment(payment.user_id, payment.track)
             double = enrollment is not None and payment.payment_id in enrollment.doubled
-            causes = payments.causes(payment, double=double)
+            causes = attention.reasons(payment, double=double)
             if causes and sim.current:
                 cause = rng.choice(causes)
-                ref = Key(payment.payment_id, payment.user_id, payment.track)
-                sim.current.acknowledging = cause.name, cause.mark
+                ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
+                sim.current.acknowledging = cause.name, cause.fingerprint
                 self.counts["acknowledge"] += 1
-                sim.invoke(lambda r=ref, c=cause: decisions.acknowledge(r, c.name, c.mark, "checked", "clerk"))
+                sim.invoke(lambda r=ref, c=cause: access.acknowledge(r, c.name, c.fingerprint, "checked", "clerk"))
 
     def _erase(self) -> None:
         """Erase the personal facts of a user's payment."""
@@ -167,9 +172,9 @@ class Participants:
         self.wait("privacy staff", 25)
         payment = self._some_payment(settled=False)
         if payment is not None:
-            ref = Key(payment.payment_id, payment.user_id, payment.track)
+            ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
             self.counts["erased"] += 1
-            sim.invoke(lambda: ledger.settle(ref, erase_personal_facts))
+            sim.invoke(lambda: ledger.update(ref, erase_personal_facts))
 
     # --- at Stripe ---
 
@@ -206,7 +211,7 @@ class Participants:
         sim = self.sim
         for _ in range(2):
             self.wait("orphan payer", 4 * self.scenario.max_waits)
-            bound = {payment.bound_to for payment in sim.payments()}
+            bound = {payment.stripe_object_id for payment in sim.payments()}
             open_intents = [i for i in sim.objects("payment_intent") if i["status"] == "requires_payment_method"]
             orphans = [i["id"] for i in open_intents if i["id"] not in bound and i["metadata"].get("kind") == "intent"]
             if orphans:
@@ -291,12 +296,12 @@ class Participants:
                 if self.rng.random() < self.scenario.syncs:
                     self._sync(ref)
                 else:
-                    self.sim.invoke(lambda r=ref: history.status(r.payment_id, r.user_id))
+                    self.sim.invoke(lambda r=ref: status.synced_payment(r.payment_id, r.user_id))
 
-    def _sync(self, ref: Key) -> None:
+    def _sync(self, ref: PaymentRef) -> None:
         """Sync a payment. The result is the current state at Stripe, however many syncs run at once."""
         sim, actor = self.sim, self.sim.current
-        result = sim.invoke(lambda: pulls.refresh(ref))
+        result = sim.invoke(lambda: sync.refresh(ref))
         if isinstance(result, BaseException) or actor is None:
             return
         if actor.events_at_read != len(sim.stripe.webhooks.payloads):
@@ -342,12 +347,12 @@ class StudentTab:
                 return
             if self.pays:
                 self.people.wait("is about to pay", 6)
-                self._pay(offer.payment.bound_to)
+                self._pay(offer.payment.stripe_object_id)
             if rng.random() < scenario.views:
                 self.people.wait("is about to view", 6)
-                sim.invoke(lambda o=offer: history.status(o.payment.payment_id, self.user))
+                sim.invoke(lambda o=offer: status.synced_payment(o.payment.payment_id, self.user))
             if rng.random() < scenario.requests_refund:
-                self.people.request_refund(Key(offer.payment.payment_id, self.user, self.track))
+                self.people.request_refund(PaymentRef(offer.payment.payment_id, self.user, self.track))
             if not self.people.same_choices and rng.random() < 0.3:
                 self.kind, self.save = rng.choice(scenario.kinds), rng.random() < 0.3
                 self.code = self.people.choose_code(self.kind)
@@ -398,28 +403,28 @@ def mark_done(sim: Simulation, entry: str, step: str, user: str = "ada") -> None
     """Mark a step as done, with the curriculum's own write."""
     sim.tables.update_item(
         TableName="enrollments",
-        Key={"user_id": {"S": user}, "entry": {"S": entry}},
+        Key={"user_id": {"S": user}, "sort_key": {"S": entry}},
         UpdateExpression="SET steps.#step.done = :true",
         ExpressionAttributeNames={"#step": step},
         ExpressionAttributeValues={":true": {"BOOL": True}},
     )
 
 
-def erase_personal_facts(loaded: Loaded) -> Change | None:
+def erase_personal_facts(loaded: PaymentState) -> Change | None:
     """Return the change that an erasure makes to a payment's facts, for the ledger to commit."""
     payment = loaded.payment
     if payment is None or payment.facts.erased:
         return None
-    entry = Entry(clock.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
+    entry = AuditEntry(timestamps.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "staff", "staff")
     return Change(payment.merged(Facts(erased=True)), entry)
 
 
-def resume_refunds(sim: Simulation, ref: Key) -> None:
+def resume_refunds(sim: Simulation, ref: PaymentRef) -> None:
     """Resume the refunds that are being submitted, and close what must be closed, as the reconciler does."""
     payment = sim.payment(ref.payment_id)
     for request in payment.requests if payment else ():
         if request.state == "calling":
-            refunds.drive(ref, sim.payment(ref.payment_id), request.id, refunds.By("reconcile"))
+            refunds.resume(ref, sim.payment(ref.payment_id), request.id, refunds.Actor("reconcile"))
     payment = sim.payment(ref.payment_id)
-    if payment and checkout.must_close(payment):
-        checkout.close(ref)
+    if payment and closing.must_close(payment):
+        closing.close(ref)

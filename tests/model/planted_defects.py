@@ -11,23 +11,16 @@ from typing import Any
 
 import pytest
 
-from tuition import (
-    checkout,
-    customers,
-    ledger,
-    ownership,
-    pulls,
-    rebuild,
-    reconcile,
-    refunds,
-    stripe_client,
-    stripe_events,
-    tables,
-)
-from tuition.core import audit, refund_request, stripe_facts
+from tuition.core import audit, refs, refund_request, stripe_json
+from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable
+from tuition.intake import reconcile, stripe_events, walk
+from tuition.payments import checkout, customers, refunds
+from tuition.storage import dynamodb, keys, ledger, mapping
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import closing, rebuild, resolve, sync
 
 Patch = pytest.MonkeyPatch
 
@@ -37,14 +30,14 @@ Patch = pytest.MonkeyPatch
 
 def losing_create_closes_its_object_without_a_claim(patch: Patch) -> None:
     def close(kind: Any, object_id: str, *_: str) -> bool:
-        checkout._close_object(kind, object_id)
+        closing.close_object(kind, object_id)
         return True
 
-    patch.setattr(checkout, "give_up", close)
+    patch.setattr(closing, "abandon", close)
 
 
 def losing_create_leaves_its_object_open(patch: Patch) -> None:
-    patch.setattr(checkout, "_give_up", lambda payment: None)
+    patch.setattr(checkout, "_abandon", lambda payment: None)
 
 
 def losing_double_click_closes_the_shared_object(patch: Patch) -> None:
@@ -53,37 +46,41 @@ def losing_double_click_closes_the_shared_object(patch: Patch) -> None:
     def commit(*args: Any, **options: Any) -> Any:
         try:
             return real(*args, **options)
-        except (ledger.Conflict, ledger.AlreadyRecorded):
-            if options.get("begun") is not None:
+        except (ledger.VersionConflict, ledger.AlreadyRecorded):
+            if options.get("attempt_times") is not None:
                 payment = args[1].payment
-                checkout._close_object(payment.kind, payment.bound_to)
+                closing.close_object(payment.kind, payment.stripe_object_id)
             raise
 
     patch.setattr(ledger, "commit", commit)
 
 
 def create_responds_before_its_commit(patch: Patch) -> None:
-    patch.setattr(checkout, "_keep", lambda payment, answer, *_: checkout.Offer(payment, answer.object, new=True))
+    patch.setattr(
+        checkout, "_commit", lambda payment, answer, *_: checkout.OpenedPayment(payment, answer.object, new=True)
+    )
 
 
 def create_gives_up_after_any_conflict(patch: Patch) -> None:
     def keep(payment: Any, answer: Any, enrollment: Any, begun: Any, customer: Any) -> Any:
-        entry = audit.Entry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
-        before = ledger.Loaded(None, enrollment)
+        entry = audit.AuditEntry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
+        before = ledger.PaymentState(None, enrollment)
         try:
-            loaded = ledger.commit(before, ledger.Change(payment, entry), begun=begun, customer=customer)
-        except ledger.PointerTaken as error:
-            checkout._pointer_taken(error, payment, enrollment)
+            loaded = ledger.commit(
+                before, ledger.Change(payment, entry), attempt_times=attempt_times, customer=customer
+            )
+        except ledger.StripeObjectTaken as error:
+            checkout._on_object_taken(error, payment, enrollment)
             return None
-        except (ledger.Conflict, ledger.AlreadyRecorded):
-            current = ledger.load(ledger.Key(payment.payment_id, payment.user_id, payment.track)).payment
-            if current and current.open and current.bound_to == payment.bound_to:
-                return checkout.Offer(current, answer.object, new=False)
-            checkout.give_up(payment.kind, payment.bound_to, payment.user_id, payment.track)
+        except (ledger.VersionConflict, ledger.AlreadyRecorded):
+            current = ledger.load(refs.PaymentRef(payment.payment_id, payment.user_id, payment.track)).payment
+            if current and current.open and current.stripe_object_id == payment.stripe_object_id:
+                return checkout.OpenedPayment(current, answer.object, new=False)
+            closing.abandon(payment.kind, payment.stripe_object_id, payment.user_id, payment.track)
             return None
-        return checkout.Offer(loaded.payment or payment, answer.object, new=True)
+        return checkout.OpenedPayment(loaded.payment or payment, answer.object, new=True)
 
-    patch.setattr(checkout, "_keep", keep)
+    patch.setattr(checkout, "_commit", keep)
 
 
 def every_create_has_its_own_idempotency_key(patch: Patch) -> None:
@@ -114,7 +111,7 @@ def open_payment_is_offered_at_its_old_price(patch: Patch) -> None:
             return False
         return bool(replace(payment.terms, list_amount=0) == replace(wish.terms, list_amount=0))
 
-    patch.setattr(checkout, "_is_wished", is_wished)
+    patch.setattr(checkout, "_is_same_request", is_wished)
 
 
 def deleted_customer_is_not_replaced(patch: Patch) -> None:
@@ -133,17 +130,17 @@ def closing_is_assumed_to_succeed(patch: Patch) -> None:
         loaded = ledger.load(ref)
         assert loaded.payment is not None
         if loaded.payment.open:
-            checkout._close_object(loaded.payment.kind, loaded.payment.bound_to)
-        closed = stripe_facts.Facts(closed=stripe_facts.Closed(1, loaded.payment.kind, "closed"))
+            closing.close_object(loaded.payment.kind, loaded.payment.stripe_object_id)
+        closed = core_facts.Facts(closed=core_facts.Closed(1, loaded.payment.kind, "closed"))
         entry = ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
         change = ledger.Change(loaded.payment.merged(closed), entry)
-        return ledger.settle(ref, lambda before: change, loaded).payment
+        return ledger.update(ref, lambda before: change, loaded).payment
 
-    patch.setattr(checkout, "close", close)
+    patch.setattr(closing, "close", close)
 
 
 def payment_stays_open_after_many_declines(patch: Patch) -> None:
-    patch.setattr(checkout, "tried_too_often", lambda payment: False)
+    patch.setattr(closing, "too_many_declines", lambda payment: False)
 
 
 def student_who_paid_another_amount_is_charged_again(patch: Patch) -> None:
@@ -157,7 +154,7 @@ _sync_results: ContextVar[dict[str, Any] | None] = ContextVar("sync_results", de
 
 
 def sync_result_is_reused_after_a_conflict(patch: Patch) -> None:
-    real_settle, real_pull = ledger.settle, pulls.pull
+    real_settle, real_pull = ledger.update, sync.fetch
 
     def settle(*args: Any, **options: Any) -> Any:
         token = _sync_results.set({})
@@ -174,17 +171,17 @@ def sync_result_is_reused_after_a_conflict(patch: Patch) -> None:
             results[payment.payment_id] = real_pull(payment, **options)
         return results[payment.payment_id]
 
-    patch.setattr(ledger, "settle", settle)
-    patch.setattr(pulls, "pull", pull)
+    patch.setattr(ledger, "update", settle)
+    patch.setattr(sync, "fetch", pull)
 
 
 def recorded_event_is_applied_again(patch: Patch) -> None:
-    real = ledger._explain
+    real = ledger._raise_named
 
     def explain(reasons: Any, before: Any, *, pull: bool) -> None:
         real(reasons, before, pull=True)
 
-    patch.setattr(ledger, "_explain", explain)
+    patch.setattr(ledger, "_raise_named", explain)
 
 
 def recorded_event_is_recorded_again(patch: Patch) -> None:
@@ -198,33 +195,33 @@ def recorded_event_is_recorded_again(patch: Patch) -> None:
 
 
 def unchanged_enrollment_is_not_checked(patch: Patch) -> None:
-    real = ledger._check
+    real = ledger._check_enrollment
 
     def check(enrollment: Enrollment) -> Any:
         condition = real(enrollment)["ConditionCheck"]
         del condition["ExpressionAttributeValues"]
         return {"ConditionCheck": {**condition, "ConditionExpression": "attribute_not_exists(nothing)"}}
 
-    patch.setattr(ledger, "_check", check)
+    patch.setattr(ledger, "_check_enrollment", check)
 
 
 def enrollment_is_put_without_a_condition(patch: Patch) -> None:
     def put(before: Enrollment, after: Enrollment) -> Any:
-        item = tables.enrollment_to_item(after)
-        return {"Put": {"TableName": tables.table(type(item)), "Item": tables.raw(item)}}
+        item = mapping.enrollment_to_item(after)
+        return {"Put": {"TableName": dynamodb.table_name(type(item)), "Item": dynamodb.to_raw(item)}}
 
     patch.setattr(ledger, "_put_enrollment", put)
 
 
 def ledger_overwrites_steps(patch: Patch) -> None:
-    real = tables.progress_update
+    real = mapping.progress_update
 
     def update(*args: Any) -> Any:
         write = real(*args)
         expression = write["UpdateExpression"].replace("if_not_exists(steps, :steps)", ":steps")
         return {**write, "UpdateExpression": expression}
 
-    patch.setattr(tables, "progress_update", update)
+    patch.setattr(mapping, "progress_update", update)
 
 
 def audit_record_contains_free_text(patch: Patch) -> None:
@@ -241,69 +238,69 @@ def audit_record_contains_free_text(patch: Patch) -> None:
 
 
 def settled_fact_can_be_lost(patch: Patch) -> None:
-    real = stripe_facts.merge
+    real = core_facts.merge
 
     def merge(a: Any, b: Any) -> Any:
         merged = real(a, b)
         return replace(merged, settled=None) if b.phase and not b.settled else merged
 
-    patch.setattr(stripe_facts, "merge", merge)
+    patch.setattr(core_facts, "merge", merge)
 
 
 def each_refund_event_counts_as_a_refund(patch: Patch) -> None:
-    real = stripe_facts.of_refund
+    real = stripe_json.of_refund
 
     def of_refund(refund: Any) -> Any:
         facts = real(refund)
         return replace(facts, refunds={f"{k}:{r.status}": r for k, r in facts.refunds.items()})
 
-    patch.setattr(stripe_facts, "of_refund", of_refund)
+    patch.setattr(stripe_json, "of_refund", of_refund)
 
 
 def succeeded_refund_cannot_fail(patch: Patch) -> None:
-    patch.setitem(stripe_facts.REFUND_RANK, "succeeded", 9)
+    patch.setitem(core_facts.REFUND_RANK, "succeeded", 9)
 
 
 def lost_dispute_stays_lost(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_dispute_key", lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn))
+    patch.setattr(core_facts, "_dispute_key", lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn))
 
 
 def disputes_ignore_the_order_of_events(patch: Patch) -> None:
-    real = stripe_facts.of_dispute
-    patch.setattr(stripe_facts, "of_dispute", lambda dispute, stamp: real(dispute, 0))
+    real = stripe_json.of_dispute
+    patch.setattr(stripe_json, "of_dispute", lambda dispute, stamp: real(dispute, 0))
 
 
 def session_with_a_failed_bank_debit_stays_open(patch: Patch) -> None:
     """Off for both the webhook and the sync: either one makes up for the other."""
-    patch.setattr(stripe_facts, "failed_session", lambda session, at: stripe_facts.of_session(session, at))
-    patch.setattr(stripe_facts, "_is_dead", lambda intent: False)
+    patch.setattr(stripe_json, "failed_session", lambda session, at: stripe_json.of_session(session, at))
+    patch.setattr(stripe_json, "_is_dead", lambda intent: False)
 
 
 def free_session_is_not_settled(patch: Patch) -> None:
-    real = stripe_facts.of_session
+    real = stripe_json.of_session
 
     def of_session(*args: Any) -> Any:
         facts = real(*args)
         return facts if facts.settled is None or facts.settled.amount else replace(facts, settled=None)
 
-    patch.setattr(stripe_facts, "of_session", of_session)
+    patch.setattr(stripe_json, "of_session", of_session)
 
 
 def erasure_is_forgotten(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_without_personal", lambda facts: facts)
+    patch.setattr(core_facts, "_without_personal", lambda facts: facts)
 
 
 def first_access_decision_wins(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.who))
+    patch.setattr(core_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.actor))
 
 
 def accepted_amount_is_forgotten(patch: Patch) -> None:
-    real = stripe_facts.merge
-    patch.setattr(stripe_facts, "merge", lambda a, b: replace(real(a, b), accepted=b.accepted))
+    real = core_facts.merge
+    patch.setattr(core_facts, "merge", lambda a, b: replace(real(a, b), accepted=b.accepted))
 
 
 def missing_object_stays_missing(patch: Patch) -> None:
-    patch.setattr(stripe_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
+    patch.setattr(core_facts, "_closed_key", lambda closed: (closed.at, closed.by, closed.reason))
 
 
 # --- payments and enrollments ---
@@ -356,28 +353,28 @@ def double_payment_is_marked_on_the_last_change(patch: Patch) -> None:
 
     patch.setattr(Enrollment, "with_payment", with_payment)
     patch.setattr(
-        Enrollment, "doubled", property(lambda self: [k for k, s in self.standings.items() if s.keeps_money][1:])
+        Enrollment, "doubled", property(lambda self: [k for k, s in self.standings.items() if s.holds_funds][1:])
     )
 
 
 def double_payment_is_not_queued(patch: Patch) -> None:
-    real = tables.payment_to_item
-    patch.setattr(tables, "payment_to_item", lambda payment, now, double: real(payment, now, double=False))
+    real = mapping.payment_to_item
+    patch.setattr(mapping, "payment_to_item", lambda payment, now, double: real(payment, now, double=False))
 
 
 def acknowledgement_ignores_the_fingerprint(patch: Patch) -> None:
     def attention(payment: Any, *, double: bool = False) -> Any:
-        causes = payments.causes(payment, double=double)
+        causes = attention.reasons(payment, double=double)
         return [cause for cause in causes if cause.name not in payment.facts.acknowledged]
 
-    patch.setattr(payments, "attention", attention)
+    patch.setattr(attention, "unacknowledged", attention)
 
 
 # --- webhooks ---
 
 
 def event_about_another_object_is_applied(patch: Patch) -> None:
-    patch.setattr(stripe_events, "_is_about", lambda notice, payment: True)
+    patch.setattr(stripe_events, "_is_about_own_object", lambda notice, payment: True)
 
 
 def any_event_rebuilds_a_payment(patch: Patch) -> None:
@@ -385,13 +382,13 @@ def any_event_rebuilds_a_payment(patch: Patch) -> None:
         if session or not intent:
             return None
         answer = stripe_client.retrieve_intent(intent)
-        if ownership.key_of(answer.object["metadata"]) != ref:
+        if resolve.ref_in_metadata(answer.object["metadata"]) != ref:
             return None
-        facts = stripe_facts.of_intent(answer.object, answer.date)
+        facts = stripe_json.of_intent(answer.object, answer.date)
         return rebuild._payment(ref, answer.object["metadata"], answer.object, None, facts)
 
     patch.setattr(rebuild, "from_stripe", from_stripe)
-    patch.setattr(stripe_events.Notice, "shows_money", property(lambda self: True))
+    patch.setattr(stripe_events.ParsedEvent, "shows_money", property(lambda self: True))
 
 
 def events_of_the_same_second_are_not_synced(patch: Patch) -> None:
@@ -399,7 +396,7 @@ def events_of_the_same_second_are_not_synced(patch: Patch) -> None:
 
 
 def object_without_a_pointer_is_foreign(patch: Patch) -> None:
-    patch.setattr(stripe_events, "whose", ownership.pointed)
+    patch.setattr(stripe_events, "whose", resolve.ref_of_stripe_object)
 
 
 def unreadable_event_is_answered_with_an_error(patch: Patch) -> None:
@@ -408,8 +405,8 @@ def unreadable_event_is_answered_with_an_error(patch: Patch) -> None:
 
 def replayed_event_stays_in_quarantine(patch: Patch) -> None:
     def replay(event_id: str) -> Any:
-        key = tables.quarantine_key(event_id)
-        response = tables.client().get_item(TableName="quarantine", Key=key, ConsistentRead=True)
+        key = keys.quarantine_key(event_id)
+        response = dynamodb.client().get_item(TableName="quarantine", Key=key, ConsistentRead=True)
         return stripe_events.apply(json.loads(response["Item"]["event"]["S"]))
 
     patch.setattr(stripe_events, "replay", replay)
@@ -421,31 +418,31 @@ def claim_is_ignored(patch: Patch) -> None:
 
 def event_of_a_missing_object_is_applied(patch: Patch) -> None:
     def sync(notice: Any, before: Any, payment: Any) -> Any:
-        followed = stripe_events.tells_what_followed(notice.type)
-        return payment.merged(pulls.pull(before, followed=followed)[0])
+        followed = stripe_events.is_about_refund_or_dispute(notice.type)
+        return payment.merged(sync.fetch(before, followed=followed)[0])
 
-    patch.setattr(stripe_events, "_pulled", sync)
+    patch.setattr(stripe_events, "_synced", sync)
 
 
 # --- syncs ---
 
 
 def sync_record_wins_like_an_event_record(patch: Patch) -> None:
-    patch.setattr(audit.Entry, "pulled", property(lambda self: False))
+    patch.setattr(audit.AuditEntry, "is_sync", property(lambda self: False))
 
 
 def sync_does_not_list_refunds_after_a_refund_event(patch: Patch) -> None:
-    real = pulls._what_followed
-    patch.setattr(pulls, "_what_followed", lambda payment, charge, asked: real(payment, charge, asked=False))
+    real = sync._refunds_and_disputes
+    patch.setattr(sync, "_refunds_and_disputes", lambda payment, charge, asked: real(payment, charge, asked=False))
 
 
 def sync_compares_the_payment_alone(patch: Patch) -> None:
     """A sync that changes nothing in the payment is not committed, even if the enrollment is stale."""
-    patch.setattr(pulls, "is_known", lambda loaded, after: pulls.says_nothing_new(loaded.payment, after))
+    patch.setattr(sync, "is_up_to_date", lambda loaded, after: sync.differs_only_in_time(loaded.payment, after))
 
 
 def reappeared_object_stays_payable(patch: Patch) -> None:
-    patch.setattr(checkout, "must_close", checkout.tried_too_often)
+    patch.setattr(closing, "must_close", closing.too_many_declines)
 
 
 # --- refunds ---
@@ -459,10 +456,10 @@ def each_refund_call_has_its_own_idempotency_key(patch: Patch) -> None:
 
 def resumed_refund_is_not_looked_up_first(patch: Patch) -> None:
     each_refund_call_has_its_own_idempotency_key(patch)
-    real = refunds.drive
+    real = refunds.resume
     patch.setattr(
         refunds,
-        "drive",
+        "resume",
         lambda key, payment, request_id, by, fresh=False: real(key, payment, request_id, by, fresh=True),
     )
 
@@ -472,41 +469,41 @@ def rejection_is_committed_without_a_sync(patch: Patch) -> None:
         def change(loaded: Any) -> Any:
             request = replace(refunds._by_id(loaded.payment, known.id), state="refused", answer=why)
             entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", by)
-            return ledger.Change(refunds._with(loaded.payment, request), entry)
+            return ledger.Change(refunds._with_request(loaded.payment, request), entry)
 
-        return ledger.settle(ref, change).payment
+        return ledger.update(ref, change).payment
 
-    patch.setattr(refunds, "_refused", refused)
+    patch.setattr(refunds, "_record_refusal", refused)
 
 
 def rejected_request_stays_open(patch: Patch) -> None:
     def refused(*_: Any) -> Any:
         raise StripeUnavailable("Stripe rejected the refund. Try again.", 502)
 
-    patch.setattr(refunds, "_refused", refused)
+    patch.setattr(refunds, "_record_refusal", refused)
 
 
 def request_awaits_approval_forever(patch: Patch) -> None:
-    patch.setattr(refund_request, "close_waiting", lambda requests, because: tuple(requests))
+    patch.setattr(refund_request, "decline_awaiting", lambda requests, because: tuple(requests))
 
 
 # --- the reconciler ---
 
 
 def orphans_are_never_closed(patch: Patch) -> None:
-    patch.setattr(reconcile, "ORPHAN_AFTER_S", 10**9)
+    patch.setattr(walk, "ORPHAN_AFTER_S", 10**9)
 
 
 def reconciler_postpones_a_payment_that_it_has_just_changed(patch: Patch) -> None:
-    real = reconcile._look
+    real = walk.sync_payment
 
     def look(*args: Any, **options: Any) -> Any:
         after = real(*args, **options)
-        before = ledger.Loaded(None, replace(after.enrollment, standings={}))
-        ledger.postpone(replace(after, enrollment=before.enrollment))
+        before = ledger.PaymentState(None, replace(after.enrollment, standings={}))
+        ledger.reschedule_check(replace(after, enrollment=before.enrollment))
         return after
 
-    patch.setattr(reconcile, "_look", look)
+    patch.setattr(walk, "sync_payment", look)
 
 
 def reconciler_does_not_resume_refunds(patch: Patch) -> None:

@@ -19,7 +19,6 @@ from tests.model.participants import Participants
 from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
 from tests.model.simulation import START, Actor, Fate, Simulation, running
 from tests.seeds import first_seed
-from tuition import decisions, reconcile, stripe_events
 from tuition.core import catalog
 from tuition.core.errors import Conflicted
 from tuition.intake import reconcile, stripe_events
@@ -129,7 +128,7 @@ class Schedule:
 
     def _collect_events(self) -> None:
         for event in self.sim.new_events():
-            if event["type"] in stripe_events.TYPES and self.rng.random() >= self.loss_rate:
+            if event["type"] in stripe_events.EVENT_TYPES and self.rng.random() >= self.loss_rate:
                 self.undelivered.append(event)
                 if self.unreadable and self.rng.random() < self.unreadable:
                     self.sim.unreadable.add(event["id"])
@@ -174,14 +173,14 @@ class Schedule:
         sim.faults += 1
 
     def _handled_events(self) -> list[dict[str, Any]]:
-        return [event for event in self.sim.all_events() if event["type"] in stripe_events.TYPES]
+        return [event for event in self.sim.all_events() if event["type"] in stripe_events.EVENT_TYPES]
 
     def _prepare(self) -> None:
         """Bring the simulation into the scenario's start state."""
         sim, start = self.sim, self.scenario.start
         for user in self.people.users if start else ():
             kind = self.rng.choice(self.scenario.kinds)
-            object_id = sim.create(user, kind).payment.bound_to
+            object_id = sim.create(user, kind).payment.stripe_object_id
             if start in ("bought", "revoked"):
                 sim.pay(object_id, self.rng.choice(self.scenario.start_methods))
             elif kind == "intent":
@@ -192,7 +191,7 @@ class Schedule:
             stripe_events.apply(event)
         if start == "revoked":
             for ref in sim.payment_refs():
-                decisions.decide(ref, "revoke", "before the schedule", "dean")
+                access.decide(ref, "revoke", "before the schedule", "dean")
         for user in self.people.users if start == "orphan" else ():
             sim.spawn("dying", lambda u=user: sim.create(u, self.people.kind)).run_until("transact").die()
             sim.faults += 1
@@ -262,7 +261,9 @@ class Schedule:
         sim = self.sim
         problems = []
         closed = {key for key, name in sim.closed_by_us.items() if name.startswith(("student", "webhook"))}
-        for object_id in sorted({offer.payment.bound_to for offer in sim.offers} & closed - sim.missing_at_stripe):
+        for object_id in sorted(
+            {offer.payment.stripe_object_id for offer in sim.offers} & closed - sim.missing_at_stripe
+        ):
             intents = {object_id, sim.object(object_id).get("payment_intent")}
             declined = [c for c in sim.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
             if len(declined) < checkers.MAX_FAILED_CHARGES:
@@ -283,7 +284,7 @@ class Schedule:
                 return [f"the next create of {user} for {track} raised {result!r}"]
             elif awaiting_decision:
                 return [f"{user} was asked for more money before staff decided about {awaiting_decision}"]
-            elif result.payment.bound_to not in checkers.payable(sim):
+            elif result.payment.stripe_object_id not in checkers.payable(sim):
                 return ["the next create returned an object that cannot be paid"]
         return []
 
@@ -296,7 +297,7 @@ def deliver_until_quiet(sim: Simulation, events: list[dict[str, Any]]) -> None:
         for event in events:
             stripe_events.apply(event)
         sim.pass_time(3)
-        events = [event for event in sim.new_events() if event["type"] in stripe_events.TYPES]
+        events = [event for event in sim.new_events() if event["type"] in stripe_events.EVENT_TYPES]
         if not events and not sim.due_within(60):
             return
     raise AssertionError("Stripe keeps creating events")
@@ -314,7 +315,7 @@ def reconcile_until_quiet(sim: Simulation, *, backfill: bool = False) -> list[st
         for run in runs:
             problems += [f"the reconciler failed: {reason}" for reason in run.failed]
             problems += [] if run.done else ["the reconciler did not finish"]
-        if problems or not any(run.different + run.closed + run.orphans + run.driven + run.replayed for run in runs):
+        if problems or not any(run.drifted + run.closed + run.orphans + run.resumed + run.replayed for run in runs):
             return problems
     return ["the reconciler finds something to do at every run"]
 

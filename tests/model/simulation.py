@@ -21,30 +21,23 @@ import greenlet
 import pytest
 import stripe
 
-import tests.world  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
+import tests.harness  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
 from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
 from tests.model import fake_clients, fast_items
 from tests.model.fake_dynamodb import FakeDynamoDB, Item
-from tuition import (
-    checkout,
-    clock,
-    history,
-    ledger,
-    metrics,
-    reconcile,
-    settings,
-    stripe_client,
-    stripe_events,
-    tables,
-)
-from tuition.checkout import Buyer, Offer
-from tuition.core import catalog
+from tuition import clock, metrics, settings
+from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.intake import stripe_events, walk
+from tuition.payments import checkout, status
+from tuition.payments.checkout import Buyer, OpenedPayment
+from tuition.storage import keys, mapping
+from tuition.stripe_gateway import client as stripe_client
 
 INVOCATION_S = 30.0
 START = 1_790_000_000.0
@@ -147,7 +140,7 @@ class Simulation:
         self.actors: list[Actor] = []
         self.current: Actor | None = None
         self.trace: list[str] = []
-        self.offers: list[Offer] = []
+        self.offers: list[OpenedPayment] = []
         self.problems: list[str] = []
         self.faults = 0
         self.steps = 0
@@ -261,9 +254,9 @@ class Simulation:
                 if text["type"] == "refund.refused":
                     self._check_rejection(text["subject"])
             elif table == "payments":
-                self._check_payment(tables.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
+                self._check_payment(mapping.payment_from_raw(item), new="not_exists" in put["ConditionExpression"])
             elif table == "enrollments":
-                owner = item["user_id"]["S"], item["entry"]["S"]
+                owner = item["user_id"]["S"], item["sort_key"]["S"]
                 before, self._status[owner] = self._status.get(owner), item.get("status", {"S": None})["S"]
                 if {before, self._status[owner]} & {"PENDING", "ENROLLED"}:
                     self.last_active[owner] = self.steps
@@ -275,9 +268,9 @@ class Simulation:
         if enrollment.standings.get(payment.payment_id) != (standing if standing.counts else None):
             self.problems.append(f"{payment.payment_id} was committed, but its enrollment has another standing for it")
         if new:
-            self.bound_at[payment.bound_to] = self.steps
-            if payment.bound_to in self.closed_by_us:
-                self.problems.append(f"{payment.bound_to} was committed after we closed it")
+            self.bound_at[payment.stripe_object_id] = self.steps
+            if payment.stripe_object_id in self.closed_by_us:
+                self.problems.append(f"{payment.stripe_object_id} was committed after we closed it")
 
     def _check_rejection(self, payment_id: str) -> None:
         """A rejected refund is committed together with the facts that explain the rejection."""
@@ -285,8 +278,15 @@ class Simulation:
         rejected = [request for request in payment.requests if request.state == "refused"]
         refunds = [r for r in self.objects("refund") if r["payment_intent"] == payment.intent]
         money_returned = any(r["status"] in ("failed", "canceled") for r in refunds)
-        if rejected and rejected[-1].amount <= payment.left and not payment.facts.disputes and not money_returned:
-            self.problems.append(f"{rejected[-1].id} was rejected although {payment.left} of its payment is refundable")
+        if (
+            rejected
+            and rejected[-1].amount <= payment.refundable_amount
+            and not payment.facts.disputes
+            and not money_returned
+        ):
+            self.problems.append(
+                f"{rejected[-1].id} was rejected although {payment.refundable_amount} of its payment is refundable"
+            )
 
     def on_close(self, object_id: str) -> None:
         """We closed an object. A create may close only what was open when it started, and its own losing object."""
@@ -317,7 +317,7 @@ class Simulation:
         track: str = "DP",
         email: str = "",
         code: str | None = None,
-    ) -> Offer:
+    ) -> OpenedPayment:
         """Create a payment as its handler does. The offer is kept in `offers`."""
         buyer = Buyer(user, email or f"{user}@example.org")
         item, terms = self.catalog[track], (self.catalog[track].price.amount, code, save)
@@ -327,17 +327,17 @@ class Simulation:
         else:
             offer = checkout.create_payment(buyer, item, save=save)
         stored = self.payment(offer.payment.payment_id)
-        if stored is None or stored.bound_to != offer.payment.bound_to:
-            self.problems.append(f"{offer.payment.bound_to} was offered, but no payment is bound to it")
+        if stored is None or stored.stripe_object_id != offer.payment.stripe_object_id:
+            self.problems.append(f"{offer.payment.stripe_object_id} was offered, but no payment is bound to it")
         offered = offer.payment.terms
         if (
             (offered.list_amount, offered.promotion_code, offered.save_payment_method) != terms
             or offer.payment.kind != kind
         ):  # fmt: skip
-            self.problems.append(f"{offer.payment.bound_to} was offered with other terms than requested")
+            self.problems.append(f"{offer.payment.stripe_object_id} was offered with other terms than requested")
         start = self.current.first_io_step if self.current else None
-        if start is not None and self.closed_at.get(offer.payment.bound_to, start) < start:
-            self.problems.append(f"{offer.payment.bound_to} was offered, but was closed before the request")
+        if start is not None and self.closed_at.get(offer.payment.stripe_object_id, start) < start:
+            self.problems.append(f"{offer.payment.stripe_object_id} was offered, but was closed before the request")
         self.offers.append(offer)
         return offer
 
@@ -377,8 +377,8 @@ class Simulation:
 
     def due_within(self, seconds: float) -> bool:
         """Return whether Stripe has a scheduled action in that time."""
-        later = self.stripe.account.clock.later
-        return bool(later) and later[0].at <= self.stripe.account.clock.now() + seconds
+        tasks = self.stripe.account.clock.tasks
+        return bool(tasks) and tasks[0].at <= self.stripe.account.clock.now() + seconds
 
     def all_events(self) -> list[dict[str, Any]]:
         """Return every event that Stripe has created, oldest first. Do not change them."""
@@ -409,7 +409,7 @@ class Simulation:
         stored, record_count, bound_at = snapshot
         if enrollments_only:
             current = self.tables.stored["enrollments"]
-            heads = {key: item for key, item in current.items() if key[1] == tables.USER_ENTRY}
+            heads = {key: item for key, item in current.items() if key[1] == keys.USER_SORT_KEY}
             self.tables.stored["enrollments"] = {**stored["enrollments"], **heads}
             self.partially_restored = True
             return
@@ -422,17 +422,17 @@ class Simulation:
 
     def payment(self, payment_id: str) -> Any:
         item = self.tables.stored["payments"].get((payment_id,))
-        return tables.payment_from_raw(item) if item else None
+        return mapping.payment_from_raw(item) if item else None
 
     def payments(self) -> list[Any]:
-        return [tables.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
+        return [mapping.payment_from_raw(item) for item in self.tables.stored["payments"].values()]
 
     def enrollment(self, user: str = "ada", track: str = "DP") -> Any:
         item = self.tables.stored["enrollments"].get((user, track))
-        return tables.enrollment_from_raw(item) if item else None
+        return mapping.enrollment_from_raw(item) if item else None
 
-    def payment_refs(self) -> list[ledger.Key]:
-        return [ledger.Key(p.payment_id, p.user_id, p.track) for p in self.payments()]
+    def payment_refs(self) -> list[refs.PaymentRef]:
+        return [refs.PaymentRef(p.payment_id, p.user_id, p.track) for p in self.payments()]
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         return list(self.stripe.account.store.objects.get(kind, {}).values())
@@ -460,7 +460,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     sim = Simulation(seed)
     settings.settings.cache_clear()
     settings._kept.clear()
-    history._pulled.clear()  # the memory of a warm container
+    status._synced.clear()  # the memory of a warm container
     clock._ends.set(None)  # no invocation has started
 
     def sleep(_: float) -> None:
@@ -469,7 +469,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     def find(code: object) -> Track:
         return sim.catalog[code] if isinstance(code, str) and code in sim.catalog else real_find(code)
 
-    real_read, real_find = stripe_events.read, catalog.find
+    real_read, real_find = stripe_events.parse, catalog.find
 
     def read(event: Any) -> Any:
         if event.get("id") in sim.unreadable and not sim.parser_fixed:
@@ -486,13 +486,13 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     patch.setattr(clock, "time", fake_time)
     fast_items.install(patch)
     patch.setattr(catalog, "find", find)
-    patch.setattr(stripe_events, "read", read)
+    patch.setattr(stripe_events, "parse", read)
     for name in ("count", "age"):
         patch.setattr(metrics, name, lambda *_: None)
-    patch.setattr(events, "_found", list_events)
+    patch.setattr(events, "_select", list_events)
     patch.setattr(stripe_client, "parsedate_to_datetime", _parse_date)
-    patch.setattr(reconcile, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
-    patch.setattr(tables, "client", lambda: dynamodb)
+    patch.setattr(walk, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
+    patch.setattr(dynamodb, "client", lambda: dynamodb)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": SECRET_KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)
     yield sim

@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.harness import client_for, create_tables
 from tests.model.fake_dynamodb import FakeDynamoDB
-from tests.world import client_for, create_tables
 
 USERS, ENTRIES, STRIPE_IDS = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
 
@@ -16,7 +16,7 @@ def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
     kind = rng.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step"))
     number = rng.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    key = {"user_id": {"S": rng.choice(USERS)}, "entry": {"S": "DP"}}
+    key = {"user_id": {"S": rng.choice(USERS)}, "sort_key": {"S": "DP"}}
     version = {
         "ConditionExpression": "version = :version",
         "ExpressionAttributeValues": {":version": {"N": str(number)}},
@@ -85,7 +85,7 @@ def _outcome(operation: Any, **params: Any) -> Any:
 def _read_everything(client: Any) -> Any:
     items = []
     for user in USERS:
-        keys = [{"user_id": {"S": user}, "entry": {"S": entry}} for entry in ENTRIES]
+        keys = [{"user_id": {"S": user}, "sort_key": {"S": entry}} for entry in ENTRIES]
         response = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, "ConsistentRead": True}})
         items += sorted(map(repr, (sorted(item.items()) for item in response["Responses"]["enrollments"])))
         response = client.query(
@@ -97,7 +97,7 @@ def _read_everything(client: Any) -> Any:
         )
         items += [repr(sorted(item.items())) for item in response["Items"]]
     for stripe_id in STRIPE_IDS:
-        response = client.get_item(TableName="intents", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
+        response = client.get_item(TableName="stripe_objects", Key={"stripe_id": {"S": stripe_id}}, ConsistentRead=True)
         items.append(repr(sorted(response.get("Item", {}).items())))
     return items
 
@@ -112,7 +112,7 @@ def test_the_in_memory_dynamodb_responds_like_dynamodb_local(dynamodb_local_url:
         for _ in range(rng.randint(1, 4)):
             kind, write = _random_write(rng)
             item_key = write.get("Item") or write["Key"]
-            unique = repr([write["TableName"], *(item_key.get(k) for k in ("user_id", "entry", "stripe_id"))])
+            unique = repr([write["TableName"], *(item_key.get(k) for k in ("user_id", "sort_key", "stripe_id"))])
             writes[unique] = {kind: write}
         params = {"TransactItems": list(writes.values())}
         expected = _outcome(real.transact_write_items, **params)

@@ -11,9 +11,11 @@ from pynamodb.models import Model
 
 from tests.model import fake_clients, fast_items
 from tests.model.simulation import SECRET_KEY, Simulation
-from tuition import stripe_client, tables
 from tuition.core.errors import StripeRefused, StripeUnavailable
-from tuition.stripe_client import Answer
+from tuition.storage import dynamodb
+from tuition.storage.items import MODELS, CustomerItem
+from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway.client import Answer
 
 LINE_ITEM = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 49_900, "product_data": {"name": "DP"}}}
 SESSION = {
@@ -111,23 +113,23 @@ def random_values(model: type[Model], rng: random.Random) -> dict[str, Any]:
     return values
 
 
-@pytest.mark.parametrize("model", tables.MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_the_fast_models_write_and_read_the_same_items_as_pynamodb(
     model: type[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(model.__name__)
     for values in [random_values(model, rng) for _ in range(50)]:
-        item = tables.raw(model(**values))
+        item = dynamodb.to_raw(model(**values))
         read = {name: getattr(model.from_raw_data(item), name) for name in values}
         with monkeypatch.context() as patch:
             fast_items.install(patch)
-            assert tables.raw(model(**values)) == item
+            assert dynamodb.to_raw(model(**values)) == item
             assert {name: getattr(model.from_raw_data(item), name) for name in values} == read
 
 
 def test_the_fast_models_reject_missing_and_unknown_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
     fast_items.install(monkeypatch)
     with pytest.raises(ValueError, match="must not be None"):
-        tables.raw(tables.CustomerItem("ada"))
+        dynamodb.to_raw(CustomerItem("ada"))
     with pytest.raises(ValueError, match="has no"):
-        tables.CustomerItem("ada", colour="red")
+        CustomerItem("ada", colour="red")

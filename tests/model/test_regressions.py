@@ -6,9 +6,12 @@ import pytest
 
 from tests.model import checkers, participants, search
 from tests.model.simulation import RESTORED_TABLES, Actor, Simulation, running
-from tuition import decisions, ledger, pulls, reconcile, refunds, stripe_events
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
-from tuition.ledger import Key
+from tuition.core.refs import PaymentRef
+from tuition.intake import reconcile, stripe_events, walk
+from tuition.payments import access, refunds
+from tuition.storage import ledger
+from tuition.stripe_gateway import sync
 
 COMMIT = "transact_write_items"
 
@@ -24,12 +27,12 @@ def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
 
 def finish(sim: Simulation) -> None:
     """Deliver every event again, then reconcile."""
-    search.deliver_until_quiet(sim, [e for e in sim.all_events() if e["type"] in stripe_events.TYPES])
+    search.deliver_until_quiet(sim, [e for e in sim.all_events() if e["type"] in stripe_events.EVENT_TYPES])
     assert not search.reconcile_until_quiet(sim)
 
 
 def deliver_new_events(sim: Simulation) -> None:
-    search.deliver_until_quiet(sim, [e for e in sim.new_events() if e["type"] in stripe_events.TYPES])
+    search.deliver_until_quiet(sim, [e for e in sim.new_events() if e["type"] in stripe_events.EVENT_TYPES])
 
 
 def lose_tables(sim: Simulation) -> None:
@@ -39,7 +42,7 @@ def lose_tables(sim: Simulation) -> None:
     sim.records.clear()
 
 
-def reconcile_after_an_hour(sim: Simulation) -> reconcile.Run:
+def reconcile_after_an_hour(sim: Simulation) -> walk.Run:
     sim.pass_time(3_700)
     run = reconcile.run(lambda: 900.0)
     assert run.done and not run.failed
@@ -54,12 +57,12 @@ def spawn_create(sim: Simulation, name: str, kind: str = "intent") -> Actor:
     return sim.spawn(name, lambda: sim.create(kind=kind))
 
 
-def buy(sim: Simulation) -> Key:
+def buy(sim: Simulation) -> PaymentRef:
     """Enroll a student who has a customer and has paid."""
     offer = sim.create()
-    sim.pay(offer.payment.bound_to)
+    sim.pay(offer.payment.stripe_object_id)
     deliver_new_events(sim)
-    return Key(offer.payment.payment_id, "ada", "DP")
+    return PaymentRef(offer.payment.payment_id, "ada", "DP")
 
 
 def buy_and_refund(sim: Simulation) -> None:
@@ -79,7 +82,7 @@ def test_a_losing_create_of_another_kind_closes_only_its_own_object(sim: Simulat
     with pytest.raises(PaymentInProgress):
         a.finish()
     assert sim.payment(session.payment_id).open
-    assert checkers.payable(sim) == [session.bound_to]
+    assert checkers.payable(sim) == [session.stripe_object_id]
     finish(sim)
     assert sim.payment(session.payment_id).open
 
@@ -90,8 +93,8 @@ def test_a_losing_double_click_returns_the_winning_payment_and_cancels_nothing(s
     a.run_until(COMMIT)
     b.run_until(COMMIT)
     first, second = a.finish(), b.finish()
-    assert first.payment.bound_to == second.payment.bound_to
-    assert checkers.payable(sim) == [first.payment.bound_to]
+    assert first.payment.stripe_object_id == second.payment.stripe_object_id
+    assert checkers.payable(sim) == [first.payment.stripe_object_id]
 
 
 def test_a_create_that_conflicts_with_an_older_payments_webhook_commits_the_same_object(sim: Simulation) -> None:
@@ -106,7 +109,7 @@ def test_a_create_that_conflicts_with_an_older_payments_webhook_commits_the_same
         **stored,
         "version": {"N": str(int(stored["version"]["N"]) + 1)},
     }
-    assert a.finish().payment.bound_to == intent_id
+    assert a.finish().payment.stripe_object_id == intent_id
 
 
 def test_a_created_event_before_the_commit_rebuilds_nothing_and_the_create_commits(sim: Simulation) -> None:
@@ -119,7 +122,7 @@ def test_a_created_event_before_the_commit_rebuilds_nothing_and_the_create_commi
 def test_a_retry_uses_the_intent_of_a_create_that_died_before_its_commit(sim: Simulation) -> None:
     spawn_create(sim, "a").run_until(COMMIT).die()
     intent_id = sim.objects("payment_intent")[-1]["id"]
-    assert sim.create().payment.bound_to == intent_id
+    assert sim.create().payment.stripe_object_id == intent_id
     assert checkers.payable(sim) == [intent_id]
 
 
@@ -128,8 +131,8 @@ def test_a_canceled_orphan_is_not_offered_again_by_its_idempotency_key(sim: Simu
     orphan = sim.objects("payment_intent")[-1]["id"]
     sim.at_stripe("POST", f"/v1/payment_intents/{orphan}/cancel")
     offer = sim.create()
-    assert offer.payment.bound_to != orphan
-    assert checkers.payable(sim) == [offer.payment.bound_to]
+    assert offer.payment.stripe_object_id != orphan
+    assert checkers.payable(sim) == [offer.payment.stripe_object_id]
 
 
 def test_a_losing_create_claims_its_object_before_closing_it_so_that_no_other_commits_it(sim: Simulation) -> None:
@@ -140,10 +143,10 @@ def test_a_losing_create_claims_its_object_before_closing_it_so_that_no_other_co
     b.run_until(COMMIT)
     session = c.finish().payment
     a.run_until("POST /v1/payment_intents/").step()
-    sim.at_stripe("POST", f"/v1/checkout/sessions/{session.bound_to}/expire")
-    pulls.refresh(Key(session.payment_id, "ada", "DP"))
+    sim.at_stripe("POST", f"/v1/checkout/sessions/{session.stripe_object_id}/expire")
+    sync.refresh(PaymentRef(session.payment_id, "ada", "DP"))
     offer = b.finish()
-    assert checkers.payable(sim) == [offer.payment.bound_to]
+    assert checkers.payable(sim) == [offer.payment.stripe_object_id]
 
 
 def test_a_rebuilt_payment_raises_the_attempt_counter_for_the_next_create(sim: Simulation) -> None:
@@ -160,25 +163,25 @@ def test_a_rebuilt_payment_raises_the_attempt_counter_for_the_next_create(sim: S
 def test_a_sync_that_conflicts_with_another_sync_retrieves_again(sim: Simulation, newest: str) -> None:
     """Both run in one second, so only another retrieval shows which state is newer."""
     offer = sim.create()
-    ref = Key(offer.payment.payment_id, "ada", "DP")
-    intent = sim.stripe.account.store.find("payment_intent", offer.payment.bound_to)
+    ref = PaymentRef(offer.payment.payment_id, "ada", "DP")
+    intent = sim.stripe.account.store.find("payment_intent", offer.payment.stripe_object_id)
     assert intent is not None
     declined = {"status": "requires_payment_method", "last_payment_error": {"code": "card_declined", "message": "no"}}
     processing = {"status": "processing", "last_payment_error": None}
     before, after = (declined, processing) if newest == "PROCESSING" else (processing, declined)
     intent.update(before)
-    old = sim.spawn("old sync", lambda: pulls.refresh(ref)).run_until(COMMIT)
+    old = sim.spawn("old sync", lambda: sync.refresh(ref)).run_until(COMMIT)
     intent.update(after)
-    sim.spawn("new sync", lambda: pulls.refresh(ref)).finish()
+    sim.spawn("new sync", lambda: sync.refresh(ref)).finish()
     old.finish()
     assert sim.payment(ref.payment_id).status == newest
 
 
 def test_a_purchase_and_its_refund_found_by_one_sync_end_as_in_two_steps(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to)
-    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
-    pulls.refresh(Key(offer.payment.payment_id, "ada", "DP"))
+    sim.pay(offer.payment.stripe_object_id)
+    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id)
+    sync.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     assert sim.payment(offer.payment.payment_id).status == "REFUNDED"
     assert sim.enrollment().status == "WITHDRAWN"
     assert ("ada", "DP#" + sim.track.projects[0].project) in sim.tables.stored["enrollments"]
@@ -222,8 +225,8 @@ def test_a_partial_refund_with_a_delayed_first_call_is_made_once(sim: Simulation
     first = sim.spawn("first", lambda: refunds.refund(ref, 10_000, "goodwill", None, "staff"))
     first.run_until("POST /v1/refunds")
     (request,) = sim.payment(ref.payment_id).requests
-    by = refunds.By("reconcile")
-    second = sim.spawn("second", lambda: refunds.drive(ref, sim.payment(ref.payment_id), request.id, by))
+    by = refunds.Actor("reconcile")
+    second = sim.spawn("second", lambda: refunds.resume(ref, sim.payment(ref.payment_id), request.id, by))
     second.run_until("POST /v1/refunds")
     first.finish()
     second.finish()
@@ -232,9 +235,9 @@ def test_a_partial_refund_with_a_delayed_first_call_is_made_once(sim: Simulation
 
 def test_a_refund_event_without_a_pointer_is_resolved_by_its_intent(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to)
-    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to)
-    sim.tables.stored["intents"].clear()
+    sim.pay(offer.payment.stripe_object_id)
+    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id)
+    sim.tables.stored["stripe_objects"].clear()
     assert stripe_events.apply(last_event(sim, "refund.created")) == "applied"
 
 
@@ -243,7 +246,7 @@ def test_a_price_change_closes_the_open_payment_and_the_next_create_has_the_new_
     sim.raise_price("DP")
     new = sim.create()
     assert new.payment.price.amount == 59_900
-    assert checkers.payable(sim) == [new.payment.bound_to]
+    assert checkers.payable(sim) == [new.payment.stripe_object_id]
     assert sim.payment(old.payment.payment_id).status == "CANCELED"
 
 
@@ -256,7 +259,7 @@ def test_a_customer_deleted_at_stripe_is_replaced_by_the_next_create(sim: Simula
 
 def test_a_payment_is_not_rebuilt_from_the_body_of_an_event(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
     failed = last_event(sim, "payment_intent.payment_failed")
     lose_tables(sim)
     assert stripe_events.apply(failed) == "left"
@@ -265,9 +268,9 @@ def test_a_payment_is_not_rebuilt_from_the_body_of_an_event(sim: Simulation) -> 
 
 def test_a_refund_of_one_payment_racing_the_success_of_another_keeps_both_standings(sim: Simulation) -> None:
     ref = buy(sim)
-    decisions.decide(ref, "revoke", "a test", "dean")
+    access.decide(ref, "revoke", "a test", "dean")
     offer = sim.create()
-    sim.pay(offer.payment.bound_to)
+    sim.pay(offer.payment.stripe_object_id)
     sim.at_stripe("POST", "/v1/refunds", payment_intent=sim.payment(ref.payment_id).intent)
     sim.pass_time(3)
     succeeded, refunded = last_event(sim, "payment_intent.succeeded"), last_event(sim, "refund.created")
@@ -297,14 +300,14 @@ def test_the_orphan_of_a_create_that_died_is_closed_by_the_next_hourly_run(sim: 
     (orphan,) = checkers.payable(sim)
     assert reconcile_after_an_hour(sim).orphans == 1
     assert not checkers.payable(sim)
-    assert sim.create().payment.bound_to != orphan
+    assert sim.create().payment.stripe_object_id != orphan
 
 
 def test_a_create_does_not_commit_an_object_that_the_reconciler_closed(sim: Simulation) -> None:
     slow = spawn_create(sim, "student").run_until(COMMIT)
     assert reconcile_after_an_hour(sim).orphans == 1
     offer = slow.finish()
-    assert checkers.payable(sim) == [offer.payment.bound_to]
+    assert checkers.payable(sim) == [offer.payment.stripe_object_id]
 
 
 def test_concurrent_creates_of_two_kinds_do_not_keep_closing_each_other(sim: Simulation) -> None:
@@ -315,7 +318,7 @@ def test_concurrent_creates_of_two_kinds_do_not_keep_closing_each_other(sim: Sim
     first = a.finish()
     with pytest.raises(PaymentInProgress):
         b.finish()
-    assert checkers.payable(sim) == [first.payment.bound_to]
+    assert checkers.payable(sim) == [first.payment.stripe_object_id]
 
 
 @pytest.mark.parametrize("source", ["webhook", "sync"])
@@ -323,16 +326,16 @@ def test_a_complete_session_with_a_failed_bank_debit_is_canceled_and_the_student
     sim: Simulation, source: str
 ) -> None:
     offer = sim.create(kind="checkout")
-    sim.pay(offer.payment.bound_to, "pm_usBankAccount_insufficientFunds")
+    sim.pay(offer.payment.stripe_object_id, "pm_usBankAccount_insufficientFunds")
     sim.pass_time(3)
     if source == "webhook":
         deliver_new_events(sim)
     else:
-        pulls.refresh(Key(offer.payment.payment_id, "ada", "DP"))
+        sync.refresh(PaymentRef(offer.payment.payment_id, "ada", "DP"))
     payment = sim.payment(offer.payment.payment_id)
     assert payment.status == "CANCELED" and payment.facts.closed.reason == "payment_failed"
     second = sim.create(kind="checkout")
-    assert checkers.payable(sim) == [second.payment.bound_to]
+    assert checkers.payable(sim) == [second.payment.stripe_object_id]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -341,13 +344,13 @@ def test_two_phases_of_the_same_second_end_as_at_stripe_in_either_order(
     sim: Simulation, order: tuple[int, int], sync_between: bool
 ) -> None:
     offer = sim.create()
-    ref = Key(offer.payment.payment_id, "ada", "DP")
-    sim.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
-    sim.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    ref = PaymentRef(offer.payment.payment_id, "ada", "DP")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
+    sim.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     events = [last_event(sim, f"payment_intent.{name}") for name in ("payment_failed", "processing")]
     for index in order:
         if sync_between:
-            pulls.refresh(ref)
+            sync.refresh(ref)
         stripe_events.apply(events[index])
     assert sim.payment(ref.payment_id).status == "PROCESSING"
 
@@ -355,14 +358,14 @@ def test_two_phases_of_the_same_second_end_as_at_stripe_in_either_order(
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_double_payment_needs_attention_at_the_later_attempt_in_either_order(sim: Simulation, first: int) -> None:
     ref = buy(sim)
-    decisions.decide(ref, "revoke", "a test", "dean")
+    access.decide(ref, "revoke", "a test", "dean")
     second = sim.create()
-    sim.pay(second.payment.bound_to)
+    sim.pay(second.payment.stripe_object_id)
     deliver_new_events(sim)
-    refs = [ref, Key(second.payment.payment_id, "ada", "DP")]
-    verdicts: tuple[decisions.Verdict, ...] = ("accept", "revoke")
+    refs = [ref, PaymentRef(second.payment.payment_id, "ada", "DP")]
+    verdicts: tuple[access.AccessDecision, ...] = ("accept", "revoke")
     for index in (first, 1 - first):
-        decisions.decide(refs[index], verdicts[index], "second decision", "dean")
+        access.decide(refs[index], verdicts[index], "second decision", "dean")
     assert sim.enrollment().doubled == [second.payment.payment_id]
     assert not checkers.final_state(sim)
     sim.at_stripe("POST", "/v1/refunds", payment_intent=sim.payment(refs[first].payment_id).intent)
@@ -372,9 +375,9 @@ def test_a_double_payment_needs_attention_at_the_later_attempt_in_either_order(s
 
 def test_a_double_payment_found_by_the_reconciler_is_queued_for_staff(sim: Simulation) -> None:
     ref = buy(sim)
-    decisions.decide(ref, "revoke", "a test", "dean")
+    access.decide(ref, "revoke", "a test", "dean")
     second = sim.create()
-    sim.pay(second.payment.bound_to)
+    sim.pay(second.payment.stripe_object_id)
     sim.new_events()
     reconcile_after_an_hour(sim)
     assert sim.payment(second.payment.payment_id).status == "SUCCEEDED"
@@ -385,20 +388,20 @@ def test_a_free_session_enrolls_and_its_refund_is_rejected_with_a_reason(sim: Si
     sim.create_promotion_codes()
     offer = sim.create(kind="checkout", code="FREE")
     assert offer.payment.price.amount == 0
-    sim.pay(offer.payment.bound_to)
+    sim.pay(offer.payment.stripe_object_id)
     deliver_new_events(sim)
     assert sim.payment(offer.payment.payment_id).status == "SUCCEEDED"
     assert sim.payment(offer.payment.payment_id).intent is None
     assert sim.enrollment().status == "ENROLLED"
     with pytest.raises(RefundRefused, match="free"):
-        refunds.request(Key(offer.payment.payment_id, "ada", "DP"), "no")
+        refunds.request(PaymentRef(offer.payment.payment_id, "ada", "DP"), "no")
     with pytest.raises(AlreadyEnrolled):
         sim.create()
 
 
 def test_an_unreadable_event_is_quarantined_and_replayed_once_it_can_be_read(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to)
+    sim.pay(offer.payment.stripe_object_id)
     event = last_event(sim, "payment_intent.succeeded")
     sim.unreadable.add(str(event["id"]))
     for _ in range(3):
@@ -412,12 +415,12 @@ def test_an_unreadable_event_is_quarantined_and_replayed_once_it_can_be_read(sim
 
 def test_erased_personal_facts_do_not_return_with_a_late_event(sim: Simulation) -> None:
     offer = sim.create()
-    ref = Key(offer.payment.payment_id, "ada", "DP")
-    sim.pay(offer.payment.bound_to)
+    ref = PaymentRef(offer.payment.payment_id, "ada", "DP")
+    sim.pay(offer.payment.stripe_object_id)
     sim.pass_time(3)
     for type_ in ("payment_intent.succeeded", "charge.succeeded"):
         stripe_events.apply(last_event(sim, type_))
-    ledger.settle(ref, participants.erase_personal_facts)
+    ledger.update(ref, participants.erase_personal_facts)
     assert stripe_events.apply(last_event(sim, "charge.updated")) == "applied"
     (charge,) = sim.payment(ref.payment_id).facts.charges.values()
     assert (charge.brand, charge.last4, charge.receipt_url) == (None, None, None)
@@ -425,8 +428,8 @@ def test_erased_personal_facts_do_not_return_with_a_late_event(sim: Simulation) 
 
 def test_a_late_processing_event_after_a_failure_rebuilds_nothing(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
-    sim.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
+    sim.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     failed, processing = (last_event(sim, f"payment_intent.{name}") for name in ("payment_failed", "processing"))
     lose_tables(sim)
     assert [stripe_events.apply(event) for event in (failed, processing)] == ["left", "left"]
@@ -436,12 +439,12 @@ def test_a_late_processing_event_after_a_failure_rebuilds_nothing(sim: Simulatio
 
 def test_two_syncs_of_one_version_at_the_same_time_end_in_the_newer_state(sim: Simulation) -> None:
     offer = sim.create()
-    ref = Key(offer.payment.payment_id, "ada", "DP")
-    old = sim.spawn("old sync", lambda: pulls.refresh(ref)).run_until("GET")
-    sim.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+    ref = PaymentRef(offer.payment.payment_id, "ada", "DP")
+    old = sim.spawn("old sync", lambda: sync.refresh(ref)).run_until("GET")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
     old.run_until(COMMIT)
-    new = sim.spawn("new sync", lambda: pulls.refresh(ref)).run_until("GET")
-    sim.pay(offer.payment.bound_to, "pm_usBankAccount_success")
+    new = sim.spawn("new sync", lambda: sync.refresh(ref)).run_until("GET")
+    sim.pay(offer.payment.stripe_object_id, "pm_usBankAccount_success")
     new.run_until(COMMIT)
     old.finish()
     new.finish()
@@ -451,9 +454,9 @@ def test_two_syncs_of_one_version_at_the_same_time_end_in_the_newer_state(sim: S
 def test_a_failed_refund_is_found_through_an_event_of_another_api_version(sim: Simulation) -> None:
     """The charge does not show a failed refund, and an event of another `api_version` only starts a sync."""
     offer = sim.create()
-    sim.pay(offer.payment.bound_to, "pm_card_refundFail")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_refundFail")
     deliver_new_events(sim)
-    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id, amount=5_000)
     sim.pass_time(3)
     failed = {**last_event(sim, "refund.failed"), "api_version": "2020-08-27"}
     assert stripe_events.apply(failed) == "applied"
@@ -465,9 +468,9 @@ def test_a_failed_refund_is_found_through_an_event_of_another_api_version(sim: S
 
 def test_a_failed_refund_whose_webhook_is_lost_is_found_by_the_reconciler(sim: Simulation) -> None:
     offer = sim.create()
-    sim.pay(offer.payment.bound_to, "pm_card_refundFail")
+    sim.pay(offer.payment.stripe_object_id, "pm_card_refundFail")
     deliver_new_events(sim)
-    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.bound_to, amount=5_000)
+    sim.at_stripe("POST", "/v1/refunds", payment_intent=offer.payment.stripe_object_id, amount=5_000)
     sim.pass_time(3)
     sim.new_events()
     reconcile_after_an_hour(sim)
@@ -478,11 +481,11 @@ def test_a_failed_refund_whose_webhook_is_lost_is_found_by_the_reconciler(sim: S
 def test_a_payment_is_closed_after_its_fifth_failed_charge(sim: Simulation) -> None:
     offer = sim.create()
     for _ in range(5):
-        assert sim.object(offer.payment.bound_to)["status"] == "requires_payment_method"
-        sim.pay(offer.payment.bound_to, "pm_card_chargeDeclined")
+        assert sim.object(offer.payment.stripe_object_id)["status"] == "requires_payment_method"
+        sim.pay(offer.payment.stripe_object_id, "pm_card_chargeDeclined")
         deliver_new_events(sim)
     assert sim.payment(offer.payment.payment_id).status == "CANCELED"
-    assert sim.create().payment.bound_to != offer.payment.bound_to
+    assert sim.create().payment.stripe_object_id != offer.payment.stripe_object_id
 
 
 def test_another_settled_object_with_the_payments_id_is_a_claim_for_staff(sim: Simulation) -> None:

@@ -153,12 +153,6 @@ def test_a_sample_event_runs_in_the_real_runtime(runtime: tuple[str, Path], samp
     assert re.search(r"INIT REPORT\(durationMs: [\d.]+\)", log), log
 
 
-def invoke(function: str, event: dict[str, Any], environment: dict[str, str], log: Path) -> tuple[dict[str, Any], str]:
-    """The answer of a function to an event, and the log of its runtime."""
-    with log.open("w") as out, lambda_runtime.running(function, BUILT / logical_id(function), environment, out) as url:
-        return _post(url, event), log.read_text()
-
-
 def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + 30
     while True:
@@ -170,7 +164,7 @@ def _post(url: str, event: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["webhook", "create_payment"])
-def test_the_start_of_a_function_can_be_measured(name: str) -> None:
+def test_the_cold_start_of_a_function_can_be_measured(name: str) -> None:
     assert 0 < lambda_runtime.init_ms(name, lambda_runtime.functions()[name]) < 30_000
 
 

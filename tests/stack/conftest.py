@@ -79,10 +79,14 @@ def running() -> Iterator[Running]:
     stack = Stack(Settings(), messages.append)
     try:
         ready = stack.start()
-        assert ready is not None, said
-        made = Running(stack, ready)
-        yield made
-        log = made.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"}).raise_for_status().json()
+        assert ready is not None, messages
+        running_stack = Running(stack, ready)
+        yield running_stack
+        log = (
+            running_stack.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"})
+            .raise_for_status()
+            .json()
+        )
         request_log.add_simulator_log("stack", log["requests"])
     finally:
         stack.stop()

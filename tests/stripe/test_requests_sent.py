@@ -47,7 +47,7 @@ def encode(params: dict[str, Any]) -> str:
 def test_a_request_that_the_types_forbid_is_a_fault(operation: str, params: dict[str, Any]) -> None:
     method, _, path = operation.partition(" ")
     request_log = RequestLog()
-    text = encoded(params)
+    text = encode(params)
     request_log.record("tables", method, *((path, text) if method == "POST" else (f"{path}?{text}", None)))
     (fault, *_) = request_log.problems({})
     assert fault.startswith(operation)
@@ -55,7 +55,7 @@ def test_a_request_that_the_types_forbid_is_a_fault(operation: str, params: dict
         check(operation, parse_form(text), versioned=True)
 
 
-def test_what_the_types_allow_is_none() -> None:
+def test_a_request_that_the_types_allow_is_not_a_fault() -> None:
     request_log = RequestLog()
     intent = {
         **INTENT,
@@ -65,22 +65,22 @@ def test_what_the_types_allow_is_none() -> None:
         "expand": ["latest_charge"],
     }
     session = {"mode": "payment", "line_items": [LINE], "adaptive_pricing": {"enabled": False}}
-    request_log.record("tables", "post", "/v1/payment_intents", encoded(intent))
-    request_log.record("model", "POST", "/v1/checkout/sessions", encoded(session).encode())
+    request_log.record("tables", "post", "/v1/payment_intents", encode(intent))
+    request_log.record("model", "POST", "/v1/checkout/sessions", encode(session).encode())
     request_log.record("model", "GET", "/v1/refunds?payment_intent=pi_1&limit=100", None)
     request_log.record("model", "POST", "/v1/payment_intents/pi_1/cancel", "")
     assert request_log.problems({}) == []
     assert request_log.counts["model"].total() == 3 and request_log.counts["tables"] == {"POST /v1/payment_intents": 1}
 
 
-def test_an_address_that_is_no_operation_is_a_fault() -> None:
+def test_a_path_without_an_operation_is_a_fault() -> None:
     request_log = RequestLog()
     request_log.record("tables", "POST", "/v1/payment_intent", "")
     request_log.record("tables", "POST", "/v1/customers/cus_1/refund", "")
     assert len(request_log.problems({})) == 2
 
 
-def test_a_folder_in_which_nothing_was_noted_fails_the_run() -> None:
+def test_a_folder_of_many_tests_that_sends_no_request_is_a_fault() -> None:
     request_log = RequestLog()
     assert request_log.problems({"tables": MIN_TESTS - 1, "unit": 1000}) == []
     for folder in ("tables", "model", "stack"):
@@ -88,16 +88,16 @@ def test_a_folder_in_which_nothing_was_noted_fails_the_run() -> None:
         assert "no request to Stripe was recorded" in fault
 
 
-def test_an_operation_that_no_test_sent_fails_the_whole_run() -> None:
+def test_an_operation_that_no_test_sends_is_a_fault_of_the_whole_run() -> None:
     request_log = RequestLog()
     for operation in client_operations():
         for folder in request_log.counts:
             request_log.counts[folder][operation] += 1
-    whole = dict.fromkeys(request_log.counts, MIN_TESTS)
-    assert request_log.problems(whole) == []
+    whole_run = dict.fromkeys(request_log.counts, MIN_TESTS)
+    assert request_log.problems(whole_run) == []
     for folder in request_log.counts:
         del request_log.counts[folder]["POST /v1/refunds"]
-    assert request_log.problems(whole) == ["POST /v1/refunds: stripe_client can send it, but no test did"]
+    assert request_log.problems(whole_run) == ["POST /v1/refunds: stripe_client can send it, but no test did"]
     assert request_log.problems({"tables": 1000}) == []
     assert {
         "POST /v1/payment_intents",
@@ -106,22 +106,23 @@ def test_an_operation_that_no_test_sent_fails_the_whole_run() -> None:
     } <= client_operations()
 
 
-def test_what_a_worker_noted_comes_together() -> None:
-    one, two = RequestLog(), RequestLog()
-    one.record("model", "POST", "/v1/refunds", "amount=x")
-    two.merge(one.report())
-    two.merge(one.report())
-    assert two.counts["model"]["POST /v1/refunds"] == 2
-    assert len(two.problems({})) == 1
+def test_the_reports_of_all_workers_are_added_up() -> None:
+    worker, total = RequestLog(), RequestLog()
+    worker.note("model", "POST", "/v1/refunds", "amount=x")
+    total.add(worker.report())
+    total.add(worker.report())
+    assert total.sent["model"]["POST /v1/refunds"] == 2
+    assert len(total.faults({})) == 1
 
 
-def test_the_log_of_a_simulator_is_read_for_what_the_package_sent() -> None:
+def test_only_the_packages_own_requests_are_read_from_a_simulators_log() -> None:
     request_log = RequestLog()
-    ours_, theirs = "Stripe/v1 PythonBindings/16.1.0", "python-httpx/0.28"
     request = {"method": "POST", "path": "/v1/refunds", "params": {"amount": "x"}}
-    request_log.add_simulator_log("stack", [request | {"user_agent": theirs}, request | {"user_agent": None}])
+    request_log.add_simulator_log(
+        "stack", [request | {"user_agent": "python-httpx/0.28"}, request | {"user_agent": None}]
+    )
     assert request_log.problems({}) == [] and not request_log.counts["stack"]
-    request_log.add_simulator_log("stack", [request | {"user_agent": ours_}])
+    request_log.add_simulator_log("stack", [request | {"user_agent": "Stripe/v1 PythonBindings/16.1.0"}])
     assert len(request_log.problems({})) == 1
 
 

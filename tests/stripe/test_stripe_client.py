@@ -8,7 +8,8 @@ import httpx
 import pytest
 import stripe
 
-import tests.harness  # noqa: F401  (the environment of the settings, before tuition is imported)
+import tests.harness  # noqa: F401  (sets the environment variables before tuition is imported)
+from stripe_simulator import http_server
 from stripe_simulator.server import Simulator, start
 from tuition import clock, settings
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable

@@ -10,7 +10,7 @@ from tests.harness import Harness, Student
 from tests.tables.test_admin import LIST, ONE, buy_track, search
 from tuition import clock
 from tuition.core import catalog, timestamps
-from tuition.storage import queries
+from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
 from tuition.views import counts, filters, student
 

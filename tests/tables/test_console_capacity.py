@@ -9,7 +9,7 @@ SMALL, LARGE = 300, 1_500
 
 
 def test_no_console_view_reads_more_of_a_larger_table() -> None:
-    figures = console_capacity.measure([SMALL, LARGE])
+    figures = read_capacity.measure([SMALL, LARGE])
     small, large = figures[SMALL], figures[LARGE]
     views = [name for name in small if not name.endswith("not cached")]
     assert len(views) > 35
@@ -18,13 +18,13 @@ def test_no_console_view_reads_more_of_a_larger_table() -> None:
     } == {}
     whole_pages = [name for name, (_, _, rows) in large.items() if rows == 20]
     assert {name for name in whole_pages if large[name][0] > 50} == set()
-    grows = "counts of a year, the first look"
-    assert not console_capacity.flat(small[grows], large[grows]), "growth would not be noticed"
+    grows = "counts of a year, not cached"
+    assert not read_capacity.flat(small[grows], large[grows]), "growth would not be noticed"
 
 
 def test_a_view_that_reads_more_of_a_larger_table_is_not_flat() -> None:
-    assert console_capacity.flat((40, 3, 20), (42, 4, 20))
-    assert console_capacity.flat((8, 3, 4), (40, 3, 20)), "a partly filled page costs as much per row"
-    assert not console_capacity.flat((40, 3, 20), (60, 3, 20))
-    assert not console_capacity.flat((40, 3, 20), (40, 9, 20))
-    assert not console_capacity.flat((2, 2, 0), (20, 2, 0))
+    assert read_capacity.flat((40, 3, 20), (42, 4, 20))
+    assert read_capacity.flat((8, 3, 4), (40, 3, 20)), "a partly filled page costs as much per row"
+    assert not read_capacity.flat((40, 3, 20), (60, 3, 20))
+    assert not read_capacity.flat((40, 3, 20), (40, 9, 20))
+    assert not read_capacity.flat((2, 2, 0), (20, 2, 0))

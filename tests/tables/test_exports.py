@@ -18,7 +18,8 @@ from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
 from tuition import clock
-from tuition.storage import dynamodb, keys, queries
+from tuition.core import timestamps
+from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.views import exports, payment_list
 
 ORDER = "POST /api/admin/exports"

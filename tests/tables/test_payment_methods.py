@@ -7,6 +7,8 @@ import pytest
 from stripe_simulator.resources import checkout_sessions, payment_methods
 from tests.harness import Harness, Student
 from tests.tables.test_sessions import open_session, payable_ids
+from tuition.payments import customers
+from tuition.stripe_gateway import client as stripe_client
 
 
 def save_method(tuition: Harness, student: Student, method: str = "pm_card_visa", track: str = "FSD") -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import Harness, Response, Student
 from tests.tables.test_sessions import open_session, pay_session, payable_ids
+from tuition.payments import promotion_codes
 
 
 def create_code(tuition: Harness, student: Student, coupon: dict[str, Any] | None = None, **params: Any) -> str:
@@ -227,7 +228,7 @@ def test_a_code_that_stripe_refuses_at_the_create_is_refused_the_same_way_and_ca
 
     code = create_code(tuition, student)
     (promotion_code,) = tuition.at_stripe("GET", f"/v1/promotion_codes?code={code}")["data"]
-    real_find = promotions.find
+    real_find = promotion_codes.find
 
     def find_and_deactivate(*args: Any) -> str:
         code_id = real_find(*args)
@@ -235,7 +236,7 @@ def test_a_code_that_stripe_refuses_at_the_create_is_refused_the_same_way_and_ca
         return code_id
 
     with monkeypatch.context() as patched:
-        patched.setattr(promotions, "find", find_and_deactivate)
+        patched.setattr(promotion_codes, "find", find_and_deactivate)
         assert refusal_reason(open_session(tuition, student, promotion_code=code)) == "inactive"
     assert payable_ids(tuition, student) == []
     tuition.at_stripe("POST", f"/v1/promotion_codes/{promotion_code['id']}", active="true")

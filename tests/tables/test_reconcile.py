@@ -280,7 +280,7 @@ def test_an_event_that_cannot_be_applied_is_quarantined_and_the_cursor_advances(
     assert any("another user or track" in failure for failure in report["failed"])
     quarantined = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in quarantined}
-    assert report["cursor"] == timestamps.iso(reconcile._place(reconcile.CURSOR) or 0)
+    assert report["cursor"] == timestamps.iso(cursors.read(reconcile.CURSOR) or 0)
     assert report["done"]
 
 
@@ -305,7 +305,7 @@ def test_a_run_reports_how_far_back_its_cursor_is(
     tuition.reconcile()
     assert metric_values(capsys, "ReconcileAge") == [[0.0]]
     tuition.advance_time(3 * HOUR)
-    assert not tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"]
+    assert not tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"]
     ((age,),) = metric_values(capsys, "ReconcileAge")
     assert 3 * HOUR <= age < 3 * HOUR + 60
 
@@ -321,20 +321,20 @@ def test_each_failure_of_a_run_is_counted(
 
 
 def test_runs_exclude_each_other_until_a_lease_expires(tuition: Harness) -> None:
-    lease = reconcile._alone()
-    with lease, pytest.raises(reconcile.AnotherRun):
+    lease = cursors.lease()
+    with lease, pytest.raises(cursors.LeaseTaken):
         tuition.reconcile()
     assert tuition.reconcile()["done"]
-    with reconcile._alone():  # its holder is killed, so it cannot release the lease
+    with cursors.lease():  # its holder is killed, so it cannot release the lease
         tuition.tables.update_item(
             TableName="cursors",
-            Key=keys.cursor_key(cursors.RECONCILE),
+            Key=keys.cursor_key(reconcile.CURSOR),
             UpdateExpression="SET holder = :other",
             ExpressionAttributeValues={":other": {"S": "killed"}},
         )
     with pytest.raises(cursors.LeaseTaken):
         tuition.reconcile()
-    tuition.advance_time(reconcile.LEASE_S + 1)
+    tuition.advance_time(cursors.LEASE_S + 1)
     assert tuition.reconcile()["done"]
 
 
@@ -366,7 +366,7 @@ def test_a_run_without_time_leaves_the_rest_to_the_next_run(tuition: Harness, st
     purchase = open_purchase(tuition, student)
     tuition.pay(purchase["payment_intent_id"])
     lose_events(tuition)
-    assert tuition.reconcile(seconds=reconcile.LAST_S - 1)["done"] is False
+    assert tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"] is False
     assert enrollment_status(tuition, student) != "ENROLLED"
     assert tuition.reconcile()["done"]
     assert enrollment_status(tuition, student) == "ENROLLED"
@@ -381,7 +381,7 @@ def test_a_session_is_fetched_once_when_its_intent_is_first_read(tuition: Harnes
     obj = tuition.at_stripe("GET", f"/v1/payment_intents/{intent}")
     run = walk.Run(lambda: 900)
     tuition.stripe_calls.clear()
-    reconcile._intent(run, obj, int(clock.now()))
+    walk._on_intent(run, obj, int(clock.now()))
     assert tuition.stripe_calls == [f"GET /v1/checkout/sessions/{purchase['session_id']}"]
     assert enrollment_status(tuition, student) == "ENROLLED"
 
@@ -408,16 +408,16 @@ def test_an_interrupted_backfill_resumes_and_can_be_repeated(
     lose_events(tuition)
     days = {"from": today, "to": today}
     positions: list[int] = []
-    real_move = reconcile._move
+    real_move = cursors.advance
 
     def move_and_stop(name: str, position: int) -> None:
         real_move(name, position)
         positions.append(position)
         if len(positions) == 5:
-            raise reconcile._OutOfTime
+            raise walk.OutOfTime
 
     with monkeypatch.context() as patch:
-        patch.setattr(reconcile, "_move", move_and_stop)
+        patch.setattr(cursors, "advance", move_and_stop)
         assert tuition.reconcile(backfill=days)["done"] is False
     first_positions = list(positions)
     report = tuition.reconcile(backfill=days)

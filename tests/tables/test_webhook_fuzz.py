@@ -18,6 +18,7 @@ from stripe_simulator.webhooks import signature
 from tests.harness import SECRET, Harness, Student, request_event
 from tuition import clock
 from tuition.core import enrollment
+from tuition.intake.stripe_events import EVENT_TYPES
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import MODELS
 
@@ -130,8 +131,8 @@ def real_events(tuition: Harness, student: Student) -> tuple[list[dict[str, Any]
         tuition.at_stripe("POST", f"/v1/payment_pages/{open_session()}/confirm", payment_method=method)
     tuition.at_stripe("POST", f"/v1/checkout/sessions/{open_session()}/expire")
     tuition.advance_stripe(10 * 86_400)
-    events = [event for event in tuition.new_events() if event["type"] in TYPES]
-    assert {event["type"] for event in events} == TYPES
+    events = [event for event in tuition.new_events() if event["type"] in EVENT_TYPES]
+    assert {event["type"] for event in events} == EVENT_TYPES
     return events, payment_ids
 
 
@@ -166,7 +167,7 @@ def altered_events(draw: st.DrawFn, events: list[dict[str, Any]]) -> dict[str, A
         if kind == "removed":
             del within[last]
         elif kind == "type":
-            event["type"] = draw(st.sampled_from(sorted(TYPES)))
+            event["type"] = draw(st.sampled_from(sorted(EVENT_TYPES)))
         elif kind == "other":
             event.setdefault("data", {})
             event["data"] = copy.deepcopy(draw(st.sampled_from(events))["data"])

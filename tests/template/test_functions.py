@@ -82,8 +82,8 @@ def test_exports_are_encrypted_and_private_require_tls_and_expire_after_three_da
 def test_the_local_deployment_omits_only_the_bucket_policy(expand: Any) -> None:
     """The emulated AWS enforces the policy but has no TLS."""
     expanded = expand()
-    kept = deploy.without_unsupported(expanded)
-    assert set(expanded["Resources"]) - set(kept["Resources"]) == {"ExportsBucketPolicy"}
+    local = deploy.without_unsupported(expanded)
+    assert set(expanded["Resources"]) - set(local["Resources"]) == {"ExportsBucketPolicy"}
 
 
 def test_every_file_in_functions_is_a_function() -> None:

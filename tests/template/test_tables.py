@@ -109,7 +109,7 @@ def audit_statements(resources: dict[str, Any]) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
-def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
+def test_no_principal_can_change_an_audit_record(resources: dict[str, Any]) -> None:
     assert audit_statements(resources)["DenyRecordChanges"] == {
         "Sid": "DenyRecordChanges",
         "Effect": "Deny",
@@ -127,7 +127,7 @@ def test_nobody_changes_a_record(resources: dict[str, Any]) -> None:
     }
 
 
-def test_records_come_in_transactions_only(resources: dict[str, Any]) -> None:
+def test_audit_records_are_written_only_in_transactions(resources: dict[str, Any]) -> None:
     statement = audit_statements(resources)["DenyPutOutsideTransaction"]
     assert statement["Effect"] == "Deny"
     assert statement["Principal"] == "*"

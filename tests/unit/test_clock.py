@@ -3,6 +3,7 @@
 import pytest
 
 from tuition import clock
+from tuition.cache import Cache
 
 
 def test_a_value_expires_after_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:

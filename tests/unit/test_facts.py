@@ -16,6 +16,7 @@ from tuition.core import stripe_json
 from tuition.core.errors import EventUnusable
 from tuition.core.facts import (
     CHARGE_RANK,
+    NO_FACTS,
     REFUND_RANK,
     Acknowledgement,
     Charge,
@@ -28,7 +29,7 @@ from tuition.core.facts import (
     Settled,
     merge,
 )
-from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session
+from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
 from tuition.intake import stripe_events
 
 
@@ -140,7 +141,7 @@ def test_merging_empty_facts_changes_nothing(original: Facts) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_facts_read_from_events_merge_in_any_order_and_grouping(seed: int) -> None:
     history = event_histories.make(f"read{seed}")
-    pool = [NO_FACTS, *(stripe_events.read(event).facts for event in history.events)]
+    pool = [NO_FACTS, *(stripe_events.parse(event).facts for event in history.events)]
     rng = random.Random(seed)
     for _ in range(20):
         a, b, c = (rng.choice(pool) for _ in range(3))

@@ -64,7 +64,7 @@ def test_an_injected_script_does_not_run_and_is_reported(student: Student) -> No
     assert student.page.evaluate("window.skimmed") is None
     directives = {report["csp-report"]["effective-directive"] for report in reports}
     assert directives == {"script-src-elem", "img-src", "connect-src"}
-    front = student.running.stack.front
+    front = student.running.stack.web_server
     assert front is not None
     front.csp_reports.clear()
 
@@ -87,7 +87,7 @@ def test_only_the_files_of_the_web_folder_are_served(running: Running) -> None:
 
 
 def test_watch_accepts_our_pages_and_reports_every_change(running: Running, tmp_path: Path) -> None:
-    front = running.stack.front
+    front = running.stack.web_server
     assert front is not None
     original = front.site
     assert watch.main([running.ready["api"]]) == 0

@@ -68,7 +68,7 @@ class HostedPage:
 @contextmanager
 def hosted_page(student: Student) -> Iterator[HostedPage]:
     """Serve the same pages with a `config.json` and a content policy as in production."""
-    front = student.running.stack.front
+    front = student.running.stack.web_server
     assert front is not None
     local = front.site
     sign_in = {"kind": "cognito", "domain": DOMAIN, "client_id": CLIENT}
