@@ -21,7 +21,7 @@ from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, Quaran
 
 PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 REFUNDED_STATUSES = ("pending", "succeeded")
-REQUEST_STATES = {"succeeded": "done", "failed": "failed", "canceled": "failed", "pending": "pending"}
+REQUEST_STATES = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed", "pending": "pending"}
 Object = dict[str, Any]
 DEFAULT_NAMES: Mapping[str, str] = {}
 
@@ -297,9 +297,9 @@ def _requests(snapshot: Snapshot) -> list[str]:
     violations += [f"{name} was refunded, but is not stored" for name in refunds_of if name not in requests]
     for name, request in requests.items():
         status = refunds_of[name][0]["status"] if name in refunds_of else None
-        if request.state == "calling" or (status and request.state != REQUEST_STATES[status]):
+        if request.state == "submitting" or (status and request.state != REQUEST_STATES[status]):
             violations.append(f"{name} is {request.state}, but its refund is {status}")
-        if status is None and request.state in ("done", "pending", "failed"):
+        if status is None and request.state in ("succeeded", "pending", "failed"):
             violations.append(f"{name} is {request.state}, but Stripe has no refund for it")
     undecided = {p.payment_id: sum(r.undecided for r in p.requests) for p in snapshot.payments.values()}
     return violations + [f"{name} has {count} undecided requests" for name, count in undecided.items() if count > 1]

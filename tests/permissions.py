@@ -68,7 +68,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
 
 TABLES = {
     "payments": "PaymentsTable",
-    "intents": "StripeObjectsTable",
+    "stripe_objects": "StripeObjectsTable",
     "customers": "CustomersTable",
     "enrollments": "EnrollmentsTable",
     "audit": "AuditTable",

@@ -369,13 +369,13 @@ def _accept(w: Harness) -> Invocation:
     stored["amount"] = 40_000  # altered in the dashboard
     w.pay(purchase["payment_intent_id"])
     w.deliver_all()
-    route = "POST /api/admin/payments/{payment_id}/decisions"
-    return staff_request(route, {"decision": "accept", "note": "agreed"}, payment_id=purchase["payment_id"])
+    route = "POST /api/admin/payments/{payment_id}/access"
+    return staff_request(route, {"decision": "accept_amount", "note": "agreed"}, payment_id=purchase["payment_id"])
 
 
 @flow("decision: revoke")
 def _revoke(w: Harness) -> Invocation:
-    route = "POST /api/admin/payments/{payment_id}/decisions"
+    route = "POST /api/admin/payments/{payment_id}/access"
     return staff_request(route, {"decision": "revoke", "note": "fraud"}, payment_id=buy(w)["payment_id"])
 
 
@@ -386,7 +386,7 @@ def _acknowledge(w: Harness) -> Invocation:
     w.deliver_all()
     route = "POST /api/admin/payments/{payment_id}/attention"
     return staff_request(
-        route, {"cause": f"dispute:{opened['id']}", "note": "sent papers"}, payment_id=purchase["payment_id"]
+        route, {"name": f"dispute:{opened['id']}", "note": "sent papers"}, payment_id=purchase["payment_id"]
     )
 
 

@@ -9,12 +9,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from tuition.core.errors import NotFound, TuitionError
 from tuition.intake import stripe_events
 from tuition.payments import checkout, refunds
 from tuition.storage import dynamodb, keys, ledger
+from tuition.storage.dynamodb import StorageUnavailable
 from tuition.storage.items import QuarantineItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
 
@@ -31,11 +30,11 @@ def _split_transaction(is_separate: Callable[[str], bool]) -> Callable[..., None
     """Return a `_write` that commits some of the writes in a second transaction."""
     real = ledger._write
 
-    def write(writes: Mapping[str, Any], before: Any, *, pull: bool) -> None:
+    def write(writes: Mapping[str, Any], before: Any, *, is_sync: bool) -> None:
         second = {name: one for name, one in writes.items() if is_separate(name)}
-        real({name: one for name, one in writes.items() if name not in second}, before, pull=pull)
+        real({name: one for name, one in writes.items() if name not in second}, before, is_sync=is_sync)
         if second:
-            real(second, before, pull=pull)
+            real(second, before, is_sync=is_sync)
 
     return write
 
@@ -63,7 +62,7 @@ def refund_created_before_its_request_is_stored(put: SetAttribute) -> None:
         payment = ledger.load(ref).payment
         assert payment
         request = ask(payment)
-        if request and request.state == "calling":
+        if request and request.state == "submitting":
             refunds._submit(ref, payment, request, by)
         return real(ref, ask, type_, by)
 
@@ -89,7 +88,7 @@ def webhook_acknowledged_before_the_commit(put: SetAttribute) -> None:
     def apply(event: Any) -> Any:
         try:
             return real(event)
-        except (TuitionError, BotoCoreError, ClientError):
+        except TuitionError:
             return "applied"
 
     put(stripe_events, "_apply", apply)
@@ -129,10 +128,10 @@ def client_secret_returned_before_the_commit(put: SetAttribute) -> None:
     """The student can pay although the payment was never stored."""
     real = checkout._commit
 
-    def keep(payment: Any, answer: Any, *rest: Any) -> Any:
+    def commit(payment: Any, answer: Any, *rest: Any) -> Any:
         try:
             return real(payment, answer, *rest)
-        except (BotoCoreError, ClientError):
+        except StorageUnavailable:
             return checkout.OpenedPayment(payment, answer.object, new=True)
 
-    put(checkout, "_commit", keep)
+    put(checkout, "_commit", commit)

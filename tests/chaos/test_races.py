@@ -21,7 +21,7 @@ from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
-DECIDE = "POST /api/admin/payments/{payment_id}/decisions"
+DECIDE = "POST /api/admin/payments/{payment_id}/access"
 _real_sleep = time.sleep
 
 

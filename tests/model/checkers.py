@@ -16,7 +16,7 @@ from tuition.storage.items import AuditItem
 PAYABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 COUNTED_REFUNDS = {"pending", "succeeded"}
 REQUEST_STATES = {
-    "succeeded": "done",
+    "succeeded": "succeeded",
     "failed": "failed",
     "canceled": "failed",
     "pending": "pending",
@@ -340,14 +340,14 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
         nothing_refundable = expected.settled <= expected.refunded or dispute_lost
         for request in payment.requests:
             status = by_request[request.id][0]["status"] if request.id in by_request else None
-            unsubmitted = refunds_resumed and request.state == "calling"
+            unsubmitted = refunds_resumed and request.state == "submitting"
             if unsubmitted or (status and request.state != REQUEST_STATES.get(status)):
                 problems.append(f"{request.id} is {request.state}, its refund {status}")
-            if status is None and request.state in ("done", "pending", "failed"):
+            if status is None and request.state in ("succeeded", "pending", "failed"):
                 problems.append(f"{request.id} is {request.state}, but Stripe has no refund for it")
-            if request.state == "waiting" and nothing_refundable:
+            if request.state == "awaiting_approval" and nothing_refundable:
                 problems.append(f"{request.id} awaits approval, but nothing is refundable")
-            if status is None and request.state == "refused" and not request.answer:
+            if status is None and request.state == "rejected" and not request.answer:
                 problems.append(f"{request.id} was rejected without a reason")
     return problems
 

@@ -19,7 +19,7 @@ from stripe_simulator.store import clone
 Item = dict[str, Any]
 KEYS: Mapping[str, tuple[str, ...]] = {
     "payments": ("payment_id",),
-    "intents": ("stripe_id",),
+    "stripe_objects": ("stripe_id",),
     "customers": ("user_id",),
     "enrollments": ("user_id", "sort_key"),
     "audit": ("subject", "sort_key"),
@@ -27,10 +27,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "cursors": ("name",),
 }
 INDEXES = {
-    ("by_check", "check_due = :due AND check_at <= :now"): ("check_due", ":due", "check_at"),
-    ("by_last_at", "kept = :kept"): ("kept", ":kept", "last_at"),
+    ("by_check", "#key = :key AND #sort <= :now"): ("check_due", "check_at"),
+    ("by_last_at", "#key = :key"): ("kept", "last_at"),
 }
-"""(Index, key condition) -> its partition attribute, the placeholder of the partition's value, its sort attribute."""
+"""(Index, key condition) -> its partition attribute and its sort attribute."""
 _MISSING = object()
 _NAME = r"[#\w]+"
 _ABSENT = re.compile(rf"attribute_not_exists\(({_NAME})\)")
@@ -139,23 +139,27 @@ class FakeDynamoDB:
         Limit: int | None = None,
     ) -> Item:
         if IndexName:
-            items = self._query_index(TableName, IndexName, KeyConditionExpression, ExpressionAttributeValues)
-            return {"Items": items[:Limit]}
-        if KeyConditionExpression != "#k = :v" or ExpressionAttributeNames["#k"] != KEYS[TableName][0]:
+            names, values = ExpressionAttributeNames, ExpressionAttributeValues
+            return {"Items": self._query_index(TableName, IndexName, KeyConditionExpression, names, values)[:Limit]}
+        if KeyConditionExpression != "#key = :key" or ExpressionAttributeNames["#key"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
-        partition = ExpressionAttributeValues[":v"]["S"]
+        partition = ExpressionAttributeValues[":key"]["S"]
         return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == partition]}
 
-    def _query_index(self, table: str, index: str, condition: str, values: Item) -> list[Item]:
+    def _query_index(
+        self, table: str, index: str, condition: str, names: Mapping[str, str], values: Item
+    ) -> list[Item]:
         """Query one of the keys-only indexes that a schedule reads: due payments, and the quarantine."""
         if (index, condition) not in INDEXES:
             raise NotImplementedError(f"{index}: {condition}")
-        partition, placeholder, sort = INDEXES[index, condition]
-        names = (*KEYS[table], partition, sort)
-        items = [item for item in self.stored[table].values() if item.get(partition) == values[placeholder]]
+        partition, sort = INDEXES[index, condition]
+        if (names["#key"], names.get("#sort", sort)) != (partition, sort):
+            raise NotImplementedError(f"{index}: {names}")
+        projected = (*KEYS[table], partition, sort)
+        items = [item for item in self.stored[table].values() if item.get(partition) == values[":key"]]
         in_order = sorted((i[sort]["S"], self._key(table, i), i) for i in items)
         last = values.get(":now", {"S": "~"})["S"]
-        return [{name: item[name] for name in names} for at, _, item in in_order if at <= last]
+        return [{name: item[name] for name in projected} for at, _, item in in_order if at <= last]
 
     # --- writes ---
 

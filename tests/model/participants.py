@@ -125,7 +125,7 @@ class Participants:
             if payment is None:
                 continue
             ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
-            pending_ids = [r.id for r in payment.requests if r.state == "waiting"]
+            pending_ids = [r.id for r in payment.requests if r.state == "awaiting_approval"]
             self.counts["staff refunds"] += 1
             if pending_ids and rng.random() < 0.7:
                 yes = rng.random() < 0.6
@@ -144,7 +144,7 @@ class Participants:
             payment = self._some_payment()
             if payment is not None:
                 ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
-                decision: access.AccessDecision = rng.choice(("accept", "revoke", "revoke"))
+                decision: access.AccessDecision = rng.choice(("accept_amount", "revoke", "revoke"))
                 self.counts[decision] += 1
                 sim.invoke(lambda r=ref, d=decision: access.decide(r, d, "agreed by phone", "dean"))
 
@@ -233,10 +233,10 @@ class Participants:
         self.counts["disputes"] += 1
         statuses = rng.choice(self.scenario.dispute_histories)
         dispute = sim.at_stripe("POST", "/_sim/disputes", charge=rng.choice(paid)["id"], status=statuses[0])
-        for status in statuses[1:]:
+        for next_status in statuses[1:]:
             self.wait("bank")
             if "id" in dispute:
-                sim.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status=status)
+                sim.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status=next_status)
 
     def _test_cards(self) -> None:
         """Try one card after another on an open intent whose client secret has left the school."""
@@ -423,7 +423,7 @@ def resume_refunds(sim: Simulation, ref: PaymentRef) -> None:
     """Resume the refunds that are being submitted, and close what must be closed, as the reconciler does."""
     payment = sim.payment(ref.payment_id)
     for request in payment.requests if payment else ():
-        if request.state == "calling":
+        if request.state == "submitting":
             refunds.resume(ref, sim.payment(ref.payment_id), request.id, refunds.Actor("reconcile"))
     payment = sim.payment(ref.payment_id)
     if payment and closing.must_close(payment):

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tuition.core import audit, refs, refund_request, stripe_json
+from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable
-from tuition.intake import reconcile, stripe_events, walk
+from tuition.core.payment_state import PaymentState
+from tuition.intake import stripe_events, walk
 from tuition.payments import checkout, customers, refunds
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
@@ -29,8 +30,8 @@ Patch = pytest.MonkeyPatch
 
 
 def losing_create_closes_its_object_without_a_claim(patch: Patch) -> None:
-    def close(kind: Any, object_id: str, *_: str) -> bool:
-        closing.close_object(kind, object_id)
+    def close(stripe_object: Any, *_: str) -> bool:
+        stripe_object.close()
         return True
 
     patch.setattr(closing, "abandon", close)
@@ -49,7 +50,7 @@ def losing_double_click_closes_the_shared_object(patch: Patch) -> None:
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
             if options.get("attempt_times") is not None:
                 payment = args[1].payment
-                closing.close_object(payment.kind, payment.stripe_object_id)
+                closing.bound_object(payment).close()
             raise
 
     patch.setattr(ledger, "commit", commit)
@@ -62,23 +63,21 @@ def create_responds_before_its_commit(patch: Patch) -> None:
 
 
 def create_gives_up_after_any_conflict(patch: Patch) -> None:
-    def keep(payment: Any, answer: Any, enrollment: Any, begun: Any, customer: Any) -> Any:
+    def keep(payment: Any, answer: Any, enrollment: Any, attempt_times: Any, customer: Any) -> Any:
         entry = audit.AuditEntry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
-        before = ledger.PaymentState(None, enrollment)
+        before = PaymentState(None, enrollment)
         try:
-            loaded = ledger.commit(
-                before, ledger.Change(payment, entry), attempt_times=attempt_times, customer=customer
-            )
+            state = ledger.commit(before, ledger.Change(payment, entry), attempt_times=attempt_times, customer=customer)
         except ledger.StripeObjectTaken as error:
             checkout._on_object_taken(error, payment, enrollment)
             return None
         except (ledger.VersionConflict, ledger.AlreadyRecorded):
-            current = ledger.load(refs.PaymentRef(payment.payment_id, payment.user_id, payment.track)).payment
+            current = ledger.load(payment.ref).payment
             if current and current.open and current.stripe_object_id == payment.stripe_object_id:
                 return checkout.OpenedPayment(current, answer.object, new=False)
-            closing.abandon(payment.kind, payment.stripe_object_id, payment.user_id, payment.track)
+            closing.abandon(closing.bound_object(payment), payment.user_id, payment.track)
             return None
-        return checkout.OpenedPayment(loaded.payment or payment, answer.object, new=True)
+        return checkout.OpenedPayment(state.existing, answer.object, new=True)
 
     patch.setattr(checkout, "_commit", keep)
 
@@ -98,20 +97,19 @@ def stale_idempotent_replay_is_not_retrieved_again(patch: Patch) -> None:
 def create_closes_payments_opened_after_it_started(patch: Patch) -> None:
     real = checkout._close_first
 
-    def close(ref: Any, before: Any, enrollment: Any, _: Any) -> None:
-        real(ref, before, enrollment, frozenset({ref.payment_id}))
+    def close(state: Any, enrollment: Any, _: Any) -> None:
+        real(state, enrollment, frozenset({state.payment.payment_id}))
 
     patch.setattr(checkout, "_close_first", close)
 
 
 def open_payment_is_offered_at_its_old_price(patch: Patch) -> None:
-    def is_wished(before: Any, wish: Any) -> bool:
-        payment = before.payment
-        if payment is None or not payment.open or payment.kind != wish.kind:
+    def is_same_request(payment: Any, request: Any) -> bool:
+        if not payment.open or payment.kind != request.kind:
             return False
-        return bool(replace(payment.terms, list_amount=0) == replace(wish.terms, list_amount=0))
+        return bool(replace(payment.terms, list_amount=0) == replace(request.terms, list_amount=0))
 
-    patch.setattr(checkout, "_is_same_request", is_wished)
+    patch.setattr(checkout, "_is_same_request", is_same_request)
 
 
 def deleted_customer_is_not_replaced(patch: Patch) -> None:
@@ -126,15 +124,15 @@ def deleted_customer_is_not_replaced(patch: Patch) -> None:
 
 
 def closing_is_assumed_to_succeed(patch: Patch) -> None:
-    def close(ref: Any) -> Any:
-        loaded = ledger.load(ref)
-        assert loaded.payment is not None
-        if loaded.payment.open:
-            closing.close_object(loaded.payment.kind, loaded.payment.stripe_object_id)
-        closed = core_facts.Facts(closed=core_facts.Closed(1, loaded.payment.kind, "closed"))
-        entry = ledger.Entry("2026-01-01", f"c{loaded.payment.version}", "x", "request")
-        change = ledger.Change(loaded.payment.merged(closed), entry)
-        return ledger.update(ref, lambda before: change, loaded).payment
+    def close(ref: Any, _state: Any = None) -> Any:
+        state = ledger.load(ref)
+        payment = state.existing
+        if payment.open:
+            closing.bound_object(payment).close()
+        closed = core_facts.Facts(closed=core_facts.Closed(1, payment.kind, "closed"))
+        entry = audit.AuditEntry("2026-01-01", f"c{payment.version}", "x", "request")
+        change = ledger.Change(payment.merged(closed), entry)
+        return ledger.update(ref, lambda before: change, state).payment
 
     patch.setattr(closing, "close", close)
 
@@ -154,34 +152,34 @@ _sync_results: ContextVar[dict[str, Any] | None] = ContextVar("sync_results", de
 
 
 def sync_result_is_reused_after_a_conflict(patch: Patch) -> None:
-    real_settle, real_pull = ledger.update, sync.fetch
+    real_update, real_fetch = ledger.update, sync.fetch
 
-    def settle(*args: Any, **options: Any) -> Any:
+    def update(*args: Any, **options: Any) -> Any:
         token = _sync_results.set({})
         try:
-            return real_settle(*args, **options)
+            return real_update(*args, **options)
         finally:
             _sync_results.reset(token)
 
-    def pull(payment: Any, **options: Any) -> Any:
+    def fetch(payment: Any, **options: Any) -> Any:
         results = _sync_results.get()
         if results is None:
-            return real_pull(payment, **options)
+            return real_fetch(payment, **options)
         if payment.payment_id not in results:
-            results[payment.payment_id] = real_pull(payment, **options)
+            results[payment.payment_id] = real_fetch(payment, **options)
         return results[payment.payment_id]
 
-    patch.setattr(ledger, "update", settle)
-    patch.setattr(sync, "fetch", pull)
+    patch.setattr(ledger, "update", update)
+    patch.setattr(sync, "fetch", fetch)
 
 
 def recorded_event_is_applied_again(patch: Patch) -> None:
     real = ledger._raise_named
 
-    def explain(reasons: Any, before: Any, *, pull: bool) -> None:
-        real(reasons, before, pull=True)
+    def raise_named(reasons: Any, before: Any, *, is_sync: bool) -> None:
+        real(reasons, before, is_sync=True)
 
-    patch.setattr(ledger, "_raise_named", explain)
+    patch.setattr(ledger, "_raise_named", raise_named)
 
 
 def recorded_event_is_recorded_again(patch: Patch) -> None:
@@ -227,9 +225,10 @@ def ledger_overwrites_steps(patch: Patch) -> None:
 def audit_record_contains_free_text(patch: Patch) -> None:
     real = audit.transition
 
-    def transition(before: Any, after: Any, *enrollments: Any) -> Any:
-        changes = real(before, after, *enrollments)
-        return {**changes, "reason": after.requests[-1].reason} if after.requests else changes
+    def transition(before: Any, after: Any) -> Any:
+        changes = real(before, after)
+        requests = after.payment.requests
+        return {**changes, "reason": requests[-1].reason} if requests else changes
 
     patch.setattr(audit, "transition", transition)
 
@@ -359,15 +358,19 @@ def double_payment_is_marked_on_the_last_change(patch: Patch) -> None:
 
 def double_payment_is_not_queued(patch: Patch) -> None:
     real = mapping.payment_to_item
-    patch.setattr(mapping, "payment_to_item", lambda payment, now, double: real(payment, now, double=False))
+
+    def payment_to_item(payment: Any, now: float, reasons: Any) -> Any:
+        return real(payment, now, [reason for reason in reasons if reason.name != "double"])
+
+    patch.setattr(mapping, "payment_to_item", payment_to_item)
 
 
 def acknowledgement_ignores_the_fingerprint(patch: Patch) -> None:
-    def attention(payment: Any, *, double: bool = False) -> Any:
-        causes = attention.reasons(payment, double=double)
-        return [cause for cause in causes if cause.name not in payment.facts.acknowledged]
+    def unacknowledged(payment: Any, *, double: bool = False) -> Any:
+        reasons = attention.reasons(payment, double=double)
+        return [reason for reason in reasons if reason.name not in payment.facts.acknowledged]
 
-    patch.setattr(attention, "unacknowledged", attention)
+    patch.setattr(attention, "unacknowledged", unacknowledged)
 
 
 # --- webhooks ---
@@ -378,14 +381,14 @@ def event_about_another_object_is_applied(patch: Patch) -> None:
 
 
 def any_event_rebuilds_a_payment(patch: Patch) -> None:
-    def from_stripe(ref: Any, intent: str | None, session: str | None) -> Any:
-        if session or not intent:
+    def from_stripe(ref: Any, stripe_object: Any) -> Any:
+        if stripe_object is None or stripe_object.kind != "intent":
             return None
-        answer = stripe_client.retrieve_intent(intent)
+        answer = stripe_object.retrieve()
         if resolve.ref_in_metadata(answer.object["metadata"]) != ref:
             return None
         facts = stripe_json.of_intent(answer.object, answer.date)
-        return rebuild._payment(ref, answer.object["metadata"], answer.object, None, facts)
+        return rebuild._payment(ref, answer.object["metadata"], answer.object, stripe_object, facts)
 
     patch.setattr(rebuild, "from_stripe", from_stripe)
     patch.setattr(stripe_events.ParsedEvent, "shows_money", property(lambda self: True))
@@ -396,7 +399,7 @@ def events_of_the_same_second_are_not_synced(patch: Patch) -> None:
 
 
 def object_without_a_pointer_is_foreign(patch: Patch) -> None:
-    patch.setattr(stripe_events, "whose", resolve.ref_of_stripe_object)
+    patch.setattr(stripe_events, "ref_of_intent", resolve.ref_of_stripe_object)
 
 
 def unreadable_event_is_answered_with_an_error(patch: Patch) -> None:
@@ -417,11 +420,10 @@ def claim_is_ignored(patch: Patch) -> None:
 
 
 def event_of_a_missing_object_is_applied(patch: Patch) -> None:
-    def sync(notice: Any, before: Any, payment: Any) -> Any:
-        followed = stripe_events.is_about_refund_or_dispute(notice.type)
-        return payment.merged(sync.fetch(before, followed=followed)[0])
+    def synced(event: Any, before: Any, payment: Any) -> Any:
+        return payment.merged(sync.fetch(before, full=event.event_type.is_about_refund_or_dispute)[0])
 
-    patch.setattr(stripe_events, "_synced", sync)
+    patch.setattr(stripe_events, "_synced", synced)
 
 
 # --- syncs ---
@@ -433,12 +435,12 @@ def sync_record_wins_like_an_event_record(patch: Patch) -> None:
 
 def sync_does_not_list_refunds_after_a_refund_event(patch: Patch) -> None:
     real = sync._refunds_and_disputes
-    patch.setattr(sync, "_refunds_and_disputes", lambda payment, charge, asked: real(payment, charge, asked=False))
+    patch.setattr(sync, "_refunds_and_disputes", lambda payment, charge, full: real(payment, charge, full=False))
 
 
 def sync_compares_the_payment_alone(patch: Patch) -> None:
     """A sync that changes nothing in the payment is not committed, even if the enrollment is stale."""
-    patch.setattr(sync, "is_up_to_date", lambda loaded, after: sync.differs_only_in_time(loaded.payment, after))
+    patch.setattr(sync, "is_up_to_date", lambda state, after: sync.differs_only_in_time(state.payment, after))
 
 
 def reappeared_object_stays_payable(patch: Patch) -> None:
@@ -460,27 +462,27 @@ def resumed_refund_is_not_looked_up_first(patch: Patch) -> None:
     patch.setattr(
         refunds,
         "resume",
-        lambda key, payment, request_id, by, fresh=False: real(key, payment, request_id, by, fresh=True),
+        lambda ref, payment, request_id, actor, fresh=False: real(ref, payment, request_id, actor, fresh=True),
     )
 
 
 def rejection_is_committed_without_a_sync(patch: Patch) -> None:
-    def refused(ref: Any, known: Any, why: str, by: Any) -> Any:
-        def change(loaded: Any) -> Any:
-            request = replace(refunds._by_id(loaded.payment, known.id), state="refused", answer=why)
-            entry = refunds._entry(f"{known.id}:refused:{known.tries}", "refund.refused", by)
-            return ledger.Change(refunds._with_request(loaded.payment, request), entry)
+    def record_refusal(ref: Any, existing: Any, why: str, actor: Any) -> Any:
+        def change(state: Any) -> Any:
+            request = replace(refunds._by_id(state.payment, existing.id), state="rejected", answer=why)
+            entry = refunds._entry(f"{existing.id}:refused:{existing.tries}", "refund.refused", actor)
+            return ledger.Change(refunds._with_request(state.payment, request), entry)
 
         return ledger.update(ref, change).payment
 
-    patch.setattr(refunds, "_record_refusal", refused)
+    patch.setattr(refunds, "_record_refusal", record_refusal)
 
 
 def rejected_request_stays_open(patch: Patch) -> None:
-    def refused(*_: Any) -> Any:
+    def record_refusal(*_: Any) -> Any:
         raise StripeUnavailable("Stripe rejected the refund. Try again.", 502)
 
-    patch.setattr(refunds, "_record_refusal", refused)
+    patch.setattr(refunds, "_record_refusal", record_refusal)
 
 
 def request_awaits_approval_forever(patch: Patch) -> None:
@@ -497,14 +499,13 @@ def orphans_are_never_closed(patch: Patch) -> None:
 def reconciler_postpones_a_payment_that_it_has_just_changed(patch: Patch) -> None:
     real = walk.sync_payment
 
-    def look(*args: Any, **options: Any) -> Any:
+    def sync_payment(*args: Any, **options: Any) -> Any:
         after = real(*args, **options)
-        before = ledger.PaymentState(None, replace(after.enrollment, standings={}))
-        ledger.reschedule_check(replace(after, enrollment=before.enrollment))
+        ledger.reschedule_check(replace(after, enrollment=replace(after.enrollment, standings={})))
         return after
 
-    patch.setattr(walk, "sync_payment", look)
+    patch.setattr(walk, "sync_payment", sync_payment)
 
 
 def reconciler_does_not_resume_refunds(patch: Patch) -> None:
-    patch.setattr(reconcile.refunds, "drive", lambda key, payment, *_, **__: payment)
+    patch.setattr(refunds, "resume", lambda ref, payment, *_, **__: payment)

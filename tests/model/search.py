@@ -151,7 +151,7 @@ class Schedule:
         outcome = self.sim.invoke(lambda: stripe_events.apply(payload))
         if isinstance(outcome, BaseException):
             self.undelivered.append(event)  # a 5xx response: Stripe retries the delivery
-        if outcome == "left" and event["type"].endswith((".canceled", ".expired")):
+        if outcome == "not_found" and event["type"].endswith((".canceled", ".expired")):
             self.closed_too_early.add(event["data"]["object"]["metadata"]["payment_id"])
         self.counts[f"webhook {outcome}" if isinstance(outcome, str) else "webhook failed"] += 1
 
@@ -253,7 +253,7 @@ class Schedule:
     def _nothing_to_reconcile(self) -> bool:
         """Return whether no event was lost, no invocation died, and no refund or orphan needs a run."""
         sim = self.sim
-        submitting = any(request.state == "calling" for payment in sim.payments() for request in payment.requests)
+        submitting = any(request.state == "submitting" for payment in sim.payments() for request in payment.requests)
         return not (self.loss_rate or sim.faults or self.closed_too_early or submitting or checkers.orphans(sim))
 
     def _closed_without_reason(self) -> list[str]:

@@ -36,7 +36,7 @@ from tuition.core.payment import Payment
 from tuition.intake import stripe_events, walk
 from tuition.payments import checkout, status
 from tuition.payments.checkout import Buyer, OpenedPayment
-from tuition.storage import keys, mapping
+from tuition.storage import dynamodb, keys, mapping
 from tuition.stripe_gateway import client as stripe_client
 
 INVOCATION_S = 30.0
@@ -275,7 +275,7 @@ class Simulation:
     def _check_rejection(self, payment_id: str) -> None:
         """A rejected refund is committed together with the facts that explain the rejection."""
         payment = self.payment(payment_id)
-        rejected = [request for request in payment.requests if request.state == "refused"]
+        rejected = [request for request in payment.requests if request.state == "rejected"]
         refunds = [r for r in self.objects("refund") if r["payment_intent"] == payment.intent]
         money_returned = any(r["status"] in ("failed", "canceled") for r in refunds)
         if (
@@ -481,7 +481,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
         return (event for event in reversed(sim.all_events()) if not types or event["type"] in types)
 
     fake_time = SimpleNamespace(time=lambda: sim.now, monotonic=lambda: sim.now, sleep=sleep)
-    dynamodb = fake_clients.DynamoDBClient(sim)
+    database = fake_clients.DynamoDBClient(sim)
     stripe_ = fake_clients.stripe_client_for(sim, SECRET_KEY)
     patch.setattr(clock, "time", fake_time)
     fast_items.install(patch)
@@ -492,7 +492,7 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     patch.setattr(events, "_select", list_events)
     patch.setattr(stripe_client, "parsedate_to_datetime", _parse_date)
     patch.setattr(walk, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
-    patch.setattr(dynamodb, "client", lambda: dynamodb)
+    patch.setattr(dynamodb, "client", lambda: database)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": SECRET_KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)
     yield sim

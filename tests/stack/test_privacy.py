@@ -125,7 +125,7 @@ def _refund_and_revoke(running: Running, token: str, payment_id: str, session: d
 
     (reason,) = running.until(attention, "a dispute")
     staff(f"{disputed_id}/attention/", cause=reason["name"], note=STAFF_NOTE)
-    staff(f"{disputed_id}/decisions/", decision="revoke", note=STAFF_NOTE)
+    staff(f"{disputed_id}/access/", decision="revoke", note=STAFF_NOTE)
 
 
 def _export(running: Running, email: str) -> None:

@@ -8,7 +8,7 @@ from tests.harness import Harness, Response, Student
 from tests.tables.test_sessions import open_session, payable_ids
 
 QUEUE = "GET /api/admin/attention"
-DECIDE = "POST /api/admin/payments/{payment_id}/decisions"
+DECIDE = "POST /api/admin/payments/{payment_id}/access"
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 RESOLVE = "POST /api/admin/payments/{payment_id}/attention"
 
@@ -28,7 +28,7 @@ def decide(tuition: Harness, user: Student, payment_id: str, decision: str, note
 
 
 def acknowledge(tuition: Harness, user: Student, payment_id: str, reason: str, **more: str) -> Response:
-    return tuition.admin(user, RESOLVE, {"cause": reason, "note": "dealt with", **more}, payment_id=payment_id)
+    return tuition.admin(user, RESOLVE, {"name": reason, "note": "dealt with", **more}, payment_id=payment_id)
 
 
 def enrollment_status(tuition: Harness, student: Student) -> str | None:
@@ -41,7 +41,7 @@ def test_a_different_amount_grants_nothing_until_staff_accept_it(
 ) -> None:
     payment_id = buy(tuition, student, 100)
     assert (tuition.attention(payment_id), enrollment_status(tuition, student)) == (["amount"], None)
-    assert decide(tuition, admin, payment_id, "accept").status == 200
+    assert decide(tuition, admin, payment_id, "accept_amount").status == 200
     assert (tuition.attention(payment_id), enrollment_status(tuition, student)) == ([], "ENROLLED")
     assert tuition.enrollment(student)["projects"][0]["unlocked"]  # type: ignore[index]
     record = tuition.audit_trail(payment_id)[-1]
@@ -62,7 +62,7 @@ def test_a_student_who_paid_another_amount_cannot_buy_again_until_staff_decide(
     assert payable_ids(tuition, student) == []
     assert tuition.create(student, "FSD").status == 201  # other tracks are not affected
     if decision == "accepted":
-        decide(tuition, admin, payment_id, "accept")
+        decide(tuition, admin, payment_id, "accept_amount")
         assert tuition.create(student).body["type"].rpartition("/")[2] == "already-enrolled"
     else:
         assert tuition.admin(admin, REFUND, {"reason": "not what was asked"}, payment_id=payment_id).status == 200
@@ -85,7 +85,7 @@ def test_revoked_access_is_withdrawn_and_restored_by_accepting(
     tuition.advance_stripe(5)
     tuition.deliver_all()  # a late charge.updated does not undo the decision
     assert enrollment_status(tuition, student) == "WITHDRAWN"
-    assert decide(tuition, admin, payment_id, "accept").status == 200
+    assert decide(tuition, admin, payment_id, "accept_amount").status == 200
     assert enrollment_status(tuition, student) == "ENROLLED"
 
 
@@ -104,7 +104,7 @@ def test_a_decision_that_is_not_possible_is_refused_with_a_reason(
     response = decide(tuition, admin, open_payment, "revoke")
     assert (response.status, "CREATED" in response.body["detail"]) == (409, True)
     payment_id = buy(tuition, Student(student.sub + "-b"))
-    assert decide(tuition, admin, payment_id, "accept").status == 409
+    assert decide(tuition, admin, payment_id, "accept_amount").status == 409
     assert decide(tuition, admin, payment_id, "forgive").status == 422
     assert decide(tuition, admin, payment_id, "revoke", note=" ").status == 422
     assert decide(tuition, admin, "pay_unknown", "revoke").status == 404

@@ -285,14 +285,14 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
     tuition.pay(purchase["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
     tuition.pay(purchase["payment_intent_id"])
     tuition.deliver_all()
-    refund = {"amount": 9900, "reason": "a part was missing", "left": 49900}
+    refund = {"amount": 9900, "reason": "a part was missing", "expected_refundable_amount": 49900}
     assert tuition.admin(admin, REFUND, refund, payment_id=purchase["payment_id"]).status == 200
     tuition.deliver_all()
     body = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
     groups, facts = body["groups"], body["facts"]
     assert groups["payment"]["enrollment"] == "ENROLLED"
     assert groups["payment"]["grants_access"] is True
-    assert (groups["money"]["received"], groups["money"]["refund_amount"], groups["money"]["left"]) == (
+    assert (groups["money"]["received"], groups["money"]["refund_amount"], groups["money"]["refundable_amount"]) == (
         49900,
         9900,
         40000,
@@ -300,7 +300,7 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
     assert (
         groups["stripe"]["payment_url"] == f"https://dashboard.stripe.com/test/payments/{purchase['payment_intent_id']}"
     )
-    assert body["payment"]["left"] == 40000
+    assert body["payment"]["refundable_amount"] == 40000
     charges = [(charge["status"], charge["code"]) for charge in facts["charges"]]
     assert charges == [("failed", "insufficient_funds"), ("succeeded", None)]
     assert [(r["status"], r["amount"]) for r in facts["refunds"]] == [("succeeded", 9900)]
@@ -318,7 +318,7 @@ def test_a_staff_decision_is_shown_with_who_made_it_and_when(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
     purchase = buy_track(tuition, student)
-    route = "POST /api/admin/payments/{payment_id}/decisions"
+    route = "POST /api/admin/payments/{payment_id}/access"
     body = {"decision": "revoke", "note": "shared the account"}
     assert tuition.admin(admin, route, body, payment_id=purchase["payment_id"]).status == 200
     detail = tuition.admin(admin, ONE, payment_id=purchase["payment_id"]).body
@@ -462,7 +462,7 @@ def test_the_audit_trail_names_who_replays_an_event(tuition: Harness, student: S
 # --- concurrent refunds ---
 
 
-@pytest.mark.parametrize("body", [{"amount": 20000, "left": 49900}, {}], ids=["partial", "full"])
+@pytest.mark.parametrize("body", [{"amount": 20000, "expected_refundable_amount": 49900}, {}], ids=["partial", "full"])
 def test_of_two_concurrent_refunds_by_staff_one_is_refused(
     tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]
 ) -> None:
@@ -491,11 +491,11 @@ def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
     purchase = buy_track(tuition, student)
-    half = {"amount": 20000, "reason": "half", "left": 49900}
+    half = {"amount": 20000, "reason": "half", "expected_refundable_amount": 49900}
     assert tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"]).status == 200
     again = tuition.admin(admin, REFUND, half, payment_id=purchase["payment_id"])
     assert (again.status, "29900" in again.body["detail"]) == (409, True)
-    rest = {"amount": 29900, "reason": "the rest", "left": 29900}
+    rest = {"amount": 29900, "reason": "the rest", "expected_refundable_amount": 29900}
     response = tuition.admin(admin, REFUND, rest, payment_id=purchase["payment_id"])
     assert (response.status, response.body["payment"]["status"]) == (200, "REFUNDED")
 
@@ -506,8 +506,8 @@ def test_a_partial_refund_based_on_an_outdated_amount_is_refused(
 WRITES: dict[str, dict[str, Any]] = {
     REFUND: {"reason": "x"},
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": {"decision": "approve"},
-    "POST /api/admin/payments/{payment_id}/decisions": {"decision": "revoke", "note": "x"},
-    "POST /api/admin/payments/{payment_id}/attention": {"cause": "double", "note": "x"},
+    "POST /api/admin/payments/{payment_id}/access": {"decision": "revoke", "note": "x"},
+    "POST /api/admin/payments/{payment_id}/attention": {"name": "double", "note": "x"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/exports": {"filters": {}},
 }

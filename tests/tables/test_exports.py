@@ -123,7 +123,7 @@ def test_an_export_contains_every_payment_that_matches_its_filter(
     assert set(rows) == {first["payment_id"], second["payment_id"]}
     first_row = rows[first["payment_id"]]
     assert (first_row["amount"], first_row["currency"], first_row["status"]) == ("49900", "usd", "SUCCEEDED")
-    assert (first_row["method_last4"], first_row["refunded"], first_row["left"]) == ("4242", "no", "49900")
+    assert (first_row["method_last4"], first_row["refunded"], first_row["refundable_amount"]) == ("4242", "no", "49900")
     assert first_row["stripe_payment_intent"] == first["payment_intent_id"]
     link = urlsplit(status["url"])
     assert parse_qs(link.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]

@@ -7,7 +7,7 @@ import pytest
 from tests.harness import Harness, Student
 from tests.tables.test_sessions import open_session, payable_ids
 from tuition import settings
-from tuition.core import catalog, refs
+from tuition.core import catalog
 from tuition.core.money import Money
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import checkout, refunds
@@ -123,12 +123,12 @@ def test_a_payment_opened_before_its_track_was_retired_is_settled_and_refunded(
     tuition.pay(purchase["payment_intent_id"])
     assert {response.status for response in tuition.deliver_all()} == {200}
     assert tuition.status(student, purchase["payment_id"]).body["status"] == "SUCCEEDED"
-    assert ledger.load(refs.PaymentRef.of(tuition.payment(purchase["payment_id"]))).enrollment.status == "ENROLLED"
+    assert ledger.load(tuition.payment(purchase["payment_id"]).ref).enrollment.status == "ENROLLED"
     assert tuition.create(student).status == 422
     assert tuition.refund(student, purchase["payment_id"]).status == 200
     responses = tuition.deliver_all()
     assert {response.body["outcome"] for response in responses} <= {"applied", "ignored"}
-    state = ledger.load(refs.PaymentRef.of(tuition.payment(purchase["payment_id"])))
+    state = ledger.load(tuition.payment(purchase["payment_id"]).ref)
     assert (state.payment and state.payment.status, state.enrollment.status) == ("REFUNDED", "WITHDRAWN")
     assert tuition.chain_problem(purchase["payment_id"]) is None
 

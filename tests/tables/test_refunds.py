@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
-from tuition.core.refs import PaymentRef
 from tuition.payments import refunds
 
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
@@ -155,7 +154,7 @@ def test_a_request_after_a_full_dashboard_refund_is_rejected_with_stripes_reason
     assert response.status == 409
     payment = tuition.payment(payment_id)
     assert payment.status == "REFUNDED"
-    assert [(r.state, bool(r.answer)) for r in payment.requests] == [("refused", True)]
+    assert [(r.state, bool(r.answer)) for r in payment.requests] == [("rejected", True)]
     assert len(refunds_at_stripe(tuition, payment_id)) == 1
 
 
@@ -172,7 +171,7 @@ def test_a_refund_retried_after_a_stripe_failure_is_made_once(tuition: Harness, 
     tuition.deliver_all()
     assert tuition.payment(payment_id).status == "REFUNDED"
     assert len(refunds_at_stripe(tuition, payment_id)) == 1
-    assert [r.state for r in tuition.payment(payment_id).requests] == ["done"]
+    assert [r.state for r in tuition.payment(payment_id).requests] == ["succeeded"]
 
 
 def test_a_pending_refund_answers_202_and_succeeds_when_stripe_confirms_it(tuition: Harness, student: Student) -> None:
@@ -183,7 +182,7 @@ def test_a_pending_refund_answers_202_and_succeeds_when_stripe_confirms_it(tuiti
     assert tuition.status(student, payment_id).body["refunded_at"] is None
     tuition.advance_stripe(10)
     tuition.deliver_all()
-    assert tuition.payment(payment_id).requests[0].state == "done"
+    assert tuition.payment(payment_id).requests[0].state == "succeeded"
     assert tuition.status(student, payment_id).body["refunded_at"]
 
 
@@ -347,7 +346,7 @@ def test_a_different_order_resumes_the_stuck_refund_and_is_refused(
     other = tuition.admin(admin, ORDER, {"amount": 20000, "reason": "more"}, payment_id=payment_id)
     assert other.status == 409
     assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
-    assert tuition.payment(payment_id).requests[-1].state == "done"
+    assert tuition.payment(payment_id).requests[-1].state == "succeeded"
 
 
 def test_a_student_sees_the_state_of_their_own_request_but_not_who_decided(
@@ -434,7 +433,7 @@ def test_two_actors_whose_refund_is_rejected_leave_one_record(tuition: Harness, 
     payment = tuition.payment(payment_id)
     (request,) = payment.requests
     for staff in ("ann", "ben"):
-        refunds._record_refusal(PaymentRef.of(payment), request, "no", refunds.Actor("staff", staff))
+        refunds._record_refusal(payment.ref, request, "no", refunds.Actor("staff", staff))
         # Another refund at Stripe, so that the second actor's sync finds a change.
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)
     actors = [record["actor"] for record in tuition.audit_trail(payment_id) if record["type"] == "refund.refused"]

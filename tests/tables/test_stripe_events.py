@@ -75,7 +75,7 @@ def test_a_payment_with_a_missing_item_is_rebuilt_from_stripe_and_needs_attentio
 ) -> None:
     purchase, events = paid_events(tuition, student)
     lose_items(tuition, purchase, student)
-    assert tuition.deliver(event_of_type(events, "payment_intent.created")).body["outcome"] == "left"
+    assert tuition.deliver(event_of_type(events, "payment_intent.created")).body["outcome"] == "not_found"
     assert tuition.deliver(event_of_type(events, "payment_intent.succeeded")).body["outcome"] == "applied"
     payment = tuition.payment(purchase["payment_id"])
     assert (payment.status, payment.attempt) == ("SUCCEEDED", 1)
@@ -102,7 +102,7 @@ def test_no_payment_is_rebuilt_from_the_body_of_an_event(tuition: Harness, stude
     event = event_of_type(events, "payment_intent.created")
     event["type"] = "payment_intent.succeeded"
     event["data"]["object"] |= {"status": "succeeded", "amount_received": 49900}
-    assert tuition.deliver(event).body["outcome"] == "left"
+    assert tuition.deliver(event).body["outcome"] == "not_found"
     assert tuition.payment(purchase["payment_id"]) is None
     assert tuition.enrollment(student) is None
 

@@ -21,7 +21,7 @@ ROUTES = {
     ("GET", "/api/admin/payments/{payment_id}"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/refunds"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/refunds/{request_id}"): ("AdminFunction", "signed in"),
-    ("POST", "/api/admin/payments/{payment_id}/decisions"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/payments/{payment_id}/access"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/counts"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/{user_id}"): ("AdminFunction", "signed in"),

@@ -83,7 +83,7 @@ def random_facts(seed: int) -> Facts:
         refunds=many(refund),
         disputes=many(dispute),
         claims=many(settled),
-        decision=maybe(lambda: Decision(small(), rng.choice(("accept", "revoke")), "staff", word())),
+        decision=maybe(lambda: Decision(small(), rng.choice(("accept_amount", "revoke", "restore")), "staff", word())),
         accepted=rng.random() < 0.5,
         acknowledged=many(lambda: Acknowledgement(small(), word(), "staff", "checked")),
         rebuilt=rng.random() < 0.5,

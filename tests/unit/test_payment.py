@@ -104,7 +104,7 @@ def test_a_payment_is_closed_only_by_an_object_of_its_own_kind() -> None:
                 Facts(
                     settled=Settled(100, "usd", 1),
                     accepted=True,
-                    decision=Decision(2, "accept", "staff", ""),
+                    decision=Decision(2, "accept_amount", "staff", ""),
                 )
             ],
             True,
@@ -116,7 +116,7 @@ def test_access_is_derived_from_the_facts(facts: list[Facts], grants: bool) -> N
 
 
 def test_the_newest_staff_decision_wins() -> None:
-    revoked, accepted = Decision(2, "revoke", "staff", ""), Decision(3, "accept", "staff", "")
+    revoked, accepted = Decision(2, "revoke", "staff", ""), Decision(3, "accept_amount", "staff", "")
     assert grants_access(payment(PAID, Facts(decision=accepted, accepted=True), Facts(decision=revoked)))
 
 
@@ -214,16 +214,16 @@ def test_a_payment_is_final_when_nothing_more_can_happen(facts: list[Facts], is_
 
 
 def test_a_payment_with_a_refund_in_progress_is_not_final() -> None:
-    request = RefundRequest("rr_1", 5, "why", "u", "now", "calling")
+    request = RefundRequest("rr_1", 5, "why", "u", "now", "submitting")
     assert not payments.is_final(payment(PAID).with_requests((request,)))
 
 
 def test_a_waiting_request_is_declined_when_nothing_is_refundable() -> None:
-    waiting = replace(payment(PAID), requests=(RefundRequest("rr_1", 49900, "why", "u", "now", "waiting"),))
+    waiting = replace(payment(PAID), requests=(RefundRequest("rr_1", 49900, "why", "u", "now", "awaiting_approval"),))
     for facts in (refunded(49900), disputed("lost")):
         declined = waiting.merged(facts).requests[0]
         assert declined.state == "declined" and declined.answer
-    assert waiting.merged(refunded(100)).requests[0].state == "waiting"
+    assert waiting.merged(refunded(100)).requests[0].state == "awaiting_approval"
 
 
 # --- ids ---

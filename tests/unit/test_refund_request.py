@@ -6,7 +6,7 @@ from tuition.core.facts import REFUND_RANK, Refund
 from tuition.core.refund_request import RefundRequest, decline_awaiting, follow
 
 
-def request(state: str = "calling", **more: object) -> RefundRequest:
+def request(state: str = "submitting", **more: object) -> RefundRequest:
     return RefundRequest("rr_1", 100, "why", "u", "2026-11-23T18:30:00.000Z", state, **more)  # type: ignore[arg-type]
 
 
@@ -19,12 +19,12 @@ def refund(status: str, request_id: str | None = "rr_1", failure: str | None = N
     [
         ("requires_action", "pending"),
         ("pending", "pending"),
-        ("succeeded", "done"),
+        ("succeeded", "succeeded"),
         ("failed", "failed"),
         ("canceled", "failed"),
     ],
 )
-@pytest.mark.parametrize("before", ["waiting", "calling", "pending", "done", "refused"])
+@pytest.mark.parametrize("before", ["awaiting_approval", "submitting", "pending", "succeeded", "rejected"])
 def test_a_request_takes_the_state_of_its_refund_from_any_state(before: str, status: str, state: str) -> None:
     updated = follow([request(before)], refund(status))[0]
     assert (updated.state, updated.refund) == (state, "re_1")
@@ -50,13 +50,13 @@ def test_following_a_refund_is_idempotent() -> None:
 
 
 def test_closing_affects_only_waiting_requests() -> None:
-    closed, calling = decline_awaiting([request("waiting"), request("calling")], "nothing is left")
+    closed, calling = decline_awaiting([request("awaiting_approval"), request("submitting")], "nothing is left")
     assert (closed.state, closed.answer) == ("declined", "nothing is left")
-    assert calling == request("calling")
+    assert calling == request("submitting")
 
 
 @pytest.mark.parametrize(
-    ("state", "undecided"), [("waiting", True), ("calling", True), ("pending", True), ("done", False)]
+    ("state", "undecided"), [("awaiting_approval", True), ("submitting", True), ("pending", True), ("succeeded", False)]
 )
 def test_a_request_is_undecided_until_its_final_state(state: str, undecided: bool) -> None:
     assert request(state).undecided is undecided

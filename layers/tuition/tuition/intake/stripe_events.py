@@ -53,8 +53,9 @@ class EventType:
         return self.has_refund_total or self.subject in ("refund", "dispute")
 
 
-_INTENT = EventType("intent", stripe_json.of_intent)
-_SESSION = EventType("session", stripe_json.of_session)
+_INTENT = EventType("intent", lambda obj, at: stripe_json.of_intent(obj, at))
+_SESSION = EventType("session", lambda obj, at: stripe_json.of_session(obj, at))
+_FAILED_SESSION = EventType("session", lambda obj, at: stripe_json.failed_session(obj, at))
 _CHARGE = EventType("charge", lambda obj, _at: stripe_json.of_charge(obj))
 _REFUND = EventType("refund", lambda obj, _at: stripe_json.of_refund(obj))
 _DISPUTE = EventType("dispute", None)
@@ -69,7 +70,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "checkout.session.completed": _SESSION,
     "checkout.session.expired": _SESSION,
     "checkout.session.async_payment_succeeded": _SESSION,
-    "checkout.session.async_payment_failed": EventType("session", stripe_json.failed_session),
+    "checkout.session.async_payment_failed": _FAILED_SESSION,
     "charge.succeeded": _CHARGE,
     "charge.failed": _CHARGE,
     "charge.updated": _CHARGE,
