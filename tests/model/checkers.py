@@ -145,7 +145,7 @@ class StripeState:
 
     def _apply_decisions(self, payment: Any, expected: ExpectedPayment) -> None:
         decisions = [record.type for record in self.staff[payment.payment_id] if record.type.startswith("decision.")]
-        expected.ever_granted = expected.settled == payment.price.amount or "decision.accept" in decisions
+        expected.ever_granted = expected.settled == payment.price.amount or "decision.accept_amount" in decisions
         dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
         revoked = decisions[-1:] == ["decision.revoke"]
         expected.grants = expected.ever_granted and expected.status == "SUCCEEDED" and not dispute_lost and not revoked

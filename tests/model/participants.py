@@ -137,14 +137,14 @@ class Participants:
     # --- other decisions of staff ---
 
     def _decide_access(self) -> None:
-        """Accept an amount or revoke access, and change that decision later."""
+        """Accept an amount, revoke access or restore it, and change that decision later."""
         sim, rng = self.sim, self.rng
         for _ in range(rng.randint(1, 4)):
             self.wait("access staff")
             payment = self._some_payment()
             if payment is not None:
                 ref = PaymentRef(payment.payment_id, payment.user_id, payment.track)
-                decision: access.AccessDecision = rng.choice(("accept_amount", "revoke", "revoke"))
+                decision: access.AccessDecision = rng.choice(("accept_amount", "revoke", "revoke", "restore"))
                 self.counts[decision] += 1
                 sim.invoke(lambda r=ref, d=decision: access.decide(r, d, "agreed by phone", "dean"))
 

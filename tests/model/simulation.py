@@ -42,7 +42,7 @@ from tuition.stripe_gateway import client as stripe_client
 INVOCATION_S = 30.0
 START = 1_790_000_000.0
 SECRET_KEY = "sk_test_model"
-RESTORED_TABLES = ("payments", "enrollments", "intents", "audit", "customers")
+RESTORED_TABLES = ("payments", "enrollments", "stripe_objects", "audit", "customers")
 """The tables that a restore returns to one moment."""
 
 Fate = Literal[
@@ -162,7 +162,7 @@ class Simulation:
         self.unreadable: set[str] = set()
         """The events that the deployed version cannot parse. After `parser_fixed`, it can."""
         self.parser_fixed = False
-        position = {"name": {"S": "reconcile"}, "place": {"N": str(int(START))}}
+        position = {"name": {"S": "reconcile"}, "cursor": {"N": str(int(START))}}
         self.tables.stored["cursors"]["reconcile",] = position
         self._events_read = 0
         self._events: list[dict[str, Any]] = []

@@ -91,9 +91,9 @@ def _read_everything(client: Any) -> Any:
         response = client.query(
             TableName="enrollments",
             ConsistentRead=True,
-            KeyConditionExpression="#k = :v",
-            ExpressionAttributeNames={"#k": "user_id"},
-            ExpressionAttributeValues={":v": {"S": user}},
+            KeyConditionExpression="#key = :key",
+            ExpressionAttributeNames={"#key": "user_id"},
+            ExpressionAttributeValues={":key": {"S": user}},
         )
         items += [repr(sorted(item.items())) for item in response["Items"]]
     for stripe_id in STRIPE_IDS:

@@ -54,7 +54,7 @@ def stripe_calls(sim: Simulation) -> Iterator[Callable[[], Any]]:
     yield lambda: s.create_session(SESSION, "k6")
     session = sim.objects("checkout.session")[0]["id"]
     yield lambda: s.retrieve_session(session)
-    yield lambda: s.session_of_intent(first)
+    yield lambda: s.find_session_of_intent(first)
     yield lambda: s.expire_session(session)
     yield lambda: s.expire_session(session)
     for fault in ("error", "rate_limit", "lock_timeout"):
@@ -74,7 +74,7 @@ def run_calls(*, fast: bool, patch: pytest.MonkeyPatch) -> tuple[list[Any], list
     client = fake_clients.stripe_client_for(sim, SECRET_KEY) if fast else real
     patch.setattr(stripe_client, "_client", lambda: client)
     patch.setattr(stripe_client.clock, "pause", lambda *_, **__: None)
-    patch.setattr(fake_clients.notes, "note", lambda *_: None)  # one call here is invalid on purpose
+    patch.setattr(fake_clients.request_log, "record", lambda *_: None)  # one call here is invalid on purpose
     outcomes: list[Any] = []
     for call in stripe_calls(sim):
         try:

@@ -363,7 +363,7 @@ def test_a_double_payment_needs_attention_at_the_later_attempt_in_either_order(s
     sim.pay(second.payment.stripe_object_id)
     deliver_new_events(sim)
     refs = [ref, PaymentRef(second.payment.payment_id, "ada", "DP")]
-    verdicts: tuple[access.AccessDecision, ...] = ("accept_amount", "revoke")
+    verdicts: tuple[access.AccessDecision, ...] = ("restore", "revoke")
     for index in (first, 1 - first):
         access.decide(refs[index], verdicts[index], "second decision", "dean")
     assert sim.enrollment().doubled == [second.payment.payment_id]

@@ -45,7 +45,7 @@ def test_a_different_amount_grants_nothing_until_staff_accept_it(
     assert (tuition.attention(payment_id), enrollment_status(tuition, student)) == ([], "ENROLLED")
     assert tuition.enrollment(student)["projects"][0]["unlocked"]  # type: ignore[index]
     record = tuition.audit_trail(payment_id)[-1]
-    assert (record["type"], record["source"], record["actor"]) == ("decision.accept", "staff", admin.sub)
+    assert (record["type"], record["source"], record["actor"]) == ("decision.accept_amount", "staff", admin.sub)
     assert record["transition"]["enrollment"] == {"from": None, "to": "ENROLLED"}
     assert "as agreed" not in str(record)
     assert tuition.chain_problem(payment_id) is None

@@ -153,7 +153,7 @@ def test_many_due_payments_leave_half_of_the_time_for_new_objects(tuition: Harne
     report = reconcile.run(lambda: float(next(seconds_left)))
     assert 0 < report.checked < 12
     assert not report.done
-    assert timestamps.iso(report.place) > before["place"]
+    assert timestamps.iso(report.cursor) > before["cursor"]
     assert report.checked + tuition.reconcile()["checked"] == 12
 
 

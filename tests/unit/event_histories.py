@@ -582,7 +582,7 @@ def stripe_answers_from(history: History) -> Iterator[HistoricalStripe]:
     names = ("retrieve_intent", "retrieve_session", "list_refunds", "list_disputes")
     with (
         mock.patch.multiple(stripe_client, **{name: getattr(stripe, name) for name in names}),
-        mock.patch.object(stripe_events, "whose", stripe.payment_of),
+        mock.patch.object(stripe_events, "ref_of_intent", stripe.payment_of),
     ):
         yield stripe
 
