@@ -22,7 +22,7 @@ from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
 from tests.chaos.lambda_process import Job, Outcome
 from tests.harness import SECRET, Harness, client_for, create_tables, running_harness
 from tuition import clock
-from tuition.intake import reconcile, walk
+from tuition.intake import walk
 from tuition.storage import cursors
 
 Recovery = Literal["retry", "webhooks", "hourly run"]
@@ -65,7 +65,7 @@ class FaultHarness:
     def prepare(self, w: Harness, flow: str) -> Invocation:
         """Run everything that precedes the invocation, with an hourly run an hour ago."""
         invocation = FLOWS[flow](w)
-        cursors.advance(reconcile.CURSOR, w.stripe.account.clock.unix() - walk.WINDOW_S)
+        cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
         return invocation
 
     def invoke(self, w: Harness, invocation: Invocation, point: FaultPoint | None) -> Outcome:

@@ -16,7 +16,7 @@ from tests.chaos.harness import FaultHarness
 from tests.harness import Harness, Response, Student
 from tests.seeds import first_seed
 from tuition import clock
-from tuition.intake import reconcile, walk
+from tuition.intake import walk
 from tuition.storage import cursors, ledger
 
 pytestmark = pytest.mark.chaos
@@ -54,7 +54,7 @@ def finish(w: Harness) -> consistency.Snapshot:
     for _ in range(3):
         w.advance_stripe(3)
         assert {response.status for response in w.deliver_all()} <= {200}
-    cursors.advance(reconcile.CURSOR, w.stripe.account.clock.unix() - walk.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
     w.advance_time(400)
     w.reconcile()
     assert {response.status for response in w.deliver_all()} <= {200}
@@ -195,7 +195,7 @@ def test_status_requests_racing_the_webhooks_record_the_success_once(w: Harness)
 
 def test_only_one_of_two_concurrent_hourly_runs_proceeds(w: Harness) -> None:
     w.pay(create_and_lose_events(w))
-    cursors.advance(reconcile.CURSOR, int(clock.now()) - walk.WINDOW_S)
+    cursors.advance(cursors.RECONCILE, int(clock.now()) - walk.WINDOW_S)
 
     def run() -> str:
         try:

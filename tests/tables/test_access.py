@@ -75,9 +75,7 @@ def test_a_student_whose_access_was_revoked_may_buy_again(tuition: Harness, stud
     assert tuition.create(student).status == 201
 
 
-def test_revoked_access_is_withdrawn_and_restored_by_accepting(
-    tuition: Harness, student: Student, admin: Student
-) -> None:
+def test_revoked_access_is_withdrawn_until_staff_restore_it(tuition: Harness, student: Student, admin: Student) -> None:
     payment_id = buy(tuition, student)
     assert decide(tuition, admin, payment_id, "revoke").body["payment"]["status"] == "SUCCEEDED"
     assert enrollment_status(tuition, student) == "WITHDRAWN"
@@ -85,7 +83,22 @@ def test_revoked_access_is_withdrawn_and_restored_by_accepting(
     tuition.advance_stripe(5)
     tuition.deliver_all()  # a late charge.updated does not undo the decision
     assert enrollment_status(tuition, student) == "WITHDRAWN"
-    assert decide(tuition, admin, payment_id, "accept_amount").status == 200
+    assert decide(tuition, admin, payment_id, "accept_amount").status == 409  # the amount was right
+    assert decide(tuition, admin, payment_id, "restore").status == 200
+    assert enrollment_status(tuition, student) == "ENROLLED"
+    assert tuition.audit_trail(payment_id)[-1]["type"] == "decision.restore"
+
+
+def test_restored_access_follows_from_the_money(tuition: Harness, student: Student, admin: Student) -> None:
+    """A restore undoes the revocation alone: an amount that nobody accepted still gives no access."""
+    payment_id = buy(tuition, student, 100)
+    decide(tuition, admin, payment_id, "revoke")
+    assert decide(tuition, admin, payment_id, "restore").status == 200
+    assert (tuition.attention(payment_id), enrollment_status(tuition, student)) == (["amount"], None)
+    decide(tuition, admin, payment_id, "accept_amount")
+    decide(tuition, admin, payment_id, "revoke")
+    assert enrollment_status(tuition, student) == "WITHDRAWN"
+    decide(tuition, admin, payment_id, "restore")
     assert enrollment_status(tuition, student) == "ENROLLED"
 
 
@@ -105,6 +118,7 @@ def test_a_decision_that_is_not_possible_is_refused_with_a_reason(
     assert (response.status, "CREATED" in response.body["detail"]) == (409, True)
     payment_id = buy(tuition, Student(student.sub + "-b"))
     assert decide(tuition, admin, payment_id, "accept_amount").status == 409
+    assert decide(tuition, admin, payment_id, "restore").status == 409
     assert decide(tuition, admin, payment_id, "forgive").status == 422
     assert decide(tuition, admin, payment_id, "revoke", note=" ").status == 422
     assert decide(tuition, admin, "pay_unknown", "revoke").status == 404
@@ -123,8 +137,8 @@ def test_an_acknowledged_reason_leaves_the_queue_and_returns_when_it_changes(
     tuition.deliver_all()
     reason = f"dispute:{dispute['id']}"
     assert tuition.attention(payment_id) == [reason]
-    assert acknowledge(tuition, admin, payment_id, reason, mark="lost").status == 409
-    assert acknowledge(tuition, admin, payment_id, reason, mark="needs_response").status == 200
+    assert acknowledge(tuition, admin, payment_id, reason, fingerprint="lost").status == 409
+    assert acknowledge(tuition, admin, payment_id, reason, fingerprint="needs_response").status == 200
     before = len(tuition.audit_trail(payment_id))
     assert acknowledge(tuition, admin, payment_id, reason).status == 200
     assert (tuition.attention(payment_id), len(tuition.audit_trail(payment_id))) == ([], before)

@@ -68,8 +68,8 @@ def files(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportFiles]
         monkeypatch.setattr(exports, "invoke", lambda export_id: files.requested.append(export_id))
         yield files
         for start in range(0, len(files.payment_ids), 25):
-            keys = [{"DeleteRequest": {"Key": keys.payment_key(i)}} for i in files.payment_ids[start : start + 25]]
-            client.batch_write_item(RequestItems={"payments": keys})
+            deletes = [{"DeleteRequest": {"Key": keys.payment_key(i)}} for i in files.payment_ids[start : start + 25]]
+            client.batch_write_item(RequestItems={"payments": deletes})
         for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             s3.delete_object(Bucket=BUCKET, Key=item["Key"])
         s3.delete_bucket(Bucket=BUCKET)
@@ -87,21 +87,24 @@ def export_status(tuition: Harness, user: Student, export_id: str) -> dict[str, 
     return dict(response.body)
 
 
-def store_payments(tuition: Harness, files: ExportFiles, user: str, number: int, **columns: Any) -> None:
+def store_payments(
+    tuition: Harness, files: ExportFiles, user: str, number: int, refund_reason: str | None = None
+) -> None:
     """Store this many payments of one user, bypassing the ledger. The `files` fixture deletes them after the test."""
+    from tuition.core.facts import Facts, Refund
     from tuition.core.money import Money
     from tuition.core.payment import Payment
 
+    reason = {"re_1": Refund("succeeded", 1, 0, refund_reason)} if refund_reason else {}
     requests = []
     for i in range(number):
         at = timestamps.iso(clock.now() - i)
         payment = Payment(
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
             stripe_object_id=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
+            facts=Facts(refunds=reason),
         )  # fmt: skip
         item = mapping.payment_to_item(payment, clock.now(), [])
-        for name, value in columns.items():
-            setattr(item, name, value)
         requests.append({"PutRequest": {"Item": dynamodb.to_raw(item)}})
         files.payment_ids.append(payment.payment_id)
     for start in range(0, number, 25):

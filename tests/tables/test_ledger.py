@@ -210,4 +210,6 @@ def test_thirty_concurrent_deliveries_of_one_event_apply_it_once(
 
 
 def test_an_audit_entrys_sort_key_begins_with_stripes_time() -> None:
-    assert AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").key == "2023-11-14T22:13:20.000Z#evt_1"
+    assert (
+        AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").sort_key == "2023-11-14T22:13:20.000Z#evt_1"
+    )

@@ -483,4 +483,4 @@ def test_repeated_rejections_do_not_fill_the_payments_item(tuition: Harness, stu
     responses = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.MAX_REJECTIONS + 2)]
     assert {response.status for response in responses} == {409}
     assert len(tuition.payment(purchase["payment_id"]).requests) == refunds.MAX_REJECTIONS
-    assert "write to the school" in responses[-1].body["detail"]
+    assert "Contact the school" in responses[-1].body["detail"]

@@ -280,7 +280,7 @@ def test_an_event_that_cannot_be_applied_is_quarantined_and_the_cursor_advances(
     assert any("another user or track" in failure for failure in report["failed"])
     quarantined = tuition.tables.scan(TableName="quarantine")["Items"]
     assert {"payment_intent.succeeded"} <= {json.loads(item["event"]["S"])["type"] for item in quarantined}
-    assert report["cursor"] == timestamps.iso(cursors.read(reconcile.CURSOR) or 0)
+    assert report["cursor"] == timestamps.iso(cursors.read(cursors.RECONCILE) or 0)
     assert report["done"]
 
 
@@ -328,7 +328,7 @@ def test_runs_exclude_each_other_until_a_lease_expires(tuition: Harness) -> None
     with cursors.lease():  # its holder is killed, so it cannot release the lease
         tuition.tables.update_item(
             TableName="cursors",
-            Key=keys.cursor_key(reconcile.CURSOR),
+            Key=keys.cursor_key(cursors.RECONCILE),
             UpdateExpression="SET holder = :other",
             ExpressionAttributeValues={":other": {"S": "killed"}},
         )

@@ -27,7 +27,7 @@ def chain(length: int) -> list[dict[str, Any]]:
 
 
 def test_the_key_sorts_by_time_and_contains_the_event_id() -> None:
-    assert ENTRY.key == "2026-11-23T18:30:00.000Z#evt_1"
+    assert ENTRY.sort_key == "2026-11-23T18:30:00.000Z#evt_1"
 
 
 @pytest.mark.parametrize("length", [0, 1, 5])
@@ -84,7 +84,9 @@ def test_the_hash_covers_every_field_except_itself() -> None:
 def test_a_transition_has_the_old_and_new_status_and_the_amount() -> None:
     before, after = payment(), payment(PAID)
     standing_before = enrollment().with_payment(before)
-    assert transition(before, after, standing_before, standing_before.with_payment(after)) == {
+    assert transition(
+        PaymentState(before, standing_before), PaymentState(after, standing_before.with_payment(after))
+    ) == {
         "status": {"from": "CREATED", "to": "SUCCEEDED"},
         "enrollment": {"from": "PENDING", "to": "ENROLLED"},
         "settled": 49900,
@@ -95,23 +97,25 @@ def test_a_transition_has_the_old_and_new_status_and_the_amount() -> None:
 def test_a_second_event_about_the_same_payment_makes_no_transition() -> None:
     paid = payment(PAID)
     enrolled = enrollment().with_payment(paid)
-    assert transition(paid, paid.merged(PAID), enrolled, enrolled) == {}
+    assert transition(PaymentState(paid, enrolled), PaymentState(paid.merged(PAID), enrolled)) == {}
 
 
 def test_refunds_disputes_and_attention_reasons_are_recorded_as_deltas() -> None:
     paid = payment(PAID)
     enrolled = enrollment().with_payment(paid)
     partly_refunded = paid.merged(refunded(100))
-    assert transition(paid, partly_refunded, enrolled, enrolled.with_payment(partly_refunded)) == {
+    assert transition(
+        PaymentState(paid, enrolled), PaymentState(partly_refunded, enrolled.with_payment(partly_refunded))
+    ) == {
         "refunded": 100,
         "currency": "usd",
     }
     failed = partly_refunded.merged(refunded(100, "failed"))
-    assert transition(partly_refunded, failed, enrolled, enrolled.with_payment(failed)) == {
+    assert transition(PaymentState(partly_refunded, enrolled), PaymentState(failed, enrolled.with_payment(failed))) == {
         "refunded": -100,
         "currency": "usd",
         "attention": ["refund:re_1"],
     }
     lost = paid.merged(disputed("lost"))
-    changes = transition(paid, lost, enrolled, enrolled.with_payment(lost))
+    changes = transition(PaymentState(paid, enrolled), PaymentState(lost, enrolled.with_payment(lost)))
     assert changes["lost"] == 49900 and changes["enrollment"] == {"from": "ENROLLED", "to": "WITHDRAWN"}

@@ -135,10 +135,10 @@ def test_a_wrong_amount_grants_access_only_after_staff_accepted_it() -> None:
 
 
 def test_refunds_awaiting_the_customer_and_lost_disputes_reduce_the_refundable_amount() -> None:
-    assert payment().left == 0
-    assert payment(PAID, refunded(100), refunded(200, "requires_action", "re_2")).left == 49600
-    assert payment(PAID, refunded(100, "failed")).left == 49900
-    assert payment(PAID, disputed("lost")).left == 0
+    assert payment().refundable_amount == 0
+    assert payment(PAID, refunded(100), refunded(200, "requires_action", "re_2")).refundable_amount == 49600
+    assert payment(PAID, refunded(100, "failed")).refundable_amount == 49900
+    assert payment(PAID, disputed("lost")).refundable_amount == 0
 
 
 def test_a_prevented_dispute_counts_once_whether_a_dispute_or_a_refund_moved_the_funds() -> None:

@@ -92,8 +92,7 @@ def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | No
 
 def load_customer(user_id: str) -> Customer | None:
     """Read the Stripe customer of a user: one strongly consistent read. None before the first purchase."""
-    item = dynamodb.get(CustomerItem, keys.customer_key(user_id))
-    return _customer([item] if item else [])
+    return _customer(dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem])
 
 
 def _customer(raw: list[Item]) -> Customer | None:

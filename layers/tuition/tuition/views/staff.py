@@ -127,8 +127,8 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         raise NotFound("Nothing is stored for this user id.")
     views, next_cursor = payment_list.of_user(user_id, limit, cursor)
     items = queries.user_items(user_id)
-    raw = dynamodb.get(CustomerItem, keys.customer_key(user_id))
-    if not (views or cursor or items or raw):
+    customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
+    if not (views or cursor or items or customers):
         raise NotFound("Nothing is stored for this user id.")
     trail = queries.audit_trail(user_id)
     head = EnrollmentItem.from_raw_data(items[keys.USER_SORT_KEY]) if keys.USER_SORT_KEY in items else None
@@ -136,7 +136,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "user": {
             "user_id": user_id,
             "email": views[0].payment.email if views else None,
-            "customer": _customer_json(CustomerItem.from_raw_data(raw)) if raw else None,
+            "customer": _customer_json(CustomerItem.from_raw_data(customers[0])) if customers else None,
         },
         "enrollments": student.enrollments_json(items),
         "payments": [view.json() for view in views],
