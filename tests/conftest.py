@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from local import dynamodb_local
 from tests.stripe_requests import request_log
 
-TESTS = Path(__file__).parent
 _sleep = time.sleep
 
 

@@ -32,8 +32,7 @@ PLAIN_DECORATORS = frozenset(
 """Decorators that do not register what they decorate."""
 
 ALLOWED = {
-    "PERSONAL": "every table declares its personal attributes; tests/unit/test_house_rules.py requires it",
-    "NOT_PERSONAL": "as PERSONAL",
+    "is_personal": "tests/unit/test_house_rules.py requires a declaration of every attribute",
     "MODELS": "the list of all table models, over which the house rules run",
     "compress_type": "zipfile reads it",
     "external_attr": "zipfile reads it",

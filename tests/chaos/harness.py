@@ -16,10 +16,10 @@ from stripe_simulator.account import Fault
 from stripe_simulator.http_server import Simulator
 from stripe_simulator.server import Stripe
 from tests import consistency
-from tests.chaos import lambda_process, planted_defects
+from tests.chaos import function_host, planted_defects
 from tests.chaos.fault_proxies import FATES, LASTING, Call, FaultGate, FaultPoint, start_proxies
 from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
-from tests.chaos.lambda_process import Job, Outcome
+from tests.chaos.function_host import Job, Outcome
 from tests.harness import SECRET, Harness, client_for, create_tables, running_harness
 from tuition import clock
 from tuition.intake import walk
@@ -80,7 +80,7 @@ class FaultHarness:
         def on_start(pid: int | None) -> None:
             self.gate.pid = pid
 
-        outcome = lambda_process.invoke(job, on_start)
+        outcome = function_host.invoke(job, on_start)
         w.stripe.account.faults.clear()
         return outcome
 
@@ -203,7 +203,7 @@ def start_harness() -> Iterator[FaultHarness]:
         simulator = Simulator(simulated)
         with start_proxies(urlsplit(url).port or 0, simulator.port) as (gate, dynamodb, stripe):
             patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb)
-            lambda_process.start()
+            function_host.start()
             try:
                 yield FaultHarness(client, simulated, gate, dynamodb, stripe)
             finally:

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import botocore.exceptions
@@ -22,10 +22,6 @@ from stripe_simulator.account import Fault
 from tests.model.fake_dynamodb import Item
 from tests.stripe_requests import request_log
 
-if TYPE_CHECKING:
-    from tests.model.simulation import Simulation
-
-
 RETRIEVALS = ("GET /v1/payment_intents", "GET /v1/checkout/sessions")
 """The requests with which a sync starts."""
 MAX_CHECKED = 50
@@ -36,7 +32,7 @@ _checked: Counter[str] = Counter()
 class DynamoDBClient:
     """The botocore client that the code uses."""
 
-    def __init__(self, sim: "Simulation") -> None:
+    def __init__(self, sim: Any) -> None:
         self._sim = sim
 
     def __getattr__(self, operation: str) -> Callable[..., Item]:
@@ -81,7 +77,7 @@ class SimulatorTransport(stripe.HTTPClient):
 
     name = "model"
 
-    def __init__(self, sim: "Simulation") -> None:
+    def __init__(self, sim: Any) -> None:
         super().__init__()
         self.sim = sim
 
@@ -162,7 +158,7 @@ class FastRequestor(_APIRequestor):
 _client: list[stripe.StripeClient] = []
 
 
-def stripe_client_for(sim: "Simulation", secret_key: str) -> stripe.StripeClient:
+def stripe_client_for(sim: Any, secret_key: str) -> stripe.StripeClient:
     """Return this process's only client, connected to this simulation. Its services are created once."""
     if not _client:
         client = stripe.StripeClient(secret_key, base_addresses={"api": "http://stripe"}, max_network_retries=0)

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from local import dynamodb_local
-from tests.world import Student, World, client_for, create_tables, world
+from tests.harness import Harness, Student, client_for, create_tables, running_harness
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.storage import dynamodb, mapping, quarantine, queries
-from tuition.storage.items import QuarantineItem
+from tuition.storage import dynamodb, mapping, queries
+from tuition.storage.items import KEPT, QuarantineItem
 
 YEAR_S = 365 * 86400
 WRITERS = 4
@@ -122,7 +122,7 @@ def fill_quarantine(client: Any, size: int, now: float) -> None:
 def quarantined_event(number: int, at: str) -> QuarantineItem:
     """Return an event that entered quarantine at this time."""
     return QuarantineItem(
-        event_id=f"evt_{number}", kept=quarantine.KEPT["S"], event="{" + " " * 3000 + "}",
+        event_id=f"evt_{number}", kept=KEPT, event="{" + " " * 3000 + "}",
         reason="amount_received should be an integer", first_at=at, last_at=at, tries=1,
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def put(client: Any, table: str, items: list[Any]) -> None:
 # --- measuring ---
 
 
-def buy(tuition: World, meter: Meter) -> tuple[str, dict[str, Figure]]:
+def buy(tuition: Harness, meter: Meter) -> tuple[str, dict[str, Figure]]:
     """Make a payment that is declined, paid, and partly refunded. Return its id and the cost of each step."""
     costs: dict[str, Figure] = {}
 
@@ -203,7 +203,7 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
         yield f"counts of a year, {cache}", "GET /api/admin/counts", {"year": timestamps.iso(now)[:4]}, {}
 
 
-def measure_views(tuition: World, meter: Meter, payment_id: str, now: float) -> dict[str, Figure]:
+def measure_views(tuition: Harness, meter: Meter, payment_id: str, now: float) -> dict[str, Figure]:
     """Return the figure of each view, and of the second page of each list that has one."""
     figures: dict[str, Figure] = {}
     for name, route, query, path in views(payment_id, now):
@@ -225,7 +225,7 @@ def rows(body: dict[str, Any]) -> int:
     return sum(len(value) for name, value in body.items() if isinstance(value, list) and name != "counts")
 
 
-def call(tuition: World, meter: Meter, route: str, query: dict[str, str], path: dict[str, str]) -> dict[str, Any]:
+def call(tuition: Harness, meter: Meter, route: str, query: dict[str, str], path: dict[str, str]) -> dict[str, Any]:
     """Return the response's body, leaving its cost in the meter. Fails if the route scans a table."""
     meter.reset()
     response = tuition.admin(ADMIN, route, query=query, **path)
@@ -235,12 +235,12 @@ def call(tuition: World, meter: Meter, route: str, query: dict[str, str], path: 
 
 
 @contextmanager
-def empty_world(url: str) -> Iterator[tuple[World, Meter]]:
+def empty_world(url: str) -> Iterator[tuple[Harness, Meter]]:
     """Yield a world with empty tables on this DynamoDB, and a meter on its client."""
     client, meter = client_for(url), Meter()
     create_tables(client)
     meter.attach(client)
-    with pytest.MonkeyPatch.context() as patch, world(client, patch) as tuition:
+    with pytest.MonkeyPatch.context() as patch, running_harness(client, patch) as tuition:
         yield tuition, meter
 
 

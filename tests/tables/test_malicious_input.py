@@ -18,11 +18,11 @@ def encode_cursor(value: object) -> str:
 
 
 FORGED = {
-    "not a time": encode_cursor([1, "0001-01-01#pay_x"]),
-    "before the first date": encode_cursor([1, "0001-01-01T00:00:00+14:00#pay_x"]),
-    "the last date": encode_cursor([1, "9999-12-31T00:00:00.000Z#pay_x"]),
+    "not a time": encode_cursor([3, "my-payments", "listed", "0001-01-01#pay_x", "pay_x"]),
+    "before the first date": encode_cursor([3, "my-payments", "listed", "0001-01-01T00:00:00+14:00#pay_x", "pay_x"]),
+    "the last date": encode_cursor([3, "my-payments", "listed", "9999-12-31T00:00:00.000Z#pay_x", "pay_x"]),
     "deeply nested": encode_cursor(b"[" * 7000),
-    "lone surrogate": encode_cursor([1, "2026-01-01T00:00:00.000Z#pay_\ud800"]),
+    "lone surrogate": encode_cursor([3, "my-payments", "listed", "2026-01-01T00:00:00.000Z#pay_\ud800", "pay_\ud800"]),
     "not ASCII": "é",
 }
 
@@ -36,7 +36,9 @@ def test_a_forged_cursor_never_causes_a_500(tuition: Harness, student: Student, 
 def test_another_students_cursor_shows_none_of_their_payments(tuition: Harness, student: Student) -> None:
     other = Student(f"{student.sub}-other")
     payment = tuition.payment(buy(tuition, other))
-    cursor = encode_cursor([1, f"{payment.created_at}#{payment.payment_id}~"])
+    cursor = encode_cursor(
+        [3, "my-payments", "listed", f"{payment.created_at}#{payment.payment_id}~", f"{payment.payment_id}~"]
+    )
     assert tuition.payments(student, cursor=cursor).body["payments"] == []
 
 

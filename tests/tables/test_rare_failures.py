@@ -458,9 +458,9 @@ def test_an_order_after_a_restore_is_not_confused_with_a_refund_the_restore_lost
     tuition.new_events()
     for record in tuition.audit_trail(purchase["payment_id"]):
         if record["hash"] not in old_hashes:
-            entry = {"S": f"{record['at']}#{record['event_id']}"}
+            sort_key = {"S": f"{record['at']}#{record['event_id']}"}
             tuition.tables.delete_item(
-                TableName="audit", Key={"subject": {"S": purchase["payment_id"]}, "entry": entry}
+                TableName="audit", Key={"subject": {"S": purchase["payment_id"]}, "sort_key": sort_key}
             )
     tuition.tables.put_item(TableName="payments", Item=old_item)
     tuition.advance_time(60)

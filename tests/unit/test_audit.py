@@ -11,6 +11,7 @@ from tests.unit.test_enrollment import enrollment
 from tests.unit.test_payment import PAID, disputed, payment, refunded
 from tuition.core import audit
 from tuition.core.audit import AuditEntry, Record, transition, verify
+from tuition.core.payment_state import PaymentState
 
 ENTRY = AuditEntry("2026-11-23T18:30:00.000Z", "evt_1", "payment_intent.succeeded", "webhook")
 

@@ -46,7 +46,7 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
 
 def _by_staff(fact: Decision | Acknowledgement, recorded: Mapping[int, str]) -> dict[str, Any]:
     at = recorded.get(fact.version)
-    return {"actor": fact.actor, "note": fact.note, "version": fact.version, "at": at}
+    return {"who": fact.actor, "note": fact.note, "version": fact.version, "at": at}
 
 
 def _only(fact: Any, *names: str) -> dict[str, Any]:
