@@ -35,7 +35,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """The caller, from the claims of an ID token that the gateway has verified. `email` is None unless it is verified."""
+    """The caller, from the claims of an ID token that the gateway has verified. `email` is None unless verified."""
 
     user_id: str
     email: str | None

@@ -89,7 +89,7 @@ def stripe_secret_key() -> str:
 
 
 def webhook_signing_secrets() -> list[str]:
-    """Return every signing secret that is accepted: two during a rotation. If there are none, no webhook is accepted."""
+    """Return every signing secret that is accepted: two during a rotation. Without any, no webhook is accepted."""
     secrets = _secret(settings().stripe_webhook_secret_arn).get("signing_secrets")
     return [secret for secret in secrets if isinstance(secret, str) and secret] if isinstance(secrets, list) else []
 
