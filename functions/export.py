@@ -1,4 +1,4 @@
-"""Makes an export that staff have ordered, or goes on with it: `{"export_id"}`. Answers its state."""
+"""Run or resume an export that staff have ordered. The event is `{"export_id"}`; the result is the export's state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from tuition.views import exports
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
-        made = exports.make(str(event["export_id"]), lambda: float(context.get_remaining_time_in_millis()) / 1000)
+        result = exports.make(str(event["export_id"]), lambda: float(context.get_remaining_time_in_millis()) / 1000)
     except exports.ExportTaken as taken:
-        logger.info("left to another", reason=str(taken))
+        logger.info("export taken", reason=str(taken))
         return {"state": "taken"}
-    logger.info("export", export_id=made.export_id, state=made.state, rows=made.rows)
-    return {"state": made.state, "rows": made.rows}
+    logger.info("export", export_id=result.export_id, state=result.state, rows=result.rows)
+    return {"state": result.state, "rows": result.rows}

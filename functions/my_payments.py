@@ -1,4 +1,4 @@
-"""GET /api/payments/my-payments/: one's own payments, newest first."""
+"""GET /api/payments/my-payments/: the user's payments, newest first."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.views import student
@@ -7,5 +7,5 @@ from tuition.views import student
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    asked = request.query("limit", "cursor")
-    return Reply(200, student.payments(identity.user_id, request.limit(asked), asked.get("cursor")))
+    query = request.query("limit", "cursor")
+    return Reply(200, student.payments(identity.user_id, request.limit(query), query.get("cursor")))

@@ -1,4 +1,4 @@
-"""/api/payments/payment-methods/…: the payment methods that one has saved, and forgetting one."""
+"""/api/payments/payment-methods/…: list or detach the user's saved payment methods."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.payments import customers
@@ -11,5 +11,5 @@ def handler(request: Request) -> Reply:
         method_id = request.path("payment_method_id")
         customers.detach(identity.user_id, method_id)
         return Reply(200, {"id": method_id, "detached": True})
-    asked = request.query("limit", "cursor")
-    return Reply(200, customers.payment_methods(identity.user_id, request.limit(asked), asked.get("cursor")))
+    query = request.query("limit", "cursor")
+    return Reply(200, customers.payment_methods(identity.user_id, request.limit(query), query.get("cursor")))

@@ -1,4 +1,4 @@
-"""GET /api/payments/tracks/: what is sold, for anyone."""
+"""GET /api/payments/tracks/: the tracks on sale; public."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from tuition.settings import settings
 
 @endpoint
 def handler(_request: Request) -> Reply:
-    found = settings()
-    answer = {
-        "tracks": [_shown(track) for track in catalog.tracks().values()],
-        "publishable_key": found.stripe_publishable_key,
-        "payment_method_types": list(found.payment_method_types),
-        "refund_window_days": found.refund_window_days,
+    config = settings()
+    body = {
+        "tracks": [_track_json(track) for track in catalog.tracks().values()],
+        "publishable_key": config.stripe_publishable_key,
+        "payment_method_types": list(config.payment_method_types),
+        "refund_window_days": config.refund_window_days,
     }
-    return Reply(200, answer)
+    return Reply(200, body)
 
 
-def _shown(track: catalog.Track) -> dict[str, Any]:
+def _track_json(track: catalog.Track) -> dict[str, Any]:
     projects = [
         {"project": p.project, "title": p.title, "steps": [{"step": s.step, "title": s.title} for s in p.steps]}
         for p in track.projects

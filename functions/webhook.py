@@ -1,6 +1,6 @@
-"""POST /api/payments/webhook/: Stripe tells us what happened.
+"""POST /api/payments/webhook/: receive an event from Stripe.
 
-200: applied, applied before, or not ours. 400: not Stripe's. 5xx: may pass by itself, and Stripe delivers again.
+200: applied, applied before, or foreign. 400: not from Stripe. 5xx: a temporary failure, and Stripe retries.
 """
 
 import json
@@ -13,7 +13,7 @@ from tuition.intake import stripe_events
 from tuition.log import logger
 
 EVENT_BYTES = 128 * 1024
-"""Above any event of Stripe's; escaped it may be three times as long, and an item of the quarantine holds 400 KB."""
+"""More than any event of Stripe. Escaped, this can triple, which still fits into a quarantined item (400 KB)."""
 
 
 @endpoint
@@ -24,7 +24,7 @@ def handler(request: Request) -> Reply:
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadRequest("the signed body is not JSON") from error
+        raise BadRequest("The signed body is not JSON.") from error
     outcome = stripe_events.apply(event)
     if outcome == "foreign":
         metrics.count("ForeignEvent")
@@ -36,4 +36,4 @@ def _body(request: Request) -> bytes:
     try:
         return request.raw_body(EVENT_BYTES)
     except BodyTooLarge as error:
-        raise BadRequest(str(error)) from error  # refused is 400 here, whatever the reason
+        raise BadRequest(str(error)) from error  # every refusal is a 400 here

@@ -1,1 +1,4 @@
-"""Tuition: what the Lambda functions share. Imports point inward: functions, use cases, ledger, tables, core."""
+"""The code that all Lambda functions share.
+
+A folder imports only from itself and from those before it: core, storage, stripe_gateway, payments, views, intake.
+"""

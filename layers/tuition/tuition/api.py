@@ -1,7 +1,7 @@
-"""HTTP: the one place where an API Gateway event becomes a request, and a result or an error an answer.
+"""HTTP: parse an API Gateway event into a `Request`, and turn a `Reply` or an error into the response.
 
-A handler is a function of `Request` to `Reply` under `@endpoint`. Whatever it raises becomes a problem
-(RFC 9457, `application/problem+json`) with a stable `type`. One line is logged a request, with neither bodies nor
+A handler takes a `Request`, returns a `Reply` and is decorated with `@endpoint`. Every error that it raises becomes a
+problem (RFC 9457, `application/problem+json`) with a stable `type`. Each request is logged, without bodies and without
 personal data.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -16,26 +16,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from tuition import clock
-from tuition.core.errors import (
-    BadRequest,
-    BodyTooLarge,
-    Forbidden,
-    TuitionError,
-    Unauthenticated,
-    Unavailable,
-    Unprocessable,
-)
+from tuition.core.errors import BadRequest, BodyTooLarge, Forbidden, TuitionError, Unauthenticated, Unprocessable
 from tuition.log import logger
 from tuition.settings import settings
 
-BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
-"""All that an address is written with. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
-NOT_WRITING = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
-"""Control characters, halves of surrogate pairs, and what turns the direction of the text around it."""
+"""The characters that a URL may contain. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
+FORBIDDEN_IN_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
+"""Control characters, lone surrogates, and characters that change the direction of the text around them."""
+INTERNAL_ERROR = "Something went wrong on our side. We have been notified. Try again in a few minutes."
 PROBLEM_TYPES = "https://tuition.school/problems/"
 
 Event = Mapping[str, Any]
@@ -44,32 +35,32 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """Who calls, by the claims of an ID token that the gateway has verified. `email` only where it is verified."""
+    """The caller, from the claims of an ID token that the gateway has verified. `email` is None unless verified."""
 
     user_id: str
     email: str | None
     groups: frozenset[str]
 
     def buyer_email(self) -> str:
-        """The verified address. Raises `Forbidden` where there is none."""
+        """Return the verified email address. Raises `Forbidden` if there is none."""
         if self.email is None:
-            raise Forbidden("buying needs a verified e-mail address: verify yours, then sign in again")
+            raise Forbidden("Verify your email address before you enroll, then sign in again.")
         return self.email
 
     @property
     def is_staff(self) -> bool:
-        """May read everything and decide: group `admin`."""
+        """Whether the caller may read everything and decide: group `admin`."""
         return "admin" in self.groups
 
     @property
     def may_read(self) -> bool:
-        """May read everything: group `admin` or `support`."""
+        """Whether the caller may read everything: group `admin` or `support`."""
         return bool(self.groups & {"admin", "support"})
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; `body` is JSON."""
+    """A response; `body` is encoded as JSON."""
 
     status: int
     body: Mapping[str, Any]
@@ -77,102 +68,107 @@ class Reply:
 
 
 class Request:
-    """An HTTP API event, payload 2.0."""
+    """An HTTP API event, payload format 2.0."""
 
     def __init__(self, event: Event) -> None:
         self.event = event
 
     @property
     def route(self) -> str:
-        """The route as the template has it: `GET /api/payments/status/{payment_intent_id}`."""
+        """The route as in the template: `GET /api/payments/status/{payment_intent_id}`."""
         return str(self.event.get("routeKey", ""))
 
     def header(self, name: str) -> str | None:
-        """A header by its lower-case name."""
+        """Return a header by its lower-case name; None if it is missing."""
         value = (self.event.get("headers") or {}).get(name)
         return value if isinstance(value, str) else None
 
     def path(self, name: str) -> str:
-        """A part of the path by its name; "" where the route has none of it."""
+        """Return a path parameter; "" if the route does not have it."""
         return str((self.event.get("pathParameters") or {}).get(name, ""))
 
-    def query(self, *known: str) -> dict[str, str]:
-        """The query. Raises `Unprocessable` for a name that is not known."""
-        found = self.event.get("queryStringParameters") or {}
-        for name in found:
-            if name not in known:
-                raise Unprocessable(f"{name[:40]!r} is not a query parameter here: use {', '.join(known)}", field=name)
-        return dict(found)
+    def query(self, *allowed: str) -> dict[str, str]:
+        """Return the query parameters. Raises `Unprocessable` for any that is not allowed."""
+        params = self.event.get("queryStringParameters") or {}
+        for name in params:
+            if name not in allowed:
+                raise Unprocessable(f"{name[:40]!r} is not accepted here. Use {', '.join(allowed)}.", field=name)
+        return dict(params)
 
-    def limit(self, asked: Mapping[str, str]) -> int:
-        """`limit` of a list: 1 to 100, 20 where it is not given."""
-        written = asked.get("limit", "20")
-        if not (written.isascii() and written.isdigit() and len(written) < 4 and 1 <= int(written) <= 100):
+    def limit(self, query: Mapping[str, str]) -> int:
+        """Return the `limit` of a list: 1 to 100, by default 20. Raises `Unprocessable`."""
+        limit = query.get("limit", "20")
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= 100):
             raise Unprocessable("limit must be a number from 1 to 100", field="limit")
-        return int(written)
+        return int(limit)
 
-    def raw_body(self, max_length: int = BODY_BYTES) -> bytes:
-        """The body as it was sent. Raises `BodyTooLarge` beyond `most` bytes."""
+    def raw_body(self, max_length: int = MAX_BODY_BYTES) -> bytes:
+        """Return the body as it was sent. Raises `BadRequest`, or `BodyTooLarge` beyond `max_length` bytes."""
         body = self.event.get("body") or ""
         try:
             raw = base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
-        except ValueError as error:  # no base64, not even ASCII, or half a surrogate pair
-            raise BadRequest("the body cannot be decoded") from error
+        except ValueError as error:  # not base64, not ASCII, or a lone surrogate
+            raise BadRequest("The body cannot be decoded. Send JSON in UTF-8.") from error
         if len(raw) > max_length:
-            raise BodyTooLarge(f"the body has {len(raw)} bytes: at most {max_length} are accepted")
+            raise BodyTooLarge(f"The body has {len(raw)} bytes. At most {max_length} are accepted.")
         return bytes(raw)
 
-    def json(self, *known: str) -> dict[str, Any]:
-        """The body as a JSON object with none but the known fields. Raises `BadRequest`, `Unprocessable`."""
+    def json(self, *allowed: str) -> dict[str, Any]:
+        """Return the body, a JSON object with only the allowed fields. Raises `BadRequest`, `Unprocessable`."""
         try:
-            found = json.loads(self.raw_body().decode("utf-8"))
+            body = json.loads(self.raw_body().decode("utf-8"))
         except UnicodeDecodeError as error:
-            raise BadRequest("the body is not UTF-8") from error
+            raise BadRequest("The body is not UTF-8. Send JSON in UTF-8.") from error
         except (ValueError, RecursionError) as error:
-            raise BadRequest('the body is not JSON: send an object such as {"track": "DP"}') from error
-        if not isinstance(found, dict):
-            raise BadRequest(f"the body is a JSON {type(found).__name__}: send an object")
-        for name in found:
-            if name not in known:
-                raise Unprocessable(f"{name[:40]!r} is not accepted here: send {', '.join(known)}", field=name[:40])
-        return found
+            raise BadRequest('The body is not JSON. Send an object such as {"track": "DP"}.') from error
+        if not isinstance(body, dict):
+            raise BadRequest(f"The body is a JSON {type(body).__name__}. Send an object.")
+        for name in body:
+            if name not in allowed:
+                raise Unprocessable(f"{name[:40]!r} is not accepted here. Send {', '.join(allowed)}.", field=name[:40])
+        return body
 
     def identity(self) -> Identity:
-        """Who calls. Raises `Unauthenticated` for claims that we cannot rely on: it fails closed."""
+        """Return the caller. Raises `Unauthenticated` if a claim is missing or cannot be trusted."""
         authorizer = (self.event.get("requestContext") or {}).get("authorizer") or {}
         claims = (authorizer.get("jwt") or {}).get("claims") or {}
         names = settings()
         user_id = claims.get(names.claim_user_id)
         if not isinstance(user_id, str) or not _is_user_id(user_id):
-            raise Unauthenticated("the token does not say who you are: sign in again")
+            raise Unauthenticated("The token does not say who you are. Sign in again.")
         if claims.get("token_use", "id") != "id":
-            raise Unauthenticated("this is an access token: send the ID token")
+            raise Unauthenticated("This is an access token. Send the ID token.")
         if not claims.get("exp"):
-            raise Unauthenticated("the token never expires: sign in again")
+            raise Unauthenticated("The token never expires. Sign in again.")
         email = claims.get(names.claim_email)
         verified = str(claims.get(names.claim_email_verified, "")).lower() == "true"
         groups = str(claims.get(names.claim_groups, "")).removeprefix("[").removesuffix("]").split()
         return Identity(user_id, str(email) if email and verified else None, frozenset(groups))
 
     def staff(self, *, decides: bool = False) -> Identity:
-        """Who calls, if they are staff. Raises `Forbidden`. `support` reads, `admin` decides too."""
+        """Return the caller if they are staff. Raises `Forbidden`. `support` may read; `decides` requires `admin`."""
         identity = self.identity()
         if not (identity.is_staff if decides else identity.may_read):
-            raise Forbidden("this is for the school's staff" if not identity.may_read else "support may only read")
+            raise Forbidden(
+                "Your role may only read. Ask an admin to do this."
+                if identity.may_read
+                else "Only the school's staff can do this. Sign in with a staff account."
+            )
         return identity
 
 
-def _is_user_id(claimed: str) -> bool:
-    """Short and plain enough to be a key of ours, a metadata value and part of a header at Stripe, and no payment's id.
+def _is_user_id(claim: str) -> bool:
+    """Whether a claim can be a user id.
 
-    https://openid.net/specs/openid-connect-core-1_0.html#IDToken has `sub` in ASCII too.
+    It becomes part of our keys, of Stripe's metadata and of a header to Stripe, and must not look like a payment's id.
+    `sub` is ASCII too: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
     """
-    plain = claimed.isascii() and claimed.isprintable() and " " not in claimed
-    return 0 < len(claimed) <= 128 and plain and not claimed.startswith("pay_")
+    plain = claim.isascii() and claim.isprintable() and " " not in claim
+    return 0 < len(claim) <= 128 and plain and not claim.startswith("pay_")
 
 
 def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], Result]:
-    """Make a Lambda handler of a function: deadline, one log line, errors as problems."""
+    """Turn a function into a Lambda handler: start the deadline, log the request, answer errors as problems."""
 
     @functools.wraps(handler)
     def wrapped(event: Event, _context: object) -> Result:
@@ -184,15 +180,12 @@ def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], R
         except TuitionError as error:
             reply = problem(error)
             if reply.status == 500:
-                logger.exception("a fault of ours")
+                logger.exception("unhandled")
             else:
                 logger.info("refused", problem=error.type)
-        except (ClientError, BotoCoreError):
-            logger.exception("AWS failed")
-            reply = problem(Unavailable("a part of our system does not answer: try again"))
         except Exception:
             logger.exception("unhandled")
-            reply = problem(TuitionError("this is a fault of ours and has been recorded"))
+            reply = problem(TuitionError(INTERNAL_ERROR))
         logger.info(request.route or "request", status=reply.status, ms=round((clock.now() - started) * 1000))
         return _result(reply)
 
@@ -200,8 +193,8 @@ def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], R
 
 
 def problem(error: TuitionError) -> Reply:
-    """An error as RFC 9457 has it. What is ours alone (Stripe's refusals, faults) says no more than it must."""
-    detail = str(error) if error.status != 500 else "this is a fault of ours and has been recorded"
+    """Return an error as an RFC 9457 problem. The detail of an internal error, or of a Stripe refusal, stays hidden."""
+    detail = str(error) if error.status != 500 else INTERNAL_ERROR
     body: dict[str, Any] = {
         "type": PROBLEM_TYPES + error.type,
         "title": error.title,
@@ -220,14 +213,14 @@ def _result(reply: Reply) -> Result:
     return {"statusCode": reply.status, "headers": headers, "body": json.dumps(reply.body, separators=(",", ":"))}
 
 
-# --- the types of fields ---
+# --- the fields of a body ---
 
 
 def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
-    """An address of an allowed origin, or that path of the first. Raises `Unprocessable` for any other.
+    """Return a URL of an allowed origin, by default the path `default` of the first one. Raises `Unprocessable`.
 
-    What is compared is the text: an origin that is followed by its slash cannot be a part of another host's name, nor
-    somebody's name before an @. `{CHECKOUT_SESSION_ID}` is Stripe's to fill in.
+    Comparing the text is enough: after an origin comes the end or a slash, so the origin cannot be part of a longer
+    host name or the user name before an @. Stripe fills in `{CHECKOUT_SESSION_ID}`.
     """
     value = text_field(body, name, max_length=2000)
     origins = settings().allowed_origins
@@ -236,18 +229,18 @@ def url_field(body: Mapping[str, Any], name: str, default: str) -> str:
     if not any(value == origin or value.startswith(origin + "/") for origin in origins):
         raise Unprocessable(f"{name} must begin with {' or '.join(origins)}", field=name)
     if not set(value.replace("{CHECKOUT_SESSION_ID}", "")) <= URL_CHARACTERS:
-        raise Unprocessable(f"{name} has characters that an address cannot have: write them as %XX", field=name)
+        raise Unprocessable(f"{name} has characters that a URL cannot have. Write them as %XX.", field=name)
     return value
 
 
 def text_field(body: Mapping[str, Any], name: str, *, max_length: int, required: bool = False) -> str | None:
-    """A text of a body, trimmed; it may have several lines. Raises `Unprocessable` for any other value."""
+    """Return a text, trimmed; it may have several lines. None if it is missing. Raises `Unprocessable`."""
     value = body.get(name)
     if value is None and not required:
         return None
     if not isinstance(value, str) or not value.strip():
-        raise Unprocessable(f"{name} must be a text that is not empty", field=name)
-    if len(value) > max_length or NOT_WRITING.search(value):
+        raise Unprocessable(f"{name} must be a text and not empty", field=name)
+    if len(value) > max_length or FORBIDDEN_IN_TEXT.search(value):
         raise Unprocessable(
             f"{name} must have at most {max_length} characters, none of them a control character", field=name
         )
@@ -255,7 +248,7 @@ def text_field(body: Mapping[str, Any], name: str, *, max_length: int, required:
 
 
 def flag_field(body: Mapping[str, Any], name: str) -> bool:
-    """true or false; false where it is not given."""
+    """Return a boolean, by default False. Raises `Unprocessable`."""
     value = body.get(name, False)
     if not isinstance(value, bool):
         raise Unprocessable(f"{name} must be true or false", field=name)
@@ -263,7 +256,7 @@ def flag_field(body: Mapping[str, Any], name: str) -> bool:
 
 
 def amount_field(body: Mapping[str, Any], name: str) -> int | None:
-    """An amount in minor units, or None where it is not given."""
+    """Return an amount in minor units; None if it is missing. Raises `Unprocessable`."""
     value = body.get(name)
     if value is not None and (type(value) is not int or not 0 < value < 10**9):
         raise Unprocessable(f"{name} must be a whole number of minor units (cents) above 0", field=name)

@@ -1,26 +1,28 @@
-"""Values that one container keeps for a while."""
+"""A cache in the memory of one Lambda container."""
 
 from tuition import clock
 
+MAX_VALUES = 1000
+
 
 class Cache[T]:
-    """Values by name that this container keeps a while."""
+    """Values by name, each until it expires."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[float, T]] = {}
 
     def get(self, name: str) -> T | None:
-        """The value, while it is kept."""
-        until, value = self._values.get(name, (0.0, None))
-        return value if clock.now() < until else None
+        """Return the value, or None if there is none or it has expired."""
+        expires_at, value = self._values.get(name, (0.0, None))
+        return value if clock.now() < expires_at else None
 
     def keep(self, name: str, value: T, seconds: float) -> T:
-        """Keep a value, and answer it. Beyond a thousand of them all others are forgotten."""
-        if len(self._values) > 1000:
+        """Store a value for this many seconds and return it. A full cache is cleared first."""
+        if len(self._values) > MAX_VALUES:
             self._values.clear()
         self._values[name] = clock.now() + seconds, value
         return value
 
     def clear(self) -> None:
-        """Forget every value."""
+        """Remove every value."""
         self._values.clear()

@@ -1,4 +1,4 @@
-"""The one logger: structured lines without bodies and without personal data."""
+"""The one logger. It writes structured lines, without bodies and without personal data."""
 
 from aws_lambda_powertools.logging import Logger
 

@@ -1,6 +1,6 @@
-"""Counts that alarms are made of, written to the log in CloudWatch's embedded metric format.
+"""The metrics behind the alarms, written to the log in CloudWatch's embedded metric format.
 
-The library is loaded at the first count: what is counted is rare (a person is needed, an event is not ours).
+The library is imported at the first metric because metrics are rare: most invocations write none.
 """
 
 from typing import Literal
@@ -11,12 +11,12 @@ Name = Literal["ForeignEvent", "EventQuarantined", "AttentionRaised", "Reconcile
 
 
 def count(name: Name) -> None:
-    """Count one. `docs/operations.md` says what each alarm asks of a person."""
+    """Add 1 to a metric. `docs/operations.md` says what to do about each alarm."""
     _write(name, "Count", 1)
 
 
 def age(name: Literal["ReconcileAge"], seconds: float) -> None:
-    """How old something is."""
+    """Write an age in seconds."""
     _write(name, "Seconds", seconds)
 
 

@@ -1,4 +1,4 @@
-"""Configuration: the environment, parsed once, and the secrets, read when first needed and then kept a while."""
+"""Configuration: the environment variables, parsed once, and the secrets, read on first use and then cached."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from typing import Any
 from tuition.cache import Cache
 from tuition.core.errors import NotConfigured
 
-SECRET_KEPT_S = 300
+SECRET_MAX_AGE_S = 300
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One field a variable of the same name in upper case; the template says what each is for.
+    """One field per environment variable of the same name in upper case; the template says what each is for.
 
-    `docs/setup.md` lists them for people. Lists are separated by commas.
+    `docs/setup.md` explains them to operators. Lists are separated by commas.
     """
 
     tuition_environment: str = "local"
@@ -47,27 +47,27 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process. Raises `NotConfigured` naming the variable that cannot be read."""
-    found: dict[str, Any] = {}
-    for name, example in vars(Settings()).items():
+    """Return the settings of this process. Raises `NotConfigured` naming the variable that cannot be parsed."""
+    values: dict[str, Any] = {}
+    for name, default in vars(Settings()).items():
         raw = os.environ.get(name.upper())
         if raw is None or raw == "":
             continue
         try:
-            found[name] = _parse(raw, example)
+            values[name] = _parse(raw, default)
         except ValueError as error:
-            raise NotConfigured(f"the variable {name.upper()} is {raw!r}: {error}") from error
-    return Settings(**found)
+            raise NotConfigured(f"The variable {name.upper()} is {raw!r}: {error}.") from error
+    return Settings(**values)
 
 
-def _parse(raw: str, example: object) -> object:
-    if isinstance(example, bool):
+def _parse(raw: str, default: object) -> object:
+    if isinstance(default, bool):
         if raw not in ("true", "false"):
-            raise ValueError("it should be true or false")
+            raise ValueError("it must be true or false")
         return raw == "true"
-    if isinstance(example, int):
+    if isinstance(default, int):
         return int(raw)
-    if isinstance(example, tuple):
+    if isinstance(default, tuple):
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     return raw
 
@@ -76,30 +76,33 @@ _kept: Cache[dict[str, Any]] = Cache()
 
 
 def stripe_secret_key() -> str:
-    """Stripe's secret key. Raises `NotConfigured` when the secret has no value yet, or one of the other mode.
+    """Return Stripe's secret key. Raises `NotConfigured` if the secret has no value yet, or a key of the other mode.
 
-    With a key of the other mode money would move and every event of it would be foreign.
+    With a key of the other mode, money could move and every event about it would count as foreign.
     """
     key = _secret(settings().stripe_secret_arn).get("secret_key")
     if not isinstance(key, str) or not key:
-        raise NotConfigured("the secret with Stripe's key has no value: see docs/setup.md")
+        raise NotConfigured("The secret with Stripe's key has no value. See docs/setup.md.")
     if ("_live_" in key[:8]) != settings().stripe_livemode:
-        raise NotConfigured("Stripe's key and STRIPE_LIVEMODE are of different modes: see docs/setup.md")
+        raise NotConfigured("Stripe's key and STRIPE_LIVEMODE are of different modes. See docs/setup.md.")
     return key
 
 
 def webhook_signing_secrets() -> list[str]:
-    """Every signing secret that is accepted: two while one is rolled. Empty means closed, never unsigned."""
-    found = _secret(settings().stripe_webhook_secret_arn).get("signing_secrets")
-    return [secret for secret in found if isinstance(secret, str) and secret] if isinstance(found, list) else []
+    """Return every signing secret that is accepted: two during a rotation. Without any, no webhook is accepted."""
+    secrets = _secret(settings().stripe_webhook_secret_arn).get("signing_secrets")
+    return [secret for secret in secrets if isinstance(secret, str) and secret] if isinstance(secrets, list) else []
 
 
 def _secret(arn: str) -> dict[str, Any]:
-    """The JSON object in a secret, kept for five minutes. Source: AWS Secrets Manager, GetSecretValue."""
+    """Return the JSON object in a secret, cached for `SECRET_MAX_AGE_S`.
+
+    Source: AWS Secrets Manager, GetSecretValue.
+    """
     if not arn:
         return {}
-    kept = _kept.get(arn)
-    return _kept.keep(arn, _read_secret(arn), SECRET_KEPT_S) if kept is None else kept
+    cached = _kept.get(arn)
+    return _kept.keep(arn, _read_secret(arn), SECRET_MAX_AGE_S) if cached is None else cached
 
 
 def _read_secret(arn: str) -> dict[str, Any]:
@@ -112,5 +115,5 @@ def _read_secret(arn: str) -> dict[str, Any]:
     try:
         value = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, KeyError, ValueError) as error:
-        raise NotConfigured(f"a secret cannot be read: {type(error).__name__}") from error
+        raise NotConfigured(f"A secret cannot be read ({type(error).__name__}). See docs/setup.md.") from error
     return value if isinstance(value, dict) else {}

@@ -1,1 +1,1 @@
-"""The rules of Tuition as values in, values out: no I/O, no clock, no SDK."""
+"""The rules of Tuition as pure functions of values: no I/O, no clock, no SDK."""

@@ -1,1 +1,1 @@
-"""What Stripe's events and the clock bring in."""
+"""The processing of Stripe's events, the hourly reconciliation and the backfill."""

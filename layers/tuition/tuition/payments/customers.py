@@ -1,7 +1,8 @@
-"""The one Stripe customer of a user: made once, kept with the first payment, replaced when Stripe forgot it.
+"""The one Stripe customer of a user, and the payment methods that the user has saved.
 
-And the payment methods that they have saved, which are kept at Stripe alone. A method is theirs if Stripe finds it
-under their own customer; everybody else's, and one that is detached, is not found.
+A customer is created once, stored with the user's first payment, and replaced if it is missing at Stripe. Payment
+methods are stored at Stripe only. A method is the user's if Stripe finds it under the user's own customer, which it
+does not for a method of another customer or a detached one.
 """
 
 from collections.abc import Mapping
@@ -11,23 +12,27 @@ from tuition.core.errors import NotFound, StripeRefused, StripeUnavailable, Unpr
 from tuition.core.refs import Customer
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.settings import settings
-from tuition.storage import ledger
+from tuition.storage import ledger, queries
+from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway.resolve import APP
 
-GENERATIONS = 8
+MAX_GENERATIONS = 8
+"""Generations that one create tries."""
+LIST_ID = "payment-methods"
+STAGE = "payment_method"
 
 
 def create(user_id: str, email: str, generation: int) -> Customer:
-    """A customer at Stripe of this generation or the next that can be had.
+    """Create a customer at Stripe with the first usable generation, starting with this one.
 
-    The key is made of user and generation: who comes twice gets the same one. A replayed answer is read again,
-    since the customer may be gone; one that is, a replayed 5xx and a key used with another address (the user's
-    e-mail changed) take the next generation. So does an address that Stripe does not take for one, though it was
-    verified (`ada@internal`, `jörg@example.org`): its customer has none.
+    The idempotency key consists of the user and the generation, so a repeated create returns the same customer. A
+    replayed answer is read again because the customer may have been deleted. A deleted customer, a replayed 5xx and a
+    key that was used with another email address all lead to the next generation. So does a verified address that
+    Stripe rejects (`ada@internal`, `jörg@example.org`): that user's customer has no address.
     """
     params = _params(user_id, email)
-    for candidate in range(generation, generation + GENERATIONS):
+    for candidate in range(generation, generation + MAX_GENERATIONS):
         try:
             answer = stripe_client.create_customer(params, _key(user_id, candidate))
             if answer.replayed:
@@ -43,7 +48,7 @@ def create(user_id: str, email: str, generation: int) -> Customer:
         else:
             if not answer.object.get("deleted"):
                 return Customer(user_id, answer.object["id"], candidate)
-    raise StripeUnavailable("no customer could be made at Stripe: try again", 502)
+    raise StripeUnavailable("No customer could be created at Stripe. Try again.", 502)
 
 
 def _params(user_id: str, email: str) -> dict[str, object]:
@@ -59,48 +64,61 @@ def _key(user_id: str, generation: int) -> str:
 
 
 def payment_methods(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of a user's saved methods, newest first, as the API shows them: one read and one call to Stripe."""
-    nothing: dict[str, Any] = {"payment_methods": [], "next_cursor": None}
-    if cursor is not None and not _is_id(cursor):
-        raise Unprocessable("cursor is not one of ours: send the next_cursor of the page before", field="cursor")
+    """Return a page of a user's saved payment methods, newest first, with one read and one call to Stripe."""
+    empty: dict[str, Any] = {"payment_methods": [], "next_cursor": None}
+    after = None if cursor is None else _method_in_cursor(cursor)
     customer = ledger.load_customer(user_id)
     if customer is None:
-        return nothing
+        return empty
     try:
-        page = stripe_client.list_payment_methods(customer.stripe_customer_id, limit, cursor).object
+        page = stripe_client.list_payment_methods(customer.stripe_customer_id, limit, after).object
     except StripeRefused as refused:
         if refused.param == "starting_after":
-            raise Unprocessable("cursor is no longer there: begin at the first page", field="cursor") from refused
+            raise Unprocessable(
+                "cursor points to a payment method that is no longer saved. Start with the first page.", field="cursor"
+            ) from refused
         if refused.code == "resource_missing":  # the customer was deleted at Stripe
-            return nothing
+            return empty
         raise
-    shown = [_shown(method) for method in page["data"]]
-    return {"payment_methods": shown, "next_cursor": shown[-1]["id"] if page["has_more"] else None}
+    methods = [_method_json(method) for method in page["data"]]
+    return {"payment_methods": methods, "next_cursor": _cursor_after(methods[-1]["id"]) if page["has_more"] else None}
 
 
-def _shown(method: Mapping[str, Any]) -> dict[str, Any]:
-    """Type, brand, last four and expiry: nothing else of what Stripe knows leaves."""
+def _method_in_cursor(cursor: str) -> str:
+    """Return the id of the payment method that a cursor points to. Raises `Unprocessable`."""
+    position = Cursor.decode(cursor, LIST_ID)
+    if position != Cursor(STAGE, position.item_id, position.item_id) or not _is_id(position.item_id):
+        raise queries.wrong_cursor()
+    return position.item_id
+
+
+def _cursor_after(method_id: str) -> str:
+    return Cursor(STAGE, method_id, method_id).encode(LIST_ID)
+
+
+def _method_json(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's type, brand, last four digits and expiry. The API shows nothing else that Stripe stores."""
     details = method.get(method["type"]) or {}
-    kept = {name: details.get(name) for name in ("brand", "last4", "exp_month", "exp_year")}
-    return {"id": method["id"], "type": method["type"], **kept}
+    shown = {name: details.get(name) for name in ("brand", "last4", "exp_month", "exp_year")}
+    return {"id": method["id"], "type": method["type"], **shown}
 
 
 def detach(user_id: str, method_id: str) -> None:
-    """Forget a saved method of this user's. Raises `NotFound` where there is none, no longer or not of theirs."""
+    """Detach a saved payment method of this user. Raises `NotFound` if it is not saved, or is another user's."""
     customer = ledger.load_customer(user_id)
     if not _has_saved(customer, method_id):
-        raise NotFound("there is no such saved payment method of yours")
+        raise NotFound("You have no such saved payment method. Reload the list.")
     try:
         stripe_client.detach_payment_method(method_id)
     except StripeRefused as refused:
         if refused.stripe_status not in (400, 404) or _has_saved(customer, method_id):
-            raise  # what is gone now was detached by somebody at the same time
+            raise  # otherwise another request has detached it in the meantime
 
 
 def require_saved(customer: Customer | None, method_id: str) -> None:
-    """Raises `Unprocessable` where the method is not one that this customer has saved."""
+    """Raise `Unprocessable` unless this customer has saved the method."""
     if not _has_saved(customer, method_id):
-        raise Unprocessable("there is no such saved payment method of yours", field="payment_method")
+        raise Unprocessable("You have no such saved payment method. Choose another one.", field="payment_method")
 
 
 def _has_saved(customer: Customer | None, method_id: str) -> bool:
@@ -116,5 +134,5 @@ def _has_saved(customer: Customer | None, method_id: str) -> bool:
 
 
 def _is_id(text: str) -> bool:
-    """It can be an id of Stripe's: letters, digits and underscores, so that it can be no other path."""
+    """Whether this can be a Stripe id: letters, digits and underscores, so it cannot change a URL's path."""
     return 0 < len(text) <= MAX_ID_LENGTH and text.isascii() and text.replace("_", "0").isalnum()

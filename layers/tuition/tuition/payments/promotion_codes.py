@@ -1,6 +1,6 @@
-"""Promotion codes: found at Stripe by what a student typed, and refused with the reason before anything is closed.
+"""Find a promotion code at Stripe by its text, or refuse it with a reason before any open payment is closed.
 
-Stripe applies a code, computes what is left to pay and counts its redemptions; nothing of that is done here.
+Applying the code, computing the discounted amount and counting redemptions is left to Stripe.
 """
 
 from tuition.core import promotion_rules
@@ -11,19 +11,19 @@ from tuition.stripe_gateway import client as stripe_client
 
 
 def find(text: str, track: Track, customer: str | None) -> str:
-    """The id at Stripe (`promo_…`) of the code that this customer can use for this track, whatever its case.
+    """Return the Stripe id (`promo_…`) of the code that this customer can use for this track. Case is ignored.
 
-    One call to Stripe; two more for a code that is for first purchases only, and one where a hundred customers have
-    a code of this text each. Raises `CodeRefused`, which says why.
+    Makes one call to Stripe; two more for a code for first purchases only, and one more if more than a hundred codes
+    have this text. Raises `CodeRefused` with the reason.
     """
     if not promotion_rules.is_possible(text):
         raise CodeRefused(UNKNOWN.message, UNKNOWN.reason)
     refusals = [UNKNOWN]
     answer = stripe_client.list_promotion_codes(text)
-    listed = answer.object["data"]
+    codes = answer.object["data"]
     if customer and answer.object["has_more"]:
-        listed += stripe_client.list_promotion_codes(text, customer).object["data"]
-    for code in listed:
+        codes += stripe_client.list_promotion_codes(text, customer).object["data"]
+    for code in codes:
         refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
         if refusal is None and code["restrictions"].get("first_time_transaction") and customer:
             history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
@@ -31,5 +31,5 @@ def find(text: str, track: Track, customer: str | None) -> str:
         if refusal is None:
             return str(code["id"])
         refusals.append(refusal)
-    told = promotion_rules.nearest(refusals)
-    raise CodeRefused(told.message, told.reason)
+    nearest = promotion_rules.nearest(refusals)
+    raise CodeRefused(nearest.message, nearest.reason)

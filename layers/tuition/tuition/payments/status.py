@@ -1,4 +1,4 @@
-"""The status of one payment: an open payment is synced with Stripe first."""
+"""Read the status of one payment. An open payment is synced with Stripe first."""
 
 from tuition import clock
 from tuition.cache import Cache
@@ -9,13 +9,14 @@ from tuition.stripe_gateway import resolve, sync
 MIN_SYNC_INTERVAL_S = 1.0
 MAX_SYNC_INTERVAL_S = 60.0
 _synced: Cache[bool] = Cache()
-"""What this container has just pulled: a courtesy to Stripe, no promise."""
+"""The payments that this container has just synced. It saves calls to Stripe, and guarantees nothing."""
 
 
 def synced_payment(reference: str, user_id: str) -> Payment:
-    """A user's payment by its id, its intent's or its session's; an open one is pulled: a lost webhook heals who looks.
+    """Return a user's payment by its own id, its intent's or its session's.
 
-    Raises `NotFound` for what is not theirs, without asking Stripe about what cannot exist.
+    An open payment is synced first, so that a student who looks sees the current status although a webhook was lost.
+    Raises `NotFound` if this user has no such payment, without a call to Stripe.
     """
     payment = resolve.find_payment(reference, user_id)
     if not payment.open or not _is_due(payment):
@@ -24,7 +25,7 @@ def synced_payment(reference: str, user_id: str) -> Payment:
 
 
 def _is_due(payment: Payment) -> bool:
-    """Spaced with the payment's age: every second at first, every minute after an hour."""
+    """Whether to sync: every second for a new payment, less often as it ages, every minute after an hour."""
     if _synced.get(payment.payment_id):
         return False
     age = clock.now() - timestamps.epoch(payment.created_at)

@@ -1,1 +1,1 @@
-"""The tables: the only folder that calls DynamoDB."""
+"""The tables. Only this folder calls DynamoDB."""

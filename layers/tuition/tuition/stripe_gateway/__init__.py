@@ -1,1 +1,1 @@
-"""Stripe: the only folder that calls it."""
+"""The calls to Stripe. Only this folder makes them."""

@@ -1,12 +1,12 @@
-"""Stripe, and the only importer of `stripe`: each call with a time-out, bounded tries and a decided answer.
+"""The calls to Stripe, each with a timeout and bounded retries. Only this module imports `stripe`.
 
-`stripe` is imported inside the first call: a function that rarely asks Stripe does not pay for it at its start. One
-that always does loads it then (`load`).
+`stripe` is imported at the first call, so a function that rarely calls Stripe starts faster. A function that always
+calls it imports it at its start (`load`).
 
-What a call may end in:
-- an `Answer`: Stripe did it, now or (`replayed`) when the same idempotency key came before;
+A call has one of three results:
+- an `Answer`: Stripe did it, now or (`replayed`) at an earlier call with the same idempotency key;
 - `StripeRefused`: a definite no, nothing was done;
-- `StripeUnavailable`: no definite answer. The same call with the same key may be made again.
+- `StripeUnavailable`: no definite answer. The same call can be repeated with the same key.
 
 Sources: https://docs.stripe.com/api/idempotent_requests, https://docs.stripe.com/error-low-level
 """
@@ -29,13 +29,12 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
 MIN_TIME_FOR_RETRY_S = 0.5
 
-
 Listed = Literal["events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Stripe's object as a plain dict; `date` is Stripe's clock (epoch seconds) when it answered."""
+    """Stripe's object as a plain dict. `date` is the time of the answer by Stripe's clock, in epoch seconds."""
 
     object: dict[str, Any]
     date: int
@@ -46,113 +45,122 @@ class Answer:
 
 
 def retrieve_intent(intent_id: str) -> Answer:
-    """https://docs.stripe.com/api/payment_intents/retrieve, with its latest charge."""
+    """Retrieve a PaymentIntent with its latest charge: https://docs.stripe.com/api/payment_intents/retrieve."""
     return _ask(lambda c, o: c.v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]}, o))
 
 
 def create_intent(params: Mapping[str, Any], key: str) -> Answer:
-    """https://docs.stripe.com/api/payment_intents/create"""
+    """Create a PaymentIntent: https://docs.stripe.com/api/payment_intents/create."""
     return _ask(lambda c, o: c.v1.payment_intents.create(cast(Any, params), o), key)
 
 
 def cancel_intent(intent_id: str) -> Answer:
-    """https://docs.stripe.com/api/payment_intents/cancel"""
+    """Cancel a PaymentIntent: https://docs.stripe.com/api/payment_intents/cancel."""
     return _ask(lambda c, o: c.v1.payment_intents.cancel(intent_id, {}, o), _fresh_key())
 
 
 def retrieve_session(session_id: str) -> Answer:
-    """https://docs.stripe.com/api/checkout/sessions/retrieve, with its PaymentIntent and that one's latest charge."""
+    """Retrieve a Checkout Session with its PaymentIntent and the latest charge of that.
+
+    https://docs.stripe.com/api/checkout/sessions/retrieve
+    """
     expand = ["payment_intent.latest_charge"]
     return _ask(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {"expand": expand}, o))
 
 
 def create_session(params: Mapping[str, Any], key: str) -> Answer:
-    """https://docs.stripe.com/api/checkout/sessions/create"""
+    """Create a Checkout Session: https://docs.stripe.com/api/checkout/sessions/create."""
     return _ask(lambda c, o: c.v1.checkout.sessions.create(cast(Any, params), o), key)
 
 
 def expire_session(session_id: str) -> Answer:
-    """https://docs.stripe.com/api/checkout/sessions/expire"""
+    """Expire a Checkout Session: https://docs.stripe.com/api/checkout/sessions/expire."""
     return _ask(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), _fresh_key())
 
 
 def find_session_of_intent(intent_id: str) -> str | None:
-    """The id of the Checkout Session that made this PaymentIntent."""
-    found = _list("checkout_sessions", payment_intent=intent_id)
-    return cast(str, found[0]["id"]) if found else None
+    """Return the id of the Checkout Session that created this PaymentIntent; None if there is none."""
+    sessions = _list("checkout_sessions", payment_intent=intent_id)
+    return cast(str, sessions[0]["id"]) if sessions else None
 
 
 def list_promotion_codes(code: str, customer_id: str | None = None) -> Answer:
-    """The codes of this text, of one customer or of all, active or not, each with its coupon.
+    """List the promotion codes with this text, of one customer or of all, active or not, each with its coupon.
 
     https://docs.stripe.com/api/promotion_codes/list
     """
-    inner = ("promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options")
-    wanted: dict[str, Any] = {"code": code, "limit": 100, "expand": [f"data.{path}" for path in inner]}
-    wanted |= {"customer": customer_id} if customer_id else {}
-    return _ask(lambda c, o: c.v1.promotion_codes.list(cast(Any, wanted), o))
+    expand = ("promotion.coupon.applies_to", "promotion.coupon.currency_options", "restrictions.currency_options")
+    params: dict[str, Any] = {"code": code, "limit": 100, "expand": [f"data.{path}" for path in expand]}
+    params |= {"customer": customer_id} if customer_id else {}
+    return _ask(lambda c, o: c.v1.promotion_codes.list(cast(Any, params), o))
 
 
 def list_intents(customer_id: str) -> list[dict[str, Any]]:
-    """Every PaymentIntent of a customer: https://docs.stripe.com/api/payment_intents/list"""
+    """List every PaymentIntent of a customer: https://docs.stripe.com/api/payment_intents/list."""
     return _list("payment_intents", customer=customer_id)
 
 
 def list_charges(customer_id: str) -> list[dict[str, Any]]:
-    """Every try of a customer to pay: https://docs.stripe.com/api/charges/list"""
+    """List every charge of a customer, failed ones too: https://docs.stripe.com/api/charges/list."""
     return _list("charges", customer=customer_id)
 
 
 def list_sessions(customer_id: str) -> list[dict[str, Any]]:
-    """Every Checkout Session of a customer: https://docs.stripe.com/api/checkout/sessions/list"""
+    """List every Checkout Session of a customer: https://docs.stripe.com/api/checkout/sessions/list."""
     return _list("checkout_sessions", customer=customer_id)
 
 
 def create_customer(params: Mapping[str, Any], key: str) -> Answer:
-    """https://docs.stripe.com/api/customers/create"""
+    """Create a customer: https://docs.stripe.com/api/customers/create."""
     return _ask(lambda c, o: c.v1.customers.create(cast(Any, params), o), key)
 
 
 def retrieve_customer(customer_id: str) -> Answer:
-    """https://docs.stripe.com/api/customers/retrieve; a deleted one answers `deleted: true`."""
+    """Retrieve a customer. A deleted customer has `deleted: true`.
+
+    https://docs.stripe.com/api/customers/retrieve
+    """
     return _ask(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
 
 
 def list_payment_methods(customer_id: str, limit: int, after: str | None) -> Answer:
-    """A page of what a customer has saved: https://docs.stripe.com/api/payment_methods/customer_list"""
+    """List one page of a customer's saved payment methods: https://docs.stripe.com/api/payment_methods/customer_list."""
     params: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}
     return _ask(lambda c, o: c.v1.customers.payment_methods.list(customer_id, cast(Any, params), o))
 
 
 def retrieve_payment_method(customer_id: str, method_id: str) -> Answer:
-    """One of a customer's own, no other: https://docs.stripe.com/api/payment_methods/customer"""
+    """Retrieve a payment method of this customer: https://docs.stripe.com/api/payment_methods/customer."""
     return _ask(lambda c, o: c.v1.customers.payment_methods.retrieve(customer_id, method_id, {}, o))
 
 
 def detach_payment_method(method_id: str) -> Answer:
-    """https://docs.stripe.com/api/payment_methods/detach; it can never be used again."""
+    """Detach a payment method. It can never be used again.
+
+    https://docs.stripe.com/api/payment_methods/detach
+    """
     return _ask(lambda c, o: c.v1.payment_methods.detach(method_id, {}, o), _fresh_key())
 
 
 def create_refund(params: Mapping[str, Any], key: str) -> Answer:
-    """https://docs.stripe.com/api/refunds/create"""
+    """Create a refund: https://docs.stripe.com/api/refunds/create."""
     return _ask(lambda c, o: c.v1.refunds.create(cast(Any, params), o), key)
 
 
 def list_refunds(intent_id: str) -> list[dict[str, Any]]:
-    """Every refund of a PaymentIntent: https://docs.stripe.com/api/refunds/list"""
+    """List every refund of a PaymentIntent: https://docs.stripe.com/api/refunds/list."""
     return _list("refunds", payment_intent=intent_id)
 
 
 def list_disputes(intent_id: str) -> list[dict[str, Any]]:
-    """Every dispute of a PaymentIntent: https://docs.stripe.com/api/disputes/list"""
+    """List every dispute of a PaymentIntent: https://docs.stripe.com/api/disputes/list."""
     return _list("disputes", payment_intent=intent_id)
 
 
 def list_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:
-    """A page of what Stripe made from `first` to `last` (epoch seconds, both inclusive), newest first.
+    """List one page of the objects created from `first` to `last` (epoch seconds, both inclusive), newest first.
 
-    `after` continues after that id; `types` (of events, 20 at most) narrows them.
+    `after` is the id after which the page starts. `types` (at most 20) selects types of events.
     https://docs.stripe.com/api/pagination
     """
     params: dict[str, Any] = {"created": {"gte": first, "lte": last}, "limit": 100}
@@ -161,11 +169,11 @@ def list_created(listed: Listed, first: int, last: int, after: str | None, types
     return _ask(functools.partial(_page, listed, params))
 
 
-# --- how they are made ---
+# --- making a call ---
 
 
 def load() -> None:
-    """Import `stripe` now, at the start of a Lambda, which has the processor to itself."""
+    """Import `stripe` at the start of a Lambda, while it has the whole processor."""
     import requests  # noqa: F401
     import stripe  # noqa: F401
 
@@ -174,7 +182,7 @@ Operation = Callable[["StripeClient", Any], "StripeObject"]
 
 
 def _fresh_key() -> str:
-    """For what is idempotent by nature: only the tries of one call share it."""
+    """Return a key for a call that is idempotent anyway: only the attempts of this one call share it."""
     return str(uuid.uuid4())
 
 
@@ -188,15 +196,15 @@ _LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
 }
 
 
-def _list(listed: Listed, **wanted: str) -> list[dict[str, Any]]:
-    """All that is listed, page after page."""
-    found: list[dict[str, Any]] = []
+def _list(listed: Listed, **filters: str) -> list[dict[str, Any]]:
+    """Read every page of a list."""
+    objects: list[dict[str, Any]] = []
     while True:
-        params = {**wanted, "limit": 100, **({"starting_after": found[-1]["id"]} if found else {})}
+        params = {**filters, "limit": 100, **({"starting_after": objects[-1]["id"]} if objects else {})}
         page = _ask(functools.partial(_page, listed, params)).object
-        found += page["data"]
+        objects += page["data"]
         if not page["has_more"]:
-            return found
+            return objects
 
 
 def _page(listed: Listed, params: Any, client: "StripeClient", options: Any) -> Any:
@@ -204,7 +212,7 @@ def _page(listed: Listed, params: Any, client: "StripeClient", options: Any) -> 
 
 
 def _ask(operation: Operation, key: str | None = None) -> Answer:
-    """Make a call, again if nothing definite was said: a lost answer, a 5xx, or a race with another call of ours."""
+    """Make a call. Retry it without a definite answer: a lost answer, a 5xx, or a race with another call of ours."""
     import stripe
 
     options = {"idempotency_key": key} if key else {}
@@ -214,23 +222,23 @@ def _ask(operation: Operation, key: str | None = None) -> Answer:
         except stripe.StripeError as error:
             limit = retry.STRIPE_RACE if _is_race(error) else retry.STRIPE
             if not _may_repeat(error) or attempt >= limit.attempts or clock.remaining_s() < MIN_TIME_FOR_RETRY_S:
-                raise _meaning(error) from error
+                raise _to_our_error(error) from error
     raise AssertionError("the last attempt returns or raises")
 
 
 def _answer(obj: "StripeObject") -> Answer:
-    response = cast(Any, obj).last_response  # its data is plain all through; `to_dict` leaves objects inside maps
+    response = cast(Any, obj).last_response  # its data is plain at every level; `to_dict` leaves objects inside maps
     date = int(parsedate_to_datetime(response.headers["date"]).timestamp())
     return Answer(response.data, date, response.headers.get("idempotent-replayed") == "true")
 
 
 def _is_race(error: "StripeError") -> bool:
-    """Another request of ours has the key (409) or the object (429 `lock_timeout`) at this moment."""
+    """Whether another request of ours is using the key (409) or the object (429 `lock_timeout`)."""
     return error.http_status == 409 or _code(error) == "lock_timeout"
 
 
 def _code(error: "StripeError") -> str | None:
-    """Stripe's code: the package reads it for some classes of errors, and keeps it in the body for all."""
+    """Return Stripe's error code. The package sets it for some classes of errors only; the body always has it."""
     return cast(str | None, error.code or (error.error and error.error.code))
 
 
@@ -239,7 +247,7 @@ def _is_replayed(error: "StripeError") -> bool:
 
 
 def _may_repeat(error: "StripeError") -> bool:
-    """Nothing definite was said. A limit (429) is not hammered: the caller is told when to come back."""
+    """Whether to retry: there was no definite answer. A rate limit (429) is left to the caller, with Retry-After."""
     headers = error.headers or {}
     if _is_race(error):
         return True
@@ -248,25 +256,25 @@ def _may_repeat(error: "StripeError") -> bool:
     return error.http_status is None or error.http_status >= 500
 
 
-def _meaning(error: "StripeError") -> StripeRefused | StripeUnavailable | NotConfigured:
+def _to_our_error(error: "StripeError") -> StripeRefused | StripeUnavailable | NotConfigured:
     import requests
     import stripe
 
-    said = f"{type(error).__name__} {_code(error) or ''} {error.request_id or ''}".strip()
+    details = f"{type(error).__name__} {_code(error) or ''} {error.request_id or ''}".strip()
     status = error.http_status
     if isinstance(error, stripe.APIConnectionError) or status is None:
-        slow = isinstance(error.__cause__, requests.Timeout)
-        return StripeUnavailable(f"Stripe did not answer ({said}): try again", 504 if slow else 502)
+        timed_out = isinstance(error.__cause__, requests.Timeout)
+        return StripeUnavailable(f"Stripe did not answer. Try again. ({details})", 504 if timed_out else 502)
     if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
-        return NotConfigured(f"Stripe refuses our key ({said}): see docs/setup.md")
+        return NotConfigured(f"Stripe refuses our key ({details}). See docs/setup.md.")
     if "a similar object exists in" in str(error):
-        return NotConfigured(f"Stripe's key is of the other mode ({said}): see docs/setup.md")
+        return NotConfigured(f"Stripe's key is of the other mode ({details}). See docs/setup.md.")
     if status == 429 or _is_race(error):
-        return StripeUnavailable(f"Stripe is busy ({said}): try again", 503)
+        return StripeUnavailable(f"Stripe is busy. Try again. ({details})", 503)
     if status >= 500:
-        return StripeUnavailable(f"Stripe failed ({said}): try again", 502, replayed=_is_replayed(error))
+        return StripeUnavailable(f"Stripe failed. Try again. ({details})", 502, replayed=_is_replayed(error))
     type_ = "idempotency_error" if isinstance(error, stripe.IdempotencyError) else type(error).__name__
-    reason = error.user_message or said
+    reason = error.user_message or details
     param = cast(str | None, getattr(error, "param", None))
     return StripeRefused(reason, status, type_, _code(error), param, replayed=_is_replayed(error))
 
@@ -288,7 +296,7 @@ def _client_for(secret_key: str) -> "StripeClient":
 
 
 def _http_client() -> "HTTPClient":
-    """Keeps connections open, and never waits beyond the deadline of the invocation."""
+    """Return an HTTP client that keeps connections open and never waits beyond the deadline of the invocation."""
     import requests
     import stripe
 

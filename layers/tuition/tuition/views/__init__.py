@@ -1,1 +1,1 @@
-"""What students and staff read; nothing here changes a payment."""
+"""The data that students and staff read. Nothing here changes a payment."""

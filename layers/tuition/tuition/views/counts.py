@@ -1,4 +1,4 @@
-"""How many payments were created on each day, for browsing by date. Past counts are stored, not counted again.
+"""Count the payments that were created on each day, for browsing by date. Counts of past days are stored.
 
 A payment's `created_at` never changes and no payment is deleted, so a count up to a past moment stays true. The count
 of a month is stored in `analytics` with the cursor up to which it goes, and the next reader reads only the keys after
@@ -20,19 +20,22 @@ from tuition.storage.items import CountItem
 
 MEASURE = "payments_by_day"
 SETTLES_AFTER_S = 120
-"""A payment's time is taken before its transaction, and an index follows its table: younger ones are not remembered."""
+"""Younger payments are not in a stored count: they may still be missing from the index.
+
+`created_at` is set before the transaction commits, and the index lags behind the table.
+"""
 REMEMBER_FROM = 50
 """Fewer new keys than this are not worth a write."""
 MAX_AGE_S = 30 * 86400
 KEYS_PER_QUERY = 10_000
-"""More than a query answers: it ends at 1 MB, some eight thousand keys."""
+"""More than a query returns: it ends at 1 MB, about eight thousand keys."""
 MAX_QUERIES = 40
-"""Queries that one answer may make; the next goes on where it ended."""
+"""Queries that one request may make. The next request continues where it ended."""
 
 
 @dataclass
 class Month:
-    """The days of one month that were counted up to `cursor`, counted anew since `counted_since` (epoch seconds)."""
+    """The payments per day of one month, counted up to `cursor` since `counted_since` (epoch seconds)."""
 
     month: str
     days: Counter[str] = field(default_factory=Counter)
@@ -41,61 +44,61 @@ class Month:
 
     @property
     def end(self) -> str:
-        """The first moment that is not in it."""
+        """The first moment after the month."""
         first = date.fromisoformat(f"{self.month}-01")
         return (first + timedelta(days=31)).replace(day=1).isoformat()
 
 
-def counts(asked: Mapping[str, str]) -> dict[str, Any]:
-    """The counts of a `month`'s days or of a `year`'s months. Raises `Unprocessable`.
+def counts(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the counts per day of a `month`, or per month of a `year`. Raises `Unprocessable`.
 
-    `complete` false: there was more to count than one answer may read; asked again, it goes on.
+    `complete` is false if there was more to count than one request may read. The next request continues.
     """
-    if set(asked) == {"month"}:
-        months, width = [_written(asked["month"], "month")], 10
-    elif set(asked) == {"year"}:
-        year = _written(asked["year"], "year")
+    if set(query) == {"month"}:
+        months, width = [_period(query["month"], "month")], 10
+    elif set(query) == {"year"}:
+        year = _period(query["year"], "year")
         months, width = [f"{year}-{number:02d}" for number in range(1, 13)], 7
     else:
-        raise Unprocessable("send month=2026-11 or year=2026, one of them", field="month")
-    today = timestamps.iso(clock.now())[:7]
-    remembered = _remembered([month for month in months if month <= today])
+        raise Unprocessable("Send either month=2026-11 or year=2026.", field="month")
+    this_month = timestamps.iso(clock.now())[:7]
+    stored = _load([month for month in months if month <= this_month])
     budget = iter(range(MAX_QUERIES))
-    found: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
     complete = True
-    for month in remembered:
-        fresh, whole = _counted(month, budget)
+    for month in stored:
+        young, whole = _count_on(month, budget)
         complete &= whole
-        for day, count in (month.days + fresh).items():
-            found[day[:width]] += count
-    shown = [{"period": period, "payments": count} for period, count in sorted(found.items())]
-    return {"counts": shown, "complete": complete}
+        for day, count in (month.days + young).items():
+            totals[day[:width]] += count
+    periods = [{"period": period, "payments": count} for period, count in sorted(totals.items())]
+    return {"counts": periods, "complete": complete}
 
 
-def _written(asked: str, name: str) -> str:
-    """`2026` or `2026-11`, as it is written."""
+def _period(text: str, name: str) -> str:
+    """Check a period such as `2026` or `2026-11`, and return it."""
     try:
-        found = date.fromisoformat(asked + ("-01" if name == "month" else "-01-01"))
+        first = date.fromisoformat(text + ("-01" if name == "month" else "-01-01"))
     except ValueError:
-        found = None
-    if found is None or not found.isoformat().startswith(asked) or not 2020 <= found.year < 2200:
+        first = None
+    if first is None or not first.isoformat().startswith(text) or not 2020 <= first.year < 2200:
         raise Unprocessable(f"{name} must be written as {'2026-11' if name == 'month' else '2026'}", field=name)
-    return asked
+    return text
 
 
-def _remembered(months: list[str]) -> list[Month]:
-    """What is known of each month: one batch read."""
-    read = dynamodb.batch_get({CountItem: [keys.count_key(month, MEASURE) for month in months]})[CountItem]
-    found = {month: Month(month, counted_since=clock.now()) for month in months}
-    for item in map(CountItem.from_raw_data, read):
+def _load(months: list[str]) -> list[Month]:
+    """Read the stored counts in one batch. A month without one, or with an expired one, starts empty."""
+    raw = dynamodb.batch_get({CountItem: [keys.count_key(month, MEASURE) for month in months]})[CountItem]
+    loaded = {month: Month(month, counted_since=clock.now()) for month in months}
+    for item in map(CountItem.from_raw_data, raw):
         if clock.now() - float(item.counted_since) < MAX_AGE_S:
             days = Counter({day: int(count) for day, count in item.counted.items()})
-            found[item.period] = Month(item.period, days, item.cursor, float(item.counted_since))
-    return list(found.values())
+            loaded[item.period] = Month(item.period, days, item.cursor, float(item.counted_since))
+    return list(loaded.values())
 
 
-def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
-    """Count on from where the month's count ended; what is too young to be remembered, and whether all was read."""
+def _count_on(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
+    """Count from the month's cursor on. Return the counts that are too young to store, and whether all was read."""
     final = min(month.end, timestamps.iso(clock.now() - SETTLES_AFTER_S))
     if month.cursor >= month.end:
         return Counter(), True
@@ -113,7 +116,7 @@ def _counted(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
     closed = whole and final == month.end
     if closed or new >= REMEMBER_FROM:
         month.cursor = month.end if closed else cursor
-        _remember(month)
+        _store(month)
     return young, whole
 
 
@@ -128,8 +131,8 @@ def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
     yield None
 
 
-def _remember(month: Month) -> None:
-    """Two who count at once write the same, or the shorter count wins and is counted on: no condition is needed."""
+def _store(month: Month) -> None:
+    """Store a count. No condition is needed: if a shorter concurrent count wins, the next request continues from it."""
     dynamodb.put(
         CountItem(
             month.month,

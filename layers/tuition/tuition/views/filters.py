@@ -1,4 +1,4 @@
-"""What staff may filter payments by, and how it is written in a query."""
+"""The filters of the list of payments for staff, and how they are parsed from a query."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ EPOCH = date(2020, 1, 1)
 
 @dataclass(frozen=True)
 class Filters:
-    """What staff look for. `first` and `last` are whole UTC days, amounts minor units, all of them inclusive."""
+    """Filters for payments. `first` and `last` are whole UTC days, amounts minor units; all four are inclusive."""
 
     status: str | None = None
     track: str | None = None
@@ -36,78 +36,78 @@ class Filters:
 
     @property
     def statuses(self) -> list[str]:
-        """Those that a payment found may have."""
-        wanted = [status for status in STATUSES if self.status in (None, status)]
-        return [status for status in wanted if not self.refunded or status == "REFUNDED"]
+        """The statuses that a matching payment can have."""
+        candidates = [status for status in STATUSES if self.status in (None, status)]
+        return [status for status in candidates if not self.refunded or status == "REFUNDED"]
 
     def to_json(self) -> dict[str, Any]:
-        """The filters that are set, by the names of the query."""
+        """Return the filters that are set, named as in the query."""
         names = {"first": "from", "last": "to"}
-        found = {names.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
-        return {n: v.isoformat() if isinstance(v, date) else v for n, v in found.items() if v is not None}
+        values = {names.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
+        return {n: v.isoformat() if isinstance(v, date) else v for n, v in values.items() if v is not None}
 
     @property
     def digest(self) -> str:
-        """What a cursor carries, so that it is good for no other filter."""
+        """A digest that is part of every cursor, so that a cursor is valid for one filter only."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def parse(asked: Mapping[str, str]) -> Filters:
-    """The filters of a query. Raises `Unprocessable` for a value that no payment can have."""
-    first, last = _day(asked, "from"), _day(asked, "to")
+def parse(query: Mapping[str, str]) -> Filters:
+    """Parse the filters of a query. Raises `Unprocessable` for a value that no payment can have."""
+    first, last = _day(query, "from"), _day(query, "to")
     if first and last and first > last:
-        raise Unprocessable("from must not be after to", field="from")
-    least, most = _amount(asked, "amount_min"), _amount(asked, "amount_max")
-    if least is not None and most is not None and least > most:
-        raise Unprocessable("amount_min must not be above amount_max", field="amount_min")
+        raise Unprocessable("The start date cannot be after the end date.", field="from")
+    amount_min, amount_max = _amount(query, "amount_min"), _amount(query, "amount_max")
+    if amount_min is not None and amount_max is not None and amount_min > amount_max:
+        raise Unprocessable("The minimum amount cannot be higher than the maximum.", field="amount_min")
     return Filters(
-        status=_one_of(asked, "status", STATUSES),
-        track=_one_of(asked, "track", tuple(catalog.ever_sold())),
-        refunded=flag(asked, "refunded"),
-        attention=flag(asked, "attention"),
-        disputed=flag(asked, "disputed"),
+        status=_one_of(query, "status", STATUSES),
+        track=_one_of(query, "track", tuple(catalog.ever_sold())),
+        refunded=flag(query, "refunded"),
+        attention=flag(query, "attention"),
+        disputed=flag(query, "disputed"),
         first=first,
         last=last,
-        amount_min=least,
-        amount_max=most,
-        q=_searchable(asked.get("q", "").strip()),
+        amount_min=amount_min,
+        amount_max=amount_max,
+        q=_search_text(query.get("q", "").strip()),
     )
 
 
-def _searchable(q: str) -> str | None:
+def _search_text(q: str) -> str | None:
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None
 
 
-def _one_of(asked: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
-    if name in asked and asked[name] not in known:
-        raise Unprocessable(f"{name} must be one of {', '.join(known)}", field=name)
-    return asked.get(name)
+def _one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    if name in query and query[name] not in allowed:
+        raise Unprocessable(f"{name} must be one of {', '.join(allowed)}", field=name)
+    return query.get(name)
 
 
-def flag(asked: Mapping[str, str], name: str) -> bool | None:
-    """`true` or `false` of a query; None where it is not given."""
-    written = _one_of(asked, name, ("true", "false"))
-    return None if written is None else written == "true"
+def flag(query: Mapping[str, str], name: str) -> bool | None:
+    """Parse `true` or `false`; None if the query does not have it. Raises `Unprocessable`."""
+    value = _one_of(query, name, ("true", "false"))
+    return None if value is None else value == "true"
 
 
-def _day(asked: Mapping[str, str], name: str) -> date | None:
-    if name not in asked:
+def _day(query: Mapping[str, str], name: str) -> date | None:
+    if name not in query:
         return None
     try:
-        found = date.fromisoformat(asked[name])
+        day = date.fromisoformat(query[name])
     except ValueError:
-        found = None
-    if found is None or found.isoformat() != asked[name] or not EPOCH.year <= found.year < 2200:
+        day = None
+    if day is None or day.isoformat() != query[name] or not EPOCH.year <= day.year < 2200:
         raise Unprocessable(f"{name} must be a day such as 2026-11-23", field=name)
-    return found
+    return day
 
 
-def _amount(asked: Mapping[str, str], name: str) -> int | None:
-    if name not in asked:
+def _amount(query: Mapping[str, str], name: str) -> int | None:
+    if name not in query:
         return None
-    written = asked[name]
-    if not (written.isascii() and written.isdigit() and len(written) <= 12):
+    amount = query[name]
+    if not (amount.isascii() and amount.isdigit() and len(amount) <= 12):
         raise Unprocessable(f"{name} must be a whole number of minor units (cents)", field=name)
-    return int(written)
+    return int(amount)
