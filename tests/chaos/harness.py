@@ -31,7 +31,7 @@ RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly
 the schedule) retries, then the webhooks are delivered. `webhooks`: the webhooks are delivered, then the caller retries.
 `hourly run`: no retry and no webhook, so only the hourly run can recover."""
 MAX_TRIES = 4
-ACTIONS = ("different", "closed", "orphans", "driven", "replayed", "failed", "unanswered")
+ACTIONS = ("drifted", "closed", "orphans", "resumed", "replayed", "failed", "unanswered")
 """What the report of an hourly run counts when the run did something, or could not."""
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 """A fixed time, because a backfill of the current day makes other calls in the next hour."""

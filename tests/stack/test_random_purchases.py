@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.disaster import first_seed
+from tests.seeds import first_seed
 from tests.stack import checkers
 from tests.stack.conftest import Running
 from tests.stack.test_stories import reconcile

@@ -1,4 +1,4 @@
-"""What is sold: the tracks, their prices and their projects. Read once from `catalog.toml` beside this file."""
+"""The tracks that are sold, their prices and their projects, read once from `catalog.toml` beside this file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tuition.core.money import Money
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a project; `step` is its code within the project."""
+    """A step of a project. `step` is its code within the project."""
 
     step: str
     title: str
@@ -21,7 +21,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Project:
-    """A project of a track with its steps in order; `project` is its code within the track."""
+    """A project of a track, with its steps in order. `project` is its code within the track."""
 
     project: str
     title: str
@@ -30,7 +30,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Track:
-    """A track as it is sold today. What a student was asked to pay is on their payment, not here."""
+    """A track as it is sold today. The price that a student was asked to pay is on their payment."""
 
     track: str
     title: str
@@ -39,29 +39,29 @@ class Track:
 
 
 RETIRED: tuple[str, ...] = ()
-"""The codes of tracks that were sold once and are no more in the file: staff still find their payments."""
+"""The codes of tracks that are no longer sold, so that staff still find their payments."""
 
 
 @cache
 def tracks() -> Mapping[str, Track]:
-    """Every track by its code (`DP`, `FSD`), in the order of the file."""
+    """Return every track by its code (`DP`, `FSD`), in the order of the file."""
     return MappingProxyType(parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8")))
 
 
 def ever_sold() -> list[str]:
-    """The codes that a payment may have."""
+    """Return every track code that a payment can have."""
     return [*tracks(), *RETIRED]
 
 
 def find(code: object) -> Track:
-    """The track with this code. Raises `UnknownTrack` for anything else, of whatever type."""
+    """Return the track with this code. Raises `UnknownTrack` for any other value, of any type."""
     if isinstance(code, str) and code in tracks():
         return tracks()[code]
     raise UnknownTrack(code, tuple(tracks()))
 
 
 def parse(toml: str) -> dict[str, Track]:
-    """The tracks of a catalog written as TOML. Raises `KeyError` or `TypeError` where it is not one."""
+    """Parse a catalog from TOML. Raises `KeyError` or `TypeError` for any other content."""
     return {
         code: Track(
             track=code,

@@ -1,4 +1,4 @@
-"""A user in a track: the standings of their payments for it, and what follows from them."""
+"""A user's enrollment in a track: the standing of each of their payments, and the status that follows."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +12,7 @@ Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
 
 @dataclass(frozen=True)
 class Standing:
-    """What one payment means for the enrollment: open, granting now, granted once, holding money."""
+    """What one payment means for the enrollment: whether it is open, grants access, ever did, and holds funds."""
 
     attempt: int
     open: bool = False
@@ -22,15 +22,16 @@ class Standing:
 
     @property
     def counts(self) -> bool:
-        """It says something: one that was closed unpaid does not, however many of them there were."""
+        """Whether it matters. A payment that was closed unpaid does not, so such standings are not stored."""
         return self.open or self.grants or self.granted or self.holds_funds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
-    """`attempt` is the highest used; `attempt_times` the times (epoch seconds) of the newest attempts.
+    """A user's enrollment in a track.
 
-    `version` 0: no item yet.
+    `attempt` is the highest attempt number used, `attempt_times` the times (epoch seconds) of recent attempts.
+    `version` is 0 until an item is stored.
     """
 
     user_id: str
@@ -42,7 +43,7 @@ class Enrollment:
 
     @property
     def status(self) -> Status | None:
-        """ENROLLED while a payment grants, PENDING while one is open, WITHDRAWN if one ever granted, else None."""
+        """ENROLLED while a payment grants access, PENDING while one is open, WITHDRAWN if one ever did, else None."""
         standings = self.standings.values()
         if any(standing.grants for standing in standings):
             return "ENROLLED"
@@ -52,39 +53,39 @@ class Enrollment:
 
     @property
     def granted(self) -> bool:
-        """Somebody who ever granted has progress, whatever happened later."""
+        """Whether any payment ever granted access: then the user has progress, whatever happened later."""
         return any(standing.granted for standing in self.standings.values())
 
     @property
     def open_payments(self) -> list[str]:
-        """The ids of the open payments, the newest attempt first. By design there is one at most."""
-        found = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
-        return [key for _, key in sorted(found, reverse=True)]
+        """The ids of the open payments, newest attempt first. By design there is at most one."""
+        by_attempt = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
+        return [key for _, key in sorted(by_attempt, reverse=True)]
 
     @property
     def undecided(self) -> bool:
-        """Money is held that never let its user in: another amount came than was asked, and staff must decide."""
+        """Whether we hold money that never granted access, because the amount received differs from the price."""
         return any(standing.holds_funds and not standing.granted for standing in self.standings.values())
 
     @property
     def doubled(self) -> list[str]:
-        """The payments that hold money beside another: all but the lowest by attempt, then id."""
-        found = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
-        return [key for _, key in found[1:]]
+        """The payments that hold funds in addition to another: all but the lowest by attempt, then id."""
+        by_attempt = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
+        return [key for _, key in by_attempt[1:]]
 
     def with_payment(self, payment: Payment) -> "Enrollment":
-        """This enrollment with the standing of that payment as it is now, and without those that say nothing."""
+        """Return this enrollment with the payment's present standing, and without standings that do not matter."""
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
         standings = {key: standing for key, standing in standings.items() if standing.counts}
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
     def standings_to_json(self) -> dict[str, Any]:
-        """The standings by payment id as dicts for JSON, without what is false."""
+        """Return the standings by payment id as dicts for JSON, without false fields."""
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
 
 
 def standing_of(payment: Payment) -> Standing:
-    """The standing of a payment as it is now."""
+    """Return the present standing of a payment."""
     return Standing(
         attempt=payment.attempt,
         open=payment.open,

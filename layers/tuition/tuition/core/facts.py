@@ -1,13 +1,8 @@
-"""What Stripe has told us about one payment, and how two tellings become one.
+"""What is known about one payment from Stripe and from staff, and how two sets of facts are merged.
 
-`merge` is commutative, associative and idempotent: events arrive in any order, twice or late, and the same
-facts remain. Nothing here decides what the facts mean; `tuition.core.payment` does.
-
-Stripe's objects are read as plain dicts, of webhooks and of answers alike. A shape that is not Stripe's raises
-`EventUnusable`: such an event is for a person.
-
-Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
-https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
+`merge` is commutative, associative and idempotent: events can arrive in any order, twice or late, and the result is
+the same. `tuition.core.payment` decides what the facts mean, and `tuition.core.stripe_json` reads them from Stripe's
+objects.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,10 +15,10 @@ Kind = Literal["intent", "checkout"]
 PhaseName = Literal["created", "requires_action", "processing", "failed"]
 
 PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "processing": 2, "failed": 3}
-"""Of two phases told in one second this one counts, until a pull says which was the last."""
+"""Of two phases of the same second the higher one counts, until a sync shows which came last."""
 
 MISSING = "gone"
-"""Why an object that Stripe no longer knows is closed."""
+"""The reason of a `Closed` fact whose object is missing at Stripe."""
 
 CHARGE_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
 REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3, "failed": 4}
@@ -31,7 +26,7 @@ REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3
 
 @dataclass(frozen=True)
 class Settled:
-    """The money is in: the amount received in minor units, and when (epoch seconds) Stripe first said so."""
+    """Money was received at Stripe: the amount in minor units, and when Stripe first said so (epoch seconds)."""
 
     amount: int
     currency: str
@@ -45,7 +40,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Closed:
-    """The object can never be paid again. `by` is the kind of object that said so; `at` epoch seconds."""
+    """The object can never be paid again. `by` is the kind of object that shows it, `at` epoch seconds."""
 
     at: int
     by: Kind
@@ -54,9 +49,9 @@ class Closed:
 
 @dataclass(frozen=True)
 class Phase:
-    """Where an open payment is: only for showing, and for no decision that is final.
+    """The progress of an open payment. It is shown, but no final decision depends on it.
 
-    `at` is the event's `created` (epoch seconds), `order` breaks ties within that second.
+    `at` is the event's `created` (epoch seconds); `order` breaks ties within that second.
     """
 
     at: int
@@ -68,7 +63,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Charge:
-    """One try to pay. `type`, `brand` and `last4` are all that is kept of a payment method."""
+    """One attempt to pay. Of the payment method only `type`, `brand` and `last4` are stored."""
 
     status: str
     amount: int
@@ -82,7 +77,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Refund:
-    """One refund at Stripe; `request` is the id of our refund request when it was made from one."""
+    """One refund at Stripe. `request` is the id of the refund request that it was made for, if any."""
 
     status: str
     amount: int
@@ -94,7 +89,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class Dispute:
-    """One dispute as it was pulled on the payment's version `stamp`; `withdrawn` is what it took from us so far."""
+    """One dispute, as synced on the payment's version `stamp`. `withdrawn` is what it has taken so far."""
 
     stamp: int
     status: str
@@ -107,7 +102,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class Decision:
-    """What staff decided about the standing, on which version: the newest counts."""
+    """What staff decided about access, and on which version of the payment. The newest decision counts."""
 
     version: int
     decision: Literal["accept_amount", "revoke", "restore"]
@@ -117,7 +112,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """A person has dealt with a cause of attention as it stood (`fingerprint`)."""
+    """Staff have dealt with a reason for attention in the form that `fingerprint` names."""
 
     version: int
     fingerprint: str
@@ -127,10 +122,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known of one payment.
+    """All that is known about one payment.
 
-    `claims` are settled objects that name it and are not its own. `accepted` remembers that staff accepted the
-    amount once, whatever they decided later. `rebuilt`: our item was missing. `erased`: personal fields stay gone.
+    `claims` are settled objects that name the payment but are not its own. `accepted` stays true once staff have
+    accepted the amount. `rebuilt`: our item was missing and was rebuilt. `erased`: personal fields stay empty.
     """
 
     settled: Settled | None = None
@@ -150,16 +145,16 @@ class Facts:
 
     @property
     def missing_at_stripe(self) -> bool:
-        """Stripe did not know the object, and has said nothing else of its closing."""
+        """Whether the only sign of its closing is that Stripe did not know the object."""
         return self.closed is not None and self.closed.reason == MISSING
 
     def to_json(self) -> dict[str, Any]:
-        """A dict for JSON, without what is not known."""
+        """Return a dict for JSON, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Facts":
-        """The facts that `to_json` wrote."""
+        """Return the facts that `to_json` wrote."""
 
         def one(name: str, kind: Callable[..., Any]) -> Any:
             return kind(**stored[name]) if name in stored else None
@@ -191,7 +186,7 @@ NO_FACTS = Facts()
 
 
 def merge(a: Facts, b: Facts) -> Facts:
-    """Both tellings as one. Commutative, associative, idempotent."""
+    """Merge two sets of facts. Commutative, associative, idempotent."""
     merged = Facts(
         settled=_either(a.settled, b.settled, _join_settled),
         closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
@@ -226,7 +221,7 @@ def _join_settled(a: Settled, b: Settled) -> Settled:
 
 
 def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
-    """The first; but what Stripe said of the object itself before that it was gone."""
+    """Prefer the first; but what Stripe said about the object itself comes before that it was missing."""
     return closed.reason == MISSING, closed.at, closed.by, closed.reason
 
 
@@ -242,29 +237,29 @@ def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
     return decision.version, decision.decision, decision.note, decision.actor
 
 
-def _acknowledgement_key(known: Acknowledgement) -> tuple[int, str, str, str]:
-    return known.version, known.fingerprint, known.actor, known.note
+def _acknowledgement_key(fact: Acknowledgement) -> tuple[int, str, str, str]:
+    return fact.version, fact.fingerprint, fact.actor, fact.note
 
 
 def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
-    """The higher status as a whole; of two with the same status each field that is known, the larger of two."""
+    """Return a join that takes the higher status whole; of two equal ones it takes each field, the larger of two."""
 
     def join(a: T, b: T) -> T:
         rank_a, rank_b = (ranks.get(getattr(x, "status"), -1) for x in (a, b))  # noqa: B009
         if rank_a != rank_b:
             return a if rank_a > rank_b else b
-        known = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
-        return cast(T, replace(cast(Any, a), **known))
+        larger = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
+        return cast(T, replace(cast(Any, a), **larger))
 
     return join
 
 
 def _without_personal(facts: Facts) -> Facts:
-    """Erased is erased: a late event must not bring a receipt or a card's digits back."""
-    bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
-    return replace(facts, charges=bare)
+    """Drop receipts and card digits: a late event must not bring erased data back."""
+    charges = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
+    return replace(facts, charges=charges)
 
 
 def missing_object(kind: Kind, at: int) -> Facts:
-    """The facts of an object that Stripe does not know (test data were deleted): nobody can pay it."""
+    """Return the facts of an object that is missing at Stripe, as after its test data were deleted."""
     return Facts(closed=Closed(at, kind, MISSING))

@@ -1,4 +1,4 @@
-"""The one money type."""
+"""The one type for amounts of money."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ class Money:
 
     def __post_init__(self) -> None:
         if type(self.amount) is not int:
-            raise TypeError(f"an amount is an int in minor units, not {self.amount!r}")
+            raise TypeError(f"an amount must be an int in minor units, not {self.amount!r}")
         if self.currency != self.currency.lower():
-            raise ValueError(f"a currency is lower case, as Stripe writes it, not {self.currency!r}")
+            raise ValueError(f"a currency must be in lower case, not {self.currency!r}")
 
     def __str__(self) -> str:
-        """`499.00 USD`: every currency that a track is sold in has two decimals."""
+        """Return `499.00 USD`. Every currency in which a track is sold has two decimals."""
         whole, cents = divmod(self.amount, 100)
         return f"{whole}.{cents:02d} {self.currency.upper()}"

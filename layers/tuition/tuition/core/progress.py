@@ -1,6 +1,6 @@
-"""What an enrollment means for the projects of its track.
+"""Which projects of a track are locked and unlocked when an enrollment changes.
 
-The ledger locks and unlocks; `done` of a step is the curriculum's to write and is never touched here.
+The ledger locks and unlocks projects. The curriculum system marks steps as `done`, which is never changed here.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ Change = Literal["unlock", "restore", "lock"]
 
 @dataclass(frozen=True)
 class ProjectChange:
-    """`unlock`: open it. `restore`: as it was before it was locked, or locked. `lock`: remember, and lock."""
+    """What happens to one project.
+
+    `unlock` opens it, `restore` undoes its last `lock`, and `lock` remembers whether it was unlocked, then locks it.
+    """
 
     project: str
     steps: tuple[str, ...]
@@ -22,16 +25,16 @@ class ProjectChange:
 
 
 def changes(track: Track, before: Enrollment, after: Enrollment) -> list[ProjectChange]:
-    """What happens to each project when the enrollment goes from `before` to `after`: often nothing.
+    """Return what happens to each project when an enrollment changes from `before` to `after`; often nothing.
 
-    Entering unlocks the first project and restores the others; leaving locks all. A user whose purchase and
-    its end are learned in one step gets the entries too, locked.
+    Enrolling unlocks the first project and restores the others; withdrawing locks them all. If the purchase and its
+    end become known in one step, the entries are created locked.
     """
     entered = after.status == "ENROLLED"
     if (before.status == "ENROLLED") == entered and before.granted == after.granted:
         return []
-    found: list[ProjectChange] = []
+    changes: list[ProjectChange] = []
     for position, project in enumerate(track.projects):
         change: Change = "lock" if not entered else "unlock" if position == 0 else "restore"
-        found.append(ProjectChange(project.project, tuple(step.step for step in project.steps), change))
-    return found
+        changes.append(ProjectChange(project.project, tuple(step.step for step in project.steps), change))
+    return changes

@@ -1,11 +1,11 @@
-"""A wish to give money back: stored on its payment before Stripe is called, and driven to an end by whoever comes.
+"""A refund request: stored on its payment before Stripe is called, and resumed until it is decided.
 
-    waiting -> declined | calling
-    calling -> pending | done | refused
-    pending -> done | failed
+    awaiting_approval -> declined | submitting
+    submitting -> pending | succeeded | rejected
+    pending -> succeeded | failed
 
-The key of the call to Stripe is made of the request's id and its `tries`, and its id travels in the refund's
-metadata: a refund that names it decides the request, by whatever path that refund becomes known.
+The idempotency key of the call to Stripe is made of the request's id and its `tries`. The refund's metadata contain
+the request's id, so a refund decides its request however the refund becomes known.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,9 +28,9 @@ _STATE_OF_REFUND: Mapping[str, State] = {
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """`amount` in minor units, always explicit; `by` the user id of who asked, `at` RFC 3339 UTC.
+    """A request to refund an explicit `amount` in minor units, by the user `by`, at `at` (RFC 3339 UTC).
 
-    `answer` is why it was declined, refused (Stripe's reason) or failed; `decided_by` the staff member.
+    `answer` says why it was declined, rejected (Stripe's reason) or failed; `decided_by` is the member of staff.
     """
 
     id: str
@@ -47,27 +47,29 @@ class RefundRequest:
 
     @property
     def undecided(self) -> bool:
-        """It waits for staff or for Stripe: `awaiting_approval`, `submitting` or `pending`."""
+        """Whether staff or Stripe have yet to decide: `awaiting_approval`, `submitting` or `pending`."""
         return self.state in UNDECIDED
 
     @property
     def idempotency_key(self) -> str:
-        """The key of its present try at Stripe."""
+        """The idempotency key of its present try at Stripe."""
         return f"{self.id}:{self.tries}"
 
     def for_student(self) -> dict[str, Any]:
-        """What whoever asked may see: nothing of who decides."""
+        """Return the request as its student sees it, without who decides it."""
         return {name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at", "answer")}
 
     def to_json(self) -> dict[str, Any]:
-        """A dict for JSON, without what is not known."""
+        """Return a dict for JSON, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def follow(requests: Iterable[RefundRequest], refunds: Mapping[str, Refund]) -> tuple[RefundRequest, ...]:
-    """The requests as the refunds that name them decide: a pure function of both, whatever came first."""
-    named = {refund.request: (key, refund) for key, refund in refunds.items() if refund.request}
-    return tuple(_followed(request, *named[request.id]) if request.id in named else request for request in requests)
+    """Return the requests in the states that the refunds naming them imply, whichever came first."""
+    by_request = {refund.request: (key, refund) for key, refund in refunds.items() if refund.request}
+    return tuple(
+        _followed(request, *by_request[request.id]) if request.id in by_request else request for request in requests
+    )
 
 
 def _followed(request: RefundRequest, key: str, refund: Refund) -> RefundRequest:
@@ -76,7 +78,7 @@ def _followed(request: RefundRequest, key: str, refund: Refund) -> RefundRequest
 
 
 def decline_awaiting(requests: Iterable[RefundRequest], because: str) -> tuple[RefundRequest, ...]:
-    """Nobody needs to decide any more: nothing is left to give back."""
+    """Decline the requests that await approval, because there is nothing left to decide."""
     return tuple(
         replace(request, state="declined", answer=because) if request.state == "awaiting_approval" else request
         for request in requests

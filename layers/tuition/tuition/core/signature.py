@@ -1,4 +1,4 @@
-"""Stripe's webhook signature, checked over the raw bytes without loading `stripe`.
+"""Verify Stripe's webhook signature over the raw bytes, without loading `stripe`.
 
 Source: https://docs.stripe.com/webhooks#verify-manually
 """
@@ -21,12 +21,14 @@ def verify(body: bytes, header: str | None, secrets: Iterable[str], now: float) 
     signed = f"{time}.".encode() + body
     expected = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
     if not expected:
-        raise SignatureRefused("no webhook secret is configured: see docs/setup.md")
+        raise SignatureRefused("No webhook secret is configured. See docs/setup.md.")
     matches = [hmac.compare_digest(e.encode(), s.encode()) for e in expected for s in signatures]
     if not any(matches):
-        raise SignatureRefused("no signature matches: check the endpoint's signing secret")
+        raise SignatureRefused("No signature matches. Check the endpoint's signing secret.")
     if abs(now - time) > TOLERANCE_S:
-        raise SignatureRefused(f"signed more than {TOLERANCE_S} s away from now: check the clock, or it is a replay")
+        raise SignatureRefused(
+            f"The signature is more than {TOLERANCE_S} s old or in the future. Check the clock; it may be a replay."
+        )
 
 
 def _parse(header: str) -> tuple[int, list[str]]:
@@ -38,5 +40,5 @@ def _parse(header: str) -> tuple[int, list[str]]:
         elif name == "v1":
             signatures.append(value)
     if time is None or not signatures:
-        raise SignatureRefused("the Stripe-Signature header is missing or not of the form t=…,v1=…")
+        raise SignatureRefused("The Stripe-Signature header is missing or not of the form t=…,v1=…")
     return time, signatures

@@ -17,22 +17,22 @@ from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, PhaseName,
 
 MAX_ID_LENGTH = 255
 MAX_TEXT_LENGTH = 5000
-"""Longer than any text of Stripe's that is read here."""
+"""Longer than any of Stripe's texts that are read here."""
 
 MAX_AMOUNT = 10**15
-"""Minor units beyond any amount of Stripe's."""
+"""In minor units: larger than any amount at Stripe."""
 MAX_TIMESTAMP = 10**11
-"""Epoch seconds beyond any time of Stripe's (the year 5138), and still a time that can be written."""
+"""In epoch seconds: later than any time at Stripe (the year 5138), and still a valid date."""
 
 SYNC_ORDER = 10
-"""The order of a pull within its second: above every event's."""
+"""The `order` of a synced phase within its second: above every event's."""
 
 
 # --- reading Stripe's objects ---
 
 
 def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
-    """The facts of a PaymentIntent seen at `at`; `order` is given by a pull (`pull_stamp`)."""
+    """Read a PaymentIntent as Stripe showed it at `at` (epoch seconds). A sync gives `order` (see `sync_stamp`)."""
     status = text(intent, "status")
     settled = closed = phase = None
     if status == "succeeded":
@@ -63,7 +63,7 @@ def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int
 
 
 def of_session(session: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
-    """The facts of a Checkout Session, and of its PaymentIntent where that is expanded."""
+    """Read a Checkout Session, and its PaymentIntent if that is expanded."""
     paid = text(session, "payment_status")
     status = optional_text(session, "status")
     intent = session.get("payment_intent")
@@ -85,17 +85,17 @@ def of_session(session: Mapping[str, Any], at: int, order: int | None = None) ->
 
 
 def _is_dead(intent: Mapping[str, Any]) -> bool:
-    """A complete session whose delayed payment failed: it can neither be paid again nor expired."""
+    """Whether the intent of a complete session has failed: the session can neither be paid again nor expired."""
     return intent.get("status") in ("requires_payment_method", "canceled")
 
 
 def failed_session(session: Mapping[str, Any], at: int) -> Facts:
-    """The facts of `checkout.session.async_payment_failed`."""
+    """Read the session of a `checkout.session.async_payment_failed` event."""
     return Facts(closed=Closed(at, "checkout", "payment_failed"), intent=optional_id(session, "payment_intent"))
 
 
 def of_charge(charge: Mapping[str, Any]) -> Facts:
-    """The facts of a charge. Of its method: type, brand and last four, and nothing else that a card has."""
+    """Read a charge. Of its payment method only type, brand and last four digits are read."""
     details = charge.get("payment_method_details")
     type_ = optional_text(details, "type") if isinstance(details, Mapping) else None
     method = details.get(type_) if isinstance(details, Mapping) and type_ else None
@@ -118,14 +118,17 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
 
 
 def _failure_code(charge: Mapping[str, Any]) -> str | None:
-    """The bank's reason, which says more than `card_declined`: https://docs.stripe.com/declines/codes"""
+    """Return the bank's reason, which says more than `card_declined`.
+
+    Source: https://docs.stripe.com/declines/codes
+    """
     code, outcome = optional_text(charge, "failure_code"), charge.get("outcome")
     reason = optional_text(outcome, "reason") if isinstance(outcome, Mapping) else None
     return (reason or code) if charge.get("status") == "failed" else None
 
 
 def of_refund(refund: Mapping[str, Any]) -> Facts:
-    """The facts of a refund. Raises `EventUnusable` for a shape that is not Stripe's."""
+    """Read a refund."""
     metadata = refund.get("metadata")
     return Facts(
         intent=optional_id(refund, "payment_intent"),
@@ -143,7 +146,7 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
 
 
 def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
-    """The facts of a dispute pulled on version `stamp` of its payment."""
+    """Read a dispute that was synced on version `stamp` of its payment."""
     moves = dispute.get("balance_transactions") or []
     evidence = dispute.get("evidence_details")
     due_by = evidence.get("due_by") if isinstance(evidence, Mapping) else None
@@ -164,40 +167,40 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
 
 
 def sync_stamp(stored: Phase | None, date: int) -> tuple[int, int]:
-    """The `at` and `order` of a pull: just after the larger of what is stored and Stripe's `Date`."""
+    """Return `at` and `order` of a synced phase: just after the stored phase, and not before Stripe's `Date`."""
     if stored is None or stored.at < date:
         return date, SYNC_ORDER
     return stored.at, max(stored.order + 1, SYNC_ORDER)
 
 
 def text(obj: Mapping[str, Any], name: str) -> str:
-    """A text that is not empty, of at most `TEXT_LENGTH` letters. Raises `EventUnusable`."""
+    """Read a text that is not empty, of at most `MAX_TEXT_LENGTH` characters. Raises `EventUnusable`."""
     value = obj.get(name)
     if isinstance(value, str) and value and len(value) <= MAX_TEXT_LENGTH and _is_unicode(value):
         return value
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a text, and is a {type(value).__name__}")
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a text, but is a {type(value).__name__}")
 
 
 def _is_unicode(value: str) -> bool:
-    """JSON can spell half a surrogate pair, which no table and no log can hold."""
+    """Whether tables and logs can store it: JSON can contain half a surrogate pair."""
     return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def optional_text(obj: Mapping[str, Any], name: str) -> str | None:
-    """A text, or None where it is empty or missing. Raises `EventUnusable`."""
+    """Read a text; None if it is empty or missing. Raises `EventUnusable`."""
     return None if obj.get(name) in (None, "") else text(obj, name)
 
 
 def object_id(obj: Mapping[str, Any], name: str) -> str:
-    """An id: short and plain enough to be a key of a table."""
+    """Read an id that is short and plain enough to be the key of an item. Raises `EventUnusable`."""
     value = text(obj, name)
     if len(value) <= MAX_ID_LENGTH and value.isascii():
         return value
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id, and is not one")
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id, but is not")
 
 
 def timestamp(obj: Mapping[str, Any], name: str) -> int:
-    """A time in epoch seconds."""
+    """Read a time in epoch seconds. Raises `EventUnusable`."""
     value = integer(obj, name)
     if 0 <= value < MAX_TIMESTAMP:
         return value
@@ -205,7 +208,7 @@ def timestamp(obj: Mapping[str, Any], name: str) -> int:
 
 
 def optional_id(obj: Mapping[str, Any], name: str) -> str | None:
-    """The id in a field that Stripe may have expanded."""
+    """Read the id in a field that Stripe may have expanded; None if it is missing. Raises `EventUnusable`."""
     value = obj.get(name)
     if value in (None, ""):
         return None
@@ -213,16 +216,16 @@ def optional_id(obj: Mapping[str, Any], name: str) -> str | None:
 
 
 def integer(obj: Mapping[str, Any], name: str, *, least: int = 0) -> int:
-    """A whole number; none is below 0 but what a balance moves by."""
+    """Read an integer of at least `least`; only balance transactions may be negative. Raises `EventUnusable`."""
     value = obj.get(name)
     if type(value) is int and least <= value < MAX_AMOUNT:
         return value
-    found = "is too small or too large" if type(value) is int else f"is a {type(value).__name__}"
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, and {found}")
+    problem = "is too small or too large" if type(value) is int else f"is a {type(value).__name__}"
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, but {problem}")
 
 
 def _currency(obj: Mapping[str, Any]) -> str:
-    """As Stripe writes it: lower case."""
+    """Read a currency, which Stripe writes in lower case."""
     value = text(obj, "currency")
     if value == value.lower():
         return value
@@ -230,8 +233,8 @@ def _currency(obj: Mapping[str, Any]) -> str:
 
 
 def one_of(obj: Mapping[str, Any], name: str, known: Mapping[str, int]) -> str:
-    """A text that is one of those known. Raises `EventUnusable`."""
+    """Read a text that is one of `known`. Raises `EventUnusable`."""
     value = text(obj, name)
     if value not in known:
-        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which we do not know")
+        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is unknown")
     return value
