@@ -327,7 +327,7 @@ def _refund_part(w: Harness) -> Invocation:
 
 @flow("refund: rejected by Stripe", seed_name="refund: refused by Stripe")
 def _refund_refused(w: Harness) -> Invocation:
-    """Somebody refunded in the dashboard first, and the webhook was lost."""
+    """Staff refunded in the dashboard first, and the webhook was lost."""
     purchase = buy(w)
     w.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=30_000)
     return request("request_refund", ADA, {"payment_id": purchase["payment_id"], "reason": "changed my mind"})
@@ -422,9 +422,15 @@ def _reconcile(w: Harness) -> Invocation:
     w.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
     w.refund(CARL, stuck["payment_id"])
     w.at_stripe("DELETE", "/_sim/calls")
-    ownership = {"app": "tuition", "environment": "test", "payment_id": "pay_orphan", "user_id": "eve", "track": "DP"}
-    ownership |= {"attempt": "1", "kind": "intent"}
-    metadata = {f"metadata[{name}]": value for name, value in ownership.items()}
+    our_metadata = {
+        "app": "tuition",
+        "environment": "test",
+        "payment_id": "pay_orphan",
+        "user_id": "eve",
+        "track": "DP",
+    }
+    our_metadata |= {"attempt": "1", "kind": "intent"}
+    metadata = {f"metadata[{name}]": value for name, value in our_metadata.items()}
     w.at_stripe("POST", "/v1/payment_intents", amount=49_900, currency="usd", **metadata)
     w.advance_time(HOUR + 60)
     _quarantine_event(w, ADA)

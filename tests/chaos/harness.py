@@ -27,12 +27,12 @@ from tuition.storage import cursors
 
 Recovery = Literal["retry", "webhooks", "hourly run"]
 RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly run": "clock"}
-"""What follows the fault, and its word in the seeds (do not change that one). `retry`: the caller (a user, Stripe or
+"""The step after the fault, and its word in the seeds (do not change that one). `retry`: the caller (a user, Stripe or
 the schedule) retries, then the webhooks are delivered. `webhooks`: the webhooks are delivered, then the caller retries.
 `hourly run`: no retry and no webhook, so only the hourly run can recover."""
 MAX_TRIES = 4
 ACTIONS = ("drifted", "closed", "orphans", "resumed", "replayed", "failed", "unanswered")
-"""What the report of an hourly run counts when the run did something, or could not."""
+"""The fields of an hourly run's report that count its actions and its failures."""
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 """A fixed time, because a backfill of the current day makes other calls in the next hour."""
 

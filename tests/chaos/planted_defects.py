@@ -1,4 +1,4 @@
-"""Planted defects, written as somebody might write them: tests that pass with them prove nothing.
+"""Planted defects, written as a developer might write them: tests that pass with them prove nothing.
 
 Each defect receives a function that sets an attribute, so that it can be installed in another process for good, or in
 this one for a while.

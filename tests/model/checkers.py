@@ -379,7 +379,7 @@ def customers(sim: Simulation) -> list[str]:
 
 
 def card_testing(sim: Simulation) -> list[str]:
-    """No payment stays open after so many declined charges, because somebody may be testing cards on it."""
+    """No payment stays open after so many declined charges, because it may be used for card testing."""
     stripe, problems = StripeState(sim), []
     for payment in sim.payments():
         declined = [c for c in stripe.charges[payment.intent or ""] if c["status"] == "failed"]

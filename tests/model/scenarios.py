@@ -1,4 +1,4 @@
-"""What a schedule may contain. Each scenario makes one kind of situation common, so that its rare defects show."""
+"""The contents of a schedule. Each scenario makes one kind of situation common, so that its rare defects show."""
 
 from dataclasses import dataclass, replace
 

@@ -342,7 +342,7 @@ class Simulation:
         return offer
 
     def at_stripe(self, method: str, path: str, **params: Any) -> Any:
-        """Call Stripe as somebody other than Tuition."""
+        """Call Stripe as another client than Tuition."""
         is_control = path.startswith("/_sim")
         body = json.dumps(params) if is_control else "&".join(f"{k}={v}" for k, v in params.items())
         headers = {"Authorization": f"Bearer {SECRET_KEY}", "Stripe-Version": stripe.api_version or ""}

@@ -260,10 +260,10 @@ def test_staff_see_a_dispute_refund_a_payment_in_two_parts_and_export_it(
     running.pay(bought["payment_intent_id"])
     running.until_enrolled(token, "DP")
     refunds = f"/payments/{bought['payment_id']}/refunds/"
-    first = post(refunds, amount=20000, reason="a part", left=49900)
+    first = post(refunds, amount=20000, reason="a part", expected_refundable_amount=49900)
     assert first.status_code == 200, first.text
-    assert post(refunds, amount=20000, reason="a part", left=49900).status_code == 409
-    assert post(refunds, amount=29900, reason="the rest", left=29900).status_code == 200
+    assert post(refunds, amount=20000, reason="a part", expected_refundable_amount=49900).status_code == 409
+    assert post(refunds, amount=29900, reason="the rest", expected_refundable_amount=29900).status_code == 200
     user = running.staff(f"/users/{sub}/")
     assert [(e["track"], e["status"]) for e in user["enrollments"]] == [("DP", "WITHDRAWN"), ("FSD", "ENROLLED")]
     month = datetime.now(UTC).strftime("%Y-%m")

@@ -90,7 +90,7 @@ def test_revoked_access_is_withdrawn_until_staff_restore_it(tuition: Harness, st
 
 
 def test_restored_access_follows_from_the_money(tuition: Harness, student: Student, admin: Student) -> None:
-    """A restore undoes the revocation alone: an amount that nobody accepted still gives no access."""
+    """A restore undoes the revocation alone: an amount that staff have not accepted still gives no access."""
     payment_id = buy(tuition, student, 100)
     decide(tuition, admin, payment_id, "revoke")
     assert decide(tuition, admin, payment_id, "restore").status == 200

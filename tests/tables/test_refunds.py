@@ -271,7 +271,7 @@ def test_a_refund_belongs_to_its_intents_payment_whatever_its_metadata_says(tuit
     assert tuition.payment(own_id).status == "REFUNDED"
 
 
-def test_the_window_starts_at_the_payment_not_when_we_learn_of_it(
+def test_the_window_starts_at_the_payment_not_when_we_see_it(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = tuition.create(student).body

@@ -102,7 +102,7 @@ def test_only_storage_calls_dynamodb(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_what_ships_knows_neither_the_simulator_nor_the_local_stack_nor_the_functions(path: Path) -> None:
+def test_shipped_code_imports_neither_the_simulator_nor_the_local_stack_nor_functions(path: Path) -> None:
     outer = {"stripe_simulator", "local", "tests", *(p.stem for p in FUNCTIONS)}
     assert not {name.split(".")[0] for name in imports(path)} & outer
 

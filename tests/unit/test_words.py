@@ -29,7 +29,18 @@ THIRD_PARTY = "web/console/vendor/"
 THIS_FILE = "tests/unit/test_words.py"
 Kind = Literal["prose", "code", "name"]
 
-ALLOWED: dict[tuple[str, str], str] = {}
+RENAMED = "the changelog names what was renamed"
+SEED = "the word is part of a seed: another word would draw other schedules"
+ALLOWED: dict[tuple[str, str], str] = {
+    ("CHANGELOG.md", "DifferenceFound"): RENAMED,
+    ("CHANGELOG.md", "EventForeign"): RENAMED,
+    ("CHANGELOG.md", "payment.forgotten"): RENAMED,
+    ("CHANGELOG.md", "refund.ordered"): RENAMED,
+    ("CHANGELOG.md", "`left`"): RENAMED,
+    ("tests/chaos/flows.py", "told"): SEED,
+    ("tests/chaos/flows.py", "nobody"): SEED,
+    ("tests/chaos/flows.py", "is gone"): SEED,
+}
 """Accepted reports: a file and the matched text, with the reason why it stays."""
 
 

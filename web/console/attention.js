@@ -1,6 +1,6 @@
 // The queue of payments that need attention: each reason with a suggested action.
 import { get, useResponse } from "./api.js";
-import { Amount, Empty, Loaded, Pager, Status, Time, UserLink } from "./components.js";
+import { Amount, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
 import { html } from "./preact.js";
 import { routeTo } from "./route.js";
 
@@ -22,7 +22,7 @@ const kindOf = ({ name }) => name.split(":")[0];
 /** The detail of an attention reason, with Stripe's codes in words. */
 export const detailText = ({ detail }) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
 
-/** What staff usually do about an attention reason. A dispute's fingerprint is its status. */
+/** The usual next step for an attention reason. A dispute's fingerprint is its status. */
 export function suggestedAction(reason) {
   if (kindOf(reason) !== "dispute") return SUGGESTED_ACTIONS[kindOf(reason)] ?? "";
   return ["lost", "prevented"].includes(reason.fingerprint) ? LOST_DISPUTE : OPEN_DISPUTE;
@@ -35,7 +35,7 @@ export function Attention({ query, staff }) {
     !next &&
     html`<${Empty} title="Nothing needs attention"><p>Disputes, differing amounts, double payments and failed refunds appear here.</p><//>`;
   return html`<h1 tabindex="-1">Needs attention</h1>
-    <${Loaded} of=${state} empty=${empty}>
+    <${WhenLoaded} of=${state} empty=${empty}>
       ${({ payments, next_cursor: next }) => html`<div class="scroll"><table class="rows">
         <thead><tr><th>Created</th><th>Student</th><th>Track</th><th class="right">Amount</th><th>Status</th><th>Issue</th><th>Suggested action</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
         <tbody>${payments.flatMap((payment) => reasons(payment).map((reason, index) => html`<${Row} key=${`${payment.payment_id} ${reason.name}`} payment=${payment} reason=${reason} isFirst=${index === 0} staff=${staff} />`))}</tbody>

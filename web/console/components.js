@@ -82,7 +82,7 @@ export function ErrorMessage({ error, retry }) {
  * The state of a `useResponse`: loading, an error, empty, or `children(response)`. While it reloads, the previous
  * response stays.
  */
-export function Loaded({ of, empty, children }) {
+export function WhenLoaded({ of, empty, children }) {
   const error = of.error && html`<${ErrorMessage} error=${of.error} retry=${of.reload} />`;
   if (of.response === undefined) return error || html`<${Loading} />`;
   return html`${error}<div class="answer" aria-busy=${of.loading ? "true" : "false"}>${empty?.(of.response) || children(of.response)}</div>`;

@@ -1,7 +1,7 @@
 // Disputes: the amount, the date by which the bank wants an answer, and the student's enrollment.
 import { moneyWithCode, relativeTime, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, Loaded, Pager, StripeLink, Time, UserLink } from "./components.js";
+import { Empty, EnrollmentStatus, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
 import { html } from "./preact.js";
 import { routeTo } from "./route.js";
 
@@ -20,7 +20,7 @@ export function Disputes({ query }) {
       <a href=${routeTo(["disputes"])} aria-current=${state === "open" ? "true" : undefined}>Open (due soonest first)</a>
       <a href=${routeTo(["disputes"], { state: "over" })} aria-current=${state === "over" ? "true" : undefined}>Decided</a>
     </nav>
-    <${Loaded} of=${response} empty=${empty}>
+    <${WhenLoaded} of=${response} empty=${empty}>
       ${({ disputes, next_cursor: next }) => html`<div class="scroll"><table class="rows">
         <thead><tr><th>Respond by</th><th>Reason</th><th>Status</th><th class="right">Amount</th><th>Student</th><th>Track</th><th>Enrollment</th><th>Opened</th><th>Stripe</th></tr></thead>
         <tbody>${disputes.map((dispute) => html`<${Row} key=${dispute.dispute_id} dispute=${dispute} />`)}</tbody>

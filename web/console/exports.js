@@ -1,7 +1,7 @@
 // CSV exports of the payments that match a filter: start one, watch its progress, download the file.
 import { moment, sentenceCase } from "../shared/format.js";
 import { explain, get, isUncertain, post, reportSessionExpired, useResponse } from "./api.js";
-import { Button, Empty, Loaded, Time } from "./components.js";
+import { Button, Empty, WhenLoaded, Time } from "./components.js";
 import { activeFilters } from "./filters.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { navigate, routeTo } from "./route.js";
@@ -77,7 +77,7 @@ function Export({ id }) {
     ${
       error?.status === 404
         ? html`<${Empty} title="Export not found"><p>It has expired, or it isn’t yours. <a href=${routeTo(["payments"])}>Start a new one from Payments</a></p><//>`
-        : html`<${Loaded} of=${state}>${(details) => html`<${Progress} details=${details} />`}<//>`
+        : html`<${WhenLoaded} of=${state}>${(details) => html`<${Progress} details=${details} />`}<//>`
     }`;
 }
 

@@ -3,7 +3,7 @@ import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { detailText, suggestedAction } from "./attention.js";
-import { Empty, Failure, Loaded, Status, Time, UserLink } from "./components.js";
+import { Empty, Failure, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
@@ -23,7 +23,7 @@ export function Payment({ id, query, staff }) {
     return html`<h1 tabindex="-1">Payment not found</h1><${Empty} title=${`There is no payment ${id}`}><a href=${lastList()}>Back to the list</a><//>`;
   return html`<p class="crumbs"><a data-up href=${lastList()}>← Back to the list</a> <kbd>Esc</kbd></p>
     ${!state.response && html`<h1 tabindex="-1">Payment</h1>`}
-    <${Loaded} of=${state}>${(details) => html`<${Details} details=${details} query=${query} staff=${staff} message=${message} done=${done} />`}<//>`;
+    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} query=${query} staff=${staff} message=${message} done=${done} />`}<//>`;
 }
 
 function Details({ details, query, staff, message, done }) {

@@ -1,7 +1,7 @@
 // The payments list, with filters and a calendar to narrow it down.
 import { get, useResponse } from "./api.js";
 import { Calendar } from "./calendar.js";
-import { Empty, Loaded, Pager } from "./components.js";
+import { Empty, WhenLoaded, Pager } from "./components.js";
 import { FilterForm } from "./filter_form.js";
 import { activeFilters, hasFilters } from "./filters.js";
 import { PaymentTable } from "./payment_table.js";
@@ -30,7 +30,7 @@ export function Payments({ query, staff }) {
     <div class="list">
       <h1 tabindex="-1">Payments</h1>
       <${FilterForm} query=${query} staff=${staff} />
-      <${Loaded} of=${state} empty=${empty}>
+      <${WhenLoaded} of=${state} empty=${empty}>
         ${({ payments, next_cursor: next }) => html`
           <${PaymentTable} payments=${payments} />
           <${Pager} path=${["payments"]} query=${{ ...filters, cursor: query.cursor }} next=${next} count=${payments.length}

@@ -1,6 +1,6 @@
 // Quarantine: Stripe events that we could not process. Staff see why, what Stripe sent, and can retry.
 import { explain, get, post, reportSessionExpired, useResponse } from "./api.js";
-import { Button, Empty, Id, Loaded, Loading, Pager, Time } from "./components.js";
+import { Button, Empty, Id, WhenLoaded, Loading, Pager, Time } from "./components.js";
 import { html, useRef, useState } from "./preact.js";
 
 const OUTCOMES = {
@@ -37,7 +37,7 @@ export function Quarantine({ query, staff }) {
   return html`<h1 tabindex="-1">Quarantine</h1>
     <p class="small">Stripe events we couldn’t process. Fix the cause, then retry; retrying is safe.</p>
     ${message.text && html`<p class=${`note ${message.good ? "good" : "warn"}`} role="status">${message.text}</p>`}
-    <${Loaded} of=${state} empty=${empty}>
+    <${WhenLoaded} of=${state} empty=${empty}>
       ${({ events, next_cursor: next }) => html`<div class="scroll"><table class="rows">
         <thead><tr><th>First received</th><th>Reason</th><th>Event</th><th class="right">Attempts</th><th>Last attempt</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
         <tbody>${events.map(

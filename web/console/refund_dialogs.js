@@ -24,7 +24,7 @@ function consequenceOf(details, amount) {
   return `Refund ${groupedDecimal(amount, currency)} of ${total}; ${accessAfterRefund(details, amount === refundable)}.`;
 }
 
-/** What has become of a refund request, for a payment with this refundable amount. */
+/** The result of a refund request, for a payment with this refundable amount. */
 function requestOutcome({ state, amount, answer }, { refundable_amount: refundable, currency }) {
   const refund = moneyWithCode(amount, currency);
   if (state === "succeeded") return `Refunded ${refund}; ${moneyWithCode(refundable, currency)} can still be refunded.`;

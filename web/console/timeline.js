@@ -93,7 +93,7 @@ function recordEntry(record, payment, facts) {
   };
 }
 
-/** What a record changed, in words. */
+/** The changes that a record made, in words. */
 function transitionLines({ status, enrollment, settled, refunded, lost, attention }, currency) {
   const lines = [];
   const money = (amount) => moneyWithCode(Math.abs(amount), currency);

@@ -1,6 +1,6 @@
 // One user: their identity, enrollments and payments.
 import { get, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, Id, Loaded, None, Pager, StripeLink, Time } from "./components.js";
+import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time } from "./components.js";
 import { PaymentTable } from "./payment_table.js";
 import { html } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -13,7 +13,7 @@ export function User({ id, query }) {
     return html`<h1 tabindex="-1">User not found</h1><${Empty} title=${`There is no user ${id}`}><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
   return html`<p class="crumbs"><a data-up href=${routeTo(["payments"], { q: id })}>← Payments of this user</a></p>
     <h1 tabindex="-1">${state.response?.user.email ?? id}</h1>
-    <${Loaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} />`}<//>`;
+    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} />`}<//>`;
 }
 
 function Details({ details, id, query }) {

@@ -84,7 +84,7 @@ async function showForm(context, track, { savedMethods, openPayment, canceled, p
     await resume(context, track, form, message);
 }
 
-/** How the open payment was started. A Checkout payment that nobody has tried to pay has no PaymentIntent. */
+/** How the open payment was started. A Checkout payment without an attempt to pay has no PaymentIntent. */
 function howItStarted(openPayment, started) {
   if (started?.payment_id === openPayment.payment_id) return { here: true, ...started };
   return { kind: openPayment.payment_intent_id ? "intent" : "checkout", params: {} };

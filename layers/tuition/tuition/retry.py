@@ -36,7 +36,7 @@ STRIPE = Limit(3, base_s=0.1)
 STRIPE_RACE = Limit(20, base_s=0.1)
 """Calls to Stripe that met another call of ours: a key in flight or a locked object, both free again soon."""
 STRIPE_RATE_LIMIT = Limit(6, base_s=0.5, max_s=10)
-"""Calls of the reconciler that Stripe rate-limits: nobody is waiting for the answer."""
+"""Calls of the reconciler that Stripe rate-limits. No user waits for them."""
 AUDIT_READ = Limit(3, base_s=0)
 """Reads of a payment and its audit trail: a commit between the two would look like tampering."""
 

@@ -1,4 +1,4 @@
-"""What a student reads when something is slow, refused or unavailable, and what they can do then."""
+"""The page tells a student when something is slow, refused or unavailable, and how to continue."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What students do on the page, on a phone and on a desktop."""
+"""The student page in use, on a phone and on a desktop."""
 
 import pytest
 from playwright.sync_api import Route, expect

@@ -12,7 +12,7 @@ Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
 
 @dataclass(frozen=True)
 class Standing:
-    """What one payment means for the enrollment: whether it is open, grants access, ever did, and holds funds."""
+    """The effect of one payment on the enrollment: whether it is open, grants access, ever did, and holds funds."""
 
     attempt: int
     open: bool = False

@@ -76,9 +76,9 @@ class UnknownTrack(Unprocessable):
     type = "unknown-track"
     title = "There is no such track"
 
-    def __init__(self, code: object, known: Sequence[str]) -> None:
+    def __init__(self, code: object, tracks: Sequence[str]) -> None:
         problem = "track is missing" if code is None else f"{str(code)[:40]!r} is not a track that we sell"
-        super().__init__(f"{problem}. Send one of {', '.join(known)}.", field="track")
+        super().__init__(f"{problem}. Send one of {', '.join(tracks)}.", field="track")
 
 
 class CodeRefused(Unprocessable):

@@ -1,4 +1,4 @@
-"""What is known about one payment from Stripe and from staff, and how two sets of facts are merged.
+"""The facts about one payment from Stripe and from staff, and how two sets of facts are merged.
 
 `merge` is commutative, associative and idempotent: events can arrive in any order, twice or late, and the result is
 the same. `tuition.core.payment` decides what the facts mean, and `tuition.core.stripe_json` reads them from Stripe's
@@ -102,7 +102,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class Decision:
-    """What staff decided about access, and on which version of the payment. The newest decision counts."""
+    """A decision of staff about access, and on which version of the payment. The newest decision counts."""
 
     version: int
     decision: Literal["accept_amount", "revoke", "restore"]

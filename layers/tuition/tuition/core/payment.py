@@ -29,7 +29,7 @@ DISPUTED = frozenset({"needs_response", "under_review"})
 
 @dataclass(frozen=True)
 class Terms:
-    """What a buyer chose, and the catalog price at that time. A create with the same terms returns the open payment.
+    """A buyer's choices, and the catalog price at that time. A create with the same terms returns the open payment.
 
     `list_amount` is the catalog's amount in minor units. A promotion code may make the payment's price lower.
     """
@@ -140,7 +140,7 @@ class Payment:
 
     @property
     def refund_amount(self) -> int:
-        """What refunds have given back or are about to."""
+        """The sum of the refunds that are made or pending."""
         return refunded_amount(self.facts)
 
     @property
@@ -161,7 +161,7 @@ class Payment:
 
     @property
     def refundable_amount(self) -> int:
-        """What can still be refunded. A refund that waits for the customer's action counts as made."""
+        """The amount that can still be refunded. A refund that waits for the customer's action counts as made."""
         counted = COUNTED_REFUNDS | {"requires_action"}
         settled = self.facts.settled.amount if self.facts.settled else 0
         refunded = sum(refund.amount for refund in self.facts.refunds.values() if refund.status in counted)
@@ -332,8 +332,8 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
     due = [dispute.due_by for dispute in disputes if dispute.status not in DECIDED_DISPUTES]
     if not due:
         return "over", f"{timestamps.iso(max(dispute.created for dispute in disputes))}#{payment.payment_id}"
-    known = [when for when in due if when is not None]
-    return "open", f"{timestamps.iso(min(known)) if known else NO_DUE_DATE}#{payment.payment_id}"
+    deadlines = [at for at in due if at is not None]
+    return "open", f"{timestamps.iso(min(deadlines)) if deadlines else NO_DUE_DATE}#{payment.payment_id}"
 
 
 def check_at(payment: Payment, now: int) -> str | None:

@@ -14,7 +14,7 @@ Change = Literal["unlock", "restore", "lock"]
 
 @dataclass(frozen=True)
 class ProjectChange:
-    """What happens to one project.
+    """The change of one project.
 
     `unlock` opens it, `restore` undoes its last `lock`, and `lock` remembers whether it was unlocked, then locks it.
     """

@@ -1,4 +1,4 @@
-"""Whether a promotion code of Stripe's fits a purchase, and if not, which of the reasons it is.
+"""Decide whether one of Stripe's promotion codes can be used for a purchase, and if not, why.
 
 Sources: https://docs.stripe.com/api/promotion_codes/object, https://docs.stripe.com/api/coupons/object
 """
@@ -13,53 +13,53 @@ Reason = Literal["unknown", "inactive", "expired", "used-up", "not-applicable"]
 
 _NEAREST: tuple[Reason, ...] = ("not-applicable", "used-up", "expired", "inactive", "unknown")
 
-LEAST_CHARGE = 50
-"""The least that Stripe charges in USD, in minor units. https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"""
+MIN_CHARGE = 50
+"""The smallest amount that Stripe charges in USD, in minor units. https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a code cannot be used; `message` is for the student."""
+    """The reason why a code cannot be used. `message` is for the student."""
 
     reason: Reason
     message: str
 
 
-UNKNOWN = Refusal("unknown", "there is no such promotion code")
-SOMEBODY_ELSES = Refusal("not-applicable", "this promotion code is for somebody else")
-FIRST_ONLY = Refusal("not-applicable", "this promotion code is for a first purchase only")
+UNKNOWN = Refusal("unknown", "There is no such promotion code.")
+ANOTHER_CUSTOMERS = Refusal("not-applicable", "This promotion code belongs to another customer.")
+FIRST_ONLY = Refusal("not-applicable", "This promotion code is for a first purchase only.")
 FIRST_ELSEWHERE = Refusal(
-    "not-applicable", "this promotion code is for one first purchase, and another track is being bought with it"
+    "not-applicable", "This promotion code is for one first purchase. You are already using it for another track."
 )
 
 
 def nearest(refusals: Iterable[Refusal]) -> Refusal:
-    """Of several codes with one text the refusal of the one that was nearest to being accepted."""
-    return min(refusals, key=lambda known: (known in (SOMEBODY_ELSES, UNKNOWN), _NEAREST.index(known.reason)))
+    """Return, of several codes with the same text, the refusal of the code that came closest to being accepted."""
+    return min(refusals, key=lambda one: (one in (ANOTHER_CUSTOMERS, UNKNOWN), _NEAREST.index(one.reason)))
 
 
 def is_possible(text: str) -> bool:
-    """Letters of ASCII, digits and dashes are all that a code can have."""
+    """Whether a text can be a code: codes consist of ASCII letters, digits and dashes."""
     return 0 < len(text) <= 500 and text.isascii() and text.replace("-", "0").isalnum()
 
 
 def refusal(code: Mapping[str, Any], price: Money, customer: str | None, now: int) -> Refusal | None:
-    """Why this promotion code (its coupon expanded) cannot be used by the customer for a purchase at this price.
+    """Return why the customer cannot use this code (with its coupon expanded) for a purchase at this price.
 
-    None: nothing speaks against it but what only Stripe knows, whether it is the customer's first purchase. `now`
-    is Stripe's clock in epoch seconds.
+    None if it can be used; whether it is the customer's first purchase is checked by `refusal_as_first`. `now` is the
+    time by Stripe's clock, in epoch seconds.
     """
     coupon = code["promotion"].get("coupon")
     if code.get("customer") not in (None, customer):
-        return SOMEBODY_ELSES
+        return ANOTHER_CUSTOMERS
     if not isinstance(coupon, Mapping) or coupon.get("deleted"):
-        return Refusal("inactive", "this promotion code is no longer offered")
+        return Refusal("inactive", "This promotion code is no longer available.")
     if _used_up(code) or _used_up(coupon):
-        return Refusal("used-up", "this promotion code has been used up")
+        return Refusal("used-up", "This promotion code has been used up.")
     if any(end is not None and end <= now for end in (code.get("expires_at"), coupon.get("redeem_by"))):
-        return Refusal("expired", "this promotion code has expired")
+        return Refusal("expired", "This promotion code has expired.")
     if not code["active"] or not coupon["valid"]:
-        return Refusal("inactive", "this promotion code is not active")
+        return Refusal("inactive", "This promotion code is not active.")
     why = _not_applicable(code["restrictions"], coupon, price)
     return Refusal("not-applicable", why) if why else None
 
@@ -72,38 +72,38 @@ def _used_up(counted: Mapping[str, Any]) -> bool:
 def _not_applicable(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: Money) -> str | None:
     minimum = _in_currency(rules, "minimum_amount", rules.get("minimum_amount_currency"), price.currency)
     if rules.get("minimum_amount") is not None and minimum is None:
-        return f"this promotion code cannot be used for a price in {price.currency.upper()}"
+        return f"This promotion code cannot be used for a price in {price.currency.upper()}."
     if minimum is not None and price.amount < minimum:
-        return f"this promotion code needs a purchase of at least {Money(minimum, price.currency)}"
+        return f"This promotion code requires a purchase of at least {Money(minimum, price.currency)}."
     if (coupon.get("applies_to") or {}).get("products"):
-        return "this promotion code is not for this track"  # a track is no product of Stripe's
+        return "This promotion code is not for this track."  # tracks are not products at Stripe
     if coupon.get("amount_off") is None:
-        left, scale = price.amount * (10000 - round(coupon["percent_off"] * 100)), 10000
+        discounted, scale = price.amount * (10000 - round(coupon["percent_off"] * 100)), 10000
     else:
         off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
         if off is None:
-            return f"this promotion code cannot be used for a price in {price.currency.upper()}"
-        left, scale = price.amount - off, 1
-    if 0 < left < LEAST_CHARGE * scale:
-        return f"what this promotion code leaves to pay is less than {Money(LEAST_CHARGE, price.currency)}"
+            return f"This promotion code cannot be used for a price in {price.currency.upper()}."
+        discounted, scale = price.amount - off, 1
+    if 0 < discounted < MIN_CHARGE * scale:
+        return f"The discounted price would be less than {Money(MIN_CHARGE, price.currency)}, Stripe's minimum."
     return None
 
 
-def _in_currency(found: Mapping[str, Any], name: str, currency: str | None, wanted: str) -> int | None:
-    """An amount in the currency that is wanted: its own, or one of its options'; None where there is none."""
-    if currency == wanted:
-        return found.get(name)
-    option = (found.get("currency_options") or {}).get(wanted) or {}
+def _in_currency(obj: Mapping[str, Any], name: str, own_currency: str | None, currency: str) -> int | None:
+    """Return an amount in this currency: the object's own, or one of its currency options; None without one."""
+    if own_currency == currency:
+        return obj.get(name)
+    option = (obj.get("currency_options") or {}).get(currency) or {}
     return option.get(name)
 
 
 def refusal_as_first(
     code_id: str, track: str, charges: Iterable[Mapping[str, Any]], sessions: Iterable[Mapping[str, Any]]
 ) -> Refusal | None:
-    """Why a code for first purchases only cannot be used for this track by who has these charges and sessions.
+    """Return why a first-purchase code cannot be used for this track by a customer with these charges and sessions.
 
-    Stripe counts what was paid when its page is paid. Here it counts too what a bank is still deciding, what a code
-    made free (which leaves no charge), and what is open for another track with the same code.
+    Stripe checks only what is paid when its page is paid. We also count a charge that a bank is still deciding, a
+    session that a code made free (it has no charge), and an open session for another track with the same code.
     """
     if any(charge["status"] in ("succeeded", "pending") for charge in charges):
         return FIRST_ONLY

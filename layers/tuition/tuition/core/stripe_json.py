@@ -232,9 +232,9 @@ def _currency(obj: Mapping[str, Any]) -> str:
     raise EventUnusable(f"{obj.get('object', 'object')}.currency should be in lower case")
 
 
-def one_of(obj: Mapping[str, Any], name: str, known: Mapping[str, int]) -> str:
-    """Read a text that is one of `known`. Raises `EventUnusable`."""
+def one_of(obj: Mapping[str, Any], name: str, values: Mapping[str, int]) -> str:
+    """Read a text that is one of `values`. Raises `EventUnusable`."""
     value = text(obj, name)
-    if value not in known:
-        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is unknown")
+    if value not in values:
+        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is unvalues")
     return value

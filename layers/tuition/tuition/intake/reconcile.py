@@ -115,7 +115,7 @@ def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
 
 
 def _is_forgotten(payment: Payment, enrollment: Enrollment, stripe_now: int) -> bool:
-    """Whether nobody has touched an open payment for days, or its student was enrolled by another payment."""
+    """Whether an open payment was not touched for days, or its student was enrolled by another payment."""
     charges = [charge.created for charge in payment.facts.charges.values()]
     phase = [payment.facts.phase.at] if payment.facts.phase else []
     touched = max([timestamps.epoch(payment.created_at), *charges, *phase])

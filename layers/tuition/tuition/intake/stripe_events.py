@@ -37,7 +37,7 @@ Outcome = Literal["applied", "foreign", "ignored", "not_found", "quarantined"]
 
 @dataclass(frozen=True)
 class EventType:
-    """What the events of a type are about, and how their object is read.
+    """The subject of a type of events, and how their object is read.
 
     Without `read` the payment is always synced. `has_refund_total`: the object is a charge whose `amount_refunded` must
     agree with the refunds that we know.

@@ -1,4 +1,4 @@
-"""What staff decide about a payment: whether it gives access, and that a reason for attention has been dealt with.
+"""Decisions of staff about a payment: whether it gives access, and which reasons for attention are acknowledged.
 
 A decision is a fact like any other: it is merged, everything else is derived from it, and its record names its author.
 The note stays on the payment, because audit records contain nothing that a person wrote.

@@ -32,7 +32,7 @@ MAX_REJECTIONS = 10
 
 @dataclass(frozen=True)
 class Actor:
-    """Who performs an action, as its audit record says. The reconciler has no user id."""
+    """The performer of an action, as its audit record names it. The reconciler has no user id."""
 
     source: Source
     user_id: str | None = None
@@ -68,7 +68,7 @@ def refund(
 ) -> tuple[Payment, RefundRequest]:
     """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
-    `expected` is the refundable amount that they saw: if it has changed, another refund came first, and they are told.
+    `expected` is the refundable amount that they saw: if it has changed, another refund came first.
     Repeating a refund that is being submitted resumes it. Another member of staff's refund is resumed, then refused.
     """
 
@@ -177,7 +177,7 @@ def _require_refundable(payment: Payment) -> None:
 
 
 def _is_within_window(payment: Payment) -> bool:
-    """Whether a refund is still made at once. The window starts with the payment, not when we learned of it."""
+    """Whether a refund is still made at once. The window starts when the student paid, not when we saw the payment."""
     paid = [charge.created for charge in payment.facts.charges.values() if charge.status == "succeeded"]
     paid += [payment.facts.settled.at] if payment.facts.settled else []
     return bool(paid) and clock.now() <= min(paid) + settings().refund_window_days * 86400

@@ -13,7 +13,7 @@ from tuition.storage.items import CursorItem
 RECONCILE = "reconcile"
 """The cursor of the hourly run. Its item also holds the lease of all runs."""
 LEASE_S = 900
-"""As long as an invocation can live: a lease that was not given back expires."""
+"""As long as an invocation can live: a lease that was not released expires."""
 
 
 class LeaseTaken(TuitionError):

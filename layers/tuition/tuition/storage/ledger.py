@@ -1,7 +1,7 @@
 """The one writer of payments, enrollments with their progress, Stripe objects and audit: one transaction each time.
 
 So there is no moment in which money was taken and the student is not enrolled, and no change without its record. Every
-condition is on the version that was loaded. A writer that loses is told why:
+condition is on the version that was loaded. A writer that loses receives the reason:
 
 - `AlreadyRecorded`: the event's record exists. This wins over every other failure, because nothing is left to do.
 - `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.
@@ -35,7 +35,7 @@ _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputEx
 
 @dataclass(frozen=True)
 class Change:
-    """What a payment becomes, and the audit entry that says why."""
+    """A payment's new value, and the audit entry that says why."""
 
     payment: Payment
     entry: AuditEntry
@@ -196,7 +196,7 @@ def _stripe_objects(payment: Payment | None) -> set[str]:
 def _progress_updates(before: Enrollment, after: Enrollment) -> dict[str, Item]:
     track = catalog.tracks().get(after.track)
     if track is None:
-        return {}  # the track is no longer sold, and its projects are shown to nobody
+        return {}  # the track is no longer sold, and its projects are no longer shown
     return {
         f"progress {project.project}": {
             "Update": mapping.progress_update(
@@ -333,7 +333,7 @@ def reschedule_check(state: PaymentState) -> None:
         return
 
 
-# --- what belongs to no payment ---
+# --- writes that belong to no payment ---
 
 
 def abandon(stripe_id: str, user_id: str, track: str) -> StripeObjectItem | None:

@@ -1,6 +1,6 @@
 """Every query of an index or a partition, and the one cursor type.
 
-An index is named here and in the template only. What each index is for: docs/decisions/0002-indexes.md.
+An index is named here and in the template only. docs/decisions/0002-indexes.md says what each is for.
 """
 
 import base64

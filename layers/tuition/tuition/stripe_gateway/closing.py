@@ -17,7 +17,7 @@ def must_close(payment: Payment) -> bool:
 
 
 def too_many_declines(payment: Payment) -> bool:
-    """Whether an open payment was declined so often that somebody may be testing cards on it."""
+    """Whether an open payment was declined so often that it may be used for card testing."""
     declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
     return payment.status in ("CREATED", "FAILED") and declines >= MAX_DECLINES
 

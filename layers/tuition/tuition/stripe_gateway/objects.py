@@ -1,6 +1,6 @@
 """The two kinds of Stripe object that a payment can be bound to: a PaymentIntent or a Checkout Session.
 
-Every difference between the two kinds stands here.
+Every difference between the two kinds is in this module.
 """
 
 from collections.abc import Mapping

@@ -61,7 +61,7 @@ def matches(filters: Filters, view: PaymentView) -> bool:
         (filters.status, payment.status),
         (filters.track, payment.track),
     )
-    if any(wish not in (None, value) for wish, value in exact):
+    if any(chosen not in (None, value) for chosen, value in exact):
         return False
     if payment.amount < (filters.amount_min or 0) or (
         filters.amount_max is not None and payment.amount > filters.amount_max

@@ -1,4 +1,4 @@
-"""What staff look at: payments, one payment whole, a user, disputes, and the quarantine."""
+"""The views of staff: payments, one payment whole, a user, disputes, and the quarantine."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What students read: their payments and their enrollments."""
+"""The views of a student: their payments and their enrollments."""
 
 from typing import Any
 
