@@ -15,6 +15,7 @@ from tests.unit.test_errors import error_classes
 from tuition.api import PROBLEM_TYPES
 from tuition.core.errors import TuitionError
 from tuition.core.payment import STATUSES
+from tuition.intake import stripe_events
 from tuition.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -118,3 +119,58 @@ def test_the_list_of_decisions_has_every_title_and_file() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name.upper()}`" in SETUP
+
+
+# --- citations and examples ---
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+PAGES += [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "stripe_simulator" / "README.md",
+    ROOT / "events" / "README.md",
+]
+LAYER = ROOT / "layers" / "tuition" / "tuition"
+PLACES = {path.name for path in ROOT.iterdir() if path.is_dir()} | {
+    path.name for path in LAYER.iterdir() if path.is_dir()
+}
+NOT_BUILT = {"outbox/emails", "payments/plans"}
+"""Places that the documents name for later work."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_cited_path_and_link_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for cited in set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*\w)`", text)) - NOT_BUILT:
+        if cited.split("/")[0] in PLACES:
+            candidates = [base / f"{cited}{suffix}" for base in (ROOT, LAYER) for suffix in ("", ".py")]
+            assert any(candidate.exists() for candidate in candidates), cited
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+            assert anchor in anchors, f"{link}#{anchor}"
+
+
+def test_the_examples_of_how_to_add_something_change_lines_that_exist() -> None:
+    blocks = re.findall(
+        r"```diff\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert len(blocks) == 3
+    for block in blocks:
+        source = ""
+        for line in block.splitlines():
+            if line.startswith(" # "):
+                name = re.match(r" # ([\w./]+)", line)
+                assert name, line
+                source = next(path for path in (ROOT / name[1], LAYER / name[1]) if path.exists()).read_text("utf-8")
+            elif line.startswith((" ", "-")):
+                assert line[1:] in source, line
+
+
+def test_set_up_lists_the_event_types_that_are_applied() -> None:
+    text = (ROOT / "docs" / "setup.md").read_text(encoding="utf-8")
+    block = re.search(r"```\n(\s+payment_intent\.created .*?)```", text, re.DOTALL)
+    assert block
+    assert set(block[1].split()) == set(stripe_events.EVENT_TYPES)
