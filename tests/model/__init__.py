@@ -1,2 +1,5 @@
-"""A search over schedules of the whole system: the real use cases, Stripe's simulator as the oracle, and every I/O as
-a point where the scheduler may switch actors or inject a fault."""
+"""A search over schedules of the whole system.
+
+The real use cases run, Stripe's simulator is the oracle, and at every I/O the scheduler may switch actors or inject a
+fault.
+"""

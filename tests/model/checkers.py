@@ -1,5 +1,7 @@
-"""The invariants: the tables against an oracle that knows only Stripe's objects and staff decisions, and against
-themselves."""
+"""The invariants of the tables.
+
+The tables are compared with an oracle that knows only Stripe's objects and staff decisions, and with themselves.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable

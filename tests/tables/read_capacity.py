@@ -92,7 +92,8 @@ def payment(number: int, size: int, now: float) -> Payment:
         facts = Facts(settled=settled, charges=charges, disputes={f"dp_{number}": dispute})
     created_at = timestamps.iso(at)
     return Payment(
-        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1, stripe_object_id=f"pi_{number}",
+        payment_id=f"pay_{number:024d}", user_id=user, track=track, kind="intent", attempt=1,
+        stripe_object_id=f"pi_{number}",
         price=price, created_at=created_at, updated_at=created_at, email=f"{user}@example.org", facts=facts, version=3,
     )  # fmt: skip
 

@@ -151,7 +151,6 @@ def test_an_event_applied_while_staff_read_does_not_look_like_tampering(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit between reading the payment and reading its audit trail must not break the shown chain."""
-
     purchase = tuition.create(student).body
     tuition.pay(purchase["payment_intent_id"])
     events = iter(event for event in tuition.new_events() if event["type"] == "payment_intent.succeeded")

@@ -41,7 +41,8 @@ def store_past_payment(
 
     payment_id = f"pay_{student.sub.replace('-', '')}{created_at[:19].replace(':', '').replace('-', '').lower()}"
     payment = Payment(
-        payment_id=payment_id, user_id=student.sub, track=track, kind="intent", attempt=1, stripe_object_id=f"pi_{payment_id}",
+        payment_id=payment_id, user_id=student.sub, track=track, kind="intent", attempt=1,
+        stripe_object_id=f"pi_{payment_id}",
         price=Money(amount, "usd"), created_at=created_at, updated_at=created_at, email=f"{student.sub}@example.org",
     )  # fmt: skip
     item = mapping.payment_to_item(payment, clock.now(), [])

@@ -101,7 +101,8 @@ def store_payments(
         at = timestamps.iso(clock.now() - i)
         payment = Payment(
             payment_id=f"pay_{user.replace('-', '')}{i:05d}", user_id=user, track="DP", kind="intent", attempt=i + 1,
-            stripe_object_id=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at, email=f"{user}@example.org",
+            stripe_object_id=f"pi_{i}", price=Money(49900, "usd"), created_at=at, updated_at=at,
+            email=f"{user}@example.org",
             facts=Facts(refunds=reason),
         )  # fmt: skip
         item = mapping.payment_to_item(payment, clock.now(), [])
@@ -137,7 +138,7 @@ def test_an_export_contains_every_payment_that_matches_its_filter(
 def test_an_export_of_ten_thousand_rows_is_complete_and_contains_no_formula(
     tuition: Harness, files: ExportFiles, student: Student, admin: Student, backend: str
 ) -> None:
-    """moto sorts a whole partition for each query, so it gets fewer rows."""
+    """Moto sorts a whole partition for each query, so it gets fewer rows."""
     count = 300 if backend == "moto" else 10_000
     formula = '=HYPERLINK("https://evil.example","click"),\r\n@SUM(1)'
     store_payments(tuition, files, student.sub, count, refund_reason=formula)

@@ -94,7 +94,7 @@ def test_both_secrets_pass_while_a_secret_is_rolled() -> None:
 
 
 def test_every_signature_is_rejected_without_a_secret() -> None:
-    with pytest.raises(SignatureRefused, match="no webhook secret"):
+    with pytest.raises(SignatureRefused, match="No webhook secret"):
         signature.verify(BODY, sign("", BODY, 1), [], 1)
 
 

@@ -1,4 +1,4 @@
-"""The tracks that are sold, their prices and their projects, read once from `catalog.toml` beside this file."""
+"""The catalog: the tracks for sale, their prices and projects. Read once from `catalog.toml` next to this file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Track:
-    """A track as it is sold today. The price that a student was asked to pay is on their payment."""
+    """A track as it is sold today. The price of an earlier purchase is on its payment, not here."""
 
     track: str
     title: str
@@ -39,7 +39,7 @@ class Track:
 
 
 RETIRED: tuple[str, ...] = ()
-"""The codes of tracks that are no longer sold, so that staff still find their payments."""
+"""The codes of tracks that are no longer in the file. Staff can still filter payments by them."""
 
 
 @cache
@@ -49,19 +49,19 @@ def tracks() -> Mapping[str, Track]:
 
 
 def ever_sold() -> list[str]:
-    """Return every track code that a payment can have."""
+    """Return the code of every track that a payment may be for."""
     return [*tracks(), *RETIRED]
 
 
 def find(code: object) -> Track:
-    """Return the track with this code. Raises `UnknownTrack` for any other value, of any type."""
+    """Return the track with this code. Raises `UnknownTrack` for any other value of any type."""
     if isinstance(code, str) and code in tracks():
         return tracks()[code]
     raise UnknownTrack(code, tuple(tracks()))
 
 
 def parse(toml: str) -> dict[str, Track]:
-    """Parse a catalog from TOML. Raises `KeyError` or `TypeError` for any other content."""
+    """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong."""
     return {
         code: Track(
             track=code,

@@ -1,4 +1,4 @@
-"""A user's enrollment in a track: the standing of each of their payments, and the status that follows."""
+"""A user's enrollment in a track, derived from the standings of their payments for it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +12,10 @@ Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
 
 @dataclass(frozen=True)
 class Standing:
-    """The effect of one payment on the enrollment: whether it is open, grants access, ever did, and holds funds."""
+    """The effect of one payment on its enrollment.
+
+    `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
+    """
 
     attempt: int
     open: bool = False
@@ -22,16 +25,16 @@ class Standing:
 
     @property
     def counts(self) -> bool:
-        """Whether it matters. A payment that was closed unpaid does not, so such standings are not stored."""
+        """Whether it affects the enrollment. That of a payment that was closed unpaid does not, so it is not stored."""
         return self.open or self.grants or self.granted or self.holds_funds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enrollment:
-    """A user's enrollment in a track.
+    """A user in a track. Its status is derived from its standings, by payment id.
 
-    `attempt` is the highest attempt number used, `attempt_times` the times (epoch seconds) of recent attempts.
-    `version` is 0 until an item is stored.
+    `attempt` is the highest attempt used, `attempt_times` the times (epoch seconds) of the newest attempts. `version` 0
+    means that no item is stored yet.
     """
 
     user_id: str
@@ -43,7 +46,10 @@ class Enrollment:
 
     @property
     def status(self) -> Status | None:
-        """ENROLLED while a payment grants access, PENDING while one is open, WITHDRAWN if one ever did, else None."""
+        """ENROLLED if a payment grants access, else PENDING if one is open, else WITHDRAWN if one ever granted it.
+
+        None otherwise.
+        """
         standings = self.standings.values()
         if any(standing.grants for standing in standings):
             return "ENROLLED"
@@ -53,39 +59,42 @@ class Enrollment:
 
     @property
     def granted(self) -> bool:
-        """Whether any payment ever granted access: then the user has progress, whatever happened later."""
+        """Whether a payment ever gave access, so that the user has progress, whatever happened later."""
         return any(standing.granted for standing in self.standings.values())
 
     @property
     def open_payments(self) -> list[str]:
-        """The ids of the open payments, newest attempt first. By design there is at most one."""
-        by_attempt = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
-        return [key for _, key in sorted(by_attempt, reverse=True)]
+        """The ids of the open payments, the newest attempt first. By design there is at most one."""
+        attempts = [(standing.attempt, key) for key, standing in self.standings.items() if standing.open]
+        return [key for _, key in sorted(attempts, reverse=True)]
 
     @property
     def undecided(self) -> bool:
-        """Whether we hold money that never granted access, because the amount received differs from the price."""
+        """Whether we hold money that never granted access: the amount received differs from the price.
+
+        Staff must decide.
+        """
         return any(standing.holds_funds and not standing.granted for standing in self.standings.values())
 
     @property
     def doubled(self) -> list[str]:
-        """The payments that hold funds in addition to another: all but the lowest by attempt, then id."""
-        by_attempt = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
-        return [key for _, key in by_attempt[1:]]
+        """The ids of surplus payments that hold funds: all but the first by attempt, then id."""
+        attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
+        return [key for _, key in attempts[1:]]
 
     def with_payment(self, payment: Payment) -> "Enrollment":
-        """Return this enrollment with the payment's present standing, and without standings that do not matter."""
+        """Return this enrollment with the payment's current standing, and without standings that do not count."""
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
         standings = {key: standing for key, standing in standings.items() if standing.counts}
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
     def standings_to_json(self) -> dict[str, Any]:
-        """Return the standings by payment id as dicts for JSON, without false fields."""
+        """Return the standings by payment id as dicts for JSON, without flags that are false."""
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
 
 
 def standing_of(payment: Payment) -> Standing:
-    """Return the present standing of a payment."""
+    """Return the current standing of a payment."""
     return Standing(
         attempt=payment.attempt,
         open=payment.open,

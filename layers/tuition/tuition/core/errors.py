@@ -1,33 +1,33 @@
-"""The error tree. `tuition.api` turns every error into a problem (RFC 9457).
+"""The errors of Tuition, in one hierarchy. `tuition.api` turns each into a problem (RFC 9457).
 
 TuitionError
 ├── BadRequest                400, the request cannot be read
 │   ├── BodyTooLarge          413
-│   └── SignatureRefused      400, a webhook that is not proven to be Stripe's
-├── Unprocessable             422, understood, but not acceptable
-│   ├── UnknownTrack          a track that is not sold
-│   └── CodeRefused           a promotion code: unknown, expired, used up, not applicable
+│   └── SignatureRefused      400, a webhook without a valid signature of Stripe's
+├── Unprocessable             422, a value that is not accepted
+│   ├── UnknownTrack
+│   └── CodeRefused           a promotion code: unknown, inactive, expired, used up, not applicable
 ├── Unauthenticated           401, no valid identity
-├── Forbidden                 403, this identity may not do that
+├── Forbidden                 403, an identity without this permission
 ├── NotFound                  404, missing, or another user's
-├── Conflicted                409, not possible in the present state
+├── Conflicted                409, not possible in the current state
 │   ├── AlreadyEnrolled
 │   ├── PaymentInProgress
 │   └── RefundRefused
 ├── TooManyRequests           429, with Retry-After
 ├── Unavailable               503, temporary, with Retry-After
-│   ├── Contended             503, too many concurrent changes of one item
-│   ├── StripeUnavailable     502 no answer, 503 rate-limited, 504 timeout
-│   └── NotConfigured         503, a secret has no value yet
-├── StripeRefused             a definite refusal (4xx); use cases say what it means
-└── EventUnusable             an event for the quarantine, answered 200
+│   ├── Contended             503, too many conflicts with other writers
+│   ├── StripeUnavailable     502 no answer, 503 rate limit, 504 timeout
+│   └── NotConfigured         503, a secret or setting is missing or invalid
+├── StripeRefused             a definite refusal by Stripe; use cases translate it
+└── EventUnusable             an event for quarantine, answered 200
 """
 
 from collections.abc import Sequence
 
 
 class TuitionError(Exception):
-    """The root. `type` is the stable name of the problem; `str(error)` says what happened and what to do."""
+    """The base class. `type` is the stable name of the problem; `str(error)` says what happened and what to do."""
 
     status = 500
     type = "internal-error"
@@ -44,7 +44,7 @@ class BadRequest(TuitionError):
 
 
 class BodyTooLarge(BadRequest):
-    """The body exceeds the limit."""
+    """The body exceeds the size limit."""
 
     status = 413
     type = "body-too-large"
@@ -52,43 +52,45 @@ class BodyTooLarge(BadRequest):
 
 
 class SignatureRefused(BadRequest):
-    """The webhook's signature does not prove that Stripe sent it."""
+    """A webhook has no valid signature."""
 
     type = "signature-refused"
     title = "The webhook's signature was refused"
 
 
 class Unprocessable(TuitionError):
-    """The request was understood but cannot be accepted. `field` names the part that is wrong."""
+    """A value is not accepted. `field` names it in the body or the query."""
 
     status = 422
     type = "unprocessable"
-    title = "The request is not acceptable"
+    title = "The request is not valid"
 
     def __init__(self, message: str, field: str | None = None) -> None:
+        """Create the error. `field` is None if no single field is wrong."""
         super().__init__(message)
         self.field = field
 
 
 class UnknownTrack(Unprocessable):
-    """The track is not sold."""
+    """There is no track with this code, or the code is missing."""
 
     type = "unknown-track"
     title = "There is no such track"
 
-    def __init__(self, code: object, tracks: Sequence[str]) -> None:
-        problem = "track is missing" if code is None else f"{str(code)[:40]!r} is not a track that we sell"
-        super().__init__(f"{problem}. Send one of {', '.join(tracks)}.", field="track")
+    def __init__(self, code: object, codes: Sequence[str]) -> None:
+        """Create the error for the `code` received. `codes` are those that exist."""
+        problem = "No track was sent." if code is None else f"There is no track {str(code)[:40]!r}."
+        super().__init__(f"{problem} Send one of {', '.join(codes)}.", field="track")
 
 
 class CodeRefused(Unprocessable):
-    """The promotion code cannot be used; `reason` says why."""
+    """A promotion code cannot be used, for `reason`."""
 
     type = "promotion-code-refused"
     title = "The promotion code cannot be used"
 
     def __init__(self, message: str, reason: str) -> None:
-        """Take a `reason` of `tuition.core.promotion_rules.Reason`."""
+        """Create the error. `reason` is one of `tuition.core.promotion_rules.Reason`."""
         super().__init__(message, field="promotion_code")
         self.reason = reason
 
@@ -102,7 +104,7 @@ class Unauthenticated(TuitionError):
 
 
 class Forbidden(TuitionError):
-    """The identity may not do this."""
+    """The user does not have this permission."""
 
     status = 403
     type = "forbidden"
@@ -110,7 +112,7 @@ class Forbidden(TuitionError):
 
 
 class NotFound(TuitionError):
-    """The thing does not exist, or belongs to another user."""
+    """The object does not exist, or belongs to another user."""
 
     status = 404
     type = "not-found"
@@ -118,48 +120,49 @@ class NotFound(TuitionError):
 
 
 class Conflicted(TuitionError):
-    """The present state does not allow this."""
+    """The action is not possible in the current state."""
 
     status = 409
     type = "conflict"
-    title = "Not possible in the present state"
+    title = "Not possible in the current state"
 
 
 class AlreadyEnrolled(Conflicted):
-    """The user is enrolled in this track."""
+    """The user is already enrolled in the track."""
 
     type = "already-enrolled"
     title = "Already enrolled"
 
 
 class PaymentInProgress(Conflicted):
-    """Another payment for this track must be finished first."""
+    """Another payment of the user for the track is in progress."""
 
     type = "payment-in-progress"
     title = "A payment is in progress"
 
 
 class RefundRefused(Conflicted):
-    """The payment cannot be refunded."""
+    """The payment cannot be refunded, or not in this way."""
 
     type = "refund-refused"
     title = "This payment cannot be refunded"
 
 
 class TooManyRequests(TuitionError):
-    """A bound was exceeded; `retry_after_s` says when to try again."""
+    """The user exceeded a rate limit."""
 
     status = 429
     type = "too-many-requests"
     title = "Too many requests"
 
     def __init__(self, message: str, retry_after_s: int) -> None:
+        """Create the error. `retry_after_s` is the wait in seconds until a retry can succeed."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
 class Unavailable(TuitionError):
-    """A temporary failure: the same request can be repeated."""
+    """A temporary failure: a retry may succeed."""
 
     status = 503
     type = "unavailable"
@@ -168,7 +171,7 @@ class Unavailable(TuitionError):
 
 
 class Contended(Unavailable):
-    """Other requests kept changing the same item."""
+    """A write gave up after too many conflicts with other writers."""
 
     type = "contended"
     title = "Too many changes at once"
@@ -176,23 +179,24 @@ class Contended(Unavailable):
 
 
 class StripeUnavailable(Unavailable):
-    """Stripe gave no definite answer, so the call may or may not have had its effect.
+    """Stripe gave no definite answer: the request may or may not have taken effect.
 
-    `status` is 502 for a lost connection or a 5xx, 503 for a rate limit, 504 for a timeout. `replayed`: Stripe replayed
-    the answer of the idempotency key, and will replay it for the same key again.
+    `status` is 502 for a lost connection or a 5xx, 503 for Stripe's rate limit, 504 for a timeout. `replayed` says that
+    Stripe replayed the stored response of the idempotency key: a retry with the same key gets the same response.
     """
 
     type = "stripe-unavailable"
     title = "Stripe is temporarily unavailable"
 
     def __init__(self, message: str, status: int, *, replayed: bool = False) -> None:
+        """Create the error. `status` is the one to answer with."""
         super().__init__(message)
         self.status = status
         self.replayed = replayed
 
 
 class NotConfigured(Unavailable):
-    """A setting or secret is missing or unusable."""
+    """A secret or a setting is missing or invalid."""
 
     type = "not-configured"
     title = "Not set up yet"
@@ -200,9 +204,9 @@ class NotConfigured(Unavailable):
 
 
 class StripeRefused(TuitionError):
-    """Stripe refused the call (4xx) and did nothing. Use cases turn it into what it means.
+    """Stripe refused a request (4xx), which had no effect. Use cases translate it; unhandled, it is answered as a 500.
 
-    `replayed`: Stripe replayed the answer of the idempotency key, which may no longer be true.
+    `replayed` says that Stripe replayed the stored response of the idempotency key, which may be out of date.
 
     Source: https://docs.stripe.com/api/errors
     """
@@ -217,6 +221,7 @@ class StripeRefused(TuitionError):
         *,
         replayed: bool = False,
     ) -> None:
+        """Create the error from Stripe's: its status, `type`, `code` and `param`."""
         super().__init__(message)
         self.stripe_status = status
         self.stripe_type = type_
@@ -226,4 +231,4 @@ class StripeRefused(TuitionError):
 
 
 class EventUnusable(TuitionError):
-    """A signed event of ours that cannot be applied as it is, and goes into quarantine."""
+    """An event of ours is validly signed but cannot be applied. It goes to quarantine for staff."""

@@ -1,8 +1,10 @@
-"""The facts about one payment from Stripe and from staff, and how two sets of facts are merged.
+"""The facts that Stripe and staff have reported about one payment, and how two sets of facts are merged.
 
-`merge` is commutative, associative and idempotent: events can arrive in any order, twice or late, and the result is
-the same. `tuition.core.payment` decides what the facts mean, and `tuition.core.stripe_json` reads them from Stripe's
-objects.
+`merge` is commutative, associative and idempotent: events may arrive in any order, late or twice, and the resulting
+facts are the same. `tuition.core.payment` decides what the facts mean, and `tuition.core.stripe_json` reads them.
+
+Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
+https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +17,10 @@ Kind = Literal["intent", "checkout"]
 PhaseName = Literal["created", "requires_action", "processing", "failed"]
 
 PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "processing": 2, "failed": 3}
-"""Of two phases of the same second the higher one counts, until a sync shows which came last."""
+"""Of two phases in the same second the higher counts, until a sync shows which was the last."""
 
 MISSING = "gone"
-"""The reason of a `Closed` fact whose object is missing at Stripe."""
+"""The `Closed.reason` of an object that is missing at Stripe."""
 
 CHARGE_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
 REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3, "failed": 4}
@@ -26,7 +28,7 @@ REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3
 
 @dataclass(frozen=True)
 class Settled:
-    """Money was received at Stripe: the amount in minor units, and when Stripe first said so (epoch seconds)."""
+    """Money received at Stripe: the amount in minor units, and when (epoch seconds) Stripe first reported it."""
 
     amount: int
     currency: str
@@ -40,7 +42,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Closed:
-    """The object can never be paid again. `by` is the kind of object that shows it, `at` epoch seconds."""
+    """The end of an object that can no longer be paid. `by` is its kind, `at` is in epoch seconds."""
 
     at: int
     by: Kind
@@ -49,9 +51,9 @@ class Closed:
 
 @dataclass(frozen=True)
 class Phase:
-    """The progress of an open payment. It is shown, but no final decision depends on it.
+    """How far an open payment has come. It is for display; no final decision depends on it.
 
-    `at` is the event's `created` (epoch seconds); `order` breaks ties within that second.
+    `at` is the event's `created` (epoch seconds). `order` breaks ties within that second.
     """
 
     at: int
@@ -63,7 +65,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Charge:
-    """One attempt to pay. Of the payment method only `type`, `brand` and `last4` are stored."""
+    """One attempt to pay. Of the payment method, only `type`, `brand` and `last4` are stored."""
 
     status: str
     amount: int
@@ -89,7 +91,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class Dispute:
-    """One dispute, as synced on the payment's version `stamp`. `withdrawn` is what it has taken so far."""
+    """One dispute as synced at the payment's version `stamp`. `withdrawn` is what it took from our balance so far."""
 
     stamp: int
     status: str
@@ -102,7 +104,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision of staff about access, and on which version of the payment. The newest decision counts."""
+    """A decision of staff about access, made at a version of the payment. The newest counts."""
 
     version: int
     decision: Literal["accept_amount", "revoke", "restore"]
@@ -112,7 +114,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """Staff have dealt with a reason for attention in the form that `fingerprint` names."""
+    """An acknowledgement by staff of an attention reason, in the form that `fingerprint` identifies."""
 
     version: int
     fingerprint: str
@@ -122,10 +124,11 @@ class Acknowledgement:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known about one payment.
+    """All facts of one payment.
 
-    `claims` are settled objects that name the payment but are not its own. `accepted` stays true once staff have
-    accepted the amount. `rebuilt`: our item was missing and was rebuilt. `erased`: personal fields stay empty.
+    `claims` are settled objects that name the payment but are not its object. `accepted` says that staff once accepted
+    the amount received, whatever they decided later. `rebuilt` says that our record was missing and was rebuilt from
+    Stripe. `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
     settled: Settled | None = None
@@ -145,7 +148,7 @@ class Facts:
 
     @property
     def missing_at_stripe(self) -> bool:
-        """Whether the only sign of its closing is that Stripe did not know the object."""
+        """Whether the object is missing at Stripe, and Stripe has given no other reason for its closing."""
         return self.closed is not None and self.closed.reason == MISSING
 
     def to_json(self) -> dict[str, Any]:
@@ -186,7 +189,7 @@ NO_FACTS = Facts()
 
 
 def merge(a: Facts, b: Facts) -> Facts:
-    """Merge two sets of facts. Commutative, associative, idempotent."""
+    """Return the facts of both. Commutative, associative and idempotent."""
     merged = Facts(
         settled=_either(a.settled, b.settled, _join_settled),
         closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
@@ -221,7 +224,7 @@ def _join_settled(a: Settled, b: Settled) -> Settled:
 
 
 def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
-    """Prefer the first; but what Stripe said about the object itself comes before that it was missing."""
+    """Sort the reasons that Stripe reported before a missing object, then by time."""
     return closed.reason == MISSING, closed.at, closed.by, closed.reason
 
 
@@ -237,29 +240,32 @@ def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
     return decision.version, decision.decision, decision.note, decision.actor
 
 
-def _acknowledgement_key(fact: Acknowledgement) -> tuple[int, str, str, str]:
-    return fact.version, fact.fingerprint, fact.actor, fact.note
+def _acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:
+    return a.version, a.fingerprint, a.actor, a.note
 
 
 def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
-    """Return a join that takes the higher status whole; of two equal ones it takes each field, the larger of two."""
+    """Return a join that keeps the value whose status ranks higher.
+
+    If both have the same status, it joins field by field: a field that is set wins over None, the larger of two wins.
+    """
 
     def join(a: T, b: T) -> T:
         rank_a, rank_b = (ranks.get(getattr(x, "status"), -1) for x in (a, b))  # noqa: B009
         if rank_a != rank_b:
             return a if rank_a > rank_b else b
-        larger = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
-        return cast(T, replace(cast(Any, a), **larger))
+        joined = {f.name: _either(getattr(a, f.name), getattr(b, f.name), max) for f in fields(cast(Any, a))}
+        return cast(T, replace(cast(Any, a), **joined))
 
     return join
 
 
 def _without_personal(facts: Facts) -> Facts:
-    """Drop receipts and card digits: a late event must not bring erased data back."""
-    charges = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
-    return replace(facts, charges=charges)
+    """Drop personal fields, so that a late event does not restore a receipt or the digits of a card."""
+    bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
+    return replace(facts, charges=bare)
 
 
 def missing_object(kind: Kind, at: int) -> Facts:
-    """Return the facts of an object that is missing at Stripe, as after its test data were deleted."""
+    """Return the facts of an object that is missing at Stripe, for example after a deletion of test data."""
     return Facts(closed=Closed(at, kind, MISSING))

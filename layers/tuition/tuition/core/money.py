@@ -1,4 +1,4 @@
-"""The one type for amounts of money."""
+"""The type of every amount of money."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,13 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
+        """Reject an amount or a currency that is not written as Stripe writes it."""
         if type(self.amount) is not int:
-            raise TypeError(f"an amount must be an int in minor units, not {self.amount!r}")
+            raise TypeError(f"amount must be an int in minor units, not {self.amount!r}")
         if self.currency != self.currency.lower():
-            raise ValueError(f"a currency must be in lower case, not {self.currency!r}")
+            raise ValueError(f"currency must be in lower case, not {self.currency!r}")
 
     def __str__(self) -> str:
-        """Return `499.00 USD`. Every currency in which a track is sold has two decimals."""
+        """Format as `499.00 USD`. Every currency that a track is sold in has two decimals."""
         whole, cents = divmod(self.amount, 100)
         return f"{whole}.{cents:02d} {self.currency.upper()}"

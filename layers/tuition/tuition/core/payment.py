@@ -182,9 +182,9 @@ class Payment:
         """
         requests = refund_request.follow(requests, self.facts.refunds)
         if any(dispute.status in LOST_DISPUTES for dispute in self.facts.disputes.values()):
-            requests = refund_request.decline_awaiting(requests, "a dispute was decided against the school")
+            requests = refund_request.decline_awaiting(requests, "A dispute was decided against the school.")
         elif self.facts.settled and self.refundable_amount <= 0:
-            requests = refund_request.decline_awaiting(requests, "nothing is left to refund")
+            requests = refund_request.decline_awaiting(requests, "Nothing is left to refund.")
         return replace(self, requests=requests)
 
 

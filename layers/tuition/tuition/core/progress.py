@@ -1,6 +1,6 @@
-"""Which projects of a track are locked and unlocked when an enrollment changes.
+"""How a change of an enrollment changes the projects of its track.
 
-The ledger locks and unlocks projects. The curriculum system marks steps as `done`, which is never changed here.
+The ledger locks and unlocks projects. Only the curriculum writes whether a step is done.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ Change = Literal["unlock", "restore", "lock"]
 
 @dataclass(frozen=True)
 class ProjectChange:
-    """The change of one project.
+    """A change of one project.
 
-    `unlock` opens it, `restore` undoes its last `lock`, and `lock` remembers whether it was unlocked, then locks it.
+    `unlock` opens it. `lock` saves its state, then locks it. `restore` brings the saved state back; without one, the
+    project is locked.
     """
 
     project: str
@@ -25,16 +26,16 @@ class ProjectChange:
 
 
 def changes(track: Track, before: Enrollment, after: Enrollment) -> list[ProjectChange]:
-    """Return what happens to each project when an enrollment changes from `before` to `after`; often nothing.
+    """Return how each project changes when the enrollment changes from `before` to `after`. Often empty.
 
-    Enrolling unlocks the first project and restores the others; withdrawing locks them all. If the purchase and its
-    end become known in one step, the entries are created locked.
+    Gaining access unlocks the first project and restores the others. Losing access locks all of them. If a purchase and
+    its end become known at the same time, the projects are created locked.
     """
     entered = after.status == "ENROLLED"
     if (before.status == "ENROLLED") == entered and before.granted == after.granted:
         return []
-    changes: list[ProjectChange] = []
+    result: list[ProjectChange] = []
     for position, project in enumerate(track.projects):
         change: Change = "lock" if not entered else "unlock" if position == 0 else "restore"
-        changes.append(ProjectChange(project.project, tuple(step.step for step in project.steps), change))
-    return changes
+        result.append(ProjectChange(project.project, tuple(step.step for step in project.steps), change))
+    return result

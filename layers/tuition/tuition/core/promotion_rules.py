@@ -13,97 +13,104 @@ Reason = Literal["unknown", "inactive", "expired", "used-up", "not-applicable"]
 
 _NEAREST: tuple[Reason, ...] = ("not-applicable", "used-up", "expired", "inactive", "unknown")
 
-MIN_CHARGE = 50
-"""The smallest amount that Stripe charges in USD, in minor units. https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"""
+LEAST_CHARGE = 50
+"""The minimum charge in USD, in minor units.
+
+Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+"""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The reason why a code cannot be used. `message` is for the student."""
+    """Why a code cannot be used. `message` is for the student."""
 
     reason: Reason
     message: str
 
 
-UNKNOWN = Refusal("unknown", "There is no such promotion code.")
-ANOTHER_CUSTOMERS = Refusal("not-applicable", "This promotion code belongs to another customer.")
-FIRST_ONLY = Refusal("not-applicable", "This promotion code is for a first purchase only.")
+UNKNOWN = Refusal("unknown", "We don't recognize this code. Check the spelling and try again.")
+SOMEBODY_ELSES = Refusal("not-applicable", "This promotion code is for another customer. Try a different code.")
+FIRST_ONLY = Refusal("not-applicable", "This promotion code is for a first purchase only. Continue without it.")
 FIRST_ELSEWHERE = Refusal(
-    "not-applicable", "This promotion code is for one first purchase. You are already using it for another track."
+    "not-applicable",
+    "You are already using this promotion code to buy another track, and it is for a first purchase only. "
+    "Continue without it.",
 )
 
 
 def nearest(refusals: Iterable[Refusal]) -> Refusal:
-    """Return, of several codes with the same text, the refusal of the code that came closest to being accepted."""
-    return min(refusals, key=lambda one: (one in (ANOTHER_CUSTOMERS, UNKNOWN), _NEAREST.index(one.reason)))
+    """Return the refusal of the code that came closest to being accepted, of several codes with the same text."""
+    return min(refusals, key=lambda each: (each in (SOMEBODY_ELSES, UNKNOWN), _NEAREST.index(each.reason)))
 
 
 def is_possible(text: str) -> bool:
-    """Whether a text can be a code: codes consist of ASCII letters, digits and dashes."""
+    """Whether a code can have this text: 1 to 500 ASCII letters, digits and dashes."""
     return 0 < len(text) <= 500 and text.isascii() and text.replace("-", "0").isalnum()
 
 
 def refusal(code: Mapping[str, Any], price: Money, customer: str | None, now: int) -> Refusal | None:
-    """Return why the customer cannot use this code (with its coupon expanded) for a purchase at this price.
+    """Return why the customer cannot use this promotion code (its coupon expanded) at this price.
 
-    None if it can be used; whether it is the customer's first purchase is checked by `refusal_as_first`. `now` is the
-    time by Stripe's clock, in epoch seconds.
+    None if it can be used. For a code that is for first purchases only, `refusal_as_first` must be checked too. `now`
+    is Stripe's time in epoch seconds.
     """
     coupon = code["promotion"].get("coupon")
     if code.get("customer") not in (None, customer):
-        return ANOTHER_CUSTOMERS
+        return SOMEBODY_ELSES
     if not isinstance(coupon, Mapping) or coupon.get("deleted"):
-        return Refusal("inactive", "This promotion code is no longer available.")
+        return Refusal("inactive", "This promotion code is no longer offered. Try a different code.")
     if _used_up(code) or _used_up(coupon):
-        return Refusal("used-up", "This promotion code has been used up.")
+        return Refusal("used-up", "This promotion code has been used up. Try a different code.")
     if any(end is not None and end <= now for end in (code.get("expires_at"), coupon.get("redeem_by"))):
-        return Refusal("expired", "This promotion code has expired.")
+        return Refusal("expired", "This promotion code has expired. Try a different code.")
     if not code["active"] or not coupon["valid"]:
-        return Refusal("inactive", "This promotion code is not active.")
-    why = _not_applicable(code["restrictions"], coupon, price)
-    return Refusal("not-applicable", why) if why else None
+        return Refusal("inactive", "This promotion code is not active. Try a different code.")
+    message = _not_applicable(code["restrictions"], coupon, price)
+    return Refusal("not-applicable", message) if message else None
 
 
-def _used_up(counted: Mapping[str, Any]) -> bool:
-    most = counted.get("max_redemptions")
-    return most is not None and counted["times_redeemed"] >= most
+def _used_up(code_or_coupon: Mapping[str, Any]) -> bool:
+    limit = code_or_coupon.get("max_redemptions")
+    return limit is not None and code_or_coupon["times_redeemed"] >= limit
 
 
 def _not_applicable(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: Money) -> str | None:
     minimum = _in_currency(rules, "minimum_amount", rules.get("minimum_amount_currency"), price.currency)
     if rules.get("minimum_amount") is not None and minimum is None:
-        return f"This promotion code cannot be used for a price in {price.currency.upper()}."
+        return f"This promotion code cannot be used for a price in {price.currency.upper()}. Try a different code."
     if minimum is not None and price.amount < minimum:
-        return f"This promotion code requires a purchase of at least {Money(minimum, price.currency)}."
+        least = Money(minimum, price.currency)
+        return f"This promotion code requires a purchase of at least {least}. Try a different code."
     if (coupon.get("applies_to") or {}).get("products"):
-        return "This promotion code is not for this track."  # tracks are not products at Stripe
+        return "This promotion code is not for this track. Try a different code."  # tracks are not products at Stripe
     if coupon.get("amount_off") is None:
-        discounted, scale = price.amount * (10000 - round(coupon["percent_off"] * 100)), 10000
+        remaining, scale = price.amount * (10000 - round(coupon["percent_off"] * 100)), 10000
     else:
         off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
         if off is None:
-            return f"This promotion code cannot be used for a price in {price.currency.upper()}."
-        discounted, scale = price.amount - off, 1
-    if 0 < discounted < MIN_CHARGE * scale:
-        return f"The discounted price would be less than {Money(MIN_CHARGE, price.currency)}, Stripe's minimum."
+            return f"This promotion code cannot be used for a price in {price.currency.upper()}. Try a different code."
+        remaining, scale = price.amount - off, 1
+    if 0 < remaining < LEAST_CHARGE * scale:
+        least = Money(LEAST_CHARGE, price.currency)
+        return f"This promotion code reduces the price below the minimum charge of {least}. Try a different code."
     return None
 
 
-def _in_currency(obj: Mapping[str, Any], name: str, own_currency: str | None, currency: str) -> int | None:
-    """Return an amount in this currency: the object's own, or one of its currency options; None without one."""
+def _in_currency(rules: Mapping[str, Any], name: str, own_currency: str | None, currency: str) -> int | None:
+    """Return an amount in `currency`: the object's own, or that of a currency option. None if there is neither."""
     if own_currency == currency:
-        return obj.get(name)
-    option = (obj.get("currency_options") or {}).get(currency) or {}
+        return rules.get(name)
+    option = (rules.get("currency_options") or {}).get(currency) or {}
     return option.get(name)
 
 
 def refusal_as_first(
     code_id: str, track: str, charges: Iterable[Mapping[str, Any]], sessions: Iterable[Mapping[str, Any]]
 ) -> Refusal | None:
-    """Return why a first-purchase code cannot be used for this track by a customer with these charges and sessions.
+    """Return why the customer with these charges and sessions cannot use a first-purchase code for this track.
 
-    Stripe checks only what is paid when its page is paid. We also count a charge that a bank is still deciding, a
-    session that a code made free (it has no charge), and an open session for another track with the same code.
+    Stripe counts earlier payments when its page is paid. This also counts a payment that a bank is still processing, a
+    purchase that a code made free (it has no charge), and an open session for another track with the same code.
     """
     if any(charge["status"] in ("succeeded", "pending") for charge in charges):
         return FIRST_ONLY

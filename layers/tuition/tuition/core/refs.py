@@ -1,4 +1,4 @@
-"""The ids that name a payment, and those that name a user's Stripe customer."""
+"""References to a payment and to a user's Stripe customer."""
 
 from dataclasses import dataclass
 

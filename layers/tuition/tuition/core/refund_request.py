@@ -1,11 +1,11 @@
-"""A refund request: stored on its payment before Stripe is called, and resumed until it is decided.
+"""A request to refund a payment. It is stored on the payment before Stripe is called, so that it can be resumed.
 
     awaiting_approval -> declined | submitting
     submitting -> pending | succeeded | rejected
     pending -> succeeded | failed
 
-The idempotency key of the call to Stripe is made of the request's id and its `tries`. The refund's metadata contain
-the request's id, so a refund decides its request however the refund becomes known.
+The idempotency key of the call to Stripe consists of the request's id and `tries`. The refund's metadata name the
+request. The state of the request follows that refund, however the refund becomes known.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,9 +28,10 @@ _STATE_OF_REFUND: Mapping[str, State] = {
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """A request to refund an explicit `amount` in minor units, by the user `by`, at `at` (RFC 3339 UTC).
+    """A request to refund `amount` (minor units), made by the user id `by` at the time `at` (RFC 3339 UTC).
 
-    `answer` says why it was declined, rejected (Stripe's reason) or failed; `decided_by` is the member of staff.
+    `answer` is why it was declined, rejected by Stripe, or failed. `decided_by` is the member of staff, `refund` the id
+    of Stripe's refund.
     """
 
     id: str
@@ -47,16 +48,16 @@ class RefundRequest:
 
     @property
     def undecided(self) -> bool:
-        """Whether staff or Stripe have yet to decide: `awaiting_approval`, `submitting` or `pending`."""
+        """Whether it waits for staff or for Stripe: `awaiting_approval`, `submitting` or `pending`."""
         return self.state in UNDECIDED
 
     @property
     def idempotency_key(self) -> str:
-        """The idempotency key of its present try at Stripe."""
+        """The idempotency key of the current try at Stripe."""
         return f"{self.id}:{self.tries}"
 
     def for_student(self) -> dict[str, Any]:
-        """Return the request as its student sees it, without who decides it."""
+        """Return what the student may see: nothing about the staff who decide."""
         return {name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at", "answer")}
 
     def to_json(self) -> dict[str, Any]:
@@ -65,21 +66,21 @@ class RefundRequest:
 
 
 def follow(requests: Iterable[RefundRequest], refunds: Mapping[str, Refund]) -> tuple[RefundRequest, ...]:
-    """Return the requests in the states that the refunds naming them imply, whichever came first."""
+    """Return the requests, each in the state that the refund naming it implies, in whatever order both arrived."""
     by_request = {refund.request: (key, refund) for key, refund in refunds.items() if refund.request}
     return tuple(
         _followed(request, *by_request[request.id]) if request.id in by_request else request for request in requests
     )
 
 
-def _followed(request: RefundRequest, key: str, refund: Refund) -> RefundRequest:
+def _followed(request: RefundRequest, refund_id: str, refund: Refund) -> RefundRequest:
     state = _STATE_OF_REFUND[refund.status]
-    return replace(request, state=state, refund=key, answer=refund.failure if state == "failed" else None)
+    return replace(request, state=state, refund=refund_id, answer=refund.failure if state == "failed" else None)
 
 
-def decline_awaiting(requests: Iterable[RefundRequest], because: str) -> tuple[RefundRequest, ...]:
-    """Decline the requests that await approval, because there is nothing left to decide."""
+def decline_awaiting(requests: Iterable[RefundRequest], answer: str) -> tuple[RefundRequest, ...]:
+    """Return the requests with those that await approval declined, for the reason in `answer`."""
     return tuple(
-        replace(request, state="declined", answer=because) if request.state == "awaiting_approval" else request
+        replace(request, state="declined", answer=answer) if request.state == "awaiting_approval" else request
         for request in requests
     )

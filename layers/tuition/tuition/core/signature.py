@@ -1,4 +1,4 @@
-"""Verify Stripe's webhook signature over the raw bytes, without loading `stripe`.
+"""Verify Stripe's webhook signature over the raw bytes, without importing `stripe`.
 
 Source: https://docs.stripe.com/webhooks#verify-manually
 """
@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from tuition.core.errors import SignatureRefused
 
 TOLERANCE_S = 300
+"""The largest difference between the signature's time and the clock, against replays."""
 
 
 def verify(body: bytes, header: str | None, secrets: Iterable[str], now: float) -> None:
-    """Raise `SignatureRefused` unless one of the secrets signed exactly these bytes within the last 300 s.
+    """Raise `SignatureRefused` unless one of the secrets signed exactly these bytes within 300 s of `now`.
 
-    `header` is `Stripe-Signature`: `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`. No secret at all refuses everything.
+    `header` is `Stripe-Signature`: `t=<unix>,v1=<hex>[,v1=<hex>…][,v0=…]`. Without a secret, all are refused.
     """
     time, signatures = _parse(header or "")
     signed = f"{time}.".encode() + body
@@ -27,7 +28,7 @@ def verify(body: bytes, header: str | None, secrets: Iterable[str], now: float) 
         raise SignatureRefused("No signature matches. Check the endpoint's signing secret.")
     if abs(now - time) > TOLERANCE_S:
         raise SignatureRefused(
-            f"The signature is more than {TOLERANCE_S} s old or in the future. Check the clock; it may be a replay."
+            f"The signature's time is more than {TOLERANCE_S} s from now. Check the clock; it may be a replay."
         )
 
 
@@ -40,5 +41,5 @@ def _parse(header: str) -> tuple[int, list[str]]:
         elif name == "v1":
             signatures.append(value)
     if time is None or not signatures:
-        raise SignatureRefused("The Stripe-Signature header is missing or not of the form t=…,v1=…")
+        raise SignatureRefused("The Stripe-Signature header is missing or invalid. Send it as t=…,v1=….")
     return time, signatures

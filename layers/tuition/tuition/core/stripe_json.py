@@ -1,6 +1,6 @@
 """Read Stripe's JSON into facts.
 
-Objects of webhooks and of API responses are read alike, as plain dicts. A shape that Stripe does not have raises
+Objects in webhooks and in API responses are read alike, as plain dicts. A value of an unexpected type or range raises
 `EventUnusable`.
 
 Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
@@ -17,22 +17,22 @@ from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, PhaseName,
 
 MAX_ID_LENGTH = 255
 MAX_TEXT_LENGTH = 5000
-"""Longer than any of Stripe's texts that are read here."""
+"""In characters. Every text of Stripe's that is read here is shorter."""
 
 MAX_AMOUNT = 10**15
-"""In minor units: larger than any amount at Stripe."""
+"""In minor units. Every amount of Stripe's is below it."""
 MAX_TIMESTAMP = 10**11
-"""In epoch seconds: later than any time at Stripe (the year 5138), and still a valid date."""
+"""In epoch seconds (the year 5138). Every time of Stripe's is below it, and `timestamps.iso` can still write it."""
 
 SYNC_ORDER = 10
-"""The `order` of a synced phase within its second: above every event's."""
+"""The `Phase.order` of a sync. It is above that of every event."""
 
 
-# --- reading Stripe's objects ---
+# --- Stripe's objects ---
 
 
 def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
-    """Read a PaymentIntent as Stripe showed it at `at` (epoch seconds). A sync gives `order` (see `sync_stamp`)."""
+    """Return the facts of a PaymentIntent as of `at` (epoch seconds). A sync passes `order` too: see `sync_stamp`."""
     status = text(intent, "status")
     settled = closed = phase = None
     if status == "succeeded":
@@ -63,7 +63,7 @@ def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int
 
 
 def of_session(session: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
-    """Read a Checkout Session, and its PaymentIntent if that is expanded."""
+    """Return the facts of a Checkout Session, and of its PaymentIntent if expanded. Arguments as of `of_intent`."""
     paid = text(session, "payment_status")
     status = optional_text(session, "status")
     intent = session.get("payment_intent")
@@ -85,17 +85,17 @@ def of_session(session: Mapping[str, Any], at: int, order: int | None = None) ->
 
 
 def _is_dead(intent: Mapping[str, Any]) -> bool:
-    """Whether the intent of a complete session has failed: the session can neither be paid again nor expired."""
+    """Whether a complete session's delayed payment failed: it can neither be paid again nor expired."""
     return intent.get("status") in ("requires_payment_method", "canceled")
 
 
 def failed_session(session: Mapping[str, Any], at: int) -> Facts:
-    """Read the session of a `checkout.session.async_payment_failed` event."""
+    """Return the facts of a session from `checkout.session.async_payment_failed`."""
     return Facts(closed=Closed(at, "checkout", "payment_failed"), intent=optional_id(session, "payment_intent"))
 
 
 def of_charge(charge: Mapping[str, Any]) -> Facts:
-    """Read a charge. Of its payment method only type, brand and last four digits are read."""
+    """Return the facts of a charge. Of its payment method, only type, brand and last four digits are read."""
     details = charge.get("payment_method_details")
     type_ = optional_text(details, "type") if isinstance(details, Mapping) else None
     method = details.get(type_) if isinstance(details, Mapping) and type_ else None
@@ -118,7 +118,7 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
 
 
 def _failure_code(charge: Mapping[str, Any]) -> str | None:
-    """Return the bank's reason, which says more than `card_declined`.
+    """Return why the charge failed: the bank's reason, which is more specific than `card_declined`, else the code.
 
     Source: https://docs.stripe.com/declines/codes
     """
@@ -128,7 +128,7 @@ def _failure_code(charge: Mapping[str, Any]) -> str | None:
 
 
 def of_refund(refund: Mapping[str, Any]) -> Facts:
-    """Read a refund."""
+    """Return the facts of a refund."""
     metadata = refund.get("metadata")
     return Facts(
         intent=optional_id(refund, "payment_intent"),
@@ -146,7 +146,7 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
 
 
 def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
-    """Read a dispute that was synced on version `stamp` of its payment."""
+    """Return the facts of a dispute, synced at version `stamp` of its payment."""
     moves = dispute.get("balance_transactions") or []
     evidence = dispute.get("evidence_details")
     due_by = evidence.get("due_by") if isinstance(evidence, Mapping) else None
@@ -159,7 +159,7 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
                 amount=integer(dispute, "amount"),
                 created=timestamp(dispute, "created"),
                 reason=text(dispute, "reason"),
-                withdrawn=-sum(integer(move, "amount", least=-MAX_AMOUNT) for move in moves),
+                withdrawn=-sum(integer(move, "amount", minimum=-MAX_AMOUNT) for move in moves),
                 due_by=due_by if type(due_by) is int and 0 < due_by < MAX_TIMESTAMP else None,
             )
         },
@@ -167,40 +167,46 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
 
 
 def sync_stamp(stored: Phase | None, date: int) -> tuple[int, int]:
-    """Return `at` and `order` of a synced phase: just after the stored phase, and not before Stripe's `Date`."""
+    """Return the `at` and `order` of a sync, so that it sorts after the stored phase.
+
+    `date` is Stripe's `Date` header in epoch seconds.
+    """
     if stored is None or stored.at < date:
         return date, SYNC_ORDER
     return stored.at, max(stored.order + 1, SYNC_ORDER)
 
 
+# --- fields of an object; each function raises `EventUnusable` ---
+
+
 def text(obj: Mapping[str, Any], name: str) -> str:
-    """Read a text that is not empty, of at most `MAX_TEXT_LENGTH` characters. Raises `EventUnusable`."""
+    """Return a field that must be a text of 1 to `MAX_TEXT_LENGTH` characters."""
     value = obj.get(name)
     if isinstance(value, str) and value and len(value) <= MAX_TEXT_LENGTH and _is_unicode(value):
         return value
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a text, but is a {type(value).__name__}")
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be a string, but is a {type(value).__name__}")
 
 
 def _is_unicode(value: str) -> bool:
-    """Whether tables and logs can store it: JSON can contain half a surrogate pair."""
-    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """Whether it can be encoded: JSON can contain half a surrogate pair, which cannot be stored or logged."""
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def optional_text(obj: Mapping[str, Any], name: str) -> str | None:
-    """Read a text; None if it is empty or missing. Raises `EventUnusable`."""
+    """Return a text, or None if the field is empty or missing."""
     return None if obj.get(name) in (None, "") else text(obj, name)
 
 
 def object_id(obj: Mapping[str, Any], name: str) -> str:
-    """Read an id that is short and plain enough to be the key of an item. Raises `EventUnusable`."""
+    """Return an id: ASCII, and short enough for a key of a table."""
     value = text(obj, name)
     if len(value) <= MAX_ID_LENGTH and value.isascii():
         return value
-    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id, but is not")
+    raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an id")
 
 
 def timestamp(obj: Mapping[str, Any], name: str) -> int:
-    """Read a time in epoch seconds. Raises `EventUnusable`."""
+    """Return a time in epoch seconds."""
     value = integer(obj, name)
     if 0 <= value < MAX_TIMESTAMP:
         return value
@@ -208,33 +214,33 @@ def timestamp(obj: Mapping[str, Any], name: str) -> int:
 
 
 def optional_id(obj: Mapping[str, Any], name: str) -> str | None:
-    """Read the id in a field that Stripe may have expanded; None if it is missing. Raises `EventUnusable`."""
+    """Return the id in a field that Stripe may have expanded, or None if the field is empty or missing."""
     value = obj.get(name)
     if value in (None, ""):
         return None
     return object_id(value, "id") if isinstance(value, Mapping) else object_id(obj, name)
 
 
-def integer(obj: Mapping[str, Any], name: str, *, least: int = 0) -> int:
-    """Read an integer of at least `least`; only balance transactions may be negative. Raises `EventUnusable`."""
+def integer(obj: Mapping[str, Any], name: str, *, minimum: int = 0) -> int:
+    """Return an integer from `minimum` to `MAX_AMOUNT`. Only movements of a balance are negative."""
     value = obj.get(name)
-    if type(value) is int and least <= value < MAX_AMOUNT:
+    if type(value) is int and minimum <= value < MAX_AMOUNT:
         return value
     problem = "is too small or too large" if type(value) is int else f"is a {type(value).__name__}"
     raise EventUnusable(f"{obj.get('object', 'object')}.{name} should be an integer, but {problem}")
 
 
 def _currency(obj: Mapping[str, Any]) -> str:
-    """Read a currency, which Stripe writes in lower case."""
+    """Return the currency, which Stripe writes in lower case."""
     value = text(obj, "currency")
     if value == value.lower():
         return value
     raise EventUnusable(f"{obj.get('object', 'object')}.currency should be in lower case")
 
 
-def one_of(obj: Mapping[str, Any], name: str, values: Mapping[str, int]) -> str:
-    """Read a text that is one of `values`. Raises `EventUnusable`."""
+def one_of(obj: Mapping[str, Any], name: str, allowed: Mapping[str, int]) -> str:
+    """Return a text that must be one of the keys of `allowed`."""
     value = text(obj, name)
-    if value not in values:
-        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is unvalues")
+    if value not in allowed:
+        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is not a known value")
     return value

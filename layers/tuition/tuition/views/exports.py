@@ -264,7 +264,7 @@ class _Run:
         )
 
     def save(self, **changes: Any) -> None:
-        """Store the state if nobody else has changed it since it was read. Raises `ExportTaken`."""
+        """Store the state unless another invocation has changed it since it was read. Raises `ExportTaken`."""
         export = replace(self.export, **changes, updated_at=clock.now())
         try:
             response = self.s3.put_object(
