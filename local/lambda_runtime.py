@@ -30,15 +30,16 @@ INIT_SECONDS = 60
 
 
 @contextlib.contextmanager
-def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO) -> Iterator[str]:
+def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO, built: Path = BUILT) -> Iterator[str]:
     """Run the handler of module ``name`` in the folder ``code``, and yield its invocation URL. It ends with the block.
 
-    Its INIT starts with the first invocation. The function and its runtime write to ``log``.
+    Its INIT starts with the first invocation. The function and its runtime write to ``log``. ``built`` is the build
+    whose layer it uses.
     """
     port = free_port()
     # The last folder has the runtime's own client, awslambdaric.
     site_packages = Path(sys.executable).parent.parent / "lib/python3.13/site-packages"
-    paths = [code, BUILT / "TuitionLayer" / "python", site_packages]
+    paths = [code, built / "TuitionLayer" / "python", site_packages]
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
     emulator = Path(samcli.__file__).parent / "local" / "rapid" / EMULATOR
@@ -57,13 +58,13 @@ def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO) 
         process.wait()
 
 
-def functions() -> dict[str, Path]:
-    """Return the build folder of every function by module name."""
+def functions(built: Path = BUILT) -> dict[str, Path]:
+    """Return the folder of every function in a build, by module name."""
     names = sorted(file.stem for file in (ROOT / "functions").glob("*.py"))
-    return {name: BUILT / logical_id(name) for name in names}
+    return {name: built / logical_id(name) for name in names}
 
 
-def init_ms(name: str, code: Path) -> float:
+def init_ms(name: str, code: Path, built: Path = BUILT) -> float:
     """Start a function in a new runtime, and return the duration of its INIT in milliseconds."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -74,7 +75,7 @@ def init_ms(name: str, code: Path) -> float:
         "DYNAMODB_ENDPOINT_URL": "http://127.0.0.1:9",
         "POWERTOOLS_SERVICE_NAME": "tuition",
     }
-    with tempfile.TemporaryFile("w+") as log, running(name, code, environment, log) as url:
+    with tempfile.TemporaryFile("w+") as log, running(name, code, environment, log, built) as url:
         return _wait_for_init(url, log)
 
 

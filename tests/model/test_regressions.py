@@ -136,7 +136,7 @@ def test_a_canceled_orphan_is_not_offered_again_by_its_idempotency_key(sim: Simu
 
 
 def test_a_losing_create_claims_its_object_before_closing_it_so_that_no_other_commits_it(sim: Simulation) -> None:
-    """A and B share an intent. C's session commits, A loses and cancels the intent, the session expires, B continues."""
+    """A and B share an intent. C's session commits, A loses and cancels the intent, then B continues."""
     buy_and_refund(sim)
     a, b, c = spawn_create(sim, "a"), spawn_create(sim, "b"), spawn_create(sim, "c", "checkout")
     a.run_until(COMMIT)
