@@ -306,7 +306,7 @@ class Participants:
             return
         if actor.events_at_read != len(sim.stripe.webhooks.payloads):
             return
-        if result[0].gone:
+        if result[0].missing_at_stripe:
             return  # it was missing at Stripe once, so it will be closed whatever its state is now
         expected = checkers.StripeState(sim).expected(result[0]).status
         if result[0].status != expected:

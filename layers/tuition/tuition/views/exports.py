@@ -240,18 +240,18 @@ class _Run:
         Fails the export after `TRIES` invocations without progress.
         """
         if self.export.tries >= TRIES:
-            self.save(state="failed", problem="The export failed. See the log of the export function.")
+            self.store(state="failed", problem="The export failed. See the log of the export function.")
             return
         leased_until = clock.now() + self.remaining_s()
-        self.save(state="running", leased_until=leased_until, tries=self.export.tries + 1)
+        self.store(state="running", leased_until=leased_until, tries=self.export.tries + 1)
 
     def release_lease(self) -> None:
         if not self.export.is_final:
-            self.save(leased_until=0.0)
+            self.store(leased_until=0.0)
 
     def restart(self) -> None:
         """Start over, because the upload is missing: completed before its state was saved, or removed after a day."""
-        self.save(
+        self.store(
             upload_id=None,
             parts=[],
             cursor=None,
@@ -263,7 +263,7 @@ class _Run:
             state="paused",
         )
 
-    def save(self, **changes: Any) -> None:
+    def store(self, **changes: Any) -> None:
         """Store the state unless another invocation has changed it since it was read. Raises `ExportTaken`."""
         export = replace(self.export, **changes, updated_at=clock.now())
         try:
@@ -282,7 +282,7 @@ class _Run:
         if self.export.upload_id is None:
             params = {"Bucket": self.bucket, "Key": self.export.object_key("payments.csv")}
             upload = self.s3.create_multipart_upload(**params, ContentType="text/csv; charset=utf-8")
-            self.save(upload_id=upload["UploadId"])
+            self.store(upload_id=upload["UploadId"])
         parsed = filters.parse(self.export.filters)
         buffer, rows_found = self.remainder(), self.export.rows
         cursor = Cursor(*self.export.cursor) if self.export.cursor else None
@@ -299,7 +299,7 @@ class _Run:
                 buffer = b""
             elif clock.now() - self.reported_at > REPORT_INTERVAL_S:
                 self.reported_at = clock.now()
-                self.save(rows_found=rows_found)
+                self.store(rows_found=rows_found)
         if self.remaining_s() < 5 + (self.export.size + len(buffer)) // READ_BACK_BYTES_S:
             self.pause(buffer, rows_found, None, walked=True)
         else:
@@ -314,14 +314,14 @@ class _Run:
     def pause(self, buffer: bytes, rows_found: int, cursor: Cursor | None, *, walked: bool = False) -> None:
         """Store the buffer and the cursor, so that the next invocation can continue."""
         self.s3.put_object(Bucket=self.bucket, Key=self.export.object_key("rest.csv"), Body=buffer)
-        self.save(**_progress(rows_found, cursor, walked=walked), state="paused", has_remainder=True)
+        self.store(**_progress(rows_found, cursor, walked=walked), state="paused", has_remainder=True)
 
     def upload(self, buffer: bytes, rows_found: int, cursor: Cursor | None, *, walked: bool) -> None:
         """Upload the buffer as the next part, and save the progress that it completes."""
         number = len(self.export.parts) + 1
         part = self.s3.upload_part(**self.upload_params(), PartNumber=number, Body=buffer)
         parts, size = [*self.export.parts, part["ETag"]], self.export.size + len(buffer)
-        self.save(**_progress(rows_found, cursor, walked=walked), parts=parts, size=size, has_remainder=False)
+        self.store(**_progress(rows_found, cursor, walked=walked), parts=parts, size=size, has_remainder=False)
 
     def upload_params(self) -> dict[str, Any]:
         object_key = self.export.object_key("payments.csv")
@@ -338,7 +338,7 @@ class _Run:
             raise ExportIncomplete(
                 f"the file has {rows} rows and {size} bytes, not {self.export.rows} and {self.export.size}"
             )
-        self.save(state="done", done_at=timestamps.iso(clock.now()), leased_until=0.0)
+        self.store(state="done", done_at=timestamps.iso(clock.now()), leased_until=0.0)
 
     def read_back(self) -> tuple[int, int]:
         """Return the number of bytes and of records in the finished file."""
