@@ -101,7 +101,7 @@ def test_invalid_calls_fail_with_the_errors_of_stripe(student: Student) -> None:
     for script, message in (
         ("Stripe('sk_test_secret')", "publishable key"),
         ("stripe.elements({})", "needs a clientSecret"),
-        ("stripe.elements({mode: 'payment'}).create('card')", "no Element of type card"),
+        ("stripe.elements({mode: 'payment'}).create('card')", "does not support Elements of type card"),
         ("return stripe.handleNextAction({clientSecret: call.secret})", "not requires_action"),
         ("return stripe.confirmPayment({clientSecret: call.secret})", "return_url"),
     ):

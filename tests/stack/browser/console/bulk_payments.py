@@ -36,8 +36,7 @@ class BulkPayments:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        keys = [keys.payment_key(payment.payment_id) for payment in self.payments]
-        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+        self._write([{"DeleteRequest": {"Key": keys.payment_key(payment.payment_id)}} for payment in self.payments])
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), BATCH_SIZE):

@@ -242,7 +242,7 @@ def test_the_second_of_two_concurrent_refunds_is_refused_and_refunds_nothing(sta
     refund = {"amount": 12000, "reason": "was there first", "expected_refundable_amount": 49900}
     assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", other, json=refund).is_success
     staff.submit_refund("120.00")
-    expect(staff.dialog.get_by_role("alert")).to_contain_text("look again")
+    expect(staff.dialog.get_by_role("alert")).to_contain_text("Reload the payment")
     expect(staff.dialog).to_contain_text("379.00 USD of the 499.00 USD received can be refunded.")
     assert staff.refunded_amounts(payment_id) == [12000]
 
