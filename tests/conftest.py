@@ -37,13 +37,19 @@ def dynamodb_local_url() -> Iterator[str]:
 
 
 class StackScheduling(LoadScopeScheduling):
-    """Run the tests that share one running stack on one worker; spread all other tests over the free workers.
+    """Run the tests that share something expensive on one worker; spread all other tests over the free workers.
 
-    We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no longer reads them.
+    The stack tests share one running stack. The files of `WHOLE_FILES` share parsed sources, an expanded template or
+    running functions. We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no longer reads
+    them.
     """
 
+    WHOLE_FILES = ("tests/unit/", "tests/template/", "tests/runtime/")
+
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if nodeid.startswith("tests/stack/") else nodeid
+        if nodeid.startswith("tests/stack/"):
+            return "stack"
+        return nodeid.partition("::")[0] if nodeid.startswith(self.WHOLE_FILES) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

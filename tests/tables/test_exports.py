@@ -11,13 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 import export
 from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
-from tuition import clock
+from tuition import clock, log
 from tuition.core import timestamps
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.views import exports, payment_list
@@ -355,3 +356,18 @@ def test_an_export_with_an_invalid_filter_is_refused(
     assert files.requested == []
     assert queries.audit_trail(admin.sub) == []
     assert json.dumps(files.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []), default=str) == "[]"
+
+
+def test_an_export_that_cannot_reach_s3_answers_503(
+    tuition: Harness, files: ExportFiles, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+
+    def unreachable() -> Any:
+        raise EndpointConnectionError(endpoint_url="https://s3.example")
+
+    monkeypatch.setattr(exports, "_s3", unreachable)
+    monkeypatch.setattr(log.logger, "exception", lambda message, **_: logged.append(message))
+    response = tuition.admin(admin, ORDER, {"filters": {}})
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (503, "unavailable")
+    assert logged == ["S3 or Lambda failed"]

@@ -123,10 +123,10 @@ def test_a_view_shows_an_error_and_can_be_retried(staff: Staff, sub: str) -> Non
     payment_id = staff.create_and_pay(sub)
     staff.open("#/quarantine")
     staff.expect_heading("Quarantine")
-    problem = {"type": "https://tuition.school/problems/internal-error", "detail": "a fault of ours, recorded"}
+    problem = {"type": "https://tuition.school/problems/internal-error", "detail": "Something went wrong on our side."}
     staff.page.route("**/api/admin/disputes/**", lambda route: route.fulfill(status=500, json=problem))
     staff.page.get_by_role("link", name="Disputes").click()
-    expect(staff.main.get_by_role("alert")).to_contain_text("A fault of ours, recorded.")
+    expect(staff.main.get_by_role("alert")).to_contain_text("Something went wrong on our side.")
     staff.expect_accessible()
     staff.page.unroute("**/api/admin/disputes/**")
     staff.main.get_by_role("button", name="Try again").click()
