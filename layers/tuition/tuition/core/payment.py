@@ -282,8 +282,8 @@ def ever_granted(payment: Payment) -> bool:
 def holds_funds(payment: Payment) -> bool:
     """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many."""
     settled = payment.facts.settled
-    gone = refunded_amount(payment.facts) + lost_amount(payment.facts)
-    return settled is not None and (settled.amount == 0 or gone < settled.amount)
+    returned = refunded_amount(payment.facts) + lost_amount(payment.facts)
+    return settled is not None and (settled.amount == 0 or returned < settled.amount)
 
 
 def is_final(payment: Payment) -> bool:

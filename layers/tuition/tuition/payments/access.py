@@ -66,7 +66,7 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
             raise NotFound("This payment no longer has that issue. Reload it.")
         reason = by_name[name]
         if fingerprint is not None and fingerprint != reason.fingerprint:
-            raise Conflicted(f"This issue has changed to {reason.fingerprint}. Reload the payment, then decide again.")
+            raise Conflicted("This issue has changed. Reload the payment, then decide again.")
         acknowledged = payment.facts.acknowledged.get(name)
         if acknowledged and acknowledged.fingerprint == reason.fingerprint:
             return None

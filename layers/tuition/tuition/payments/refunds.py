@@ -14,6 +14,7 @@ from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry, Source
 from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
+from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -59,7 +60,7 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     current = _current(payment)
     result = _resumed(ref, payment, current.id, actor, fresh=fresh)
     if current.by != ref.user_id:
-        raise RefundRefused("The school is refunding a part of this payment. Try again when that is done.")
+        raise RefundRefused("The school has started a refund of this payment. Reload it to see what is left.")
     return result
 
 
@@ -80,7 +81,8 @@ def refund(
         _require_refundable(payment)
         refundable = payment.refundable_amount
         if expected is not None and expected != refundable:
-            raise RefundRefused(f"The refundable amount is now {refundable}, not {expected}. Reload the payment.")
+            now, before = (Money(minor, payment.price.currency) for minor in (refundable, expected))
+            raise RefundRefused(f"The refundable amount is now {now}, not {before}. Reload the payment.")
         chosen = refundable if amount is None else amount
         if not 0 < chosen <= refundable:
             raise Unprocessable(f"amount must be from 1 to {refundable}, the refundable amount", field="amount")
@@ -112,9 +114,7 @@ def decide(
         if approve and existing.state == "submitting":
             return None
         if existing.state != "awaiting_approval":
-            raise RefundRefused(
-                f"This request is {existing.state}. Only a request that awaits approval can be decided."
-            )
+            raise RefundRefused("This request has already been decided. Reload the payment.")
         if approve:
             _require_refundable(payment)
         new_state: State = "submitting" if approve else "declined"

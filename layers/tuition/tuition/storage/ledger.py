@@ -1,7 +1,7 @@
 """The one writer of payments, enrollments with their progress, Stripe objects and audit: one transaction each time.
 
-So there is no moment in which money was taken and the student is not enrolled, and no change without its record. Every
-condition is on the version that was loaded. A writer that loses receives the reason:
+So there is no moment in which money was taken and the student is not enrolled, and no change without its record.
+Payments and enrollments are written on condition of the version that was loaded. A writer that loses gets the reason:
 
 - `AlreadyRecorded`: the event's record exists. This wins over every other failure, because nothing is left to do.
 - `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.

@@ -8,7 +8,10 @@ from tuition.stripe_gateway import sync
 from tuition.stripe_gateway.objects import StripeObject
 
 MAX_DECLINES = 5
-"""After this many declines an open payment is closed: card testers confirm straight at Stripe, past our bounds."""
+"""After this many declines an open payment is closed.
+
+Card testers confirm directly with Stripe, where our rate limit does not apply.
+"""
 
 
 def must_close(payment: Payment) -> bool:

@@ -308,7 +308,7 @@ def test_the_second_of_two_concurrent_decisions_is_refused(staff: Staff, sub: st
     path = f"/api/admin/payments/{payment_id}/refunds/{created['refund_request']['id']}/"
     assert staff.running.api("POST", path, other, json={"decision": "decline"}).is_success
     dialog.get_by_role("button", name="Refund 499.00 USD").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("This request is declined")
+    expect(dialog.get_by_role("alert")).to_contain_text("This request has already been decided")
     expect(dialog).to_contain_text("This request has already been decided (declined). There is nothing left to do.")
     expect(dialog.get_by_role("button", name="Refund")).to_be_disabled()
     staff.expect_accessible()
