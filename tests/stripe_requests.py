@@ -17,7 +17,7 @@ import stripe
 from tests.stripe import make_params, typed_params
 from tests.stripe.typed_responses import operation_of
 
-CLIENT = Path(__file__).parent.parent / "layers/tuition/tuition/stripe_client.py"
+CLIENT = Path(__file__).parent.parent / "layers/tuition/tuition/stripe_gateway/client.py"
 MIN_TESTS = 20
 """If this many tests passed in a folder, it must have recorded a request; if in every folder, each operation too."""
 LONG = re.compile(r"\w{12,}")

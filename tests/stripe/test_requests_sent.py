@@ -108,11 +108,11 @@ def test_an_operation_that_no_test_sends_is_a_fault_of_the_whole_run() -> None:
 
 def test_the_reports_of_all_workers_are_added_up() -> None:
     worker, total = RequestLog(), RequestLog()
-    worker.note("model", "POST", "/v1/refunds", "amount=x")
-    total.add(worker.report())
-    total.add(worker.report())
-    assert total.sent["model"]["POST /v1/refunds"] == 2
-    assert len(total.faults({})) == 1
+    worker.record("model", "POST", "/v1/refunds", "amount=x")
+    total.merge(worker.report())
+    total.merge(worker.report())
+    assert total.counts["model"]["POST /v1/refunds"] == 2
+    assert len(total.problems({})) == 1
 
 
 def test_only_the_packages_own_requests_are_read_from_a_simulators_log() -> None:

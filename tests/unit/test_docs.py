@@ -130,7 +130,7 @@ PAGES += [
     ROOT / "events" / "README.md",
 ]
 LAYER = ROOT / "layers" / "tuition" / "tuition"
-PLACES = {path.name for path in ROOT.iterdir() if path.is_dir()} | {
+PLACES = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in (".cache", ".aws-sam")} | {
     path.name for path in LAYER.iterdir() if path.is_dir()
 }
 NOT_BUILT = {"outbox/emails", "payments/plans"}

@@ -242,6 +242,7 @@ def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
     expect(student.fields.get_by_label("Card number")).to_be_visible()
     tab_to("IFRAME")
     keyboard.press("Tab")
+    expect(student.fields.get_by_label("Card number")).to_be_focused()
     keyboard.type("4242424242424242")
     keyboard.press("Tab")
     keyboard.type("1234")
