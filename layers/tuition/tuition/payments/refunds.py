@@ -14,7 +14,6 @@ from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry, Source
 from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
-from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -81,8 +80,7 @@ def refund(
         _require_refundable(payment)
         refundable = payment.refundable_amount
         if expected is not None and expected != refundable:
-            now, before = (Money(minor, payment.price.currency) for minor in (refundable, expected))
-            raise RefundRefused(f"The refundable amount is now {now}, not {before}. Reload the payment.")
+            raise RefundRefused(f"The refundable amount is now {refundable}, not {expected}. Reload the payment.")
         chosen = refundable if amount is None else amount
         if not 0 < chosen <= refundable:
             raise Unprocessable(f"amount must be from 1 to {refundable}, the refundable amount", field="amount")
