@@ -224,7 +224,7 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
     amounts = _amounts(snapshot, intent)
     free = session is not None and session["payment_status"] == "no_payment_required" and session["status"] != "open"
     if not (amounts["settled"] or free):
-        status = _unsettled(session, intent)
+        status = unsettled_status(session, intent)
         return status, "PENDING" if status in payments.OPEN_STATUSES else None
     currency = (intent or session or {})["currency"]
     status = "REFUNDED" if amounts["settled"] and amounts["refunded"] >= amounts["settled"] else "SUCCEEDED"
@@ -237,7 +237,8 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
     return status, "WITHDRAWN" if is_due else None
 
 
-def _unsettled(session: Object | None, intent: Object | None) -> str:
+def unsettled_status(session: Object | None, intent: Object | None) -> str:
+    """Return the status of a payment without settled money, by its session (None without one) and its intent."""
     status = intent["status"] if intent else "requires_payment_method"
     if session is not None and session["status"] == "expired":
         return "CANCELED"

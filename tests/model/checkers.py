@@ -137,7 +137,7 @@ class StripeState:
         )
         free = session and session["payment_status"] == "no_payment_required" and session["status"] != "open"
         if not (settled or free):
-            return ExpectedPayment(_unsettled_status(session, intent), 0, 0, 0, False)
+            return ExpectedPayment(consistency.unsettled_status(session, intent), 0, 0, 0, False)
         status = "REFUNDED" if settled and refunded >= settled else "SUCCEEDED"
         expected = ExpectedPayment(status, settled, refunded, lost, True)
         expected.disputes = [(d["id"], d["status"]) for d in disputes if d["status"] not in ("won", "warning_closed")]
@@ -187,21 +187,6 @@ def _by_intent(objects: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, An
     for obj in objects:
         grouped[obj["payment_intent"] or ""].append(obj)
     return grouped
-
-
-def _unsettled_status(session: Any, intent: Any) -> str:
-    status = intent["status"] if intent else "requires_payment_method"
-    if session is not None:
-        if session["status"] == "expired":
-            return "CANCELED"
-        if session["status"] == "complete":
-            return "PROCESSING" if status == "processing" else "CANCELED"
-    if status == "canceled":
-        return "CANCELED"
-    if status == "processing":
-        return "PROCESSING"
-    failed = status == "requires_payment_method" and intent and intent.get("last_payment_error")
-    return "FAILED" if failed else "CREATED"
 
 
 # --- once every event has been delivered ---

@@ -26,7 +26,7 @@ def remaining_s() -> float:
     return DEADLINE_S if ends is None else max(0.0, ends - time.monotonic())
 
 
-def pause(attempt: int, base_s: float = 0.05, max_s: float = 1.0) -> None:
+def pause(attempt: int, *, base_s: float, max_s: float) -> None:
     """Wait after attempt number `attempt` (from 1): exponential backoff with full jitter, never beyond the deadline.
 
     Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/

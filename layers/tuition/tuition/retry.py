@@ -47,12 +47,6 @@ def attempts(limit: Limit) -> Iterator[int]:
     A wait never exceeds the deadline of the invocation. The caller leaves the loop when it succeeds.
     """
     for attempt in range(1, limit.attempts + 1):
-        if attempt > 1:
-            pause(limit, attempt - 1)
+        if attempt > 1 and limit.base_s:
+            clock.pause(attempt - 1, base_s=limit.base_s, max_s=limit.max_s)
         yield attempt
-
-
-def pause(limit: Limit, attempt: int) -> None:
-    """Wait after the failure of this attempt, for loops that decide after each failure whether to go on."""
-    if limit.base_s:
-        clock.pause(attempt, base_s=limit.base_s, max_s=limit.max_s)

@@ -201,9 +201,9 @@ def query_pages(
 # --- writing ---
 
 
-def put(item: Model, condition: Item | None = None) -> None:
-    """Write an item. Raises `ConditionFailed`."""
-    call("put_item", TableName=table_name(type(item)), Item=to_raw(item), **(condition or {}))
+def put(item: Model) -> None:
+    """Write an item, in place of one with the same key."""
+    call("put_item", TableName=table_name(type(item)), Item=to_raw(item))
 
 
 def update(
