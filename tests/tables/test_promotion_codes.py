@@ -94,7 +94,7 @@ def test_a_create_with_a_code_makes_one_more_call(tuition: Harness, student: Stu
 
 
 REFUSED: dict[str, tuple[dict[str, Any] | None, dict[str, Any], str]] = {
-    "switched off": (None, {"active": "false"}, "inactive"),
+    "switched off": (None, {"active": "false"}, "unknown"),
     "minimum": (None, {"restrictions[minimum_amount]": 50000, "restrictions[minimum_amount_currency]": "usd"}, ""),
     "minimum in eur": (None, {"restrictions[minimum_amount]": 1, "restrictions[minimum_amount_currency]": "eur"}, ""),
     "currency": ({"amount_off": 100, "currency": "eur"}, {}, ""),
@@ -176,8 +176,44 @@ def test_a_code_with_one_redemption_in_two_open_sessions_is_redeemed_once(tuitio
 
 def test_a_code_of_one_customer_is_refused_to_others(tuition: Harness, student: Student) -> None:
     code = create_code(tuition, student, customer=customer_of(tuition, student))
-    assert refusal_reason(open_session(tuition, Student(f"{student.sub}-b"), promotion_code=code)) == "not-applicable"
+    assert refusal_reason(open_session(tuition, Student(f"{student.sub}-b"), promotion_code=code)) == "unknown"
     assert open_session(tuition, student, promotion_code=code).body["amount"] == 39920
+
+
+def test_an_unknown_an_inactive_and_another_customers_code_get_the_same_answer(
+    tuition: Harness, student: Student
+) -> None:
+    other = Student(f"{student.sub}-b")
+    expired_at = int(tuition.at_stripe("GET", "/_sim/health")["now"]) + 100
+    codes = [
+        f"NO-SUCH-{student.sub}",
+        create_code(tuition, student, code=f"OFF-{student.sub}", active="false"),
+        create_code(tuition, student, code=f"OTHERS-{student.sub}", customer=customer_of(tuition, other)),
+        create_code(
+            tuition,
+            student,
+            code=f"OTHERS-FIRST-{student.sub}",
+            customer=customer_of(tuition, other),
+            **{"restrictions[first_time_transaction]": "true"},
+        ),
+        create_code(
+            tuition,
+            student,
+            code=f"OTHERS-LATE-{student.sub}",
+            customer=customer_of(tuition, other),
+            expires_at=expired_at,
+        ),
+    ]
+    customer_of(tuition, student)
+    tuition.advance_stripe(101)
+    answers, calls = [], []
+    for code in codes:
+        tuition.stripe_calls.clear()
+        answers.append(open_session(tuition, student, promotion_code=code))
+        calls.append(list(tuition.stripe_calls))
+    assert refusal_reason(answers[0]) == "unknown"
+    assert [(answer.status, answer.body) for answer in answers] == [(422, answers[0].body)] * len(codes)
+    assert calls == [["GET /v1/promotion_codes"]] * len(codes)
 
 
 def test_customers_whose_codes_share_a_text_each_get_their_own(tuition: Harness, student: Student) -> None:
@@ -237,7 +273,7 @@ def test_a_code_that_stripe_refuses_at_the_create_is_refused_the_same_way_and_ca
 
     with monkeypatch.context() as patched:
         patched.setattr(promotion_codes, "find", find_and_deactivate)
-        assert refusal_reason(open_session(tuition, student, promotion_code=code)) == "inactive"
+        assert refusal_reason(open_session(tuition, student, promotion_code=code)) == "unknown"
     assert payable_ids(tuition, student) == []
     tuition.at_stripe("POST", f"/v1/promotion_codes/{promotion_code['id']}", active="true")
     # Stripe cached its refusal under the first idempotency key, so this create uses the next attempt.

@@ -125,7 +125,7 @@ def test_a_promotion_code_lowers_the_price_and_an_unknown_one_shows_an_error(stu
     student.open_payment_form()
     student.continue_to_checkout("NOSUCHCODE")
     error = student.page.locator("#code-error")
-    expect(error).to_have_text("We don't recognize this code. Check the spelling and try again.")
+    expect(error).to_have_text("This promotion code is not valid. Check the spelling, or continue without it.")
     expect(student.page.get_by_role("textbox", name="Promotion code")).to_be_focused()
     student.expect_accessible("code-refused")
     student.continue_to_checkout(code)

@@ -6,7 +6,7 @@ TuitionError
 │   └── SignatureRefused      400, a webhook without a valid signature of Stripe's
 ├── Unprocessable             422, a value that is not accepted
 │   ├── UnknownTrack
-│   └── CodeRefused           a promotion code: unknown, inactive, expired, used up, not applicable
+│   └── CodeRefused           a promotion code: unknown, expired, used up, not applicable
 ├── Unauthenticated           401, no valid identity
 ├── Forbidden                 403, an identity without this permission
 ├── NotFound                  404, missing, or another user's

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from tuition.core.money import Money
 
-Reason = Literal["unknown", "inactive", "expired", "used-up", "not-applicable"]
+Reason = Literal["unknown", "expired", "used-up", "not-applicable"]
 
-_NEAREST: tuple[Reason, ...] = ("not-applicable", "used-up", "expired", "inactive", "unknown")
+_NEAREST: tuple[Reason, ...] = ("not-applicable", "used-up", "expired", "unknown")
 
 LEAST_CHARGE = 50
 """The minimum charge in USD, in minor units.
@@ -28,8 +28,11 @@ class Refusal:
     message: str
 
 
-UNKNOWN = Refusal("unknown", "We don't recognize this code. Check the spelling and try again.")
-SOMEBODY_ELSES = Refusal("not-applicable", "This promotion code is for another customer. Try a different code.")
+UNKNOWN = Refusal("unknown", "This promotion code is not valid. Check the spelling, or continue without it.")
+"""The one answer for a code that does not exist, is inactive, or is another customer's.
+
+A different answer for each would show a student who guesses codes which guesses are real.
+"""
 FIRST_ONLY = Refusal("not-applicable", "This promotion code is for a first purchase only. Continue without it.")
 FIRST_ELSEWHERE = Refusal(
     "not-applicable",
@@ -40,7 +43,7 @@ FIRST_ELSEWHERE = Refusal(
 
 def nearest(refusals: Iterable[Refusal]) -> Refusal:
     """Return the refusal of the code that came closest to being accepted, of several codes with the same text."""
-    return min(refusals, key=lambda each: (each in (SOMEBODY_ELSES, UNKNOWN), _NEAREST.index(each.reason)))
+    return min(refusals, key=lambda each: _NEAREST.index(each.reason))
 
 
 def is_possible(text: str) -> bool:
@@ -56,15 +59,15 @@ def refusal(code: Mapping[str, Any], price: Money, customer: str | None, now: in
     """
     coupon = code["promotion"].get("coupon")
     if code.get("customer") not in (None, customer):
-        return SOMEBODY_ELSES
+        return UNKNOWN
     if not isinstance(coupon, Mapping) or coupon.get("deleted"):
-        return Refusal("inactive", "This promotion code is no longer offered. Try a different code.")
+        return UNKNOWN
     if _used_up(code) or _used_up(coupon):
         return Refusal("used-up", "This promotion code has been used up. Try a different code.")
     if any(end is not None and end <= now for end in (code.get("expires_at"), coupon.get("redeem_by"))):
         return Refusal("expired", "This promotion code has expired. Try a different code.")
     if not code["active"] or not coupon["valid"]:
-        return Refusal("inactive", "This promotion code is not active. Try a different code.")
+        return UNKNOWN
     message = _not_applicable(code["restrictions"], coupon, price)
     return Refusal("not-applicable", message) if message else None
 
