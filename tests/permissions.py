@@ -22,7 +22,7 @@ REBUILD = {"AuditTable": {"PutItem", "Query"}}
 """A rebuilt payment continues its existing audit trail."""
 CREATE = REBUILD | {
     "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
-    "CustomersTable": {"BatchGetItem", "PutItem"},
+    "CustomersTable": {"BatchGetItem", "PutItem", "UpdateItem"},
 }
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},

@@ -14,8 +14,12 @@ class PaymentRef:
 
 @dataclass(frozen=True)
 class Customer:
-    """A user's Stripe customer. `generation` rises each time a new customer replaces one that is missing at Stripe."""
+    """A user's Stripe customer. `generation` rises each time a new customer replaces one that is missing at Stripe.
+
+    `email` is the address that Stripe was sent last, even if Stripe rejected it. None: not known.
+    """
 
     user_id: str
     stripe_customer_id: str
     generation: int
+    email: str | None

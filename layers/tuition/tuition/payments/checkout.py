@@ -121,9 +121,13 @@ def _normalize_code(code: str | None) -> str | None:
 def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     may_close: frozenset[str] | None = None
     unchecked_method = request.terms.payment_method
+    email_checked = False
     for _ in retry.attempts(retry.CREATE):
         enrollment, customer = ledger.load_for_create(buyer.user_id, request.track.track)
         _require_purchasable(request.track, enrollment)
+        if customer and not email_checked:
+            customers.send_email(customer, buyer.email)
+        email_checked = True
         if unchecked_method:
             customers.require_saved(customer, unchecked_method)
             unchecked_method = None

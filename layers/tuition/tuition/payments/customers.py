@@ -47,8 +47,28 @@ def create(user_id: str, email: str, generation: int) -> Customer:
                 raise
         else:
             if not answer.object.get("deleted"):
-                return Customer(user_id, answer.object["id"], candidate)
+                return Customer(user_id, answer.object["id"], candidate, email)
     raise StripeUnavailable("No customer could be created at Stripe. Try again.", 502)
+
+
+def send_email(customer: Customer, email: str) -> None:
+    """Send the verified address of a user's token to their Stripe customer, unless Stripe was sent it last.
+
+    One call and one write. If Stripe rejects the address, as it may in `create`, the customer keeps the one it has,
+    because Stripe cannot unset it. The rejected address is remembered, so it is not sent again. A customer that is
+    missing at Stripe is left to the create, which replaces it. Raises `StripeUnavailable` with nothing stored, so that
+    the next create sends the address.
+    """
+    if customer.email == email:
+        return
+    try:
+        stripe_client.update_customer(customer.stripe_customer_id, {"email": email})
+    except StripeRefused as refused:
+        if refused.code == "resource_missing":
+            return
+        if refused.param != "email":
+            raise
+    ledger.remember_email(customer, email)
 
 
 def _params(user_id: str, email: str) -> dict[str, object]:

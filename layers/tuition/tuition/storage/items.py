@@ -117,7 +117,10 @@ class StripeObjectItem(Model):
 
 
 class CustomerItem(Model):
-    """The one Stripe customer of a user. `generation` rises when a new customer replaces a missing one."""
+    """The one Stripe customer of a user. `generation` rises when a new customer replaces a missing one.
+
+    `email` is the address that Stripe was sent last, even if Stripe rejected it.
+    """
 
     class Meta:
         """Which table it is."""
@@ -127,6 +130,7 @@ class CustomerItem(Model):
     user_id = personal(UnicodeAttribute(hash_key=True))
     stripe_customer_id = personal(UnicodeAttribute())
     generation = not_personal(NumberAttribute())
+    email = personal(UnicodeAttribute(null=True))
     created_at = not_personal(UnicodeAttribute())
     updated_at = not_personal(UnicodeAttribute())
 

@@ -99,7 +99,7 @@ def _customer(raw: list[Item]) -> Customer | None:
     if not raw:
         return None
     item = CustomerItem.from_raw_data(raw[0])
-    return Customer(item.user_id, item.stripe_customer_id, int(item.generation))
+    return Customer(item.user_id, item.stripe_customer_id, int(item.generation), item.email)
 
 
 def _enrollment(raw: list[Item], user_id: str, track: str) -> Enrollment:
@@ -265,6 +265,7 @@ def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
         customer.user_id,
         stripe_customer_id=customer.stripe_customer_id,
         generation=customer.generation,
+        email=customer.email,
         created_at=time,
         updated_at=time,
     )
@@ -348,6 +349,39 @@ def abandon(stripe_id: str, user_id: str, track: str) -> StripeObjectItem | None
         existing = queries.stripe_object(stripe_id)
         return existing if existing and existing.payment_id else None
     return None
+
+
+def remember_email(customer: Customer, email: str) -> None:
+    """Store the address that Stripe was just sent for a customer, if the item still is as it was loaded.
+
+    Another request may have sent a different address, or replaced the customer, since it was loaded. Stripe keeps the
+    one that arrived last, which nothing shows. So the stored address is removed, and the next create sends its own.
+    """
+    key = keys.customer_key(customer.user_id)
+    as_loaded = "attribute_not_exists(email)" if customer.email is None else "email = :loaded"
+    values = {
+        ":customer": {"S": customer.stripe_customer_id},
+        ":email": {"S": email},
+        ":now": {"S": timestamps.iso(clock.now())},
+    }
+    values |= {} if customer.email is None else {":loaded": {"S": customer.email}}
+    try:
+        dynamodb.update(
+            CustomerItem,
+            key,
+            "SET email = :email, updated_at = :now",
+            condition=f"stripe_customer_id = :customer AND (email = :email OR {as_loaded})",
+            values=values,
+        )
+    except ConditionFailed:
+        _forget_email(key)
+
+
+def _forget_email(key: Item) -> None:
+    try:
+        dynamodb.update(CustomerItem, key, "REMOVE email", condition="attribute_exists(user_id)")
+    except ConditionFailed:
+        return  # a restore has lost the item
 
 
 def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:

@@ -123,6 +123,11 @@ def retrieve_customer(customer_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
 
 
+def update_customer(customer_id: str, params: Mapping[str, Any]) -> Answer:
+    """Update a customer: https://docs.stripe.com/api/customers/update."""
+    return _ask(lambda c, o: c.v1.customers.update(customer_id, cast(Any, params), o), _fresh_key())
+
+
 def list_payment_methods(customer_id: str, limit: int, after: str | None) -> Answer:
     """List one page of a customer's saved payment methods: https://docs.stripe.com/api/payment_methods/customer_list."""
     params: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}
