@@ -186,6 +186,88 @@ def test_an_invalid_method_id_answers_404_without_calling_stripe(
     assert tuition.stripe_calls == []
 
 
+def attach(tuition: Harness, student: Student, method: str = "pm_card_visa") -> str:
+    """Save a test card for the student again, as a second purchase does, and return its id."""
+    path = f"/v1/payment_methods/{method}/attach"
+    return str(tuition.at_stripe("POST", path, customer=customer_of(tuition, student))["id"])
+
+
+def test_a_card_that_is_saved_twice_is_listed_once_and_removed_completely(tuition: Harness, student: Student) -> None:
+    first = save_method(tuition, student)
+    other_card, newest = attach(tuition, student, "pm_card_mastercard"), attach(tuition, student)
+    shown = [m["id"] for m in tuition.saved_methods(student).body["payment_methods"]]
+    assert shown == [newest, other_card]
+    assert tuition.remove_method(student, newest).body == {"id": newest, "detached": True}
+    assert [m["id"] for m in tuition.saved_methods(student).body["payment_methods"]] == [other_card]
+    assert [tuition.at_stripe("GET", f"/v1/payment_methods/{m}")["customer"] for m in (first, newest)] == [None, None]
+    assert tuition.remove_method(student, first).status == 404
+
+
+def test_a_bank_account_that_is_saved_twice_is_listed_once(tuition: Harness, student: Student) -> None:
+    save_method(tuition, student, "pm_usBankAccount_success")
+    newest = attach(tuition, student, "pm_usBankAccount_success")
+    assert [m["id"] for m in tuition.saved_methods(student).body["payment_methods"]] == [newest]
+
+
+def test_methods_without_a_fingerprint_are_each_listed_and_removed_alone(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save_method(tuition, student)
+    second = attach(tuition, student)
+    for method in (first, second):
+        tuition.stripe.account.store.get("payment_method", method)["card"]["fingerprint"] = None
+    assert len(tuition.saved_methods(student).body["payment_methods"]) == 2
+    assert tuition.remove_method(student, second).status == 200
+    assert [m["id"] for m in tuition.saved_methods(student).body["payment_methods"]] == [first]
+
+
+def test_a_card_that_is_saved_twice_on_two_of_stripes_pages_is_listed_once(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_method(tuition, student)
+    monkeypatch.setattr(customers, "METHODS_PER_CALL", 2)
+    other_card = attach(tuition, student, "pm_card_mastercard")
+    attach(tuition, student)
+    newest = attach(tuition, student)
+    first_page = tuition.saved_methods(student, limit="1").body
+    second_page = tuition.saved_methods(student, limit="1", cursor=first_page["next_cursor"]).body
+    assert [m["id"] for page in (first_page, second_page) for m in page["payment_methods"]] == [newest, other_card]
+    assert second_page["next_cursor"] is None
+    assert tuition.remove_method(student, newest).status == 200
+    assert [m["id"] for m in tuition.saved_methods(student).body["payment_methods"]] == [other_card]
+
+
+def test_the_copies_of_a_card_are_read_and_removed_in_bounded_numbers_per_request(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_method(tuition, student)
+    attach(tuition, student)
+    newest = attach(tuition, student)
+    monkeypatch.setattr(customers, "MAX_COPIES_PER_REQUEST", 1)
+    response = tuition.remove_method(student, newest)
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (503, "contended")
+    assert tuition.remove_method(student, newest).status == 200
+    assert tuition.saved_methods(student).body["payment_methods"] == []
+    monkeypatch.setattr(customers, "METHODS_PER_CALL", 1)
+    monkeypatch.setattr(customers, "MAX_METHOD_CALLS", 2)
+    for method in ("pm_card_visa", "pm_card_mastercard", "pm_card_amex"):
+        attach(tuition, student, method)
+    tuition.stripe_calls.clear()
+    assert len(tuition.saved_methods(student).body["payment_methods"]) == 2
+    assert len(tuition.stripe_calls) == 2
+
+
+def test_a_removal_that_fails_between_two_copies_can_be_retried(tuition: Harness, student: Student) -> None:
+    first = save_method(tuition, student)
+    newest = attach(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match=f"POST /v1/payment_methods/{newest}/detach", times=9, fail="before")
+    assert tuition.remove_method(student, newest).status == 502
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    assert tuition.remove_method(student, newest).status == 200
+    assert tuition.saved_methods(student).body["payment_methods"] == []
+    assert tuition.at_stripe("GET", f"/v1/payment_methods/{first}")["customer"] is None
+
+
 def test_two_concurrent_removals_of_one_card_both_succeed(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,9 +318,8 @@ def test_a_list_that_fails_at_stripe_answers_5xx(tuition: Harness, student: Stud
 
 def test_the_list_of_methods_is_paged_newest_first(tuition: Harness, student: Student) -> None:
     methods = [save_method(tuition, student)]
-    for _ in range(4):
-        path = "/v1/payment_methods/pm_card_visa/attach"
-        methods.append(tuition.at_stripe("POST", path, customer=customer_of(tuition, student))["id"])
+    for card in ("pm_card_mastercard", "pm_card_amex", "pm_card_discover", "pm_card_diners"):
+        methods.append(attach(tuition, student, card))
     ids, cursor = [], None
     for size in (2, 2, 1):
         page = tuition.saved_methods(student, limit="2", **({"cursor": cursor} if cursor else {})).body

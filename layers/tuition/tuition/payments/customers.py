@@ -5,10 +5,10 @@ methods are stored at Stripe only. A method is the user's if Stripe finds it und
 does not for a method of another customer or a detached one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuition.core.errors import NotFound, StripeRefused, StripeUnavailable, Unprocessable
+from tuition.core.errors import Contended, NotFound, StripeRefused, StripeUnavailable, Unprocessable
 from tuition.core.refs import Customer
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.settings import settings
@@ -19,6 +19,11 @@ from tuition.stripe_gateway.resolve import APP
 
 MAX_GENERATIONS = 8
 """Generations that one create tries."""
+METHODS_PER_CALL = 100
+MAX_METHOD_CALLS = 5
+"""Pages of Stripe's list that one request reads. Methods saved before these are not shown."""
+MAX_COPIES_PER_REQUEST = 20
+"""Copies of a method that one removal detaches."""
 LIST_ID = "payment-methods"
 STAGE = "payment_method"
 
@@ -84,24 +89,63 @@ def _key(user_id: str, generation: int) -> str:
 
 
 def payment_methods(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Return a page of a user's saved payment methods, newest first, with one read and one call to Stripe."""
-    empty: dict[str, Any] = {"payment_methods": [], "next_cursor": None}
+    """Return a page of a user's saved payment methods, newest first, with one read and usually one call to Stripe.
+
+    The copies of a method are listed once, as the newest of them. Raises `Unprocessable`, `Contended`.
+    """
     after = None if cursor is None else _method_in_cursor(cursor)
     customer = ledger.load_customer(user_id)
-    if customer is None:
-        return empty
-    try:
-        page = stripe_client.list_payment_methods(customer.stripe_customer_id, limit, after).object
-    except StripeRefused as refused:
-        if refused.param == "starting_after":
-            raise Unprocessable(
-                "cursor points to a payment method that is no longer saved. Start with the first page.", field="cursor"
-            ) from refused
-        if refused.code == "resource_missing":  # the customer was deleted at Stripe
-            return empty
-        raise
-    methods = [_method_json(method) for method in page["data"]]
-    return {"payment_methods": methods, "next_cursor": _cursor_after(methods[-1]["id"]) if page["has_more"] else None}
+    copies = list(_by_identity(_all_saved(customer)).values()) if customer else []
+    if customer and after is not None:
+        copies = copies[_position_after(copies, after) :]
+    methods = [_method_json(group[0]) for group in copies[:limit]]
+    return {"payment_methods": methods, "next_cursor": _cursor_after(methods[-1]["id"]) if copies[limit:] else None}
+
+
+def _all_saved(customer: Customer) -> list[dict[str, Any]]:
+    """Return the customer's saved methods, newest first, from at most `MAX_METHOD_CALLS` pages of Stripe's list."""
+    methods: list[dict[str, Any]] = []
+    for _ in range(MAX_METHOD_CALLS):
+        after = methods[-1]["id"] if methods else None
+        try:
+            page = stripe_client.list_payment_methods(customer.stripe_customer_id, METHODS_PER_CALL, after).object
+        except StripeRefused as refused:
+            if refused.param == "starting_after":
+                raise Contended("Your saved payment methods were changed at the same time. Try again.") from refused
+            if refused.code == "resource_missing":  # the customer was deleted at Stripe
+                return []
+            raise
+        methods += page["data"]
+        if not page["has_more"]:
+            break
+    return methods
+
+
+def _by_identity(methods: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the methods grouped by the card or account that they are copies of, in the order of their first copy."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for method in methods:
+        groups.setdefault(_identity(method), []).append(method)
+    return groups
+
+
+def _identity(method: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a method has in common with its copies: Stripe's fingerprint of the card or account number.
+
+    A method without a fingerprint has no copies. https://docs.stripe.com/api/payment_methods/object
+    """
+    fingerprint = (method.get(method["type"]) or {}).get("fingerprint")
+    return (method["type"], fingerprint) if fingerprint else ("id", method["id"])
+
+
+def _position_after(copies: list[list[dict[str, Any]]], method_id: str) -> int:
+    """Return the position after the group that contains a method. Raises `Unprocessable` if there is none."""
+    for position, group in enumerate(copies, start=1):
+        if any(method["id"] == method_id for method in group):
+            return position
+    raise Unprocessable(
+        "cursor points to a payment method that is no longer saved. Start with the first page.", field="cursor"
+    )
 
 
 def _method_in_cursor(cursor: str) -> str:
@@ -124,33 +168,48 @@ def _method_json(method: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def detach(user_id: str, method_id: str) -> None:
-    """Detach a saved payment method of this user. Raises `NotFound` if it is not saved, or is another user's."""
+    """Detach a saved payment method of this user with all its copies; the method itself last, so a retry finds it.
+
+    Raises `NotFound` if it is not saved, or is another user's, and `Contended` if more copies are left than one request
+    detaches.
+    """
     customer = ledger.load_customer(user_id)
-    if not _has_saved(customer, method_id):
+    method = _saved(customer, method_id)
+    if customer is None or method is None:
         raise NotFound("You have no such saved payment method. Reload the list.")
+    copies = _by_identity(_all_saved(customer)).get(_identity(method), [])
+    others = [copy["id"] for copy in copies if copy["id"] != method_id]
+    for other_id in others[:MAX_COPIES_PER_REQUEST]:
+        _detach(customer, other_id)
+    if others[MAX_COPIES_PER_REQUEST:]:
+        raise Contended("This payment method was saved many times, and some copies are left. Try again.")
+    _detach(customer, method_id)
+
+
+def _detach(customer: Customer, method_id: str) -> None:
     try:
         stripe_client.detach_payment_method(method_id)
     except StripeRefused as refused:
-        if refused.stripe_status not in (400, 404) or _has_saved(customer, method_id):
+        if refused.stripe_status not in (400, 404) or _saved(customer, method_id):
             raise  # otherwise another request has detached it in the meantime
 
 
 def require_saved(customer: Customer | None, method_id: str) -> None:
     """Raise `Unprocessable` unless this customer has saved the method."""
-    if not _has_saved(customer, method_id):
+    if _saved(customer, method_id) is None:
         raise Unprocessable("You have no such saved payment method. Choose another one.", field="payment_method")
 
 
-def _has_saved(customer: Customer | None, method_id: str) -> bool:
+def _saved(customer: Customer | None, method_id: str) -> dict[str, Any] | None:
+    """Return a method if this customer has saved it, else None."""
     if customer is None or not _is_id(method_id):
-        return False
+        return None
     try:
-        stripe_client.retrieve_payment_method(customer.stripe_customer_id, method_id)
+        return stripe_client.retrieve_payment_method(customer.stripe_customer_id, method_id).object
     except StripeRefused as refused:
         if refused.stripe_status not in (400, 404):
             raise
-        return False
-    return True
+        return None
 
 
 def _is_id(text: str) -> bool:
