@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import Harness, Student
 from tuition.payments import refunds
+from tuition.stripe_gateway import client as stripe_client
 
 ORDER = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/refunds/{request_id}"
@@ -145,16 +146,97 @@ def test_the_event_of_a_dashboard_refund_withdraws_access(tuition: Harness, stud
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"
 
 
-def test_a_request_after_a_full_dashboard_refund_is_rejected_with_stripes_reason(
-    tuition: Harness, student: Student
+def refund_in_the_dashboard(tuition: Harness, payment_id: str, **more: Any) -> None:
+    """Refund a payment in Stripe's dashboard. No webhook is delivered."""
+    assert "error" not in tuition.at_stripe(
+        "POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent, **more
+    )
+
+
+def test_a_first_request_after_a_full_dashboard_refund_is_refused_in_our_words_and_the_refund_is_known(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    other = Student(f"{student.sub}-other")
+    by_student, by_staff = buy(tuition, student), buy(tuition, other)
+    for payment_id in (by_student, by_staff):
+        refund_in_the_dashboard(tuition, payment_id)
+    answers = [
+        tuition.refund(student, by_student),
+        tuition.admin(admin, ORDER, {"reason": "all of it"}, payment_id=by_staff),
+    ]
+    assert [(answer.status, answer.body["detail"]) for answer in answers] == [
+        (409, "This payment has already been refunded.")
+    ] * 2
+    for payment_id, user in ((by_student, student), (by_staff, other)):
+        payment = tuition.payment(payment_id)
+        assert (payment.status, payment.requests) == ("REFUNDED", ())
+        assert tuition.enrollment(user)["status"] == "WITHDRAWN"
+        assert len(refunds_at_stripe(tuition, payment_id)) == 1
+        assert tuition.chain_problem(payment_id) is None
+
+
+def test_a_first_request_after_a_partial_dashboard_refund_refunds_the_rest(
+    tuition: Harness, student: Student, admin: Student
 ) -> None:
     payment_id = buy(tuition, student)
-    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
+    refund_in_the_dashboard(tuition, payment_id, amount=9900)
+    too_much = tuition.admin(admin, ORDER, {"amount": 40001, "reason": "too much"}, payment_id=payment_id)
+    assert (too_much.status, "40000" in too_much.body["detail"]) == (422, True)
+    response = tuition.refund(student, payment_id)
+    assert (response.status, response.body["refund_amount"]) == (200, 49900)
+    assert response.body["refund_request"]["amount"] == 40000
+
+
+def test_approving_a_request_after_a_dashboard_refund_refunds_what_is_left(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Student(f"{student.sub}-other")
+    partly, fully = buy(tuition, student), buy(tuition, other)
+    pass_refund_window(tuition, monkeypatch)
+    requests = {
+        payment_id: tuition.refund(user, payment_id).body["refund_request"]["id"]
+        for user, payment_id in ((student, partly), (other, fully))
+    }
+    refund_in_the_dashboard(tuition, partly, amount=9900)
+    refund_in_the_dashboard(tuition, fully)
+    answers = [
+        tuition.admin(admin, DECIDE, {"decision": "approve"}, payment_id=payment_id, request_id=requests[payment_id])
+        for payment_id in (partly, fully)
+    ]
+    assert (answers[0].status, answers[0].body["refund_request"]["amount"]) == (200, 40000)
+    assert (answers[1].status, answers[1].body["type"].rpartition("/")[2]) == (409, "refund-refused")
+    assert "declined" in answers[1].body["detail"]
+    assert [len(refunds_at_stripe(tuition, payment_id)) for payment_id in (partly, fully)] == [2, 1]
+
+
+def test_a_request_during_a_dispute_that_no_webhook_reported_is_refused(tuition: Harness, student: Student) -> None:
+    payment_id = buy(tuition, student)
+    intent = tuition.payment(payment_id).intent
+    tuition.at_stripe("POST", "/_sim/disputes", payment_intent=intent)
+    response = tuition.refund(student, payment_id)
+    assert (response.status, response.body["detail"]) == (
+        409,
+        "This payment is disputed. The bank decides who gets the money.",
+    )
+    assert refunds_at_stripe(tuition, payment_id) == []
+
+
+def test_a_request_that_meets_a_dashboard_refund_at_stripe_is_refused_in_our_words(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = buy(tuition, student)
+    create = stripe_client.create_refund
+
+    def overtaken(*args: Any) -> Any:
+        refund_in_the_dashboard(tuition, payment_id)
+        return create(*args)
+
+    monkeypatch.setattr(stripe_client, "create_refund", overtaken)
     response = tuition.refund(student, payment_id)
     assert response.status == 409
     payment = tuition.payment(payment_id)
-    assert payment.status == "REFUNDED"
-    assert [(r.state, bool(r.answer)) for r in payment.requests] == [("rejected", True)]
+    assert (payment.status, [r.state for r in payment.requests]) == ("REFUNDED", ["rejected"])
+    assert response.body["detail"] == "Stripe did not make the refund: This payment has already been refunded."
     assert len(refunds_at_stripe(tuition, payment_id)) == 1
 
 
@@ -406,10 +488,16 @@ def test_the_records_name_both_staff_who_ordered_and_the_student_who_resumed(
 
 
 def test_the_record_of_a_rejected_refund_names_who_ordered_it(
-    tuition: Harness, student: Student, admin: Student
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment_id = buy(tuition, student)
-    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(payment_id).intent)
+    create = stripe_client.create_refund
+
+    def overtaken(*args: Any) -> Any:
+        refund_in_the_dashboard(tuition, payment_id)
+        return create(*args)
+
+    monkeypatch.setattr(stripe_client, "create_refund", overtaken)
     assert tuition.admin(admin, ORDER, {"reason": "all of it"}, payment_id=payment_id).status == 409
     assert actors_of(tuition, payment_id, "refund.refused") == [("staff", admin.sub)]
 

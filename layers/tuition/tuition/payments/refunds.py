@@ -121,6 +121,9 @@ def decide(
         entry = _entry(f"{request_id}:{new_state}", f"refund.{'approved' if approve else 'declined'}", actor)
         return Change(_with_request(payment, decided), entry)
 
+    before = ledger.load(ref)
+    if approve and _by_id(before.existing, request_id).state == "awaiting_approval":
+        sync.refresh(ref, before)  # a refund in the dashboard or a dispute may not be known yet
     payment = ledger.update(ref, change).existing
     return _resumed(ref, payment, request_id, actor, fresh=fresh)
 
@@ -133,14 +136,16 @@ def _add(
 ) -> tuple[Payment, bool]:
     """Store the request that `new_request` returns, if any. Return True if this invocation stored one.
 
-    An open payment is synced first: it may have been paid, with its webhook late or lost.
+    The payment is synced first, unless a request is undecided. It may have been paid, refunded in Stripe's dashboard or
+    disputed, with its webhook late or lost. The sync is committed even if the request is then refused.
     """
+    before = ledger.load(ref)
+    if not any(existing.undecided for existing in before.existing.requests):
+        sync.refresh(ref, before)
     created: set[str] = set()
 
     def change(state: PaymentState) -> Change | None:
         payment = state.existing
-        if payment.open:
-            payment = payment.merged(sync.fetch(payment)[0])
         new = new_request(payment)
         if new is None:
             return None
@@ -162,16 +167,23 @@ def _new(payment: Payment, amount: int, reason: str, *, by: str, state: State) -
 
 
 def _require_refundable(payment: Payment) -> None:
+    problem = _why_not_refundable(payment)
+    if problem:
+        raise RefundRefused(problem)
+
+
+def _why_not_refundable(payment: Payment) -> str | None:
     settled = payment.facts.settled
     if settled is None:
-        raise RefundRefused(f"This payment is {payment.status}. Only a paid payment can be refunded.")
+        return f"This payment is {payment.status}. Only a paid payment can be refunded."
     if settled.amount == 0:
-        raise RefundRefused("This payment was free, so there is nothing to refund.")
+        return "This payment was free, so there is nothing to refund."
     no_longer_holding = payments.DECIDED_DISPUTES | payments.INQUIRIES
     if any(dispute.status not in no_longer_holding for dispute in payment.facts.disputes.values()):
-        raise RefundRefused("This payment is disputed. The bank decides who gets the money.")
+        return "This payment is disputed. The bank decides who gets the money."
     if payment.refundable_amount <= 0:
-        raise RefundRefused("This payment has already been refunded.")
+        return "This payment has already been refunded."
+    return None
 
 
 def _is_within_window(payment: Payment) -> bool:
@@ -268,7 +280,10 @@ def _record_refund(ref: PaymentRef, existing: RefundRequest, refund_object: dict
 
 
 def _record_refusal(ref: PaymentRef, existing: RefundRequest, why: str, actor: Actor) -> Payment:
-    """Record Stripe's refusal, after a sync: an earlier call may have made the refund."""
+    """Record Stripe's refusal, after a sync: an earlier call may have made the refund.
+
+    The answer is our own reason if the sync shows one, because Stripe's message names its objects.
+    """
 
     def change(state: PaymentState) -> Change | None:
         payment = state.existing
@@ -277,7 +292,8 @@ def _record_refusal(ref: PaymentRef, existing: RefundRequest, why: str, actor: A
         after = payment.merged(sync.fetch(payment)[0])
         current = _by_id(after, existing.id)
         if current.state == "submitting":
-            after = _with_request(after, replace(current, state="rejected", answer=why))
+            answer = _why_not_refundable(after) or why
+            after = _with_request(after, replace(current, state="rejected", answer=answer))
         return Change(after, _entry(f"{existing.id}:refused:{existing.tries}", "refund.refused", actor))
 
     return ledger.update(ref, change).existing
