@@ -47,8 +47,11 @@ def create_refund(request: Request, actor: Identity) -> Reply:
     reason = text_field(body, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
     amount, expected = amount_field(body, "amount"), amount_field(body, "expected_refundable_amount")
+    key = request.idempotency_key()
     ref = resolve.find_ref(request.path("payment_id"))
-    return _refund_reply(*refunds.refund(ref, amount, reason, note, actor.user_id, expected=expected))
+    return _refund_reply(
+        *refunds.refund(ref, amount, reason, note, actor.user_id, expected=expected, idempotency_key=key)
+    )
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds/{request_id}", "admin")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Harness, Student
+from admin import handler as admin_handler
+from tests.harness import Harness, Response, Student
 from tuition.payments import refunds
 from tuition.stripe_gateway import client as stripe_client
 
@@ -415,7 +416,97 @@ def test_repeating_the_order_resumes_a_staff_refund_that_did_not_reach_stripe(
     assert (again.status, again.body["payment"]["refund_amount"]) == (200, 10000)
     assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
     third = tuition.admin(admin, ORDER, order, payment_id=payment_id)
-    assert (third.status, third.body["payment"]["refund_amount"]) == (200, 20000)
+    assert (third.status, third.body["type"].rpartition("/")[2]) == (409, "refund-repeated")
+    assert [r["amount"] for r in refunds_at_stripe(tuition, payment_id)] == [10000]
+
+
+# --- the same amount twice ---
+
+
+def order_refund(
+    tuition: Harness, admin: Student, payment_id: str, amount: int | None, key: str | None = None, **more: Any
+) -> Response:
+    """Refund an amount as staff, with an Idempotency-Key if there is one."""
+    body = {"reason": "half a course", **({} if amount is None else {"amount": amount}), **more}
+    headers = {} if key is None else {"idempotency-key": key}
+    return tuition.call(admin_handler, admin, body, route=ORDER, path={"payment_id": payment_id}, headers=headers)
+
+
+def amounts(tuition: Harness, payment_id: str) -> list[Any]:
+    return sorted(refund["amount"] for refund in refunds_at_stripe(tuition, payment_id))
+
+
+def test_a_refund_of_an_amount_that_was_refunded_before_is_refused_unless_it_is_deliberate(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    assert order_refund(tuition, admin, payment_id, 5000).status == 200
+    repeated = order_refund(tuition, admin, payment_id, 5000)
+    assert (repeated.status, repeated.body["type"].rpartition("/")[2]) == (409, "refund-repeated")
+    by_another = order_refund(tuition, Student(f"{admin.sub}-b", groups=("admin",)), payment_id, 5000)
+    assert by_another.status == 409
+    assert order_refund(tuition, admin, payment_id, 4000).status == 200
+    expected = order_refund(tuition, admin, payment_id, 5000, expected_refundable_amount=40900)
+    assert (expected.status, expected.body["payment"]["refund_amount"]) == (200, 14000)
+    assert order_refund(tuition, admin, payment_id, 5000, expected_refundable_amount=40900).status == 409
+    assert order_refund(tuition, admin, payment_id, 5000, "a deliberate one").status == 200
+    assert amounts(tuition, payment_id) == [4000, 5000, 5000, 5000]
+
+
+def test_a_refund_of_an_amount_that_was_refunded_in_the_dashboard_is_refused(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    refund_in_the_dashboard(tuition, payment_id, amount=5000)
+    assert order_refund(tuition, admin, payment_id, 5000).status == 409
+    assert amounts(tuition, payment_id) == [5000]
+
+
+def test_the_rest_may_be_refunded_although_it_equals_an_earlier_refund_only_if_it_is_deliberate(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    assert order_refund(tuition, admin, payment_id, 24950).status == 200
+    assert order_refund(tuition, admin, payment_id, None).status == 409
+    assert order_refund(tuition, admin, payment_id, None, expected_refundable_amount=24950).status == 200
+    assert amounts(tuition, payment_id) == [24950, 24950]
+
+
+def test_a_refund_with_the_same_idempotency_key_is_made_once(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    first, again = (order_refund(tuition, admin, payment_id, 5000, "key-1") for _ in range(2))
+    assert (first.status, again.status) == (200, 200)
+    assert again.body["refund_request"] == first.body["refund_request"]
+    assert order_refund(tuition, admin, payment_id, 4000, "key-2").status == 200
+    late = order_refund(tuition, admin, payment_id, 5000, "key-1")
+    assert (late.status, late.body["refund_request"]) == (200, first.body["refund_request"])
+    other = order_refund(tuition, admin, payment_id, 6000, "key-1")
+    assert (other.status, other.body["field"]) == (422, "idempotency-key")
+    colleague = Student(f"{admin.sub}-b", groups=("admin",))
+    assert order_refund(tuition, colleague, payment_id, 5000, "key-1").status == 200
+    assert amounts(tuition, payment_id) == [4000, 5000, 5000]
+    assert "key-1" not in str(tuition.payment(payment_id))
+
+
+def test_a_refund_that_stripe_did_not_make_may_be_ordered_again(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = buy(tuition, student, "pm_card_refundFail")
+    assert order_refund(tuition, admin, payment_id, 5000).status == 200
+    tuition.advance_stripe(10)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).requests[0].state == "failed"
+    assert order_refund(tuition, admin, payment_id, 5000).status == 200
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "ä"])
+def test_an_invalid_idempotency_key_is_refused(tuition: Harness, student: Student, admin: Student, key: str) -> None:
+    payment_id = buy(tuition, student)
+    response = order_refund(tuition, admin, payment_id, 5000, key)
+    assert (response.status, response.body["field"]) == (422, "idempotency-key")
+    assert amounts(tuition, payment_id) == []
 
 
 def test_a_different_order_resumes_the_stuck_refund_and_is_refused(

@@ -90,7 +90,7 @@ def test_cors_allows_only_our_origins(expand: Any) -> None:
     assert one["allowOrigins"] == ["https://tuition.example"]
     two = cors(expand(WebOrigin="https://a.example", SecondWebOrigin="https://b.example")["Resources"])
     assert two["allowOrigins"] == ["https://a.example", "https://b.example"]
-    assert one["allowHeaders"] == ["authorization", "content-type"]
+    assert one["allowHeaders"] == ["authorization", "content-type", "idempotency-key"]
     assert "allowCredentials" not in one
     assert "*" not in one["allowMethods"]
 

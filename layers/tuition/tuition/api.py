@@ -22,6 +22,8 @@ from tuition.log import logger
 from tuition.settings import settings
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_KEY_LENGTH = 255
+"""Of an Idempotency-Key, in characters."""
 URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
 """The characters that a URL may contain. https://www.rfc-editor.org/rfc/rfc3986#section-2"""
 FORBIDDEN_IN_TEXT = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
@@ -82,6 +84,17 @@ class Request:
         """Return a header by its lower-case name; None if it is missing."""
         value = (self.event.get("headers") or {}).get(name)
         return value if isinstance(value, str) else None
+
+    def idempotency_key(self) -> str | None:
+        """Return the `Idempotency-Key` header, trimmed; None if it is missing. Raises `Unprocessable`."""
+        key = self.header("idempotency-key")
+        if key is None:
+            return None
+        if not (key.strip() and key.isascii() and key.isprintable() and len(key) <= MAX_KEY_LENGTH):
+            raise Unprocessable(
+                f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters", field="idempotency-key"
+            )
+        return key.strip()
 
     def path(self, name: str) -> str:
         """Return a path parameter; "" if the route does not have it."""

@@ -13,7 +13,8 @@ TuitionError
 ├── Conflicted                409, not possible in the current state
 │   ├── AlreadyEnrolled
 │   ├── PaymentInProgress
-│   └── RefundRefused
+│   ├── RefundRefused
+│   └── RefundRepeated        staff refund an amount that was refunded before, without saying that they mean it
 ├── TooManyRequests           429, with Retry-After
 ├── Unavailable               503, temporary, with Retry-After
 │   ├── Contended             503, too many conflicts with other writers
@@ -146,6 +147,13 @@ class RefundRefused(Conflicted):
 
     type = "refund-refused"
     title = "This payment cannot be refunded"
+
+
+class RefundRepeated(Conflicted):
+    """The same amount of this payment was refunded before, and nothing says that this refund is a second one."""
+
+    type = "refund-repeated"
+    title = "The same amount was already refunded"
 
 
 class TooManyRequests(TuitionError):

@@ -20,6 +20,8 @@ OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"}
 
 COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
 """The statuses of refunds that count in `refund_amount`."""
+REDUCING_REFUNDS = COUNTED_REFUNDS | {"requires_action"}
+"""The statuses of refunds that reduce `refundable_amount`. One that waits for the customer's action counts as made."""
 LOST_DISPUTES = frozenset({"lost", "prevented"})
 DECIDED_DISPUTES = frozenset({"won", "lost", "prevented", "warning_closed"})
 INQUIRIES = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
@@ -161,10 +163,9 @@ class Payment:
 
     @property
     def refundable_amount(self) -> int:
-        """The amount that can still be refunded. A refund that waits for the customer's action counts as made."""
-        counted = COUNTED_REFUNDS | {"requires_action"}
+        """The amount that can still be refunded. It is below zero if refunds and disputes took more than was paid."""
         settled = self.facts.settled.amount if self.facts.settled else 0
-        refunded = sum(refund.amount for refund in self.facts.refunds.values() if refund.status in counted)
+        refunded = sum(refund.amount for refund in self.facts.refunds.values() if refund.status in REDUCING_REFUNDS)
         return settled - refunded - lost_amount(self.facts)
 
     def merged(self, facts: Facts) -> "Payment":

@@ -31,7 +31,7 @@ class RefundRequest:
     """A request to refund `amount` (minor units), made by the user id `by` at the time `at` (RFC 3339 UTC).
 
     `answer` is why it was declined, rejected by Stripe, or failed. `decided_by` is the member of staff, `refund` the id
-    of Stripe's refund.
+    of Stripe's refund. `order_key` identifies the `Idempotency-Key` that staff sent.
     """
 
     id: str
@@ -45,6 +45,7 @@ class RefundRequest:
     answer: str | None = None
     decided_by: str | None = None
     refund: str | None = None
+    order_key: str | None = None
 
     @property
     def undecided(self) -> bool:

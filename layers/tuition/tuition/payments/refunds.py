@@ -13,7 +13,15 @@ from tuition import clock, retry
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry, Source
-from tuition.core.errors import Contended, NotFound, RefundRefused, StripeRefused, StripeUnavailable, Unprocessable
+from tuition.core.errors import (
+    Contended,
+    NotFound,
+    RefundRefused,
+    RefundRepeated,
+    StripeRefused,
+    StripeUnavailable,
+    Unprocessable,
+)
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -64,15 +72,27 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
 
 
 def refund(
-    ref: PaymentRef, amount: int | None, reason: str, note: str | None, staff: str, *, expected: int | None = None
+    ref: PaymentRef,
+    amount: int | None,
+    reason: str,
+    note: str | None,
+    staff: str,
+    *,
+    expected: int | None = None,
+    idempotency_key: str | None = None,
 ) -> tuple[Payment, RefundRequest]:
     """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
-    `expected` is the refundable amount that they saw: if it has changed, another refund came first.
-    Repeating a refund that is being submitted resumes it. Another member of staff's refund is resumed, then refused.
+    `expected` is the refundable amount that they saw: if it has changed, another refund came first. With an
+    `idempotency_key` the same order is made once. With neither, an amount that was refunded before is refused
+    (`RefundRepeated`), because the order may be a repetition of one whose answer was lost. Repeating a refund that is
+    being submitted resumes it. Another member of staff's refund is resumed, then refused.
     """
+    order_key = _order_key(ref, staff, idempotency_key) if idempotency_key else None
 
     def new_request(payment: Payment) -> RefundRequest | None:
+        if _by_order_key(payment, order_key):
+            return None
         if any(existing.state == "submitting" for existing in payment.requests):
             return None
         if any(existing.undecided for existing in payment.requests):
@@ -84,15 +104,44 @@ def refund(
         chosen = refundable if amount is None else amount
         if not 0 < chosen <= refundable:
             raise Unprocessable(f"amount must be from 1 to {refundable}, the refundable amount", field="amount")
-        return replace(_new(payment, chosen, reason, by=staff, state="submitting"), note=note)
+        if expected is None and order_key is None and _is_refunded_amount(payment, chosen):
+            raise RefundRepeated(
+                "This amount of this payment was refunded before. To refund it once more, send "
+                "expected_refundable_amount or an Idempotency-Key."
+            )
+        return replace(_new(payment, chosen, reason, by=staff, state="submitting"), note=note, order_key=order_key)
 
     actor = Actor("staff", staff)
     payment, fresh = _add(ref, new_request, "refund.created_by_staff", actor)
-    current = _current(payment)
+    same_order = _by_order_key(payment, order_key)
+    if same_order and (same_order.reason, same_order.amount) != (reason, amount or same_order.amount):
+        raise Unprocessable(
+            "This Idempotency-Key was used for another refund. Send a new one.", field="idempotency-key"
+        )
+    current = same_order or _current(payment)
     result = _resumed(ref, payment, current.id, actor, fresh=fresh)
-    if (current.by, current.reason, current.amount) != (staff, reason, amount or current.amount):
+    order = (staff, reason, amount or current.amount, order_key)
+    if (current.by, current.reason, current.amount, current.order_key) != order:
         raise RefundRefused("Another refund of this payment was being made. Reload the payment, then decide again.")
     return result
+
+
+def _order_key(ref: PaymentRef, staff: str, idempotency_key: str) -> str:
+    """Return what is stored of an `Idempotency-Key`: of fixed length, and different for each member of staff."""
+    return hashlib.sha256(f"{ref.payment_id}:{staff}:{idempotency_key}".encode()).hexdigest()[:20]
+
+
+def _by_order_key(payment: Payment, order_key: str | None) -> RefundRequest | None:
+    """Return the refund that was ordered with this key, if any."""
+    return next((existing for existing in payment.requests if order_key and existing.order_key == order_key), None)
+
+
+def _is_refunded_amount(payment: Payment, amount: int) -> bool:
+    """Whether a refund of this amount was made, by whatever way, and did not fail."""
+    return any(
+        refund.amount == amount and refund.status in payments.REDUCING_REFUNDS
+        for refund in payment.facts.refunds.values()
+    )
 
 
 def decide(
