@@ -66,3 +66,14 @@ def test_an_intent_with_another_payments_metadata_changes_nothing_but_needs_atte
     assert tuition.enrollment(student)["status"] == "PENDING"
     assert f"claim:{other['id']}" in tuition.attention(purchase["payment_id"])
     assert tuition.chain_problem(purchase["payment_id"]) is None
+
+
+def test_answers_tell_browsers_not_to_guess_their_type(tuition: Harness, student: Student) -> None:
+    answers = [
+        tuition.create(student),
+        tuition.create(student, "no such track"),
+        tuition.tracks(),
+        tuition.deliver_raw("{"),
+    ]
+    assert [answer.status for answer in answers] == [201, 422, 200, 400]
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}

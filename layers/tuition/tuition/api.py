@@ -222,7 +222,12 @@ def problem(error: TuitionError) -> Reply:
 
 
 def _result(reply: Reply) -> Result:
-    headers = {"content-type": "application/json", "cache-control": "no-store", **reply.headers}
+    headers = {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        **reply.headers,
+    }
     return {"statusCode": reply.status, "headers": headers, "body": json.dumps(reply.body, separators=(",", ":"))}
 
 
