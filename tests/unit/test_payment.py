@@ -11,6 +11,8 @@ from tuition.core.facts import Acknowledgement, Charge, Closed, Decision, Disput
 from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment, grants_access
 from tuition.core.refund_request import RefundRequest
+from tuition.views import exports
+from tuition.views.payment_json import PaymentView, groups
 
 PRICE = Money(49900, "usd")
 PAID = Facts(settled=Settled(49900, "usd", 10))
@@ -277,3 +279,11 @@ def test_only_a_failed_payment_has_a_failure_reason(facts: Facts, expected: Fail
 def test_a_decline_for_suspected_fraud_is_shown_to_the_student_as_a_generic_decline(code: str) -> None:
     assert Failure(code, "It was stolen.").for_student() == Failure("generic_decline", "Your card was declined.")
     assert Failure("expired_card", "It expired.").for_student() == Failure("expired_card", "It expired.")
+
+
+def test_a_refundable_amount_below_zero_is_shown_as_such() -> None:
+    view = PaymentView(payment(PAID, refunded(10000), disputed("lost")), [])
+    assert view.json()["refundable_amount"] == -10000
+    assert groups(view)["money"]["refundable_amount"] == -10000
+    cells = dict(zip((column.name for column in exports.COLUMNS), exports.row(view), strict=True))
+    assert cells["refundable_amount"] == -10000

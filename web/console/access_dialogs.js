@@ -26,7 +26,7 @@ function wording(action, payment, received) {
     revoke: {
       title: "Revoke access",
       confirmText: "Revoke access",
-      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: we keep ${moneyWithCode(refundable, currency)}.`,
+      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: we keep ${moneyWithCode(Math.max(0, refundable), currency)}.`,
       result: `Revoked. This payment no longer grants access to ${track}. No money moved.`,
     },
   }[action];

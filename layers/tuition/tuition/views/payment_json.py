@@ -101,7 +101,7 @@ FIELDS: tuple[Field, ...] = (
     Field("received_currency", _settled(lambda s: s.currency), group="money"),
     Field("refund_amount", api="student", group="money", csv=True),
     Field("lost", lambda v: payments.lost_amount(v.payment.facts), group="money"),
-    Field("refundable_amount", lambda v: max(0, v.payment.refundable_amount), api="staff", group="money", csv=True),
+    Field("refundable_amount", api="staff", group="money", csv=True),
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
     Field("refunded_at", api="student", group="refund", csv=True),
