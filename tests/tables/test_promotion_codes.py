@@ -174,6 +174,46 @@ def test_a_code_with_one_redemption_in_two_open_sessions_is_redeemed_once(tuitio
     assert (full_price.status, full_price.body["amount"]) == (201, 49900)
 
 
+@pytest.mark.parametrize("end", ["used up", "coupon used up", "expired", "switched off", "first purchase made"])
+def test_a_session_whose_code_can_no_longer_be_paid_with_is_not_answered_again(
+    tuition: Harness, student: Student, end: str
+) -> None:
+    other = Student(f"{student.sub}-b")
+    coupon, rules, reason = {
+        "used up": ({"percent_off": 20}, {"max_redemptions": 1}, "used-up"),
+        "coupon used up": ({"percent_off": 20, "max_redemptions": 1}, {}, "used-up"),
+        "expired": (
+            {"percent_off": 20},
+            {"expires_at": int(tuition.at_stripe("GET", "/_sim/health")["now"]) + 100},
+            "expired",
+        ),
+        "switched off": ({"percent_off": 20}, {}, "unknown"),
+        "first purchase made": (
+            {"percent_off": 20},
+            {"restrictions[first_time_transaction]": "true"},
+            "not-applicable",
+        ),
+    }[end]
+    code = create_code(tuition, student, coupon, **rules)
+    session = open_session(tuition, student, promotion_code=code).body
+    assert open_session(tuition, student, promotion_code=code).body == session
+    if end == "expired":
+        tuition.advance_time(101)
+    elif end == "switched off":
+        (promotion_code,) = tuition.at_stripe("GET", f"/v1/promotion_codes?code={code}")["data"]
+        tuition.at_stripe("POST", f"/v1/promotion_codes/{promotion_code['id']}", active="false")
+    elif end == "first purchase made":
+        tuition.pay(tuition.create(student, "FSD").body["payment_intent_id"])
+    else:
+        pay_session(tuition, open_session(tuition, other, promotion_code=code).body["session_id"])
+    for _ in range(2):
+        assert refusal_reason(open_session(tuition, student, promotion_code=code)) == reason
+    assert payable_ids(tuition, student) == [session["session_id"]]
+    full_price = open_session(tuition, student)
+    assert (full_price.status, full_price.body["amount"]) == (201, 49900)
+    assert payable_ids(tuition, student) == [full_price.body["session_id"]]
+
+
 def test_a_code_of_one_customer_is_refused_to_others(tuition: Harness, student: Student) -> None:
     code = create_code(tuition, student, customer=customer_of(tuition, student))
     assert refusal_reason(open_session(tuition, Student(f"{student.sub}-b"), promotion_code=code)) == "unknown"

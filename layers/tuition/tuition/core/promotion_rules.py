@@ -60,6 +60,12 @@ def refusal(code: Mapping[str, Any], price: Money, customer: str | None, now: in
     coupon = code["promotion"].get("coupon")
     if code.get("customer") not in (None, customer):
         return UNKNOWN
+    return ended(code, now) or _refusal_of_terms(code["restrictions"], coupon, price)
+
+
+def ended(code: Mapping[str, Any], now: int) -> Refusal | None:
+    """Return why this promotion code (its coupon expanded) can no longer be paid with; None if it is still valid."""
+    coupon = code["promotion"].get("coupon")
     if not isinstance(coupon, Mapping) or coupon.get("deleted"):
         return UNKNOWN
     if _used_up(code) or _used_up(coupon):
@@ -68,7 +74,11 @@ def refusal(code: Mapping[str, Any], price: Money, customer: str | None, now: in
         return Refusal("expired", "This promotion code has expired. Try a different code.")
     if not code["active"] or not coupon["valid"]:
         return UNKNOWN
-    message = _not_applicable(code["restrictions"], coupon, price)
+    return None
+
+
+def _refusal_of_terms(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: Money) -> Refusal | None:
+    message = _not_applicable(rules, coupon, price)
     return Refusal("not-applicable", message) if message else None
 
 

@@ -193,7 +193,8 @@ def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
 def _reopen(state: PaymentState) -> OpenedPayment | None:
     """Return the open payment if Stripe still has it open, else None.
 
-    Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more.
+    Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more. Raises
+    `CodeRefused` for a session that can no longer be paid because its promotion code has ended; the session stays open.
     """
     ref = state.existing.ref
     payment, obj = sync.refresh(ref, state)
@@ -201,6 +202,8 @@ def _reopen(state: PaymentState) -> OpenedPayment | None:
         closing.close(ref)
     if payment.open and obj.get("status") == "complete":
         raise PaymentInProgress(recovery.PROCESSING)
+    if payment.open:
+        promotion_codes.require_payable(obj, payment.track, payment.customer)
     return OpenedPayment(payment, obj, new=False) if payment.open else None
 
 

@@ -3,10 +3,14 @@
 Applying the code, computing the discounted amount and counting redemptions is left to Stripe.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from tuition import clock
 from tuition.core import promotion_rules
 from tuition.core.catalog import Track
 from tuition.core.errors import CodeRefused
-from tuition.core.promotion_rules import UNKNOWN
+from tuition.core.promotion_rules import UNKNOWN, Refusal
 from tuition.stripe_gateway import client as stripe_client
 
 
@@ -25,11 +29,30 @@ def find(text: str, track: Track, customer: str | None) -> str:
         codes += stripe_client.list_promotion_codes(text, customer).object["data"]
     for code in codes:
         refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
-        if refusal is None and code["restrictions"].get("first_time_transaction") and customer:
-            history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
-            refusal = promotion_rules.refusal_as_first(code["id"], track.track, *history)
+        refusal = refusal or _refusal_as_first(code, track.track, customer)
         if refusal is None:
             return str(code["id"])
         refusals.append(refusal)
     nearest = promotion_rules.nearest(refusals)
     raise CodeRefused(nearest.message, nearest.reason)
+
+
+def require_payable(session: Mapping[str, Any], track: str, customer: str | None) -> None:
+    """Raise `CodeRefused` if an open session cannot be paid any more because of its promotion code.
+
+    Stripe leaves a session open whose code was used up, expired or switched off meanwhile, and refuses its payment. The
+    session was retrieved with its codes expanded, so only a code for first purchases needs calls.
+    """
+    for discount in session.get("discounts") or []:
+        code = discount.get("promotion_code")
+        if isinstance(code, Mapping):
+            refusal = promotion_rules.ended(code, int(clock.now())) or _refusal_as_first(code, track, customer)
+            if refusal:
+                raise CodeRefused(refusal.message, refusal.reason)
+
+
+def _refusal_as_first(code: Mapping[str, Any], track: str, customer: str | None) -> Refusal | None:
+    if not code["restrictions"].get("first_time_transaction") or customer is None:
+        return None
+    history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
+    return promotion_rules.refusal_as_first(code["id"], track, *history)

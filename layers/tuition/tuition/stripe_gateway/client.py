@@ -60,11 +60,11 @@ def cancel_intent(intent_id: str) -> Answer:
 
 
 def retrieve_session(session_id: str) -> Answer:
-    """Retrieve a Checkout Session with its PaymentIntent and the latest charge of that.
+    """Retrieve a Checkout Session with its PaymentIntent, the latest charge of that, and its promotion codes.
 
     https://docs.stripe.com/api/checkout/sessions/retrieve
     """
-    expand = ["payment_intent.latest_charge"]
+    expand = ["payment_intent.latest_charge", "discounts.promotion_code.promotion.coupon"]
     return _ask(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {"expand": expand}, o))
 
 
