@@ -307,6 +307,6 @@ def test_the_largest_accepted_event_fits_into_quarantine(tuition: Harness, stude
     _, events = paid_events(tuition, student)
     event = event_of_type(events, "payment_intent.succeeded")
     event["data"]["object"]["status"] = 7
-    body = json.dumps(event)[:-1] + ',"x":"' + "é" * 60_000 + '"}'
+    body = json.dumps(event)[:-1] + ',"x":"' + "é" * 2_300_000 + '"}'
     assert tuition.deliver_raw(body).body["outcome"] == "quarantined"
     assert tuition.deliver_raw(body.replace("é", "éé")).status == 400

@@ -1,4 +1,4 @@
-"""The quarantine: events of ours that could not be applied, stored whole except for secrets."""
+"""The quarantine: events of ours that could not be applied, stored without secrets, and whole unless they are large."""
 
 import hashlib
 import json
@@ -12,12 +12,16 @@ from tuition.storage import dynamodb, keys
 from tuition.storage.items import KEPT, QuarantineItem
 
 MAX_REASON_LENGTH = 500
+MAX_EVENT_BYTES = 350_000
+"""Of an event as it is stored, in UTF-8. An item has at most 400 KB."""
+MAX_TEXT_LENGTH = 500
+"""Of each text in an event that is larger, in characters: enough for every id, address and value of metadata."""
 
 
 def add(event: Mapping[str, Any], reason: str) -> None:
     """Store an event under its id. Storing it again counts one more try and keeps the time of the first."""
     without_secrets = json.loads(json.dumps(event), object_hook=_without_secrets)
-    body = json.dumps(without_secrets, separators=(",", ":"))
+    body = _fitting(without_secrets)
     dynamodb.update(
         QuarantineItem,
         keys.quarantine_key(_event_id(event, body)),
@@ -32,6 +36,36 @@ def add(event: Mapping[str, Any], reason: str) -> None:
         },
     )
     metrics.count("EventQuarantined")
+
+
+def _fitting(event: Mapping[str, Any]) -> str:
+    """Return an event as the JSON that is stored.
+
+    In an event of more than `MAX_EVENT_BYTES` long texts (such as the evidence of a dispute) are cut. An event of
+    Stripe then fits. Of any other only the id and type are kept.
+    """
+    body = _encode(event)
+    if len(body.encode()) > MAX_EVENT_BYTES:
+        body = _encode(_with_short_texts(event))
+    if len(body.encode()) > MAX_EVENT_BYTES:
+        body = _encode({name: _with_short_texts(event[name]) for name in ("id", "type") if name in event})
+    return body
+
+
+def _encode(event: object) -> str:
+    """Encode as JSON in which a character takes its bytes in UTF-8, not an escape of up to 12."""
+    text = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be stored
+
+
+def _with_short_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:MAX_TEXT_LENGTH]
+    if isinstance(value, list):
+        return [_with_short_texts(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_short_texts(item) for name, item in value.items()}
+    return value
 
 
 def _event_id(event: Mapping[str, Any], body: str) -> str:
