@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--publishable-key", help="pk_test_… that the API accepts (default: generated)")
     parser.add_argument("--seed", type=int, help="makes all ids deterministic")
     parser.add_argument("--data", type=Path, help="a file that keeps the state (default: memory only)")
+    parser.add_argument("--public", metavar="HOST", help="a host name whose pages may use /_sim, besides this machine")
     options = parser.parse_args()
     try:
         simulator = start(
@@ -39,6 +40,7 @@ def main() -> int:
             secret_key=options.secret_key,
             publishable_key=options.publishable_key,
             data=options.data,
+            public_host=options.public,
         )
     except OSError as error:
         subject = error.filename or f"port {options.port}"

@@ -9,7 +9,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
-from stripe_simulator import listen, state_file
+from stripe_simulator import callers, listen, state_file
 from stripe_simulator.api import Stripe
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.pages import dispatch
@@ -30,6 +30,9 @@ PREFLIGHT = (
 )
 
 
+FORBIDDEN = Response(403, {"Content-Type": "text/plain; charset=utf-8"}, callers.REFUSAL.encode())
+
+
 class Simulator:
     """A running simulator. `stop()` ends it and all its threads."""
 
@@ -39,8 +42,10 @@ class Simulator:
         port: int = 0,
         webhook_secret: str | None = None,
         data: Path | None = None,
+        public_host: str | None = None,
     ) -> None:
         self.stripe = stripe
+        self.public_host = public_host
         self._data = data
         self.webhook_secret = webhook_secret
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
@@ -138,6 +143,9 @@ class Simulator:
 
     def _reply(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
         """Send the response, and return whether the connection stays open."""
+        if callers.is_guarded(target) and not callers.is_own(headers, self.public_host):
+            connection.sendall(encode_response(FORBIDDEN, head_only=method == "HEAD"))
+            return True
         if method == "OPTIONS":
             connection.sendall(PREFLIGHT)
             return True

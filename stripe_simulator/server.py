@@ -18,10 +18,12 @@ def start(
     secret_key: str | None = None,
     publishable_key: str | None = None,
     data: Path | None = None,
+    public_host: str | None = None,
 ) -> Simulator:
     """Start a simulator in its own threads, with a webhook endpoint if a URL is passed.
 
     With `data`, read the state from that file now, and write it back every few seconds and in `stop()`.
+    Besides this machine, pages of `public_host` may use the control API.
     Raises OSError for an unusable port or file, `state_file.StateFileError`, and StripeError for an invalid URL.
     """
     state = (state_file.read(data) if data else None) or {}
@@ -35,4 +37,4 @@ def start(
     secret = None
     if webhook_url is not None:
         secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]
-    return Simulator(stripe, port, secret, data)
+    return Simulator(stripe, port, secret, data, public_host)

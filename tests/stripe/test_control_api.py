@@ -13,7 +13,7 @@ import stripe
 
 from stripe_simulator import http_server
 from stripe_simulator.control import CONTROLS
-from stripe_simulator.server import Simulator
+from stripe_simulator.server import Simulator, start
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 from tests.stripe.test_contract import pay
 
@@ -459,3 +459,80 @@ def test_invalid_http_closes_only_its_connection(simulator: Simulator) -> None:
     with pytest.raises(httpx.HTTPError):
         httpx.post(f"{simulator.url}/v1/customers", content=b"x" * (5 * 1024 * 1024), timeout=5)
     assert control(simulator, "/_sim/health")["status"] == "ok"
+
+
+# --- callers ---
+
+
+def send(simulator: Simulator, method: str, path: str, headers: dict[str, str], body: str = "") -> int:
+    """Send a request with these headers, as a browser on any page could, and return the status of the response."""
+    connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=10)
+    try:
+        connection.request(method, path, body.encode(), headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1.evil.example"},
+        {"Origin": "http://localhost@evil.example"},
+        {"Origin": "http://[::1"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:12111"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "127.0.0.1", "Origin": "https://evil.example"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/_sim/reset", "/_sim/refunds", "/_sim/3ds/pi_1", "/"])
+def test_a_page_of_another_origin_cannot_control_the_simulator(
+    simulator: Simulator, client: stripe.StripeClient, headers: dict[str, str], path: str
+) -> None:
+    client.v1.payment_intents.create(INTENT)
+    for method in ("POST", "OPTIONS"):
+        assert send(simulator, method, path, headers) == 403
+    assert intent_count(simulator) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "http://localhost:8000"},
+        {"Origin": "http://[::1]:8000"},
+        {"Host": "localhost:12111"},
+        {"Host": "127.0.0.2"},
+        {"Host": "[::1]:12111"},
+    ],
+)
+def test_a_caller_on_this_machine_controls_the_simulator(simulator: Simulator, headers: dict[str, str]) -> None:
+    assert send(simulator, "POST", "/_sim/webhooks", headers, "{}") == 200
+    assert send(simulator, "OPTIONS", "/_sim/webhooks", headers) == 204
+
+
+def test_a_control_request_may_come_from_the_public_host(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Host": "school.example:12111", "Origin": "https://school.example"}
+    assert send(simulator, "POST", "/_sim/webhooks", headers, "{}") == 403
+    monkeypatch.setattr(simulator, "public_host", "school.example")
+    assert send(simulator, "POST", "/_sim/webhooks", headers, "{}") == 200
+    assert send(simulator, "POST", "/_sim/webhooks", {**headers, "Origin": "https://evil.example"}, "{}") == 403
+
+
+def test_the_public_host_is_an_option_of_start() -> None:
+    simulator = start(public_host="school.example")
+    try:
+        assert send(simulator, "POST", "/_sim/webhooks", {"Host": "school.example"}, "{}") == 200
+        assert send(simulator, "POST", "/_sim/webhooks", {"Host": "other.example"}, "{}") == 403
+    finally:
+        simulator.stop()
+
+
+def test_stripes_own_api_accepts_a_browser_on_any_page(simulator: Simulator) -> None:
+    headers = {"Origin": "https://school.example"}
+    assert send(simulator, "OPTIONS", "/v1/payment_intents", headers) == 204
+    assert send(simulator, "POST", "/v1/payment_intents", headers) == 401
