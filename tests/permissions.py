@@ -18,6 +18,8 @@ LEDGER = {
     "AuditTable": {"PutItem"},
     "StripeSecret": {"GetSecretValue"},
 }
+RESOLVE = {"StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"BatchGetItem"}}
+"""One batch read takes an event's pointers together with the payment that its metadata name."""
 REBUILD = {"AuditTable": {"PutItem", "Query"}}
 """A rebuilt payment continues its existing audit trail."""
 CREATE = REBUILD | {
@@ -34,9 +36,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "PaymentMethodsFunction": {"CustomersTable": {"BatchGetItem"}, "StripeSecret": {"GetSecretValue"}},
     "RequestRefundFunction": LEDGER,
     "WebhookFunction": LEDGER
+    | RESOLVE
     | REBUILD
     | {"StripeWebhookSecret": {"GetSecretValue"}, "QuarantineTable": {"UpdateItem"}},
     "AdminFunction": LEDGER
+    | RESOLVE
     | {
         "PaymentsTable/index/*": {"Query"},
         "AuditTable": {"PutItem", "Query"},
@@ -57,6 +61,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
     },
     "ReconcileFunction": LEDGER
+    | RESOLVE
     | {
         "PaymentsTable/index/by_check": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},

@@ -399,7 +399,7 @@ def events_of_the_same_second_are_not_synced(patch: Patch) -> None:
 
 
 def object_without_a_pointer_is_foreign(patch: Patch) -> None:
-    patch.setattr(stripe_events, "ref_of_intent", resolve.ref_of_stripe_object)
+    patch.setattr(resolve, "_resolve_at_stripe", lambda stripe_ids: None)
 
 
 def unreadable_event_is_answered_with_an_error(patch: Patch) -> None:

@@ -49,8 +49,8 @@ def stripe_calls(sim: Simulation) -> Iterator[Callable[[], Any]]:
     refund = {"payment_intent": first, "amount": 100, "reason": "requested_by_customer"}
     yield lambda: s.create_refund(refund, "k4")
     yield lambda: s.create_refund({**refund, "amount": 90_000}, "k5")
-    yield lambda: s.list_refunds(first)
-    yield lambda: s.list_disputes(first)
+    yield lambda: s.list_refunds(payment_intent=first)
+    yield lambda: s.list_disputes(payment_intent=first)
     yield lambda: s.create_session(SESSION, "k6")
     session = sim.objects("checkout.session")[0]["id"]
     yield lambda: s.retrieve_session(session)

@@ -31,11 +31,12 @@ def lose_events(tuition: Harness) -> list[dict[str, Any]]:
 
 
 def pay_with_altered_metadata(tuition: Harness, student: Student) -> None:
-    """Pay an intent whose metadata names another track, and lose its events."""
+    """Pay an intent whose metadata name another track, and lose its events and its pointer, which would decide."""
     purchase = open_purchase(tuition, student)
     intent = tuition.stripe.account.store.find("payment_intent", purchase["payment_intent_id"])
     assert intent
     intent["metadata"]["track"] = "XX"
+    tuition.tables.delete_item(TableName="stripe_objects", Key=keys.stripe_object_key(intent["id"]))
     tuition.pay(purchase["payment_intent_id"])
     lose_events(tuition)
 
@@ -439,4 +440,4 @@ def test_a_list_at_stripe_is_read_to_its_end(tuition: Harness, student: Student)
     tuition.pay(purchase["payment_intent_id"])
     for _ in range(101):
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=1)
-    assert len(stripe_client.list_refunds(purchase["payment_intent_id"])) == 101
+    assert len(stripe_client.list_refunds(payment_intent=purchase["payment_intent_id"])) == 101

@@ -30,10 +30,12 @@ from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events
 from tuition.intake.stripe_events import API_VERSION, ParsedEvent
+from tuition.storage.items import StripeObjectItem
 from tuition.storage.ledger import PaymentState
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve
 from tuition.stripe_gateway.client import Answer
+from tuition.stripe_gateway.resolve import Resolved, StripeIds
 
 USER, TRACK, CURRENCY = "user-1", "DP", "usd"
 STARTED_AT = 1_790_000_000
@@ -560,14 +562,18 @@ class HistoricalStripe:
         intent = _with_charge(objects["intent"], objects) if objects["intent"] else None
         return self.answer({**objects["session"], "payment_intent": intent})
 
-    def list_refunds(self, intent_id: str) -> list[Object]:
-        return list(reversed(self.objects(self.history.payment_of_intent[intent_id])["refunds"].values()))
+    def list_refunds(self, *, payment_intent: str) -> list[Object]:
+        return list(reversed(self.objects(self.history.payment_of_intent[payment_intent])["refunds"].values()))
 
-    def list_disputes(self, intent_id: str) -> list[Object]:
-        return list(reversed(self.objects(self.history.payment_of_intent[intent_id])["disputes"].values()))
+    def list_disputes(self, *, payment_intent: str) -> list[Object]:
+        return list(reversed(self.objects(self.history.payment_of_intent[payment_intent])["disputes"].values()))
 
-    def payment_of(self, intent_id: str) -> PaymentRef | None:
-        return PaymentRef(self.history.payment_of_intent[intent_id], USER, TRACK)
+    def resolve_at_stripe(self, stripe_ids: StripeIds) -> Resolved | None:
+        return Resolved(PaymentRef(self.history.payment_of_intent[str(stripe_ids.intent)], USER, TRACK))
+
+
+def _no_pointers(ref: PaymentRef, _stripe_ids: object) -> tuple[PaymentState, dict[str, StripeObjectItem]]:
+    return PaymentState(None, Enrollment(user_id=ref.user_id, track=ref.track)), {}
 
 
 def _with_charge(intent: Object, objects: Object) -> Object:
@@ -582,7 +588,9 @@ def stripe_answers_from(history: History) -> Iterator[HistoricalStripe]:
     names = ("retrieve_intent", "retrieve_session", "list_refunds", "list_disputes")
     with (
         mock.patch.multiple(stripe_client, **{name: getattr(stripe, name) for name in names}),
-        mock.patch.object(stripe_events, "ref_of_intent", stripe.payment_of),
+        mock.patch.object(resolve, "_resolve_at_stripe", stripe.resolve_at_stripe),
+        mock.patch.object(resolve.ledger, "load_with_pointers", _no_pointers),
+        mock.patch.object(resolve, "ref_of_stripe_object", return_value=None),
     ):
         yield stripe
 
@@ -617,8 +625,9 @@ class InMemoryLedger:
 
     def deliver(self, notice: ParsedEvent, *, reapply: bool) -> None:
         """Resolve one event to its payment, decide and commit. `reapply` turns off deduplication by event id."""
-        key = stripe_events._resolve(notice)
-        assert key is not None, "an event of the history belongs to no payment"
+        resolved = stripe_events._resolve(notice)
+        assert resolved is not None, "an event of the history belongs to no payment"
+        key = resolved.ref
         before = self.payments[key.payment_id]
         change = stripe_events._decide(notice, key, PaymentState(before, self.enrollment))
         if change is None or (notice.event_id in self.applied and not reapply):

@@ -1,7 +1,7 @@
 """Apply Stripe's events: parse, resolve, merge, record. No handler moves a payment; facts do.
 
-An event is ours if the metadata that we put on intents and sessions (and Stripe copies to charges) says so, or if its
-intent leads to a payment of ours. An event of ours that cannot be applied is quarantined and answered 200. A 5xx is
+An event is ours if a pointer of ours names one of its ids, or if the metadata that we put on intents and sessions (and
+Stripe copies to charges) say so. An event of ours that cannot be applied is quarantined and answered 200. A 5xx is
 only for failures that may pass, because Stripe disables endpoints that keep failing.
 
 Source: https://docs.stripe.com/api/events/types
@@ -17,17 +17,17 @@ from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, StripeRefused
-from tuition.core.facts import Facts
+from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
-from tuition.core.stripe_json import integer, object_id, optional_id, text, timestamp
+from tuition.core.stripe_json import integer, object_id, text, timestamp
 from tuition.settings import settings
 from tuition.storage import ledger, quarantine
 from tuition.storage.ledger import Change, StripeObjectTaken
-from tuition.stripe_gateway import closing, rebuild, sync
+from tuition.stripe_gateway import closing, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
-from tuition.stripe_gateway.resolve import ref_in_metadata, ref_of_intent, ref_of_stripe_object
+from tuition.stripe_gateway.resolve import Resolved, Subject
 
 API_VERSION = "2026-10-28.endive"
 """The API version that the endpoint is pinned to, the same as the `stripe` package's (a test compares them)."""
@@ -43,7 +43,7 @@ class EventType:
     agree with the refunds that we know.
     """
 
-    subject: Literal["intent", "session", "charge", "refund", "dispute"]
+    subject: Subject
     read: Callable[[Mapping[str, Any], int], Facts] | None
     has_refund_total: bool = False
 
@@ -89,7 +89,11 @@ EVENT_TYPES: Mapping[str, EventType] = {
 
 @dataclass(frozen=True)
 class ParsedEvent:
-    """A parsed event. `facts` are empty if the payment must be synced (`needs_sync`)."""
+    """A parsed event. If the payment must be synced (`needs_sync`), `facts` are empty.
+
+    The exception is a dispute without an intent. Its facts have stamp 0, so that every sync outranks them: they make
+    the sync look for the dispute under its charge.
+    """
 
     event_id: str
     type: str
@@ -98,6 +102,7 @@ class ParsedEvent:
     facts: Facts = field(default_factory=Facts)
     intent: str | None = None
     session: str | None = None
+    charge: str | None = None
     refunded_total: int | None = None
     needs_sync: bool = False
 
@@ -141,11 +146,12 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
         return "foreign"
     if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
-    ref = _resolve(_outline(event))
-    if ref is None:
+    resolved = _resolve(_outline(event))
+    if resolved is None:
         return "foreign"
-    parsed = parse(event)
-    state = ledger.update(ref, lambda before: _decide(parsed, ref, before))
+    ref, parsed = resolved.ref, parse(event)
+    parsed = replace(parsed, intent=parsed.intent or resolved.intent)
+    state = ledger.update(ref, lambda before: _decide(parsed, ref, before), resolved.state)
     if state.payment is None:
         return "not_found"
     if closing.must_close(state.payment):
@@ -163,22 +169,27 @@ def parse(event: Mapping[str, Any]) -> ParsedEvent:
     if event_type.subject == "session":
         outline = replace(outline, session=object_id(outline.obj, "id"))
     if outline.needs_sync or event_type.read is None:
-        return outline
+        by_charge = event_type.subject == "dispute" and outline.intent is None
+        return replace(outline, facts=stripe_json.of_dispute(outline.obj, 0)) if by_charge else outline
     total = integer(outline.obj, "amount_refunded") if event_type.has_refund_total else None
     return replace(outline, facts=event_type.read(outline.obj, outline.at), refunded_total=total)
 
 
 def _outline(event: Mapping[str, Any]) -> ParsedEvent:
-    """Read what every event has, and which intent it is about. A foreign event is read no further."""
+    """Read what every event has, and which intent and charge it is about. A foreign event is read no further."""
     data = event.get("data")
     obj = data.get("object") if isinstance(data, Mapping) else None
     if not isinstance(obj, Mapping):
         raise EventUnusable("event.data.object should be an object")
     type_, at = text(event, "type"), timestamp(event, "created")
     event_type = EVENT_TYPES[type_]
-    intent = object_id(obj, "id") if event_type.subject == "intent" else optional_id(obj, "payment_intent")
+    if event_type.subject == "intent":
+        object_id(obj, "id")
+    ids = resolve.ids_of(obj, event_type.subject)
     needs_sync = event.get("api_version") != API_VERSION or event_type.read is None
-    return ParsedEvent(object_id(event, "id"), type_, at, obj, intent=intent, needs_sync=needs_sync)
+    return ParsedEvent(
+        object_id(event, "id"), type_, at, obj, intent=ids.intent, charge=ids.charge, needs_sync=needs_sync
+    )
 
 
 # --- resolving ---
@@ -186,7 +197,8 @@ def _outline(event: Mapping[str, Any]) -> ParsedEvent:
 
 def resolve_event(event: Mapping[str, Any]) -> PaymentRef | None:
     """Return the payment that an event is about; None if it is foreign. Raises `EventUnusable`."""
-    return _resolve(_outline(event))
+    resolved = _resolve(_outline(event))
+    return resolved.ref if resolved else None
 
 
 def audit_entry(event: Mapping[str, Any]) -> AuditEntry:
@@ -199,17 +211,19 @@ def is_about_refund_or_dispute(event: Mapping[str, Any]) -> bool:
     return _outline(event).event_type.is_about_refund_or_dispute
 
 
-def _resolve(event: ParsedEvent) -> PaymentRef | None:
-    """Return the payment that an event is about.
+def facts_by_charge(event: Mapping[str, Any]) -> Facts:
+    """Return the facts of an event about a refund or dispute that names only its charge; else none.
 
-    Refunds and disputes belong to their intent's payment, whatever their own metadata say, because anybody can create
-    them. Other objects carry our metadata; if those were altered, the pointer from the object's id still works.
+    A sync by intent does not show such an object until it is among the payment's facts.
     """
-    if event.event_type.subject in ("refund", "dispute"):
-        return ref_of_intent(event.intent) if event.intent else None
-    metadata = event.obj.get("metadata")
-    ref = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
-    return ref or ref_of_stripe_object(event.intent or optional_id(event.obj, "id"))
+    outline = _outline(event)
+    if outline.intent or outline.event_type.subject not in ("refund", "dispute"):
+        return NO_FACTS
+    return parse(event).facts
+
+
+def _resolve(event: ParsedEvent) -> Resolved | None:
+    return resolve.resolve(event.obj, event.event_type.subject)
 
 
 # --- deciding ---
@@ -218,7 +232,7 @@ def _resolve(event: ParsedEvent) -> PaymentRef | None:
 def _decide(event: ParsedEvent, ref: PaymentRef, before: PaymentState) -> Change | None:
     payment = before.payment
     if payment is None:
-        rebuilt = rebuild.from_stripe(ref, event.stripe_object) if event.shows_money else None
+        rebuilt = rebuild.from_stripe(ref, _object_to_rebuild_from(event)) if event.shows_money else None
         return Change(rebuilt.merged(event.facts), event.entry) if rebuilt else None
     if payment.ref != ref:
         raise EventUnusable(f"its metadata and {ref.payment_id} name different users or tracks")
@@ -228,8 +242,16 @@ def _decide(event: ParsedEvent, ref: PaymentRef, before: PaymentState) -> Change
         return _claim(event, payment)
     after = payment.merged(event.facts)
     if event.needs_sync or _is_ambiguous(event, payment) or _total_disagrees(event, after):
-        after = _synced(event, payment, after)
+        after = _synced(event, payment if event.stripe_object else after, after)
     return Change(after, event.entry)
+
+
+def _object_to_rebuild_from(event: ParsedEvent) -> StripeObject | None:
+    """Return the event's session or intent; that of a refund or dispute that names neither is its charge's."""
+    if event.stripe_object or event.charge is None:
+        return event.stripe_object
+    intent = resolve.intent_of_charge(event.charge)
+    return StripeObject("intent", intent) if intent else None
 
 
 def _synced(event: ParsedEvent, before: Payment, payment: Payment) -> Payment:
@@ -244,6 +266,8 @@ def _is_about_own_object(event: ParsedEvent, payment: Payment) -> bool:
     """Whether the event is about the one object that the payment is bound to."""
     if event.session:
         return event.session == payment.stripe_object_id
+    if event.intent is None:
+        return event.charge in payment.facts.charges
     return event.intent is not None and event.intent == payment.intent
 
 

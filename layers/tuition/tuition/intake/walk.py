@@ -6,6 +6,7 @@ is counted and named in the log, and an event that cannot be applied is quaranti
 Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://docs.stripe.com/api/events
 """
 
+import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tuition import clock, metrics, retry
+from tuition.core import facts as core_facts
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, NotConfigured, StripeRefused, StripeUnavailable, TuitionError
@@ -31,6 +33,7 @@ from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.client import Listed
 from tuition.stripe_gateway.objects import StripeObject
+from tuition.stripe_gateway.resolve import Subject
 
 WINDOW_S = 3600
 OVERLAP_S = 600
@@ -217,7 +220,7 @@ def _walk_events(run: Run, first: int, last: int) -> None:
             unapplied = _unapplied(ref, events)
             if unapplied:
                 with _quarantine_if_unusable(unapplied):
-                    retry_rate_limits(_sync_for_event, run, ref, unapplied[0])
+                    retry_rate_limits(_sync_for_events, run, ref, unapplied)
 
 
 @contextmanager
@@ -241,14 +244,17 @@ def _unapplied(ref: PaymentRef, events: Sequence[Mapping[str, Any]]) -> list[Map
     return list(unapplied.values())
 
 
-def _sync_for_event(run: Run, ref: PaymentRef, event: Mapping[str, Any]) -> None:
+def _sync_for_events(run: Run, ref: PaymentRef, events: Sequence[Mapping[str, Any]]) -> None:
+    """Sync a payment once for its events. One of them may be about a refund that its charge does not show."""
+    event = events[0]
     obj = event["data"]["object"]
     subject = stripe_events.EVENT_TYPES[event["type"]].subject
     if subject == "session":
         stripe_object: StripeObject | None = StripeObject("checkout", obj["id"])
     else:
         stripe_object = _intent(obj["id"] if subject == "intent" else optional_id(obj, "payment_intent"))
-    sync_payment(run, ref, stripe_object, full=stripe_events.is_about_refund_or_dispute(event))
+    extra = functools.reduce(core_facts.merge, map(stripe_events.facts_by_charge, events))
+    sync_payment(run, ref, stripe_object, extra=extra, full=any(map(stripe_events.is_about_refund_or_dispute, events)))
 
 
 def _intent(intent_id: str | None) -> StripeObject | None:
@@ -256,13 +262,13 @@ def _intent(intent_id: str | None) -> StripeObject | None:
 
 
 def _on_intent(run: Run, obj: Mapping[str, Any], date: int) -> None:
-    metadata = obj.get("metadata") or {}
-    ref = resolve.ref_in_metadata(metadata) or resolve.ref_of_stripe_object(obj["id"])
-    if ref is None:
+    resolved = resolve.resolve(obj, "intent")
+    if resolved is None:
         return
+    ref, metadata = resolved.ref, obj.get("metadata") or {}
     intent = StripeObject("intent", obj["id"])
     facts = intent.facts(obj, date)
-    state = ledger.load(ref)
+    state = resolved.state or ledger.load(ref)
     if state.payment and state.payment.intent is None:  # only the session says which intent is its own
         state = sync_payment(run, ref)
     payment = state.payment
@@ -276,12 +282,13 @@ def _on_intent(run: Run, obj: Mapping[str, Any], date: int) -> None:
 
 
 def _on_session(run: Run, obj: Mapping[str, Any], date: int) -> None:
-    ref = resolve.ref_in_metadata(obj.get("metadata") or {}) or resolve.ref_of_stripe_object(obj["id"])
-    if ref is None:
+    resolved = resolve.resolve(obj, "session")
+    if resolved is None:
         return
+    ref = resolved.ref
     session = StripeObject("checkout", obj["id"])
     facts = session.facts(obj, date)
-    state = ledger.load(ref)
+    state = resolved.state or ledger.load(ref)
     payment = state.payment
     if payment is None or payment.stripe_object_id != obj["id"]:
         _on_unbound_object(run, ref, session, obj, facts, date)
@@ -310,24 +317,36 @@ def _is_orphan(obj: Mapping[str, Any], date: int) -> bool:
 
 
 def _on_refund(run: Run, obj: Mapping[str, Any], _date: int) -> None:
-    ref, payment = _payment_of(obj)
-    if ref and (payment is None or payment.merged(stripe_json.of_refund(obj)) != payment):
-        sync_payment(run, ref, _intent(optional_id(obj, "payment_intent")), full=True)
+    ref, payment, intent = _payment_of(obj, "refund")
+    facts = stripe_json.of_refund(obj)
+    if ref and (payment is None or payment.merged(facts) != payment):
+        sync_payment(run, ref, _intent(intent), extra=_only_by_charge(obj, facts), full=True)
 
 
 def _on_dispute(run: Run, obj: Mapping[str, Any], _date: int) -> None:
-    ref, payment = _payment_of(obj)
+    ref, payment, intent = _payment_of(obj, "dispute")
     stored = payment.facts.disputes.get(obj["id"]) if payment else None
-    listed = stripe_json.of_dispute(obj, stored.stamp if stored else 0).disputes[obj["id"]]
-    if ref and listed != stored:
-        sync_payment(run, ref, _intent(optional_id(obj, "payment_intent")), full=True)
+    facts = stripe_json.of_dispute(obj, stored.stamp if stored else 0)
+    if ref and facts.disputes[obj["id"]] != stored:
+        sync_payment(run, ref, _intent(intent), extra=_only_by_charge(obj, facts), full=True)
 
 
-def _payment_of(obj: Mapping[str, Any]) -> tuple[PaymentRef | None, Payment | None]:
-    """Return the payment that a refund or dispute belongs to, and its item if it exists."""
-    intent = optional_id(obj, "payment_intent")
-    ref = resolve.ref_of_intent(intent) if intent else None
-    return ref, ledger.load(ref).payment if ref else None
+def _only_by_charge(obj: Mapping[str, Any], facts: Facts) -> Facts:
+    """Return the facts of a refund or dispute that no list of its intent shows, because it names only its charge."""
+    return NO_FACTS if obj.get("payment_intent") else facts
+
+
+def _payment_of(obj: Mapping[str, Any], subject: Subject) -> tuple[PaymentRef | None, Payment | None, str | None]:
+    """Return the payment that a refund or dispute belongs to, its item if it exists, and the intent."""
+    resolved = resolve.resolve(obj, subject)
+    if resolved is None:
+        return None, None, None
+    payment = (resolved.state or ledger.load(resolved.ref)).payment
+    ids = resolve.ids_of(obj, subject)
+    intent = ids.intent or resolved.intent
+    if payment is None and intent is None and ids.charge:
+        intent = resolve.intent_of_charge(ids.charge)
+    return resolved.ref, payment, intent
 
 
 _HANDLERS: Mapping[Listed, Callable[[Run, Mapping[str, Any], int], None]] = {

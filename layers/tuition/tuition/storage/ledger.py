@@ -11,7 +11,7 @@ Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Tran
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,14 +69,27 @@ class VersionConflict(TuitionError):
 
 def load(ref: PaymentRef) -> PaymentState:
     """Read a payment and its enrollment: one strongly consistent batch read."""
+    return load_with_pointers(ref, ())[0]
+
+
+def load_with_pointers(
+    ref: PaymentRef, stripe_ids: Iterable[str]
+) -> tuple[PaymentState, Mapping[str, StripeObjectItem]]:
+    """Read a payment, its enrollment and the pointers of these Stripe ids: one strongly consistent batch read.
+
+    The pointers that exist are returned by their id.
+    """
     raw = dynamodb.batch_get(
         {
             PaymentItem: [keys.payment_key(ref.payment_id)],
             EnrollmentItem: [keys.enrollment_key(ref.user_id, ref.track)],
+            StripeObjectItem: [keys.stripe_object_key(stripe_id) for stripe_id in sorted({*stripe_ids})],
         }
     )
     payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
-    return PaymentState(payments[0] if payments else None, _enrollment(raw[EnrollmentItem], ref.user_id, ref.track))
+    enrollment = _enrollment(raw[EnrollmentItem], ref.user_id, ref.track)
+    pointers = [StripeObjectItem.from_raw_data(item) for item in raw[StripeObjectItem]]
+    return PaymentState(payments[0] if payments else None, enrollment), {item.stripe_id: item for item in pointers}
 
 
 def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None]:

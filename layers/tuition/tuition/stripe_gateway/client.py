@@ -59,6 +59,11 @@ def cancel_intent(intent_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.payment_intents.cancel(intent_id, {}, o), _fresh_key())
 
 
+def retrieve_charge(charge_id: str) -> Answer:
+    """Retrieve a charge: https://docs.stripe.com/api/charges/retrieve."""
+    return _ask(lambda c, o: c.v1.charges.retrieve(charge_id, {}, o))
+
+
 def retrieve_session(session_id: str) -> Answer:
     """Retrieve a Checkout Session with its PaymentIntent, the latest charge of that, and its promotion codes.
 
@@ -152,14 +157,14 @@ def create_refund(params: Mapping[str, Any], key: str) -> Answer:
     return _ask(lambda c, o: c.v1.refunds.create(cast(Any, params), o), key)
 
 
-def list_refunds(intent_id: str) -> list[dict[str, Any]]:
-    """List every refund of a PaymentIntent: https://docs.stripe.com/api/refunds/list."""
-    return _list("refunds", payment_intent=intent_id)
+def list_refunds(**of: str) -> list[dict[str, Any]]:
+    """List every refund of a `payment_intent` or a `charge`: https://docs.stripe.com/api/refunds/list."""
+    return _list("refunds", **of)
 
 
-def list_disputes(intent_id: str) -> list[dict[str, Any]]:
-    """List every dispute of a PaymentIntent: https://docs.stripe.com/api/disputes/list."""
-    return _list("disputes", payment_intent=intent_id)
+def list_disputes(**of: str) -> list[dict[str, Any]]:
+    """List every dispute of a `payment_intent` or a `charge`: https://docs.stripe.com/api/disputes/list."""
+    return _list("disputes", **of)
 
 
 def list_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:

@@ -1,19 +1,51 @@
-"""Find the payment that a Stripe object belongs to: by our metadata on the object, or by the pointer from its id."""
+"""Find the payment that a Stripe object belongs to: by the pointer from one of its ids, else by our metadata on it.
 
-from collections.abc import Mapping
-from typing import Any
+A pointer is our own record and decides. Anybody with access to Stripe's dashboard can edit metadata, so metadata
+decide only where there is no pointer.
+"""
 
-from tuition.core.errors import NotFound
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tuition.core.errors import EventUnusable, NotFound
 from tuition.core.facts import Kind
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
-from tuition.core.stripe_json import MAX_ID_LENGTH, object_id
+from tuition.core.stripe_json import MAX_ID_LENGTH, object_id, optional_id
 from tuition.settings import settings
-from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.items import PaymentItem
+from tuition.storage import dynamodb, keys, ledger, mapping, queries
+from tuition.storage.items import PaymentItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
 
 APP = "tuition"
+Subject = Literal["intent", "session", "charge", "refund", "dispute"]
+
+
+@dataclass(frozen=True)
+class StripeIds:
+    """The ids of the session, intent and charge that a Stripe object is or names."""
+
+    session: str | None
+    intent: str | None
+    charge: str | None
+
+    def strongest_first(self) -> list[str]:
+        """Return the ids that are there, in the order in which their pointers decide."""
+        return [stripe_id for stripe_id in (self.session, self.intent, self.charge) if stripe_id]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The payment that an object belongs to, and its state if the same read has loaded it.
+
+    `intent` is the intent of a refund or dispute that names only its charge, if Stripe had to be asked for it.
+    """
+
+    ref: PaymentRef
+    state: PaymentState | None = None
+    intent: str | None = None
 
 
 def metadata(ref: PaymentRef, attempt: int, kind: Kind) -> dict[str, str]:
@@ -40,18 +72,87 @@ def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
     return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, "track"))
 
 
-def ref_of_stripe_object(stripe_id: str | None) -> PaymentRef | None:
-    """Return the payment that the pointer from a Stripe id names."""
-    pointer = queries.stripe_object(stripe_id) if stripe_id else None
-    if pointer and pointer.payment_id and pointer.user_id and pointer.track:
-        return PaymentRef(pointer.payment_id, pointer.user_id, pointer.track)
+def ids_of(obj: Mapping[str, Any], subject: Subject) -> StripeIds:
+    """Return the ids that an object is or names. Raises `EventUnusable` for a value that cannot be an id."""
+    charge = None
+    if subject in ("charge", "refund", "dispute"):
+        charge = optional_id(obj, "id" if subject == "charge" else "charge")
+    return StripeIds(
+        session=optional_id(obj, "id") if subject == "session" else None,
+        intent=optional_id(obj, "id" if subject == "intent" else "payment_intent"),
+        charge=charge,
+    )
+
+
+def resolve(obj: Mapping[str, Any], subject: Subject) -> Resolved | None:
+    """Return the payment that an object belongs to; None if it is foreign. Raises `EventUnusable`.
+
+    One batch read takes the pointers of the object's ids and the payment that its metadata name. The metadata of a
+    refund or dispute never decide, because anybody who makes a refund writes them. Without a pointer, Stripe is asked
+    for its intent or charge.
+    """
+    metadata = obj.get("metadata")
+    stripe_ids = ids_of(obj, subject)
+    named = _complete_ref(metadata)
+    if named:
+        state, pointers = ledger.load_with_pointers(named, stripe_ids.strongest_first())
+        owner = _first_ref([pointers.get(stripe_id) for stripe_id in stripe_ids.strongest_first()])
+    else:
+        state, owner = None, _ref_by_pointer(stripe_ids.strongest_first())
+    if owner:
+        return Resolved(owner, state if owner == named else None)
+    if subject in ("refund", "dispute"):
+        return _resolve_at_stripe(stripe_ids)
+    owner = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    return Resolved(owner, state) if owner else None
+
+
+def _complete_ref(metadata: object) -> PaymentRef | None:
+    """Return the payment that metadata name; None also if they lack an id, which matters only without a pointer."""
+    try:
+        return ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    except EventUnusable:
+        return None
+
+
+def _first_ref(pointers: Sequence[StripeObjectItem | None]) -> PaymentRef | None:
+    """Return the payment that the first pointer of a payment names. An abandoned object's pointer names none."""
+    for pointer in pointers:
+        if pointer and pointer.payment_id and pointer.user_id and pointer.track:
+            return PaymentRef(pointer.payment_id, pointer.user_id, pointer.track)
     return None
 
 
-def ref_of_intent(intent_id: str) -> PaymentRef | None:
-    """Return the payment of an intent: by its pointer, else by the metadata that Stripe has of it."""
-    by_pointer = ref_of_stripe_object(intent_id)
-    return by_pointer or ref_in_metadata(stripe_client.retrieve_intent(intent_id).object.get("metadata") or {})
+def _ref_by_pointer(stripe_ids: Sequence[str]) -> PaymentRef | None:
+    """Read the pointers of these ids one after another, until one names a payment: the first almost always does."""
+    for stripe_id in stripe_ids:
+        ref = ref_of_stripe_object(stripe_id)
+        if ref:
+            return ref
+    return None
+
+
+def ref_of_stripe_object(stripe_id: str) -> PaymentRef | None:
+    """Return the payment that the pointer from a Stripe id names."""
+    return _first_ref([queries.stripe_object(stripe_id)])
+
+
+def _resolve_at_stripe(stripe_ids: StripeIds) -> Resolved | None:
+    """Return the payment of a refund or dispute by the metadata that Stripe has of its intent, else of its charge."""
+    intent = stripe_ids.intent
+    if intent is None:
+        if stripe_ids.charge is None:
+            return None
+        charge = stripe_client.retrieve_charge(stripe_ids.charge).object
+        resolved, intent = resolve(charge, "charge"), optional_id(charge, "payment_intent")
+        return Resolved(resolved.ref, resolved.state, intent) if resolved else None
+    ref = ref_in_metadata(stripe_client.retrieve_intent(intent).object.get("metadata") or {})
+    return Resolved(ref) if ref else None
+
+
+def intent_of_charge(charge_id: str) -> str | None:
+    """Ask Stripe for the intent of a charge."""
+    return optional_id(stripe_client.retrieve_charge(charge_id).object, "payment_intent")
 
 
 def find_payment(reference: str, user_id: str | None = None) -> Payment:

@@ -3,7 +3,7 @@
 So an older answer can never overwrite a newer one: after a conflict Stripe is asked again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,13 +49,23 @@ def _refunds_and_disputes(payment: Payment, charge: Mapping[str, Any], *, full: 
     if not intent:
         return facts
     submitted = any(request.state in ("submitting", "pending") for request in payment.requests)
+    charge_id = charge.get("id") or payment.stripe_charge_id
     if full or submitted or charge.get("amount_refunded") or payment.facts.refunds:
-        for refund in stripe_client.list_refunds(intent):
+        for refund in _list_of_payment(stripe_client.list_refunds, intent, charge_id, payment.facts.refunds):
             facts = core_facts.merge(facts, stripe_json.of_refund(refund))
     if full or charge.get("disputed") or payment.facts.disputes:
-        for dispute in stripe_client.list_disputes(intent):
+        for dispute in _list_of_payment(stripe_client.list_disputes, intent, charge_id, payment.facts.disputes):
             facts = core_facts.merge(facts, stripe_json.of_dispute(dispute, payment.version))
     return facts
+
+
+def _list_of_payment(
+    list_: Callable[..., list[dict[str, Any]]], intent: str, charge: str | None, stored: Iterable[str]
+) -> list[dict[str, Any]]:
+    """List refunds or disputes by intent, and by charge too if that lacks a stored one: it may name only its charge."""
+    listed = list_(payment_intent=intent)
+    missing = {*stored} - {obj["id"] for obj in listed}
+    return [*listed, *(list_(charge=charge) if missing and charge else ())]
 
 
 def fetch_unbound(stripe_object: StripeObject | None) -> Facts:
