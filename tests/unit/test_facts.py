@@ -1,5 +1,6 @@
 """Facts merge in any order. Stripe's objects are read into facts, and malformed objects are rejected."""
 
+import functools
 import json
 import random
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit import event_histories
 from tuition.core import facts as core_facts
+from tuition.core import payment as payments
 from tuition.core import stripe_json
 from tuition.core.errors import EventUnusable
 from tuition.core.facts import (
@@ -57,11 +59,11 @@ def random_facts(seed: int) -> Facts:
 
     def charge() -> Charge:
         details = [maybe(word) for _ in range(5)]
-        return Charge(rng.choice(sorted(CHARGE_RANK)), small(), small(), *details)
+        return Charge(rng.choice([*sorted(CHARGE_RANK), core_facts.UNKNOWN]), small(), small(), *details)
 
     def refund() -> Refund:
         details = [maybe(word) for _ in range(3)]
-        return Refund(rng.choice(sorted(REFUND_RANK)), small(), small(), *details)
+        return Refund(rng.choice([*sorted(REFUND_RANK), core_facts.UNKNOWN]), small(), small(), *details)
 
     def dispute() -> Dispute:
         # A stamp is the version on which the dispute was committed, so one stamp has one amount, reason and due date.
@@ -86,6 +88,7 @@ def random_facts(seed: int) -> Facts:
         decision=maybe(lambda: Decision(small(), rng.choice(("accept_amount", "revoke", "restore")), "staff", word())),
         accepted=rng.random() < 0.5,
         acknowledged=many(lambda: Acknowledgement(small(), word(), "staff", "checked")),
+        unknown=many(word),
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,
     )
@@ -304,11 +307,22 @@ def test_an_amount_that_is_not_a_whole_number_is_unusable(bad: object) -> None:
         of_intent(intent(status="succeeded", amount_received=bad), 7)
 
 
-def test_an_unknown_status_of_a_refund_or_charge_is_unusable() -> None:
-    with pytest.raises(EventUnusable, match="limbo"):
-        of_refund(event_histories.refund_object("re_1", 5, charge(), 100, "limbo"))
-    with pytest.raises(EventUnusable, match="limbo"):
-        of_charge(charge("limbo"))
+@pytest.mark.parametrize("status", ["limbo", None])
+def test_an_unknown_status_of_a_refund_or_charge_counts_for_nothing(status: Any) -> None:
+    refund = of_refund(event_histories.refund_object("re_1", 5, charge(), 100, status))
+    assert (refund.refunds["re_1"].status, refund.unknown) == ("unknown", {"re_1.status": str(status)})
+    assert payments.refunded_amount(refund) == 0
+    succeeded = of_refund(event_histories.refund_object("re_1", 5, charge(), 100, "succeeded"))
+    assert merge(refund, succeeded).refunds["re_1"].status == "succeeded"
+    facts = of_charge(charge(status))
+    assert (facts.charges["ch_1"].status, facts.unknown) == ("unknown", {"ch_1.status": str(status)})
+
+
+def test_the_unknown_values_that_are_kept_are_bounded_in_any_order() -> None:
+    many = [Facts(unknown={f"re_{i:03}.status": "limbo"}) for i in range(core_facts.MAX_UNKNOWN + 9)]
+    forward, backward = functools.reduce(merge, many), functools.reduce(merge, reversed(many))
+    assert forward == backward
+    assert len(forward.unknown) == core_facts.MAX_UNKNOWN
 
 
 def test_an_amount_is_negative_only_in_a_balance_transaction() -> None:

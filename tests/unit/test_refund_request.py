@@ -22,6 +22,7 @@ def refund(status: str, request_id: str | None = "rr_1", failure: str | None = N
         ("succeeded", "succeeded"),
         ("failed", "failed"),
         ("canceled", "failed"),
+        ("unknown", "pending"),
     ],
 )
 @pytest.mark.parametrize("before", ["awaiting_approval", "submitting", "pending", "succeeded", "rejected"])

@@ -13,6 +13,7 @@ const SUGGESTED_ACTIONS = {
   refund: "The student is enrolled again. Refund another way, or try again.",
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
+  unknown: "Look at the object in Stripe, and tell a developer. The unknown value counts for nothing here.",
   rebuilt: "Check for other missing records, then mark as resolved.",
 };
 

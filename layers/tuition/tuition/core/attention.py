@@ -18,7 +18,7 @@ class AttentionReason:
 
 def reasons(payment: Payment, *, double: bool = False) -> list[AttentionReason]:
     """Return every reason, acknowledged or not. `double` says that the standings show a second payment of the track."""
-    return list(_reasons(payment, double=double))
+    return [*_reasons(payment, double=double), *_unknown_values(payment)]
 
 
 def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
@@ -43,6 +43,11 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
+
+
+def _unknown_values(payment: Payment) -> Iterator[AttentionReason]:
+    for name, value in payment.facts.unknown.items():
+        yield AttentionReason(f"unknown:{name}", value, f"Stripe shows {value} as {name}, which Tuition cannot read")
 
 
 def unacknowledged(payment: Payment, *, double: bool = False) -> list[AttentionReason]:

@@ -22,6 +22,14 @@ PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "pro
 MISSING = "gone"
 """The `Closed.reason` of an object that is missing at Stripe."""
 
+UNKNOWN = "unknown"
+"""The status of a charge or refund that Stripe shows with a status that we do not know, or with none.
+
+It counts for nothing, and every known status outranks it.
+"""
+MAX_UNKNOWN = 50
+"""How many unknown values of Stripe's are kept per payment: the first by name, so that their order does not matter."""
+
 CHARGE_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
 REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3, "failed": 4}
 
@@ -127,7 +135,8 @@ class Facts:
     """All facts of one payment.
 
     `claims` are settled objects that name the payment but are not its object. `accepted` says that staff once accepted
-    the amount received, whatever they decided later. `rebuilt` says that our record was missing and was rebuilt from
+    the amount received, whatever they decided later. `unknown` are the values that Stripe showed and that we could not
+    read, by the name of their field (`re_1.status`). `rebuilt` says that our record was missing and was rebuilt from
     Stripe. `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
@@ -143,6 +152,7 @@ class Facts:
     decision: Decision | None = None
     accepted: bool = False
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
 
@@ -178,6 +188,7 @@ class Facts:
             decision=one("decision", Decision),
             accepted=stored.get("accepted", False),
             acknowledged=many("acknowledged", Acknowledgement),
+            unknown=stored.get("unknown", {}),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
         )
@@ -203,6 +214,7 @@ def merge(a: Facts, b: Facts) -> Facts:
         decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,
         acknowledged=_each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key)),
+        unknown=dict(list(_each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )

@@ -293,7 +293,8 @@ def is_final(payment: Payment) -> bool:
     A missing object may reappear, so it is checked until staff acknowledge that it is missing.
     """
     resuming = any(request.state in ("submitting", "pending") for request in payment.requests)
-    pending = any(refund.status in ("pending", "requires_action") for refund in payment.facts.refunds.values())
+    undecided = ("pending", "requires_action", core_facts.UNKNOWN)
+    pending = any(refund.status in undecided for refund in payment.facts.refunds.values())
     disputed = any(dispute.status not in DECIDED_DISPUTES for dispute in payment.facts.disputes.values())
     unsure = payment.missing_at_stripe and "gone" not in payment.facts.acknowledged
     return not (payment.open or resuming or pending or disputed or unsure)

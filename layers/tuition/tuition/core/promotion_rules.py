@@ -131,6 +131,11 @@ def refusal_as_first(
         if session["status"] == "complete" and session["payment_status"] == "no_payment_required":
             return FIRST_ONLY
         used = {discount.get("promotion_code") for discount in session.get("discounts") or []}
-        if session["status"] == "open" and code_id in used and session["metadata"].get("track") != track:
+        if session["status"] == "open" and code_id in used and _track(session) != track:
             return FIRST_ELSEWHERE
     return None
+
+
+def _track(session: Mapping[str, Any]) -> str | None:
+    """Return the track in a session's metadata, which Stripe may leave empty."""
+    return (session.get("metadata") or {}).get("track")

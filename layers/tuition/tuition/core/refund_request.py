@@ -75,7 +75,7 @@ def follow(requests: Iterable[RefundRequest], refunds: Mapping[str, Refund]) -> 
 
 
 def _followed(request: RefundRequest, refund_id: str, refund: Refund) -> RefundRequest:
-    state = _STATE_OF_REFUND[refund.status]
+    state = _STATE_OF_REFUND.get(refund.status, "pending")
     return replace(request, state=state, refund=refund_id, answer=refund.failure if state == "failed" else None)
 
 

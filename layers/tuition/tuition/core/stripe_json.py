@@ -1,21 +1,24 @@
 """Read Stripe's JSON into facts.
 
-Objects in webhooks and in API responses are read alike, as plain dicts. A value of an unexpected type or range raises
-`EventUnusable`.
+Objects in webhooks and in API responses are read alike, as plain dicts. Every enum and every field that Stripe's types
+call Optional is open: a value that we do not know counts for nothing and is kept in `Facts.unknown`, for attention. A
+value of an unexpected type or range raises `EventUnusable`.
 
 Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
 https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from tuition.core import facts as core_facts
 from tuition.core.errors import EventUnusable
-from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, PhaseName, Refund, Settled
+from tuition.core.facts import NO_FACTS, Charge, Closed, Dispute, Facts, Phase, PhaseName, Refund, Settled
 
 MAX_ID_LENGTH = 255
+MAX_UNKNOWN_LENGTH = 200
+"""In characters, of a value in `Facts.unknown`."""
 MAX_TEXT_LENGTH = 5000
 """In characters. Every text of Stripe's that is read here is shorter."""
 
@@ -28,26 +31,57 @@ SYNC_ORDER = 10
 """The `Phase.order` of a sync. It is above that of every event."""
 
 
+INTENT_STATUSES = {
+    "requires_payment_method",
+    "requires_confirmation",
+    "requires_action",
+    "processing",
+    "requires_capture",
+    "canceled",
+    "succeeded",
+}
+SESSION_STATUSES = {"open", "complete", "expired"}
+PAYMENT_STATUSES = {"paid", "unpaid", "no_payment_required"}
+
+
 # --- Stripe's objects ---
+
+
+def readable(read: Callable[[Mapping[str, Any]], Facts], obj: Mapping[str, Any]) -> Facts:
+    """Return the facts of one object among others. An object that cannot be read never hides those beside it."""
+    try:
+        return read(obj)
+    except EventUnusable as error:
+        name = ascii(obj.get("id")).strip("'")[:MAX_ID_LENGTH]
+        return Facts(unknown={name: str(error)[:MAX_UNKNOWN_LENGTH]})
+
+
+def _unknown(obj: Mapping[str, Any], name: str, values: Collection[str]) -> dict[str, str]:
+    """Return the field with its value, for `Facts.unknown`, if it has none of the known values."""
+    value = obj.get(name)
+    if isinstance(value, str) and value in values:
+        return {}
+    return {f"{object_id(obj, 'id')}.{name}": str(optional_text(obj, name))[:MAX_UNKNOWN_LENGTH]}
 
 
 def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
     """Return the facts of a PaymentIntent as of `at` (epoch seconds). A sync passes `order` too: see `sync_stamp`."""
-    status = text(intent, "status")
+    status, unknown = optional_text(intent, "status"), _unknown(intent, "status", INTENT_STATUSES)
     settled = closed = phase = None
     if status == "succeeded":
         settled = Settled(integer(intent, "amount_received"), _currency(intent), at)
     elif status == "canceled":
         when = timestamp(intent, "canceled_at") if intent.get("canceled_at") is not None else at
         closed = Closed(when, "intent", optional_text(intent, "cancellation_reason") or "canceled")
-    else:
+    elif not unknown:
         phase = _phase_of_intent(intent, status, at, order)
     latest = intent.get("latest_charge")
-    charges = of_charge(latest).charges if isinstance(latest, Mapping) else {}
-    return Facts(settled, closed, phase, object_id(intent, "id"), optional_id(intent, "customer"), charges)
+    inner = readable(of_charge, latest) if isinstance(latest, Mapping) else NO_FACTS
+    facts = Facts(settled, closed, phase, object_id(intent, "id"), optional_id(intent, "customer"), unknown=unknown)
+    return core_facts.merge(facts, Facts(charges=inner.charges, unknown=inner.unknown))
 
 
-def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int | None) -> Phase:
+def _phase_of_intent(intent: Mapping[str, Any], status: str | None, at: int, order: int | None) -> Phase:
     error = intent.get("last_payment_error")
     name: PhaseName = "created"
     code = message = None
@@ -64,24 +98,28 @@ def _phase_of_intent(intent: Mapping[str, Any], status: str, at: int, order: int
 
 def of_session(session: Mapping[str, Any], at: int, order: int | None = None) -> Facts:
     """Return the facts of a Checkout Session, and of its PaymentIntent if expanded. Arguments as of `of_intent`."""
-    paid = text(session, "payment_status")
-    status = optional_text(session, "status")
+    paid, status = optional_text(session, "payment_status"), optional_text(session, "status")
+    unknown = _unknown(session, "payment_status", PAYMENT_STATUSES) | _unknown(session, "status", SESSION_STATUSES)
     intent = session.get("payment_intent")
     inner = Facts(intent=optional_id(session, "payment_intent"))
     if isinstance(intent, Mapping):
-        inner = replace(of_intent(intent, at, order), closed=None)
+        inner = replace(readable(lambda obj: of_intent(obj, at, order), intent), closed=None)
     settled = closed = None
     phase = inner.phase
-    if paid in ("paid", "no_payment_required") and status != "open":
-        settled = Settled(integer(session, "amount_total"), _currency(session), at)
+    if (paid == "paid" and status != "open") or (paid == "no_payment_required" and status == "complete"):
+        missing = [name for name in ("amount_total", "currency") if session.get(name) is None]
+        unknown |= {key: value for name in missing for key, value in _unknown(session, name, ()).items()}
+        if not missing:
+            settled = Settled(integer(session, "amount_total"), _currency(session), at)
     elif status == "expired":
         closed = Closed(at, "checkout", "expired")
     elif status == "complete" and isinstance(intent, Mapping) and inner.settled is None and _is_dead(intent):
         closed = Closed(at, "checkout", "payment_failed")
-    elif phase is None:
+    elif phase is None and not unknown:
         name: PhaseName = "processing" if status == "complete" else "created"
         phase = Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name)
-    return core_facts.merge(inner, Facts(settled, closed, phase, None, optional_id(session, "customer")))
+    facts = Facts(settled, closed, phase, None, optional_id(session, "customer"), unknown=unknown)
+    return core_facts.merge(inner, facts)
 
 
 def _is_dead(intent: Mapping[str, Any]) -> bool:
@@ -104,7 +142,7 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
         intent=optional_id(charge, "payment_intent"),
         charges={
             object_id(charge, "id"): Charge(
-                status=one_of(charge, "status", core_facts.CHARGE_RANK),
+                status=_known(charge, "status", core_facts.CHARGE_RANK),
                 amount=integer(charge, "amount"),
                 created=timestamp(charge, "created"),
                 type=type_,
@@ -114,6 +152,7 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
                 code=_failure_code(charge),
             )
         },
+        unknown=_unknown(charge, "status", core_facts.CHARGE_RANK),
     )
 
 
@@ -134,7 +173,7 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
         intent=optional_id(refund, "payment_intent"),
         refunds={
             object_id(refund, "id"): Refund(
-                status=one_of(refund, "status", core_facts.REFUND_RANK),
+                status=_known(refund, "status", core_facts.REFUND_RANK),
                 amount=integer(refund, "amount"),
                 created=timestamp(refund, "created"),
                 reason=optional_text(refund, "reason"),
@@ -142,6 +181,7 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
                 failure=optional_text(refund, "failure_reason"),
             )
         },
+        unknown=_unknown(refund, "status", core_facts.REFUND_RANK),
     )
 
 
@@ -155,10 +195,10 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
         disputes={
             object_id(dispute, "id"): Dispute(
                 stamp=stamp,
-                status=text(dispute, "status"),
+                status=optional_text(dispute, "status") or core_facts.UNKNOWN,
                 amount=integer(dispute, "amount"),
                 created=timestamp(dispute, "created"),
-                reason=text(dispute, "reason"),
+                reason=optional_text(dispute, "reason") or core_facts.UNKNOWN,
                 withdrawn=-sum(integer(move, "amount", minimum=-MAX_AMOUNT) for move in moves),
                 due_by=due_by if type(due_by) is int and 0 < due_by < MAX_TIMESTAMP else None,
             )
@@ -238,9 +278,7 @@ def _currency(obj: Mapping[str, Any]) -> str:
     raise EventUnusable(f"{obj.get('object', 'object')}.currency should be in lower case")
 
 
-def one_of(obj: Mapping[str, Any], name: str, allowed: Mapping[str, int]) -> str:
-    """Return a text that must be one of the keys of `allowed`."""
-    value = text(obj, name)
-    if value not in allowed:
-        raise EventUnusable(f"{obj.get('object', 'object')}.{name} is {value[:40]!r}, which is not a known value")
-    return value
+def _known(obj: Mapping[str, Any], name: str, values: Collection[str]) -> str:
+    """Return a text if it is one of the known values, else `UNKNOWN`."""
+    value = optional_text(obj, name)
+    return value if value is not None and value in values else core_facts.UNKNOWN

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuition.core import stripe_json
-from tuition.core.errors import StripeRefused
+from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.stripe_gateway import client as stripe_client
@@ -62,14 +62,22 @@ def create(kind: Kind, params: Mapping[str, Any], metadata: Mapping[str, str], i
 
 def price(kind: Kind, obj: Mapping[str, Any]) -> Money:
     """Return what the student is asked to pay, after Stripe has applied a promotion code."""
-    return Money(obj["amount" if kind == "intent" else "amount_total"], obj["currency"])
+    return Money(_present(obj, "amount" if kind == "intent" else "amount_total"), _present(obj, "currency"))
 
 
 def how_to_pay(kind: Kind, obj: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the student's browser needs to pay, as the API answers it."""
     if kind == "intent":
-        return {"payment_intent_id": obj["id"], "client_secret": obj["client_secret"]}
-    return {"session_id": obj["id"], "url": obj["url"]}
+        return {"payment_intent_id": obj["id"], "client_secret": _present(obj, "client_secret")}
+    return {"session_id": obj["id"], "url": _present(obj, "url")}
+
+
+def _present(obj: Mapping[str, Any], name: str) -> Any:
+    """Return a field that Stripe's types call Optional and that a payable object has. Raises `StripeUnavailable`."""
+    value = obj.get(name)
+    if value is None:
+        raise StripeUnavailable(f"Stripe's answer has no {name}. Try again.", 502)
+    return value
 
 
 def latest_charge(kind: Kind, obj: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -82,6 +90,6 @@ def latest_charge(kind: Kind, obj: Mapping[str, Any]) -> Mapping[str, Any]:
 def in_customers_name(customer_id: str, payment_id: str) -> list[StripeObject]:
     """Return the customer's objects that name a payment. The intent of a session belongs to the session."""
     listed = [*stripe_client.list_intents(customer_id), *stripe_client.list_sessions(customer_id)]
-    named = [obj for obj in listed if obj["metadata"].get("payment_id") == payment_id]
+    named = [obj for obj in listed if (obj.get("metadata") or {}).get("payment_id") == payment_id]
     sessions = [StripeObject("checkout", obj["id"]) for obj in named if obj["object"] == "checkout.session"]
     return sessions or [StripeObject("intent", obj["id"]) for obj in named]

@@ -88,5 +88,6 @@ def _price(catalog_price: Money, obj: Mapping[str, Any]) -> Money:
     """Return the catalog's price, less the discount of a session that was made for this price."""
     if (obj.get("amount_subtotal"), obj.get("currency")) != (catalog_price.amount, catalog_price.currency):
         return catalog_price
-    discount = stripe_json.integer(obj["total_details"], "amount_discount")
+    details = obj.get("total_details")
+    discount = stripe_json.integer(details, "amount_discount") if isinstance(details, Mapping) else 0
     return Money(catalog_price.amount - discount, catalog_price.currency)

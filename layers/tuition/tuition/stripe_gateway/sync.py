@@ -3,6 +3,7 @@
 So an older answer can never overwrite a newer one: after a conflict Stripe is asked again.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,8 @@ def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any
             raise
         return core_facts.missing_object(payment.kind, int(clock.now())), {}
     stamp = stripe_json.sync_stamp(payment.facts.phase, answer.date)
-    facts = StripeObject(payment.kind, payment.stripe_object_id).facts(answer.object, *stamp)
+    stripe_object = StripeObject(payment.kind, payment.stripe_object_id)
+    facts = stripe_json.readable(lambda obj: stripe_object.facts(obj, *stamp), answer.object)
     charge = objects.latest_charge(payment.kind, answer.object)
     return core_facts.merge(facts, _refunds_and_disputes(payment, charge, full=full)), answer.object
 
@@ -52,10 +54,11 @@ def _refunds_and_disputes(payment: Payment, charge: Mapping[str, Any], *, full: 
     charge_id = charge.get("id") or payment.stripe_charge_id
     if full or submitted or charge.get("amount_refunded") or payment.facts.refunds:
         for refund in _list_of_payment(stripe_client.list_refunds, intent, charge_id, payment.facts.refunds):
-            facts = core_facts.merge(facts, stripe_json.of_refund(refund))
+            facts = core_facts.merge(facts, stripe_json.readable(stripe_json.of_refund, refund))
     if full or charge.get("disputed") or payment.facts.disputes:
         for dispute in _list_of_payment(stripe_client.list_disputes, intent, charge_id, payment.facts.disputes):
-            facts = core_facts.merge(facts, stripe_json.of_dispute(dispute, payment.version))
+            read = functools.partial(stripe_json.of_dispute, stamp=payment.version)
+            facts = core_facts.merge(facts, stripe_json.readable(read, dispute))
     return facts
 
 

@@ -39,6 +39,7 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
             for name, fact in facts.acknowledged.items()
         ],
         "accepted": facts.accepted,
+        "unknown": dict(facts.unknown),
         "rebuilt": facts.rebuilt,
         "erased": facts.erased,
     }
