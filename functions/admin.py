@@ -6,9 +6,10 @@ from typing import Literal
 from tuition.api import Identity, Reply, Request, amount_field, endpoint, text_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
+from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, refunds
+from tuition.payments import access, purchase_blocks, refunds
 from tuition.stripe_gateway import resolve
 from tuition.views import counts, exports, filters, staff
 from tuition.views.payment_json import PaymentView
@@ -109,6 +110,18 @@ def read_counts(request: Request, _actor: Identity) -> Reply:
 def read_user(request: Request, _actor: Identity) -> Reply:
     query = request.query("limit", "cursor")
     return Reply(200, staff.user(request.path("user_id"), request.limit(query), query.get("cursor")))
+
+
+@route("POST /api/admin/users/{user_id}/purchases", "admin")
+def decide_purchases(request: Request, actor: Identity) -> Reply:
+    body = request.json("decision", "note")
+    decision = body.get("decision")
+    if decision not in DECISIONS:
+        raise Unprocessable(f"decision must be one of {', '.join(DECISIONS)}", field="decision")
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    user_id = staff.require_user_id(request.path("user_id"))
+    purchase_blocks.decide(user_id, decision, note, actor.user_id)
+    return Reply(200, staff.purchases(user_id))
 
 
 @route("GET /api/admin/disputes", "support")

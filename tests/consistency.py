@@ -16,8 +16,9 @@ from tuition.core import attention, audit, catalog, enrollment
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
+from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
 from tuition.storage import dynamodb, keys, mapping
-from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
+from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
 
 PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 REFUNDED_STATUSES = ("pending", "succeeded")
@@ -36,6 +37,7 @@ class Snapshot:
     entries: dict[tuple[str, str], Object] = field(default_factory=dict)
     records: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
     pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
+    blocks: dict[str, PurchaseBlocks] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -83,6 +85,9 @@ def read_snapshot(
     for item in items(client, StripeObjectItem, names):
         pointer = StripeObjectItem.from_raw_data(item)
         snapshot.pointers[pointer.stripe_id] = pointer
+    for item in items(client, CustomerItem, names):
+        customer = CustomerItem.from_raw_data(item)
+        snapshot.blocks[customer.user_id] = mapping.blocks_from_item(customer)
     snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return snapshot
 
@@ -100,6 +105,7 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
         unknown = set(item.standings) - set(snapshot.payments)
         violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
         violations += _progress(snapshot, user, track, item)
+    violations += _lost_disputes(snapshot)
     for subject, trail in snapshot.records.items():
         if subject not in snapshot.payments:
             head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
@@ -107,6 +113,20 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
             if broken := audit.verify(subject, trail, version, hash_):
                 violations.append(f"{subject}: {broken}")
     return violations
+
+
+def _lost_disputes(snapshot: Snapshot) -> list[str]:
+    """Check that each user's list has exactly the disputes that the user's payments have lost."""
+    lost: dict[str, set[str]] = {user: set() for user in snapshot.blocks}
+    for payment in snapshot.payments.values():
+        disputes = payment.facts.disputes.items()
+        lost.setdefault(payment.user_id, set()).update(k for k, d in disputes if d.status in ("lost", "prevented"))
+    stored = {user: set(snapshot.blocks.get(user, NO_BLOCKS).lost_disputes) for user in lost}
+    return [
+        f"{user} lost {sorted(lost[user])}, but {sorted(stored[user])} are listed"
+        for user in lost
+        if stored[user] != lost[user]
+    ]
 
 
 def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:

@@ -15,6 +15,7 @@ LEDGER = {
     "PaymentsTable": {"BatchGetItem", "PutItem"},
     "StripeObjectsTable": {"GetItem", "PutItem"},
     "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
+    "CustomersTable": {"UpdateItem"},
     "AuditTable": {"PutItem"},
     "StripeSecret": {"GetSecretValue"},
 }
@@ -24,7 +25,7 @@ REBUILD = {"AuditTable": {"PutItem", "Query"}}
 """A rebuilt payment continues its existing audit trail."""
 CREATE = REBUILD | {
     "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
-    "CustomersTable": {"BatchGetItem", "PutItem", "UpdateItem"},
+    "CustomersTable": {"BatchGetItem", "UpdateItem"},
 }
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
@@ -45,7 +46,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/*": {"Query"},
         "AuditTable": {"PutItem", "Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
-        "CustomersTable": {"BatchGetItem"},
+        "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "AnalyticsTable": {"BatchGetItem", "PutItem"},
         "ExportFunction": {"InvokeFunction"},
         "ExportsBucket": {"ListBucket"},

@@ -211,7 +211,7 @@ def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
         problems += _enrollment(sim, owner, expected_payments)
     problems += _attention(sim, stripe, by_owner)
     problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
-    problems += _audit_chains(sim) + _unassigned_money(sim)
+    problems += _audit_chains(sim) + _unassigned_money(sim) + _purchase_blocks(sim)
     return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
 
 
@@ -355,6 +355,8 @@ def customers(sim: Simulation) -> list[str]:
     """A user has one customer; it belongs to the user at Stripe, and its pointer names the user."""
     problems = []
     for (user,), item in sim.tables.stored["customers"].items():
+        if "stripe_customer_id" not in item:
+            continue  # it has only what blocks the user's purchases
         customer_id = item["stripe_customer_id"]["S"]
         pointer = sim.tables.stored["stripe_objects"].get((customer_id,))
         customer = sim.object(customer_id)
@@ -362,6 +364,42 @@ def customers(sim: Simulation) -> list[str]:
             problems.append(f"{customer_id} belongs to {user}, but its pointer is {pointer}")
         if not customer.get("deleted") and customer["metadata"].get("user_id") != user:
             problems.append(f"{customer_id} is stored for {user}, but belongs to another user at Stripe")
+    return problems
+
+
+def lost_disputes(sim: Simulation) -> dict[str, list[str]]:
+    """Return the ids of the disputes that each user has lost, by Stripe's objects."""
+    stripe = StripeState(sim)
+    lost: dict[str, list[str]] = defaultdict(list)
+    for payment in sim.payments():
+        disputes = stripe.expected(payment).disputes
+        lost[payment.user_id] += [key for key, status in disputes if status in ("lost", "prevented")]
+    return lost
+
+
+def blocked(sim: Simulation, user: str) -> list[str]:
+    """Return what blocks the user's purchases, by Stripe's objects and the decisions of staff on record.
+
+    A decision to allow names in its record what blocked until then.
+    """
+    blocks: set[str] = set(lost_disputes(sim)[user])
+    for record in sim.records:
+        change = record.transition.get("purchases")
+        if record.subject == user and change:
+            blocks |= set(change["to"]) - set(change["from"])
+            blocks -= set(change["from"]) - set(change["to"])
+    return sorted(blocks)
+
+
+def _purchase_blocks(sim: Simulation) -> list[str]:
+    """The list of lost disputes has exactly those that are lost at Stripe."""
+    problems = []
+    lost = lost_disputes(sim)
+    for user in {payment.user_id for payment in sim.payments()}:
+        item = sim.tables.stored["customers"].get((user,), {})
+        stored = set(item.get("lost_disputes", {"SS": ()})["SS"])
+        if stored != set(lost[user]):
+            problems.append(f"{user} lost {lost[user]} at Stripe, but {sorted(stored)} are listed")
     return problems
 
 

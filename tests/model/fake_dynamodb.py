@@ -71,13 +71,14 @@ def _resolve_name(name: str, names: Mapping[str, str]) -> str:
 
 
 def apply_update(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
-    """Return the item after `SET … [ADD name :n]` or `REMOVE …`. Every right side reads the item before the update."""
+    """Return the item after `SET … [ADD … | DELETE …]` or `REMOVE …`. Right sides read the item before the update."""
     after = clone(item)  # stored items are never changed in place, so earlier reads stay valid
     if expression.startswith("REMOVE "):
         for name in expression.removeprefix("REMOVE ").split(", "):
             after.pop(_resolve_name(name, names), None)
         return after
-    sets, _, adds = expression.removeprefix("SET ").partition(" ADD ")
+    sets, _, deletes = expression.removeprefix("SET ").partition(" DELETE ")
+    sets, _, adds = sets.partition(" ADD ")
     for assignment in re.split(r",\s*(?![^(]*\))", sets):
         left, _, right = assignment.strip().partition(" = ")
         if match := _FALLBACK.fullmatch(right):
@@ -93,10 +94,17 @@ def apply_update(expression: str, item: Item, names: Mapping[str, str], values: 
                 raise _error("ValidationException", "UpdateItem")
             parent = parent[step]["M"]
         parent[last] = clone(new)
-    if adds:
-        name, _, number = adds.strip().partition(" ")
-        before = Decimal(after.get(name, {"N": "0"})["N"])
-        after[name] = {"N": str(before + Decimal(values[number]["N"]))}
+    for change in adds.split(", ") if adds else ():
+        name, _, value = change.strip().partition(" ")
+        if "SS" in values[value]:
+            after[name] = {"SS": sorted({*after.get(name, {"SS": ()})["SS"], *values[value]["SS"]})}
+        else:
+            after[name] = {"N": str(Decimal(after.get(name, {"N": "0"})["N"]) + Decimal(values[value]["N"]))}
+    if deletes:
+        name, _, value = deletes.strip().partition(" ")
+        kept = set(after.pop(name, {"SS": ()})["SS"]) - set(values[value]["SS"])
+        if kept:
+            after[name] = {"SS": sorted(kept)}
     return after
 
 

@@ -13,12 +13,13 @@ from tests.model.scenarios import Scenario
 from tests.model.simulation import Killed, Simulation
 from tuition import clock
 from tuition.core import attention, timestamps
+from tuition.core import purchase_blocks as purchase_decisions
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import access, refunds, status
+from tuition.payments import access, purchase_blocks, refunds, status
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
@@ -51,6 +52,7 @@ class Participants:
         others: dict[str, tuple[float, Callable[[], None]]] = {
             "refund staff": (scenario.staff_refunds, self._handle_refunds),
             "access staff": (scenario.access_decisions, self._decide_access),
+            "purchase staff": (scenario.purchase_decisions, self._decide_purchases),
             "attention staff": (scenario.acknowledgements, self._acknowledge),
             "dashboard user": (scenario.dashboard, self._use_dashboard),
             "curriculum": (scenario.curriculum, self._complete_steps),
@@ -147,6 +149,14 @@ class Participants:
                 decision: access.AccessDecision = rng.choice(("accept_amount", "revoke", "revoke", "restore"))
                 self.counts[decision] += 1
                 sim.invoke(lambda r=ref, d=decision: access.decide(r, d, "agreed by phone", "dean"))
+
+    def _decide_purchases(self) -> None:
+        """Block and allow the purchases of a user."""
+        for _ in range(3):
+            self.wait("purchase staff", 20)
+            user, decision = self.rng.choice(self.users), self.rng.choice(purchase_decisions.DECISIONS)
+            self.counts["purchase decisions"] += 1
+            self.sim.invoke(lambda u=user, d=decision: purchase_blocks.decide(u, d, "a note of staff", "staff"))
 
     def _acknowledge(self) -> None:
         """Acknowledge a reason why a payment needs attention."""

@@ -264,6 +264,40 @@ def lost_dispute_stays_lost(patch: Patch) -> None:
     patch.setattr(core_facts, "_dispute_key", lambda d: (d.status == "lost", d.stamp, d.status, d.withdrawn))
 
 
+def lost_dispute_is_forgotten(patch: Patch) -> None:
+    patch.setattr(ledger, "_update_history", lambda before, after, now: {})
+
+
+def dispute_won_on_appeal_blocks_forever(patch: Patch) -> None:
+    real = ledger._update_history
+
+    def update(*args: Any) -> Any:
+        writes = real(*args)
+        return {} if "DELETE" in str(writes) else writes
+
+    patch.setattr(ledger, "_update_history", update)
+
+
+def new_customer_clears_the_blocks(patch: Patch) -> None:
+    real = ledger._put_customer
+
+    def put(customer: Any, now: float) -> Any:
+        writes = real(customer, now)
+        update = writes["customer"]["Update"]
+        item = {
+            "user_id": {"S": customer.user_id},
+            "stripe_customer_id": {"S": customer.stripe_customer_id},
+            "generation": {"N": str(customer.generation)},
+            "updated_at": {"S": "2026"},
+        }
+        values = {k: v for k, v in update["ExpressionAttributeValues"].items() if k != ":now"}
+        new = {**update, "Item": item, "ExpressionAttributeValues": values}
+        del new["Key"], new["UpdateExpression"]
+        return {**writes, "customer": {"Put": new}}
+
+    patch.setattr(ledger, "_put_customer", put)
+
+
 def disputes_ignore_the_order_of_events(patch: Patch) -> None:
     real = stripe_json.of_dispute
     patch.setattr(stripe_json, "of_dispute", lambda dispute, stamp: real(dispute, 0))

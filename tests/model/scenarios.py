@@ -69,6 +69,7 @@ class Scenario:
     days_pass: float = 0.2
     refund_window_over: float = 0.1
     disputed: float = 0.15
+    purchase_decisions: float = 0.0
     dispute_histories: tuple[tuple[str, ...], ...] = DISPUTES
     access_decisions: float = 0.1
     acknowledgements: float = 0.1
@@ -153,6 +154,7 @@ SCENARIOS = {
             pays=1.0,
             disputed=1.0,
             access_decisions=0.2,
+            purchase_decisions=0.5,
             acknowledgements=0.4,
             price_change=0.0,
         ),
@@ -267,6 +269,7 @@ SCENARIOS = {
             tabs=(0,),
             disputed=1.0,
             dispute_histories=APPEALS,
+            purchase_decisions=0.3,
             max_waits=4,
             views=0.6,
             faults=0.2,

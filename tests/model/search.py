@@ -20,7 +20,7 @@ from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
 from tests.model.simulation import START, Actor, Fate, Simulation, running
 from tests.seeds import first_seed
 from tuition.core import catalog
-from tuition.core.errors import Conflicted
+from tuition.core.errors import Conflicted, PurchasesBlocked
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import access
 
@@ -276,7 +276,11 @@ class Schedule:
         for user, track in checkers.owners(sim):
             result = sim.invoke(lambda u=user, t=track: sim.create(u, track=t))
             awaiting_decision = checkers.awaiting_decision(sim, (user, track))
-            if isinstance(result, Conflicted):
+            blocked = checkers.blocked(sim, user)
+            if isinstance(result, PurchasesBlocked) or (blocked and not isinstance(result, Conflicted)):
+                if isinstance(result, PurchasesBlocked) != bool(blocked):
+                    return [f"{user} is blocked by {blocked}, but a create answered {result!r}"]
+            elif isinstance(result, Conflicted):
                 status = sim.enrollment(user, track).status
                 if status not in ("ENROLLED", "PENDING") and not awaiting_decision:
                     return [f"{result!r} while {status}"]

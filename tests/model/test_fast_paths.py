@@ -13,7 +13,7 @@ from tests.model import fake_clients, fast_items
 from tests.model.simulation import SECRET_KEY, Simulation
 from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.storage import dynamodb
-from tuition.storage.items import MODELS, CustomerItem
+from tuition.storage.items import MODELS, QuarantineItem
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway.client import Answer
 
@@ -98,7 +98,7 @@ def test_the_fast_requestor_sends_the_same_requests_and_has_the_same_outcomes(mo
     assert len(fast_outcomes) > 20
 
 
-VALUES = {"S": ("a", "ä", ""), "N": (0, 1, 49_900, 1.5), "BOOL": (True, False)}
+VALUES = {"S": ("a", "ä", ""), "N": (0, 1, 49_900, 1.5), "BOOL": (True, False), "SS": ({"a"}, {"ä", "b"})}
 
 
 def random_values(model: type[Model], rng: random.Random) -> dict[str, Any]:
@@ -130,6 +130,6 @@ def test_the_fast_models_write_and_read_the_same_items_as_pynamodb(
 def test_the_fast_models_reject_missing_and_unknown_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
     fast_items.install(monkeypatch)
     with pytest.raises(ValueError, match="must not be None"):
-        dynamodb.to_raw(CustomerItem("ada"))
+        dynamodb.to_raw(QuarantineItem("evt_1"))
     with pytest.raises(ValueError, match="has no"):
-        CustomerItem("ada", colour="red")
+        QuarantineItem("evt_1", colour="red")

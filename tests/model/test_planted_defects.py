@@ -50,6 +50,8 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.rebuilt_payment_does_not_raise_the_attempt_counter, "restore"),
     PlantedDefect(defects.refunded_payment_counts_as_never_granted, "lost_webhooks"),
     PlantedDefect(defects.lost_dispute_stays_lost, "appeals"),
+    PlantedDefect(defects.lost_dispute_is_forgotten, "disputes"),
+    PlantedDefect(defects.dispute_won_on_appeal_blocks_forever, "appeals"),
     PlantedDefect(defects.sync_result_is_reused_after_a_conflict, "stale_syncs", 1_500),
     PlantedDefect(defects.events_of_the_same_second_are_not_synced, "same_second_events", 1_500),
     PlantedDefect(defects.rejected_request_stays_open, "refund_retries"),
@@ -172,6 +174,21 @@ BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None
     (
         defects.lost_dispute_stays_lost,
         regressions.test_a_dispute_that_is_lost_reviewed_and_lost_again_withdraws_access,
+        (),
+    ),
+    (
+        defects.lost_dispute_is_forgotten,
+        regressions.test_a_lost_dispute_blocks_until_staff_allow_it_or_it_is_won,
+        (),
+    ),
+    (
+        defects.dispute_won_on_appeal_blocks_forever,
+        regressions.test_a_lost_dispute_blocks_until_staff_allow_it_or_it_is_won,
+        (),
+    ),
+    (
+        defects.new_customer_clears_the_blocks,
+        regressions.test_a_replaced_customer_keeps_what_staff_have_allowed,
         (),
     ),
     (

@@ -6,10 +6,10 @@ import pytest
 
 from tests.model import checkers, participants, search
 from tests.model.simulation import RESTORED_TABLES, Actor, Simulation, running
-from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, RefundRefused
+from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, PurchasesBlocked, RefundRefused
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events, walk
-from tuition.payments import access, refunds
+from tuition.payments import access, purchase_blocks, refunds
 from tuition.storage import ledger
 from tuition.stripe_gateway import sync
 
@@ -195,6 +195,30 @@ def test_a_dispute_that_is_lost_reviewed_and_lost_again_withdraws_access(sim: Si
         sim.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status=status)
         finish(sim)
         assert sim.enrollment().status == expected
+
+
+def test_a_lost_dispute_blocks_until_staff_allow_it_or_it_is_won(sim: Simulation) -> None:
+    ref = buy(sim)
+    dispute = sim.at_stripe("POST", "/_sim/disputes", payment_intent=sim.payment(ref.payment_id).intent)
+    for status, blocked in (("lost", True), ("under_review", False), ("lost", True), ("won", False)):
+        sim.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status=status)
+        finish(sim)
+        result = sim.invoke(lambda: sim.create(track="FSD"))
+        assert isinstance(result, PurchasesBlocked) == blocked, (status, result)
+    sim.at_stripe("POST", "/_sim/disputes", dispute=dispute["id"], status="lost")
+    finish(sim)
+    purchase_blocks.decide("ada", "allow", "", "staff")
+    assert sim.create(track="FSD").payment.open
+
+
+def test_a_replaced_customer_keeps_what_staff_have_allowed(sim: Simulation) -> None:
+    ref = buy(sim)
+    purchase_blocks.decide("ada", "block", "", "staff")
+    sim.at_stripe("DELETE", f"/v1/customers/{sim.payment(ref.payment_id).customer}")
+    purchase_blocks.decide("ada", "allow", "", "staff")
+    sim.create(track="FSD")
+    stored = sim.tables.stored["customers"]["ada",]
+    assert stored.get("other_blocks") == stored.get("allowed_blocks") == {"SS": ["staff:1"]}
 
 
 def test_a_dashboard_refund_between_request_and_call_rejects_the_request(sim: Simulation) -> None:

@@ -10,7 +10,7 @@ from tuition import settings
 from tuition.core import catalog
 from tuition.core.money import Money
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import checkout, refunds
+from tuition.payments import checkout, purchase_blocks, refunds
 from tuition.storage import keys, ledger, quarantine, queries
 
 
@@ -258,7 +258,9 @@ def test_a_payment_lost_together_with_its_customer_is_dropped_too(tuition: Harne
 # --- disputes ---
 
 
-def test_buying_again_after_a_lost_dispute_is_not_a_double_payment(tuition: Harness, student: Student) -> None:
+def test_buying_again_after_a_lost_dispute_that_staff_allow_is_not_a_double_payment(
+    tuition: Harness, student: Student
+) -> None:
     first = tuition.create(student).body
     tuition.pay(first["payment_intent_id"], "pm_card_createDispute")
     tuition.deliver_all()
@@ -269,6 +271,8 @@ def test_buying_again_after_a_lost_dispute_is_not_a_double_payment(tuition: Harn
         0,
         "WITHDRAWN",
     )
+    assert tuition.create(student).body["type"].endswith("/purchases-blocked")
+    purchase_blocks.decide(student.sub, "allow", "a mistake of the bank", "staff")
     second = tuition.create(student).body
     tuition.pay(second["payment_intent_id"])
     tuition.deliver_all()

@@ -32,6 +32,7 @@ ROUTES = {
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),
 }
 
 

@@ -139,7 +139,7 @@ CLOSE = SYNC | {"stripe_gateway.closing", "stripe_gateway.rebuild"}
 APPLY = CLOSE | {"storage.quarantine", "intake.stripe_events"}
 LIST = COMMIT | {"stripe_gateway.client", "stripe_gateway.resolve"} | {"views.payment_json", "views.payment_list"}
 CREATE = CLOSE | {"stripe", "requests"}
-CREATE |= {f"payments.{name}" for name in ("checkout", "customers", "promotion_codes", "recovery")}
+CREATE |= {f"payments.{name}" for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery")}
 
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY

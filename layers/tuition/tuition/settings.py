@@ -27,6 +27,7 @@ class Settings:
     stripe_webhook_secret_arn: str = ""
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
+    support_contact: str = ""
     allowed_origins: tuple[str, ...] = ()
     claim_user_id: str = "sub"
     claim_email: str = "email"

@@ -13,6 +13,7 @@ TuitionError
 ├── Conflicted                409, not possible in the current state
 │   ├── AlreadyEnrolled
 │   ├── PaymentInProgress
+│   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── RefundRefused
 │   └── RefundRepeated        staff refund an amount that was refunded before, without saying that they mean it
 ├── TooManyRequests           429, with Retry-After
@@ -140,6 +141,13 @@ class PaymentInProgress(Conflicted):
 
     type = "payment-in-progress"
     title = "A payment is in progress"
+
+
+class PurchasesBlocked(Conflicted):
+    """The user may buy no track until staff allow it."""
+
+    type = "purchases-blocked"
+    title = "Buying is blocked"
 
 
 class RefundRefused(Conflicted):

@@ -247,6 +247,11 @@ def lost_amount(facts: Facts) -> int:
     return sum(_lost(dispute) for dispute in facts.disputes.values())
 
 
+def lost_disputes(facts: Facts) -> frozenset[str]:
+    """Return the ids of the disputes that were lost or prevented: they end access, and block further purchases."""
+    return frozenset(key for key, dispute in facts.disputes.items() if dispute.status in LOST_DISPUTES)
+
+
 def _lost(dispute: Dispute) -> int:
     if dispute.status == "lost":
         return dispute.amount
@@ -265,7 +270,7 @@ def grants_access(payment: Payment) -> bool:
         return False
     if is_revoked(payment):
         return False
-    if any(dispute.status in LOST_DISPUTES for dispute in facts.disputes.values()):
+    if lost_disputes(facts):
         return False
     return amount_agrees(payment) or facts.accepted
 

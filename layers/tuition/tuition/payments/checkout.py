@@ -31,8 +31,9 @@ from tuition.core.errors import (
 from tuition.core.facts import Kind
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
+from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.payments import customers, promotion_codes, recovery
+from tuition.payments import customers, promotion_codes, purchase_blocks, recovery
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, StripeObjectTaken, VersionConflict
@@ -93,9 +94,9 @@ def create_payment(
 ) -> OpenedPayment:
     """Return the open payment of this user for this track, as a PaymentIntent to confirm in the browser.
 
-    Raises `AlreadyEnrolled`, `PaymentInProgress`, `Conflicted` (staff must review an amount that was received),
-    `TooManyRequests`, `Unprocessable` (the saved method cannot be used), `StripeUnavailable` or `Contended`. After the
-    last two the same request can be repeated.
+    Raises `AlreadyEnrolled`, `PurchasesBlocked`, `PaymentInProgress`, `Conflicted` (staff must review an amount that
+    was received), `TooManyRequests`, `Unprocessable` (the saved method cannot be used), `StripeUnavailable` or
+    `Contended`. After the last two the same request can be repeated.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
     return _create(buyer, PurchaseRequest(track, "intent", terms))
@@ -123,8 +124,8 @@ def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     unchecked_method = request.terms.payment_method
     email_checked = False
     for _ in retry.attempts(retry.CREATE):
-        enrollment, customer = ledger.load_for_create(buyer.user_id, request.track.track)
-        _require_purchasable(request.track, enrollment)
+        enrollment, customer, blocks = ledger.load_for_create(buyer.user_id, request.track.track)
+        _require_purchasable(request.track, enrollment, blocks)
         if customer and not email_checked:
             customers.send_email(customer, buyer.email)
         email_checked = True
@@ -142,9 +143,10 @@ def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     raise Contended("There are several requests for this track at the same time. Try again.")
 
 
-def _require_purchasable(track: Track, enrollment: Enrollment) -> None:
+def _require_purchasable(track: Track, enrollment: Enrollment, blocks: PurchaseBlocks) -> None:
     if enrollment.status == "ENROLLED":
         raise AlreadyEnrolled(f"You are already enrolled in {track.title}.")
+    purchase_blocks.require_allowed(blocks)
     if enrollment.undecided:
         raise Conflicted(
             "You already paid for this track, but not the listed price. The school is reviewing your payment."

@@ -6,7 +6,14 @@ declared `personal` or `not_personal`: export and erasure read that.
 
 from typing import Any
 
-from pynamodb.attributes import Attribute, BooleanAttribute, JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
 from pynamodb.models import Model
 
 from tuition.settings import settings
@@ -117,9 +124,11 @@ class StripeObjectItem(Model):
 
 
 class CustomerItem(Model):
-    """The one Stripe customer of a user. `generation` rises when a new customer replaces a missing one.
+    """The one Stripe customer of a user, the ids of the user's disputes and refunds, and of purchase blocks.
 
-    `email` is the address that Stripe was sent last, even if Stripe rejected it.
+    `generation` rises when a new customer replaces a missing one. `email` is the address that Stripe was sent last,
+    even if Stripe rejected it. A user who is blocked before the first purchase has no Stripe customer yet. An empty set
+    is not stored. `purchase_decision` is the newest one of staff.
     """
 
     class Meta:
@@ -128,10 +137,16 @@ class CustomerItem(Model):
         table_name = settings().customers_table
 
     user_id = personal(UnicodeAttribute(hash_key=True))
-    stripe_customer_id = personal(UnicodeAttribute())
-    generation = not_personal(NumberAttribute())
+    stripe_customer_id = personal(UnicodeAttribute(null=True))
+    generation = not_personal(NumberAttribute(null=True))
     email = personal(UnicodeAttribute(null=True))
-    created_at = not_personal(UnicodeAttribute())
+    disputes = not_personal(UnicodeSetAttribute(null=True))
+    refunds = not_personal(UnicodeSetAttribute(null=True))
+    lost_disputes = not_personal(UnicodeSetAttribute(null=True))
+    other_blocks = not_personal(UnicodeSetAttribute(null=True))
+    allowed_blocks = not_personal(UnicodeSetAttribute(null=True))
+    purchase_decision = personal(JSONAttribute(null=True))
+    created_at = not_personal(UnicodeAttribute(null=True))
     updated_at = not_personal(UnicodeAttribute())
 
 

@@ -11,7 +11,8 @@ Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Tran
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,17 +20,21 @@ from pynamodb.models import Model
 
 from tuition import clock, metrics, retry
 from tuition.core import audit, catalog, progress, timestamps
+from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, TuitionError
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
+from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageUnavailable, TransactionCanceled
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, StripeObjectItem
 
 ABANDONED = "abandoned"
+_NO_VALUES: Mapping[str, Item] = {}
+_NO_IDS: Mapping[str, Set[str]] = {}
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
 
 
@@ -39,6 +44,15 @@ class Change:
 
     payment: Payment
     entry: AuditEntry
+
+
+@dataclass(frozen=True)
+class BlocksChange:
+    """The blocks of a user after a decision of staff, the entry for the chain of the user, and the decision."""
+
+    blocks: PurchaseBlocks
+    entry: AuditEntry
+    decision: Mapping[str, str]
 
 
 class AlreadyRecorded(TuitionError):
@@ -92,7 +106,7 @@ def load_with_pointers(
     return PaymentState(payments[0] if payments else None, enrollment), {item.stripe_id: item for item in pointers}
 
 
-def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None]:
+def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks]:
     """Read what a create starts from: one strongly consistent batch read."""
     raw = dynamodb.batch_get(
         {
@@ -100,7 +114,8 @@ def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | No
             CustomerItem: [keys.customer_key(user_id)],
         }
     )
-    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(raw[CustomerItem])
+    customers = raw[CustomerItem]
+    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers)
 
 
 def load_customer(user_id: str) -> Customer | None:
@@ -109,10 +124,11 @@ def load_customer(user_id: str) -> Customer | None:
 
 
 def _customer(raw: list[Item]) -> Customer | None:
-    if not raw:
-        return None
-    item = CustomerItem.from_raw_data(raw[0])
-    return Customer(item.user_id, item.stripe_customer_id, int(item.generation), item.email)
+    return mapping.customer_from_item(CustomerItem.from_raw_data(raw[0])) if raw else None
+
+
+def _blocks(raw: list[Item]) -> PurchaseBlocks:
+    return mapping.blocks_from_item(CustomerItem.from_raw_data(raw[0])) if raw else NO_BLOCKS
 
 
 def _enrollment(raw: list[Item], user_id: str, track: str) -> Enrollment:
@@ -177,6 +193,7 @@ def commit(
         writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
     if customer:
         writes |= _put_customer(customer, now)
+    writes |= _update_history(before.payment, payment, now)
     writes |= _progress_updates(before.enrollment, enrollment)
     _write(writes, before, is_sync=change.entry.is_sync)
     if "attention" in record.transition:
@@ -272,25 +289,73 @@ def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
 
 
 def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
-    """Return the puts of a customer and its pointer, unique both ways. The same customer again is no conflict."""
-    time = timestamps.iso(now)
-    item = CustomerItem(
-        customer.user_id,
-        stripe_customer_id=customer.stripe_customer_id,
-        generation=customer.generation,
-        email=customer.email,
-        created_at=time,
-        updated_at=time,
-    )
-    put = _put_absent(item, "user_id")
-    put["ConditionExpression"] += " OR stripe_customer_id = :customer OR generation < :generation"
-    values = {":customer": {"S": customer.stripe_customer_id}, ":generation": {"N": str(customer.generation)}}
+    """Return the writes of a customer and its pointer, unique both ways. The same customer again is no conflict.
+
+    The customer is an update, because its item also has what blocks the user's purchases.
+    """
+    values: dict[str, Item] = {
+        "stripe_customer_id": {"S": customer.stripe_customer_id},
+        "generation": {"N": str(customer.generation)},
+    }
+    if customer.email is not None:
+        values["email"] = {"S": customer.email}
+    update = _update_customer(customer.user_id, now, values=values)
+    absent = "attribute_not_exists(stripe_customer_id)"
+    update["ConditionExpression"] = f"{absent} OR stripe_customer_id = :stripe_customer_id OR generation < :generation"
+    update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     pointer = _put_absent(StripeObjectItem(customer.stripe_customer_id, user_id=customer.user_id), "stripe_id")
     pointer["ConditionExpression"] += " OR user_id = :user"
     return {
-        "customer": {"Put": {**put, "ExpressionAttributeValues": values}},
+        "customer": {"Update": update},
         "pointer customer": {"Put": {**pointer, "ExpressionAttributeValues": {":user": {"S": customer.user_id}}}},
     }
+
+
+def _update_customer(
+    user_id: str,
+    now: float,
+    *,
+    values: Mapping[str, Item] = _NO_VALUES,
+    adds: Mapping[str, Set[str]] = _NO_IDS,
+    deletes: Mapping[str, Set[str]] = _NO_IDS,
+) -> Item:
+    """Return an update of a customer item: it sets attributes, and adds ids to its sets or deletes them there."""
+    sets = ["updated_at = :now", "created_at = if_not_exists(created_at, :now)"]
+    expression = "SET " + ", ".join([*sets, *(f"{name} = :{name}" for name in values)])
+    values_by_name: Item = {":now": {"S": timestamps.iso(now)}, **{f":{name}": value for name, value in values.items()}}
+    for verb, changes in (("ADD", adds), ("DELETE", deletes)):
+        ids_by_name = {name: sorted(ids) for name, ids in changes.items() if ids}
+        if ids_by_name:
+            expression += f" {verb} " + ", ".join(f"{name} :{name}" for name in ids_by_name)
+            values_by_name |= {f":{name}": {"SS": ids} for name, ids in ids_by_name.items()}
+    return {
+        "TableName": dynamodb.table_name(CustomerItem),
+        "Key": keys.customer_key(user_id),
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": values_by_name,
+    }
+
+
+def _update_history(before: Payment | None, after: Payment, now: float) -> dict[str, Item]:
+    """Return the update of the user's disputes and refunds, if those of the payment have changed or any is lost.
+
+    Only the payment of a dispute adds or removes its id, in the order of the payment's versions. So the update needs no
+    condition, and concurrent payments of one user lose no id. An update cannot add to a set and remove from it. If both
+    are due, the ids to remove stay until the disputes change again; the user is blocked in either case.
+    """
+    lost = payments.lost_disputes(after.facts)
+    regained = frozenset(after.facts.disputes) - lost
+    statuses = {key: dispute.status for key, dispute in before.facts.disputes.items()} if before else {}
+    changed = {key for key, dispute in after.facts.disputes.items() if statuses.get(key) != dispute.status}
+    refunds = frozenset(after.facts.refunds) - frozenset(before.facts.refunds if before else ())
+    adds = {"disputes": changed - statuses.keys(), "refunds": refunds}
+    deletes: dict[str, frozenset[str]] = {}
+    if changed & regained and not changed & lost:
+        deletes["lost_disputes"] = regained
+    else:
+        adds["lost_disputes"] = lost
+    update = _update_customer(after.user_id, now, adds=adds, deletes=deletes)
+    return {"history": {"Update": update}} if any(adds.values()) or deletes else {}
 
 
 def _write(writes: Mapping[str, Item], before: PaymentState | None, *, is_sync: bool) -> None:
@@ -446,12 +511,54 @@ def record_for_user(user_id: str, entry: AuditEntry, transition: Mapping[str, An
     raise Contended(f"The records of {user_id} are being changed by other requests. Try again.")
 
 
+def update_blocks(user_id: str, decide: Callable[[PurchaseBlocks, int], BlocksChange | None]) -> PurchaseBlocks:
+    """Load what blocks a user's purchases, decide, and commit it with a record on the user's chain.
+
+    `decide` also gets the number of the new record, and returns None if nothing is to be written. Ids are only added.
+    Raises `Contended` after the last conflict, and whatever `decide` raises.
+    """
+    for _ in retry.attempts(retry.COMMIT):
+        head_key = keys.enrollment_key(user_id, keys.USER_SORT_KEY)
+        raw = dynamodb.batch_get({EnrollmentItem: [head_key], CustomerItem: [keys.customer_key(user_id)]})
+        head, before = _chain_head(raw[EnrollmentItem]), _blocks(raw[CustomerItem])
+        change = decide(before, head[0] + 1)
+        if change is None:
+            return before
+        transition = {"purchases": {"from": list(before.blocking), "to": list(change.blocks.blocking)}}
+        writes = {"blocks": {"Update": _add_blocks(user_id, before, change)}}
+        try:
+            _write({**writes, **_chained(user_id, change.entry, None, transition, head)}, None, is_sync=False)
+        except (AlreadyRecorded, VersionConflict):
+            continue
+        return change.blocks
+    raise Contended(f"The records of {user_id} are being changed by other requests. Try again.")
+
+
+def _add_blocks(user_id: str, before: PurchaseBlocks, change: BlocksChange) -> Item:
+    adds = {
+        "other_blocks": change.blocks.others - before.others,
+        "allowed_blocks": change.blocks.allowed - before.allowed,
+    }
+    values = {"purchase_decision": {"S": json.dumps(dict(change.decision))}}
+    return _update_customer(user_id, clock.now(), values=values, adds=adds)
+
+
 def _user_record(user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
     """Return the writes of one more record on a user's chain, after its newest one."""
     raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, keys.USER_SORT_KEY)]})[EnrollmentItem]
+    return _chained(user_id, entry, track, transition, _chain_head(raw))
+
+
+def _chain_head(raw: list[Item]) -> tuple[int, str]:
+    """Return the number and the hash of the newest record of a user's chain; (0, "") before the first."""
     head = EnrollmentItem.from_raw_data(raw[0]) if raw else None
-    version = int(head.version) if head else 0
-    previous = head.audit_head if head and head.audit_head else ""
+    return (int(head.version), head.audit_head or "") if head else (0, "")
+
+
+def _chained(
+    user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any], head: tuple[int, str]
+) -> dict[str, Item]:
+    version, previous = head
     record = Record(user_id, version + 1, entry, user_id, track, transition, previous)
     chain = EnrollmentItem(user_id, keys.USER_SORT_KEY, version=record.seq, audit_head=record.hash)
     return {

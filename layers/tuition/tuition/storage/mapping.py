@@ -12,10 +12,12 @@ from tuition.core.facts import Facts, Kind
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.progress import Change
+from tuition.core.purchase_blocks import PurchaseBlocks
+from tuition.core.refs import Customer
 from tuition.core.refund_request import RefundRequest
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import AuditItem, EnrollmentItem, PaymentItem
+from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, PaymentItem
 
 
 def listed_at(payment: Payment) -> str:
@@ -102,6 +104,20 @@ def enrollment_from_raw(raw: Item) -> Enrollment:
         attempt=int(item.attempt or 0),
         attempt_times=tuple(item.attempt_times or ()),
         version=int(item.version),
+    )
+
+
+def customer_from_item(item: CustomerItem) -> Customer | None:
+    """Return the Stripe customer of an item; None if the item has only what blocks the user's purchases."""
+    if item.stripe_customer_id is None:
+        return None
+    return Customer(item.user_id, item.stripe_customer_id, int(item.generation), item.email)
+
+
+def blocks_from_item(item: CustomerItem) -> PurchaseBlocks:
+    """Return what blocks the purchases of an item's user."""
+    return PurchaseBlocks(
+        frozenset(item.lost_disputes or ()), frozenset(item.other_blocks or ()), frozenset(item.allowed_blocks or ())
     )
 
 

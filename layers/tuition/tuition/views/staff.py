@@ -8,7 +8,7 @@ from tuition import retry
 from tuition.core import audit
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.storage import dynamodb, keys, quarantine, queries
+from tuition.storage import dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import facts_json, payment_json, payment_list, student
@@ -123,8 +123,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
 
     Raises `NotFound` if nothing is stored for this user id.
     """
-    if not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
-        raise NotFound("Nothing is stored for this user id.")
+    require_user_id(user_id)
     views, next_cursor = payment_list.of_user(user_id, limit, cursor)
     items = queries.user_items(user_id)
     customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
@@ -132,17 +131,48 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         raise NotFound("Nothing is stored for this user id.")
     trail = queries.audit_trail(user_id)
     head = EnrollmentItem.from_raw_data(items[keys.USER_SORT_KEY]) if keys.USER_SORT_KEY in items else None
+    customer = CustomerItem.from_raw_data(customers[0]) if customers else CustomerItem(user_id)
     return {
         "user": {
             "user_id": user_id,
             "email": views[0].payment.email if views else None,
-            "customer": _customer_json(CustomerItem.from_raw_data(customers[0])) if customers else None,
+            "customer": _customer_json(customer) if customer.stripe_customer_id else None,
+            "purchases": _purchases_json(customer),
+            "history": {
+                "disputes": len(customer.disputes or ()),
+                "disputes_lost": len(customer.lost_disputes or ()),
+                "refunds": len(customer.refunds or ()),
+            },
         },
         "enrollments": student.enrollments_json(items),
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
         "audit": trail,
         "chain": _chain(user_id, trail, int(head.version) if head else 0, (head.audit_head if head else None) or ""),
+    }
+
+
+def purchases(user_id: str) -> dict[str, Any]:
+    """Return whether a user may buy, and what blocks them."""
+    raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
+    return {"purchases": _purchases_json(CustomerItem.from_raw_data(raw[0]) if raw else CustomerItem(user_id))}
+
+
+def require_user_id(user_id: str) -> str:
+    """Return a text that can be a user id. Raises `NotFound` for any other."""
+    if not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
+        raise NotFound("Nothing is stored for this user id.")
+    return user_id
+
+
+def _purchases_json(item: CustomerItem) -> dict[str, Any]:
+    blocks = mapping.blocks_from_item(item)
+    return {
+        "blocked": bool(blocks.blocking),
+        "blocking": list(blocks.blocking),
+        "lost_disputes": sorted(blocks.lost_disputes),
+        "allowed": sorted(blocks.allowed),
+        "decision": item.purchase_decision,
     }
 
 

@@ -1,0 +1,37 @@
+"""Why a user may not buy: disputes that were lost and other blocks, less those that staff have allowed.
+
+The three sets are changed by adding and removing single ids, never as a whole, so the order of changes does not matter.
+Each id has one writer: the payment of the dispute, or one decision of staff.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Decision = Literal["block", "allow"]
+DECISIONS: tuple[Decision, ...] = ("block", "allow")
+
+
+@dataclass(frozen=True)
+class PurchaseBlocks:
+    """The ids of a user's lost disputes and other blocks (`staff:3`), and the ids that staff have allowed."""
+
+    lost_disputes: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+    @property
+    def blocking(self) -> tuple[str, ...]:
+        """The ids that block purchases now, in order. Empty: the user may buy."""
+        return tuple(sorted((self.lost_disputes | self.others) - self.allowed))
+
+    def after(self, decision: Decision, block_id: str) -> "PurchaseBlocks":
+        """Return the blocks after a decision of staff. `block_id` names the new block. Repeating changes nothing.
+
+        Staff allow exactly the ids that are stored: a dispute that is lost later blocks again.
+        """
+        if decision == "allow":
+            return replace(self, allowed=self.allowed | frozenset(self.blocking))
+        return self if self.blocking else replace(self, others=self.others | {block_id})
+
+
+NO_BLOCKS = PurchaseBlocks()

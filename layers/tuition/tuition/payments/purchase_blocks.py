@@ -1,0 +1,42 @@
+"""Whether a user may buy at all: a lost dispute, or a decision of staff, blocks every track until staff allow it."""
+
+from tuition import clock
+from tuition.core import timestamps
+from tuition.core.audit import AuditEntry
+from tuition.core.errors import Conflicted, PurchasesBlocked
+from tuition.core.purchase_blocks import Decision, PurchaseBlocks
+from tuition.settings import settings
+from tuition.storage import ledger
+from tuition.storage.ledger import BlocksChange
+
+MAX_OTHER_BLOCKS = 1000
+"""Blocks by staff per user. Each id stays on the customer item, whose size is limited."""
+
+
+def require_allowed(blocks: PurchaseBlocks) -> None:
+    """Raise `PurchasesBlocked` if the user may not buy. The message says why, and whom to write to."""
+    if not blocks.blocking:
+        return
+    lost = any(block in blocks.lost_disputes for block in blocks.blocking)
+    why = "because a bank took back an earlier payment of yours" if lost else "for your account"
+    contact = settings().support_contact
+    raise PurchasesBlocked(f"Buying is blocked {why}. Write to {contact or 'the school'} to be allowed to buy again.")
+
+
+def decide(user_id: str, decision: Decision, note: str, staff: str) -> PurchaseBlocks:
+    """Block a user's purchases, or allow them: everything that blocks now, and nothing that will block later.
+
+    Repeating a decision changes nothing. Raises `Conflicted` beyond `MAX_OTHER_BLOCKS`, and `Contended`.
+    """
+
+    def change(blocks: PurchaseBlocks, seq: int) -> BlocksChange | None:
+        after = blocks.after(decision, f"staff:{seq}")
+        if after == blocks:
+            return None
+        if len(after.others) > MAX_OTHER_BLOCKS:
+            raise Conflicted("This user has been blocked too often to be blocked once more.")
+        at = timestamps.iso(clock.now())
+        entry = AuditEntry(at, f"purchases:{seq}", f"purchases.{decision}", "staff", staff)
+        return BlocksChange(after, entry, {"decision": decision, "note": note, "actor": staff, "at": at})
+
+    return ledger.update_blocks(user_id, change)
