@@ -136,6 +136,7 @@ KINDS_BY_PREFIX: dict[str, tuple[str, ...]] = {
     "txn": ("balance_transaction",),
     "du": ("dispute",),
     "dp": ("dispute",),
+    "issfr": ("radar.early_fraud_warning",),
     "prod": ("product",),
     "price": ("price",),
     "promo": ("promotion_code",),

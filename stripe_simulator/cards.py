@@ -15,6 +15,7 @@ class Behavior:
     attaches: bool = True  # whether a declined card can be attached to a customer
     dispute: str | None = None  # the reason of the dispute that follows the payment
     inquiry: bool = False  # whether that dispute is an inquiry
+    fraud_warning: bool = False  # whether an early fraud warning follows the payment
     refund: str = "succeeded"  # "pending": succeeds later; "failed": succeeds, then fails
     settles: str | None = None  # for a delayed method: "succeeded", a failure code, or "never" (then it is cancelable)
 
@@ -91,7 +92,7 @@ CARDS: dict[str, Card] = {
     "createDispute": Card("4000000000000259", behavior=Behavior(dispute="fraudulent")),
     "createDisputeProductNotReceived": Card("4000000000002685", behavior=Behavior(dispute="product_not_received")),
     "createDisputeInquiry": Card("4000000000001976", behavior=Behavior(dispute="fraudulent", inquiry=True)),
-    "createIssuerFraudRecord": Card("4000000000005423"),
+    "createIssuerFraudRecord": Card("4000000000005423", behavior=Behavior(fraud_warning=True)),
     "pendingRefund": Card("4000000000007726", behavior=Behavior(refund="pending")),
     "refundFail": Card("4000000000005126", behavior=Behavior(refund="failed")),
 }

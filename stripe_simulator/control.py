@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from stripe_simulator.account import Account, Fault, task
 from stripe_simulator.errors import StripeError, invalid_request
-from stripe_simulator.resources import disputes, payment_intents, refunds, setup_intents
+from stripe_simulator.resources import disputes, early_fraud_warnings, payment_intents, refunds, setup_intents
 from stripe_simulator.store import Object, public_fields
 from stripe_simulator.webhooks import MODES
 
@@ -275,6 +275,15 @@ def _dispute(account: Account, params: Object) -> Object:
     return public_fields(dispute)
 
 
+def _warn(account: Account, params: Object) -> Object:
+    """Create an early fraud warning about any charge that succeeded."""
+    charge = _charge(account, params)
+    if charge["status"] != "succeeded":
+        raise invalid_request(f"The charge {charge['id']} did not succeed: it has no fraud warning.", param="charge")
+    fraud_type = _choice(params, "fraud_type", "misc", early_fraud_warnings.FRAUD_TYPES)
+    return public_fields(early_fraud_warnings.warn(account, charge, fraud_type))
+
+
 def _refund(account: Account, params: Object) -> Object:
     """Create a refund in any status, as staff do in the Dashboard, or set the status of a refund."""
     if "refund" in params:
@@ -314,6 +323,7 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/limits": {"GET": (_set_rate_limit, ()), "POST": (_set_rate_limit, ("per_second",))},
     "/_sim/clock": {"GET": (_advance_clock, ()), "POST": (_advance_clock, ("advance_s",))},
     "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},
+    "/_sim/early_fraud_warnings": {"POST": (_warn, ("payment_intent", "charge", "fraud_type"))},
     "/_sim/refunds": {"POST": (_refund, ("payment_intent", "charge", "amount", "status", "refund", "failure_reason"))},
     "/_sim/requests": {"GET": (_get_requests, ("limit",))},
     "/_sim/deliveries": {"GET": (_get_deliveries, ("limit",))},

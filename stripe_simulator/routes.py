@@ -11,6 +11,7 @@ from stripe_simulator.resources import (
     coupons,
     customers,
     disputes,
+    early_fraud_warnings,
     events,
     payment_intents,
     payment_methods,
@@ -29,6 +30,7 @@ ROUTES: dict[str, Handler] = {
     **confirmation_tokens.ROUTES,
     **coupons.ROUTES,
     **disputes.ROUTES,
+    **early_fraud_warnings.ROUTES,
     **products.ROUTES,
     **customers.ROUTES,
     **events.ROUTES,
@@ -56,6 +58,6 @@ PUBLISHABLE = {
 """The operations that accept a publishable key."""
 
 # The order of the hooks is the order of the events.
-payments.ON_SUCCESS.extend((checkout_sessions.on_success, disputes.on_success))
+payments.ON_SUCCESS.extend((checkout_sessions.on_success, early_fraud_warnings.on_success, disputes.on_success))
 payments.ON_PROCESSING.append(checkout_sessions.on_processing)
 payments.ON_FAILURE.extend((checkout_sessions.on_failure, refunds.on_failure))

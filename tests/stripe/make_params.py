@@ -48,6 +48,7 @@ SERVICES = [
     "_confirmation_token_service",
     "test_helpers._confirmation_token_service",
     "test_helpers._refund_service",
+    "radar._early_fraud_warning_service",
 ]
 OPERATION = re.compile(r'"(get|post|delete)",\s*"(/v1/[^"]+)"')
 EXCLUDED_PATHS = ("/v1/account/", "/v1/accounts")

@@ -345,6 +345,27 @@ def test_the_control_api_creates_disputes_and_changes_their_status(
         assert control(simulator, "/_sim/disputes", {"dispute": dispute["id"], "status": status})["status"] == status
 
 
+def test_the_control_api_and_a_test_card_create_early_fraud_warnings(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    path = "/_sim/early_fraud_warnings"
+    intent = pay(client, "pm_card_visa")
+    warning = control(simulator, path, {"payment_intent": intent.id, "fraud_type": "made_with_stolen_card"})
+    assert (warning["charge"], warning["fraud_type"], warning["actionable"]) == (
+        intent.latest_charge,
+        "made_with_stolen_card",
+        True,
+    )
+    by_card = pay(client, "pm_card_createIssuerFraudRecord")
+    listed = client.v1.radar.early_fraud_warnings.list().data
+    assert [one.payment_intent for one in listed] == [by_card.id, intent.id]
+    assert client.v1.radar.early_fraud_warnings.list({"charge": intent.latest_charge}).data[0].id == warning["id"]
+    (event,) = client.v1.events.list({"type": "radar.early_fraud_warning.created", "limit": 1}).data
+    assert event.data.object["id"] == listed[0].id
+    refused = httpx.post(simulator.url + path, json={"charge": intent.latest_charge, "fraud_type": "bored"})
+    assert refused.status_code == 400
+
+
 # --- reset, logs and errors ---
 
 

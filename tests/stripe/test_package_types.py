@@ -88,11 +88,15 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
     with pytest.raises(stripe.CardError):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
     api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    for _ in range(2):
+        pay(client, "pm_card_createIssuerFraudRecord")
     control(simulator, "/_sim/clock", {"advance_s": 3})
     for dispute in api.disputes.list().data:
         api.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": False})
         api.disputes.close(dispute.id)
         api.disputes.retrieve(dispute.id)
+    for warning in api.radar.early_fraud_warnings.list({"expand": ["data.payment_intent"]}).data:
+        api.radar.early_fraud_warnings.retrieve(warning.id, {"expand": ["charge"]})
     api.payment_intents.list()
     api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
     api.payment_intents.search({"query": "status:'succeeded'"})
@@ -160,7 +164,7 @@ def test_every_stored_object_has_the_fields_of_its_type(client: stripe.StripeCli
     assert set(simulator.store.objects) == {
         *("customer", "payment_method", "setup_intent", "confirmation_token", "payment_intent", "charge", "refund"),
         *("dispute", "balance_transaction", "product", "price", "coupon", "promotion_code", "checkout.session"),
-        "webhook_endpoint",
+        *("webhook_endpoint", "radar.early_fraud_warning"),
     }
     messages: set[str] = set()
     for objects in simulator.store.objects.values():
@@ -304,6 +308,7 @@ def test_every_parameter_of_the_package_is_read_or_refused() -> None:
 LISTABLE = (
     *("balance_transactions", "charges", "checkout.sessions", "coupons", "customers", "disputes", "events"),
     *("payment_intents", "prices", "products", "promotion_codes", "refunds", "setup_intents", "webhook_endpoints"),
+    "radar.early_fraud_warnings",
 )
 
 

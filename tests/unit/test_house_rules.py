@@ -144,7 +144,7 @@ CREATE |= {f"payments.{name}" for name in ("checkout", "customers", "promotion_c
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.access", "payments.refunds"}
+    | {"payments.access", "payments.purchase_blocks", "payments.refunds"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "student")},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
