@@ -184,6 +184,7 @@ PAYMENT_METHODS = {
     "payment_intent.requires_action": "pm_card_authenticationRequired",
     "payment_intent.payment_failed": "pm_card_chargeDeclined",
     "charge.failed": "pm_card_chargeDeclined",
+    "radar.early_fraud_warning.created": "pm_card_createIssuerFraudRecord",
 }
 
 

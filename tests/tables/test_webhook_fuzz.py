@@ -121,6 +121,7 @@ def real_events(tuition: Harness, student: Student) -> tuple[list[dict[str, Any]
     for method in ("pm_card_pendingRefund", "pm_card_refundFail"):
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=pay(method), amount=10_000)
     pay("pm_usBankAccount_success")
+    pay("pm_card_createIssuerFraudRecord")
     for statuses in (("under_review", "won"), ("lost",)):
         dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=pay("pm_card_visa"))
         for status in statuses:

@@ -57,6 +57,7 @@ class Truth:
     refunds: dict[str, tuple[int, str]] = field(default_factory=dict)
     disputes: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     """Amount, amount withdrawn at present, status."""
+    fraud_warnings: dict[str, str] = field(default_factory=dict)
     duplicate_intents: dict[str, int] = field(default_factory=dict)
     """Amounts of other paid objects that carry this payment's metadata."""
 
@@ -343,6 +344,20 @@ class Purchase:
         if before != after:
             self.emit(f"charge.dispute.funds_{'withdrawn' if after > before else 'reinstated'}", dispute)
 
+    def warn_of_fraud(self) -> None:
+        """Report from the card's issuer that the charge may be fraudulent."""
+        self.story.wait()
+        warning = {
+            "id": self.story.id("issfr"),
+            "object": "radar.early_fraud_warning",
+            "charge": self.charge["id"],
+            "created": self.story.now,
+            "fraud_type": "misc",
+            "payment_intent": self.charge["payment_intent"],
+        }
+        self.truth.fraud_warnings[warning["id"]] = "misc"
+        self.emit("radar.early_fraud_warning.created", warning)
+
     # --- duplicates ---
 
     def pay_duplicate_intent(self) -> None:
@@ -412,6 +427,8 @@ def _write_purchase(story: Story, attempt: int) -> None:
 
 
 def _refund_and_dispute(purchase: Purchase, rng: random.Random) -> None:
+    if rng.random() < 0.1:
+        purchase.warn_of_fraud()
     for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
         amount = purchase.refundable
         if amount > 0:
@@ -752,6 +769,7 @@ def _lost(t: Truth) -> int:
 def _attention(t: Truth, doubled: bool) -> list[tuple[str, str]]:
     reasons = [(f"dispute:{k}", s) for k, (_, _, s) in t.disputes.items() if s not in ("won", "warning_closed")]
     reasons += [(f"refund:{k}", s) for k, (_, s) in t.refunds.items() if s in ("failed", "canceled")]
+    reasons += [(f"fraud_warning:{k}", kind) for k, kind in t.fraud_warnings.items()]
     reasons += [(f"claim:{k}", k) for k in t.duplicate_intents]
     if t.settled is not None and t.settled != t.price:
         reasons.append(("amount", f"{t.settled // 100}.{t.settled % 100:02d} USD"))

@@ -198,7 +198,14 @@ def test_the_histories_cover_every_status_attention_reason_and_event_type() -> N
     assert {s for state in final_states for s in state.status.values()} == set(payments.STATUSES)
     assert {state.enrollment for state in final_states} == {"PENDING", "ENROLLED", "WITHDRAWN", None}
     names = {name for state in final_states for reasons in state.attention.values() for name, _ in reasons}
-    assert {name.partition(":")[0] for name in names} == {"amount", "double", "dispute", "refund", "claim"}
+    assert {name.partition(":")[0] for name in names} == {
+        "amount",
+        "double",
+        "dispute",
+        "fraud_warning",
+        "refund",
+        "claim",
+    }
     assert {event["type"] for history in histories for event in history.events} == set(stripe_events.EVENT_TYPES)
 
 
@@ -223,12 +230,13 @@ def simulated() -> dict[str, dict[str, Any]]:
     calls = [
         ("payment_intents", f"{payment}_visa"),
         ("payment_intents", f"{payment}_createDispute"),
+        ("payment_intents", f"{payment}_createIssuerFraudRecord"),
         ("checkout/sessions", f"mode=payment&success_url=http://127.0.0.1/&{line}&{product}"),
     ]
     responses = [stripe.handle("POST", f"/v1/{path}", version, body.encode()).json() for path, body in calls]
     stripe.handle("POST", "/v1/refunds", version, f"payment_intent={responses[0]['id']}".encode())
     events = [json.loads(payload) for payload in stripe.webhooks.payloads.values()]
-    objects = [*(event["data"]["object"] for event in events), responses[2]]
+    objects = [*(event["data"]["object"] for event in events), responses[3]]
     return {obj["object"]: obj for obj in objects}
 
 
@@ -239,7 +247,8 @@ def test_the_objects_of_a_history_have_the_fields_and_types_of_the_simulator() -
         for seed in range(60)
         for event in event_histories.make(f"shape{seed}").events
     }
-    assert ours.keys() == {"payment_intent", "checkout.session", "charge", "refund", "dispute"}
+    warning = "radar.early_fraud_warning"
+    assert ours.keys() == {"payment_intent", "checkout.session", "charge", "refund", "dispute", warning}
     for kind, obj in ours.items():
         for name, value in obj.items():
             if name == "failure_reason":  # Stripe sets it on failed refunds only

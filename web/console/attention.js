@@ -10,6 +10,8 @@ const LOST_DISPUTE = "Dispute lost; the student was withdrawn. Mark as resolved.
 const SUGGESTED_ACTIONS = {
   amount: "Refund the payment, or accept the amount: the student is then enrolled.",
   double: "Refund one of the two payments.",
+  fraud_warning:
+    "Talk to the student. Refund the payment before it is disputed, or revoke access.",
   refund: "The student is enrolled again. Refund another way, or try again.",
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuition.core import payment as payments
+from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 
 
@@ -28,10 +29,7 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("amount", received, f"{received} was received, but the price was {payment.price}")
     if double and payments.holds_funds(payment):
         yield AttentionReason("double", "double", "this track was paid for twice")
-    for dispute_id, dispute in facts.disputes.items():
-        if dispute.status not in ("won", "warning_closed"):
-            detail = f"dispute {dispute.status}, {dispute.reason}"
-            yield AttentionReason(f"dispute:{dispute_id}", dispute.status, detail)
+    yield from _bank_reasons(facts)
     for refund_id, refund in facts.refunds.items():
         if refund.status in ("failed", "canceled"):
             detail = f"refund {refund.status}: {refund.failure or 'no reason given'}"
@@ -43,6 +41,16 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
+
+
+def _bank_reasons(facts: Facts) -> Iterator[AttentionReason]:
+    for dispute_id, dispute in facts.disputes.items():
+        if dispute.status not in ("won", "warning_closed"):
+            detail = f"dispute {dispute.status}, {dispute.reason}"
+            yield AttentionReason(f"dispute:{dispute_id}", dispute.status, detail)
+    for warning_id, warning in facts.fraud_warnings.items():
+        detail = f"the card's issuer warns of fraud: {warning.type}"
+        yield AttentionReason(f"fraud_warning:{warning_id}", warning.type, detail)
 
 
 def _unknown_values(payment: Payment) -> Iterator[AttentionReason]:

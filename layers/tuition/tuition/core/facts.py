@@ -111,6 +111,17 @@ class Dispute:
 
 
 @dataclass(frozen=True)
+class FraudWarning:
+    """A warning by the card's issuer that a charge may be fraudulent. No money moves.
+
+    Source: https://docs.stripe.com/api/radar/early_fraud_warnings/object
+    """
+
+    created: int
+    type: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """A decision of staff about access, made at a version of the payment. The newest counts."""
 
@@ -148,6 +159,7 @@ class Facts:
     charges: Mapping[str, Charge] = field(default_factory=dict)
     refunds: Mapping[str, Refund] = field(default_factory=dict)
     disputes: Mapping[str, Dispute] = field(default_factory=dict)
+    fraud_warnings: Mapping[str, FraudWarning] = field(default_factory=dict)
     claims: Mapping[str, Settled] = field(default_factory=dict)
     decision: Decision | None = None
     accepted: bool = False
@@ -184,6 +196,7 @@ class Facts:
             charges=many("charges", Charge),
             refunds=many("refunds", Refund),
             disputes=many("disputes", Dispute),
+            fraud_warnings=many("fraud_warnings", FraudWarning),
             claims=many("claims", Settled),
             decision=one("decision", Decision),
             accepted=stored.get("accepted", False),
@@ -210,6 +223,7 @@ def merge(a: Facts, b: Facts) -> Facts:
         charges=_each(a.charges, b.charges, _join_by_rank(CHARGE_RANK)),
         refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
         disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
+        fraud_warnings=_each(a.fraud_warnings, b.fraud_warnings, lambda x, y: max(x, y, key=_fraud_warning_key)),
         claims=_each(a.claims, b.claims, _join_settled),
         decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,
@@ -246,6 +260,10 @@ def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
 
 def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int]:
     return d.stamp, d.status, d.withdrawn, d.amount, d.created, d.reason, d.due_by or 0
+
+
+def _fraud_warning_key(warning: FraudWarning) -> tuple[int, str]:
+    return warning.created, warning.type
 
 
 def _decision_key(decision: Decision) -> tuple[int, str, str, str]:

@@ -5,7 +5,8 @@ call Optional is open: a value that we do not know counts for nothing and is kep
 value of an unexpected type or range raises `EventUnusable`.
 
 Sources: https://docs.stripe.com/payments/paymentintents/lifecycle, https://docs.stripe.com/api/refunds/object,
-https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object
+https://docs.stripe.com/api/disputes/object, https://docs.stripe.com/api/checkout/sessions/object,
+https://docs.stripe.com/api/radar/early_fraud_warnings/object
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 from tuition.core import facts as core_facts
 from tuition.core.errors import EventUnusable
-from tuition.core.facts import NO_FACTS, Charge, Closed, Dispute, Facts, Phase, PhaseName, Refund, Settled
+from tuition.core.facts import NO_FACTS, Charge, Closed, Dispute, Facts, FraudWarning, Phase, PhaseName, Refund, Settled
 
 MAX_ID_LENGTH = 255
 MAX_UNKNOWN_LENGTH = 200
@@ -204,6 +205,12 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
             )
         },
     )
+
+
+def of_fraud_warning(warning: Mapping[str, Any]) -> Facts:
+    """Return the facts of an early fraud warning."""
+    stored = FraudWarning(timestamp(warning, "created"), text(warning, "fraud_type"))
+    return Facts(fraud_warnings={object_id(warning, "id"): stored})
 
 
 def sync_stamp(stored: Phase | None, date: int) -> tuple[int, int]:

@@ -59,6 +59,7 @@ _FAILED_SESSION = EventType("session", lambda obj, at: stripe_json.failed_sessio
 _CHARGE = EventType("charge", lambda obj, _at: stripe_json.of_charge(obj))
 _REFUND = EventType("refund", lambda obj, _at: stripe_json.of_refund(obj))
 _DISPUTE = EventType("dispute", None)
+_FRAUD_WARNING = EventType("fraud_warning", lambda obj, _at: stripe_json.of_fraud_warning(obj))
 
 EVENT_TYPES: Mapping[str, EventType] = {
     "payment_intent.created": _INTENT,
@@ -83,6 +84,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "charge.dispute.closed": _DISPUTE,
     "charge.dispute.funds_withdrawn": _DISPUTE,
     "charge.dispute.funds_reinstated": _DISPUTE,
+    "radar.early_fraud_warning.created": _FRAUD_WARNING,
 }
 """Every event type that is applied. All others are ignored."""
 
@@ -127,7 +129,8 @@ class ParsedEvent:
     def shows_money(self) -> bool:
         """Whether it shows, or may show, that money has moved: then a missing payment is rebuilt."""
         paid = any(charge.status == "succeeded" for charge in self.facts.charges.values())
-        return self.needs_sync or paid or self.facts.settled is not None or bool(self.facts.refunds)
+        moved = self.facts.settled is not None or bool(self.facts.refunds) or bool(self.facts.fraud_warnings)
+        return self.needs_sync or paid or moved
 
 
 def apply(event: object) -> Outcome:
@@ -211,15 +214,15 @@ def is_about_refund_or_dispute(event: Mapping[str, Any]) -> bool:
     return _outline(event).event_type.is_about_refund_or_dispute
 
 
-def facts_by_charge(event: Mapping[str, Any]) -> Facts:
-    """Return the facts of an event about a refund or dispute that names only its charge; else none.
+def facts_beside_intent(event: Mapping[str, Any]) -> Facts:
+    """Return the facts of an event that a sync by intent does not show until they are among the payment's facts.
 
-    A sync by intent does not show such an object until it is among the payment's facts.
+    These are the facts about a fraud warning, and about a refund or dispute that names only its charge.
     """
     outline = _outline(event)
-    if outline.intent or outline.event_type.subject not in ("refund", "dispute"):
-        return NO_FACTS
-    return parse(event).facts
+    subject = outline.event_type.subject
+    by_charge = subject in ("refund", "dispute") and not outline.intent
+    return parse(event).facts if by_charge or subject == "fraud_warning" else NO_FACTS
 
 
 def _resolve(event: ParsedEvent) -> Resolved | None:

@@ -253,7 +253,7 @@ def _sync_for_events(run: Run, ref: PaymentRef, events: Sequence[Mapping[str, An
         stripe_object: StripeObject | None = StripeObject("checkout", obj["id"])
     else:
         stripe_object = _intent(obj["id"] if subject == "intent" else optional_id(obj, "payment_intent"))
-    extra = functools.reduce(core_facts.merge, map(stripe_events.facts_by_charge, events))
+    extra = functools.reduce(core_facts.merge, map(stripe_events.facts_beside_intent, events))
     sync_payment(run, ref, stripe_object, extra=extra, full=any(map(stripe_events.is_about_refund_or_dispute, events)))
 
 
@@ -331,13 +331,21 @@ def _on_dispute(run: Run, obj: Mapping[str, Any], _date: int) -> None:
         sync_payment(run, ref, _intent(intent), extra=_only_by_charge(obj, facts), full=True)
 
 
+def _on_fraud_warning(run: Run, obj: Mapping[str, Any], _date: int) -> None:
+    """Merge a warning that no webhook has delivered. A sync alone would not list it."""
+    ref, payment, intent = _payment_of(obj, "fraud_warning")
+    facts = stripe_json.of_fraud_warning(obj)
+    if ref and (payment is None or payment.merged(facts) != payment):
+        sync_payment(run, ref, _intent(intent), extra=facts)
+
+
 def _only_by_charge(obj: Mapping[str, Any], facts: Facts) -> Facts:
     """Return the facts of a refund or dispute that no list of its intent shows, because it names only its charge."""
     return NO_FACTS if obj.get("payment_intent") else facts
 
 
 def _payment_of(obj: Mapping[str, Any], subject: Subject) -> tuple[PaymentRef | None, Payment | None, str | None]:
-    """Return the payment that a refund or dispute belongs to, its item if it exists, and the intent."""
+    """Return the payment that a refund, dispute or warning belongs to, its item if it exists, and the intent."""
     resolved = resolve.resolve(obj, subject)
     if resolved is None:
         return None, None, None
@@ -354,4 +362,5 @@ _HANDLERS: Mapping[Listed, Callable[[Run, Mapping[str, Any], int], None]] = {
     "checkout_sessions": _on_session,
     "refunds": _on_refund,
     "disputes": _on_dispute,
+    "early_fraud_warnings": _on_fraud_warning,
 }

@@ -29,7 +29,9 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
 MIN_TIME_FOR_RETRY_S = 0.5
 
-Listed = Literal["events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes"]
+Listed = Literal[
+    "events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes", "early_fraud_warnings"
+]
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ _LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
     "charges": lambda c: c.v1.charges,
     "refunds": lambda c: c.v1.refunds,
     "disputes": lambda c: c.v1.disputes,
+    "early_fraud_warnings": lambda c: c.v1.radar.early_fraud_warnings,
 }
 
 

@@ -20,7 +20,7 @@ from tuition.storage.items import PaymentItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
 
 APP = "tuition"
-Subject = Literal["intent", "session", "charge", "refund", "dispute"]
+Subject = Literal["intent", "session", "charge", "refund", "dispute", "fraud_warning"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
 def ids_of(obj: Mapping[str, Any], subject: Subject) -> StripeIds:
     """Return the ids that an object is or names. Raises `EventUnusable` for a value that cannot be an id."""
     charge = None
-    if subject in ("charge", "refund", "dispute"):
+    if subject in ("charge", "refund", "dispute", "fraud_warning"):
         charge = optional_id(obj, "id" if subject == "charge" else "charge")
     return StripeIds(
         session=optional_id(obj, "id") if subject == "session" else None,
@@ -101,7 +101,7 @@ def resolve(obj: Mapping[str, Any], subject: Subject) -> Resolved | None:
         state, owner = None, _ref_by_pointer(stripe_ids.strongest_first())
     if owner:
         return Resolved(owner, state if owner == named else None)
-    if subject in ("refund", "dispute"):
+    if subject in ("refund", "dispute", "fraud_warning"):
         return _resolve_at_stripe(stripe_ids)
     owner = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
     return Resolved(owner, state) if owner else None

@@ -29,6 +29,10 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
             {"refund_id": key, **_only(r, *_REFUND), "at": _at(r.created)} for key, r in oldest_first(facts.refunds)
         ],
         "disputes": [dispute_json(payment, key) for key, _ in oldest_first(facts.disputes)],
+        "fraud_warnings": [
+            {"warning_id": key, "type": warning.type, "at": _at(warning.created)}
+            for key, warning in facts.fraud_warnings.items()
+        ],
         "claims": [
             {"object_id": key, **_only(claim, "amount", "currency"), "at": _at(claim.at)}
             for key, claim in facts.claims.items()
