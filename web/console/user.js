@@ -1,22 +1,80 @@
 // One user: their identity, enrollments and payments.
-import { get, useResponse } from "./api.js";
+import { get, post, useDraft, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time } from "./components.js";
+import { ConfirmDialog, TextField } from "./dialog.js";
 import { PaymentTable } from "./payment_table.js";
-import { html } from "./preact.js";
-import { routeTo } from "./route.js";
+import { html, useState } from "./preact.js";
+import { openDialog, routeTo } from "./route.js";
 import { AuditStatus } from "./timeline.js";
 
-export function User({ id, query }) {
+export function User({ id, query, staff }) {
+  const [message, setMessage] = useState("");
   const load = () => get(`/admin/users/${encodeURIComponent(id)}/`, { limit: 50, cursor: query.cursor });
   const state = useResponse(load, [id, query.cursor]);
+  const done = (text) => {
+    if (text) setMessage(text);
+    state.reload();
+  };
   if (state.error?.status === 404)
     return html`<h1 tabindex="-1">User not found</h1><${Empty} title=${`There is no user ${id}`}><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
   return html`<p class="crumbs"><a data-up href=${routeTo(["payments"], { q: id })}>← Payments of this user</a></p>
     <h1 tabindex="-1">${state.response?.user.email ?? id}</h1>
-    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} />`}<//>`;
+    ${message && html`<p class="note good" role="status">${message}</p>`}
+    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} staff=${staff} done=${done} />`}<//>`;
 }
 
-function Details({ details, id, query }) {
+const WORDING = {
+  allow: {
+    title: "Allow purchases",
+    consequence: "The user may buy again. A dispute that is lost later blocks them again.",
+    result: "Allowed. The user may buy again.",
+  },
+  block: {
+    title: "Block purchases",
+    consequence: "The user may buy no track until staff allow it. Access and payments don’t change.",
+    result: "Blocked. The user may buy no track until staff allow it.",
+  },
+};
+const UNDONE = "We checked: the decision was not recorded. It’s safe to try again.";
+const RECORDED = "We checked: the decision is recorded.";
+
+/** Allow or block a user's purchases. */
+function PurchasesDialog({ id, decision, ready, done }) {
+  const path = `/admin/users/${encodeURIComponent(id)}/`;
+  const [note, setNote, discard] = useDraft(`purchases.${decision}.${id}`);
+  const { title, consequence, result } = WORDING[decision];
+  const submit = async () => {
+    await post(`${path}purchases/`, { decision, note: note.trim() });
+    discard();
+    return result;
+  };
+  const check = async () => {
+    const { user } = await get(path);
+    if (user.purchases.blocked !== (decision === "block")) return { text: UNDONE };
+    discard();
+    return { text: RECORDED, final: true };
+  };
+  return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${title} danger=${decision === "block"} ready=${ready && note.trim() !== ""} submit=${submit} check=${check} done=${done}>
+    <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; only staff can see this." />
+  <//>`;
+}
+
+/** Whether the user may buy, what blocks them, and how many disputes and refunds they have had. */
+function Purchases({ user, staff }) {
+  const { purchases, history } = user;
+  const { blocked, blocking, decision } = purchases;
+  const next = blocked ? "allow" : "block";
+  return html`<section class="panel"><h2>Purchases</h2><dl>
+    <div><dt>May buy</dt><dd>${blocked ? "No, until staff allow it" : "Yes"}</dd></div>
+    ${blocked && html`<div><dt>Blocked by</dt><dd>${blocking.map((one) => html`<${Id} key=${one} id=${one} /> `)}</dd></div>`}
+    ${decision && html`<div><dt>Last decision</dt><dd>${decision.decision} <${Time} at=${decision.at} /> ${decision.note}</dd></div>`}
+    <div><dt>Disputes</dt><dd>${history.disputes}, ${history.disputes_lost} lost</dd></div>
+    <div><dt>Refunds</dt><dd>${history.refunds}</dd></div>
+  </dl>
+  ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog(next)}>${WORDING[next].title}…</button></p>`}</section>`;
+}
+
+function Details({ details, id, query, staff, done }) {
   const { user, enrollments, payments, audit, chain, next_cursor: next } = details;
   const { customer } = user;
   return html`
@@ -27,6 +85,7 @@ function Details({ details, id, query }) {
         <div><dt>Customer</dt><dd>${customer ? html`<${Id} id=${customer.stripe_customer_id} /> <${StripeLink} href=${customer.stripe_url}>Stripe<//>` : html`<${None} />`}</dd></div>
         ${customer && html`<div><dt>Customer since</dt><dd><${Time} at=${customer.created_at} /></dd></div>`}
       </dl></section>
+      <${Purchases} user=${user} staff=${staff} />
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
       ${
@@ -37,7 +96,8 @@ function Details({ details, id, query }) {
     </div>
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
-    <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />`;
+    <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />
+    ${staff.decides && Object.hasOwn(WORDING, query.do ?? "") && html`<${PurchasesDialog} key=${query.do} id=${id} decision=${query.do} ready=${user.purchases.blocked === (query.do === "allow")} done=${done} />`}`;
 }
 
 function Enrollment({ enrollment }) {

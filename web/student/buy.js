@@ -55,6 +55,12 @@ function showAlreadyEnrolled(main, track) {
   );
 }
 
+/** Say why buying is blocked and whom to write to: the API's text names both. */
+function showBlocked(main, track, error) {
+  const links = h("p", { class: "row" }, h("a", { class: "button quiet", href: "#/payments" }, "See your payments"));
+  show(main, track.title, h("div", { class: "panel" }, note("bad", h("p", {}, explain(error))), links));
+}
+
 /** Follow a payment until it is final. If it failed or was closed, the student can pay again. */
 async function follow(context, track, paymentId, failedAfter) {
   const payment = await followPayment(context, track, paymentId, failedAfter);
@@ -153,6 +159,7 @@ async function handleError(context, track, form, error) {
   if (error instanceof SessionExpired) throw error;
   if (error instanceof PaymentDeclined || error instanceof StripeNotLoaded) form.showError(error.message, error.field);
   else if (error instanceof Problem && error.type === "already-enrolled") showAlreadyEnrolled(context.main, track);
+  else if (error instanceof Problem && error.type === "purchases-blocked") showBlocked(context.main, track, error);
   else if (error instanceof Problem && error.type === "payment-in-progress") await showCurrentState(context, track);
   else form.showError(explain(error), error.field === "promotion_code" ? "code" : undefined);
 }

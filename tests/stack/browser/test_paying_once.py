@@ -220,3 +220,18 @@ def test_an_expired_checkout_is_replaced(student: Student) -> None:
     assert student.expect_checkout() != first
     student.pay_on_checkout(GOOD)
     student.expect_enrolled()
+
+
+def test_a_student_who_lost_a_dispute_reads_why_buying_is_blocked(student: Student) -> None:
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    problem = {
+        "type": "https://tuition.school/problems/purchases-blocked",
+        "status": 409,
+        "detail": "Buying is blocked because a bank took back an earlier payment of yours. Write to the school.",
+    }
+    student.page.route("**/create-payment/", lambda route: route.fulfill(status=409, json=problem))
+    student.expected_errors.append(r"status of 409 .*/create-payment/")
+    student.pay_button.click()
+    student.expect_text("because a bank took back an earlier payment of yours. Write to the school.")
+    student.expect_accessible()

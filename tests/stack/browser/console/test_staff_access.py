@@ -28,6 +28,7 @@ def test_support_can_view_everything_and_decide_nothing(support: Staff, sub: str
         (f"payments/{payment_id}/access/", {"decision": "revoke", "note": "forced"}),
         (f"payments/{payment_id}/attention/", {"name": "double", "note": "forced"}),
         ("quarantine/evt_1/replay/", {}),
+        (f"users/{sub}/purchases/", {"decision": "block", "note": "forced"}),
         ("exports/", {"filters": {}}),
     ):
         response = support.running.api("POST", f"/api/admin/{path}", support.token, json=body)
@@ -191,3 +192,23 @@ def test_every_view_fits_a_window_320_pixels_wide(staff: Staff, sub: str) -> Non
         staff.expect_accessible()
     widths = staff.page.locator(".timeline .title").evaluate_all("titles => titles.map((title) => title.offsetWidth)")
     assert min(widths) > 200
+
+
+def test_staff_block_a_users_purchases_and_allow_them_again(staff: Staff, sub: str) -> None:
+    staff.create_and_pay(sub)
+    staff.open(f"#/users/{sub}")
+    panel = staff.main.locator("section", has=staff.page.get_by_role("heading", name="Purchases"))
+    expect(panel).to_contain_text("0, 0 lost")
+    for button, text, status in (
+        ("Block purchases", "Blocked. The user may buy no track", "No, until staff allow it"),
+        ("Allow purchases", "Allowed. The user may buy again.", "Yes"),
+    ):
+        dialog = staff.open_dialog(f"{button}…")
+        expect(dialog.get_by_role("button", name=button)).to_be_disabled()
+        dialog.get_by_label("Reason").fill("talked to the student")
+        staff.expect_accessible()
+        dialog.get_by_role("button", name=button).click()
+        staff.expect_text(text)
+        expect(panel).to_contain_text(status)
+        expect(panel).to_contain_text("talked to the student")
+    staff.expect_accessible()
