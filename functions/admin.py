@@ -44,27 +44,30 @@ def read_payment(request: Request, _actor: Identity) -> Reply:
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")
 def create_refund(request: Request, actor: Identity) -> Reply:
-    body = request.json("amount", "reason", "note", "expected_refundable_amount")
+    body = request.json("amount", "reason", "note", "message", "expected_refundable_amount")
     reason = text_field(body, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
+    message = text_field(body, "message", max_length=refunds.MAX_TEXT_LENGTH)
     amount, expected = amount_field(body, "amount"), amount_field(body, "expected_refundable_amount")
     key = request.idempotency_key()
     ref = resolve.find_ref(request.path("payment_id"))
     return _refund_reply(
-        *refunds.refund(ref, amount, reason, note, actor.user_id, expected=expected, idempotency_key=key)
+        *refunds.refund(
+            ref, amount, reason, note, actor.user_id, expected=expected, message=message, idempotency_key=key
+        )
     )
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds/{request_id}", "admin")
 def decide_refund_request(request: Request, actor: Identity) -> Reply:
-    body = request.json("decision", "note")
+    body = request.json("decision", "note", "message")
     decision = body.get("decision")
     if decision not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
-    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
+    texts = {name: text_field(body, name, max_length=refunds.MAX_TEXT_LENGTH) for name in ("note", "message")}
     ref = resolve.find_ref(request.path("payment_id"))
     approve, request_id = decision == "approve", request.path("request_id")
-    return _refund_reply(*refunds.decide(ref, request_id, approve=approve, note=note, staff=actor.user_id))
+    return _refund_reply(*refunds.decide(ref, request_id, approve=approve, staff=actor.user_id, **texts))
 
 
 def _refund_reply(payment: Payment, refund_request: RefundRequest) -> Reply:

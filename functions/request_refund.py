@@ -17,5 +17,5 @@ def handler(request: Request) -> Reply:
         raise Unprocessable("Send either payment_id or payment_intent_id.", field="payment_id")
     reason = text_field(params, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     payment, refund_request = refunds.request(resolve.find_ref(references[0], identity.user_id), reason)
-    body = {**payment_json.student_json(payment), "refund_request": payment_json.request_json(refund_request)}
+    body = {**payment_json.student_json(payment), "refund_request": payment_json.request_json(refund_request, payment)}
     return Reply(refunds.http_status(refund_request), body)

@@ -543,6 +543,56 @@ def test_a_student_sees_the_state_of_their_own_request_but_not_who_decided(
     assert request_shown() == {**request, "state": "declined"}
 
 
+@pytest.mark.parametrize("decision", ["approve", "decline"])
+def test_the_student_sees_the_message_of_a_decision_but_not_its_note(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    payment_id = buy(tuition, student)
+    pass_refund_window(tuition, monkeypatch)
+    request_id = tuition.refund(student, payment_id).body["refund_request"]["id"]
+    body = {"decision": decision, "note": "for staff only", "message": "We answer\nyou here."}
+    decided = tuition.admin(admin, DECIDE, body, payment_id=payment_id, request_id=request_id)
+    assert decided.status == 200, decided.body
+    assert decided.body["refund_request"]["message"] == "We answer\nyou here."
+    assert decided.body["refund_request"]["note"] == "for staff only"
+    tuition.deliver_all()
+    shown = tuition.status(student, payment_id).body
+    assert shown["refund_request"]["answer"] == "We answer\nyou here."
+    assert shown["refund_request"]["made_by"] == "student"
+    assert "for staff only" not in str(shown)
+
+
+def test_the_student_sees_the_reason_and_the_message_of_a_refund_by_staff(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    body = {"amount": 100, "reason": "a part was missing", "note": "for staff only", "message": "Sorry about that."}
+    ordered = tuition.admin(admin, ORDER, body, payment_id=payment_id)
+    assert ordered.status == 200, ordered.body
+    (shown,) = tuition.payments(student).body["payments"]
+    assert shown["refund_reason"] == "a part was missing"
+    request = shown["refund_request"]
+    assert (request["answer"], request["reason"], request["made_by"]) == (
+        "Sorry about that.",
+        "a part was missing",
+        "school",
+    )
+    assert "for staff only" not in str(shown)
+    assert admin.sub not in str(shown)
+    own = tuition.refund(student, payment_id).body["refund_request"]
+    assert (own["made_by"], own["answer"]) == ("student", None)
+
+
+@pytest.mark.parametrize("message", ["x" * 501, "", " ", 5, "\x00"])
+def test_a_message_that_cannot_be_shown_is_refused(
+    tuition: Harness, student: Student, admin: Student, message: object
+) -> None:
+    payment_id = buy(tuition, student)
+    response = tuition.admin(admin, ORDER, {"reason": "x", "message": message}, payment_id=payment_id)
+    assert (response.status, response.body["field"]) == (422, "message")
+    assert refunds_at_stripe(tuition, payment_id) == []
+
+
 # --- the actor on record ---
 
 

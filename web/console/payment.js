@@ -111,7 +111,8 @@ function RefundRequests({ payment, staff }) {
 
 function RequestRow({ request, payment, staff }) {
   const [state, color] = refundState(request.state);
-  const notes = [request.note, request.answer, request.decided_by && `decided by ${request.decided_by}`];
+  const message = request.message && `to the student: ${request.message}`;
+  const notes = [request.note, message, request.answer, request.decided_by && `decided by ${request.decided_by}`];
   const decidable = staff.decides && request.state === "awaiting_approval";
   return html`<tr>
     <td><${Time} at=${request.at} /></td>

@@ -41,16 +41,18 @@ export function RefundDialog({ details, done }) {
   const typed = draft ?? decimal(refundable, currency);
   const [reason, setReason, discardReason] = useDraft(`refund.${id}.reason`);
   const [note, setNote, discardNote] = useDraft(`refund.${id}.note`);
+  const [message, setMessage, discardMessage] = useDraft(`refund.${id}.message`);
   const amount = minorUnits(typed, currency);
   const isValid = amount > 0 && amount <= refundable;
   const requestsBefore = payment.refund_requests.map((request) => request.id);
-  const discard = () => [discardTyped, discardReason, discardNote].forEach((drop) => drop());
+  const discard = () => [discardTyped, discardReason, discardNote, discardMessage].forEach((drop) => drop());
   const submit = async () => {
     const body = {
       amount,
       expected_refundable_amount: refundable,
       reason: reason.trim(),
       note: note.trim() || undefined,
+      message: message.trim() || undefined,
     };
     const response = await post(`${path(payment)}refunds/`, body);
     discard();
@@ -72,7 +74,8 @@ export function RefundDialog({ details, done }) {
     <label for="amount">Amount in ${currency.toUpperCase()}</label>
     <input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />
     <p class="small" id="amount-hint">${moneyWithCode(refundable, currency)} of the ${received} received can be refunded. The money goes back to the original payment method.</p>
-    <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="Saved with the refund. Write it so that the student may read it." />
+    <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="The student sees this reason with the refund." />
+    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment." />
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }
@@ -81,12 +84,14 @@ export function RefundDialog({ details, done }) {
 export function RequestDialog({ details, request, decision, done }) {
   const { payment } = details;
   const { refundable_amount: refundable, currency } = payment;
-  const [note, setNote, discard] = useDraft(`${decision}.${request.id}`);
+  const [note, setNote, discardNote] = useDraft(`${decision}.${request.id}`);
+  const [message, setMessage, discardMessage] = useDraft(`${decision}.${request.id}.message`);
+  const discard = () => [discardNote, discardMessage].forEach((drop) => drop());
   const approving = decision === "approve";
   const undecided = request.state === "awaiting_approval";
   const amount = undecided ? Math.min(request.amount, refundable) : request.amount;
   const submit = async () => {
-    const body = { decision, note: note.trim() || undefined };
+    const body = { decision, note: note.trim() || undefined, message: message.trim() || undefined };
     const response = await post(`${path(payment)}refunds/${encodeURIComponent(request.id)}/`, body);
     discard();
     return approving
@@ -109,6 +114,7 @@ export function RequestDialog({ details, request, decision, done }) {
   const confirmText = approving ? `Refund ${moneyWithCode(amount, currency)}` : "Decline";
   return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${approving} ready=${undecided} submit=${submit} check=${check} done=${done}>
     <blockquote>${request.reason}</blockquote>
-    <${TextField} id="note" label="Note" text=${note} write=${setNote} />
+    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment." />
+    <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }

@@ -108,6 +108,8 @@ function transitionLines({ status, enrollment, settled, refunded, lost, attentio
   return lines;
 }
 
+const staffTexts = ({ note, message }) => [note && `Note: ${note}`, message && `Message to the student: ${message}`];
+
 /** The texts that people typed. They are stored with the payment; the record's event id tells which belong to it. */
 function noteLines({ event_id: eventId, type }, payment, facts) {
   const lines = [];
@@ -115,9 +117,9 @@ function noteLines({ event_id: eventId, type }, payment, facts) {
   if (request && eventId === request.id)
     lines.push(
       `${moneyWithCode(request.amount, payment.currency)}: “${request.reason}”`,
-      request.decided_by ? "" : request.note && `Note: ${request.note}`,
+      ...(request.decided_by ? [] : staffTexts(request)),
     );
-  if (request && /:(declined|submitting)$/.test(eventId) && request.note) lines.push(`Note: ${request.note}`);
+  if (request && /:(declined|submitting)$/.test(eventId)) lines.push(...staffTexts(request));
   if (request && type === "refund.refused" && request.answer) lines.push(request.answer);
   if (facts.decision && eventId === `decision:${facts.decision.version}`) lines.push(`Note: ${facts.decision.note}`);
   for (const { name, note, version } of facts.acknowledged)

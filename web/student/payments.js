@@ -14,6 +14,14 @@ const STATUS_CHIPS = {
   REFUNDED: ["", "out", "Refunded"],
 };
 
+/** Reasons that Stripe names itself, for a refund that was not requested here. */
+const REASONS_OF_STRIPE = {
+  duplicate: "you were charged twice",
+  fraudulent: "",
+  requested_by_customer: "",
+  expired_uncaptured_charge: "",
+};
+
 export async function paymentsView({ main }) {
   const [page, catalog] = await Promise.all([api.listPayments(), api.getCatalog()]);
   const titles = new Map(catalog.tracks.map((track) => [track.track, track.title]));
@@ -83,8 +91,9 @@ function paymentItem(payment, context) {
   return item;
 }
 
-function refundedText({ refund_amount: amount, currency, refunded_at: at }) {
-  return `${money(amount, currency)} refunded${at ? ` on ${day(at)}` : ""}`;
+function refundedText({ refund_amount: amount, currency, refunded_at: at, refund_reason: why }) {
+  const reason = REASONS_OF_STRIPE[why] ?? why;
+  return `${money(amount, currency)} refunded${at ? ` on ${day(at)}` : ""}${reason ? `. Reason: ${reason}` : ""}`;
 }
 
 function actions(payment, title, context, item) {

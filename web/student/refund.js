@@ -11,17 +11,25 @@ export function canRequestRefund({ status, amount, refund_amount: refunded, refu
   return status === "SUCCEEDED" && amount > refunded && !UNFINISHED.includes(request?.state);
 }
 
+const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 /** The state of the student's refund request, unless the payment's status already shows it. */
 export function refundRequestNote({ status, currency, refund_request: request }) {
-  if (!request || status === "REFUNDED") return undefined;
-  const intro = `You requested a refund of ${money(request.amount, currency)} on ${day(request.at)}.`;
-  const reason = request.answer ? `: ${request.answer}` : "";
+  if (!request || (status === "REFUNDED" && !request.answer)) return undefined;
+  const amount = money(request.amount, currency);
+  const isOwn = request.made_by !== "school";
+  const intro = isOwn
+    ? `You requested a refund of ${amount} on ${day(request.at)}.`
+    : `We started a refund of ${amount} on ${day(request.at)}.`;
+  const answer = request.answer ? ` The school’s message: ${request.answer}` : "";
+  const reason = request.answer ? `: ${asSentence(request.answer)}` : ".";
   const state = {
     awaiting_approval: "We’re reviewing your request. You keep access until then.",
-    submitting: "Your refund is being processed.",
-    pending: "Your refund is being processed.",
-    declined: `We declined your request${reason}.`,
-    rejected: `Stripe couldn’t make the refund${reason}.`,
+    submitting: `Your refund is being processed.${answer}`,
+    pending: `Your refund is being processed.${answer}`,
+    succeeded: answer && `The refund was made.${answer}`,
+    declined: `We declined your request${reason}`,
+    rejected: `Stripe couldn’t make the refund${reason}`,
     failed: "Your bank returned the refund. We’re looking into it and will contact you.",
   }[request.state];
   return state && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${intro} ${state}`));

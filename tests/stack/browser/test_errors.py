@@ -260,6 +260,8 @@ def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
         ("awaiting_approval", None, "We’re reviewing your request. You keep access until then."),
         ("submitting", None, "Your refund is being processed."),
         ("declined", None, "We declined your request."),
+        ("declined", "Your course is done.", "We declined your request: Your course is done."),
+        ("pending", "Sorry about that.", "Your refund is being processed. The school’s message: Sorry about that."),
         ("rejected", "charge_disputed", "Stripe couldn’t make the refund: charge_disputed."),
         ("failed", None, "Your bank returned the refund."),
     ],
@@ -278,6 +280,6 @@ def test_the_state_of_a_refund_request_is_shown(student: Student, state: str, an
     student.page.route("**/my-payments/*", add_request)
     student.open("#/payments")
     student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
-    unfinished = state in ("awaiting_approval", "submitting")
+    unfinished = state in ("awaiting_approval", "submitting", "pending")
     expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
     student.expect_accessible()

@@ -30,8 +30,9 @@ _STATE_OF_REFUND: Mapping[str, State] = {
 class RefundRequest:
     """A request to refund `amount` (minor units), made by the user id `by` at the time `at` (RFC 3339 UTC).
 
-    `answer` is why it was declined, rejected by Stripe, or failed. `decided_by` is the member of staff, `refund` the id
-    of Stripe's refund. `order_key` identifies the `Idempotency-Key` that staff sent.
+    `answer` is why it was declined automatically, rejected by Stripe, or failed. `message` is what staff wrote to the
+    student, `note` what they wrote for other staff. `decided_by` is the member of staff, `refund` the id of Stripe's
+    refund. `order_key` identifies the `Idempotency-Key` that staff sent.
     """
 
     id: str
@@ -42,6 +43,7 @@ class RefundRequest:
     state: State
     tries: int = 1
     note: str | None = None
+    message: str | None = None
     answer: str | None = None
     decided_by: str | None = None
     refund: str | None = None
@@ -57,9 +59,16 @@ class RefundRequest:
         """The idempotency key of the current try at Stripe."""
         return f"{self.id}:{self.tries}"
 
-    def for_student(self) -> dict[str, Any]:
-        """Return what the student may see: nothing about the staff who decide."""
-        return {name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at", "answer")}
+    def for_student(self, student: str) -> dict[str, Any]:
+        """Return what the student may see: nothing about the staff who decide.
+
+        Their `answer` is why the refund was not made, else the message of staff.
+        """
+        return {
+            **{name: getattr(self, name) for name in ("id", "amount", "reason", "state", "at")},
+            "answer": self.answer or self.message,
+            "made_by": "student" if self.by == student else "school",
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON, without empty fields."""

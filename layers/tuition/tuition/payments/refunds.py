@@ -33,7 +33,7 @@ from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve, sync
 
 MAX_TEXT_LENGTH = 500
-"""Of a reason or a note, in characters."""
+"""Of a reason, a note or a message, in characters."""
 MAX_REJECTIONS = 10
 """How often a student may repeat a request that Stripe rejects. Every request stays on the payment's item."""
 
@@ -79,14 +79,16 @@ def refund(
     staff: str,
     *,
     expected: int | None = None,
+    message: str | None = None,
     idempotency_key: str | None = None,
 ) -> tuple[Payment, RefundRequest]:
     """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
-    `expected` is the refundable amount that they saw: if it has changed, another refund came first. With an
-    `idempotency_key` the same order is made once. With neither, an amount that was refunded before is refused
-    (`RefundRepeated`), because the order may be a repetition of one whose answer was lost. Repeating a refund that is
-    being submitted resumes it. Another member of staff's refund is resumed, then refused.
+    The student sees `reason` and `message`, and never `note`. `expected` is the refundable amount that they saw: if it
+    has changed, another refund came first. With an `idempotency_key` the same order is made once. With neither, an
+    amount that was refunded before is refused (`RefundRepeated`), because the order may be a repetition of one whose
+    answer was lost. Repeating a refund that is being submitted resumes it. Another member of staff's refund is resumed,
+    then refused.
     """
     order_key = _order_key(ref, staff, idempotency_key) if idempotency_key else None
 
@@ -109,7 +111,8 @@ def refund(
                 "This amount of this payment was refunded before. To refund it once more, send "
                 "expected_refundable_amount or an Idempotency-Key."
             )
-        return replace(_new(payment, chosen, reason, by=staff, state="submitting"), note=note, order_key=order_key)
+        request = _new(payment, chosen, reason, by=staff, state="submitting")
+        return replace(request, note=note, message=message, order_key=order_key)
 
     actor = Actor("staff", staff)
     payment, fresh = _add(ref, new_request, "refund.created_by_staff", actor)
@@ -145,10 +148,11 @@ def _is_refunded_amount(payment: Payment, amount: int) -> bool:
 
 
 def decide(
-    ref: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str
+    ref: PaymentRef, request_id: str, *, approve: bool, note: str | None, staff: str, message: str | None = None
 ) -> tuple[Payment, RefundRequest]:
     """Approve or decline a request that awaits approval. Approving it again while it is submitted resumes it.
 
+    The student sees `message`, and never `note`.
     Raises `NotFound`, and `RefundRefused` if the request no longer awaits approval.
     """
     actor, fresh = Actor("staff", staff), False
@@ -166,7 +170,7 @@ def decide(
             _require_refundable(payment)
         new_state: State = "submitting" if approve else "declined"
         amount = min(existing.amount, payment.refundable_amount) if approve else existing.amount
-        decided = replace(existing, state=new_state, amount=amount, decided_by=staff, note=note)
+        decided = replace(existing, state=new_state, amount=amount, decided_by=staff, note=note, message=message)
         entry = _entry(f"{request_id}:{new_state}", f"refund.{'approved' if approve else 'declined'}", actor)
         return Change(_with_request(payment, decided), entry)
 

@@ -139,19 +139,22 @@ def _failure_json(failure: Failure | None) -> dict[str, Any] | None:
 
 
 def student_json(payment: Payment) -> dict[str, Any]:
-    """Return a payment as its student sees it, with why it failed and what became of their last refund request."""
+    """Return a payment as its student sees it, with why it failed and what became of their last refund request.
+
+    A later refund by the school is shown in its place if staff wrote a message for the student.
+    """
     failure = payments.failure(payment.facts)
-    requests = [request for request in payment.requests if request.by == payment.user_id]
+    requests = [request for request in payment.requests if request.by == payment.user_id or request.message]
     return {
         **_json(PaymentView(payment, []), ("student",)),
         "failure": _failure_json(failure.for_student() if failure else None),
-        "refund_request": request_json(requests[-1]) if requests else None,
+        "refund_request": request_json(requests[-1], payment) if requests else None,
     }
 
 
-def request_json(request: RefundRequest) -> dict[str, Any]:
+def request_json(request: RefundRequest, payment: Payment) -> dict[str, Any]:
     """Return a refund request as its student sees it, without who decided it."""
-    return request.for_student()
+    return request.for_student(payment.user_id)
 
 
 def groups(view: PaymentView) -> dict[str, dict[str, Any]]:
