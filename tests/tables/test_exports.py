@@ -20,8 +20,13 @@ from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
 from tuition import clock, log
 from tuition.core import timestamps
+from tuition.core.facts import Facts, Refund, Settled
+from tuition.core.money import Money
+from tuition.core.payment import Payment, Terms
+from tuition.core.refund_request import RefundRequest, State
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.views import exports, payment_list
+from tuition.views.payment_json import PaymentView
 
 ORDER = "POST /api/admin/exports"
 ONE = "GET /api/admin/exports/{export_id}"
@@ -92,10 +97,6 @@ def store_payments(
     tuition: Harness, files: ExportFiles, user: str, number: int, refund_reason: str | None = None
 ) -> None:
     """Store this many payments of one user, bypassing the ledger. The `files` fixture deletes them after the test."""
-    from tuition.core.facts import Facts, Refund
-    from tuition.core.money import Money
-    from tuition.core.payment import Payment
-
     reason = {"re_1": Refund("succeeded", 1, 0, refund_reason)} if refund_reason else {}
     requests = []
     for i in range(number):
@@ -136,6 +137,68 @@ def test_an_export_contains_every_payment_that_matches_its_filter(
     assert "attachment" in parse_qs(link.query)["response-content-disposition"][0]
 
 
+def test_an_export_says_what_was_asked_received_and_refunded_and_when(
+    tuition: Harness, files: ExportFiles, student: Student, admin: Student
+) -> None:
+    payment_id = buy_track(tuition, student, "DP")["payment_id"]
+    unpaid = tuition.create(student, "FSD").body["payment_id"]
+    tuition.admin(
+        admin,
+        "POST /api/admin/payments/{payment_id}/refunds",
+        {"amount": 100, "reason": "a part"},
+        payment_id=payment_id,
+    )
+    tuition.deliver_all()
+    export_id = order_export(tuition, admin, q=student.sub)
+    files.run()
+    rows = {row["payment_id"]: row for row in files.table(export_id)}
+    row = rows[payment_id]
+    charge = next(iter(tuition.payment(payment_id).facts.charges.values()))
+    assert row["paid_at"] == timestamps.iso(charge.created)
+    amounts = {
+        "amount": 49900, "price_amount": 49900, "received": 49900, "discount": 0, "refund_amount": 100, "lost": 0,
+        "refundable_amount": 49800,
+    }  # fmt: skip
+    for name, amount in amounts.items():
+        assert (row[name], row[f"{name}_decimal"]) == (str(amount), f"{amount // 100}.{amount % 100:02}"), name
+    assert (row["price_currency"], row["received_currency"], row["refund_request"]) == ("usd", "usd", "succeeded")
+    assert not {"fee", "net", "settlement_currency"} & set(row)
+    row = rows[unpaid]
+    empty = ("paid_at", "received", "received_decimal", "received_currency", "refund_request")
+    assert [row[name] for name in empty] == [""] * 5
+    assert (row["refund_amount_decimal"], row["price_amount_decimal"]) == ("0.00", row["amount_decimal"])
+
+
+@pytest.mark.parametrize(
+    ("price", "received", "requests", "expected"),
+    [
+        ((25000, "usd"), (25000, "usd"), (), {"discount": 24900, "discount_decimal": "249.00"}),
+        ((49900, "usd"), (5000, "jpy"), (), {"received_decimal": "5000", "price_amount_decimal": "499.00"}),
+        ((49900, "usd"), (5000, "kwd"), (), {"received_decimal": "5.000", "received_currency": "kwd"}),
+        ((49900, "usd"), (5000, "jpy"), (), {"refund_amount_decimal": "100", "refundable_amount_decimal": "4900"}),
+        ((49900, "usd"), None, ("succeeded", "awaiting_approval"), {"refund_request": "awaiting_approval"}),
+        ((49900, "usd"), None, ("pending", "declined"), {"refund_request": "pending"}),
+        ((49900, "usd"), None, ("rejected", "declined"), {"refund_request": "declined"}),
+    ],
+)
+def test_each_amount_of_a_row_is_in_its_own_currency(
+    price: tuple[int, str],
+    received: tuple[int, str] | None,
+    requests: tuple[State, ...],
+    expected: dict[str, str | int],
+) -> None:
+    refund = {"re_1": Refund("succeeded", 100, 5)} if received else {}
+    payment = Payment(
+        payment_id="pay_1", user_id="u", track="DP", kind="intent", attempt=1, stripe_object_id="pi_1",
+        price=Money(*price), created_at="2026-11-23T18:30:00.000Z", updated_at="2026-11-23T18:30:00.000Z",
+        terms=Terms(list_amount=49900),
+        facts=Facts(settled=Settled(*received, at=7) if received else None, refunds=refund),
+        requests=tuple(RefundRequest(f"rr_{i}", 1, "", "u", "", state) for i, state in enumerate(requests)),
+    )  # fmt: skip
+    cells = dict(zip(exports.HEADER, exports.row(PaymentView(payment, [])), strict=True))
+    assert {name: cells[name] for name in expected} == expected
+
+
 def test_an_export_of_ten_thousand_rows_is_complete_and_contains_no_formula(
     tuition: Harness, files: ExportFiles, student: Student, admin: Student, backend: str
 ) -> None:
@@ -147,17 +210,49 @@ def test_an_export_of_ten_thousand_rows_is_complete_and_contains_no_formula(
     assert files.run() == [{"state": "done", "rows": count}]
     rows = files.table(export_id)
     assert len({row["payment_id"] for row in rows}) == len(rows) == count
-    assert {row["refund_reason"] for row in rows} == {"'" + formula}
+    neutral = "'" + formula.replace("@SUM", "'@SUM")
+    assert {row["refund_reason"] for row in rows} == {neutral}
     raw = files.s3.get_object(Bucket=BUCKET, Key=f"exports/{export_id}/payments.csv")["Body"].read()
     assert export_status(tuition, admin, export_id)["bytes"] == len(raw)
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "  =1", "＝1", "\n=1"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "  =1", "＝1", '"=1"', "\tx"])
 def test_a_cell_that_a_spreadsheet_would_evaluate_becomes_text(cell: str) -> None:
     assert exports.harmless(cell) == "'" + cell
 
 
-@pytest.mark.parametrize("cell", ["", "ada@example.org", "a=b", "1-2", "'=1", "ünï\u202ecode", "4242"])
+@pytest.mark.parametrize("blank", ["\t", "\r", "\n"])
+def test_a_cell_that_begins_with_a_delimiter_is_text_before_and_after_it(blank: str) -> None:
+    assert exports.harmless(f"{blank}=1") == f"'{blank}'=1"
+
+
+DELIMITERS = [",", ";", "\t", "|", "\r", "\n", "\r\n", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "＝1", ' "=1"', '"=1"', "'=1"[1:], "\u200b=1"])
+def test_no_delimiter_of_any_spreadsheet_begins_a_formula(delimiter: str, formula: str) -> None:
+    """Excel with a German, French or Italian locale splits the file at `;`, whatever quotes it has."""
+    harmless = exports.harmless(f"a{delimiter}{formula}{delimiter}b{delimiter}{formula}")
+    for piece in harmless.replace("\r\n", delimiter).split(delimiter):
+        assert piece.strip(' "\u200b')[:1] not in {"=", "+", "-", "@", "＝"}, harmless
+    assert harmless.count("'") == 2
+    assert harmless.replace("'", "") == f"a{delimiter}{formula}{delimiter}b{delimiter}{formula}"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_formula_stays_text_whichever_delimiter_a_spreadsheet_uses(delimiter: str) -> None:
+    row = ["pay_1", "ok;=cmd|' /C calc'!A0", 'x\t"=1+1"', 'a\n=2\n;"@SUM(1)"', ',=1"', '";=1']
+    line = exports.encode([[exports.harmless(cell) for cell in row]]).decode()
+    cells = [cell for parsed in csv.reader(io.StringIO(line, newline=""), delimiter=delimiter) for cell in parsed]
+    pieces = line.replace("\n", delimiter).replace("\r", delimiter).split(delimiter)
+    for cell in [*cells, *pieces]:
+        assert cell.strip().strip('"').strip()[:1] not in {"=", "+", "-", "@"}, cell
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "ada@example.org", "a=b", "a, b; c", "no; I am -1", "1-2", "'=1", "ünï\u202ecode", "4242"]
+)
 def test_any_other_cell_is_unchanged(cell: str) -> None:
     assert exports.harmless(cell) == cell
 

@@ -23,5 +23,22 @@ def test_money_is_formatted_with_two_decimals(amount: int, text: str) -> None:
     assert str(Money(amount, "usd")) == text
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (49900, "usd", "499.00"),
+        (5, "eur", "0.05"),
+        (-100, "usd", "-1.00"),
+        (0, "usd", "0.00"),
+        (5000, "jpy", "5000"),
+        (5000, "kwd", "5.000"),
+        (5000, "ugx", "50.00"),
+        (10**15 + 1, "usd", "10000000000000.01"),
+    ],
+)
+def test_a_decimal_amount_has_the_decimals_of_its_currency(amount: int, currency: str, text: str) -> None:
+    assert Money(amount, currency).decimal == text
+
+
 def test_equal_amounts_in_different_currencies_are_not_equal() -> None:
     assert Money(1, "usd") != Money(1, "eur")

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+WITHOUT_DECIMALS = frozenset(
+    {
+        *("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"),
+    }
+)
+WITH_THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+
 
 @dataclass(frozen=True, order=True)
 class Money:
@@ -19,6 +26,14 @@ class Money:
             raise TypeError(f"amount must be an int in minor units, not {self.amount!r}")
         if self.currency != self.currency.lower():
             raise ValueError(f"currency must be in lower case, not {self.currency!r}")
+
+    @property
+    def decimal(self) -> str:
+        """The amount in the major unit, exactly: `499.00` for 49900 cents. Stripe counts `isk` in hundredths too."""
+        decimals = 0 if self.currency in WITHOUT_DECIMALS else 3 if self.currency in WITH_THREE_DECIMALS else 2
+        whole, rest = divmod(abs(self.amount), 10**decimals)
+        text = f"{whole}.{rest:0{decimals}}" if decimals else str(whole)
+        return f"-{text}" if self.amount < 0 else text
 
     def __str__(self) -> str:
         """Format as `499.00 USD`. Every currency that a track is sold in has two decimals."""

@@ -136,6 +136,14 @@ class Payment:
         return self.charge[1].receipt_url if self.charge and self.charge[1].status == "succeeded" else None
 
     @property
+    def paid_at(self) -> str | None:
+        """When the student paid; None before. A charge may be older than our knowledge of it."""
+        if self.facts.settled is None:
+            return None
+        paid = [charge.created for charge in self.facts.charges.values() if charge.status == "succeeded"]
+        return timestamps.iso(min([self.facts.settled.at, *paid]))
+
+    @property
     def refunded(self) -> bool:
         """Whether all that was received has been refunded."""
         return self.status == "REFUNDED"

@@ -36,7 +36,7 @@ from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
 from tuition.views import filters, payment_list
-from tuition.views.payment_json import FIELDS, PaymentView
+from tuition.views.payment_json import FIELDS, Field, PaymentView
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
 
@@ -52,10 +52,22 @@ LINK_S = 300
 STALE_AFTER_S = 15.0
 """An export without a lease and without news for this long is invoked again by the next request for its progress."""
 TRIES = 5
-FORMULA = frozenset("=+-@\t\r\n＝＋－＠")
-"""Spreadsheets take a text that begins with one of these for a formula, or for the end of the cell."""
+DELIMITERS = r",;|\t\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
+"""Each begins a cell or a row in some spreadsheet. Excel splits at `;` where a comma is the decimal point, and so do
+import dialogs, which can ignore quotes too."""
+FORMULA = re.compile(
+    rf"^(?=[{DELIMITERS}])|(?:^|(?<=[{DELIMITERS}]))(?=(?:(?![{DELIMITERS}])[\s\"\u200b-\u200d\u2060\ufeff])*[=+\-@＝＋－＠])"
+)
+"""Where a spreadsheet could begin to read a formula: at the start of a text or after a delimiter. Blanks and quotes in
+between are ignored, as spreadsheets do."""
 
-COLUMNS = tuple(field for field in FIELDS if field.csv)
+
+HEADER = [
+    name
+    for column in FIELDS
+    if column.csv
+    for name in ([column.name, f"{column.name}_decimal"] if column.currency else [column.name])
+]
 
 
 class ExportTaken(TuitionError):
@@ -309,7 +321,7 @@ class _Run:
         """Return what an earlier invocation did not upload; for a new file the byte order mark and the header row."""
         if self.export.has_remainder:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key("rest.csv"))["Body"].read())
-        return b"" if self.export.parts else "\ufeff".encode() + encode([[column.name for column in COLUMNS]])
+        return b"" if self.export.parts else "\ufeff".encode() + encode([HEADER])
 
     def pause(self, buffer: bytes, rows_found: int, cursor: Cursor | None, *, walked: bool = False) -> None:
         """Store the buffer and the cursor, so that the next invocation can continue."""
@@ -357,8 +369,16 @@ def _progress(rows: int, cursor: Cursor | None, *, walked: bool) -> dict[str, An
 
 
 def row(view: PaymentView) -> list[str | int]:
-    """Return the cells of a payment, in the order of `COLUMNS`. Amounts are in minor units."""
-    return [_cell(column.value(view)) for column in COLUMNS]
+    """Return the cells of a payment, in the order of `HEADER`.
+
+    Amounts are in minor units. Their decimal twins are numbers, also below zero.
+    """
+    return [cell for column in FIELDS if column.csv for cell in _cells(column, view)]
+
+
+def _cells(column: Field, view: PaymentView) -> list[str | int]:
+    cell = _cell(column.value(view))
+    return [cell, column.decimal(view) or ""] if column.currency else [cell]
 
 
 def _cell(value: Any) -> str | int:
@@ -370,8 +390,8 @@ def _cell(value: Any) -> str | int:
 
 
 def harmless(cell: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in FORMULA or cell.lstrip()[:1] in FORMULA else cell
+    """Return a text that no spreadsheet takes for a formula, whichever delimiter it uses."""
+    return FORMULA.sub("'", cell)
 
 
 def encode(rows: list[list[str | int]] | list[list[str]]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from tuition.core import payment as payments
 from tuition.core.attention import AttentionReason
 from tuition.core.facts import Settled
+from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment
 from tuition.core.refund_request import RefundRequest
 from tuition.settings import settings
@@ -46,7 +47,7 @@ class Field:
 
     `read` gives its value; by default it is the attribute of `Payment` with this name. `api` says who sees it in the
     JSON of a payment, `group` and `label` where the staff's view of one payment has it, `csv` whether it is a column
-    of the export.
+    of the export. `currency` gives the currency of an amount, which then has a second column in the major unit.
     """
 
     name: str
@@ -55,6 +56,12 @@ class Field:
     group: Group | None = None
     label: str | None = None
     csv: bool = False
+    currency: Callable[[PaymentView], str] | None = None
+
+    def decimal(self, view: PaymentView) -> str | None:
+        """Return an amount in the major unit of its currency; None if the payment does not have it."""
+        amount = self.value(view)
+        return None if amount is None or not self.currency else Money(amount, self.currency(view)).decimal
 
     def value(self, view: PaymentView) -> Any:
         """Return the value, as JSON types. Amounts are in minor units."""
@@ -83,27 +90,54 @@ def _failed(read: Callable[[Failure], Any]) -> Callable[[PaymentView], Any]:
     return value
 
 
+def _price_currency(view: PaymentView) -> str:
+    return view.payment.price.currency
+
+
+def _received_currency(view: PaymentView) -> str:
+    """Return the currency of what was received, refunded or lost; before the payment settles, that of the price."""
+    return view.payment.facts.settled.currency if view.payment.facts.settled else view.payment.price.currency
+
+
+def _discount(view: PaymentView) -> int:
+    """Return by how much a promotion code made the price lower than the catalog's."""
+    return max(0, view.payment.terms.list_amount - view.payment.price.amount)
+
+
+def _request_state(view: PaymentView) -> str | None:
+    """Return the state of the undecided refund request, else of the newest."""
+    requests = sorted(view.payment.requests, key=lambda request: request.undecided)
+    return requests[-1].state if requests else None
+
+
 FIELDS: tuple[Field, ...] = (
     Field("payment_id", api="student", group="payment", csv=True),
     Field("created_at", api="student", group="times", csv=True),
     Field("updated_at", api="student", group="times", csv=True),
+    Field("paid_at", csv=True),
     Field("user_id", api="staff", group="student", csv=True),
     Field("email", api="staff", group="student", csv=True),
     Field("track", api="student", group="payment", csv=True),
     Field("kind", group="payment", csv=True),
     Field("attempt", group="payment", csv=True),
     Field("status", api="student", group="payment", csv=True),
-    Field("amount", api="student", group="money", csv=True),
+    Field("amount", api="student", group="money", csv=True, currency=lambda v: v.payment.currency),
     Field("currency", api="student", group="money", csv=True),
+    Field("price_amount", lambda v: v.payment.price.amount, csv=True, currency=_price_currency),
+    Field("price_currency", _price_currency, csv=True),
     Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
     Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
-    Field("received", _settled(lambda s: s.amount), group="money"),
-    Field("received_currency", _settled(lambda s: s.currency), group="money"),
-    Field("refund_amount", api="student", group="money", csv=True),
-    Field("lost", lambda v: payments.lost_amount(v.payment.facts), group="money"),
-    Field("refundable_amount", api="staff", group="money", csv=True),
+    Field("discount", _discount, csv=True, currency=_price_currency),
+    Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_received_currency),
+    Field("received_currency", _settled(lambda s: s.currency), group="money", csv=True),
+    Field("refund_amount", api="student", group="money", csv=True, currency=_received_currency),
+    Field(
+        "lost", lambda v: payments.lost_amount(v.payment.facts), None, "money", csv=True, currency=_received_currency
+    ),
+    Field("refundable_amount", api="staff", group="money", csv=True, currency=_received_currency),
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
+    Field("refund_request", _request_state, csv=True),
     Field("refunded_at", api="student", group="refund", csv=True),
     Field("failure_code", _failed(lambda f: f.code), csv=True),
     Field("failure_message", _failed(lambda f: f.message), csv=True),
