@@ -109,6 +109,14 @@ def read_counts(request: Request, _actor: Identity) -> Reply:
     return Reply(200, counts.counts(request.query("month", "year")))
 
 
+@route("GET /api/admin/users", "support")
+def find_user(request: Request, _actor: Identity) -> Reply:
+    query = request.query("user_id", "limit", "cursor")
+    if not query.get("user_id"):
+        raise Unprocessable("Send the user's id as user_id.", field="user_id")
+    return Reply(200, staff.user(query["user_id"], request.limit(query), query.get("cursor")))
+
+
 @route("GET /api/admin/users/{user_id}", "support")
 def read_user(request: Request, _actor: Identity) -> Reply:
     query = request.query("limit", "cursor")

@@ -1,6 +1,8 @@
 """The payments list, a payment's page and the attention queue, and who may see them."""
 
+import unicodedata
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 
@@ -9,6 +11,7 @@ from tuition.storage import dynamodb, mapping, queries
 
 LIST = "GET /api/admin/payments"
 ONE = "GET /api/admin/payments/{payment_id}"
+REFUNDS = "POST /api/admin/payments/{payment_id}/refunds"
 QUEUE = "GET /api/admin/attention"
 
 
@@ -45,6 +48,58 @@ def test_a_payment_is_found_by_each_of_its_identifiers(tuition: Harness, student
     ):
         assert search(tuition, admin, q=query) == [purchase["payment_id"]], query
     assert search(tuition, admin, q="nobody-at-all") == []
+
+
+def test_a_payment_is_found_by_its_refund_dispute_and_declined_charge(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_card_chargeDeclined")
+    tuition.deliver_all()
+    tuition.pay(purchase["payment_intent_id"], "pm_card_createDispute")
+    refund = {"amount": 100, "reason": "a part was missing"}
+    tuition.advance_stripe(5)
+    tuition.deliver_all()
+    other = buy_track(tuition, student, "FSD")
+    tuition.admin(admin, REFUNDS, refund, payment_id=other["payment_id"])
+    tuition.deliver_all()
+    disputed, refunded = tuition.payment(purchase["payment_id"]), tuition.payment(other["payment_id"])
+    assert sorted(charge.status for charge in disputed.facts.charges.values()) == ["failed", "succeeded"]
+    assert disputed.facts.disputes and refunded.facts.refunds
+    for stripe_id in (*disputed.facts.charges, *disputed.facts.disputes):
+        assert search(tuition, admin, q=stripe_id) == [purchase["payment_id"]], stripe_id
+    for stripe_id in (*refunded.facts.charges, *refunded.facts.refunds):
+        assert search(tuition, admin, q=f" {stripe_id}, ") == [other["payment_id"]], stripe_id
+
+
+def test_an_address_is_found_as_it_was_pasted(tuition: Harness, student: Student, admin: Student) -> None:
+    user = Student(student.sub, email=f"Zoe\u0308-{student.sub}+a@exa\u0308mple.org")
+    payment_id = buy_track(tuition, user)["payment_id"]
+    address = f"zoë-{student.sub}+a@exämple.org"
+    for pasted in (
+        address,
+        address.upper(),
+        unicodedata.normalize("NFD", address),
+        f"<{address}>",
+        f"Zoë Müller <{address}>;",
+        f"mailto:{address}",
+        f"MAILTO:{address}?subject=hello",
+        f"mailto:{quote(address)}",
+        f"{address}.",
+        f"({address}),",
+        f'"{address}"',
+        f"\u200b{address}\u200b",
+        f"{address}\n",
+        f"\xa0{address}\xa0",
+        f"zoë-{student.sub} + a @ exämple.org",
+        f"zoë-{student.sub}",
+    ):
+        assert search(tuition, admin, q=pasted) == [payment_id], pasted
+
+
+@pytest.mark.parametrize("q", ["<>", "mailto:", "<", '"', ".", ",;", "<mailto:>", "\u200b", "( )"])
+def test_a_search_for_punctuation_answers(tuition: Harness, admin: Student, q: str) -> None:
+    assert tuition.admin(admin, LIST, query={"q": q}).status == 200
 
 
 def test_filters_combine_and_paging_skips_no_payment(tuition: Harness, student: Student, admin: Student) -> None:

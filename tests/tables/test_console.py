@@ -16,6 +16,7 @@ from tuition.storage.queries import Cursor
 from tuition.views import counts, filters
 
 COUNTS = "GET /api/admin/counts"
+USERS = "GET /api/admin/users"
 USER = "GET /api/admin/users/{user_id}"
 DISPUTES = "GET /api/admin/disputes"
 QUARANTINE = "GET /api/admin/quarantine"
@@ -396,6 +397,25 @@ def test_a_user_is_shown_with_payments_enrollments_and_customer(
     assert page["chain"] == {"verified": True, "problem": None}
 
 
+@pytest.mark.parametrize("user_id", ["idp|a/b", "cus_{}", "a%2Fb?c", "me@example.org"])
+def test_a_user_with_any_id_is_found_and_shown(
+    tuition: Harness, student: Student, admin: Student, user_id: str
+) -> None:
+    user = Student(user_id.format(student.sub) if "{}" in user_id else f"{user_id}-{student.sub}")
+    payment_id = buy_track(tuition, user)["payment_id"]
+    assert search(tuition, admin, q=user.sub) == [payment_id]
+    shown = tuition.admin(admin, USERS, query={"user_id": user.sub}).body
+    assert (shown["user"]["user_id"], shown["payments"][0]["payment_id"]) == (user.sub, payment_id)
+    assert shown == tuition.admin(admin, USER, user_id=user.sub).body
+    customer = shown["user"]["customer"]["stripe_customer_id"]
+    assert search(tuition, admin, q=customer) == [payment_id]
+
+
+@pytest.mark.parametrize("query", [{}, {"user_id": ""}, {"user": "ada"}, {"user_id": "nobody"}])
+def test_a_user_view_needs_the_id_of_a_user(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
+    assert tuition.admin(admin, USERS, query=query).status == (404 if query.get("user_id") else 422)
+
+
 @pytest.mark.parametrize("user_id", ["nobody", "pay_x", "x" * 300, "%00", "日本", "#user"])
 def test_an_unknown_user_is_not_found(tuition: Harness, admin: Student, user_id: str) -> None:
     assert tuition.admin(admin, USER, user_id=user_id).status == 404
@@ -541,7 +561,7 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
         assert response.status == 403, route
     reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "exports" not in r]
     for route in reads:
-        query = {"year": "2026"} if "counts" in route else {}
+        query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route == USERS else {}
         path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
         response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
         assert response.status in (200, 404), route

@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from tests.harness import Harness, Student
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.facts import Facts, Settled
+from tuition.core.facts import Charge, Facts, Settled
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger, queries
 from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
@@ -84,6 +84,34 @@ def test_no_later_commit_can_use_an_abandoned_object(tuition: Harness, student: 
     assert pointer.payment_id == ref.payment_id
     assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
     assert ledger.abandon(f"{stripe_object_id}x", student.sub, "DP") is None
+
+
+def declined(loaded: ledger.PaymentState, number: int, prefix: str) -> Change:
+    """Return a change that adds this many declined charges, the last one the newest."""
+    charges = {f"{prefix}{i:03d}": Charge("failed", 49900, i) for i in range(number)}
+    return Change(loaded.existing.merged(Facts(charges=charges)), audit_entry("evt_declined"))
+
+
+def test_a_pointer_for_the_search_never_stops_a_commit(tuition: Harness, student: Student) -> None:
+    ref = open_payment(tuition, student)
+    prefix = f"ch_{student.sub}"
+    for i in (0, 1):
+        ledger.abandon(f"{prefix}{i:03d}", "somebody-else", "DP")
+    state = ledger.update(ref, lambda loaded: declined(loaded, 3, prefix))
+    assert len(tuition.payment(ref.payment_id).facts.charges) == 3
+    assert tuition.chain_problem(ref.payment_id) is None
+    pointers = [queries.stripe_object(f"{prefix}{i:03d}") for i in range(3)]
+    assert [pointer and pointer.payment_id for pointer in pointers] == [None, None, ref.payment_id]
+    assert state.existing.version == tuition.payment(ref.payment_id).version
+
+
+def test_a_commit_writes_a_bounded_number_of_pointers_for_the_newest(tuition: Harness, student: Student) -> None:
+    ref = open_payment(tuition, student)
+    prefix = f"ch_{student.sub}"
+    ledger.update(ref, lambda loaded: declined(loaded, 120, prefix))
+    assert len(tuition.payment(ref.payment_id).facts.charges) == 120
+    indexed = [i for i in range(120) if queries.stripe_object(f"{prefix}{i:03d}")]
+    assert indexed == list(range(120 - ledger.MAX_SEARCH_POINTERS, 120))
 
 
 def test_the_users_audit_trail_records_each_skipped_attempt(tuition: Harness, student: Student) -> None:

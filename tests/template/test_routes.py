@@ -24,6 +24,7 @@ ROUTES = {
     ("POST", "/api/admin/payments/{payment_id}/access"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/counts"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/users"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/{user_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/disputes"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine/{event_id}"): ("AdminFunction", "signed in"),

@@ -9,7 +9,7 @@ import { AuditStatus } from "./timeline.js";
 
 export function User({ id, query, staff }) {
   const [message, setMessage] = useState("");
-  const load = () => get(`/admin/users/${encodeURIComponent(id)}/`, { limit: 50, cursor: query.cursor });
+  const load = () => get("/admin/users/", { user_id: id, limit: 50, cursor: query.cursor });
   const state = useResponse(load, [id, query.cursor]);
   const done = (text) => {
     if (text) setMessage(text);

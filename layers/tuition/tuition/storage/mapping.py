@@ -28,7 +28,7 @@ def listed_at(payment: Payment) -> str:
 def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionReason]) -> PaymentItem:
     """Return the item of a payment. A column with no value here is the attribute of `Payment` with its name."""
     due = payments.check_at(payment, int(now))
-    email_key = f"{payment.email.lower()}#{payment.created_at}" if payment.email else None
+    email_key = f"{keys.email_text(payment.email)}#{payment.created_at}" if payment.email else None
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     columns: dict[str, Any] = {
         "stripe_payment_intent": payment.intent,

@@ -39,7 +39,7 @@ def by_month(month: str) -> Partition:
 
 
 def by_email(email_prefix: str) -> Partition:
-    """The payments whose lower-case email address begins with the same character, ordered by address, then time."""
+    """The payments whose email address begins with the same character, ordered by address, then time."""
     return Partition(PaymentItem, "email_initial", email_prefix[0], "email_key", "by_email")
 
 
@@ -182,7 +182,10 @@ def sort_keys_between(partition: Partition, low: str, high: str, page_size: int)
 
 
 def emails_with_prefix(prefix: str, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
-    """Yield the position of each payment whose address begins with this lower-case text, from the last address."""
+    """Yield the position of each payment whose address begins with this text, from the last address.
+
+    The text must be written as `keys.email_text` writes it.
+    """
     partition = by_email(prefix)
     begins = SortKeys("begins_with(#sort, :prefix)", {":prefix": prefix})
     start = after.start_of(partition) if after else None

@@ -20,6 +20,8 @@ from tuition.storage.items import PaymentItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
 
 APP = "tuition"
+POINTED = ("pi_", "cs_", "ch_", "py_", "re_", "pyr_", "dp_", "du_")
+"""The beginnings of the Stripe ids that have a pointer to a payment: intents, sessions, charges, refunds, disputes."""
 Subject = Literal["intent", "session", "charge", "refund", "dispute", "fraud_warning"]
 
 
@@ -156,12 +158,12 @@ def intent_of_charge(charge_id: str) -> str | None:
 
 
 def find_payment(reference: str, user_id: str | None = None) -> Payment:
-    """Read a payment by its own id or its intent's, session's or charge's; with `user_id` only that user's.
+    """Read a payment by its own id or that of one of its objects at Stripe; with `user_id` only that user's.
 
     Raises `NotFound`, without asking Stripe.
     """
     if reference.isascii() and len(reference) <= MAX_ID_LENGTH:
-        is_stripe_id = reference.startswith(("pi_", "cs_", "ch_", "py_"))
+        is_stripe_id = reference.startswith(POINTED)
         ref = ref_of_stripe_object(reference) if is_stripe_id else None
         payment_id = ref.payment_id if ref else reference
         if payment_id.startswith("pay_"):

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
+from urllib.parse import unquote
 
 from tuition.core import catalog
 from tuition.core.errors import Unprocessable
@@ -16,6 +18,9 @@ FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
     *("q", "limit", "cursor"),
 )
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""Characters without width, which are pasted along with an address."""
+OPENING, CLOSING = "<([{\"':;,", '>)]}":;,!?'
 EPOCH = date(2020, 1, 1)
 
 
@@ -47,6 +52,23 @@ class Filters:
         return {n: v.isoformat() if isinstance(v, date) else v for n, v in values.items() if v is not None}
 
     @property
+    def ids(self) -> list[str]:
+        """The ids that `q` can be: as it was typed, and without the punctuation around it."""
+        pasted = (self.q or "").lstrip(OPENING + " ").rstrip(CLOSING + ". ")
+        return [text for text in dict.fromkeys((self.q, pasted)) if text]
+
+    @property
+    def address(self) -> str:
+        """The email address, or its beginning, that `q` can be; it may be pasted with a name, a link or punctuation."""
+        text = re.sub(f"[{INVISIBLE}]", "", self.q or "")
+        in_brackets = re.search(r"<([^<>]+)>", text)
+        text = (in_brackets[1] if in_brackets else text).strip().lstrip(OPENING)
+        if text[:7].lower() == "mailto:":
+            text = unquote(text[7:].partition("?")[0])
+        text = "".join(text.split()).lstrip(OPENING)
+        return text.rstrip(CLOSING + ".'" if "@" in text else CLOSING)
+
+    @property
     def digest(self) -> str:
         """A digest that is part of every cursor, so that a cursor is valid for one filter only."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
@@ -70,11 +92,12 @@ def parse(query: Mapping[str, str]) -> Filters:
         last=last,
         amount_min=amount_min,
         amount_max=amount_max,
-        q=_search_text(query.get("q", "").strip()),
+        q=_search_text(query.get("q", "")),
     )
 
 
 def _search_text(q: str) -> str | None:
+    q = re.sub(rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$", "", q)
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None

@@ -113,14 +113,14 @@ def _load(batch: list[Cursor], filters: Filters, *, steady: bool) -> list[Paymen
     for cursor in batch:
         stages.setdefault(cursor.item_id, cursor.stage)
     items = payments_by_id([payment_id for payment_id in stages if payment_id])
-    items = [item for item in items if stages[item.payment_id] != "email" or item.user_id != filters.q]
+    items = [item for item in items if stages[item.payment_id] != "email" or item.user_id not in filters.ids]
     return load_views(items, with_doubles=is_queue)
 
 
 def _cursors(filters: Filters, after: Cursor | None, page_size: int, *, steady: bool) -> Iterator[Cursor]:
     """Yield the position of each candidate once, from the narrowest index."""
     if filters.q:
-        yield from _search(filters, filters.q, after, page_size)
+        yield from _search(filters, after, page_size)
         return
     before = after.listed_before() if after else None
     if steady or not (filters.disputed or filters.attention or filters.status or filters.refunded or filters.track):
@@ -188,33 +188,33 @@ def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[PaymentV
 # --- searching ---
 
 
-def _search(filters: Filters, q: str, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
+def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
     """Yield what the text names exactly (a payment, or a user's payments), then matches of an address's beginning."""
-    exact = _payment_named(q)
+    exact, address = _payment_named(filters.ids), keys.email_text(filters.address)
     if after is None or after.stage == "listed":
-        before, user_id = after.listed_before() if after else None, _user_named(q)
-        theirs = [_walk(queries.by_user(user_id), filters, before, page_size)] if user_id else []
+        before = after.listed_before() if after else None
+        theirs = [_walk(queries.by_user(user), filters, before, page_size) for user in _users_named(filters.ids)]
         named = (key for key in exact if before is None or key < before)
         yield from map(Cursor.listed, _merge([named, *theirs]))
         after = None
-    elif after.stage != "email" or not after.sort_key.startswith(q.lower()):
+    elif after.stage != "email" or not after.sort_key.startswith(address):
         raise queries.wrong_cursor()
-    for cursor in queries.emails_with_prefix(q.lower(), after, page_size):
+    for cursor in queries.emails_with_prefix(address, after, page_size) if address else ():
         if not exact or cursor.item_id != Cursor.listed(exact[0]).item_id:
             yield cursor
 
 
-def _payment_named(q: str) -> list[str]:
-    """Return the sort key of the payment that an id names: its own, its intent's, session's or charge's."""
-    try:
-        return [mapping.listed_at(resolve.find_payment(q))]
-    except NotFound:
-        return []
+def _payment_named(ids: list[str]) -> list[str]:
+    """Return the sort key of the payment that an id names: its own, or that of one of its objects at Stripe."""
+    for text in ids:
+        try:
+            return [mapping.listed_at(resolve.find_payment(text))]
+        except NotFound:
+            continue
+    return []
 
 
-def _user_named(q: str) -> str | None:
-    """Return the user that an id names: their own id, or their Stripe customer's."""
-    if q.startswith("cus_"):
-        pointer = queries.stripe_object(q)
-        return pointer.user_id if pointer else None
-    return q
+def _users_named(ids: list[str]) -> list[str]:
+    """Return the users that these ids name: their own id, which may look like a customer's, or their customer's."""
+    pointers = [queries.stripe_object(text) for text in ids if text.startswith("cus_")]
+    return list(dict.fromkeys([*ids, *(pointer.user_id for pointer in pointers if pointer and pointer.user_id)]))
