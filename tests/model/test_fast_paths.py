@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import stripe
+from pynamodb.attributes import JSONAttribute
 from pynamodb.models import Model
 
 from tests.model import fake_clients, fast_items
@@ -106,7 +107,7 @@ def random_values(model: type[Model], rng: random.Random) -> dict[str, Any]:
     for name, attribute in model.get_attributes().items():
         if attribute.null and rng.random() < 0.4:
             values[name] = None
-        elif type(attribute).__name__ == "JSONAttribute":
+        elif isinstance(attribute, JSONAttribute):
             values[name] = rng.choice(({}, {"a": [1, None]}, [], [{"b": "ä"}]))
         else:
             values[name] = rng.choice(VALUES[attribute.attr_type])

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import create_checkout_session
 import create_payment
@@ -13,7 +15,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.intake import reconcile, walk
-from tuition.storage import cursors, keys, ledger
+from tuition.storage import cursors, dynamodb, keys, ledger
 from tuition.stripe_gateway import client as stripe_client
 
 DAY = 86_400
@@ -309,6 +311,57 @@ def test_a_run_reports_how_far_back_its_cursor_is(
     assert not tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"]
     ((age,),) = metric_values(capsys, "ReconcileAge")
     assert 3 * HOUR <= age < 3 * HOUR + 60
+
+
+@pytest.mark.parametrize("failure", ["item too large", "programming error"])
+def test_a_payment_that_cannot_be_written_stops_no_other(
+    tuition: Harness,
+    student: Student,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: str,
+) -> None:
+    purchases = [open_purchase(tuition, Student(f"{student.sub}-{n}")) for n in range(3)]
+    for purchase in purchases:
+        tuition.pay(purchase["payment_intent_id"])
+    lose_events(tuition)
+    commit, broken = ledger.commit, purchases[1]["payment_id"]
+
+    def fail_for_one(before: Any, change: ledger.Change, **more: Any) -> Any:
+        if change.payment.payment_id != broken:
+            return commit(before, change, **more)
+        if failure == "programming error":
+            raise KeyError("status")
+        facts = change.payment.facts
+        large = replace(change.payment, facts=replace(facts, intent="x" * 450_000))
+        return commit(before, replace(change, payment=large), **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "commit", fail_for_one)
+        capsys.readouterr()
+        report = tuition.reconcile()
+    assert report["done"]
+    assert report["failed"]
+    assert metric_values(capsys, "ReconcileFailed") == [[1.0]] * len(report["failed"])
+    statuses = [tuition.payment(purchase["payment_id"]).status for purchase in purchases]
+    assert statuses == ["SUCCEEDED", "CREATED", "SUCCEEDED"]
+    assert tuition.reconcile()["replayed"] > 0
+    assert tuition.payment(broken).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "AccessDeniedException"])
+def test_a_run_ends_when_it_is_throttled_or_has_no_rights(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    open_purchase(tuition, student)
+    tuition.advance_time(2 * HOUR)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise dynamodb._unavailable("batch_get_item", ClientError({"Error": {"Code": code}}, "BatchGetItem"))
+
+    monkeypatch.setattr(ledger, "load", refuse)
+    with pytest.raises(dynamodb.StorageUnavailable):
+        tuition.reconcile()
 
 
 def test_each_failure_of_a_run_is_counted(

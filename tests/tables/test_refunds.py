@@ -667,3 +667,25 @@ def test_two_actors_whose_refund_is_rejected_leave_one_record(tuition: Harness, 
         tuition.at_stripe("POST", "/v1/refunds", payment_intent=payment.intent, amount=100)
     actors = [record["actor"] for record in tuition.audit_trail(payment_id) if record["type"] == "refund.refused"]
     assert actors == ["ann"]
+
+
+def test_a_payment_takes_fifty_refund_requests_and_still_detects_a_lost_dispute(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = buy(tuition, student)
+    pass_refund_window(tuition, monkeypatch)
+    text = "\U0001f600" * refunds.MAX_TEXT_LENGTH
+    statuses = []
+    for _ in range(67):
+        response = tuition.refund(student, payment_id, text)
+        statuses.append(response.status)
+        if response.status == 202:
+            tuition.admin(
+                admin, DECIDE, {"decision": "decline", "note": text},
+                payment_id=payment_id, request_id=response.body["refund_request"]["id"],
+            )  # fmt: skip
+    assert statuses == [202] * 50 + [409] * 17
+    assert tuition.admin(admin, ORDER, {"amount": 100, "reason": "kindness"}, payment_id=payment_id).status == 409
+    tuition.at_stripe("POST", "/_sim/disputes", payment_intent=tuition.payment(payment_id).intent, status="lost")
+    assert {response.status for response in tuition.deliver_all()} == {200}
+    assert tuition.enrollment(student)["status"] == "WITHDRAWN"

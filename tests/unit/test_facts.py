@@ -342,3 +342,45 @@ def test_a_closing_reported_by_the_object_itself_outranks_that_it_was_missing() 
     missing, canceled = core_facts.missing_object("intent", 5), of_intent(intent(status="canceled", canceled_at=9), 9)
     assert merge(missing, canceled).closed == merge(canceled, missing).closed == Closed(9, "intent", "canceled")
     assert merge(missing, core_facts.missing_object("intent", 7)).closed == Closed(5, "intent", core_facts.MISSING)
+
+
+# --- bounds ---
+
+
+def many_charges(seed: int) -> Facts:
+    """Return a few dozen of the same 70 charges, each in a random state. Its time never changes, as at Stripe."""
+    rng = random.Random(seed)
+    chosen = rng.sample(range(70), rng.randint(20, 60))
+    statuses = ("pending", "failed", "failed", "failed", "succeeded")
+    return Facts(
+        charges={f"ch_{n:02}": Charge(rng.choice(statuses), 100, n // 3) for n in chosen},
+        acknowledged={
+            f"refund:{n % 150}": Acknowledgement(rng.randint(1, 400), "failed", "staff", "note")
+            for n in rng.sample(range(300), rng.randint(20, 150))
+        },
+        claims={f"pi_{n:02}": Settled(1, "usd", n) for n in chosen},
+    )
+
+
+@given(st.integers(), st.integers(), st.integers())
+@settings(max_examples=200, deadline=None)
+def test_shedding_does_not_depend_on_order_or_duplicates(a: int, b: int, c: int) -> None:
+    x, y, z = (merge(NO_FACTS, many_charges(seed)) for seed in (a, b, c))
+    assert merge(x, y) == merge(y, x)
+    assert merge(merge(x, y), z) == merge(x, merge(y, z))
+    assert merge(merge(x, y), y) == merge(x, y)
+    assert Facts.from_json(merge(x, y).to_json()) == merge(x, y)
+
+
+def test_the_newest_failed_charges_and_each_other_fact_are_kept() -> None:
+    facts = NO_FACTS
+    for n in range(80):
+        facts = merge(facts, Facts(charges={f"ch_{n:02}": Charge("failed", 100, n)}))
+    facts = merge(facts, Facts(charges={"ch_old": Charge("succeeded", 100, 0)}))
+    failed = [key for key, charge in facts.charges.items() if charge.status == "failed"]
+    assert failed == [f"ch_{n:02}" for n in range(30, 80)]
+    assert "ch_old" in facts.charges
+    refunds = {f"re_{n:03}": Refund("failed", 1, n) for n in range(200)}
+    disputes = {f"dp_{n:03}": Dispute(1, "lost", 1, n, "fraudulent") for n in range(200)}
+    merged = merge(Facts(refunds=refunds), Facts(disputes=disputes))
+    assert (merged.refunds, merged.disputes) == (refunds, disputes)

@@ -132,7 +132,7 @@ def test_only_stripe_client_imports_stripe(path: Path) -> None:
     assert ("stripe" in imported) == (path == PACKAGE / "stripe_gateway" / "client.py")
 
 
-READ = {f"storage.{name}" for name in ("dynamodb", "items", "keys", "mapping", "queries")}
+READ = {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping", "queries")}
 COMMIT = READ | {"storage.ledger"}
 SYNC = COMMIT | {f"stripe_gateway.{name}" for name in ("client", "objects", "resolve", "sync")}
 CLOSE = SYNC | {"stripe_gateway.closing", "stripe_gateway.rebuild"}

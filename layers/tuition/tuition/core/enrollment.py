@@ -7,6 +7,9 @@ from typing import Any, Literal
 from tuition.core import payment as payments
 from tuition.core.payment import Payment
 
+MAX_PAST_STANDINGS = 50
+"""The newest standings that granted access. Older ones are shed unless they are open, grant access or hold funds."""
+
 Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
 
 
@@ -26,7 +29,12 @@ class Standing:
     @property
     def counts(self) -> bool:
         """Whether it affects the enrollment. That of a payment that was closed unpaid does not, so it is not stored."""
-        return self.open or self.grants or self.granted or self.holds_funds
+        return self.is_current or self.granted
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it decides about access or money now."""
+        return self.open or self.grants or self.holds_funds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +91,14 @@ class Enrollment:
         return [key for _, key in attempts[1:]]
 
     def with_payment(self, payment: Payment) -> "Enrollment":
-        """Return this enrollment with the payment's current standing, and without standings that do not count."""
+        """Return this enrollment with the payment's current standing, and without standings that do not count.
+
+        Of past standings only the newest are kept, because the item's size is limited. None of the others decides.
+        """
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
-        standings = {key: standing for key, standing in standings.items() if standing.counts}
+        granted = sorted((standing.attempt, key) for key, standing in standings.items() if standing.granted)
+        newest = {key for _, key in granted[-MAX_PAST_STANDINGS:]}
+        standings = {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
     def standings_to_json(self) -> dict[str, Any]:

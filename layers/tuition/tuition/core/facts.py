@@ -29,6 +29,14 @@ It counts for nothing, and every known status outranks it.
 """
 MAX_UNKNOWN = 50
 """How many unknown values of Stripe's are kept per payment: the first by name, so that their order does not matter."""
+MAX_FAILED_CHARGES = 50
+"""The newest, by time and id, that a payment's item keeps."""
+MAX_CLAIMS = 50
+"""The first by id."""
+MAX_ACKNOWLEDGED = 100
+"""The newest by version. A reason whose acknowledgement is shed needs attention again."""
+MAX_NOTES = 20
+"""The newest acknowledgements that keep their note."""
 
 CHARGE_RANK = {"pending": 0, "failed": 1, "succeeded": 2}
 REFUND_RANK = {"requires_action": 0, "pending": 1, "succeeded": 2, "canceled": 3, "failed": 4}
@@ -73,7 +81,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Charge:
-    """One attempt to pay. Of the payment method, only `type`, `brand` and `last4` are stored."""
+    """One attempt to pay. Of the payment method, only `type`, `brand` and `last4` are stored.
+
+    `was_failed`: it was reported as failed before it succeeded. So it counts among the newest failed charges in every
+    order of the two reports.
+    """
 
     status: str
     amount: int
@@ -83,6 +95,12 @@ class Charge:
     last4: str | None = None
     receipt_url: str | None = None
     code: str | None = None
+    was_failed: bool = False
+
+    @property
+    def ever_failed(self) -> bool:
+        """Whether it was ever reported as failed."""
+        return self.status == "failed" or self.was_failed
 
 
 @dataclass(frozen=True)
@@ -175,7 +193,13 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON, without empty fields."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
+        stored = {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
+        if "charges" in stored:
+            stored["charges"] = {
+                key: {name: value for name, value in charge.items() if value is not None and value is not False}
+                for key, charge in stored["charges"].items()
+            }
+        return stored
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Facts":
@@ -213,21 +237,27 @@ NO_FACTS = Facts()
 
 
 def merge(a: Facts, b: Facts) -> Facts:
-    """Return the facts of both. Commutative, associative and idempotent."""
+    """Return the facts of both. Commutative, associative and idempotent.
+
+    The merge itself decides what is shed, by values that no later report changes: what one order sheds, all do. A
+    charge's `created` never changes at Stripe. Refunds, disputes and decisions are never shed.
+    """
     merged = Facts(
         settled=_either(a.settled, b.settled, _join_settled),
         closed=_either(a.closed, b.closed, lambda x, y: min(x, y, key=_closed_key)),
         phase=_either(a.phase, b.phase, lambda x, y: max(x, y, key=_phase_key)),
         intent=_either(a.intent, b.intent, min),
         customer=_either(a.customer, b.customer, max),
-        charges=_each(a.charges, b.charges, _join_by_rank(CHARGE_RANK)),
+        charges=_without_old_failures(_each(a.charges, b.charges, _join_charge)),
         refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
         disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
         fraud_warnings=_each(a.fraud_warnings, b.fraud_warnings, lambda x, y: max(x, y, key=_fraud_warning_key)),
-        claims=_each(a.claims, b.claims, _join_settled),
+        claims=dict(list(_each(a.claims, b.claims, _join_settled).items())[:MAX_CLAIMS]),
         decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,
-        acknowledged=_each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key)),
+        acknowledged=_newest_acknowledged(
+            _each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key))
+        ),
         unknown=dict(list(_each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
@@ -288,6 +318,42 @@ def _join_by_rank[T](ranks: Mapping[str, int]) -> Callable[[T, T], T]:
         return cast(T, replace(cast(Any, a), **joined))
 
     return join
+
+
+_join_rank_of_charge = _join_by_rank(CHARGE_RANK)
+
+
+def _join_charge(a: Charge, b: Charge) -> Charge:
+    joined = _join_rank_of_charge(a, b)
+    return replace(joined, was_failed=joined.status == "succeeded" and (a.ever_failed or b.ever_failed))
+
+
+def _without_old_failures(charges: Mapping[str, Charge]) -> dict[str, Charge]:
+    """Keep the newest failed charges, what is newer than the oldest of them, and each charge that succeeded.
+
+    A pending charge that is older is shed too: it may be a late report of a failed charge that was shed.
+    """
+    failed = sorted((charge.created, key) for key, charge in charges.items() if charge.ever_failed)
+    if len(failed) < MAX_FAILED_CHARGES:
+        return dict(charges)
+    oldest = failed[-MAX_FAILED_CHARGES]
+    kept = {}
+    for key, charge in charges.items():
+        if (charge.created, key) >= oldest:
+            kept[key] = charge
+        elif charge.status == "succeeded":
+            kept[key] = replace(charge, was_failed=False)
+    return kept
+
+
+def _newest_acknowledged(acknowledged: Mapping[str, Acknowledgement]) -> dict[str, Acknowledgement]:
+    """Keep the newest acknowledgements, and the notes of the newest of those."""
+    newest = sorted(((a.version, key) for key, a in acknowledged.items()), reverse=True)[:MAX_ACKNOWLEDGED]
+    with_note = {key for _, key in newest[:MAX_NOTES]}
+    return {
+        key: acknowledged[key] if key in with_note else replace(acknowledged[key], note="")
+        for key in sorted(key for _, key in newest)
+    }
 
 
 def _without_personal(facts: Facts) -> Facts:

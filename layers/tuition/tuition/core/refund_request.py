@@ -15,6 +15,10 @@ from typing import Any, Literal
 from tuition.core.facts import Refund
 
 State = Literal["awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed"]
+MAX_REQUESTS = 50
+"""Refund requests per payment, whatever became of them: every request stays on the payment's item."""
+MAX_ANSWER_LENGTH = 300
+"""Of a reason that Stripe gives, in characters. The rest is cut off."""
 UNDECIDED: frozenset[State] = frozenset({"awaiting_approval", "submitting", "pending"})
 
 _STATE_OF_REFUND: Mapping[str, State] = {

@@ -22,6 +22,10 @@ MAX_UNKNOWN_LENGTH = 200
 """In characters, of a value in `Facts.unknown`."""
 MAX_TEXT_LENGTH = 5000
 """In characters. Every text of Stripe's that is read here is shorter."""
+MAX_CODE_LENGTH = 100
+"""Of a code or name that is stored, in characters. The rest is cut off, because a payment's item is limited."""
+MAX_STORED_LENGTH = 500
+"""Of a message or address that is stored, in characters. A message is cut off; a longer address is left out."""
 
 MAX_AMOUNT = 10**15
 """In minor units. Every amount of Stripe's is below it."""
@@ -92,8 +96,8 @@ def _phase_of_intent(intent: Mapping[str, Any], status: str | None, at: int, ord
         name = "requires_action"
     elif isinstance(error, Mapping):
         name = "failed"
-        code = optional_text(error, "decline_code") or optional_text(error, "code")
-        message = optional_text(error, "message")
+        code = _code(error, "decline_code") or _code(error, "code")
+        message = (optional_text(error, "message") or "")[:MAX_STORED_LENGTH] or None
     return Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name, code, message)
 
 
@@ -139,6 +143,7 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
     type_ = optional_text(details, "type") if isinstance(details, Mapping) else None
     method = details.get(type_) if isinstance(details, Mapping) and type_ else None
     method = method if isinstance(method, Mapping) else {}
+    receipt = optional_text(charge, "receipt_url")
     return Facts(
         intent=optional_id(charge, "payment_intent"),
         charges={
@@ -146,10 +151,10 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
                 status=_known(charge, "status", core_facts.CHARGE_RANK),
                 amount=integer(charge, "amount"),
                 created=timestamp(charge, "created"),
-                type=type_,
-                brand=optional_text(method, "brand"),
-                last4=optional_text(method, "last4"),
-                receipt_url=optional_text(charge, "receipt_url"),
+                type=type_ and type_[:MAX_CODE_LENGTH],
+                brand=_code(method, "brand"),
+                last4=_code(method, "last4"),
+                receipt_url=receipt if receipt and len(receipt) <= MAX_STORED_LENGTH else None,
                 code=_failure_code(charge),
             )
         },
@@ -162,8 +167,8 @@ def _failure_code(charge: Mapping[str, Any]) -> str | None:
 
     Source: https://docs.stripe.com/declines/codes
     """
-    code, outcome = optional_text(charge, "failure_code"), charge.get("outcome")
-    reason = optional_text(outcome, "reason") if isinstance(outcome, Mapping) else None
+    code, outcome = _code(charge, "failure_code"), charge.get("outcome")
+    reason = _code(outcome, "reason") if isinstance(outcome, Mapping) else None
     return (reason or code) if charge.get("status") == "failed" else None
 
 
@@ -177,9 +182,9 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
                 status=_known(refund, "status", core_facts.REFUND_RANK),
                 amount=integer(refund, "amount"),
                 created=timestamp(refund, "created"),
-                reason=optional_text(refund, "reason"),
-                request=optional_text(metadata, "refund_request") if isinstance(metadata, Mapping) else None,
-                failure=optional_text(refund, "failure_reason"),
+                reason=_code(refund, "reason"),
+                request=_code(metadata, "refund_request") if isinstance(metadata, Mapping) else None,
+                failure=_code(refund, "failure_reason"),
             )
         },
         unknown=_unknown(refund, "status", core_facts.REFUND_RANK),
@@ -196,10 +201,10 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
         disputes={
             object_id(dispute, "id"): Dispute(
                 stamp=stamp,
-                status=optional_text(dispute, "status") or core_facts.UNKNOWN,
+                status=_code(dispute, "status") or core_facts.UNKNOWN,
                 amount=integer(dispute, "amount"),
                 created=timestamp(dispute, "created"),
-                reason=optional_text(dispute, "reason") or core_facts.UNKNOWN,
+                reason=_code(dispute, "reason") or core_facts.UNKNOWN,
                 withdrawn=-sum(integer(move, "amount", minimum=-MAX_AMOUNT) for move in moves),
                 due_by=due_by if type(due_by) is int and 0 < due_by < MAX_TIMESTAMP else None,
             )
@@ -209,7 +214,7 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
 
 def of_fraud_warning(warning: Mapping[str, Any]) -> Facts:
     """Return the facts of an early fraud warning."""
-    stored = FraudWarning(timestamp(warning, "created"), text(warning, "fraud_type"))
+    stored = FraudWarning(timestamp(warning, "created"), _code(warning, "fraud_type") or core_facts.UNKNOWN)
     return Facts(fraud_warnings={object_id(warning, "id"): stored})
 
 
@@ -242,6 +247,12 @@ def _is_unicode(value: str) -> bool:
 def optional_text(obj: Mapping[str, Any], name: str) -> str | None:
     """Return a text, or None if the field is empty or missing."""
     return None if obj.get(name) in (None, "") else text(obj, name)
+
+
+def _code(obj: Mapping[str, Any], name: str) -> str | None:
+    """Return the first `MAX_CODE_LENGTH` characters of an optional text."""
+    value = optional_text(obj, name)
+    return value and value[:MAX_CODE_LENGTH]
 
 
 def object_id(obj: Mapping[str, Any], name: str) -> str:

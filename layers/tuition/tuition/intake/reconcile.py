@@ -9,8 +9,9 @@ Webhooks can be lost, and rarely Stripe creates no event at all. So once an hour
    object that differs from its payment, cause a sync. A settled object without a payment rebuilds it; an object without
    a payment that has been open for an hour is closed.
 
-Everything is committed through the ledger, so a run can be killed anywhere and started again. Only unreachable tables,
-an unreachable Stripe or a missing secret end a run early.
+Everything is committed through the ledger, so a run can be killed anywhere and started again. A step that fails for any
+reason is passed over. Only throttled or unreachable tables, refused credentials, an unreachable Stripe or a missing
+secret end a run early.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from tuition import clock
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import EventUnusable, StripeRefused
+from tuition.core.errors import EventUnusable, StripeRefused, Unavailable
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -24,6 +24,7 @@ from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import integer, object_id, text, timestamp
 from tuition.settings import settings
 from tuition.storage import ledger, quarantine
+from tuition.storage.dynamodb import StorageRefused
 from tuition.storage.ledger import Change, StripeObjectTaken
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
@@ -139,7 +140,7 @@ def apply(event: object) -> Outcome:
         return "ignored"
     try:
         return _apply(event)
-    except (EventUnusable, StripeObjectTaken, StripeRefused) as error:
+    except (EventUnusable, StripeObjectTaken, StripeRefused, StorageRefused) as error:
         quarantine.add(event, str(error))
         return "quarantined"
 
@@ -308,7 +309,14 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
     if staff:
         entry = AuditEntry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
         ledger.record_for_user(staff, entry, {"replay": event_id})
-    outcome = apply(json.loads(item.event))
+    event = json.loads(item.event)
+    try:
+        outcome = apply(event)
+    except Unavailable:
+        raise
+    except Exception as error:
+        quarantine.add(event, str(error))  # one more try, so that other events have their turn first
+        raise
     if outcome != "quarantined":
         quarantine.remove(event_id)
     return outcome

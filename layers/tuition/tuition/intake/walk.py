@@ -18,17 +18,17 @@ from tuition import clock, metrics, retry
 from tuition.core import facts as core_facts
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import EventUnusable, NotConfigured, StripeRefused, StripeUnavailable, TuitionError
+from tuition.core.errors import EventUnusable, NotConfigured, StripeUnavailable, TuitionError, Unavailable
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import optional_id
 from tuition.intake import stripe_events
+from tuition.log import logger
 from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
-from tuition.storage.dynamodb import StorageUnavailable
+from tuition.storage.dynamodb import StorageBlocked, StorageRefused, StorageUnavailable
 from tuition.storage.items import AuditItem
-from tuition.storage.ledger import StripeObjectTaken
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.client import Listed
@@ -44,7 +44,7 @@ ORPHAN_AFTER_S = 3600
 RESERVE_S = 40.0
 """With less than this left of an invocation no new step starts."""
 MAX_UNANSWERED_IN_A_ROW = 3
-"""After this many steps in a row without an answer Stripe counts as unreachable, and the run ends."""
+"""After this many steps in a row without an answer Stripe or the tables are unreachable, and the run ends."""
 EVENT_TYPES_PER_LIST = 20
 """https://docs.stripe.com/api/events/list#list_events-types"""
 RECORDS_PER_READ = 100
@@ -84,28 +84,35 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Run one step with a deadline of its own. A step that fails is named and counted, and the run continues.
+        """Run one step with a deadline of its own. A step that fails for any reason is named, counted and passed over.
 
-        Raises what makes every further step pointless: a missing secret, unreachable tables, an unreachable Stripe, or
-        no time left.
+        Raises what makes every further step pointless: a missing secret, throttled tables or refused credentials,
+        several steps in a row without an answer from Stripe or a table, or no time left.
         """
         if self.remaining() < RESERVE_S:
             raise OutOfTime
         clock.start_deadline()
         try:
             yield
-        except (NotConfigured, StorageUnavailable):
+        except (NotConfigured, StorageBlocked, OutOfTime):
             raise
-        except TuitionError as error:
-            if isinstance(error, StripeUnavailable):
+        except Exception as error:
+            if _is_unanswered(error):
                 self.unanswered += 1
                 self.unanswered_in_a_row += 1
                 if self.unanswered_in_a_row == MAX_UNANSWERED_IN_A_ROW:
                     raise
-            self.failed.append(f"{name}: {error}")
+            if not isinstance(error, TuitionError):
+                logger.exception("a step failed", step=name)
+            self.failed.append(f"{name}: {error if isinstance(error, TuitionError) else repr(error)}")
             metrics.count("ReconcileFailed")
         else:
             self.unanswered_in_a_row = 0
+
+
+def _is_unanswered(error: Exception) -> bool:
+    """Whether Stripe or a table gave no definite answer, so that the same step may succeed in the next run."""
+    return isinstance(error, StripeUnavailable | StorageUnavailable) and not isinstance(error, StorageRefused)
 
 
 # --- asking Stripe ---
@@ -225,10 +232,15 @@ def _walk_events(run: Run, first: int, last: int) -> None:
 
 @contextmanager
 def _quarantine_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-    """Quarantine the events if they cannot be applied, and let the error through."""
+    """Quarantine the events if they cannot be applied for any reason of their own, and let the error through.
+
+    Each run tries them again, so an event that a step passes over is not lost.
+    """
     try:
         yield
-    except (EventUnusable, StripeObjectTaken, StripeRefused) as error:
+    except Exception as error:
+        if isinstance(error, OutOfTime) or (isinstance(error, Unavailable) and not isinstance(error, StorageRefused)):
+            raise
         for event in events:
             quarantine.add(event, str(error))
         raise

@@ -25,7 +25,7 @@ from tuition.core.errors import (
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
-from tuition.core.refund_request import RefundRequest, State
+from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REQUESTS, RefundRequest, State
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change
@@ -35,7 +35,7 @@ from tuition.stripe_gateway import resolve, sync
 MAX_TEXT_LENGTH = 500
 """Of a reason, a note or a message, in characters."""
 MAX_REJECTIONS = 10
-"""How often a student may repeat a request that Stripe rejects. Every request stays on the payment's item."""
+"""How often a student may repeat a request that Stripe rejects."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,10 @@ def _add(
         new = new_request(payment)
         if new is None:
             return None
+        if len(payment.requests) >= MAX_REQUESTS:
+            raise RefundRefused(
+                f"This payment has had {MAX_REQUESTS} refund requests, and no more are accepted. Contact the school."
+            )
         created.add(new.id)
         return Change(payment.with_requests((*payment.requests, new)), _entry(new.id, type_, actor))
 
@@ -345,7 +349,7 @@ def _record_refusal(ref: PaymentRef, existing: RefundRequest, why: str, actor: A
         after = payment.merged(sync.fetch(payment)[0])
         current = _by_id(after, existing.id)
         if current.state == "submitting":
-            answer = _why_not_refundable(after) or why
+            answer = (_why_not_refundable(after) or why)[:MAX_ANSWER_LENGTH]
             after = _with_request(after, replace(current, state="rejected", answer=answer))
         return Change(after, _entry(f"{existing.id}:refused:{existing.tries}", "refund.refused", actor))
 

@@ -16,7 +16,13 @@ from typing import Any, Literal, cast
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from pynamodb.models import Model
 
 from tuition import retry
@@ -36,6 +42,14 @@ class StorageUnavailable(Unavailable):
     """DynamoDB did not answer, or refused the call: the same call may succeed later."""
 
 
+class StorageRefused(StorageUnavailable):
+    """DynamoDB refused this call for what it contains, such as an item that is too large. Other calls may succeed."""
+
+
+class StorageBlocked(StorageUnavailable):
+    """DynamoDB throttles us or refuses our credentials: every other call would fail too."""
+
+
 class ConditionFailed(Exception):
     """The condition of a single write did not hold: nothing was written."""
 
@@ -46,6 +60,18 @@ class TransactionCanceled(Exception):
     def __init__(self, reasons: list[Item]) -> None:
         super().__init__("the transaction was canceled")
         self.reasons = reasons
+
+
+_BLOCKED_CODES = frozenset(
+    {
+        *("ThrottlingException", "Throttling", "ThrottledException", "RequestLimitExceeded"),
+        *("ProvisionedThroughputExceededException", "AccessDeniedException", "UnrecognizedClientException"),
+        *("ExpiredTokenException", "ExpiredToken", "InvalidClientTokenId", "InvalidSignatureException"),
+        *("IncompleteSignatureException", "MissingAuthenticationTokenException", "SignatureDoesNotMatch"),
+    }
+)
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
+_NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 
 @cache
@@ -77,7 +103,11 @@ def call(operation: Operation, **params: Any) -> Item:
 
 def _unavailable(operation: str, error: Exception) -> StorageUnavailable:
     logger.exception("DynamoDB failed", operation=operation)
-    return StorageUnavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})")
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    text = f"A part of our system is not responding. Try again. ({type(error).__name__})"
+    if code in _BLOCKED_CODES or isinstance(error, _NO_CREDENTIALS):
+        return StorageBlocked(text)
+    return StorageRefused(text) if code == "ValidationException" else StorageUnavailable(text)
 
 
 def table_name(model: type[Model]) -> str:

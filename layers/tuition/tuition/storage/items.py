@@ -6,17 +6,11 @@ declared `personal` or `not_personal`: export and erasure read that.
 
 from typing import Any
 
-from pynamodb.attributes import (
-    Attribute,
-    BooleanAttribute,
-    JSONAttribute,
-    NumberAttribute,
-    UnicodeAttribute,
-    UnicodeSetAttribute,
-)
+from pynamodb.attributes import Attribute, BooleanAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
 from pynamodb.models import Model
 
 from tuition.settings import settings
+from tuition.storage.json_attribute import JsonAttribute
 
 _PERSONAL: dict[int, bool] = {}
 
@@ -57,7 +51,7 @@ class PaymentItem(Model):
     currency = not_personal(UnicodeAttribute())
     status = not_personal(UnicodeAttribute())
     track = not_personal(UnicodeAttribute())
-    payment_method = personal(JSONAttribute(null=True))
+    payment_method = personal(JsonAttribute(null=True))
     receipt_url = personal(UnicodeAttribute(null=True))
     refunded = not_personal(BooleanAttribute())
     refund_amount = not_personal(NumberAttribute())
@@ -70,10 +64,10 @@ class PaymentItem(Model):
     attempt = not_personal(NumberAttribute())
     version = not_personal(NumberAttribute())
     audit_head = not_personal(UnicodeAttribute())
-    terms = personal(JSONAttribute())
-    facts = personal(JSONAttribute())
-    refund_requests = personal(JSONAttribute())
-    attention = not_personal(JSONAttribute(null=True))
+    terms = personal(JsonAttribute())
+    facts = personal(JsonAttribute())
+    refund_requests = personal(JsonAttribute())
+    attention = not_personal(JsonAttribute(null=True))
 
     listed_at = not_personal(UnicodeAttribute())
     created_month = not_personal(UnicodeAttribute())
@@ -98,9 +92,9 @@ class EnrollmentItem(Model):
     user_id = personal(UnicodeAttribute(hash_key=True))
     sort_key = not_personal(UnicodeAttribute(range_key=True))
     status = not_personal(UnicodeAttribute(null=True))
-    standings = not_personal(JSONAttribute(null=True))
+    standings = not_personal(JsonAttribute(null=True))
     attempt = not_personal(NumberAttribute(null=True))
-    attempt_times = not_personal(JSONAttribute(null=True))
+    attempt_times = not_personal(JsonAttribute(null=True))
     version = not_personal(NumberAttribute())
     audit_head = not_personal(UnicodeAttribute(null=True))
 
@@ -145,7 +139,7 @@ class CustomerItem(Model):
     lost_disputes = not_personal(UnicodeSetAttribute(null=True))
     other_blocks = not_personal(UnicodeSetAttribute(null=True))
     allowed_blocks = not_personal(UnicodeSetAttribute(null=True))
-    purchase_decision = personal(JSONAttribute(null=True))
+    purchase_decision = personal(JsonAttribute(null=True))
     created_at = not_personal(UnicodeAttribute(null=True))
     updated_at = not_personal(UnicodeAttribute())
 
@@ -168,7 +162,7 @@ class AuditItem(Model):
     actor = not_personal(UnicodeAttribute(null=True))
     user_id = not_personal(UnicodeAttribute())
     track = not_personal(UnicodeAttribute(null=True))
-    transition = not_personal(JSONAttribute())
+    transition = not_personal(JsonAttribute())
     previous = not_personal(UnicodeAttribute())
     schema_version = not_personal(NumberAttribute())
     hash = not_personal(UnicodeAttribute())
@@ -219,7 +213,7 @@ class CountItem(Model):
 
     period = not_personal(UnicodeAttribute(hash_key=True))
     measure = not_personal(UnicodeAttribute(range_key=True))
-    counted = not_personal(JSONAttribute())
+    counted = not_personal(JsonAttribute())
     cursor = not_personal(UnicodeAttribute())
     counted_since = not_personal(NumberAttribute())
 

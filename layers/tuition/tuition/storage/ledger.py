@@ -29,7 +29,7 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.dynamodb import ConditionFailed, Item, StorageUnavailable, TransactionCanceled
+from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, StripeObjectItem
 
 ABANDONED = "abandoned"
@@ -394,7 +394,7 @@ def _write(writes: Mapping[str, Item], before: PaymentState | None, *, is_sync: 
             # Each repetition has fewer pointers. A search that misses one must never keep money out of the books.
             return _write({name: writes[name] for name in writes if name not in taken}, before, is_sync=is_sync)
         _raise_named(reasons, before, is_sync=is_sync)
-        raise StorageUnavailable("The change could not be stored. Try again.") from canceled
+        raise StorageRefused("The change could not be stored. Try again.") from canceled
 
 
 def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, *, is_sync: bool) -> None:

@@ -1,0 +1,86 @@
+"""The largest item of a payment and of an enrollment fits into DynamoDB, measured in bytes as stored."""
+
+from dataclasses import replace
+from typing import Any
+
+from tuition.core import attention, refund_request
+from tuition.core import facts as core_facts
+from tuition.core.enrollment import MAX_PAST_STANDINGS, Enrollment
+from tuition.core.facts import Acknowledgement, Charge, Dispute, Facts, Phase, Refund, Settled, merge
+from tuition.core.money import Money
+from tuition.core.payment import Payment
+from tuition.core.refund_request import RefundRequest
+from tuition.payments import refunds
+from tuition.storage import dynamodb, mapping
+from tuition.storage.json_attribute import JsonAttribute
+
+ITEM_BYTES = 400 * 1024
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+EMOJI = "\U0001f600" * refunds.MAX_TEXT_LENGTH
+STAFF = "5f0c1a2e-" + "0" * 27
+TIME = "2026-11-23T18:00:00.000Z"
+
+
+def stored_bytes(raw: dict[str, Any]) -> int:
+    return sum(len(name.encode()) + sum(len(str(v).encode()) for v in value.values()) for name, value in raw.items())
+
+
+def largest_payment() -> Payment:
+    code = "c" * 100
+    requests = tuple(
+        RefundRequest(
+            *(f"rr_{n:020}", 10**8, EMOJI, STAFF, TIME, "rejected"), 99, EMOJI,
+            "a" * refund_request.MAX_ANSWER_LENGTH, STAFF, f"re_{n:024}",
+        )
+        for n in range(refund_request.MAX_REQUESTS)
+    )  # fmt: skip
+    facts = Facts(settled=Settled(10**8, "usd", 1), phase=Phase(1, 1, "failed", code, "\U0001f600" * 500), rebuilt=True)
+    for n in range(3 * core_facts.MAX_ACKNOWLEDGED):
+        facts = merge(
+            facts,
+            Facts(
+                charges={f"ch_{n:024}": Charge("failed", 10**8, n, code, code, "4242", "u" * 500, code)},
+                claims={f"cs_live_{n:060}": Settled(1, "usd", n)},
+                acknowledged={f"claim:cs_live_{n:060}": Acknowledgement(n, f"cs_live_{n:060}", STAFF, EMOJI)},
+            ),
+        )
+    for n in range(refund_request.MAX_REQUESTS):
+        refund = Refund("failed", 10**8, n, "requested_by_customer", f"rr_{n:020}", "lost_or_stolen_card")
+        facts = merge(facts, Facts(refunds={f"re_{n:024}": refund}))
+    for n in range(5):
+        facts = merge(facts, Facts(disputes={f"du_{n:024}": Dispute(n, "lost", 10**8, n, code, 10**8, 10**9)}))
+    return Payment(
+        payment_id="pay_" + "a" * 24, user_id=STAFF, track="DP", kind="intent", attempt=1, stripe_object_id="pi_1",
+        price=Money(49_900, "usd"), created_at=TIME, updated_at=TIME, email="e" * 320, facts=facts, requests=requests,
+    )  # fmt: skip
+
+
+def test_the_largest_payment_fits_into_an_item() -> None:
+    payment = largest_payment()
+    raw = dynamodb.to_raw(mapping.payment_to_item(payment, 0, attention.reasons(payment, double=True)))
+    assert mapping.payment_from_raw(raw) == payment
+    assert 300_000 < stored_bytes(raw) < ITEM_BYTES
+
+
+def test_text_is_stored_without_escapes() -> None:
+    attribute = JsonAttribute()
+    for value, size in (({"note": EMOJI}, 2000), ({"note": "ä"}, 2), ({"note": "\ud83d"}, 6)):
+        stored = str(attribute.serialize(value))
+        assert len(stored.encode()) == size + len('{"note":""}')
+        assert attribute.deserialize(stored) == value
+
+
+def test_an_enrollment_keeps_the_newest_past_standings_and_each_current_one() -> None:
+    settled = replace(largest_payment(), facts=Facts(settled=Settled(49_900, "usd", 1)), requests=())
+    refunded = merge(settled.facts, Facts(refunds={"re_1": Refund("succeeded", 49_900, 1)}))
+    enrollment = Enrollment(user_id=STAFF, track="DP")
+    for n in range(200):
+        facts = settled.facts if n in (0, 7) else refunded
+        enrollment = enrollment.with_payment(replace(settled, payment_id=f"pay_{n:024}", attempt=n, facts=facts))
+    assert len(enrollment.standings) == MAX_PAST_STANDINGS + 2
+    assert (enrollment.status, enrollment.attempt) == ("ENROLLED", 199)
+    assert enrollment.doubled == [f"pay_{7:024}"]
+    late = replace(settled, payment_id=f"pay_{3:024}", attempt=3, facts=refunded)
+    assert enrollment.with_payment(late) == enrollment
+    raw = dynamodb.to_raw(mapping.enrollment_to_item(enrollment))
+    assert stored_bytes(raw) < 20_000
