@@ -1,4 +1,4 @@
-"""Who may use the control API, the bank's page and the overview: callers on this machine, and pages of this machine.
+"""Admit callers and pages of this machine to the control API, the bank's page and the overview.
 
 They need no API key. So a page of another origin must not reach them through the browser of a person who runs the
 simulator: neither directly (`Origin`) nor under a name that resolves to this machine (`Host`, DNS rebinding).

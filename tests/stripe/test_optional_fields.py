@@ -53,8 +53,8 @@ def objects() -> dict[str, Object]:
     session = call(stripe, "POST", "/v1/checkout/sessions", f"mode=payment&success_url=https://a.test&{line}")
     session |= {"status": "complete", "payment_status": "paid", "payment_intent": intent}
     charge = call(stripe, "GET", f"/v1/charges/{intent['latest_charge']}")
-    made = (intent, session, charge, refund, dispute)
-    return {obj["object"]: obj for obj in made}
+    objects = (intent, session, charge, refund, dispute)
+    return {obj["object"]: obj for obj in objects}
 
 
 def optional_fields() -> Iterator[tuple[str, str]]:

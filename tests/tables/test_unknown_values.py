@@ -24,7 +24,7 @@ def stored(tuition: Harness, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", [None, "status_of_next_year"])
-def test_a_lost_dispute_is_learned_beside_a_refund_of_unknown_status(
+def test_a_sync_detects_a_lost_dispute_beside_a_refund_of_unknown_status(
     tuition: Harness, student: Student, status: str | None
 ) -> None:
     payment_id = buy(tuition, student)
@@ -42,7 +42,7 @@ def test_a_lost_dispute_is_learned_beside_a_refund_of_unknown_status(
     assert (tuition.enrollment(student) or {})["status"] == "WITHDRAWN"
 
 
-def test_a_lost_dispute_is_learned_beside_a_refund_that_cannot_be_read(tuition: Harness, student: Student) -> None:
+def test_a_sync_detects_a_lost_dispute_beside_a_refund_that_cannot_be_read(tuition: Harness, student: Student) -> None:
     payment_id = buy(tuition, student)
     intent = tuition.payment(payment_id).intent
     refund = tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=100)

@@ -285,5 +285,5 @@ def test_a_refundable_amount_below_zero_is_shown_as_such() -> None:
     view = PaymentView(payment(PAID, refunded(10000), disputed("lost")), [])
     assert view.json()["refundable_amount"] == -10000
     assert groups(view)["money"]["refundable_amount"] == -10000
-    cells = dict(zip((column.name for column in exports.COLUMNS), exports.row(view), strict=True))
+    cells = dict(zip(exports.HEADER, exports.row(view), strict=True))
     assert cells["refundable_amount"] == -10000
