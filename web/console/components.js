@@ -1,5 +1,5 @@
 // Components that several views share.
-import { moment, moneyWithCode, utc } from "../shared/format.js";
+import { differsFromPrice, moment, moneyWithCode, utc } from "../shared/format.js";
 import { explain } from "./api.js";
 import { html, useState } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -34,10 +34,15 @@ export function Failure({ failure }) {
   return html`<span class="why" title=${message ?? code}>${code ? code.replace(/_/g, " ") : message}</span>`;
 }
 
-/** An amount, and below it how much of it was refunded. */
+/** The price of a payment of which another amount was received. */
+export const priceText = (payment) =>
+  differsFromPrice(payment) && `price ${moneyWithCode(payment.price.amount, payment.price.currency)}`;
+
+/** The amount received (the price until then), the price if it differs, and how much was refunded. */
 export function Amount({ payment }) {
   const { amount, currency, refund_amount: refunded } = payment;
-  return html`<span class="sum">${moneyWithCode(amount, currency)}</span>${refunded > 0 && html`<span class="why">−${moneyWithCode(refunded, currency)} refunded</span>`}`;
+  const price = priceText(payment);
+  return html`<span class="sum">${moneyWithCode(amount, currency)}</span>${price && html`<span class="why">${price}</span>`}${refunded > 0 && html`<span class="why">−${moneyWithCode(refunded, currency)} refunded</span>`}`;
 }
 
 /** The kinds of a payment's attention reasons. */

@@ -3,7 +3,7 @@ import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { detailText, suggestedAction } from "./attention.js";
-import { Empty, Failure, WhenLoaded, Status, Time, UserLink } from "./components.js";
+import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
@@ -30,6 +30,7 @@ function Details({ details, query, staff, message, done }) {
   const { payment, groups } = details;
   const { currency, refund_amount: refunded, refundable_amount: refundable } = payment;
   const { grants_access: grantsAccess, enrollment } = groups.payment;
+  const price = priceText(payment);
   return html`
     <div class="headline">
       <h1 tabindex="-1">${moneyWithCode(payment.amount, currency)} for ${payment.track}</h1>
@@ -40,6 +41,7 @@ function Details({ details, query, staff, message, done }) {
     <p class="summary">
       <span><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></span>
       <span>created <${Time} at=${payment.created_at} /></span>
+      ${price && html`<span>${price}</span>`}
       ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded, ${moneyWithCode(refundable, currency)} refundable</span>`}
       <span>${grantsAccess ? "Access granted" : "No access"}</span>
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}

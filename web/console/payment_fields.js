@@ -12,7 +12,7 @@ const LABELS = {
   receipt_url: "Receipt",
   check_at: "Next check at",
 };
-const MONEY = new Set(["amount", "list_amount", "refund_amount", "lost", "refundable_amount"]);
+const MONEY = new Set(["amount", "received", "refund_amount", "lost", "refundable_amount"]);
 const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);
 const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url" };
 const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url"]);
@@ -34,8 +34,8 @@ export function PaymentFields({ groups }) {
 function Value({ field, value, group }) {
   if (value === null || value === undefined || value === "") return html`<${None} />`;
   if (MONEY.has(field)) return html`<span class="sum">${moneyWithCode(value, group.currency)}</span>`;
-  if (field === "received")
-    return html`<span class="sum">${moneyWithCode(value, group.received_currency ?? group.currency)}</span>`;
+  if (field === "price") return html`<span class="sum">${moneyWithCode(value.amount, value.currency)}</span>`;
+  if (field === "list_amount") return html`<span class="sum">${moneyWithCode(value, group.price.currency)}</span>`;
   if (field.endsWith("_at")) return html`<${Time} at=${value} seconds=${true} />`;
   if (field === "status") return html`<${Status} payment=${{ status: value }} />`;
   if (field === "enrollment") return html`<${EnrollmentStatus} status=${value} />`;

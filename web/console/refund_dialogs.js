@@ -69,7 +69,7 @@ export function RefundDialog({ details, done }) {
     ? consequenceOf(details, amount)
     : `Enter an amount between ${groupedDecimal(1, currency)} and ${moneyWithCode(refundable, currency)}.`;
   const confirmText = isValid ? `Refund ${moneyWithCode(amount, currency)}` : "Refund";
-  const received = moneyWithCode(details.groups.money.received ?? payment.amount, currency);
+  const received = moneyWithCode(payment.amount, currency);
   return html`<${ConfirmDialog} title="Refund" consequence=${consequence} confirmText=${confirmText} danger=${true} ready=${isValid && reason.trim() !== ""} submit=${submit} check=${check} done=${done}>
     <label for="amount">Amount in ${currency.toUpperCase()}</label>
     <input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />

@@ -24,11 +24,10 @@ const TITLES = {
 
 /** The entries, oldest first: `{ key, at, rank, title, source, kind, lines }` with `id` or `record` and `actor`. */
 export function timelineEntries({ payment, facts, audit }) {
-  const { currency } = payment;
   const successLast = (a, b) => (a.status === "succeeded") - (b.status === "succeeded"); // no attempt follows a success
   const atStripe = [
-    ...[...facts.charges].sort(successLast).map((charge) => [chargeEntry(charge, currency), REPORTED_BY.charge]),
-    ...facts.refunds.map((refund) => [refundEntry(refund, currency), REPORTED_BY.refund]),
+    ...[...facts.charges].sort(successLast).map((charge) => [chargeEntry(charge), REPORTED_BY.charge]),
+    ...facts.refunds.map((refund) => [refundEntry(refund), REPORTED_BY.refund]),
     ...facts.disputes.map((dispute) => [disputeEntry(dispute), REPORTED_BY.dispute]),
   ].map(([entry, types]) => ({ ...entry, source: "stripe", rank: rankAmongRecords(entry, types, audit) }));
   const records = audit.map((record) => recordEntry(record, payment, facts));
@@ -55,14 +54,14 @@ function rankAmongRecords(entry, types, audit) {
 
 const ATTEMPTS = { succeeded: "Attempt succeeded", failed: "Attempt declined", pending: "Attempt pending" };
 
-function chargeEntry({ charge_id: id, at, status, amount, code, ...method }, currency) {
+function chargeEntry({ charge_id: id, at, status, amount, currency, code, ...method }) {
   const lines = [[moneyWithCode(amount, currency), shortMethodName(method)].filter(Boolean).join(", ")];
   if (code) lines.push(sentenceCase(code));
   const title = ATTEMPTS[status] ?? `Attempt ${status}`;
   return { key: id, id, at, title, kind: status === "succeeded" ? "good" : "bad", lines };
 }
 
-function refundEntry({ refund_id: id, at, status, amount, failure }, currency) {
+function refundEntry({ refund_id: id, at, status, amount, currency, failure }) {
   const lines = [moneyWithCode(amount, currency)];
   if (failure) lines.push(sentenceCase(failure));
   const title = `Refund ${sentenceCase(status).toLowerCase()}`;
@@ -88,13 +87,13 @@ function recordEntry(record, payment, facts) {
     source,
     kind: source === "staff" ? "staff" : isTransition ? "moved" : "",
     actor: actor && { id: actor, isStudent: actor === payment.user_id },
-    lines: [...transitionLines(transition, payment.currency), ...noteLines(record, payment, facts)],
+    lines: [...transitionLines(transition), ...noteLines(record, payment, facts)],
     record,
   };
 }
 
 /** The changes that a record made, in words. */
-function transitionLines({ status, enrollment, settled, refunded, lost, attention }, currency) {
+function transitionLines({ status, enrollment, settled, refunded, lost, attention, currency }) {
   const lines = [];
   const money = (amount) => moneyWithCode(Math.abs(amount), currency);
   const statusName = (value) => (value ? paymentStatus(value)[0] : "none");

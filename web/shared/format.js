@@ -24,6 +24,10 @@ export function money(amount, currency) {
   return format.format(decimal(amount, currency).replace("−", "-"));
 }
 
+/** Whether another amount was received than the price; `amount` and `currency` of a payment are what was received. */
+export const differsFromPrice = ({ amount, currency, price }) =>
+  amount !== price.amount || currency !== price.currency;
+
 /** A typed amount in minor units, exactly; undefined if it is not an amount. `minorUnits("120.5", "usd")` is 12050. */
 export function minorUnits(text, currency) {
   const digits = fractionDigits(currency);

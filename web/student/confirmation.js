@@ -1,7 +1,7 @@
 // After paying: follow the payment until the student is enrolled, and show every state on the way.
 import { explain } from "../shared/api.js";
 import { action, announce, h, loading, note, show } from "../shared/dom.js";
-import { money } from "../shared/format.js";
+import { differsFromPrice, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { pollPayment } from "./poll.js";
 import { forgetStarted } from "./started_payments.js";
@@ -61,7 +61,7 @@ function notReceivedNote(reload) {
 }
 
 /** Paid, but not enrolled: the amount differs from the price, or a dispute or staff ended the access. */
-function showUnderReview(main, track) {
+function showUnderReview(main, track, payment) {
   const text = `We received your payment for ${track.title}, but we need to check it before we can enroll you.`;
   show(
     main,
@@ -72,6 +72,7 @@ function showUnderReview(main, track) {
       note(
         "info",
         h("p", {}, text),
+        differsFromPrice(payment) && h("p", {}, paidText(payment)),
         h("p", {}, "We’ve been notified and will get back to you. Please contact us before you pay again."),
       ),
       h("p", { class: "row" }, h("a", { class: "button", href: "#/payments" }, "My payments")),
@@ -80,11 +81,17 @@ function showUnderReview(main, track) {
   announce(text);
 }
 
+function paidText(payment) {
+  const { amount, currency, price } = payment;
+  const priceText = differsFromPrice(payment) ? ` The price was ${money(price.amount, price.currency)}.` : "";
+  return `You paid ${money(amount, currency)}.${priceText}`;
+}
+
 function showEnrolled(main, track, payment) {
   const paid =
-    payment.amount === 0
+    payment.amount === 0 && !differsFromPrice(payment)
       ? "Your promotion code covered the full price. Nothing was charged."
-      : `You paid ${money(payment.amount, payment.currency)}.`;
+      : paidText(payment);
   show(
     main,
     `You are enrolled in ${track.title}`,

@@ -1,7 +1,7 @@
 // My payments: the list with receipts and refunds.
 import { explain, SessionExpired } from "../shared/api.js";
 import { action, announce, h, icon, note, show } from "../shared/dom.js";
-import { day, methodName, moment, money } from "../shared/format.js";
+import { day, differsFromPrice, methodName, moment, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { canRequestRefund, refundRequestNote, requestRefund } from "./refund.js";
 
@@ -60,7 +60,7 @@ function olderPayments(list, firstCursor, context) {
 }
 
 function paymentItem(payment, context) {
-  const { status, amount, currency, track, created_at: createdAt } = payment;
+  const { status, amount, currency, price, track, created_at: createdAt } = payment;
   const [kind, drawing, text] = STATUS_CHIPS[status];
   const title = context.titles.get(track) ?? track;
   const item = h(
@@ -83,6 +83,7 @@ function paymentItem(payment, context) {
       "div",
       { class: "sum" },
       h("p", { class: "strong" }, money(amount, currency)),
+      differsFromPrice(payment) && h("p", { class: "small" }, `Price: ${money(price.amount, price.currency)}`),
       h("span", { class: `chip ${kind}` }, icon(drawing), text),
     ),
     refundRequestNote(payment),

@@ -89,8 +89,7 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
         if delta:
             changes[name] = delta
     if changes:
-        settled = payment.facts.settled
-        changes["currency"] = settled.currency if settled else payment.price.currency
+        changes["currency"] = payment.currency
     already = {(reason.name, reason.fingerprint) for reason in before.attention}
     raised = sorted({(reason.name, reason.fingerprint) for reason in after.attention} - already)
     return {**changes, "attention": [name for name, _ in raised]} if raised else changes

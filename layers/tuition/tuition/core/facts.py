@@ -83,6 +83,8 @@ class Phase:
 class Charge:
     """One attempt to pay. Of the payment method, only `type`, `brand` and `last4` are stored.
 
+    `currency` may differ from what was received later: a declined intent can be changed in Stripe's dashboard.
+
     `was_failed`: it was reported as failed before it succeeded. So it counts among the newest failed charges in every
     order of the two reports.
     """
@@ -96,6 +98,7 @@ class Charge:
     receipt_url: str | None = None
     code: str | None = None
     was_failed: bool = False
+    currency: str | None = None
 
     @property
     def ever_failed(self) -> bool:

@@ -36,6 +36,5 @@ class Money:
         return f"-{text}" if self.amount < 0 else text
 
     def __str__(self) -> str:
-        """Format as `499.00 USD`. Every currency that a track is sold in has two decimals."""
-        whole, cents = divmod(self.amount, 100)
-        return f"{whole}.{cents:02d} {self.currency.upper()}"
+        """Format as `499.00 USD`."""
+        return f"{self.decimal} {self.currency.upper()}"

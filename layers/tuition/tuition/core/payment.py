@@ -92,14 +92,19 @@ class Payment:
         return self.status == "CANCELED" and self.facts.missing_at_stripe
 
     @property
+    def money(self) -> Money:
+        """The money that Stripe received; before the payment settles, the price."""
+        return self.facts.settled.money if self.facts.settled else self.price
+
+    @property
     def amount(self) -> int:
-        """The price in minor units."""
-        return self.price.amount
+        """The amount of `money` in minor units."""
+        return self.money.amount
 
     @property
     def currency(self) -> str:
-        """The currency of the price."""
-        return self.price.currency
+        """The currency of `money`, and of everything that was refunded, lost or can still be refunded."""
+        return self.money.currency
 
     @property
     def intent(self) -> str | None:

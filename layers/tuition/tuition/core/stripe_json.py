@@ -156,6 +156,7 @@ def of_charge(charge: Mapping[str, Any]) -> Facts:
                 last4=_code(method, "last4"),
                 receipt_url=receipt if receipt and len(receipt) <= MAX_STORED_LENGTH else None,
                 code=_failure_code(charge),
+                currency=_code(charge, "currency"),
             )
         },
         unknown=_unknown(charge, "status", core_facts.CHARGE_RANK),

@@ -188,7 +188,7 @@ def _with_promotion(request: PurchaseRequest, customer: Customer | None) -> Purc
 
 
 def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
-    same_currency = payment.currency == request.track.price.currency
+    same_currency = payment.price.currency == request.track.price.currency
     return payment.open and same_currency and (payment.kind, payment.terms) == (request.kind, request.terms)
 
 

@@ -49,6 +49,7 @@ class PaymentItem(Model):
     stripe_charge_id = not_personal(UnicodeAttribute(null=True))
     amount = not_personal(NumberAttribute())
     currency = not_personal(UnicodeAttribute())
+    price = not_personal(JsonAttribute())
     status = not_personal(UnicodeAttribute())
     track = not_personal(UnicodeAttribute())
     payment_method = personal(JsonAttribute(null=True))

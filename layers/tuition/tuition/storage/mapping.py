@@ -31,6 +31,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
     email_key = f"{keys.email_text(payment.email)}#{payment.created_at}" if payment.email else None
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     columns: dict[str, Any] = {
+        "price": {"amount": payment.price.amount, "currency": payment.price.currency},
         "stripe_payment_intent": payment.intent,
         "stripe_customer_id": payment.customer,
         "terms": {name: value for name, value in vars(payment.terms).items() if value},
@@ -68,7 +69,7 @@ def payment_from_item(item: PaymentItem) -> Payment:
         kind=kind,
         attempt=int(item.attempt),
         stripe_object_id=item.stripe_payment_intent if kind == "intent" else item.stripe_checkout_session,
-        price=Money(int(item.amount), item.currency),
+        price=Money(**item.price),
         created_at=item.created_at,
         updated_at=item.updated_at,
         email=item.email,

@@ -23,10 +23,12 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         "closed": {"reason": closed.reason, "at": _at(closed.at)} if closed else None,
         "phase": {**_only(phase, "name", "code", "message"), "at": _at(phase.at)} if phase else None,
         "charges": [
-            {"charge_id": key, **_only(c, *_CHARGE), "at": _at(c.created)} for key, c in oldest_first(facts.charges)
+            {"charge_id": key, **_only(c, *_CHARGE), "currency": c.currency or payment.currency, "at": _at(c.created)}
+            for key, c in oldest_first(facts.charges)
         ],
         "refunds": [
-            {"refund_id": key, **_only(r, *_REFUND), "at": _at(r.created)} for key, r in oldest_first(facts.refunds)
+            {"refund_id": key, **_only(r, *_REFUND), "currency": payment.currency, "at": _at(r.created)}
+            for key, r in oldest_first(facts.refunds)
         ],
         "disputes": [dispute_json(payment, key) for key, _ in oldest_first(facts.disputes)],
         "fraud_warnings": [
@@ -70,11 +72,10 @@ def oldest_first(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def dispute_json(payment: Payment, dispute_id: str) -> dict[str, Any]:
     """Return one dispute. `due_by` is the bank's deadline, `withdrawn` what the bank has taken so far."""
     dispute = payment.facts.disputes[dispute_id]
-    settled = payment.facts.settled
     return {
         "dispute_id": dispute_id,
         **_only(dispute, "status", "reason", "amount", "withdrawn"),
-        "currency": settled.currency if settled else payment.price.currency,
+        "currency": payment.currency,
         "created_at": _at(dispute.created),
         "due_by": _at(dispute.due_by),
         "over": dispute.status in DECIDED_DISPUTES,

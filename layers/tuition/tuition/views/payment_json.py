@@ -94,9 +94,13 @@ def _price_currency(view: PaymentView) -> str:
     return view.payment.price.currency
 
 
-def _received_currency(view: PaymentView) -> str:
-    """Return the currency of what was received, refunded or lost; before the payment settles, that of the price."""
-    return view.payment.facts.settled.currency if view.payment.facts.settled else view.payment.price.currency
+def _currency(view: PaymentView) -> str:
+    return view.payment.currency
+
+
+def _price(view: PaymentView) -> dict[str, Any]:
+    """Return the price as the student was asked to pay it. `amount` and `currency` are what was received."""
+    return {"amount": view.payment.price.amount, "currency": view.payment.price.currency}
 
 
 def _discount(view: PaymentView) -> int:
@@ -121,20 +125,19 @@ FIELDS: tuple[Field, ...] = (
     Field("kind", group="payment", csv=True),
     Field("attempt", group="payment", csv=True),
     Field("status", api="student", group="payment", csv=True),
-    Field("amount", api="student", group="money", csv=True, currency=lambda v: v.payment.currency),
+    Field("amount", api="student", group="money", csv=True, currency=_currency),
     Field("currency", api="student", group="money", csv=True),
+    Field("price", _price, api="student", group="money"),
     Field("price_amount", lambda v: v.payment.price.amount, csv=True, currency=_price_currency),
     Field("price_currency", _price_currency, csv=True),
     Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
     Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
     Field("discount", _discount, csv=True, currency=_price_currency),
-    Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_received_currency),
+    Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_currency),
     Field("received_currency", _settled(lambda s: s.currency), group="money", csv=True),
-    Field("refund_amount", api="student", group="money", csv=True, currency=_received_currency),
-    Field(
-        "lost", lambda v: payments.lost_amount(v.payment.facts), None, "money", csv=True, currency=_received_currency
-    ),
-    Field("refundable_amount", api="staff", group="money", csv=True, currency=_received_currency),
+    Field("refund_amount", api="student", group="money", csv=True, currency=_currency),
+    Field("lost", lambda v: payments.lost_amount(v.payment.facts), None, "money", csv=True, currency=_currency),
+    Field("refundable_amount", api="staff", group="money", csv=True, currency=_currency),
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
     Field("refund_request", _request_state, csv=True),
