@@ -98,6 +98,7 @@ class ExpectedPayment:
     is_settled: bool
     grants: bool = False
     ever_granted: bool = False
+    revoked: bool = False
     disputes: list[tuple[str, str]] = field(default_factory=list)
     failed_refunds: list[tuple[str, str]] = field(default_factory=list)
 
@@ -107,7 +108,9 @@ class ExpectedPayment:
 
     @property
     def holds_funds(self) -> bool:
-        return self.is_settled and (not self.settled or self.refunded + self.lost < self.settled)
+        if not self.settled:
+            return self.is_settled and not self.revoked
+        return self.refunded + self.lost < self.settled
 
 
 class StripeState:
@@ -149,8 +152,9 @@ class StripeState:
         decisions = [record.type for record in self.staff[payment.payment_id] if record.type.startswith("decision.")]
         expected.ever_granted = expected.settled == payment.price.amount or "decision.accept_amount" in decisions
         dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
-        revoked = decisions[-1:] == ["decision.revoke"]
-        expected.grants = expected.ever_granted and expected.status == "SUCCEEDED" and not dispute_lost and not revoked
+        expected.revoked = decisions[-1:] == ["decision.revoke"]
+        is_lost = dispute_lost or expected.revoked
+        expected.grants = expected.ever_granted and expected.status == "SUCCEEDED" and not is_lost
 
     def attention(self, payment: Any, expected: ExpectedPayment, *, double: bool) -> list[tuple[str, str]]:
         """Return why the payment needs attention, as (name, fingerprint), without the acknowledged reasons."""
@@ -414,10 +418,10 @@ def card_testing(sim: Simulation) -> list[str]:
 
 
 def awaiting_decision(sim: Simulation, owner: Owner) -> list[str]:
-    """Return the owner's payments that hold another amount than the price, and that staff have not accepted."""
+    """Return the owner's payments that hold another amount than the price, and about which staff have not decided."""
     stripe = StripeState(sim)
     expected = {p.payment_id: stripe.expected(p) for p in sim.payments() if (p.user_id, p.track) == owner}
-    return [key for key, one in expected.items() if one.holds_funds and not one.ever_granted]
+    return [key for key, one in expected.items() if one.holds_funds and not one.ever_granted and not one.revoked]
 
 
 def orphans(sim: Simulation) -> list[str]:

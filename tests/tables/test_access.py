@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Response, Student
-from tests.tables.test_sessions import open_session, payable_ids
+from tests.tables.test_promotion_codes import create_code
+from tests.tables.test_sessions import open_session, pay_session, payable_ids
 
 QUEUE = "GET /api/admin/attention"
 DECIDE = "POST /api/admin/payments/{payment_id}/access"
@@ -73,6 +74,47 @@ def test_a_student_whose_access_was_revoked_may_buy_again(tuition: Harness, stud
     """Staff have decided about the first payment; the attention queue shows them the second one."""
     decide(tuition, admin, buy(tuition, student), "revoke")
     assert tuition.create(student).status == 201
+
+
+def test_a_student_who_paid_another_amount_may_buy_again_once_staff_have_revoked_it(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    first = buy(tuition, student, 100)
+    decide(tuition, admin, first, "revoke")
+    second = tuition.create(student)
+    assert second.status == 201
+    tuition.pay(second.body["payment_intent_id"])
+    tuition.deliver_all()
+    assert enrollment_status(tuition, student) == "ENROLLED"
+    assert "double" in tuition.attention(second.body["payment_id"])  # we hold money of both
+
+
+def test_a_student_must_wait_again_once_staff_restore_a_payment_of_another_amount(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student, 100)
+    decide(tuition, admin, payment_id, "revoke")
+    decide(tuition, admin, payment_id, "restore")
+    assert tuition.create(student).body["type"].rpartition("/")[2] == "conflict"
+
+
+def test_a_revoked_free_purchase_and_an_honest_one_are_not_paid_twice(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    code = create_code(tuition, student, {"percent_off": 100})
+    free = open_session(tuition, student, promotion_code=code).body
+    pay_session(tuition, free["session_id"])
+    tuition.deliver_all()
+    decide(tuition, admin, free["payment_id"], "revoke")
+    honest = buy(tuition, student)
+    assert (enrollment_status(tuition, student), tuition.attention(honest)) == ("ENROLLED", [])
+    assert (
+        tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=honest).body["payment"]["attention"]
+        == []
+    )
+    decide(tuition, admin, free["payment_id"], "restore")  # now the student has two purchases again
+    details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=honest).body["payment"]
+    assert [reason["name"] for reason in details["attention"]] == ["double"]
 
 
 def test_revoked_access_is_withdrawn_until_staff_restore_it(tuition: Harness, student: Student, admin: Student) -> None:

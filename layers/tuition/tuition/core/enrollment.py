@@ -18,6 +18,7 @@ class Standing:
     """The effect of one payment on its enrollment.
 
     `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
+    `revoked`: staff have revoked its access.
     """
 
     attempt: int
@@ -25,6 +26,7 @@ class Standing:
     grants: bool = False
     granted: bool = False
     holds_funds: bool = False
+    revoked: bool = False
 
     @property
     def counts(self) -> bool:
@@ -80,9 +82,10 @@ class Enrollment:
     def undecided(self) -> bool:
         """Whether we hold money that never granted access: the amount received differs from the price.
 
-        Staff must decide.
+        Staff must decide. They have decided about a payment whose access they revoked.
         """
-        return any(standing.holds_funds and not standing.granted for standing in self.standings.values())
+        standings = self.standings.values()
+        return any(s.holds_funds and not s.granted and not s.revoked for s in standings)
 
     @property
     def doubled(self) -> list[str]:
@@ -114,4 +117,5 @@ def standing_of(payment: Payment) -> Standing:
         grants=payments.grants_access(payment),
         granted=payments.ever_granted(payment),
         holds_funds=payments.holds_funds(payment),
+        revoked=payments.is_revoked(payment),
     )

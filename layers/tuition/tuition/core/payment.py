@@ -299,10 +299,14 @@ def ever_granted(payment: Payment) -> bool:
 
 
 def holds_funds(payment: Payment) -> bool:
-    """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many."""
+    """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many.
+
+    A free payment counts as if it did, until staff revoke its access: then nothing is left of it.
+    """
     settled = payment.facts.settled
-    returned = refunded_amount(payment.facts) + lost_amount(payment.facts)
-    return settled is not None and (settled.amount == 0 or returned < settled.amount)
+    if settled is None or settled.amount == 0:
+        return settled is not None and not is_revoked(payment)
+    return refunded_amount(payment.facts) + lost_amount(payment.facts) < settled.amount
 
 
 def is_final(payment: Payment) -> bool:
