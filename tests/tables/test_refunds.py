@@ -6,6 +6,7 @@ import pytest
 
 from admin import handler as admin_handler
 from tests.harness import Harness, Response, Student
+from tuition.core import timestamps
 from tuition.payments import refunds
 from tuition.stripe_gateway import client as stripe_client
 
@@ -689,3 +690,29 @@ def test_a_payment_takes_fifty_refund_requests_and_still_detects_a_lost_dispute(
     tuition.at_stripe("POST", "/_sim/disputes", payment_intent=tuition.payment(payment_id).intent, status="lost")
     assert {response.status for response in tuition.deliver_all()} == {200}
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"
+
+
+def test_a_refund_request_for_a_bank_debit_waits_for_staff(tuition: Harness, student: Student, admin: Student) -> None:
+    """The bank can return the debit after the refund, and the school would pay twice."""
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_usBankAccount_success")
+    tuition.advance_stripe(5 * 86400)
+    tuition.deliver_all()
+    payment_id = purchase["payment_id"]
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+    response = tuition.refund(student, payment_id)
+    assert (response.status, response.body["refund_request"]["state"]) == (202, "awaiting_approval")
+    assert (refunds_at_stripe(tuition, payment_id), tuition.enrollment(student)["status"]) == ([], "ENROLLED")
+    details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=payment_id).body
+    settled_at = timestamps.epoch(details["facts"]["settled"]["at"])
+    assert timestamps.epoch(details["payment"]["returnable_until"]) == settled_at + 60 * 86400
+    request_id = response.body["refund_request"]["id"]
+    approved = tuition.admin(admin, DECIDE, {"decision": "approve"}, payment_id=payment_id, request_id=request_id)
+    assert approved.status in (200, 202)
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+
+
+def test_no_bank_can_return_a_card_payment(tuition: Harness, student: Student, admin: Student) -> None:
+    payment_id = buy(tuition, student)
+    details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=payment_id).body
+    assert details["payment"]["returnable_until"] is None

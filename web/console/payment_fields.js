@@ -36,7 +36,7 @@ function Value({ field, value, group }) {
   if (MONEY.has(field)) return html`<span class="sum">${moneyWithCode(value, group.currency)}</span>`;
   if (field === "price") return html`<span class="sum">${moneyWithCode(value.amount, value.currency)}</span>`;
   if (field === "list_amount") return html`<span class="sum">${moneyWithCode(value, group.price.currency)}</span>`;
-  if (field.endsWith("_at")) return html`<${Time} at=${value} seconds=${true} />`;
+  if (/_(at|until)$/.test(field)) return html`<${Time} at=${value} seconds=${true} />`;
   if (field === "status") return html`<${Status} payment=${{ status: value }} />`;
   if (field === "enrollment") return html`<${EnrollmentStatus} status=${value} />`;
   if (field === "user_id") return html`<${UserLink} id=${value} />`;

@@ -1,5 +1,5 @@
 // Refunding a payment, and deciding a student's refund request.
-import { decimal, groupedDecimal, minorUnits, moneyWithCode } from "../shared/format.js";
+import { day, decimal, groupedDecimal, minorUnits, moneyWithCode } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
@@ -22,6 +22,12 @@ function consequenceOf(details, amount) {
   const { refundable_amount: refundable, currency, refund_amount: refunded } = details.payment;
   const total = `${refunded > 0 ? "the remaining " : ""}${moneyWithCode(refundable, currency)}`;
   return `Refund ${groupedDecimal(amount, currency)} of ${total}; ${accessAfterRefund(details, amount === refundable)}.`;
+}
+
+/** A warning while the bank can still return the debit: the school would then pay the student twice. */
+function ReturnWarning({ until }) {
+  if (!until || Date.parse(until) < Date.now()) return null;
+  return html`<p class="note warn" role="note">Paid by bank debit. Until ${day(until)} the student’s bank can still return the debit. If it does so after this refund, the student gets the money twice.</p>`;
 }
 
 /** The result of a refund request, for a payment with this refundable amount. */
@@ -71,6 +77,7 @@ export function RefundDialog({ details, done }) {
   const confirmText = isValid ? `Refund ${moneyWithCode(amount, currency)}` : "Refund";
   const received = moneyWithCode(payment.amount, currency);
   return html`<${ConfirmDialog} title="Refund" consequence=${consequence} confirmText=${confirmText} danger=${true} ready=${isValid && reason.trim() !== ""} submit=${submit} check=${check} done=${done}>
+    <${ReturnWarning} until=${payment.returnable_until} />
     <label for="amount">Amount in ${currency.toUpperCase()}</label>
     <input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />
     <p class="small" id="amount-hint">${moneyWithCode(refundable, currency)} of the ${received} received can be refunded. The money goes back to the original payment method.</p>
@@ -113,6 +120,7 @@ export function RequestDialog({ details, request, decision, done }) {
   const title = approving ? "Approve refund" : "Decline refund";
   const confirmText = approving ? `Refund ${moneyWithCode(amount, currency)}` : "Decline";
   return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${approving} ready=${undecided} submit=${submit} check=${check} done=${done}>
+    ${approving && html`<${ReturnWarning} until=${payment.returnable_until} />`}
     <blockquote>${request.reason}</blockquote>
     <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment." />
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />

@@ -1,7 +1,7 @@
 // Requesting a refund, and the state of a request.
 import { SessionExpired } from "../shared/api.js";
 import { h, icon } from "../shared/dom.js";
-import { day, methodName, money } from "../shared/format.js";
+import { day, isBankDebit, methodName, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
 
@@ -41,9 +41,10 @@ export function requestRefund({ payment, title, refundDays }, onDone) {
   const destination = payment.payment_method
     ? `your ${methodName(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
     : "the payment method you used";
-  const decision = refundDays
+  const isImmediate = refundDays && !isBankDebit(payment.payment_method);
+  const decision = isImmediate
     ? `Within ${refundDays} days of your payment we refund you immediately. After that, we review your request first.`
-    : "We’ll review your request.";
+    : "We’ll review your request first. You keep access until then.";
   confirm({
     title: `Request a refund of ${amount}?`,
     content: h(

@@ -22,6 +22,15 @@ COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
 """The statuses of refunds that count in `refund_amount`."""
 REDUCING_REFUNDS = COUNTED_REFUNDS | {"requires_action"}
 """The statuses of refunds that reduce `refundable_amount`. One that waits for the customer's action counts as made."""
+BANK_DEBITS = frozenset(
+    {"acss_debit", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"}
+)
+"""Payment methods whose money the student's bank can take back after it was received, without a refund."""
+DEBIT_RETURN_WINDOW_S = 60 * 86400
+"""How long a bank can return a debit that its customer did not authorize.
+
+Source: https://docs.stripe.com/payments/ach-direct-debit#disputed-payments
+"""
 LOST_DISPUTES = frozenset({"lost", "prevented"})
 DECIDED_DISPUTES = frozenset({"won", "lost", "prevented", "warning_closed"})
 INQUIRIES = frozenset({"warning_needs_response", "warning_under_review", "warning_closed"})
@@ -147,6 +156,19 @@ class Payment:
             return None
         paid = [charge.created for charge in self.facts.charges.values() if charge.status == "succeeded"]
         return timestamps.iso(min([self.facts.settled.at, *paid]))
+
+    @property
+    def is_bank_debit(self) -> bool:
+        """Whether the student paid by a bank debit, whose refund the bank can follow with a return of the debit."""
+        charges = self.facts.charges.values()
+        return any(charge.status == "succeeded" and charge.type in BANK_DEBITS for charge in charges)
+
+    @property
+    def returnable_until(self) -> str | None:
+        """Until when the student's bank can return the debit that paid it; None for other payment methods."""
+        if self.facts.settled is None or not self.is_bank_debit:
+            return None
+        return timestamps.iso(self.facts.settled.at + DEBIT_RETURN_WINDOW_S)
 
     @property
     def refunded(self) -> bool:

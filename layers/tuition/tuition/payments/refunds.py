@@ -49,7 +49,8 @@ class Actor:
 def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     """Handle a student's request to refund all that can be refunded. Within the window it is submitted at once.
 
-    Later requests await approval by staff. Repeating an undecided request resumes it. A refund by staff is resumed too,
+    Later requests await approval by staff, and so does each request for a bank debit: the bank could return the debit
+    too, and the school would pay twice. Repeating an undecided request resumes it. A refund by staff is resumed too,
     but not shown. Raises `RefundRefused`, `StripeUnavailable`.
     """
 
@@ -59,7 +60,7 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
         _require_refundable(payment)
         if sum(existing.state == "rejected" for existing in payment.requests) >= MAX_REJECTIONS:
             raise RefundRefused("Stripe rejected this refund several times. Contact the school.")
-        state: State = "submitting" if _is_within_window(payment) else "awaiting_approval"
+        state: State = "awaiting_approval" if _is_for_staff(payment) else "submitting"
         return _new(payment, payment.refundable_amount, reason, by=ref.user_id, state=state)
 
     actor = Actor("request", ref.user_id)
@@ -241,6 +242,11 @@ def _why_not_refundable(payment: Payment) -> str | None:
     if payment.refundable_amount <= 0:
         return "This payment has already been refunded."
     return None
+
+
+def _is_for_staff(payment: Payment) -> bool:
+    """Whether a student's request awaits approval."""
+    return payment.is_bank_debit or not _is_within_window(payment)
 
 
 def _is_within_window(payment: Payment) -> bool:

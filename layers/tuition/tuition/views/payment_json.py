@@ -141,6 +141,7 @@ FIELDS: tuple[Field, ...] = (
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
     Field("refund_request", _request_state, csv=True),
+    Field("returnable_until", api="staff", group="refund"),
     Field("refunded_at", api="student", group="refund", csv=True),
     Field("failure_code", _failed(lambda f: f.code), csv=True),
     Field("failure_message", _failed(lambda f: f.message), csv=True),
