@@ -716,3 +716,51 @@ def test_no_bank_can_return_a_card_payment(tuition: Harness, student: Student, a
     payment_id = buy(tuition, student)
     details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=payment_id).body
     assert details["payment"]["returnable_until"] is None
+
+
+USER = "GET /api/admin/users/{user_id}"
+
+
+def test_staff_decide_from_the_second_refund_of_a_track(tuition: Harness, student: Student, admin: Student) -> None:
+    """Otherwise a student could take the whole track by buying and refunding it without end."""
+    first = buy(tuition, student)
+    assert tuition.refund(student, first).status == 200
+    tuition.deliver_all()
+    second = buy(tuition, student)
+    response = tuition.refund(student, second)
+    assert (response.status, response.body["refund_request"]["state"]) == (202, "awaiting_approval")
+    assert refunds_at_stripe(tuition, second) == []
+    assert tuition.admin(admin, USER, user_id=student.sub).body["user"]["refunded_payments"] == {"DP": 1}
+    request_id = response.body["refund_request"]["id"]
+    approved = tuition.admin(admin, DECIDE, {"decision": "approve"}, payment_id=second, request_id=request_id)
+    assert approved.status == 200
+    assert tuition.admin(admin, USER, user_id=student.sub).body["user"]["refunded_payments"] == {"DP": 2}
+    other_track = tuition.create(student, "FSD").body
+    tuition.pay(other_track["payment_intent_id"])
+    tuition.deliver_all()
+    assert tuition.refund(student, other_track["payment_id"]).status == 200
+
+
+def test_a_refund_that_failed_is_not_the_first_of_a_track(tuition: Harness, student: Student) -> None:
+    first = buy(tuition, student, "pm_card_refundFail")
+    tuition.refund(student, first)
+    tuition.advance_stripe(5)
+    tuition.deliver_all()
+    assert tuition.payment(first).requests[-1].state == "failed"
+    response = tuition.refund(student, first)
+    assert response.body["refund_request"]["state"] != "awaiting_approval"
+
+
+def test_of_two_requests_for_one_track_only_the_first_is_submitted_at_once(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    """The first counts although Stripe has not made its refund yet."""
+    first = buy(tuition, student)
+    revoke = {"decision": "revoke", "note": "shared the account"}
+    tuition.admin(admin, "POST /api/admin/payments/{payment_id}/access", revoke, payment_id=first)
+    second = buy(tuition, student)
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=9, fail="before")
+    assert tuition.refund(student, first).status == 502
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    assert tuition.payment(first).requests[-1].state == "submitting"
+    assert tuition.refund(student, second).body["refund_request"]["state"] == "awaiting_approval"

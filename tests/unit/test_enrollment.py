@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.test_payment import CLOSED, PAID, disputed, payment, refunded
 from tuition.core.enrollment import Enrollment, Standing, standing_of
+from tuition.core.facts import Decision, Facts, Settled
 
 
 def enrollment(**standings: Standing) -> Enrollment:
@@ -12,6 +13,8 @@ def enrollment(**standings: Standing) -> Enrollment:
 
 OPEN, GRANTS = Standing(1, open=True), Standing(1, grants=True, granted=True, holds_funds=True)
 ENDED = Standing(1, granted=True)
+OTHER_AMOUNT, FREE = Facts(settled=Settled(100, "usd", 10)), Facts(settled=Settled(0, "usd", 10))
+REVOKED = Facts(decision=Decision(2, "revoke", "s", "n"))
 
 
 @pytest.mark.parametrize(
@@ -42,10 +45,14 @@ def test_a_late_refund_of_an_old_payment_does_not_withdraw_a_student_who_paid_ag
         ([], OPEN),
         ([PAID], GRANTS),
         ([CLOSED], Standing(1)),
-        ([PAID, refunded(49900)], ENDED),
+        ([PAID, refunded(49900)], Standing(1, granted=True, refunded=True)),
+        ([PAID, refunded(49900, "failed")], GRANTS),
         ([PAID, disputed("lost")], ENDED),
         ([PAID, disputed("under_review")], GRANTS),
-        ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, holds_funds=True)),
+        ([PAID, disputed("prevented"), refunded(20000)], Standing(1, granted=True, holds_funds=True, refunded=True)),
+        ([OTHER_AMOUNT, refunded(100)], Standing(1, refunded=True)),
+        ([OTHER_AMOUNT, REVOKED], Standing(1, holds_funds=True, revoked=True)),
+        ([FREE, REVOKED], Standing(1, revoked=True)),
     ],
 )
 def test_a_standing_is_derived_from_the_facts_of_its_payment(facts: list[object], expected: Standing) -> None:

@@ -61,7 +61,7 @@ function PurchasesDialog({ id, decision, ready, done }) {
 
 /** Whether the user may buy, what blocks them, and how many disputes and refunds they have had. */
 function Purchases({ user, staff }) {
-  const { purchases, history } = user;
+  const { purchases, history, refunded_payments: refunded } = user;
   const { blocked, blocking, decision } = purchases;
   const next = blocked ? "allow" : "block";
   return html`<section class="panel"><h2>Purchases</h2><dl>
@@ -70,6 +70,7 @@ function Purchases({ user, staff }) {
     ${decision && html`<div><dt>Last decision</dt><dd>${decision.decision} <${Time} at=${decision.at} /> ${decision.note}</dd></div>`}
     <div><dt>Disputes</dt><dd>${history.disputes}, ${history.disputes_lost} lost</dd></div>
     <div><dt>Refunds</dt><dd>${history.refunds}</dd></div>
+    ${Object.entries(refunded).map(([track, count]) => html`<div key=${track}><dt>Refunded payments for ${track}</dt><dd>${count}</dd></div>`)}
   </dl>
   ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog(next)}>${WORDING[next].title}…</button></p>`}</section>`;
 }

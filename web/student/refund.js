@@ -43,7 +43,7 @@ export function requestRefund({ payment, title, refundDays }, onDone) {
     : "the payment method you used";
   const isImmediate = refundDays && !isBankDebit(payment.payment_method);
   const decision = isImmediate
-    ? `Within ${refundDays} days of your payment we refund you immediately. After that, we review your request first.`
+    ? `Within ${refundDays} days of your payment we refund you immediately, unless we refunded this track to you before. Otherwise, we review your request first.`
     : "We’ll review your request first. You keep access until then.";
   confirm({
     title: `Request a refund of ${amount}?`,

@@ -8,7 +8,10 @@ from tuition.core import payment as payments
 from tuition.core.payment import Payment
 
 MAX_PAST_STANDINGS = 50
-"""The newest standings that granted access. Older ones are shed unless they are open, grant access or hold funds."""
+"""The newest standings that granted access or were refunded.
+
+Older ones are shed unless they are open, grant access or hold funds.
+"""
 
 Status = Literal["PENDING", "ENROLLED", "WITHDRAWN"]
 
@@ -18,7 +21,7 @@ class Standing:
     """The effect of one payment on its enrollment.
 
     `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
-    `revoked`: staff have revoked its access.
+    `revoked`: staff have revoked its access. `refunded`: a refund of it was made or is being made.
     """
 
     attempt: int
@@ -27,11 +30,17 @@ class Standing:
     granted: bool = False
     holds_funds: bool = False
     revoked: bool = False
+    refunded: bool = False
 
     @property
     def counts(self) -> bool:
         """Whether it affects the enrollment. That of a payment that was closed unpaid does not, so it is not stored."""
-        return self.is_current or self.granted
+        return self.is_current or self.is_past
+
+    @property
+    def is_past(self) -> bool:
+        """Whether it has granted access or was refunded, which later purchases and refunds depend on."""
+        return self.granted or self.refunded
 
     @property
     def is_current(self) -> bool:
@@ -93,14 +102,19 @@ class Enrollment:
         attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
         return [key for _, key in attempts[1:]]
 
+    @property
+    def refunded_payments(self) -> frozenset[str]:
+        """The ids of the payments with a refund that was made or is being made."""
+        return frozenset(key for key, standing in self.standings.items() if standing.refunded)
+
     def with_payment(self, payment: Payment) -> "Enrollment":
         """Return this enrollment with the payment's current standing, and without standings that do not count.
 
         Of past standings only the newest are kept, because the item's size is limited. None of the others decides.
         """
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
-        granted = sorted((standing.attempt, key) for key, standing in standings.items() if standing.granted)
-        newest = {key for _, key in granted[-MAX_PAST_STANDINGS:]}
+        past = sorted((standing.attempt, key) for key, standing in standings.items() if standing.is_past)
+        newest = {key for _, key in past[-MAX_PAST_STANDINGS:]}
         standings = {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
         return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
 
@@ -118,4 +132,5 @@ def standing_of(payment: Payment) -> Standing:
         granted=payments.ever_granted(payment),
         holds_funds=payments.holds_funds(payment),
         revoked=payments.is_revoked(payment),
+        refunded=payments.has_refund(payment),
     )

@@ -331,6 +331,12 @@ def holds_funds(payment: Payment) -> bool:
     return refunded_amount(payment.facts) + lost_amount(payment.facts) < settled.amount
 
 
+def has_refund(payment: Payment) -> bool:
+    """Whether a refund of it was made or is being made, also of a part. One that failed does not count."""
+    made = any(refund.status in REDUCING_REFUNDS for refund in payment.facts.refunds.values())
+    return made or any(request.state in ("submitting", "pending", "succeeded") for request in payment.requests)
+
+
 def is_final(payment: Payment) -> bool:
     """Whether nothing more is expected to happen to it.
 

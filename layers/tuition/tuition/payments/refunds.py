@@ -49,18 +49,22 @@ class Actor:
 def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     """Handle a student's request to refund all that can be refunded. Within the window it is submitted at once.
 
-    Later requests await approval by staff, and so does each request for a bank debit: the bank could return the debit
-    too, and the school would pay twice. Repeating an undecided request resumes it. A refund by staff is resumed too,
-    but not shown. Raises `RefundRefused`, `StripeUnavailable`.
+    Later requests await approval by staff. So does each request for a bank debit: the bank could return the debit too,
+    and the school would pay twice. And so does each request after another payment of the user for this track was
+    refunded: otherwise a student could buy and refund a track without end.
+
+    Repeating an undecided request resumes it. A refund by staff is resumed too, but not shown. Raises `RefundRefused`,
+    `StripeUnavailable`.
     """
 
-    def new_request(payment: Payment) -> RefundRequest | None:
+    def new_request(before: PaymentState) -> RefundRequest | None:
+        payment = before.existing
         if any(existing.undecided for existing in payment.requests):
             return None
         _require_refundable(payment)
         if sum(existing.state == "rejected" for existing in payment.requests) >= MAX_REJECTIONS:
             raise RefundRefused("Stripe rejected this refund several times. Contact the school.")
-        state: State = "awaiting_approval" if _is_for_staff(payment) else "submitting"
+        state: State = "awaiting_approval" if _is_for_staff(before) else "submitting"
         return _new(payment, payment.refundable_amount, reason, by=ref.user_id, state=state)
 
     actor = Actor("request", ref.user_id)
@@ -93,7 +97,8 @@ def refund(
     """
     order_key = _order_key(ref, staff, idempotency_key) if idempotency_key else None
 
-    def new_request(payment: Payment) -> RefundRequest | None:
+    def new_request(before: PaymentState) -> RefundRequest | None:
+        payment = before.existing
         if _by_order_key(payment, order_key):
             return None
         if any(existing.state == "submitting" for existing in payment.requests):
@@ -186,7 +191,7 @@ def decide(
 
 
 def _add(
-    ref: PaymentRef, new_request: Callable[[Payment], RefundRequest | None], type_: str, actor: Actor
+    ref: PaymentRef, new_request: Callable[[PaymentState], RefundRequest | None], type_: str, actor: Actor
 ) -> tuple[Payment, bool]:
     """Store the request that `new_request` returns, if any. Return True if this invocation stored one.
 
@@ -200,7 +205,7 @@ def _add(
 
     def change(state: PaymentState) -> Change | None:
         payment = state.existing
-        new = new_request(payment)
+        new = new_request(state)
         if new is None:
             return None
         if len(payment.requests) >= MAX_REQUESTS:
@@ -244,9 +249,11 @@ def _why_not_refundable(payment: Payment) -> str | None:
     return None
 
 
-def _is_for_staff(payment: Payment) -> bool:
+def _is_for_staff(before: PaymentState) -> bool:
     """Whether a student's request awaits approval."""
-    return payment.is_bank_debit or not _is_within_window(payment)
+    payment = before.existing
+    is_repeated = bool(before.enrollment.refunded_payments - {payment.payment_id})
+    return is_repeated or payment.is_bank_debit or not _is_within_window(payment)
 
 
 def _is_within_window(payment: Payment) -> bool:

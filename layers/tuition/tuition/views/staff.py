@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuition import retry
-from tuition.core import audit
+from tuition.core import audit, catalog
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.storage import dynamodb, keys, mapping, quarantine, queries
+from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import facts_json, payment_json, payment_list, student
@@ -143,6 +144,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
                 "disputes_lost": len(customer.lost_disputes or ()),
                 "refunds": len(customer.refunds or ()),
             },
+            "refunded_payments": _refunded_payments(items),
         },
         "enrollments": student.enrollments_json(items),
         "payments": [view.json() for view in views],
@@ -150,6 +152,13 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "audit": trail,
         "chain": _chain(user_id, trail, int(head.version) if head else 0, (head.audit_head if head else None) or ""),
     }
+
+
+def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:
+    """Return for each track how many of the user's payments have a refund. Tracks without any are left out."""
+    tracks = [track for track in catalog.ever_sold() if track in items]
+    counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded_payments) for track in tracks}
+    return {track: count for track, count in counts.items() if count}
 
 
 def purchases(user_id: str) -> dict[str, Any]:
