@@ -38,6 +38,7 @@ class Snapshot:
     records: dict[str, list[Object]] = field(default_factory=lambda: defaultdict(list))
     pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
     blocks: dict[str, PurchaseBlocks] = field(default_factory=dict)
+    first_purchases: dict[str, set[str]] = field(default_factory=dict)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ def read_snapshot(
     for item in items(client, CustomerItem, names):
         customer = CustomerItem.from_raw_data(item)
         snapshot.blocks[customer.user_id] = mapping.blocks_from_item(customer)
+        snapshot.first_purchases[customer.user_id] = set(customer.first_purchases or ())
     snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return snapshot
 
@@ -105,7 +107,7 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
         unknown = set(item.standings) - set(snapshot.payments)
         violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
         violations += _progress(snapshot, user, track, item)
-    violations += _lost_disputes(snapshot)
+    violations += _lost_disputes(snapshot) + _first_purchases(snapshot)
     for subject, trail in snapshot.records.items():
         if subject not in snapshot.payments:
             head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
@@ -127,6 +129,24 @@ def _lost_disputes(snapshot: Snapshot) -> list[str]:
         for user in lost
         if stored[user] != lost[user]
     ]
+
+
+def _first_purchases(snapshot: Snapshot) -> list[str]:
+    """Check that a user's claim names the payments that hold it: one, unless another settled after it was closed."""
+    held: dict[str, set[str]] = {user: set() for user in snapshot.first_purchases}
+    for payment in snapshot.payments.values():
+        if payment.first_purchase and payment.status != "CANCELED":
+            held.setdefault(payment.user_id, set()).add(payment.payment_id)
+    stored = {user: snapshot.first_purchases.get(user, set()) for user in held}
+    violations = [
+        f"{user} has first purchases {sorted(held[user])}, but {sorted(stored[user])} hold the claim"
+        for user in held
+        if stored[user] != held[user]
+    ]
+    for user, holders in held.items():
+        in_time = [key for key in holders if snapshot.payments[key].facts.closed is None]
+        violations += [f"{user} has {len(in_time)} first purchases"] if len(in_time) > 1 else []
+    return violations
 
 
 def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:

@@ -216,6 +216,7 @@ def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
     problems += _attention(sim, stripe, by_owner)
     problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
     problems += _audit_chains(sim) + _unassigned_money(sim) + _purchase_blocks(sim)
+    problems += _first_purchases(sim)
     return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
 
 
@@ -404,6 +405,26 @@ def _purchase_blocks(sim: Simulation) -> list[str]:
         stored = set(item.get("lost_disputes", {"SS": ()})["SS"])
         if stored != set(lost[user]):
             problems.append(f"{user} lost {lost[user]} at Stripe, but {sorted(stored)} are listed")
+    return problems
+
+
+def _first_purchases(sim: Simulation) -> list[str]:
+    """Each user has one first purchase, and the claim on the customer item names its payment."""
+    problems = []
+    codes = {code["id"] for code in sim.objects("promotion_code") if code["restrictions"]["first_time_transaction"]}
+    held: dict[str, list[str]] = defaultdict(list)
+    for payment in sim.payments():
+        session = sim.object(payment.stripe_object_id) if payment.kind == "checkout" else {}
+        used = {discount.get("promotion_code") for discount in session.get("discounts") or []}
+        if used & codes and payment.status != "CANCELED":
+            held[payment.user_id].append(payment.payment_id)
+    for user in {payment.user_id for payment in sim.payments()}:
+        item = sim.tables.stored["customers"].get((user,), {})
+        stored = set(item.get("first_purchases", {"SS": ()})["SS"])
+        if stored != set(held[user]):
+            problems.append(f"{user} has first purchases {held[user]}, but {sorted(stored)} hold the claim")
+        if len([key for key in held[user] if sim.payment(key).facts.closed is None]) > 1:
+            problems.append(f"{user} has two first purchases: {held[user]}")
     return problems
 
 

@@ -51,7 +51,13 @@ def _error(code: str, operation: str, **more: Any) -> ClientError:
 
 
 def is_met(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
-    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR."""
+    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR.
+
+    Several such conditions in parentheses may be joined by AND.
+    """
+    if ") AND (" in expression:
+        parts = expression.removeprefix("(").removesuffix(")").split(") AND (")
+        return all(is_met(part, item, names, values) for part in parts)
     return any(_part_is_met(part.strip(), item or {}, names, values) for part in expression.split(" OR "))
 
 

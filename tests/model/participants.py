@@ -27,7 +27,6 @@ from tuition.stripe_gateway import closing, sync
 DAY = 86_400.0
 USERS = ("ada", "bob", "cy")
 TRACKS = ("DP", "FSD")
-CODES = ("FREE", "FREE", "FIFTH", "ONCE", "OVER", "NONE")
 
 
 class Participants:
@@ -46,7 +45,7 @@ class Participants:
         """Spawn every participant of the scenario."""
         sim, scenario, rng = self.sim, self.scenario, self.rng
         if scenario.promotion_codes:
-            sim.create_promotion_codes()
+            sim.create_promotion_codes(scenario.codes)
         for user in self.users:
             self._spawn_student(user)
         others: dict[str, tuple[float, Callable[[], None]]] = {
@@ -90,9 +89,9 @@ class Participants:
                 self.sim.spawn("student requests a refund", lambda r=ref: self.request_refund(r))
 
     def choose_code(self, kind: str) -> str | None:
-        return (
-            self.rng.choice(CODES) if kind == "checkout" and self.rng.random() < self.scenario.promotion_codes else None
-        )
+        if kind == "checkout" and self.rng.random() < self.scenario.promotion_codes:
+            return self.rng.choice(self.scenario.codes)
+        return None
 
     def wait(self, reason: str, max_pauses: int | None = None) -> None:
         for _ in range(self.rng.randint(0, self.scenario.max_waits if max_pauses is None else max_pauses)):

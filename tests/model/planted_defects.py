@@ -281,8 +281,8 @@ def dispute_won_on_appeal_blocks_forever(patch: Patch) -> None:
 def new_customer_clears_the_blocks(patch: Patch) -> None:
     real = ledger._put_customer
 
-    def put(customer: Any, now: float) -> Any:
-        writes = real(customer, now)
+    def put(customer: Any, *args: Any) -> Any:
+        writes = real(customer, *args)
         update = writes["customer"]["Update"]
         item = {
             "user_id": {"S": customer.user_id},

@@ -78,6 +78,7 @@ class Scenario:
     reconciler: float = 0.3
     hour_passes: float = 0.5
     promotion_codes: float = 0.0
+    codes: tuple[str, ...] = ("FREE", "FREE", "FIFTH", "ONCE", "OVER", "NONE")
     erasure: float = 0.05
     payment_attempts: tuple[int, ...] = (1, 1, 2, 6)
     authentication_outcomes: tuple[str, ...] = ("success", "success", "failure")
@@ -359,6 +360,20 @@ SCENARIOS = {
         ),
         replace(
             QUIET,
+            name="first_purchases",
+            seed_name="firsts",
+            tabs=(2, 3),
+            tracks=2,
+            kinds=("checkout",),
+            promotion_codes=0.9,
+            codes=("FIRST", "FIRST-TOO"),
+            pays=0.7,
+            faults=0.3,
+            days_pass=0.3,
+            methods=SUCCESSFUL_METHODS,
+        ),
+        replace(
+            QUIET,
             name="deleted_customers",
             seed_name="customers",
             tabs=(1, 2),
@@ -577,6 +592,7 @@ WHOLE_SYSTEM = (
         "double_payments",
         "erasures",
         "promotion_codes",
+        "first_purchases",
         "reused_payment_ids",
         "altered_amounts",
         "lost_webhooks",

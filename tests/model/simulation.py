@@ -302,6 +302,8 @@ class Simulation:
             return
         metadata = self.object(object_id)["metadata"]
         owner = metadata["user_id"], metadata["track"]
+        if "first_purchases" in self.tables.stored["customers"].get((metadata["user_id"],), {}):
+            return  # another track's payment may hold the first-purchase claim
         active = self._status.get(owner) in ("PENDING", "ENROLLED")
         if not active and self.last_active.get(owner, -1) < actor.first_io_step:
             self.problems.append(f"{object_id} was closed by its creator although no other payment was open")
@@ -348,14 +350,22 @@ class Simulation:
         headers = {"Authorization": f"Bearer {SECRET_KEY}", "Stripe-Version": stripe.api_version or ""}
         return self.stripe.handle(method, path, headers, body.encode()).json()
 
-    def create_promotion_codes(self) -> None:
-        """Create four promotion codes: the whole price off, a fifth off, half off once, and an inactive one."""
+    def create_promotion_codes(self, names: Sequence[str] = ("FREE", "FIFTH", "ONCE", "OVER")) -> None:
+        """Create the promotion codes of these names.
+
+        The whole price off, a fifth off, half off once, an inactive one, and two that make a first purchase free.
+        """
+        first = {"restrictions[first_time_transaction]": "true"}
         for name, coupon, options in (
             ("FREE", {"percent_off": 100}, {}),
             ("FIFTH", {"percent_off": 20}, {}),
             ("ONCE", {"percent_off": 50}, {"max_redemptions": 1}),
             ("OVER", {"percent_off": 50}, {"active": "false"}),
+            ("FIRST", {"percent_off": 100}, first),
+            ("FIRST-TOO", {"percent_off": 100}, first),
         ):
+            if name not in names:
+                continue
             coupon_id = self.at_stripe("POST", "/v1/coupons", **coupon)["id"]
             promotion = {"promotion[type]": "coupon", "promotion[coupon]": coupon_id}
             self.at_stripe("POST", "/v1/promotion_codes", code=name, **promotion, **options)

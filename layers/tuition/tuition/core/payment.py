@@ -59,8 +59,8 @@ class Payment:
     """A payment as it was loaded, or as it would be after a merge.
 
     `stripe_object_id` is the id of its one object at Stripe (`pi_…` or `cs_…`), `price` what the student was asked to
-    pay. `version` counts its audit records, `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts
-    minor units.
+    pay. `first_purchase`: its promotion code is for first purchases only. `version` counts its audit records,
+    `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts minor units.
     """
 
     payment_id: str
@@ -77,6 +77,7 @@ class Payment:
     terms: Terms = DEFAULT_TERMS
     facts: Facts = NO_FACTS
     requests: tuple[RefundRequest, ...] = ()
+    first_purchase: bool = False
     version: int = 0
     audit_head: str = ""
 
@@ -94,6 +95,11 @@ class Payment:
     def open(self) -> bool:
         """Whether it can still be paid: CREATED, PROCESSING or FAILED."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def holds_first_purchase(self) -> bool:
+        """Whether it holds its user's one first-purchase claim: it is open, or it settled."""
+        return self.first_purchase and self.status != "CANCELED"
 
     @property
     def missing_at_stripe(self) -> bool:

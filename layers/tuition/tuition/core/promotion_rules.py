@@ -41,6 +41,17 @@ FIRST_ELSEWHERE = Refusal(
 )
 
 
+FIRST_CLAIMED = Refusal(
+    "not-applicable",
+    "You have already used a promotion code for a first purchase. Finish that purchase, or continue without a code.",
+)
+
+
+def is_for_first_purchase(code: Mapping[str, Any]) -> bool:
+    """Whether a promotion code is for first purchases only."""
+    return bool((code.get("restrictions") or {}).get("first_time_transaction"))
+
+
 def nearest(refusals: Iterable[Refusal]) -> Refusal:
     """Return the refusal of the code that came closest to being accepted, of several codes with the same text."""
     return min(refusals, key=lambda each: _NEAREST.index(each.reason))

@@ -16,10 +16,12 @@ class PaymentRef:
 class Customer:
     """A user's Stripe customer. `generation` rises each time a new customer replaces one that is missing at Stripe.
 
-    `email` is the address that Stripe was sent last, even if Stripe rejected it. None: not known.
+    `email` is the address that Stripe was sent last, even if Stripe rejected it. None: not known. `first_purchases` has
+    the payment that holds the user's first-purchase claim; a second one only if it settled after it had been closed.
     """
 
     user_id: str
     stripe_customer_id: str
     generation: int
     email: str | None
+    first_purchases: frozenset[str] = frozenset()

@@ -31,12 +31,13 @@ from tuition.core.errors import (
 from tuition.core.facts import Kind
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
+from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.payments import customers, promotion_codes, purchase_blocks, recovery
 from tuition.settings import settings
 from tuition.storage import ledger
-from tuition.storage.ledger import Change, StripeObjectTaken, VersionConflict
+from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
 from tuition.stripe_gateway import closing, objects, resolve, sync
 from tuition.stripe_gateway.client import Answer
 from tuition.stripe_gateway.objects import StripeObject
@@ -57,7 +58,7 @@ class PurchaseRequest:
     """A purchase as a student requested it.
 
     The URLs are where Checkout sends its customer afterwards. `promotion` is the Stripe id of the terms' code, once
-    the code has been found to be applicable.
+    the code has been found to be applicable; `first_purchase` says that it is for first purchases only.
     """
 
     track: Track
@@ -66,6 +67,7 @@ class PurchaseRequest:
     success_url: str = ""
     cancel_url: str = ""
     promotion: str | None = None
+    first_purchase: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _look(
 ) -> tuple[OpenedPayment | None, PurchaseRequest]:
     """Take one round of a create. Without an opened payment another round is needed."""
     if not enrollment.open_payments:
-        request = _with_promotion(request, customer)
+        request = _with_promotion(request, enrollment, customer)
         return _begin(buyer, request, enrollment, customer), request
     ref = PaymentRef(enrollment.open_payments[0], buyer.user_id, request.track.track)
     state = ledger.load(ref)
@@ -171,17 +173,23 @@ def _look(
     elif _is_same_request(state.payment, request):
         return _reopen(state), request
     else:
-        request = _with_promotion(request, customer)  # before closing: a refused code must close nothing
+        request = _with_promotion(request, enrollment, customer)  # before closing: a refused code must close nothing
         _close_first(state, enrollment, may_close)
     return None, request
 
 
-def _with_promotion(request: PurchaseRequest, customer: Customer | None) -> PurchaseRequest:
-    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused`."""
+def _with_promotion(request: PurchaseRequest, enrollment: Enrollment, customer: Customer | None) -> PurchaseRequest:
+    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused`.
+
+    A code for first purchases is refused while a payment that this request does not close holds the user's claim.
+    """
     if request.terms.promotion_code is None or request.promotion:
         return request
     customer_id = customer.stripe_customer_id if customer else None
-    return replace(request, promotion=promotion_codes.find(request.terms.promotion_code, request.track, customer_id))
+    code = promotion_codes.find(request.terms.promotion_code, request.track, customer_id)
+    if code.first_purchase and customer and customer.first_purchases - {*enrollment.open_payments}:
+        raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
+    return replace(request, promotion=code.id, first_purchase=code.first_purchase)
 
 
 # --- the payment that is already open ---
@@ -368,6 +376,7 @@ def _new_payment(
         email=buyer.email,
         customer=customer.stripe_customer_id,
         terms=request.terms,
+        first_purchase=request.first_purchase,
     ).merged(stripe_object.facts(answer.object, answer.date))
 
 
@@ -394,6 +403,9 @@ def _commit(
         except StripeObjectTaken as taken:
             _on_object_taken(taken, payment, enrollment)
             return None
+        except FirstPurchaseTaken:
+            _abandon(payment)
+            raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason) from None
         except (VersionConflict, ledger.AlreadyRecorded):
             current = ledger.load(payment.ref)
         if current.payment:

@@ -4,6 +4,7 @@ Applying the code, computing the discounted amount and counting redemptions is l
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tuition import clock
@@ -14,8 +15,16 @@ from tuition.core.promotion_rules import UNKNOWN, Refusal
 from tuition.stripe_gateway import client as stripe_client
 
 
-def find(text: str, track: Track, customer: str | None) -> str:
-    """Return the Stripe id (`promo_…`) of the code that this customer can use for this track. Case is ignored.
+@dataclass(frozen=True)
+class PromotionCode:
+    """A code that can be used: its Stripe id (`promo_…`), and whether it is for first purchases only."""
+
+    id: str
+    first_purchase: bool
+
+
+def find(text: str, track: Track, customer: str | None) -> PromotionCode:
+    """Return the code that this customer can use for this track. Case is ignored.
 
     Makes one call to Stripe; two more for a code for first purchases only, and one more if more than a hundred codes
     have this text. Raises `CodeRefused` with the reason.
@@ -31,7 +40,7 @@ def find(text: str, track: Track, customer: str | None) -> str:
         refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
         refusal = refusal or _refusal_as_first(code, track.track, customer)
         if refusal is None:
-            return str(code["id"])
+            return PromotionCode(str(code["id"]), promotion_rules.is_for_first_purchase(code))
         refusals.append(refusal)
     nearest = promotion_rules.nearest(refusals)
     raise CodeRefused(nearest.message, nearest.reason)
@@ -52,7 +61,7 @@ def require_payable(session: Mapping[str, Any], track: str, customer: str | None
 
 
 def _refusal_as_first(code: Mapping[str, Any], track: str, customer: str | None) -> Refusal | None:
-    if not code["restrictions"].get("first_time_transaction") or customer is None:
+    if not promotion_rules.is_for_first_purchase(code) or customer is None:
         return None
     history = stripe_client.list_charges(customer), stripe_client.list_sessions(customer)
     return promotion_rules.refusal_as_first(code["id"], track, *history)

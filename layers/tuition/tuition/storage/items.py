@@ -50,6 +50,7 @@ class PaymentItem(Model):
     amount = not_personal(NumberAttribute())
     currency = not_personal(UnicodeAttribute())
     price = not_personal(JsonAttribute())
+    first_purchase = not_personal(BooleanAttribute(null=True))
     status = not_personal(UnicodeAttribute())
     track = not_personal(UnicodeAttribute())
     payment_method = personal(JsonAttribute(null=True))
@@ -123,7 +124,8 @@ class CustomerItem(Model):
 
     `generation` rises when a new customer replaces a missing one. `email` is the address that Stripe was sent last,
     even if Stripe rejected it. A user who is blocked before the first purchase has no Stripe customer yet. An empty set
-    is not stored. `purchase_decision` is the newest one of staff.
+    is not stored. `purchase_decision` is the newest one of staff. `first_purchases` has the payment that holds the
+    first-purchase claim of the user.
     """
 
     class Meta:
@@ -141,6 +143,7 @@ class CustomerItem(Model):
     other_blocks = not_personal(UnicodeSetAttribute(null=True))
     allowed_blocks = not_personal(UnicodeSetAttribute(null=True))
     purchase_decision = personal(JsonAttribute(null=True))
+    first_purchases = not_personal(UnicodeSetAttribute(null=True))
     created_at = not_personal(UnicodeAttribute(null=True))
     updated_at = not_personal(UnicodeAttribute())
 

@@ -5,6 +5,7 @@ Payments and enrollments are written on condition of the version that was loaded
 
 - `AlreadyRecorded`: the event's record exists. This wins over every other failure, because nothing is left to do.
 - `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.
+- `FirstPurchaseTaken`: a create with a code for first purchases lost the user's one claim to another payment.
 - `VersionConflict`: another writer committed first. Load again and decide again.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
@@ -39,6 +40,9 @@ MAX_SEARCH_POINTERS = 60
 """Pointers for the search in one commit. A transaction has at most 100 writes:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 _SEARCH = "search "
+_CUSTOMER_WRITES = {"customer", "history"}
+_UNCLAIMED = "attribute_not_exists(first_purchases) OR first_purchases = :first_purchases"
+"""The condition of a create that claims its user's first purchase."""
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
 
 
@@ -71,6 +75,10 @@ class StripeObjectTaken(TuitionError):
         holder = "abandoned" if pointer.state else f"bound to {pointer.payment_id}"
         super().__init__(f"{pointer.stripe_id} is {holder}")
         self.pointer = pointer
+
+
+class FirstPurchaseTaken(TuitionError):
+    """Another payment of the user holds the first-purchase claim."""
 
 
 class VersionConflict(TuitionError):
@@ -173,7 +181,7 @@ def commit(
 ) -> PaymentState:
     """Write a change in one transaction. A create also gives the times of its user's attempts and its customer.
 
-    Raises `AlreadyRecorded`, `StripeObjectTaken` or `VersionConflict` with nothing written.
+    Raises `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
     enrollment = before.enrollment.with_payment(change.payment)
     if attempt_times is not None:
@@ -197,9 +205,8 @@ def commit(
         writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
     for stripe_id in _new_search_objects(before.payment, payment):
         writes[f"{_SEARCH}{stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
-    if customer:
-        writes |= _put_customer(customer, now)
-    writes |= _update_history(before.payment, payment, now)
+    # A transaction may update the customer item once. A create with a new customer has no disputes or refunds yet.
+    writes |= _put_customer(customer, now, payment) if customer else _update_history(before.payment, payment, now)
     writes |= _progress_updates(before.enrollment, enrollment)
     _write(writes, before, is_sync=change.entry.is_sync)
     if "attention" in record.transition:
@@ -314,7 +321,7 @@ def _put_stripe_object(stripe_id: str, payment: Payment) -> Item:
     return {**put, "ExpressionAttributeValues": values}
 
 
-def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
+def _put_customer(customer: Customer, now: float, payment: Payment) -> dict[str, Item]:
     """Return the writes of a customer and its pointer, unique both ways. The same customer again is no conflict.
 
     The customer is an update, because its item also has what blocks the user's purchases.
@@ -325,9 +332,12 @@ def _put_customer(customer: Customer, now: float) -> dict[str, Item]:
     }
     if customer.email is not None:
         values["email"] = {"S": customer.email}
-    update = _update_customer(customer.user_id, now, values=values)
+    claim = {"first_purchases": frozenset({payment.payment_id} if payment.holds_first_purchase else ())}
+    update = _update_customer(customer.user_id, now, values=values, adds=claim)
     absent = "attribute_not_exists(stripe_customer_id)"
     update["ConditionExpression"] = f"{absent} OR stripe_customer_id = :stripe_customer_id OR generation < :generation"
+    if payment.holds_first_purchase and payment.open:
+        update["ConditionExpression"] = f"({update['ConditionExpression']}) AND ({_UNCLAIMED})"
     update["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     pointer = _put_absent(StripeObjectItem(customer.stripe_customer_id, user_id=customer.user_id), "stripe_id")
     pointer["ConditionExpression"] += " OR user_id = :user"
@@ -363,8 +373,10 @@ def _update_customer(
 
 
 def _update_history(before: Payment | None, after: Payment, now: float) -> dict[str, Item]:
-    """Return the update of the user's disputes and refunds, if those of the payment have changed or any is lost.
+    """Return the update of the user's disputes, refunds and first-purchase claim, if the payment changes any of them.
 
+    A create claims the user's first purchase only if no other payment holds the claim. A payment that is rebuilt, or
+    that settles after it was closed, takes it without a condition, because money must never be lost to a condition.
     Only the payment of a dispute adds or removes its id, in the order of the payment's versions. So the update needs no
     condition, and concurrent payments of one user lose no id. An update cannot add to a set and remove from it. If both
     are due, the ids to remove stay until the disputes change again; the user is blocked in either case.
@@ -380,7 +392,12 @@ def _update_history(before: Payment | None, after: Payment, now: float) -> dict[
         deletes["lost_disputes"] = regained
     else:
         adds["lost_disputes"] = lost
+    held, holds = bool(before and before.holds_first_purchase), after.holds_first_purchase
+    if held != holds:
+        (adds if holds else deletes)["first_purchases"] = frozenset({after.payment_id})
     update = _update_customer(after.user_id, now, adds=adds, deletes=deletes)
+    if before is None and holds and after.open:
+        update |= {"ConditionExpression": _UNCLAIMED, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     return {"history": {"Update": update}} if any(adds.values()) or deletes else {}
 
 
@@ -405,6 +422,8 @@ def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, *, is
     for name, reason in failed.items():
         if name.startswith("pointer ") and "Item" in reason:
             raise StripeObjectTaken(StripeObjectItem.from_raw_data(reason["Item"])) from None
+    if failed.keys() <= _CUSTOMER_WRITES and any("first_purchases" in one.get("Item", {}) for one in failed.values()):
+        raise FirstPurchaseTaken("another payment holds the first-purchase claim of this user") from None
     if failed:
         raise VersionConflict(_current(failed, before)) from None
     if any(reason["Code"] in _TRANSIENT for reason in reasons.values()):
@@ -505,14 +524,15 @@ def next_attempt(enrollment: Enrollment, used: int, why: str) -> None:
 
 
 def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
-    """Drop the standing of a payment that does not exist, with a record on the user's chain.
+    """Drop the standing of a payment that does not exist, with a record on the user's chain, and free its claim.
 
     Nothing changes if the payment exists after all. Losing the race has the same effect as winning it.
     """
     standings = {key: standing for key, standing in enrollment.standings.items() if key != payment_id}
     after = replace(enrollment, standings=standings, version=enrollment.version + 1)
-    user_id, now = enrollment.user_id, timestamps.iso(clock.now())
-    entry = AuditEntry(now, f"dropped:{payment_id}", "payment.dropped", "request", actor=user_id)
+    user_id, now = enrollment.user_id, clock.now()
+    entry = AuditEntry(timestamps.iso(now), f"dropped:{payment_id}", "payment.dropped", "request", actor=user_id)
+    claim = _update_customer(user_id, now, deletes={"first_purchases": frozenset({payment_id})})
     transition = {"enrollment": {"from": enrollment.status, "to": after.status}}
     absent = {
         "TableName": dynamodb.table_name(PaymentItem),
@@ -520,6 +540,7 @@ def drop_standing(enrollment: Enrollment, payment_id: str) -> None:
         "ConditionExpression": "attribute_not_exists(payment_id)",
     }
     writes = {"payment": {"ConditionCheck": absent}, "enrollment": _put_enrollment(enrollment, after)}
+    writes["history"] = {"Update": claim}
     try:
         _write({**writes, **_user_record(user_id, entry, enrollment.track, transition)}, None, is_sync=False)
     except (AlreadyRecorded, VersionConflict):

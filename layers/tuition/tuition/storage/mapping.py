@@ -32,6 +32,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     columns: dict[str, Any] = {
         "price": {"amount": payment.price.amount, "currency": payment.price.currency},
+        "first_purchase": payment.first_purchase or None,
         "stripe_payment_intent": payment.intent,
         "stripe_customer_id": payment.customer,
         "terms": {name: value for name, value in vars(payment.terms).items() if value},
@@ -77,6 +78,7 @@ def payment_from_item(item: PaymentItem) -> Payment:
         terms=Terms(**item.terms),
         facts=Facts.from_json(item.facts),
         requests=tuple(RefundRequest(**request) for request in item.refund_requests),
+        first_purchase=bool(item.first_purchase),
         version=int(item.version),
         audit_head=item.audit_head,
     )
@@ -112,7 +114,8 @@ def customer_from_item(item: CustomerItem) -> Customer | None:
     """Return the Stripe customer of an item; None if the item has only what blocks the user's purchases."""
     if item.stripe_customer_id is None:
         return None
-    return Customer(item.user_id, item.stripe_customer_id, int(item.generation), item.email)
+    first_purchases = frozenset(item.first_purchases or ())
+    return Customer(item.user_id, item.stripe_customer_id, int(item.generation), item.email, first_purchases)
 
 
 def blocks_from_item(item: CustomerItem) -> PurchaseBlocks:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition import clock
-from tuition.core import catalog, stripe_json, timestamps
+from tuition.core import catalog, promotion_rules, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable
@@ -79,9 +79,16 @@ def _payment(
         price=_price(track.price, obj),
         created_at=timestamps.iso(obj["created"]),
         updated_at=timestamps.iso(clock.now()),
+        first_purchase=_is_first_purchase(obj),
         version=int(trail[-1]["seq"]) if trail else 0,
         audit_head=trail[-1]["hash"] if trail else "",
     ).merged(core_facts.merge(facts, Facts(rebuilt=True)))
+
+
+def _is_first_purchase(obj: Mapping[str, Any]) -> bool:
+    """Whether a session, retrieved with its codes expanded, was made with a code for first purchases only."""
+    codes = [discount.get("promotion_code") for discount in obj.get("discounts") or []]
+    return any(isinstance(code, Mapping) and promotion_rules.is_for_first_purchase(code) for code in codes)
 
 
 def _price(catalog_price: Money, obj: Mapping[str, Any]) -> Money:

@@ -132,6 +132,7 @@ FIELDS: tuple[Field, ...] = (
     Field("price_currency", _price_currency, csv=True),
     Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
     Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
+    Field("first_purchase", group="money"),
     Field("discount", _discount, csv=True, currency=_price_currency),
     Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_currency),
     Field("received_currency", _settled(lambda s: s.currency), group="money", csv=True),
