@@ -1,4 +1,4 @@
-"""GET /api/payments/tracks/: the tracks on sale; public."""
+"""GET /api/payments/tracks/: the tracks for sale, and the names of those that are no longer sold; public."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from tuition.settings import settings
 def handler(_request: Request) -> Reply:
     config = settings()
     body = {
-        "tracks": [_track_json(track) for track in catalog.tracks().values()],
+        "tracks": [_track_json(track) for track in catalog.for_sale()],
+        "no_longer_sold": [
+            {"track": track.track, "title": track.title} for track in catalog.tracks().values() if not track.sold
+        ],
         "publishable_key": config.stripe_publishable_key,
         "payment_method_types": list(config.payment_method_types),
         "refund_window_days": config.refund_window_days,

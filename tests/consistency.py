@@ -204,7 +204,7 @@ def _pointers(snapshot: Snapshot, payment: Payment) -> list[str]:
 
 def _progress(snapshot: Snapshot, user: str, track: str, item: Enrollment) -> list[str]:
     """Check that progress exists once access was granted, and is unlocked exactly while the student is enrolled."""
-    projects = catalog.find(track).projects
+    projects = catalog.tracks()[track].projects
     progress = [snapshot.entries.get((user, keys.project_sort_key(track, project.project))) for project in projects]
     if item.granted != all(progress) or item.granted != any(progress):
         return [f"{user} was {'' if item.granted else 'never '}granted access to {track}, with progress {progress}"]

@@ -90,7 +90,7 @@ def test_the_claim_is_free_again_when_its_payment_is_closed_unpaid(tuition: Harn
     assert open_session(tuition, student, "FSD", promotion_code=second).status == 201
 
 
-def test_a_payment_that_settles_after_it_was_closed_takes_the_claim_whoever_holds_it(
+def test_a_payment_that_settles_after_it_was_closed_takes_the_claim_beside_its_holder(
     tuition: Harness, student: Student
 ) -> None:
     first, second = free_codes(tuition, student)

@@ -1,4 +1,4 @@
-"""What was received is shown as the amount, and what was asked as the price, wherever a payment is shown."""
+"""The amount received is shown as the amount, and the price as it was asked, wherever a payment is shown."""
 
 import pytest
 

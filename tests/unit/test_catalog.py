@@ -40,3 +40,11 @@ def test_the_catalog_is_immutable() -> None:
 def test_a_malformed_catalog_is_rejected(toml: str) -> None:
     with pytest.raises((KeyError, TypeError)):
         catalog.parse(toml)
+
+
+def test_a_track_is_sold_unless_the_file_says_otherwise() -> None:
+    track = '[X]\ntitle = "X"\namount = 4\ncurrency = "usd"\nprojects = []\n'
+    assert catalog.parse(track)["X"].sold
+    assert not catalog.parse(f"{track}sold = false")["X"].sold
+    with pytest.raises(TypeError):
+        catalog.parse(f'{track}sold = "no"')

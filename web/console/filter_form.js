@@ -15,7 +15,8 @@ const CURRENCY = "usd";
 export function FilterForm({ query, staff }) {
   const catalog = useResponse(() => get("/payments/tracks/"), []);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
-  const tracks = (catalog.response?.tracks ?? []).map(({ track }) => [track, track]);
+  const { tracks: sold = [], no_longer_sold: former = [] } = catalog.response ?? {};
+  const tracks = [...sold, ...former].map(({ track }) => [track, track]);
   return html`<form class="filters" role="search" aria-label="Payments" onSubmit=${(event) => event.preventDefault()}>
     <div class="line">
       <${SearchField} query=${query} set=${set} />

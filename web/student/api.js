@@ -7,7 +7,7 @@ let catalog;
 /** Whether a payment is still open: it is unpaid, and may yet be paid. */
 export const isOpen = (payment) => UNPAID.includes(payment.status);
 
-/** `{tracks, publishable_key, payment_method_types, refund_window_days}`, fetched once. */
+/** `{tracks, no_longer_sold, publishable_key, payment_method_types, refund_window_days}`, fetched once. */
 export function getCatalog() {
   catalog ??= call("GET", "/payments/tracks/").catch((error) => {
     catalog = undefined;
@@ -17,6 +17,12 @@ export function getCatalog() {
 }
 
 export const getTrack = async (id) => (await getCatalog()).tracks.find(({ track }) => track === id);
+
+/** The title of each track by its code, also of a track that is no longer sold. */
+export async function getTitles() {
+  const { tracks, no_longer_sold: former } = await getCatalog();
+  return new Map([...tracks, ...former].map(({ track, title }) => [track, title]));
+}
 
 export const listEnrollments = async () => (await call("GET", "/enrollments/")).enrollments;
 export const getEnrollment = async (id) => (await listEnrollments()).find(({ track }) => track === id);

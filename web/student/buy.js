@@ -17,9 +17,16 @@ import { trackDrawing } from "./track_drawing.js";
 export async function buyView(context, id, arrival = {}) {
   const { main } = context;
   const track = await api.getTrack(id);
-  if (!track) show(main, "Track not found", h("p", {}, h("a", { href: "#/" }, "Browse tracks")));
+  if (!track) showNotSold(main);
   else if (arrival.paid) await follow(context, track, arrival.paid, arrival.refused ? 0 : undefined);
   else await showCurrentState(context, track, arrival);
+}
+
+function showNotSold(main) {
+  const text = "We don’t sell this track. Your enrollments and payments are under My learning and My payments.";
+  const links = [["#/", "Browse tracks"], ["#/learning", "My learning"], ["#/payments", "My payments"]];
+  const items = links.map(([href, name]) => h("a", { class: "button quiet", href }, name));
+  show(main, "Track not found", h("p", {}, text), h("p", { class: "row" }, ...items));
 }
 
 /** The view `#/paid/cs_…`, where a Checkout leads that was not opened by this page. */

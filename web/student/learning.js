@@ -9,8 +9,12 @@ const STATUS_CHIPS = {
 };
 
 export async function learningView({ main }) {
-  const [enrollments, { tracks }] = await Promise.all([api.listEnrollments(), api.getCatalog()]);
-  const titles = new Map(tracks.map((track) => [track.track, track.title]));
+  const [enrollments, titles, { tracks }] = await Promise.all([
+    api.listEnrollments(),
+    api.getTitles(),
+    api.getCatalog(),
+  ]);
+  const isSold = (id) => tracks.some(({ track }) => track === id);
   if (!enrollments.length) {
     show(
       main,
@@ -23,11 +27,11 @@ export async function learningView({ main }) {
   show(
     main,
     "My learning",
-    enrollments.map((enrollment) => enrollmentPanel(enrollment, titles.get(enrollment.track))),
+    enrollments.map((enrollment) => enrollmentPanel(enrollment, titles.get(enrollment.track), isSold(enrollment.track))),
   );
 }
 
-function enrollmentPanel({ track, status, projects }, title) {
+function enrollmentPanel({ track, status, projects }, title, isSold) {
   const steps = projects.flatMap((project) => project.steps);
   const done = steps.filter((step) => step.done).length;
   const [kind, drawing, text] = STATUS_CHIPS[status];
@@ -36,8 +40,13 @@ function enrollmentPanel({ track, status, projects }, title) {
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     status === "PENDING" &&
+      isSold &&
       noteWithLink("Your projects unlock as soon as your payment is complete.", track, "View payment"),
+    !isSold &&
+      status !== "ENROLLED" &&
+      note("info", h("p", {}, "We no longer sell this track. Your progress is saved. Contact us if you have questions.")),
     status === "WITHDRAWN" &&
+      isSold &&
       noteWithLink(
         "Your access to this track has ended. Your progress is saved: enroll again to pick up where you left off, " +
           "or contact us if you think this is a mistake.",

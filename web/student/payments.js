@@ -23,11 +23,11 @@ const REASONS_OF_STRIPE = {
 };
 
 export async function paymentsView({ main }) {
-  const [page, catalog] = await Promise.all([api.listPayments(), api.getCatalog()]);
-  const titles = new Map(catalog.tracks.map((track) => [track.track, track.title]));
+  const [page, catalog, titles] = await Promise.all([api.listPayments(), api.getCatalog(), api.getTitles()]);
+  const sold = new Set(catalog.tracks.map(({ track }) => track));
   const list = h("ul", { class: "rows", "aria-label": "Payments" });
   show(main, "My payments", ...(page.payments.length ? [list] : emptyState()));
-  const context = { titles, refundDays: catalog.refund_window_days };
+  const context = { titles, sold, refundDays: catalog.refund_window_days };
   list.append(...page.payments.map((payment) => paymentItem(payment, context)));
   if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
 }
@@ -104,7 +104,7 @@ function actions(payment, title, context, item) {
     const label = `Receipt for ${title} (opens a new tab)`;
     links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, "Receipt"));
   }
-  if (api.isOpen(payment))
+  if (api.isOpen(payment) && context.sold.has(track))
     links.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "View status" : "Complete payment"));
   if (canRequestRefund(payment)) {
     const ask = () =>

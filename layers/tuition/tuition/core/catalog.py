@@ -1,4 +1,4 @@
-"""The catalog: the tracks for sale, their prices and projects. Read once from `catalog.toml` next to this file."""
+"""The catalog: the tracks, their prices and projects, and whether they are sold. Read once from `catalog.toml`."""
 
 import tomllib
 from collections.abc import Mapping
@@ -30,34 +30,34 @@ class Project:
 
 @dataclass(frozen=True)
 class Track:
-    """A track as it is sold today. The price of an earlier purchase is on its payment, not here."""
+    """A track as it is today. The price of an earlier purchase is on its payment, not here.
+
+    A track that is no longer sold (`sold` false) is not offered. Its students keep their enrollment and progress.
+    """
 
     track: str
     title: str
     price: Money
     projects: tuple[Project, ...]
-
-
-RETIRED: tuple[str, ...] = ()
-"""The codes of tracks that are no longer in the file. Staff can still filter payments by them."""
+    sold: bool = True
 
 
 @cache
 def tracks() -> Mapping[str, Track]:
-    """Return every track by its code (`DP`, `FSD`), in the order of the file."""
+    """Return every track by its code (`DP`, `FSD`), in the order of the file, also those that are no longer sold."""
     return MappingProxyType(parse((Path(__file__).parent / "catalog.toml").read_text(encoding="utf-8")))
 
 
-def ever_sold() -> list[str]:
-    """Return the code of every track that a payment may be for."""
-    return [*tracks(), *RETIRED]
+def for_sale() -> list[Track]:
+    """Return the tracks that are sold today."""
+    return [track for track in tracks().values() if track.sold]
 
 
 def find(code: object) -> Track:
-    """Return the track with this code. Raises `UnknownTrack` for any other value of any type."""
-    if isinstance(code, str) and code in tracks():
+    """Return the track for sale with this code. Raises `UnknownTrack` for any other value of any type."""
+    if isinstance(code, str) and code in tracks() and tracks()[code].sold:
         return tracks()[code]
-    raise UnknownTrack(code, tuple(tracks()))
+    raise UnknownTrack(code, tuple(track.track for track in for_sale()))
 
 
 def parse(toml: str) -> dict[str, Track]:
@@ -71,6 +71,15 @@ def parse(toml: str) -> dict[str, Track]:
                 Project(project["project"], project["title"], tuple(Step(**step) for step in project["steps"]))
                 for project in entry["projects"]
             ),
+            sold=_flag(entry, "sold"),
         )
         for code, entry in tomllib.loads(toml).items()
     }
+
+
+def _flag(entry: Mapping[str, object], name: str) -> bool:
+    """Return an optional flag, true if it is left out."""
+    value = entry.get(name, True)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, not {value!r}")
+    return value

@@ -339,8 +339,9 @@ def holds_funds(payment: Payment) -> bool:
 
 def has_refund(payment: Payment) -> bool:
     """Whether a refund of it was made or is being made, also of a part. One that failed does not count."""
-    made = any(refund.status in REDUCING_REFUNDS for refund in payment.facts.refunds.values())
-    return made or any(request.state in ("submitting", "pending", "succeeded") for request in payment.requests)
+    if any(refund.status in REDUCING_REFUNDS for refund in payment.facts.refunds.values()):
+        return True
+    return any(request.state in ("submitting", "pending", "succeeded") for request in payment.requests)
 
 
 def is_final(payment: Payment) -> bool:

@@ -259,7 +259,7 @@ def _new_search_objects(before: Payment | None, after: Payment) -> list[str]:
 def _progress_updates(before: Enrollment, after: Enrollment) -> dict[str, Item]:
     track = catalog.tracks().get(after.track)
     if track is None:
-        return {}  # the track is no longer sold, and its projects are no longer shown
+        return {}  # the track is not in the catalog, so its projects are not known
     return {
         f"progress {project.project}": {
             "Update": mapping.progress_update(

@@ -84,7 +84,7 @@ def parse(query: Mapping[str, str]) -> Filters:
         raise Unprocessable("The minimum amount cannot be higher than the maximum.", field="amount_min")
     return Filters(
         status=_one_of(query, "status", STATUSES),
-        track=_one_of(query, "track", tuple(catalog.ever_sold())),
+        track=_one_of(query, "track", tuple(catalog.tracks())),
         refunded=flag(query, "refunded"),
         attention=flag(query, "attention"),
         disputed=flag(query, "disputed"),

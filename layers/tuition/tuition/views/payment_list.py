@@ -136,7 +136,7 @@ def _partitions(filters: Filters) -> list[Partition]:
         return [queries.by_dispute(state) for state in DISPUTED]
     if filters.attention:
         return [queries.by_attention()]
-    tracks = [filters.track] if filters.track else catalog.ever_sold()
+    tracks = [filters.track] if filters.track else list(catalog.tracks())
     return [queries.by_status(status, track) for status in filters.statuses for track in tracks]
 
 
