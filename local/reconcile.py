@@ -81,7 +81,7 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
 
 def print_totals(reports: list[dict[str, Any]]) -> None:
     """Print the totals of all reports, and each object that could not be handled."""
-    names = ("checked", "drifted", "closed", "orphans", "resumed", "replayed")
+    names = ("checked", "confirmed", "drifted", "closed", "orphans", "resumed", "replayed")
     console.print(", ".join(f"{sum(report[name] for report in reports)} {name}" for name in names))
     for failed in (line for report in reports for line in report["failed"]):
         console.print(f"[red]not handled[/] {failed}")

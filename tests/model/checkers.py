@@ -353,6 +353,16 @@ def _unassigned_money(sim: Simulation) -> list[str]:
     return [f"{intent['id']} settled, but no payment knows it" for intent in intents if intent["id"] not in assigned]
 
 
+def unconfirmed(sim: Simulation) -> list[str]:
+    """After the hourly run, Stripe's API has confirmed every settled payment whose object it shows."""
+    settled = [payment for payment in sim.payments() if payment.facts.settled and not payment.facts.missing_at_stripe]
+    return [
+        f"{payment.payment_id} settled, but Stripe was never asked whether it did"
+        for payment in settled
+        if payment.facts.confirmed is None or payment.facts.confirmed.money != payment.facts.settled.money
+    ]
+
+
 # --- customers and other rules ---
 
 

@@ -541,5 +541,10 @@ def reconciler_postpones_a_payment_that_it_has_just_changed(patch: Patch) -> Non
     patch.setattr(walk, "sync_payment", sync_payment)
 
 
+def settled_payment_is_never_confirmed(patch: Patch) -> None:
+    patch.setattr(payments, "awaits_confirmation", lambda payment: False)
+    patch.setattr(walk, "_confirm", lambda *_: None)
+
+
 def reconciler_does_not_resume_refunds(patch: Patch) -> None:
     patch.setattr(refunds, "resume", lambda ref, payment, *_, **__: payment)

@@ -248,7 +248,7 @@ class Schedule:
         if self._nothing_to_reconcile() and self.rng.random() < 0.7:
             return  # a run would find nothing, so a sample of the schedules is enough
         sim.problems += reconcile_until_quiet(sim, backfill=self.restored)
-        sim.problems += checkers.orphans(sim)
+        sim.problems += checkers.orphans(sim) + checkers.unconfirmed(sim)
 
     def _nothing_to_reconcile(self) -> bool:
         """Return whether no event was lost, no invocation died, and no refund or orphan needs a run."""

@@ -99,6 +99,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.reappeared_object_stays_payable, "missing_at_stripe"),
     PlantedDefect(defects.missing_object_stays_missing, "missing_at_stripe"),
     PlantedDefect(defects.event_of_a_missing_object_is_applied, "missing_at_stripe", 1_500),
+    PlantedDefect(defects.settled_payment_is_never_confirmed, "double_payments"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (
@@ -306,6 +307,14 @@ BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None
         defects.payment_stays_open_after_many_declines,
         regressions.test_a_payment_is_closed_after_its_fifth_failed_charge,
         (),
+    ),
+    *(
+        (
+            defects.settled_payment_is_never_confirmed,
+            regressions.test_a_settled_payment_is_confirmed_by_the_next_hourly_run,
+            (hours,),
+        )
+        for hours in (0, 9)
     ),
     (
         defects.claim_is_ignored,

@@ -522,3 +522,17 @@ def test_another_settled_object_with_the_payments_id_is_a_claim_for_staff(sim: S
     deliver_new_events(sim)
     payment = sim.payment(offer.payment.payment_id)
     assert payment.open and list(payment.facts.claims) == [orphan]
+
+
+@pytest.mark.parametrize("hours", [0, 9])
+def test_a_settled_payment_is_confirmed_by_the_next_hourly_run(sim: Simulation, hours: int) -> None:
+    offer = sim.create()
+    if hours:
+        sim.pass_time(hours * 3600)
+        reconcile_after_an_hour(sim)
+    sim.pay(offer.payment.stripe_object_id)
+    deliver_new_events(sim)
+    assert sim.payment(offer.payment.payment_id).facts.confirmed is None
+    run = reconcile_after_an_hour(sim)
+    assert (run.confirmed, run.drifted) == (1, 0)
+    assert not checkers.unconfirmed(sim)

@@ -59,13 +59,13 @@ def check(history: History, orders: list[list[int]], rng: random.Random) -> int:
 def comparable(payment: Payment) -> Payment:
     """Return the payment without its version and without the facts that depend on when Stripe was asked.
 
-    These facts are the charges that wait for a bank, which no event reports, and the reason that an open payment
-    shows after two failures in one second.
+    These facts are the charges that wait for a bank, which no event reports, the reason that an open payment shows
+    after two failures in one second, and whether Stripe's API has confirmed what settled the payment.
     """
     facts = payment.facts
     charges = {charge_id: charge for charge_id, charge in facts.charges.items() if charge.status != "pending"}
     phase = replace(facts.phase, code=None, message=None) if facts.phase else None
-    return replace(payment, version=0, facts=replace(facts, charges=charges, phase=phase))
+    return replace(payment, version=0, facts=replace(facts, charges=charges, phase=phase, confirmed=None))
 
 
 def describe_events(history: History, order: list[int]) -> list[str]:

@@ -91,6 +91,8 @@ def random_facts(seed: int) -> Facts:
         accepted=rng.random() < 0.5,
         acknowledged=many(lambda: Acknowledgement(small(), word(), "staff", "checked")),
         unknown=many(word),
+        confirmed=maybe(settled),
+        contradicted=rng.random() < 0.5,
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,
     )

@@ -47,6 +47,7 @@ def in_phase(name: str) -> Facts:
     return Facts(phase=Phase(5, 0, name))  # type: ignore[arg-type]
 
 
+CONFIRMED = Facts(confirmed=PAID.settled)
 CLOSED = Facts(closed=Closed(8, "intent", "canceled"))
 
 
@@ -179,6 +180,9 @@ def test_the_intent_of_a_checkout_payment_comes_from_its_session() -> None:
         ([PAID, refunded(5, "failed")], ["refund:re_1"]),
         ([Facts(claims={"pi_2": Settled(5, "usd", 1)})], ["claim:pi_2"]),
         ([core_facts.missing_object("intent", 1)], ["gone"]),
+        ([PAID, Facts(contradicted=True)], ["unconfirmed"]),
+        ([PAID, Facts(contradicted=True), CONFIRMED], []),
+        ([PAID, Facts(confirmed=Settled(5, "usd", 1))], ["unconfirmed"]),
         ([PAID, Facts(rebuilt=True)], ["rebuilt"]),
     ],
 )
@@ -205,10 +209,16 @@ def test_an_acknowledgement_covers_a_reason_only_until_it_changes() -> None:
     [
         ([], False),
         ([CLOSED], True),
-        ([PAID], True),
-        ([PAID, refunded(5, "pending")], False),
-        ([PAID, disputed("under_review")], False),
-        ([PAID, disputed("lost")], True),
+        ([PAID], False),
+        ([PAID, CONFIRMED], True),
+        ([PAID, Facts(confirmed=Settled(5, "usd", 1))], False),
+        ([PAID, Facts(contradicted=True)], False),
+        ([PAID, Facts(contradicted=True), CONFIRMED], True),
+        ([PAID, Facts(contradicted=True, acknowledged={"unconfirmed": Acknowledgement(1, "x", "staff", "")})], True),
+        ([PAID, core_facts.missing_object("intent", 1)], True),
+        ([PAID, CONFIRMED, refunded(5, "pending")], False),
+        ([PAID, CONFIRMED, disputed("under_review")], False),
+        ([PAID, CONFIRMED, disputed("lost")], True),
     ],
 )
 def test_a_payment_is_final_when_nothing_more_can_happen(facts: list[Facts], is_final: bool) -> None:

@@ -9,6 +9,7 @@ const TITLES = {
   "payment.created": "Payment created",
   pull: "Synced with Stripe",
   rebuilt: "Rebuilt from Stripe",
+  "payment.confirmed": "Confirmed by Stripe",
   "refund.requested": "Refund requested",
   "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",

@@ -27,6 +27,8 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
     if facts.settled and not payments.amount_agrees(payment) and not facts.accepted:
         received = str(facts.settled.money)
         yield AttentionReason("amount", received, f"{received} was received, but the price was {payment.price}")
+    if payments.is_contradicted(payment):
+        yield _unconfirmed(facts)
     if double and payments.holds_funds(payment):
         yield AttentionReason("double", "double", "this track was paid for twice")
     yield from _bank_reasons(facts)
@@ -41,6 +43,12 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
+
+
+def _unconfirmed(facts: Facts) -> AttentionReason:
+    shown = f"shows {facts.confirmed.money}" if facts.confirmed else "shows its object as not paid"
+    received = str(facts.settled.money) if facts.settled else "nothing"
+    return AttentionReason("unconfirmed", shown, f"we hold {received} as received, but Stripe {shown}")
 
 
 def _bank_reasons(facts: Facts) -> Iterator[AttentionReason]:

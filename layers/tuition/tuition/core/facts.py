@@ -168,8 +168,10 @@ class Facts:
 
     `claims` are settled objects that name the payment but are not its object. `accepted` says that staff once accepted
     the amount received, whatever they decided later. `unknown` are the values that Stripe showed and that we could not
-    read, by the name of their field (`re_1.status`). `rebuilt` says that our record was missing and was rebuilt from
-    Stripe. `erased` says that personal fields were erased; a merge keeps them empty.
+    read, by the name of their field (`re_1.status`). `confirmed` is the money that Stripe's API, and not only an event,
+    showed as received. `contradicted` says that Stripe's API showed the object of a settled payment as not settled.
+    `rebuilt` says that our record was missing and was rebuilt from Stripe. `erased` says that personal fields were
+    erased; a merge keeps them empty.
     """
 
     settled: Settled | None = None
@@ -186,6 +188,8 @@ class Facts:
     accepted: bool = False
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    confirmed: Settled | None = None
+    contradicted: bool = False
     rebuilt: bool = False
     erased: bool = False
 
@@ -229,6 +233,8 @@ class Facts:
             accepted=stored.get("accepted", False),
             acknowledged=many("acknowledged", Acknowledgement),
             unknown=stored.get("unknown", {}),
+            confirmed=one("confirmed", Settled),
+            contradicted=stored.get("contradicted", False),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
         )
@@ -262,6 +268,8 @@ def merge(a: Facts, b: Facts) -> Facts:
             _each(a.acknowledged, b.acknowledged, lambda x, y: max(x, y, key=_acknowledgement_key))
         ),
         unknown=dict(list(_each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
+        confirmed=_either(a.confirmed, b.confirmed, _join_settled),
+        contradicted=a.contradicted or b.contradicted,
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )

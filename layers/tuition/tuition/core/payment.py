@@ -344,17 +344,37 @@ def has_refund(payment: Payment) -> bool:
     return any(request.state in ("submitting", "pending", "succeeded") for request in payment.requests)
 
 
+def awaits_confirmation(payment: Payment) -> bool:
+    """Whether only events say that it settled: Stripe's API has not shown its object yet."""
+    facts = payment.facts
+    has_answer = facts.confirmed is not None or facts.contradicted or facts.missing_at_stripe
+    return facts.settled is not None and not has_answer
+
+
+def is_contradicted(payment: Payment) -> bool:
+    """Whether Stripe's API shows its object as not settled, or with another amount than we hold."""
+    facts = payment.facts
+    if facts.settled is None:
+        return False
+    if facts.confirmed is None:
+        return facts.contradicted
+    return facts.confirmed.money != facts.settled.money
+
+
 def is_final(payment: Payment) -> bool:
     """Whether nothing more is expected to happen to it.
 
-    A missing object may reappear, so it is checked until staff acknowledge that it is missing.
+    A missing object may reappear, so it is checked until staff acknowledge that it is missing. So is a settled payment
+    that Stripe contradicts.
     """
     resuming = any(request.state in ("submitting", "pending") for request in payment.requests)
     undecided = ("pending", "requires_action", core_facts.UNKNOWN)
     pending = any(refund.status in undecided for refund in payment.facts.refunds.values())
     disputed = any(dispute.status not in DECIDED_DISPUTES for dispute in payment.facts.disputes.values())
     unsure = payment.missing_at_stripe and "gone" not in payment.facts.acknowledged
-    return not (payment.open or resuming or pending or disputed or unsure)
+    contradicted = is_contradicted(payment) and "unconfirmed" not in payment.facts.acknowledged
+    unconfirmed = contradicted or awaits_confirmation(payment)
+    return not (payment.open or resuming or pending or disputed or unsure or unconfirmed)
 
 
 def payment_id(
@@ -398,10 +418,12 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
 def check_at(payment: Payment, now: int) -> str | None:
     """Return when the reconciler should check next, less often with age; None if the payment is final.
 
-    `now` is in epoch seconds.
+    `now` is in epoch seconds. The next run confirms a payment that only events settled.
     """
     if is_final(payment):
         return None
     if any(request.state == "submitting" for request in payment.requests):
         return timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
+    if awaits_confirmation(payment):
+        return timestamps.iso(now)
     return timestamps.iso(now + max(CHECK_AFTER_S, (now - int(timestamps.epoch(payment.created_at))) // 4))

@@ -17,6 +17,7 @@ secret end a run early.
 from collections.abc import Callable
 
 from tuition import clock, metrics
+from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound
@@ -94,13 +95,24 @@ def _check_due_payments(current: Run, stripe_now: int) -> None:
             current.done = False
             return
         with current.step(payment_id):
-            ref = resolve.find_ref(payment_id)
-            walk.retry_rate_limits(_check_payment, current, ref, stripe_now)
+            payment = resolve.find_payment(payment_id)
+            if not _is_confirmed_by_walk(payment, current.cursor):
+                walk.retry_rate_limits(_check_payment, current, payment.ref, stripe_now)
+
+
+def _is_confirmed_by_walk(payment: Payment, cursor: int) -> bool:
+    """Whether it is due only because Stripe has not confirmed it, and the walk of this run lists its object.
+
+    Its object was created at the time of the payment, so the walk that starts at `cursor` (epoch seconds) lists it.
+    """
+    if not payments.awaits_confirmation(payment) or any(r.state == "submitting" for r in payment.requests):
+        return False
+    return timestamps.epoch(payment.created_at) > cursor - walk.LOOK_BACK_S + walk.OVERLAP_S
 
 
 def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
     """Sync one payment, then resume its refund, close it, or schedule its next check."""
-    drifted = current.drifted
+    drifted, confirmed = current.drifted, current.confirmed
     state = walk.sync_payment(current, ref)
     payment = state.payment
     if payment is None:
@@ -111,7 +123,7 @@ def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
         current.resumed += 1
     elif payment.status in ("CREATED", "FAILED") and _is_forgotten(payment, state.enrollment, stripe_now):
         current.closed += not closing.close(ref).open
-    elif current.drifted == drifted:  # otherwise the commit has scheduled the next check
+    elif (drifted, confirmed) == (current.drifted, current.confirmed):  # otherwise the commit has scheduled it
         ledger.reschedule_check(state)
 
 

@@ -11,7 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tuition import clock, metrics, retry
@@ -19,7 +19,7 @@ from tuition.core import facts as core_facts
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, NotConfigured, StripeUnavailable, TuitionError, Unavailable
-from tuition.core.facts import NO_FACTS, Facts
+from tuition.core.facts import NO_FACTS, Facts, Settled
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -29,6 +29,7 @@ from tuition.log import logger
 from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
 from tuition.storage.dynamodb import StorageBlocked, StorageRefused, StorageUnavailable
 from tuition.storage.items import AuditItem
+from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
 from tuition.stripe_gateway.client import Listed
@@ -59,14 +60,16 @@ class Run:
     """One run and what it did.
 
     `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked (epoch
-    seconds), `done` whether nothing was left. `checked` counts payments, `drifted` those of which Stripe knew more than
-    we did, `failed` says what could not be handled and why.
+    seconds), `done` whether nothing was left. `checked` counts payments, `confirmed` those that Stripe's API showed as
+    settled for the first time, `drifted` those of which Stripe knew more than we did, `failed` says what could not be
+    handled and why.
     """
 
     remaining: Callable[[], float]
     cursor: int = 0
     done: bool = True
     checked: int = 0
+    confirmed: int = 0
     drifted: int = 0
     closed: int = 0
     orphans: int = 0
@@ -180,14 +183,62 @@ def sync_payment(
         closed = closing.close(ref)
         after = PaymentState(closed, after.enrollment.with_payment(closed))
     run.checked += 1
-    if _version(after) != _version(before):
+    if _is_new_confirmation(before, after):
+        run.confirmed += 1
+    if _has_drifted(before, after):
         run.drifted += 1
         metrics.count("ReconcileDrift")
     return after
 
 
+def _has_drifted(before: PaymentState, after: PaymentState) -> bool:
+    """Whether more was committed than the confirmation of a settled payment, which no webhook can deliver."""
+    if _version(before) == _version(after):
+        return False
+    if before.payment is None or after.payment is None or before.enrollment.standings != after.enrollment.standings:
+        return True
+    confirmed, contradicted = after.payment.facts.confirmed, after.payment.facts.contradicted
+    facts = replace(before.payment.facts, confirmed=confirmed, contradicted=contradicted)
+    return not sync.differs_only_in_time(replace(after.payment, facts=facts), after.payment)
+
+
+def _is_new_confirmation(before: PaymentState, after: PaymentState) -> bool:
+    is_new = before.payment is not None and before.payment.facts.confirmed is None
+    return is_new and after.payment is not None and after.payment.facts.confirmed is not None
+
+
 def _version(state: PaymentState) -> int:
     return state.payment.version if state.payment else 0
+
+
+def _compare(run: Run, state: PaymentState, object_id: str, facts: Facts) -> None:
+    """Sync a payment if its listed object differs, and confirm it if this object settled it.
+
+    A list is older than the payment loaded after it. So an object that is listed as not settled is retrieved before it
+    contradicts anything, while one that is listed as settled is settled for good.
+    """
+    payment = state.existing
+    if payment.missing_at_stripe or not sync.is_up_to_date(state, payment.merged(facts)):
+        sync_payment(run, payment.ref)
+    elif payment.facts.settled and payment.stripe_object_id == object_id:
+        if facts.settled:
+            _confirm(run, state, facts.settled)
+        elif payment.facts.confirmed is None and not payment.facts.contradicted:
+            sync_payment(run, payment.ref)
+
+
+def _confirm(run: Run, state: PaymentState, settled: Settled) -> None:
+    """Record that Stripe's API shows a payment as settled, once."""
+
+    def decide(before: PaymentState) -> Change | None:
+        payment = before.existing
+        if payment.facts.confirmed is not None:
+            return None
+        entry = AuditEntry(timestamps.iso(clock.now()), f"confirm:{payment.version}", "payment.confirmed", "reconcile")
+        return Change(payment.merged(Facts(confirmed=settled)), entry)
+
+    after = ledger.update(state.existing.ref, decide, state)
+    run.confirmed += _is_new_confirmation(state, after)
 
 
 # --- the walk ---
@@ -287,8 +338,7 @@ def _on_intent(run: Run, obj: Mapping[str, Any], date: int) -> None:
     if payment and payment.missing_at_stripe and payment.intent is None:
         raise EventUnusable(f"{payment.stripe_object_id} is missing at Stripe, and this may be its intent")
     if payment and payment.intent == obj["id"]:
-        if payment.missing_at_stripe or not sync.is_up_to_date(state, payment.merged(facts)):
-            sync_payment(run, ref)
+        _compare(run, state, obj["id"], facts)
     elif facts.settled or metadata.get("kind") != "checkout":  # an open intent of a session is closed by its session
         _on_unbound_object(run, ref, intent, obj, facts, date)
 
@@ -304,8 +354,8 @@ def _on_session(run: Run, obj: Mapping[str, Any], date: int) -> None:
     payment = state.payment
     if payment is None or payment.stripe_object_id != obj["id"]:
         _on_unbound_object(run, ref, session, obj, facts, date)
-    elif payment.missing_at_stripe or not sync.is_up_to_date(state, payment.merged(facts)):
-        sync_payment(run, ref)
+    else:
+        _compare(run, state, obj["id"], facts)
 
 
 def _on_unbound_object(

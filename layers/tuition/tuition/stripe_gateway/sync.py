@@ -29,7 +29,8 @@ def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any
     """Return what Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
     One call, and one more each for refunds and disputes if there are any. `full` lists both in any case, because a
-    charge does not show a refund that failed. A missing object counts as closed and is returned empty.
+    charge does not show a refund that failed. A missing object counts as closed and is returned empty. The facts also
+    say whether the answer confirms or contradicts that the payment has settled.
     """
     try:
         answer = StripeObject(payment.kind, payment.stripe_object_id).retrieve()
@@ -40,8 +41,19 @@ def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any
     stamp = stripe_json.sync_stamp(payment.facts.phase, answer.date)
     stripe_object = StripeObject(payment.kind, payment.stripe_object_id)
     facts = stripe_json.readable(lambda obj: stripe_object.facts(obj, *stamp), answer.object)
+    facts = core_facts.merge(facts, confirmation(payment, facts))
     charge = objects.latest_charge(payment.kind, answer.object)
     return core_facts.merge(facts, _refunds_and_disputes(payment, charge, full=full)), answer.object
+
+
+def confirmation(payment: Payment, facts: Facts) -> Facts:
+    """Return whether the facts of the payment's object, which Stripe showed after the payment was loaded, confirm it.
+
+    Money never leaves an object that settled, so one that is not settled now never was.
+    """
+    if facts.settled:
+        return Facts(confirmed=facts.settled)
+    return Facts(contradicted=payment.facts.settled is not None and bool(facts.closed or facts.phase))
 
 
 def _refunds_and_disputes(payment: Payment, charge: Mapping[str, Any], *, full: bool) -> Facts:

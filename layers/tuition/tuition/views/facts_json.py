@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition.core import timestamps
-from tuition.core.facts import Acknowledgement, Decision
+from tuition.core.facts import Acknowledgement, Decision, Settled
 from tuition.core.payment import DECIDED_DISPUTES, Payment
 from tuition.views.payment_json import dashboard_url
 
@@ -15,11 +15,11 @@ _REFUND = ("status", "amount", "reason", "request", "failure")
 def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
     """Return a payment's facts, oldest first. `recorded` has the time of each version's audit record."""
     facts = payment.facts
-    settled, closed, phase = facts.settled, facts.closed, facts.phase
+    closed, phase = facts.closed, facts.phase
     decision = facts.decision
     return {
         "object": {"kind": payment.kind, "id": payment.stripe_object_id, "intent": payment.intent},
-        "settled": {"amount": settled.amount, "currency": settled.currency, "at": _at(settled.at)} if settled else None,
+        "settled": _settled_json(facts.settled),
         "closed": {"reason": closed.reason, "at": _at(closed.at)} if closed else None,
         "phase": {**_only(phase, "name", "code", "message"), "at": _at(phase.at)} if phase else None,
         "charges": [
@@ -46,9 +46,15 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         ],
         "accepted": facts.accepted,
         "unknown": dict(facts.unknown),
+        "confirmed": _settled_json(facts.confirmed),
+        "contradicted": facts.contradicted,
         "rebuilt": facts.rebuilt,
         "erased": facts.erased,
     }
+
+
+def _settled_json(settled: Settled | None) -> dict[str, Any] | None:
+    return {**_only(settled, "amount", "currency"), "at": _at(settled.at)} if settled else None
 
 
 def _by_staff(fact: Decision | Acknowledgement, recorded: Mapping[int, str]) -> dict[str, Any]:
