@@ -300,7 +300,7 @@ class Harness:
 
     def chain_problem(self, payment_id: str) -> audit.Broken | None:
         payment = self.payment(payment_id)
-        return audit.verify(payment_id, self.audit_trail(payment_id), payment.version, payment.audit_head)
+        return audit.verify_payment(payment, self.audit_trail(payment_id))
 
     def attention(self, payment_id: str) -> list[str]:
         item = queries.payments_by_id([payment_id])[0]

@@ -14,6 +14,7 @@ from tuition.core import attention, audit
 from tuition.core.money import Money
 from tuition.storage import keys, mapping
 from tuition.storage.items import AuditItem
+from tuition.views import standings as views_standings
 
 PAYABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 COUNTED_REFUNDS = {"pending", "succeeded"}
@@ -215,6 +216,7 @@ def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
         problems += _enrollment(sim, owner, expected_payments)
     problems += _attention(sim, stripe, by_owner)
     problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
+    problems += [] if sim.partially_restored else standings(sim)
     problems += _audit_chains(sim) + _unassigned_money(sim) + _purchase_blocks(sim)
     problems += _first_purchases(sim)
     return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
@@ -351,6 +353,15 @@ def _unassigned_money(sim: Simulation) -> list[str]:
         assigned |= set(payment.facts.claims) | {payment.stripe_object_id}
     intents = [i for i in sim.objects("payment_intent") if i["status"] == "succeeded" and i["metadata"].get("app")]
     return [f"{intent['id']} settled, but no payment knows it" for intent in intents if intent["id"] not in assigned]
+
+
+def standings(sim: Simulation) -> list[str]:
+    """The daily audit's comparison of what lets users in with their payments finds nothing."""
+    by_user: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (user, sort_key), item in sim.tables.stored["enrollments"].items():
+        by_user[user][sort_key] = item
+    problems = [problem for user, items in by_user.items() for problem in views_standings.problems(user, items)]
+    return [f"{one.user_id} in {one.track}: {one.payment_id} {one.problem}" for one in problems]
 
 
 def unconfirmed(sim: Simulation) -> list[str]:

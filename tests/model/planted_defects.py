@@ -377,6 +377,17 @@ def revoked_payment_grants_access(patch: Patch) -> None:
     patch.setattr(payments, "grants_access", grants_access)
 
 
+def enrollment_has_a_standing_without_a_payment(patch: Patch) -> None:
+    real = Enrollment.with_payment
+
+    def with_payment(self: Enrollment, payment: Any) -> Enrollment:
+        after = real(self, payment)
+        ghost = {key.upper(): one for key, one in after.standings.items() if one.grants and key.islower()}
+        return replace(after, standings={**after.standings, **ghost})
+
+    patch.setattr(Enrollment, "with_payment", with_payment)
+
+
 def double_payment_is_marked_on_the_last_change(patch: Patch) -> None:
     real = Enrollment.with_payment
 

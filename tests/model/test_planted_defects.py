@@ -99,6 +99,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.reappeared_object_stays_payable, "missing_at_stripe"),
     PlantedDefect(defects.missing_object_stays_missing, "missing_at_stripe"),
     PlantedDefect(defects.event_of_a_missing_object_is_applied, "missing_at_stripe", 1_500),
+    PlantedDefect(defects.enrollment_has_a_standing_without_a_payment, "refunds"),
     PlantedDefect(defects.settled_payment_is_never_confirmed, "double_payments"),
 )
 
@@ -306,6 +307,11 @@ BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None
     (
         defects.payment_stays_open_after_many_declines,
         regressions.test_a_payment_is_closed_after_its_fifth_failed_charge,
+        (),
+    ),
+    (
+        defects.enrollment_has_a_standing_without_a_payment,
+        regressions.test_each_standing_that_grants_access_has_a_payment_that_grants_it,
         (),
     ),
     *(

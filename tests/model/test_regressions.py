@@ -536,3 +536,12 @@ def test_a_settled_payment_is_confirmed_by_the_next_hourly_run(sim: Simulation, 
     run = reconcile_after_an_hour(sim)
     assert (run.confirmed, run.drifted) == (1, 0)
     assert not checkers.unconfirmed(sim)
+
+
+def test_each_standing_that_grants_access_has_a_payment_that_grants_it(sim: Simulation) -> None:
+    buy_and_refund(sim)
+    assert not checkers.standings(sim)
+    sim.pay(sim.create().payment.stripe_object_id)
+    deliver_new_events(sim)
+    assert sim.enrollment().status == "ENROLLED"
+    assert not checkers.standings(sim)

@@ -145,7 +145,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
     | {"payments.access", "payments.purchase_blocks", "payments.refunds"}
-    | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "student")},
+    | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "enrollments": READ | {"views.payment_json", "views.student"},

@@ -76,7 +76,7 @@ function Purchases({ user, staff }) {
 }
 
 function Details({ details, id, query, staff, done }) {
-  const { user, enrollments, payments, audit, chain, next_cursor: next } = details;
+  const { user, enrollments, payments, audit, chain, standings, next_cursor: next } = details;
   const { customer } = user;
   return html`
     <div class="groups wide">
@@ -87,6 +87,7 @@ function Details({ details, id, query, staff, done }) {
         ${customer && html`<div><dt>Customer since</dt><dd><${Time} at=${customer.created_at} /></dd></div>`}
       </dl></section>
       <${Purchases} user=${user} staff=${staff} />
+      ${!standings.verified && html`<${Standings} problems=${standings.problems} />`}
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
       ${
@@ -99,6 +100,14 @@ function Details({ details, id, query, staff, done }) {
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />
     ${staff.decides && Object.hasOwn(WORDING, query.do ?? "") && html`<${PurchasesDialog} key=${query.do} id=${id} decision=${query.do} ready=${user.purchases.blocked === (query.do === "allow")} done=${done} />`}`;
+}
+
+/** Access of the user to a track that comes from no payment. */
+function Standings({ problems }) {
+  return html`<section class="panel"><h2>Access without a payment</h2>
+    <p><span class="chip bad" role="alert">${problems.length} found</span></p>
+    <ul class="plain">${problems.map(({ track, payment_id: id, problem }) => html`<li key=${`${track} ${id} ${problem}`}>${track} ${id && html`<${Id} id=${id} /> `}${problem}</li>`)}</ul>
+  </section>`;
 }
 
 function Enrollment({ enrollment }) {

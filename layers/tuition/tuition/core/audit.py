@@ -131,3 +131,37 @@ def verify(subject: str, stored: Iterable[Mapping[str, Any]], version: int, head
     if seq != version or previous != head:
         return Broken(seq, f"the log ends at {seq}, but its subject is at version {version}")
     return None
+
+
+def fold(stored: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the status, and the amounts settled, refunded and lost, to which a payment's records lead.
+
+    A record that starts from no status is of a payment that was created, or rebuilt after its item was lost: the
+    amounts of the records before it are counted in its own.
+    """
+    status: str | None = None
+    amounts = {"settled": 0, "refunded": 0, "lost": 0}
+    for record in sorted(stored, key=lambda r: int(r["seq"])):
+        change = record["transition"].get("status")
+        if change:
+            amounts = dict.fromkeys(amounts, 0) if change["from"] is None else amounts
+            status = change["to"]
+        amounts = {name: amount + int(record["transition"].get(name, 0)) for name, amount in amounts.items()}
+    return {"status": status, **amounts}
+
+
+def verify_payment(payment: Payment, stored: Iterable[Mapping[str, Any]]) -> Broken | None:
+    """Check a payment's records as `verify` does, and that they lead to the state of the payment's item.
+
+    The chain hashes transitions and not the item. So facts that were rewritten in the item differ from its records.
+    """
+    records = list(stored)
+    broken = verify(payment.payment_id, records, payment.version, payment.audit_head)
+    if broken:
+        return broken
+    recorded, state = fold(records), {"status": payment.status, **_amounts(payment)}
+    different = [f"{name} {recorded[name]}" for name in state if recorded[name] != state[name]]
+    if not different:
+        return None
+    held = [f"{name} {state[name]}" for name in state if recorded[name] != state[name]]
+    return Broken(payment.version, f"the records lead to {', '.join(different)}, but the payment has {', '.join(held)}")

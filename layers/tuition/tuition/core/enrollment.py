@@ -123,6 +123,22 @@ class Enrollment:
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
 
 
+def standing_problem(enrollment: Enrollment, payment_id: str, payment: Payment | None) -> str | None:
+    """Return why a standing must not grant access: its payment does not. None if it grants none, or the payment does.
+
+    `payment` is the payment that is stored under this id, if any.
+    """
+    if not enrollment.standings[payment_id].grants:
+        return None
+    if payment is None:
+        return "it grants access, but there is no such payment"
+    if (payment.user_id, payment.track) != (enrollment.user_id, enrollment.track):
+        return "it grants access, but its payment is of another user or track"
+    if not payments.grants_access(payment):
+        return f"it grants access, but its payment is {payment.status} and does not"
+    return None
+
+
 def standing_of(payment: Payment) -> Standing:
     """Return the current standing of a payment."""
     return Standing(

@@ -31,6 +31,12 @@ def project_sort_key(track: str, project: str) -> str:
     return f"{track}#{project}"
 
 
+def project_of(sort_key: str) -> str | None:
+    """Return the project whose progress this sort key names; None for an enrollment or a user's chain."""
+    track, _, project = sort_key.partition("#")
+    return project if track and project else None
+
+
 def stripe_object_key(stripe_id: str) -> Item:
     """Return the key of the pointer from a Stripe id."""
     return {"stripe_id": {"S": stripe_id}}

@@ -1,7 +1,7 @@
 """The views of staff: payments, one payment whole, a user, disputes, and the quarantine."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tuition import retry
@@ -12,7 +12,7 @@ from tuition.storage import dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
-from tuition.views import facts_json, payment_json, payment_list, student
+from tuition.views import facts_json, payment_json, payment_list, standings, student
 from tuition.views.filters import Filters
 from tuition.views.payment_json import PaymentView
 
@@ -37,7 +37,7 @@ def payment(payment_id: str) -> dict[str, Any]:
         "groups": payment_json.groups(view),
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
-        "chain": _chain(payment_id, trail, int(item.version), item.audit_head),
+        "chain": _chain(audit.verify_payment(view.payment, trail)),
     }
 
 
@@ -55,8 +55,7 @@ def _read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]
     return items[0], trail
 
 
-def _chain(subject: str, trail: Iterable[Mapping[str, Any]], version: int, head: str) -> dict[str, Any]:
-    broken = audit.verify(subject, trail, version, head)
+def _chain(broken: audit.Broken | None) -> dict[str, Any]:
     return {"verified": broken is None, "problem": f"record {broken.seq}: {broken.why}" if broken else None}
 
 
@@ -131,7 +130,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     if not (views or cursor or items or customers):
         raise NotFound("Nothing is stored for this user id.")
     trail = queries.audit_trail(user_id)
-    head = EnrollmentItem.from_raw_data(items[keys.USER_SORT_KEY]) if keys.USER_SORT_KEY in items else None
+    problems = standings.problems(user_id, items)
     customer = CustomerItem.from_raw_data(customers[0]) if customers else CustomerItem(user_id)
     return {
         "user": {
@@ -150,7 +149,8 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
         "audit": trail,
-        "chain": _chain(user_id, trail, int(head.version) if head else 0, (head.audit_head if head else None) or ""),
+        "chain": _chain(audit.verify(user_id, trail, *_head(items))),
+        "standings": {"verified": not problems, "problems": [problem.to_json() for problem in problems]},
     }
 
 
@@ -159,6 +159,14 @@ def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:
     tracks = [track for track in catalog.tracks() if track in items]
     counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded_payments) for track in tracks}
     return {track: count for track, count in counts.items() if count}
+
+
+def _head(items: Mapping[str, Item]) -> tuple[int, str]:
+    """Return the number and the hash of the newest record of a user's own chain."""
+    if keys.USER_SORT_KEY not in items:
+        return 0, ""
+    head = EnrollmentItem.from_raw_data(items[keys.USER_SORT_KEY])
+    return int(head.version), head.audit_head or ""
 
 
 def purchases(user_id: str) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Compare what lets a user in with the payments that it must come from.
+
+One write to the enrollments table is enough to let a user in without a payment or a record. No transaction of ours
+makes it, so it is found by comparing: whenever staff open the user, and for all users in the daily audit.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tuition import retry
+from tuition.core import enrollment as enrollments
+from tuition.storage import keys, mapping, queries
+from tuition.storage.dynamodb import Item
+from tuition.storage.items import EnrollmentItem
+
+PAYMENTS_PER_READ = 100
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+
+
+@dataclass(frozen=True)
+class StandingProblem:
+    """Something that lets a user into a track and that no payment explains."""
+
+    user_id: str
+    track: str
+    payment_id: str | None
+    problem: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as staff see it, on the page of the user."""
+        return {name: value for name, value in asdict(self).items() if name != "user_id"}
+
+
+def problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
+    """Return what in a user's items, by sort key, lets them in without a payment that grants access.
+
+    A commit between two reads would look like a problem. So they are read again if there is one.
+    """
+    for attempt in retry.attempts(retry.AUDIT_READ):
+        items = items if attempt == 1 else queries.user_items(user_id)
+        result = _problems(user_id, items)
+        if not result:
+            break
+    return result
+
+
+def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
+    by_track = {
+        sort_key: mapping.enrollment_from_raw(item)
+        for sort_key, item in items.items()
+        if sort_key != keys.USER_SORT_KEY and not keys.project_of(sort_key)
+    }
+    granting = [key for enrollment in by_track.values() for key, one in enrollment.standings.items() if one.grants]
+    stored = {
+        item.payment_id: mapping.payment_from_item(item)
+        for batch in itertools.batched(granting, PAYMENTS_PER_READ, strict=False)
+        for item in queries.payments_by_id(list(batch))
+    }
+    result = []
+    for track, enrollment in by_track.items():
+        for key in enrollment.standings:
+            problem = enrollments.standing_problem(enrollment, key, stored.get(key))
+            if problem:
+                result.append(StandingProblem(user_id, track, key, problem))
+        status = EnrollmentItem.from_raw_data(items[track]).status
+        if status != enrollment.status:
+            problem = f"its status is {status}, but its payments lead to {enrollment.status}"
+            result.append(StandingProblem(user_id, track, None, problem))
+    for sort_key, item in items.items():
+        project = keys.project_of(sort_key)
+        if not project or not mapping.progress_from_raw(item).unlocked:
+            continue
+        track = sort_key.partition("#")[0]
+        if track not in by_track or by_track[track].status != "ENROLLED":
+            result.append(StandingProblem(user_id, track, None, f"{project} is unlocked without an enrollment"))
+    return result
