@@ -58,6 +58,10 @@ demo: venv ## make one purchase and print each step, on the running stack or on 
 reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
 	@exec $(PYTHON) -m local.reconcile $(ARGS)
 
+.PHONY: audit
+audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
+	@exec $(PYTHON) -m local.audit $(ARGS)
+
 .PHONY: check
 check: static ## ruff, mypy, the unit tests and a short search, in under a minute
 	@TUITION_SCHEDULES=$(CHECK_SCHEDULES) $(PYTHON) -m pytest -q -n 2 tests/unit tests/model/test_search.py $(ARGS)

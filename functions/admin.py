@@ -141,6 +141,11 @@ def list_disputes(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.disputes(query.get("state"), request.limit(query), query.get("cursor")))
 
 
+@route("GET /api/admin/books", "support")
+def read_books(_request: Request, _actor: Identity) -> Reply:
+    return Reply(200, staff.books())
+
+
 @route("GET /api/admin/quarantine", "support")
 def list_quarantine(request: Request, _actor: Identity) -> Reply:
     query = request.query("limit", "cursor")

@@ -34,10 +34,10 @@ class ReconcileError(Exception):
 class Reconciler:
     """The deployed function."""
 
-    def __init__(self, *, stack: str, aws: bool) -> None:
+    def __init__(self, *, stack: str, aws: bool, function: str = FUNCTION) -> None:
         connection = {} if aws else _local_connection()
         cloudformation: Any = boto3.client("cloudformation", **connection)
-        resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=FUNCTION)
+        resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=function)
         self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
         # An invocation may take 15 minutes, and a late response must not make boto3 invoke the function again.
         config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})

@@ -30,6 +30,7 @@ import yaml
 from botocore.config import Config
 
 import admin
+import audit as audit_function
 import create_payment
 import enrollments
 import my_payments
@@ -234,6 +235,12 @@ class Harness:
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
         with permissions.acting_as(reconcile.handler):
             return reconcile.handler(event, context)
+
+    def run_audit(self, *, seconds: float = 900, **event: Any) -> dict[str, Any]:
+        """Invoke the daily audit with this many seconds left, and return its report."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        with permissions.acting_as(audit_function.handler):
+            return audit_function.handler(event, context)
 
     def payments(self, user: Student, /, **query: str) -> Response:
         return self.call(my_payments.handler, user, query=query)

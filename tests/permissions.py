@@ -53,6 +53,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_first_at": {"Query"},
+        "CursorsTable": {"GetItem"},
     },
     "ExportFunction": {
         "PaymentsTable/index/*": {"Query"},
@@ -69,6 +70,13 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "CursorsTable": {"GetItem", "UpdateItem"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_last_at": {"Query"},
+    },
+    "AuditFunction": LEDGER
+    | RESOLVE
+    | {
+        "AuditTable": {"PutItem", "Query"},
+        "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
+        "CursorsTable": {"GetItem", "UpdateItem"},
     },
 }
 

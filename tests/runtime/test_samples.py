@@ -49,6 +49,9 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "export/ordered": {"state": "done", "rows": 0},
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,
+    "admin/books": 200,
+    "audit/daily": {"done": True, "failed": [], "differences": []},
+    "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }

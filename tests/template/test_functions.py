@@ -25,8 +25,9 @@ FILES = {
     "AdminFunction": "admin",
     "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
+    "AuditFunction": "audit",
 }
-BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction"})
+BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction", "AuditFunction"})
 
 
 @pytest.mark.parametrize("function", FILES)
@@ -45,10 +46,20 @@ def test_a_function_times_out_before_the_gateway(resources: dict[str, Any], func
 
 
 def test_the_reconciler_runs_hourly_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
-    (rule,) = of_type(resources, "AWS::Events::Rule").values()
-    assert rule["ScheduleExpression"] == "rate(1 hour)"
-    assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["ReconcileFunction", "Arn"]}]
+    assert schedules(resources)["ReconcileFunction"] == "rate(1 hour)"
     assert resources["ReconcileFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
+def test_the_audit_runs_daily_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
+    assert schedules(resources) == {"ReconcileFunction": "rate(1 hour)", "AuditFunction": "cron(0 4 * * ? *)"}
+    assert resources["AuditFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
+def schedules(resources: dict[str, Any]) -> dict[str, str]:
+    """Return the schedule of each function that has one."""
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    targets = [(target["Arn"]["Fn::GetAtt"][0], rule) for rule in rules for target in rule["Targets"]]
+    return {function: rule["ScheduleExpression"] for function, rule in targets}
 
 
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
@@ -182,6 +193,8 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
+    "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
+    "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
 
@@ -205,7 +218,7 @@ def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: 
         "EvaluationPeriods": periods,
         "Threshold": threshold,
         "ComparisonOperator": f"GreaterThan{'' if alarm == 'ApiSlowAlarm' else 'OrEqualTo'}Threshold",
-        "TreatMissingData": "breaching" if alarm == "ReconcileAgeAlarm" else "notBreaching",
+        "TreatMissingData": "breaching" if alarm in ("ReconcileAgeAlarm", "BooksAgeAlarm") else "notBreaching",
         "AlarmActions": [topic],
     }
     assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []

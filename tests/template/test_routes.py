@@ -31,6 +31,7 @@ ROUTES = {
     ("POST", "/api/admin/exports"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/exports/{export_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),

@@ -144,8 +144,9 @@ CREATE |= {f"payments.{name}" for name in ("checkout", "customers", "promotion_c
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.access", "payments.purchase_blocks", "payments.refunds"}
+    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "storage.cursors"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
+    "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.standings"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "enrollments": READ | {"views.payment_json", "views.student"},

@@ -16,6 +16,8 @@ const SUGGESTED_ACTIONS = {
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
   unknown: "Look at the object in Stripe, and tell a developer. The unknown value counts for nothing here.",
+  books: "Compare the payment with Stripe’s balance transactions, then mark as resolved.",
+  chain: "Someone may have changed our tables. Tell a developer, and keep the payment as it is.",
   unconfirmed: "Look at the payment in Stripe. If it was never paid, revoke access and find out who sent the event.",
   rebuilt: "Check for other missing records, then mark as resolved.",
 };

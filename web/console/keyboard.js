@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./preact.js";
 import { navigate } from "./route.js";
 
 const DISABLED = "tuition.console.single-keys-disabled";
-const VIEWS = { p: "payments", a: "attention", d: "disputes", q: "quarantine", e: "exports" };
+const VIEWS = { p: "payments", a: "attention", d: "disputes", b: "books", q: "quarantine", e: "exports" };
 const SEQUENCE_MS = 1500;
 let gPressedAt = 0;
 
@@ -66,6 +66,7 @@ const SHORTCUTS = [
   ["g p", "payments"],
   ["g a", "attention"],
   ["g d", "disputes"],
+  ["g b", "books"],
   ["g q", "quarantine"],
   ["g e", "exports"],
   ["?", "show this help"],

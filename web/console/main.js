@@ -3,6 +3,7 @@ import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { discardDrafts, get } from "./api.js";
 import { Attention } from "./attention.js";
+import { Books } from "./books.js";
 import { Empty, ErrorMessage } from "./components.js";
 import { Disputes } from "./disputes.js";
 import { Exports } from "./exports.js";
@@ -19,6 +20,7 @@ const NAV_LINKS = [
   ["payments", "Payments"],
   ["attention", "Attention"],
   ["disputes", "Disputes"],
+  ["books", "Books"],
   ["quarantine", "Quarantine"],
   ["exports", "Exports"],
 ];
@@ -27,6 +29,7 @@ const LIST_VIEWS = {
   payments: Payments,
   attention: Attention,
   disputes: Disputes,
+  books: Books,
   quarantine: Quarantine,
   exports: Exports,
 };

@@ -10,6 +10,7 @@ const TITLES = {
   pull: "Synced with Stripe",
   rebuilt: "Rebuilt from Stripe",
   "payment.confirmed": "Confirmed by Stripe",
+  "payment.compared": "Compared with Stripe’s balance",
   "refund.requested": "Refund requested",
   "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",

@@ -7,7 +7,9 @@ from typing import Literal
 
 from tuition.settings import settings
 
-Name = Literal["ForeignEvent", "EventQuarantined", "AttentionRaised", "ReconcileDrift", "ReconcileFailed"]
+Name = Literal[
+    "ForeignEvent", "EventQuarantined", "AttentionRaised", "ReconcileDrift", "ReconcileFailed", "BooksDifference"
+]
 
 
 def count(name: Name) -> None:
@@ -15,7 +17,7 @@ def count(name: Name) -> None:
     _write(name, "Count", 1)
 
 
-def age(name: Literal["ReconcileAge"], seconds: float) -> None:
+def age(name: Literal["ReconcileAge", "BooksAge"], seconds: float) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)
 

@@ -27,8 +27,7 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
     if facts.settled and not payments.amount_agrees(payment) and not facts.accepted:
         received = str(facts.settled.money)
         yield AttentionReason("amount", received, f"{received} was received, but the price was {payment.price}")
-    if payments.is_contradicted(payment):
-        yield _unconfirmed(facts)
+    yield from _comparison_reasons(payment)
     if double and payments.holds_funds(payment):
         yield AttentionReason("double", "double", "this track was paid for twice")
     yield from _bank_reasons(facts)
@@ -45,10 +44,16 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
 
 
-def _unconfirmed(facts: Facts) -> AttentionReason:
-    shown = f"shows {facts.confirmed.money}" if facts.confirmed else "shows its object as not paid"
-    received = str(facts.settled.money) if facts.settled else "nothing"
-    return AttentionReason("unconfirmed", shown, f"we hold {received} as received, but Stripe {shown}")
+def _comparison_reasons(payment: Payment) -> Iterator[AttentionReason]:
+    facts = payment.facts
+    if payments.is_contradicted(payment):
+        shown = f"shows {facts.confirmed.money}" if facts.confirmed else "shows its object as not paid"
+        received = str(facts.settled.money) if facts.settled else "nothing"
+        detail = f"we hold {received} as received, but Stripe {shown}"
+        yield AttentionReason("unconfirmed", shown, detail)
+    for name, comparison in facts.compared.items():
+        if comparison.problem:
+            yield AttentionReason(name, comparison.problem, comparison.problem)
 
 
 def _bank_reasons(facts: Facts) -> Iterator[AttentionReason]:

@@ -143,6 +143,26 @@ class FraudWarning:
 
 
 @dataclass(frozen=True)
+class Balance:
+    """What the charge that settled the payment added to the school's balance at Stripe.
+
+    `fee` and `net` are in minor units of `currency`, the settlement currency. Stripe never changes them.
+    """
+
+    fee: int
+    net: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison by the daily audit, made at a version of the payment. `problem` is empty if nothing differed."""
+
+    version: int
+    problem: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """A decision of staff about access, made at a version of the payment. The newest counts."""
 
@@ -169,7 +189,8 @@ class Facts:
     `claims` are settled objects that name the payment but are not its object. `accepted` says that staff once accepted
     the amount received, whatever they decided later. `unknown` are the values that Stripe showed and that we could not
     read, by the name of their field (`re_1.status`). `confirmed` is the money that Stripe's API, and not only an event,
-    showed as received. `contradicted` says that Stripe's API showed the object of a settled payment as not settled.
+    showed as received. `balance` has Stripe's fee. `compared` are the results of the daily audit, by what it compared
+    (`books`, `chain`). `contradicted` says that Stripe's API showed the object of a settled payment as not settled.
     `rebuilt` says that our record was missing and was rebuilt from Stripe. `erased` says that personal fields were
     erased; a merge keeps them empty.
     """
@@ -190,6 +211,8 @@ class Facts:
     unknown: Mapping[str, str] = field(default_factory=dict)
     confirmed: Settled | None = None
     contradicted: bool = False
+    balance: Balance | None = None
+    compared: Mapping[str, Comparison] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
 
@@ -235,6 +258,8 @@ class Facts:
             unknown=stored.get("unknown", {}),
             confirmed=one("confirmed", Settled),
             contradicted=stored.get("contradicted", False),
+            balance=one("balance", Balance),
+            compared=many("compared", Comparison),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
         )
@@ -270,6 +295,8 @@ def merge(a: Facts, b: Facts) -> Facts:
         unknown=dict(list(_each(a.unknown, b.unknown, max).items())[:MAX_UNKNOWN]),
         confirmed=_either(a.confirmed, b.confirmed, _join_settled),
         contradicted=a.contradicted or b.contradicted,
+        balance=_either(a.balance, b.balance, lambda x, y: max(x, y, key=_balance_key)),
+        compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )
@@ -309,6 +336,14 @@ def _fraud_warning_key(warning: FraudWarning) -> tuple[int, str]:
 
 def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
     return decision.version, decision.decision, decision.note, decision.actor
+
+
+def _balance_key(balance: Balance) -> tuple[int, int, str]:
+    return balance.fee, balance.net, balance.currency
+
+
+def _comparison_key(comparison: Comparison) -> tuple[int, str]:
+    return comparison.version, comparison.problem
 
 
 def _acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:

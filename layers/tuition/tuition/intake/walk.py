@@ -134,7 +134,7 @@ def retry_rate_limits[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kw
     raise AssertionError("the last attempt returns or raises")
 
 
-def _list_created(
+def list_created(
     listed: Listed, first: int, last: int, types: Sequence[str] = ()
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each object with Stripe's time when it was listed, newest first."""
@@ -254,7 +254,7 @@ def walk(run: Run, name: str, last: int) -> None:
         until = min(first + WINDOW_S, last)
         _walk_events(run, first - OVERLAP_S, until)
         for listed, handle in _HANDLERS.items():
-            for obj, date in _list_created(listed, first - LOOK_BACK_S, until):
+            for obj, date in list_created(listed, first - LOOK_BACK_S, until):
                 with run.step(obj["id"]):
                     retry_rate_limits(handle, run, obj, date)
         if run.unanswered == unanswered:
@@ -268,7 +268,7 @@ def _walk_events(run: Run, first: int, last: int) -> None:
     """Sync each payment that has an event without a record, once for all its events."""
     by_payment: dict[PaymentRef, list[dict[str, Any]]] = defaultdict(list)
     for types in itertools.batched(sorted(stripe_events.EVENT_TYPES), EVENT_TYPES_PER_LIST, strict=False):
-        for event, _ in _list_created("events", first, last, types):
+        for event, _ in list_created("events", first, last, types):
             with run.step(event["id"]), _quarantine_if_unusable([event]):
                 ref = retry_rate_limits(stripe_events.resolve_event, event)
                 if ref:

@@ -1,8 +1,10 @@
 """Cursors of the walks over Stripe's objects, and the lease that lets one run at a time move them."""
 
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from tuition import clock
 from tuition.core.errors import TuitionError
@@ -20,14 +22,18 @@ class LeaseTaken(TuitionError):
     """Another run holds the lease."""
 
 
+BOOKS = "books"
+"""The item with the report of the daily audit, and with its lease."""
+
+
 @contextmanager
-def lease() -> Iterator[None]:
-    """Hold the lease. Raises `LeaseTaken` while another run holds it."""
+def lease(name: str = RECONCILE) -> Iterator[None]:
+    """Hold the lease of an item. Raises `LeaseTaken` while another run holds it."""
     holder, now = {"S": uuid.uuid4().hex}, int(clock.now())
     try:
         dynamodb.update(
             CursorItem,
-            keys.cursor_key(RECONCILE),
+            keys.cursor_key(name),
             "SET holder = :me, held_until = :until",
             condition="attribute_not_exists(held_until) OR held_until < :now",
             values={":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
@@ -37,14 +43,14 @@ def lease() -> Iterator[None]:
     try:
         yield
     finally:
-        _release(holder)
+        _release(name, holder)
 
 
-def _release(holder: dynamodb.Item) -> None:
+def _release(name: str, holder: dynamodb.Item) -> None:
     try:
         dynamodb.update(
             CursorItem,
-            keys.cursor_key(RECONCILE),
+            keys.cursor_key(name),
             "REMOVE holder, held_until",
             condition="holder = :me",
             values={":me": holder},
@@ -64,6 +70,19 @@ def advance(name: str, cursor: int) -> None:
     """Store how far a walk has come, in epoch seconds."""
     names, values = {"#cursor": "cursor"}, {":cursor": {"N": str(cursor)}}
     dynamodb.update(CursorItem, keys.cursor_key(name), "SET #cursor = :cursor", names=names, values=values)
+
+
+def read_report() -> dict[str, Any] | None:
+    """Return the report of the daily audit; None before the first."""
+    item = dynamodb.get(CursorItem, keys.cursor_key(BOOKS))
+    report: dict[str, Any] | None = CursorItem.from_raw_data(item).report if item else None
+    return report
+
+
+def store_report(report: Mapping[str, Any]) -> None:
+    """Store the report of the daily audit in place of the one before."""
+    values = {":report": {"S": json.dumps(dict(report))}}
+    dynamodb.update(CursorItem, keys.cursor_key(BOOKS), "SET report = :report", values=values)
 
 
 def remove(name: str) -> None:

@@ -34,7 +34,7 @@ Item = dict[str, Any]
 """An item, a key or a part of a request as DynamoDB writes it: `{"name": {"S": "…"}}`."""
 
 Operation = Literal[
-    "get_item", "batch_get_item", "query", "put_item", "update_item", "delete_item", "transact_write_items"
+    "get_item", "batch_get_item", "query", "scan", "put_item", "update_item", "delete_item", "transact_write_items"
 ]
 
 
@@ -224,6 +224,21 @@ def query_pages(
         page = query(partition, sort_keys=sort_keys, descending=descending, limit=limit, start=start)
         yield page
         start = page.last_key
+        if not start:
+            return
+
+
+def scan_pages(model: type[Model]) -> Iterator[Page]:
+    """Read a whole table page by page, strongly consistent. The items of one hash key follow each other.
+
+    Only the role of the daily audit may scan, and only the enrollments.
+    """
+    start: Item | None = None
+    while True:
+        params: Item = {"ExclusiveStartKey": start} if start else {}
+        response = call("scan", TableName=table_name(model), ConsistentRead=True, **params)
+        start = response.get("LastEvaluatedKey")
+        yield Page(response["Items"], start)
         if not start:
             return
 

@@ -194,7 +194,10 @@ class QuarantineItem(Model):
 
 
 class CursorItem(Model):
-    """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when."""
+    """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
+
+    `report` is what the daily audit found: its differences may name users.
+    """
 
     class Meta:
         """Which table it is."""
@@ -205,6 +208,7 @@ class CursorItem(Model):
     cursor = not_personal(NumberAttribute(null=True))
     holder = not_personal(UnicodeAttribute(null=True))
     held_until = not_personal(NumberAttribute(null=True))
+    report = personal(JsonAttribute(null=True))
 
 
 class CountItem(Model):

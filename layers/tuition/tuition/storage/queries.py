@@ -4,6 +4,7 @@ An index is named here and in the template only. docs/decisions/0002-indexes.md 
 """
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -224,6 +225,13 @@ def _all(model: type[Model], key: str, value: str) -> list[Item]:
 def user_items(user_id: str) -> dict[str, Item]:
     """Read a user's enrollments, progress and the head of their own chain, by sort key."""
     return {item["sort_key"]["S"]: item for item in _all(EnrollmentItem, "user_id", user_id)}
+
+
+def every_user() -> Iterator[tuple[str, dict[str, Item]]]:
+    """Yield each user with an item in the enrollments table, with their items by sort key. It scans the table."""
+    items = (item for page in dynamodb.scan_pages(EnrollmentItem) for item in page.items)
+    for user_id, of_user in itertools.groupby(items, key=lambda item: str(item["user_id"]["S"])):
+        yield user_id, {item["sort_key"]["S"]: item for item in of_user}
 
 
 def audit_trail(subject: str) -> list[dict[str, Any]]:

@@ -30,7 +30,14 @@ READ_TIMEOUT_S = 8.0
 MIN_TIME_FOR_RETRY_S = 0.5
 
 Listed = Literal[
-    "events", "payment_intents", "checkout_sessions", "charges", "refunds", "disputes", "early_fraud_warnings"
+    "events",
+    "payment_intents",
+    "checkout_sessions",
+    "charges",
+    "refunds",
+    "disputes",
+    "early_fraud_warnings",
+    "balance_transactions",
 ]
 
 
@@ -169,15 +176,26 @@ def list_disputes(**of: str) -> list[dict[str, Any]]:
     return _list("disputes", **of)
 
 
+def list_balance_transactions(source: str) -> list[dict[str, Any]]:
+    """List the newest balance transactions of a charge, refund or dispute: a few at most, with their source.
+
+    https://docs.stripe.com/api/balance_transactions/list
+    """
+    params: Any = {"source": source, "limit": 100, "expand": ["data.source"]}
+    return cast(list[dict[str, Any]], _ask(functools.partial(_page, "balance_transactions", params)).object["data"])
+
+
 def list_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:
     """List one page of the objects created from `first` to `last` (epoch seconds, both inclusive), newest first.
 
-    `after` is the id after which the page starts. `types` (at most 20) selects types of events.
+    `after` is the id after which the page starts. `types` (at most 20) selects types of events. Balance transactions
+    have their sources expanded.
     https://docs.stripe.com/api/pagination
     """
     params: dict[str, Any] = {"created": {"gte": first, "lte": last}, "limit": 100}
     params |= {"starting_after": after} if after else {}
     params |= {"types": list(types)} if types else {}
+    params |= {"expand": ["data.source"]} if listed == "balance_transactions" else {}
     return _ask(functools.partial(_page, listed, params))
 
 
@@ -206,6 +224,7 @@ _LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
     "refunds": lambda c: c.v1.refunds,
     "disputes": lambda c: c.v1.disputes,
     "early_fraud_warnings": lambda c: c.v1.radar.early_fraud_warnings,
+    "balance_transactions": lambda c: c.v1.balance_transactions,
 }
 
 

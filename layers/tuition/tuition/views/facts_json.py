@@ -48,6 +48,8 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         "unknown": dict(facts.unknown),
         "confirmed": _settled_json(facts.confirmed),
         "contradicted": facts.contradicted,
+        "balance": vars(facts.balance) if facts.balance else None,
+        "compared": {name: one.problem for name, one in facts.compared.items()},
         "rebuilt": facts.rebuilt,
         "erased": facts.erased,
     }

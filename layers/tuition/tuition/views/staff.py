@@ -8,7 +8,7 @@ from tuition import retry
 from tuition.core import audit, catalog
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.storage import dynamodb, keys, mapping, quarantine, queries
+from tuition.storage import cursors, dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
@@ -190,6 +190,21 @@ def _purchases_json(item: CustomerItem) -> dict[str, Any]:
         "lost_disputes": sorted(blocks.lost_disputes),
         "allowed": sorted(blocks.allowed),
         "decision": item.purchase_decision,
+    }
+
+
+# --- books ---
+
+
+def books() -> dict[str, Any]:
+    """Return the result of the daily audit. Everything is null before the first."""
+    report = cursors.read_report()
+    differences = report["differences"] if report else []
+    return {
+        "compared_at": report["compared_at"] if report else None,
+        "through": report["through"] if report else None,
+        "equal": not differences if report else None,
+        "differences": differences,
     }
 
 

@@ -1,0 +1,63 @@
+"""``make audit``: compare our books with Stripe's now, for the days since the last comparison or for a range of days.
+
+It invokes the same function as the daily schedule: on the local stack, or with ``--aws`` on a deployed stack with the
+shell's credentials and region.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import date
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.deploy import STACK
+from local.reconcile import ReconcileError, Reconciler, console
+
+FUNCTION = "AuditFunction"
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print the sums by day, kind and currency, then each difference, and each step that failed."""
+    names = ("checked", "confirmed", "foreign", "users")
+    totals = ", ".join(f"{report[name]} {name}" for name in names)
+    console.print(f"{report['from']} to {report['through']}: {totals}")
+    for one in report["sums"]:
+        text = f"{one['day']} {one['kind']} {one['currency'] or ''} ours {one['ours']}, Stripe's {one['stripe']}"
+        console.print(f"[red]{text}: {' '.join(one['ids'])}[/]" if one["ids"] else text)
+    for failed in report["failed"]:
+        console.print(f"[red]not handled[/] {failed}")
+    if not report["done"]:
+        console.print("[red]The comparison is not complete.[/] Run it again, for fewer days if it ran out of time.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 if the books are equal, 1 if something differs or was not handled, 2 if the audit could not run."""
+    options = _parse(arguments)
+    days = {"from": options.first.isoformat(), "to": options.last.isoformat()} if options.first else None
+    try:
+        audit = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION)
+        report = audit.invoke({"days": days} if days else {})
+    except (ReconcileError, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print_report(report)
+    return 1 if report["differences"] or not report["done"] else 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
+    parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day, for example 2026-11-01")
+    parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, inclusive")
+    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
+    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
+    options = parser.parse_args(arguments)
+    if (options.first is None) != (options.last is None) or (options.first and options.first > options.last):
+        parser.error("a range needs --from and --to, in this order")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
