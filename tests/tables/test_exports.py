@@ -20,7 +20,7 @@ from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
 from tuition import clock, log
 from tuition.core import timestamps
-from tuition.core.facts import Facts, Refund, Settled
+from tuition.core.facts import Balance, Facts, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refund_request import RefundRequest, State
@@ -162,7 +162,8 @@ def test_an_export_says_what_was_asked_received_and_refunded_and_when(
     for name, amount in amounts.items():
         assert (row[name], row[f"{name}_decimal"]) == (str(amount), f"{amount // 100}.{amount % 100:02}"), name
     assert (row["price_currency"], row["received_currency"], row["refund_request"]) == ("usd", "usd", "succeeded")
-    assert not {"fee", "net", "settlement_currency"} & set(row)
+    balance = ("fee", "fee_decimal", "net", "net_decimal", "settlement_currency")
+    assert [row[name] for name in balance] == [""] * 5
     row = rows[unpaid]
     empty = ("paid_at", "received", "received_decimal", "received_currency", "refund_request")
     assert [row[name] for name in empty] == [""] * 5
@@ -176,6 +177,13 @@ def test_an_export_says_what_was_asked_received_and_refunded_and_when(
         ((49900, "usd"), (5000, "jpy"), (), {"received_decimal": "5000", "price_amount_decimal": "499.00"}),
         ((49900, "usd"), (5000, "kwd"), (), {"received_decimal": "5.000", "received_currency": "kwd"}),
         ((49900, "usd"), (5000, "jpy"), (), {"refund_amount_decimal": "100", "refundable_amount_decimal": "4900"}),
+        (
+            (49900, "usd"),
+            (49900, "usd"),
+            (),
+            {"fee": 1300, "fee_decimal": "13.00", "net": 43000, "net_decimal": "430.00"},
+        ),
+        ((49900, "usd"), (49900, "usd"), (), {"settlement_currency": "eur", "received_currency": "usd"}),
         ((49900, "usd"), None, ("succeeded", "awaiting_approval"), {"refund_request": "awaiting_approval"}),
         ((49900, "usd"), None, ("pending", "declined"), {"refund_request": "pending"}),
         ((49900, "usd"), None, ("rejected", "declined"), {"refund_request": "declined"}),
@@ -192,7 +200,11 @@ def test_each_amount_of_a_row_is_in_its_own_currency(
         payment_id="pay_1", user_id="u", track="DP", kind="intent", attempt=1, stripe_object_id="pi_1",
         price=Money(*price), created_at="2026-11-23T18:30:00.000Z", updated_at="2026-11-23T18:30:00.000Z",
         terms=Terms(list_amount=49900),
-        facts=Facts(settled=Settled(*received, at=7) if received else None, refunds=refund),
+        facts=Facts(
+            settled=Settled(*received, at=7) if received else None,
+            refunds=refund,
+            balance=Balance(1300, 43000, "eur") if received else None,
+        ),
         requests=tuple(RefundRequest(f"rr_{i}", 1, "", "u", "", state) for i, state in enumerate(requests)),
     )  # fmt: skip
     cells = dict(zip(exports.HEADER, exports.row(PaymentView(payment, [])), strict=True))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tuition.core import payment as payments
 from tuition.core.attention import AttentionReason
-from tuition.core.facts import Settled
+from tuition.core.facts import Balance, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment
 from tuition.core.refund_request import RefundRequest
@@ -82,6 +82,10 @@ def _settled(read: Callable[[Settled], Any]) -> Callable[[PaymentView], Any]:
     return lambda view: read(view.payment.facts.settled) if view.payment.facts.settled else None
 
 
+def _balance(read: Callable[[Balance], Any]) -> Callable[[PaymentView], Any]:
+    return lambda view: read(view.payment.facts.balance) if view.payment.facts.balance else None
+
+
 def _failed(read: Callable[[Failure], Any]) -> Callable[[PaymentView], Any]:
     def value(view: PaymentView) -> Any:
         failure = payments.failure(view.payment.facts)
@@ -101,6 +105,12 @@ def _currency(view: PaymentView) -> str:
 def _price(view: PaymentView) -> dict[str, Any]:
     """Return the price as the student was asked to pay it. `amount` and `currency` are what was received."""
     return {"amount": view.payment.price.amount, "currency": view.payment.price.currency}
+
+
+def _settlement_currency(view: PaymentView) -> str:
+    """Return the currency of our balance at Stripe that received the charge; without it, the received currency."""
+    balance = view.payment.facts.balance
+    return balance.currency if balance else view.payment.currency
 
 
 def _discount(view: PaymentView) -> int:
@@ -136,6 +146,9 @@ FIELDS: tuple[Field, ...] = (
     Field("discount", _discount, csv=True, currency=_price_currency),
     Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_currency),
     Field("received_currency", _settled(lambda s: s.currency), group="money", csv=True),
+    Field("fee", _balance(lambda b: b.fee), csv=True, currency=_settlement_currency),
+    Field("net", _balance(lambda b: b.net), csv=True, currency=_settlement_currency),
+    Field("settlement_currency", _balance(lambda b: b.currency), csv=True),
     Field("refund_amount", api="student", group="money", csv=True, currency=_currency),
     Field("lost", lambda v: payments.lost_amount(v.payment.facts), None, "money", csv=True, currency=_currency),
     Field("refundable_amount", api="staff", group="money", csv=True, currency=_currency),
