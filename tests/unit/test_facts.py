@@ -70,7 +70,7 @@ def random_facts(seed: int) -> Facts:
 
     def dispute() -> Dispute:
         # A stamp is the version on which the dispute was committed, so one stamp has one amount, reason and due date.
-        return Dispute(small(), rng.choice(("lost", "won")), 9, 1, "fraudulent", small())
+        return Dispute(small(), rng.choice(("lost", "won")), 9, 1, "fraudulent", small(), None, maybe(word))
 
     def closed() -> Closed:
         return Closed(small(), rng.choice(("intent", "checkout")), rng.choice(("a", "b", core_facts.MISSING)))
@@ -286,6 +286,14 @@ def test_a_dispute_withdraws_the_net_amount_of_its_balance_transactions() -> Non
     obj["balance_transactions"] = [{"amount": -49900}, {"amount": 49900}, {"amount": -100}]
     dispute = of_dispute(obj, 4).disputes["du_1"]
     assert (dispute.stamp, dispute.withdrawn, dispute.due_by) == (4, 100, 5 + 7 * 86400)
+    assert dispute.withdrawn_currency is None
+
+
+def test_a_dispute_says_in_which_currency_it_withdrew() -> None:
+    obj = event_histories.dispute_object("du_1", 5, charge(), 49900, "needs_response")
+    obj["balance_transactions"] = [{"amount": -46_000, "currency": "eur"}, {"amount": 1_000, "currency": "eur"}]
+    dispute = of_dispute(obj, 4).disputes["du_1"]
+    assert (dispute.amount, dispute.withdrawn, dispute.withdrawn_currency) == (49900, 45_000, "eur")
 
 
 @pytest.mark.parametrize(

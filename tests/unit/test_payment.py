@@ -146,6 +146,16 @@ def test_refunds_awaiting_the_customer_and_lost_disputes_reduce_the_refundable_a
 
 def test_a_prevented_dispute_counts_once_whether_a_dispute_or_a_refund_moved_the_funds() -> None:
     assert payments.lost_amount(payment(PAID, disputed("prevented", withdrawn=49900)).facts) == 49900
+    same = Dispute(1, "prevented", 49900, 30, "fraudulent", 40000, withdrawn_currency="usd")
+    assert payments.lost_amount(payment(PAID, Facts(disputes={"du_1": same})).facts) == 40000
+
+
+@pytest.mark.parametrize("withdrawn", [46_123, 60_000])
+def test_an_amount_withdrawn_in_another_currency_is_never_added_to_the_charges(withdrawn: int) -> None:
+    dispute = Dispute(1, "prevented", 49900, 30, "fraudulent", withdrawn, withdrawn_currency="eur")
+    disputed_payment = payment(PAID, Facts(disputes={"du_1": dispute}))
+    assert (payments.lost_amount(disputed_payment.facts), disputed_payment.refundable_amount) == (49900, 0)
+    assert not payments.holds_funds(disputed_payment)
     by_refund = payment(PAID, refunded(49900), disputed("prevented"))
     assert payments.lost_amount(by_refund.facts) == 0 and by_refund.refunded
 

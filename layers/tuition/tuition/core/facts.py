@@ -120,7 +120,11 @@ class Refund:
 
 @dataclass(frozen=True)
 class Dispute:
-    """One dispute as synced at the payment's version `stamp`. `withdrawn` is what it took from our balance so far."""
+    """One dispute as synced at the payment's version `stamp`. `amount` is in the charge's currency.
+
+    `withdrawn` is what it took from our balance so far, in `withdrawn_currency`, the settlement currency. The two may
+    differ, so it is never added to an amount of the charge.
+    """
 
     stamp: int
     status: str
@@ -129,6 +133,7 @@ class Dispute:
     reason: str
     withdrawn: int = 0
     due_by: int | None = None
+    withdrawn_currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -326,8 +331,8 @@ def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
     return phase.at, phase.order, phase.name, phase.code or "", phase.message or ""
 
 
-def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int]:
-    return d.stamp, d.status, d.withdrawn, d.amount, d.created, d.reason, d.due_by or 0
+def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int, str]:
+    return d.stamp, d.status, d.withdrawn, d.amount, d.created, d.reason, d.due_by or 0, d.withdrawn_currency or ""
 
 
 def _fraud_warning_key(warning: FraudWarning) -> tuple[int, str]:

@@ -284,8 +284,12 @@ def refunded_amount(facts: Facts) -> int:
 
 
 def lost_amount(facts: Facts) -> int:
-    """Return what disputes took for good. A prevented dispute counts only if it moved the funds itself."""
-    return sum(_lost(dispute) for dispute in facts.disputes.values())
+    """Return what disputes took for good, in the charge's currency.
+
+    A prevented dispute counts only if it moved the funds itself.
+    """
+    currency = facts.settled.currency if facts.settled else None
+    return sum(_lost(dispute, currency) for dispute in facts.disputes.values())
 
 
 def lost_disputes(facts: Facts) -> frozenset[str]:
@@ -293,10 +297,13 @@ def lost_disputes(facts: Facts) -> frozenset[str]:
     return frozenset(key for key, dispute in facts.disputes.items() if dispute.status in LOST_DISPUTES)
 
 
-def _lost(dispute: Dispute) -> int:
+def _lost(dispute: Dispute, currency: str | None) -> int:
+    """Return what a dispute took for good. What it withdrew may be in another currency than the charge's."""
     if dispute.status == "lost":
         return dispute.amount
-    return dispute.withdrawn if dispute.status == "prevented" else 0
+    if dispute.status != "prevented" or dispute.withdrawn <= 0:
+        return 0
+    return dispute.withdrawn if dispute.withdrawn_currency in (None, currency) else dispute.amount
 
 
 def amount_agrees(payment: Payment) -> bool:

@@ -195,6 +195,7 @@ def of_refund(refund: Mapping[str, Any]) -> Facts:
 def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
     """Return the facts of a dispute, synced at version `stamp` of its payment."""
     moves = dispute.get("balance_transactions") or []
+    currency = optional_text(moves[0], "currency") if moves else None
     evidence = dispute.get("evidence_details")
     due_by = evidence.get("due_by") if isinstance(evidence, Mapping) else None
     return Facts(
@@ -206,7 +207,10 @@ def of_dispute(dispute: Mapping[str, Any], stamp: int) -> Facts:
                 amount=integer(dispute, "amount"),
                 created=timestamp(dispute, "created"),
                 reason=_code(dispute, "reason") or core_facts.UNKNOWN,
-                withdrawn=-sum(integer(move, "amount", minimum=-MAX_AMOUNT) for move in moves),
+                withdrawn=-sum(
+                    integer(move, "amount", minimum=-MAX_AMOUNT) for move in moves if move.get("currency") == currency
+                ),
+                withdrawn_currency=currency,
                 due_by=due_by if type(due_by) is int and 0 < due_by < MAX_TIMESTAMP else None,
             )
         },

@@ -78,11 +78,14 @@ def oldest_first(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def dispute_json(payment: Payment, dispute_id: str) -> dict[str, Any]:
-    """Return one dispute. `due_by` is the bank's deadline, `withdrawn` what the bank has taken so far."""
+    """Return one dispute. `due_by` is the bank's deadline.
+
+    `withdrawn` is what the bank has taken from our balance so far, in the settlement currency.
+    """
     dispute = payment.facts.disputes[dispute_id]
     return {
         "dispute_id": dispute_id,
-        **_only(dispute, "status", "reason", "amount", "withdrawn"),
+        **_only(dispute, "status", "reason", "amount", "withdrawn", "withdrawn_currency"),
         "currency": payment.currency,
         "created_at": _at(dispute.created),
         "due_by": _at(dispute.due_by),
