@@ -151,13 +151,15 @@ def without_unsupported(expanded: Template) -> Template:
     """Return the template without the resources that MiniStack cannot handle.
 
     MiniStack rejects a stack that has CodeDeploy resources or metric-math alarms. It enforces bucket policies that
-    require TLS, which the local stack does not have.
+    require TLS, which the local stack does not have. It ignores partial batch responses of a stream, so
+    :mod:`local.stream` reads the stream instead of a mapping.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():
         metric_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
         tls_only = resource["Type"] == "AWS::S3::BucketPolicy" and "aws:SecureTransport" in json.dumps(resource)
-        if metric_math or tls_only or resource["Type"].startswith("AWS::CodeDeploy::"):
+        stream = resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        if metric_math or tls_only or stream or resource["Type"].startswith("AWS::CodeDeploy::"):
             continue
         resources[name] = {key: value for key, value in resource.items() if key != "UpdatePolicy"}
     return {**expanded, "Resources": resources}

@@ -26,7 +26,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import build, deploy, pages
+from local import build, deploy, pages, stream
 from local.dynamodb_local import free_port
 from local.ministack import MiniStack
 from local.sign_in import Person, SignIn
@@ -134,6 +134,7 @@ class Stack:
         self.web_server: WebServer | None = None
         self.deployed: deploy.DeployedStack | None = None
         self.sign_in: SignIn | None = None
+        self.stream_reader: stream.StreamReader | None = None
 
     def start(self, stop: threading.Event | None = None) -> dict[str, Any] | None:
         """Start every part and return the content of the ready line; None if ``stop`` is set meanwhile."""
@@ -154,7 +155,6 @@ class Stack:
             stripe_port = self._check_port("stripe", settings.stripe_port)
         if settings.data is not None:
             settings.data.mkdir(parents=True, exist_ok=True)
-            reset_stream_positions(settings.data)
         self.aws = MiniStack(aws_port, settings.data, settings.log)
         yield None
         if test_mode_key is None:
@@ -249,6 +249,9 @@ class Stack:
             except (BotoCoreError, ClientError, ValueError) as error:
                 raise RuntimeError(f"DYNAMODB_ENDPOINT_URL is {dynamodb_url}: {error}") from error
             self._print_status(f"the tables are on {dynamodb_url}; no function reads their streams")
+        else:
+            mapping = deploy.read_template(build_folder / "template.yaml")["Resources"][stream.MAPPING]["Properties"]
+            self.stream_reader = stream.StreamReader(self.aws, self.deployed, mapping)
         sign_in = SignIn(self.aws.client("cognito-idp"), outputs["UserPoolId"], outputs["UserPoolClientId"])
         sign_in.allow_passwords()
         self.sign_in = sign_in
@@ -273,6 +276,8 @@ class Stack:
         """Stop every part that has started."""
         if self.web_server is not None:
             self.web_server.close()
+        if self.stream_reader is not None:
+            self.stream_reader.stop()
         if self.simulator is not None:
             self.simulator.stop()
         if self.aws is not None:
@@ -291,15 +296,3 @@ def _test_mode_key() -> str | None:
     if not key.startswith(("sk_test_", "rk_test_")):
         raise RuntimeError("STRIPE_SECRET_KEY is not a test-mode key (sk_test_…), and the local stack accepts no other")
     return key
-
-
-def reset_stream_positions(data: Path) -> None:
-    """Clear the saved stream positions: MiniStack saves them without the records, so it would skip new records."""
-    file = data / "aws" / "lambda.json"
-    if not file.exists():
-        return
-    state = json.loads(file.read_text())
-    positions = state.get("payload", {}).get("dynamodb_stream_positions")
-    if isinstance(positions, dict) and positions.get("data"):
-        positions["data"] = {}
-        file.write_text(json.dumps(state))

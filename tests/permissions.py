@@ -78,6 +78,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
     },
+    "ArchiveFunction": {
+        "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
+        "FailedRecordsBucket": {"ListBucket"},
+        "FailedRecordsBucket/aws/lambda/*": {"PutObject"},
+    },
 }
 
 TABLES = {

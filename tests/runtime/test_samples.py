@@ -52,6 +52,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "admin/books": 200,
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
+    "archive/changed_record": {"batchItemFailures": []},
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }

@@ -26,8 +26,9 @@ FILES = {
     "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
     "AuditFunction": "audit",
+    "ArchiveFunction": "archive",
 }
-BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction", "AuditFunction"})
+BEHIND_THE_GATEWAY = sorted(set(FILES) - {"ReconcileFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"})
 
 
 @pytest.mark.parametrize("function", FILES)
@@ -70,31 +71,59 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     assert function == {"Ref": "ExportFunction"}
 
 
-def test_exports_are_encrypted_and_private_require_tls_and_expire_after_three_days(resources: dict[str, Any]) -> None:
-    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+@pytest.mark.parametrize("name", ["ExportsBucket", "FailedRecordsBucket"])
+def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str, Any], name: str) -> None:
+    assert set(of_type(resources, "AWS::S3::Bucket")) == {"ExportsBucket", "FailedRecordsBucket"}
+    bucket = resources[name]["Properties"]
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    (life,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert (life["Status"], life["ExpirationInDays"]) == ("Enabled", 3)
-    assert "Prefix" not in life
-    assert life["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    (policy,) = of_type(resources, "AWS::S3::BucketPolicy").values()
+    policy = resources[f"{name}Policy"]["Properties"]
+    assert policy["Bucket"] == {"Ref": name}
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert statement["Resource"] == [
-        {"Fn::GetAtt": ["ExportsBucket", "Arn"]},
-        {"Fn::Sub": "${ExportsBucket.Arn}/*"},
-    ]
+    assert statement["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
 
 
-def test_the_local_deployment_omits_only_the_bucket_policy(expand: Any) -> None:
-    """The emulated AWS enforces the policy but has no TLS."""
+def test_exports_expire_after_three_days(resources: dict[str, Any]) -> None:
+    (life,) = resources["ExportsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert (life["Status"], life["ExpirationInDays"]) == ("Enabled", 3)
+    assert "Prefix" not in life
+    assert life["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
+    bucket = resources["FailedRecordsBucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert "LifecycleConfiguration" not in bucket["Properties"]
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
+    """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
+    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    assert mapping == {
+        "FunctionName": {"Ref": "ArchiveFunction"},
+        "EventSourceArn": {"Fn::GetAtt": ["AuditTable", "StreamArn"]},
+        "StartingPosition": "TRIM_HORIZON",
+        "BatchSize": 100,
+        "MaximumBatchingWindowInSeconds": 1,
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": 8,
+        "MaximumRecordAgeInSeconds": 21600,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedRecordsBucket", "Arn"]}}},
+    }
+
+
+def test_the_local_deployment_omits_only_the_bucket_policies_and_the_stream_mapping(expand: Any) -> None:
+    """The emulated AWS enforces the policies but has no TLS. It ignores partial batch responses (`local.stream`)."""
     expanded = expand()
     local = deploy.without_unsupported(expanded)
-    assert set(expanded["Resources"]) - set(local["Resources"]) == {"ExportsBucketPolicy"}
+    omitted = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy", "AuditStream"}
+    assert set(expanded["Resources"]) - set(local["Resources"]) == omitted
 
 
 def test_every_file_in_functions_is_a_function() -> None:
@@ -154,7 +183,7 @@ def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
         "AlarmName",
     }
     for name, resource in resources.items():
-        if resource["Type"] != "AWS::Lambda::Permission":
+        if resource["Type"] not in ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping"):
             assert not properties & set(resource.get("Properties", {})), name
 
 
@@ -181,6 +210,7 @@ def route(path: str) -> dict[str, Any]:
 
 API = {"ApiId": {"Ref": "HttpApi"}}
 WEBHOOK = {"FunctionName": {"Ref": "WebhookFunction"}}
+ARCHIVE = {"FunctionName": {"Ref": "ArchiveFunction"}}
 OURS = {"environment": "test", "service": "tuition"}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
@@ -195,6 +225,10 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
+    "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 300, 1, 1),
+    "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
+    "ArchiveErrorsAlarm": ("AWS/Lambda", "Errors", ARCHIVE, "Sum", 300, 1, 1),
+    "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
 

@@ -41,6 +41,7 @@ FOLDERS: list[set[str]] = [
     {"payments"},
     {"views"},
     {"intake"},
+    {"outbox"},
 ]
 """A module imports only from its own folder and from those before it in this list. Functions come last."""
 
@@ -146,6 +147,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | LIST
     | {"payments.access", "payments.purchase_blocks", "payments.refunds", "storage.cursors"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
+    "archive": {"outbox.audit_stream"},
     "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.standings"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,

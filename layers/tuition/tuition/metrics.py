@@ -8,7 +8,14 @@ from typing import Literal
 from tuition.settings import settings
 
 Name = Literal[
-    "ForeignEvent", "EventQuarantined", "AttentionRaised", "ReconcileDrift", "ReconcileFailed", "BooksDifference"
+    "ForeignEvent",
+    "EventQuarantined",
+    "AttentionRaised",
+    "ReconcileDrift",
+    "ReconcileFailed",
+    "BooksDifference",
+    "AuditRecordChanged",
+    "AuditStreamFailed",
 ]
 
 

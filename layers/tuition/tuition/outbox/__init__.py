@@ -1,0 +1,1 @@
+"""What follows a committed record: the readers of the audit table's stream."""

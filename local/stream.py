@@ -1,0 +1,130 @@
+"""Deliver the audit table's stream to its function, in place of the mapping that MiniStack cannot show.
+
+MiniStack loses a record that a partial batch response names, together with all records behind it in the batch, and
+keeps no failed record in S3. This reader does both as Lambda does, with the settings of the template's mapping. It
+does not wait between tries and drops no record for its age.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.deploy import DeployedStack
+from local.ministack import MiniStack
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 5
+MAPPING = "AuditStream"
+
+Record = Mapping[str, Any]
+
+
+def undelivered(
+    records: Sequence[Record],
+    invoke: Callable[[Sequence[Record]], int | None],
+    *,
+    retries: int,
+    bisect: bool,
+) -> list[Record]:
+    """Deliver a batch as Lambda does, and return the records that failed in every try.
+
+    ``invoke`` returns the position of the first record that failed, None if there is none. The next try starts at that
+    record. ``bisect`` delivers the halves of a failed batch on their own, each with all of its tries.
+    """
+    for _ in range(retries + 1):
+        failed = invoke(records)
+        if failed is None:
+            return []
+        records = records[failed:]
+        if bisect and len(records) > 1:
+            half = len(records) // 2
+            parts = (records[:half], records[half:])
+            return [record for part in parts for record in undelivered(part, invoke, retries=retries, bisect=True)]
+    return list(records)
+
+
+class StreamReader:
+    """A thread that reads the stream of the deployed audit table until :meth:`stop`."""
+
+    def __init__(self, aws: MiniStack, deployed: DeployedStack, mapping: Mapping[str, Any]) -> None:
+        self._function = deployed.resources["ArchiveFunction"]
+        self._bucket = deployed.resources["FailedRecordsBucket"]
+        self._mapping = mapping
+        self._streams = aws.client("dynamodbstreams")
+        self._lambda = aws.client("lambda")
+        self._s3 = aws.client("s3")
+        table = aws.client("dynamodb").describe_table(TableName=deployed.resources["AuditTable"])["Table"]
+        self._arn = table["LatestStreamArn"]
+        self._last: str | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="audit-stream", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the current batch."""
+        self._stopped.set()
+        self._thread.join(STOP_SECONDS)
+
+    def _read(self) -> None:
+        """Read page by page. A failed call starts again behind the last record that was delivered."""
+        iterator: str | None = None
+        while not self._stopped.wait(POLL_SECONDS):
+            try:
+                iterator = self._deliver_page(iterator or self._iterator())
+            except (BotoCoreError, ClientError):
+                iterator = None
+
+    def _iterator(self) -> str:
+        shards = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
+        start: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+        if self._last is not None:
+            start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._last}
+        response = self._streams.get_shard_iterator(StreamArn=self._arn, ShardId=shards[0]["ShardId"], **start)
+        return str(response["ShardIterator"])
+
+    def _deliver_page(self, iterator: str) -> str | None:
+        page = self._streams.get_records(ShardIterator=iterator, Limit=self._mapping["BatchSize"])
+        records = [{**record, "eventSourceARN": self._arn} for record in page["Records"]]
+        if records:
+            failed = undelivered(
+                records,
+                self._invoke,
+                retries=self._mapping["MaximumRetryAttempts"],
+                bisect=self._mapping["BisectBatchOnFunctionError"],
+            )
+            if failed:
+                self._keep(failed)
+            self._last = _sequence_number(records[-1])
+        return page.get("NextShardIterator")
+
+    def _invoke(self, records: Sequence[Record]) -> int | None:
+        """Invoke the function. Return the position of the first record that failed: 0 if the function failed."""
+        payload = json.dumps({"Records": records}, default=_epoch).encode()
+        response = self._lambda.invoke(FunctionName=self._function, Payload=payload)
+        result = json.loads(response["Payload"].read())
+        if response.get("FunctionError"):
+            return 0
+        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
+        return next((at for at, record in enumerate(records) if _sequence_number(record) in failed), None)
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        """Store records that failed in every try in the mapping's bucket."""
+        object_key = f"aws/lambda/{MAPPING}/{_sequence_number(records[0])}.json"
+        body = json.dumps({"payload": {"Records": records}}, default=_epoch).encode()
+        self._s3.put_object(Bucket=self._bucket, Key=object_key, Body=body)
+
+
+def _sequence_number(record: Record) -> str:
+    return str(record["dynamodb"]["SequenceNumber"])
+
+
+def _epoch(value: Any) -> float:
+    """Encode the time of a record as Lambda does: in epoch seconds."""
+    return float(value.timestamp())
