@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+import pytest
 
 from tests.template.conftest import of_type
 
@@ -42,6 +45,29 @@ def test_the_claim_names_are_parameters(expand: Any) -> None:
     variables = resources["WebhookFunction"]["Properties"]["Environment"]["Variables"]
     names = [variables[f"CLAIM_{n}"] for n in ("USER_ID", "GROUPS", "EMAIL", "EMAIL_VERIFIED")]
     assert names == ["oid", "roles", "mail", "ok"]
+
+
+def test_the_groups_of_staff_are_parameters(expand: Any, template: dict[str, Any]) -> None:
+    resources = expand(AdminGroup="heads", SupportGroup="desk", JwtIssuer="", JwtAudience="")["Resources"]
+    variables = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]
+    assert (variables["ADMIN_GROUP"], variables["SUPPORT_GROUP"], variables["JWT_ISSUER"]) == ("heads", "desk", "")
+    groups = of_type(resources, "AWS::Cognito::UserPoolGroup").values()
+    assert {group["GroupName"] for group in groups} == {"heads", "desk"}
+    outside = expand(JwtIssuer="https://login.example.com", JwtAudience="tuition")["Resources"]
+    variables = outside["AdminFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["JWT_ISSUER"] == "https://login.example.com"
+    (differ,) = template["Rules"]["StaffGroupsDiffer"]["Assertions"]
+    assert differ["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AdminGroup"}, {"Ref": "SupportGroup"}]}]}
+
+
+@pytest.mark.parametrize("name", ["school admin", "[admin", "admin]", "", " admin", "admin\n"])
+@pytest.mark.parametrize("parameter", ["AdminGroup", "SupportGroup"])
+def test_a_group_of_staff_has_a_name_that_the_claim_cannot_split(
+    template: dict[str, Any], parameter: str, name: str
+) -> None:
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+    assert re.fullmatch(pattern, "admin")
+    assert not re.fullmatch(pattern, name)
 
 
 def stage(resources: dict[str, Any]) -> Any:

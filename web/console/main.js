@@ -37,10 +37,11 @@ const DETAIL_VIEWS = { payments: Payment, users: User, exports: Exports };
 
 /** The signed-in user and their role, as the token names it. The API checks the role itself. */
 function signedInUser(config) {
-  const user = session.currentUser(config.sign_in.groups_claim);
+  const { groups_claim: claim, admin_group: admin = "admin", support_group: support = "support" } = config.sign_in;
+  const user = session.currentUser(claim);
   if (!user) return null;
-  const decides = user.groups.includes("admin");
-  return { ...user, decides, isStaff: decides || user.groups.includes("support") };
+  const decides = user.groups.includes(admin);
+  return { ...user, decides, isStaff: decides || user.groups.includes(support) };
 }
 
 function App({ config }) {

@@ -22,12 +22,12 @@ export function token() {
   return null;
 }
 
-/** `{sub, email, groups}` of the signed-in user, or null. The groups claim may be a list or one string of names. */
+/** `{sub, email, groups}` of the signed-in user, or null. The groups claim is a list of names, or one name. */
 export function currentUser(groupsClaim = "cognito:groups") {
   const idToken = token();
   if (!idToken) return null;
   const { sub, email, [groupsClaim]: groups = [] } = claims(idToken);
-  return { sub, email, groups: Array.isArray(groups) ? groups : groups.split(/[\s,[\]]+/).filter(Boolean) };
+  return { sub, email, groups: Array.isArray(groups) ? groups : [groups] };
 }
 
 /** Forget the ID token. */
