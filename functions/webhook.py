@@ -8,7 +8,7 @@ import json
 from tuition import clock, metrics, settings
 from tuition.api import Reply, Request, endpoint
 from tuition.core import signature
-from tuition.core.errors import BadRequest, BodyTooLarge
+from tuition.core.errors import BadRequest, BodyTooLarge, SignatureRefused
 from tuition.intake import stripe_events
 from tuition.log import logger
 
@@ -24,7 +24,11 @@ The largest is the update of a dispute with 150,000 characters of evidence and f
 def handler(request: Request) -> Reply:
     body = _body(request)
     secrets = settings.webhook_signing_secrets()
-    signature.verify(body, request.header("stripe-signature"), secrets, clock.now())
+    try:
+        signature.verify(body, request.header("stripe-signature"), secrets, clock.now())
+    except SignatureRefused:
+        metrics.count("SignatureRefused")
+        raise
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -102,7 +102,8 @@ class StreamReader:
             if failed:
                 self._keep(failed)
             self._last = _sequence_number(records[-1])
-        return page.get("NextShardIterator")
+        following: str | None = page.get("NextShardIterator")
+        return following
 
     def _invoke(self, records: Sequence[Record]) -> int | None:
         """Invoke the function. Return the position of the first record that failed: 0 if the function failed."""

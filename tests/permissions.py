@@ -66,6 +66,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | RESOLVE
     | {
         "PaymentsTable/index/by_check": {"Query"},
+        "PaymentsTable/index/by_status": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},

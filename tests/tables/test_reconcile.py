@@ -77,7 +77,8 @@ def test_a_run_without_drift_makes_few_calls_and_writes_nothing(tuition: Harness
     report = tuition.reconcile()
     assert (report["drifted"], report["checked"]) == (0, 0)
     assert {call.split()[1] for call in tuition.stripe_calls} == {
-        *("/v1/events", "/v1/payment_intents", "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes")
+        *("/v1/events", "/v1/payment_intents", "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"),
+        "/v1/radar/early_fraud_warnings",
     }
     assert tuition.audit_trail(purchase["payment_id"]) == before
 
@@ -311,6 +312,39 @@ def test_a_run_reports_how_far_back_its_cursor_is(
     assert not tuition.reconcile(seconds=walk.RESERVE_S - 1)["done"]
     ((age,),) = metric_values(capsys, "ReconcileAge")
     assert 3 * HOUR <= age < 3 * HOUR + 60
+
+
+def test_the_age_of_the_newest_applied_event_is_reported_while_a_payment_is_open(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuition.reconcile()
+    assert metric_values(capsys, "EventAge") == []
+    purchase = open_purchase(tuition, student)
+    tuition.deliver_all()
+    tuition.reconcile()
+    ((age,),) = metric_values(capsys, "EventAge")
+    assert 0 <= age < 60
+    for _ in range(2):  # the walk sees the event once, and its time is remembered
+        tuition.advance_time(4 * HOUR)
+        tuition.reconcile()
+    ages = [age for (age,) in metric_values(capsys, "EventAge")]
+    assert [age // HOUR for age in ages] == [4, 8]
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.deliver_all()
+    tuition.reconcile()
+    assert metric_values(capsys, "EventAge") == []
+
+
+def test_an_event_that_no_webhook_delivered_does_not_count_as_applied(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuition.reconcile()
+    tuition.advance_time(7 * HOUR)
+    open_purchase(tuition, student)
+    lose_events(tuition)
+    tuition.reconcile()
+    ((age,),) = metric_values(capsys, "EventAge")
+    assert 7 * HOUR <= age < 7 * HOUR + 60
 
 
 @pytest.mark.parametrize("failure", ["item too large", "programming error"])

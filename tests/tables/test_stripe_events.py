@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import webhook
 from tests.harness import Harness, Student
 
 QUARANTINE = "GET /api/admin/quarantine"
@@ -59,7 +60,28 @@ def test_each_kind_of_foreign_event_is_counted(
         event["data"]["object"]["metadata"]["app" if difference == "other app" else "environment"] = "other"
     assert tuition.deliver(event).body["outcome"] == "foreign"
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-    assert [e["ForeignEvent"] for e in metrics] == [[1.0]]
+    names = sorted(name for line in metrics for name in ("ForeignEvent", "MisroutedEvent") if name in line)
+    assert names == (["ForeignEvent", "MisroutedEvent"] if difference == "other mode" else ["ForeignEvent"])
+
+
+@pytest.mark.parametrize("data", [None, {}, {"object": None}, {"object": {"metadata": None}}, {"object": {}}])
+def test_an_event_of_the_other_mode_without_our_metadata_is_only_foreign(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str], data: Any
+) -> None:
+    _, events = paid_events(tuition, student)
+    assert tuition.deliver({**events[0], "livemode": True, "data": data}).body["outcome"] == "foreign"
+    assert "MisroutedEvent" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", ["secret", "time"])
+def test_every_refused_signature_is_counted(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    _, (event, *_) = paid_events(tuition, student)
+    refusal = {"secret": "whsec_other"} if wrong == "secret" else {"at": 1.0}
+    assert tuition.deliver(event, **refusal).status == 400
+    assert tuition.call(webhook.handler, None, "{}").status == 400
+    assert capsys.readouterr().out.count('"SignatureRefused":[1.0]') == 2
 
 
 def test_an_event_of_another_api_version_is_not_read_but_triggers_a_sync(tuition: Harness, student: Student) -> None:

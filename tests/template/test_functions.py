@@ -217,6 +217,12 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", API, "p95", 300, 3, 10_000),
     "WebhookErrorsAlarm": ("AWS/ApiGateway", "5xx", route("/api/payments/webhook"), "Sum", 300, 1, 1),
     "WebhookErrorsSlashAlarm": ("AWS/ApiGateway", "5xx", route("/api/payments/webhook/"), "Sum", 300, 1, 1),
+    "WebhookRefusalsAlarm": ("AWS/ApiGateway", "4xx", route("/api/payments/webhook"), "Sum", 300, 1, 1),
+    "WebhookRefusalsSlashAlarm": ("AWS/ApiGateway", "4xx", route("/api/payments/webhook/"), "Sum", 300, 1, 1),
+    "SignatureRefusedAlarm": ("Tuition", "SignatureRefused", OURS, "Sum", 300, 1, 1),
+    "MisroutedEventAlarm": ("Tuition", "MisroutedEvent", OURS, "Sum", 300, 1, 1),
+    "ForeignEventAlarm": ("Tuition", "ForeignEvent", OURS, "Sum", 300, 1, 1),
+    "EventAgeAlarm": ("Tuition", "EventAge", OURS, "Maximum", 7200, 1, 21_600),
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", WEBHOOK, "Sum", 300, 1, 1),
     "QuarantineAlarm": ("Tuition", "EventQuarantined", OURS, "Sum", 300, 1, 1),
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
@@ -234,13 +240,18 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
 
 
 def test_the_template_has_exactly_these_alarms(resources: dict[str, Any]) -> None:
-    assert set(of_type(resources, "AWS::CloudWatch::Alarm")) == set(ALARMS)
+    assert set(of_type(resources, "AWS::CloudWatch::Alarm")) == set(ALARMS) - {"ForeignEventAlarm"}
+
+
+def test_foreign_events_have_an_alarm_only_if_a_parameter_asks_for_it(expand: Any) -> None:
+    alarms = of_type(expand(AlarmOnForeignEvents="true")["Resources"], "AWS::CloudWatch::Alarm")
+    assert set(alarms) == set(ALARMS)
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: str) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:oncall"
-    properties = expand(AlarmTopicArn=topic)["Resources"][alarm]["Properties"]
+    properties = expand(AlarmTopicArn=topic, AlarmOnForeignEvents="true")["Resources"][alarm]["Properties"]
     namespace, metric, dimensions, statistic, period, periods, threshold = ALARMS[alarm]
     assert properties.pop("AlarmDescription")
     assert {d["Name"]: d["Value"] for d in properties.pop("Dimensions")} == dimensions
@@ -255,22 +266,24 @@ def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: 
         "TreatMissingData": "breaching" if alarm in ("ReconcileAgeAlarm", "BooksAgeAlarm") else "notBreaching",
         "AlarmActions": [topic],
     }
-    assert expand()["Resources"][alarm]["Properties"]["AlarmActions"] == []
+    without_topic = expand(AlarmOnForeignEvents="true")["Resources"][alarm]["Properties"]
+    assert without_topic["AlarmActions"] == []
 
 
-def test_every_metric_of_the_code_has_an_alarm_except_foreign_events() -> None:
+def test_every_metric_of_the_code_has_an_alarm() -> None:
     metrics = set()
     for folder in ("functions", "layers/tuition/tuition"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in ("metrics.count", "metrics.age"):
                     metrics.add(ast.literal_eval(node.args[0]))
-    assert metrics - {"ForeignEvent"} == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
+    assert metrics == {metric for namespace, metric, *_ in ALARMS.values() if namespace == "Tuition"}
 
 
-def test_every_webhook_route_has_an_alarm(resources: dict[str, Any]) -> None:
+@pytest.mark.parametrize("metric", ["5xx", "4xx"])
+def test_every_webhook_route_has_an_alarm(resources: dict[str, Any], metric: str) -> None:
     paths = [path for path in resources["HttpApi"]["Properties"]["Body"]["paths"] if "webhook" in path]
-    routes = [dimensions for _, metric, dimensions, *_ in ALARMS.values() if metric == "5xx" and dimensions != API]
+    routes = [dimensions for _, name, dimensions, *_ in ALARMS.values() if name == metric and dimensions != API]
     assert sorted(dimensions["Resource"] for dimensions in routes) == sorted(paths)
     (stage,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"]["DetailedMetricsEnabled"] is True

@@ -16,6 +16,8 @@ Name = Literal[
     "BooksDifference",
     "AuditRecordChanged",
     "AuditStreamFailed",
+    "SignatureRefused",
+    "MisroutedEvent",
 ]
 
 
@@ -24,7 +26,7 @@ def count(name: Name) -> None:
     _write(name, "Count", 1)
 
 
-def age(name: Literal["ReconcileAge", "BooksAge"], seconds: float) -> None:
+def age(name: Literal["ReconcileAge", "BooksAge", "EventAge"], seconds: float) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)
 

@@ -17,8 +17,8 @@ secret end a run early.
 from collections.abc import Callable
 
 from tuition import clock, metrics
+from tuition.core import catalog, timestamps
 from tuition.core import payment as payments
-from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound
 from tuition.core.payment import Payment
@@ -55,7 +55,18 @@ def run(remaining: Callable[[], float]) -> Run:
             current.done = False
         finally:
             metrics.age("ReconcileAge", max(0, now - current.cursor))
+        _report_event_age(current, now)
     return current
+
+
+def _report_event_age(current: Run, now: int) -> None:
+    """Report the age of the newest applied event while payments are open. The first run starts at age 0."""
+    stored = cursors.read(cursors.NEWEST_EVENT)
+    newest = max(stored or 0, current.newest_event_at) or now
+    if newest != stored:
+        cursors.advance(cursors.NEWEST_EVENT, newest)
+    if queries.has_payments(payments.OPEN_STATUSES, catalog.tracks()):
+        metrics.age("EventAge", max(0, now - newest))
 
 
 def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:

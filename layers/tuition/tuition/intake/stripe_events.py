@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tuition import clock
+from tuition import clock, metrics
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
@@ -147,6 +147,7 @@ def apply(event: object) -> Outcome:
 
 def _apply(event: Mapping[str, Any]) -> Outcome:
     if event.get("livemode") is not settings().stripe_livemode:
+        _count_if_misrouted(event)
         return "foreign"
     if str(event.get("type")) not in EVENT_TYPES:
         return "ignored"
@@ -161,6 +162,13 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     if closing.must_close(state.payment):
         closing.close(ref, state)
     return "applied"
+
+
+def _count_if_misrouted(event: Mapping[str, Any]) -> None:
+    """Count a foreign event that carries our app and environment: its endpoint or its key is of another deployment."""
+    data = event.get("data")
+    if resolve.is_of_our_environment(data.get("object") if isinstance(data, Mapping) else None):
+        metrics.count("MisroutedEvent")
 
 
 # --- parsing ---

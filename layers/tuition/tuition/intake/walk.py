@@ -62,7 +62,8 @@ class Run:
     `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked (epoch
     seconds), `done` whether nothing was left. `checked` counts payments, `confirmed` those that Stripe's API showed as
     settled for the first time, `drifted` those of which Stripe knew more than we did, `failed` says what could not be
-    handled and why.
+    handled and why. `newest_event_at` is the time of the newest event that the walk found applied (epoch seconds, 0 if
+    it found none).
     """
 
     remaining: Callable[[], float]
@@ -78,11 +79,12 @@ class Run:
     failed: list[str] = field(default_factory=list)
     unanswered: int = 0
     unanswered_in_a_row: int = 0
+    newest_event_at: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return what it did, for the log and the answer. `cursor` is RFC 3339."""
         report = asdict(self)
-        del report["remaining"], report["unanswered_in_a_row"]
+        del report["remaining"], report["unanswered_in_a_row"], report["newest_event_at"]
         return {**report, "cursor": timestamps.iso(self.cursor)}
 
     @contextmanager
@@ -276,6 +278,9 @@ def _walk_events(run: Run, first: int, last: int) -> None:
     for ref, events in by_payment.items():
         with run.step(ref.payment_id):
             unapplied = _unapplied(ref, events)
+            applied = {event["id"] for event in events} - {event["id"] for event in unapplied}
+            times = [event["created"] for event in events if event["id"] in applied]
+            run.newest_event_at = max([run.newest_event_at, *times])
             if unapplied:
                 with _quarantine_if_unusable(unapplied):
                     retry_rate_limits(_sync_for_events, run, ref, unapplied)

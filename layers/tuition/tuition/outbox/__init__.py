@@ -1,1 +1,1 @@
-"""What follows a committed record: the readers of the audit table's stream."""
+"""The readers of the audit table's stream, which act after the commit."""

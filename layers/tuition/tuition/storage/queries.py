@@ -6,7 +6,7 @@ An index is named here and in the template only. docs/decisions/0002-indexes.md 
 import base64
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,6 +200,12 @@ def month_pages(month: str, after: str, page_size: int) -> Iterator[tuple[list[s
     newer = SortKeys("#sort > :after", {":after": after or month})
     for page in dynamodb.query_pages(by_month(month), sort_keys=newer, limit=page_size):
         yield [key["listed_at"]["S"] for key in page.items], page.last_key is not None
+
+
+def has_payments(statuses: Iterable[str], tracks: Iterable[str]) -> bool:
+    """Whether a payment has one of these statuses: at most one query for each status and track."""
+    partitions = itertools.product(statuses, tracks)
+    return any(dynamodb.query(by_status(status, track), limit=1).items for status, track in partitions)
 
 
 def due_payments(now: str) -> Iterator[str]:

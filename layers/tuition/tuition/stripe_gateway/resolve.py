@@ -74,6 +74,15 @@ def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
     return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, "track"))
 
 
+def is_of_our_environment(obj: object) -> bool:
+    """Whether an object's metadata carry our app and environment."""
+    metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
+    return isinstance(metadata, Mapping) and (metadata.get("app"), metadata.get("environment")) == (
+        APP,
+        settings().tuition_environment,
+    )
+
+
 def ids_of(obj: Mapping[str, Any], subject: Subject) -> StripeIds:
     """Return the ids that an object is or names. Raises `EventUnusable` for a value that cannot be an id."""
     charge = None
