@@ -1,7 +1,7 @@
 """The payment that an event belongs to: our own pointer decides, and metadata only where there is none."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from tests.harness import Harness, Student
 from tests.tables.test_refunds import buy
 from tests.tables.test_round_trips import POINTER, READ, TRANSACTION, record_calls
 from tests.tables.test_sessions import pay_session
+from tuition import settings
+from tuition.storage import keys
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 Metadata = dict[str, str]
@@ -169,3 +171,58 @@ def test_the_webhook_of_our_own_refund_is_one_read_and_one_transaction(tuition: 
     with record_calls(tuition) as call_names:
         assert tuition.deliver(event).body["outcome"] == "applied"
     assert call_names == [READ, TRANSACTION]
+
+
+# --- the stack's id ---
+
+
+@pytest.fixture
+def _stack_id(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("STACK_ID", "stack-1")
+    settings.settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+@pytest.mark.usefixtures("_stack_id")
+def test_every_object_that_we_create_at_stripe_carries_the_stacks_id(tuition: Harness, student: Student) -> None:
+    payment_id = paid_by_session(tuition, student)
+    tuition.deliver_all()
+    assert tuition.refund(student, payment_id).status == 200
+    store = tuition.stripe.account.store
+    for type_ in ("customer", "checkout.session", "payment_intent", "charge", "refund"):
+        objects = list(store.all(type_))
+        assert objects and all(obj["metadata"]["stack"] == "stack-1" for obj in objects), type_
+
+
+@pytest.mark.usefixtures("_stack_id")
+@pytest.mark.parametrize("event_type", ["payment_intent.succeeded", "charge.succeeded", "charge.dispute.created"])
+def test_an_event_of_another_stack_is_foreign_and_raises_an_alarm_unless_we_know_its_object(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str], event_type: str
+) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_card_createDispute")
+    (event,) = [event for event in tuition.new_events() if event["type"] == event_type]
+    intent = tuition.stripe.account.store.find("payment_intent", purchase["payment_intent_id"])
+    assert intent
+    for metadata in (intent["metadata"], event["data"]["object"]["metadata"]):
+        metadata |= {"stack": "stack-2"} if metadata else {}
+    pointer = keys.stripe_object_key(purchase["payment_intent_id"])
+    stored = tuition.tables.get_item(TableName="stripe_objects", Key=pointer)["Item"]
+    tuition.tables.delete_item(TableName="stripe_objects", Key=pointer)
+    assert tuition.deliver(event).body["outcome"] == "foreign"
+    assert capsys.readouterr().out.count('"MisroutedEvent":[1.0]') == 1
+    tuition.tables.put_item(TableName="stripe_objects", Item=stored)
+    assert tuition.deliver(event).body["outcome"] == "applied"
+    assert "MisroutedEvent" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_stack_id")
+def test_an_object_without_a_stacks_id_is_ours(tuition: Harness, student: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
+    (event,) = [event for event in tuition.new_events() if event["type"] == "payment_intent.succeeded"]
+    del event["data"]["object"]["metadata"]["stack"]
+    tuition.tables.delete_item(TableName="stripe_objects", Key=keys.stripe_object_key(purchase["payment_intent_id"]))
+    assert tuition.deliver(event).body["outcome"] == "applied"

@@ -150,6 +150,9 @@ def test_settings_come_from_parameters(expand: Any) -> None:
     resources = expand(Environment="blue", StripeLivemode="true", StripePublishableKey="pk_live_1")["Resources"]
     variables = resources["CreatePaymentFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["TUITION_ENVIRONMENT"] == "blue"
+    assert variables["STACK_ID"] == {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    own = expand(StackId="stack-1")["Resources"]["CreatePaymentFunction"]["Properties"]["Environment"]["Variables"]
+    assert own["STACK_ID"] == "stack-1"
     assert variables["STRIPE_LIVEMODE"] == "true"
     assert variables["STRIPE_API_BASE"] == "https://api.stripe.com"
     assert variables["STRIPE_PUBLISHABLE_KEY"] == "pk_live_1"

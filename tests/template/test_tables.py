@@ -93,6 +93,7 @@ def test_only_non_production_environments_can_disable_deletion_protection(
     assertions = [a["Assert"] for a in rule["Assertions"]]
     assert {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]} in assertions
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "BreakGlassRoleArn"}, ""]}]} in assertions
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "StackId"}, ""]}]} in assertions
 
 
 def test_only_the_audit_table_has_a_stream_with_both_images(resources: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ class Settings:
     """
 
     tuition_environment: str = "local"
+    stack_id: str = ""
     stripe_livemode: bool = False
     stripe_api_base: str = "https://api.stripe.com"
     stripe_publishable_key: str = ""
@@ -47,6 +48,11 @@ class Settings:
     exports_bucket: str = "exports"
     export_function: str = "export"
     dynamodb_endpoint_url: str | None = field(default=None)
+
+    @property
+    def namespace(self) -> str:
+        """The environment and the stack's id, for keys that two stacks on one Stripe account must not share."""
+        return f"{self.tuition_environment}/{self.stack_id}" if self.stack_id else self.tuition_environment
 
 
 @cache

@@ -167,7 +167,8 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
 def _count_if_misrouted(event: Mapping[str, Any]) -> None:
     """Count a foreign event that carries our app and environment: its endpoint or its key is of another deployment."""
     data = event.get("data")
-    if resolve.is_of_our_environment(data.get("object") if isinstance(data, Mapping) else None):
+    obj = data.get("object") if isinstance(data, Mapping) else None
+    if isinstance(obj, Mapping) and resolve.is_of_our_environment(obj.get("metadata")):
         metrics.count("MisroutedEvent")
 
 

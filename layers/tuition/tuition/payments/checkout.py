@@ -254,7 +254,7 @@ def _begin(
     attempt = enrollment.attempt + 1
     params = _create_params(request, customer)
     payment_id = payments.payment_id(
-        settings().tuition_environment, buyer.user_id, request.track.track, attempt, request.kind, params
+        settings().namespace, buyer.user_id, request.track.track, attempt, request.kind, params
     )
     ref = PaymentRef(payment_id, buyer.user_id, request.track.track)
     try:

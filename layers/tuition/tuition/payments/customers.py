@@ -15,7 +15,7 @@ from tuition.settings import settings
 from tuition.storage import ledger, queries
 from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway.resolve import APP
+from tuition.stripe_gateway import resolve
 
 MAX_GENERATIONS = 8
 """Generations that one create tries."""
@@ -77,12 +77,11 @@ def send_email(customer: Customer, email: str) -> None:
 
 
 def _params(user_id: str, email: str) -> dict[str, object]:
-    metadata = {"app": APP, "environment": settings().tuition_environment, "user_id": user_id}
-    return {"email": email, "metadata": metadata}
+    return {"email": email, "metadata": {**resolve.owner_metadata(), "user_id": user_id}}
 
 
 def _key(user_id: str, generation: int) -> str:
-    return f"customer:{settings().tuition_environment}:{user_id}:{generation}"
+    return f"customer:{settings().namespace}:{user_id}:{generation}"
 
 
 # --- saved payment methods ---

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tuition import metrics
 from tuition.core.errors import EventUnusable, NotFound
 from tuition.core.facts import Kind
 from tuition.core.payment import Payment
@@ -50,11 +51,17 @@ class Resolved:
     intent: str | None = None
 
 
+def owner_metadata() -> dict[str, str]:
+    """Return the metadata of every object that we create at Stripe: our app, environment and stack."""
+    stack_id = settings().stack_id
+    owner = {"app": APP, "environment": settings().tuition_environment}
+    return {**owner, "stack": stack_id} if stack_id else owner
+
+
 def metadata(ref: PaymentRef, attempt: int, kind: Kind) -> dict[str, str]:
     """Return the metadata of an intent, of a session and of its `payment_intent_data`. Refunds carry it too."""
     return {
-        "app": APP,
-        "environment": settings().tuition_environment,
+        **owner_metadata(),
         "payment_id": ref.payment_id,
         "user_id": ref.user_id,
         "track": ref.track,
@@ -64,23 +71,35 @@ def metadata(ref: PaymentRef, attempt: int, kind: Kind) -> dict[str, str]:
 
 
 def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
-    """Return the payment that metadata names; None if they are another app's or another environment's.
+    """Return the payment that metadata names; None if they are another app's, another environment's or stack's.
 
     Raises `EventUnusable` if they are ours and lack an id. The track may be one that is no longer sold: what was
     bought once can be refunded years later.
     """
-    if metadata.get("app") != APP or metadata.get("environment") != settings().tuition_environment:
+    if not is_of_our_environment(metadata) or _is_of_another_stack(metadata):
         return None
     return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, "track"))
 
 
-def is_of_our_environment(obj: object) -> bool:
-    """Whether an object's metadata carry our app and environment."""
-    metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
-    return isinstance(metadata, Mapping) and (metadata.get("app"), metadata.get("environment")) == (
-        APP,
-        settings().tuition_environment,
-    )
+def is_of_our_environment(metadata: object) -> bool:
+    """Whether metadata carry our app and environment."""
+    if not isinstance(metadata, Mapping):
+        return False
+    return metadata.get("app") == APP and metadata.get("environment") == settings().tuition_environment
+
+
+def _is_of_another_stack(metadata: Mapping[str, Any]) -> bool:
+    """Whether metadata carry another stack's id. Metadata without an id are ours; a stack without one checks none."""
+    stack_id = metadata.get("stack")
+    return bool(stack_id and settings().stack_id) and stack_id != settings().stack_id
+
+
+def _ref_or_count(metadata: object) -> PaymentRef | None:
+    """Return the payment that metadata name, and count an object of our environment that is another stack's."""
+    ref = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    if ref is None and is_of_our_environment(metadata):
+        metrics.count("MisroutedEvent")
+    return ref
 
 
 def ids_of(obj: Mapping[str, Any], subject: Subject) -> StripeIds:
@@ -114,7 +133,7 @@ def resolve(obj: Mapping[str, Any], subject: Subject) -> Resolved | None:
         return Resolved(owner, state if owner == named else None)
     if subject in ("refund", "dispute", "fraud_warning"):
         return _resolve_at_stripe(stripe_ids)
-    owner = ref_in_metadata(metadata) if isinstance(metadata, Mapping) else None
+    owner = _ref_or_count(metadata)
     return Resolved(owner, state) if owner else None
 
 
@@ -157,7 +176,7 @@ def _resolve_at_stripe(stripe_ids: StripeIds) -> Resolved | None:
         charge = stripe_client.retrieve_charge(stripe_ids.charge).object
         resolved, intent = resolve(charge, "charge"), optional_id(charge, "payment_intent")
         return Resolved(resolved.ref, resolved.state, intent) if resolved else None
-    ref = ref_in_metadata(stripe_client.retrieve_intent(intent).object.get("metadata") or {})
+    ref = _ref_or_count(stripe_client.retrieve_intent(intent).object.get("metadata"))
     return Resolved(ref) if ref else None
 
 
