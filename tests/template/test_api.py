@@ -70,6 +70,25 @@ def test_a_group_of_staff_has_a_name_that_the_claim_cannot_split(
     assert not re.fullmatch(pattern, name)
 
 
+@pytest.mark.parametrize("parameter", ["WebOrigin", "SecondWebOrigin"])
+@pytest.mark.parametrize(
+    ("origin", "accepted"),
+    [
+        ("https://learn.example.org", True),
+        ("http://localhost:8000", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://learn.example.org", False),
+        ("http://localhost.example.org:8000", False),
+        ("http://127.0.0.1.example.org", False),
+        ("https://learn.example.org/", False),
+    ],
+)
+def test_the_pages_are_served_with_https_except_on_this_machine(
+    template: dict[str, Any], parameter: str, origin: str, accepted: bool
+) -> None:
+    assert bool(re.fullmatch(template["Parameters"][parameter]["AllowedPattern"], origin)) == accepted
+
+
 def stage(resources: dict[str, Any]) -> Any:
     (properties,) = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
     return properties

@@ -94,6 +94,10 @@ def test_only_non_production_environments_can_disable_deletion_protection(
     assert {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]} in assertions
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "BreakGlassRoleArn"}, ""]}]} in assertions
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "StackId"}, ""]}]} in assertions
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]} in assertions
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "WebOrigin"}, "http://localhost:8000"]}]} in assertions
+    assert {"Fn::Equals": [{"Ref": "StripeApiBase"}, "https://api.stripe.com"]} in assertions
+    assert template["Parameters"]["WebOrigin"]["Default"] == "http://localhost:8000"
 
 
 def test_only_the_audit_table_has_a_stream_with_both_images(resources: dict[str, Any]) -> None:
