@@ -108,22 +108,27 @@ def test_requests_are_throttled(resources: dict[str, Any]) -> None:
     }
 
 
-def test_the_access_log_contains_no_personal_data(resources: dict[str, Any]) -> None:
+def test_the_access_log_names_the_callers_id_and_address_and_no_other_personal_data(resources: dict[str, Any]) -> None:
     settings = stage(resources)["AccessLogSettings"]
     assert settings["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
-    line = json.loads(settings["Format"])
+    text = settings["Format"]["Fn::Sub"]
+    line = json.loads(text)
     assert line["request_id"] == "$context.requestId"
     assert line["status"] == "$context.status"
-    for personal in ("sourceIp", "claims", "path", "userAgent"):
-        assert personal not in settings["Format"]
+    assert line["user_id"] == "$context.authorizer.claims.${ClaimUserId}"
+    assert line["ip"] == "$context.identity.sourceIp"
+    for personal in ("email", "path", "userAgent"):
+        assert personal not in text
+    assert "messageString" not in text, "its text is in quotes already, and the line would not be JSON"
 
 
-def test_log_groups_expire_entries_after_90_days_and_outlive_the_stack(resources: dict[str, Any]) -> None:
+def test_log_groups_expire_entries_and_outlive_the_stack(expand: Any, resources: dict[str, Any]) -> None:
+    """The access log has a retention of its own, because it names people."""
     groups = of_type(resources, "AWS::Logs::LogGroup")
-    assert set(groups) == {"AccessLogs", "FunctionLogs"}
-    for name, properties in groups.items():
-        assert properties["RetentionInDays"] == 90
-        assert resources[name]["DeletionPolicy"] == "Retain"
+    assert {name: group["RetentionInDays"] for name, group in groups.items()} == {"AccessLogs": 30, "FunctionLogs": 90}
+    assert all(resources[name]["DeletionPolicy"] == "Retain" for name in groups)
+    shorter = expand(AccessLogRetentionDays="7")["Resources"]
+    assert str(shorter["AccessLogs"]["Properties"]["RetentionInDays"]) == "7"
 
 
 def cors(resources: dict[str, Any]) -> Any:
