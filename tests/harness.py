@@ -105,6 +105,7 @@ class InProcess(stripe.HTTPClient):
         path = "/" + url.split("/", 3)[3]
         request_log.record("tables", method, path, post_data)
         self.harness.stripe_calls.append(f"{method.upper()} {path.split('?')[0]}")
+        permissions.check_stripe_call(method, path, post_data if isinstance(post_data, str) else "")
         if self.harness.stripe_blocked:
             raise stripe.APIConnectionError("blocked by the test")
         body = post_data.encode() if isinstance(post_data, str) else post_data or b""

@@ -4,6 +4,7 @@
 against it. A permission that a use case needs but no role grants therefore fails the use case's test, not production.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -96,6 +97,31 @@ TABLES = {
     "cursors": "CursorsTable",
     "analytics": "AnalyticsTable",
 }
+STRIPE_KEY_GROUPS = {
+    "RequestRefundFunction": "refunds",
+    "AdminFunction": "refunds",
+    "WebhookFunction": "webhook",
+    "ReconcileFunction": "reconcile",
+}
+"""The group of Stripe keys that a function uses. All others use `default`."""
+_SYNC = {
+    "payment_intents": "read",
+    "checkout/sessions": "read",
+    "charges": "read",
+    "refunds": "read",
+    "disputes": "read",
+    "promotion_codes": "read",
+    "coupons": "read",
+}
+_CLOSE = _SYNC | {"payment_intents": "write", "checkout/sessions": "write"}
+STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
+    "default": _CLOSE | {"customers": "write", "payment_methods": "write", "products": "write"},
+    "refunds": _CLOSE | {"refunds": "write"},
+    "webhook": _CLOSE,
+    "reconcile": _CLOSE | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read"},
+}
+"""What a restricted key of each group must allow at Stripe. `docs/setup.md` lists the same."""
+_EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}
 _WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 
@@ -124,6 +150,31 @@ def _check(params: dict[str, Any], model: Any, **_: Any) -> None:
         granted = ALLOWED[function]
         if action not in granted.get(target, set()) | granted.get(_all_indexes(target), set()):
             raise AssertionError(f"{function} calls {action} on {target}, but its role does not allow it")
+
+
+def check_stripe_call(method: str, path: str, body: str) -> None:
+    """Raise if the key of the acting function's group does not allow a call to Stripe."""
+    function = _acting.get()
+    if function is None:
+        return
+    group = STRIPE_KEY_GROUPS.get(function, "default")
+    for resource, access in _required_at_stripe(method, path, body):
+        granted = STRIPE_PERMISSIONS[group].get(resource)
+        if granted not in (access, "write"):
+            raise AssertionError(f"{function} calls {method} {path}, but its key has no {access} on {resource}")
+
+
+def _required_at_stripe(method: str, path: str, body: str) -> Iterator[tuple[str, str]]:
+    route, _, query = path.removeprefix("/v1/").partition("?")
+    parts = route.split("/")
+    resource = "/".join(parts[: 2 if parts[0] in ("checkout", "radar") else 1])
+    if "payment_methods" in parts:
+        resource = "payment_methods"
+    yield resource, "read" if method.upper() == "GET" else "write"
+    for expanded in re.findall(r"expand[^=]*=([^&]+)", f"{query}&{body}"):
+        yield from ((_EXPANDED[name], "read") for name in expanded.split(".") if name in _EXPANDED)
+    if "product_data" in body:
+        yield "products", "write"
 
 
 def _required(operation: str, params: dict[str, Any]) -> list[tuple[str, str]]:

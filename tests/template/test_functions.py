@@ -9,6 +9,7 @@ import pytest
 
 from local import deploy
 from local.build import ROOT
+from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import of_type
 from tuition.storage import cursors
 
@@ -135,6 +136,12 @@ def test_only_the_webhook_has_the_arn_of_its_secret(resources: dict[str, Any]) -
         variables = properties["Environment"]["Variables"]
         assert ("STRIPE_WEBHOOK_SECRET_ARN" in variables) == (name == "WebhookFunction")
         assert variables["STRIPE_SECRET_ARN"] == {"Fn::GetAtt": ["StripeSecret", "Id"]}
+
+
+def test_a_function_uses_the_stripe_key_of_its_group(resources: dict[str, Any]) -> None:
+    for name, properties in of_type(resources, "AWS::Lambda::Function").items():
+        group = properties["Environment"]["Variables"].get("STRIPE_KEY_GROUP")
+        assert group == STRIPE_KEY_GROUPS.get(name), name
 
 
 def test_the_template_contains_no_secret_values(resources: dict[str, Any], template: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from local import demo
+from tests.permissions import STRIPE_PERMISSIONS
 from tests.unit.test_errors import error_classes
 from tuition.api import PROBLEM_TYPES
 from tuition.core.errors import TuitionError
@@ -119,6 +120,19 @@ def test_the_list_of_decisions_has_every_title_and_file() -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`{name.upper()}`" in SETUP
+
+
+def test_set_up_lists_the_permissions_of_each_restricted_key() -> None:
+    listed = {
+        group: {resource: access for access, names in cells for resource in re.findall(r"`([\w/]+)`", names)}
+        for group, *cells in (
+            (group, ("write", write), ("read", read))
+            for group, write, read in re.findall(
+                r"^ *\| `(default|refunds|webhook|reconcile)` \| [^|]* \| ([^|]*) \| ([^|]*) \|$", SETUP, re.MULTILINE
+            )
+        )
+    }
+    assert listed == STRIPE_PERMISSIONS
 
 
 # --- citations and examples ---

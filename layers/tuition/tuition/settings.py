@@ -25,6 +25,7 @@ class Settings:
     stripe_api_base: str = "https://api.stripe.com"
     stripe_publishable_key: str = ""
     stripe_secret_arn: str = ""
+    stripe_key_group: str = "default"
     stripe_webhook_secret_arn: str = ""
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
@@ -86,11 +87,15 @@ _kept: Cache[dict[str, Any]] = Cache()
 
 
 def stripe_secret_key() -> str:
-    """Return Stripe's secret key. Raises `NotConfigured` if the secret has no value yet, or a key of the other mode.
+    """Return the key with which this function calls Stripe: its group's, else the one for all.
 
-    With a key of the other mode, money could move and every event about it would count as foreign.
+    Raises `NotConfigured` if the secret has no value yet, or a key of the other mode: with that, money could move and
+    every event about it would count as foreign.
     """
-    key = _secret(settings().stripe_secret_arn).get("secret_key")
+    secret = _secret(settings().stripe_secret_arn)
+    key = next(
+        (secret[name] for name in (settings().stripe_key_group, "default", "secret_key") if secret.get(name)), ""
+    )
     if not isinstance(key, str) or not key:
         raise NotConfigured("The secret with Stripe's key has no value. See docs/setup.md.")
     if ("_live_" in key[:8]) != settings().stripe_livemode:
