@@ -60,6 +60,20 @@ def test_the_groups_of_staff_are_parameters(expand: Any, template: dict[str, Any
     assert differ["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AdminGroup"}, {"Ref": "SupportGroup"}]}]}
 
 
+def test_staff_of_an_external_issuer_need_a_second_factor_in_production(expand: Any, template: dict[str, Any]) -> None:
+    variables = expand(StaffMfaClaim="amr", StaffMfaValue="mfa")["Resources"]["AdminFunction"]["Properties"]
+    names = [variables["Environment"]["Variables"][f"STAFF_MFA_{name}"] for name in ("CLAIM", "VALUE")]
+    assert names == ["amr", "mfa"]
+    outside = {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}]}
+    rule = template["Rules"]["OutsideIssuerOfProductionChecksMfa"]
+    assert rule["RuleCondition"] == {"Fn::And": [{"Fn::Equals": [{"Ref": "Environment"}, "production"]}, outside]}
+    claim = {"Fn::Not": [{"Fn::Equals": [{"Ref": "StaffMfaClaim"}, ""]}]}
+    assert [assertion["Assert"] for assertion in rule["Assertions"]] == [claim]
+    value = template["Rules"]["StaffMfaClaimHasAValue"]
+    assert value["RuleCondition"] == claim
+    assert value["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "StaffMfaValue"}, ""]}]}
+
+
 @pytest.mark.parametrize("name", ["school admin", "[admin", "admin]", "", " admin", "admin\n"])
 @pytest.mark.parametrize("parameter", ["AdminGroup", "SupportGroup"])
 def test_a_group_of_staff_has_a_name_that_the_claim_cannot_split(

@@ -202,6 +202,9 @@ def test_the_user_pool_has_staff_groups_and_an_optional_hosted_page(expand: Any,
     assert {group["GroupName"] for group in groups} == {"admin", "support"}
     pool = resources["UserPool"]["Properties"]
     assert pool["DeletionProtection"] == "ACTIVE"
+    assert pool["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+    assert pool["MfaConfiguration"] == "OPTIONAL"
+    assert expand(UserPoolMfa="ON")["Resources"]["UserPool"]["Properties"]["MfaConfiguration"] == "ON"
     assert pool["AutoVerifiedAttributes"] == ["email"]
     assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
     client = resources["UserPoolClient"]["Properties"]

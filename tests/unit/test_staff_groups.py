@@ -1,4 +1,4 @@
-"""Which users are staff, by the groups that their token names."""
+"""Which users are staff, by the groups that their token names, and their second factor."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 
 from tuition import settings
 from tuition.api import Identity, Request
+from tuition.core.errors import Forbidden
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +87,61 @@ def test_the_names_of_the_groups_are_settings(monkeypatch: pytest.MonkeyPatch, i
     assert roles("[heads]") == BOTH
     assert roles("[desk]") == {"reads"}
     assert roles("[admin]") == roles("[support]") == set()
+
+
+# --- the second factor of staff ---
+
+
+def answer(*, decides: bool = False, group: str = "admin", **claims: str) -> str:
+    """Return `allowed`, or why a caller with this group and these claims is refused."""
+    all_claims = {"sub": "ada", "exp": "9999999999", "cognito:groups": f"[{group}]", **claims}
+    request = Request({"requestContext": {"authorizer": {"jwt": {"claims": all_claims}}}})
+    try:
+        request.staff(decides=decides)
+    except Forbidden as refusal:
+        return str(refusal)
+    return "allowed"
+
+
+@pytest.mark.parametrize("group", ["admin", "support"])
+@pytest.mark.parametrize(
+    ("claims", "allowed"),
+    [
+        ({}, False),
+        ({"amr": ""}, False),
+        ({"amr": "[]"}, False),
+        ({"amr": "[pwd]"}, False),
+        ({"amr": "no-mfa"}, False),
+        ({"amr": "pwd mfa"}, False),
+        ({"amr": "[no-mfa]"}, False),
+        ({"amr": "[mfa"}, False),
+        ({"acr": "mfa"}, False),
+        ({"amr": "mfa"}, True),
+        ({"amr": "[mfa]"}, True),
+        ({"amr": "[pwd otp mfa]"}, True),
+    ],
+)
+def test_staff_need_the_claim_of_a_second_factor(
+    monkeypatch: pytest.MonkeyPatch, claims: dict[str, str], allowed: bool, group: str
+) -> None:
+    monkeypatch.setenv("STAFF_MFA_CLAIM", "amr")
+    monkeypatch.setenv("STAFF_MFA_VALUE", "mfa")
+    result = answer(group=group, **claims)
+    assert (result == "allowed") == allowed
+    assert allowed or "second factor" in result
+
+
+def test_without_the_name_of_a_claim_no_second_factor_is_checked() -> None:
+    assert answer(decides=True) == "allowed"
+
+
+def test_a_claim_without_a_value_lets_no_staff_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAFF_MFA_CLAIM", "amr")
+    assert "second factor" in answer(amr="")
+
+
+def test_students_need_no_second_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAFF_MFA_CLAIM", "amr")
+    monkeypatch.setenv("STAFF_MFA_VALUE", "mfa")
+    assert identity("[students]").user_id == "ada"
+    assert "Only the school's staff" in answer(group="students")

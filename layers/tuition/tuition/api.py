@@ -37,11 +37,16 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """The caller, from the claims of an ID token that the gateway has verified. `email` is None unless verified."""
+    """The caller, from the claims of an ID token that the gateway has verified.
+
+    `email` is None unless it is verified. `has_mfa`: the token says that the caller used a second factor, or nothing
+    asks for one here.
+    """
 
     user_id: str
     email: str | None
     groups: frozenset[str]
+    has_mfa: bool
 
     def buyer_email(self) -> str:
         """Return the verified email address. Raises `Forbidden` if there is none."""
@@ -156,7 +161,8 @@ class Request:
         email = claims.get(names.claim_email)
         verified = str(claims.get(names.claim_email_verified, "")).lower() == "true"
         groups = _groups(str(claims.get(names.claim_groups, "")))
-        return Identity(user_id, str(email) if email and verified else None, groups)
+        has_mfa = not names.staff_mfa_claim or _names_mfa(str(claims.get(names.staff_mfa_claim, "")))
+        return Identity(user_id, str(email) if email and verified else None, groups, has_mfa)
 
     def staff(self, *, decides: bool = False) -> Identity:
         """Return the caller if they are staff. Raises `Forbidden`. `support` may read; `decides` requires `admin`."""
@@ -167,6 +173,8 @@ class Request:
                 if identity.may_read
                 else "Only the school's staff can do this. Sign in with a staff account."
             )
+        if not identity.has_mfa:
+            raise Forbidden("Staff need a second factor. Set one up for your account, then sign in with it.")
         return identity
 
 
@@ -182,6 +190,17 @@ def _groups(claim: str) -> frozenset[str]:
     is_list = claim.startswith("[") and claim.endswith("]")
     groups = frozenset(claim[1:-1].split(" ") if is_list else [claim])
     return groups if groups <= {settings().admin_group, settings().support_group} else frozenset()
+
+
+def _names_mfa(claim: str) -> bool:
+    """Whether the claim about the sign-in is the value that stands for a second factor, or a list that has it.
+
+    The gateway turns a list into text, and the values of `amr` contain no blanks: `[pwd otp mfa]`.
+    https://www.rfc-editor.org/rfc/rfc8176
+    """
+    value = settings().staff_mfa_value
+    is_list = claim.startswith("[") and claim.endswith("]")
+    return bool(value) and value in (claim[1:-1].split(" ") if is_list else [claim])
 
 
 def _is_user_id(claim: str) -> bool:

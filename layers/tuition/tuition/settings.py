@@ -38,6 +38,8 @@ class Settings:
     jwt_issuer: str = ""
     admin_group: str = "admin"
     support_group: str = "support"
+    staff_mfa_claim: str = ""
+    staff_mfa_value: str = ""
     payments_table: str = "payments"
     stripe_objects_table: str = "stripe_objects"
     customers_table: str = "customers"
