@@ -65,7 +65,9 @@ class FaultHarness:
     def prepare(self, w: Harness, flow: str) -> Invocation:
         """Run everything that precedes the invocation, with an hourly run an hour ago."""
         invocation = FLOWS[flow](w)
-        cursors.advance(cursors.RECONCILE, w.stripe.account.clock.unix() - walk.WINDOW_S)
+        now = w.stripe.account.clock.unix()
+        cursors.advance(cursors.RECONCILE, now - 3600)
+        cursors.advance(cursors.AGAIN, now - 3600 - walk.ORPHAN_AFTER_S)
         return invocation
 
     def invoke(self, w: Harness, invocation: Invocation, point: FaultPoint | None) -> Outcome:

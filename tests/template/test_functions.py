@@ -241,6 +241,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
+    "ReconcileBacklogAlarm": ("Tuition", "ReconcileBacklog", OURS, "Maximum", 3600, 3, 1),
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),

@@ -6,6 +6,7 @@ import pytest
 
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
+from tuition.core import timestamps
 from tuition.core.attention import reasons, unacknowledged
 from tuition.core.facts import Acknowledgement, Charge, Closed, Decision, Dispute, Facts, Phase, Refund, Settled, merge
 from tuition.core.money import Money
@@ -49,6 +50,19 @@ def in_phase(name: str) -> Facts:
 
 CONFIRMED = Facts(confirmed=PAID.settled)
 CLOSED = Facts(closed=Closed(8, "intent", "canceled"))
+
+
+@pytest.mark.parametrize("name", ["created", "processing", "failed"])
+def test_an_open_payment_is_checked_at_fixed_times_after_its_last_change_then_daily(name: str) -> None:
+    changed = timestamps.epoch("2026-11-23T18:30:00.000Z")
+    open_payment = replace(payment(in_phase(name)), created_at="2026-10-01T00:00:00.000Z")
+    at, hours = changed, []
+    while len(hours) < 7:
+        reason, due = payments.next_check(open_payment, int(at)) or ("", "")
+        assert reason == "due"
+        hours.append(int(timestamps.epoch(due) - changed) / 3600)
+        at = timestamps.epoch(due) + 1_000  # the hourly run comes a little later
+    assert hours == [1, 6, 24, 72, 96, 120, 144]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ Name = Literal[
     "AttentionRaised",
     "ReconcileDrift",
     "ReconcileFailed",
+    "ReconcileBacklog",
     "BooksDifference",
     "AuditRecordChanged",
     "AuditStreamFailed",
@@ -21,9 +22,9 @@ Name = Literal[
 ]
 
 
-def count(name: Name) -> None:
-    """Add 1 to a metric. `docs/operations.md` says what to do about each alarm."""
-    _write(name, "Count", 1)
+def count(name: Name, number: int = 1) -> None:
+    """Add a number to a metric. `docs/operations.md` says what to do about each alarm."""
+    _write(name, "Count", number)
 
 
 def age(name: Literal["ReconcileAge", "BooksAge", "EventAge"], seconds: float) -> None:

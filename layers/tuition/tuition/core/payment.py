@@ -401,8 +401,14 @@ def payment_id(
 NO_DUE_DATE = "9999-12-31T23:59:59.999Z"
 """Sorts after every time: the deadline of a dispute for which Stripe names none."""
 
+CheckDue = Literal["submitting", "due"]
+"""Why a payment is checked. A refund that is `submitting` never waits behind other checks."""
+OPEN_CHECKS_S = (3600, 6 * 3600, 24 * 3600, 72 * 3600)
+"""The times of the first checks of an open payment, counted from its last change."""
+OPEN_CHECK_EVERY_S = 24 * 3600
+"""The time between two later checks of an open payment."""
 CHECK_AFTER_S = 3600
-"""The shortest time between two checks."""
+"""The shortest time between two checks of a payment that is not open."""
 CHECK_SUBMITTING_AFTER_S = 300
 """The time after which a refund that was not submitted to the end is resumed."""
 
@@ -422,15 +428,28 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
     return "open", f"{timestamps.iso(min(deadlines)) if deadlines else NO_DUE_DATE}#{payment.payment_id}"
 
 
-def check_at(payment: Payment, now: int) -> str | None:
-    """Return when the reconciler should check next, less often with age; None if the payment is final.
+def next_check(payment: Payment, now: int) -> tuple[CheckDue, str] | None:
+    """Return why and when the reconciler should check next; None if the payment is final. `now` is in epoch seconds.
 
-    `now` is in epoch seconds. The next run confirms a payment that only events settled.
+    An open payment is checked less often the longer it has not changed, any other the older it is. The next run
+    confirms a payment that only events settled.
     """
     if is_final(payment):
         return None
     if any(request.state == "submitting" for request in payment.requests):
-        return timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
+        return "submitting", timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
     if awaits_confirmation(payment):
-        return timestamps.iso(now)
-    return timestamps.iso(now + max(CHECK_AFTER_S, (now - int(timestamps.epoch(payment.created_at))) // 4))
+        return "due", timestamps.iso(now)
+    if payment.open:
+        return "due", timestamps.iso(_next_open_check(int(timestamps.epoch(payment.updated_at)), now))
+    age = now - int(timestamps.epoch(payment.created_at))
+    return "due", timestamps.iso(now + max(CHECK_AFTER_S, age // 4))
+
+
+def _next_open_check(changed_at: int, now: int) -> int:
+    """Return the first time after `now` at which an open payment is checked."""
+    for after in OPEN_CHECKS_S:
+        if changed_at + after > now:
+            return changed_at + after
+    last = changed_at + OPEN_CHECKS_S[-1]
+    return last + ((now - last) // OPEN_CHECK_EVERY_S + 1) * OPEN_CHECK_EVERY_S

@@ -2,26 +2,27 @@
 
 Webhooks can be lost, and rarely Stripe creates no event at all. So once an hour, one run at a time:
 
-1. Quarantined events are tried again.
-2. Every payment that is due for a check (`check_at`) is synced. An unfinished refund is resumed, and a payment that has
-   been open for days is closed.
-3. Stripe's events and objects since the last run are walked (`tuition.intake.walk`). An event without a record, and an
-   object that differs from its payment, cause a sync. A settled object without a payment rebuilds it; an object without
-   a payment that has been open for an hour is closed.
+1. Refunds that were not submitted to the end are resumed.
+2. Quarantined events are tried again.
+3. Every other payment that is due for a check (`check_at`) is synced, and one that has been open for days is closed.
+4. Stripe's events and objects since the last run are walked (`tuition.intake.walk`). An event without a record, and an
+   object that differs from its payment, cause a sync. A settled object without a payment rebuilds it.
+5. Each window is walked again when it is an hour old. An object without a payment that is still open is then closed.
 
 Everything is committed through the ledger, so a run can be killed anywhere and started again. A step that fails for any
 reason is passed over. Only throttled or unreachable tables, refused credentials, an unreachable Stripe or a missing
 secret end a run early.
 """
 
+import itertools
 from collections.abc import Callable
 
 from tuition import clock, metrics
 from tuition.core import catalog, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import NotFound
-from tuition.core.payment import Payment
+from tuition.core.errors import NotFound, StripeUnavailable
+from tuition.core.payment import CheckDue, Payment
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events, walk
 from tuition.intake.walk import OutOfTime, Run
@@ -39,6 +40,10 @@ https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
 FIRST_RUN_S = 3 * 86400
 """How far the first run looks back: Stripe retries a webhook for three days. A backfill reaches further."""
 MAX_REPLAYS = 100
+CLOCK_MARGIN_S = 60
+"""How much older than its payment an object may be, by Stripe's clock."""
+MAX_BACKLOG = 10_000
+"""Counting stops here: ten pages of the index. The alarm needs to know that there is a backlog."""
 
 
 def run(remaining: Callable[[], float]) -> Run:
@@ -46,15 +51,20 @@ def run(remaining: Callable[[], float]) -> Run:
     current = Run(remaining)
     with cursors.lease():
         now = walk.stripe_now()
-        current.cursor = cursors.read(cursors.RECONCILE) or now - FIRST_RUN_S
+        start = cursors.read(cursors.RECONCILE) or now - FIRST_RUN_S
+        current.cursor, current.again = start, cursors.read(cursors.AGAIN) or now - walk.ORPHAN_AFTER_S
         try:
+            _resume_refunds(current, now)
             _replay_quarantine(current)
-            _check_due_payments(current, now)
+            _check_due_payments(current, "due", now)
+            metrics.count("ReconcileBacklog", current.backlog)
             walk.walk(current, cursors.RECONCILE, now)
+            walk.walk_again(current, start, now)
         except OutOfTime:
             current.done = False
         finally:
-            metrics.age("ReconcileAge", max(0, now - current.cursor))
+            behind = min(current.cursor, current.again + walk.ORPHAN_AFTER_S)
+            metrics.age("ReconcileAge", max(0, now - behind))
         _report_event_age(current, now)
     return current
 
@@ -98,12 +108,23 @@ def _replay_quarantine(current: Run) -> None:
             current.replayed += outcome != "quarantined"
 
 
-def _check_due_payments(current: Run, stripe_now: int) -> None:
-    """Check due payments for at most half of the time: the other half belongs to the walk."""
+def _resume_refunds(current: Run, stripe_now: int) -> None:
+    """Resume refunds before anything else. If Stripe does not answer for them, the run continues."""
+    try:
+        _check_due_payments(current, "submitting", stripe_now)
+    except StripeUnavailable:
+        current.done = False
+        current.unanswered_in_a_row = 0
+
+
+def _check_due_payments(current: Run, reason: CheckDue, stripe_now: int) -> None:
+    """Check due payments for at most half of the time: the other half belongs to what follows."""
     half = (current.remaining() + walk.RESERVE_S) / 2
-    for payment_id in queries.due_payments(timestamps.iso(clock.now())):
+    payment_ids = queries.due_payments(reason, timestamps.iso(clock.now()))
+    for payment_id in payment_ids:
         if current.remaining() < half:
             current.done = False
+            current.backlog += 1 + sum(1 for _ in itertools.islice(payment_ids, MAX_BACKLOG - 1))
             return
         with current.step(payment_id):
             payment = resolve.find_payment(payment_id)
@@ -114,11 +135,11 @@ def _check_due_payments(current: Run, stripe_now: int) -> None:
 def _is_confirmed_by_walk(payment: Payment, cursor: int) -> bool:
     """Whether it is due only because Stripe has not confirmed it, and the walk of this run lists its object.
 
-    Its object was created at the time of the payment, so the walk that starts at `cursor` (epoch seconds) lists it.
+    Its object was created just before the payment, so the walk that starts at `cursor` (epoch seconds) lists it.
     """
     if not payments.awaits_confirmation(payment) or any(r.state == "submitting" for r in payment.requests):
         return False
-    return timestamps.epoch(payment.created_at) > cursor - walk.LOOK_BACK_S + walk.OVERLAP_S
+    return timestamps.epoch(payment.created_at) > cursor + CLOCK_MARGIN_S
 
 
 def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:

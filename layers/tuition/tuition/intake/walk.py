@@ -1,7 +1,9 @@
 """Walk over what Stripe created in a range of time, and sync every payment that differs.
 
-The walk goes window by window, and its cursor advances after each. A payment or event that fails does not stop it: it
-is counted and named in the log, and an event that cannot be applied is quarantined.
+The walk goes window by window, and its cursor advances after each. A window is one call of `walk_window`, which depends
+on nothing but its bounds and may be repeated. So a window is what a run finishes, leaves to the next run, or begins
+again after it was killed. A payment or event that fails does not stop the walk: it is counted and named in the log, and
+an event that cannot be applied is quarantined.
 
 Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://docs.stripe.com/api/events
 """
@@ -32,16 +34,16 @@ from tuition.storage.items import AuditItem
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve, sync
-from tuition.stripe_gateway.client import Listed
+from tuition.stripe_gateway.client import Answer, Listed
 from tuition.stripe_gateway.objects import StripeObject
 from tuition.stripe_gateway.resolve import Subject
 
-WINDOW_S = 3600
-OVERLAP_S = 600
-"""Events may become visible a little after their time."""
-LOOK_BACK_S = 3 * 3600
-"""An orphan is closed when it is an hour old, so a window must still contain it then."""
+WINDOW_S = 300
+"""The length of a window at most."""
+SURVEY_S = 6 * 3600
+"""The time whose windows are surveyed at once, so that empty ones cost no call."""
 ORPHAN_AFTER_S = 3600
+"""The age at which an orphan is closed. Every window is walked again at this age."""
 RESERVE_S = 40.0
 """With less than this left of an invocation no new step starts."""
 MAX_UNANSWERED_IN_A_ROW = 3
@@ -59,15 +61,17 @@ class OutOfTime(Exception):
 class Run:
     """One run and what it did.
 
-    `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked (epoch
-    seconds), `done` whether nothing was left. `checked` counts payments, `confirmed` those that Stripe's API showed as
-    settled for the first time, `drifted` those of which Stripe knew more than we did, `failed` says what could not be
-    handled and why. `newest_event_at` is the time of the newest event that the walk found applied (epoch seconds, 0 if
-    it found none).
+    `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked, and
+    `again` how far a second time (epoch seconds). `done` says whether nothing was left. `checked` counts payments,
+    `confirmed` those that Stripe's API showed as settled for the first time, `drifted` those of which Stripe knew more
+    than we did, `backlog` those that were due for a check and had to be left to the next run. `failed` says what could
+    not be handled and why. `newest_event_at` is the time of the newest event that the walk found applied (epoch
+    seconds, 0 if it found none).
     """
 
     remaining: Callable[[], float]
     cursor: int = 0
+    again: int = 0
     done: bool = True
     checked: int = 0
     confirmed: int = 0
@@ -76,6 +80,7 @@ class Run:
     orphans: int = 0
     resumed: int = 0
     replayed: int = 0
+    backlog: int = 0
     failed: list[str] = field(default_factory=list)
     unanswered: int = 0
     unanswered_in_a_row: int = 0
@@ -84,8 +89,13 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Return what it did, for the log and the answer. `cursor` is RFC 3339."""
         report = asdict(self)
-        del report["remaining"], report["unanswered_in_a_row"], report["newest_event_at"]
+        del report["remaining"], report["again"], report["unanswered_in_a_row"], report["newest_event_at"]
         return {**report, "cursor": timestamps.iso(self.cursor)}
+
+    def check_time(self) -> None:
+        """Raise `OutOfTime` if the invocation is nearly over."""
+        if self.remaining() < RESERVE_S:
+            raise OutOfTime
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -94,8 +104,7 @@ class Run:
         Raises what makes every further step pointless: a missing secret, throttled tables or refused credentials,
         several steps in a row without an answer from Stripe or a table, or no time left.
         """
-        if self.remaining() < RESERVE_S:
-            raise OutOfTime
+        self.check_time()
         clock.start_deadline()
         try:
             yield
@@ -136,14 +145,18 @@ def retry_rate_limits[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kw
     raise AssertionError("the last attempt returns or raises")
 
 
+def _page_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:
+    clock.start_deadline()
+    return retry_rate_limits(stripe_client.list_created, listed, first, last, after, types)
+
+
 def list_created(
     listed: Listed, first: int, last: int, types: Sequence[str] = ()
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield each object with Stripe's time when it was listed, newest first."""
     after: str | None = None
     while True:
-        clock.start_deadline()
-        page = retry_rate_limits(stripe_client.list_created, listed, first, last, after, types)
+        page = _page_created(listed, first, last, after, types)
         for obj in page.object["data"]:
             yield obj, page.date
             after = obj["id"]
@@ -153,8 +166,7 @@ def list_created(
 
 def stripe_now() -> int:
     """Return the time by Stripe's clock, which also stamps its objects, in epoch seconds."""
-    clock.start_deadline()
-    return retry_rate_limits(stripe_client.list_created, "events", 0, 0, None).date
+    return _page_created("events", 0, 0, None).date
 
 
 # --- one payment ---
@@ -251,19 +263,72 @@ def walk(run: Run, name: str, last: int) -> None:
 
     The cursor stays before the first window in which Stripe did not answer, and the next run starts there again.
     """
-    first, unanswered = run.cursor, run.unanswered
-    while first < last:
-        until = min(first + WINDOW_S, last)
-        _walk_events(run, first - OVERLAP_S, until)
-        for listed, handle in _HANDLERS.items():
-            for obj, date in list_created(listed, first - LOOK_BACK_S, until):
-                with run.step(obj["id"]):
-                    retry_rate_limits(handle, run, obj, date)
-        if run.unanswered == unanswered:
-            cursors.advance(name, until)
-            run.cursor = until
-        first = until
+    for position in _finished_windows(run, run.cursor, last):
+        cursors.advance(name, position)
+        run.cursor = position
     run.done = run.done and run.cursor >= last
+
+
+def walk_again(run: Run, start: int, stripe_now: int) -> None:
+    """Walk each window before `start` once more when it is an hour old, with a cursor of its own.
+
+    Then an orphan is old enough to be closed, and a late event or object has become visible. A window after `start`
+    was old enough when this run walked it, or is walked again by a later run.
+    """
+    old_enough = stripe_now - ORPHAN_AFTER_S
+    last = min(start, old_enough)
+    for position in _finished_windows(run, run.again, last):
+        cursors.advance(cursors.AGAIN, position)
+        run.again = position
+    if run.again >= last:
+        run.again = max(run.again, old_enough)
+        cursors.advance(cursors.AGAIN, run.again)
+    else:
+        run.done = False
+
+
+def walk_window(run: Run, first: int, last: int) -> None:
+    """Apply what Stripe has created from `first` to `last`, both inclusive. It may be repeated."""
+    _walk_events(run, first, last)
+    for listed, handle in _HANDLERS.items():
+        for obj, date in list_created(listed, first, last):
+            with run.step(obj["id"]):
+                retry_rate_limits(handle, run, obj, date)
+
+
+def _finished_windows(run: Run, first: int, last: int) -> Iterator[int]:
+    """Walk the windows of a range, and yield how far everything is finished, after each window.
+
+    After a window in which Stripe did not answer, the later windows are walked but not yielded.
+    """
+    unanswered = run.unanswered
+    while first < last:
+        until = min(first + max(SURVEY_S, WINDOW_S), last)
+        for start, end in _windows(first, until):
+            run.check_time()
+            walk_window(run, start, end)
+            if run.unanswered == unanswered:
+                yield end
+        if run.unanswered == unanswered:
+            yield until
+        first = until
+
+
+def _windows(first: int, last: int) -> list[tuple[int, int]]:
+    """Return the windows of a range for which Stripe lists anything, oldest first.
+
+    One page of each list is read. It begins with the newest object, so every window before an incomplete page is
+    returned as well.
+    """
+    windows = [(start, min(start + WINDOW_S, last)) for start in range(first, last, WINDOW_S)]
+    if len(windows) == 1:
+        return windows
+    used: set[int] = set()
+    for listed in ("events", *_HANDLERS):
+        page = _page_created(listed, first, last, None).object
+        numbers = [min((obj["created"] - first) // WINDOW_S, len(windows) - 1) for obj in page["data"]]
+        used.update(numbers, range(min(numbers)) if page["has_more"] else ())
+    return [window for number, window in enumerate(windows) if number in used]
 
 
 def _walk_events(run: Run, first: int, last: int) -> None:

@@ -16,6 +16,8 @@ RECONCILE = "reconcile"
 """The cursor of the hourly run. Its item also holds the lease of all runs."""
 NEWEST_EVENT = "newest_event"
 """The time of the newest event that a webhook has delivered, as far as the reconciler has seen."""
+AGAIN = "again"
+"""The cursor of the hourly run's second walk over each window, an hour after the first."""
 LEASE_S = 900
 """As long as an invocation can live: a lease that was not released expires."""
 

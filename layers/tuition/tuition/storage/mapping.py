@@ -27,7 +27,7 @@ def listed_at(payment: Payment) -> str:
 
 def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionReason]) -> PaymentItem:
     """Return the item of a payment. A column with no value here is the attribute of `Payment` with its name."""
-    due = payments.check_at(payment, int(now))
+    check_due, check_at = payments.next_check(payment, int(now)) or (None, None)
     email_key = f"{keys.email_text(payment.email)}#{payment.created_at}" if payment.email else None
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
     columns: dict[str, Any] = {
@@ -45,8 +45,8 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
         "email_initial": email_key[0] if email_key else None,
         "email_key": email_key,
         "attention_open": "open" if attention else None,
-        "check_due": "due" if due else None,
-        "check_at": due,
+        "check_due": check_due,
+        "check_at": check_at,
         "disputed": disputed,
         "dispute_due": dispute_due,
     }

@@ -14,6 +14,7 @@ from pynamodb.models import Model
 
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
+from tuition.core.payment import CheckDue
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import KEPT, AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
@@ -59,9 +60,9 @@ def by_dispute_due(state: str) -> Partition:
     return Partition(PaymentItem, "disputed", state, "dispute_due", "by_dispute_due")
 
 
-def by_check() -> Partition:
-    """The payments that the reconciler has to check again, in the order in which they are due."""
-    return Partition(PaymentItem, "check_due", "due", "check_at", "by_check")
+def by_check(reason: CheckDue) -> Partition:
+    """The payments that the reconciler has to check again for this reason, in the order in which they are due."""
+    return Partition(PaymentItem, "check_due", reason, "check_at", "by_check")
 
 
 def quarantined_by_first_at() -> Partition:
@@ -208,9 +209,9 @@ def has_payments(statuses: Iterable[str], tracks: Iterable[str]) -> bool:
     return any(dynamodb.query(by_status(status, track), limit=1).items for status, track in partitions)
 
 
-def due_payments(now: str) -> Iterator[str]:
+def due_payments(reason: CheckDue, now: str) -> Iterator[str]:
     """Yield the ids of the payments that are due for a check, the longest due first. `now` is RFC 3339."""
-    for page in dynamodb.query_pages(by_check(), sort_keys=SortKeys("#sort <= :now", {":now": now})):
+    for page in dynamodb.query_pages(by_check(reason), sort_keys=SortKeys("#sort <= :now", {":now": now})):
         yield from (key["payment_id"]["S"] for key in page.items)
 
 
