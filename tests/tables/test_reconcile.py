@@ -12,8 +12,9 @@ import create_checkout_session
 import create_payment
 from tests.harness import Harness, Student
 from tuition import clock
-from tuition.core import timestamps
+from tuition.core import catalog, timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
+from tuition.core.money import Money
 from tuition.intake import reconcile, walk
 from tuition.storage import cursors, dynamodb, keys, ledger
 from tuition.stripe_gateway import client as stripe_client
@@ -375,6 +376,60 @@ def test_a_payment_unused_for_three_days_is_closed(tuition: Harness, student: St
     assert tuition.payment(abandoned["payment_id"]).status == "CANCELED"
     assert tuition.payment(recent["payment_id"]).status == "FAILED"
     assert enrollment_status(tuition, student) is None
+
+
+@pytest.mark.parametrize("has_webhook", [True, False], ids=["webhook", "hourly run"])
+def test_a_payment_that_is_confirmed_again_and_again_is_closed_after_thirty_days(
+    tuition: Harness, student: Student, has_webhook: bool
+) -> None:
+    purchase = open_purchase(tuition, student)
+    for days in (0, 10, 20):
+        tuition.pay(purchase["payment_intent_id"], "pm_card_authenticationRequired")
+        tuition.deliver_all()
+        assert tuition.payment(purchase["payment_id"]).status == "CREATED", days
+        authenticate = f"/_sim/payment_intents/{purchase['payment_intent_id']}/authenticate"
+        tuition.at_stripe("POST", authenticate, outcome="failure")
+        tuition.deliver_all()
+        tuition.advance_time(10 * DAY)
+    tuition.advance_time(HOUR)
+    tuition.pay(purchase["payment_intent_id"], "pm_card_authenticationRequired")
+    events = lose_events(tuition)
+    for event in events if has_webhook else ():
+        tuition.deliver(event)
+    if not has_webhook:
+        tuition.reconcile()
+    assert tuition.payment(purchase["payment_id"]).status == "CANCELED"
+    assert not is_open(tuition, "payment_intent", purchase["payment_intent_id"])
+
+
+def change_price(monkeypatch: pytest.MonkeyPatch, amount: int) -> None:
+    tracks = {**catalog.tracks(), "DP": replace(catalog.tracks()["DP"], price=Money(amount, "usd"))}
+    monkeypatch.setattr(catalog, "tracks", lambda: tracks)
+
+
+@pytest.mark.parametrize("status", ["CREATED", "PROCESSING"])
+def test_a_payment_at_an_old_price_is_closed_a_day_after_the_change_unless_it_is_being_processed(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    purchase = open_purchase(tuition, student)
+    if status == "PROCESSING":
+        tuition.pay(purchase["payment_intent_id"], "pm_usBankAccount_processing")
+    tuition.deliver_all()
+    tuition.reconcile()
+    change_price(monkeypatch, 55_000)
+    tuition.advance_time(HOUR)
+    tuition.reconcile()  # the first run with the new catalog
+    tuition.advance_time(23 * HOUR)
+    tuition.reconcile()
+    assert tuition.payment(purchase["payment_id"]).status == status
+    tuition.advance_time(2 * DAY)
+    tuition.reconcile()
+    expected = "CANCELED" if status == "CREATED" else status
+    assert tuition.payment(purchase["payment_id"]).status == expected
+    same_price = open_purchase(tuition, Student(student.sub + "-b"))
+    tuition.advance_time(2 * HOUR)
+    tuition.reconcile()
+    assert tuition.payment(same_price["payment_id"]).status == "CREATED"
 
 
 def test_an_open_payment_is_checked_less_often_as_it_ages(tuition: Harness, student: Student) -> None:

@@ -15,13 +15,14 @@ secret end a run early.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tuition import clock, metrics
 from tuition.core import catalog, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound, StripeUnavailable
+from tuition.core.money import Money
 from tuition.core.payment import CheckDue, Payment
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events, walk
@@ -39,6 +40,8 @@ https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
 """
 FIRST_RUN_S = 3 * 86400
 """How far the first run looks back: Stripe retries a webhook for three days. A backfill reaches further."""
+CLOSE_OLD_PRICE_AFTER_S = 86400
+"""How long an open payment may still be paid at its price after the catalog's has changed."""
 MAX_REPLAYS = 100
 CLOCK_MARGIN_S = 60
 """How much older than its payment an object may be, by Stripe's clock."""
@@ -52,6 +55,7 @@ def run(remaining: Callable[[], float]) -> Run:
     with cursors.lease():
         now = walk.stripe_now()
         start = cursors.read(cursors.RECONCILE) or now - FIRST_RUN_S
+        current.day_old_prices = _day_old_prices(now)
         current.cursor, current.again = start, cursors.read(cursors.AGAIN) or now - walk.ORPHAN_AFTER_S
         try:
             _resume_refunds(current, now)
@@ -153,7 +157,9 @@ def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
     if submitting:
         refunds.resume(ref, payment, submitting[0], Actor("reconcile"))
         current.resumed += 1
-    elif payment.status in ("CREATED", "FAILED") and _is_forgotten(payment, state.enrollment, stripe_now):
+    elif payment.status in ("CREATED", "FAILED") and (
+        _is_forgotten(payment, state.enrollment, stripe_now) or _has_old_price(payment, current.day_old_prices)
+    ):
         current.closed += not closing.close(ref).open
     elif (drifted, confirmed) == (current.drifted, current.confirmed):  # otherwise the commit has scheduled it
         ledger.reschedule_check(state)
@@ -167,3 +173,16 @@ def _is_forgotten(payment: Payment, enrollment: Enrollment, stripe_now: int) -> 
     needs_action = payment.facts.phase is not None and payment.facts.phase.name == "requires_action"
     patience_s = CLOSE_UNVERIFIED_AFTER_S if needs_action else CLOSE_UNTOUCHED_AFTER_S
     return touched < stripe_now - patience_s or enrollment.status == "ENROLLED"
+
+
+def _day_old_prices(now: int) -> dict[str, Money]:
+    """Return the price of each track that has had its price for a day."""
+    prices = {track: catalog.find(track).price for track in catalog.tracks()}
+    since = cursors.prices_since(prices, now)
+    return {track: price for track, price in prices.items() if since[track] <= now - CLOSE_OLD_PRICE_AFTER_S}
+
+
+def _has_old_price(payment: Payment, prices: Mapping[str, Money]) -> bool:
+    """Whether a payment was asked at another price than its track has had for a day."""
+    price = Money(payment.terms.list_amount, payment.currency)
+    return prices.get(payment.track, price) != price

@@ -22,6 +22,7 @@ from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable, NotConfigured, StripeUnavailable, TuitionError, Unavailable
 from tuition.core.facts import NO_FACTS, Facts, Settled
+from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -62,16 +63,17 @@ class Run:
     """One run and what it did.
 
     `remaining` returns the seconds that are left of the invocation. `cursor` is how far Stripe has been walked, and
-    `again` how far a second time (epoch seconds). `done` says whether nothing was left. `checked` counts payments,
-    `confirmed` those that Stripe's API showed as settled for the first time, `drifted` those of which Stripe knew more
-    than we did, `backlog` those that were due for a check and had to be left to the next run. `failed` says what could
-    not be handled and why. `newest_event_at` is the time of the newest event that the walk found applied (epoch
-    seconds, 0 if it found none).
+    `again` how far a second time (epoch seconds). `day_old_prices` are those that the catalog has had for a day. `done`
+    says whether nothing was left. `checked` counts payments, `confirmed` those that Stripe's API showed as settled for
+    the first time, `drifted` those of which Stripe knew more than we did, `backlog` those that were due for a check and
+    had to be left to the next run. `failed` says what could not be handled and why. `newest_event_at` is the time of
+    the newest event that the walk found applied (epoch seconds, 0 if it found none).
     """
 
     remaining: Callable[[], float]
     cursor: int = 0
     again: int = 0
+    day_old_prices: Mapping[str, Money] = field(default_factory=dict)
     done: bool = True
     checked: int = 0
     confirmed: int = 0
@@ -89,7 +91,8 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Return what it did, for the log and the answer. `cursor` is RFC 3339."""
         report = asdict(self)
-        del report["remaining"], report["again"], report["unanswered_in_a_row"], report["newest_event_at"]
+        for name in ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at"):
+            del report[name]
         return {**report, "cursor": timestamps.iso(self.cursor)}
 
     def check_time(self) -> None:
@@ -202,6 +205,7 @@ def sync_payment(
     if _has_drifted(before, after):
         run.drifted += 1
         metrics.count("ReconcileDrift")
+        _close_others(run, after)
     return after
 
 
@@ -219,6 +223,17 @@ def _has_drifted(before: PaymentState, after: PaymentState) -> bool:
 def _is_new_confirmation(before: PaymentState, after: PaymentState) -> bool:
     is_new = before.payment is not None and before.payment.facts.confirmed is None
     return is_new and after.payment is not None and after.payment.facts.confirmed is not None
+
+
+def _close_others(run: Run, state: PaymentState) -> None:
+    """Close other open payments of the enrollment if this one has granted access: a student must not pay twice."""
+    enrollment = state.enrollment
+    if enrollment.status != "ENROLLED":
+        return
+    for payment_id in enrollment.open_payments:
+        other = ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track))
+        if other.payment and other.payment.status in ("CREATED", "FAILED"):
+            run.closed += not closing.close(other.payment.ref, other).open
 
 
 def _version(state: PaymentState) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuition import clock
 from tuition.core.errors import TuitionError
+from tuition.core.money import Money
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import ConditionFailed
 from tuition.storage.items import CursorItem
@@ -18,6 +19,8 @@ NEWEST_EVENT = "newest_event"
 """The time of the newest event that a webhook has delivered, as far as the reconciler has seen."""
 AGAIN = "again"
 """The cursor of the hourly run's second walk over each window, an hour after the first."""
+PRICES = "prices"
+"""The item with the catalog's prices, as the hourly run has seen them."""
 LEASE_S = 900
 """As long as an invocation can live: a lease that was not released expires."""
 
@@ -92,3 +95,20 @@ def store_report(report: Mapping[str, Any]) -> None:
 def remove(name: str) -> None:
     """Remove the cursor of a walk that is finished."""
     dynamodb.update(CursorItem, keys.cursor_key(name), "REMOVE #cursor", names={"#cursor": "cursor"})
+
+
+def prices_since(prices: Mapping[str, Money], now: int) -> dict[str, int]:
+    """Return since when each track has had its price, in epoch seconds, and remember a price that is new.
+
+    A change counts from the first hourly run that sees it.
+    """
+    item = dynamodb.get(CursorItem, keys.cursor_key(PRICES))
+    stored = (CursorItem.from_raw_data(item).prices or {}) if item else {}
+    current: dict[str, list[str | int]] = {}
+    for track, price in prices.items():
+        text, since = stored.get(track, ("", now))
+        current[track] = [str(price), since if text == str(price) else now]
+    if current != stored:
+        values = {":prices": {"S": json.dumps(current)}}
+        dynamodb.update(CursorItem, keys.cursor_key(PRICES), "SET prices = :prices", values=values)
+    return {track: int(since) for track, (_, since) in current.items()}

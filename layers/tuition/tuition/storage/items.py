@@ -196,7 +196,8 @@ class QuarantineItem(Model):
 class CursorItem(Model):
     """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
 
-    `report` is what the daily audit found: its differences may name users.
+    `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by track,
+    each with the time at which an hourly run first saw it.
     """
 
     class Meta:
@@ -209,6 +210,7 @@ class CursorItem(Model):
     holder = not_personal(UnicodeAttribute(null=True))
     held_until = not_personal(NumberAttribute(null=True))
     report = personal(JsonAttribute(null=True))
+    prices = not_personal(JsonAttribute(null=True))
 
 
 class CountItem(Model):

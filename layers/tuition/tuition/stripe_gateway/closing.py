@@ -1,5 +1,7 @@
 """Close payments and Stripe objects that must not be paid any more."""
 
+from tuition import clock
+from tuition.core import timestamps
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -14,9 +16,19 @@ Card testers confirm directly with Stripe, where our rate limit does not apply.
 """
 
 
+MAX_OPEN_S = 30 * 86400
+"""The age at which an open payment is closed, also if the student keeps trying to pay it at its old price."""
+
+
 def must_close(payment: Payment) -> bool:
     """Return whether the payment must be closed at Stripe because it could still be paid."""
-    return payment.missing_at_stripe or too_many_declines(payment)
+    return payment.missing_at_stripe or too_many_declines(payment) or is_too_old(payment)
+
+
+def is_too_old(payment: Payment) -> bool:
+    """Whether an open payment is older than 30 days. One that is being processed stays open."""
+    created_at = timestamps.epoch(payment.created_at)
+    return payment.status in ("CREATED", "FAILED") and created_at < clock.now() - MAX_OPEN_S
 
 
 def too_many_declines(payment: Payment) -> bool:
