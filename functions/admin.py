@@ -163,6 +163,15 @@ def replay_event(request: Request, actor: Identity) -> Reply:
     return Reply(200, {"event_id": event_id, "outcome": stripe_events.replay(event_id, actor.user_id)})
 
 
+@route("POST /api/admin/quarantine/{event_id}/discard", "admin")
+def discard_event(request: Request, actor: Identity) -> Reply:
+    body = request.json("note")
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    event_id = request.path("event_id")
+    stripe_events.discard(event_id, note, actor.user_id)
+    return Reply(200, staff.quarantined_event(event_id))
+
+
 @route("POST /api/admin/exports", "admin")
 def order_export(request: Request, actor: Identity) -> Reply:
     export_filters = request.json("filters").get("filters", {})

@@ -29,6 +29,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 INDEXES = {
     ("by_check", "#key = :key AND #sort <= :now"): ("check_due", "check_at"),
     ("by_last_at", "#key = :key"): ("kept", "last_at"),
+    ("by_last_at", "#key = :key AND #sort <= :now"): ("kept", "last_at"),
 }
 """(Index, key condition) -> its partition attribute and its sort attribute."""
 _MISSING = object()

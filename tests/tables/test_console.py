@@ -11,6 +11,8 @@ from tests.harness import Harness, Student
 from tests.tables.test_admin import LIST, ONE, buy_track, search
 from tuition import clock
 from tuition.core import catalog, timestamps
+from tuition.core.errors import EventUnusable
+from tuition.intake import walk
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
 from tuition.storage.queries import Cursor
@@ -484,6 +486,83 @@ def test_the_audit_trail_names_who_replays_an_event(tuition: Harness, student: S
     trail = queries.audit_trail(admin.sub)
     assert [(r["type"], r["source"], r["actor"]) for r in trail] == [("event.replayed", "staff", admin.sub)]
     assert trail[0]["transition"] == {"replay": event["id"]}
+
+
+PERSONAL = {
+    "billing_details": {"name": "Ada Lovelace", "email": "ada@private.example"},
+    "shipping": {"name": "Ada Lovelace", "address": {"line1": "12 St James's Square"}},
+    "customer_details": {"email": "ada@private.example", "phone": "+44 20 7946 0000"},
+    "receipt_email": "ada@private.example",
+    "evidence": {"customer_name": "Ada Lovelace", "customer_purchase_ip": "192.0.2.7", "uncategorized_text": "kept"},
+}
+
+
+def quarantine_event(tuition: Harness, student: Student) -> dict[str, Any]:
+    """Deliver an event that cannot be applied, with personal data at several depths."""
+    tuition.pay(tuition.create(student).body["payment_intent_id"])
+    event = next(e for e in tuition.new_events() if e["type"] == "payment_intent.succeeded")
+    obj = {**event["data"]["object"], **PERSONAL, "last_payment_error": {"payment_method": PERSONAL}}
+    invalid = {**event, "created": "soon", "data": {"object": obj, "previous_attributes": PERSONAL}}
+    assert tuition.deliver(invalid).body["outcome"] == "quarantined"
+    return invalid
+
+
+def test_a_quarantined_event_is_stored_without_personal_data(tuition: Harness, student: Student) -> None:
+    event = quarantine_event(tuition, student)
+    stored = tuition.tables.get_item(TableName="quarantine", Key=keys.quarantine_key(event["id"]))["Item"]
+    for text in ("Lovelace", "private.example", "St James", "7946", "192.0.2.7"):
+        assert text not in str(stored)
+    assert "kept" in stored["event"]["S"]
+    assert event["data"]["object"]["id"] in stored["event"]["S"]
+
+
+DISCARD = "POST /api/admin/quarantine/{event_id}/discard"
+
+
+def test_a_discarded_event_loses_its_payload_and_stops_alarming(
+    tuition: Harness, student: Student, admin: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = quarantine_event(tuition, student)
+    event_id = event["id"]
+    response = tuition.admin(admin, DISCARD, {"note": "sent by a test"}, event_id=event_id)
+    assert response.status == 200
+    details = response.body["event"]
+    assert details["payload"] is None
+    assert (details["discarded"]["by"], details["discarded"]["note"]) == (admin.sub, "sent by a test")
+    assert "soon" not in str(tuition.tables.get_item(TableName="quarantine", Key=keys.quarantine_key(event_id)))
+    assert event_id not in {row["event_id"] for row in tuition.admin(admin, QUARANTINE).body["events"]}
+    trail = queries.audit_trail(admin.sub)
+    assert [(r["type"], r["transition"]) for r in trail] == [("event.discarded", {"discard": event_id})]
+    capsys.readouterr()
+    assert tuition.deliver(event).status == 200
+    with walk._quarantine_if_unusable([event]):  # the hourly run finds it without a record
+        raise EventUnusable("still not applicable")
+    assert event_id not in queries.oldest_quarantined(100)
+    assert "EventQuarantined" not in capsys.readouterr().out
+    assert tuition.admin(admin, "GET /api/admin/quarantine/{event_id}", event_id=event_id).body["event"] == details
+    replay = tuition.admin(admin, "POST /api/admin/quarantine/{event_id}/replay", event_id=event_id)
+    assert (replay.status, replay.body["type"].rpartition("/")[2]) == (409, "conflict")
+    assert tuition.admin(admin, DISCARD, {"note": "again"}, event_id=event_id).body["event"] == details
+
+
+def test_only_admins_discard_and_only_with_a_note(tuition: Harness, student: Student, admin: Student) -> None:
+    event_id = quarantine_event(tuition, student)["id"]
+    support = Student(student.sub + "-support", groups=("support",))
+    assert tuition.admin(support, DISCARD, {"note": "x"}, event_id=event_id).status == 403
+    for body in ({}, {"note": ""}, {"note": "x" * 501}, {"note": "x", "more": 1}):
+        assert tuition.admin(admin, DISCARD, body, event_id=event_id).status == 422
+    assert tuition.admin(admin, DISCARD, {"note": "x"}, event_id="evt_unknown").status == 404
+
+
+def test_a_discarded_event_is_removed_after_ninety_days(tuition: Harness, student: Student, admin: Student) -> None:
+    event_id = quarantine_event(tuition, student)["id"]
+    tuition.admin(admin, DISCARD, {"note": "sent by a test"}, event_id=event_id)
+    tuition.offset_s += 89 * 86_400
+    tuition.reconcile()
+    assert tuition.admin(admin, "GET /api/admin/quarantine/{event_id}", event_id=event_id).status == 200
+    tuition.offset_s += 86_400
+    tuition.reconcile()
+    assert tuition.admin(admin, "GET /api/admin/quarantine/{event_id}", event_id=event_id).status == 404
 
 
 # --- concurrent refunds ---

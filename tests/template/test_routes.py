@@ -34,6 +34,7 @@ ROUTES = {
     ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/quarantine/{event_id}/discard"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),
 }
 

@@ -1,7 +1,9 @@
-// Quarantine: Stripe events that we could not process. Staff see why, what Stripe sent, and can retry.
-import { explain, get, post, reportSessionExpired, useResponse } from "./api.js";
+// Quarantine: Stripe events that we could not process. Staff see why, what Stripe sent, and can retry or discard.
+import { explain, get, post, reportSessionExpired, useDraft, useResponse } from "./api.js";
 import { Button, Empty, Id, WhenLoaded, Loading, Pager, Time } from "./components.js";
+import { ConfirmDialog, TextField } from "./dialog.js";
 import { html, useRef, useState } from "./preact.js";
+import { openDialog } from "./route.js";
 
 const OUTCOMES = {
   applied: "Applied. It has left quarantine.",
@@ -32,10 +34,14 @@ export function Quarantine({ query, staff }) {
       setBusyId("");
     }
   };
+  const done = (text) => {
+    if (text) setMessage({ text, good: true });
+    state.reload();
+  };
   const empty = ({ events, next_cursor: next }) =>
     !events.length && !next && html`<${Empty} title="Quarantine is empty"><p>Every Stripe event was processed.</p><//>`;
   return html`<h1 tabindex="-1">Quarantine</h1>
-    <p class="small">Stripe events we couldn’t process. Fix the cause, then retry; retrying is safe.</p>
+    <p class="small">Stripe events we couldn’t process. Fix the cause, then retry; retrying is safe. Discard an event that must not be applied.</p>
     ${message.text && html`<p class=${`note ${message.good ? "good" : "warn"}`} role="status">${message.text}</p>`}
     <${WhenLoaded} of=${state} empty=${empty}>
       ${({ events, next_cursor: next }) => html`<div class="scroll"><table class="rows">
@@ -47,12 +53,37 @@ export function Quarantine({ query, staff }) {
           <td><${Id} id=${event.event_id} /></td>
           <td class="right">${event.tries}</td>
           <td><${Time} at=${event.last_at} /></td>
-          <td class="actions">${staff.decides && html`<${Button} class="quiet" busy=${busyId === event.event_id} onClick=${() => retry(event.event_id)}>Retry<//>`}</td>
+          <td class="actions">${staff.decides && html`<${Button} class="quiet" busy=${busyId === event.event_id} onClick=${() => retry(event.event_id)}>Retry<//>
+            <button type="button" class="quiet" onClick=${() => openDialog("discard", { on: event.event_id })}>Discard…</button>`}</td>
         </tr>`,
         )}</tbody>
       </table></div>
       <${Pager} path=${["quarantine"]} query=${query} next=${next} count=${events.length} />`}
-    <//>`;
+    <//>
+    ${staff.decides && query.do === "discard" && query.on && html`<${DiscardDialog} key=${query.on} id=${query.on} done=${done} />`}`;
+}
+
+const CONSEQUENCE =
+  "What Stripe sent is removed, and the event is not tried again. Its ID and reason stay for 90 days. The payment doesn’t change.";
+
+/** Discard an event that is not to be applied. */
+function DiscardDialog({ id, done }) {
+  const path = `/admin/quarantine/${encodeURIComponent(id)}/`;
+  const [note, setNote, discardDraft] = useDraft(`discard.${id}`);
+  const submit = async () => {
+    await post(`${path}discard/`, { note: note.trim() });
+    discardDraft();
+    return `${id}: Discarded. It has left quarantine.`;
+  };
+  const check = async () => {
+    const { event } = await get(path);
+    if (!event.discarded) return { text: "We checked: it was not discarded. It’s safe to try again." };
+    discardDraft();
+    return { text: "We checked: it is discarded.", final: true };
+  };
+  return html`<${ConfirmDialog} title="Discard event" consequence=${CONSEQUENCE} confirmText="Discard" danger=${true} ready=${note.trim() !== ""} submit=${submit} check=${check} done=${done}>
+    <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; only staff can see this." />
+  <//>`;
 }
 
 /** The event as Stripe sent it, loaded when it is opened. */

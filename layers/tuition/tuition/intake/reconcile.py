@@ -21,7 +21,7 @@ from tuition import clock, metrics
 from tuition.core import catalog, timestamps
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
-from tuition.core.errors import NotFound, StripeUnavailable
+from tuition.core.errors import Conflicted, NotFound, StripeUnavailable
 from tuition.core.money import Money
 from tuition.core.payment import CheckDue, Payment
 from tuition.core.refs import PaymentRef
@@ -29,7 +29,7 @@ from tuition.intake import stripe_events, walk
 from tuition.intake.walk import OutOfTime, Run
 from tuition.payments import refunds
 from tuition.payments.refunds import Actor
-from tuition.storage import cursors, ledger, queries
+from tuition.storage import cursors, ledger, quarantine, queries
 from tuition.stripe_gateway import closing, resolve
 
 CLOSE_UNTOUCHED_AFTER_S = 3 * 86400
@@ -45,6 +45,8 @@ CLOSE_OLD_PRICE_AFTER_S = 86400
 MAX_REPLAYS = 100
 CLOCK_MARGIN_S = 60
 """How much older than its payment an object may be, by Stripe's clock."""
+KEEP_DISCARDED_S = 90 * 86400
+"""How long the id and reason of a discarded event stay."""
 MAX_BACKLOG = 10_000
 """Counting stops here: ten pages of the index. The alarm needs to know that there is a backlog."""
 
@@ -102,14 +104,20 @@ def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
 
 
 def _replay_quarantine(current: Run) -> None:
-    """Try quarantined events again, the one whose last try is oldest first, so that each has its turn."""
+    """Try quarantined events again, the one whose last try is oldest first, so that each has its turn.
+
+    Then remove the ids of events that were discarded long ago.
+    """
     for event_id in queries.oldest_quarantined(MAX_REPLAYS):
         with current.step(event_id):
             try:
                 outcome = walk.retry_rate_limits(stripe_events.replay, event_id)
-            except NotFound:
-                continue  # staff have replayed it in the meantime
+            except (NotFound, Conflicted):
+                continue  # staff have replayed or discarded it in the meantime
             current.replayed += outcome != "quarantined"
+    discarded_until = timestamps.iso(clock.now() - KEEP_DISCARDED_S)
+    for event_id in queries.discarded_before(discarded_until, MAX_REPLAYS):
+        quarantine.remove(event_id)
 
 
 def _resume_refunds(current: Run, stripe_now: int) -> None:

@@ -16,7 +16,7 @@ from tuition import clock, metrics
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import EventUnusable, StripeRefused, Unavailable
+from tuition.core.errors import Conflicted, EventUnusable, StripeRefused, Unavailable
 from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -310,11 +310,14 @@ def _total_disagrees(event: ParsedEvent, after: Payment) -> bool:
 
 
 def replay(event_id: str, staff: str | None = None) -> Outcome:
-    """Try a quarantined event again, and remove it from the quarantine once it is applied. Raises `NotFound`.
+    """Try a quarantined event again, and remove it from the quarantine once it is applied.
 
-    A replay by staff is recorded on their own chain, because the event's record is the event's own.
+    A replay by staff is recorded on their own chain, because the event's record is the event's own. Raises `NotFound`,
+    or `Conflicted` for an event that was discarded.
     """
     item = quarantine.read(event_id)
+    if item.event is None:
+        raise Conflicted("This event was discarded, so there is nothing left to try again.")
     if staff:
         entry = AuditEntry(timestamps.iso(clock.now()), f"replay:{event_id}", "event.replayed", "staff", staff)
         ledger.record_for_user(staff, entry, {"replay": event_id})
@@ -329,3 +332,15 @@ def replay(event_id: str, staff: str | None = None) -> Outcome:
     if outcome != "quarantined":
         quarantine.remove(event_id)
     return outcome
+
+
+def discard(event_id: str, note: str, staff: str) -> None:
+    """Discard a quarantined event: its payload goes and it is not tried again, with a record on the author's own chain.
+
+    Raises `NotFound`. An event that was discarded before stays as it is.
+    """
+    if quarantine.read(event_id).discarded:
+        return
+    entry = AuditEntry(timestamps.iso(clock.now()), f"discard:{event_id}", "event.discarded", "staff", staff)
+    ledger.record_for_user(staff, entry, {"discard": event_id})
+    quarantine.discard(event_id, note, staff)

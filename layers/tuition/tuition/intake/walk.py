@@ -370,16 +370,17 @@ def _walk_events(run: Run, first: int, last: int) -> None:
 def _quarantine_if_unusable(events: Sequence[Mapping[str, Any]]) -> Iterator[None]:
     """Quarantine the events if they cannot be applied for any reason of their own, and let the error through.
 
-    Each run tries them again, so an event that a step passes over is not lost.
+    Each run tries them again, so an event that a step passes over is not lost. The error ends here if staff have
+    discarded all of them.
     """
     try:
         yield
     except Exception as error:
         if isinstance(error, OutOfTime) or (isinstance(error, Unavailable) and not isinstance(error, StorageRefused)):
             raise
-        for event in events:
-            quarantine.add(event, str(error))
-        raise
+        is_stored = [quarantine.add(event, str(error)) for event in events]
+        if any(is_stored):
+            raise
 
 
 def _unapplied(ref: PaymentRef, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

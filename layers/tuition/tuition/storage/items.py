@@ -173,11 +173,16 @@ class AuditItem(Model):
 
 
 KEPT = "kept"
-"""The value of `kept` on every item of the quarantine, so that its indexes have one partition."""
+"""The value of `kept` on every event that waits in the quarantine, so that its indexes have one partition."""
+DISCARDED = "discarded"
+"""The value of `kept` on an event that staff have discarded: it is in no list and is not tried again."""
 
 
 class QuarantineItem(Model):
-    """An event of ours that could not be applied, until staff or a retry apply it."""
+    """An event of ours that could not be applied, until staff or a retry apply it.
+
+    A discarded event has no payload any more. `discarded` says by whom, when and why. `last_at` is that time too.
+    """
 
     class Meta:
         """Which table it is."""
@@ -186,18 +191,19 @@ class QuarantineItem(Model):
 
     event_id = not_personal(UnicodeAttribute(hash_key=True))
     kept = not_personal(UnicodeAttribute())
-    event = personal(UnicodeAttribute())
+    event = personal(UnicodeAttribute(null=True))
     reason = not_personal(UnicodeAttribute())
     first_at = not_personal(UnicodeAttribute())
     last_at = not_personal(UnicodeAttribute())
     tries = not_personal(NumberAttribute())
+    discarded = personal(JsonAttribute(null=True))
 
 
 class CursorItem(Model):
     """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
 
-    `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by track,
-    each with the time at which an hourly run first saw it.
+    `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by
+    track, each with the time at which an hourly run first saw it.
     """
 
     class Meta:

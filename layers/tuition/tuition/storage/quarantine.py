@@ -1,4 +1,7 @@
-"""The quarantine: events of ours that could not be applied, stored without secrets, and whole unless they are large."""
+"""The quarantine: events of ours that could not be applied.
+
+They are stored without secrets and without personal data that we do not use, and whole unless they are large.
+"""
 
 import hashlib
 import json
@@ -9,8 +12,18 @@ from tuition import clock, metrics
 from tuition.core import stripe_json, timestamps
 from tuition.core.errors import NotFound
 from tuition.storage import dynamodb, keys
-from tuition.storage.items import KEPT, QuarantineItem
+from tuition.storage.dynamodb import ConditionFailed
+from tuition.storage.items import DISCARDED, KEPT, QuarantineItem
 
+PERSONAL = frozenset(
+    {
+        *("billing_details", "shipping", "shipping_details", "customer_details", "collected_information"),
+        *("customer_email", "customer_name", "customer_phone", "customer_address", "customer_shipping"),
+        *("customer_tax_ids", "custom_fields", "receipt_email"),
+        *("customer_email_address", "customer_purchase_ip", "billing_address", "shipping_address"),
+    }
+)
+"""The fields of Stripe's objects, and of a dispute's evidence, that say who a student is. We read none of them."""
 MAX_REASON_LENGTH = 500
 MAX_EVENT_BYTES = 350_000
 """Of an event as it is stored, in UTF-8. An item has at most 400 KB."""
@@ -18,24 +31,31 @@ MAX_TEXT_LENGTH = 500
 """Of each text in an event that is larger, in characters: enough for every id, address and value of metadata."""
 
 
-def add(event: Mapping[str, Any], reason: str) -> None:
-    """Store an event under its id. Storing it again counts one more try and keeps the time of the first."""
-    without_secrets = json.loads(json.dumps(event), object_hook=_without_secrets)
-    body = _fitting(without_secrets)
-    dynamodb.update(
-        QuarantineItem,
-        keys.quarantine_key(_event_id(event, body)),
-        "SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
-        " first_at = if_not_exists(first_at, :now) ADD tries :one",
-        values={
-            ":kept": {"S": KEPT},
-            ":event": {"S": body},
-            ":reason": {"S": reason[:MAX_REASON_LENGTH]},
-            ":now": {"S": timestamps.iso(clock.now())},
-            ":one": {"N": "1"},
-        },
-    )
+def add(event: Mapping[str, Any], reason: str) -> bool:
+    """Store an event under its id. Storing it again counts one more try and keeps the time of the first.
+
+    Return False, with nothing stored, if staff have discarded the event.
+    """
+    body = _fitting(json.loads(json.dumps(event), object_hook=_without_private_fields))
+    try:
+        dynamodb.update(
+            QuarantineItem,
+            keys.quarantine_key(_event_id(event, body)),
+            "SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
+            " first_at = if_not_exists(first_at, :now) ADD tries :one",
+            condition="attribute_not_exists(discarded)",
+            values={
+                ":kept": {"S": KEPT},
+                ":event": {"S": body},
+                ":reason": {"S": reason[:MAX_REASON_LENGTH]},
+                ":now": {"S": timestamps.iso(clock.now())},
+                ":one": {"N": "1"},
+            },
+        )
+    except ConditionFailed:
+        return False
     metrics.count("EventQuarantined")
+    return True
 
 
 def _fitting(event: Mapping[str, Any]) -> str:
@@ -76,13 +96,35 @@ def _event_id(event: Mapping[str, Any], body: str) -> str:
     return "unnamed_" + hashlib.sha256(body.encode()).hexdigest()[:24]
 
 
-def _without_secrets(obj: dict[str, Any]) -> dict[str, Any]:
-    """Drop client secrets: with one, anybody could pay or confirm in the student's place."""
-    return {name: value for name, value in obj.items() if name != "client_secret"}
+def _without_private_fields(obj: dict[str, Any]) -> dict[str, Any]:
+    """Drop client secrets, with which anybody could pay in the student's place, and personal data."""
+    return {name: value for name, value in obj.items() if name != "client_secret" and name not in PERSONAL}
+
+
+def discard(event_id: str, note: str, staff: str) -> None:
+    """Remove the payload of an event that is not to be applied. Its id and reason stay.
+
+    Raises `NotFound` if it has been applied in the meantime.
+    """
+    now = timestamps.iso(clock.now())
+    try:
+        dynamodb.update(
+            QuarantineItem,
+            keys.quarantine_key(event_id),
+            "SET kept = :kept, discarded = :discarded, last_at = :now REMOVE event",
+            condition="attribute_exists(event_id) AND attribute_not_exists(discarded)",
+            values={
+                ":kept": {"S": DISCARDED},
+                ":discarded": {"S": json.dumps({"at": now, "by": staff, "note": note})},
+                ":now": {"S": now},
+            },
+        )
+    except ConditionFailed:
+        read(event_id)  # a colleague was first
 
 
 def remove(event_id: str) -> None:
-    """Remove an event that has been applied."""
+    """Remove an event that has been applied, or that was discarded long ago."""
     dynamodb.delete(QuarantineItem, keys.quarantine_key(event_id))
 
 

@@ -17,7 +17,15 @@ from tuition.core.errors import Unprocessable
 from tuition.core.payment import CheckDue
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
-from tuition.storage.items import KEPT, AuditItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
+from tuition.storage.items import (
+    DISCARDED,
+    KEPT,
+    AuditItem,
+    EnrollmentItem,
+    PaymentItem,
+    QuarantineItem,
+    StripeObjectItem,
+)
 
 MAX_SORT_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -70,9 +78,9 @@ def quarantined_by_first_at() -> Partition:
     return Partition(QuarantineItem, "kept", KEPT, "first_at", "by_first_at")
 
 
-def quarantined_by_last_at() -> Partition:
-    """The quarantined events, in the order of their last try."""
-    return Partition(QuarantineItem, "kept", KEPT, "last_at", "by_last_at")
+def quarantined_by_last_at(kept: str = KEPT) -> Partition:
+    """The quarantined events in the order of their last try, or the discarded ones in the order of that decision."""
+    return Partition(QuarantineItem, "kept", kept, "last_at", "by_last_at")
 
 
 # --- the cursor ---
@@ -258,3 +266,10 @@ def page_of_quarantine(limit: int, cursor: Cursor | None) -> tuple[list[Quaranti
 def oldest_quarantined(limit: int) -> list[str]:
     """Return the ids of quarantined events, the one whose last try is oldest first."""
     return [item["event_id"]["S"] for item in dynamodb.query(quarantined_by_last_at(), limit=limit).items]
+
+
+def discarded_before(at: str, limit: int) -> list[str]:
+    """Return the ids of events that staff discarded before this time, the oldest first. `at` is RFC 3339."""
+    older = SortKeys("#sort <= :now", {":now": at})
+    page = dynamodb.query(quarantined_by_last_at(DISCARDED), sort_keys=older, limit=limit)
+    return [item["event_id"]["S"] for item in page.items]

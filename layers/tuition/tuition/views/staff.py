@@ -105,9 +105,13 @@ def quarantined_events(limit: int, cursor: str | None) -> dict[str, Any]:
 
 
 def quarantined_event(event_id: str) -> dict[str, Any]:
-    """Return one quarantined event, as Stripe sent it except for secrets. Raises `NotFound`."""
+    """Return one quarantined event, as Stripe sent it except for secrets and personal data. Raises `NotFound`.
+
+    A discarded event has no payload any more.
+    """
     item = quarantine.read(event_id)
-    return {"event": {**_quarantined_json(item), "payload": json.loads(item.event)}}
+    payload = json.loads(item.event) if item.event else None
+    return {"event": {**_quarantined_json(item), "payload": payload, "discarded": item.discarded}}
 
 
 def _quarantined_json(item: QuarantineItem) -> dict[str, Any]:
