@@ -203,3 +203,36 @@ def queue(tuition: Harness, admin: Student) -> list[str]:
         if not page["next_cursor"]:
             return payment_ids
         query["cursor"] = page["next_cursor"]
+
+
+@pytest.mark.usefixtures("empty_tables")
+@pytest.mark.parametrize(
+    ("amount", "decisions", "expected"),
+    [
+        (None, ["revoke"], "WITHDRAWN"),
+        (None, ["revoke", "restore"], "ENROLLED"),
+        (100, ["accept_amount"], "ENROLLED"),
+        (100, ["accept_amount", "revoke"], "WITHDRAWN"),
+    ],
+)
+def test_a_rebuilt_payment_takes_decisions_about_access_from_its_audit_trail(
+    tuition: Harness, student: Student, admin: Student, amount: int | None, decisions: list[str], expected: str
+) -> None:
+    payment_id = buy(tuition, student, amount)
+    for decision in decisions:
+        assert decide(tuition, admin, payment_id, decision).status == 200
+    before = tuition.payment(payment_id).facts
+    tuition.tables.delete_item(TableName="payments", Key={"payment_id": {"S": payment_id}})
+    assert tuition.reconcile()["drifted"] == 1
+    assert enrollment_status(tuition, student) == expected
+    facts = tuition.payment(payment_id).facts
+    assert facts.rebuilt
+    assert (facts.accepted, facts.decision.decision, facts.decision.actor) == (
+        before.accepted,
+        before.decision.decision,
+        admin.sub,
+    )
+    assert tuition.chain_problem(payment_id) is None
+    opposite = "restore" if expected == "WITHDRAWN" else "revoke"
+    assert decide(tuition, admin, payment_id, opposite).status == 200  # a later decision counts
+    assert enrollment_status(tuition, student) != expected

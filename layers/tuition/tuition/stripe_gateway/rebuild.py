@@ -1,6 +1,7 @@
 """Rebuild a payment whose item is missing, from what Stripe shows and never from an event's own body."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuition import clock
@@ -8,7 +9,7 @@ from tuition.core import catalog, promotion_rules, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import EventUnusable
-from tuition.core.facts import Facts
+from tuition.core.facts import Decision, Facts
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -19,6 +20,8 @@ from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import sync
 from tuition.stripe_gateway.objects import StripeObject
 from tuition.stripe_gateway.resolve import ref_in_metadata
+
+NOTE_LOST = "The note was lost. This decision comes from the audit trail."
 
 
 def from_stripe(ref: PaymentRef, stripe_object: StripeObject | None) -> Payment | None:
@@ -82,7 +85,18 @@ def _payment(
         first_purchase=_is_first_purchase(obj),
         version=int(trail[-1]["seq"]) if trail else 0,
         audit_head=trail[-1]["hash"] if trail else "",
-    ).merged(core_facts.merge(facts, Facts(rebuilt=True)))
+    ).merged(functools.reduce(core_facts.merge, [facts, Facts(rebuilt=True), *_decisions(trail)]))
+
+
+def _decisions(trail: Iterable[Mapping[str, Any]]) -> list[Facts]:
+    """Return the decisions of staff about access, which Stripe does not know. Their notes are lost with the item."""
+    facts = []
+    for record in trail:
+        kind, _, name = record["type"].partition(".")
+        if kind == "decision":
+            decision = Decision(int(record["seq"]), name, record["actor"], NOTE_LOST)
+            facts.append(Facts(decision=decision, accepted=name == "accept_amount"))
+    return facts
 
 
 def _is_first_purchase(obj: Mapping[str, Any]) -> bool:
