@@ -146,6 +146,12 @@ def read_books(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.books())
 
 
+@route("GET /api/admin/refund-requests", "support")
+def list_refund_requests(request: Request, _actor: Identity) -> Reply:
+    query = request.query("state", "limit", "cursor")
+    return Reply(200, staff.refund_requests(query.get("state"), request.limit(query), query.get("cursor")))
+
+
 @route("GET /api/admin/quarantine", "support")
 def list_quarantine(request: Request, _actor: Identity) -> Reply:
     query = request.query("limit", "cursor")

@@ -68,6 +68,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | {
         "PaymentsTable/index/by_check": {"Query"},
         "PaymentsTable/index/by_status": {"Query"},
+        "PaymentsTable/index/by_refund_request": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},

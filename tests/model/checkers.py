@@ -165,6 +165,8 @@ class StripeState:
             reasons.append(("amount", str(Money(expected.settled, payment.price.currency))))
         if double:
             reasons.append(("double", "double"))
+        awaiting = [request for request in payment.requests if request.state == "awaiting_approval"]
+        reasons += [(f"refund_request:{request.id}", request.state) for request in awaiting]
         reasons += [(f"claim:{key}", key) for key in self.claims(payment)]
         if expected.is_settled and payment.facts.closed and payment.facts.closed.reason == "gone":
             reasons.append(("gone", "gone"))  # it was missing at Stripe once: the reason stays until acknowledged

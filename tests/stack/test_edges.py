@@ -25,6 +25,7 @@ def test_every_route_exists_with_and_without_a_slash(running: Running, token: st
         ("GET", "/api/admin/counts"),
         ("GET", "/api/admin/users/x"),
         ("GET", "/api/admin/disputes"),
+        ("GET", "/api/admin/refund-requests"),
         ("POST", "/api/admin/exports"),
         ("GET", "/api/admin/exports/exp_x"),
         ("GET", "/api/admin/quarantine/evt_x"),

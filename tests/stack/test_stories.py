@@ -177,6 +177,7 @@ def test_every_route_except_the_catalog_and_the_webhook_requires_a_token(running
         ("GET", "/api/admin/counts"),
         ("GET", "/api/admin/users/x"),
         ("GET", "/api/admin/disputes"),
+        ("GET", "/api/admin/refund-requests"),
         ("POST", "/api/admin/exports"),
         ("GET", "/api/admin/exports/exp_1"),
         ("GET", "/api/admin/quarantine/evt_1"),

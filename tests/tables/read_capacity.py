@@ -197,6 +197,7 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
     yield "a user, by query", "GET /api/admin/users", {"user_id": BUYER.sub}, {}
     yield "disputes, open", "GET /api/admin/disputes", {}, {}
     yield "disputes, closed", "GET /api/admin/disputes", {"state": "over"}, {}
+    yield "refund requests", "GET /api/admin/refund-requests", {}, {}
     yield "attention queue", "GET /api/admin/attention", {}, {}
     yield "quarantine", "GET /api/admin/quarantine", {}, {}
     for cache in ("not cached", "cached"):

@@ -319,7 +319,17 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
     shown_names = {name for group in groups.values() for name in group}
     columns = set(PaymentItem.get_attributes())
     derived = {"listed_at", "created_month", "status_track", "email_initial", "email_key", "attention_open"}
-    derived |= {"check_due", "disputed", "dispute_due", "terms", "facts", "refund_requests", "attention"}
+    derived |= {
+        "check_due",
+        "disputed",
+        "dispute_due",
+        "refund_requested",
+        "refund_requested_at",
+        "terms",
+        "facts",
+        "refund_requests",
+        "attention",
+    }
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
     assert columns - derived - renamed - {"stripe_customer_id"} <= shown_names
 

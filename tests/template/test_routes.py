@@ -27,6 +27,7 @@ ROUTES = {
     ("GET", "/api/admin/users"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/{user_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/disputes"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/refund-requests"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine/{event_id}"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/exports"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/exports/{export_id}"): ("AdminFunction", "signed in"),

@@ -20,6 +20,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
             "by_check": ["check_due", "check_at"],
             "by_dispute": ["disputed", "listed_at"],
             "by_dispute_due": ["disputed", "dispute_due"],
+            "by_refund_request": ["refund_requested", "refund_requested_at"],
         },
     ),
     "StripeObjectsTable": (["stripe_id"], {}),

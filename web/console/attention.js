@@ -12,6 +12,7 @@ const SUGGESTED_ACTIONS = {
   double: "Refund one of the two payments.",
   fraud_warning:
     "Talk to the student. Refund the payment before it is disputed, or revoke access.",
+  refund_request: "Approve or decline the request.",
   refund: "The student is enrolled again. Refund another way, or try again.",
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
@@ -23,7 +24,7 @@ const SUGGESTED_ACTIONS = {
 };
 
 /** The kind of an attention reason: `dispute:du_1` is a `dispute`. */
-const kindOf = ({ name }) => name.split(":")[0];
+export const kindOf = ({ name }) => name.split(":")[0];
 
 /** The detail of an attention reason, with Stripe's codes in words. */
 export const detailText = ({ detail }) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
@@ -54,6 +55,13 @@ export function Attention({ query, staff }) {
 const reasons = ({ attention }) =>
   attention.length ? attention : [{ name: "", detail: "part of a double payment in this list" }];
 
+/** How staff end a reason: a refund request is decided, everything else is marked as resolved. */
+function ActionLink({ id, reason }) {
+  if (kindOf(reason) === "refund_request") return html`<a class="button quiet" href=${routeTo(["payments", id])}>Decide…</a>`;
+  const query = { do: "resolve", on: reason.name };
+  return html`<a class="button quiet" href=${routeTo(["payments", id], query)}>Mark as resolved…</a>`;
+}
+
 function Row({ payment, reason, isFirst, staff }) {
   const { payment_id: id } = payment;
   const kind = kindOf(reason);
@@ -64,8 +72,8 @@ function Row({ payment, reason, isFirst, staff }) {
     <td>${payment.track}</td>
     <td class="right"><${Amount} payment=${payment} /></td>
     <td><${Status} payment=${payment} /></td>
-    <td class="long"><span class="chip warn">${kind || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}</td>
+    <td class="long"><span class="chip warn">${kind.replace("_", " ") || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}</td>
     <td class="long small">${suggestedAction(reason)}</td>
-    <td class="actions">${staff.decides && reason.name && html`<a class="button quiet" href=${routeTo(["payments", id], { do: "resolve", on: reason.name })}>Mark as resolved…</a>`}</td>
+    <td class="actions">${staff.decides && reason.name && html`<${ActionLink} id=${id} reason=${reason} />`}</td>
   </tr>`;
 }

@@ -48,7 +48,7 @@ export function Amount({ payment }) {
 /** The kinds of a payment's attention reasons. */
 export const AttentionChips = ({ reasons }) =>
   reasons.map(
-    ({ name, detail }) => html`<span key=${name} class="chip warn" title=${detail}>${name.split(":")[0]}</span>`,
+    ({ name, detail }) => html`<span key=${name} class="chip warn" title=${detail}>${name.split(":")[0].replace("_", " ")}</span>`,
   );
 
 /** An id with a button to copy it. */

@@ -4,7 +4,7 @@ import { get, useResponse } from "./api.js";
 import { activeFilters, hasFilters } from "./filters.js";
 import { html, useEffect, useRef } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
-import { paymentStatuses } from "./status.js";
+import { paymentStatuses, refundStates } from "./status.js";
 
 const YES_NO = [
   ["true", "yes"],
@@ -29,6 +29,7 @@ export function FilterForm({ query, staff }) {
       <${SelectField} name="refunded" query=${query} set=${set} options=${YES_NO} />
       <${SelectField} name="attention" query=${query} set=${set} options=${YES_NO} />
       <${SelectField} name="disputed" query=${query} set=${set} options=${YES_NO} />
+      <${SelectField} name="refund_request" query=${query} set=${set} options=${refundStates} />
       <${DateField} name="from" query=${query} set=${set} />
       <${DateField} name="to" query=${query} set=${set} />
       <${AmountField} name="amount_min" label="Min amount" query=${query} set=${set} />

@@ -7,6 +7,7 @@ const FILTERS = [
   "refunded",
   "attention",
   "disputed",
+  "refund_request",
   "from",
   "to",
   "amount_min",

@@ -4,7 +4,15 @@ import { html, useEffect, useState } from "./preact.js";
 import { navigate } from "./route.js";
 
 const DISABLED = "tuition.console.single-keys-disabled";
-const VIEWS = { p: "payments", a: "attention", d: "disputes", b: "books", q: "quarantine", e: "exports" };
+const VIEWS = {
+  p: "payments",
+  a: "attention",
+  r: "refund-requests",
+  d: "disputes",
+  b: "books",
+  q: "quarantine",
+  e: "exports",
+};
 const SEQUENCE_MS = 1500;
 let gPressedAt = 0;
 
@@ -65,6 +73,7 @@ const SHORTCUTS = [
   ["r", "refund the open payment"],
   ["g p", "payments"],
   ["g a", "attention"],
+  ["g r", "refund requests"],
   ["g d", "disputes"],
   ["g b", "books"],
   ["g q", "quarantine"],

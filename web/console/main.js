@@ -12,6 +12,7 @@ import { Payment } from "./payment.js";
 import { Payments } from "./payments.js";
 import { html, render, useEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
+import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
 import { User } from "./user.js";
@@ -19,6 +20,7 @@ import { User } from "./user.js";
 const NAV_LINKS = [
   ["payments", "Payments"],
   ["attention", "Attention"],
+  ["refund-requests", "Refund requests"],
   ["disputes", "Disputes"],
   ["books", "Books"],
   ["quarantine", "Quarantine"],
@@ -28,6 +30,7 @@ const LIST_VIEWS = {
   "": Payments,
   payments: Payments,
   attention: Attention,
+  "refund-requests": RefundRequests,
   disputes: Disputes,
   books: Books,
   quarantine: Quarantine,
@@ -112,7 +115,7 @@ function Header({ config, user, view, signedIn, showHelp }) {
       hasAccess &&
       html`<nav aria-label="Main"><ul>${NAV_LINKS.map(
         ([name, text]) => html`<li key=${name}>
-      <a href=${routeTo([name])} aria-current=${name === (view || "payments") ? "page" : undefined}>${text}${name === "attention" && html`<${AttentionCount} />`}</a></li>`,
+      <a href=${routeTo([name])} aria-current=${name === (view || "payments") ? "page" : undefined}>${text}${COUNTED[name] && html`<${Count} ...${COUNTED[name]} />`}</a></li>`,
       )}</ul></nav>`
     }
     <span class="grow"></span>
@@ -126,20 +129,26 @@ function Header({ config, user, view, signedIn, showHelp }) {
   </header>`;
 }
 
-/** The number of payments that need attention, up to one page. */
-function AttentionCount() {
+/** The queues whose length the navigation shows: the route, the name of its list, and what the number counts. */
+const COUNTED = {
+  attention: { path: "/admin/attention/", list: "payments", meaning: "need attention" },
+  "refund-requests": { path: "/admin/refund-requests/", list: "refund_requests", meaning: "await approval" },
+};
+
+/** The length of a queue, up to one page. */
+function Count({ path, list, meaning }) {
   const [count, setCount] = useState("");
   useEffect(() => {
     const load = () =>
-      get("/admin/attention/", { limit: 20 }).then(
-        ({ payments, next_cursor: next }) => setCount(payments.length ? `${payments.length}${next ? "+" : ""}` : ""),
+      get(path, { limit: 20 }).then(
+        ({ [list]: rows, next_cursor: next }) => setCount(rows.length ? `${rows.length}${next ? "+" : ""}` : ""),
         () => setCount(""),
       );
     load();
     window.addEventListener("payment-changed", load);
     return () => window.removeEventListener("payment-changed", load);
   }, []);
-  return count && html`<span class="count">${count}<span class="visually-hidden"> need attention</span></span>`;
+  return count && html`<span class="count">${count}<span class="visually-hidden"> ${meaning}</span></span>`;
 }
 
 async function start() {

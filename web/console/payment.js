@@ -2,7 +2,7 @@
 import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
-import { detailText, suggestedAction } from "./attention.js";
+import { detailText, kindOf, suggestedAction } from "./attention.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
@@ -99,7 +99,7 @@ function AttentionNotes({ payment, staff }) {
   return payment.attention.map(
     (reason) => html`<div key=${reason.name} class="note warn attention">
     <div><p><strong>Needs attention:</strong> ${detailText(reason)}.</p><p class="small">${suggestedAction(reason)}</p></div>
-    ${staff.decides && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}
+    ${staff.decides && kindOf(reason) !== "refund_request" && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}
   </div>`,
   );
 }

@@ -38,6 +38,9 @@ const REFUND_STATES = {
   failed: ["Failed", "bad"],
 };
 
+/** `[state, name]` of each state of a refund request, for a list to choose from. */
+export const refundStates = Object.entries(REFUND_STATES).map(([state, [name]]) => [state, name]);
+
 /** `[name, color]` of a refund request's state. */
 export const refundState = (state) => REFUND_STATES[state] ?? [sentenceCase(state), ""];
 export const refundStateName = (state) => refundState(state)[0];

@@ -27,7 +27,7 @@ def count(name: Name, number: int = 1) -> None:
     _write(name, "Count", number)
 
 
-def age(name: Literal["ReconcileAge", "BooksAge", "EventAge"], seconds: float) -> None:
+def age(name: Literal["ReconcileAge", "BooksAge", "EventAge", "RefundRequestAge"], seconds: float) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)
 

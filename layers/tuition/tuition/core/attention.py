@@ -7,6 +7,9 @@ from tuition.core import payment as payments
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 
+REFUND_REQUEST = "refund_request:"
+"""Before the id of a refund request that awaits approval. Only a decision about the request ends this reason."""
+
 
 @dataclass(frozen=True)
 class AttentionReason:
@@ -30,6 +33,11 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
     yield from _comparison_reasons(payment)
     if double and payments.holds_funds(payment):
         yield AttentionReason("double", "double", "this track was paid for twice")
+    for request in payment.requests:
+        if request.state == "awaiting_approval":
+            amount = payments.amount_in_received_currency(payment, request.amount)
+            detail = f"the student asks for {amount} back: approve or decline the request"
+            yield AttentionReason(f"{REFUND_REQUEST}{request.id}", request.state, detail)
     yield from _bank_reasons(facts)
     for refund_id, refund in facts.refunds.items():
         if refund.status in ("failed", "canceled"):

@@ -209,6 +209,12 @@ class Payment:
         refunded = sum(refund.amount for refund in self.facts.refunds.values() if refund.status in REDUCING_REFUNDS)
         return settled - refunded - lost_amount(self.facts)
 
+    @property
+    def refund_request_state(self) -> refund_request.State | None:
+        """The state of the undecided refund request, else of the newest; None without one."""
+        requests = sorted(self.requests, key=lambda request: request.undecided)
+        return requests[-1].state if requests else None
+
     def merged(self, facts: Facts) -> "Payment":
         """Return this payment with these facts too. Only its own kind of object can close it."""
         if facts.closed and facts.closed.by != self.kind:
@@ -333,6 +339,11 @@ def ever_granted(payment: Payment) -> bool:
     return payment.facts.settled is not None and (amount_agrees(payment) or payment.facts.accepted)
 
 
+def amount_in_received_currency(payment: Payment, amount: int) -> Money:
+    """Return an amount that was refunded or is to be refunded: it has the currency of what was received."""
+    return Money(amount, payment.facts.settled.currency if payment.facts.settled else payment.price.currency)
+
+
 def holds_funds(payment: Payment) -> bool:
     """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many.
 
@@ -426,6 +437,15 @@ def dispute_listing(payment: Payment) -> tuple[str, str] | None:
         return "over", f"{timestamps.iso(max(dispute.created for dispute in disputes))}#{payment.payment_id}"
     deadlines = [at for at in due if at is not None]
     return "open", f"{timestamps.iso(min(deadlines)) if deadlines else NO_DUE_DATE}#{payment.payment_id}"
+
+
+def refund_request_listing(payment: Payment) -> tuple[str, str] | None:
+    """Return how the index of refund requests lists a payment: by the time of the request that awaits approval.
+
+    None if no request does. A payment has at most one undecided request.
+    """
+    awaiting = [request.at for request in payment.requests if request.state == "awaiting_approval"]
+    return ("awaiting_approval", f"{min(awaiting)}#{payment.payment_id}") if awaiting else None
 
 
 def next_check(payment: Payment, now: int) -> tuple[CheckDue, str] | None:

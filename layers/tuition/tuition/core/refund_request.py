@@ -10,11 +10,12 @@ request. The state of the request follows that refund, however the refund become
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tuition.core.facts import Refund
 
 State = Literal["awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 MAX_REQUESTS = 50
 """Refund requests per payment, whatever became of them: every request stays on the payment's item."""
 MAX_ANSWER_LENGTH = 300

@@ -61,6 +61,7 @@ def run(remaining: Callable[[], float]) -> Run:
         current.cursor, current.again = start, cursors.read(cursors.AGAIN) or now - walk.ORPHAN_AFTER_S
         try:
             _resume_refunds(current, now)
+            _report_refund_requests(current)
             _replay_quarantine(current)
             _check_due_payments(current, "due", now)
             metrics.count("ReconcileBacklog", current.backlog)
@@ -101,6 +102,13 @@ def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
         except OutOfTime:
             current.done = False
     return current
+
+
+def _report_refund_requests(current: Run) -> None:
+    """Report the age of the oldest refund request that awaits approval; 0 without one."""
+    with current.step("refund requests"):
+        oldest = queries.oldest_refund_request()
+        metrics.age("RefundRequestAge", max(0, clock.now() - timestamps.epoch(oldest)) if oldest else 0)
 
 
 def _replay_quarantine(current: Run) -> None:

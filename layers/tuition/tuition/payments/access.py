@@ -55,7 +55,8 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
     """Acknowledge a reason for attention in its present form. If the reason changes, it needs attention again.
 
     `fingerprint` is the reason's as the member of staff saw it, if they send it. Repeating it changes nothing. Raises
-    `NotFound` if the payment has no such reason, and `Conflicted` if the reason has changed since.
+    `NotFound` if the payment has no such reason, and `Conflicted` if the reason has changed since, or if it is a refund
+    request, which only a decision ends.
     """
 
     def change(state: PaymentState) -> Change | None:
@@ -64,6 +65,8 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
         by_name = {reason.name: reason for reason in attention.reasons(payment, double=double)}
         if name not in by_name:
             raise NotFound("This payment no longer has that issue. Reload it.")
+        if name.startswith(attention.REFUND_REQUEST):
+            raise Conflicted("A refund request cannot be marked as resolved. Approve or decline it.")
         reason = by_name[name]
         if fingerprint is not None and fingerprint != reason.fingerprint:
             raise Conflicted("This issue has changed. Reload the payment, then decide again.")

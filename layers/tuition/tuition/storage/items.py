@@ -81,6 +81,8 @@ class PaymentItem(Model):
     check_at = not_personal(UnicodeAttribute(null=True))
     disputed = not_personal(UnicodeAttribute(null=True))
     dispute_due = not_personal(UnicodeAttribute(null=True))
+    refund_requested = not_personal(UnicodeAttribute(null=True))
+    refund_requested_at = not_personal(UnicodeAttribute(null=True))
 
 
 class EnrollmentItem(Model):

@@ -30,6 +30,7 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
     check_due, check_at = payments.next_check(payment, int(now)) or (None, None)
     email_key = f"{keys.email_text(payment.email)}#{payment.created_at}" if payment.email else None
     disputed, dispute_due = payments.dispute_listing(payment) or (None, None)
+    refund_requested, refund_requested_at = payments.refund_request_listing(payment) or (None, None)
     columns: dict[str, Any] = {
         "price": {"amount": payment.price.amount, "currency": payment.price.currency},
         "first_purchase": payment.first_purchase or None,
@@ -49,6 +50,8 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
         "check_at": check_at,
         "disputed": disputed,
         "dispute_due": dispute_due,
+        "refund_requested": refund_requested,
+        "refund_requested_at": refund_requested_at,
     }
     return PaymentItem(
         **{name: columns[name] if name in columns else getattr(payment, name) for name in PaymentItem.get_attributes()}

@@ -68,6 +68,11 @@ def by_dispute_due(state: str) -> Partition:
     return Partition(PaymentItem, "disputed", state, "dispute_due", "by_dispute_due")
 
 
+def by_refund_request(state: str) -> Partition:
+    """The payments with a refund request that is `awaiting_approval`, in the order of these requests."""
+    return Partition(PaymentItem, "refund_requested", state, "refund_requested_at", "by_refund_request")
+
+
 def by_check(reason: CheckDue) -> Partition:
     """The payments that the reconciler has to check again for this reason, in the order in which they are due."""
     return Partition(PaymentItem, "check_due", reason, "check_at", "by_check")
@@ -221,6 +226,12 @@ def due_payments(reason: CheckDue, now: str) -> Iterator[str]:
     """Yield the ids of the payments that are due for a check, the longest due first. `now` is RFC 3339."""
     for page in dynamodb.query_pages(by_check(reason), sort_keys=SortKeys("#sort <= :now", {":now": now})):
         yield from (key["payment_id"]["S"] for key in page.items)
+
+
+def oldest_refund_request() -> str | None:
+    """Return when the oldest refund request that awaits approval was made; None without one. One query."""
+    page = dynamodb.query(by_refund_request("awaiting_approval"), limit=1)
+    return page.items[0]["refund_requested_at"]["S"].partition("#")[0] if page.items else None
 
 
 # --- everything else ---

@@ -12,11 +12,12 @@ from urllib.parse import unquote
 from tuition.core import catalog
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import STATUSES
+from tuition.core.refund_request import STATES
 from tuition.core.stripe_json import MAX_ID_LENGTH
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
-    *("q", "limit", "cursor"),
+    *("refund_request", "q", "limit", "cursor"),
 )
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters without width, which are pasted along with an address."""
@@ -37,12 +38,14 @@ class Filters:
     last: date | None = None
     amount_min: int | None = None
     amount_max: int | None = None
+    refund_request: str | None = None
     q: str | None = None
 
     @property
     def statuses(self) -> list[str]:
         """The statuses that a matching payment can have."""
-        candidates = [status for status in STATUSES if self.status in (None, status)]
+        paid = ("SUCCEEDED", "REFUNDED") if self.refund_request else STATUSES  # only what is paid can be refunded
+        candidates = [status for status in paid if self.status in (None, status)]
         return [status for status in candidates if not self.refunded or status == "REFUNDED"]
 
     def to_json(self) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def parse(query: Mapping[str, str]) -> Filters:
         last=last,
         amount_min=amount_min,
         amount_max=amount_max,
+        refund_request=_one_of(query, "refund_request", STATES),
         q=_search_text(query.get("q", "")),
     )
 

@@ -118,12 +118,6 @@ def _discount(view: PaymentView) -> int:
     return max(0, view.payment.terms.list_amount - view.payment.price.amount)
 
 
-def _request_state(view: PaymentView) -> str | None:
-    """Return the state of the undecided refund request, else of the newest."""
-    requests = sorted(view.payment.requests, key=lambda request: request.undecided)
-    return requests[-1].state if requests else None
-
-
 FIELDS: tuple[Field, ...] = (
     Field("payment_id", api="student", group="payment", csv=True),
     Field("created_at", api="student", group="times", csv=True),
@@ -154,7 +148,7 @@ FIELDS: tuple[Field, ...] = (
     Field("refundable_amount", api="staff", group="money", csv=True, currency=_currency),
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
-    Field("refund_request", _request_state, csv=True),
+    Field("refund_request", lambda v: v.payment.refund_request_state, csv=True),
     Field("returnable_until", api="staff", group="refund"),
     Field("refunded_at", api="student", group="refund", csv=True),
     Field("failure_code", _failed(lambda f: f.code), csv=True),

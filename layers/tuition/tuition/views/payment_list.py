@@ -60,6 +60,7 @@ def matches(filters: Filters, view: PaymentView) -> bool:
         (filters.disputed, bool(payment.facts.disputes)),
         (filters.status, payment.status),
         (filters.track, payment.track),
+        (filters.refund_request, payment.refund_request_state),
     )
     if any(chosen not in (None, value) for chosen, value in exact):
         return False
@@ -123,7 +124,8 @@ def _cursors(filters: Filters, after: Cursor | None, page_size: int, *, steady: 
         yield from _search(filters, after, page_size)
         return
     before = after.listed_before() if after else None
-    if steady or not (filters.disputed or filters.attention or filters.status or filters.refunded or filters.track):
+    narrowed = filters.disputed or filters.attention or filters.refund_request
+    if steady or not (narrowed or filters.status or filters.refunded or filters.track):
         sources = [_months(filters, before, page_size)]
     else:
         sources = [_walk(partition, filters, before, page_size) for partition in _partitions(filters)]
@@ -134,7 +136,7 @@ def _partitions(filters: Filters) -> list[Partition]:
     """Return the partitions of the narrowest index for these filters."""
     if filters.disputed:
         return [queries.by_dispute(state) for state in DISPUTED]
-    if filters.attention:
+    if filters.attention or filters.refund_request == "awaiting_approval":  # such a request always needs attention
         return [queries.by_attention()]
     tracks = [filters.track] if filters.track else list(catalog.tracks())
     return [queries.by_status(status, track) for status in filters.statuses for track in tracks]

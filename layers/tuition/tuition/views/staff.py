@@ -6,7 +6,9 @@ from typing import Any
 
 from tuition import retry
 from tuition.core import audit, catalog
+from tuition.core import payment as payments_rules
 from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.storage import cursors, dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
@@ -88,6 +90,38 @@ def _dispute_row(view: PaymentView, dispute_id: str) -> dict[str, Any]:
         **facts_json.dispute_json(view.payment, dispute_id),
         **{name: getattr(view.payment, name) for name in names},
         "payment_status": view.payment.status,
+        "enrollment": view.enrollment,
+    }
+
+
+# --- refund requests ---
+
+
+def refund_requests(state: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Return a page of the refund requests that await approval, the oldest request first."""
+    if state not in (None, "awaiting_approval"):
+        raise Unprocessable("state must be awaiting_approval", field="state")
+    after = Cursor.decode(cursor, "refund-requests") if cursor else None
+    partition = queries.by_refund_request("awaiting_approval")
+    items, last = queries.page_of_payments(partition, limit, after, descending=False, stage="refund-request")
+    rows = [
+        _refund_request_row(view, request)
+        for view in payment_list.load_views(items)
+        for request in view.payment.requests
+        if request.state == "awaiting_approval"  # the index may lag behind its table
+    ]
+    return {"refund_requests": rows, "next_cursor": last.encode("refund-requests") if last else None}
+
+
+def _refund_request_row(view: PaymentView, request: RefundRequest) -> dict[str, Any]:
+    payment = view.payment
+    names = ("payment_id", "user_id", "email", "track", "paid_at", "refundable_amount")
+    return {
+        **request.to_json(),
+        **{name: getattr(payment, name) for name in names},
+        "currency": payments_rules.amount_in_received_currency(payment, request.amount).currency,
+        "payment_status": payment.status,
+        "disputed": bool(payment.facts.disputes),
         "enrollment": view.enrollment,
     }
 
