@@ -8,4 +8,4 @@ from tuition.views import student
 def handler(request: Request) -> Reply:
     identity = request.identity()
     request.limit(request.query("limit"))
-    return Reply(200, {"enrollments": student.enrollments(identity.user_id), "next_cursor": None})
+    return Reply(200, {**student.enrollments(identity.user_id), "next_cursor": None})

@@ -30,7 +30,11 @@ CREATE = REBUILD | {
 }
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
-    "EnrollmentsFunction": {"EnrollmentsTable": {"Query"}},
+    "EnrollmentsFunction": {
+        "EnrollmentsTable": {"Query"},
+        "PaymentsTable": {"BatchGetItem"},
+        "CustomersTable": {"BatchGetItem"},
+    },
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
     "CreatePaymentFunction": LEDGER | CREATE,
     "CreateCheckoutSessionFunction": LEDGER | CREATE,

@@ -47,13 +47,6 @@ const CARD_BRANDS = {
   unionpay: { name: "UnionPay" },
 };
 
-const BANK_DEBITS = new Set([
-  ...["acss_debit", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"],
-]);
-
-/** Whether a payment method is a bank debit, which the bank can return after it was paid. */
-export const isBankDebit = (method) => BANK_DEBITS.has(method?.type);
-
 /** As students read it: `Visa ending in 4242`, `Bank account ending in 6789`. */
 export function methodName({ type, brand, last4 }) {
   const name = type === "us_bank_account" ? "Bank account" : (CARD_BRANDS[brand]?.name ?? "Card");

@@ -24,8 +24,14 @@ export async function getTitles() {
   return new Map([...tracks, ...former].map(({ track, title }) => [track, title]));
 }
 
-export const listEnrollments = async () => (await call("GET", "/enrollments/")).enrollments;
-export const getEnrollment = async (id) => (await listEnrollments()).find(({ track }) => track === id);
+/** `{enrollments, purchases_blocked}`: each enrollment with the payment that decides it, and why buying is blocked. */
+export const getLearning = () => call("GET", "/enrollments/");
+
+/** The state of one track: `{enrollment, blocked}` as `describe` takes it. The enrollment is undefined without one. */
+export async function getTrackState(id) {
+  const { enrollments, purchases_blocked: blocked } = await getLearning();
+  return { enrollment: enrollments.find(({ track }) => track === id), blocked: blocked ?? undefined };
+}
 
 /** A page of payments, newest first: `{payments, next_cursor}`. */
 export function listPayments(cursor) {
@@ -34,11 +40,6 @@ export function listPayments(cursor) {
 
 /** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
 export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}/`);
-
-/** The open payment for a track, if there is one. */
-export async function findOpenPayment(id) {
-  return (await listPayments()).payments.find((payment) => payment.track === id && isOpen(payment));
-}
 
 export const listSavedMethods = async () => (await call("GET", "/payments/payment-methods/")).payment_methods;
 

@@ -4,6 +4,7 @@ import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import { moment, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { followPayment } from "./confirmation.js";
+import { describe } from "./payment_state.js";
 import { confirmWithBank, PaymentDeclined, payOnPage, payWithCheckout, readInterrupted } from "./pay.js";
 import { buildPaymentForm } from "./payment_form.js";
 import { startedPayment } from "./started_payments.js";
@@ -38,15 +39,18 @@ export async function paidView(context, id) {
 /** Show the enrollment or the payment in progress, if there is one; the payment form otherwise. */
 async function showCurrentState(context, track, options = {}) {
   show(context.main, track.title, loading("Loading…"));
-  const [enrollment, openPayment, savedMethods] = await Promise.all([
-    api.getEnrollment(track.track),
-    api.findOpenPayment(track.track),
+  const [state, savedMethods] = await Promise.all([
+    api.getTrackState(track.track),
     api.listSavedMethodsIfAvailable(),
   ]);
   if (context.signal.aborted) return;
-  if (enrollment?.status === "ENROLLED") showAlreadyEnrolled(context.main, track);
-  else if (openPayment?.status === "PROCESSING") await follow(context, track, openPayment.payment_id);
-  else await showForm(context, track, { savedMethods, openPayment, ...options });
+  const { actions, sentence } = describe(state);
+  const payment = state.enrollment?.payment;
+  if (actions.includes("learn")) showAlreadyEnrolled(context.main, track);
+  else if (actions.includes("view")) await follow(context, track, payment.payment_id);
+  else if (actions.includes("complete")) await showForm(context, track, { savedMethods, openPayment: payment, ...options });
+  else if (actions.includes("enroll")) await showForm(context, track, { savedMethods, ...options });
+  else showNothingToBuy(context.main, track, sentence);
 }
 
 function showAlreadyEnrolled(main, track) {
@@ -62,10 +66,10 @@ function showAlreadyEnrolled(main, track) {
   );
 }
 
-/** Say why buying is blocked and whom to write to: the API's text names both. */
-function showBlocked(main, track, error) {
+/** Say why the student cannot buy this track. If buying is blocked, the API's text also says whom to write to. */
+function showNothingToBuy(main, track, text) {
   const links = h("p", { class: "row" }, h("a", { class: "button quiet", href: "#/payments" }, "See your payments"));
-  show(main, track.title, h("div", { class: "panel" }, note("bad", h("p", {}, explain(error))), links));
+  show(main, track.title, h("div", { class: "panel" }, note("bad", h("p", {}, text)), links));
 }
 
 /** Follow a payment until it is final. If it failed or was closed, the student can pay again. */
@@ -166,7 +170,8 @@ async function handleError(context, track, form, error) {
   if (error instanceof SessionExpired) throw error;
   if (error instanceof PaymentDeclined || error instanceof StripeNotLoaded) form.showError(error.message, error.field);
   else if (error instanceof Problem && error.type === "already-enrolled") showAlreadyEnrolled(context.main, track);
-  else if (error instanceof Problem && error.type === "purchases-blocked") showBlocked(context.main, track, error);
+  else if (error instanceof Problem && error.type === "purchases-blocked") 
+    showNothingToBuy(context.main, track, explain(error));
   else if (error instanceof Problem && error.type === "payment-in-progress") await showCurrentState(context, track);
   else form.showError(explain(error), error.field === "promotion_code" ? "code" : undefined);
 }

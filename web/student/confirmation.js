@@ -3,6 +3,7 @@ import { explain } from "../shared/api.js";
 import { action, announce, h, loading, note, show } from "../shared/dom.js";
 import { differsFromPrice, money } from "../shared/format.js";
 import * as api from "./api.js";
+import { describe } from "./payment_state.js";
 import { pollPayment } from "./poll.js";
 import { forgetStarted } from "./started_payments.js";
 
@@ -63,6 +64,7 @@ function notReceivedNote(reload) {
 /** Paid, but not enrolled: the amount differs from the price, or a dispute or staff ended the access. */
 function showUnderReview(main, track, payment) {
   const text = `We received your payment for ${track.title}, but we need to check it before we can enroll you.`;
+  const { sentence } = describe({ payment });
   show(
     main,
     "We’re checking your payment",
@@ -71,7 +73,7 @@ function showUnderReview(main, track, payment) {
       { class: "panel" },
       note(
         "info",
-        h("p", {}, text),
+        h("p", {}, payment.no_access_reason ? sentence : text),
         differsFromPrice(payment) && h("p", {}, paidText(payment)),
         h("p", {}, "We’ve been notified and will get back to you. Please contact us before you pay again."),
       ),

@@ -1,20 +1,15 @@
 // My learning: the enrollments, their projects, and the steps of each project.
 import { h, icon, note, show } from "../shared/dom.js";
 import * as api from "./api.js";
-
-const STATUS_CHIPS = {
-  ENROLLED: ["good", "check", "Enrolled"],
-  PENDING: ["", "clock", "Waiting for payment"],
-  WITHDRAWN: ["", "lock", "No longer enrolled"],
-};
+import { describe } from "./payment_state.js";
 
 export async function learningView({ main }) {
-  const [enrollments, titles, { tracks }] = await Promise.all([
-    api.listEnrollments(),
+  const [{ enrollments, purchases_blocked: blocked }, titles, { tracks }] = await Promise.all([
+    api.getLearning(),
     api.getTitles(),
     api.getCatalog(),
   ]);
-  const isSold = (id) => tracks.some(({ track }) => track === id);
+  const sold = new Set(tracks.map(({ track }) => track));
   if (!enrollments.length) {
     show(
       main,
@@ -27,41 +22,35 @@ export async function learningView({ main }) {
   show(
     main,
     "My learning",
-    enrollments.map((enrollment) => enrollmentPanel(enrollment, titles.get(enrollment.track), isSold(enrollment.track))),
+    enrollments.map((enrollment) =>
+      enrollmentPanel(enrollment, titles.get(enrollment.track), blocked ?? undefined, sold.has(enrollment.track)),
+    ),
   );
 }
 
-function enrollmentPanel({ track, status, projects }, title, isSold) {
+function enrollmentPanel(enrollment, title, blocked, sold) {
+  const { track, status, projects } = enrollment;
   const steps = projects.flatMap((project) => project.steps);
   const done = steps.filter((step) => step.done).length;
-  const [kind, drawing, text] = STATUS_CHIPS[status];
+  const { chip, sentence, actions } = describe({ enrollment, blocked, sold });
+  const [kind, drawing, text] = chip;
+  const hasProgress = status === "ENROLLED" || status === "WITHDRAWN";
   return h(
     "section",
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
-    status === "PENDING" &&
-      isSold &&
-      noteWithLink("Your projects unlock as soon as your payment is complete.", track, "View payment"),
-    !isSold &&
-      status !== "ENROLLED" &&
-      note("info", h("p", {}, "We no longer sell this track. Your progress is saved. Contact us if you have questions.")),
-    status === "WITHDRAWN" &&
-      isSold &&
-      noteWithLink(
-        "Your access to this track has ended. Your progress is saved: enroll again to pick up where you left off, " +
-          "or contact us if you think this is a mistake.",
-        track,
-        "Enroll again",
-      ),
-    status !== "PENDING" &&
-      h("p", { class: "small", id: `progress-${track}` }, `${done} of ${steps.length} steps done`),
-    status !== "PENDING" && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
+    sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
+    hasProgress && h("p", { class: "small", id: `progress-${track}` }, `${done} of ${steps.length} steps done`),
+    hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }
 
-function noteWithLink(text, track, linkText) {
-  return note("info", h("p", {}, `${text} `, h("a", { href: `#/buy/${track}` }, linkText)));
+const LINKS = { complete: "Complete payment", view: "View payment status", enroll: "Enroll again" };
+
+function linkOf(actions, track) {
+  const name = Object.keys(LINKS).find((one) => actions.includes(one));
+  return name && h("a", { href: `#/buy/${track}` }, LINKS[name]);
 }
 
 function projectItem({ title, unlocked, steps }) {

@@ -3,16 +3,8 @@ import { explain, SessionExpired } from "../shared/api.js";
 import { action, announce, h, icon, note, show } from "../shared/dom.js";
 import { day, differsFromPrice, methodName, moment, money } from "../shared/format.js";
 import * as api from "./api.js";
-import { canRequestRefund, refundRequestNote, requestRefund } from "./refund.js";
-
-const STATUS_CHIPS = {
-  CREATED: ["", "clock", "Not paid yet"],
-  PROCESSING: ["", "clock", "Processing"],
-  SUCCEEDED: ["good", "check", "Paid"],
-  FAILED: ["bad", "alert", "Failed"],
-  CANCELED: ["", "clock", "Expired"],
-  REFUNDED: ["", "out", "Refunded"],
-};
+import { describe } from "./payment_state.js";
+import { refundRequestNote, requestRefund } from "./refund.js";
 
 /** Reasons that Stripe names itself, for a refund that was not requested here. */
 const REASONS_OF_STRIPE = {
@@ -27,7 +19,7 @@ export async function paymentsView({ main }) {
   const sold = new Set(catalog.tracks.map(({ track }) => track));
   const list = h("ul", { class: "rows", "aria-label": "Payments" });
   show(main, "My payments", ...(page.payments.length ? [list] : emptyState()));
-  const context = { titles, sold, refundDays: catalog.refund_window_days };
+  const context = { titles, sold };
   list.append(...page.payments.map((payment) => paymentItem(payment, context)));
   if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
 }
@@ -60,8 +52,9 @@ function olderPayments(list, firstCursor, context) {
 }
 
 function paymentItem(payment, context) {
-  const { status, amount, currency, price, track, created_at: createdAt } = payment;
-  const [kind, drawing, text] = STATUS_CHIPS[status];
+  const { amount, currency, price, track, created_at: createdAt } = payment;
+  const { chip, sentence } = describe({ payment });
+  const [kind, drawing, text] = chip;
   const title = context.titles.get(track) ?? track;
   const item = h(
     "li",
@@ -76,8 +69,8 @@ function paymentItem(payment, context) {
         h("time", { datetime: createdAt }, moment(createdAt)),
         payment.payment_method && ` · ${methodName(payment.payment_method)}`,
       ),
-      payment.refund_amount > 0 && h("p", { class: "small" }, refundedText(payment)),
-      payment.failure && h("p", { class: "small" }, payment.failure.message),
+      payment.refund_amount > payment.refund_pending_amount && h("p", { class: "small" }, refundedText(payment)),
+      sentence && h("p", { class: "small" }, sentence),
     ),
     h(
       "div",
@@ -92,23 +85,25 @@ function paymentItem(payment, context) {
   return item;
 }
 
-function refundedText({ refund_amount: amount, currency, refunded_at: at, refund_reason: why }) {
+function refundedText({ refund_amount: counted, refund_pending_amount: pending, currency, refunded_at: at, refund_reason: why }) {
+  const amount = counted - pending;
   const reason = REASONS_OF_STRIPE[why] ?? why;
   return `${money(amount, currency)} refunded${at ? ` on ${day(at)}` : ""}${reason ? `. Reason: ${reason}` : ""}`;
 }
 
 function actions(payment, title, context, item) {
-  const { status, receipt_url: receipt, track } = payment;
+  const { receipt_url: receipt, track } = payment;
+  const { actions: allowed } = describe({ payment, sold: context.sold.has(track) });
   const links = [];
   if (receipt) {
     const label = `Receipt for ${title} (opens a new tab)`;
     links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, "Receipt"));
   }
-  if (api.isOpen(payment) && context.sold.has(track))
-    links.push(h("a", { href: `#/buy/${track}` }, status === "PROCESSING" ? "View status" : "Complete payment"));
-  if (canRequestRefund(payment)) {
+  if (allowed.includes("view")) links.push(h("a", { href: `#/buy/${track}` }, "View status"));
+  if (allowed.includes("complete")) links.push(h("a", { href: `#/buy/${track}` }, "Complete payment"));
+  if (allowed.includes("refund")) {
     const ask = () =>
-      requestRefund({ payment, title, refundDays: context.refundDays }, (updated, message) =>
+      requestRefund({ payment, title }, (updated, message) =>
         replaceItem(item(), paymentItem(updated, context), message),
       );
     links.push(

@@ -1,6 +1,6 @@
 // Polling a payment's status: less and less often, and not at all while the page is hidden.
 import { Offline, Problem } from "../shared/api.js";
-import { getEnrollment, getPayment } from "./api.js";
+import { getPayment, getTrackState } from "./api.js";
 
 const DELAYS_S = [0.3, 0.5, 0.8, 1.2, 2, 2, 3, 3, 5, 5, 8, 10, 15, 20, 30];
 const MIN_DELAY_AFTER_ERROR_S = 3;
@@ -34,7 +34,7 @@ export async function* pollPayment(id, signal) {
     let delay = DELAYS_S[Math.min(attempt, DELAYS_S.length - 1)];
     try {
       const payment = await getPayment(id);
-      const enrolled = payment.status === "SUCCEEDED" && (await getEnrollment(payment.track))?.status === "ENROLLED";
+      const enrolled = payment.status === "SUCCEEDED" && (await getTrackState(payment.track)).enrollment?.status === "ENROLLED";
       yield { payment, enrolled, attempt };
     } catch (error) {
       const transient =

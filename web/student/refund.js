@@ -1,21 +1,16 @@
 // Requesting a refund, and the state of a request.
 import { SessionExpired } from "../shared/api.js";
 import { h, icon } from "../shared/dom.js";
-import { day, isBankDebit, methodName, money } from "../shared/format.js";
+import { day, methodName, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
 
-const UNFINISHED = ["awaiting_approval", "submitting", "pending"];
-
-export function canRequestRefund({ status, amount, refund_amount: refunded, refund_request: request }) {
-  return status === "SUCCEEDED" && amount > refunded && !UNFINISHED.includes(request?.state);
-}
-
 const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
-/** The state of the student's refund request, unless the payment's status already shows it. */
-export function refundRequestNote({ status, currency, refund_request: request }) {
-  if (!request || (status === "REFUNDED" && !request.answer)) return undefined;
+/** The state of the student's refund request, unless the payment's chip and sentence already show it. */
+export function refundRequestNote({ status, currency, refund_request: request, refund_pending_amount: pending }) {
+  const isShown = status === "REFUNDED" || (request?.state === "pending" && pending > 0);
+  if (!request || (isShown && !request.answer)) return undefined;
   const amount = money(request.amount, currency);
   const isOwn = request.made_by !== "school";
   const intro = isOwn
@@ -36,15 +31,16 @@ export function refundRequestNote({ status, currency, refund_request: request })
 }
 
 /** Ask for a reason, then request the refund. `onDone` receives the updated payment and a message about it. */
-export function requestRefund({ payment, title, refundDays }, onDone) {
-  const amount = money(payment.amount - payment.refund_amount, payment.currency);
+export function requestRefund({ payment, title }, onDone) {
+  const { refundable_amount: refundable, refundable_until: until, currency } = payment;
+  const amount = money(refundable, currency);
   const destination = payment.payment_method
     ? `your ${methodName(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
     : "the payment method you used";
-  const isImmediate = refundDays && !isBankDebit(payment.payment_method);
-  const decision = isImmediate
-    ? `Within ${refundDays} days of your payment we refund you immediately, unless we refunded this track to you before. Otherwise, we review your request first.`
-    : "We’ll review your request first. You keep access until then.";
+  const decision =
+    until && new Date(until) > Date.now()
+      ? "We refund you immediately, unless we refunded this track to you before. Then we review your request first."
+      : "We’ll review your request first. You keep access until we decide.";
   confirm({
     title: `Request a refund of ${amount}?`,
     content: h(
@@ -53,19 +49,20 @@ export function requestRefund({ payment, title, refundDays }, onDone) {
       h("ul", {}, [
         h("li", {}, `${amount} goes back to ${destination}. It usually appears within 5–10 days.`),
         h("li", {}, decision),
-        h("li", {}, `You’ll lose access to ${title}. Your progress is saved in case you come back.`),
+        !payment.no_access_reason &&
+          h("li", {}, `You’ll lose access to ${title}. Your progress is saved in case you come back.`),
       ]),
       h("label", { for: "reason" }, "Reason for your refund"),
       h("textarea", { id: "reason", name: "reason", rows: "3", maxlength: "500", required: true }),
     ),
     confirmText: "Request refund",
-    cancelText: "Keep my enrollment",
+    cancelText: payment.no_access_reason ? "Cancel" : "Keep my enrollment",
     work: async (form) => {
       const reason = form.get("reason").replace(/\s+/g, " ").trim();
       const updated = await api
         .requestRefund(payment.payment_id, reason)
         .catch((error) => paymentAfterError(payment, error));
-      const refunded = updated.status === "REFUNDED";
+      const refunded = updated.status === "REFUNDED" && updated.refund_pending_amount === 0;
       onDone(updated, refunded && `Refunded. ${amount} is on its way to ${destination}.`);
     },
   });

@@ -3,14 +3,16 @@ import { h, icon, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
+import { describe } from "./payment_state.js";
 import { trackDrawing } from "./track_drawing.js";
 
 export async function tracksView({ main }) {
-  const [{ tracks }, enrollments] = await Promise.all([
+  const [{ tracks }, learning] = await Promise.all([
     api.getCatalog(),
-    currentUser() ? api.listEnrollments() : [],
+    currentUser() ? api.getLearning() : { enrollments: [] },
   ]);
-  const statuses = new Map(enrollments.map(({ track, status }) => [track, status]));
+  const enrollments = new Map(learning.enrollments.map((enrollment) => [enrollment.track, enrollment]));
+  const stateOf = (track) => describe({ enrollment: enrollments.get(track), blocked: learning.purchases_blocked ?? undefined });
   show(
     main,
     "Choose your track",
@@ -18,12 +20,12 @@ export async function tracksView({ main }) {
     h(
       "ul",
       { class: "tracks" },
-      tracks.map((track) => trackCard(track, statuses.get(track.track))),
+      tracks.map((track) => trackCard(track, stateOf(track.track))),
     ),
   );
 }
 
-function trackCard(track, status) {
+function trackCard(track, state) {
   const steps = track.projects.reduce((sum, project) => sum + project.steps.length, 0);
   return h(
     "li",
@@ -40,20 +42,28 @@ function trackCard(track, status) {
         { class: "projects" },
         track.projects.map((project) => h("li", {}, project.title)),
       ),
-      nextStep(track, status),
+      nextStep(track, state),
     ),
   );
 }
 
-function nextStep(track, status) {
-  if (status === "ENROLLED") {
-    return h(
+function nextStep({ track, title }, { chip, sentence, actions }) {
+  const [kind, drawing, text] = chip ?? [];
+  const links = [
+    ["learn", "#/learning", `Continue ${title}`],
+    ["view", `#/buy/${track}`, `View payment status of ${title}`],
+    ["complete", `#/buy/${track}`, `Complete enrollment in ${title}`],
+    ["enroll", `#/buy/${track}`, `Enroll in ${title}`],
+  ].filter(([name]) => actions.includes(name));
+  return h(
+    "div",
+    { class: "next" },
+    sentence && h("p", { class: "small" }, sentence),
+    h(
       "p",
       { class: "row" },
-      h("span", { class: "chip good" }, icon("check"), "Enrolled"),
-      h("a", { class: "button", href: "#/learning" }, `Continue ${track.title}`),
-    );
-  }
-  const text = status === "PENDING" ? `Complete enrollment in ${track.title}` : `Enroll in ${track.title}`;
-  return h("p", { class: "row" }, h("a", { class: "button", href: `#/buy/${track.track}` }, text));
+      chip && !actions.includes("enroll") && h("span", { class: `chip ${kind}` }, icon(drawing), text),
+      links.slice(0, 1).map(([, href, label]) => h("a", { class: "button", href }, label)),
+    ),
+  );
 }

@@ -23,8 +23,8 @@ def test_a_bank_payment_is_shown_as_processing_everywhere(student: Student) -> N
     student.expect_text("Your bank is processing the payment.")
     student.expect_accessible("processing")
     student.open("#/learning")
-    student.expect_text("Waiting for payment")
-    student.page.get_by_role("link", name="View payment").click()
+    student.expect_text("Payment processing")
+    student.page.get_by_role("link", name="View payment status").click()
     student.expect_text("Please don’t pay again: your payment is on its way.")
     assert [payment["status"] for payment in student.payments()] == ["PROCESSING"]
 

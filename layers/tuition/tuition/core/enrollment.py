@@ -107,6 +107,15 @@ class Enrollment:
         """The ids of the payments with a refund that was made or is being made."""
         return frozenset(key for key, standing in self.standings.items() if standing.refunded)
 
+    @property
+    def current_payment(self) -> str | None:
+        """The id of the payment that decides the status: the newest attempt that grants access.
+
+        Else the newest one that is open, else the newest of all. None without a standing.
+        """
+        by_rank = [((s.grants, s.open, s.attempt), key) for key, s in self.standings.items()]
+        return max(by_rank)[1] if by_rank else None
+
     def with_payment(self, payment: Payment) -> "Enrollment":
         """Return this enrollment with the payment's current standing, and without standings that do not count.
 

@@ -18,6 +18,9 @@ Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "RE
 STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED")
 OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
 
+NoAccess = Literal["revoked", "dispute_lost", "refunded", "amount_differs"]
+RefundRefusal = Literal["unpaid", "free", "disputed", "refunded"]
+
 COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
 """The statuses of refunds that count in `refund_amount`."""
 REDUCING_REFUNDS = COUNTED_REFUNDS | {"requires_action"}
@@ -187,6 +190,12 @@ class Payment:
         return refunded_amount(self.facts)
 
     @property
+    def refund_pending_amount(self) -> int:
+        """The sum of the refunds that Stripe or a bank is still processing."""
+        refunds = self.facts.refunds.values()
+        return sum(refund.amount for refund in refunds if refund.status in ("pending", "requires_action"))
+
+    @property
     def refund_reason(self) -> str | None:
         """The reason of the newest refund: of our refund request, else of Stripe's refund."""
         refunds = [refund for refund in self.facts.refunds.values() if refund.status in COUNTED_REFUNDS]
@@ -319,14 +328,56 @@ def amount_agrees(payment: Payment) -> bool:
 
 def grants_access(payment: Payment) -> bool:
     """Whether this payment, on its own, gives its user access to the track."""
+    return payment.facts.settled is not None and no_access_reason(payment) is None
+
+
+def no_access_reason(payment: Payment) -> NoAccess | None:
+    """Return why a paid payment gives no access; None if it gives access or is unpaid.
+
+    A decision of staff comes first, because only staff can change it.
+    """
     facts = payment.facts
-    if facts.settled is None or status(facts) == "REFUNDED":
-        return False
+    if facts.settled is None:
+        return None
     if is_revoked(payment):
-        return False
+        return "revoked"
     if lost_disputes(facts):
-        return False
-    return amount_agrees(payment) or facts.accepted
+        return "dispute_lost"
+    if status(facts) == "REFUNDED":
+        return "refunded"
+    return None if amount_agrees(payment) or facts.accepted else "amount_differs"
+
+
+def dispute_state(facts: Facts) -> Literal["open", "lost"] | None:
+    """Return what disputes mean for the student: an undecided one holds the funds, a lost one ends access.
+
+    None without a dispute, after a won one, and for an inquiry, which moves no money.
+    """
+    no_longer_holding = DECIDED_DISPUTES | INQUIRIES
+    if any(dispute.status not in no_longer_holding for dispute in facts.disputes.values()):
+        return "open"
+    return "lost" if lost_disputes(facts) else None
+
+
+def refund_refusal(payment: Payment) -> RefundRefusal | None:
+    """Return why nothing of this payment can be refunded now; None if it can."""
+    settled = payment.facts.settled
+    if settled is None:
+        return "unpaid"
+    if settled.amount == 0:
+        return "free"
+    if dispute_state(payment.facts) == "open":
+        return "disputed"
+    return "refunded" if payment.refundable_amount <= 0 else None
+
+
+def may_request_refund(payment: Payment) -> bool:
+    """Whether a refund request by the student would be accepted now, at once or for approval by staff."""
+    requests = payment.requests
+    rejections = sum(request.state == "rejected" for request in requests)
+    undecided = any(request.undecided for request in requests)
+    bounded = rejections < refund_request.MAX_REJECTIONS and len(requests) < refund_request.MAX_REQUESTS
+    return refund_refusal(payment) is None and bounded and not undecided
 
 
 def is_revoked(payment: Payment) -> bool:

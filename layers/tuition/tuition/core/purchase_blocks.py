@@ -35,3 +35,12 @@ class PurchaseBlocks:
 
 
 NO_BLOCKS = PurchaseBlocks()
+
+
+def explanation(blocks: PurchaseBlocks, contact: str) -> str | None:
+    """Return why the user may not buy, and whom to write to; None if they may."""
+    if not blocks.blocking:
+        return None
+    lost = any(block in blocks.lost_disputes for block in blocks.blocking)
+    why = "because a bank took back an earlier payment of yours" if lost else "for your account"
+    return f"Buying is blocked {why}. Write to {contact or 'the school'} to be allowed to buy again."

@@ -18,6 +18,8 @@ State = Literal["awaiting_approval", "declined", "submitting", "pending", "succe
 STATES: tuple[State, ...] = get_args(State)
 MAX_REQUESTS = 50
 """Refund requests per payment, whatever became of them: every request stays on the payment's item."""
+MAX_REJECTIONS = 10
+"""How often a student may repeat a request that Stripe rejects."""
 MAX_ANSWER_LENGTH = 300
 """Of a reason that Stripe gives, in characters. The rest is cut off."""
 UNDECIDED: frozenset[State] = frozenset({"awaiting_approval", "submitting", "pending"})

@@ -4,7 +4,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import Conflicted, PurchasesBlocked
-from tuition.core.purchase_blocks import Decision, PurchaseBlocks
+from tuition.core.purchase_blocks import Decision, PurchaseBlocks, explanation
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import BlocksChange
@@ -15,12 +15,9 @@ MAX_OTHER_BLOCKS = 1000
 
 def require_allowed(blocks: PurchaseBlocks) -> None:
     """Raise `PurchasesBlocked` if the user may not buy. The message says why, and whom to write to."""
-    if not blocks.blocking:
-        return
-    lost = any(block in blocks.lost_disputes for block in blocks.blocking)
-    why = "because a bank took back an earlier payment of yours" if lost else "for your account"
-    contact = settings().support_contact
-    raise PurchasesBlocked(f"Buying is blocked {why}. Write to {contact or 'the school'} to be allowed to buy again.")
+    problem = explanation(blocks, settings().support_contact)
+    if problem:
+        raise PurchasesBlocked(problem)
 
 
 def decide(user_id: str, decision: Decision, note: str, staff: str) -> PurchaseBlocks:

@@ -25,7 +25,7 @@ from tuition.core.errors import (
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
-from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REQUESTS, RefundRequest, State
+from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REJECTIONS, MAX_REQUESTS, RefundRequest, State
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import Change
@@ -34,8 +34,6 @@ from tuition.stripe_gateway import resolve, sync
 
 MAX_TEXT_LENGTH = 500
 """Of a reason, a note or a message, in characters."""
-MAX_REJECTIONS = 10
-"""How often a student may repeat a request that Stripe rejects."""
 
 
 @dataclass(frozen=True)
@@ -236,17 +234,17 @@ def _require_refundable(payment: Payment) -> None:
 
 
 def _why_not_refundable(payment: Payment) -> str | None:
-    settled = payment.facts.settled
-    if settled is None:
+    refusal = payments.refund_refusal(payment)
+    if refusal == "unpaid":
         return f"This payment is {payment.status}. Only a paid payment can be refunded."
-    if settled.amount == 0:
-        return "This payment was free, so there is nothing to refund."
-    no_longer_holding = payments.DECIDED_DISPUTES | payments.INQUIRIES
-    if any(dispute.status not in no_longer_holding for dispute in payment.facts.disputes.values()):
-        return "This payment is disputed. The bank decides who gets the money."
-    if payment.refundable_amount <= 0:
-        return "This payment has already been refunded."
-    return None
+    return _REFUSALS[refusal] if refusal else None
+
+
+_REFUSALS: dict[payments.RefundRefusal, str] = {
+    "free": "This payment was free, so there is nothing to refund.",
+    "disputed": "This payment is disputed. The bank decides who gets the money.",
+    "refunded": "This payment has already been refunded.",
+}
 
 
 def _is_for_staff(before: PaymentState) -> bool:

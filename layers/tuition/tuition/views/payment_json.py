@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tuition.core import payment as payments
+from tuition.core import timestamps
 from tuition.core.attention import AttentionReason
 from tuition.core.facts import Balance, Settled
 from tuition.core.money import Money
@@ -118,6 +119,17 @@ def _discount(view: PaymentView) -> int:
     return max(0, view.payment.terms.list_amount - view.payment.price.amount)
 
 
+def _refundable_until(view: PaymentView) -> str | None:
+    """Return until when a refund request is granted at once, unless an earlier payment of the track was refunded.
+
+    None if the student cannot request a refund, and for a bank debit, for which staff always decide.
+    """
+    paid_at = view.payment.paid_at
+    if paid_at is None or view.payment.is_bank_debit or not payments.may_request_refund(view.payment):
+        return None
+    return timestamps.iso(timestamps.epoch(paid_at) + settings().refund_window_days * 86400)
+
+
 FIELDS: tuple[Field, ...] = (
     Field("payment_id", api="student", group="payment", csv=True),
     Field("created_at", api="student", group="times", csv=True),
@@ -145,12 +157,17 @@ FIELDS: tuple[Field, ...] = (
     Field("settlement_currency", _balance(lambda b: b.currency), csv=True),
     Field("refund_amount", api="student", group="money", csv=True, currency=_currency),
     Field("lost", lambda v: payments.lost_amount(v.payment.facts), None, "money", csv=True, currency=_currency),
-    Field("refundable_amount", api="staff", group="money", csv=True, currency=_currency),
+    Field("refundable_amount", api="student", group="money", csv=True, currency=_currency),
+    Field("refund_pending_amount", api="student"),
     Field("refunded", api="student", group="refund", csv=True),
     Field("refund_reason", api="student", group="refund", csv=True),
     Field("refund_request", lambda v: v.payment.refund_request_state, csv=True),
     Field("returnable_until", api="staff", group="refund"),
     Field("refunded_at", api="student", group="refund", csv=True),
+    Field("can_request_refund", lambda v: payments.may_request_refund(v.payment), api="student"),
+    Field("refundable_until", _refundable_until, api="student"),
+    Field("dispute", lambda v: payments.dispute_state(v.payment.facts), api="student"),
+    Field("no_access_reason", lambda v: payments.no_access_reason(v.payment), api="student"),
     Field("failure_code", _failed(lambda f: f.code), csv=True),
     Field("failure_message", _failed(lambda f: f.message), csv=True),
     Field("attention", lambda v: [reason.name for reason in v.attention], csv=True),

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from tuition.core import catalog
+from tuition.core import catalog, purchase_blocks
 from tuition.core.catalog import Track
-from tuition.storage import keys, mapping, queries
+from tuition.core.enrollment import Status
+from tuition.settings import settings
+from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
+from tuition.storage.items import CustomerItem, PaymentItem
 from tuition.storage.queries import Cursor
 from tuition.views import payment_json
 
@@ -25,9 +28,35 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     }
 
 
-def enrollments(user_id: str) -> list[dict[str, Any]]:
-    """Return a user's enrollments with their progress, in the order of the catalog: one query."""
-    return enrollments_json(queries.user_items(user_id))
+def enrollments(user_id: str) -> dict[str, Any]:
+    """Return a user's enrollments with progress and the payment that decides each, and whether the user may buy.
+
+    An enrollment whose status is None has a payment that never gave access. One query and one batch read.
+    """
+    items = queries.user_items(user_id)
+    tracks = [track for track in catalog.tracks() if track in items]
+    stored = {track: mapping.enrollment_from_raw(items[track]) for track in tracks}
+    current = {track: enrollment.current_payment for track, enrollment in stored.items()}
+    payment_keys = [keys.payment_key(payment_id) for payment_id in current.values() if payment_id]
+    raw = dynamodb.batch_get({PaymentItem: payment_keys, CustomerItem: [keys.customer_key(user_id)]})
+    payments = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
+    shown = {track: payments[payment_id] for track, payment_id in current.items() if payment_id in payments}
+    blocks = [mapping.blocks_from_item(CustomerItem.from_raw_data(item)) for item in raw[CustomerItem]]
+    return {
+        "enrollments": [
+            {
+                **_enrollment_json(catalog.tracks()[track], stored[track].status, items),
+                "payment": payment_json.student_json(shown[track]) if track in shown else None,
+            }
+            for track in tracks
+            if stored[track].status or track in shown
+        ],
+        "purchases_blocked": purchase_blocks.explanation(blocks[0], settings().support_contact) if blocks else None,
+    }
+
+
+def _enrollment_json(track: Track, status: Status | None, items: dict[str, Item]) -> dict[str, Any]:
+    return {"track": track.track, "status": status, "projects": _projects(track, items)}
 
 
 def enrollments_json(items: dict[str, Item]) -> list[dict[str, Any]]:
@@ -37,7 +66,7 @@ def enrollments_json(items: dict[str, Item]) -> list[dict[str, Any]]:
         if track.track in items:
             status = mapping.enrollment_from_raw(items[track.track]).status
             if status:
-                enrollments.append({"track": track.track, "status": status, "projects": _projects(track, items)})
+                enrollments.append(_enrollment_json(track, status, items))
     return enrollments
 
 
