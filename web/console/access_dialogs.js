@@ -2,31 +2,48 @@
 import { moneyWithCode } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
-import { html } from "./preact.js";
+import { html, useRef } from "./preact.js";
 
 const UNDONE = "It’s safe to try again.";
 const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}/`;
 
-/** Title, button, consequence and result of each change of access. */
-function wording(action, payment, received) {
-  const { track, currency, refundable_amount: refundable } = payment;
+/** Why a payment grants no access, as the end of a sentence. */
+const NO_ACCESS = {
+  dispute_lost: "a dispute of this payment was lost",
+  refunded: "this payment was refunded",
+  amount_differs: "the amount received differs from the price and is not accepted",
+};
+
+/** Title, button, consequence and result of each change of access. `blocker` is why there is no access afterwards. */
+function wording(action, payment, received, blocker) {
+  const { track, currency, refundable_amount: refundable, dispute } = payment;
+  const kept = dispute === "open" ? "the bank decides who gets the money" : `we keep ${moneyWithCode(Math.max(0, refundable), currency)}`;
+  const none = `The payment still grants no access, because ${NO_ACCESS[blocker]}.`;
   return {
     accept_amount: {
       title: "Accept amount",
       confirmText: "Accept",
-      consequence: `Accept ${received} as full payment for ${track} and enroll the student. No money moves.`,
-      result: `Accepted. This payment now grants access to ${track}. No money moved.`,
+      consequence: blocker
+        ? `Accept ${received} as full payment for ${track}. ${none} No money moves.`
+        : `Accept ${received} as full payment for ${track} and enroll the student. No money moves.`,
+      result: blocker
+        ? `Accepted. ${none} No money moved.`
+        : `Accepted. This payment now grants access to ${track}. No money moved.`,
     },
     restore: {
       title: "Restore access",
       confirmText: "Restore access",
-      consequence: `The student gets access to ${track} back. No money moves.`,
-      result: `Restored. This payment grants access to ${track} again. No money moved.`,
+      consequence: blocker
+        ? `This takes back the revocation. ${none} No money moves.`
+        : `The student gets access to ${track} back. No money moves.`,
+      result: blocker
+        ? `Restored. ${none} No money moved.`
+        : `Restored. This payment grants access to ${track} again. No money moved.`,
     },
     revoke: {
       title: "Revoke access",
       confirmText: "Revoke access",
-      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: we keep ${moneyWithCode(Math.max(0, refundable), currency)}.`,
+      consequence: `The student loses the access to ${track} that this payment grants, and its projects are locked. No money moves: ${kept}.`,
       result: `Revoked. This payment no longer grants access to ${track}. No money moved.`,
     },
   }[action];
@@ -42,9 +59,10 @@ const IS_RECORDED = {
 /** Accept the amount received, revoke access, or restore it. `action` is the decision's name in the API. */
 export function AccessDialog({ details, action, allowed, done }) {
   const { payment, facts } = details;
+  const shown = useRef(allowed); // the consequence stays what it was if another member of staff acts first
   const [note, setNote, discard] = useDraft(`${action}.${payment.payment_id}`);
   const { amount, currency } = facts.settled;
-  const { title, confirmText, consequence, result } = wording(action, payment, moneyWithCode(amount, currency));
+  const { title, confirmText, consequence, result } = wording(action, payment, moneyWithCode(amount, currency), shown.current?.no_access_reason);
   const submit = async () => {
     await post(`${path(payment)}access/`, { decision: action, note: note.trim() });
     discard();
@@ -57,7 +75,7 @@ export function AccessDialog({ details, action, allowed, done }) {
     discard();
     return { text: "We checked: the decision is recorded.", final: true };
   };
-  return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${action === "revoke"} ready=${allowed && note.trim() !== ""} submit=${submit} check=${check} done=${done}>
+  return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${action === "revoke"} ready=${Boolean(allowed) && note.trim() !== ""} submit=${submit} check=${check} done=${done}>
     <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }

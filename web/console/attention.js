@@ -6,7 +6,8 @@ import { routeTo } from "./route.js";
 
 const OPEN_DISPUTE =
   "Submit evidence in Stripe by the due date. If the dispute is lost, the student loses access.";
-const LOST_DISPUTE = "Dispute lost; the student was withdrawn. Mark as resolved.";
+const LOST_DISPUTE =
+  "Nothing: the dispute is decided. The student lost access and may buy again only if staff allow it. Mark as resolved.";
 const SUGGESTED_ACTIONS = {
   amount: "Refund the payment, or accept the amount: the student is then enrolled.",
   double: "Refund one of the two payments.",

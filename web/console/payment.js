@@ -43,28 +43,23 @@ function Details({ details, query, staff, message, done }) {
       <span>created <${Time} at=${payment.created_at} /></span>
       ${price && html`<span>${price}</span>`}
       ${refunded > 0 && html`<span>${moneyWithCode(refunded, currency)} refunded, ${moneyWithCode(refundable, currency)} refundable</span>`}
+      ${payment.dispute === "open" && html`<span>Disputed: no refund until the bank decides</span>`}
       <span>${grantsAccess ? "Access granted" : "No access"}</span>
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}
     </p>
     ${message && html`<p class="note good" role="status">${message}</p>`}
     <${AttentionNotes} payment=${payment} staff=${staff} />
-    <${RefundRequests} payment=${payment} staff=${staff} />
+    <${RefundRequests} details=${details} staff=${staff} />
     <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} /></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
 }
 
-/** The actions that the payment's state allows. */
-function allowedActions({ payment, facts }) {
-  const paid = facts.settled !== null;
-  const revoked = facts.decision?.decision === "revoke";
-  const amountDiffers = payment.attention.some(({ name }) => name === "amount");
-  return {
-    refund: paid && payment.refundable_amount > 0,
-    accept_amount: paid && amountDiffers && !revoked,
-    restore: paid && revoked,
-    revoke: paid && !revoked,
-  };
-}
+/** The actions that the API allows now, by name; those of refund requests are in `requestActions`. */
+const allowedActions = ({ actions }) =>
+  Object.fromEntries(actions.filter(({ request }) => !request).map((one) => [one.action, one]));
+
+/** The names of the actions that the API allows for a refund request. */
+const requestActions = ({ actions }, id) => actions.filter(({ request }) => request === id).map(({ action }) => action);
 
 /** A button per action. Each opens a dialog that states the consequence. */
 function Actions({ details }) {
@@ -82,9 +77,10 @@ function Actions({ details }) {
 function OpenDialog({ query, details, done }) {
   const { payment } = details;
   const request = payment.refund_requests.find(({ id }) => id === query.on);
-  const undecided = request?.state === "awaiting_approval";
+  const decisions = request ? requestActions(details, request.id) : [];
   const reason = payment.attention.find(({ name }) => name === query.on);
-  const allowed = { ...allowedActions(details), approve: undecided, decline: undecided, resolve: reason };
+  const allowed = { ...allowedActions(details), resolve: reason };
+  for (const decision of decisions) allowed[decision] = true;
   const opened = useRef(Object.hasOwn(allowed, query.do ?? "") && allowed[query.do]);
   if (!opened.current) return null;
   const shared = { details, done };
@@ -104,18 +100,20 @@ function AttentionNotes({ payment, staff }) {
   );
 }
 
-function RefundRequests({ payment, staff }) {
+function RefundRequests({ details, staff }) {
+  const { payment } = details;
   if (!payment.refund_requests.length) return null;
   return html`<section class="panel" aria-labelledby="requests"><h2 id="requests">Refunds and refund requests</h2>
     <div class="scroll"><table><thead><tr><th>Requested</th><th>By</th><th class="right">Amount</th><th>State</th><th>Reason</th><th>Notes</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-    <tbody>${payment.refund_requests.map((request) => html`<${RequestRow} key=${request.id} request=${request} payment=${payment} staff=${staff} />`)}</tbody></table></div></section>`;
+    <tbody>${payment.refund_requests.map((request) => html`<${RequestRow} key=${request.id} request=${request} details=${details} staff=${staff} />`)}</tbody></table></div></section>`;
 }
 
-function RequestRow({ request, payment, staff }) {
+function RequestRow({ request, details, staff }) {
+  const { payment } = details;
   const [state, color] = refundState(request.state);
   const message = request.message && `to the student: ${request.message}`;
   const notes = [request.note, message, request.answer, request.decided_by && `decided by ${request.decided_by}`];
-  const decidable = staff.decides && request.state === "awaiting_approval";
+  const allowed = staff.decides ? requestActions(details, request.id) : [];
   return html`<tr>
     <td><${Time} at=${request.at} /></td>
     <td>${request.by === payment.user_id ? "the student" : html`<${UserLink} id=${request.by} />`}</td>
@@ -123,11 +121,9 @@ function RequestRow({ request, payment, staff }) {
     <td><span class=${`chip ${color}`} title=${request.state}>${state}</span></td>
     <td class="long">${request.reason}</td>
     <td class="long">${notes.filter(Boolean).join("; ")}</td>
-    <td class="actions">${
-      decidable &&
-      html`
-      <button type="button" onClick=${() => openDialog("approve", { on: request.id })}>Approve…</button>
-      <button type="button" class="quiet" onClick=${() => openDialog("decline", { on: request.id })}>Decline…</button>`
-    }</td>
+    <td class="actions">
+      ${allowed.includes("approve") && html`<button type="button" onClick=${() => openDialog("approve", { on: request.id })}>Approve…</button>`}
+      ${allowed.includes("decline") && html`<button type="button" class="quiet" onClick=${() => openDialog("decline", { on: request.id })}>Decline…</button>`}
+    </td>
   </tr>`;
 }

@@ -49,7 +49,7 @@ function Row({ request, staff }) {
     <td class="actions">${
       staff.decides &&
       html`
-      <button type="button" onClick=${() => openDialog("approve", { on: id })}>Approve…</button>
+      ${request.can_approve && html`<button type="button" onClick=${() => openDialog("approve", { on: id })}>Approve…</button>`}
       <button type="button" class="quiet" onClick=${() => openDialog("decline", { on: id })}>Decline…</button>`
     }</td>
   </tr>`;
@@ -58,7 +58,7 @@ function Row({ request, staff }) {
 /** The dialog named in the address, with the whole payment. It stays open if another member of staff decides first. */
 function Decision({ query, requests, done }) {
   const row = useRef(null);
-  row.current ??= requests.find(({ id }) => id === query.on);
+  row.current ??= requests.find((one) => one.id === query.on && (query.do === "decline" || one.can_approve));
   return row.current && html`<${LoadedDecision} row=${row.current} decision=${query.do} done=${done} />`;
 }
 

@@ -371,13 +371,16 @@ def refund_refusal(payment: Payment) -> RefundRefusal | None:
     return "refunded" if payment.refundable_amount <= 0 else None
 
 
+def may_order_refund(payment: Payment) -> bool:
+    """Whether a refund by staff would be accepted now: something is left, and no other request is undecided."""
+    undecided = any(request.undecided for request in payment.requests)
+    return refund_refusal(payment) is None and not undecided and len(payment.requests) < refund_request.MAX_REQUESTS
+
+
 def may_request_refund(payment: Payment) -> bool:
     """Whether a refund request by the student would be accepted now, at once or for approval by staff."""
-    requests = payment.requests
-    rejections = sum(request.state == "rejected" for request in requests)
-    undecided = any(request.undecided for request in requests)
-    bounded = rejections < refund_request.MAX_REJECTIONS and len(requests) < refund_request.MAX_REQUESTS
-    return refund_refusal(payment) is None and bounded and not undecided
+    rejections = sum(request.state == "rejected" for request in payment.requests)
+    return may_order_refund(payment) and rejections < refund_request.MAX_REJECTIONS
 
 
 def is_revoked(payment: Payment) -> bool:

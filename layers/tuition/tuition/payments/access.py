@@ -37,11 +37,33 @@ def decide(ref: PaymentRef, decision: AccessDecision, note: str, staff: str) -> 
         if facts.decision and facts.decision.decision == decision:
             return None
         _require_applicable(payment, decision)
-        version = payment.version + 1
-        new = Facts(decision=Decision(version, decision, staff, note), accepted=decision == "accept_amount")
-        return Change(payment.merged(new), _entry(f"decision:{version}", f"decision.{decision}", staff))
+        after = _decided(payment, decision, note, staff)
+        return Change(after, _entry(f"decision:{payment.version + 1}", f"decision.{decision}", staff))
 
     return ledger.update(ref, change)
+
+
+def _decided(payment: Payment, decision: AccessDecision, note: str, staff: str) -> Payment:
+    made = Decision(payment.version + 1, decision, staff, note)
+    return payment.merged(Facts(decision=made, accepted=decision == "accept_amount"))
+
+
+def applicable(payment: Payment) -> dict[AccessDecision, payments.NoAccess | None]:
+    """Return the decisions that change something now, each with why the payment gives no access after it, or None.
+
+    An amount is accepted after access was restored, because accepting would restore it too.
+    """
+    facts = payment.facts
+    if facts.settled is None:
+        return {}
+    revoked = payments.is_revoked(payment)
+    differs = not payments.amount_agrees(payment) and not facts.accepted
+    offered = {"accept_amount": differs and not revoked, "revoke": not revoked, "restore": revoked}
+    return {
+        decision: payments.no_access_reason(_decided(payment, decision, "", ""))
+        for decision in DECISIONS
+        if offered[decision]
+    }
 
 
 def _require_applicable(payment: Payment, decision: AccessDecision) -> None:

@@ -8,8 +8,10 @@ from tuition import retry
 from tuition.core import audit, catalog
 from tuition.core import payment as payments_rules
 from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.payments import access
 from tuition.storage import cursors, dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
@@ -36,11 +38,30 @@ def payment(payment_id: str) -> dict[str, Any]:
     view = payment_list.load_views([item])[0]
     return {
         "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
+        "actions": _actions(view.payment),
         "groups": payment_json.groups(view),
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
         "chain": _chain(audit.verify_payment(view.payment, trail)),
     }
+
+
+def _actions(payment: Payment) -> list[dict[str, Any]]:
+    """Return what an admin can do with a payment now: nothing that the API would refuse.
+
+    A decision about access has `no_access_reason`: why the payment gives no access afterwards, or None.
+    """
+    actions: list[dict[str, Any]] = [{"action": "refund"}] if payments_rules.may_order_refund(payment) else []
+    actions += [{"action": name, "no_access_reason": why} for name, why in access.applicable(payment).items()]
+    for request in payment.requests:
+        if request.state == "awaiting_approval":
+            decisions = ("approve", "decline") if _can_approve(payment) else ("decline",)
+            actions += [{"action": decision, "request": request.id} for decision in decisions]
+    return actions
+
+
+def _can_approve(payment: Payment) -> bool:
+    return payments_rules.refund_refusal(payment) is None
 
 
 def _read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]]:
@@ -122,6 +143,7 @@ def _refund_request_row(view: PaymentView, request: RefundRequest) -> dict[str, 
         "currency": payments_rules.amount_in_received_currency(payment, request.amount).currency,
         "payment_status": payment.status,
         "disputed": bool(payment.facts.disputes),
+        "can_approve": _can_approve(payment),
         "enrollment": view.enrollment,
     }
 

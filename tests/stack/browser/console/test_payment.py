@@ -317,6 +317,74 @@ def test_the_second_of_two_concurrent_decisions_is_refused(staff: Staff, sub: st
     assert staff.refunded_amounts(payment_id) == []
 
 
+@pytest.mark.usefixtures("no_window")
+def test_refund_requests_are_counted_queued_and_decided_in_the_row(staff: Staff, sub: str) -> None:
+    payments = {name: staff.create_and_pay(f"{sub}-{name}") for name in ("first", "second")}
+    for name, payment_id in payments.items():
+        request = {"payment_id": payment_id, "reason": f"I have no time ({name})"}
+        token = staff.running.token(f"{sub}-{name}")
+        response = staff.running.api("POST", "/api/payments/request-refund/", token, json=request)
+        assert response.status_code == 202
+    staff.open("#/payments?refund_request=awaiting_approval")
+    staff.expect_rows(2)
+    tab = staff.page.get_by_role("link", name="Refund requests 2 await approval")
+    expect(tab).to_be_visible()
+    tab.click()
+    staff.expect_heading("Refund requests")
+    staff.expect_rows(2)
+    expect(staff.rows().nth(0)).to_contain_text("I have no time (first)")
+    expect(staff.rows().nth(1)).to_contain_text("I have no time (second)")
+    staff.expect_accessible("refund-requests")
+    staff.rows().nth(0).get_by_role("button", name="Decline…").click()
+    expect(staff.dialog).to_contain_text("No money moves and access doesn’t change.")
+    staff.dialog.get_by_label("Message to the student").fill("The course has ended")
+    staff.dialog.get_by_role("button", name="Decline").click()
+    staff.expect_text("Request declined. No money moved.")
+    staff.expect_rows(1)
+    expect(staff.page.get_by_role("link", name="Refund requests 1 await approval")).to_be_visible()
+    staff.rows().nth(0).get_by_role("button", name="Approve…").click()
+    expect(staff.dialog.locator(".says")).to_contain_text("Refund 499.00 of 499.00 USD")
+    staff.expect_accessible()
+    staff.dialog.get_by_role("button", name="Refund 499.00 USD").click()
+    staff.expect_text("Refunded 499.00 USD; 0.00 USD can still be refunded.")
+    staff.expect_text("No refund request awaits approval")
+    assert [staff.refunded_amounts(payment_id) for payment_id in payments.values()] == [[], [49900]]
+
+
+@pytest.mark.usefixtures("no_window")
+def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for_nothing(
+    staff: Staff, sub: str
+) -> None:
+    payment_id = staff.create_and_pay(sub)
+    request = {"payment_id": payment_id, "reason": "I have no time"}
+    staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+    intent = staff.details(payment_id)["payment"]["payment_intent_id"]
+    dispute = staff.running.sim("disputes", payment_intent=intent, status="needs_response")
+    staff.running.until(lambda: staff.details(payment_id)["payment"]["dispute"] == "open", "disputed")
+    staff.open_payment(payment_id)
+    expect(staff.main.get_by_text("Disputed: no refund until the bank decides")).to_be_visible()
+    expect(staff.main.get_by_role("button", name="Decline…")).to_be_visible()
+    for name in ("Refund…", "Approve…"):
+        expect(staff.main.get_by_role("button", name=name)).to_have_count(0)
+    staff.open("#/refund-requests")
+    row = staff.rows().filter(has_text=f"{sub}@example.org")
+    expect(row).to_contain_text("disputed")
+    expect(row.get_by_role("button", name="Decline…")).to_be_visible()
+    expect(row.get_by_role("button", name="Approve…")).to_have_count(0)
+    staff.expect_accessible()
+    staff.running.sim(f"disputes/{dispute['id']}", status="lost")
+    staff.running.until(lambda: staff.details(payment_id)["payment"]["dispute"] == "lost", "lost")
+    staff.open_payment(payment_id)
+    expect(timeline_entry(staff, "Dispute decided")).to_be_visible()
+    expect(staff.main.locator(".attention")).to_contain_text("Nothing: the dispute is decided.")
+    expect(staff.main.locator(".attention")).not_to_contain_text("evidence")
+    staff.open_dialog("Revoke access…").get_by_role("button", name="Cancel").click()
+    staff.open("#/disputes?state=over")
+    row = staff.rows().filter(has_text=f"{sub}@example.org")
+    expect(row).to_contain_text("Decided")
+    expect(row.get_by_role("link", name="View in Stripe")).to_be_visible()
+
+
 # --- access and attention ---
 
 
@@ -338,6 +406,22 @@ def test_access_can_be_revoked_and_restored(staff: Staff, sub: str) -> None:
     staff.expect_text("Restored. This payment grants access to DP again. No money moved.")
     expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
     assert staff.refunded_amounts(payment_id) == []
+
+
+def test_restoring_access_says_if_the_payment_still_gives_none(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    path = f"/api/admin/payments/{payment_id}"
+    revoke = {"decision": "revoke", "note": "Shared the account"}
+    assert staff.running.api("POST", f"{path}/access/", staff.token, json=revoke).is_success
+    assert staff.running.api("POST", f"{path}/refunds/", staff.token, json={"reason": "Agreed"}).is_success
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Restore access…")
+    expect(dialog.get_by_role("heading")).to_have_text("Restore access")
+    sentence = "The payment still grants no access, because this payment was refunded."
+    expect(dialog.locator(".says")).to_contain_text(sentence)
+    dialog.get_by_label("Reason").fill("It was a brother")
+    dialog.get_by_role("button", name="Restore access").click()
+    staff.expect_text(f"Restored. {sentence}")
 
 
 def test_an_amount_that_differs_from_the_price_can_be_accepted(staff: Staff, sub: str) -> None:
