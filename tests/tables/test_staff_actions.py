@@ -1,4 +1,4 @@
-"""What staff are offered for a payment: everything that is offered is accepted, and does what was said."""
+"""The actions that staff are offered for a payment: each is accepted, and does what the console says."""
 
 from collections.abc import Callable
 

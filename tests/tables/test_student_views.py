@@ -1,4 +1,4 @@
-"""What a student's payments and enrollments say about disputes, decisions of staff, refunds and the amount received."""
+"""Payments and enrollments as the student sees them, after disputes, decisions of staff, refunds and odd amounts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -87,7 +87,7 @@ STATES: dict[Callable[[Harness, Student, Student], None], tuple[str | None, str 
     free: (None, None, False, "ENROLLED"),
     unpaid: (None, None, False, "PENDING"),
 }
-"""What happened -> `dispute`, `no_access_reason`, `can_request_refund`, and the status of the enrollment."""
+"""The history of a payment -> `dispute`, `no_access_reason`, `can_request_refund`, and the status of the enrollment."""
 
 
 @pytest.mark.parametrize("arrange", STATES, ids=lambda arrange: arrange.__name__)
@@ -172,3 +172,27 @@ def test_enrollments_are_one_query_and_one_batch_read(tuition: Harness, student:
     with record_calls(tuition) as call_names:
         assert len(tuition.call(enrollments.handler, student).body["enrollments"]) == 2
     assert call_names == ["Query", READ]
+
+
+@pytest.mark.parametrize("choices", [{}, {"save_payment_method": True}, {"promotion_code": "code"}, {"kind": "intent"}])
+def test_an_open_payment_says_how_it_is_resumed_with_its_discount(
+    tuition: Harness, student: Student, choices: dict[str, Any]
+) -> None:
+    if "promotion_code" in choices:
+        choices = {"promotion_code": create_code(tuition, student)}
+    is_intent = choices.pop("kind", None) == "intent"
+    created = (tuition.create(student) if is_intent else open_session(tuition, student, **choices)).body
+    (payment,) = tuition.payments(student).body["payments"]
+    assert payment["discount"] == 49900 - created["amount"] == 49900 - payment["amount"]
+    resume = payment["resume"]
+    assert resume["kind"] == ("intent" if is_intent else "checkout")
+    params = {name: value for name, value in resume.items() if value and name != "kind"}
+    again = tuition.create(student, **params) if is_intent else open_session(tuition, student, **params)
+    assert (again.status, again.body["payment_id"], again.body["amount"]) == (
+        200,
+        payment["payment_id"],
+        payment["amount"],
+    )
+    paid = Student(f"{student.sub}-paid")
+    buy(tuition, paid)
+    assert tuition.payments(paid).body["payments"][0]["resume"] is None

@@ -4,12 +4,11 @@ import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import { moment, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { followPayment } from "./confirmation.js";
-import { describe } from "./payment_state.js";
+import { orderSummary } from "./order_summary.js";
 import { confirmWithBank, PaymentDeclined, payOnPage, payWithCheckout, readInterrupted } from "./pay.js";
 import { buildPaymentForm } from "./payment_form.js";
-import { startedPayment } from "./started_payments.js";
+import { describe } from "./payment_state.js";
 import { loadStripe, StripeNotLoaded } from "./stripe.js";
-import { trackDrawing } from "./track_drawing.js";
 
 /**
  * The view `#/buy/DP`. `arrival` tells how the student came back from Stripe: `{canceled: true}` from Checkout without
@@ -91,23 +90,29 @@ async function follow(context, track, paymentId, failedAfter) {
 async function showForm(context, track, { savedMethods, openPayment, canceled, problem }) {
   const { main, config } = context;
   const { payment_method_types: types, refund_window_days: refundDays } = await api.getCatalog();
-  const started = openPayment && howItStarted(openPayment, startedPayment(track.track));
-  const form = buildPaymentForm({ track, savedMethods, config, started, types });
-  const message = problem ? note("bad", h("p", {}, problem)) : openPaymentNote(openPayment, canceled);
-  const columns = h("div", { class: "columns" }, h("div", { class: "panel" }, form.element), summary(track, refundDays));
+  const started = openPayment?.resume ?? undefined;
+  const discounted = discountedAmount(openPayment, track);
+  const order = orderSummary(track, refundDays);
+  const form = buildPaymentForm({
+    ...{ track, savedMethods, config, started, types, discounted },
+    onAmount: order.showAmount,
+  });
+  const message = problem ? note("bad", h("p", {}, problem)) : openPaymentNote(openPayment, canceled, discounted);
+  const columns = h("div", { class: "columns" }, h("div", { class: "panel" }, form.element), order.element);
   show(main, `Enroll in ${track.title}`, message, columns);
   form.onSubmit((choice) => pay(context, track, form, choice));
-  if (started?.here && started.kind === "intent" && openPayment.status === "CREATED")
-    await resume(context, track, form, message);
+  if (started?.kind === "intent" && openPayment.status === "CREATED")
+    await resume(context, track, form, started, message);
 }
 
-/** How the open payment was started. A Checkout payment without an attempt to pay has no PaymentIntent. */
-function howItStarted(openPayment, started) {
-  if (started?.payment_id === openPayment.payment_id) return { here: true, ...started };
-  return { kind: openPayment.payment_intent_id ? "intent" : "checkout", params: {} };
+/** The amount of an open Checkout session with a promotion code; undefined without one, or after the price has changed. */
+function discountedAmount(openPayment, track) {
+  if (!openPayment?.resume?.promotion_code) return undefined;
+  const { amount, discount } = openPayment;
+  return discount > 0 && amount + discount === track.amount ? amount : undefined;
 }
 
-function openPaymentNote(openPayment, canceled) {
+function openPaymentNote(openPayment, canceled, discounted) {
   if (!openPayment) return undefined;
   const text = canceled
     ? "You left Stripe’s page before paying. You haven’t been charged."
@@ -116,15 +121,22 @@ function openPaymentNote(openPayment, canceled) {
     "info",
     h("p", {}, text),
     openPayment.failure && h("p", {}, `Your last attempt failed: ${openPayment.failure.message}`),
+    discounted !== undefined &&
+      h(
+        "p",
+        {},
+        `Your promotion code ${openPayment.resume.promotion_code} is applied on Stripe Checkout only: there you pay ` +
+          `${money(discounted, openPayment.currency)}.`,
+      ),
     h("p", {}, "Pick any way to pay below. You’ll only ever be charged once."),
   );
 }
 
 /** Resume a payment that was interrupted: it may be paid already, or need the bank's confirmation. */
-async function resume(context, track, form, message) {
+async function resume(context, track, form, started, message) {
   try {
     const stripe = await loadStripe(context.config);
-    const interrupted = await readInterrupted(stripe, track.track);
+    const interrupted = await readInterrupted(stripe, track.track, started);
     if (context.signal.aborted || form.isBusy()) return;
     if (interrupted.paid) await follow(context, track, interrupted.paymentId);
     else if (interrupted.needsAction) {
@@ -174,28 +186,4 @@ async function handleError(context, track, form, error) {
     showNothingToBuy(context.main, track, explain(error));
   else if (error instanceof Problem && error.type === "payment-in-progress") await showCurrentState(context, track);
   else form.showError(explain(error), error.field === "promotion_code" ? "code" : undefined);
-}
-
-function summary(track, refundDays) {
-  const promise = refundDays
-    ? `${refundDays}-day money-back guarantee: ask for a refund under Payments.`
-    : "You can ask for a refund under Payments.";
-  return h(
-    "aside",
-    { class: "panel summary", "aria-label": "Order summary" },
-    trackDrawing(track.track),
-    h("h2", {}, track.title),
-    h(
-      "ol",
-      { class: "projects" },
-      track.projects.map((project) => h("li", {}, project.title)),
-    ),
-    h(
-      "p",
-      { class: "row spread total" },
-      h("span", {}, "Total"),
-      h("span", { class: "price" }, money(track.amount, track.currency)),
-    ),
-    h("p", { class: "small" }, `One payment, no subscription. ${promise}`),
-  );
 }

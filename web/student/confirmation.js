@@ -5,7 +5,6 @@ import { differsFromPrice, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 import { pollPayment } from "./poll.js";
-import { forgetStarted } from "./started_payments.js";
 
 /** After this many attempts (about ten seconds) the stored status must include the payment that was just made. */
 const FRESH_AFTER_ATTEMPTS = 8;
@@ -35,7 +34,6 @@ export async function followPayment({ main, signal, reload }, track, id, failedA
     if (error) {
       showState("error", explain(error), loading("Trying again…"), note("info", h("p", {}, explain(error))));
     } else if (payment.status === "SUCCEEDED") {
-      forgetStarted(track.track);
       (enrolled ? showEnrolled : showUnderReview)(main, track, payment);
       return undefined;
     } else if (payment.status === "PROCESSING") {
@@ -63,8 +61,8 @@ function notReceivedNote(reload) {
 
 /** Paid, but not enrolled: the amount differs from the price, or a dispute or staff ended the access. */
 function showUnderReview(main, track, payment) {
-  const text = `We received your payment for ${track.title}, but we need to check it before we can enroll you.`;
-  const { sentence } = describe({ payment });
+  const checking = `We received your payment for ${track.title}, but we need to check it before we can enroll you.`;
+  const text = payment.no_access_reason ? describe({ payment }).sentence : checking;
   show(
     main,
     "We’re checking your payment",
@@ -73,7 +71,7 @@ function showUnderReview(main, track, payment) {
       { class: "panel" },
       note(
         "info",
-        h("p", {}, payment.no_access_reason ? sentence : text),
+        h("p", {}, text),
         differsFromPrice(payment) && h("p", {}, paidText(payment)),
         h("p", {}, "We’ve been notified and will get back to you. Please contact us before you pay again."),
       ),

@@ -6,8 +6,9 @@ import { h, note } from "../shared/dom.js";
 /**
  * Ask for confirmation. On `confirmText` run `work(formData)` and close the dialog; if `work` throws, show the error in
  * the dialog. Escape, Back and `cancelText` close the dialog and change nothing, except while `work` is running.
+ * `onClose` is called whenever the dialog has closed.
  */
-export function confirm({ title, content, confirmText, cancelText = "Keep it", work }) {
+export function confirm({ title, content, confirmText, cancelText = "Keep it", work, onClose }) {
   const error = h("div", {});
   const submit = h("button", { type: "submit", class: "danger" }, confirmText);
   const isBusy = () => submit.getAttribute("aria-busy") === "true";
@@ -41,6 +42,7 @@ export function confirm({ title, content, confirmText, cancelText = "Keep it", w
   dialog.addEventListener("close", () => {
     window.removeEventListener("hashchange", close);
     dialog.remove();
+    onClose?.();
   });
   document.body.append(dialog);
   openModal(dialog, { close, isBusy });

@@ -4,7 +4,6 @@
 // uses a client secret or an address that has been closed in the meantime.
 import { explain, Problem } from "../shared/api.js";
 import * as api from "./api.js";
-import { rememberStarted, startedPayment } from "./started_payments.js";
 
 /** The payment was refused: the reason for the student, and the field that it belongs to. */
 export class PaymentDeclined extends Error {
@@ -31,7 +30,7 @@ export async function payOnPage(stripe, track, { elements, method, save }, signa
   }
   const params = { track, ...(save && { save_payment_method: true }), ...(method && { payment_method: method }) };
   for (let attempt = 1; ; attempt += 1) {
-    const payment = await startPayment(track, params);
+    const payment = await api.createPayment(params);
     signal.throwIfAborted();
     if (payment.status === "PROCESSING") return payment.payment_id;
     const confirmParams = { return_url: returnUrl(track), ...(method && { payment_method: method }) };
@@ -45,12 +44,6 @@ export async function payOnPage(stripe, track, { elements, method, save }, signa
   }
 }
 
-async function startPayment(track, params) {
-  const payment = await api.createPayment(params);
-  rememberStarted(track, "intent", params, payment.payment_id);
-  return payment;
-}
-
 /** Continue an interrupted payment at the bank's confirmation (3-D Secure). Returns and throws as payOnPage. */
 export async function confirmWithBank(stripe, { clientSecret, paymentId }) {
   const { error } = await stripe.handleNextAction({ clientSecret });
@@ -59,11 +52,13 @@ export async function confirmWithBank(stripe, { clientSecret, paymentId }) {
 }
 
 /**
- * The state of a payment that was interrupted in this browser: `{paymentId, clientSecret}` with `paid`, `needsAction`
- * (the bank still needs the student's confirmation) or `failureMessage`. If it was closed, a new one has replaced it.
+ * The state of a payment that was interrupted: `{paymentId, clientSecret}` with `paid`, `needsAction` (the bank still
+ * needs the student's confirmation) or `failureMessage`. `choices` are those of the open payment, as the API names them.
+ * If it was closed, a new one has replaced it.
  */
-export async function readInterrupted(stripe, track) {
-  const payment = await startPayment(track, startedPayment(track).params);
+export async function readInterrupted(stripe, track, { save_payment_method: save, payment_method: method }) {
+  const choices = { ...(save && { save_payment_method: true }), ...(method && { payment_method: method }) };
+  const payment = await api.createPayment({ track, ...choices });
   const { paymentIntent } = await stripe.retrievePaymentIntent(payment.client_secret);
   const ids = { paymentId: payment.payment_id, clientSecret: payment.client_secret };
   if (PAID.includes(paymentIntent?.status)) return { paid: true, ...ids };
@@ -91,7 +86,6 @@ export async function payWithCheckout(track, { code }, signal) {
       ? new PaymentDeclined(explain(error), "code")
       : error;
   });
-  rememberStarted(track, "checkout", { code }, session.payment_id);
   signal.throwIfAborted();
   if (!session.url) return session.payment_id;
   location.assign(session.url);

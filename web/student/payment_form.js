@@ -1,24 +1,26 @@
 // The payment form: a saved method, Stripe's fields, or Stripe Checkout.
 import { announce, h, icon } from "../shared/dom.js";
 import { expiry, methodName, money } from "../shared/format.js";
-import { appearance, loadStripe } from "./stripe.js";
+import { cardFields } from "./card_fields.js";
+import { confirm } from "./dialog.js";
 
 const SAVE_HINT =
   "Save this payment method with Stripe so that paying is faster next time. You can remove it under Saved cards.";
 
 /**
  * Returns `{element, onSubmit(listener), setBusy(busy), isBusy(), showError(text, field)}`. The listener receives
- * `{choice, method, elements, save, code}`. `started` tells how an open payment was started, so that the form offers
- * the same way to pay.
+ * `{choice, method, elements, save, code}`. `started` has the choices of an open payment, as the API names them, so that
+ * the form offers the same way to pay. `discounted` is the amount of an open Checkout session with a promotion code.
+ * `onAmount` receives the amount to pay whenever it changes.
  */
-export function buildPaymentForm({ track, savedMethods, config, started, types }) {
+export function buildPaymentForm({ track, savedMethods, config, started, types, discounted, onAmount }) {
   const price = money(track.amount, track.currency);
   const preselected =
     started?.kind === "checkout"
       ? "checkout"
-      : (savedMethods.find(({ id }) => id === started?.params.payment_method)?.id ?? savedMethods[0]?.id ?? "new");
+      : (savedMethods.find(({ id }) => id === started?.payment_method)?.id ?? savedMethods[0]?.id ?? "new");
   const fields = h("div", { id: "payment-element", class: "stripe-fields" });
-  const save = checkbox("save", "Save for next time", SAVE_HINT, started?.params.save_payment_method);
+  const save = checkbox("save", "Save for next time", SAVE_HINT, started?.kind === "intent" && started.save_payment_method);
   const code = h("input", {
     id: "code",
     name: "code",
@@ -26,7 +28,7 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
     autocomplete: "off",
     autocapitalize: "characters",
     spellcheck: "false",
-    value: started?.params.code ?? "",
+    value: started?.promotion_code ?? "",
     "aria-describedby": "code-error",
   });
   const codeError = h("p", { class: "error", id: "code-error" });
@@ -38,6 +40,7 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
     code,
     codeError,
   );
+  const discountHint = h("p", { class: "small", id: "discount-hint", role: "status" });
   const errorBox = h("div", { role: "alert" });
   const button = h("button", { type: "submit", class: "wide" });
   const newMethod = types.includes("us_bank_account") ? "New card or US bank account" : "New card";
@@ -62,6 +65,7 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
       ),
       checkoutPanel,
     ),
+    discountHint,
     errorBox,
     button,
     h(
@@ -74,10 +78,28 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
   const choice = () => element.elements.way.value;
   const card = cardFields(config, track, types, fields, () => save.input.checked);
 
+  /** Whether the code field still has the code of the open session, whose amount is known. */
+  const hasDiscount = () =>
+    discounted !== undefined && code.value.trim().toUpperCase() === started.promotion_code.toUpperCase();
+
+  /** Say what is to be paid this way. A promotion code lowers the price on Stripe Checkout only. */
+  function showAmount() {
+    const onCheckout = choice() === "checkout";
+    const discount = hasDiscount();
+    const amount = onCheckout && discount ? discounted : track.amount;
+    const elsewhere = discount
+      ? `Your promotion code works on Stripe Checkout only, where you pay ${money(discounted, track.currency)}.`
+      : "Your promotion code works on Stripe Checkout only.";
+    discountHint.textContent = !onCheckout && code.value.trim() ? `${elsewhere} Here you pay the full ${price}.` : "";
+    const total = discount ? `: ${money(amount, track.currency)}` : "";
+    button.textContent = onCheckout ? `Continue to Stripe${total}` : `Pay ${price}`;
+    onAmount(amount);
+  }
+
   function showChoice() {
     newPanel.hidden = choice() !== "new";
     checkoutPanel.hidden = choice() !== "checkout";
-    button.textContent = choice() === "checkout" ? "Continue to Stripe" : `Pay ${price}`;
+    showAmount();
     errorBox.replaceChildren();
     if (choice() === "new") card.mount().catch((error) => showError(error.message));
   }
@@ -94,6 +116,7 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
   }
 
   element.addEventListener("change", ({ target }) => target.name === "way" && showChoice());
+  code.addEventListener("input", showAmount);
   save.input.addEventListener("change", card.updateUsage);
   showChoice();
   return {
@@ -106,14 +129,40 @@ export function buildPaymentForm({ track, savedMethods, config, started, types }
       if (busy) errorBox.replaceChildren();
     },
     onSubmit: (listener) =>
-      element.addEventListener("submit", (event) => {
+      element.addEventListener("submit", async (event) => {
         event.preventDefault();
         const chosen = choice();
+        if (chosen !== "checkout" && code.value.trim()) {
+          const keepsDiscount = !(await mayGiveUpDiscount(price, hasDiscount() && money(discounted, track.currency)));
+          if (keepsDiscount) {
+            element.querySelector("input[value=checkout]").click();
+            button.focus();
+            return;
+          }
+          if (choice() !== chosen || !element.isConnected) return;
+          code.value = "";
+          showAmount();
+        }
         if (chosen === "checkout") listener({ choice: chosen, code: code.value.trim() });
         else if (chosen === "new") listener({ choice: chosen, elements: card.elements(), save: save.input.checked });
         else listener({ choice: chosen, method: chosen });
       }),
   };
+}
+
+/** Ask whether the student wants to pay the full price although they have a promotion code. */
+function mayGiveUpDiscount(price, discountedPrice) {
+  return new Promise((resolve) => {
+    const onCheckout = discountedPrice ? `you pay ${discountedPrice}` : "your promotion code is applied";
+    confirm({
+      title: "Pay without your promotion code?",
+      content: h("p", {}, `Here you pay the full ${price}. On Stripe Checkout ${onCheckout}.`),
+      confirmText: `Pay the full ${price}`,
+      cancelText: "Use Stripe Checkout",
+      work: async () => resolve(true),
+      onClose: () => resolve(false),
+    });
+  });
 }
 
 function option(value, preselected, drawing, text, detail) {
@@ -136,41 +185,4 @@ function checkbox(id, text, hint, checked) {
   const input = h("input", props);
   const label = h("div", {}, h("label", { for: id }, text), h("p", { class: "small", id: `${id}-hint` }, hint));
   return { input, element: h("div", { class: "check" }, input, label) };
-}
-
-/** Stripe's Payment Element, created when it is first needed. Only Stripe sees what is typed in it. */
-function cardFields(config, track, types, container, wantsSaving) {
-  let elements, mounting;
-  const usage = () => ({ setupFutureUsage: wantsSaving() ? "on_session" : null });
-
-  async function mountOnce() {
-    const stripe = await loadStripe(config);
-    elements = stripe.elements({
-      mode: "payment",
-      amount: track.amount,
-      currency: track.currency,
-      allowedPaymentMethodTypes: types,
-      appearance: appearance(),
-      ...usage(),
-    });
-    const element = elements.create("payment");
-    await new Promise((resolve, reject) => {
-      element.on("ready", resolve);
-      element.on("loaderror", ({ error }) => reject(new Error(error.message)));
-      element.mount(container);
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-      elements.update({ appearance: appearance() }),
-    );
-  }
-
-  return {
-    mount: () =>
-      (mounting ??= mountOnce().catch((error) => {
-        mounting = undefined;
-        throw error;
-      })),
-    elements: () => elements,
-    updateUsage: () => elements?.update(usage()),
-  };
 }

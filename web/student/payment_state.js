@@ -1,4 +1,4 @@
-// What a payment and its enrollment mean to the student: the one place that turns them into words and actions.
+// The meaning of a payment and its enrollment for the student: the one place that turns them into words and actions.
 import { day, money } from "../shared/format.js";
 import { isOpen } from "./api.js";
 
@@ -67,7 +67,7 @@ function refundPromise({ can_request_refund: canRequest, refundable_until: until
   return `You can get a refund without approval until ${day(until)}, unless we refunded this track to you before.`;
 }
 
-/** What the student can do with a payment: `view` one under way, `complete` an unpaid one, request a `refund`. */
+/** The actions that a payment allows: `view` one under way, `complete` an unpaid one, request a `refund`. */
 function paymentActions(payment, blocked) {
   if (payment.status === "PROCESSING") return ["view"];
   if (isOpen(payment)) return blocked ? [] : ["complete"];

@@ -173,7 +173,7 @@ def test_a_payment_of_another_amount_is_shown_as_being_checked(student: Student)
     student.open_payment_form()
     student.pay(GOOD)
     student.expect_heading("We’re checking your payment")
-    student.expect_text("but we need to check it before we can enroll you")
+    student.expect_text("The school is reviewing it and will contact you. Please don’t pay again.")
     student.expect_accessible()
 
 
@@ -270,16 +270,16 @@ def test_the_state_of_a_refund_request_is_shown(student: Student, state: str, an
     student.open_payment_form()
     student.pay(GOOD)
     student.expect_enrolled()
+    unfinished = state in ("awaiting_approval", "submitting", "pending")
     request = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
 
     def add_request(route: Route) -> None:
         body = route.fetch().json()
-        body["payments"][0]["refund_request"] = {**request, "answer": answer}
+        body["payments"][0] |= {"refund_request": {**request, "answer": answer}, "can_request_refund": not unfinished}
         route.fulfill(json=body)
 
     student.page.route("**/my-payments/*", add_request)
     student.open("#/payments")
     student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
-    unfinished = state in ("awaiting_approval", "submitting", "pending")
     expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
     student.expect_accessible()

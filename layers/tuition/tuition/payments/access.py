@@ -44,8 +44,8 @@ def decide(ref: PaymentRef, decision: AccessDecision, note: str, staff: str) -> 
 
 
 def _decided(payment: Payment, decision: AccessDecision, note: str, staff: str) -> Payment:
-    made = Decision(payment.version + 1, decision, staff, note)
-    return payment.merged(Facts(decision=made, accepted=decision == "accept_amount"))
+    fact = Decision(payment.version + 1, decision, staff, note)
+    return payment.merged(Facts(decision=fact, accepted=decision == "accept_amount"))
 
 
 def applicable(payment: Payment) -> dict[AccessDecision, payments.NoAccess | None]:

@@ -149,7 +149,7 @@ FIELDS: tuple[Field, ...] = (
     Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
     Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
     Field("first_purchase", group="money"),
-    Field("discount", _discount, csv=True, currency=_price_currency),
+    Field("discount", _discount, api="student", csv=True, currency=_price_currency),
     Field("received", _settled(lambda s: s.amount), group="money", csv=True, currency=_currency),
     Field("received_currency", _settled(lambda s: s.currency), group="money", csv=True),
     Field("fee", _balance(lambda b: b.fee), csv=True, currency=_settlement_currency),
@@ -212,6 +212,18 @@ def student_json(payment: Payment) -> dict[str, Any]:
         **_json(PaymentView(payment, []), ("student",)),
         "failure": _failure_json(failure.for_student() if failure else None),
         "refund_request": request_json(requests[-1], payment) if requests else None,
+        "resume": _resume_json(payment) if payment.open else None,
+    }
+
+
+def _resume_json(payment: Payment) -> dict[str, Any]:
+    """Return the choices with which a create answers this open payment instead of replacing it."""
+    terms = payment.terms
+    return {
+        "kind": payment.kind,
+        "promotion_code": terms.promotion_code,
+        "save_payment_method": terms.save_payment_method,
+        "payment_method": terms.payment_method,
     }
 
 
