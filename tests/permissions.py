@@ -18,6 +18,7 @@ LEDGER = {
     "EnrollmentsTable": {"BatchGetItem", "PutItem", "UpdateItem", "ConditionCheckItem"},
     "CustomersTable": {"UpdateItem"},
     "AuditTable": {"PutItem"},
+    "LimitsTable": {"BatchGetItem", "UpdateItem"},
     "StripeSecret": {"GetSecretValue"},
 }
 RESOLVE = {"StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"BatchGetItem"}}
@@ -39,7 +40,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "CreatePaymentFunction": LEDGER | CREATE,
     "CreateCheckoutSessionFunction": LEDGER | CREATE,
     "PaymentStatusFunction": LEDGER,
-    "PaymentMethodsFunction": {"CustomersTable": {"BatchGetItem"}, "StripeSecret": {"GetSecretValue"}},
+    "PaymentMethodsFunction": {
+        "CustomersTable": {"BatchGetItem"},
+        "LimitsTable": {"BatchGetItem", "UpdateItem"},
+        "StripeSecret": {"GetSecretValue"},
+    },
     "RequestRefundFunction": LEDGER,
     "WebhookFunction": LEDGER
     | RESOLVE
@@ -101,6 +106,7 @@ TABLES = {
     "quarantine": "QuarantineTable",
     "cursors": "CursorsTable",
     "analytics": "AnalyticsTable",
+    "limits": "LimitsTable",
 }
 STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",

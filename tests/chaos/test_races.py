@@ -14,6 +14,7 @@ from tests import consistency
 from tests.chaos.flows import ADA, STAFF, buy, create_session
 from tests.chaos.harness import FaultHarness
 from tests.harness import Harness, Response, Student
+from tests.limits import raise_limits
 from tests.seeds import first_seed
 from tuition import clock
 from tuition.intake import walk
@@ -23,6 +24,12 @@ pytestmark = pytest.mark.chaos
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/access"
 _real_sleep = time.sleep
+
+
+@pytest.fixture(autouse=True)
+def _raised_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The races are about one payable object. `tests/tables/test_limits.py` runs some with the limits as they are."""
+    raise_limits(monkeypatch)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tests import consistency
 from tests.model.simulation import Simulation
 from tuition.core import attention, audit
 from tuition.core.money import Money
+from tuition.settings import settings
 from tuition.storage import keys, mapping
 from tuition.storage.items import AuditItem
 from tuition.views import standings as views_standings
@@ -458,7 +459,17 @@ def card_testing(sim: Simulation) -> list[str]:
         declined = [c for c in stripe.charges[payment.intent or ""] if c["status"] == "failed"]
         if payment.status in ("CREATED", "FAILED") and len(declined) >= MAX_FAILED_CHARGES:
             problems.append(f"{payment.payment_id} was declined {len(declined)} times and is still open")
+        if payment.status in ("CREATED", "FAILED") and declined_too_often(sim, payment.user_id):
+            problems.append(f"{payment.payment_id} is still open although {payment.user_id} was declined too often")
     return problems
+
+
+def declined_too_often(sim: Simulation, user_id: str) -> bool:
+    """Whether the user was declined at Stripe more often than they may be within an hour."""
+    intents = {i["id"] for i in sim.objects("payment_intent") if i["metadata"].get("user_id") == user_id}
+    hour_ago = sim.now - 3600
+    declined = [c for c in sim.objects("charge") if c["status"] == "failed" and c["payment_intent"] in intents]
+    return sum(charge["created"] > hour_ago for charge in declined) > settings().declines_per_hour
 
 
 def awaiting_decision(sim: Simulation, owner: Owner) -> list[str]:

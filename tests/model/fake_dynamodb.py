@@ -25,6 +25,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "audit": ("subject", "sort_key"),
     "quarantine": ("event_id",),
     "cursors": ("name",),
+    "limits": ("user_id",),
 }
 INDEXES = {
     ("by_check", "#key = :key AND #sort <= :now"): ("check_due", "check_at"),
@@ -37,6 +38,8 @@ _MISSING = object()
 _NAME = r"[#\w]+"
 _ABSENT = re.compile(rf"attribute_not_exists\(({_NAME})\)")
 _COMPARISON = re.compile(rf"({_NAME}) (=|<) (:\w+)")
+_BETWEEN = re.compile(rf"({_NAME}) BETWEEN (:\w+) AND (:\w+)")
+_SUM = re.compile(rf"({_NAME}) \+ (:\w+)")
 _FALLBACK = re.compile(rf"if_not_exists\(({_NAME}), (:\w+)\)")
 
 
@@ -53,14 +56,20 @@ def _error(code: str, operation: str, **more: Any) -> ClientError:
 
 
 def is_met(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
-    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR.
+    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR and AND.
 
-    Several such conditions in parentheses may be joined by AND.
+    Pairs of parentheses may stand before and after one AND. The AND of a BETWEEN has none beside it.
     """
-    if ") AND (" in expression:
-        parts = expression.removeprefix("(").removesuffix(")").split(") AND (")
-        return all(is_met(part, item, names, values) for part in parts)
-    return any(_part_is_met(part.strip(), item or {}, names, values) for part in expression.split(" OR "))
+    first, _, rest = expression.partition(" AND (")
+    if rest:
+        first = first[1:-1] if first.startswith("(") else first
+        return is_met(first, item, names, values) and is_met(rest.removesuffix(")"), item, names, values)
+    return any(_all_are_met(part, item or {}, names, values) for part in expression.split(" OR "))
+
+
+def _all_are_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
+    conditions = [part] if " BETWEEN " in part else part.split(" AND ")
+    return all(_part_is_met(condition.strip(), item, names, values) for condition in conditions)
 
 
 def _part_is_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
@@ -71,6 +80,9 @@ def _part_is_met(part: str, item: Item, names: Mapping[str, str], values: Item) 
         if left is _MISSING or left[0] != right[0]:
             return False
         return bool(left == right if match[2] == "=" else left[1] < right[1])
+    if match := _BETWEEN.fullmatch(part):
+        number, low, high = _value(item.get(match[1], _MISSING)), _value(values[match[2]]), _value(values[match[3]])
+        return number is not _MISSING and bool(low <= number <= high)
     raise NotImplementedError(f"condition {part!r}")
 
 
@@ -93,6 +105,8 @@ def apply_update(expression: str, item: Item, names: Mapping[str, str], values: 
             new = item.get(_resolve_name(match[1], names), values[match[2]])
         elif right in values:
             new = values[right]
+        elif match := _SUM.fullmatch(right):
+            new = {"N": str(Decimal(item[match[1]]["N"]) + Decimal(values[match[2]]["N"]))}
         else:
             raise NotImplementedError(f"update {assignment!r}")
         *path, last = [_resolve_name(step, names) for step in left.split(".")]

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+import greenlet
 import pytest
 
 from tuition.core import attention, audit, refund_request, stripe_json
@@ -16,6 +17,7 @@ from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable
+from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
 from tuition.intake import stripe_events, walk
 from tuition.payments import checkout, customers, refunds
@@ -63,7 +65,7 @@ def create_responds_before_its_commit(patch: Patch) -> None:
 
 
 def create_gives_up_after_any_conflict(patch: Patch) -> None:
-    def keep(payment: Any, answer: Any, enrollment: Any, attempt_times: Any, customer: Any) -> Any:
+    def keep(payment: Any, answer: Any, enrollment: Any, attempt_times: Any, customer: Any, _codes: Any) -> Any:
         entry = audit.AuditEntry(payment.created_at, f"create:{payment.payment_id}", "payment.created", "request")
         before = PaymentState(None, enrollment)
         try:
@@ -95,12 +97,12 @@ def stale_idempotent_replay_is_not_retrieved_again(patch: Patch) -> None:
 
 
 def create_closes_payments_opened_after_it_started(patch: Patch) -> None:
-    real = checkout._close_first
+    real = checkout._require_closable
 
-    def close(state: Any, enrollment: Any, _: Any) -> None:
-        real(state, enrollment, frozenset({state.payment.payment_id}))
+    def require_closable(state: Any, enrollment: Any, request: Any, _: Any) -> None:
+        real(state, enrollment, request, frozenset({state.payment.payment_id}))
 
-    patch.setattr(checkout, "_close_first", close)
+    patch.setattr(checkout, "_require_closable", require_closable)
 
 
 def open_payment_is_offered_at_its_old_price(patch: Patch) -> None:
@@ -137,8 +139,22 @@ def closing_is_assumed_to_succeed(patch: Patch) -> None:
     patch.setattr(closing, "close", close)
 
 
+def declines_are_counted_per_container(patch: Patch) -> None:
+    """Each actor counts what it has seen itself, as a Lambda would in its memory."""
+    real = ledger._counted
+    memory: dict[tuple[Any, str], Any] = {}
+
+    def counted(before: PaymentState, payment: Any) -> Any:
+        container = greenlet.getcurrent(), payment.user_id
+        limits, declines = real(replace(before, limits=memory.get(container, NO_LIMITS)), payment)
+        memory[container] = limits
+        return limits, declines
+
+    patch.setattr(ledger, "_counted", counted)
+
+
 def payment_stays_open_after_many_declines(patch: Patch) -> None:
-    patch.setattr(closing, "too_many_declines", lambda payment: False)
+    patch.setattr(closing, "too_many_declines", lambda payment, limits=NO_LIMITS: False)
 
 
 def student_who_paid_another_amount_is_charged_again(patch: Patch) -> None:

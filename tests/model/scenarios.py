@@ -89,6 +89,7 @@ class Scenario:
     other_api_version: float = 0.05
     start_methods: tuple[str, ...] = ("pm_card_visa",)
     syncs: float = 0.5
+    declines_per_hour: int = 10_000
     delivery_rates: tuple[float, ...] = (0.05, 0.2, 0.5)
     newest_first: float = 0.0
     priority_scheduling: float = 0.5
@@ -334,6 +335,19 @@ SCENARIOS = {
             other_api_version=0.0,
             faults=0.4,
             views=0.3,
+        ),
+        replace(
+            QUIET,
+            name="limited_declines",
+            seed_name="limits",
+            tabs=(2, 3),
+            kinds=("intent",),
+            pays=0.3,
+            card_testing=1.0,
+            other_api_version=0.0,
+            lost_webhooks=0.0,
+            faults=0.2,
+            declines_per_hour=2,
         ),
         replace(
             QUIET,

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
+from tests.limits import set_limits
 from tests.model import checkers, fake_clients
 from tests.model.participants import Participants
 from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
 from tests.model.simulation import START, Actor, Fate, Simulation, running
 from tests.seeds import first_seed
 from tuition.core import catalog
-from tuition.core.errors import Conflicted, PurchasesBlocked
+from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import access
 
@@ -266,7 +267,8 @@ class Schedule:
         ):
             intents = {object_id, sim.object(object_id).get("payment_intent")}
             declined = [c for c in sim.objects("charge") if c["payment_intent"] in intents and c["status"] == "failed"]
-            if len(declined) < checkers.MAX_FAILED_CHARGES:
+            limited = checkers.declined_too_often(sim, sim.object(object_id)["metadata"]["user_id"])
+            if len(declined) < checkers.MAX_FAILED_CHARGES and not limited:
                 problems.append(f"{object_id} was offered, then closed although no tab wanted anything else")
         return problems
 
@@ -284,6 +286,8 @@ class Schedule:
                 status = sim.enrollment(user, track).status
                 if status not in ("ENROLLED", "PENDING") and not awaiting_decision:
                     return [f"{result!r} while {status}"]
+            elif isinstance(result, TooManyRequests) and checkers.declined_too_often(sim, user):
+                continue
             elif isinstance(result, BaseException):
                 return [f"the next create of {user} for {track} raised {result!r}"]
             elif awaiting_decision:
@@ -331,6 +335,7 @@ def run_schedule(seed: int, scenario: str | None = None, defect: InstallDefect |
     """Run one schedule, with a planted defect if one is given."""
     chosen = SCENARIOS[scenario or WHOLE_SYSTEM[seed % len(WHOLE_SYSTEM)]]
     with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
+        set_limits(patch, declines_per_hour=chosen.declines_per_hour)
         if defect:
             defect(patch)
         schedule = Schedule(sim, chosen, seed)

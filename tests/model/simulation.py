@@ -24,6 +24,7 @@ import stripe
 import tests.harness  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
 from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
+from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
 from tests.model.fake_dynamodb import FakeDynamoDB, Item
 from tuition import clock, metrics, settings
@@ -468,7 +469,7 @@ _parse_date = lru_cache(maxsize=1000)(parsedate_to_datetime)
 def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     """Yield a simulation. The code uses its tables, its Stripe and its clock for the duration."""
     sim = Simulation(seed)
-    settings.settings.cache_clear()
+    raise_limits(patch)
     settings._kept.clear()
     status._synced.clear()  # the memory of a warm container
     clock._ends.set(None)  # no invocation has started

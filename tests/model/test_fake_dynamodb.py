@@ -13,7 +13,7 @@ USERS, ENTRIES, STRIPE_IDS = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
 
 def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
     """Return a write like the ledger's, to one of a few items, so that conditions often fail."""
-    kind = rng.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step"))
+    kind = rng.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step", "limits"))
     number = rng.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     key = {"user_id": {"S": rng.choice(USERS)}, "sort_key": {"S": "DP"}}
@@ -55,6 +55,13 @@ def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
         values = {":customer": item["stripe_customer_id"], ":generation": item["generation"]}
         put = {"TableName": "customers", "Item": item, "ConditionExpression": condition, **old}
         return "Put", {**put, "ExpressionAttributeValues": values}
+    if kind == "limits":
+        return "Update", {
+            "TableName": "limits",
+            "Key": {"user_id": key["user_id"]},
+            **_random_limit(rng, number),
+            **old,
+        }
     key = {**key, "sort_key": {"S": "DP#one"}}
     steps = {"M": {"s": {"M": {"done": {"BOOL": False}}}}}
     sets = rng.choice(
@@ -70,6 +77,15 @@ def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
         "UpdateExpression": f"SET {sets}, steps = if_not_exists(steps, :steps)",
     }
     return "Update", {**update, "ExpressionAttributeValues": {":flag": {"BOOL": number == 1}, ":steps": steps}}
+
+
+def _random_limit(rng: random.Random, number: int) -> dict[str, Any]:
+    """Return the expressions of an update like that of a user's bucket of requests."""
+    values = {":one": {"N": "1"}, ":low": {"N": str(number)}, ":high": {"N": str(number + 2)}}
+    taken = ("busy = busy + :one", "busy BETWEEN :low AND :high", values)
+    fresh = ("busy = :high", "attribute_not_exists(busy) OR busy < :low", {k: values[k] for k in (":high", ":low")})
+    sets, condition, used = rng.choice((taken, fresh))
+    return {"UpdateExpression": f"SET {sets}", "ConditionExpression": condition, "ExpressionAttributeValues": used}
 
 
 def _outcome(operation: Any, **params: Any) -> Any:

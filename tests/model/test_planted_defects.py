@@ -88,6 +88,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.audit_record_contains_free_text, "refund_retries"),
     PlantedDefect(defects.reconciler_does_not_resume_refunds, "refund_retries"),
     PlantedDefect(defects.payment_stays_open_after_many_declines, "card_testing"),
+    PlantedDefect(defects.declines_are_counted_per_container, "limited_declines"),
     PlantedDefect(defects.request_awaits_approval_forever, "staff", 1_500),
     PlantedDefect(defects.revoked_payment_grants_access, "staff"),
     PlantedDefect(defects.first_access_decision_wins, "altered_amounts"),

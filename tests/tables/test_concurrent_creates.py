@@ -14,12 +14,19 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, InProcess, Response, Student
+from tests.limits import raise_limits
 from tests.tables.test_ledger import serialize_calls
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_sessions import open_session, payable_ids
 
 SEEDS = range(1, 5)
 on_dynamodb_local = pytest.mark.parametrize("backend", ["dynamodb-local"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _raised_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The races are about one payable object. `tests/tables/test_limits.py` runs some with the limits as they are."""
+    raise_limits(monkeypatch)
 
 
 @dataclass

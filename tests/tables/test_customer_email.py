@@ -136,4 +136,4 @@ def test_two_emails_sent_at_once_are_both_forgotten_so_the_next_create_sends_its
     assert "email" not in customer_item(tuition, student)
     assert tuition.create(late).status == 200
     assert email_at_stripe(tuition, student) == "late@example.org"
-    assert (ledger.load_customer(student.sub) or student).email == "late@example.org"
+    assert (ledger.load_customer(student.sub)[0] or student).email == "late@example.org"

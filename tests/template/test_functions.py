@@ -11,6 +11,7 @@ from local import deploy
 from local.build import ROOT
 from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import of_type
+from tuition.settings import Settings
 from tuition.storage import cursors
 
 FILES = {
@@ -165,6 +166,11 @@ def test_settings_come_from_parameters(expand: Any) -> None:
     assert variables["STRIPE_PUBLISHABLE_KEY"] == "pk_live_1"
     assert variables["PAYMENT_METHOD_TYPES"] == "card,us_bank_account"
     assert str(variables["REFUND_WINDOW_DAYS"]) == "14"
+    for name in (
+        *("DECLINES_PER_HOUR", "DECLINES_PER_DAY", "PAYMENTS_PER_HOUR", "REFUSED_CODES_PER_TEN_MINUTES"),
+        *("STRIPE_REQUESTS_BURST", "STRIPE_REQUESTS_PER_MINUTE"),
+    ):
+        assert int(variables[name]) == getattr(Settings(), name.lower())
     assert variables["POWERTOOLS_SERVICE_NAME"] == "tuition"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Tuition"
 
@@ -239,6 +245,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", WEBHOOK, "Sum", 300, 1, 1),
     "QuarantineAlarm": ("Tuition", "EventQuarantined", OURS, "Sum", 300, 1, 1),
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
+    "DeclinesAlarm": ("Tuition", "ChargeDeclined", OURS, "Sum", 300, 1, 50),
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "RefundRequestAgeAlarm": ("Tuition", "RefundRequestAge", OURS, "Maximum", 7200, 1, 3 * 86400),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),

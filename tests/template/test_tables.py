@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "AuditTable": (["subject", "sort_key"], {}),
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
+    "LimitsTable": (["user_id"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "first_at"], "by_last_at": ["kept", "last_at"]}),
 }
 INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["reason", "last_at", "tries"]}}
@@ -42,6 +43,7 @@ ENVIRONMENT = {
     "ANALYTICS_TABLE": "AnalyticsTable",
     "CURSORS_TABLE": "CursorsTable",
     "QUARANTINE_TABLE": "QuarantineTable",
+    "LIMITS_TABLE": "LimitsTable",
 }
 ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
 
@@ -81,7 +83,8 @@ def test_a_table_is_encrypted_restorable_protected_and_outlives_the_stack(
     assert resources[table]["DeletionPolicy"] == "Retain"
     assert resources[table]["UpdateReplacePolicy"] == "Retain"
     assert "TableName" not in properties
-    assert "TimeToLiveSpecification" not in properties
+    time_to_live = {"AttributeName": "expires_at", "Enabled": True} if table == "LimitsTable" else None
+    assert properties.get("TimeToLiveSpecification") == time_to_live
 
 
 def test_only_non_production_environments_can_disable_deletion_protection(

@@ -88,6 +88,7 @@ def random_facts(seed: int) -> Facts:
         refunds=many(refund),
         disputes=many(dispute),
         fraud_warnings=many(lambda: FraudWarning(small(), word())),
+        challenges=many(small),
         claims=many(settled),
         decision=maybe(lambda: Decision(small(), rng.choice(("accept_amount", "revoke", "restore")), "staff", word())),
         accepted=rng.random() < 0.5,
@@ -398,3 +399,37 @@ def test_the_newest_failed_charges_and_each_other_fact_are_kept() -> None:
     disputes = {f"dp_{n:03}": Dispute(1, "lost", 1, n, "fraudulent") for n in range(200)}
     merged = merge(Facts(refunds=refunds), Facts(disputes=disputes))
     assert (merged.refunds, merged.disputes) == (refunds, disputes)
+
+
+@pytest.mark.parametrize(
+    ("status", "next_action", "challenges"),
+    [
+        ("requires_action", {"type": "use_stripe_sdk"}, {"pm_1": 7}),
+        ("requires_action", {"type": "redirect_to_url"}, {"pm_1": 7}),
+        ("requires_action", {"type": "verify_with_microdeposits"}, {}),
+        ("requires_action", {"type": None}, {}),
+        ("requires_action", None, {}),
+        ("succeeded", {"type": "use_stripe_sdk"}, {}),
+    ],
+)
+def test_only_a_3d_secure_step_is_a_challenge(
+    status: str, next_action: dict[str, Any] | None, challenges: dict[str, int]
+) -> None:
+    intent = {"id": "pi_1", "amount_received": 1, "currency": "usd", "payment_method": "pm_1"}
+    facts = of_intent({**intent, "status": status, "next_action": next_action}, 7)
+    assert facts.challenges == challenges
+
+
+def test_a_challenge_without_a_payment_method_has_its_time_as_its_id() -> None:
+    intent = {"id": "pi_1", "status": "requires_action", "next_action": {"type": "use_stripe_sdk"}}
+    assert of_intent(intent, 7).challenges == {"at:7": 7}
+
+
+@pytest.mark.property
+def test_challenges_are_shed_by_their_id_in_any_order() -> None:
+    reports = [Facts(challenges={f"pm_{n:03}": n % 7}) for n in range(80)]
+    rng = random.Random(3)
+    rng.shuffle(reports)
+    halves = [functools.reduce(merge, half) for half in (reports[:40], reports[40:])]
+    expected = {f"pm_{n:03}": n % 7 for n in range(core_facts.MAX_CHALLENGES)}
+    assert merge(*halves).challenges == merge(*reversed(halves)).challenges == expected

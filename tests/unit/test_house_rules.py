@@ -140,12 +140,14 @@ CLOSE = SYNC | {"stripe_gateway.closing", "stripe_gateway.rebuild"}
 APPLY = CLOSE | {"storage.quarantine", "intake.stripe_events"}
 LIST = COMMIT | {"stripe_gateway.client", "stripe_gateway.resolve"} | {"views.payment_json", "views.payment_list"}
 CREATE = CLOSE | {"stripe", "requests"}
-CREATE |= {f"payments.{name}" for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery")}
+CREATE |= {"storage.limits"} | {
+    f"payments.{name}" for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery")
+}
 
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "storage.cursors"}
+    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "storage.cursors", "storage.limits"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
     "archive": {"outbox.audit_stream"},
     "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.standings"},
@@ -154,10 +156,11 @@ INIT_LOADS: dict[str, set[str]] = {
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {"views.exports", "views.filters"},
     "my_payments": READ | {"views.payment_json", "views.student"},
-    "payment_methods": COMMIT | {"payments.customers", "stripe_gateway.client", "stripe_gateway.resolve"},
+    "payment_methods": COMMIT
+    | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
     "payment_status": SYNC | {"payments.status", "views.payment_json"},
-    "reconcile": APPLY | {"intake.reconcile", "intake.walk", "payments.refunds", "storage.cursors"},
-    "request_refund": SYNC | {"payments.refunds", "views.payment_json"},
+    "reconcile": APPLY | {"intake.reconcile", "intake.walk", "payments.refunds", "storage.cursors", "storage.limits"},
+    "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
     "tracks": set(),
     "webhook": APPLY,
 }
@@ -223,6 +226,7 @@ RAW_WRITES |= {"execute_statement", "execute_transaction", "batch_execute_statem
 OWN_TABLE = {
     PACKAGE / "storage" / "quarantine.py": "QuarantineItem",
     PACKAGE / "storage" / "cursors.py": "CursorItem",
+    PACKAGE / "storage" / "limits.py": "LimitsItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }
 

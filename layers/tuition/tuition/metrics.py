@@ -19,6 +19,7 @@ Name = Literal[
     "AuditStreamFailed",
     "SignatureRefused",
     "MisroutedEvent",
+    "ChargeDeclined",
 ]
 
 

@@ -25,6 +25,8 @@ BATCH_GET = Limit(5)
 """Batch reads that DynamoDB answers only in part."""
 COMMIT = Limit(12)
 """Transactions that lose to another writer of the same payment, enrollment or chain."""
+LIMITS = Limit(12)
+"""Updates of a user's limits that lose to another request of the same user."""
 CREATE = Limit(24, base_s=0)
 """Rounds of one create, each of which begins with a fresh look at the enrollment."""
 CREATE_COMMIT = Limit(23)

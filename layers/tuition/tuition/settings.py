@@ -30,6 +30,12 @@ class Settings:
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
     support_contact: str = ""
+    declines_per_hour: int = 10
+    declines_per_day: int = 20
+    payments_per_hour: int = 10
+    refused_codes_per_ten_minutes: int = 5
+    stripe_requests_burst: int = 60
+    stripe_requests_per_minute: int = 60
     allowed_origins: tuple[str, ...] = ()
     claim_user_id: str = "sub"
     claim_email: str = "email"
@@ -48,6 +54,7 @@ class Settings:
     quarantine_table: str = "quarantine"
     cursors_table: str = "cursors"
     analytics_table: str = "analytics"
+    limits_table: str = "limits"
     exports_bucket: str = "exports"
     export_function: str = "export"
     dynamodb_endpoint_url: str | None = field(default=None)

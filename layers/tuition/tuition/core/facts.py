@@ -33,6 +33,8 @@ MAX_FAILED_CHARGES = 50
 """The newest, by time and id, that a payment's item keeps."""
 MAX_CLAIMS = 50
 """The first by id."""
+MAX_CHALLENGES = 50
+"""The first 3-D Secure steps by id."""
 MAX_ACKNOWLEDGED = 100
 """The newest by version. A reason whose acknowledgement is shed needs attention again."""
 MAX_NOTES = 20
@@ -191,13 +193,14 @@ class Acknowledgement:
 class Facts:
     """All facts of one payment.
 
-    `claims` are settled objects that name the payment but are not its object. `accepted` says that staff once accepted
-    the amount received, whatever they decided later. `unknown` are the values that Stripe showed and that we could not
-    read, by the name of their field (`re_1.status`). `confirmed` is the money that Stripe's API, and not only an event,
-    showed as received. `balance` has Stripe's fee. `compared` are the results of the daily audit, by what it compared
-    (`books`, `chain`). `contradicted` says that Stripe's API showed the object of a settled payment as not settled.
-    `rebuilt` says that our record was missing and was rebuilt from Stripe. `erased` says that personal fields were
-    erased; a merge keeps them empty.
+    `challenges` are the 3-D Secure steps that the payer was asked for: the id of the payment method, and when it was
+    first reported (epoch seconds). `claims` are settled objects that name the payment but are not its object.
+    `accepted` says that staff once accepted the amount received, whatever they decided later. `unknown` are the values
+    that Stripe showed and that we could not read, by the name of their field (`re_1.status`). `confirmed` is the money
+    that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `compared` are the results
+    of the daily audit, by what it compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
+    of a settled payment as not settled. `rebuilt` says that our record was missing and was rebuilt from Stripe.
+    `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
     settled: Settled | None = None
@@ -209,6 +212,7 @@ class Facts:
     refunds: Mapping[str, Refund] = field(default_factory=dict)
     disputes: Mapping[str, Dispute] = field(default_factory=dict)
     fraud_warnings: Mapping[str, FraudWarning] = field(default_factory=dict)
+    challenges: Mapping[str, int] = field(default_factory=dict)
     claims: Mapping[str, Settled] = field(default_factory=dict)
     decision: Decision | None = None
     accepted: bool = False
@@ -256,6 +260,7 @@ class Facts:
             refunds=many("refunds", Refund),
             disputes=many("disputes", Dispute),
             fraud_warnings=many("fraud_warnings", FraudWarning),
+            challenges=stored.get("challenges", {}),
             claims=many("claims", Settled),
             decision=one("decision", Decision),
             accepted=stored.get("accepted", False),
@@ -291,6 +296,7 @@ def merge(a: Facts, b: Facts) -> Facts:
         refunds=_each(a.refunds, b.refunds, _join_by_rank(REFUND_RANK)),
         disputes=_each(a.disputes, b.disputes, lambda x, y: max(x, y, key=_dispute_key)),
         fraud_warnings=_each(a.fraud_warnings, b.fraud_warnings, lambda x, y: max(x, y, key=_fraud_warning_key)),
+        challenges=dict(list(_each(a.challenges, b.challenges, min).items())[:MAX_CHALLENGES]),
         claims=dict(list(_each(a.claims, b.claims, _join_settled).items())[:MAX_CLAIMS]),
         decision=_either(a.decision, b.decision, lambda x, y: max(x, y, key=_decision_key)),
         accepted=a.accepted or b.accepted,

@@ -312,6 +312,11 @@ def lost_disputes(facts: Facts) -> frozenset[str]:
     return frozenset(key for key, dispute in facts.disputes.items() if dispute.status in LOST_DISPUTES)
 
 
+def declines(facts: Facts) -> dict[str, int]:
+    """Return the charges that failed, and when (epoch seconds)."""
+    return {key: charge.created for key, charge in facts.charges.items() if charge.status == "failed"}
+
+
 def _lost(dispute: Dispute, currency: str | None) -> int:
     """Return what a dispute took for good. What it withdrew may be in another currency than the charge's."""
     if dispute.status == "lost":

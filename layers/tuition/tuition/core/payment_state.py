@@ -7,15 +7,20 @@ from tuition.core import attention
 from tuition.core.attention import AttentionReason
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import NotFound
+from tuition.core.limits import NO_LIMITS, Limits
 from tuition.core.payment import Payment
 
 
 @dataclass(frozen=True)
 class PaymentState:
-    """A payment and its enrollment, read together. `payment` is None if it does not exist (yet)."""
+    """A payment and its enrollment, read together. `payment` is None if it does not exist (yet).
+
+    `limits` is what their user has used up of their limits.
+    """
 
     payment: Payment | None
     enrollment: Enrollment
+    limits: Limits = NO_LIMITS
 
     @property
     def existing(self) -> Payment:

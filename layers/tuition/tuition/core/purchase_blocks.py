@@ -1,7 +1,8 @@
 """Why a user may not buy: disputes that were lost and other blocks, less those that staff have allowed.
 
 The three sets are changed by adding and removing single ids, never as a whole, so the order of changes does not matter.
-Each id has one writer: the payment of the dispute, or one decision of staff.
+Each id has one writer: the payment of the dispute, or one decision of staff. The block of a day with too many declines
+has several writers, which all add the same id.
 """
 
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Literal
 
 Decision = Literal["block", "allow"]
 DECISIONS: tuple[Decision, ...] = ("block", "allow")
+DECLINES_BLOCK = "declines:"
+"""The beginning of the id of a block by the daily limit of declines. The rest is the day."""
 
 
 @dataclass(frozen=True)
@@ -42,5 +45,7 @@ def explanation(blocks: PurchaseBlocks, contact: str) -> str | None:
     if not blocks.blocking:
         return None
     lost = any(block in blocks.lost_disputes for block in blocks.blocking)
-    why = "because a bank took back an earlier payment of yours" if lost else "for your account"
+    declined = any(block.startswith(DECLINES_BLOCK) for block in blocks.blocking)
+    why = "because too many of your payments were declined" if declined else "for your account"
+    why = "because a bank took back an earlier payment of yours" if lost else why
     return f"Buying is blocked {why}. Write to {contact or 'the school'} to be allowed to buy again."

@@ -46,6 +46,8 @@ INTENT_STATUSES = {
     "succeeded",
 }
 SESSION_STATUSES = {"open", "complete", "expired"}
+CHALLENGES = ("use_stripe_sdk", "redirect_to_url")
+"""The next actions that are a 3-D Secure step of a card."""
 PAYMENT_STATUSES = {"paid", "unpaid", "no_payment_required"}
 
 
@@ -83,7 +85,19 @@ def of_intent(intent: Mapping[str, Any], at: int, order: int | None = None) -> F
     latest = intent.get("latest_charge")
     inner = readable(of_charge, latest) if isinstance(latest, Mapping) else NO_FACTS
     facts = Facts(settled, closed, phase, object_id(intent, "id"), optional_id(intent, "customer"), unknown=unknown)
-    return core_facts.merge(facts, Facts(charges=inner.charges, unknown=inner.unknown))
+    beside = Facts(charges=inner.charges, challenges=_challenges(intent, status, at), unknown=inner.unknown)
+    return core_facts.merge(facts, beside)
+
+
+def _challenges(intent: Mapping[str, Any], status: str | None, at: int) -> dict[str, int]:
+    """Return the 3-D Secure step that an intent waits for. Other actions, such as a bank's deposits, are not counted.
+
+    Source: https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action-type
+    """
+    action = intent.get("next_action")
+    if status != "requires_action" or not isinstance(action, Mapping) or action.get("type") not in CHALLENGES:
+        return {}
+    return {optional_id(intent, "payment_method") or f"at:{at}": at}
 
 
 def _phase_of_intent(intent: Mapping[str, Any], status: str | None, at: int, order: int | None) -> Phase:

@@ -194,9 +194,8 @@ def sync_payment(
     elif before.payment.ref != ref:
         raise EventUnusable(f"an object that names {ref.payment_id} names another user or track")
     else:
-        payment, _ = sync.refresh(ref, before, extra=extra, full=full, source="reconcile")
-        after = PaymentState(payment, before.enrollment.with_payment(payment))
-    if after.payment and closing.must_close(after.payment):
+        after, _ = sync.refresh_state(ref, before, extra=extra, full=full, source="reconcile")
+    if after.payment and closing.must_close(after.payment, after.limits):
         closed = closing.close(ref)
         after = PaymentState(closed, after.enrollment.with_payment(closed))
     run.checked += 1

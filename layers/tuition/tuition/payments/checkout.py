@@ -7,8 +7,8 @@ reason. A create that ends without an answer marks its object as abandoned befor
 can commit a dead object.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tuition import clock, retry
@@ -29,6 +29,7 @@ from tuition.core.errors import (
     Unprocessable,
 )
 from tuition.core.facts import Kind
+from tuition.core.limits import Limits
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
 from tuition.core.promotion_rules import FIRST_CLAIMED
@@ -36,13 +37,15 @@ from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.payments import customers, promotion_codes, purchase_blocks, recovery
 from tuition.settings import settings
-from tuition.storage import ledger
+from tuition.storage import ledger, limits
 from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
+from tuition.storage.limits import CodeLookup
 from tuition.stripe_gateway import closing, objects, resolve, sync
 from tuition.stripe_gateway.client import Answer
 from tuition.stripe_gateway.objects import StripeObject
 
-MAX_CREATES_PER_MINUTE = 60
+ATTEMPTS_WINDOW_S = 3600
+"""The time within which a user may begin `payments_per_hour` payments for a track."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class PurchaseRequest:
     """A purchase as a student requested it.
 
     The URLs are where Checkout sends its customer afterwards. `promotion` is the Stripe id of the terms' code, once
-    the code has been found to be applicable; `first_purchase` says that it is for first purchases only.
+    the code has been found to be applicable; `first_purchase` says that it is for first purchases only. `lookups` are
+    the lookups that did not refuse it. `has_closed`: the request has closed a payment, so that no limit may refuse it a
+    new one.
     """
 
     track: Track
@@ -68,6 +73,8 @@ class PurchaseRequest:
     cancel_url: str = ""
     promotion: str | None = None
     first_purchase: bool = False
+    lookups: list[CodeLookup] = field(default_factory=list)
+    has_closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,22 +129,39 @@ def _normalize_code(code: str | None) -> str | None:
 
 
 def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
+    opened: OpenedPayment | None = None
+    try:
+        opened = _open(buyer, request)
+    except CodeRefused:
+        request.lookups.clear()  # Stripe refused what its list of codes had allowed
+        raise
+    finally:
+        if opened is None or not opened.new:  # else the commit has removed them
+            for lookup in request.lookups:
+                limits.release_code(lookup)
+    return opened
+
+
+def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     may_close: frozenset[str] | None = None
     unchecked_method = request.terms.payment_method
     email_checked = False
     for _ in retry.attempts(retry.CREATE):
-        enrollment, customer, blocks = ledger.load_for_create(buyer.user_id, request.track.track)
+        enrollment, customer, blocks, used = ledger.load_for_create(buyer.user_id, request.track.track)
         _require_purchasable(request.track, enrollment, blocks)
+        _require_few_declines(enrollment, used)
         if customer and not email_checked:
             customers.send_email(customer, buyer.email)
         email_checked = True
         if unchecked_method:
+            if customer:
+                limits.take_request(buyer.user_id, used)
             customers.require_saved(customer, unchecked_method)
             unchecked_method = None
         if may_close is None:
             # Only what was open at the first look may be closed: otherwise two creates close each other's forever.
             may_close = frozenset(enrollment.open_payments)
-        opened, request = _look(buyer, request, enrollment, customer, may_close)
+        opened, request = _look(buyer, request, enrollment, customer, used, may_close)
         if opened:
             return opened
         if clock.remaining_s() < 1:
@@ -155,40 +179,67 @@ def _require_purchasable(track: Track, enrollment: Enrollment, blocks: PurchaseB
         )
 
 
+def _require_few_declines(enrollment: Enrollment, used: Limits) -> None:
+    """Raise `TooManyRequests` if the user was declined too often within the last hour. Nothing stays open to pay."""
+    wait_s = closing.wait_after_declines(used)
+    if not wait_s:
+        return
+    closing.close_after_declines(enrollment)
+    raise TooManyRequests("Too many of your payments were declined. Wait, then try again.", retry_after_s=wait_s)
+
+
 def _look(
     buyer: Buyer,
     request: PurchaseRequest,
     enrollment: Enrollment,
     customer: Customer | None,
+    used: Limits,
     may_close: frozenset[str],
 ) -> tuple[OpenedPayment | None, PurchaseRequest]:
     """Take one round of a create. Without an opened payment another round is needed."""
     if not enrollment.open_payments:
-        request = _with_promotion(request, enrollment, customer)
+        _attempt_times(enrollment, request)  # before a code is looked up
+        request = _with_promotion(buyer, request, enrollment, customer, used)
         return _begin(buyer, request, enrollment, customer), request
     ref = PaymentRef(enrollment.open_payments[0], buyer.user_id, request.track.track)
     state = ledger.load(ref)
     if state.payment is None:
+        limits.take_request(buyer.user_id, state.limits)
         recovery.recover(ref, enrollment, customer)
     elif _is_same_request(state.payment, request):
-        return _reopen(state), request
+        opened, has_closed = _reopen(state)
+        return opened, replace(request, has_closed=request.has_closed or has_closed)
     else:
-        request = _with_promotion(request, enrollment, customer)  # before closing: a refused code must close nothing
-        _close_first(state, enrollment, may_close)
+        _require_closable(state, enrollment, request, may_close)
+        # Before closing, because a refused code must close nothing.
+        request = _with_promotion(buyer, request, enrollment, customer, used)
+        has_closed = _close_first(state)
+        request = replace(request, has_closed=request.has_closed or has_closed)
     return None, request
 
 
-def _with_promotion(request: PurchaseRequest, enrollment: Enrollment, customer: Customer | None) -> PurchaseRequest:
-    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused`.
+def _with_promotion(
+    buyer: Buyer, request: PurchaseRequest, enrollment: Enrollment, customer: Customer | None, used: Limits
+) -> PurchaseRequest:
+    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused` or `TooManyRequests`.
 
     A code for first purchases is refused while a payment that this request does not close holds the user's claim.
     """
     if request.terms.promotion_code is None or request.promotion:
         return request
+    lookup = limits.begin_code(buyer.user_id, request.terms.promotion_code, used)
     customer_id = customer.stripe_customer_id if customer else None
-    code = promotion_codes.find(request.terms.promotion_code, request.track, customer_id)
-    if code.first_purchase and customer and customer.first_purchases - {*enrollment.open_payments}:
-        raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
+    try:
+        code = promotion_codes.find(request.terms.promotion_code, request.track, customer_id)
+        if code.first_purchase and customer and customer.first_purchases - {*enrollment.open_payments}:
+            raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
+    except CodeRefused:
+        limits.refuse_code(lookup)
+        raise
+    except StripeUnavailable:
+        limits.release_code(lookup)
+        raise
+    request.lookups.append(lookup)
     return replace(request, promotion=code.id, first_purchase=code.first_purchase)
 
 
@@ -200,25 +251,38 @@ def _is_same_request(payment: Payment, request: PurchaseRequest) -> bool:
     return payment.open and same_currency and (payment.kind, payment.terms) == (request.kind, request.terms)
 
 
-def _reopen(state: PaymentState) -> OpenedPayment | None:
-    """Return the open payment if Stripe still has it open, else None.
+def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
+    """Return the open payment if Stripe still has it open and may be asked, and whether it was closed instead.
 
+    It is closed if cards may be tested with it: the declines that no webhook has delivered yet are counted first.
     Raises `PaymentInProgress` for a session that the student has completed: it has no URL any more. Raises
     `CodeRefused` for a session that can no longer be paid because its promotion code has ended; the session stays open.
     """
     ref = state.existing.ref
-    payment, obj = sync.refresh(ref, state)
-    if payment.missing_at_stripe:
-        closing.close(ref)
-    if payment.open and obj.get("status") == "complete":
+    limits.take_request(ref.user_id, state.limits)
+    state, obj = sync.refresh_state(ref, state, declines=True)
+    payment = state.existing
+    if closing.must_close(payment, state.limits):
+        closing.close(ref, state)
+        return None, True
+    if not payment.open:
+        return None, False
+    opened = _opened(payment, obj, new=False)
+    promotion_codes.require_payable(obj, payment.track, payment.customer)
+    return opened, False
+
+
+def _opened(payment: Payment, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
+    """Return an open payment with its object. Raises `PaymentInProgress` for a session that was just completed."""
+    if obj.get("status") == "complete":
         raise PaymentInProgress(recovery.PROCESSING)
-    if payment.open:
-        promotion_codes.require_payable(obj, payment.track, payment.customer)
-    return OpenedPayment(payment, obj, new=False) if payment.open else None
+    return OpenedPayment(payment, obj, new=new)
 
 
-def _close_first(state: PaymentState, enrollment: Enrollment, may_close: frozenset[str]) -> None:
-    """Close an open payment that was created with other terms. Raises `PaymentInProgress` if it must stay."""
+def _require_closable(
+    state: PaymentState, enrollment: Enrollment, request: PurchaseRequest, may_close: frozenset[str]
+) -> None:
+    """Raise `PaymentInProgress` or `TooManyRequests` if an open payment with other terms must stay open."""
     payment = state.existing
     if not payment.open:
         return
@@ -226,11 +290,24 @@ def _close_first(state: PaymentState, enrollment: Enrollment, may_close: frozens
         raise PaymentInProgress(
             "Another payment for this track was created at the same time. Finish that payment or repeat its request."
         )
-    if payment.status == "PROCESSING" and sync.refresh(payment.ref, state)[0].status == "PROCESSING":
-        raise PaymentInProgress(recovery.PROCESSING)
-    _attempt_times(enrollment)  # a user who may not begin another payment keeps the open one
+    if payment.status == "PROCESSING":
+        limits.take_request(payment.user_id, state.limits)
+        if sync.refresh(payment.ref)[0].status == "PROCESSING":
+            raise PaymentInProgress(recovery.PROCESSING)
+    _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
+
+
+def _close_first(state: PaymentState) -> bool:
+    """Close an open payment that was created with other terms, and return whether it was open.
+
+    Raises `PaymentInProgress` if it is being processed.
+    """
+    payment = state.existing
+    if not payment.open:
+        return False
     if closing.close(payment.ref).open:
         raise PaymentInProgress(recovery.PROCESSING)
+    return True
 
 
 # --- a new payment ---
@@ -247,7 +324,7 @@ def _begin(
 
     `stored` is the customer in our table; `new` replaces it and is stored with the payment.
     """
-    attempt_times = _attempt_times(enrollment)
+    attempt_times = _attempt_times(enrollment, request)
     if stored is None and new is None:
         new = customers.create(buyer.user_id, buyer.email, generation=1)
     customer = cast(Customer, new or stored)
@@ -276,19 +353,20 @@ def _begin(
     if payment.status == "CANCELED":
         ledger.next_attempt(enrollment, attempt, "replayed_closed")
         return None
-    return _commit(payment, answer, enrollment, attempt_times, new)
+    codes = [lookup.entry for lookup in request.lookups]
+    return _commit(payment, answer, enrollment, attempt_times, new, codes)
 
 
-def _attempt_times(enrollment: Enrollment) -> tuple[int, ...]:
+def _attempt_times(enrollment: Enrollment, request: PurchaseRequest) -> tuple[int, ...]:
     """Return the times of the user's recent attempts and of this one.
 
-    Raises `TooManyRequests` beyond `MAX_CREATES_PER_MINUTE`.
+    Raises `TooManyRequests` beyond `payments_per_hour`, unless the request has closed a payment.
     """
-    now = int(clock.now())
-    recent = [at for at in enrollment.attempt_times if at > now - 60]
-    if len(recent) >= MAX_CREATES_PER_MINUTE:
-        wait_s = max(1, recent[0] + 60 - now)
-        raise TooManyRequests("You started too many payments. Wait a moment, then try again.", retry_after_s=wait_s)
+    now, most = int(clock.now()), settings().payments_per_hour
+    recent = [at for at in enrollment.attempt_times if at > now - ATTEMPTS_WINDOW_S][-most:]
+    if len(recent) >= most and not request.has_closed:
+        wait_s = max(1, recent[0] + ATTEMPTS_WINDOW_S - now)
+        raise TooManyRequests("You started too many payments for this track. Try again later.", retry_after_s=wait_s)
     return (*recent, now)
 
 
@@ -386,6 +464,7 @@ def _commit(
     enrollment: Enrollment,
     attempt_times: tuple[int, ...],
     customer: Customer | None,
+    accepted_codes: Sequence[str],
 ) -> OpenedPayment | None:
     """Commit a created object, again whenever it loses for a reason that does not concern it.
 
@@ -397,9 +476,13 @@ def _commit(
     for _ in retry.attempts(retry.CREATE_COMMIT):
         try:
             state = ledger.commit(
-                PaymentState(None, enrollment), change, attempt_times=attempt_times, customer=customer
+                PaymentState(None, enrollment),
+                change,
+                attempt_times=attempt_times,
+                customer=customer,
+                accepted_codes=accepted_codes,
             )
-            return OpenedPayment(state.existing, answer.object, new=True)
+            return _opened(state.existing, answer.object, new=True)
         except StripeObjectTaken as taken:
             _on_object_taken(taken, payment, enrollment)
             return None
@@ -411,7 +494,7 @@ def _commit(
         if current.payment:
             same_object = current.payment.stripe_object_id == payment.stripe_object_id
             if same_object and current.payment.open:
-                return OpenedPayment(current.payment, answer.object, new=False)
+                return _opened(current.payment, answer.object, new=False)
             if not same_object:
                 _abandon(payment)
             return None

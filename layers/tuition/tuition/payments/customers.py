@@ -12,7 +12,7 @@ from tuition.core.errors import Contended, NotFound, StripeRefused, StripeUnavai
 from tuition.core.refs import Customer
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.settings import settings
-from tuition.storage import ledger, queries
+from tuition.storage import ledger, limits, queries
 from tuition.storage.queries import Cursor
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve
@@ -90,10 +90,13 @@ def _key(user_id: str, generation: int) -> str:
 def payment_methods(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """Return a page of a user's saved payment methods, newest first, with one read and usually one call to Stripe.
 
-    The copies of a method are listed once, as the newest of them. Raises `Unprocessable`, `Contended`.
+    The copies of a method are listed once, as the newest of them. Raises `Unprocessable`, `TooManyRequests`,
+    `Contended`.
     """
     after = None if cursor is None else _method_in_cursor(cursor)
-    customer = ledger.load_customer(user_id)
+    customer, used = ledger.load_customer(user_id)
+    if customer:
+        limits.take_request(user_id, used)
     copies = list(_by_identity(_all_saved(customer)).values()) if customer else []
     if customer and after is not None:
         copies = copies[_position_after(copies, after) :]
@@ -172,7 +175,9 @@ def detach(user_id: str, method_id: str) -> None:
     Raises `NotFound` if it is not saved, or is another user's, and `Contended` if more copies are left than one request
     detaches.
     """
-    customer = ledger.load_customer(user_id)
+    customer, used = ledger.load_customer(user_id)
+    if customer:
+        limits.take_request(user_id, used)
     method = _saved(customer, method_id)
     if customer is None or method is None:
         raise NotFound("You have no such saved payment method. Reload the list.")

@@ -27,7 +27,7 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REJECTIONS, MAX_REQUESTS, RefundRequest, State
 from tuition.settings import settings
-from tuition.storage import ledger
+from tuition.storage import ledger, limits
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve, sync
@@ -197,6 +197,8 @@ def _add(
     disputed, with its webhook late or lost. The sync is committed even if the request is then refused.
     """
     before = ledger.load(ref)
+    if actor.source == "request":
+        limits.take_request(ref.user_id, before.limits)
     if not any(existing.undecided for existing in before.existing.requests):
         sync.refresh(ref, before)
     created: set[str] = set()

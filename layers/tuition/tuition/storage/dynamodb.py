@@ -50,8 +50,16 @@ class StorageBlocked(StorageUnavailable):
     """DynamoDB throttles us or refuses our credentials: every other call would fail too."""
 
 
+class ItemBusy(StorageUnavailable):
+    """A transaction is writing the item of a single write: nothing was written."""
+
+
 class ConditionFailed(Exception):
-    """The condition of a single write did not hold: nothing was written."""
+    """The condition of a single write did not hold: nothing was written. `item` is there now, if it was asked for."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__("the condition did not hold")
+        self.item = item
 
 
 class TransactionCanceled(Exception):
@@ -93,7 +101,7 @@ def call(operation: Operation, **params: Any) -> Item:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "ConditionalCheckFailedException":
-            raise ConditionFailed from error
+            raise ConditionFailed(cast(Any, error.response).get("Item") or {}) from error
         if code == "TransactionCanceledException":
             raise TransactionCanceled(cast(Any, error.response)["CancellationReasons"]) from error
         raise _unavailable(operation, error) from error
@@ -105,6 +113,8 @@ def _unavailable(operation: str, error: Exception) -> StorageUnavailable:
     logger.exception("DynamoDB failed", operation=operation)
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
     text = f"A part of our system is not responding. Try again. ({type(error).__name__})"
+    if code == "TransactionConflictException":
+        return ItemBusy(text)
     if code in _BLOCKED_CODES or isinstance(error, _NO_CREDENTIALS):
         return StorageBlocked(text)
     return StorageRefused(text) if code == "ValidationException" else StorageUnavailable(text)
@@ -260,8 +270,9 @@ def update(
     names: Mapping[str, str] | None = None,
     values: Item | None = None,
 ) -> None:
-    """Update one item. Raises `ConditionFailed`."""
-    params: Item = {"ConditionExpression": condition} if condition else {}
+    """Update one item. Raises `ConditionFailed` with the item that is there now."""
+    old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    params: Item = {"ConditionExpression": condition, **old} if condition else {}
     params |= {"ExpressionAttributeNames": dict(names)} if names else {}
     params |= {"ExpressionAttributeValues": values} if values else {}
     call("update_item", TableName=table_name(model), Key=key, UpdateExpression=expression, **params)

@@ -236,7 +236,25 @@ class CountItem(Model):
     counted_since = not_personal(NumberAttribute())
 
 
+class LimitsItem(Model):
+    """The used-up part of a user's limits. `expires_at` (epoch seconds) is its time to live.
+
+    Declines and refused codes are `<time>:<id>`. The id of a code is a hash of its text.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().limits_table
+
+    user_id = personal(UnicodeAttribute(hash_key=True))
+    declines = not_personal(UnicodeSetAttribute(null=True))
+    refused_codes = not_personal(UnicodeSetAttribute(null=True))
+    busy_until_ms = not_personal(NumberAttribute(null=True))
+    expires_at = not_personal(NumberAttribute())
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
-    *(QuarantineItem, CursorItem, CountItem),
+    *(QuarantineItem, CursorItem, CountItem, LimitsItem),
 )

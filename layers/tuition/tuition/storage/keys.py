@@ -47,6 +47,11 @@ def customer_key(user_id: str) -> Item:
     return {"user_id": {"S": user_id}}
 
 
+def limits_key(user_id: str) -> Item:
+    """Return the key of a user's limits."""
+    return {"user_id": {"S": user_id}}
+
+
 def audit_key(subject: str, sort_key: str) -> Item:
     """Return the key of an audit record; the sort key is `<time>#<event id>`."""
     return {"subject": {"S": subject}, "sort_key": {"S": sort_key}}

@@ -25,15 +25,19 @@ from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, TuitionError
+from tuition.core.limits import DAY_S, KEPT_S, NO_LIMITS, Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
-from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
+from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
+from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
-from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, StripeObjectItem
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem, StripeObjectItem
 
 ABANDONED = "abandoned"
+
+"""The beginning of the ids of blocks that follow from declines. The day follows (UTC)."""
 _NO_VALUES: Mapping[str, Item] = {}
 _NO_IDS: Mapping[str, Set[str]] = {}
 MAX_SEARCH_POINTERS = 60
@@ -94,14 +98,14 @@ class VersionConflict(TuitionError):
 
 
 def load(ref: PaymentRef) -> PaymentState:
-    """Read a payment and its enrollment: one strongly consistent batch read."""
+    """Read a payment, its enrollment and its user's limits: one strongly consistent batch read."""
     return load_with_pointers(ref, ())[0]
 
 
 def load_with_pointers(
     ref: PaymentRef, stripe_ids: Iterable[str]
 ) -> tuple[PaymentState, Mapping[str, StripeObjectItem]]:
-    """Read a payment, its enrollment and the pointers of these Stripe ids: one strongly consistent batch read.
+    """Read what `load` reads, and the pointers of these Stripe ids: one strongly consistent batch read.
 
     The pointers that exist are returned by their id.
     """
@@ -110,29 +114,33 @@ def load_with_pointers(
             PaymentItem: [keys.payment_key(ref.payment_id)],
             EnrollmentItem: [keys.enrollment_key(ref.user_id, ref.track)],
             StripeObjectItem: [keys.stripe_object_key(stripe_id) for stripe_id in sorted({*stripe_ids})],
+            LimitsItem: [keys.limits_key(ref.user_id)],
         }
     )
     payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
     enrollment = _enrollment(raw[EnrollmentItem], ref.user_id, ref.track)
     pointers = [StripeObjectItem.from_raw_data(item) for item in raw[StripeObjectItem]]
-    return PaymentState(payments[0] if payments else None, enrollment), {item.stripe_id: item for item in pointers}
+    state = PaymentState(payments[0] if payments else None, enrollment, _limits(raw[LimitsItem]))
+    return state, {item.stripe_id: item for item in pointers}
 
 
-def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks]:
+def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits]:
     """Read what a create starts from: one strongly consistent batch read."""
     raw = dynamodb.batch_get(
         {
             EnrollmentItem: [keys.enrollment_key(user_id, track)],
             CustomerItem: [keys.customer_key(user_id)],
+            LimitsItem: [keys.limits_key(user_id)],
         }
     )
-    customers = raw[CustomerItem]
-    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers)
+    customers, limits = raw[CustomerItem], _limits(raw[LimitsItem])
+    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers), limits
 
 
-def load_customer(user_id: str) -> Customer | None:
-    """Read the Stripe customer of a user: one strongly consistent read. None before the first purchase."""
-    return _customer(dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem])
+def load_customer(user_id: str) -> tuple[Customer | None, Limits]:
+    """Read the Stripe customer of a user, None before the first purchase, and the user's limits, in one batch read."""
+    raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)], LimitsItem: [keys.limits_key(user_id)]})
+    return _customer(raw[CustomerItem]), _limits(raw[LimitsItem])
 
 
 def _customer(raw: list[Item]) -> Customer | None:
@@ -141,6 +149,10 @@ def _customer(raw: list[Item]) -> Customer | None:
 
 def _blocks(raw: list[Item]) -> PurchaseBlocks:
     return mapping.blocks_from_item(CustomerItem.from_raw_data(raw[0])) if raw else NO_BLOCKS
+
+
+def _limits(raw: list[Item]) -> Limits:
+    return mapping.limits_from_raw(raw[0]) if raw else NO_LIMITS
 
 
 def _enrollment(raw: list[Item], user_id: str, track: str) -> Enrollment:
@@ -178,10 +190,12 @@ def commit(
     *,
     attempt_times: tuple[int, ...] | None = None,
     customer: Customer | None = None,
+    accepted_codes: Iterable[str] = (),
 ) -> PaymentState:
     """Write a change in one transaction. A create also gives the times of its user's attempts and its customer.
 
-    Raises `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
+    `accepted_codes` are the entries of promotion codes in the user's limits that were not refused. Raises
+    `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
     enrollment = before.enrollment.with_payment(change.payment)
     if attempt_times is not None:
@@ -189,7 +203,8 @@ def commit(
     touched = enrollment != before.enrollment or not before.enrollment.version
     if touched:
         enrollment = replace(enrollment, version=before.enrollment.version + 1)
-    changed = PaymentState(change.payment, enrollment)
+    limits, declines = _counted(before, change.payment)
+    changed = PaymentState(change.payment, enrollment, limits)
     record = _record(before, changed, change.entry)
     now = clock.now()
     payment = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
@@ -206,12 +221,70 @@ def commit(
     for stripe_id in _new_search_objects(before.payment, payment):
         writes[f"{_SEARCH}{stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
     # A transaction may update the customer item once. A create with a new customer has no disputes or refunds yet.
-    writes |= _put_customer(customer, now, payment) if customer else _update_history(before.payment, payment, now)
+    if customer:
+        writes |= _put_customer(customer, now, payment)
+    else:
+        writes |= _update_history(before.payment, payment, now, _block(before.limits, limits, now))
+    writes |= _update_limits(payment.user_id, before.limits, limits, accepted_codes, now)
     writes |= _progress_updates(before.enrollment, enrollment)
     _write(writes, before, is_sync=change.entry.is_sync)
     if "attention" in record.transition:
         metrics.count("AttentionRaised")
-    return PaymentState(payment, enrollment)
+    if declines:
+        metrics.count("ChargeDeclined", declines)
+    return PaymentState(payment, enrollment, limits)
+
+
+def _counted(before: PaymentState, payment: Payment) -> tuple[Limits, int]:
+    """Return the user's limits with the declines and 3-D Secure steps that are new, and the number of new declines.
+
+    Each counts once, because the commit is conditional on the payment's version. Those of a payment that is created or
+    rebuilt are not counted.
+    """
+    if before.payment is None:
+        return before.limits, 0
+    declines = payments.declines(payment.facts)
+    steps = {**declines, **payment.facts.challenges}
+    counted = {*payments.declines(before.payment.facts), *before.payment.facts.challenges}
+    new = {key: at for key, at in steps.items() if key not in counted}
+    if not new:
+        return before.limits, 0
+    return before.limits.with_declines(new, int(clock.now())), len(new.keys() & declines.keys())
+
+
+def _block(before: Limits, after: Limits, now: float) -> str | None:
+    """Return the id that blocks the user's purchases because of new declines, the same one for a whole day, if any."""
+    if before.declines == after.declines:
+        return None
+    too_many = after.declines_within(DAY_S, int(now)) > settings().declines_per_day
+    return f"{DECLINES_BLOCK}{timestamps.iso(now)[:10]}" if too_many else None
+
+
+def _update_limits(
+    user_id: str, before: Limits, after: Limits, accepted_codes: Iterable[str], now: float
+) -> dict[str, Item]:
+    """Return the update of a user's limits, if any. New declines need the condition that no others came in between."""
+    expression, condition = "SET expires_at = :expires", {}
+    values: Item = {":expires": {"N": str(int(now) + KEPT_S)}}
+    codes = sorted(accepted_codes)
+    if codes:  # only a create has codes, and it has no declines
+        expression, values[":codes"] = f"{expression} DELETE refused_codes :codes", {"SS": codes}
+    elif after.declines and after.declines != before.declines:
+        expression, values[":declines"] = f"{expression}, declines = :declines", {"SS": sorted(after.declines)}
+        condition = {"ConditionExpression": "attribute_not_exists(declines)"}
+        if before.declines:
+            condition = {"ConditionExpression": "declines = :loaded"}
+            values[":loaded"] = {"SS": sorted(before.declines)}
+    else:
+        return {}
+    update = {
+        "TableName": dynamodb.table_name(LimitsItem),
+        "Key": keys.limits_key(user_id),
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": values,
+        **condition,
+    }
+    return {"limits": {"Update": update}}
 
 
 def _record(before: PaymentState, after: PaymentState, entry: AuditEntry) -> Record:
@@ -372,11 +445,12 @@ def _update_customer(
     }
 
 
-def _update_history(before: Payment | None, after: Payment, now: float) -> dict[str, Item]:
+def _update_history(before: Payment | None, after: Payment, now: float, block: str | None) -> dict[str, Item]:
     """Return the update of the user's disputes, refunds and first-purchase claim, if the payment changes any of them.
 
-    A create claims the user's first purchase only if no other payment holds the claim. A payment that is rebuilt, or
-    that settles after it was closed, takes it without a condition, because money must never be lost to a condition.
+    `block` is the id of another block of the user's purchases, if there is a new one. A create claims the user's first
+    purchase only if no other payment holds the claim. A payment that is rebuilt, or that settles after it was closed,
+    takes it without a condition, because money must never be lost to a condition.
     Only the payment of a dispute adds or removes its id, in the order of the payment's versions. So the update needs no
     condition, and concurrent payments of one user lose no id. An update cannot add to a set and remove from it. If both
     are due, the ids to remove stay until the disputes change again; the user is blocked in either case.
@@ -386,7 +460,7 @@ def _update_history(before: Payment | None, after: Payment, now: float) -> dict[
     statuses = {key: dispute.status for key, dispute in before.facts.disputes.items()} if before else {}
     changed = {key for key, dispute in after.facts.disputes.items() if statuses.get(key) != dispute.status}
     refunds = frozenset(after.facts.refunds) - frozenset(before.facts.refunds if before else ())
-    adds = {"disputes": changed - statuses.keys(), "refunds": refunds}
+    adds = {"disputes": changed - statuses.keys(), "refunds": refunds, "other_blocks": {block} if block else set()}
     deletes: dict[str, frozenset[str]] = {}
     if changed & regained and not changed & lost:
         deletes["lost_disputes"] = regained
@@ -444,7 +518,7 @@ def _current(failed: Mapping[str, Item], before: PaymentState | None) -> Payment
         payment = mapping.payment_from_raw(failed["payment"]["Item"])
     if "enrollment" in failed:
         enrollment = mapping.enrollment_from_raw(failed["enrollment"]["Item"])
-    return PaymentState(payment, enrollment)
+    return PaymentState(payment, enrollment, before.limits)
 
 
 def reschedule_check(state: PaymentState) -> None:

@@ -9,6 +9,7 @@ from tuition.core.attention import AttentionReason
 from tuition.core.audit import Record
 from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.facts import Facts, Kind
+from tuition.core.limits import Limits
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.progress import Change
@@ -17,7 +18,7 @@ from tuition.core.refs import Customer
 from tuition.core.refund_request import RefundRequest
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, PaymentItem
+from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
 
 
 def listed_at(payment: Payment) -> str:
@@ -126,6 +127,12 @@ def blocks_from_item(item: CustomerItem) -> PurchaseBlocks:
     return PurchaseBlocks(
         frozenset(item.lost_disputes or ()), frozenset(item.other_blocks or ()), frozenset(item.allowed_blocks or ())
     )
+
+
+def limits_from_raw(raw: Item) -> Limits:
+    """Return the limits of an item as DynamoDB writes it, or of an empty dict."""
+    item = LimitsItem.from_raw_data(raw)
+    return Limits(frozenset(item.declines or ()), frozenset(item.refused_codes or ()), int(item.busy_until_ms or 0))
 
 
 def record_to_item(record: Record) -> AuditItem:

@@ -119,6 +119,12 @@ def list_charges(customer_id: str) -> list[dict[str, Any]]:
     return _list("charges", customer=customer_id)
 
 
+def list_newest_charges(intent_id: str) -> list[dict[str, Any]]:
+    """List the newest hundred charges of a PaymentIntent: https://docs.stripe.com/api/charges/list."""
+    params = {"payment_intent": intent_id, "limit": 100}
+    return cast(list[dict[str, Any]], _ask(functools.partial(_page, "charges", params)).object["data"])
+
+
 def list_sessions(customer_id: str) -> list[dict[str, Any]]:
     """List every Checkout Session of a customer: https://docs.stripe.com/api/checkout/sessions/list."""
     return _list("checkout_sessions", customer=customer_id)

@@ -2,9 +2,12 @@
 
 from tuition import clock
 from tuition.core import timestamps
+from tuition.core.enrollment import Enrollment
+from tuition.core.limits import NO_LIMITS, Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
+from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.stripe_gateway import sync
 from tuition.stripe_gateway.objects import StripeObject
@@ -20,9 +23,9 @@ MAX_OPEN_S = 30 * 86400
 """The age at which an open payment is closed, also if the student keeps trying to pay it at its old price."""
 
 
-def must_close(payment: Payment) -> bool:
+def must_close(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
     """Return whether the payment must be closed at Stripe because it could still be paid."""
-    return payment.missing_at_stripe or too_many_declines(payment) or is_too_old(payment)
+    return payment.missing_at_stripe or too_many_declines(payment, limits) or is_too_old(payment)
 
 
 def is_too_old(payment: Payment) -> bool:
@@ -31,10 +34,25 @@ def is_too_old(payment: Payment) -> bool:
     return payment.status in ("CREATED", "FAILED") and created_at < clock.now() - MAX_OPEN_S
 
 
-def too_many_declines(payment: Payment) -> bool:
-    """Whether an open payment was declined so often that it may be used for card testing."""
+def too_many_declines(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
+    """Whether an open payment, or its user within the last hour, was declined so often that cards may be tested."""
+    if payment.status not in ("CREATED", "FAILED"):
+        return False
     declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
-    return payment.status in ("CREATED", "FAILED") and declines >= MAX_DECLINES
+    return declines >= MAX_DECLINES or wait_after_declines(limits) > 0
+
+
+def wait_after_declines(limits: Limits) -> int:
+    """Return in how many seconds a user may pay again; 0 if they were not declined too often within the last hour."""
+    return limits.wait_after_declines(int(clock.now()), settings().declines_per_hour)
+
+
+def close_after_declines(enrollment: Enrollment) -> None:
+    """Close what its user may not pay any more, after too many declines, of the payments that are open for a track."""
+    for payment_id in enrollment.open_payments:
+        state = ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track))
+        if state.payment and must_close(state.payment, state.limits):
+            close(state.payment.ref, state)
 
 
 def close(ref: PaymentRef, state: PaymentState | None = None) -> Payment:

@@ -25,12 +25,13 @@ from tuition.stripe_gateway import objects
 from tuition.stripe_gateway.objects import StripeObject
 
 
-def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any]]:
+def fetch(payment: Payment, *, full: bool = False, declines: bool = False) -> tuple[Facts, dict[str, Any]]:
     """Return what Stripe knows of a loaded payment now, and its object (for a client secret or an address).
 
     One call, and one more each for refunds and disputes if there are any. `full` lists both in any case, because a
-    charge does not show a refund that failed. A missing object counts as closed and is returned empty. The facts also
-    say whether the answer confirms or contradicts that the payment has settled.
+    charge does not show a refund that failed. `declines` lists the charges too if the latest one failed and is new to
+    us: the object shows no other, and webhooks may be late. A missing object counts as closed and is returned empty.
+    The facts also say whether the answer confirms or contradicts that the payment has settled.
     """
     try:
         answer = StripeObject(payment.kind, payment.stripe_object_id).retrieve()
@@ -43,6 +44,10 @@ def fetch(payment: Payment, *, full: bool = False) -> tuple[Facts, dict[str, Any
     facts = stripe_json.readable(lambda obj: stripe_object.facts(obj, *stamp), answer.object)
     facts = core_facts.merge(facts, confirmation(payment, facts))
     charge = objects.latest_charge(payment.kind, answer.object)
+    intent = charge.get("payment_intent") or payment.intent
+    if declines and intent and charge.get("status") == "failed" and charge.get("id") not in payment.facts.charges:
+        for listed in stripe_client.list_newest_charges(intent):
+            facts = core_facts.merge(facts, stripe_json.readable(stripe_json.of_charge, listed))
     return core_facts.merge(facts, _refunds_and_disputes(payment, charge, full=full)), answer.object
 
 
@@ -101,14 +106,32 @@ def refresh(
 ) -> tuple[Payment, dict[str, Any]]:
     """Sync an existing payment and commit what is new. Return the payment and Stripe's object as they are now.
 
-    Nothing is written if nothing is new. `extra` is merged with what Stripe answers; `full` as in `fetch`.
+    Arguments as of `refresh_state`.
+    """
+    state, obj = refresh_state(ref, before, extra=extra, full=full, source=source)
+    return state.existing, obj
+
+
+def refresh_state(
+    ref: PaymentRef,
+    before: PaymentState | None = None,
+    *,
+    extra: Facts = NO_FACTS,
+    full: bool = False,
+    declines: bool = False,
+    source: Source = "pull",
+) -> tuple[PaymentState, dict[str, Any]]:
+    """Sync an existing payment and commit what is new. Return its state and Stripe's object as they are now.
+
+    Nothing is written if nothing is new. `extra` is merged with what Stripe answers; `full` and `declines` as in
+    `fetch`.
     """
     objects_seen: list[dict[str, Any]] = []
 
     def decide(state: PaymentState) -> Change | None:
         payment = state.existing
         at = timestamps.iso(clock.now())
-        facts, obj = fetch(payment, full=full)
+        facts, obj = fetch(payment, full=full, declines=declines)
         objects_seen.append(obj)
         after = payment.merged(facts).merged(extra)
         if is_up_to_date(state, after):
@@ -116,7 +139,7 @@ def refresh(
         return Change(after, AuditEntry(at, f"pull:{payment.version}", "pull", source))
 
     state = ledger.update(ref, decide, before)
-    return state.existing, objects_seen[-1]
+    return state, objects_seen[-1]
 
 
 def is_up_to_date(state: PaymentState, after: Payment) -> bool:
