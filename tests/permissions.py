@@ -131,7 +131,7 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "webhook": _CLOSE,
     "reconcile": _CLOSE | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read"},
 }
-"""What a restricted key of each group must allow at Stripe. `docs/setup.md` lists the same."""
+"""The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}
 _WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 _acting: ContextVar[str | None] = ContextVar("acting", default=None)
