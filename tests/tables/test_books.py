@@ -188,7 +188,7 @@ def test_a_standing_that_its_payment_does_not_back_needs_attention(tuition: Harn
     assert tuition.attention(purchase["payment_id"]) == ["chain"]
 
 
-def test_an_audit_without_time_is_not_done_and_its_days_come_again(tuition: Harness, student: Student) -> None:
+def test_an_audit_without_time_is_not_done_and_repeats_its_days(tuition: Harness, student: Student) -> None:
     bought(tuition, student)
     tuition.advance_time(DAY)
     assert tuition.run_audit(seconds=10)["done"] is False

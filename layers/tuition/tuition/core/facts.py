@@ -151,7 +151,7 @@ class FraudWarning:
 
 @dataclass(frozen=True)
 class Balance:
-    """What the charge that settled the payment added to the school's balance at Stripe.
+    """The change of the school's balance at Stripe by the charge that settled the payment.
 
     `fee` and `net` are in minor units of `currency`, the settlement currency. Stripe never changes them.
     """

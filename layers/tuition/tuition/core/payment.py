@@ -318,7 +318,7 @@ def declines(facts: Facts) -> dict[str, int]:
 
 
 def _lost(dispute: Dispute, currency: str | None) -> int:
-    """Return what a dispute took for good. What it withdrew may be in another currency than the charge's."""
+    """Return what a dispute took for good. The amount withdrawn may be in another currency than the charge's."""
     if dispute.status == "lost":
         return dispute.amount
     if dispute.status != "prevented" or dispute.withdrawn <= 0:

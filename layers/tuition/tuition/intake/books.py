@@ -4,7 +4,8 @@
    with the payment that it belongs to, in the charge's currency. Those of other apps are counted as foreign. The fee is
    written to the payment in the commit that confirms it.
 2. The enrollments are scanned. Each user's access is compared with their payments, and each payment's state with its
-   audit records. What a payment has in these days and no listed transaction shows is looked up at Stripe.
+   audit records. An amount that a payment has in these days and that no
+   listed transaction shows is looked up at Stripe.
 
 A difference raises attention on its payment. One that belongs to no payment is in the report alone. Only the role of
 this run may scan enrollments.
@@ -285,10 +286,10 @@ def _compare_state(current: Comparing, payment_id: str, standing_problems: list[
     if missing or (stored and stored.problem):
         rows, movements = walk.retry_rate_limits(_all_rows, payment)
         problems["books"] = books.problem(rows)
-        known = {(one.kind, one.ids) for one in current.rows}
+        reported = {(one.kind, one.ids) for one in current.rows}
         days = (timestamps.iso(current.first)[:10], current.last_day)
         differing = (one for one in rows if one.differs and days[0] <= one.day <= days[1])
-        current.rows += [one for one in differing if (one.kind, one.ids) not in known]
+        current.rows += [one for one in differing if (one.kind, one.ids) not in reported]
     state = ledger.load(payment.ref)
     if state.payment is not None:
         _store(current, state, movements, problems)
