@@ -193,6 +193,11 @@ class FakeDynamoDB:
 
     # --- writes ---
 
+    def scan(self, *, TableName: str, ConsistentRead: bool = False) -> Item:
+        """Return every item, those of one hash key one after another."""
+        table = self.stored[TableName]
+        return {"Items": [table[key] for key in sorted(table)]}
+
     def put_item(self, **write: Any) -> Item:
         return self._single("Put", write)
 

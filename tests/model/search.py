@@ -22,7 +22,7 @@ from tests.model.simulation import START, Actor, Fate, Simulation, running
 from tests.seeds import first_seed
 from tuition.core import catalog
 from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
-from tuition.intake import reconcile, stripe_events
+from tuition.intake import books, reconcile, stripe_events
 from tuition.payments import access
 
 MAX_STEPS = 6_000
@@ -250,6 +250,8 @@ class Schedule:
             return  # a run would find nothing, so a sample of the schedules is enough
         sim.problems += reconcile_until_quiet(sim, backfill=self.restored)
         sim.problems += checkers.orphans(sim) + checkers.unconfirmed(sim)
+        if not (sim.problems or sim.partially_restored):
+            sim.problems += audit_problems(sim)
 
     def _nothing_to_reconcile(self) -> bool:
         """Return whether no event was lost, no invocation died, and no refund or orphan needs a run."""
@@ -326,6 +328,14 @@ def reconcile_until_quiet(sim: Simulation, *, backfill: bool = False) -> list[st
         if problems or not any(run.drifted + run.closed + run.orphans + run.resumed + run.replayed for run in runs):
             return problems
     return ["the reconciler finds something to do at every run"]
+
+
+def audit_problems(sim: Simulation) -> list[str]:
+    """Run the daily audit over all days. Return the differences that it finds, of which there must be none."""
+    days = int(START) - int(START) % books.DAY_S, int(sim.now) + books.DAY_S
+    report = books.compare(lambda: 900.0, days)
+    differences = [f"the daily audit found {difference}" for difference in report["differences"]]
+    return differences + [f"the daily audit failed: {reason}" for reason in report["failed"]]
 
 
 InstallDefect = Callable[[pytest.MonkeyPatch], None]
