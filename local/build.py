@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
-SERVICES = frozenset({"dynamodb", "secretsmanager", "s3", "lambda"})
+SERVICES = frozenset({"dynamodb", "secretsmanager", "s3", "lambda", "cognito-idp"})
 """The AWS services that functions call. No other service model is shipped; tests/template checks this."""
 NEVER_LOADED = (
     "stripe/params",

@@ -151,7 +151,8 @@ def without_unsupported(expanded: Template) -> Template:
     """Return the template without the resources that MiniStack cannot handle.
 
     MiniStack rejects a stack that has CodeDeploy resources or metric-math alarms. It enforces bucket policies that
-    require TLS, which the local stack does not have. It ignores partial batch responses of a stream, so
+    require TLS, which the local stack does not have. The local sign-in has no second factor, so the pool does not call
+    the function that asks for one. MiniStack ignores partial batch responses of a stream, so
     :mod:`local.stream` reads the stream instead of a mapping.
     """
     resources = {}
@@ -162,6 +163,9 @@ def without_unsupported(expanded: Template) -> Template:
         if metric_math or tls_only or stream or resource["Type"].startswith("AWS::CodeDeploy::"):
             continue
         resources[name] = {key: value for key, value in resource.items() if key != "UpdatePolicy"}
+        if resource["Type"] == "AWS::Cognito::UserPool":
+            properties = {key: value for key, value in resource["Properties"].items() if key != "LambdaConfig"}
+            resources[name] |= {"Properties": properties}
     return {**expanded, "Resources": resources}
 
 

@@ -90,6 +90,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
     },
+    "StaffGroupsFunction": {"UserPool": {"AdminGetUser"}},
     "ArchiveFunction": {
         "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
         "FailedRecordsBucket": {"ListBucket"},

@@ -29,6 +29,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 INDEXES = {
     ("by_check", "#key = :key AND #sort <= :now"): ("check_due", "check_at"),
+    ("by_status", "#key = :key"): ("status_track", "listed_at"),
     ("by_last_at", "#key = :key"): ("kept", "last_at"),
     ("by_last_at", "#key = :key AND #sort <= :now"): ("kept", "last_at"),
     ("by_refund_request", "#key = :key"): ("refund_requested", "refund_requested_at"),
@@ -179,7 +180,7 @@ class FakeDynamoDB:
     def _query_index(
         self, table: str, index: str, condition: str, names: Mapping[str, str], values: Item
     ) -> list[Item]:
-        """Query one of the keys-only indexes of a schedule: due payments, quarantine, refund requests."""
+        """Query one of the keys-only indexes of a schedule: due and open payments, quarantine, refund requests."""
         if (index, condition) not in INDEXES:
             raise NotImplementedError(f"{index}: {condition}")
         partition, sort = INDEXES[index, condition]

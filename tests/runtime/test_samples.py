@@ -53,6 +53,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "archive/changed_record": {"batchItemFailures": []},
+    "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }

@@ -31,9 +31,11 @@ def policies(resources: dict[str, Any], role: dict[str, Any]) -> list[dict[str, 
 
 
 def permissions(resources: dict[str, Any], function: str) -> dict[str, set[str]]:
-    role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+    role_id = resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    attached = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::IAM::Policy"]
+    documents = [policy["PolicyDocument"] for policy in attached if {"Ref": role_id} in policy["Roles"]]
     granted: dict[str, set[str]] = defaultdict(set)
-    for document in policies(resources, role):
+    for document in [*policies(resources, resources[role_id]["Properties"]), *documents]:
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
             # DynamoDB's condition belongs in the table's policy. In a role, the local stack would reject every write.

@@ -78,6 +78,7 @@ def run(remaining: Callable[[], float]) -> Run:
 
 def _report_event_age(current: Run, now: int) -> None:
     """Report the age of the newest applied event while payments are open. The first run starts at age 0."""
+    clock.start_deadline()
     stored = cursors.read(cursors.NEWEST_EVENT)
     newest = max(stored or 0, current.newest_event_at) or now
     if newest != stored:
