@@ -8,6 +8,7 @@ import pytest
 
 from create_checkout_session import handler
 from tests.harness import Harness, Response, Student
+from tuition.core import timestamps
 
 
 def open_session(tuition: Harness, student: Student, track: str = "DP", **more: Any) -> Response:
@@ -213,3 +214,65 @@ def test_a_delayed_payment_that_fails_closes_the_session(tuition: Harness, stude
     tuition.deliver_all()
     assert tuition.status(student, purchase["payment_id"]).body["status"] == "CANCELED"
     assert open_session(tuition, student).status == 201
+
+
+# --- a bank account that Stripe must verify first ---
+
+VERIFY_URL = "https://payments.stripe.com/microdeposit/pacs_test_1"
+
+
+def wait_for_deposit(tuition: Harness, student: Student) -> dict[str, Any]:
+    """Complete a session with a bank account that is verified by a deposit, which the simulator does not offer."""
+    purchase = dict(open_session(tuition, student).body)
+    page = f"/v1/payment_pages/{purchase['session_id']}/confirm"
+    tuition.at_stripe("POST", page, payment_method="pm_usBankAccount_processing")
+    session = tuition.stripe.account.store.find("checkout.session", purchase["session_id"])
+    assert session
+    intent = tuition.stripe.account.store.find("payment_intent", session["payment_intent"])
+    assert intent
+    intent["status"] = "requires_action"
+    intent["next_action"] = {
+        "type": "verify_with_microdeposits",
+        "verify_with_microdeposits": {
+            "arrival_date": intent["created"] + 86_400,
+            "hosted_verification_url": VERIFY_URL,
+            "microdeposit_type": "descriptor_code",
+        },
+    }
+    (completed,) = [e for e in tuition.new_events() if e["type"] == "checkout.session.completed"]
+    requires_action = {**completed, "id": "evt_deposit", "type": "payment_intent.requires_action"}
+    requires_action["data"] = {"object": intent}
+    return {**purchase, "events": [completed, requires_action], "until": intent["created"] + 10 * 86_400}
+
+
+@pytest.mark.parametrize("later", [-5, 0, 5])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_session_that_waits_for_a_deposit_says_until_when(
+    tuition: Harness, student: Student, later: int, order: int
+) -> None:
+    purchase = wait_for_deposit(tuition, student)
+    completed, requires_action = purchase["events"]
+    requires_action["created"] = completed["created"] + later
+    for event in (completed, requires_action)[::order]:
+        assert tuition.deliver(event).body["outcome"] == "applied"
+    (payment,) = tuition.payments(student).body["payments"]
+    assert (payment["status"], payment["verify_by"]) == ("CREATED", timestamps.iso(purchase["until"]))
+
+
+@pytest.mark.parametrize("delivered", [True, False], ids=["known", "not yet known"])
+@pytest.mark.parametrize("kind", ["same session", "other session", "intent"])
+def test_no_payment_is_begun_beside_a_session_that_waits_for_a_deposit(
+    tuition: Harness, student: Student, kind: str, delivered: bool
+) -> None:
+    purchase = wait_for_deposit(tuition, student)
+    for event in purchase["events"] if delivered else ():
+        tuition.deliver(event)
+    if kind == "intent":
+        response = tuition.create(student)
+    else:
+        response = open_session(tuition, student, **({} if kind == "same session" else {"save_payment_method": True}))
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (409, "payment-in-progress")
+    assert timestamps.iso(purchase["until"])[:10] in response.body["detail"]
+    assert (VERIFY_URL in response.body["detail"]) or (not delivered and "email from Stripe" in response.body["detail"])
+    assert payable_ids(tuition, student) == []
+    assert len(tuition.payments(student).body["payments"]) == 1

@@ -76,7 +76,8 @@ def random_facts(seed: int) -> Facts:
         return Closed(small(), rng.choice(("intent", "checkout")), rng.choice(("a", "b", core_facts.MISSING)))
 
     def phase() -> Phase:
-        return Phase(small(), small(), rng.choice(("created", "processing", "failed")), maybe(word), maybe(word))
+        name = rng.choice(("created", "processing", "failed"))
+        return Phase(small(), small(), name, maybe(word), maybe(word), maybe(small))
 
     return Facts(
         settled=maybe(settled),

@@ -11,6 +11,7 @@ const LABELS = {
   last4: "Last 4 digits",
   receipt_url: "Receipt",
   check_at: "Next check at",
+  verify_by: "Confirm bank account by",
 };
 const MONEY = new Set(["amount", "received", "refund_amount", "lost", "refundable_amount"]);
 const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);
@@ -36,7 +37,7 @@ function Value({ field, value, group }) {
   if (MONEY.has(field)) return html`<span class="sum">${moneyWithCode(value, group.currency)}</span>`;
   if (field === "price") return html`<span class="sum">${moneyWithCode(value.amount, value.currency)}</span>`;
   if (field === "list_amount") return html`<span class="sum">${moneyWithCode(value, group.price.currency)}</span>`;
-  if (/_(at|until)$/.test(field)) return html`<${Time} at=${value} seconds=${true} />`;
+  if (/_(at|until|by)$/.test(field)) return html`<${Time} at=${value} seconds=${true} />`;
   if (field === "status") return html`<${Status} payment=${{ status: value }} />`;
   if (field === "enrollment") return html`<${EnrollmentStatus} status=${value} />`;
   if (field === "user_id") return html`<${UserLink} id=${value} />`;

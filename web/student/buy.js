@@ -46,6 +46,7 @@ async function showCurrentState(context, track, options = {}) {
   const { actions, sentence } = describe(state);
   const payment = state.enrollment?.payment;
   if (actions.includes("learn")) showAlreadyEnrolled(context.main, track);
+  else if (payment?.verify_by) showVerification(context.main, track, sentence);
   else if (actions.includes("view")) await follow(context, track, payment.payment_id);
   else if (actions.includes("complete")) await showForm(context, track, { savedMethods, openPayment: payment, ...options });
   else if (actions.includes("enroll")) await showForm(context, track, { savedMethods, ...options });
@@ -63,6 +64,12 @@ function showAlreadyEnrolled(main, track) {
       h("p", { class: "row" }, h("a", { class: "button", href: "#/learning" }, "Continue learning")),
     ),
   );
+}
+
+/** Say how to finish a payment that Stripe can no longer close, so no other can be started. */
+function showVerification(main, track, text) {
+  const links = h("p", { class: "row" }, h("a", { class: "button quiet", href: "#/payments" }, "See your payments"));
+  show(main, track.title, h("div", { class: "panel" }, note("info", h("p", {}, text)), links));
 }
 
 /** Say why the student cannot buy this track. If buying is blocked, the API's text also says whom to write to. */

@@ -41,6 +41,7 @@ const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefine
 /** The chip of a payment, and what the student must know about it: in the list of payments, or about the enrollment. */
 function describePayment(payment, inList) {
   const { status, failure, currency, no_access_reason: reason, refund_pending_amount: pending } = payment;
+  if (payment.verify_by) return { chip: ["", "clock", "Confirm your bank account"], sentence: verifyText(payment) };
   if (status === "CREATED") return { chip: ["", "clock", "Not paid yet"] };
   if (status === "PROCESSING") return { chip: ["", "clock", "Processing"], sentence: PROCESSING };
   if (status === "FAILED") return { chip: ["bad", "alert", "Failed"], sentence: failure?.message };
@@ -69,7 +70,7 @@ function refundPromise({ can_request_refund: canRequest, refundable_until: until
 
 /** The actions that a payment allows: `view` one under way, `complete` an unpaid one, request a `refund`. */
 function paymentActions(payment, blocked) {
-  if (payment.status === "PROCESSING") return ["view"];
+  if (payment.status === "PROCESSING" || payment.verify_by) return ["view"];
   if (isOpen(payment)) return blocked ? [] : ["complete"];
   return payment.can_request_refund ? ["refund"] : [];
 }
@@ -104,7 +105,8 @@ function describeSold({ payment, enrollment, blocked }) {
   if (current && isOpen(current)) {
     const unlock = "Your projects unlock as soon as your payment is complete.";
     const sentence = actions.includes("view") ? about.sentence : (blocked ?? joined(about.sentence, unlock));
-    return { chip: ["", "clock", actions.includes("view") ? "Payment processing" : "Waiting for payment"], sentence, actions };
+    const text = actions.includes("view") ? "Payment processing" : "Waiting for payment";
+    return { chip: current.verify_by ? about.chip : ["", "clock", text], sentence, actions };
   }
   const mayEnroll = !current || NO_ACCESS[current.no_access_reason]?.enroll;
   const sentence = joined(about.sentence, mayEnroll && blocked);

@@ -71,7 +71,8 @@ class Closed:
 class Phase:
     """How far an open payment has come. It is for display; no final decision depends on it.
 
-    `at` is the event's `created` (epoch seconds). `order` breaks ties within that second.
+    `at` is the event's `created` (epoch seconds). `order` breaks ties within that second. `verify_by` is until when the
+    student can confirm a deposit to their bank account, if Stripe waits for that (epoch seconds).
     """
 
     at: int
@@ -79,6 +80,7 @@ class Phase:
     name: PhaseName
     code: str | None = None
     message: str | None = None
+    verify_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -333,8 +335,8 @@ def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
     return closed.reason == MISSING, closed.at, closed.by, closed.reason
 
 
-def _phase_key(phase: Phase) -> tuple[int, int, str, str, str]:
-    return phase.at, phase.order, phase.name, phase.code or "", phase.message or ""
+def _phase_key(phase: Phase) -> tuple[int, int, str, str, str, int]:
+    return phase.at, phase.order, phase.name, phase.code or "", phase.message or "", phase.verify_by or 0
 
 
 def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int, str]:

@@ -115,6 +115,17 @@ class Payment:
         return self.facts.settled.money if self.facts.settled else self.price
 
     @property
+    def verify_by(self) -> str | None:
+        """Until when a Checkout payment waits for the student to confirm a deposit to their bank account; else None.
+
+        Stripe can no longer close such a session.
+        """
+        phase = self.facts.phase
+        if self.kind != "checkout" or not self.open or phase is None or phase.verify_by is None:
+            return None
+        return timestamps.iso(phase.verify_by)
+
+    @property
     def amount(self) -> int:
         """The amount of `money` in minor units."""
         return self.money.amount

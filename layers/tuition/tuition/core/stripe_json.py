@@ -32,6 +32,10 @@ MAX_AMOUNT = 10**15
 MAX_TIMESTAMP = 10**11
 """In epoch seconds (the year 5138). Every time of Stripe's is below it, and `timestamps.iso` can still write it."""
 
+VERIFY_WITHIN_S = 10 * 86400
+"""How long a student can confirm a deposit after it was sent."""
+DEPOSIT_ARRIVES_WITHIN_S = 2 * 86400
+
 SYNC_ORDER = 10
 """The `Phase.order` of a sync. It is above that of every event."""
 
@@ -103,16 +107,41 @@ def _challenges(intent: Mapping[str, Any], status: str | None, at: int) -> dict[
 def _phase_of_intent(intent: Mapping[str, Any], status: str | None, at: int, order: int | None) -> Phase:
     error = intent.get("last_payment_error")
     name: PhaseName = "created"
-    code = message = None
+    code = message = verify_by = None
     if status in ("processing", "requires_capture"):
         name = "processing"
     elif status == "requires_action":
         name = "requires_action"
+        verify_by = _verify_by(intent)
     elif isinstance(error, Mapping):
         name = "failed"
         code = _code(error, "decline_code") or _code(error, "code")
         message = (optional_text(error, "message") or "")[:MAX_STORED_LENGTH] or None
-    return Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name, code, message)
+    return Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name, code, message, verify_by)
+
+
+def _verify_by(intent: Mapping[str, Any]) -> int | None:
+    """Return until when the student can confirm a deposit to their bank account; None if Stripe waits for no deposit.
+
+    Stripe names only the day on which it should arrive, a few days after it was sent. For a Checkout payment it is sent
+    when the intent is created.
+    """
+    deposit = deposit_to_confirm(intent)
+    if deposit is None:
+        return None
+    arrival = deposit.get("arrival_date")
+    sent = arrival - DEPOSIT_ARRIVES_WITHIN_S if type(arrival) is int and 0 < arrival < MAX_TIMESTAMP else 0
+    return max(timestamp(intent, "created"), sent) + VERIFY_WITHIN_S
+
+
+def deposit_to_confirm(intent: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return Stripe's description of the deposit that the student must confirm; None if there is none.
+
+    Source: https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
+    """
+    action = intent.get("next_action")
+    deposit = action.get("verify_with_microdeposits") if isinstance(action, Mapping) else None
+    return deposit if isinstance(deposit, Mapping) else None
 
 
 def of_session(session: Mapping[str, Any], at: int, order: int | None = None) -> Facts:

@@ -296,10 +296,15 @@ def _claim(event: ParsedEvent, payment: Payment) -> Change | None:
 
 
 def _is_ambiguous(event: ParsedEvent, payment: Payment) -> bool:
-    """Whether two phases, or two failures, have the same second: only Stripe knows which came last."""
+    """Whether two phases, or two failures, have the same second: only Stripe knows which came last.
+
+    A complete session looks as if its bank were deciding while it still waits for the student to confirm a deposit.
+    """
     new, stored = event.facts.phase, payment.facts.phase
     if new is None or stored is None or not payment.open:
         return False
+    if new.name != stored.name and (new.verify_by or stored.verify_by):
+        return True
     return new.at == stored.at and (new.name, new.code, new.message) != (stored.name, stored.code, stored.message)
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from tuition import clock, retry
 from tuition.core import payment as payments
-from tuition.core import timestamps
+from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
@@ -275,7 +275,7 @@ def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
 def _opened(payment: Payment, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
     """Return an open payment with its object. Raises `PaymentInProgress` for a session that was just completed."""
     if obj.get("status") == "complete":
-        raise PaymentInProgress(recovery.PROCESSING)
+        raise _in_progress(payment, obj)
     return OpenedPayment(payment, obj, new=new)
 
 
@@ -290,10 +290,11 @@ def _require_closable(
         raise PaymentInProgress(
             "Another payment for this track was created at the same time. Finish that payment or repeat its request."
         )
-    if payment.status == "PROCESSING":
+    if payment.status == "PROCESSING" or payment.verify_by:
         limits.take_request(payment.user_id, state.limits)
-        if sync.refresh(payment.ref)[0].status == "PROCESSING":
-            raise PaymentInProgress(recovery.PROCESSING)
+        payment, obj = sync.refresh(payment.ref)
+        if payment.status == "PROCESSING" or payment.verify_by:
+            raise _in_progress(payment, obj)
     _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
 
 
@@ -305,9 +306,24 @@ def _close_first(state: PaymentState) -> bool:
     payment = state.existing
     if not payment.open:
         return False
-    if closing.close(payment.ref).open:
-        raise PaymentInProgress(recovery.PROCESSING)
+    closed = closing.close(payment.ref)
+    if closed.open:
+        raise _in_progress(closed, {})
     return True
+
+
+def _in_progress(payment: Payment, obj: Mapping[str, Any]) -> PaymentInProgress:
+    """Return the error for an open payment that must be waited for: what it waits for, and until when."""
+    if payment.verify_by is None:
+        return PaymentInProgress(recovery.PROCESSING)
+    intent = obj.get("payment_intent")
+    deposit = stripe_json.deposit_to_confirm(intent) if isinstance(intent, Mapping) else None
+    url = (deposit or {}).get("hosted_verification_url")
+    where = f"at {url}" if isinstance(url, str) else "with the link in the email from Stripe"
+    return PaymentInProgress(
+        "Your payment waits for you to confirm your bank account. Stripe sends it a small deposit, which takes one or "
+        f"two business days. Confirm it {where} by {payment.verify_by[:10]}. If you don't, nothing is charged."
+    )
 
 
 # --- a new payment ---

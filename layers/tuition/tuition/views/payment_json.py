@@ -178,6 +178,7 @@ FIELDS: tuple[Field, ...] = (
     Field("method_last4", _method("last4"), group="method", label="last4", csv=True),
     Field("saved", lambda v: v.payment.terms.save_payment_method, group="method"),
     Field("receipt_url", api="student", group="method"),
+    Field("verify_by", api="student", group="times"),
     Field("payment_intent_id", lambda v: v.payment.intent, api="student"),
     Field("stripe_payment_intent", lambda v: v.payment.intent, group="stripe", label="payment_intent", csv=True),
     Field("payment_url", lambda v: dashboard_url("payments", v.payment.intent), group="stripe"),
