@@ -1,14 +1,13 @@
 """``make demo``: make one purchase, from sign-in to the verified audit trail, and print each step.
 
-It uses the stack that ``make run`` has started (its ready line is in ``.cache/running.json``), or starts its own stack
-on free ports and stops it afterwards.
+It uses the newest stack that ``make run`` has started, or the one at ``--api-port``. Without one it starts its own
+stack on free ports and stops it afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 import uuid
@@ -19,7 +18,8 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from local.run import RUNNING, print_status
+from local.run import print_status
+from local.running import add_port_option, find_stack
 from local.stack import Settings, Stack
 
 WAIT_S = 60
@@ -27,10 +27,15 @@ console = Console(highlight=False)
 
 
 @contextlib.contextmanager
-def stack() -> Iterator[dict[str, Any]]:
-    """Yield the ready line of the running stack, or of a new one that stops with the block."""
-    running = json.loads(RUNNING.read_text()) if RUNNING.exists() else None
-    if running and _responds(running["api"]):
+def stack(api_port: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the ready line of a running stack, or of a new one that stops with the block.
+
+    Raises RuntimeError if no stack responds at the port.
+    """
+    running = find_stack(api_port)
+    if api_port and not running:
+        raise RuntimeError(f"no stack responds at port {api_port}: leave out --api-port, or start it with `make run`")
+    if running:
         console.print(f"Using the stack at {running['api']}.")
         yield running
         return
@@ -43,13 +48,6 @@ def stack() -> Iterator[dict[str, Any]]:
         yield ready
     finally:
         own.stop()
-
-
-def _responds(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/api/payments/tracks/", timeout=10).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 class StudentSession:
@@ -128,9 +126,11 @@ def _describe(transition: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo. Return 0 if it ended as expected, otherwise 1."""
-    argparse.ArgumentParser(prog="make demo", description=__doc__).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    add_port_option(parser)
+    options = parser.parse_args(arguments)
     try:
-        with stack() as ready:
+        with stack(options.api_port) as ready:
             return 0 if play(ready) else 1
     except (RuntimeError, httpx.HTTPError) as error:
         print(f"error: {error}", file=sys.stderr)

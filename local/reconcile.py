@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from local.deploy import STACK
 from local.ministack import ACCESS_KEY, REGION, SECRET_KEY
-from local.run import RUNNING
+from local.running import add_port_option, find_stack
 
 FUNCTION = "ReconcileFunction"
 INVOCATION_S = 920
@@ -34,8 +34,8 @@ class ReconcileError(Exception):
 class Reconciler:
     """The deployed function."""
 
-    def __init__(self, *, stack: str, aws: bool, function: str = FUNCTION) -> None:
-        connection = {} if aws else _local_connection()
+    def __init__(self, *, stack: str, aws: bool, function: str = FUNCTION, api_port: int | None = None) -> None:
+        connection = {} if aws else _local_connection(api_port)
         cloudformation: Any = boto3.client("cloudformation", **connection)
         resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=function)
         self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
@@ -52,12 +52,13 @@ class Reconciler:
         return report
 
 
-def _local_connection() -> dict[str, Any]:
-    if not RUNNING.exists():
-        raise ReconcileError("no local stack is running: start `make run` in another shell, or pass --aws")
-    url = json.loads(RUNNING.read_text())["aws"]
+def _local_connection(api_port: int | None) -> dict[str, Any]:
+    ready = find_stack(api_port)
+    if ready is None:
+        where = f" at port {api_port}" if api_port else ""
+        raise ReconcileError(f"no local stack responds{where}: start `make run` in another shell, or pass --aws")
     return {
-        "endpoint_url": url,
+        "endpoint_url": ready["aws"],
         "region_name": REGION,
         "aws_access_key_id": ACCESS_KEY,
         "aws_secret_access_key": SECRET_KEY,
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Return 0 if everything was handled, 1 if something was not, 2 if the reconciler could not run."""
     options = _parse(arguments)
     try:
-        reconciler = Reconciler(stack=options.stack, aws=options.aws)
+        reconciler = Reconciler(stack=options.stack, aws=options.aws, api_port=options.api_port)
         has_range = options.first is not None
         reports = walk(reconciler, options.first, options.last) if has_range else [reconciler.invoke({})]
     except (ReconcileError, ClientError, BotoCoreError) as error:
@@ -107,6 +108,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, inclusive")
     parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
     parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
+    add_port_option(parser)
     options = parser.parse_args(arguments)
     if (options.first is None) != (options.last is None) or (options.first and options.first > options.last):
         parser.error("a range needs --from and --to, in this order")

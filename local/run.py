@@ -6,19 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from local.stack import ROOT, PortTaken, Settings, Stack
+from local.running import running_file
+from local.stack import PortTaken, Settings, Stack
 
-RUNNING = ROOT / ".cache" / "running.json"
-"""The ready line of the running stack, for `make demo` and `make reconcile`. Its keys are valid on that stack only."""
 PORTS = {"api": 8000, "stripe": 12111, "aws": 8001}
 
 
@@ -49,18 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     finally:
         stack.stop()
-
-
-@contextlib.contextmanager
-def running_file(ready: dict[str, Any]) -> Iterator[None]:
-    """Keep the ready line in :data:`RUNNING` while the stack is running."""
-    RUNNING.parent.mkdir(exist_ok=True)
-    RUNNING.touch(mode=0o600)
-    RUNNING.write_text(json.dumps(ready))
-    try:
-        yield
-    finally:
-        RUNNING.unlink(missing_ok=True)
 
 
 def _watch(stack: Stack, stop: threading.Event) -> int:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from local.build import ROOT
-from local.run import running_file
+from local.running import running_file
 from stripe_simulator.webhooks import signature
 from tests.stack import checkers
 from tests.stack.conftest import Running
@@ -307,7 +307,8 @@ def test_make_reconcile_finds_a_purchase_whose_webhooks_were_lost(running: Runni
 
 def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
     with running_file(running.ready):
-        command = [sys.executable, "-m", "local.reconcile", *arguments]
+        port = running.ready["api"].rpartition(":")[2]
+        command = [sys.executable, "-m", "local.reconcile", "--api-port", port, *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
