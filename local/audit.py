@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deploy import STACK
 from local.reconcile import ReconcileError, Reconciler, console
+from local.running import add_port_option
 
 FUNCTION = "AuditFunction"
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     days = {"from": options.first.isoformat(), "to": options.last.isoformat()} if options.first else None
     try:
-        audit = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION)
+        audit = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
         report = audit.invoke({"days": days} if days else {})
     except (ReconcileError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -53,6 +54,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, inclusive")
     parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
     parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
+    add_port_option(parser)
     options = parser.parse_args(arguments)
     if (options.first is None) != (options.last is None) or (options.first and options.first > options.last):
         parser.error("a range needs --from and --to, in this order")

@@ -38,6 +38,7 @@ INDEXES = {
 _MISSING = object()
 _NAME = r"[#\w]+"
 _ABSENT = re.compile(rf"attribute_not_exists\(({_NAME})\)")
+_PRESENT = re.compile(rf"attribute_exists\(({_NAME})\)")
 _COMPARISON = re.compile(rf"({_NAME}) (=|<) (:\w+)")
 _BETWEEN = re.compile(rf"({_NAME}) BETWEEN (:\w+) AND (:\w+)")
 _SUM = re.compile(rf"({_NAME}) \+ (:\w+)")
@@ -57,7 +58,7 @@ def _error(code: str, operation: str, **more: Any) -> ClientError:
 
 
 def is_met(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
-    """Return whether the item meets a condition of comparisons and `attribute_not_exists`, joined by OR and AND.
+    """Return whether the item meets a condition of comparisons and existence, joined by OR and AND.
 
     Pairs of parentheses may stand before and after one AND. The AND of a BETWEEN has none beside it.
     """
@@ -76,6 +77,8 @@ def _all_are_met(part: str, item: Item, names: Mapping[str, str], values: Item) 
 def _part_is_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
     if match := _ABSENT.fullmatch(part):
         return _resolve_name(match[1], names) not in item
+    if match := _PRESENT.fullmatch(part):
+        return _resolve_name(match[1], names) in item
     if match := _COMPARISON.fullmatch(part):
         left, right = _value(item.get(_resolve_name(match[1], names), _MISSING)), _value(values[match[3]])
         if left is _MISSING or left[0] != right[0]:
