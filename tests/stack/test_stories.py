@@ -312,6 +312,25 @@ def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
+def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) -> None:
+    """The audit runs with the permissions of its role."""
+    payment = running.create(token, "FSD").json()
+    running.pay(payment["payment_intent_id"])
+    running.until(lambda: (running.enrollment(token, "FSD") or {}).get("status") == "ENROLLED", "the enrollment")
+    assert reconcile(running).returncode == 0  # apply the events that earlier tests dropped
+    today = datetime.now(UTC).date().isoformat()
+    with running_file(running.ready):
+        command = [sys.executable, "-m", "local.audit", "--from", today, "--to", today]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    books = running.staff("/books/")
+    assert result.returncode == (0 if books["equal"] else 1), result.stdout + result.stderr
+    assert payment["payment_id"] not in [name for one in books["differences"] for name in one["ids"]]
+    assert f"{today} charge usd ours " in result.stdout
+    balance = running.staff(f"/payments/{payment['payment_id']}/")["facts"]["balance"]
+    assert balance["fee"] > 0
+    assert balance["net"] + balance["fee"] == payment["amount"]
+
+
 def test_a_webhook_rebuilds_a_missing_payment(running: Running, token: str, sub: str) -> None:
     """The webhook runs with the permissions of its role."""
     intent = running.stripe("GET", f"/v1/payment_intents/{running.create(token, 'FSD').json()['payment_intent_id']}")

@@ -119,6 +119,27 @@ def test_the_hosted_sign_in_leads_back_to_the_open_dialog_and_its_typed_text(sta
     assert staff.refunded_amounts(payment_id) == [12000]
 
 
+def test_the_books_show_each_difference_with_its_ids(staff: Staff) -> None:
+    day = {"day": "2026-11-23", "currency": "usd", "ours": 49900, "stripe": 0}
+    differences = [
+        {**day, "kind": "charge", "ids": ["pay_forged", "pi_forged"]},
+        {**day, "kind": "standing", "currency": None, "ours": 1, "ids": ["ada", "DP", "pay_invented"]},
+    ]
+    books = {"compared_at": "2026-11-24T04:00:00.000Z", "through": "2026-11-23", "equal": False}
+    staff.page.route("**/api/admin/books/**", lambda route: route.fulfill(json={**books, "differences": differences}))
+    staff.open("#/books")
+    staff.expect_heading("Books")
+    staff.expect_rows(2)
+    staff.expect_text("Access without a payment")
+    staff.expect_text("pi_forged")
+    staff.expect_accessible()
+    staff.page.unroute("**/api/admin/books/**")
+    equal = {**books, "equal": True, "differences": []}
+    staff.page.route("**/api/admin/books/**", lambda route: route.fulfill(json=equal))
+    staff.page.reload()
+    staff.expect_text("Our books and Stripe’s are equal.")
+
+
 def test_a_view_shows_an_error_and_can_be_retried(staff: Staff, sub: str) -> None:
     staff.expected_errors.append(r"status of 500 |ERR_INTERNET_DISCONNECTED")
     payment_id = staff.create_and_pay(sub)
