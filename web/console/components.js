@@ -99,6 +99,20 @@ export function Button({ busy, children, ...props }) {
   return html`<button type="button" ...${props} onClick=${press} aria-busy=${busy ? "true" : undefined}>${children}</button>`;
 }
 
+const ENTRIES_PER_PAGE = 50;
+
+/** `[entries of the pages that are open, a button for the next page]` of a list that is already loaded. */
+export function usePages(entries) {
+  const [pages, setPages] = useState(1);
+  const shown = pages * ENTRIES_PER_PAGE;
+  const rest = entries.length - shown;
+  const more =
+    rest > 0 &&
+    html`<p class="pager"><span>${shown} of ${entries.length} shown</span><span class="grow"></span>
+      <button type="button" class="quiet" onClick=${() => setPages(pages + 1)}>Show ${Math.min(rest, ENTRIES_PER_PAGE)} more</button></p>`;
+  return [entries.slice(0, shown), more];
+}
+
 /** Links to the older, the previous and the newest page of a list. */
 export function Pager({ query, path, next, count, note }) {
   return html`<nav class="pager" aria-label="Pages">

@@ -1,6 +1,6 @@
 // A payment's timeline: its charges, refunds and disputes at Stripe, and its audit records, in one order.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
-import { Id, Time, UserLink } from "./components.js";
+import { Id, Time, usePages, UserLink } from "./components.js";
 import { html, useState } from "./preact.js";
 import { enrollmentStatus, paymentStatus } from "./status.js";
 
@@ -142,11 +142,12 @@ export function Timeline({ details }) {
     setOldestFirst(!oldestFirst);
   };
   const entries = timelineEntries(details);
-  const sorted = oldestFirst ? entries : [...entries].reverse();
+  const [shown, more] = usePages(oldestFirst ? entries : [...entries].reverse());
   return html`<section class="panel timeline" aria-labelledby="timeline">
     <div class="head"><h2 id="timeline">Timeline</h2><${AuditStatus} chain=${details.chain} count=${details.audit.length} />
       <span class="grow"></span><button type="button" class="quiet" onClick=${toggle}>Sort: ${oldestFirst ? "oldest" : "newest"} first</button></div>
-    <ol>${sorted.map((entry) => html`<${Entry} key=${entry.key} entry=${entry} />`)}</ol>
+    <ol>${shown.map((entry) => html`<${Entry} key=${entry.key} entry=${entry} />`)}</ol>
+    ${more}
   </section>`;
 }
 

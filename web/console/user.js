@@ -1,6 +1,6 @@
 // One user: their identity, enrollments and payments.
 import { get, post, useDraft, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time } from "./components.js";
+import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time, usePages } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { PaymentTable } from "./payment_table.js";
 import { html, useState } from "./preact.js";
@@ -90,11 +90,7 @@ function Details({ details, id, query, staff, done }) {
       ${!standings.verified && html`<${Standings} problems=${standings.problems} />`}
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
-      ${
-        audit.length > 0 &&
-        html`<section class="panel"><h2>Actions of this user</h2><p><${AuditStatus} chain=${chain} count=${audit.length} /></p>
-        <ul class="plain">${audit.map((record) => html`<li key=${record.seq}><${Time} at=${record.at} /> <code>${record.type}</code></li>`)}</ul></section>`
-      }
+      ${audit.length > 0 && html`<${Actions} audit=${audit} chain=${chain} />`}
     </div>
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
@@ -108,6 +104,13 @@ function Standings({ problems }) {
     <p><span class="chip bad" role="alert">${problems.length} found</span></p>
     <ul class="plain">${problems.map(({ track, payment_id: id, problem }) => html`<li key=${`${track} ${id} ${problem}`}>${track} ${id && html`<${Id} id=${id} /> `}${problem}</li>`)}</ul>
   </section>`;
+}
+
+/** The user's own audit trail, newest first. */
+function Actions({ audit, chain }) {
+  const [shown, more] = usePages([...audit].reverse());
+  return html`<section class="panel"><h2>Actions of this user</h2><p><${AuditStatus} chain=${chain} count=${audit.length} /></p>
+    <ul class="plain">${shown.map((record) => html`<li key=${record.seq}><${Time} at=${record.at} /> <code>${record.type}</code></li>`)}</ul>${more}</section>`;
 }
 
 function Enrollment({ enrollment }) {

@@ -247,6 +247,29 @@ def test_the_second_of_two_concurrent_refunds_is_refused_and_refunds_nothing(sta
     assert staff.refunded_amounts(payment_id) == [12000]
 
 
+def test_a_long_audit_trail_is_shown_in_pages(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+
+    def lengthen(route: Route) -> None:
+        response = route.fetch()
+        details = response.json()
+        last = details["audit"][-1]
+        more = [{**last, "seq": last["seq"] + number, "event_id": f"evt_{number}"} for number in range(1, 121)]
+        route.fulfill(response=response, json={**details, "audit": [*details["audit"], *more]})
+
+    staff.page.route(f"**/api/admin/payments/{payment_id}/", lengthen)
+    staff.open_payment(payment_id)
+    entries = staff.page.locator(".timeline ol > li")
+    expect(entries).to_have_count(50)
+    expect(staff.page.locator(".timeline")).to_contain_text("50 of 1")
+    staff.expect_accessible()
+    staff.page.get_by_role("button", name="Show 50 more").click()
+    expect(entries).to_have_count(100)
+    staff.page.get_by_role("button", name=re.compile(r"Show \d+ more")).click()
+    expect(staff.page.get_by_role("button", name=re.compile("more$"))).to_have_count(0)
+    expect(timeline_entry(staff, "Payment created")).to_be_visible()
+
+
 # --- refund requests ---
 
 
@@ -372,7 +395,7 @@ def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for
     expect(row.get_by_role("button", name="Decline…")).to_be_visible()
     expect(row.get_by_role("button", name="Approve…")).to_have_count(0)
     staff.expect_accessible()
-    staff.running.sim(f"disputes/{dispute['id']}", status="lost")
+    staff.running.sim("disputes", dispute=dispute["id"], status="lost")
     staff.running.until(lambda: staff.details(payment_id)["payment"]["dispute"] == "lost", "lost")
     staff.open_payment(payment_id)
     expect(timeline_entry(staff, "Dispute decided")).to_be_visible()
