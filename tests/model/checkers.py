@@ -329,7 +329,14 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
     for request_id, refunds in by_request.items():
         if len(refunds) > 1:
             problems.append(f"{request_id} was refunded {len(refunds)} times: {[r['amount'] for r in refunds]}")
+    immediate: dict[Owner, list[str]] = defaultdict(list)
     for payment in sim.payments():
+        own = [r for r in payment.requests if r.by == payment.user_id and r.decided_by is None]
+        if any(request.state in ("submitting", "pending", "succeeded") for request in own):
+            immediate[payment.user_id, payment.track].append(payment.payment_id)
+            charges = [c for c in stripe.charges[payment.intent or ""] if c["status"] == "succeeded"]
+            if any(charge["payment_method_details"]["type"] == "us_bank_account" for charge in charges):
+                problems.append(f"{payment.payment_id} is a bank debit and was refunded without approval")
         if sum(request.undecided for request in payment.requests) > 1:
             problems.append(f"{payment.payment_id} has two undecided refund requests")
         expected = stripe.expected(payment)
@@ -346,6 +353,9 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
                 problems.append(f"{request.id} awaits approval, but nothing is refundable")
             if status is None and request.state == "rejected" and not request.answer:
                 problems.append(f"{request.id} was rejected without a reason")
+    for owner, payment_ids in immediate.items():
+        if len(payment_ids) > 1 and not sim.partially_restored:
+            problems.append(f"{owner} was refunded twice without approval: {payment_ids}")
     return problems
 
 

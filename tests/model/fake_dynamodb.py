@@ -60,18 +60,27 @@ def _error(code: str, operation: str, **more: Any) -> ClientError:
 def is_met(expression: str, item: Item | None, names: Mapping[str, str], values: Item) -> bool:
     """Return whether the item meets a condition of comparisons and existence, joined by OR and AND.
 
-    Pairs of parentheses may stand before and after one AND. The AND of a BETWEEN has none beside it.
+    The AND of a BETWEEN has no other AND beside it.
     """
-    first, _, rest = expression.partition(" AND (")
-    if rest:
-        first = first[1:-1] if first.startswith("(") else first
-        return is_met(first, item, names, values) and is_met(rest.removesuffix(")"), item, names, values)
-    return any(_all_are_met(part, item or {}, names, values) for part in expression.split(" OR "))
+    for operator, join in ((" OR ", any), (" AND ", all)):
+        parts = _split(expression, operator)
+        if len(parts) > 1 and " BETWEEN " not in parts[0]:
+            return join([is_met(part, item, names, values) for part in parts])
+    if expression.startswith("("):
+        return is_met(expression[1:-1], item, names, values)
+    return _part_is_met(expression, item or {}, names, values)
 
 
-def _all_are_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
-    conditions = [part] if " BETWEEN " in part else part.split(" AND ")
-    return all(_part_is_met(condition.strip(), item, names, values) for condition in conditions)
+def _split(expression: str, operator: str) -> list[str]:
+    """Split an expression at an operator that is not inside parentheses."""
+    parts, depth = [""], 0
+    for word in re.split(r"( OR | AND |[()])", expression):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if word == operator and not depth:
+            parts.append("")
+        else:
+            parts[-1] += word
+    return parts
 
 
 def _part_is_met(part: str, item: Item, names: Mapping[str, str], values: Item) -> bool:

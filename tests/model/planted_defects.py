@@ -161,6 +161,29 @@ def student_who_paid_another_amount_is_charged_again(patch: Patch) -> None:
     patch.setattr(Enrollment, "undecided", False)
 
 
+def revoked_amount_keeps_its_student_from_buying(patch: Patch) -> None:
+    patch.setattr(
+        Enrollment,
+        "undecided",
+        property(lambda self: any(s.holds_funds and not s.granted for s in self.standings.values())),
+    )
+
+
+def first_purchase_is_claimed_without_a_condition(patch: Patch) -> None:
+    patch.setattr(ledger, "_UNCLAIMED", "attribute_not_exists(nothing)")
+
+
+def payment_closed_unpaid_keeps_the_first_purchase(patch: Patch) -> None:
+    real = ledger._update_history
+
+    def update(before: Any, after: Any, now: float) -> Any:
+        writes = real(before, after, now)
+        closed = before and before.holds_first_purchase and not after.holds_first_purchase
+        return {} if closed else writes
+
+    patch.setattr(ledger, "_update_history", update)
+
+
 # --- the ledger ---
 
 
@@ -343,6 +366,24 @@ def first_access_decision_wins(patch: Patch) -> None:
     patch.setattr(core_facts, "_decision_key", lambda d: (d.decision, d.version, d.note, d.actor))
 
 
+def decision_is_shed(patch: Patch) -> None:
+    """A decision counts among the bounded facts, and the next report of anything else takes its place."""
+    real = core_facts.merge
+    patch.setattr(core_facts, "merge", lambda a, b: replace(real(a, b), decision=b.decision))
+
+
+def refund_is_shed(patch: Patch) -> None:
+    """Refunds are bounded like failed charges: only the newest is kept."""
+    real = core_facts.merge
+
+    def merge(a: Any, b: Any) -> Any:
+        merged = real(a, b)
+        newest = sorted(merged.refunds, key=lambda key: (merged.refunds[key].created, key))[-1:]
+        return replace(merged, refunds={key: merged.refunds[key] for key in newest})
+
+    patch.setattr(core_facts, "merge", merge)
+
+
 def accepted_amount_is_forgotten(patch: Patch) -> None:
     real = core_facts.merge
     patch.setattr(core_facts, "merge", lambda a, b: replace(real(a, b), accepted=b.accepted))
@@ -402,6 +443,15 @@ def enrollment_has_a_standing_without_a_payment(patch: Patch) -> None:
         return replace(after, standings={**after.standings, **ghost})
 
     patch.setattr(Enrollment, "with_payment", with_payment)
+
+
+def revoked_free_purchase_counts_as_paid(patch: Patch) -> None:
+    def holds_funds(payment: Any) -> bool:
+        settled = payment.facts.settled
+        returned = payments.refunded_amount(payment.facts) + payments.lost_amount(payment.facts)
+        return settled is not None and (settled.amount == 0 or returned < settled.amount)
+
+    patch.setattr(payments, "holds_funds", holds_funds)
 
 
 def double_payment_is_marked_on_the_last_change(patch: Patch) -> None:
@@ -525,6 +575,14 @@ def resumed_refund_is_not_looked_up_first(patch: Patch) -> None:
         "resume",
         lambda ref, payment, request_id, actor, fresh=False: real(ref, payment, request_id, actor, fresh=True),
     )
+
+
+def second_refund_of_a_track_is_made_at_once(patch: Patch) -> None:
+    patch.setattr(Enrollment, "refunded_payments", frozenset())
+
+
+def bank_debit_is_refunded_at_once(patch: Patch) -> None:
+    patch.setattr(payments, "BANK_DEBITS", frozenset())
 
 
 def rejection_is_committed_without_a_sync(patch: Patch) -> None:

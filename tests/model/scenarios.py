@@ -491,6 +491,7 @@ SCENARIOS = {
             faults=0.2,
             lost_webhooks=0.4,
             views=0.2,
+            requests_refund=0.4,
             methods=BANK_METHODS,
         ),
         replace(

@@ -13,7 +13,8 @@ USERS, ENTRIES, STRIPE_IDS = ("u1", "u2"), ("DP", "DP#one"), ("pi_1", "pi_2")
 
 def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
     """Return a write like the ledger's, to one of a few items, so that conditions often fail."""
-    kind = rng.choice(("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "step", "limits"))
+    kinds = ("version", "absent", "pointer", "abandoned", "check", "progress", "customer", "claim", "step", "limits")
+    kind = rng.choice(kinds)
     number = rng.randint(1, 3)
     old = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     key = {"user_id": {"S": rng.choice(USERS)}, "sort_key": {"S": "DP"}}
@@ -62,6 +63,8 @@ def _random_write(rng: random.Random) -> tuple[str, dict[str, Any]]:
             **_random_limit(rng, number),
             **old,
         }
+    if kind == "claim":
+        return "Update", _claim({"user_id": key["user_id"]}, number, old)
     key = {**key, "sort_key": {"S": "DP#one"}}
     steps = {"M": {"s": {"M": {"done": {"BOOL": False}}}}}
     sets = rng.choice(
@@ -86,6 +89,20 @@ def _random_limit(rng: random.Random, number: int) -> dict[str, Any]:
     fresh = ("busy = :high", "attribute_not_exists(busy) OR busy < :low", {k: values[k] for k in (":high", ":low")})
     sets, condition, used = rng.choice((taken, fresh))
     return {"UpdateExpression": f"SET {sets}", "ConditionExpression": condition, "ExpressionAttributeValues": used}
+
+
+def _claim(key: dict[str, Any], number: int, old: dict[str, str]) -> dict[str, Any]:
+    """Return the update by which a create with a new customer claims the first purchase."""
+    customer = "attribute_not_exists(stripe_customer_id) OR generation < :generation"
+    unclaimed = "attribute_not_exists(first_purchases) OR first_purchases = :ids"
+    return {
+        "TableName": "customers",
+        "Key": key,
+        "UpdateExpression": "SET generation = :generation ADD first_purchases :ids",
+        "ConditionExpression": f"({customer}) AND ({unclaimed})",
+        "ExpressionAttributeValues": {":generation": {"N": str(number)}, ":ids": {"SS": [f"pay_{number}"]}},
+        **old,
+    }
 
 
 def _outcome(operation: Any, **params: Any) -> Any:

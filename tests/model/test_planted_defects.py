@@ -102,6 +102,13 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.event_of_a_missing_object_is_applied, "missing_at_stripe", 1_500),
     PlantedDefect(defects.enrollment_has_a_standing_without_a_payment, "refunds"),
     PlantedDefect(defects.settled_payment_is_never_confirmed, "double_payments"),
+    PlantedDefect(defects.decision_is_shed, "staff"),
+    PlantedDefect(defects.refund_is_shed, "refunds"),
+    PlantedDefect(defects.revoked_free_purchase_counts_as_paid, "promotion_codes", 1_500),
+    PlantedDefect(defects.first_purchase_is_claimed_without_a_condition, "first_purchases"),
+    PlantedDefect(defects.payment_closed_unpaid_keeps_the_first_purchase, "first_purchases"),
+    PlantedDefect(defects.second_refund_of_a_track_is_made_at_once, "repeat_purchases", 1_500),
+    PlantedDefect(defects.bank_debit_is_refunded_at_once, "bank_debits"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (
@@ -326,6 +333,11 @@ BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None
     (
         defects.claim_is_ignored,
         regressions.test_another_settled_object_with_the_payments_id_is_a_claim_for_staff,
+        (),
+    ),
+    (
+        defects.revoked_amount_keeps_its_student_from_buying,
+        regressions.test_a_student_can_buy_again_once_staff_have_revoked_another_amount,
         (),
     ),
 )

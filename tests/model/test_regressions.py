@@ -545,3 +545,15 @@ def test_each_standing_that_grants_access_has_a_payment_that_grants_it(sim: Simu
     deliver_new_events(sim)
     assert sim.enrollment().status == "ENROLLED"
     assert not checkers.standings(sim)
+
+
+def test_a_student_can_buy_again_once_staff_have_revoked_another_amount(sim: Simulation) -> None:
+    first = sim.create()
+    sim.at_stripe("POST", f"/v1/payment_intents/{first.payment.stripe_object_id}", amount=100)
+    sim.pay(first.payment.stripe_object_id)
+    deliver_new_events(sim)
+    access.decide(first.payment.ref, "revoke", "paid by mistake", "dean")
+    second = sim.create()
+    sim.pay(second.payment.stripe_object_id)
+    deliver_new_events(sim)
+    assert sim.enrollment("ada", "DP").status == "ENROLLED"
