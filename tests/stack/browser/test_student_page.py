@@ -230,3 +230,17 @@ def test_a_refund_whose_response_is_lost_is_still_shown(student: Student) -> Non
     expect(dialog).to_have_count(0)
     intent = student.payments()[0]["payment_intent_id"]
     assert len(student.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]) == 1
+
+
+def test_another_amount_than_the_price_is_shown_beside_it(student: Student) -> None:
+    created = student.running.create(student.token).json()
+    intent = created["payment_intent_id"]
+    student.running.stripe("POST", f"/v1/payment_intents/{intent}", amount=10000, currency="eur")
+    student.running.pay(intent)
+    student.running.until(lambda: student.running.payment(student.token, intent)["status"] == "SUCCEEDED", "paid")
+    student.open("#/payments")
+    student.sign_in()
+    row = student.main.get_by_role("listitem").first
+    expect(row).to_contain_text("€100.00")
+    expect(row).to_contain_text("Price: $499.00")
+    student.expect_accessible()

@@ -562,3 +562,40 @@ def quarantine_table(running: Running) -> tuple[Any, str]:
     assert aws is not None
     assert deployed is not None
     return aws.client("dynamodb"), deployed.resources["QuarantineTable"]
+
+
+def test_the_views_show_the_price_beside_another_amount_received(staff: Staff, sub: str) -> None:
+    created = staff.running.create(staff.running.token(sub)).json()
+    intent = created["payment_intent_id"]
+    staff.running.stripe("POST", f"/v1/payment_intents/{intent}", amount=10000, currency="eur")
+    staff.running.pay(intent)
+    payment_id = created["payment_id"]
+    staff.running.until(lambda: staff.details(payment_id)["payment"]["status"] == "SUCCEEDED", "paid")
+    staff.open(f"#/payments?q={sub}")
+    row = staff.main.locator(f"tr[data-id={payment_id}]")
+    expect(row).to_contain_text("100.00 EUR")
+    expect(row).to_contain_text("price 499.00 USD")
+    staff.open_payment(payment_id)
+    expect(staff.page.get_by_role("heading", name="100.00 EUR for DP")).to_be_visible()
+    expect(staff.page.locator("p.summary")).to_contain_text("price 499.00 USD")
+    expect(timeline_entry(staff, "Attempt succeeded")).to_contain_text("100.00 EUR")
+    dialog = staff.open_dialog("Refund…")
+    expect(dialog.get_by_label("Amount in EUR")).to_have_value("100.00")
+    expect(dialog).not_to_contain_text("can still return the debit")
+
+
+def test_the_dialog_warns_before_a_bank_debit_is_refunded_that_can_still_be_returned(staff: Staff, sub: str) -> None:
+    """The stack's clock cannot pass the days of a debit for one test, so the answer of the API is altered."""
+    payment_id = staff.create_and_pay(sub)
+
+    def as_bank_debit(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["payment"]["returnable_until"] = "2199-01-01T00:00:00.000Z"
+        route.fulfill(response=response, json=body)
+
+    staff.page.route(f"**/api/admin/payments/{payment_id}/", as_bank_debit)
+    staff.open_payment(payment_id)
+    dialog = staff.open_dialog("Refund…")
+    expect(dialog.get_by_role("note")).to_contain_text("the student’s bank can still return the debit")
+    staff.expect_accessible()
