@@ -15,7 +15,7 @@ secret end a run early.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tuition import clock, metrics
 from tuition.core import catalog, timestamps
@@ -57,7 +57,7 @@ def run(remaining: Callable[[], float]) -> Run:
     with cursors.lease():
         now = walk.stripe_now()
         start = cursors.read(cursors.RECONCILE) or now - FIRST_RUN_S
-        current.day_old_prices = _day_old_prices(now)
+        changed = _read_prices(current, now)
         current.cursor, current.again = start, cursors.read(cursors.AGAIN) or now - walk.ORPHAN_AFTER_S
         try:
             _resume_refunds(current, now)
@@ -65,6 +65,7 @@ def run(remaining: Callable[[], float]) -> Run:
             _replay_quarantine(current)
             _check_due_payments(current, "due", now)
             metrics.count("ReconcileBacklog", current.backlog)
+            _close_at_old_prices(current, changed, now)
             walk.walk(current, cursors.RECONCILE, now)
             walk.walk_again(current, start, now)
         except OutOfTime:
@@ -192,11 +193,31 @@ def _is_forgotten(payment: Payment, enrollment: Enrollment, stripe_now: int) -> 
     return touched < stripe_now - patience_s or enrollment.status == "ENROLLED"
 
 
-def _day_old_prices(now: int) -> dict[str, Money]:
-    """Return the price of each track that has had its price for a day."""
+def _read_prices(current: Run, now: int) -> list[str]:
+    """Give the run the prices that are a day old. Return the tracks whose price became a day old within the last day.
+
+    Every run of that day closes what is left, so that a payment whose closing failed is tried again.
+    """
     prices = {track: catalog.find(track).price for track in catalog.tracks()}
-    since = cursors.prices_since(prices, now)
-    return {track: price for track, price in prices.items() if since[track] <= now - CLOSE_OLD_PRICE_AFTER_S}
+    age = {track: now - since for track, since in cursors.prices_since(prices, now).items()}
+    current.day_old_prices = {track: prices[track] for track in prices if age[track] >= CLOSE_OLD_PRICE_AFTER_S}
+    return [track for track in current.day_old_prices if age[track] < 2 * CLOSE_OLD_PRICE_AFTER_S]
+
+
+def _close_at_old_prices(current: Run, tracks: Iterable[str], stripe_now: int) -> None:
+    """Close the open payments of these tracks that have an old price, for at most half of the time.
+
+    A payment that is being processed now is closed by its next check if it fails.
+    """
+    half = (current.remaining() + walk.RESERVE_S) / 2
+    for track in tracks:
+        for payment in queries.payments_with_status(("CREATED", "FAILED"), track):
+            if current.remaining() < half:
+                current.done = False
+                return
+            if _has_old_price(payment, current.day_old_prices):
+                with current.step(payment.payment_id):
+                    walk.retry_rate_limits(_check_payment, current, payment.ref, stripe_now)
 
 
 def _has_old_price(payment: Payment, prices: Mapping[str, Money]) -> bool:

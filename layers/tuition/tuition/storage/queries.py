@@ -14,7 +14,7 @@ from pynamodb.models import Model
 
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.core.payment import CheckDue
+from tuition.core.payment import CheckDue, Payment
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import (
@@ -27,6 +27,8 @@ from tuition.storage.items import (
     StripeObjectItem,
 )
 
+PAGE_OF_PAYMENTS = 100
+"""A batch read has at most 100 keys."""
 MAX_SORT_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 
@@ -220,6 +222,14 @@ def has_payments(statuses: Iterable[str], tracks: Iterable[str]) -> bool:
     """Whether a payment has one of these statuses: at most one query for each status and track."""
     partitions = itertools.product(statuses, tracks)
     return any(dynamodb.query(by_status(status, track), limit=1).items for status, track in partitions)
+
+
+def payments_with_status(statuses: Iterable[str], track: str) -> Iterator[Payment]:
+    """Yield the payments of a track with one of these statuses, page by page. One may have changed when it is used."""
+    for status in statuses:
+        for page in dynamodb.query_pages(by_status(status, track), limit=PAGE_OF_PAYMENTS):
+            for item in payments_by_id([key["payment_id"]["S"] for key in page.items]):
+                yield mapping.payment_from_item(item)
 
 
 def due_payments(reason: CheckDue, now: str) -> Iterator[str]:
