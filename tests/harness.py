@@ -210,7 +210,6 @@ class Harness:
         return self.call(create_payment.handler, user, {"track": track, **more})
 
     def status(self, user: Student, reference: str) -> Response:
-        status._synced.clear()
         return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
 
     def saved_methods(self, user: Student, /, **query: str) -> Response:
@@ -328,6 +327,7 @@ def running_harness(
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(harness))
     monkeypatch.setattr(dynamodb, "client", lambda: client)
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 0)
     monkeypatch.setattr(clock.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(clock, "now", lambda: harness.time_source() + harness.offset_s)
     monkeypatch.setattr(log.logger, "exception", _raise_unhandled)

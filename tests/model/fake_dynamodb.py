@@ -31,7 +31,6 @@ INDEXES = {
     ("by_check", "#key = :key AND #sort <= :now"): ("check_due", "check_at"),
     ("by_status", "#key = :key"): ("status_track", "listed_at"),
     ("by_last_at", "#key = :key"): ("kept", "last_at"),
-    ("by_status", "#key = :key"): ("status_track", "listed_at"),
     ("by_last_at", "#key = :key AND #sort <= :now"): ("kept", "last_at"),
     ("by_refund_request", "#key = :key"): ("refund_requested", "refund_requested_at"),
 }

@@ -35,7 +35,7 @@ from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.intake import stripe_events, walk
-from tuition.payments import checkout, status
+from tuition.payments import checkout
 from tuition.payments.checkout import Buyer, OpenedPayment
 from tuition.storage import dynamodb, keys, mapping
 from tuition.stripe_gateway import client as stripe_client
@@ -471,7 +471,6 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     sim = Simulation(seed)
     raise_limits(patch)
     settings._kept.clear()
-    status._synced.clear()  # the memory of a warm container
     clock._ends.set(None)  # no invocation has started
 
     def sleep(_: float) -> None:

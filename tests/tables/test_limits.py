@@ -17,6 +17,7 @@ from tests.tables.test_round_trips import READ, TRANSACTION, record_calls
 from tests.tables.test_sessions import open_session, payable_ids
 from tuition import metrics
 from tuition.core.limits import KEPT_S
+from tuition.payments import status
 
 UPDATE = "UpdateItem"
 DECLINED, CHALLENGED = "pm_card_chargeDeclined", "pm_card_authenticationRequired"
@@ -330,6 +331,95 @@ def test_the_limits_expire_two_days_after_their_last_change(tuition: Harness, st
     tuition.create(student)
     tuition.create(student)
     assert stored_limits(tuition, student)["expires_at"]["N"] == str(1_800_000_000 + KEPT_S)
+
+
+# --- status ---
+
+
+def test_status_asks_stripe_at_most_once_in_five_seconds_whichever_container_answers(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
+    tuition.freeze_time()
+    purchase = tuition.create(student).body
+    retrieve = f"GET /v1/payment_intents/{purchase['payment_intent_id']}"
+    tuition.stripe_calls.clear()
+    for _ in range(20):
+        assert tuition.status(student, purchase["payment_id"]).body["status"] == "CREATED"
+        tuition.advance_time(1)
+    assert tuition.stripe_calls == [retrieve] * 4
+
+
+def test_status_heals_a_lost_webhook_after_five_seconds_and_a_webhook_shows_at_once(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
+    tuition.freeze_time()
+    lost, delivered = (tuition.create(student, track).body for track in ("DP", "FSD"))
+    for purchase in (lost, delivered):
+        assert tuition.status(student, purchase["payment_id"]).body["status"] == "CREATED"
+        tuition.pay(purchase["payment_intent_id"])
+        assert tuition.status(student, purchase["payment_id"]).body["status"] == "CREATED"
+    for event in tuition.new_events():
+        if event["data"]["object"]["metadata"].get("track") == "FSD":
+            tuition.deliver(event)
+    assert tuition.status(student, delivered["payment_id"]).body["status"] == "SUCCEEDED"
+    assert tuition.status(student, lost["payment_id"]).body["status"] == "CREATED"
+    tuition.advance_time(5)
+    assert tuition.status(student, lost["payment_id"]).body["status"] == "SUCCEEDED"
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+
+
+def test_status_requests_at_once_sync_once(
+    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "moto":
+        serialize_calls(tuition, monkeypatch)
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
+    tuition.freeze_time()
+    purchase = tuition.create(student).body
+    tuition.stripe_calls.clear()
+    with ThreadPoolExecutor(12) as pool:
+        responses = list(pool.map(lambda _: tuition.status(student, purchase["payment_id"]), range(12)))
+    assert {response.status for response in responses} == {200}
+    assert len(tuition.stripe_calls) == 1
+
+
+def test_remembering_a_sync_changes_no_version_no_record_and_not_the_next_check(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
+    tuition.freeze_time()
+    purchase = tuition.create(student).body
+    key = {"payment_id": {"S": purchase["payment_id"]}}
+    before = tuition.tables.get_item(TableName="payments", Key=key)["Item"]
+    trail = tuition.audit_trail(purchase["payment_id"])
+    tuition.advance_time(60)
+    with record_calls(tuition) as call_names:
+        assert tuition.status(student, purchase["payment_id"]).status == 200
+    retrieve = f"GET /v1/payment_intents/{purchase['payment_intent_id']}"
+    assert call_names == [READ, "PutItem", READ, retrieve]
+    after = tuition.tables.get_item(TableName="payments", Key=key)["Item"]
+    assert after.pop("synced_at")
+    assert after == before
+    assert tuition.audit_trail(purchase["payment_id"]) == trail
+    with record_calls(tuition) as call_names:
+        assert tuition.status(student, purchase["payment_id"]).status == 200
+    assert call_names == [READ]
+
+
+def test_an_event_keeps_the_time_of_the_last_sync(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
+    tuition.freeze_time()
+    purchase = tuition.create(student).body
+    tuition.status(student, purchase["payment_id"])
+    tuition.pay(purchase["payment_intent_id"], DECLINED)
+    tuition.deliver_all()
+    tuition.stripe_calls.clear()
+    assert tuition.status(student, purchase["payment_id"]).body["status"] == "FAILED"
+    assert tuition.stripe_calls == []
 
 
 # --- round trips ---

@@ -63,7 +63,8 @@ class Payment:
 
     `stripe_object_id` is the id of its one object at Stripe (`pi_…` or `cs_…`), `price` what the student was asked to
     pay. `first_purchase`: its promotion code is for first purchases only. `version` counts its audit records,
-    `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts minor units.
+    `audit_head` is the hash of the newest. Times are RFC 3339 UTC, amounts minor units. `synced_at` is when a status
+    request last synced it.
     """
 
     payment_id: str
@@ -83,6 +84,7 @@ class Payment:
     first_purchase: bool = False
     version: int = 0
     audit_head: str = ""
+    synced_at: str | None = None
 
     @property
     def ref(self) -> PaymentRef:

@@ -79,6 +79,7 @@ class PaymentItem(Model):
     attention_open = not_personal(UnicodeAttribute(null=True))
     check_due = not_personal(UnicodeAttribute(null=True))
     check_at = not_personal(UnicodeAttribute(null=True))
+    synced_at = not_personal(UnicodeAttribute(null=True))
     disputed = not_personal(UnicodeAttribute(null=True))
     dispute_due = not_personal(UnicodeAttribute(null=True))
     refund_requested = not_personal(UnicodeAttribute(null=True))

@@ -535,6 +535,25 @@ def reschedule_check(state: PaymentState) -> None:
         return
 
 
+def begin_sync(raw: Item) -> bool:
+    """Remember on a payment's item, as it was read, that it is synced now. Return False if another request was faster.
+
+    The version stays and no record is written, because no fact is new. The index attributes stay as they are too.
+    """
+    item = {**raw, "synced_at": {"S": timestamps.iso(clock.now())}}
+    put = {"TableName": dynamodb.table_name(PaymentItem), "Item": item, **_version(int(raw["version"]["N"]))}
+    if "synced_at" in raw:
+        put["ConditionExpression"] += " AND synced_at = :loaded"
+        put["ExpressionAttributeValues"] = {**put["ExpressionAttributeValues"], ":loaded": raw["synced_at"]}
+    else:
+        put["ConditionExpression"] += " AND attribute_not_exists(synced_at)"
+    try:
+        dynamodb.call("put_item", **put)
+    except ConditionFailed:
+        return False
+    return True
+
+
 # --- writes that belong to no payment ---
 
 

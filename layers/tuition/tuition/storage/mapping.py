@@ -85,6 +85,7 @@ def payment_from_item(item: PaymentItem) -> Payment:
         first_purchase=bool(item.first_purchase),
         version=int(item.version),
         audit_head=item.audit_head,
+        synced_at=item.synced_at,
     )
 
 

@@ -17,6 +17,7 @@ from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import MAX_ID_LENGTH, object_id, optional_id
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, ledger, mapping, queries
+from tuition.storage.dynamodb import Item
 from tuition.storage.items import PaymentItem, StripeObjectItem
 from tuition.stripe_gateway import client as stripe_client
 
@@ -190,15 +191,22 @@ def find_payment(reference: str, user_id: str | None = None) -> Payment:
 
     Raises `NotFound`, without asking Stripe.
     """
+    return mapping.payment_from_raw(find_item(reference, user_id))
+
+
+def find_item(reference: str, user_id: str | None = None) -> Item:
+    """Read the item of the payment that `find_payment` finds, as DynamoDB writes it.
+
+    Raises `NotFound`, without asking Stripe.
+    """
     if reference.isascii() and len(reference) <= MAX_ID_LENGTH:
         is_stripe_id = reference.startswith(POINTED)
         ref = ref_of_stripe_object(reference) if is_stripe_id else None
         payment_id = ref.payment_id if ref else reference
         if payment_id.startswith("pay_"):
             raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
-            payments = [mapping.payment_from_raw(item) for item in raw]
-            if payments and user_id in (None, payments[0].user_id):
-                return payments[0]
+            if raw and user_id in (None, raw[0]["user_id"]["S"]):
+                return raw[0]
     raise NotFound("You have no such payment." if user_id else "There is no such payment.")
 
 
