@@ -15,7 +15,7 @@ from tests.tables.test_ledger import serialize_calls
 from tests.tables.test_promotion_codes import create_code, refusal_reason
 from tests.tables.test_round_trips import READ, TRANSACTION, record_calls
 from tests.tables.test_sessions import open_session, payable_ids
-from tuition import metrics
+from tuition import clock, metrics
 from tuition.core.limits import KEPT_S
 from tuition.payments import status
 
@@ -204,6 +204,34 @@ def test_after_five_refused_codes_in_ten_minutes_stripe_is_not_asked_any_more(
     assert open_session(tuition, student).status == 201
     tuition.advance_time(601)
     assert refusal_reason(open_session(tuition, student, promotion_code=codes[5])) == "unknown"
+
+
+def test_every_reason_of_a_refusal_counts_so_guesses_at_real_codes_are_bounded(
+    tuition: Harness, student: Student
+) -> None:
+    """A real code that has expired or is used up is reported as such, so the limit alone bounds guessing at those."""
+    tuition.freeze_time()
+    other = Student(f"{student.sub}-other")
+    of_other = tuition.payment(tuition.create(other).body["payment_id"]).customer
+    now = int(clock.now())
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("OTHERS", {"customer": of_other}, "unknown"),
+        ("INACTIVE", {"active": "false"}, "unknown"),
+        ("EXPIRED", {"expires_at": now + 60}, "expired"),
+        ("MINIMUM", {"restrictions[minimum_amount]": 50000, "restrictions[minimum_amount_currency]": "usd"}, ""),
+    ]
+    codes = [(create_code(tuition, student, code=f"{name}-{student.sub}", **more), why) for name, more, why in cases]
+    real = create_code(tuition, student)
+    tuition.advance_time(120)
+    for code, reason in [*codes, ("NO-SUCH-CODE", "unknown")]:
+        response = open_session(tuition, student, promotion_code=code)
+        assert refusal_reason(response) == (reason or "not-applicable")
+    tuition.stripe_calls.clear()
+    answers = [open_session(tuition, student, promotion_code=code) for code in (real, "EXPIRED", "NO-SUCH-CODE")]
+    assert len({(problem(answer), answer.body["detail"]) for answer in answers}) == 1
+    assert wait_s(answers[0]) > 500
+    assert tuition.stripe_calls == []
+    assert open_session(tuition, other, promotion_code=real).status == 201
 
 
 def test_guesses_at_once_ask_stripe_five_times(
