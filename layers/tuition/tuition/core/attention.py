@@ -36,7 +36,7 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
     for request in payment.requests:
         if request.state == "awaiting_approval":
             amount = payments.amount_in_received_currency(payment, request.amount)
-            detail = f"the student asks for {amount} back: approve or decline the request"
+            detail = f"the student asks for {amount} back"
             yield AttentionReason(f"{REFUND_REQUEST}{request.id}", request.state, detail)
     yield from _bank_reasons(facts)
     for refund_id, refund in facts.refunds.items():
