@@ -12,6 +12,7 @@ const LABELS = {
   receipt_url: "Receipt",
   check_at: "Next check at",
   verify_by: "Confirm bank account by",
+  synced_at: "Synced by a status request at",
 };
 const MONEY = new Set(["amount", "received", "refund_amount", "lost", "refundable_amount"]);
 const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);

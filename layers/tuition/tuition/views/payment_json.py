@@ -189,6 +189,7 @@ FIELDS: tuple[Field, ...] = (
     Field("grants_access", lambda v: payments.grants_access(v.payment), group="payment"),
     Field("enrollment", lambda v: v.enrollment, group="payment"),
     Field("check_at", lambda v: v.check_at, group="times"),
+    Field("synced_at", group="times"),
     Field("version", api="staff", group="record", csv=True),
     Field("audit_head", group="record"),
 )
