@@ -114,6 +114,7 @@ STRIPE_KEY_GROUPS = {
     "AdminFunction": "refunds",
     "WebhookFunction": "webhook",
     "ReconcileFunction": "reconcile",
+    "AuditFunction": "reconcile",
 }
 """The group of Stripe keys that a function uses. All others use `default`."""
 _SYNC = {
@@ -130,7 +131,8 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "default": _CLOSE | {"customers": "write", "payment_methods": "write", "products": "write"},
     "refunds": _CLOSE | {"refunds": "write"},
     "webhook": _CLOSE,
-    "reconcile": _CLOSE | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read"},
+    "reconcile": _CLOSE
+    | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"},
 }
 """The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}

@@ -625,6 +625,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/payments/{payment_id}/access": {"decision": "revoke", "note": "x"},
     "POST /api/admin/payments/{payment_id}/attention": {"name": "double", "note": "x"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
+    "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
     "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},
     "POST /api/admin/exports": {"filters": {}},
 }
