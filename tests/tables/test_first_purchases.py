@@ -24,7 +24,7 @@ def free_codes(tuition: Harness, student: Student) -> tuple[str, str]:
 
 
 def holders(student: Student) -> set[str]:
-    customer = ledger.load_customer(student.sub)
+    customer, _ = ledger.load_customer(student.sub)
     return set(customer.first_purchases) if customer else set()
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from tests.harness import Harness, Student
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.facts import Charge, Facts, Settled
+from tuition.core.facts import Charge, Facts, Refund, Settled
 from tuition.core.refs import PaymentRef
 from tuition.storage import ledger, queries
 from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
@@ -107,9 +107,11 @@ def test_a_pointer_for_the_search_never_stops_a_commit(tuition: Harness, student
 
 def test_a_commit_writes_a_bounded_number_of_pointers_for_the_newest(tuition: Harness, student: Student) -> None:
     ref = open_payment(tuition, student)
-    prefix = f"ch_{student.sub}"
-    ledger.update(ref, lambda loaded: declined(loaded, 120, prefix))
-    assert len(tuition.payment(ref.payment_id).facts.charges) == 120
+    prefix = f"re_{student.sub}"
+    refunds = {f"{prefix}{i:03d}": Refund("failed", 100, i) for i in range(120)}
+    entry = audit_entry("evt_refunds")
+    ledger.update(ref, lambda loaded: Change(loaded.existing.merged(Facts(refunds=refunds)), entry))
+    assert len(tuition.payment(ref.payment_id).facts.refunds) == 120
     indexed = [i for i in range(120) if queries.stripe_object(f"{prefix}{i:03d}")]
     assert indexed == list(range(120 - ledger.MAX_SEARCH_POINTERS, 120))
 

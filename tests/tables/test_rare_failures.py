@@ -294,7 +294,7 @@ def test_events_that_can_never_be_applied_do_not_keep_others_from_being_replayed
     event = next(e for e in tuition.new_events() if e["type"] == "charge.updated")
     tuition.reconcile()
     for n in range(4):
-        invalid = {**event, "id": f"evt_bad_{n}", "data": {"object": {**event["data"]["object"], "status": "odd"}}}
+        invalid = {**event, "id": f"evt_bad_{n}", "data": {"object": {**event["data"]["object"], "amount": "odd"}}}
         assert tuition.deliver(invalid).body["outcome"] == "quarantined"
         tuition.advance_time(1)
     quarantine.add({**event, "id": "evt_zzz"}, "as if")

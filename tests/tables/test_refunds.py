@@ -207,7 +207,7 @@ def test_approving_a_request_after_a_dashboard_refund_refunds_what_is_left(
     ]
     assert (answers[0].status, answers[0].body["refund_request"]["amount"]) == (200, 40000)
     assert (answers[1].status, answers[1].body["type"].rpartition("/")[2]) == (409, "refund-refused")
-    assert "declined" in answers[1].body["detail"]
+    assert "already been decided" in answers[1].body["detail"]
     assert [len(refunds_at_stripe(tuition, payment_id)) for payment_id in (partly, fully)] == [2, 1]
 
 
