@@ -92,6 +92,11 @@ class Buyer:
         is_inquiry = disputes[0]["status"] == "warning_needs_response"
         return ("paid, then an inquiry: " if is_inquiry else prefix) + str(disputes[0]["reason"])
 
+    def fraud_warning_outcome(self, intent: Any) -> str:
+        """Describe the early fraud warning of a payment; empty if there is none."""
+        warnings = self.call("GET", f"/v1/radar/early_fraud_warnings?payment_intent={intent['id']}")["data"]
+        return f"paid, then an early fraud warning: {warnings[0]['fraud_type']}" if warnings else ""
+
     def refund_outcome(self, intent: Any) -> str:
         """Refund a payment and describe how the refund ends."""
         refund = self.call("POST", "/v1/refunds", payment_intent=intent["id"])
@@ -117,7 +122,8 @@ class Buyer:
         if response["status"] == "requires_action":
             return self.authentication_outcome(response, currency)
         assert response["status"] == "succeeded"
-        return self.dispute_outcome(response, "paid, then disputed: ") or self.refund_outcome(response)
+        reported = self.dispute_outcome(response, "paid, then disputed: ") or self.fraud_warning_outcome(response)
+        return reported or self.refund_outcome(response)
 
 
 @pytest.mark.parametrize(("number", "id", "behavior"), documented_cards())
