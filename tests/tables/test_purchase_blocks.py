@@ -280,6 +280,18 @@ def test_support_may_not_decide_about_purchases(tuition: Harness, student: Stude
     assert tuition.admin(support, PURCHASES, body, user_id=student.sub).status == 403
 
 
+@pytest.mark.parametrize("decision", ["block", "allow"])
+def test_a_payments_id_is_no_user_and_its_audit_trail_stays_whole(
+    tuition: Harness, student: Student, admin: Student, decision: str
+) -> None:
+    payment_id = buy(tuition, student)["payment_id"]
+    body = {"decision": decision, "note": "pasted the wrong id"}
+    for user_id in (payment_id, "pay_unknown", "ada lovelace", "ad\u00e4", "ada\x00", "\ud800", "", "x" * 129):
+        assert tuition.admin(admin, PURCHASES, body, user_id=user_id).status == 404, ascii(user_id)
+        assert tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=user_id).status == 404, ascii(user_id)
+    assert tuition.chain_problem(payment_id) is None
+
+
 def test_the_answer_says_why_and_whom_to_write_to(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

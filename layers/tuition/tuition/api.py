@@ -18,6 +18,7 @@ from typing import Any
 
 from tuition import clock
 from tuition.core.errors import BadRequest, BodyTooLarge, Forbidden, TuitionError, Unauthenticated, Unprocessable
+from tuition.core.refs import is_user_id
 from tuition.log import logger
 from tuition.settings import settings
 
@@ -152,7 +153,7 @@ class Request:
         claims = (authorizer.get("jwt") or {}).get("claims") or {}
         names = settings()
         user_id = claims.get(names.claim_user_id)
-        if not isinstance(user_id, str) or not _is_user_id(user_id):
+        if not isinstance(user_id, str) or not is_user_id(user_id):
             raise Unauthenticated("The token does not say who you are. Sign in again.")
         if claims.get("token_use", "id") != "id":
             raise Unauthenticated("This is an access token. Send the ID token.")
@@ -201,16 +202,6 @@ def _names_mfa(claim: str) -> bool:
     value = settings().staff_mfa_value
     is_list = claim.startswith("[") and claim.endswith("]")
     return bool(value) and value in (claim[1:-1].split(" ") if is_list else [claim])
-
-
-def _is_user_id(claim: str) -> bool:
-    """Whether a claim can be a user id.
-
-    It becomes part of our keys, of Stripe's metadata and of a header to Stripe, and must not look like a payment's id.
-    `sub` is ASCII too: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
-    """
-    plain = claim.isascii() and claim.isprintable() and " " not in claim
-    return 0 < len(claim) <= 128 and plain and not claim.startswith("pay_")
 
 
 def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], Result]:

@@ -9,6 +9,7 @@ from tuition.core import audit, catalog
 from tuition.core import payment as payments_rules
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
+from tuition.core.refs import is_user_id
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.payments import access
@@ -19,8 +20,6 @@ from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import facts_json, payment_json, payment_list, standings, student
 from tuition.views.filters import Filters
 from tuition.views.payment_json import PaymentView
-
-MAX_USER_ID_LENGTH = 128
 
 
 def payments(filters: Filters, limit: int, cursor: str | None) -> dict[str, Any]:
@@ -237,7 +236,7 @@ def purchases(user_id: str) -> dict[str, Any]:
 
 def require_user_id(user_id: str) -> str:
     """Return a text that can be a user id. Raises `NotFound` for any other."""
-    if not 0 < len(user_id) <= MAX_USER_ID_LENGTH:
+    if not is_user_id(user_id):
         raise NotFound("Nothing is stored for this user id.")
     return user_id
 
