@@ -329,6 +329,7 @@ def test_a_payment_is_shown_with_all_its_fields_and_facts(tuition: Harness, stud
         "facts",
         "refund_requests",
         "attention",
+        "synced_at",
     }
     renamed = {"payment_method", "stripe_payment_intent", "stripe_checkout_session", "stripe_charge_id"}
     assert columns - derived - renamed - {"stripe_customer_id"} <= shown_names
