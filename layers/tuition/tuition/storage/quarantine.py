@@ -19,11 +19,22 @@ PERSONAL = frozenset(
     {
         *("billing_details", "shipping", "shipping_details", "customer_details", "collected_information"),
         *("customer_email", "customer_name", "customer_phone", "customer_address", "customer_shipping"),
-        *("customer_tax_ids", "custom_fields", "receipt_email"),
+        *("customer_tax_ids", "custom_fields", "receipt_email", "instructions_email", "email_sent_to"),
         *("customer_email_address", "customer_purchase_ip", "billing_address", "shipping_address"),
+        *("customer_account_id", "customer_device_fingerprint", "customer_device_id", "customer_signature"),
+        *("customer_communication", "access_activity_log", "name", "email", "phone", "address", "owner", "source"),
+        *("account_holder_name", "account_holder_address", "account_number", "cardholder_name", "individual_name"),
+        *("business_name", "registered_name", "registered_address", "verified_name", "verified_phone_last4"),
+        *("payer_details", "payer_email", "payer_id", "payer_name", "buyer_address", "buyer_id", "cashtag"),
+        *("dob", "iban", "tax_id", "tax_ids", "vpa", "ip_address"),
     }
 )
-"""The fields of Stripe's objects, and of a dispute's evidence, that say who a student is. We read none of them."""
+"""The fields of Stripe's objects, at any depth, that say who a student is. We read none of them.
+
+`source` is a card or account of Stripe's older kind, with its owner.
+"""
+SECRET = frozenset({"client_secret", "url", "hosted_verification_url"})
+"""The fields with which anybody could pay, or confirm a payment, in the student's place."""
 MAX_REASON_LENGTH = 500
 MAX_EVENT_BYTES = 350_000
 """Of an event as it is stored, in UTF-8. An item has at most 400 KB."""
@@ -97,8 +108,12 @@ def _event_id(event: Mapping[str, Any], body: str) -> str:
 
 
 def _without_private_fields(obj: dict[str, Any]) -> dict[str, Any]:
-    """Drop client secrets, with which anybody could pay in the student's place, and personal data."""
-    return {name: value for name, value in obj.items() if name != "client_secret" and name not in PERSONAL}
+    """Drop personal data, and secrets: also a text that contains a client secret, as the link of a 3-D Secure step."""
+    return {
+        name: value
+        for name, value in obj.items()
+        if name not in SECRET | PERSONAL and not (isinstance(value, str) and "client_secret" in value)
+    }
 
 
 def discard(event_id: str, note: str, staff: str) -> None:
