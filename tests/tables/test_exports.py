@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -231,6 +232,17 @@ def test_an_export_of_ten_thousand_rows_is_complete_and_contains_no_formula(
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "  =1", "＝1", '"=1"', "\tx"])
 def test_a_cell_that_a_spreadsheet_would_evaluate_becomes_text(cell: str) -> None:
     assert exports.harmless(cell) == "'" + cell
+
+
+SIGNS = [char for char in map(chr, range(0x110000)) if unicodedata.normalize("NFKC", char) in (*"=+-@", "\u2212")]
+
+
+@pytest.mark.parametrize("invisible", ["", "\x00", "\x7f", "\xad", "\u200e", "\u2062", "\xa0", "\u3000", "\ufeff\x00 "])
+@pytest.mark.parametrize("delimiter", ["", "a;", "a\t"])
+def test_a_sign_that_only_looks_like_the_start_of_a_formula_makes_a_text(delimiter: str, invisible: str) -> None:
+    for sign in SIGNS:
+        cell = f"{invisible}{sign}1"
+        assert exports.harmless(delimiter + cell) == f"{delimiter}'{cell}", ascii(sign)
 
 
 @pytest.mark.parametrize("blank", ["\t", "\r", "\n"])
