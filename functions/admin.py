@@ -123,15 +123,23 @@ def read_user(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.user(request.path("user_id"), request.limit(query), query.get("cursor")))
 
 
+@route("POST /api/admin/users/purchases", "admin")
+def decide_purchases_of(request: Request, actor: Identity) -> Reply:
+    return _decide_purchases(request, request.query("user_id").get("user_id", ""), actor)
+
+
 @route("POST /api/admin/users/{user_id}/purchases", "admin")
 def decide_purchases(request: Request, actor: Identity) -> Reply:
+    return _decide_purchases(request, request.path("user_id"), actor)
+
+
+def _decide_purchases(request: Request, user_id: str, actor: Identity) -> Reply:
     body = request.json("decision", "note")
     decision = body.get("decision")
     if decision not in DECISIONS:
         raise Unprocessable(f"decision must be one of {', '.join(DECISIONS)}", field="decision")
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    user_id = staff.require_user_id(request.path("user_id"))
-    purchase_blocks.decide(user_id, decision, note, actor.user_id)
+    purchase_blocks.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
     return Reply(200, staff.purchases(user_id))
 
 

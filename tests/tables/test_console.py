@@ -636,6 +636,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
     "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},
+    "POST /api/admin/users/purchases": {"decision": "block", "note": "x"},
     "POST /api/admin/exports": {"filters": {}},
 }
 

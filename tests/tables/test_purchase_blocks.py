@@ -280,6 +280,18 @@ def test_support_may_not_decide_about_purchases(tuition: Harness, student: Stude
     assert tuition.admin(support, PURCHASES, body, user_id=student.sub).status == 403
 
 
+def test_staff_decide_about_a_user_whose_id_has_a_slash(tuition: Harness, student: Student, admin: Student) -> None:
+    """The gateway decodes %2F in a path, so no path names this user."""
+    user = Student(f"idp/{student.sub}")
+    lose_dispute(tuition, user)
+    assert_blocked(tuition.create(user))
+    route, body = "POST /api/admin/users/purchases", {"decision": "allow", "note": "the bank was wrong"}
+    assert tuition.admin(admin, route, body, query={"user_id": user.sub}).body["purchases"]["blocked"] is False
+    assert tuition.create(user).status == 201
+    assert tuition.admin(admin, route, body).status == 404
+    assert tuition.admin(admin, route, body, query={"user": "x"}).status == 422
+
+
 @pytest.mark.parametrize("decision", ["block", "allow"])
 def test_a_payments_id_is_no_user_and_its_audit_trail_stays_whole(
     tuition: Harness, student: Student, admin: Student, decision: str

@@ -37,6 +37,7 @@ ROUTES = {
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/discard"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/users/purchases"): ("AdminFunction", "signed in"),
 }
 
 

@@ -40,16 +40,15 @@ const RECORDED = "We checked: the decision is recorded.";
 
 /** Allow or block a user's purchases. */
 function PurchasesDialog({ id, decision, ready, done }) {
-  const path = `/admin/users/${encodeURIComponent(id)}/`;
   const [note, setNote, discard] = useDraft(`purchases.${decision}.${id}`);
   const { title, consequence, result } = WORDING[decision];
   const submit = async () => {
-    await post(`${path}purchases/`, { decision, note: note.trim() });
+    await post(`/admin/users/purchases/?user_id=${encodeURIComponent(id)}`, { decision, note: note.trim() });
     discard();
     return result;
   };
   const check = async () => {
-    const { user } = await get(path);
+    const { user } = await get("/admin/users/", { user_id: id });
     if (user.purchases.blocked !== (decision === "block")) return { text: UNDONE };
     discard();
     return { text: RECORDED, final: true };
