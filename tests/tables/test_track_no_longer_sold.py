@@ -74,3 +74,16 @@ def test_a_payment_that_was_open_when_the_track_left_the_sale_still_enrolls_when
         "ENROLLED",
         True,
     )
+
+
+def test_the_hourly_run_works_while_a_track_is_no_longer_sold_and_closes_none_of_its_open_payments(
+    tuition: Harness, student: Student, empty_tables: None, stop_selling: Callable[[], None]
+) -> None:
+    purchase = tuition.create(student).body
+    tuition.reconcile()
+    stop_selling()
+    tuition.advance_time(2 * 86400)
+    tuition.new_events()
+    report = tuition.reconcile()
+    assert (report["done"], report["failed"]) == (True, [])
+    assert tuition.payment(purchase["payment_id"]).open

@@ -198,7 +198,7 @@ def _read_prices(current: Run, now: int) -> list[str]:
 
     Every run of that day closes what is left, so that a payment whose closing failed is tried again.
     """
-    prices = {track: catalog.find(track).price for track in catalog.tracks()}
+    prices = {code: track.price for code, track in catalog.tracks().items()}
     age = {track: now - since for track, since in cursors.prices_since(prices, now).items()}
     current.day_old_prices = {track: prices[track] for track in prices if age[track] >= CLOSE_OLD_PRICE_AFTER_S}
     return [track for track in current.day_old_prices if age[track] < 2 * CLOSE_OLD_PRICE_AFTER_S]
