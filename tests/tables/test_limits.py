@@ -95,6 +95,22 @@ def test_beyond_twenty_declines_per_day_buying_is_blocked_until_staff_allow_it(
     assert tuition.create(student, "FSD").status == 201
 
 
+def test_an_open_payment_does_not_outlast_the_limit_per_day_with_a_few_3d_secure_steps_per_hour(
+    tuition: Harness, student: Student
+) -> None:
+    tuition.freeze_time()
+    purchases = [tuition.create(student, track).body for track in ("DP", "FSD")]
+    steps = 0
+    for _ in range(8):
+        for purchase in purchases:
+            for _ in range(4):
+                steps += tuition.pay(purchase["payment_intent_id"], CHALLENGED).get("status") == "requires_action"
+                tuition.deliver_all()
+        deliver_days_later(tuition, 1)
+    assert steps <= 21
+    assert payable_ids(tuition, student) == []
+
+
 def test_an_attack_of_many_declines_ends_after_a_few_and_is_counted_in_a_metric(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,11 @@ MAX_DECLINES = 5
 
 Card testers confirm directly with Stripe, where our rate limit does not apply.
 """
+MAX_STEPS = 10
+"""After this many declines and 3-D Secure steps an open payment is closed, however slowly they were made.
 
+The limit per day blocks new payments only: a payment that is open then must not last.
+"""
 
 MAX_OPEN_S = 30 * 86400
 """The age at which an open payment is closed, also if the student keeps trying to pay it at its old price."""
@@ -39,7 +43,8 @@ def too_many_declines(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
     if payment.status not in ("CREATED", "FAILED"):
         return False
     declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
-    return declines >= MAX_DECLINES or wait_after_declines(limits) > 0
+    steps = declines + len(payment.facts.challenges)
+    return declines >= MAX_DECLINES or steps >= MAX_STEPS or wait_after_declines(limits) > 0
 
 
 def wait_after_declines(limits: Limits) -> int:
