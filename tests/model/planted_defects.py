@@ -215,8 +215,8 @@ def sync_result_is_reused_after_a_conflict(patch: Patch) -> None:
 def recorded_event_is_applied_again(patch: Patch) -> None:
     real = ledger._raise_named
 
-    def raise_named(reasons: Any, before: Any, *, is_sync: bool) -> None:
-        real(reasons, before, is_sync=True)
+    def raise_named(reasons: Any, before: Any, claims: Any, *, is_sync: bool) -> None:
+        real(reasons, before, claims, is_sync=True)
 
     patch.setattr(ledger, "_raise_named", raise_named)
 

@@ -124,3 +124,23 @@ def test_a_rebuilt_first_purchase_holds_the_claim(tuition: Harness, student: Stu
     tuition.deliver_all()
     assert tuition.payment(purchase["payment_id"]).status == "SUCCEEDED"
     assert holders(student) == {purchase["payment_id"]}
+
+
+def test_a_create_without_a_code_that_loses_the_customer_to_a_first_purchase_is_not_refused(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two first creates at once, with two addresses: the one without a code has the older customer."""
+    code = free_codes(tuition, student)[0]
+    real, others = checkout._commit, list[Response]()
+
+    def commit_after_another_create(*args: Any) -> Any:
+        monkeypatch.setattr(checkout, "_commit", real)
+        other_address = Student(student.sub, email=f"new-{student.sub}@example.org")
+        others.append(open_session(tuition, other_address, "FSD", promotion_code=code))
+        return real(*args)
+
+    monkeypatch.setattr(checkout, "_commit", commit_after_another_create)
+    response = tuition.create(student)
+    assert [other.status for other in others] == [201]
+    assert response.status == 201, response
+    assert holders(student) == {others[0].body["payment_id"]}

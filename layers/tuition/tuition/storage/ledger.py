@@ -44,7 +44,7 @@ MAX_SEARCH_POINTERS = 60
 """Pointers for the search in one commit. A transaction has at most 100 writes:
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
 _SEARCH = "search "
-_CUSTOMER_WRITES = {"customer", "history"}
+_CONDITION = "ConditionExpression"
 _UNCLAIMED = "attribute_not_exists(first_purchases) OR first_purchases = :first_purchases"
 """The condition of a create that claims its user's first purchase."""
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
@@ -484,19 +484,23 @@ def _write(writes: Mapping[str, Item], before: PaymentState | None, *, is_sync: 
         if taken and all(name.startswith(_SEARCH) for name in taken):
             # Each repetition has fewer pointers. A search that misses one must never keep money out of the books.
             return _write({name: writes[name] for name in writes if name not in taken}, before, is_sync=is_sync)
-        _raise_named(reasons, before, is_sync=is_sync)
+        claims = {name for name, one in writes.items() if _UNCLAIMED in one.get("Update", {}).get(_CONDITION, "")}
+        _raise_named(reasons, before, claims, is_sync=is_sync)
         raise StorageRefused("The change could not be stored. Try again.") from canceled
 
 
-def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, *, is_sync: bool) -> None:
-    """Raise the named failure of a cancellation; return if it is none of the ledger's own conditions."""
+def _raise_named(reasons: Mapping[str, Item], before: PaymentState | None, claims: Set[str], *, is_sync: bool) -> None:
+    """Raise the named failure of a cancellation; return if it is none of the ledger's own conditions.
+
+    `claims` are the writes that claim a first purchase. Without one, the customer item lost to another customer.
+    """
     failed = {name: reason for name, reason in reasons.items() if reason["Code"] == "ConditionalCheckFailed"}
     if "audit" in failed and not is_sync:
         raise AlreadyRecorded("this event has been applied") from None
     for name, reason in failed.items():
         if name.startswith("pointer ") and "Item" in reason:
             raise StripeObjectTaken(StripeObjectItem.from_raw_data(reason["Item"])) from None
-    if failed.keys() <= _CUSTOMER_WRITES and any("first_purchases" in one.get("Item", {}) for one in failed.values()):
+    if failed and failed.keys() <= claims and any("first_purchases" in one.get("Item", {}) for one in failed.values()):
         raise FirstPurchaseTaken("another payment holds the first-purchase claim of this user") from None
     if failed:
         raise VersionConflict(_current(failed, before)) from None
