@@ -233,6 +233,17 @@ def test_staff_block_a_user_who_has_never_bought_and_allow_them_again(tuition: H
     assert_blocked(tuition.create(student, "FSD"))
 
 
+def test_a_block_by_staff_lasts_when_the_dispute_that_blocked_before_it_is_won(
+    tuition: Harness, student: Student
+) -> None:
+    _, dispute = lose_dispute(tuition, student)
+    purchase_blocks.decide(student.sub, "block", "a stolen card", "staff-1")
+    move_dispute(tuition, dispute, "won")
+    assert_blocked(tuition.create(student, "FSD"))
+    purchase_blocks.decide(student.sub, "allow", "", "staff-1")
+    assert tuition.create(student, "FSD").status == 201
+
+
 PURCHASES = "POST /api/admin/users/{user_id}/purchases"
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 Decision = Literal["block", "allow"]
 DECISIONS: tuple[Decision, ...] = ("block", "allow")
+STAFF_BLOCK = "staff:"
+"""The beginning of the id of a block by staff. The rest is the number of its record."""
 DECLINES_BLOCK = "declines:"
 """The beginning of the id of a block by the daily limit of declines. The rest is the day."""
 
@@ -30,11 +32,14 @@ class PurchaseBlocks:
     def after(self, decision: Decision, block_id: str) -> "PurchaseBlocks":
         """Return the blocks after a decision of staff. `block_id` names the new block. Repeating changes nothing.
 
-        Staff allow exactly the ids that are stored: a dispute that is lost later blocks again.
+        Staff allow exactly the ids that are stored: a dispute that is lost later blocks again. A block by staff is
+        added beside a dispute that blocks already, because it must last when that dispute is won.
         """
         if decision == "allow":
             return replace(self, allowed=self.allowed | frozenset(self.blocking))
-        return self if self.blocking else replace(self, others=self.others | {block_id})
+        if any(block.startswith(STAFF_BLOCK) for block in self.blocking):
+            return self
+        return replace(self, others=self.others | {block_id})
 
 
 NO_BLOCKS = PurchaseBlocks()

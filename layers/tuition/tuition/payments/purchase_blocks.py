@@ -4,7 +4,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import Conflicted, PurchasesBlocked
-from tuition.core.purchase_blocks import Decision, PurchaseBlocks, explanation
+from tuition.core.purchase_blocks import STAFF_BLOCK, Decision, PurchaseBlocks, explanation
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.ledger import BlocksChange
@@ -27,7 +27,7 @@ def decide(user_id: str, decision: Decision, note: str, staff: str) -> PurchaseB
     """
 
     def change(blocks: PurchaseBlocks, seq: int) -> BlocksChange | None:
-        after = blocks.after(decision, f"staff:{seq}")
+        after = blocks.after(decision, f"{STAFF_BLOCK}{seq}")
         if after == blocks:
             return None
         if len(after.others) > MAX_OTHER_BLOCKS:
