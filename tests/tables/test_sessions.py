@@ -221,9 +221,9 @@ def test_a_delayed_payment_that_fails_closes_the_session(tuition: Harness, stude
 VERIFY_URL = "https://payments.stripe.com/microdeposit/pacs_test_1"
 
 
-def wait_for_deposit(tuition: Harness, student: Student) -> dict[str, Any]:
+def wait_for_deposit(tuition: Harness, student: Student, session_id: str = "") -> dict[str, Any]:
     """Complete a session with a bank account that is verified by a deposit, which the simulator does not offer."""
-    purchase = dict(open_session(tuition, student).body)
+    purchase = {"session_id": session_id} if session_id else dict(open_session(tuition, student).body)
     page = f"/v1/payment_pages/{purchase['session_id']}/confirm"
     tuition.at_stripe("POST", page, payment_method="pm_usBankAccount_processing")
     session = tuition.stripe.account.store.find("checkout.session", purchase["session_id"])
@@ -276,3 +276,21 @@ def test_no_payment_is_begun_beside_a_session_that_waits_for_a_deposit(
     assert (VERIFY_URL in response.body["detail"]) or (not delivered and "email from Stripe" in response.body["detail"])
     assert payable_ids(tuition, student) == []
     assert len(tuition.payments(student).body["payments"]) == 1
+
+
+def test_a_session_that_waits_for_a_deposit_after_five_declines_is_not_asked_for_again_and_again(
+    tuition: Harness, student: Student
+) -> None:
+    session = open_session(tuition, student).body["session_id"]
+    page = f"/v1/payment_pages/{session}/confirm"
+    for _ in range(5):
+        tuition.at_stripe("POST", page, payment_method="pm_card_chargeDeclined")
+    late = tuition.new_events()
+    purchase = wait_for_deposit(tuition, student, session)
+    for event in (*purchase["events"], *late):
+        assert tuition.deliver(event).status == 200
+    tuition.stripe_calls.clear()
+    response = open_session(tuition, student)
+    assert (response.status, response.body["type"].rpartition("/")[2]) == (409, "payment-in-progress")
+    assert timestamps.iso(purchase["until"])[:10] in response.body["detail"]
+    assert len(tuition.stripe_calls) <= 4

@@ -263,7 +263,9 @@ def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
     state, obj = sync.refresh_state(ref, state, declines=True)
     payment = state.existing
     if closing.must_close(payment, state.limits):
-        closing.close(ref, state)
+        closed = closing.close(ref, state)
+        if closed.open:  # Stripe cannot close it any more, so the next round would ask the same again
+            raise _in_progress(closed, obj)
         return None, True
     if not payment.open:
         return None, False
