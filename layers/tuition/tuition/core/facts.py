@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 
 It counts for nothing, and every known status outranks it.
 """
-MAX_UNKNOWN = 50
+MAX_UNKNOWN = 20
 """How many unknown values of Stripe's are kept per payment: the first by name, so that their order does not matter."""
 MAX_FAILED_CHARGES = 50
 """The newest, by time and id, that a payment's item keeps."""

@@ -250,7 +250,7 @@ class Payment:
 
         A request that awaits approval is declined once nothing can be refunded any more.
         """
-        requests = refund_request.follow(requests, self.facts.refunds)
+        requests = refund_request.without_old_texts(refund_request.follow(requests, self.facts.refunds))
         if any(dispute.status in LOST_DISPUTES for dispute in self.facts.disputes.values()):
             requests = refund_request.decline_awaiting(requests, "A dispute was decided against the school.")
         elif self.facts.settled and self.refundable_amount <= 0:

@@ -18,6 +18,8 @@ State = Literal["awaiting_approval", "declined", "submitting", "pending", "succe
 STATES: tuple[State, ...] = get_args(State)
 MAX_REQUESTS = 50
 """Refund requests per payment, whatever became of them: every request stays on the payment's item."""
+MAX_WITH_TEXTS = 15
+"""The newest requests that keep the note and the message of staff. Fifty of both do not fit into an item."""
 MAX_REJECTIONS = 10
 """How often a student may repeat a request that Stripe rejects."""
 MAX_ANSWER_LENGTH = 300
@@ -93,6 +95,12 @@ def follow(requests: Iterable[RefundRequest], refunds: Mapping[str, Refund]) -> 
 def _followed(request: RefundRequest, refund_id: str, refund: Refund) -> RefundRequest:
     state = _STATE_OF_REFUND.get(refund.status, "pending")
     return replace(request, state=state, refund=refund_id, answer=refund.failure if state == "failed" else None)
+
+
+def without_old_texts(requests: tuple[RefundRequest, ...]) -> tuple[RefundRequest, ...]:
+    """Return the requests, of which only the newest keep what staff wrote. The student's reasons all stay."""
+    old = max(0, len(requests) - MAX_WITH_TEXTS)
+    return (*(replace(request, note=None, message=None) for request in requests[:old]), *requests[old:])
 
 
 def decline_awaiting(requests: Iterable[RefundRequest], answer: str) -> tuple[RefundRequest, ...]:
