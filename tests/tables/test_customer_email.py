@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Response, Student
+from tests.limits import set_limits
 from tests.tables.test_sessions import open_session
 from tuition.storage import ledger
 from tuition.stripe_gateway import client as stripe_client
@@ -137,3 +138,15 @@ def test_two_emails_sent_at_once_are_both_forgotten_so_the_next_create_sends_its
     assert tuition.create(late).status == 200
     assert email_at_stripe(tuition, student) == "late@example.org"
     assert (ledger.load_customer(student.sub)[0] or student).email == "late@example.org"
+
+
+def test_two_addresses_in_turn_do_not_pass_the_limit_of_requests_to_stripe(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_limits(monkeypatch, stripe_requests_burst=5, stripe_requests_per_minute=1)
+    tuition.freeze_time()
+    tuition.create(student)
+    tuition.stripe_calls.clear()
+    statuses = [tuition.create(Student(student.sub, email=f"a{n % 2}@example.org")).status for n in range(20)]
+    assert statuses[-10:] == [429] * 10
+    assert len(tuition.stripe_calls) <= 5

@@ -150,7 +150,8 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
         enrollment, customer, blocks, used = ledger.load_for_create(buyer.user_id, request.track.track)
         _require_purchasable(request.track, enrollment, blocks)
         _require_few_declines(enrollment, used)
-        if customer and not email_checked:
+        if customer and customer.email != buyer.email and not email_checked:
+            limits.take_request(buyer.user_id, used)
             customers.send_email(customer, buyer.email)
         email_checked = True
         if unchecked_method:
