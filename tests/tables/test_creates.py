@@ -1,6 +1,7 @@
 """Creating a payment, without concurrency: retries, attempts, prices, customers, limits, and Stripe's failures."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,12 @@ import create_payment
 from tests.harness import Harness, Student
 from tuition import clock
 from tuition.core import catalog
+from tuition.core.audit import AuditEntry
+from tuition.core.facts import Facts, Settled
 from tuition.core.money import Money
 from tuition.payments import checkout
 from tuition.storage import ledger
+from tuition.storage.ledger import Change
 
 
 def intents(tuition: Harness, student: Student) -> list[dict[str, object]]:
@@ -194,3 +198,25 @@ def test_concurrent_first_purchases_with_two_email_addresses_leave_no_orphan(
     response = tuition.create(student)
     assert (other_statuses, response.status) == ([201], 201)
     assert len(payable_intents(tuition, student)) == 2
+
+
+def test_no_payment_is_begun_beside_another_amount_that_arrives_while_it_is_created(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tuition.create(student).body
+    tuition.at_stripe("POST", f"/v1/payment_intents/{closed['payment_intent_id']}/cancel")
+    tuition.deliver_all()
+    real = checkout._commit
+
+    def commit_after_the_money(*args: Any) -> Any:
+        monkeypatch.setattr(checkout, "_commit", real)
+        ref = tuition.payment(closed["payment_id"]).ref
+        entry = AuditEntry("2026-11-23T18:30:00.000Z", "late", "test", "pull")
+        late = Facts(settled=Settled(4990, "usd", 1))
+        ledger.update(ref, lambda state: Change(state.existing.merged(late), entry))
+        return real(*args)
+
+    monkeypatch.setattr(checkout, "_commit", commit_after_the_money)
+    response = tuition.create(student)
+    assert (response.status, response.body.get("type", "").rpartition("/")[2]) == (409, "conflict")
+    assert payable_intents(tuition, student) == []

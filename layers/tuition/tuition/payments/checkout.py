@@ -517,10 +517,11 @@ def _commit(
             if not same_object:
                 _abandon(payment)
             return None
-        if current.enrollment.open_payments or current.enrollment.status == "ENROLLED":
+        now = current.enrollment
+        if now.open_payments or now.status == "ENROLLED" or now.undecided:
             _abandon(payment)
             return None
-        enrollment = current.enrollment
+        enrollment = now
         stored = ledger.load_for_create(payment.user_id, payment.track)[1] if customer else None
         if customer and stored and stored.generation >= customer.generation:
             customer = None  # another purchase has stored a customer in the meantime: keep that one
