@@ -114,6 +114,17 @@ def test_the_claim_of_a_payment_that_a_restore_lost_is_free_again(tuition: Harne
     assert open_session(tuition, student, "FSD", promotion_code=second).status == 201
 
 
+def test_a_claim_whose_payment_a_restore_lost_without_a_trace_is_free_again(tuition: Harness, student: Student) -> None:
+    first, second = free_codes(tuition, student)
+    lost = open_session(tuition, student, promotion_code=first).body
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(lost["payment_id"]))
+    tuition.tables.delete_item(TableName="enrollments", Key=keys.enrollment_key(student.sub, "DP"))
+    tuition.advance_time(25 * 3600)  # its session has expired
+    assert holders(student) == {lost["payment_id"]}
+    purchase = open_session(tuition, student, promotion_code=second)
+    assert (purchase.status, holders(student)) == (201, {purchase.body.get("payment_id")})
+
+
 def test_a_rebuilt_first_purchase_holds_the_claim(tuition: Harness, student: Student) -> None:
     purchase = open_session(tuition, student, promotion_code=free_codes(tuition, student)[0]).body
     pay_session(tuition, purchase["session_id"])

@@ -232,7 +232,8 @@ def _with_promotion(
     customer_id = customer.stripe_customer_id if customer else None
     try:
         code = promotion_codes.find(request.terms.promotion_code, request.track, customer_id)
-        if code.first_purchase and customer and customer.first_purchases - {*enrollment.open_payments}:
+        claims = customer.first_purchases - {*enrollment.open_payments} if code.first_purchase and customer else ()
+        if any(_holds_claim(enrollment, payment_id) for payment_id in claims):
             raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
     except CodeRefused:
         limits.refuse_code(lookup)
@@ -242,6 +243,17 @@ def _with_promotion(
         raise
     request.lookups.append(lookup)
     return replace(request, promotion=code.id, first_purchase=code.first_purchase)
+
+
+def _holds_claim(enrollment: Enrollment, payment_id: str) -> bool:
+    """Whether the payment that claims the user's first purchase exists. If a restore has lost it, the claim is freed.
+
+    Its code was just found applicable, so Stripe has no finished purchase of the user.
+    """
+    if ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track)).payment:
+        return True
+    ledger.drop_standing(enrollment, payment_id)
+    return False
 
 
 # --- the payment that is already open ---
