@@ -304,7 +304,7 @@ def lost_dispute_stays_lost(patch: Patch) -> None:
 
 
 def lost_dispute_is_forgotten(patch: Patch) -> None:
-    patch.setattr(ledger, "_update_history", lambda before, after, now: {})
+    patch.setattr(ledger, "_update_history", lambda *_: {})
 
 
 def dispute_won_on_appeal_blocks_forever(patch: Patch) -> None:
