@@ -1,4 +1,4 @@
-"""What is removed from an event before it is stored, compared with every field that the `stripe` package knows."""
+"""The fields that are removed from an event before it is stored, compared with those of the `stripe` package."""
 
 import re
 from collections.abc import Iterator

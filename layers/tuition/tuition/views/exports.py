@@ -56,7 +56,7 @@ DELIMITERS = r",;|\t\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
 """Each begins a cell or a row in some spreadsheet. Excel splits at `;` where a comma is the decimal point, and so do
 import dialogs, which can ignore quotes too."""
 IGNORED = r"\s\"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-"""Blanks, quotes, and characters that nobody sees: spreadsheets ignore them before a formula."""
+"""Blanks, quotes, and characters without a visible form: spreadsheets ignore them before a formula."""
 SIGNS = r"=+\-@\u207a-\u207c\u208a-\u208c\u2212\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20"
 """A formula begins with one of the first four, or with a character that Unicode normalises to one of them."""
 FORMULA = re.compile(rf"^(?=[{DELIMITERS}])|(?:^|(?<=[{DELIMITERS}]))(?=(?:(?![{DELIMITERS}])[{IGNORED}])*[{SIGNS}])")
