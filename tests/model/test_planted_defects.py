@@ -59,7 +59,6 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.ledger_overwrites_steps, "repeat_purchases"),
     PlantedDefect(defects.double_payment_is_marked_on_the_last_change, "double_payments"),
     PlantedDefect(defects.double_payment_is_not_queued, "double_payments"),
-    PlantedDefect(defects.reconciler_postpones_a_payment_that_it_has_just_changed, "double_payments"),
     PlantedDefect(defects.enrollment_is_put_without_a_condition, "three_creates"),
     PlantedDefect(defects.unchanged_enrollment_is_not_checked, "appeals", 1_500),
     PlantedDefect(defects.object_without_a_pointer_is_foreign, "checkout_pages"),
