@@ -121,12 +121,17 @@ def is_own_charge(payment: Payment, moved: Movement) -> bool:
 
 
 def our_amount(payment: Payment | None, moved: Movement) -> int:
-    """Return what our payment has of a movement, in minor units of the movement's currency; 0 if it knows nothing."""
+    """Return what our payment has of a movement, in minor units of the movement's currency; 0 if it knows nothing.
+
+    A claim explains what returns of its own money: it raises attention itself, and our facts hold no refund of it.
+    """
     if payment is None:
         return 0
     facts, sign = payment.facts, 1 if moved.amount >= 0 else -1
+    claim = facts.claims.get(moved.intent or "")
+    if claim and moved.kind != "charge" and claim.currency == moved.currency:
+        return sign * min(abs(moved.amount), claim.amount)
     if moved.kind == "charge":
-        claim = facts.claims.get(moved.intent or "")
         settled = facts.settled if is_own_charge(payment, moved) else claim
         return sign * settled.amount if settled and settled.currency == moved.currency else 0
     if facts.settled is None or facts.settled.currency != moved.currency:
