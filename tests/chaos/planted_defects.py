@@ -59,9 +59,9 @@ def refund_created_before_its_request_is_stored(put: SetAttribute) -> None:
     real = refunds._add
 
     def add(ref: Any, ask: Any, type_: str, by: Any) -> Any:
-        payment = ledger.load(ref).payment
-        assert payment
-        request = ask(payment)
+        state = ledger.load(ref)
+        payment = state.existing
+        request = ask(state)
         if request and request.state == "submitting":
             refunds._submit(ref, payment, request, by)
         return real(ref, ask, type_, by)

@@ -79,7 +79,7 @@ def run(client: Any, count: int, seed: int, progress: Callable[[str], None] = la
     real_sleep = time.sleep
     with pytest.MonkeyPatch.context() as patch, running_harness(client, patch, seed=seed) as w:
         patch.setattr(time, "sleep", real_sleep)
-        patch.setattr(metrics, "count", lambda name: None)
+        patch.setattr(metrics, "count", lambda *_: None)
         started = time.perf_counter()
         outcomes = purchases(w, count, rng, progress)
         purchase_s = time.perf_counter() - started

@@ -67,7 +67,8 @@ def check(running: Running) -> int:
     except AssertionError as error:
         raise AssertionError(problems) from error
     rows = payments(running)
-    assert {row["payment_id"] for row in rows} == payment_ids
+    listed = {row["payment_id"] for row in rows}
+    assert listed == payment_ids, f"in the list or in the table only: {sorted(listed ^ payment_ids)[:10]}"
     for row in rows:
         payment_id = row["payment_id"]
         if running.checked_rows.get(payment_id) != row:

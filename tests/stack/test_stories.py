@@ -327,7 +327,7 @@ def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) ->
     assert payment["payment_id"] not in [name for one in books["differences"] for name in one["ids"]]
     assert f"{today} charge usd ours " in result.stdout
     balance = running.staff(f"/payments/{payment['payment_id']}/")["facts"]["balance"]
-    assert balance["fee"] > 0
+    assert balance is not None and balance["fee"] > 0, result.stdout + result.stderr
     assert balance["net"] + balance["fee"] == payment["amount"]
 
 

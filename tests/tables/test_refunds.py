@@ -6,6 +6,7 @@ import pytest
 
 from admin import handler as admin_handler
 from tests.harness import Harness, Response, Student
+from tests.limits import raise_limits
 from tuition.core import timestamps
 from tuition.payments import refunds
 from tuition.stripe_gateway import client as stripe_client
@@ -673,6 +674,7 @@ def test_two_actors_whose_refund_is_rejected_leave_one_record(tuition: Harness, 
 def test_a_payment_takes_fifty_refund_requests_and_still_detects_a_lost_dispute(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    raise_limits(monkeypatch)
     payment_id = buy(tuition, student)
     pass_refund_window(tuition, monkeypatch)
     text = "\U0001f600" * refunds.MAX_TEXT_LENGTH
