@@ -6,16 +6,12 @@ shell's credentials and region.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from datetime import date
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.reconcile import ReconcileError, Reconciler, console, parse_options
 
 FUNCTION = "AuditFunction"
 
@@ -36,7 +32,7 @@ def print_report(report: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the books are equal, 1 if something differs or was not handled, 2 if the audit could not run."""
-    options = _parse(arguments)
+    options = parse_options("make audit", __doc__, arguments)
     days = {"from": options.first.isoformat(), "to": options.last.isoformat()} if options.first else None
     try:
         audit = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
@@ -46,19 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print_report(report)
     return 1 if report["differences"] or not report["done"] else 0
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make audit", description=__doc__)
-    parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day, for example 2026-11-01")
-    parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, inclusive")
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
-    options = parser.parse_args(arguments)
-    if (options.first is None) != (options.last is None) or (options.first and options.first > options.last):
-        parser.error("a range needs --from and --to, in this order")
-    return options
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def print_totals(reports: list[dict[str, Any]]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if everything was handled, 1 if something was not, 2 if the reconciler could not run."""
-    options = _parse(arguments)
+    options = parse_options("make reconcile", __doc__, arguments)
     try:
         reconciler = Reconciler(stack=options.stack, aws=options.aws, api_port=options.api_port)
         has_range = options.first is not None
@@ -102,8 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(report["failed"] for report in reports) else 0
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make reconcile", description=__doc__)
+def parse_options(prog: str, description: str | None, arguments: list[str] | None) -> argparse.Namespace:
+    """Return the range of days and the stack that a command names."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first UTC day, for example 2026-11-01")
     parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, inclusive")
     parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")

@@ -4,8 +4,8 @@
    with the payment that it belongs to, in the charge's currency. Those of other apps are counted as foreign. The fee is
    written to the payment in the commit that confirms it.
 2. The enrollments are scanned. Each user's access is compared with their payments, and each payment's state with its
-   audit records. An amount that a payment has in these days and that no
-   listed transaction shows is looked up at Stripe.
+   audit records. An amount that a payment has in these days and that no listed transaction shows is looked up at
+   Stripe.
 
 A difference raises attention on its payment. One that belongs to no payment is in the report alone. Only the role of
 this run may scan enrollments.
@@ -33,7 +33,6 @@ from tuition.intake import walk
 from tuition.intake.walk import OutOfTime, Run
 from tuition.storage import cursors, keys, ledger, mapping, queries
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import EnrollmentItem
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, resolve
@@ -51,7 +50,7 @@ OF_DAYS = ("charge", "refund", "dispute")
 class Comparing:
     """One run: the days from `first` until before `last` (epoch seconds), and what it found.
 
-    `moved` has the ids of all listed sources, `foreign` counts those of other apps.
+    `sources` has the ids of all listed sources, `foreign` counts those of other apps.
     """
 
     run: Run
@@ -261,9 +260,8 @@ def _compare_own_chain(current: Comparing, user_id: str, items: Mapping[str, Ite
         return
     for attempt in retry.attempts(retry.AUDIT_READ):
         own = items if attempt == 1 else queries.user_items(user_id)
-        head = EnrollmentItem.from_raw_data(own[keys.USER_SORT_KEY])
         trail = queries.audit_trail(user_id)
-        broken = audit.verify(user_id, trail, int(head.version), head.audit_head or "")
+        broken = audit.verify(user_id, trail, *mapping.chain_head(own[keys.USER_SORT_KEY]))
         if broken is None:
             return
     current.rows.append(Row("chain", current.last_day, None, 1, 0, (user_id,)))

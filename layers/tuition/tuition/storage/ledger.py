@@ -37,7 +37,6 @@ from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, Paym
 
 ABANDONED = "abandoned"
 
-"""The beginning of the ids of blocks that follow from declines. The day follows (UTC)."""
 _NO_VALUES: Mapping[str, Item] = {}
 _NO_IDS: Mapping[str, Set[str]] = {}
 MAX_SEARCH_POINTERS = 60
@@ -668,7 +667,7 @@ def update_blocks(user_id: str, decide: Callable[[PurchaseBlocks, int], BlocksCh
     for _ in retry.attempts(retry.COMMIT):
         head_key = keys.enrollment_key(user_id, keys.USER_SORT_KEY)
         raw = dynamodb.batch_get({EnrollmentItem: [head_key], CustomerItem: [keys.customer_key(user_id)]})
-        head, before = _chain_head(raw[EnrollmentItem]), _blocks(raw[CustomerItem])
+        head, before = mapping.chain_head(next(iter(raw[EnrollmentItem]), None)), _blocks(raw[CustomerItem])
         change = decide(before, head[0] + 1)
         if change is None:
             return before
@@ -694,13 +693,7 @@ def _add_blocks(user_id: str, before: PurchaseBlocks, change: BlocksChange) -> I
 def _user_record(user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
     """Return the writes of one more record on a user's chain, after its newest one."""
     raw = dynamodb.batch_get({EnrollmentItem: [keys.enrollment_key(user_id, keys.USER_SORT_KEY)]})[EnrollmentItem]
-    return _chained(user_id, entry, track, transition, _chain_head(raw))
-
-
-def _chain_head(raw: list[Item]) -> tuple[int, str]:
-    """Return the number and the hash of the newest record of a user's chain; (0, "") before the first."""
-    head = EnrollmentItem.from_raw_data(raw[0]) if raw else None
-    return (int(head.version), head.audit_head or "") if head else (0, "")
+    return _chained(user_id, entry, track, transition, mapping.chain_head(next(iter(raw), None)))
 
 
 def _chained(

@@ -115,6 +115,12 @@ def enrollment_from_raw(raw: Item) -> Enrollment:
     )
 
 
+def chain_head(raw: Item | None) -> tuple[int, str]:
+    """Return the number and the hash of the newest record of a user's own chain; (0, "") before the first."""
+    head = EnrollmentItem.from_raw_data(raw) if raw else None
+    return (int(head.version), head.audit_head or "") if head else (0, "")
+
+
 def customer_from_item(item: CustomerItem) -> Customer | None:
     """Return the Stripe customer of an item; None if the item has only what blocks the user's purchases."""
     if item.stripe_customer_id is None:

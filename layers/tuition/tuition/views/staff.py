@@ -15,7 +15,7 @@ from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.payments import access
 from tuition.storage import cursors, dynamodb, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem
+from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import facts_json, payment_json, payment_list, standings, student
 from tuition.views.filters import Filters
@@ -208,7 +208,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
         "audit": trail,
-        "chain": _chain(audit.verify(user_id, trail, *_head(items))),
+        "chain": _chain(audit.verify(user_id, trail, *mapping.chain_head(items.get(keys.USER_SORT_KEY)))),
         "standings": {"verified": not problems, "problems": [problem.to_json() for problem in problems]},
     }
 
@@ -218,14 +218,6 @@ def _refunded_payments(items: Mapping[str, Item]) -> dict[str, int]:
     tracks = [track for track in catalog.tracks() if track in items]
     counts = {track: len(mapping.enrollment_from_raw(items[track]).refunded_payments) for track in tracks}
     return {track: count for track, count in counts.items() if count}
-
-
-def _head(items: Mapping[str, Item]) -> tuple[int, str]:
-    """Return the number and the hash of the newest record of a user's own chain."""
-    if keys.USER_SORT_KEY not in items:
-        return 0, ""
-    head = EnrollmentItem.from_raw_data(items[keys.USER_SORT_KEY])
-    return int(head.version), head.audit_head or ""
 
 
 def purchases(user_id: str) -> dict[str, Any]:
