@@ -1,13 +1,13 @@
 // Dialogs: a confirmation before money or access changes, and a guard against sending it twice.
 import { openModal } from "../shared/dialog.js";
 import { explain, isUncertain, reportSessionExpired } from "./api.js";
-import { html, useEffect, useRef, useState } from "./preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { closeDialog } from "./route.js";
 
 /** A dialog that stays open while the address names it. Escape and Cancel change nothing. */
 export function Dialog({ title, onClose = closeDialog, children }) {
   const element = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { current } = element;
     openModal(current, { close: onClose });
     return () => current.close();

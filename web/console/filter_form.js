@@ -2,7 +2,7 @@
 import { decimal, minorUnits, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
 import { activeFilters, hasFilters } from "./filters.js";
-import { html, useEffect, useRef } from "./preact.js";
+import { html, useLayoutEffect, useRef } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
 import { paymentStatuses, refundStates } from "./status.js";
 
@@ -41,7 +41,7 @@ export function FilterForm({ query, staff }) {
 /** The props of a text field that applies its value on Enter or when it loses the focus. */
 function useTextField(value, apply) {
   const field = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (field.current && document.activeElement !== field.current) field.current.value = value;
   }, [value]);
   const commit = () => {
@@ -54,7 +54,7 @@ function useTextField(value, apply) {
 
 function SearchField({ query, set }) {
   const props = useTextField(query.q ?? "", (q) => set({ q }));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const field = document.getElementById("q");
     field.value = query.q ?? "";
     if (query.find) {

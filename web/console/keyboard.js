@@ -1,6 +1,6 @@
 // Keyboard shortcuts. Single-key shortcuts can be turned off (WCAG 2.1.4), and never act in a text field.
 import { Dialog } from "./dialog.js";
-import { html, useEffect, useState } from "./preact.js";
+import { html, useLayoutEffect, useState } from "./preact.js";
 import { navigate } from "./route.js";
 
 const DISABLED = "tuition.console.single-keys-disabled";
@@ -59,7 +59,7 @@ function focusSearch(event) {
 }
 
 export function useKeyboard() {
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.addEventListener("keydown", onKeyDown);
     return () => document.removeEventListener("keydown", onKeyDown);
   }, []);

@@ -10,7 +10,7 @@ import { Exports } from "./exports.js";
 import { ShortcutHelp, useKeyboard } from "./keyboard.js";
 import { Payment } from "./payment.js";
 import { Payments } from "./payments.js";
-import { html, render, useEffect, useState } from "./preact.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
 import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
@@ -53,7 +53,7 @@ function App({ config }) {
   const [helpOpen, setHelpOpen] = useState(false);
   const [, setSignIns] = useState(0);
   useKeyboard();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onExpired = ({ detail }) => setExpiredMessage(detail.message);
     const onHelp = () => setHelpOpen(true);
     window.addEventListener("session-expired", onExpired);
@@ -86,15 +86,15 @@ function skipToContent(event) {
   document.getElementById("main").focus();
 }
 
-/** The view of a route. Sets the title, and focuses the heading when the view changes. */
+/** The view of a route. Sets the title, and focuses the heading when the view changes, unless a field of it has focus. */
 function View({ path, query, staff }) {
   const [name, id] = path;
   const views = id ? DETAIL_VIEWS : LIST_VIEWS;
   const CurrentView = Object.hasOwn(views, name) ? views[name] : undefined;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const heading = document.querySelector("h1");
     document.title = `${heading?.textContent ?? "Console"} · Tuition console`;
-    heading?.focus({ preventScroll: true });
+    if (!document.activeElement?.matches("main input")) heading?.focus({ preventScroll: true });
   }, [name, id]);
   if (CurrentView && !id) rememberList();
   if (!CurrentView)

@@ -1,7 +1,7 @@
 // A table of payments: of the payments list and of a user.
 import { shortMethodName } from "../shared/format.js";
 import { Amount, AttentionChips, Failure, None, Status, Time, UserLink } from "./components.js";
-import { html, useEffect, useRef } from "./preact.js";
+import { html, useLayoutEffect, useRef } from "./preact.js";
 import { routeTo } from "./route.js";
 
 /** The payment that was opened last: its row gets the focus when the list is shown again. */
@@ -13,7 +13,7 @@ const rememberOpened = (id) => () => {
 
 export function PaymentTable({ payments, showStudent = true }) {
   const body = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const isListed = payments.some(({ payment_id: id }) => id === lastOpened);
     const link = isListed && body.current.querySelector(`tr[data-id="${lastOpened}"] a.open`);
     if (link) link.focus({ preventScroll: false });

@@ -1,6 +1,6 @@
 // The route: which view of the console is shown, with its filters and its dialog. All of it is in the address, so that
 // staff can link to it and go back.
-import { useEffect, useState } from "./preact.js";
+import { useLayoutEffect, useState } from "./preact.js";
 
 /** `#/payments/pay_1?do=refund` -> `{ path: ["payments", "pay_1"], query: { do: "refund" } }`. */
 export function currentRoute() {
@@ -54,7 +54,7 @@ export function closeDialog() {
 /** The current route; the component renders again when it changes. */
 export function useRoute() {
   const [route, set] = useState(currentRoute);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const update = () => set(currentRoute());
     window.addEventListener("hashchange", update);
     window.addEventListener("popstate", update);

@@ -1,7 +1,7 @@
 // The sign-in of the console, and what a user without staff access sees.
 import * as session from "../shared/session.js";
 import { signInPanel } from "../shared/sign_in.js";
-import { html, useEffect, useRef } from "./preact.js";
+import { html, useLayoutEffect, useRef } from "./preact.js";
 
 const INTRO = "Sign in with your staff account. We’ll bring you right back here.";
 const ROLES = [
@@ -12,7 +12,7 @@ const ROLES = [
 
 export function SignIn({ config, message, onSignIn }) {
   const panel = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const returnTo = () => `${location.pathname}${location.hash}`;
     panel.current.replaceChildren(
       signInPanel({ config, intro: INTRO, returnTo, localEmail: "grace@example.org", roles: ROLES, onSignIn }),

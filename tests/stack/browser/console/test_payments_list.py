@@ -208,6 +208,20 @@ def test_the_keyboard_alone_finds_opens_and_returns_to_a_payment(staff: Staff, s
     expect(staff.page).to_have_url(re.compile(f"q={sub}"))
 
 
+PRESS_SLASH_WITH_THE_FIRST_HEADING = """new MutationObserver((changes, observer) => {
+  if (!document.querySelector("h1")) return;
+  observer.disconnect();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true, cancelable: true }));
+  setTimeout(() => (document.body.dataset.focused = document.activeElement.id), 500);
+}).observe(document, { childList: true, subtree: true });"""
+
+
+def test_a_key_pressed_as_soon_as_a_view_is_shown_is_not_lost(staff: Staff) -> None:
+    staff.context.add_init_script(PRESS_SLASH_WITH_THE_FIRST_HEADING)
+    staff.open()
+    expect(staff.page.locator("body")).to_have_attribute("data-focused", "q")
+
+
 def test_the_shortcuts_are_explained_and_single_keys_can_be_turned_off(staff: Staff) -> None:
     staff.open("#/quarantine")
     staff.expect_heading("Quarantine")
