@@ -201,7 +201,7 @@ def read_export(request: Request, actor: Identity) -> Reply:
 
 @endpoint
 def handler(request: Request) -> Reply:
-    handle = ROUTES.get(request.route.rstrip("/"))
+    handle = ROUTES.get(request.route)
     if handle is None:
         raise NotFound("There is no such route.")
     return handle(request)

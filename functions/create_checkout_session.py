@@ -1,4 +1,4 @@
-"""POST /api/payments/create-checkout-session/: return the user's open payment for a track, to be paid at Stripe."""
+"""POST /api/payments/create-checkout-session: return the user's open payment for a track, to be paid at Stripe."""
 
 from tuition.api import Reply, Request, endpoint, flag_field, text_field, url_field
 from tuition.core import catalog

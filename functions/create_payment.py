@@ -1,4 +1,4 @@
-"""POST /api/payments/create-payment/: return the user's open payment for a track, to be paid in the browser."""
+"""POST /api/payments/create-payment: return the user's open payment for a track, to be paid in the browser."""
 
 from tuition.api import Reply, Request, endpoint, flag_field, text_field
 from tuition.core import catalog

@@ -1,4 +1,4 @@
-"""GET /api/enrollments/: the user's enrollments with their progress. One page has them all: one per track."""
+"""GET /api/enrollments: the user's enrollments with their progress. One page has them all: one per track."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.views import student

@@ -1,4 +1,4 @@
-"""GET /api/payments/my-payments/: the user's payments, newest first."""
+"""GET /api/payments/my-payments: the user's payments, newest first."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.views import student

@@ -1,4 +1,4 @@
-"""GET /api/payments/status/{payment_intent_id}/: one of the user's payments. An open payment is synced first."""
+"""GET /api/payments/status/{payment_intent_id}: one of the user's payments. An open payment is synced first."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.payments import status

@@ -1,4 +1,4 @@
-"""POST /api/payments/request-refund/: request a full refund of one of the user's payments."""
+"""POST /api/payments/request-refund: request a full refund of one of the user's payments."""
 
 from tuition.api import Reply, Request, endpoint, text_field
 from tuition.core.errors import Unprocessable

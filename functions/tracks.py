@@ -1,4 +1,4 @@
-"""GET /api/payments/tracks/: the tracks for sale, and the names of those that are no longer sold; public."""
+"""GET /api/payments/tracks: the tracks for sale, and the names of those that are no longer sold; public."""
 
 from typing import Any
 

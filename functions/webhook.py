@@ -1,4 +1,4 @@
-"""POST /api/payments/webhook/: receive an event from Stripe.
+"""POST /api/payments/webhook: receive an event from Stripe.
 
 200: applied, applied before, or foreign. 400: not from Stripe. 5xx: a temporary failure, and Stripe retries.
 """

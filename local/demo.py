@@ -82,7 +82,7 @@ class StudentSession:
         """Poll until the webhook has enrolled the student, and return the enrollment."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            for enrollment in self.api("GET", "/enrollments/")["enrollments"]:
+            for enrollment in self.api("GET", "/enrollments")["enrollments"]:
                 if enrollment["status"] == "ENROLLED":
                     return dict(enrollment)
             time.sleep(0.2)
@@ -94,7 +94,7 @@ def play(ready: dict[str, Any]) -> bool:
     student = StudentSession(ready)
     step = console.print
     step(f"[bold]1[/] [cyan]{student.sub}[/] signs in")
-    order = student.api("POST", "/payments/create-payment/", {"track": "DP"})
+    order = student.api("POST", "/payments/create-payment", {"track": "DP"})
     price = f"{order['amount'] / 100:.2f} {order['currency'].upper()}"
     step(f"[bold]2[/] requests track DP: {order['payment_id']}, {price}")
     step(f"[bold]3[/] pays with 4242 4242 4242 4242: Stripe answers {student.confirm(order['payment_intent_id'])}")
@@ -103,10 +103,10 @@ def play(ready: dict[str, Any]) -> bool:
     for project in enrollment["projects"]:
         lock = "[green]unlocked[/]" if project["unlocked"] else "[dim]locked  [/]"
         step(f"     {lock} {project['title']} ({len(project['steps'])} steps)")
-    payment = student.api("GET", f"/payments/status/{order['payment_id']}/")
+    payment = student.api("GET", f"/payments/status/{order['payment_id']}")
     card = payment["payment_method"]
     step(f"[bold]5[/] the payment is {payment['status']}, {card['brand']} …{card['last4']}")
-    staff_view = student.api("GET", f"/admin/payments/{order['payment_id']}/", staff=True)
+    staff_view = student.api("GET", f"/admin/payments/{order['payment_id']}", staff=True)
     title = "6  the audit trail that staff see (Stripe's time, UTC)"
     table = Table("seq", "time", "type", "source", "transition", title=title)
     for record in staff_view["audit"]:

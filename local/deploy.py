@@ -71,6 +71,42 @@ def read_template(path: Path) -> Template:
     return template
 
 
+def slash_paths(template: Any, *, below: str = "") -> list[str]:
+    """Return the paths of routes that end in a slash, anywhere in a template, raw or expanded.
+
+    An HTTP API has no such route: its import drops the route with a warning, and a warning fails the stack. Neither
+    MiniStack nor a linter refuses it. https://github.com/aws/serverless-application-model/issues/1949
+    """
+    paths: list[str] = []
+    if isinstance(template, list):
+        for item in template:
+            paths += slash_paths(item, below=below)
+    if not isinstance(template, dict):
+        return paths
+    for key, value in template.items():
+        names: list[Any] = []
+        if below in ("paths", "RouteSettings"):
+            names.append(key)
+        if key in ("Path", "RouteKey"):
+            names.append(value)
+        paths += [name for name in names if isinstance(name, str) and _ends_in_slash(name)]
+        paths += slash_paths(value, below=key)
+    return paths
+
+
+def _ends_in_slash(route: str) -> bool:
+    """Return whether a path, or a route key such as ``GET /x/``, ends in a slash. The root path may."""
+    path = route.rpartition(" ")[2]
+    return path.endswith("/") and path != "/"
+
+
+def refuse_slash_paths(template: Template) -> Template:
+    """Return the template. Raises ValueError if a route's path ends in a slash."""
+    if paths := slash_paths(template):
+        raise ValueError(f"an HTTP API has no route that ends in a slash. Remove the slash from {', '.join(paths)}")
+    return template
+
+
 def routes_as_resources(expanded: Template) -> Template:
     """Return the template with each HTTP API's ``Body`` turned into authorizers, integrations, and routes."""
     resources: dict[str, Any] = {}
@@ -86,7 +122,7 @@ def routes_as_resources(expanded: Template) -> Template:
         resources |= _authorizers(api_id, body)
         for path, methods in body["paths"].items():
             for method, operation in methods.items():
-                resources |= _route(api_id, path, method, operation)
+                resources |= _route(api_id, path, method, operation, body)
     return {**expanded, "Resources": resources}
 
 
@@ -111,9 +147,21 @@ def _authorizers(api_id: str, body: Template) -> Template:
     return resources
 
 
-def _route(api_id: str, path: str, method: str, operation: Template) -> Template:
+def integration_of(operation: Template, body: Template) -> Template:
+    """Return an operation's integration, which is in the operation or among the components of the body.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-extensions-integrations.html
+    """
+    integration: Template = operation["x-amazon-apigateway-integration"]
+    if "$ref" in integration:
+        name = integration["$ref"].removeprefix("#/components/x-amazon-apigateway-integrations/")
+        integration = body["components"]["x-amazon-apigateway-integrations"][name]
+    return integration
+
+
+def _route(api_id: str, path: str, method: str, operation: Template, body: Template) -> Template:
     """Return the route of one operation, and the integration that it calls."""
-    integration = operation["x-amazon-apigateway-integration"]
+    integration = integration_of(operation, body)
     if integration["type"] != "aws_proxy":
         raise ValueError(
             f"{method} {path}: the local stack supports Lambda integrations only, not {integration['type']}"
@@ -209,9 +257,10 @@ def deploy(
 
     ``function_environment`` is added to each function's environment variables.
     """
-    template = read_template(build / "template.yaml")
+    template = refuse_slash_paths(read_template(build / "template.yaml"))
     contents = _artifacts(template, build)
-    expanded = without_unsupported(routes_as_resources(expand(template, parameters)))
+    expanded = refuse_slash_paths(expand(template, parameters))
+    expanded = without_unsupported(routes_as_resources(expanded))
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Environment"]["Variables"] |= function_environment

@@ -52,6 +52,6 @@ def add_port_option(parser: argparse.ArgumentParser) -> None:
 
 def _responds(api: str) -> bool:
     try:
-        return httpx.get(f"{api}/api/payments/tracks/", timeout=RESPONSE_S).status_code == 200
+        return httpx.get(f"{api}/api/payments/tracks", timeout=RESPONSE_S).status_code == 200
     except httpx.HTTPError:
         return False

@@ -35,7 +35,7 @@ from local.web_server import WebServer
 ROOT = Path(__file__).resolve().parent.parent
 STRIPE = "https://api.stripe.com"
 SIMULATOR_SECONDS = 20
-WEBHOOK_PATH = "/api/payments/webhook/"
+WEBHOOK_PATH = "/api/payments/webhook"
 ADMIN = Person(sub="local-admin", email="admin@example.com", groups=("admin",))
 
 PrintStatus = Callable[[str], None]

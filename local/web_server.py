@@ -1,6 +1,7 @@
 """The web server on port 8000: the API, the web pages, and the paths under ``/_local``.
 
-It forwards ``/api/...`` to the emulated gateway, path and body unchanged. ``POST /_local/token`` issues a token for any
+It forwards ``/api/...`` to the emulated gateway as CloudFront does: without the path's final slash, which no route of
+the gateway has, and with the body unchanged. ``POST /_local/token`` issues a token for any
 person, so the server listens on loopback only and accepts only requests whose Host header names this machine, which
 stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``; ``GET`` lists
 them.
@@ -31,6 +32,12 @@ OWN_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 IssueToken = Callable[[Any], str]
 """Turns the body of ``POST /_local/token`` into a token."""
+
+
+def without_final_slash(target: str) -> str:
+    """Return a request's path and query as web.yaml's function ``ApiPaths`` leaves them."""
+    path, mark, query = target.partition("?")
+    return path.removesuffix("/") + mark + query
 
 
 class TooLarge(Exception):
@@ -156,8 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Forwarded-Proto": "http",
         }
         connection = http.client.HTTPConnection("127.0.0.1", self.server.aws_port, timeout=GATEWAY_SECONDS)
+        target = self.server.api_path + without_final_slash(self.path)
         try:
-            connection.putrequest(self.command, self.server.api_path + self.path, skip_accept_encoding=True)
+            connection.putrequest(self.command, target, skip_accept_encoding=True)
             for name, value in headers.items():
                 if name.lower() != "content-length":
                     connection.putheader(name, value)

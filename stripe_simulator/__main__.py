@@ -1,4 +1,4 @@
-"""`python -m stripe_simulator --port 12111 --webhook-url http://127.0.0.1:8000/api/payments/webhook/`."""
+"""`python -m stripe_simulator --port 12111 --webhook-url http://127.0.0.1:8000/api/payments/webhook`."""
 
 import argparse
 import json

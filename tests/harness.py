@@ -213,10 +213,10 @@ class Harness:
         return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
 
     def saved_methods(self, user: Student, /, **query: str) -> Response:
-        return self.call(payment_methods.handler, user, query=query, route="GET /api/payments/payment-methods/")
+        return self.call(payment_methods.handler, user, query=query, route="GET /api/payments/payment-methods")
 
     def remove_method(self, user: Student, method: str) -> Response:
-        route = "DELETE /api/payments/payment-methods/{payment_method_id}/"
+        route = "DELETE /api/payments/payment-methods/{payment_method_id}"
         return self.call(payment_methods.handler, user, path={"payment_method_id": method}, route=route)
 
     def refund(self, user: Student, payment_id: str, reason: str = "changed my mind") -> Response:

@@ -120,7 +120,7 @@ class AcceptsInvocations(BaseHTTPRequestHandler):
 
 
 def request_export(url: str) -> None:
-    """Put the state object of `POST /api/admin/exports/` in the bucket for the sample export."""
+    """Put the state object of `POST /api/admin/exports` in the bucket for the sample export."""
     s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1")
     s3.create_bucket(Bucket="exports", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     export_id = json.loads((ROOT / "events" / "export" / "ordered.json").read_text())["export_id"]

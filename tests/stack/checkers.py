@@ -19,7 +19,7 @@ def payments(running: Running) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     query = {"limit": "100"}
     while True:
-        page = running.staff("/payments/", **query)
+        page = running.staff("/payments", **query)
         rows += page["payments"]
         if not page["next_cursor"]:
             return rows
@@ -72,7 +72,7 @@ def check(running: Running) -> int:
     for row in rows:
         payment_id = row["payment_id"]
         if running.checked_rows.get(payment_id) != row:
-            detail = running.staff(f"/payments/{payment_id}/")
+            detail = running.staff(f"/payments/{payment_id}")
             check_chain(row, detail)
             check_one_record_per_transition(row, detail["audit"])
             running.checked_rows[payment_id] = row

@@ -33,7 +33,7 @@ class Running:
         return self.http.request(method, f"{self.ready['api']}{path}", headers=headers, **more)
 
     def create(self, token: str, track: str = "DP") -> httpx.Response:
-        return self.api("POST", "/api/payments/create-payment/", token, json={"track": track})
+        return self.api("POST", "/api/payments/create-payment", token, json={"track": track})
 
     def stripe(self, method: str, path: str, **data: Any) -> Any:
         key = (self.ready["stripe_secret_key"], "")
@@ -46,10 +46,10 @@ class Running:
         return self.stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
 
     def payment(self, token: str, reference: str) -> Any:
-        return self.api("GET", f"/api/payments/status/{reference}/", token).json()
+        return self.api("GET", f"/api/payments/status/{reference}", token).json()
 
     def enrollment(self, token: str, track: str = "DP") -> Any:
-        enrollments = self.api("GET", "/api/enrollments/", token).json()["enrollments"]
+        enrollments = self.api("GET", "/api/enrollments", token).json()["enrollments"]
         return next((e for e in enrollments if e["track"] == track), None)
 
     def staff(self, path: str, **query: str) -> Any:

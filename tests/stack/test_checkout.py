@@ -17,7 +17,7 @@ def _check_invariants(running: Running) -> Iterator[None]:
 
 
 def create_session(running: Running, token: str, track: str = "DP", **more: Any) -> Any:
-    return running.api("POST", "/api/payments/create-checkout-session/", token, json={"track": track, **more})
+    return running.api("POST", "/api/payments/create-checkout-session", token, json={"track": track, **more})
 
 
 def pay_session(running: Running, session: dict[str, Any]) -> Any:
@@ -49,7 +49,7 @@ def test_a_limited_code_is_redeemed_once_and_a_full_discount_makes_the_purchase_
     pay_session(running, free)
     running.until_enrolled(token, "FSD")
     refund = {"payment_id": free["payment_id"], "reason": "it was free"}
-    assert running.api("POST", "/api/payments/request-refund/", token, json=refund).status_code == 409
+    assert running.api("POST", "/api/payments/request-refund", token, json=refund).status_code == 409
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -59,7 +59,7 @@ def test_only_its_owner_can_list_use_and_delete_a_saved_card(
     path = f"/api/payments/payment-methods{slash}"
     assert running.api("GET", path, token).json() == {"payment_methods": [], "next_cursor": None}
     body = {"track": "FSD", "save_payment_method": True}
-    payment = running.api("POST", "/api/payments/create-payment/", token, json=body).json()
+    payment = running.api("POST", "/api/payments/create-payment", token, json=body).json()
     running.pay(payment["payment_intent_id"])
     (card,) = running.api("GET", path, token).json()["payment_methods"]
     assert (card["brand"], card["last4"]) == ("visa", "4242")
@@ -67,8 +67,8 @@ def test_only_its_owner_can_list_use_and_delete_a_saved_card(
     card_path = f"/api/payments/payment-methods/{card['id']}{slash}"
     assert running.api("DELETE", card_path, other).status_code == 404
     body = {"track": "DP", "payment_method": card["id"]}
-    assert running.api("POST", "/api/payments/create-payment/", other, json=body).status_code == 422
-    intent = running.api("POST", "/api/payments/create-payment/", token, json=body).json()["payment_intent_id"]
+    assert running.api("POST", "/api/payments/create-payment", other, json=body).status_code == 422
+    intent = running.api("POST", "/api/payments/create-payment", token, json=body).json()["payment_intent_id"]
     assert running.stripe("POST", f"/v1/payment_intents/{intent}/confirm")["status"] == "succeeded"
     running.until_enrolled(token)
     assert running.api("DELETE", card_path, token).json() == {"id": card["id"], "detached": True}

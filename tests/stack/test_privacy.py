@@ -81,9 +81,9 @@ def _buy(running: Running, token: str, sub: str) -> str:
 
 
 def _send_unknown_references(running: Running, token: str, sub: str) -> None:
-    assert running.api("GET", f"/api/payments/status/{sub}.private@example.org/", token).status_code == 404
+    assert running.api("GET", f"/api/payments/status/{sub}.private@example.org", token).status_code == 404
     body = {"track": f"{NAME}, {sub}.private@example.org"}
-    assert running.api("POST", "/api/payments/create-payment/", token, json=body).status_code == 422
+    assert running.api("POST", "/api/payments/create-payment", token, json=body).status_code == 422
 
 
 def _create_card(running: Running, number: str, sub: str) -> str:
@@ -114,26 +114,26 @@ def _refund_and_revoke(running: Running, token: str, payment_id: str, session: d
         response = running.api("POST", f"/api/admin/payments/{path}", running.ready["admin_token"], json=body)
         assert response.status_code == 200, response.text
 
-    staff(f"{payment_id}/refunds/", amount=10_000, reason=STAFF_NOTE, note=STAFF_NOTE)
+    staff(f"{payment_id}/refunds", amount=10_000, reason=STAFF_NOTE, note=STAFF_NOTE)
     body = {"payment_id": payment_id, "reason": STUDENT_REASON}
-    assert running.api("POST", "/api/payments/request-refund/", token, json=body).status_code == 200
-    assert running.api("POST", "/api/payments/request-refund/", token, json=body).status_code == 409
+    assert running.api("POST", "/api/payments/request-refund", token, json=body).status_code == 200
+    assert running.api("POST", "/api/payments/request-refund", token, json=body).status_code == 409
     disputed_id = session["payment_id"]
 
     def attention() -> Any:
-        return running.staff(f"/payments/{disputed_id}/")["payment"]["attention"]
+        return running.staff(f"/payments/{disputed_id}")["payment"]["attention"]
 
     (reason,) = running.until(attention, "a dispute")
-    staff(f"{disputed_id}/attention/", name=reason["name"], note=STAFF_NOTE)
-    staff(f"{disputed_id}/access/", decision="revoke", note=STAFF_NOTE)
+    staff(f"{disputed_id}/attention", name=reason["name"], note=STAFF_NOTE)
+    staff(f"{disputed_id}/access", decision="revoke", note=STAFF_NOTE)
 
 
 def _export(running: Running, email: str) -> None:
     """Search for the email address and export the result."""
-    assert running.staff("/payments/", q=email)["payments"]
+    assert running.staff("/payments", q=email)["payments"]
     body = {"filters": {"q": email}}
-    export = running.api("POST", "/api/admin/exports/", running.ready["admin_token"], json=body).json()
-    running.until(lambda: running.staff(f"/exports/{export['export_id']}/")["state"] == "done", "the export")
+    export = running.api("POST", "/api/admin/exports", running.ready["admin_token"], json=body).json()
+    running.until(lambda: running.staff(f"/exports/{export['export_id']}")["state"] == "done", "the export")
 
 
 def _send_unusable_webhooks(running: Running, session: dict[str, Any], email: str) -> None:
@@ -144,7 +144,7 @@ def _send_unusable_webhooks(running: Running, session: dict[str, Any], email: st
     event["data"]["object"] |= {"amount_total": NAME, "currency": email}
     assert deliver(running, json.dumps(event)).json()["outcome"] == "quarantined"
     assert deliver(running, json.dumps(event), secret="whsec_forged").status_code == 400
-    response = running.api("POST", f"/api/admin/quarantine/{event['id']}/replay/", running.ready["admin_token"])
+    response = running.api("POST", f"/api/admin/quarantine/{event['id']}/replay", running.ready["admin_token"])
     assert response.json()["outcome"] == "quarantined"
     _dynamodb(running).delete_item(TableName=_table(running, "QuarantineTable"), Key={"event_id": {"S": event["id"]}})
 

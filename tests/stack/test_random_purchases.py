@@ -55,7 +55,7 @@ class RandomStudent:
 
     def create(self) -> None:
         kind = self.rng.choice(("payment", "payment", "session", "code"))
-        path = f"/api/payments/create-{'payment' if kind == 'payment' else 'checkout-session'}/"
+        path = f"/api/payments/create-{'payment' if kind == 'payment' else 'checkout-session'}"
         code = {"promotion_code": self.code()} if kind == "code" else {}
         self.payment = self.post(path, {"track": "DP", **code}) or self.payment
 
@@ -96,12 +96,12 @@ class RandomStudent:
 
     def request_refund(self) -> None:
         self.post(
-            "/api/payments/request-refund/", {"payment_id": self.payment["payment_id"], "reason": "changed my mind"}
+            "/api/payments/request-refund", {"payment_id": self.payment["payment_id"], "reason": "changed my mind"}
         )
 
     def staff_refund(self) -> None:
         amount = self.rng.choice(({}, {"amount": 10_000}, {"amount": 49_900}))
-        path = f"/api/admin/payments/{self.payment['payment_id']}/refunds/"
+        path = f"/api/admin/payments/{self.payment['payment_id']}/refunds"
         self.post(path, {"reason": "goodwill", **amount}, self.running.ready["admin_token"])
 
     def dashboard_refund(self) -> None:

@@ -46,7 +46,7 @@ def test_make_run_prints_ready_serves_requests_and_stops_every_process(number: s
             *("api", "stripe", "aws", "stripe_secret_key", "stripe_publishable_key", "webhook_secret"),
             "admin_token",
         }
-        assert urllib.request.urlopen(f"{ready['api']}/api/payments/tracks/", timeout=30).status == 200
+        assert urllib.request.urlopen(f"{ready['api']}/api/payments/tracks", timeout=30).status == 200
         assert processes(str(tmp_path))
         process.send_signal(number)
         assert process.wait(20) == 0

@@ -57,7 +57,7 @@ def test_a_purchase_unlocks_the_first_project_of_the_track(running: Running, tok
     third = running.create(token)
     assert third.status_code == 409
     assert third.headers["content-type"] == "application/problem+json"
-    page = running.api("GET", "/api/payments/my-payments/", token).json()
+    page = running.api("GET", "/api/payments/my-payments", token).json()
     assert [p["payment_id"] for p in page["payments"]] == [payment["payment_id"]]
     assert page["next_cursor"] is None
 
@@ -110,7 +110,7 @@ def deliver(
     """Send a webhook whose signature covers `body`. `sent` replaces the body after signing."""
     header = signature(secret or running.ready["webhook_secret"], body.encode(), int(at or time.time()))
     headers = {"stripe-signature": header, "content-type": "application/json"}
-    return running.api("POST", "/api/payments/webhook/", content=sent or body, headers=headers)
+    return running.api("POST", "/api/payments/webhook", content=sent or body, headers=headers)
 
 
 def test_a_webhook_without_a_valid_signature_changes_nothing(running: Running, token: str) -> None:
@@ -123,7 +123,7 @@ def test_a_webhook_without_a_valid_signature_changes_nothing(running: Running, t
         deliver(running, body, secret="whsec_other"),
         deliver(running, body, at=time.time() - 301),
         deliver(running, body, sent=body.replace("49900", "49901")),
-        running.api("POST", "/api/payments/webhook/", content=body),
+        running.api("POST", "/api/payments/webhook", content=body),
     ]
     assert [r.status_code for r in responses] == [400] * 4
     assert running.enrollment(token)["status"] == "PENDING"
@@ -137,7 +137,7 @@ def test_a_refund_withdraws_the_student_and_a_new_purchase_enrolls_them_again(ru
     running.pay(payment["payment_intent_id"])
     running.until_enrolled(token)
     body = {"payment_intent_id": payment["payment_intent_id"], "reason": "changed my mind"}
-    response = running.api("POST", "/api/payments/request-refund/", token, json=body)
+    response = running.api("POST", "/api/payments/request-refund", token, json=body)
     assert response.status_code == 200, response.text
     assert (response.json()["status"], response.json()["refund_amount"]) == ("REFUNDED", 49900)
     assert running.enrollment(token)["status"] == "WITHDRAWN"
@@ -190,7 +190,7 @@ def test_every_route_except_the_catalog_and_the_webhook_requires_a_token(running
 
 
 def test_an_unknown_route_is_not_found(running: Running, token: str) -> None:
-    assert running.api("GET", "/api/payments/nothing/", token).status_code == 404
+    assert running.api("GET", "/api/payments/nothing", token).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -212,28 +212,28 @@ def test_an_unknown_route_is_not_found(running: Running, token: str) -> None:
 def test_a_malformed_body_is_rejected_with_a_reason_and_writes_nothing(
     running: Running, token: str, body: bytes, status: int
 ) -> None:
-    response = running.api("POST", "/api/payments/create-payment/", token, content=body)
+    response = running.api("POST", "/api/payments/create-payment", token, content=body)
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"]
-    assert running.api("GET", "/api/enrollments/", token).json()["enrollments"] == []
+    assert running.api("GET", "/api/enrollments", token).json()["enrollments"] == []
 
 
 def test_the_payment_of_another_student_is_not_found(running: Running, token: str, sub: str) -> None:
     payment = running.create(token).json()
     other = running.token(f"{sub}-other")
     for reference in (payment["payment_id"], payment["payment_intent_id"], "pi_unknown", "x"):
-        assert running.api("GET", f"/api/payments/status/{reference}/", other).status_code == 404
+        assert running.api("GET", f"/api/payments/status/{reference}", other).status_code == 404
     body = {"payment_id": payment["payment_id"], "reason": "mine now"}
-    assert running.api("POST", "/api/payments/request-refund/", other, json=body).status_code == 404
+    assert running.api("POST", "/api/payments/request-refund", other, json=body).status_code == 404
 
 
 def test_only_staff_can_list_payments_and_only_admins_can_refund(running: Running, token: str) -> None:
-    assert running.api("GET", "/api/admin/payments/", token).status_code == 403
+    assert running.api("GET", "/api/admin/payments", token).status_code == 403
     support = running.token("support-1", groups=["support"])
-    assert running.api("GET", "/api/admin/payments/", support).status_code == 200
+    assert running.api("GET", "/api/admin/payments", support).status_code == 200
     body = {"reason": "x"}
-    assert running.api("POST", "/api/admin/payments/pay_x/refunds/", support, json=body).status_code == 403
+    assert running.api("POST", "/api/admin/payments/pay_x/refunds", support, json=body).status_code == 403
 
 
 def test_staff_see_a_dispute_refund_a_payment_in_two_parts_and_export_it(
@@ -244,7 +244,7 @@ def test_staff_see_a_dispute_refund_a_payment_in_two_parts_and_export_it(
     running.until_enrolled(token, "FSD")
 
     def open_dispute() -> Any:
-        rows = running.staff("/disputes/", state="open")["disputes"]
+        rows = running.staff("/disputes", state="open")["disputes"]
         return next((row for row in rows if row["payment_id"] == disputed["payment_id"]), None)
 
     dispute = running.until(open_dispute, "a dispute")
@@ -260,23 +260,23 @@ def test_staff_see_a_dispute_refund_a_payment_in_two_parts_and_export_it(
     bought = running.create(token, "DP").json()
     running.pay(bought["payment_intent_id"])
     running.until_enrolled(token, "DP")
-    refunds = f"/payments/{bought['payment_id']}/refunds/"
+    refunds = f"/payments/{bought['payment_id']}/refunds"
     first = post(refunds, amount=20000, reason="a part", expected_refundable_amount=49900)
     assert first.status_code == 200, first.text
     assert post(refunds, amount=20000, reason="a part", expected_refundable_amount=49900).status_code == 409
     assert post(refunds, amount=29900, reason="the rest", expected_refundable_amount=29900).status_code == 200
-    user = running.staff(f"/users/{sub}/")
+    user = running.staff(f"/users/{sub}")
     assert [(e["track"], e["status"]) for e in user["enrollments"]] == [("DP", "WITHDRAWN"), ("FSD", "ENROLLED")]
     month = datetime.now(UTC).strftime("%Y-%m")
-    assert sum(c["payments"] for c in running.staff("/counts/", month=month)["counts"]) == len(
+    assert sum(c["payments"] for c in running.staff("/counts", month=month)["counts"]) == len(
         checkers.payments(running)
     )
 
-    requested = post("/exports/", filters={"status": "REFUNDED", "q": sub})
+    requested = post("/exports", filters={"status": "REFUNDED", "q": sub})
     assert requested.status_code == 202, requested.text
 
     def finished_export() -> Any:
-        export = running.staff(f"/exports/{requested.json()['export_id']}/")
+        export = running.staff(f"/exports/{requested.json()['export_id']}")
         return export if export["state"] == "done" else None
 
     export = running.until(finished_export, "the export")
@@ -322,11 +322,11 @@ def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) ->
     with running_file(running.ready):
         command = [sys.executable, "-m", "local.audit", "--from", today, "--to", today]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    books = running.staff("/books/")
+    books = running.staff("/books")
     assert result.returncode == (0 if books["equal"] else 1), result.stdout + result.stderr
     assert payment["payment_id"] not in [name for one in books["differences"] for name in one["ids"]]
     assert f"{today} charge usd ours " in result.stdout
-    balance = running.staff(f"/payments/{payment['payment_id']}/")["facts"]["balance"]
+    balance = running.staff(f"/payments/{payment['payment_id']}")["facts"]["balance"]
     assert balance is not None and balance["fee"] > 0, result.stdout + result.stderr
     assert balance["net"] + balance["fee"] == payment["amount"]
 

@@ -86,7 +86,7 @@ def test_a_session_whose_bank_debit_fails_after_days_is_canceled_and_the_student
     assert failed["failure"]["code"] == code
     (payment,) = tuition.payments(student).body["payments"]
     assert payment["failure"] == failed["failure"]
-    route = "GET /api/admin/payments/{payment_id}/"
+    route = "GET /api/admin/payments/{payment_id}"
     assert (
         tuition.admin(admin, route, payment_id=purchase["payment_id"]).body["payment"]["failure"] == failed["failure"]
     )
@@ -106,7 +106,7 @@ def test_a_decline_shows_its_reason_and_a_suspicion_of_fraud_only_to_staff(
     tuition.deliver_all()
     payment = payment_view(tuition, student, purchase)
     assert payment["failure"] == {"code": "generic_decline", "message": "Your card was declined."}
-    staff = tuition.admin(admin, "GET /api/admin/payments/{payment_id}/", payment_id=purchase["payment_id"]).body
+    staff = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=purchase["payment_id"]).body
     assert staff["payment"]["failure"]["code"] == "stolen_card"
     tuition.pay(purchase["payment_intent_id"], "pm_card_visa_chargeDeclinedInsufficientFunds")
     tuition.advance_stripe(1)

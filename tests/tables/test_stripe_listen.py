@@ -20,7 +20,7 @@ from tests.stripe import stripe_cli
 from tests.tables.test_ledger import serialize_calls
 from tuition import settings
 
-PATH = "/api/payments/webhook/"
+PATH = "/api/payments/webhook"
 
 
 @contextmanager

@@ -114,12 +114,17 @@ def test_the_default_stage_is_deployed_automatically(resources: dict[str, Any]) 
 
 
 def test_requests_are_throttled(resources: dict[str, Any]) -> None:
-    settings = stage(resources)["DefaultRouteSettings"]
-    assert settings == {
-        "DetailedMetricsEnabled": True,
-        "ThrottlingBurstLimit": 100,
-        "ThrottlingRateLimit": 50,
-    }
+    assert stage(resources)["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
+
+
+def test_the_webhook_has_its_own_throttle_and_the_only_detailed_metrics(expand: Any, resources: dict[str, Any]) -> None:
+    """A flood of other requests cannot throttle Stripe's events. Each route with detailed metrics is billed."""
+    route = "POST /api/payments/webhook"
+    settings = {"ThrottlingRateLimit": 1000, "ThrottlingBurstLimit": 2000, "DetailedMetricsEnabled": True}
+    assert stage(resources)["RouteSettings"] == {route: settings}
+    other = expand(WebhookThrottlingRate="5", WebhookThrottlingBurst="7")["Resources"]
+    changed = stage(other)["RouteSettings"][route]
+    assert (str(changed["ThrottlingRateLimit"]), str(changed["ThrottlingBurstLimit"])) == ("5", "7")
 
 
 def test_the_access_log_names_the_callers_id_and_address_and_no_other_personal_data(resources: dict[str, Any]) -> None:

@@ -32,14 +32,10 @@ _Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
 
 
 def routes() -> set[str]:
-    """Return every route of the template once, as `GET /api/…/`."""
+    """Return every route of the template, as `GET /api/…`."""
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
-    result = set()
-    for resource in template["Resources"].values():
-        for event in (resource.get("Properties") or {}).get("Events", {}).values():
-            if event["Type"] == "HttpApi":
-                result.add(f"{event['Properties']['Method'].upper()} {event['Properties']['Path'].rstrip('/')}/")
-    return result
+    paths = template["Resources"]["HttpApi"]["Properties"]["DefinitionBody"]["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
 
 def types() -> dict[str, type[TuitionError]]:

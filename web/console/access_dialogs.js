@@ -5,7 +5,7 @@ import { ConfirmDialog, TextField } from "./dialog.js";
 import { html, useRef } from "./preact.js";
 
 const UNDONE = "It’s safe to try again.";
-const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}/`;
+const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}`;
 
 /** Why a payment grants no access, as the end of a sentence. */
 const NO_ACCESS = {
@@ -64,7 +64,7 @@ export function AccessDialog({ details, action, allowed, done }) {
   const { amount, currency } = facts.settled;
   const { title, confirmText, consequence, result } = wording(action, payment, moneyWithCode(amount, currency), shown.current?.no_access_reason);
   const submit = async () => {
-    await post(`${path(payment)}access/`, { decision: action, note: note.trim() });
+    await post(`${path(payment)}/access`, { decision: action, note: note.trim() });
     discard();
     return result;
   };
@@ -88,7 +88,7 @@ export function ResolveDialog({ details, reason, present, done }) {
   const { payment } = details;
   const [note, setNote, discard] = useDraft(`resolve.${payment.payment_id}.${reason.name}`);
   const submit = async () => {
-    await post(`${path(payment)}attention/`, { name: reason.name, fingerprint: reason.fingerprint, note: note.trim() });
+    await post(`${path(payment)}/attention`, { name: reason.name, fingerprint: reason.fingerprint, note: note.trim() });
     discard();
     return "Marked as resolved.";
   };

@@ -37,7 +37,7 @@ export function suggestedAction(reason) {
 }
 
 export function Attention({ query, staff }) {
-  const state = useResponse(() => get("/admin/attention/", { limit: 50, cursor: query.cursor }), [query.cursor]);
+  const state = useResponse(() => get("/admin/attention", { limit: 50, cursor: query.cursor }), [query.cursor]);
   const empty = ({ payments, next_cursor: next }) =>
     !payments.length &&
     !next &&

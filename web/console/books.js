@@ -14,7 +14,7 @@ const KINDS = {
 };
 
 export function Books() {
-  const state = useResponse(() => get("/admin/books/"), []);
+  const state = useResponse(() => get("/admin/books"), []);
   return html`<h1 tabindex="-1">Books</h1>
     <p class="small">Every night, our payments are compared with Stripe’s balance, day by day.</p>
     <${WhenLoaded} of=${state}>${(books) => html`<${Report} ...${books} />`}<//>`;

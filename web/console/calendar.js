@@ -18,7 +18,7 @@ const lastDay = (month) =>
 /** The counts of a year or a month. A response that is not complete is continued by the next request. */
 async function loadCounts(params) {
   for (let request = 1; ; request += 1) {
-    const response = await get("/admin/counts/", params);
+    const response = await get("/admin/counts", params);
     if (response.complete || request === MAX_REQUESTS) return response;
   }
 }

@@ -9,7 +9,7 @@ const SOON_MS = 3 * 86_400_000;
 
 export function Disputes({ query }) {
   const state = query.state === "over" ? "over" : "open";
-  const load = () => get("/admin/disputes/", { state, limit: 50, cursor: query.cursor });
+  const load = () => get("/admin/disputes", { state, limit: 50, cursor: query.cursor });
   const response = useResponse(load, [state, query.cursor]);
   const empty = ({ disputes, next_cursor: next }) =>
     !disputes.length &&

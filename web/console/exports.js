@@ -37,7 +37,7 @@ function NewExport({ filters }) {
     busy.current = true;
     set({ busy: true });
     try {
-      const { export_id: id, ordered_at: at } = await post("/admin/exports/", { filters });
+      const { export_id: id, ordered_at: at } = await post("/admin/exports", { filters });
       const all = [{ id, at }, ...rememberedExports()].slice(0, MAX_REMEMBERED);
       localStorage.setItem(STORAGE_KEY, JSON.stringify(all));
       navigate(["exports", id]);
@@ -66,7 +66,7 @@ function EarlierExports() {
 }
 
 function Export({ id }) {
-  const state = useResponse(() => get(`/admin/exports/${encodeURIComponent(id)}/`), [id]);
+  const state = useResponse(() => get(`/admin/exports/${encodeURIComponent(id)}`), [id]);
   const { loading, error, response, reload } = state;
   useEffect(() => {
     if (loading || error || response?.state === "failed") return undefined;

@@ -13,7 +13,7 @@ const YES_NO = [
 const CURRENCY = "usd";
 
 export function FilterForm({ query, staff }) {
-  const catalog = useResponse(() => get("/payments/tracks/"), []);
+  const catalog = useResponse(() => get("/payments/tracks"), []);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
   const { tracks: sold = [], no_longer_sold: former = [] } = catalog.response ?? {};
   const tracks = [...sold, ...former].map(({ track }) => [track, track]);

@@ -131,8 +131,8 @@ function Header({ config, user, view, signedIn, showHelp }) {
 
 /** The queues whose length the navigation shows: the route, the name of its list, and what the number counts. */
 const COUNTED = {
-  attention: { path: "/admin/attention/", list: "payments", meaning: "need attention" },
-  "refund-requests": { path: "/admin/refund-requests/", list: "refund_requests", meaning: "await approval" },
+  attention: { path: "/admin/attention", list: "payments", meaning: "need attention" },
+  "refund-requests": { path: "/admin/refund-requests", list: "refund_requests", meaning: "await approval" },
 };
 
 /** The length of a queue, up to one page. */

@@ -12,7 +12,7 @@ import { enrollmentStatus, refundState } from "./status.js";
 import { Timeline } from "./timeline.js";
 
 export function Payment({ id, query, staff }) {
-  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/`), [id]);
+  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}`), [id]);
   const [message, setMessage] = useState("");
   const done = (text) => {
     setMessage(text ?? "");

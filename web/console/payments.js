@@ -14,9 +14,9 @@ const MAX_PAGES_READ = 5;
 /** A page of payments. A page without a match is followed by the next one, a limited number of times. */
 async function loadPage(query) {
   const params = { ...activeFilters(query), limit: PAGE_SIZE };
-  let page = await get("/admin/payments/", { ...params, cursor: query.cursor });
+  let page = await get("/admin/payments", { ...params, cursor: query.cursor });
   for (let read = 1; !page.payments.length && page.next_cursor && read < MAX_PAGES_READ; read += 1) {
-    page = await get("/admin/payments/", { ...params, cursor: page.next_cursor });
+    page = await get("/admin/payments", { ...params, cursor: page.next_cursor });
   }
   return page;
 }

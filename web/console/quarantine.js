@@ -14,7 +14,7 @@ const OUTCOMES = {
 };
 
 export function Quarantine({ query, staff }) {
-  const state = useResponse(() => get("/admin/quarantine/", { limit: 50, cursor: query.cursor }), [query.cursor]);
+  const state = useResponse(() => get("/admin/quarantine", { limit: 50, cursor: query.cursor }), [query.cursor]);
   const [message, setMessage] = useState({});
   const [busyId, setBusyId] = useState("");
   const running = useRef(false);
@@ -23,7 +23,7 @@ export function Quarantine({ query, staff }) {
     running.current = true;
     setBusyId(id);
     try {
-      const { outcome } = await post(`/admin/quarantine/${encodeURIComponent(id)}/replay/`);
+      const { outcome } = await post(`/admin/quarantine/${encodeURIComponent(id)}/replay`);
       setMessage({ text: `${id}: ${OUTCOMES[outcome] ?? outcome}`, good: outcome !== "quarantined" });
       state.reload();
     } catch (error) {
@@ -68,10 +68,10 @@ const CONSEQUENCE =
 
 /** Discard an event that is not to be applied. */
 function DiscardDialog({ id, done }) {
-  const path = `/admin/quarantine/${encodeURIComponent(id)}/`;
+  const path = `/admin/quarantine/${encodeURIComponent(id)}`;
   const [note, setNote, discardDraft] = useDraft(`discard.${id}`);
   const submit = async () => {
-    await post(`${path}discard/`, { note: note.trim() });
+    await post(`${path}/discard`, { note: note.trim() });
     discardDraft();
     return `${id}: Discarded. It has left quarantine.`;
   };
@@ -93,7 +93,7 @@ function EventDetails({ id }) {
 }
 
 function Payload({ id }) {
-  const { response, error } = useResponse(() => get(`/admin/quarantine/${encodeURIComponent(id)}/`), [id]);
+  const { response, error } = useResponse(() => get(`/admin/quarantine/${encodeURIComponent(id)}`), [id]);
   if (error) return html`<p class="small" role="alert">${explain(error)}</p>`;
   if (!response) return html`<${Loading} />`;
   return html`<pre tabindex="0" aria-label=${`Event ${id}`}>${JSON.stringify(response.event.payload, null, 2)}</pre>`;

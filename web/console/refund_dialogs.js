@@ -6,7 +6,7 @@ import { html } from "./preact.js";
 import { refundStateName } from "./status.js";
 
 const UNDONE = "It’s safe to try again.";
-const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}/`;
+const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}`;
 
 /** How a refund of all or part of a payment changes the student's access. */
 function accessAfterRefund({ payment, groups }, isFull) {
@@ -60,7 +60,7 @@ export function RefundDialog({ details, done }) {
       note: note.trim() || undefined,
       message: message.trim() || undefined,
     };
-    const response = await post(`${path(payment)}refunds/`, body);
+    const response = await post(`${path(payment)}/refunds`, body);
     discard();
     return requestOutcome(response.refund_request, { currency, refundable_amount: refundable - amount });
   };
@@ -99,7 +99,7 @@ export function RequestDialog({ details, request, decision, done }) {
   const amount = undecided ? Math.min(request.amount, refundable) : request.amount;
   const submit = async () => {
     const body = { decision, note: note.trim() || undefined, message: message.trim() || undefined };
-    const response = await post(`${path(payment)}refunds/${encodeURIComponent(request.id)}/`, body);
+    const response = await post(`${path(payment)}/refunds/${encodeURIComponent(request.id)}`, body);
     discard();
     return approving
       ? requestOutcome(response.refund_request, { currency, refundable_amount: refundable - amount })

@@ -9,7 +9,7 @@ import { openDialog, routeTo } from "./route.js";
 const LATE_MS = 3 * 86_400_000;
 
 export function RefundRequests({ query, staff }) {
-  const load = () => get("/admin/refund-requests/", { limit: 50, cursor: query.cursor });
+  const load = () => get("/admin/refund-requests", { limit: 50, cursor: query.cursor });
   const state = useResponse(load, [query.cursor]);
   const [message, setMessage] = useState("");
   const done = (text) => {
@@ -63,7 +63,7 @@ function Decision({ query, requests, done }) {
 }
 
 function LoadedDecision({ row, decision, done }) {
-  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(row.payment_id)}/`), [row.payment_id]);
+  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(row.payment_id)}`), [row.payment_id]);
   const reload = (text) => {
     state.reload();
     done(text);

@@ -9,7 +9,7 @@ import { AuditStatus } from "./timeline.js";
 
 export function User({ id, query, staff }) {
   const [message, setMessage] = useState("");
-  const load = () => get("/admin/users/", { user_id: id, limit: 50, cursor: query.cursor });
+  const load = () => get("/admin/users", { user_id: id, limit: 50, cursor: query.cursor });
   const state = useResponse(load, [id, query.cursor]);
   const done = (text) => {
     if (text) setMessage(text);
@@ -43,12 +43,12 @@ function PurchasesDialog({ id, decision, ready, done }) {
   const [note, setNote, discard] = useDraft(`purchases.${decision}.${id}`);
   const { title, consequence, result } = WORDING[decision];
   const submit = async () => {
-    await post(`/admin/users/purchases/?user_id=${encodeURIComponent(id)}`, { decision, note: note.trim() });
+    await post(`/admin/users/purchases?user_id=${encodeURIComponent(id)}`, { decision, note: note.trim() });
     discard();
     return result;
   };
   const check = async () => {
-    const { user } = await get("/admin/users/", { user_id: id });
+    const { user } = await get("/admin/users", { user_id: id });
     if (user.purchases.blocked !== (decision === "block")) return { text: UNDONE };
     discard();
     return { text: RECORDED, final: true };

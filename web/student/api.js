@@ -9,7 +9,7 @@ export const isOpen = (payment) => UNPAID.includes(payment.status);
 
 /** `{tracks, no_longer_sold, publishable_key, payment_method_types, refund_window_days}`, fetched once. */
 export function getCatalog() {
-  catalog ??= call("GET", "/payments/tracks/").catch((error) => {
+  catalog ??= call("GET", "/payments/tracks").catch((error) => {
     catalog = undefined;
     throw error;
   });
@@ -25,7 +25,7 @@ export async function getTitles() {
 }
 
 /** `{enrollments, purchases_blocked}`: each enrollment with the payment that decides it, and why buying is blocked. */
-export const getLearning = () => call("GET", "/enrollments/");
+export const getLearning = () => call("GET", "/enrollments");
 
 /** The state of one track: `{enrollment, blocked}` as `describe` takes it. The enrollment is undefined without one. */
 export async function getTrackState(id) {
@@ -35,13 +35,13 @@ export async function getTrackState(id) {
 
 /** A page of payments, newest first: `{payments, next_cursor}`. */
 export function listPayments(cursor) {
-  return call("GET", `/payments/my-payments/?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+  return call("GET", `/payments/my-payments?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 }
 
 /** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
-export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}/`);
+export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);
 
-export const listSavedMethods = async () => (await call("GET", "/payments/payment-methods/")).payment_methods;
+export const listSavedMethods = async () => (await call("GET", "/payments/payment-methods")).payment_methods;
 
 /** The saved methods to pay with. Empty if they cannot be loaded, because the student can still pay another way. */
 export async function listSavedMethodsIfAvailable() {
@@ -53,7 +53,7 @@ export async function listSavedMethodsIfAvailable() {
   }
 }
 
-export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}/`);
-export const createPayment = (params) => call("POST", "/payments/create-payment/", params);
-export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session/", params);
-export const requestRefund = (id, reason) => call("POST", "/payments/request-refund/", { payment_id: id, reason });
+export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}`);
+export const createPayment = (params) => call("POST", "/payments/create-payment", params);
+export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);
+export const requestRefund = (id, reason) => call("POST", "/payments/request-refund", { payment_id: id, reason });

@@ -143,7 +143,7 @@ class Student:
     # --- the API's view ---
 
     def payments(self) -> list[dict[str, Any]]:
-        payments = self.running.api("GET", "/api/payments/my-payments/", self.token).json()["payments"]
+        payments = self.running.api("GET", "/api/payments/my-payments", self.token).json()["payments"]
         return list(payments)
 
     # --- checks of every page ---

@@ -77,12 +77,12 @@ def test_a_rate_limit_shows_when_to_try_again(student: Student) -> None:
     def refuse(route: Route) -> None:
         route.fulfill(status=429, json=problem, headers={"retry-after": "17"})
 
-    student.page.route("**/create-payment/", refuse)
+    student.page.route("**/create-payment", refuse)
     student.pay_button.click()
     expect(student.main.get_by_role("alert")).to_contain_text(
         re.compile(r"Too many payments: wait\. Try again in 17 s \(at \d\d:\d\d:\d\d\)\.")
     )
-    student.page.unroute("**/create-payment/")
+    student.page.unroute("**/create-payment")
     student.pay_button.click()
     student.expect_enrolled()
 
@@ -116,12 +116,12 @@ def test_the_page_shows_that_it_is_offline_and_the_same_button_works_later(stude
 def test_a_view_that_loads_late_does_not_replace_the_next_one(student: Student) -> None:
     held: list[Route] = []
     student.open_payment_form()
-    student.page.route("**/api/enrollments/", lambda route: held.append(route))
+    student.page.route("**/api/enrollments", lambda route: held.append(route))
     student.page.get_by_role("link", name="My learning").click()
     student.expect_text("Loading")
     student.page.get_by_role("link", name="Payments", exact=True).click()
     student.expect_heading("My payments")
-    with student.page.expect_response("**/api/enrollments/"):
+    with student.page.expect_response("**/api/enrollments"):
         held[0].continue_()
     student.page.wait_for_load_state("networkidle")
     student.expect_heading("My payments")
@@ -136,17 +136,17 @@ def test_a_student_who_leaves_while_the_payment_is_created_pays_nothing_and_can_
     student.pay(GOOD)
     student.expect_enrolled("DP")
     student.open_payment_form("FSD")
-    student.page.route("**/create-payment/", lambda route: held.append(route))
-    with student.page.expect_request("**/create-payment/"):
+    student.page.route("**/create-payment", lambda route: held.append(route))
+    with student.page.expect_request("**/create-payment"):
         student.pay_button.click()
     student.page.get_by_role("link", name="My learning").click()
     student.expect_heading("My learning")
-    with student.page.expect_response("**/create-payment/"):
+    with student.page.expect_response("**/create-payment"):
         held[0].continue_()
     student.page.wait_for_load_state("networkidle")
     student.expect_heading("My learning")
     assert [payment["status"] for payment in student.payments()] == ["CREATED", "SUCCEEDED"]
-    student.page.unroute("**/create-payment/")
+    student.page.unroute("**/create-payment")
     student.page.go_back()
     student.expect_text("It hasn’t been completed, and you haven’t been charged.")
     student.pay_button.click()
@@ -157,12 +157,12 @@ def test_a_student_who_leaves_while_the_payment_is_created_pays_nothing_and_can_
 def test_a_truncated_response_counts_as_no_response(student: Student) -> None:
     student.open_payment_form()
     student.fill_card(GOOD)
-    student.page.route("**/create-payment/", lambda route: route.fulfill(status=200, body='{"payment_id": "pa'))
+    student.page.route("**/create-payment", lambda route: route.fulfill(status=200, body='{"payment_id": "pa'))
     student.pay_button.click()
     expect(student.main.get_by_role("alert")).to_contain_text(
         "We can’t connect. Check your internet connection and try again."
     )
-    student.page.unroute("**/create-payment/")
+    student.page.unroute("**/create-payment")
     student.pay_button.click()
     student.expect_enrolled()
 
@@ -278,7 +278,7 @@ def test_the_state_of_a_refund_request_is_shown(student: Student, state: str, an
         body["payments"][0] |= {"refund_request": {**request, "answer": answer}, "can_request_refund": not unfinished}
         route.fulfill(json=body)
 
-    student.page.route("**/my-payments/*", add_request)
+    student.page.route("**/my-payments*", add_request)
     student.open("#/payments")
     student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
     expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)

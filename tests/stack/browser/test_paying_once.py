@@ -29,7 +29,7 @@ def test_two_tabs_pay_once(student: Student) -> None:
     other.open_payment_form()
     other.pay(GOOD)
     other.expect_enrolled()
-    student.expected_errors.append(r"status of 409 .*/create-payment/")
+    student.expected_errors.append(r"status of 409 .*/create-payment")
     student.pay_button.click()
     student.expect_text("You’re already enrolled in this track")
     assert [intent["status"] for intent in intents(student)] == ["succeeded"]
@@ -37,7 +37,7 @@ def test_two_tabs_pay_once(student: Student) -> None:
 
 
 def test_a_stale_tab_shows_the_payment_that_a_bank_is_processing(student: Student) -> None:
-    student.expected_errors.append(r"status of 409 .*/create-checkout-session/")
+    student.expected_errors.append(r"status of 409 .*/create-checkout-session")
     student.open_payment_form()
     other = Student(student.running, student.context, student.sub, student.size, None)
     other.open_payment_form()
@@ -54,9 +54,7 @@ def test_a_stale_tab_shows_the_payment_that_a_bank_is_processing(student: Studen
 
 def test_a_checkout_created_by_another_client_leads_back_to_the_page(student: Student) -> None:
     """The default addresses of the API work in a browser that is not signed in."""
-    response = student.running.api(
-        "POST", "/api/payments/create-checkout-session/", student.token, json={"track": "DP"}
-    )
+    response = student.running.api("POST", "/api/payments/create-checkout-session", student.token, json={"track": "DP"})
     student.page.goto(response.json()["url"])
     student.page.get_by_role("link", name="Back without paying").click()
     student.expect_heading("Sign in")
@@ -69,16 +67,14 @@ def test_a_checkout_created_by_another_client_leads_back_to_the_page(student: St
 
 
 def test_an_old_return_address_of_a_refunded_payment_shows_the_payment_form(student: Student) -> None:
-    response = student.running.api(
-        "POST", "/api/payments/create-checkout-session/", student.token, json={"track": "DP"}
-    )
+    response = student.running.api("POST", "/api/payments/create-checkout-session", student.token, json={"track": "DP"})
     student.page.goto(response.json()["url"])
     student.pay_on_checkout(GOOD)
     student.expect_heading("Sign in")
     student.sign_in()
     student.expect_enrolled()
     request = {"payment_id": response.json()["payment_id"], "reason": "no time"}
-    assert student.running.api("POST", "/api/payments/request-refund/", student.token, json=request).is_success
+    assert student.running.api("POST", "/api/payments/request-refund", student.token, json=request).is_success
     student.page.reload()
     student.expect_heading("Enroll in Data Professional")
     expect(student.main.get_by_text("You haven’t been charged")).to_have_count(0)
@@ -113,7 +109,7 @@ def test_a_reload_during_three_d_secure_resumes_the_same_payment(student: Studen
 
 def test_a_reload_right_after_paying_shows_the_enrollment(student: Student) -> None:
     """The page may ask for the open payment just before a sync enrolls the student: that 409 shows the enrollment."""
-    student.expected_errors.append(r"status of 409 .*/create-payment/")
+    student.expected_errors.append(r"status of 409 .*/create-payment")
     student.running.sim("webhooks", deliver="hold")
     student.open_payment_form()
     student.fill_card(GOOD)
@@ -159,7 +155,7 @@ def test_opening_the_form_does_not_close_a_checkout_opened_elsewhere(student: St
     student.pay(SECURE)
     expect(student.bank.get_by_role("button", name="Complete authentication")).to_be_visible()
     params = {"track": "DP"}
-    created = student.running.api("POST", "/api/payments/create-checkout-session/", student.token, json=params).json()
+    created = student.running.api("POST", "/api/payments/create-checkout-session", student.token, json=params).json()
     student.page.reload()
     student.expect_text("It hasn’t been completed, and you haven’t been charged.")
     expect(student.page.get_by_role("radio", name="Stripe Checkout")).to_be_checked()
@@ -230,8 +226,8 @@ def test_a_student_who_lost_a_dispute_reads_why_buying_is_blocked(student: Stude
         "status": 409,
         "detail": "Buying is blocked because a bank took back an earlier payment of yours. Write to the school.",
     }
-    student.page.route("**/create-payment/", lambda route: route.fulfill(status=409, json=problem))
-    student.expected_errors.append(r"status of 409 .*/create-payment/")
+    student.page.route("**/create-payment", lambda route: route.fulfill(status=409, json=problem))
+    student.expected_errors.append(r"status of 409 .*/create-payment")
     student.pay_button.click()
     student.expect_text("because a bank took back an earlier payment of yours. Write to the school.")
     student.expect_accessible()

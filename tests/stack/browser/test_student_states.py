@@ -44,7 +44,7 @@ def disputed(student: Student, status: str) -> dict[str, Any]:
 
 
 def decide(student: Student, payment_id: str, **body: str) -> None:
-    path = f"/api/admin/payments/{payment_id}/access/"
+    path = f"/api/admin/payments/{payment_id}/access"
     student.running.api("POST", path, student.running.ready["admin_token"], json=body).raise_for_status()
 
 

@@ -80,7 +80,7 @@ class Staff(Student):
 
     def details(self, payment_id: str) -> dict[str, Any]:
         """A payment as the staff API returns it."""
-        details: dict[str, Any] = self.running.staff(f"/payments/{payment_id}/")
+        details: dict[str, Any] = self.running.staff(f"/payments/{payment_id}")
         return details
 
     def refunded_amounts(self, payment_id: str) -> list[int]:

@@ -13,7 +13,7 @@ from stripe_simulator.webhooks import signature
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 
-REFUND_ROUTES = re.compile(r"/api/admin/payments/[^/]+/refunds/")
+REFUND_ROUTES = re.compile(r"/api/admin/payments/[^/]+/refunds")
 
 
 def timeline_entry(staff: Staff, title: str) -> Any:
@@ -31,7 +31,7 @@ def test_the_timeline_shows_attempts_records_and_refunds_with_their_source(staff
     )
     refund = {"amount": 12000, "reason": "The third project was missing", "note": "Agreed by phone"}
     staff.running.sim("webhooks", deliver="drop")  # so that no webhook reports the refund first
-    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", staff.token, json=refund).is_success
+    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds", staff.token, json=refund).is_success
     staff.running.sim("webhooks", deliver="normal")
     staff.open_payment(payment_id)
     declined = timeline_entry(staff, "Attempt declined")
@@ -78,7 +78,7 @@ def test_a_tampered_audit_trail_is_shown_as_broken(staff: Staff, sub: str) -> No
         body = response.json() | {"chain": {"verified": False, "problem": "record 2: its content was changed"}}
         route.fulfill(response=response, json=body)
 
-    staff.page.route(f"**/api/admin/payments/{payment_id}/", tamper)
+    staff.page.route(f"**/api/admin/payments/{payment_id}", tamper)
     staff.open_payment(payment_id)
     expect(staff.main.get_by_role("alert")).to_have_text("Audit trail broken: record 2: its content was changed")
     staff.expect_accessible()
@@ -122,7 +122,7 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     assert sorted(staff.refunded_amounts(payment_id)) == [12000, 37900]
     assert staff.details(payment_id)["payment"]["status"] == "REFUNDED"
     response = staff.running.api(
-        "POST", f"/api/admin/payments/{payment_id}/refunds/", staff.token, json={"reason": "once more", "amount": 1}
+        "POST", f"/api/admin/payments/{payment_id}/refunds", staff.token, json={"reason": "once more", "amount": 1}
     )
     assert response.status_code == 409
 
@@ -230,7 +230,7 @@ def test_a_refund_that_stripe_does_not_answer_is_recorded_once_and_resumed(staff
     assert [request["state"] for request in staff.details(payment_id)["payment"]["refund_requests"]] == ["submitting"]
     # Any later refund request resumes the unfinished refund.
     request = {"payment_id": payment_id, "reason": "I would like my money back"}
-    staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+    staff.running.api("POST", "/api/payments/request-refund", staff.running.token(sub), json=request)
     staff.page.reload()
     expect(staff.main.locator("table").get_by_text("Succeeded", exact=True)).to_be_visible()
     assert staff.refunded_amounts(payment_id) == [12000]
@@ -242,7 +242,7 @@ def test_the_second_of_two_concurrent_refunds_is_refused_and_refunds_nothing(sta
     staff.open_payment(payment_id, "?do=refund")
     other = staff.running.token("another-of-staff", groups=["admin"])
     refund = {"amount": 12000, "reason": "was there first", "expected_refundable_amount": 49900}
-    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds/", other, json=refund).is_success
+    assert staff.running.api("POST", f"/api/admin/payments/{payment_id}/refunds", other, json=refund).is_success
     staff.submit_refund("120.00")
     expect(staff.dialog.get_by_role("alert")).to_contain_text("Reload the payment")
     expect(staff.dialog).to_contain_text("379.00 USD of the 499.00 USD received can be refunded.")
@@ -259,7 +259,7 @@ def test_a_long_audit_trail_is_shown_in_pages(staff: Staff, sub: str) -> None:
         more = [{**last, "seq": last["seq"] + number, "event_id": f"evt_{number}"} for number in range(1, 121)]
         route.fulfill(response=response, json={**details, "audit": [*details["audit"], *more]})
 
-    staff.page.route(f"**/api/admin/payments/{payment_id}/", lengthen)
+    staff.page.route(f"**/api/admin/payments/{payment_id}", lengthen)
     staff.open_payment(payment_id)
     entries = staff.page.locator(".timeline ol > li")
     expect(entries).to_have_count(50)
@@ -295,7 +295,7 @@ def test_a_student_s_request_can_be_declined_and_the_next_one_approved(staff: St
     payment_id = staff.create_and_pay(sub)
     request = {"payment_id": payment_id, "reason": "I have no time"}
     for _ in range(2):
-        response = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+        response = staff.running.api("POST", "/api/payments/request-refund", staff.running.token(sub), json=request)
         assert response.status_code == 202
     staff.open_payment(payment_id)
     dialog = staff.open_dialog("Decline…")
@@ -307,7 +307,7 @@ def test_a_student_s_request_can_be_declined_and_the_next_one_approved(staff: St
     staff.expect_text("Request declined. No money moved.")
     expect(timeline_entry(staff, "Refund request declined")).to_contain_text("Note: The course has ended")
     assert staff.refunded_amounts(payment_id) == []
-    response = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+    response = staff.running.api("POST", "/api/payments/request-refund", staff.running.token(sub), json=request)
     assert response.status_code == 202
     staff.page.reload()
     dialog = staff.open_dialog("Approve…")
@@ -326,11 +326,11 @@ def test_the_second_of_two_concurrent_decisions_is_refused(staff: Staff, sub: st
     payment_id = staff.create_and_pay(sub)
     staff.expected_errors.append(r"status of 409 ")
     request = {"payment_id": payment_id, "reason": "I have no time"}
-    created = staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request).json()
+    created = staff.running.api("POST", "/api/payments/request-refund", staff.running.token(sub), json=request).json()
     staff.open_payment(payment_id)
     dialog = staff.open_dialog("Approve…")
     other = staff.running.token("another-of-staff", groups=["admin"])
-    path = f"/api/admin/payments/{payment_id}/refunds/{created['refund_request']['id']}/"
+    path = f"/api/admin/payments/{payment_id}/refunds/{created['refund_request']['id']}"
     assert staff.running.api("POST", path, other, json={"decision": "decline"}).is_success
     dialog.get_by_role("button", name="Refund 499.00 USD").click()
     expect(dialog.get_by_role("alert")).to_contain_text("This request has already been decided")
@@ -348,7 +348,7 @@ def test_refund_requests_are_counted_queued_and_decided_in_the_row(staff: Staff,
     for name, payment_id in payments.items():
         request = {"payment_id": payment_id, "reason": f"I have no time ({name})"}
         token = staff.running.token(f"{sub}-{name}")
-        response = staff.running.api("POST", "/api/payments/request-refund/", token, json=request)
+        response = staff.running.api("POST", "/api/payments/request-refund", token, json=request)
         assert response.status_code == 202
     rows = staff.rows().filter(has_text=f"{sub}-")
     staff.open("#/payments?refund_request=awaiting_approval")
@@ -380,7 +380,7 @@ def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for
 ) -> None:
     payment_id = staff.create_and_pay(sub)
     request = {"payment_id": payment_id, "reason": "I have no time"}
-    staff.running.api("POST", "/api/payments/request-refund/", staff.running.token(sub), json=request)
+    staff.running.api("POST", "/api/payments/request-refund", staff.running.token(sub), json=request)
     intent = staff.details(payment_id)["payment"]["payment_intent_id"]
     dispute = staff.running.sim("disputes", payment_intent=intent, status="needs_response")
     staff.running.until(lambda: staff.details(payment_id)["payment"]["dispute"] == "open", "disputed")
@@ -435,8 +435,8 @@ def test_restoring_access_says_if_the_payment_still_gives_none(staff: Staff, sub
     payment_id = staff.create_and_pay(sub)
     path = f"/api/admin/payments/{payment_id}"
     revoke = {"decision": "revoke", "note": "Shared the account"}
-    assert staff.running.api("POST", f"{path}/access/", staff.token, json=revoke).is_success
-    assert staff.running.api("POST", f"{path}/refunds/", staff.token, json={"reason": "Agreed"}).is_success
+    assert staff.running.api("POST", f"{path}/access", staff.token, json=revoke).is_success
+    assert staff.running.api("POST", f"{path}/refunds", staff.token, json={"reason": "Agreed"}).is_success
     staff.open_payment(payment_id)
     dialog = staff.open_dialog("Restore access…")
     expect(dialog.get_by_role("heading")).to_have_text("Restore access")
@@ -540,7 +540,7 @@ def send_webhook(running: Running, event: dict[str, Any]) -> None:
     body = json.dumps(event)
     header = signature(running.ready["webhook_secret"], body.encode(), int(time.time()))
     headers = {"stripe-signature": header}
-    response = running.api("POST", "/api/payments/webhook/", headers=headers, content=body)
+    response = running.api("POST", "/api/payments/webhook", headers=headers, content=body)
     assert response.json()["outcome"] == "quarantined"
 
 
@@ -594,7 +594,7 @@ def test_the_dialog_warns_before_a_bank_debit_is_refunded_that_can_still_be_retu
         body["payment"]["returnable_until"] = "2199-01-01T00:00:00.000Z"
         route.fulfill(response=response, json=body)
 
-    staff.page.route(f"**/api/admin/payments/{payment_id}/", as_bank_debit)
+    staff.page.route(f"**/api/admin/payments/{payment_id}", as_bank_debit)
     staff.open_payment(payment_id)
     dialog = staff.open_dialog("Refund…")
     expect(dialog.get_by_role("note")).to_contain_text("the student’s bank can still return the debit")

@@ -27,7 +27,7 @@ def test_search_finds_a_payment_by_each_of_its_ids_and_by_email(staff: Staff, su
     payment = staff.details(payment_id)["payment"]
     ids = [payment_id, payment["payment_intent_id"], payment["stripe_charge_id"], payment["stripe_customer_id"]]
     session = staff.running.api(
-        "POST", "/api/payments/create-checkout-session/", staff.running.token(sub), json={"track": "FSD"}
+        "POST", "/api/payments/create-checkout-session", staff.running.token(sub), json={"track": "FSD"}
     ).json()
     staff.open()
     for text in [*ids, session["session_id"], f"{sub}@example.org", f"{sub}@"]:
@@ -55,7 +55,7 @@ def test_each_row_shows_the_status_refund_failure_and_dispute(staff: Staff, sub:
     staff.running.create(staff.running.token(f"{sub}-john"))
     for payment_id, amount in ((ada, 12000), (carl, 59900)):
         body = {"amount": amount, "reason": "A part was missing"}
-        path = f"/api/admin/payments/{payment_id}/refunds/"
+        path = f"/api/admin/payments/{payment_id}/refunds"
         assert staff.running.api("POST", path, staff.token, json=body).is_success
     staff.running.until(lambda: staff.details(disputed)["payment"]["attention"], "attention")
     staff.open(f"#/payments?q={sub}-")
