@@ -25,7 +25,7 @@ from botocore.exceptions import (
 )
 from pynamodb.models import Model
 
-from tuition import retry
+from tuition import clock, retry
 from tuition.core.errors import Contended, Unavailable
 from tuition.log import logger
 from tuition.settings import settings
@@ -82,12 +82,43 @@ _BLOCKED_CODES = frozenset(
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 
+CONNECT_TIMEOUT_S = 1
+READ_TIMEOUT_S = 2
+ATTEMPTS = 3
+
+
+class DeadlineReached(BotoCoreError):
+    """The time of the invocation has ended between two attempts of a call."""
+
+    fmt = "The deadline of the invocation was reached before attempt {attempt} of {operation}."
+
+
 @cache
 def client() -> Any:
-    """The one DynamoDB client of this process. A call that times out is retried by botocore."""
-    config = Config(connect_timeout=1, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
+    """The one DynamoDB client of this process. A call that times out is retried by botocore, within the deadline."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
     session = botocore.session.get_session()
-    return session.create_client("dynamodb", endpoint_url=settings().dynamodb_endpoint_url, config=config)
+    dynamodb = session.create_client("dynamodb", endpoint_url=settings().dynamodb_endpoint_url, config=config)
+    dynamodb.meta.events.register("before-send.dynamodb", _retry_only_within_the_deadline)
+    return dynamodb
+
+
+def _retry_only_within_the_deadline(request: Any, event_name: str, **_: Any) -> None:
+    """Refuse a second or third attempt after the deadline.
+
+    The first attempt is always made: after a call to Stripe that took all the time, the ledger still records its
+    answer. botocore writes the number of the attempt into the request:
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+    """
+    header = request.headers["amz-sdk-request"]
+    text = header.decode() if isinstance(header, bytes) else str(header)
+    attempt = int(text.partition("attempt=")[2].partition(";")[0])
+    if attempt > 1 and clock.remaining_s() == 0:
+        raise DeadlineReached(attempt=attempt, operation=event_name.rpartition(".")[2])
 
 
 if os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
