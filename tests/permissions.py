@@ -29,6 +29,8 @@ CREATE = REBUILD | {
     "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
     "CustomersTable": {"BatchGetItem", "UpdateItem"},
 }
+FAILED_RUNS = {"FailedRuns": {"SendMessage"}}
+"""Lambda sends an invocation that failed with the rights of its function."""
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
     "EnrollmentsFunction": {
@@ -65,7 +67,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable/index/by_first_at": {"Query"},
         "CursorsTable": {"GetItem"},
     },
-    "ExportFunction": {
+    "ExportFunction": FAILED_RUNS
+    | {
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "EnrollmentsTable": {"BatchGetItem"},
@@ -73,6 +76,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
     },
     "ReconcileFunction": LEDGER
+    | FAILED_RUNS
     | RESOLVE
     | {
         "PaymentsTable/index/by_check": {"Query"},
@@ -84,6 +88,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable/index/by_last_at": {"Query"},
     },
     "AuditFunction": LEDGER
+    | FAILED_RUNS
     | RESOLVE
     | {
         "AuditTable": {"PutItem", "Query"},

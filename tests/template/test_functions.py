@@ -123,12 +123,53 @@ def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(re
     }
 
 
-def test_the_local_deployment_omits_only_the_bucket_policies_and_the_stream_mapping(expand: Any) -> None:
-    """The emulated AWS enforces the policies but has no TLS. It ignores partial batch responses (`local.stream`)."""
+def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expand: Any) -> None:
+    """It enforces bucket policies but has no TLS, ignores partial batch responses, and rejects combined metrics."""
     expanded = expand()
     local = deploy.without_unsupported(expanded)
-    omitted = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy", "AuditStream"}
-    assert set(expanded["Resources"]) - set(local["Resources"]) == omitted
+    policies = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy"}
+    alarms = of_type(expanded["Resources"], "AWS::CloudWatch::Alarm")
+    combined = {name for name, alarm in alarms.items() if "Metrics" in alarm}
+    assert set(expanded["Resources"]) - set(local["Resources"]) == {*policies, "AuditStream", *combined}
+
+
+@pytest.mark.parametrize("function", ["ExportFunction", "ReconcileFunction", "AuditFunction"])
+def test_an_invocation_without_a_caller_is_retried_once_and_then_kept(resources: dict[str, Any], function: str) -> None:
+    (config,) = (
+        properties
+        for properties in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+        if properties["FunctionName"] == {"Ref": function}
+    )
+    assert config["MaximumRetryAttempts"] == 1
+    assert config["MaximumEventAgeInSeconds"] == 3600
+    assert config["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedRuns", "Arn"]}}}
+
+
+def test_the_webhook_may_have_concurrency_of_its_own(expand: Any, resources: dict[str, Any]) -> None:
+    assert "ReservedConcurrentExecutions" not in resources["WebhookFunction"]["Properties"]
+    reserved = expand(WebhookConcurrency="20")["Resources"]["WebhookFunction"]["Properties"]
+    assert reserved["ReservedConcurrentExecutions"] == "20"
+
+
+def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources: dict[str, Any]) -> None:
+    """Functions behind the gateway, Cognito's and the stream's have a caller that sees the error."""
+    configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
+    with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction"}
+    assert configured == set(FILES) - with_caller
+
+
+def test_a_schedule_that_cannot_start_its_function_is_kept(resources: dict[str, Any]) -> None:
+    for name, rule in of_type(resources, "AWS::Events::Rule").items():
+        for target in rule["Targets"]:
+            assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailedRuns", "Arn"]}}, name
+            assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}, name
+    (statement,) = resources["FailedRunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    source = "arn:${AWS::Partition}:events:*:${AWS::AccountId}:rule/${AWS::StackName}-*"
+    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": {"Fn::Sub": source}}}
+    queue = resources["FailedRuns"]
+    assert queue["Properties"] == {"MessageRetentionPeriod": 1_209_600, "SqsManagedSseEnabled": True}
+    assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_every_file_in_functions_is_a_function() -> None:
@@ -201,8 +242,9 @@ def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
         "UserPoolName",
         "AlarmName",
     }
+    names_another = ("Permission", "EventSourceMapping", "EventInvokeConfig")
     for name, resource in resources.items():
-        if resource["Type"] not in ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping"):
+        if resource["Type"] not in [f"AWS::Lambda::{kind}" for kind in names_another]:
             assert not properties & set(resource.get("Properties", {})), name
 
 
@@ -244,6 +286,7 @@ def route(path: str) -> dict[str, Any]:
 API = {"ApiId": {"Ref": "HttpApi"}}
 WEBHOOK = {"FunctionName": {"Ref": "WebhookFunction"}}
 ARCHIVE = {"FunctionName": {"Ref": "ArchiveFunction"}}
+FAILED_RUNS = {"QueueName": {"Fn::GetAtt": ["FailedRuns", "QueueName"]}}
 OURS = {"environment": "test", "service": "tuition"}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
@@ -254,6 +297,9 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "MisroutedEventAlarm": ("Tuition", "MisroutedEvent", OURS, "Sum", 300, 1, 1),
     "ForeignEventAlarm": ("Tuition", "ForeignEvent", OURS, "Sum", 300, 1, 1),
     "EventAgeAlarm": ("Tuition", "EventAge", OURS, "Maximum", 7200, 1, 21_600),
+    "WebhookSlowAlarm": ("AWS/Lambda", "Duration", WEBHOOK, "p99", 300, 1, 23_200),
+    "ConcurrencyAlarm": ("AWS/Lambda", "ConcurrentExecutions", {}, "Maximum", 300, 1, 800),
+    "FailedRunsAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", FAILED_RUNS, "Maximum", 300, 1, 1),
     "WebhookThrottlesAlarm": ("AWS/Lambda", "Throttles", WEBHOOK, "Sum", 300, 1, 1),
     "QuarantineAlarm": ("Tuition", "EventQuarantined", OURS, "Sum", 300, 1, 1),
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
@@ -273,13 +319,18 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
 
 
+def single_metric_alarms(resources: dict[str, Any]) -> dict[str, Any]:
+    """Return the alarms on one metric. `test_alarms.py` has the ones that combine several."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    return {name: alarm for name, alarm in alarms.items() if "Metrics" not in alarm}
+
+
 def test_the_template_has_exactly_these_alarms(resources: dict[str, Any]) -> None:
-    assert set(of_type(resources, "AWS::CloudWatch::Alarm")) == set(ALARMS) - {"ForeignEventAlarm"}
+    assert set(single_metric_alarms(resources)) == set(ALARMS) - {"ForeignEventAlarm"}
 
 
 def test_foreign_events_have_an_alarm_only_if_a_parameter_asks_for_it(expand: Any) -> None:
-    alarms = of_type(expand(AlarmOnForeignEvents="true")["Resources"], "AWS::CloudWatch::Alarm")
-    assert set(alarms) == set(ALARMS)
+    assert set(single_metric_alarms(expand(AlarmOnForeignEvents="true")["Resources"])) == set(ALARMS)
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
@@ -288,20 +339,21 @@ def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: 
     properties = expand(AlarmTopicArn=topic, AlarmOnForeignEvents="true")["Resources"][alarm]["Properties"]
     namespace, metric, dimensions, statistic, period, periods, threshold = ALARMS[alarm]
     assert properties.pop("AlarmDescription")
-    assert {d["Name"]: d["Value"] for d in properties.pop("Dimensions")} == dimensions
+    assert {d["Name"]: d["Value"] for d in properties.pop("Dimensions", [])} == dimensions
     assert properties == {
         "Namespace": namespace,
         "MetricName": metric,
-        "ExtendedStatistic" if statistic == "p95" else "Statistic": statistic,
+        "ExtendedStatistic" if statistic.startswith("p") else "Statistic": statistic,
         "Period": period,
         "EvaluationPeriods": periods,
         "Threshold": threshold,
-        "ComparisonOperator": f"GreaterThan{'' if alarm == 'ApiSlowAlarm' else 'OrEqualTo'}Threshold",
+        "ComparisonOperator": f"GreaterThan{'' if statistic.startswith('p') else 'OrEqualTo'}Threshold",
         "TreatMissingData": "breaching" if alarm in ("ReconcileAgeAlarm", "BooksAgeAlarm") else "notBreaching",
         "AlarmActions": [topic],
+        "OKActions": [topic],
     }
     without_topic = expand(AlarmOnForeignEvents="true")["Resources"][alarm]["Properties"]
-    assert without_topic["AlarmActions"] == []
+    assert without_topic["AlarmActions"] == without_topic["OKActions"] == []
 
 
 def test_every_metric_of_the_code_has_an_alarm() -> None:

@@ -1,0 +1,220 @@
+"""Every alarm and every graph of the dashboard reads a metric that exists, and the runbook explains every alarm."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from local import deploy
+from local.build import ROOT
+from tests.template.conftest import of_type
+from tuition import metrics
+
+Metric = tuple[str, str, frozenset[str]]
+"""A namespace, a name, and the names of the dimensions."""
+
+LAMBDA = [{"FunctionName"}, set()]
+API = [{"ApiId"}, {"ApiId", "Stage", "Method", "Resource"}]
+INDEX = {"TableName", "GlobalSecondaryIndexName"}
+POOL = [{"UserPool", "UserPoolClient"}]
+DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    ("AWS/Lambda", "Errors"): LAMBDA,
+    ("AWS/Lambda", "Throttles"): LAMBDA,
+    ("AWS/Lambda", "Invocations"): LAMBDA,
+    ("AWS/Lambda", "Duration"): LAMBDA,
+    ("AWS/Lambda", "IteratorAge"): LAMBDA,
+    ("AWS/Lambda", "ConcurrentExecutions"): LAMBDA,
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
+    ("AWS/ApiGateway", "Count"): API,
+    ("AWS/ApiGateway", "4xx"): API,
+    ("AWS/ApiGateway", "5xx"): API,
+    ("AWS/ApiGateway", "Latency"): API,
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
+    ("AWS/DynamoDB", "ReadThrottleEvents"): [{"TableName"}, INDEX],
+    ("AWS/DynamoDB", "WriteThrottleEvents"): [{"TableName"}, INDEX],
+    ("AWS/DynamoDB", "OnlineIndexThrottleEvents"): [INDEX],
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): [{"QueueName"}],
+    # https://docs.aws.amazon.com/cognito/latest/developerguide/metrics-for-cognito-user-pools.html
+    ("AWS/Cognito", "SignInThrottles"): POOL,
+    ("AWS/Cognito", "SignUpThrottles"): POOL,
+    ("AWS/Cognito", "TokenRefreshThrottles"): POOL,
+}
+LARGEST_SUM = 10
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-limits.html"""
+QUERY = re.compile(r'SELECT SUM\((\w+)\) FROM SCHEMA\("([\w/]+)", ([\w, ]+)\)( WHERE TableName = \'\$\{(\w+)\}\')?')
+TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def emitted() -> set[Metric]:
+    """The metrics that the code can emit, as its library writes them."""
+    names = {name for kind in (metrics.count, metrics.age) for name in get_args(get_type_hints(kind)["name"])}
+    return {("Tuition", name, frozenset({"environment", "service"})) for name in names}
+
+
+def alarms(expand: Any) -> dict[str, Any]:
+    return of_type(expand(AlarmOnForeignEvents="true")["Resources"], "AWS::CloudWatch::Alarm")
+
+
+def of_alarm(alarm: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the metrics of an alarm on one metric, on a sum, or on a query."""
+    stats = [item["MetricStat"]["Metric"] for item in alarm.get("Metrics", []) if "MetricStat" in item]
+    for metric in [alarm] if "MetricName" in alarm else stats:
+        dimensions = frozenset(dimension["Name"] for dimension in metric.get("Dimensions", []))
+        yield metric["Namespace"], metric["MetricName"], dimensions
+    for item in alarm.get("Metrics", []):
+        if query := sql(item):
+            match = QUERY.fullmatch(query)
+            assert match, query
+            yield match[2], match[1], frozenset(match[3].split(", "))
+
+
+def sql(item: dict[str, Any]) -> str | None:
+    """Return the query of a part of an alarm, if it is one."""
+    expression = item.get("Expression", "")
+    text = expression["Fn::Sub"] if isinstance(expression, dict) else expression
+    return text if text.startswith("SELECT") else None
+
+
+def exists(metric: Metric) -> bool:
+    namespace, name, dimensions = metric
+    return metric in emitted() or set(dimensions) in DOCUMENTED.get((namespace, name), [])
+
+
+def test_the_code_emits_its_metrics_with_the_dimensions_that_alarms_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, resources: dict[str, Any]
+) -> None:
+    variables = resources["WebhookFunction"]["Properties"]["Environment"]["Variables"]
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", variables["POWERTOOLS_SERVICE_NAME"])
+    metrics.count("AttentionRaised")
+    metrics.age("EventAge", 1.0)
+    for line in capsys.readouterr().out.splitlines():
+        (written,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
+        name = written["Metrics"][0]["Name"]
+        assert (written["Namespace"], name, frozenset(written["Dimensions"][0])) in emitted()
+
+
+def test_every_alarm_watches_a_metric_that_exists(expand: Any) -> None:
+    for name, alarm in alarms(expand).items():
+        watched = list(of_alarm(alarm))
+        assert watched, name
+        for metric in watched:
+            assert exists(metric), f"{name}: {metric}"
+
+
+def test_an_alarm_on_a_metric_that_does_not_exist_is_refused() -> None:
+    assert not exists(("Tuition", "PaymentsMade", frozenset({"environment", "service"})))
+    assert not exists(("AWS/Lambda", "Errors", frozenset({"Function"})))
+    assert not exists(("AWS/DynamoDB", "WriteThrottleEvents", frozenset({"Table"})))
+
+
+def combined(expand: Any) -> dict[str, Any]:
+    return {name: alarm for name, alarm in alarms(expand).items() if "Metrics" in alarm}
+
+
+def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
+    assert len(combined(expand)) == 10
+    for name, alarm in combined(expand).items():
+        results = [item for item in alarm["Metrics"] if item["ReturnData"]]
+        stats = [item for item in alarm["Metrics"] if "MetricStat" in item]
+        assert len(results) == 1, name
+        assert len(stats) <= LARGEST_SUM, name
+        assert len({item["Id"] for item in alarm["Metrics"]}) == len(alarm["Metrics"]), name
+        assert all(re.fullmatch(r"[a-z]\w*", item["Id"]) for item in alarm["Metrics"]), name
+        assert sql(results[0]) or results[0]["Expression"] in ("SUM(METRICS())", "MAX(METRICS())"), name
+        assert {item["MetricStat"]["Period"] for item in stats} <= {300}, name
+
+
+@pytest.mark.parametrize("topic", ["", "arn:aws:sns:us-east-1:123456789012:oncall"])
+def test_every_combined_alarm_notifies_the_topic_of_its_start_and_end(expand: Any, topic: str) -> None:
+    resources = expand(AlarmTopicArn=topic)["Resources"]
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == ([topic] if topic else []), name
+        if "Metrics" in alarm:
+            assert alarm["TreatMissingData"] == "notBreaching", name
+            assert alarm["EvaluationPeriods"] == 1, name
+
+
+def references(expand: Any, metric: str, dimension: str) -> list[str]:
+    """Return the resources whose figures of this metric some alarm watches, each as often as it is watched."""
+    result = []
+    for alarm in alarms(expand).values():
+        stats = [item["MetricStat"]["Metric"] for item in alarm.get("Metrics", []) if "MetricStat" in item]
+        for watched in [*stats, *([alarm] if "MetricName" in alarm else [])]:
+            if watched["MetricName"] == metric:
+                values = [d["Value"]["Ref"] for d in watched.get("Dimensions", []) if d["Name"] == dimension]
+                result += values
+    return sorted(result)
+
+
+def test_the_errors_of_every_function_raise_an_alarm(expand: Any, resources: dict[str, Any]) -> None:
+    assert references(expand, "Errors", "FunctionName") == sorted(of_type(resources, "AWS::Lambda::Function"))
+
+
+def test_every_function_that_may_run_for_minutes_raises_an_alarm_before_its_timeout(
+    expand: Any, resources: dict[str, Any]
+) -> None:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    long = {name for name, function in functions.items() if function["Timeout"] >= 300}
+    assert set(references(expand, "Duration", "FunctionName")) == long | {"WebhookFunction"}
+    assert alarms(expand)["LongRunAlarm"]["Threshold"] == 900_000 * 80 // 100
+    assert {functions[name]["Timeout"] for name in long} == {900}
+    assert alarms(expand)["WebhookSlowAlarm"]["Threshold"] == functions["WebhookFunction"]["Timeout"] * 1000 * 80 // 100
+
+
+@pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
+def test_the_throttles_of_every_table_raise_an_alarm(expand: Any, resources: dict[str, Any], metric: str) -> None:
+    assert references(expand, metric, "TableName") == sorted(of_type(resources, "AWS::DynamoDB::Table"))
+
+
+def test_the_throttles_of_every_index_raise_an_alarm(expand: Any, resources: dict[str, Any]) -> None:
+    queries = [sql(item) for alarm in alarms(expand).values() for item in alarm.get("Metrics", [])]
+    watched = {match[5] for query in queries if query and (match := QUERY.fullmatch(query)) and match[5]}
+    tables = of_type(resources, "AWS::DynamoDB::Table")
+    assert {name for name, table in tables.items() if "GlobalSecondaryIndexes" in table} <= watched
+    assert [query for query in queries if query and "OnlineIndexThrottleEvents" in query]
+
+
+def test_alarms_on_sign_in_exist_with_the_templates_pool_only(expand: Any) -> None:
+    outside = expand(JwtIssuer="https://login.example.com", JwtAudience="tuition")["Resources"]
+    assert "SignInThrottlesAlarm" not in outside
+    sources = [item.get("Id") for item in outside["StaffFunctionErrorsAlarm"]["Properties"]["Metrics"]]
+    assert "staffGroups" not in sources
+
+
+def test_every_graph_of_the_dashboard_shows_a_metric_that_exists(resources: dict[str, Any]) -> None:
+    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    shown = 0
+    for widget in body["widgets"]:
+        for entry in widget["properties"]["metrics"]:
+            namespace, name, *rest = [part for part in entry if isinstance(part, str)]
+            assert exists((namespace, name, frozenset(rest[::2]))), entry
+            for reference in re.findall(r"\$\{(\w+)\}", " ".join(rest)):
+                assert reference in resources or reference == "Environment", reference
+            shown += 1
+    assert shown > 20
+
+
+def rows() -> dict[str, list[str]]:
+    """The runbook's row of each alarm."""
+    section = TEXT.split("## Alarms\n")[1].split("\n## ")[0]
+    table = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {name: cells for cells in table for name in re.findall(r"`(\w+Alarm)`", cells[0])}
+
+
+def test_the_runbook_explains_every_alarm_and_says_whether_it_wakes_someone(expand: Any) -> None:
+    assert set(rows()) | {"ForeignEventAlarm"} == set(alarms(expand))
+    for name, cells in rows().items():
+        assert len(cells) == 5, name
+        assert re.match(r"\w+", cells[4])[0] in ("yes", "no"), name  # type: ignore[index]
+
+
+def test_the_alarms_exist_in_the_raw_template_too() -> None:
+    template = deploy.read_template(ROOT / "template.yaml")
+    names = {name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    assert names >= set(rows())
