@@ -11,11 +11,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from tests.harness import Harness, Student
+from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.facts import Charge, Facts, Refund, Settled
 from tuition.core.refs import PaymentRef
-from tuition.storage import ledger, queries
+from tuition.storage import dynamodb, keys, ledger, queries
+from tuition.storage.items import PaymentItem
 from tuition.storage.ledger import AlreadyRecorded, Change, VersionConflict
 
 
@@ -243,3 +245,11 @@ def test_an_audit_entrys_sort_key_begins_with_stripes_time() -> None:
     assert (
         AuditEntry(timestamps.iso(1_700_000_000), "evt_1", "t", "webhook").sort_key == "2023-11-14T22:13:20.000Z#evt_1"
     )
+
+
+def test_a_complete_batch_read_waits_for_nothing(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(clock.time, "sleep", waits.append)
+    assert dynamodb.batch_get({PaymentItem: [keys.payment_key("pay_none")]}) == {PaymentItem: []}
+    assert dynamodb.batch_get({PaymentItem: []}) == {PaymentItem: []}
+    assert waits == []

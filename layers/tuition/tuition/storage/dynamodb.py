@@ -179,15 +179,15 @@ def batch_get(keys: Mapping[type[Model], Iterable[Item]]) -> dict[type[Model], l
     items: dict[type[Model], list[Item]] = {model: [] for model in keys}
     pending: Item = {table_name(m): {"Keys": list(k), "ConsistentRead": True} for m, k in keys.items()}
     pending = {table: request for table, request in pending.items() if request["Keys"]}
+    if not pending:
+        return items
     for _ in retry.attempts(retry.BATCH_GET):
-        if not pending:
-            return items
         response = call("batch_get_item", RequestItems=pending)
         for table, page in response["Responses"].items():
             items[models[table]].extend(page)
         pending = response.get("UnprocessedKeys") or {}
-    if not pending:
-        return items
+        if not pending:
+            return items
     raise Contended("The system is busy. Try again.")
 
 
