@@ -115,7 +115,7 @@ format: .venv/.made ## format the code with ruff
 	@.venv/bin/ruff format .
 
 .PHONY: build
-build: .venv/.made ## build .aws-sam/build, which `sam deploy` ships, with bytecode that Lambda can use
+build: .venv/.made ## build .aws-sam/build, which install.py deploys, with bytecode that Lambda can use
 	@$(PYTHON) -m local.build --always
 
 .PHONY: lock

@@ -1,6 +1,7 @@
-"""Deploy the built template to MiniStack with CloudFormation, as on AWS.
+"""Expand the built template, and deploy it to MiniStack by change set, as the installer does on AWS.
 
-The template goes through the same transform as on AWS (``aws-sam-translator``). SAM puts an HTTP API's routes into an
+SAM's transform (``aws-sam-translator``) runs here for both, so AWS gets the template that was tested here.
+:func:`for_ministack` is the only difference. SAM puts an HTTP API's routes into an
 OpenAPI ``Body``, which MiniStack ignores. :func:`routes_as_resources` therefore turns the body into the resources that
 API Gateway would make from it, so the local routes are exactly the template's.
 """
@@ -8,40 +9,22 @@ API Gateway would make from it, so the local routes are exactly the template's.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import platform
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local import change_set
+from local.change_set import DeployedStack
 from local.ministack import REGION, MiniStack
 
 STACK = "tuition"
 BUCKET = "tuition-artifacts"
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+DELAY_S = 0.1
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
 Template = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DeployedStack:
-    """The physical ids of a deployed stack's resources by logical id, and its outputs."""
-
-    resources: Mapping[str, str]
-    outputs: Mapping[str, str]
-
-    @property
-    def api_path(self) -> str:
-        """The path prefix under which MiniStack serves the API."""
-        return f"/_aws/execute-api/{self.resources['HttpApi']}/$default"
-
-    def tables(self) -> dict[str, str]:
-        """Table names by logical id."""
-        return {name: value for name, value in self.resources.items() if name.endswith("Table")}
 
 
 class _ManagedPolicies:
@@ -67,7 +50,7 @@ def read_template(path: Path) -> Template:
     """Read a SAM template as a dictionary, with CloudFormation's short forms (``!Ref``) expanded."""
     from samtranslator.yaml_helper import yaml_parse
 
-    template: Template = yaml_parse(path.read_text())
+    template: Template = yaml_parse(path.read_text(encoding="utf-8"))
     return template
 
 
@@ -105,6 +88,11 @@ def refuse_slash_paths(template: Template) -> Template:
     if paths := slash_paths(template):
         raise ValueError(f"an HTTP API has no route that ends in a slash. Remove the slash from {', '.join(paths)}")
     return template
+
+
+def for_ministack(expanded: Template) -> Template:
+    """Return the template without what MiniStack refuses: the only difference between its deployments and AWS's."""
+    return without_unsupported(routes_as_resources(expanded))
 
 
 def routes_as_resources(expanded: Template) -> Template:
@@ -217,115 +205,33 @@ def without_unsupported(expanded: Template) -> Template:
     return {**expanded, "Resources": resources}
 
 
-def archive(folder: Path) -> bytes:
-    """Zip a folder as SAM does, with the date 1980 on every file."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                info = zipfile.ZipInfo(str(file.relative_to(folder)), ZIP_DATE)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                target.writestr(info, file.read_bytes(), compresslevel=1)
-    return buffer.getvalue()
-
-
-def _artifacts(template: Template, build: Path) -> dict[str, bytes]:
-    """Point each function and layer at an object in the bucket. Return the objects' contents by object key."""
-    contents: dict[str, bytes] = {}
-    object_keys: dict[str, str] = {}
-    for resource in template["Resources"].values():
-        field = {
-            "AWS::Serverless::Function": "CodeUri",
-            "AWS::Serverless::LayerVersion": "ContentUri",
-        }.get(resource["Type"])
-        if field is None:
-            continue
-        folder = resource["Properties"][field]
-        if folder not in object_keys:
-            content = archive(build / folder)
-            object_keys[folder] = f"{hashlib.sha256(content).hexdigest()}.zip"
-            contents[object_keys[folder]] = content
-        resource["Properties"][field] = {"Bucket": BUCKET, "Key": object_keys[folder]}
-    return contents
-
-
 def deploy(
     aws: MiniStack, build: Path, parameters: Mapping[str, str], function_environment: Mapping[str, str]
 ) -> DeployedStack:
-    """Create or update the stack from the output of ``sam build``, and wait until it is deployed.
+    """Create or update the stack from the output of :mod:`local.build`, and wait until it is deployed.
 
-    ``function_environment`` is added to each function's environment variables.
+    ``function_environment`` is added to each function's environment variables. The stack is never deleted: MiniStack
+    would recreate its retained tables empty.
     """
     template = refuse_slash_paths(read_template(build / "template.yaml"))
-    contents = _artifacts(template, build)
-    expanded = refuse_slash_paths(expand(template, parameters))
-    expanded = without_unsupported(routes_as_resources(expanded))
+    contents = change_set.point_at_bucket(template, build, BUCKET)
+    expanded = for_ministack(refuse_slash_paths(expand(template, parameters)))
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Environment"]["Variables"] |= function_environment
-    _upload(aws, contents | {"template.json": json.dumps(expanded).encode()})
-    _apply(aws, parameters)
-    return _describe(aws)
-
-
-def _upload(aws: MiniStack, contents: Mapping[str, bytes]) -> None:
-    """Upload the objects. An archive's object key is the hash of its content, so an existing archive is skipped."""
-    s3 = aws.client("s3")
+    s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET)
-    existing = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
-    for object_key, content in contents.items():
-        if object_key not in existing or not object_key.endswith(".zip"):
-            s3.put_object(Bucket=BUCKET, Key=object_key, Body=content)
-
-
-def _apply(aws: MiniStack, parameters: Mapping[str, str]) -> None:
-    """Create the stack, or update it. It is never deleted: MiniStack would recreate its retained tables empty."""
-    from botocore.exceptions import ClientError
-
-    cloudformation = aws.client("cloudformation")
-    stacks = {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]}
-    request = {
-        "StackName": STACK,
-        "TemplateURL": f"{aws.url}/{BUCKET}/template.json",
-        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-        "Capabilities": ["CAPABILITY_IAM"],
-    }
-    if STACK not in stacks:
-        cloudformation.create_stack(**request)
-        waiter = cloudformation.get_waiter("stack_create_complete")
-    else:
-        try:
-            cloudformation.update_stack(**request)
-        except ClientError as error:
-            if "No updates" not in str(error):
-                raise
-            return
-        waiter = cloudformation.get_waiter("stack_update_complete")
+    object_key, content = change_set.template_key(expanded)
+    change_set.upload(s3, BUCKET, contents | {object_key: content})
+    url = f"{aws.url}/{BUCKET}/{object_key}"
     try:
-        waiter.wait(StackName=STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600})
-    except Exception as error:
-        raise RuntimeError(f"the local deploy failed:\n{_reasons(cloudformation)}") from error
-
-
-def _reasons(cloudformation: Any) -> str:
-    """Return why resources of the stack failed, oldest failure first."""
-    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
-    failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("FAILED")]
-    return "\n".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
-
-
-def _describe(aws: MiniStack) -> DeployedStack:
-    """Return the physical ids and outputs of the deployed stack."""
-    cloudformation = aws.client("cloudformation")
-    resources: dict[str, str] = {}
-    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK):
-        for summary in page["StackResourceSummaries"]:
-            resources[summary["LogicalResourceId"]] = summary["PhysicalResourceId"]
-    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-    return DeployedStack(resources, outputs)
+        changes = change_set.create(cloudformation, STACK, url, parameters, delay_s=DELAY_S)
+        if changes is not None:
+            change_set.execute(cloudformation, changes, delay_s=DELAY_S)
+    except change_set.DeployFailed as error:
+        raise RuntimeError(f"the local deploy failed:\n{error}") from error
+    return change_set.describe(cloudformation, STACK)
 
 
 def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import build, deploy, pages, stream
+from local.change_set import DeployedStack
 from local.dynamodb_local import free_port
 from local.ministack import MiniStack
 from local.sign_in import Person, SignIn
@@ -132,7 +133,7 @@ class Stack:
         self.aws: MiniStack | None = None
         self.simulator: Simulator | None = None
         self.web_server: WebServer | None = None
-        self.deployed: deploy.DeployedStack | None = None
+        self.deployed: DeployedStack | None = None
         self.sign_in: SignIn | None = None
         self.stream_reader: stream.StreamReader | None = None
 

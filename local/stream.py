@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import DeployedStack
+from local.change_set import DeployedStack
 from local.ministack import MiniStack
 
 POLL_SECONDS = 0.5

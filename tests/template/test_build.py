@@ -11,6 +11,7 @@ import pytest
 
 from local import build
 from local.build import ROOT
+from local.deploy import read_template
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,47 @@ def test_the_shipped_packages_are_exactly_the_pinned_ones(layer: Path) -> None:
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", text, re.MULTILINE))
     shipped = importlib.metadata.distributions(path=[str(layer)])
     assert {package.name.lower().replace("_", "-"): package.version for package in shipped} == pinned
+
+
+def test_each_function_has_a_folder_with_all_handlers_and_the_template_names_it(layer: Path) -> None:
+    """The layout of `sam build`, which `sam local invoke` and the local stack read."""
+    built = layer.parent.parent
+    template = read_template(built / "template.yaml")
+    handlers = {file.name for file in (ROOT / "functions").glob("*.py")}
+    source = read_template(ROOT / "template.yaml")
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            assert resource["Properties"]["CodeUri"] == name
+            assert {file.name for file in (built / name).glob("*.py")} == handlers
+        elif resource["Type"] == "AWS::Serverless::LayerVersion":
+            assert resource["Properties"]["ContentUri"] == "TuitionLayer"
+        else:
+            assert resource == source["Resources"][name]
+    assert {**template, "Resources": None} == {**source, "Resources": None}
+
+
+def test_commands_of_packages_are_not_shipped(layer: Path) -> None:
+    assert not (layer / "bin").exists()
+
+
+def test_a_package_without_a_wheel_fails_the_build_with_the_reason(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("tuition-has-no-such-package==1\n")
+    with pytest.raises(RuntimeError, match="tuition-has-no-such-package"):
+        build._install_packages(requirements, tmp_path / "target")
+
+
+def test_a_build_with_another_python_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "PYTHON", (3, 12))
+    with pytest.raises(RuntimeError, match=r"needs Python 3\.12"):
+        build.build(ROOT, always=True)
+
+
+def test_the_build_runs_neither_docker_nor_the_sam_command_line() -> None:
+    commands = [node for node in ast.walk(ast.parse(Path(build.__file__).read_text())) if isinstance(node, ast.List)]
+    words = {constant.value for node in commands for constant in ast.walk(node) if isinstance(constant, ast.Constant)}
+    assert {"pip", "compileall"} <= words
+    assert not words & {"sam", "samcli", "docker"}
 
 
 def test_the_artifact_contains_no_native_code(layer: Path) -> None:
