@@ -44,6 +44,7 @@ from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import permissions
+from tests.shards import set_shards_from_environment
 from tests.stripe_requests import request_log
 from tuition import clock, log, settings
 from tuition.core import audit
@@ -75,9 +76,11 @@ def create_tables(client: Any) -> None:
     resources = _resources()
     for logical, name in NAMES.items():
         properties = resources[logical]["Properties"]
-        schema = {
-            k: properties[k] for k in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes") if k in properties
-        }
+        schema = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema")}
+        indexes = properties.get("GlobalSecondaryIndexes", [])
+        if indexes:
+            names = ("IndexName", "KeySchema", "Projection")
+            schema["GlobalSecondaryIndexes"] = [{name: index[name] for name in names} for index in indexes]
         client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **schema)
 
 
@@ -320,6 +323,7 @@ def running_harness(
 ) -> Iterator[Harness]:
     """Provide a harness over these tables, with a new simulator unless one is passed."""
     harness = Harness(client, simulated or Stripe(seed=seed))
+    set_shards_from_environment(monkeypatch)
     secrets = {"stripe": {"secret_key": harness.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
     settings.settings.cache_clear()
     settings._kept.clear()

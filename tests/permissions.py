@@ -92,6 +92,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | RESOLVE
     | {
         "AuditTable": {"PutItem", "Query"},
+        "AuditTable/index/by_recorded_day": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
     },

@@ -32,6 +32,7 @@ INDEXES = {
     ("by_status", "#key = :key"): ("status_track", "listed_at"),
     ("by_last_at", "#key = :key"): ("kept", "last_at"),
     ("by_last_at", "#key = :key AND #sort <= :now"): ("kept", "last_at"),
+    ("by_recorded_day", "#key = :key"): ("recorded_day", "recorded_position"),
     ("by_refund_request", "#key = :key"): ("refund_requested", "refund_requested_at"),
 }
 """(Index, key condition) -> its partition attribute and its sort attribute."""
@@ -192,7 +193,7 @@ class FakeDynamoDB:
     def _query_index(
         self, table: str, index: str, condition: str, names: Mapping[str, str], values: Item
     ) -> list[Item]:
-        """Query one of the keys-only indexes of a schedule: due and open payments, quarantine, refund requests."""
+        """Query one of the keys-only indexes of a schedule: due and open payments, quarantine, records, requests."""
         if (index, condition) not in INDEXES:
             raise NotImplementedError(f"{index}: {condition}")
         partition, sort = INDEXES[index, condition]

@@ -12,6 +12,7 @@ from typing import Any
 import greenlet
 import pytest
 
+from tests.shards import set_shards
 from tuition.core import attention, audit, refund_request, stripe_json
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
@@ -629,6 +630,11 @@ def reconciler_postpones_a_payment_that_it_has_just_changed(patch: Patch) -> Non
 def settled_payment_is_never_confirmed(patch: Patch) -> None:
     patch.setattr(payments, "awaits_confirmation", lambda payment: False)
     patch.setattr(walk, "_confirm", lambda *_: None)
+
+
+def reconciler_reads_one_of_four_shards(patch: Patch) -> None:
+    set_shards(patch, 4)
+    patch.setattr(keys, "shards", lambda _, value: [f"{value}#0"])
 
 
 def reconciler_does_not_resume_refunds(patch: Patch) -> None:

@@ -20,6 +20,7 @@ from tests.model.participants import Participants
 from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM, Scenario
 from tests.model.simulation import START, Actor, Fate, Simulation, running
 from tests.seeds import first_seed
+from tests.shards import set_shards
 from tuition.core import catalog
 from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
 from tuition.intake import books, reconcile, stripe_events
@@ -341,11 +342,15 @@ def audit_problems(sim: Simulation) -> list[str]:
 InstallDefect = Callable[[pytest.MonkeyPatch], None]
 
 
-def run_schedule(seed: int, scenario: str | None = None, defect: InstallDefect | None = None) -> ScheduleResult:
-    """Run one schedule, with a planted defect if one is given."""
+def run_schedule(
+    seed: int, scenario: str | None = None, defect: InstallDefect | None = None, shards: int | None = None
+) -> ScheduleResult:
+    """Run one schedule, with a planted defect if one is given, and with this number of shards per index."""
     chosen = SCENARIOS[scenario or WHOLE_SYSTEM[seed % len(WHOLE_SYSTEM)]]
     with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
         set_limits(patch, declines_per_hour=chosen.declines_per_hour)
+        if shards:
+            set_shards(patch, shards)
         if defect:
             defect(patch)
         schedule = Schedule(sim, chosen, seed)

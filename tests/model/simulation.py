@@ -27,6 +27,7 @@ from stripe_simulator.server import Stripe
 from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
 from tests.model.fake_dynamodb import FakeDynamoDB, Item
+from tests.shards import set_shards_from_environment
 from tuition import clock, metrics, settings
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
@@ -469,6 +470,7 @@ _parse_date = lru_cache(maxsize=1000)(parsedate_to_datetime)
 def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     """Yield a simulation. The code uses its tables, its Stripe and its clock for the duration."""
     sim = Simulation(seed)
+    set_shards_from_environment(patch)
     raise_limits(patch)
     settings._kept.clear()
     clock._ends.set(None)  # no invocation has started

@@ -108,6 +108,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.payment_closed_unpaid_keeps_the_first_purchase, "first_purchases"),
     PlantedDefect(defects.second_refund_of_a_track_is_made_at_once, "repeat_purchases", 1_500),
     PlantedDefect(defects.bank_debit_is_refunded_at_once, "bank_debits"),
+    PlantedDefect(defects.reconciler_reads_one_of_four_shards, "refund_retries"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

@@ -6,6 +6,7 @@ import pytest
 
 from tests.model import checkers, participants, search
 from tests.model.simulation import RESTORED_TABLES, Actor, Simulation, running
+from tests.shards import NUMBERS, set_shards
 from tuition.core.errors import AlreadyEnrolled, PaymentInProgress, PurchasesBlocked, RefundRefused
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events, walk
@@ -16,9 +17,10 @@ from tuition.stripe_gateway import sync
 COMMIT = "transact_write_items"
 
 
-@pytest.fixture
-def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
+@pytest.fixture(params=NUMBERS, ids=lambda number: f"{number} shards")
+def sim(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     with running(7, monkeypatch) as simulation:
+        set_shards(monkeypatch, request.param)
         yield simulation
         finish(simulation)
         assert not simulation.problems

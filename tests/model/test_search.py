@@ -9,6 +9,7 @@ import pytest
 from tests.model.scenarios import SCENARIOS, WHOLE_SYSTEM
 from tests.model.search import report, run_schedule, schedule_count
 from tests.seeds import first_seed
+from tests.shards import NUMBERS
 
 FULL_SIZE = {
     "whole system": (WHOLE_SYSTEM, 44_000),
@@ -20,10 +21,12 @@ PARTS = 12
 """Each search at full size is split into so many tests, so that two workers share it and each part counts."""
 
 
-def _search(scenarios: tuple[str, ...], seeds: Sequence[int], record_property: Any) -> None:
+def _search(scenarios: tuple[str, ...], seeds: Sequence[int], record_property: Any, shards: int | None = None) -> None:
+    """Run each schedule, with this number of shards or in turn with each."""
     counts = Counter[str]()
     for seed in seeds:
-        result = run_schedule(seed, scenarios[seed % len(scenarios)])
+        turn = seed // len(scenarios) % len(NUMBERS)
+        result = run_schedule(seed, scenarios[seed % len(scenarios)], shards=shards or NUMBERS[turn])
         assert not result.problems, report(result)
         counts.update(result.counts)
         counts["I/Os"] += len(result.trace)
@@ -33,10 +36,13 @@ def _search(scenarios: tuple[str, ...], seeds: Sequence[int], record_property: A
 
 @pytest.mark.property
 @pytest.mark.parametrize("part", range(4))
-def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(part: int, record_property: Any) -> None:
+@pytest.mark.parametrize("shards", NUMBERS)
+def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(
+    part: int, shards: int, record_property: Any
+) -> None:
     first, count = first_seed(), schedule_count(1_000)
     scenarios = (*WHOLE_SYSTEM, "disputes", "appeals", "many_creates")
-    _search(scenarios, range(first + part, first + count, 4), record_property)
+    _search(scenarios, range(first + part, first + count, 4), record_property, shards)
 
 
 @pytest.mark.soak

@@ -23,7 +23,7 @@ from tuition.core.enrollment import Enrollment
 from tuition.core.facts import Charge, Closed, Dispute, Facts, Phase, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.storage import dynamodb, mapping, queries
+from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import KEPT, QuarantineItem
 
 YEAR_S = 365 * 86400
@@ -122,8 +122,10 @@ def fill_quarantine(client: Any, size: int, now: float) -> None:
 
 def quarantined_event(number: int, at: str) -> QuarantineItem:
     """Return an event that entered quarantine at this time."""
+    event_id = f"evt_{number}"
     return QuarantineItem(
-        event_id=f"evt_{number}", kept=KEPT, event="{" + " " * 3000 + "}",
+        event_id=event_id, kept=keys.sharded("kept", KEPT, event_id), listed_at=f"{at}#{event_id}",
+        event="{" + " " * 3000 + "}",
         reason="amount_received should be an integer", first_at=at, last_at=at, tries=1,
     )  # fmt: skip
 

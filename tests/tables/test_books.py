@@ -9,11 +9,12 @@ import pytest
 from tests.harness import Harness, Student
 from tests.tables.test_verification import put_enrollment
 from tuition.core.errors import Unprocessable
-from tuition.core.facts import Balance
+from tuition.core.facts import Balance, Closed, Facts
 from tuition.storage import keys
 
 DAY = 86_400
 STAFF = Student("staff-1", groups=("support",))
+LOST = {"status": "lost", "amount": 7, "created": 1, "reason": "fraudulent"}
 FEE = 1_477
 """Stripe's fee of 49900: 2.9 % + 0.30."""
 
@@ -186,6 +187,45 @@ def test_a_standing_that_its_payment_does_not_back_needs_attention(tuition: Harn
     next_day(tuition)
     assert [kind for kind, *_ in differences(tuition)] == ["standing"]
     assert tuition.attention(purchase["payment_id"]) == ["chain"]
+
+
+def close(tuition: Harness, payment_id: str) -> None:
+    """Rewrite the facts of an open payment, so that it is canceled without a record."""
+    rewrite(tuition, payment_id, closed=Facts(closed=Closed(1, "intent", "abandoned")).to_json()["closed"])
+
+
+def test_a_payment_that_was_never_paid_is_compared_with_its_records(tuition: Harness, student: Student) -> None:
+    purchase = tuition.create(student).body
+    close(tuition, purchase["payment_id"])
+    next_day(tuition)
+    (difference,) = books(tuition)["differences"]
+    assert (difference["kind"], difference["ids"]) == ("chain", [purchase["payment_id"]])
+    assert tuition.attention(purchase["payment_id"]) == ["chain"]
+
+
+def test_a_paid_payment_whose_enrollment_was_removed_is_compared_with_its_records(
+    tuition: Harness, student: Student
+) -> None:
+    purchase = bought(tuition, student)
+    enrollment_key = keys.enrollment_key(student.sub, "DP")
+    tuition.tables.delete_item(TableName="enrollments", Key=enrollment_key)
+    rewrite(tuition, purchase["payment_id"], disputes={"du_1": {**LOST, "stamp": 1}})
+    next_day(tuition)
+    assert "chain" in {kind for kind, *_ in differences(tuition)}
+
+
+def test_only_payments_with_a_record_of_the_days_are_compared(tuition: Harness, student: Student) -> None:
+    """A payment that was never paid is compared when it has changed; the scan compares those with money every day."""
+    tuition.create(student)
+    assert next_day(tuition)["done"]
+    old = tuition.create(Student("old")).body["payment_id"]
+    for _ in range(3):
+        tuition.advance_time(DAY)
+    close(tuition, old)
+    today = "2026-11-27"
+    assert tuition.run_audit(days={"from": today, "to": today})["differences"] == []
+    report = tuition.run_audit(days={"from": "2026-11-23", "to": today})
+    assert [(one["kind"], one["ids"]) for one in report["differences"]] == [("chain", [old])]
 
 
 def test_an_audit_without_time_is_not_done_and_repeats_its_days(tuition: Harness, student: Student) -> None:

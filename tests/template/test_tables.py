@@ -27,13 +27,14 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "StripeObjectsTable": (["stripe_id"], {}),
     "CustomersTable": (["user_id"], {}),
     "EnrollmentsTable": (["user_id", "sort_key"], {}),
-    "AuditTable": (["subject", "sort_key"], {}),
+    "AuditTable": (["subject", "sort_key"], {"by_recorded_day": ["recorded_day", "recorded_position"]}),
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
     "LimitsTable": (["user_id"], {}),
-    "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "first_at"], "by_last_at": ["kept", "last_at"]}),
+    "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
-INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["reason", "last_at", "tries"]}}
+LISTED = ["reason", "first_at", "last_at", "tries"]
+INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED}}
 """The list of quarantined events is read from the index alone, because an event may have 400 KB."""
 ENVIRONMENT = {
     "PAYMENTS_TABLE": "PaymentsTable",
@@ -178,3 +179,33 @@ def test_every_function_has_the_table_names(resources: dict[str, Any]) -> None:
         assert {name: variables[name] for name in ENVIRONMENT} == {
             name: {"Ref": table} for name, table in ENVIRONMENT.items()
         }
+
+
+WARMED = {
+    "PaymentsTable": ["by_user", "by_email", "by_day", "by_status", "by_check"],
+    "StripeObjectsTable": [],
+    "CustomersTable": [],
+    "EnrollmentsTable": [],
+    "AuditTable": ["by_recorded_day"],
+}
+"""The tables and indexes that every purchase writes."""
+
+
+def warm_throughput(resources: dict[str, Any]) -> dict[str, Any]:
+    """Return the warm throughput of each table, and of each index as `table/index`."""
+    throughput = {}
+    for name, properties in of_type(resources, "AWS::DynamoDB::Table").items():
+        indexes = properties.get("GlobalSecondaryIndexes", [])
+        owners = {name: properties, **{f"{name}/{index['IndexName']}": index for index in indexes}}
+        throughput |= {owner: one["WarmThroughput"] for owner, one in owners.items() if "WarmThroughput" in one}
+    return throughput
+
+
+def test_the_tables_and_indexes_of_a_purchase_are_warmed_by_parameter_only(
+    resources: dict[str, Any], expand: Any
+) -> None:
+    assert warm_throughput(resources) == {}
+    warmed = warm_throughput(expand(WarmWriteUnits="8000", WarmReadUnits="24000")["Resources"])
+    owners = {name for table, indexes in WARMED.items() for name in (table, *(f"{table}/{one}" for one in indexes))}
+    assert set(warmed) == owners
+    assert all(one == {"ReadUnitsPerSecond": "24000", "WriteUnitsPerSecond": "8000"} for one in warmed.values())

@@ -6,6 +6,8 @@
 2. The enrollments are scanned. Each user's access is compared with their payments, and each payment's state with its
    audit records. An amount that a payment has in these days and that no listed transaction shows is looked up at
    Stripe.
+3. So is every other payment that has an audit record of these days, such as one that was never paid, or one that is in
+   no enrollment any more.
 
 A difference raises attention on its payment. One that belongs to no payment is in the report alone. Only the role of
 this run may scan enrollments.
@@ -50,7 +52,8 @@ OF_DAYS = ("charge", "refund", "dispute")
 class Comparing:
     """One run: the days from `first` until before `last` (epoch seconds), and what it found.
 
-    `sources` has the ids of all listed sources, `foreign` counts those of other apps.
+    `sources` has the ids of all listed sources, `foreign` counts those of other apps. `changed_payments` are those with
+    an audit record of these days that were not compared with their records yet.
     """
 
     run: Run
@@ -58,6 +61,7 @@ class Comparing:
     last: int
     rows: list[Row] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
+    changed_payments: set[str] = field(default_factory=set)
     foreign: int = 0
     users: int = 0
 
@@ -65,6 +69,11 @@ class Comparing:
     def last_day(self) -> str:
         """The last day, to which differences without a day belong."""
         return timestamps.iso(self.last - 1)[:10]
+
+    @property
+    def days(self) -> list[str]:
+        """The days, such as `2026-11-23`."""
+        return [timestamps.iso(at)[:10] for at in range(self.first - self.first % DAY_S, self.last, DAY_S)]
 
     def to_json(self) -> dict[str, Any]:
         """Return what it did, for the log and for `make audit`."""
@@ -95,7 +104,9 @@ def compare(remaining: Callable[[], float], days: tuple[int, int] | None = None)
         current = Comparing(Run(remaining), *(days or _days(stored.get("through"), now)))
         try:
             _compare_movements(current)
+            _read_changed_payments(current)
             _compare_users(current)
+            _compare_changed_payments(current)
         except OutOfTime:
             current.run.done = False
         current.run.done = current.run.done and not current.run.failed
@@ -226,6 +237,24 @@ def _store(current: Comparing, state: PaymentState, movements: list[Movement], p
 # --- users: their access, their payments, and the audit records of both ---
 
 
+def _read_changed_payments(current: Comparing) -> None:
+    """Read which payments have an audit record that was committed on one of the days."""
+    for day in current.days:
+        with current.run.step(f"records of {day}"):
+            for key in queries.records_of_day(day):
+                current.run.check_time()
+                clock.start_deadline()  # a page may be read next, and a day has many
+                if key["subject"]["S"].startswith("pay_"):
+                    current.changed_payments.add(key["subject"]["S"])
+
+
+def _compare_changed_payments(current: Comparing) -> None:
+    """Compare the changed payments to which no enrollment has led."""
+    for payment_id in sorted(current.changed_payments):
+        with current.run.step(payment_id):
+            _compare_state(current, payment_id, [])
+
+
 def _compare_users(current: Comparing) -> None:
     for user_id, items in queries.every_user():
         with current.run.step(user_id):
@@ -238,6 +267,7 @@ def _compare_users(current: Comparing) -> None:
             with current.run.step(payment_id):
                 about = [one.problem for one in problems if one.payment_id == payment_id]
                 _compare_state(current, payment_id, about)
+                current.changed_payments.discard(payment_id)
 
 
 def _payments_with_money(items: Mapping[str, Item]) -> Iterator[str]:
@@ -271,7 +301,7 @@ def _compare_state(current: Comparing, payment_id: str, standing_problems: list[
     """Compare one payment with its audit records, and look up at Stripe what no listed transaction shows."""
     payment, broken = _verified(payment_id)
     if payment is None:
-        return  # its standing is in the report
+        return  # its standing is in the report, if it has one; a restore loses payments that were never paid
     chain = "; ".join([*([f"record {broken.seq}: {broken.why}"] if broken else []), *standing_problems])
     problems = {"chain": chain[:MAX_PROBLEM_LENGTH]}
     if broken:

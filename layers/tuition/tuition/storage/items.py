@@ -152,7 +152,11 @@ class CustomerItem(Model):
 
 
 class AuditItem(Model):
-    """An audit record, as `tuition.core.audit.Record` hashes it."""
+    """An audit record, as `tuition.core.audit.Record` hashes it, and when the ledger committed it, which it does not.
+
+    `recorded_at` is our clock, `at` is Stripe's time of an event. `recorded_position` is
+    `<recorded_at>#<subject>#<seq>`.
+    """
 
     class Meta:
         """Which table it is."""
@@ -173,18 +177,22 @@ class AuditItem(Model):
     previous = not_personal(UnicodeAttribute())
     schema_version = not_personal(NumberAttribute())
     hash = not_personal(UnicodeAttribute())
+    recorded_at = not_personal(UnicodeAttribute())
+    recorded_day = not_personal(UnicodeAttribute())
+    recorded_position = not_personal(UnicodeAttribute())
 
 
 KEPT = "kept"
-"""The value of `kept` on every event that waits in the quarantine, so that its indexes have one partition."""
+"""What `kept` says of every event that waits in the quarantine. Its indexes have one partition per shard."""
 DISCARDED = "discarded"
-"""The value of `kept` on an event that staff have discarded: it is in no list and is not tried again."""
+"""What `kept` says of an event that staff have discarded: it is in no list and is not tried again."""
 
 
 class QuarantineItem(Model):
     """An event of ours that could not be applied, until staff or a retry apply it.
 
     A discarded event has no payload any more. `discarded` says by whom, when and why. `last_at` is that time too.
+    `listed_at` is `<first_at>#<event_id>`.
     """
 
     class Meta:
@@ -194,6 +202,7 @@ class QuarantineItem(Model):
 
     event_id = not_personal(UnicodeAttribute(hash_key=True))
     kept = not_personal(UnicodeAttribute())
+    listed_at = not_personal(UnicodeAttribute())
     event = personal(UnicodeAttribute(null=True))
     reason = not_personal(UnicodeAttribute())
     first_at = not_personal(UnicodeAttribute())

@@ -1,11 +1,49 @@
 """The keys of the tables' items, as DynamoDB writes them: the one place that knows their format."""
 
 import unicodedata
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from tuition.storage.dynamodb import Item
 
 USER_SORT_KEY = "#user"
 """The sort key, in the enrollments table, of a user's own audit chain, which belongs to no track."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Over how many shards the values of an index's hash key are spread: as writers write them, and as readers read.
+
+    The two differ only in the first of the two releases that change a number.
+    """
+
+    to_write: int
+    to_read: int
+
+
+SHARDS: Mapping[str, Shards] = {
+    "check_due": Shards(to_write=8, to_read=8),  # by_check, which only the reconciler reads
+    "status_track": Shards(to_write=1, to_read=1),  # by_status
+    "created_month": Shards(to_write=1, to_read=1),  # by_day
+    "kept": Shards(to_write=1, to_read=1),  # by_first_at and by_last_at of the quarantine
+    "recorded_day": Shards(to_write=8, to_read=8),  # by_recorded_day of the audit table
+}
+"""The shards of each index, by the attribute of its hash key. One hash key takes 1,000 write units per second.
+
+A page of the console reads every shard, so a number above 1 costs it that many queries. Raise `to_read` in one release
+and `to_write` in the next, and never lower `to_read`: docs/decisions/0019-shards-of-index-keys.md.
+"""
+
+
+def sharded(attribute: str, value: str, item_id: str) -> str:
+    """Return the hash key with which an item is written: the value, and the shard that a hash of its id chooses."""
+    return f"{value}#{zlib.crc32(item_id.encode()) % SHARDS[attribute].to_write}"
+
+
+def shards(attribute: str, value: str) -> list[str]:
+    """Return every hash key under which items with this value may be found."""
+    return [f"{value}#{number}" for number in range(SHARDS[attribute].to_read)]
 
 
 def payment_key(payment_id: str) -> Item:

@@ -213,7 +213,7 @@ def commit(
         "enrollment": (
             _put_enrollment(before.enrollment, enrollment) if touched else _check_enrollment(before.enrollment)
         ),
-        "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
+        "audit": {"Put": _put_absent(mapping.record_to_item(record, now), "subject")},
     }
     for stripe_id in _stripe_objects(payment) - _stripe_objects(before.payment):
         writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
@@ -704,5 +704,5 @@ def _chained(
     chain = EnrollmentItem(user_id, keys.USER_SORT_KEY, version=record.seq, audit_head=record.hash)
     return {
         "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
-        "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
+        "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tuition.core import payment as payments
+from tuition.core import timestamps
 from tuition.core.attention import AttentionReason
 from tuition.core.audit import Record
 from tuition.core.enrollment import Enrollment, Standing
@@ -19,6 +20,9 @@ from tuition.core.refund_request import RefundRequest
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+
+SEQ_DIGITS = 6
+"""Of a record's number in its position, with zeros in front, so that records of one moment are in order too."""
 
 
 def listed_at(payment: Payment) -> str:
@@ -42,12 +46,12 @@ def payment_to_item(payment: Payment, now: float, attention: Sequence[AttentionR
         "refund_requests": [request.to_json() for request in payment.requests],
         "attention": [vars(reason) for reason in attention] or None,
         "listed_at": listed_at(payment),
-        "created_month": payment.created_at[:7],
-        "status_track": f"{payment.status}#{payment.track}",
+        "created_month": keys.sharded("created_month", payment.created_at[:7], payment.payment_id),
+        "status_track": keys.sharded("status_track", f"{payment.status}#{payment.track}", payment.payment_id),
         "email_initial": email_key[0] if email_key else None,
         "email_key": email_key,
         "attention_open": "open" if attention else None,
-        "check_due": check_due,
+        "check_due": keys.sharded("check_due", check_due, payment.payment_id) if check_due else None,
         "check_at": check_at,
         "disputed": disputed,
         "dispute_due": dispute_due,
@@ -142,9 +146,17 @@ def limits_from_raw(raw: Item) -> Limits:
     return Limits(frozenset(item.declines or ()), frozenset(item.refused_codes or ()), int(item.busy_until_ms or 0))
 
 
-def record_to_item(record: Record) -> AuditItem:
-    """Return the item of an audit record, with its hash."""
-    return AuditItem(sort_key=record.entry.sort_key, hash=record.hash, **record.body())
+def record_to_item(record: Record, now: float) -> AuditItem:
+    """Return the item of an audit record that is committed now, with its hash."""
+    recorded_at = timestamps.iso(now)
+    return AuditItem(
+        sort_key=record.entry.sort_key,
+        hash=record.hash,
+        recorded_at=recorded_at,
+        recorded_day=keys.sharded("recorded_day", recorded_at[:10], record.subject),
+        recorded_position=f"{recorded_at}#{record.subject}#{record.seq:0{SEQ_DIGITS}}",
+        **record.body(),
+    )
 
 
 def record_to_json(item: AuditItem) -> dict[str, Any]:

@@ -48,18 +48,20 @@ def add(event: Mapping[str, Any], reason: str) -> bool:
     Return False, with nothing stored, if staff have discarded the event.
     """
     body = _fitting(json.loads(json.dumps(event), object_hook=_without_private_fields))
+    event_id, now = _event_id(event, body), timestamps.iso(clock.now())
     try:
         dynamodb.update(
             QuarantineItem,
-            keys.quarantine_key(_event_id(event, body)),
+            keys.quarantine_key(event_id),
             "SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
-            " first_at = if_not_exists(first_at, :now) ADD tries :one",
+            " first_at = if_not_exists(first_at, :now), listed_at = if_not_exists(listed_at, :listed) ADD tries :one",
             condition="attribute_not_exists(discarded)",
             values={
-                ":kept": {"S": KEPT},
+                ":kept": {"S": keys.sharded("kept", KEPT, event_id)},
                 ":event": {"S": body},
                 ":reason": {"S": reason[:MAX_REASON_LENGTH]},
-                ":now": {"S": timestamps.iso(clock.now())},
+                ":now": {"S": now},
+                ":listed": {"S": f"{now}#{event_id}"},
                 ":one": {"N": "1"},
             },
         )
@@ -129,7 +131,7 @@ def discard(event_id: str, note: str, staff: str) -> None:
             "SET kept = :kept, discarded = :discarded, last_at = :now REMOVE event",
             condition="attribute_exists(event_id) AND attribute_not_exists(discarded)",
             values={
-                ":kept": {"S": DISCARDED},
+                ":kept": {"S": keys.sharded("kept", DISCARDED, event_id)},
                 ":discarded": {"S": json.dumps({"at": now, "by": staff, "note": note})},
                 ":now": {"S": now},
             },

@@ -1,9 +1,11 @@
 """Every query of an index or a partition, and the one cursor type.
 
-An index is named here and in the template only. docs/decisions/0002-indexes.md says what each is for.
+An index is named here and in the template only. docs/decisions/0002-indexes.md says what each is for. An index whose
+hash key has shards is a list of partitions, one for each shard, and its readers merge them.
 """
 
 import base64
+import heapq
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -40,14 +42,18 @@ def by_user(user_id: str) -> Partition:
     return Partition(PaymentItem, "user_id", user_id, "listed_at", "by_user")
 
 
-def by_status(status: str, track: str) -> Partition:
+def _shards(model: type[Model], key: str, value: str, sort_key: str, index: str) -> list[Partition]:
+    return [Partition(model, key, shard, sort_key, index) for shard in keys.shards(key, value)]
+
+
+def by_status(status: str, track: str) -> list[Partition]:
     """The payments of one status and track, in the order of their creation."""
-    return Partition(PaymentItem, "status_track", f"{status}#{track}", "listed_at", "by_status")
+    return _shards(PaymentItem, "status_track", f"{status}#{track}", "listed_at", "by_status")
 
 
-def by_month(month: str) -> Partition:
+def by_month(month: str) -> list[Partition]:
     """The payments created in a month (`2026-11`), in the order of their creation."""
-    return Partition(PaymentItem, "created_month", month, "listed_at", "by_day")
+    return _shards(PaymentItem, "created_month", month, "listed_at", "by_day")
 
 
 def by_email(email_prefix: str) -> Partition:
@@ -75,19 +81,36 @@ def by_refund_request(state: str) -> Partition:
     return Partition(PaymentItem, "refund_requested", state, "refund_requested_at", "by_refund_request")
 
 
-def by_check(reason: CheckDue) -> Partition:
+def by_check(reason: CheckDue) -> list[Partition]:
     """The payments that the reconciler has to check again for this reason, in the order in which they are due."""
-    return Partition(PaymentItem, "check_due", reason, "check_at", "by_check")
+    return _shards(PaymentItem, "check_due", reason, "check_at", "by_check")
 
 
-def quarantined_by_first_at() -> Partition:
+def quarantined_by_first_at() -> list[Partition]:
     """The quarantined events, in the order in which they were first quarantined."""
-    return Partition(QuarantineItem, "kept", KEPT, "first_at", "by_first_at")
+    return _shards(QuarantineItem, "kept", KEPT, "listed_at", "by_first_at")
 
 
-def quarantined_by_last_at(kept: str = KEPT) -> Partition:
+def quarantined_by_last_at(kept: str = KEPT) -> list[Partition]:
     """The quarantined events in the order of their last try, or the discarded ones in the order of that decision."""
-    return Partition(QuarantineItem, "kept", kept, "last_at", "by_last_at")
+    return _shards(QuarantineItem, "kept", kept, "last_at", "by_last_at")
+
+
+def by_recorded_day(day: str) -> list[Partition]:
+    """The audit records that were committed on a day (`2026-11-23`, UTC), in that order."""
+    return _shards(AuditItem, "recorded_day", day, "recorded_position", "by_recorded_day")
+
+
+def _merged(partitions: list[Partition], sort_keys: SortKeys | None = None, limit: int | None = None) -> Iterator[Item]:
+    """Yield the items of all shards in the order of their sort keys. A page of a shard is read when it is needed."""
+    by = str(partitions[0].sort_key)
+    pages = (dynamodb.query_pages(one, sort_keys=sort_keys, limit=limit) for one in partitions)
+    return heapq.merge(*map(_items, pages), key=lambda item: str(item[by]["S"]))
+
+
+def _items(pages: Iterator[Page]) -> Iterator[Item]:
+    for page in pages:
+        yield from page.items
 
 
 # --- the cursor ---
@@ -129,9 +152,20 @@ class Cursor:
 
     def listed_before(self) -> str:
         """Return the sort key before which a `listed` list continues. Raises `Unprocessable` for any other cursor."""
-        created_at, _, payment_id = self.sort_key.partition("#")
-        is_payment = payment_id == "" or (payment_id.startswith("pay_") and payment_id.isascii())
-        if self.stage == "listed" and payment_id == self.item_id and is_payment and _is_time(created_at):
+        if self.item_id == "" or (self.item_id.startswith("pay_") and self.item_id.isascii()):
+            return self._position("listed")
+        raise wrong_cursor()
+
+    def event_before(self) -> str:
+        """Return the sort key before which the quarantine continues. Raises `Unprocessable` for any other cursor."""
+        if self.item_id:
+            return self._position("event")
+        raise wrong_cursor()
+
+    def _position(self, stage: str) -> str:
+        """Return the sort key, `<time>#<id>`: a position in every shard. Raises `Unprocessable`."""
+        time, _, item_id = self.sort_key.partition("#")
+        if self.stage == stage and item_id == self.item_id and _is_time(time):
             return self.sort_key
         raise wrong_cursor()
 
@@ -211,31 +245,31 @@ def emails_with_prefix(prefix: str, after: Cursor | None, page_size: int) -> Ite
             yield Cursor("email", key["email_key"]["S"], key["payment_id"]["S"])
 
 
-def month_pages(month: str, after: str, page_size: int) -> Iterator[tuple[list[str], bool]]:
-    """Yield the sort keys of a month's payments after this one, oldest first, page by page, and if there are more."""
-    newer = SortKeys("#sort > :after", {":after": after or month})
-    for page in dynamodb.query_pages(by_month(month), sort_keys=newer, limit=page_size):
+def month_pages(partition: Partition, after: str, page_size: int) -> Iterator[tuple[list[str], bool]]:
+    """Yield the sort keys of one shard of a month after this one, oldest first, page by page, and if there are more."""
+    newer = SortKeys("#sort > :after", {":after": after})
+    for page in dynamodb.query_pages(partition, sort_keys=newer, limit=page_size):
         yield [key["listed_at"]["S"] for key in page.items], page.last_key is not None
 
 
 def has_payments(statuses: Iterable[str], tracks: Iterable[str]) -> bool:
-    """Whether a payment has one of these statuses: at most one query for each status and track."""
-    partitions = itertools.product(statuses, tracks)
-    return any(dynamodb.query(by_status(status, track), limit=1).items for status, track in partitions)
+    """Whether a payment has one of these statuses: at most one query for each status, track and shard."""
+    partitions = (shard for status, track in itertools.product(statuses, tracks) for shard in by_status(status, track))
+    return any(dynamodb.query(partition, limit=1).items for partition in partitions)
 
 
 def payments_with_status(statuses: Iterable[str], track: str) -> Iterator[Payment]:
     """Yield the payments of a track with one of these statuses, page by page. One may have changed when it is used."""
-    for status in statuses:
-        for page in dynamodb.query_pages(by_status(status, track), limit=PAGE_OF_PAYMENTS):
+    for partition in (shard for status in statuses for shard in by_status(status, track)):
+        for page in dynamodb.query_pages(partition, limit=PAGE_OF_PAYMENTS):
             for item in payments_by_id([key["payment_id"]["S"] for key in page.items]):
                 yield mapping.payment_from_item(item)
 
 
 def due_payments(reason: CheckDue, now: str) -> Iterator[str]:
     """Yield the ids of the payments that are due for a check, the longest due first. `now` is RFC 3339."""
-    for page in dynamodb.query_pages(by_check(reason), sort_keys=SortKeys("#sort <= :now", {":now": now})):
-        yield from (key["payment_id"]["S"] for key in page.items)
+    due = _merged(by_check(reason), SortKeys("#sort <= :now", {":now": now}))
+    yield from (key["payment_id"]["S"] for key in due)
 
 
 def oldest_refund_request() -> str | None:
@@ -277,20 +311,34 @@ def audit_trail(subject: str) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: int(record["seq"]))
 
 
+def records_of_day(day: str) -> Iterator[Item]:
+    """Yield the keys of the audit records that were committed on a day (`2026-11-23`, UTC), in that order.
+
+    The index may lag, and a commit takes its time first: read a day some minutes after it has ended.
+    """
+    for item in _merged(by_recorded_day(day)):
+        yield keys.audit_key(item["subject"]["S"], item["sort_key"]["S"])
+
+
 def page_of_quarantine(limit: int, cursor: Cursor | None) -> tuple[list[QuarantineItem], Cursor | None]:
     """Read one page of the quarantine, newest first, without the events' bodies, which the index does not have."""
-    partition = quarantined_by_first_at()
-    page = dynamodb.query(partition, descending=True, limit=limit, start=cursor.start_of(partition) if cursor else None)
-    return [QuarantineItem.from_raw_data(item) for item in page.items], Cursor.after(page, partition, "event")
+    older = SortKeys("#sort < :before", {":before": cursor.event_before()}) if cursor else None
+    pages = [
+        dynamodb.query(partition, sort_keys=older, descending=True, limit=limit + 1).items
+        for partition in quarantined_by_first_at()
+    ]
+    newest = list(heapq.merge(*pages, key=lambda item: str(item["listed_at"]["S"]), reverse=True))
+    items = [QuarantineItem.from_raw_data(item) for item in newest[:limit]]
+    return items, Cursor("event", items[-1].listed_at, items[-1].event_id) if len(newest) > limit else None
 
 
 def oldest_quarantined(limit: int) -> list[str]:
     """Return the ids of quarantined events, the one whose last try is oldest first."""
-    return [item["event_id"]["S"] for item in dynamodb.query(quarantined_by_last_at(), limit=limit).items]
+    return [item["event_id"]["S"] for item in itertools.islice(_merged(quarantined_by_last_at(), limit=limit), limit)]
 
 
 def discarded_before(at: str, limit: int) -> list[str]:
     """Return the ids of events that staff discarded before this time, the oldest first. `at` is RFC 3339."""
     older = SortKeys("#sort <= :now", {":now": at})
-    page = dynamodb.query(quarantined_by_last_at(DISCARDED), sort_keys=older, limit=limit)
-    return [item["event_id"]["S"] for item in page.items]
+    items = _merged(quarantined_by_last_at(DISCARDED), older, limit)
+    return [item["event_id"]["S"] for item in itertools.islice(items, limit)]

@@ -6,6 +6,7 @@ that cursor. A payment that is rebuilt into the past is missing from a stored co
 `MAX_AGE_S`.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
 from tuition.storage import dynamodb, keys, queries
+from tuition.storage.dynamodb import Partition
 from tuition.storage.items import CountItem
 
 MEASURE = "payments_by_day"
@@ -30,7 +32,11 @@ MAX_AGE_S = 30 * 86400
 KEYS_PER_QUERY = 10_000
 """More than a query returns: it ends at 1 MB, about eight thousand keys."""
 MAX_QUERIES = 40
-"""Queries that one request may make. The next request continues where it ended."""
+"""Queries that one request may make. The next request continues where it ended. A month needs one for each shard."""
+
+
+class _BudgetSpent(Exception):
+    """The queries that this request may make are used up."""
 
 
 @dataclass
@@ -104,15 +110,15 @@ def _count_on(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
         return Counter(), True
     young: Counter[str] = Counter()
     new, cursor, whole = 0, month.cursor, True
-    for key in _keys(month, budget):
-        if key is None:
-            whole = False
-            break
-        if key < final:
-            month.days[key[:10]] += 1
-            cursor, new = key, new + 1
-        else:
-            young[key[:10]] += 1
+    try:
+        for key in _keys(month, budget):
+            if key < final:
+                month.days[key[:10]] += 1
+                cursor, new = key, new + 1
+            else:
+                young[key[:10]] += 1
+    except _BudgetSpent:
+        whole = False
     closed = whole and final == month.end
     if closed or new >= REMEMBER_FROM:
         month.cursor = month.end if closed else cursor
@@ -120,15 +126,23 @@ def _count_on(month: Month, budget: Iterator[int]) -> tuple[Counter[str], bool]:
     return young, whole
 
 
-def _keys(month: Month, budget: Iterator[int]) -> Iterator[str | None]:
-    """Yield the sort keys after the month's cursor, oldest first; None when the budget of queries is spent."""
-    pages = queries.month_pages(month.month, month.cursor, KEYS_PER_QUERY)
-    while next(budget, None) is not None:
+def _keys(month: Month, budget: Iterator[int]) -> Iterator[str]:
+    """Yield the sort keys after the month's cursor, oldest first. Raises `_BudgetSpent`.
+
+    The shards are merged, so each key that was yielded is older than all that were not, in every shard.
+    """
+    after = month.cursor or month.month
+    return heapq.merge(*(_shard_keys(shard, after, budget) for shard in queries.by_month(month.month)))
+
+
+def _shard_keys(shard: Partition, after: str, budget: Iterator[int]) -> Iterator[str]:
+    pages = queries.month_pages(shard, after, KEYS_PER_QUERY)
+    more = True
+    while more:
+        if next(budget, None) is None:
+            raise _BudgetSpent
         sort_keys, more = next(pages)
         yield from sort_keys
-        if not more:
-            return
-    yield None
 
 
 def _store(month: Month) -> None:

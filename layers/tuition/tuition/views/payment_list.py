@@ -7,6 +7,7 @@ carries what: docs/decisions/0002-indexes.md.
 
 import hashlib
 import heapq
+import itertools
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import islice
@@ -139,7 +140,8 @@ def _partitions(filters: Filters) -> list[Partition]:
     if filters.attention or filters.refund_request == "awaiting_approval":  # such a request always needs attention
         return [queries.by_attention()]
     tracks = [filters.track] if filters.track else list(catalog.tracks())
-    return [queries.by_status(status, track) for status in filters.statuses for track in tracks]
+    pairs = itertools.product(filters.statuses, tracks)
+    return [shard for status, track in pairs for shard in queries.by_status(status, track)]
 
 
 def _merge(sources: list[Iterator[str]]) -> Iterator[str]:
@@ -159,7 +161,8 @@ def _months(filters: Filters, before: str | None, page_size: int) -> Iterator[st
     for _ in range(MAX_MONTHS_PER_PAGE):
         if month < oldest:
             return
-        yield from _walk(queries.by_month(month.isoformat()[:7]), filters, before, page_size)
+        shards = queries.by_month(month.isoformat()[:7])
+        yield from _merge([_walk(shard, filters, before, page_size) for shard in shards])
         month = (month - timedelta(days=1)).replace(day=1)
     if month >= oldest:
         last_day = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)

@@ -12,6 +12,8 @@ from playwright.sync_api import Route, expect
 from stripe_simulator.webhooks import signature
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
+from tuition.storage import keys
+from tuition.storage.items import KEPT
 
 REFUND_ROUTES = re.compile(r"/api/admin/payments/[^/]+/refunds")
 
@@ -547,7 +549,8 @@ def send_webhook(running: Running, event: dict[str, Any]) -> None:
 def put_in_quarantine(running: Running, event: dict[str, Any], reason: str) -> None:
     now = {"S": "2026-11-24T08:00:00.000Z"}
     item = {"event_id": {"S": event["id"]}, "event": {"S": json.dumps(event)}, "reason": {"S": reason}}
-    item |= {"first_at": now, "last_at": now, "tries": {"N": "1"}, "kept": {"S": "kept"}}
+    item |= {"first_at": now, "last_at": now, "tries": {"N": "1"}, "listed_at": {"S": f"{now['S']}#{event['id']}"}}
+    item |= {"kept": {"S": keys.sharded("kept", KEPT, event["id"])}}
     client, table = quarantine_table(running)
     client.put_item(TableName=table, Item=item)
 
