@@ -52,12 +52,12 @@ def protect(dynamodb: Any, table_arn: str, role_arn: str) -> bool:
     """
     response = dynamodb.get_resource_policy(ResourceArn=table_arn)
     current = json.loads(response["Policy"])
-    policy = protected(current, table_arn, role_arn)
-    if policy == current:
+    updated = protected(current, table_arn, role_arn)
+    if updated == current:
         return False
     dynamodb.put_resource_policy(
         ResourceArn=table_arn,
-        Policy=json.dumps(policy),
+        Policy=json.dumps(updated),
         ExpectedRevisionId=response["RevisionId"],
         ConfirmRemoveSelfResourceAccess=True,
     )

@@ -145,9 +145,31 @@ def test_log_groups_expire_entries_and_outlive_the_stack(expand: Any, resources:
     """The access log has a retention of its own, because it names people."""
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert {name: group["RetentionInDays"] for name, group in groups.items()} == {"AccessLogs": 30, "FunctionLogs": 90}
-    assert all(resources[name]["DeletionPolicy"] == "Retain" for name in groups)
+    assert all(resources[name]["DeletionPolicy"] == "RetainExceptOnCreate" for name in groups)
     shorter = expand(AccessLogRetentionDays="7")["Resources"]
     assert str(shorter["AccessLogs"]["Properties"]["RetentionInDays"]) == "7"
+
+
+def test_a_domain_of_its_own_switches_off_the_address_that_aws_gives_the_api(
+    expand: Any, template: dict[str, Any]
+) -> None:
+    def switched_off(resources: dict[str, Any]) -> Any:
+        body = resources["HttpApi"]["Properties"]["Body"]
+        return body["servers"][0]["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
+
+    plain = expand()["Resources"]
+    assert switched_off(plain) is False
+    assert not {"ApiDomain", "ApiDomainMapping"} & set(plain)
+    certificate = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+    own = expand(ApiDomainName="api.example.org", ApiCertificateArn=certificate)["Resources"]
+    assert switched_off(own) is True
+    (configuration,) = own["ApiDomain"]["Properties"]["DomainNameConfigurations"]
+    assert configuration == {"CertificateArn": certificate, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}
+    mapping = own["ApiDomainMapping"]["Properties"]
+    assert mapping["ApiId"] == {"Ref": "HttpApi"}
+    assert own[mapping["Stage"]["Ref"]]["Properties"]["StageName"] == "$default"
+    condition = template["Rules"]["ApiDomainHasACertificate"]["RuleCondition"]
+    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDomainName"}, ""]}]}
 
 
 def cors(resources: dict[str, Any]) -> Any:

@@ -76,9 +76,9 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     assert function == {"Ref": "ExportFunction"}
 
 
-@pytest.mark.parametrize("name", ["ExportsBucket", "FailedRecordsBucket"])
+@pytest.mark.parametrize("name", ["ExportsBucket", "FailedRecordsBucket", "BucketAccessLogs"])
 def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str, Any], name: str) -> None:
-    assert set(of_type(resources, "AWS::S3::Bucket")) == {"ExportsBucket", "FailedRecordsBucket"}
+    assert set(of_type(resources, "AWS::S3::Bucket")) == {"ExportsBucket", "FailedRecordsBucket", "BucketAccessLogs"}
     bucket = resources[name]["Properties"]
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -86,10 +86,22 @@ def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str,
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     policy = resources[f"{name}Policy"]["Properties"]
     assert policy["Bucket"] == {"Ref": name}
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    statement = policy["PolicyDocument"]["Statement"][0]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [{"Fn::GetAtt": [name, "Arn"]}, {"Fn::Sub": f"${{{name}.Arn}}/*"}]
+
+
+def test_s3_logs_who_fetched_an_export(resources: dict[str, Any]) -> None:
+    for name, prefix in (("ExportsBucket", "exports/"), ("FailedRecordsBucket", "failed-records/")):
+        logging = resources[name]["Properties"]["LoggingConfiguration"]
+        assert logging == {"DestinationBucketName": {"Ref": "BucketAccessLogs"}, "LogFilePrefix": prefix}
+    _, statement = resources["BucketAccessLogsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "logging.s3.amazonaws.com"}, "s3:PutObject")
+    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in ("ExportsBucket", "FailedRecordsBucket")]
+    assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": sources}
+    (life,) = resources["BucketAccessLogs"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert life["ExpirationInDays"] == 30, "a log names addresses, as the access log does"
 
 
 def test_exports_expire_after_three_days(resources: dict[str, Any]) -> None:
@@ -101,7 +113,7 @@ def test_exports_expire_after_three_days(resources: dict[str, Any]) -> None:
 
 def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
     bucket = resources["FailedRecordsBucket"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert "LifecycleConfiguration" not in bucket["Properties"]
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 
@@ -127,7 +139,7 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
     """It enforces bucket policies but has no TLS, ignores partial batch responses, and rejects combined metrics."""
     expanded = expand()
     local = deploy.without_unsupported(expanded)
-    policies = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy"}
+    policies = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy", "BucketAccessLogsPolicy"}
     alarms = of_type(expanded["Resources"], "AWS::CloudWatch::Alarm")
     combined = {name for name, alarm in alarms.items() if "Metrics" in alarm}
     assert set(expanded["Resources"]) - set(local["Resources"]) == {*policies, "AuditStream", *combined}
@@ -194,7 +206,7 @@ def test_the_template_contains_no_secret_values(resources: dict[str, Any], templ
     assert set(secrets) == {"StripeSecret", "StripeWebhookSecret"}
     for name, properties in secrets.items():
         assert not {"SecretString", "GenerateSecretString"} & set(properties)
-        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert not [name for name in template["Parameters"] if "Secret" in name]
 
 
@@ -225,10 +237,12 @@ def test_data_outlives_the_stack(resources: dict[str, Any]) -> None:
         "AWS::SecretsManager::Secret",
         "AWS::Cognito::UserPool",
         "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SQS::Queue",
     )
     for name, resource in resources.items():
         if resource["Type"] in retained:
-            assert resource["DeletionPolicy"] == "Retain", name
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
             assert resource["UpdateReplacePolicy"] == "Retain", name
 
 
@@ -245,7 +259,15 @@ def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
     names_another = ("Permission", "EventSourceMapping", "EventInvokeConfig")
     for name, resource in resources.items():
         if resource["Type"] not in [f"AWS::Lambda::{kind}" for kind in names_another]:
-            assert not properties & set(resource.get("Properties", {})), name
+            fixed = properties & set(resource.get("Properties", {}))
+            assert fixed == ({"LogGroupName"} if name == "AccessLogs" else set()), name
+
+
+def test_the_name_of_the_access_log_is_unique_and_needs_no_policy(resources: dict[str, Any]) -> None:
+    """CloudWatch Logs writes other groups into one policy of 5,120 characters per account and region."""
+    name, values = resources["AccessLogs"]["Properties"]["LogGroupName"]["Fn::Sub"]
+    assert name == "/aws/vendedlogs/${AWS::StackName}/${Id}/access"
+    assert values == {"Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
 
 
 def test_the_user_pool_has_staff_groups_and_an_optional_hosted_page(expand: Any, resources: dict[str, Any]) -> None:
@@ -265,6 +287,61 @@ def test_the_user_pool_has_staff_groups_and_an_optional_hosted_page(expand: Any,
     assert "HostedUi" not in resources
     hosted = expand(HostedUiDomainPrefix="tuition")["Resources"]["HostedUi"]["Properties"]
     assert hosted["Domain"] == "tuition"
+
+
+def test_the_pool_sends_its_emails_through_ses_if_it_has_a_sender(expand: Any, template: dict[str, Any]) -> None:
+    pool = expand()["Resources"]["UserPool"]["Properties"]
+    assert "EmailConfiguration" not in pool
+    assert pool["UserPoolTier"] == "LITE"
+    arn = "arn:aws:ses:eu-central-1:123456789012:identity/example.org"
+    pool = expand(SignInSenderArn=arn, SignInSender="School <a@example.org>")["Resources"]["UserPool"]["Properties"]
+    assert pool["EmailConfiguration"] == {
+        "EmailSendingAccount": "DEVELOPER",
+        "SourceArn": arn,
+        "From": "School <a@example.org>",
+    }
+    assert rule(template, "ProductionPoolHasASender") == (
+        {"Fn::And": [equals("Environment", "production"), equals("JwtIssuer", "")]},
+        [{"Fn::Not": [equals("SignInSenderArn", "")]}],
+    )
+    assert rule(template, "SenderIsWhole")[1] == [{"Fn::Not": [equals("SignInSender", "")]}]
+
+
+def equals(parameter: str, value: str) -> dict[str, Any]:
+    return {"Fn::Equals": [{"Ref": parameter}, value]}
+
+
+def rule(template: dict[str, Any], name: str) -> tuple[Any, list[Any]]:
+    """Return the condition of a rule and its assertions."""
+    definition = template["Rules"][name]
+    return definition["RuleCondition"], [assertion["Assert"] for assertion in definition["Assertions"]]
+
+
+def test_every_role_has_the_boundary_that_a_company_requires(expand: Any, resources: dict[str, Any]) -> None:
+    arn = "arn:aws:iam::123456789012:policy/boundary"
+    roles = of_type(expand(PermissionsBoundaryArn=arn)["Resources"], "AWS::IAM::Role")
+    assert {role["PermissionsBoundary"] for role in roles.values()} == {arn}
+    assert not [role for role in of_type(resources, "AWS::IAM::Role").values() if "PermissionsBoundary" in role]
+
+
+def test_tracing_and_its_rights_exist_only_if_a_parameter_asks_for_them(expand: Any, resources: dict[str, Any]) -> None:
+    assert "Xray" not in str(resources)
+    assert not [f for f in of_type(resources, "AWS::Lambda::Function").values() if "TracingConfig" in f]
+    traced = expand(Tracing="Active")["Resources"]
+    for function in of_type(traced, "AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": "Active"}
+    for role in of_type(traced, "AWS::IAM::Role").values():
+        assert [arn for arn in role["ManagedPolicyArns"] if "Xray" in str(arn)]
+
+
+def test_every_parameter_is_described_in_plain_words(template: dict[str, Any]) -> None:
+    for name, parameter in template["Parameters"].items():
+        assert parameter.get("Description", "").endswith("."), name
+
+
+def test_the_layer_is_built_for_the_processor_of_production(template: dict[str, Any]) -> None:
+    assert template["Resources"]["TuitionLayer"]["Metadata"]["BuildArchitecture"] == "arm64"
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
 def test_the_pool_asks_for_the_second_factor_of_staff_before_each_token(expand: Any, resources: dict[str, Any]) -> None:

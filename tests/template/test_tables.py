@@ -82,11 +82,19 @@ def test_a_table_is_encrypted_restorable_protected_and_outlives_the_stack(
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["DeletionProtectionEnabled"] is True
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    assert resources[table]["DeletionPolicy"] == "Retain"
+    assert resources[table]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resources[table]["UpdateReplacePolicy"] == "Retain"
     assert "TableName" not in properties
     time_to_live = {"AttributeName": "expires_at", "Enabled": True} if table == "LimitsTable" else None
     assert properties.get("TimeToLiveSpecification") == time_to_live
+
+
+def test_tables_with_indexes_are_created_one_after_another(resources: dict[str, Any]) -> None:
+    indexed = [name for name in TABLES if TABLES[name][1]]
+    after = {name: resources[name].get("DependsOn") for name in TABLES}
+    assert after["AuditTable"] == "PaymentsTable"
+    assert after["QuarantineTable"] == "AuditTable"
+    assert set(indexed) <= {"PaymentsTable", "AuditTable", "QuarantineTable"}
 
 
 def test_only_non_production_environments_can_disable_deletion_protection(
