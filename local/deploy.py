@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local import change_set
+from local import change_set, table_names
 from local.change_set import DeployedStack
 from local.ministack import REGION, MiniStack
 
@@ -36,14 +36,13 @@ class _ManagedPolicies:
 
 
 def expand(template: Template, parameters: Mapping[str, str]) -> Template:
-    """Return the CloudFormation template that SAM's transform makes from a SAM template."""
+    """Return the CloudFormation template that SAM's transform makes, with parameters for restored tables."""
     import os
 
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the only variable that the transform reads
     from samtranslator.translator.transform import transform
 
-    expanded: Template = transform(template, dict(parameters), _ManagedPolicies())
-    return expanded
+    return table_names.add(transform(template, dict(parameters), _ManagedPolicies()))
 
 
 def read_template(path: Path) -> Template:

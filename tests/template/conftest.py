@@ -42,6 +42,7 @@ def expand() -> Callable[..., dict[str, Any]]:
         source["Globals"]["Function"]["CodeUri"] = {"Bucket": "bucket", "Key": "key"}
         values = {name: p.get("Default", "") for name, p in source["Parameters"].items()} | parameters
         result = deploy.expand(source, values)
+        values = {name: p.get("Default", "") for name, p in result["Parameters"].items()} | values
         conditions = {
             name: _condition(rule, values, result["Conditions"]) for name, rule in result["Conditions"].items()
         }
