@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from typing import Literal
 
-from tuition.api import Identity, Reply, Request, amount_field, endpoint, text_field
+from tuition.api import Identity, Reply, Request, amount_field, endpoint, flag_field, text_field, version_field
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, purchase_blocks, refunds
+from tuition.payments import access, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import counts, exports, filters, staff
+from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
 Handler = Callable[[Request, Identity], Reply]
@@ -152,6 +153,24 @@ def list_disputes(request: Request, _actor: Identity) -> Reply:
 @route("GET /api/admin/books", "support")
 def read_books(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.books())
+
+
+@route("GET /api/admin/selling", "support")
+def read_selling(_request: Request, _actor: Identity) -> Reply:
+    return Reply(200, selling_view.to_json())
+
+
+@route("POST /api/admin/selling", "admin")
+def decide_selling(request: Request, actor: Identity) -> Reply:
+    body = request.json("selling", "note", "message", "expected_version")
+    on = flag_field(body, "selling", required=True)
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    message = text_field(body, "message", max_length=refunds.MAX_TEXT_LENGTH)
+    if on and message:
+        raise Unprocessable("message is what students read while nothing is sold", field="message")
+    version = version_field(body, "expected_version")
+    selling.decide(on=on, note=note, message=message, staff=actor.user_id, expected_version=version)
+    return Reply(200, selling_view.to_json())
 
 
 @route("GET /api/admin/refund-requests", "support")

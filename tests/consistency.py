@@ -12,13 +12,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sensitive_data import find_sensitive
-from tuition.core import attention, audit, catalog, enrollment
+from tuition.core import attention, audit, catalog, enrollment, selling
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import NO_BLOCKS, PurchaseBlocks
+from tuition.core.selling import Selling
 from tuition.storage import dynamodb, keys, mapping
-from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, PaymentItem, QuarantineItem, StripeObjectItem
+from tuition.storage.items import (
+    AuditItem,
+    CursorItem,
+    CustomerItem,
+    EnrollmentItem,
+    PaymentItem,
+    QuarantineItem,
+    StripeObjectItem,
+)
 
 PAYABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 REFUNDED_STATUSES = ("pending", "succeeded")
@@ -39,6 +48,7 @@ class Snapshot:
     pointers: dict[str, StripeObjectItem] = field(default_factory=dict)
     blocks: dict[str, PurchaseBlocks] = field(default_factory=dict)
     first_purchases: dict[str, set[str]] = field(default_factory=dict)
+    selling: Selling = field(default_factory=Selling)
     quarantined: list[str] = field(default_factory=list)
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
 
@@ -90,6 +100,9 @@ def read_snapshot(
         customer = CustomerItem.from_raw_data(item)
         snapshot.blocks[customer.user_id] = mapping.blocks_from_item(customer)
         snapshot.first_purchases[customer.user_id] = set(customer.first_purchases or ())
+    for item in items(client, CursorItem, names):
+        if item["name"]["S"] == keys.SELLING:
+            snapshot.selling = mapping.selling_from_raw(item)
     snapshot.quarantined = [item["event_id"]["S"] for item in items(client, QuarantineItem, names)]
     return snapshot
 
@@ -108,8 +121,10 @@ def violations_at_any_time(snapshot: Snapshot) -> list[str]:
         violations += [f"{user} has the standing of {name}, which does not exist" for name in unknown]
         violations += _progress(snapshot, user, track, item)
     violations += _lost_disputes(snapshot) + _first_purchases(snapshot)
+    if broken := selling.verify(snapshot.selling, snapshot.records.get(selling.SUBJECT, [])):
+        violations.append(f"{selling.SUBJECT}: {broken}")
     for subject, trail in snapshot.records.items():
-        if subject not in snapshot.payments:
+        if subject not in snapshot.payments and subject != selling.SUBJECT:
             head = snapshot.entries.get((subject, keys.USER_SORT_KEY))
             version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
             if broken := audit.verify(subject, trail, version, hash_):

@@ -28,6 +28,7 @@ REBUILD = {"AuditTable": {"PutItem", "Query"}}
 CREATE = REBUILD | {
     "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
     "CustomersTable": {"BatchGetItem", "UpdateItem"},
+    "CursorsTable": {"BatchGetItem"},
 }
 FAILED_RUNS = {"FailedRuns": {"SendMessage"}}
 """Lambda sends an invocation that failed with the rights of its function."""
@@ -37,6 +38,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "CustomersTable": {"BatchGetItem"},
+        "CursorsTable": {"BatchGetItem"},
     },
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
     "CreatePaymentFunction": LEDGER | CREATE,
@@ -65,7 +67,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_first_at": {"Query"},
-        "CursorsTable": {"GetItem"},
+        "CursorsTable": {"GetItem", "PutItem"},
     },
     "ExportFunction": FAILED_RUNS
     | {

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests import consistency
 from tests.model.simulation import Simulation
-from tuition.core import attention, audit
+from tuition.core import attention, audit, selling
 from tuition.core.money import Money
 from tuition.settings import settings
 from tuition.storage import keys, mapping
@@ -290,12 +290,30 @@ def _audit_chains(sim: Simulation) -> list[str]:
     for payment in sim.payments():
         records = sorted(by_subject.pop(payment.payment_id, []), key=lambda r: int(r["seq"]))
         problems += consistency.audit_violations(payment, records)
+    switch = mapping.selling_from_raw(sim.tables.stored["cursors"].get((keys.SELLING,)))
+    if problem := selling.verify(switch, by_subject.pop(selling.SUBJECT, [])):
+        problems.append(f"{selling.SUBJECT}: {problem}")
     for subject, records in by_subject.items():
         head = sim.tables.stored["enrollments"].get((subject, keys.USER_SORT_KEY))
         version, hash_ = (int(head["version"]["N"]), head["audit_head"]["S"]) if head else (0, "")
         if problem := audit.verify(subject, records, version, hash_):
             problems.append(f"{subject}: {problem}")
     return problems
+
+
+def stopped_sales(sim: Simulation) -> list[str]:
+    """No create that began after a stop is answered with an object to pay before staff sell again."""
+    decided = [record for record in sim.records if record.subject == selling.SUBJECT]
+    stops: list[tuple[int, int]] = []
+    for number, record in enumerate(decided):
+        if record.type == "selling.stopped":
+            later = decided[number + 1 :]
+            stops.append((record.step, later[0].step if later else sim.steps + 1))
+    return [
+        f"a create that began at step {first} was answered at step {last}, although selling was stopped"
+        for first, last in sim.offered_at
+        if any(stop < first and last < start for stop, start in stops)
+    ]
 
 
 def _enrollment_transitions(sim: Simulation) -> list[str]:

@@ -19,7 +19,7 @@ from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import access, purchase_blocks, refunds, status
+from tuition.payments import access, purchase_blocks, refunds, selling, status
 from tuition.storage import ledger
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
@@ -70,6 +70,8 @@ class Participants:
             if rng.random() < probability:
                 for _ in range(scenario.viewers if name == "viewer" else 1):
                     sim.spawn(name, act)
+        for number in range(2 if scenario.selling_stops else 0):
+            sim.spawn(f"selling staff {number}", self._decide_selling)
 
     def _spawn_student(self, user: str) -> None:
         rng, scenario = self.rng, self.scenario
@@ -156,6 +158,17 @@ class Participants:
             user, decision = self.rng.choice(self.users), self.rng.choice(purchase_decisions.DECISIONS)
             self.counts["purchase decisions"] += 1
             self.sim.invoke(lambda u=user, d=decision: purchase_blocks.decide(u, d, "a note of staff", "staff"))
+
+    def _decide_selling(self) -> None:
+        """Stop selling, and sell again, sometimes only from the state that was seen."""
+        for _ in range(3):
+            self.wait("selling staff", 12)
+            on = self.rng.random() < 0.4
+            version = ledger.load_selling().version if on and self.rng.random() < 0.5 else None
+            self.counts["selling decisions"] += 1
+            self.sim.invoke(
+                lambda o=on, v=version: selling.decide(on=o, note="n", message=None, staff="staff", expected_version=v)
+            )
 
     def _acknowledge(self) -> None:
         """Acknowledge a reason why a payment needs attention."""

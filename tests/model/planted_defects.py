@@ -21,7 +21,7 @@ from tuition.core.errors import StripeUnavailable
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
 from tuition.intake import stripe_events, walk
-from tuition.payments import checkout, customers, refunds
+from tuition.payments import checkout, customers, refunds, selling
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -316,6 +316,23 @@ def dispute_won_on_appeal_blocks_forever(patch: Patch) -> None:
         return {} if "DELETE" in str(writes) else writes
 
     patch.setattr(ledger, "_update_history", update)
+
+
+def create_ignores_that_selling_is_stopped(patch: Patch) -> None:
+    patch.setattr(selling, "require_on", lambda switch: None)
+
+
+def stop_is_written_without_a_condition(patch: Patch) -> None:
+    """Two decisions at once each continue the same record."""
+    real = ledger._put_version
+
+    def put(item: Any, version: int) -> Any:
+        write = real(item, version)
+        if type(item).__name__ == "CursorItem":
+            write = {name: write[name] for name in ("TableName", "Item")}
+        return write
+
+    patch.setattr(ledger, "_put_version", put)
 
 
 def new_customer_clears_the_blocks(patch: Patch) -> None:

@@ -70,6 +70,7 @@ class Scenario:
     refund_window_over: float = 0.1
     disputed: float = 0.15
     purchase_decisions: float = 0.0
+    selling_stops: float = 0.0
     dispute_histories: tuple[tuple[str, ...], ...] = DISPUTES
     access_decisions: float = 0.1
     acknowledgements: float = 0.1
@@ -579,6 +580,17 @@ SCENARIOS = {
             requests_refund=0.5,
             disputed=0.3,
             lost_webhooks=0.2,
+        ),
+        replace(
+            QUIET,
+            name="stopped_sales",
+            students=(1, 2),
+            tabs=(1, 2, 3),
+            selling_stops=1.0,
+            faults=0.5,
+            fault_rates=(0.02, 0.1),
+            fates=("kill before", "kill after", "drop after", "conflict"),
+            reconciler=0.2,
         ),
     )
 }

@@ -24,7 +24,7 @@ from tests.shards import set_shards
 from tuition.core import catalog
 from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
 from tuition.intake import books, reconcile, stripe_events
-from tuition.payments import access
+from tuition.payments import access, selling
 
 MAX_STEPS = 6_000
 
@@ -229,6 +229,9 @@ class Schedule:
         quarantined = sim.tables.stored["quarantine"]
         if quarantined and not self.restored:
             sim.problems.append(f"in quarantine: {[item['reason'] for item in quarantined.values()]}")
+        if self.scenario.selling_stops:
+            sim.problems += checkers.stopped_sales(sim)
+            selling.decide(on=True, note="the end", message=None, staff="staff")
         if not sim.problems:
             sim.problems += self._check_students_can_buy()
 

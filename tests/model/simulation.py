@@ -156,6 +156,8 @@ class Simulation:
         self.closed_at: dict[str, int] = {}
         """Stripe object id -> the step at which Stripe sent the event that closed it."""
         self.records: list[LoggedRecord] = []
+        self.offered_at: list[tuple[int, int]] = []
+        """For each offer to an actor, the step of the create's first I/O and that of its answer."""
         self.bound_at: dict[str, int] = {}
         """Stripe object id -> the step at which it was bound to its payment."""
         self.last_active: dict[tuple[str, str], int] = {}
@@ -343,6 +345,8 @@ class Simulation:
         if start is not None and self.closed_at.get(offer.payment.stripe_object_id, start) < start:
             self.problems.append(f"{offer.payment.stripe_object_id} was offered, but was closed before the request")
         self.offers.append(offer)
+        if start is not None:
+            self.offered_at.append((start, self.steps))
         return offer
 
     def at_stripe(self, method: str, path: str, **params: Any) -> Any:

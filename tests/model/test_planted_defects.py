@@ -109,6 +109,8 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.second_refund_of_a_track_is_made_at_once, "repeat_purchases", 1_500),
     PlantedDefect(defects.bank_debit_is_refunded_at_once, "bank_debits"),
     PlantedDefect(defects.reconciler_reads_one_of_four_shards, "refund_retries"),
+    PlantedDefect(defects.create_ignores_that_selling_is_stopped, "stopped_sales"),
+    PlantedDefect(defects.stop_is_written_without_a_condition, "stopped_sales"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

@@ -50,6 +50,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,
     "admin/books": 200,
+    "admin/selling": 200,
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "archive/changed_record": {"batchItemFailures": []},

@@ -638,6 +638,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},
     "POST /api/admin/users/purchases": {"decision": "block", "note": "x"},
     "POST /api/admin/exports": {"filters": {}},
+    "POST /api/admin/selling": {"selling": False, "note": "x"},
 }
 
 

@@ -39,6 +39,8 @@ ROUTES = {
     ("GET", "/api/admin/exports/{export_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/selling"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/selling"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/quarantine"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/replay"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/quarantine/{event_id}/discard"): ("AdminFunction", "signed in"),

@@ -142,16 +142,18 @@ APPLY = CLOSE | {"storage.quarantine", "intake.stripe_events"}
 LIST = COMMIT | {"stripe_gateway.client", "stripe_gateway.resolve"} | {"views.payment_json", "views.payment_list"}
 CREATE = CLOSE | {"stripe", "requests"}
 CREATE |= {"storage.limits"} | {
-    f"payments.{name}" for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery")
+    f"payments.{name}"
+    for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery", "selling")
 }
 
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "storage.cursors", "storage.limits"}
+    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
+    | {"storage.cursors", "storage.limits", "views.selling"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
     "archive": {"outbox.audit_stream"},
-    "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.standings"},
+    "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.selling", "views.standings"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "enrollments": READ | {"views.payment_json", "views.student"},

@@ -12,6 +12,7 @@ const VIEWS = {
   b: "books",
   q: "quarantine",
   e: "exports",
+  s: "selling",
 };
 const SEQUENCE_MS = 1500;
 let gPressedAt = 0;
@@ -78,6 +79,7 @@ const SHORTCUTS = [
   ["g b", "books"],
   ["g q", "quarantine"],
   ["g e", "exports"],
+  ["g s", "selling"],
   ["?", "show this help"],
 ];
 

@@ -14,6 +14,7 @@ import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js"
 import { Quarantine } from "./quarantine.js";
 import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
+import { Selling, SellingBanner } from "./selling.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
 import { User } from "./user.js";
 
@@ -25,6 +26,7 @@ const NAV_LINKS = [
   ["books", "Books"],
   ["quarantine", "Quarantine"],
   ["exports", "Exports"],
+  ["selling", "Selling"],
 ];
 const LIST_VIEWS = {
   "": Payments,
@@ -35,6 +37,7 @@ const LIST_VIEWS = {
   books: Books,
   quarantine: Quarantine,
   exports: Exports,
+  selling: Selling,
 };
 const DETAIL_VIEWS = { payments: Payment, users: User, exports: Exports };
 
@@ -75,6 +78,7 @@ function App({ config }) {
     <main id="main" tabindex="-1">
       ${!signedIn && html`<${SignIn} config=${config} message=${expiredMessage} onSignIn=${onSignIn} />`}
       ${signedIn && !user.isStaff && html`<${NoStaffAccess} user=${user} config=${config} />`}
+      ${signedIn && user.isStaff && html`<${SellingBanner} />`}
       ${signedIn && user.isStaff && html`<${View} path=${path} query=${query} staff=${user} />`}
     </main>
     <footer class="foot">Times shown in ${timeZone()}. Date filters use UTC days.</footer>

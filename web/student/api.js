@@ -24,13 +24,19 @@ export async function getTitles() {
   return new Map([...tracks, ...former].map(({ track, title }) => [track, title]));
 }
 
-/** `{enrollments, purchases_blocked}`: each enrollment with the payment that decides it, and why buying is blocked. */
-export const getLearning = () => call("GET", "/enrollments");
+/**
+ * `{enrollments, blocked}`: each enrollment with the payment that decides it, and why the student may not buy: the
+ * student's purchases are blocked, or the school sells nothing for now. `blocked` is undefined if the student may buy.
+ */
+export async function getLearning() {
+  const { enrollments, purchases_blocked: blocked, not_selling: stopped } = await call("GET", "/enrollments");
+  return { enrollments, blocked: blocked ?? stopped ?? undefined };
+}
 
 /** The state of one track: `{enrollment, blocked}` as `describe` takes it. The enrollment is undefined without one. */
 export async function getTrackState(id) {
-  const { enrollments, purchases_blocked: blocked } = await getLearning();
-  return { enrollment: enrollments.find(({ track }) => track === id), blocked: blocked ?? undefined };
+  const { enrollments, blocked } = await getLearning();
+  return { enrollment: enrollments.find(({ track }) => track === id), blocked };
 }
 
 /** A page of payments, newest first: `{payments, next_cursor}`. */

@@ -189,7 +189,7 @@ async function handleError(context, track, form, error) {
   if (error instanceof SessionExpired) throw error;
   if (error instanceof PaymentDeclined || error instanceof StripeNotLoaded) form.showError(error.message, error.field);
   else if (error instanceof Problem && error.type === "already-enrolled") showAlreadyEnrolled(context.main, track);
-  else if (error instanceof Problem && error.type === "purchases-blocked") 
+  else if (error instanceof Problem && ["purchases-blocked", "not-selling"].includes(error.type))
     showNothingToBuy(context.main, track, explain(error));
   else if (error instanceof Problem && error.type === "payment-in-progress") await showCurrentState(context, track);
   else form.showError(explain(error), error.field === "promotion_code" ? "code" : undefined);

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 
 export async function learningView({ main }) {
-  const [{ enrollments, purchases_blocked: blocked }, titles, { tracks }] = await Promise.all([
+  const [{ enrollments, blocked }, titles, { tracks }] = await Promise.all([
     api.getLearning(),
     api.getTitles(),
     api.getCatalog(),
@@ -23,7 +23,7 @@ export async function learningView({ main }) {
     main,
     "My learning",
     enrollments.map((enrollment) =>
-      enrollmentPanel(enrollment, titles.get(enrollment.track), blocked ?? undefined, sold.has(enrollment.track)),
+      enrollmentPanel(enrollment, titles.get(enrollment.track), blocked, sold.has(enrollment.track)),
     ),
   );
 }

@@ -12,7 +12,7 @@ export async function tracksView({ main }) {
     currentUser() ? api.getLearning() : { enrollments: [] },
   ]);
   const enrollments = new Map(learning.enrollments.map((enrollment) => [enrollment.track, enrollment]));
-  const stateOf = (track) => describe({ enrollment: enrollments.get(track), blocked: learning.purchases_blocked ?? undefined });
+  const stateOf = (track) => describe({ enrollment: enrollments.get(track), blocked: learning.blocked });
   show(
     main,
     "Choose your track",

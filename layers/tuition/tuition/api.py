@@ -289,11 +289,19 @@ def text_field(body: Mapping[str, Any], name: str, *, max_length: int, required:
     return value.strip()
 
 
-def flag_field(body: Mapping[str, Any], name: str) -> bool:
+def flag_field(body: Mapping[str, Any], name: str, *, required: bool = False) -> bool:
     """Return a boolean, by default False. Raises `Unprocessable`."""
-    value = body.get(name, False)
+    value = body.get(name, None if required else False)
     if not isinstance(value, bool):
         raise Unprocessable(f"{name} must be true or false", field=name)
+    return value
+
+
+def version_field(body: Mapping[str, Any], name: str) -> int | None:
+    """Return the number of a state that the caller has seen; None if it is missing. Raises `Unprocessable`."""
+    value = body.get(name)
+    if value is not None and (type(value) is not int or not 0 <= value < 10**9):
+        raise Unprocessable(f"{name} must be a whole number, as you read it before", field=name)
     return value
 
 

@@ -14,6 +14,7 @@ TuitionError
 │   ├── AlreadyEnrolled
 │   ├── PaymentInProgress
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
+│   ├── NotSelling            staff have stopped selling
 │   ├── RefundRefused
 │   └── RefundRepeated        staff refund an amount that was refunded before, without saying that they mean it
 ├── TooManyRequests           429, with Retry-After
@@ -148,6 +149,13 @@ class PurchasesBlocked(Conflicted):
 
     type = "purchases-blocked"
     title = "Buying is blocked"
+
+
+class NotSelling(Conflicted):
+    """Staff have stopped selling: no student can begin a purchase, or continue one."""
+
+    type = "not-selling"
+    title = "Selling has stopped"
 
 
 class RefundRefused(Conflicted):

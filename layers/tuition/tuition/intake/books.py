@@ -4,8 +4,8 @@
    with the payment that it belongs to, in the charge's currency. Those of other apps are counted as foreign. The fee is
    written to the payment in the commit that confirms it.
 2. The enrollments are scanned. Each user's access is compared with their payments, and each payment's state with its
-   audit records. An amount that a payment has in these days and that no listed transaction shows is looked up at
-   Stripe.
+   audit records, as is the state of the selling switch. An amount that a payment has in these days and that no listed
+   transaction shows is looked up at Stripe.
 3. So is every other payment that has an audit record of these days, such as one that was never paid, or one that is in
    no enrollment any more.
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuition import clock, metrics, retry
-from tuition.core import audit, books, timestamps
+from tuition.core import audit, books, selling, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_PROBLEM_LENGTH, Movement, Row
@@ -38,6 +38,7 @@ from tuition.storage.dynamodb import Item
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, resolve
+from tuition.views import selling as selling_view
 from tuition.views import standings
 from tuition.views.standings import StandingProblem
 
@@ -107,6 +108,7 @@ def compare(remaining: Callable[[], float], days: tuple[int, int] | None = None)
             _read_changed_payments(current)
             _compare_users(current)
             _compare_changed_payments(current)
+            _compare_selling(current)
         except OutOfTime:
             current.run.done = False
         current.run.done = current.run.done and not current.run.failed
@@ -295,6 +297,13 @@ def _compare_own_chain(current: Comparing, user_id: str, items: Mapping[str, Ite
         if broken is None:
             return
     current.rows.append(Row("chain", current.last_day, None, 1, 0, (user_id,)))
+
+
+def _compare_selling(current: Comparing) -> None:
+    """Verify the records of the selling switch, which belongs to no user."""
+    with current.run.step(selling.SUBJECT):
+        if selling_view.verified()[2]:
+            current.rows.append(Row("chain", current.last_day, None, 1, 0, (selling.SUBJECT,)))
 
 
 def _compare_state(current: Comparing, payment_id: str, standing_problems: list[str]) -> None:

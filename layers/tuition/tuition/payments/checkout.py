@@ -35,7 +35,7 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.payments import customers, promotion_codes, purchase_blocks, recovery
+from tuition.payments import customers, promotion_codes, purchase_blocks, recovery, selling
 from tuition.settings import settings
 from tuition.storage import ledger, limits
 from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
@@ -103,9 +103,9 @@ def create_payment(
 ) -> OpenedPayment:
     """Return the open payment of this user for this track, as a PaymentIntent to confirm in the browser.
 
-    Raises `AlreadyEnrolled`, `PurchasesBlocked`, `PaymentInProgress`, `Conflicted` (staff must review an amount that
-    was received), `TooManyRequests`, `Unprocessable` (the saved method cannot be used), `StripeUnavailable` or
-    `Contended`. After the last two the same request can be repeated.
+    Raises `AlreadyEnrolled`, `PurchasesBlocked`, `NotSelling`, `PaymentInProgress`, `Conflicted` (staff must review an
+    amount that was received), `TooManyRequests`, `Unprocessable` (the saved method cannot be used), `StripeUnavailable`
+    or `Contended`. After the last two the same request can be repeated.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
     return _create(buyer, PurchaseRequest(track, "intent", terms))
@@ -147,9 +147,10 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     unchecked_method = request.terms.payment_method
     email_checked = False
     for _ in retry.attempts(retry.CREATE):
-        enrollment, customer, blocks, used = ledger.load_for_create(buyer.user_id, request.track.track)
+        enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, request.track.track)
         _require_purchasable(request.track, enrollment, blocks)
         _require_few_declines(enrollment, used)
+        selling.require_on(switch)
         if customer and customer.email != buyer.email and not email_checked:
             limits.take_request(buyer.user_id, used)
             customers.send_email(customer, buyer.email)

@@ -215,7 +215,8 @@ class CursorItem(Model):
     """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
 
     `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by
-    track, each with the time at which an hourly run first saw it.
+    track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
+    hash of its newest audit record.
     """
 
     class Meta:
@@ -229,6 +230,9 @@ class CursorItem(Model):
     held_until = not_personal(NumberAttribute(null=True))
     report = personal(JsonAttribute(null=True))
     prices = not_personal(JsonAttribute(null=True))
+    selling = personal(JsonAttribute(null=True))
+    version = not_personal(NumberAttribute(null=True))
+    audit_head = not_personal(UnicodeAttribute(null=True))
 
 
 class CountItem(Model):

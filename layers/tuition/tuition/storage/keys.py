@@ -9,6 +9,8 @@ from tuition.storage.dynamodb import Item
 
 USER_SORT_KEY = "#user"
 """The sort key, in the enrollments table, of a user's own audit chain, which belongs to no track."""
+SELLING = "selling"
+"""The name, in the cursors table, of the switch that stops new purchases."""
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,18 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
+from tuition.core.selling import SUBJECT, Selling
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
-from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem, StripeObjectItem
+from tuition.storage.items import (
+    CursorItem,
+    CustomerItem,
+    EnrollmentItem,
+    LimitsItem,
+    PaymentItem,
+    StripeObjectItem,
+)
 
 ABANDONED = "abandoned"
 
@@ -64,6 +72,14 @@ class BlocksChange:
     blocks: PurchaseBlocks
     entry: AuditEntry
     decision: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SellingChange:
+    """The selling switch after a decision of staff, and the entry for its chain."""
+
+    selling: Selling
+    entry: AuditEntry
 
 
 class AlreadyRecorded(TuitionError):
@@ -123,17 +139,19 @@ def load_with_pointers(
     return state, {item.stripe_id: item for item in pointers}
 
 
-def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits]:
+def load_for_create(user_id: str, track: str) -> tuple[Enrollment, Customer | None, PurchaseBlocks, Limits, Selling]:
     """Read what a create starts from: one strongly consistent batch read."""
     raw = dynamodb.batch_get(
         {
             EnrollmentItem: [keys.enrollment_key(user_id, track)],
             CustomerItem: [keys.customer_key(user_id)],
             LimitsItem: [keys.limits_key(user_id)],
+            CursorItem: [keys.cursor_key(keys.SELLING)],
         }
     )
     customers, limits = raw[CustomerItem], _limits(raw[LimitsItem])
-    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers), limits
+    selling = mapping.selling_from_raw(next(iter(raw[CursorItem]), None))
+    return _enrollment(raw[EnrollmentItem], user_id, track), _customer(customers), _blocks(customers), limits, selling
 
 
 def load_customer(user_id: str) -> tuple[Customer | None, Limits]:
@@ -688,6 +706,40 @@ def _add_blocks(user_id: str, before: PurchaseBlocks, change: BlocksChange) -> I
     }
     values = {"purchase_decision": {"S": json.dumps(dict(change.decision))}}
     return _update_customer(user_id, clock.now(), values=values, adds=adds)
+
+
+def load_selling() -> Selling:
+    """Read the selling switch, strongly consistent."""
+    return mapping.selling_from_raw(dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)))
+
+
+def update_selling(decide: Callable[[Selling], SellingChange | None]) -> Selling:
+    """Load the selling switch, decide, and commit it with a record on its own chain.
+
+    `decide` returns None if nothing is to be written. If a restore has taken the switch back, the record continues the
+    records that are there. Raises `Contended` after the last conflict, and whatever `decide` raises.
+    """
+    for _ in retry.attempts(retry.COMMIT):
+        before = load_selling()
+        change = decide(before)
+        if change is None:
+            return before
+        transition = {"selling": {"from": before.on, "to": change.selling.on}}
+        ends = [(record["seq"], record["hash"]) for record in queries.audit_trail(SUBJECT)]
+        version, previous = max([(before.version, before.audit_head), *ends])
+        record = Record(SUBJECT, version + 1, change.entry, "", None, transition, previous)
+        after = replace(change.selling, version=record.seq, audit_head=record.hash)
+        item = mapping.selling_to_item(after)
+        writes = {
+            "selling": {"Put": _put_version(item, before.version) if before.version else _put_absent(item, "version")},
+            "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
+        }
+        try:
+            _write(writes, None, is_sync=False)
+        except (AlreadyRecorded, VersionConflict):
+            continue
+        return after
+    raise Contended("Other staff are changing this at the same time. Try again.")
 
 
 def _user_record(user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:

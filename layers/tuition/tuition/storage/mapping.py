@@ -17,9 +17,12 @@ from tuition.core.progress import Change
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer
 from tuition.core.refund_request import RefundRequest
+from tuition.core.selling import Selling
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import AuditItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+from tuition.storage.items import AuditItem, CursorItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+
+_SELLING = ("on", "message", "note", "actor", "at")
 
 SEQ_DIGITS = 6
 """Of a record's number in its position, with zeros in front, so that records of one moment are in order too."""
@@ -144,6 +147,20 @@ def limits_from_raw(raw: Item) -> Limits:
     """Return the limits of an item as DynamoDB writes it, or of an empty dict."""
     item = LimitsItem.from_raw_data(raw)
     return Limits(frozenset(item.declines or ()), frozenset(item.refused_codes or ()), int(item.busy_until_ms or 0))
+
+
+def selling_to_item(selling: Selling) -> CursorItem:
+    """Return the item of the selling switch."""
+    state = {name: getattr(selling, name) for name in _SELLING}
+    return CursorItem(keys.SELLING, selling=state, version=selling.version, audit_head=selling.audit_head)
+
+
+def selling_from_raw(raw: Item | None) -> Selling:
+    """Return the selling switch of an item as DynamoDB writes it; without an item, the school sells."""
+    if not raw:
+        return Selling()
+    item = CursorItem.from_raw_data(raw)
+    return Selling(**item.selling, version=int(item.version), audit_head=item.audit_head)
 
 
 def record_to_item(record: Record, now: float) -> AuditItem:

@@ -8,7 +8,7 @@ from tuition.core.enrollment import Status
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import CustomerItem, PaymentItem
+from tuition.storage.items import CursorItem, CustomerItem, PaymentItem
 from tuition.storage.queries import Cursor
 from tuition.views import payment_json
 
@@ -29,7 +29,7 @@ def payments(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
 
 
 def enrollments(user_id: str) -> dict[str, Any]:
-    """Return a user's enrollments with progress and the payment that decides each, and whether the user may buy.
+    """Return a user's enrollments with progress and the payment that decides each, and what keeps them from buying.
 
     An enrollment whose status is None has a payment that never gave access. One query and one batch read.
     """
@@ -38,10 +38,17 @@ def enrollments(user_id: str) -> dict[str, Any]:
     stored = {track: mapping.enrollment_from_raw(items[track]) for track in tracks}
     current = {track: enrollment.current_payment for track, enrollment in stored.items()}
     payment_keys = [keys.payment_key(payment_id) for payment_id in current.values() if payment_id]
-    raw = dynamodb.batch_get({PaymentItem: payment_keys, CustomerItem: [keys.customer_key(user_id)]})
+    raw = dynamodb.batch_get(
+        {
+            PaymentItem: payment_keys,
+            CustomerItem: [keys.customer_key(user_id)],
+            CursorItem: [keys.cursor_key(keys.SELLING)],
+        }
+    )
     payments = {payment.payment_id: payment for payment in map(mapping.payment_from_raw, raw[PaymentItem])}
     shown = {track: payments[payment_id] for track, payment_id in current.items() if payment_id in payments}
     blocks = [mapping.blocks_from_item(CustomerItem.from_raw_data(item)) for item in raw[CustomerItem]]
+    selling, contact = mapping.selling_from_raw(next(iter(raw[CursorItem]), None)), settings().support_contact
     return {
         "enrollments": [
             {
@@ -51,7 +58,8 @@ def enrollments(user_id: str) -> dict[str, Any]:
             for track in tracks
             if stored[track].status or track in shown
         ],
-        "purchases_blocked": purchase_blocks.explanation(blocks[0], settings().support_contact) if blocks else None,
+        "purchases_blocked": purchase_blocks.explanation(blocks[0], contact) if blocks else None,
+        "not_selling": selling.explanation(contact),
     }
 
 
