@@ -41,7 +41,7 @@ def _no_counts(tuition: Harness) -> None:
 
 
 def payment(number: int, at: str | None = None) -> Payment:
-    """Return payment `number`, one of two a second, settled if it is even, else open."""
+    """Return payment `number`, two per second, settled if it is even, else open."""
     at = at or timestamps.iso(clock.now() - 3600 - number // 2)
     return Payment(
         payment_id=f"pay_{number:024d}", user_id=f"u-{number}", track="DP", kind="intent", attempt=1,
