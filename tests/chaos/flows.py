@@ -391,6 +391,15 @@ def _acknowledge(w: Harness) -> Invocation:
     )
 
 
+@flow("decision: stop selling")
+def _stop_selling(w: Harness) -> Invocation:
+    """The second decision: staff stop what they have started before."""
+    route = "POST /api/admin/selling"
+    for on in (False, True):
+        w.admin(STAFF, route, {"selling": on, "note": "before"})
+    return staff_request(route, {"selling": False, "note": "a price is wrong", "message": "Back tomorrow."})
+
+
 # --- replay and the hourly run ---
 
 
