@@ -93,6 +93,10 @@ bench: .venv/.made ## run every benchmark and write its figures (long); BENCH=co
 	@$(PYTHON) -m local.build --quiet
 	@export PYTHONPATH=layers/tuition:functions; $(foreach name,$(BENCH),$(PYTHON) -m benchmarks.$(name) $(ARGS);)
 
+.PHONY: openapi
+openapi: .venv/.made ## make web/api/openapi.json, the OpenAPI document, from functions/api_schema
+	@PYTHONPATH=layers/tuition:functions $(PYTHON) -m tools.openapi
+
 .PHONY: structure
 structure: .venv/.made ## print the rooms, the imports between them, and import cycles
 	@$(PYTHON) -m tools.structure

@@ -1,10 +1,10 @@
 """The web server on port 8000: the API, the web pages, and the paths under ``/_local``.
 
 It forwards ``/api/...`` to the emulated gateway as CloudFront does: without the path's final slash, which no route of
-the gateway has, and with the body unchanged. ``POST /_local/token`` issues a token for any
-person, so the server listens on loopback only and accepts only requests whose Host header names this machine, which
-stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``; ``GET`` lists
-them.
+the gateway has, and with the body unchanged. The OpenAPI document is a file of the pages. ``POST /_local/token`` issues
+a token for any person, so the server listens on loopback only and accepts only requests whose Host header names this
+machine, which stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``;
+``GET`` lists them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ BODY_LIMIT = 6 * 1024 * 1024
 DISCARD_LIMIT = 10 * BODY_LIMIT
 GATEWAY_SECONDS = 60
 """The real gateway's limit is 30 s. MiniStack needs longer: each worker unpacks the layer at its first call."""
+OPENAPI = "/api/openapi.json"
+"""A file of the pages, as in web.yaml. Everything else under ``/api/`` is the gateway's."""
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "expect"}
 )
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
         if host not in OWN_HOSTS:
             self._send_json(421, {"message": "This server only accepts requests for this machine"})
+        elif path == OPENAPI and self.command in ("GET", "HEAD"):
+            self._page(path)
         elif path == "/api" or path.startswith("/api/"):
             self._forward(body)
         elif path == "/_local/token" and self.command == "POST":

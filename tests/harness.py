@@ -43,7 +43,7 @@ import webhook
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
-from tests import permissions
+from tests import openapi_answers, permissions
 from tests.shards import set_shards_from_environment
 from tests.stripe_requests import request_log
 from tuition import clock, log, settings
@@ -207,6 +207,7 @@ class Harness:
         """Call a handler the way the HTTP API does."""
         with permissions.acting_as(handler):
             result = handler(request_event(user, body, path=path, query=query, route=route, headers=headers), None)
+        openapi_answers.check_event(handler.__module__, route, result)
         return Response(result["statusCode"], json.loads(result["body"]), result["headers"])
 
     def create(self, user: Student, /, track: str = "DP", **more: Any) -> Response:

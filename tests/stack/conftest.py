@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local.stack import Settings, Stack
+from tests import openapi_answers
 from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
@@ -30,7 +31,9 @@ class Running:
 
     def api(self, method: str, path: str, token: str | None = None, **more: Any) -> httpx.Response:
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **more.pop("headers", {})}
-        return self.http.request(method, f"{self.ready['api']}{path}", headers=headers, **more)
+        response = self.http.request(method, f"{self.ready['api']}{path}", headers=headers, **more)
+        openapi_answers.check_http(method, response.url.path, response.status_code, response.headers, response.content)
+        return response
 
     def create(self, token: str, track: str = "DP") -> httpx.Response:
         return self.api("POST", "/api/payments/create-payment", token, json={"track": track})

@@ -193,7 +193,7 @@ def test_a_function_loads_at_init_only_what_it_uses(function: str) -> None:
     loaded = loaded_at_init()[function]
     ours = {name.removeprefix("tuition.") for name in loaded if name.startswith("tuition.")}
     ours = {name for name in ours if "." in name and not name.startswith("core.")}
-    dear = {name for name in ("stripe", "requests", "pydantic", "boto3") if name in loaded}
+    dear = {name for name in ("stripe", "requests", "pydantic", "boto3", "msgspec", "api_schema") if name in loaded}
     assert ours | dear == INIT_LOADS[function]
 
 

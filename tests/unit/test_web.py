@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def test_the_imports_of_the_modules_form_no_cycle() -> None:
 
 
 def test_the_two_apps_share_code_only_through_the_shared_folder() -> None:
-    for app in ("console", "student"):
+    for app in ("console", "reference", "student"):
         for module in (WEB / app).glob("*.js"):
             folders = {path.parent for path in imports(module)}
             assert folders <= {WEB / "shared", WEB / app, VENDORED}, module
@@ -122,15 +123,31 @@ _Template.add_constructor("!Join", lambda loader, node: "; ".join(loader.constru
 
 @pytest.mark.parametrize(
     ("requested", "served"),
-    [("/", "/index.html"), ("/console/", "/console/index.html"), ("/console/main.js", "/console/main.js")],
+    [
+        ("/", "/index.html"),
+        ("/console/", "/console/index.html"),
+        ("/console/main.js", "/console/main.js"),
+        ("/reference/", "/reference/index.html"),
+    ],
 )
 def test_in_production_a_folder_serves_its_index_page(requested: str, served: str) -> None:
     assert at_cloudfront(requested)["uri"] == served
     assert (WEB / served.lstrip("/")).is_file()
 
 
-def test_in_production_the_console_without_a_slash_is_redirected_to_its_folder() -> None:
-    assert at_cloudfront("/console")["headers"]["location"]["value"] == "/console/"
+@pytest.mark.parametrize("folder", ["/console", "/reference"])
+def test_in_production_a_folder_without_a_slash_is_redirected_to_its_page(folder: str) -> None:
+    assert at_cloudfront(folder)["headers"]["location"]["value"] == f"{folder}/"
+
+
+def test_in_production_the_openapi_document_comes_from_the_pages_and_not_from_the_api() -> None:
+    """CloudFront takes the first behavior whose pattern matches."""
+    template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
+    behaviors = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]["CacheBehaviors"]
+    first = next(each for each in behaviors if fnmatch("/api/openapi.json", each["PathPattern"]))
+    assert (first["PathPattern"], first["TargetOriginId"]) == (web_server.OPENAPI, "pages")
+    assert first["ResponseHeadersPolicyId"] and first["AllowedMethods"] == ["GET", "HEAD"]
+    assert (WEB / web_server.OPENAPI.lstrip("/")).is_file()
 
 
 @pytest.mark.parametrize(

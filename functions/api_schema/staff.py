@@ -1,0 +1,795 @@
+"""The types of the requests and answers of staff."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from api_schema.about import About, Amount, Currency, Cursor, Day, Email, PaymentId, Text, Time, Track, Url, UserId
+from api_schema.payments import (
+    PaymentMethod,
+    Price,
+    StaffPayment,
+    StaffPaymentWithRequests,
+    StaffRefundRequest,
+)
+from api_schema.students import EnrollmentFields, PageQuery
+from tuition.core import books, catalog, enrollment, purchase_blocks
+from tuition.core.audit import Source
+from tuition.core.facts import Kind, PhaseName
+from tuition.core.payment import NoAccess, Status
+from tuition.core.refund_request import State
+from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.intake.stripe_events import Outcome
+from tuition.payments.access import AccessDecision
+
+Flag = Literal["true", "false"]
+AnyTrack = Annotated[str, About("The code of a track.", enum=list(catalog.tracks()), examples=["DP"])]
+EnrollmentStatus = enrollment.Status
+
+
+# --- lists ---
+
+
+@dataclass(kw_only=True)
+class PaymentsQuery(PageQuery):
+    """Filters for payments. All are optional, and all are combined."""
+
+    status: Status | None = None
+    track: AnyTrack | None = None
+    refunded: Flag | None = None
+    attention: Flag | None = None
+    disputed: Flag | None = None
+    refund_request: Annotated[State | None, About("The state of the undecided refund request, else of the newest.")] = (
+        None
+    )
+    from_: Annotated[Day | None, About("The first UTC day of `created_at`.", name="from", examples=["2026-11-01"])] = (
+        None
+    )
+    to: Annotated[Day | None, About("The last UTC day of `created_at`.")] = None
+    amount_min: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
+    amount_max: Annotated[int | None, About("In minor units, inclusive.", minimum=0, maximum=999_999_999_999)] = None
+    q: Annotated[
+        str | None,
+        About(
+            "A user id, an email address or its beginning, or a payment, intent, session, charge, refund, dispute or"
+            " customer id.",
+            maxLength=MAX_ID_LENGTH,
+            examples=["ada@"],
+        ),
+    ] = None
+
+
+@dataclass
+class StaffPayments:
+    """A page of payments."""
+
+    payments: list[StaffPayment]
+    next_cursor: Cursor
+
+
+@dataclass(kw_only=True)
+class CountsQuery:
+    """A month or a year. Send exactly one."""
+
+    month: Annotated[
+        str | None,
+        About("Count the days of this month.", pattern="^20[2-9][0-9]-(0[1-9]|1[0-2])$", examples=["2026-11"]),
+    ] = None
+    year: Annotated[str | None, About("Count the months of this year.", pattern="^20[2-9][0-9]$")] = None
+
+
+@dataclass
+class Count:
+    """The payments of one period."""
+
+    period: Annotated[str, About("A day or a month.", examples=["2026-11-23"])]
+    payments: Annotated[int, About(examples=[12])]
+
+
+@dataclass
+class Counts:
+    """Payments by period. Periods without payments are left out."""
+
+    counts: list[Count]
+    complete: Annotated[bool, About("False if the next request must continue to count.", examples=[True])]
+
+
+@dataclass(kw_only=True)
+class DisputesQuery(PageQuery):
+    """Which disputes to list. `limit` counts payments."""
+
+    state: Annotated[Literal["open", "over"], About("`open`: earliest due date first. `over`: newest first.")] = "open"
+
+
+@dataclass(kw_only=True)
+class DisputeFields:
+    """A dispute."""
+
+    dispute_id: Annotated[str, About(examples=["du_1"])]
+    status: Annotated[str, About("Stripe's status.", examples=["needs_response"])]
+    reason: Annotated[str, About("Stripe's reason.", examples=["fraudulent"])]
+    amount: Annotated[Amount, About("In `currency`.")]
+    withdrawn: Annotated[Amount, About("The amount that the bank has taken so far, in `withdrawn_currency`.")]
+    withdrawn_currency: Annotated[Currency | None, About("The settlement currency; null before the bank moved money.")]
+    currency: Currency
+    created_at: Time
+    due_by: Annotated[Time | None, About("By when Stripe wants an answer.")]
+    over: Annotated[bool, About(examples=[False])]
+    stripe_url: Annotated[Url, About("The dispute in Stripe's dashboard.")]
+
+
+@dataclass(kw_only=True)
+class Dispute(DisputeFields):
+    """A dispute with its payment."""
+
+    payment_id: PaymentId
+    user_id: UserId
+    email: Email | None
+    track: Track
+    payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
+    enrollment: Annotated[EnrollmentStatus | None, About("The student's current status.", examples=["ENROLLED"])]
+
+
+@dataclass
+class Disputes:
+    """A page of disputes."""
+
+    disputes: list[Dispute]
+    next_cursor: Cursor
+
+
+@dataclass(kw_only=True)
+class RefundRequestsQuery(PageQuery):
+    """Which refund requests to list."""
+
+    state: Literal["awaiting_approval"] = "awaiting_approval"
+
+
+@dataclass(kw_only=True)
+class QueuedRefundRequest(StaffRefundRequest):
+    """A refund request that awaits approval, with its payment."""
+
+    payment_id: PaymentId
+    user_id: UserId
+    email: Email | None
+    track: Track
+    paid_at: Time | None
+    currency: Currency
+    refundable_amount: Amount
+    payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
+    disputed: Annotated[bool, About(examples=[False])]
+    can_approve: Annotated[bool, About("False while a dispute holds the funds.", examples=[True])]
+    enrollment: Annotated[EnrollmentStatus | None, About(examples=["ENROLLED"])]
+
+
+@dataclass
+class RefundRequests:
+    """A page of refund requests, the oldest first."""
+
+    refund_requests: list[QueuedRefundRequest]
+    next_cursor: Cursor
+
+
+# --- one payment ---
+
+
+@dataclass(kw_only=True)
+class Action:
+    """Something that an admin can do now."""
+
+    action: Annotated[
+        Literal["refund", "approve", "decline"] | AccessDecision,
+        About("`refund`, a decision about access, or a decision about a refund request.", examples=["revoke"]),
+    ]
+    no_access_reason: Annotated[
+        NoAccess | None, About("Of a decision about access: why the payment gives no access after it.")
+    ] = None
+    request: Annotated[str | None, About("The refund request to decide.")] = None
+
+
+@dataclass
+class PaymentGroup:
+    """The payment itself."""
+
+    payment_id: PaymentId
+    track: Track
+    kind: Annotated[Kind, About(examples=["intent"])]
+    attempt: Annotated[int, About("Its number among the user's payments for the track.", examples=[1])]
+    status: Annotated[Status, About(examples=["SUCCEEDED"])]
+    grants_access: bool
+    enrollment: Annotated[EnrollmentStatus | None, About(examples=["ENROLLED"])]
+
+
+@dataclass
+class StudentGroup:
+    """Whose payment it is."""
+
+    user_id: UserId
+    email: Email | None
+
+
+@dataclass
+class MoneyGroup:
+    """All amounts of a payment, in minor units."""
+
+    amount: Amount
+    currency: Currency
+    price: Price
+    list_amount: Amount
+    promotion_code: Annotated[str | None, About(examples=[None])]
+    first_purchase: Annotated[bool, About("Whether its promotion code is for first purchases only.", examples=[False])]
+    received: Amount | None
+    received_currency: Currency | None
+    refund_amount: Annotated[Amount, About(examples=[0])]
+    lost: Annotated[Amount, About("Lost to disputes.", examples=[0])]
+    refundable_amount: Amount
+
+
+@dataclass
+class RefundGroup:
+    """Whether and when a payment was refunded."""
+
+    refunded: Annotated[bool, About(examples=[False])]
+    refund_reason: Annotated[str | None, About(examples=[None])]
+    returnable_until: Annotated[Time | None, About(examples=[None])]
+    refunded_at: Annotated[Time | None, About(examples=[None])]
+
+
+@dataclass
+class MethodGroup(PaymentMethod):
+    """How a payment was paid."""
+
+    saved: Annotated[bool, About("Whether the student agreed to keep the method.", examples=[False])]
+    receipt_url: Url | None
+
+
+@dataclass
+class StripeGroup:
+    """A payment's objects at Stripe."""
+
+    payment_intent: Annotated[str | None, About(examples=["pi_3SXk2eLz9Qw1"])]
+    payment_url: Annotated[Url | None, About("In Stripe's dashboard.")]
+    checkout_session: Annotated[str | None, About(examples=[None])]
+    charge: Annotated[str | None, About(examples=["ch_3SXk2e"])]
+    customer: Annotated[str | None, About(examples=["cus_T1x"])]
+    customer_url: Annotated[Url | None, About("In Stripe's dashboard.")]
+
+
+@dataclass
+class TimesGroup:
+    """A payment's times."""
+
+    created_at: Time
+    updated_at: Time
+    verify_by: Annotated[Time | None, About(examples=[None])]
+    check_at: Annotated[Time | None, About("When the reconciler looks at it next.")]
+    synced_at: Annotated[Time | None, About("When a status request last asked Stripe.")]
+
+
+@dataclass
+class RecordGroup:
+    """The head of a payment's audit chain."""
+
+    version: Annotated[int, About(examples=[2])]
+    audit_head: Annotated[str, About(examples=["9f86d0"])]
+
+
+@dataclass
+class Groups:
+    """Every field of a payment, by topic."""
+
+    payment: PaymentGroup
+    student: StudentGroup
+    money: MoneyGroup
+    refund: RefundGroup
+    method: MethodGroup
+    stripe: StripeGroup
+    times: TimesGroup
+    record: RecordGroup
+
+
+@dataclass
+class StripeObjectFact:
+    """The payment's object at Stripe."""
+
+    kind: Annotated[Kind, About(examples=["intent"])]
+    id: Annotated[str, About(examples=["pi_3SXk2eLz9Qw1"])]
+    intent: Annotated[str | None, About(examples=["pi_3SXk2eLz9Qw1"])]
+
+
+@dataclass
+class SettledFact:
+    """Money that Stripe received."""
+
+    amount: Amount
+    currency: Currency
+    at: Time
+
+
+@dataclass
+class ClosedFact:
+    """The end of an object that can no longer be paid."""
+
+    reason: Annotated[str, About(examples=["abandoned"])]
+    at: Time
+
+
+@dataclass
+class PhaseFact:
+    """How far an open payment has come."""
+
+    name: Annotated[PhaseName, About(examples=["created"])]
+    code: str | None
+    message: str | None
+    at: Time
+
+
+@dataclass
+class ChargeFact:
+    """One try to pay."""
+
+    charge_id: Annotated[str, About(examples=["ch_3SXk2e"])]
+    status: Annotated[str, About(examples=["succeeded"])]
+    amount: Amount
+    type: Annotated[str | None, About(examples=["card"])]
+    brand: Annotated[str | None, About(examples=["visa"])]
+    last4: Annotated[str | None, About(examples=["4242"])]
+    receipt_url: Url | None
+    code: Annotated[str | None, About(examples=[None])]
+    currency: Currency
+    at: Time
+
+
+@dataclass
+class RefundFact:
+    """A refund at Stripe."""
+
+    refund_id: Annotated[str, About(examples=["re_3SXk2e"])]
+    status: Annotated[str, About(examples=["succeeded"])]
+    amount: Amount
+    reason: str | None
+    request: Annotated[str | None, About("The refund request that it was made for.", examples=["rr_5d0f3b"])]
+    failure: Annotated[str | None, About(examples=[None])]
+    currency: Currency
+    at: Time
+
+
+@dataclass
+class FraudWarningFact:
+    """A warning by the card's issuer."""
+
+    warning_id: Annotated[str, About(examples=["issfr_1"])]
+    type: Annotated[str, About(examples=["misc"])]
+    at: Time
+
+
+@dataclass
+class ClaimFact:
+    """A paid object that names this payment, but is not its object."""
+
+    object_id: Annotated[str, About(examples=["pi_other"])]
+    amount: Amount
+    currency: Currency
+    at: Time
+
+
+@dataclass
+class DecisionFact:
+    """A decision of staff about access."""
+
+    decision: Annotated[AccessDecision, About(examples=["revoke"])]
+    who: UserId
+    note: str
+    version: int
+    at: Time | None
+
+
+@dataclass
+class AcknowledgementFact:
+    """A reason for attention that staff have acknowledged."""
+
+    name: Annotated[str, About(examples=["rebuilt"])]
+    fingerprint: Annotated[str, About(examples=["rebuilt"])]
+    who: UserId
+    note: str
+    version: int
+    at: Time | None
+
+
+@dataclass
+class BalanceFact:
+    """The amounts that the charge added to our balance at Stripe, in the settlement currency."""
+
+    fee: Annotated[Amount, About(examples=[1477])]
+    net: Annotated[Amount, About(examples=[48423])]
+    currency: Currency
+
+
+@dataclass
+class Facts:
+    """The facts that Stripe and staff reported about a payment, oldest first."""
+
+    object: StripeObjectFact
+    settled: SettledFact | None
+    closed: ClosedFact | None
+    phase: PhaseFact | None
+    charges: list[ChargeFact]
+    refunds: list[RefundFact]
+    disputes: list[DisputeFields]
+    fraud_warnings: list[FraudWarningFact]
+    claims: list[ClaimFact]
+    decision: DecisionFact | None
+    acknowledged: list[AcknowledgementFact]
+    accepted: Annotated[bool, About("Staff once accepted the amount received.", examples=[False])]
+    unknown: Annotated[dict[str, str], About("Values of Stripe's that we cannot read, by field.", examples=[{}])]
+    confirmed: Annotated[
+        SettledFact | None, About("The money that Stripe's API, and not only an event, showed as received.")
+    ]
+    contradicted: Annotated[bool, About("Stripe's API showed the object as not paid.", examples=[False])]
+    balance: BalanceFact | None
+    compared: Annotated[dict[str, str], About("The differences that the daily audit found.", examples=[{}])]
+    rebuilt: Annotated[bool, About(examples=[False])]
+    erased: Annotated[bool, About(examples=[False])]
+
+
+@dataclass(kw_only=True)
+class AuditRecord:
+    """One line of the audit log, chained by hash to the line before it."""
+
+    subject: Annotated[str, About("A payment, or a user.", examples=["pay_4f1c2a9b7d3e4c58"])]
+    seq: Annotated[int, About(examples=[1])]
+    at: Time
+    event_id: Annotated[str, About(examples=["evt_1"])]
+    type: Annotated[str, About(examples=["payment_intent.succeeded"])]
+    source: Annotated[Source, About(examples=["webhook"])]
+    actor: Annotated[str | None, About("A user id.", examples=["grace"])] = None
+    user_id: UserId
+    track: Annotated[Track | None, About(examples=["DP"])]
+    transition: Annotated[
+        dict[str, Any],
+        About(
+            "The changes: `status` and `enrollment` from and to, and amounts as deltas in minor units.",
+            examples=[{"status": {"from": "CREATED", "to": "SUCCEEDED"}, "settled": 49900, "currency": "usd"}],
+        ),
+    ]
+    previous: Annotated[str, About("The hash of the record before it.", examples=["9f86d0"])]
+    schema_version: Annotated[int, About(examples=[1])]
+    hash: Annotated[str, About(examples=["60303a"])]
+
+
+@dataclass
+class Chain:
+    """Whether an audit chain verifies."""
+
+    verified: bool
+    problem: Annotated[str | None, About(examples=[None])]
+
+
+@dataclass
+class PaymentDetails:
+    """One payment with everything about it."""
+
+    payment: StaffPaymentWithRequests
+    actions: Annotated[list[Action], About("The actions that an admin can do now: nothing that would be refused.")]
+    groups: Groups
+    facts: Facts
+    audit: list[AuditRecord]
+    chain: Chain
+
+
+# --- decisions about a payment ---
+
+
+@dataclass(kw_only=True)
+class StaffRefundOrder:
+    """A refund by staff."""
+
+    reason: Annotated[Text, About("The student sees it.", examples=["a part was missing"])]
+    amount: Annotated[
+        int | None,
+        About(
+            "In minor units; by default the whole refundable amount.",
+            minimum=1,
+            maximum=999_999_999,
+            examples=[10000],
+        ),
+    ] = None
+    note: Annotated[Text | None, About("For staff only.")] = None
+    message: Annotated[Text | None, About("The student sees it as the request's `answer`.")] = None
+    expected_refundable_amount: Annotated[
+        int | None,
+        About("The refundable amount that you saw: 409 if it has changed.", minimum=1, maximum=999_999_999),
+    ] = None
+
+
+@dataclass
+class RefundResult:
+    """A payment with the refund request that was made or decided."""
+
+    payment: StaffPayment
+    refund_request: StaffRefundRequest
+
+
+@dataclass(kw_only=True)
+class RefundDecision:
+    """A decision about a refund request."""
+
+    decision: Annotated[Literal["approve", "decline"], About(examples=["approve"])]
+    note: Annotated[Text | None, About("For staff only.")] = None
+    message: Annotated[Text | None, About("The student sees it as the request's `answer`.")] = None
+
+
+@dataclass
+class AccessOrder:
+    """A decision about access."""
+
+    decision: Annotated[
+        AccessDecision,
+        About(
+            "`accept_amount`: the amount received counts as the price. `revoke`: no access, whatever was paid."
+            " `restore`: undoes `revoke`.",
+            examples=["revoke"],
+        ),
+    ]
+    note: Annotated[Text, About(examples=["shared the account"])]
+
+
+@dataclass(kw_only=True)
+class AcknowledgementOrder:
+    """Which reason for attention to acknowledge."""
+
+    name: Annotated[str, About("Of the reason.", minLength=1, maxLength=300, pattern=r"\S", examples=["rebuilt"])]
+    note: Annotated[Text, About(examples=["compared with Stripe"])]
+    fingerprint: Annotated[
+        str | None,
+        About("The one that you saw: 409 if it has changed.", minLength=1, maxLength=300, pattern=r"\S"),
+    ] = None
+
+
+@dataclass
+class DecidedPayment:
+    """The payment after a decision."""
+
+    payment: StaffPaymentWithRequests
+
+
+# --- users ---
+
+
+@dataclass(kw_only=True)
+class UserQuery(PageQuery):
+    """A user, and a page of their payments."""
+
+    user_id: Annotated[UserId, About("The user's id, which may have a `/`.", minLength=1)]
+
+
+@dataclass
+class StripeCustomer:
+    """A user's customer at Stripe."""
+
+    stripe_customer_id: Annotated[str, About(examples=["cus_T1x"])]
+    stripe_url: Annotated[Url, About("In Stripe's dashboard.")]
+    generation: Annotated[int, About("Rises with each customer that replaces a missing one.", examples=[1])]
+    created_at: Time | None
+    updated_at: Time | None
+
+
+@dataclass
+class PurchaseDecisionMade:
+    """The newest decision of staff about a user's purchases."""
+
+    decision: Annotated[purchase_blocks.Decision, About(examples=["allow"])]
+    note: str
+    actor: UserId
+    at: Time
+
+
+@dataclass
+class Purchases:
+    """Whether a user may buy, and what blocks them."""
+
+    blocked: Annotated[bool, About(examples=[False])]
+    blocking: Annotated[list[str], About("Disputes (`du_…`) and blocks by staff (`staff:3`).", examples=[[]])]
+    lost_disputes: Annotated[list[str], About(examples=[[]])]
+    allowed: Annotated[list[str], About(examples=[[]])]
+    decision: PurchaseDecisionMade | None
+
+
+@dataclass
+class History:
+    """Counts over all payments of a user."""
+
+    disputes: Annotated[int, About(examples=[0])]
+    disputes_lost: Annotated[int, About(examples=[0])]
+    refunds: Annotated[int, About(examples=[0])]
+
+
+@dataclass
+class User:
+    """A user."""
+
+    user_id: UserId
+    email: Email | None
+    customer: StripeCustomer | None
+    purchases: Purchases
+    history: History
+    refunded_payments: Annotated[
+        dict[str, int], About("How many payments of each track were refunded, wholly or in part.", examples=[{"DP": 2}])
+    ]
+
+
+@dataclass
+class StandingProblem:
+    """Something that lets a user into a track and that no payment explains."""
+
+    track: Track
+    payment_id: PaymentId | None
+    problem: str
+
+
+@dataclass
+class Standings:
+    """Whether payments explain all that lets a user in."""
+
+    verified: bool
+    problems: list[StandingProblem]
+
+
+@dataclass
+class UserDetails:
+    """A user with their enrollments, a page of their payments, and their own audit chain."""
+
+    user: User
+    enrollments: list[EnrollmentFields]
+    payments: list[StaffPayment]
+    next_cursor: Cursor
+    audit: list[AuditRecord]
+    chain: Chain
+    standings: Standings
+
+
+@dataclass(kw_only=True)
+class UserIdQuery:
+    """A user."""
+
+    user_id: Annotated[UserId, About("The user's id, which may have a `/`.", minLength=1)]
+
+
+@dataclass
+class PurchaseDecision:
+    """A decision about a user's purchases."""
+
+    decision: Annotated[purchase_blocks.Decision, About(examples=["allow"])]
+    note: Annotated[Text, About(examples=["The bank was wrong"])]
+
+
+@dataclass
+class UserPurchases:
+    """A user's purchases after a decision."""
+
+    purchases: Purchases
+
+
+# --- exports ---
+
+
+@dataclass(kw_only=True)
+class PaymentFilters:
+    """The filters of the list of payments. Numbers and booleans may also be texts."""
+
+    status: Status | None = None
+    track: AnyTrack | None = None
+    refunded: Annotated[bool | Flag | None, About()] = None
+    attention: Annotated[bool | Flag | None, About()] = None
+    disputed: Annotated[bool | Flag | None, About()] = None
+    refund_request: State | None = None
+    from_: Annotated[Day | None, About(name="from", examples=["2026-11-01"])] = None
+    to: Day | None = None
+    amount_min: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
+    amount_max: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None
+    q: Annotated[str | None, About(maxLength=MAX_ID_LENGTH)] = None
+
+
+@dataclass(kw_only=True)
+class ExportOrder:
+    """Which payments to export."""
+
+    filters: PaymentFilters = field(default_factory=PaymentFilters)
+
+
+@dataclass
+class Export:
+    """An export."""
+
+    export_id: Annotated[str, About(examples=["exp_1"])]
+    state: Annotated[Literal["waiting", "running", "done", "failed"], About(examples=["running"])]
+    filters: Annotated[dict[str, str], About(examples=[{"status": "SUCCEEDED"}])]
+    rows: Annotated[int, About("The rows so far.", examples=[120])]
+    bytes: Annotated[int | None, About("Null until it is done.", examples=[None])]
+    ordered_at: Time
+    done_at: Annotated[Time | None, About(examples=[None])]
+    problem: Annotated[str | None, About("Why it failed.", examples=[None])]
+    url: Annotated[Url | None, About("A link to the file, which works for five minutes.", examples=[None])]
+    url_expires_at: Annotated[Time | None, About(examples=[None])]
+
+
+# --- books and quarantine ---
+
+
+@dataclass
+class Difference:
+    """A difference between our books and Stripe's."""
+
+    kind: Annotated[books.Kind, About(examples=["charge"])]
+    day: Annotated[str, About("A UTC day; empty for a difference that is about no day.", examples=["2026-11-23"])]
+    currency: Currency | None
+    ours: Annotated[int, About("In minor units, below zero for money that left; a count without a currency.")]
+    stripe: Annotated[int, About("As `ours`, at Stripe.")]
+    ids: Annotated[list[str], About("The ids that differ, at most 20.", examples=[["ch_3SXk2e"]])]
+
+
+@dataclass
+class Books:
+    """The result of the daily audit. Everything is null before the first."""
+
+    compared_at: Time | None
+    through: Annotated[Day | None, About("The last UTC day that was compared.")]
+    equal: bool | None
+    differences: list[Difference]
+
+
+@dataclass
+class QuarantinedEvent:
+    """An event of ours that could not be applied."""
+
+    event_id: Annotated[str, About(examples=["evt_1"])]
+    reason: Annotated[str, About(examples=["the event has no object"])]
+    first_at: Annotated[Time, About("Its first arrival.")]
+    last_at: Annotated[Time, About("The last try.")]
+    tries: Annotated[int, About(examples=[1])]
+
+
+@dataclass
+class QuarantinedEvents:
+    """A page of the quarantine, newest first."""
+
+    events: list[QuarantinedEvent]
+    next_cursor: Cursor
+
+
+@dataclass
+class Discarded:
+    """The member of staff who discarded an event, and the reason."""
+
+    at: Time
+    by: UserId
+    note: str
+
+
+@dataclass
+class QuarantinedEventWithPayload(QuarantinedEvent):
+    """A quarantined event as Stripe sent it, without secrets and personal data."""
+
+    payload: Annotated[Any, About("Null for a discarded event.", examples=[{"id": "evt_1", "object": "event"}])]
+    discarded: Discarded | None
+
+
+@dataclass
+class QuarantinedEventDetails:
+    """One quarantined event."""
+
+    event: QuarantinedEventWithPayload
+
+
+@dataclass
+class ReplayedEvent:
+    """The outcome of an event that was tried again."""
+
+    event_id: Annotated[str, About(examples=["evt_1"])]
+    outcome: Annotated[Outcome, About(examples=["applied"])]
+
+
+@dataclass
+class DiscardOrder:
+    """Why an event is not to be applied."""
+
+    note: Annotated[Text, About(examples=["sent by a test"])]

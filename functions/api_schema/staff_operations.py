@@ -1,0 +1,272 @@
+"""The operations of staff, all answered by `functions/admin.py`."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from api_schema import staff
+from api_schema.operations import ASKS_STRIPE, COMMITS, REFUNDS, TABLES, Answer, Errors, Operation
+from api_schema.students import PageQuery
+from tuition.core import errors
+
+PAYMENT = {"payment_id": "The payment's id (`pay_…`)."}
+ANY_PAYMENT = {"payment_id": "The payment's id (`pay_…`), or that of its PaymentIntent or Checkout Session."}
+USER = {"user_id": "The user's id. Use the query `user_id` for one that may have a `/`."}
+EVENT = {"event_id": "The event's id (`evt_…`)."}
+IDEMPOTENCY_KEY = {
+    "Idempotency-Key": {
+        "description": "The same key from the same member of staff is one refund: repeating the order answers its"
+        " refund request.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        "example": "order-2026-11-23-1",
+    }
+}
+
+
+def _read(route: str, operation_id: str, summary: str, description: str, answer: type, **more: Any) -> Operation:
+    return _operation(
+        "support", route, operation_id, summary, description, (Answer(200, answer, summary + "."),), **more
+    )
+
+
+def _decide(route: str, operation_id: str, summary: str, description: str, answer: type, **more: Any) -> Operation:
+    return _operation("admin", route, operation_id, summary, description, (Answer(200, answer, "Done."),), **more)
+
+
+def _operation(
+    group: Literal["support", "admin"],
+    route: str,
+    operation_id: str,
+    summary: str,
+    description: str,
+    answers: tuple[Answer, ...],
+    errors: Errors = TABLES,
+    path: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Operation:
+    return Operation(
+        route=route,
+        handler="admin",
+        operation_id=operation_id,
+        summary=summary,
+        description=description,
+        caller=group,
+        answers=answers,
+        errors=errors,
+        path=path or {},
+        **more,
+    )
+
+
+REFUND_ANSWERS = (
+    Answer(200, staff.RefundResult, "The refund was made."),
+    Answer(202, staff.RefundResult, "Stripe or a bank is processing it."),
+)
+DECIDES: Errors = (errors.NotFound, errors.Conflicted, *COMMITS)
+
+OPERATIONS = (
+    _read(
+        "GET /api/admin/payments",
+        "searchPayments",
+        "List payments",
+        "Exact matches of `q` come first, newest first; then payments whose email address begins with `q`, by address."
+        " A cursor works with its own filters only.",
+        staff.StaffPayments,
+        query=staff.PaymentsQuery,
+    ),
+    _read(
+        "GET /api/admin/payments/{payment_id}",
+        "getPayment",
+        "Read one payment with everything about it",
+        "Its fields, facts, refund requests and verified audit trail, and what an admin can do with it now.",
+        staff.PaymentDetails,
+        path=PAYMENT,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _read(
+        "GET /api/admin/counts",
+        "countPayments",
+        "Count the payments that were started",
+        "On each day of a `month`, or in each month of a `year`: send exactly one.",
+        staff.Counts,
+        query=staff.CountsQuery,
+    ),
+    _read(
+        "GET /api/admin/users",
+        "findUser",
+        "Read the user that the query names",
+        "For a user id that may have a `/`, because the gateway decodes `%2F` in a path.",
+        staff.UserDetails,
+        query=staff.UserQuery,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _read(
+        "GET /api/admin/users/{user_id}",
+        "getUser",
+        "Read a user",
+        "With enrollments, a page of payments, and the user's own audit chain.",
+        staff.UserDetails,
+        path=USER,
+        query=PageQuery,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _decide(
+        "POST /api/admin/users/{user_id}/purchases",
+        "decidePurchases",
+        "Block a user's purchases, or allow them",
+        "`allow` is for everything that blocks now: a dispute that is lost later blocks again. Repeating a decision"
+        " changes nothing.",
+        staff.UserPurchases,
+        path=USER,
+        body=staff.PurchaseDecision,
+        example={"decision": "allow", "note": "The bank was wrong"},
+        errors=DECIDES,
+    ),
+    _decide(
+        "POST /api/admin/users/purchases",
+        "decidePurchasesOf",
+        "Decide about the purchases of the user that the query names",
+        "For a user id that may have a `/`.",
+        staff.UserPurchases,
+        query=staff.UserIdQuery,
+        body=staff.PurchaseDecision,
+        example={"decision": "allow", "note": "The bank was wrong"},
+        errors=DECIDES,
+    ),
+    _read(
+        "GET /api/admin/disputes",
+        "listDisputes",
+        "List disputes",
+        "The `open` ones by due date, or those that are `over`, newest first.",
+        staff.Disputes,
+        query=staff.DisputesQuery,
+    ),
+    _read(
+        "GET /api/admin/refund-requests",
+        "listRefundRequests",
+        "List the refund requests that await approval",
+        "The oldest request first.",
+        staff.RefundRequests,
+        query=staff.RefundRequestsQuery,
+    ),
+    _operation(
+        "admin",
+        "POST /api/admin/exports",
+        "orderExport",
+        "Order a CSV file of payments",
+        "All payments that match the filters. Read the export every few seconds until it is done.",
+        (Answer(202, staff.Export, "The export was ordered."),),
+        body=staff.ExportOrder,
+        example={"filters": {"status": "SUCCEEDED", "from": "2026-11-01"}},
+        errors=COMMITS,
+    ),
+    _operation(
+        "admin",
+        "GET /api/admin/exports/{export_id}",
+        "getExport",
+        "Read an export",
+        "Only for the one who ordered it. It also resumes an export that ran out of time.",
+        (Answer(200, staff.Export, "The export."),),
+        path={"export_id": "The export's id (`exp_…`)."},
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _operation(
+        "admin",
+        "POST /api/admin/payments/{payment_id}/refunds",
+        "refundPayment",
+        "Refund a payment, wholly or in part",
+        "`refund-repeated`: the same amount of this payment was refunded before. To refund it once more, send"
+        " `expected_refundable_amount` or an `Idempotency-Key`.",
+        REFUND_ANSWERS,
+        path=ANY_PAYMENT,
+        headers=IDEMPOTENCY_KEY,
+        body=staff.StaffRefundOrder,
+        example={"amount": 10000, "reason": "a part was missing"},
+        errors=(*REFUNDS, errors.RefundRepeated),
+    ),
+    _operation(
+        "admin",
+        "POST /api/admin/payments/{payment_id}/refunds/{request_id}",
+        "decideRefundRequest",
+        "Approve or decline a refund request",
+        "Approving a request that is being submitted resumes it.",
+        REFUND_ANSWERS,
+        path={**ANY_PAYMENT, "request_id": "The refund request's id (`rr_…`)."},
+        body=staff.RefundDecision,
+        example={"decision": "approve"},
+        errors=REFUNDS,
+    ),
+    _decide(
+        "POST /api/admin/payments/{payment_id}/access",
+        "decideAccess",
+        "Decide whether a payment grants access",
+        "No money moves. The newest decision counts, and the same decision again changes nothing.",
+        staff.DecidedPayment,
+        path=ANY_PAYMENT,
+        body=staff.AccessOrder,
+        example={"decision": "revoke", "note": "shared the account"},
+        errors=DECIDES,
+    ),
+    _decide(
+        "POST /api/admin/payments/{payment_id}/attention",
+        "acknowledgeAttention",
+        "Acknowledge one reason for attention",
+        "In its current state: if the reason changes, it comes back. A refund request must be approved or declined.",
+        staff.DecidedPayment,
+        path=ANY_PAYMENT,
+        body=staff.AcknowledgementOrder,
+        example={"name": "rebuilt", "note": "compared with Stripe"},
+        errors=DECIDES,
+    ),
+    _read(
+        "GET /api/admin/attention",
+        "listAttention",
+        "List the payments that need attention",
+        "Each with its reasons.",
+        staff.StaffPayments,
+        query=PageQuery,
+    ),
+    _read(
+        "GET /api/admin/books",
+        "readBooks",
+        "Read the result of the daily audit",
+        "It compares our payments with Stripe's balance transactions.",
+        staff.Books,
+    ),
+    _read(
+        "GET /api/admin/quarantine",
+        "listQuarantine",
+        "List the events that could not be applied",
+        "Newest first, without the events' bodies.",
+        staff.QuarantinedEvents,
+        query=PageQuery,
+    ),
+    _read(
+        "GET /api/admin/quarantine/{event_id}",
+        "getQuarantinedEvent",
+        "Read one quarantined event",
+        "As Stripe sent it, without client secrets and personal data.",
+        staff.QuarantinedEventDetails,
+        path=EVENT,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _decide(
+        "POST /api/admin/quarantine/{event_id}/replay",
+        "replayEvent",
+        "Try a quarantined event again",
+        "An applied event leaves the quarantine.",
+        staff.ReplayedEvent,
+        path=EVENT,
+        errors=(errors.NotFound, errors.Conflicted, *ASKS_STRIPE, *COMMITS),
+    ),
+    _decide(
+        "POST /api/admin/quarantine/{event_id}/discard",
+        "discardEvent",
+        "Discard an event that is not to be applied",
+        "Its payload is removed. Its id, reason and note stay for 90 days.",
+        staff.QuarantinedEventDetails,
+        path=EVENT,
+        body=staff.DiscardOrder,
+        example={"note": "sent by a test"},
+        errors=(errors.NotFound, *COMMITS),
+    ),
+)

@@ -1,0 +1,150 @@
+"""The operations of students and of Stripe."""
+
+from api_schema import students
+from api_schema.operations import ASKS_STRIPE, BUYS, COMMITS, REFUNDS, TABLES, Answer, Link, Operation
+from api_schema.payments import Payment
+from tuition.core import errors
+
+READ_STATUS = Link("getPaymentStatus", "Read the payment.", {"payment_intent_id": "$response.body#/payment_intent_id"})
+READ_SESSION = Link("getPaymentStatus", "Read the payment.", {"payment_intent_id": "$response.body#/session_id"})
+REQUEST_REFUND = Link(
+    "requestRefund",
+    "Request a refund of the payment, once it is paid.",
+    body={"payment_id": "$response.body#/payment_id", "reason": "changed my mind"},
+)
+BUYING = (
+    "Repeating the request never starts a second open payment: a retry, a double click and a second tab get the same"
+    " one. A request with another choice closes the open payment first. After `stripe-unavailable` or `contended` the"
+    " same request may be sent again."
+)
+
+OPERATIONS = (
+    Operation(
+        route="GET /api/payments/tracks",
+        handler="tracks",
+        operation_id="listTracks",
+        summary="List the tracks for sale",
+        description="The tracks with their prices, the accepted kinds of payment methods, and the key for Stripe.js.",
+        caller="anyone",
+        answers=(Answer(200, students.Tracks, "The tracks."),),
+    ),
+    Operation(
+        route="POST /api/payments/create-payment",
+        handler="create_payment",
+        operation_id="createPayment",
+        summary="Start a payment that the browser confirms",
+        description=f"Confirm the payment with Stripe.js and its `client_secret`. {BUYING}",
+        caller="user",
+        body=students.CreatePaymentRequest,
+        example={"track": "DP"},
+        answers=(
+            Answer(200, students.OpenedPayment, "The payment that is already open."),
+            Answer(201, students.OpenedPayment, "A new payment."),
+        ),
+        errors=BUYS,
+        links=(READ_STATUS, REQUEST_REFUND),
+    ),
+    Operation(
+        route="POST /api/payments/create-checkout-session",
+        handler="create_checkout_session",
+        operation_id="createCheckoutSession",
+        summary="Start a payment on Stripe's page",
+        description=(
+            f"Send the student to `url`. {BUYING} A promotion code is looked up first: if it is refused, nothing was"
+            " closed or started."
+        ),
+        caller="user",
+        body=students.CreateCheckoutSessionRequest,
+        example={"track": "FSD", "promotion_code": "SPRING"},
+        answers=(
+            Answer(200, students.OpenedCheckoutSession, "The session that is already open."),
+            Answer(201, students.OpenedCheckoutSession, "A new session."),
+        ),
+        errors=(*BUYS, errors.CodeRefused),
+        links=(READ_SESSION,),
+    ),
+    Operation(
+        route="GET /api/payments/status/{payment_intent_id}",
+        handler="payment_status",
+        operation_id="getPaymentStatus",
+        summary="Read one payment",
+        description="While the payment is open, Stripe is asked, at most once within five seconds.",
+        caller="user",
+        path={"payment_intent_id": "The id of a PaymentIntent (`pi_…`), a Checkout Session (`cs_…`) or a payment."},
+        answers=(Answer(200, Payment, "The payment."),),
+        errors=(errors.NotFound, *ASKS_STRIPE, *COMMITS),
+        links=(REQUEST_REFUND,),
+    ),
+    Operation(
+        route="GET /api/payments/my-payments",
+        handler="my_payments",
+        operation_id="listMyPayments",
+        summary="List the student's payments",
+        description="Newest first. Stripe is not asked.",
+        caller="user",
+        query=students.PageQuery,
+        answers=(Answer(200, students.Payments, "A page of payments."),),
+        errors=TABLES,
+    ),
+    Operation(
+        route="GET /api/payments/payment-methods",
+        handler="payment_methods",
+        operation_id="listPaymentMethods",
+        summary="List the saved payment methods",
+        description="They are stored at Stripe only. A method that was saved more than once is listed once.",
+        caller="user",
+        query=students.PageQuery,
+        answers=(Answer(200, students.SavedPaymentMethods, "A page of payment methods."),),
+        errors=(errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
+        route="DELETE /api/payments/payment-methods/{payment_method_id}",
+        handler="payment_methods",
+        operation_id="detachPaymentMethod",
+        summary="Detach a saved payment method",
+        description="It is detached with all its copies and can never be used again. After a lost answer, `not-found`"
+        " means that it is detached. After `contended`, repeat the request.",
+        caller="user",
+        path={"payment_method_id": "The id of the payment method (`pm_…`)."},
+        answers=(Answer(200, students.DetachedPaymentMethod, "It is detached."),),
+        errors=(errors.NotFound, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
+        route="POST /api/payments/request-refund",
+        handler="request_refund",
+        operation_id="requestRefund",
+        summary="Request a refund",
+        description="A refund of the whole refundable amount. Repeating the call resumes the same request: there is"
+        " never a second refund.",
+        caller="user",
+        body=students.RefundOrder,
+        example={"payment_intent_id": "pi_3SXk2eLz9Qw1", "reason": "changed my mind"},
+        answers=(
+            Answer(200, students.PaymentWithRefundRequest, "The refund was made."),
+            Answer(202, students.PaymentWithRefundRequest, "It awaits approval, or Stripe is processing it."),
+        ),
+        errors=(*REFUNDS, errors.TooManyRequests),
+    ),
+    Operation(
+        route="GET /api/enrollments",
+        handler="enrollments",
+        operation_id="listEnrollments",
+        summary="List the student's enrollments",
+        description="Each with its progress. There is one for each track, so the first page has them all.",
+        caller="user",
+        query=students.EnrollmentsQuery,
+        answers=(Answer(200, students.Enrollments, "All enrollments."),),
+        errors=TABLES,
+    ),
+    Operation(
+        route="POST /api/payments/webhook",
+        handler="webhook",
+        operation_id="receiveEvent",
+        summary="Receive an event from Stripe",
+        description="Authorized by the HMAC-SHA256 of the raw body in `Stripe-Signature`, at most 300 s old. Events may"
+        " arrive in any order and more than once. After a 5xx Stripe delivers the event again.",
+        caller="stripe",
+        answers=(Answer(200, students.ReceivedEvent, "The event was received."),),
+        errors=(errors.BadRequest, errors.SignatureRefused, *ASKS_STRIPE, *COMMITS),
+    ),
+)

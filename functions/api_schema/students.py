@@ -1,0 +1,274 @@
+"""The types of the requests and answers of students and of Stripe."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Track, Url
+from api_schema.payments import Payment, RefundRequest
+from tuition.core import catalog, enrollment
+from tuition.core.payment import Status
+from tuition.intake.stripe_events import Outcome
+
+SoldTrack = Annotated[
+    str,
+    About("The code of a track that is for sale.", enum=[track.track for track in catalog.for_sale()], examples=["DP"]),
+]
+
+
+@dataclass(kw_only=True)
+class PageQuery:
+    """A page of a list."""
+
+    limit: Annotated[int, About("How many items the page has at most.", minimum=1, maximum=100)] = 20
+    cursor: Annotated[str | None, About("The `next_cursor` of the page before.", examples=["eyJ2IjoxfQ"])] = None
+
+
+# --- tracks ---
+
+
+@dataclass
+class Step:
+    """A step of a project."""
+
+    step: Annotated[str, About(examples=["load"])]
+    title: Annotated[str, About(examples=["Load the data"])]
+
+
+@dataclass
+class Project:
+    """A project of a track."""
+
+    project: Annotated[str, About(examples=["first"])]
+    title: Annotated[str, About(examples=["A first project"])]
+    steps: list[Step]
+
+
+@dataclass
+class TrackForSale:
+    """A track that is for sale, with its price."""
+
+    track: Track
+    title: Annotated[str, About(examples=["Data Professional"])]
+    amount: Amount
+    currency: Currency
+    projects: list[Project]
+
+
+@dataclass
+class NamedTrack:
+    """A track that is no longer sold."""
+
+    track: Annotated[Track, About(examples=["OLD"])]
+    title: Annotated[str, About(examples=["An earlier track"])]
+
+
+@dataclass
+class Tracks:
+    """The tracks, and what a page needs to sell them."""
+
+    tracks: list[TrackForSale]
+    no_longer_sold: list[NamedTrack]
+    publishable_key: Annotated[str, About("The key for Stripe.js.", examples=["pk_test_1"])]
+    payment_method_types: Annotated[list[str], About("The accepted kinds of methods.", examples=[["card"]])]
+    refund_window_days: Annotated[int, About("In so many days a refund is made at once.", examples=[14])]
+
+
+# --- buying ---
+
+
+@dataclass(kw_only=True)
+class CreatePaymentRequest:
+    """What to buy, to be paid in the browser."""
+
+    track: SoldTrack
+    save_payment_method: Annotated[
+        bool, About("Keep the payment method for the student's next purchase; by default false.")
+    ] = False
+    payment_method: Annotated[
+        str | None,
+        About("A saved payment method, `pm_…`.", minLength=1, maxLength=255, pattern=r"\S"),
+    ] = None
+
+
+@dataclass
+class OpenedPayment:
+    """An open payment, to be confirmed with Stripe.js."""
+
+    payment_id: PaymentId
+    payment_intent_id: IntentId
+    client_secret: Annotated[str, About("For Stripe.js.", examples=["pi_3SXk2eLz9Qw1_secret_x"])]
+    amount: Annotated[Amount, About("The price in minor units.")]
+    currency: Currency
+    track: Track
+    status: Annotated[Status, About(examples=["CREATED"])]
+
+
+@dataclass(kw_only=True)
+class CreateCheckoutSessionRequest:
+    """What to buy, to be paid on Stripe's page."""
+
+    track: SoldTrack
+    promotion_code: Annotated[
+        str | None, About("A promotion code of Stripe's.", minLength=1, maxLength=500, pattern=r"\S")
+    ] = None
+    success_url: Annotated[
+        str | None,
+        About(
+            "Where the student returns after paying: an allowed origin and a path. Stripe replaces"
+            " `{CHECKOUT_SESSION_ID}`.",
+            minLength=1,
+            maxLength=2000,
+            pattern=r"\S",
+        ),
+    ] = None
+    cancel_url: Annotated[
+        str | None, About("Where the student returns without paying.", minLength=1, maxLength=2000, pattern=r"\S")
+    ] = None
+    save_payment_method: Annotated[bool, About("Show a checkbox for saving the method; by default false.")] = False
+
+
+@dataclass
+class OpenedCheckoutSession:
+    """An open payment, to be paid on Stripe's page."""
+
+    payment_id: PaymentId
+    session_id: Annotated[str, About(examples=["cs_test_a1"])]
+    url: Annotated[Url, About("Stripe's page.", examples=["https://checkout.stripe.com/c/pay/cs_test_a1"])]
+    amount: Annotated[Amount, About("The price after the promotion code, in minor units.")]
+    currency: Currency
+    track: Track
+    status: Annotated[Status, About(examples=["CREATED"])]
+
+
+@dataclass
+class Payments:
+    """A page of payments, newest first."""
+
+    payments: list[Payment]
+    next_cursor: Cursor
+
+
+@dataclass
+class SavedPaymentMethod:
+    """A saved payment method. A field that its type does not have is null."""
+
+    id: Annotated[str, About(examples=["pm_1"])]
+    type: Annotated[str, About(examples=["card"])]
+    brand: Annotated[str | None, About(examples=["visa"])]
+    last4: Annotated[str | None, About(examples=["4242"])]
+    exp_month: Annotated[int | None, About(examples=[12])]
+    exp_year: Annotated[int | None, About(examples=[2034])]
+
+
+@dataclass
+class SavedPaymentMethods:
+    """A page of saved payment methods, newest first."""
+
+    payment_methods: list[SavedPaymentMethod]
+    next_cursor: Cursor
+
+
+@dataclass
+class DetachedPaymentMethod:
+    """A payment method that can never be used again."""
+
+    id: Annotated[str, About(examples=["pm_1"])]
+    detached: Literal[True]
+
+
+@dataclass(kw_only=True)
+class RefundOrder:
+    """Which payment to refund, and why. Send exactly one of the two ids."""
+
+    reason: Annotated[Text, About(examples=["changed my mind"])]
+    payment_id: Annotated[
+        str | None,
+        About("The payment's id.", minLength=1, maxLength=255, pattern=r"\S", examples=["pay_4f1c2a9b7d3e4c58"]),
+    ] = None
+    payment_intent_id: Annotated[
+        str | None,
+        About("Its PaymentIntent's or Checkout Session's id.", minLength=1, maxLength=255, pattern=r"\S"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class PaymentWithRefundRequest(Payment):
+    """The payment with the refund request that was made or resumed."""
+
+    refund_request: RefundRequest
+
+
+# --- enrollments ---
+
+
+@dataclass(kw_only=True)
+class EnrollmentsQuery:
+    """A page of the enrollments. The first has them all."""
+
+    limit: Annotated[int, About("Accepted, but one page has all enrollments.", minimum=1, maximum=100)] = 20
+
+
+@dataclass
+class StepProgress:
+    """A step of a project, and whether it is done."""
+
+    step: Annotated[str, About(examples=["load"])]
+    title: Annotated[str, About(examples=["Load the data"])]
+    done: Annotated[bool, About(examples=[False])]
+
+
+@dataclass
+class ProjectProgress:
+    """A project, and how far the student has come."""
+
+    project: Annotated[str, About(examples=["first"])]
+    title: Annotated[str, About(examples=["A first project"])]
+    unlocked: bool
+    steps: list[StepProgress]
+
+
+@dataclass(kw_only=True)
+class EnrollmentFields:
+    """An enrollment in a track."""
+
+    track: Track
+    status: Annotated[
+        enrollment.Status | None,
+        About("Null: a payment that never gave access, because the amount differs.", examples=["ENROLLED"]),
+    ]
+    projects: list[ProjectProgress]
+
+
+@dataclass(kw_only=True)
+class Enrollment(EnrollmentFields):
+    """An enrollment with the payment that decides its status."""
+
+    payment: Annotated[Payment | None, About("The payment that gives access, else the open one, else the newest.")]
+
+
+@dataclass
+class Enrollments:
+    """All enrollments of the student: one for each track."""
+
+    enrollments: list[Enrollment]
+    purchases_blocked: Annotated[str | None, About("Why the student may buy no track.", examples=[None])]
+    next_cursor: Annotated[None, About("Always null: the first page has them all.")]
+
+
+# --- Stripe ---
+
+
+@dataclass
+class ReceivedEvent:
+    """The outcome of an event."""
+
+    received: Literal[True]
+    outcome: Annotated[
+        Outcome,
+        About(
+            "`applied`: now or before. `foreign`: of another app, environment, stack or mode. `ignored`: a type that is"
+            " not used. `not_found`: a payment that does not exist here and is not paid. `quarantined`: stored for"
+            " staff.",
+            examples=["applied"],
+        ),
+    ]
