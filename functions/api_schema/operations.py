@@ -22,7 +22,7 @@ TABLES: Errors = (errors.Unavailable,)
 ASKS_STRIPE: Errors = (errors.StripeUnavailable, errors.NotConfigured, errors.Unavailable)
 COMMITS: Errors = (errors.Contended, errors.Unavailable)
 BUYS: Errors = (
-    *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked),
+    *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked, errors.NotSelling),
     *(errors.PaymentInProgress, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
 )
 REFUNDS: Errors = (errors.NotFound, errors.RefundRefused, *ASKS_STRIPE, *COMMITS)

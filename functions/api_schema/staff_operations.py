@@ -66,7 +66,7 @@ DECIDES: Errors = (errors.NotFound, errors.Conflicted, *COMMITS)
 OPERATIONS = (
     _read(
         "GET /api/admin/payments",
-        "searchPayments",
+        "listPayments",
         "List payments",
         "Exact matches of `q` come first, newest first; then payments whose email address begins with `q`, by address."
         " A cursor works with its own filters only.",
@@ -84,7 +84,7 @@ OPERATIONS = (
     ),
     _read(
         "GET /api/admin/counts",
-        "countPayments",
+        "getCounts",
         "Count the payments that were started",
         "On each day of a `month`, or in each month of a `year`: send exactly one.",
         staff.Counts,
@@ -92,7 +92,7 @@ OPERATIONS = (
     ),
     _read(
         "GET /api/admin/users",
-        "findUser",
+        "getUserByQuery",
         "Read the user that the query names",
         "For a user id that may have a `/`, because the gateway decodes `%2F` in a path.",
         staff.UserDetails,
@@ -123,7 +123,7 @@ OPERATIONS = (
     ),
     _decide(
         "POST /api/admin/users/purchases",
-        "decidePurchasesOf",
+        "decidePurchasesByQuery",
         "Decide about the purchases of the user that the query names",
         "For a user id that may have a `/`.",
         staff.UserPurchases,
@@ -131,6 +131,24 @@ OPERATIONS = (
         body=staff.PurchaseDecision,
         example={"decision": "allow", "note": "The bank was wrong"},
         errors=DECIDES,
+    ),
+    _read(
+        "GET /api/admin/selling",
+        "getSelling",
+        "Read whether students can buy",
+        "With the newest decision, and the verified audit trail of the switch.",
+        staff.Selling,
+    ),
+    _decide(
+        "POST /api/admin/selling",
+        "decideSelling",
+        "Stop every new purchase, or sell again",
+        "Refunds, events and payments that are open in a form are not affected. Repeating a decision with the same"
+        " message changes nothing.",
+        staff.Selling,
+        body=staff.SellingDecision,
+        example={"selling": False, "note": "A price is wrong", "message": "Back tomorrow."},
+        errors=(errors.Conflicted, *COMMITS),
     ),
     _read(
         "GET /api/admin/disputes",
@@ -151,7 +169,7 @@ OPERATIONS = (
     _operation(
         "admin",
         "POST /api/admin/exports",
-        "orderExport",
+        "createExport",
         "Order a CSV file of payments",
         "All payments that match the filters. Read the export every few seconds until it is done.",
         (Answer(202, staff.Export, "The export was ordered."),),
@@ -172,7 +190,7 @@ OPERATIONS = (
     _operation(
         "admin",
         "POST /api/admin/payments/{payment_id}/refunds",
-        "refundPayment",
+        "createRefund",
         "Refund a payment, wholly or in part",
         "`refund-repeated`: the same amount of this payment was refunded before. To refund it once more, send"
         " `expected_refundable_amount` or an `Idempotency-Key`.",
@@ -208,7 +226,7 @@ OPERATIONS = (
     ),
     _decide(
         "POST /api/admin/payments/{payment_id}/attention",
-        "acknowledgeAttention",
+        "resolveAttention",
         "Acknowledge one reason for attention",
         "In its current state: if the reason changes, it comes back. A refund request must be approved or declined.",
         staff.DecidedPayment,
@@ -227,7 +245,7 @@ OPERATIONS = (
     ),
     _read(
         "GET /api/admin/books",
-        "readBooks",
+        "getBooks",
         "Read the result of the daily audit",
         "It compares our payments with Stripe's balance transactions.",
         staff.Books,
@@ -251,7 +269,7 @@ OPERATIONS = (
     ),
     _decide(
         "POST /api/admin/quarantine/{event_id}/replay",
-        "replayEvent",
+        "replayQuarantinedEvent",
         "Try a quarantined event again",
         "An applied event leaves the quarantine.",
         staff.ReplayedEvent,
@@ -260,7 +278,7 @@ OPERATIONS = (
     ),
     _decide(
         "POST /api/admin/quarantine/{event_id}/discard",
-        "discardEvent",
+        "discardQuarantinedEvent",
         "Discard an event that is not to be applied",
         "Its payload is removed. Its id, reason and note stay for 90 days.",
         staff.QuarantinedEventDetails,

@@ -139,7 +139,7 @@ OPERATIONS = (
     Operation(
         route="POST /api/payments/webhook",
         handler="webhook",
-        operation_id="receiveEvent",
+        operation_id="receiveStripeEvent",
         summary="Receive an event from Stripe",
         description="Authorized by the HMAC-SHA256 of the raw body in `Stripe-Signature`, at most 300 s old. Events may"
         " arrive in any order and more than once. After a 5xx Stripe delivers the event again.",

@@ -252,6 +252,7 @@ class Enrollments:
 
     enrollments: list[Enrollment]
     purchases_blocked: Annotated[str | None, About("Why the student may buy no track.", examples=[None])]
+    not_selling: Annotated[str | None, About("Why the school sells no track for now.", examples=[None])]
     next_cursor: Annotated[None, About("Always null: the first page has them all.")]
 
 

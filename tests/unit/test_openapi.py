@@ -13,6 +13,8 @@ import pytest
 import admin
 from api_schema import about
 from api_schema.operations import Operation
+from local.build import ROOT
+from local.deploy import read_template
 from tests import openapi_answers
 from tests.harness import Student, request_event
 from tests.template.test_routes import ROUTES
@@ -65,12 +67,23 @@ def test_the_document_is_valid_openapi() -> None:
     openapi_spec_validator.validate(DOCUMENT)
 
 
-def test_the_operations_are_the_routes_of_the_template_without_their_slash() -> None:
+def test_the_operations_are_the_routes_of_the_template() -> None:
     assert set(BY_ROUTE) == {route.rstrip("/") for route in routes()}
     assert {f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods} == set(
         BY_ROUTE
     )
     assert len(openapi.OPERATIONS) == len(BY_ROUTE)
+
+
+def test_the_gateway_and_the_document_name_each_operation_alike() -> None:
+    template = read_template(ROOT / "template.yaml")
+    paths = template["Resources"]["HttpApi"]["Properties"]["DefinitionBody"]["paths"]
+    names = {
+        f"{method.upper()} {path}": operation["operationId"]
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    assert names == {route: operation.operation_id for route, operation in BY_ROUTE.items()}
 
 
 def test_the_operations_of_staff_are_those_that_their_function_answers() -> None:

@@ -168,8 +168,8 @@ def test_an_api_path_reaches_the_gateway_without_its_final_slash_as_in_productio
 def test_cloudfront_strips_the_slash_of_api_paths_only() -> None:
     template: dict[str, Any] = yaml.load((ROOT / "web.yaml").read_text(encoding="utf-8"), _Template)  # noqa: S506
     distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
-    (api,) = distribution["CacheBehaviors"]
-    assert api["PathPattern"] == "/api/*"
+    document, api = distribution["CacheBehaviors"]
+    assert (document["PathPattern"], api["PathPattern"]) == ("/api/openapi.json", "/api/*")
     for behavior, function in ((api, "ApiPaths"), (distribution["DefaultCacheBehavior"], "Folders")):
         arn = f"{function}.FunctionMetadata.FunctionARN"
         assert behavior["FunctionAssociations"] == [{"EventType": "viewer-request", "FunctionARN": arn}]

@@ -732,7 +732,7 @@ def update_selling(decide: Callable[[Selling], SellingChange | None]) -> Selling
         item = mapping.selling_to_item(after)
         writes = {
             "selling": {"Put": _put_version(item, before.version) if before.version else _put_absent(item, "version")},
-            "audit": {"Put": _put_absent(mapping.record_to_item(record), "subject")},
+            "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
         }
         try:
             _write(writes, None, is_sync=False)
