@@ -62,6 +62,10 @@ reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS
 audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
 	@exec $(PYTHON) -m local.audit $(ARGS)
 
+.PHONY: rollback
+rollback: .venv/.made ## let the aliases name the versions before a bad release; ARGS="--aws --before 2026-11-28T14:00Z"
+	@exec $(PYTHON) -m local.rollback $(ARGS)
+
 .PHONY: check
 check: static ## ruff, mypy, the unit tests and a short search, in under a minute
 	@TUITION_SCHEDULES=$(CHECK_SCHEDULES) $(PYTHON) -m pytest -q -n 2 tests/unit tests/model/test_search.py $(ARGS)
@@ -73,6 +77,10 @@ test: venv ## run every test; ARGS="-k refund" for some, TESTS=tests/unit for a 
 	@$(PYTHON) -m local.chromium
 	@$(PYTHON) -m local.vendored
 	@$(PYTHON) -m pytest -n 2 --durations=20 $(TESTS) $(ARGS)
+
+.PHONY: compat
+compat: venv ## write what this version writes into tests/compat; ARGS=0.1.0 is the version
+	@PYTHONPATH=layers/tuition:functions:. $(PYTHON) -m tests.compat.write_release $(ARGS) > /dev/null
 
 .PHONY: watch
 watch: venv ## check that ARGS=https://… serves the pages of this repository

@@ -1,6 +1,7 @@
 """POST /api/payments/webhook: receive an event from Stripe.
 
-200: applied, applied before, or foreign. 400: not from Stripe. 5xx: a temporary failure, and Stripe retries.
+200: applied, applied before, foreign, or a release's test event. 400: not from Stripe. 5xx: a temporary failure, and
+Stripe retries.
 """
 
 import json

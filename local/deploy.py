@@ -8,6 +8,7 @@ API Gateway would make from it, so the local routes are exactly the template's.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import platform
@@ -42,7 +43,61 @@ def expand(template: Template, parameters: Mapping[str, str]) -> Template:
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the only variable that the transform reads
     from samtranslator.translator.transform import transform
 
-    return table_names.add(transform(template, dict(parameters), _ManagedPolicies()))
+    expanded = table_names.add(transform(template, dict(parameters), _ManagedPolicies()))
+    defaults = {name: rule["Default"] for name, rule in expanded["Parameters"].items() if "Default" in rule}
+    return versions_of_settings(expanded, defaults | dict(parameters))
+
+
+def versions_of_settings(expanded: Template, parameters: Mapping[str, Any]) -> Template:
+    """Return the template with logical ids of function versions that change with the values of the settings.
+
+    SAM makes the id from the function's properties, in which a parameter is only a name. Without this, a release that
+    changes nothing but a parameter would leave the alias on a version with the old value. The id must not change
+    otherwise: Lambda publishes no second version of the same code and configuration, and the stack would fail.
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
+    """
+    from samtranslator.intrinsics.resolver import IntrinsicsResolver
+
+    conditions = expanded.get("Conditions", {})
+    text = json.dumps(expanded)
+    for version_id, resource in expanded["Resources"].items():
+        if resource["Type"] != "AWS::Lambda::Version":
+            continue
+        properties = expanded["Resources"][resource["Properties"]["FunctionName"]["Ref"]]["Properties"]
+        branches = {name: _is_true({"Condition": name}, conditions, parameters) for name in _conditions_in(properties)}
+        values = IntrinsicsResolver(dict(parameters)).resolve_parameter_refs(copy.deepcopy(properties))
+        digest = hashlib.sha256(json.dumps([version_id, values, branches], sort_keys=True, default=str).encode())
+        text = text.replace(f'"{version_id}"', f'"{version_id[:-10]}{digest.hexdigest()[:10]}"')
+    result: Template = json.loads(text)
+    return result
+
+
+def _conditions_in(value: Any) -> set[str]:
+    """Return the names of the conditions on which a value depends."""
+    if isinstance(value, list):
+        return set().union(*map(_conditions_in, value))
+    if not isinstance(value, dict):
+        return set()
+    named = {value["Fn::If"][0]} if "Fn::If" in value else set()
+    return named.union(*map(_conditions_in, value.values()))
+
+
+def _is_true(rule: Any, conditions: Template, parameters: Mapping[str, Any]) -> bool:
+    """Evaluate a condition. Raises ValueError for a function that this template does not use."""
+    ((name, operands),) = rule.items()
+    match name:
+        case "Condition":
+            return _is_true(conditions[operands], conditions, parameters)
+        case "Fn::Equals":
+            first, second = (str(parameters[o["Ref"]] if isinstance(o, dict) else o) for o in operands)
+            return first == second
+        case "Fn::Not":
+            return not _is_true(operands[0], conditions, parameters)
+        case "Fn::And":
+            return all(_is_true(operand, conditions, parameters) for operand in operands)
+        case "Fn::Or":
+            return any(_is_true(operand, conditions, parameters) for operand in operands)
+    raise ValueError(f"cannot evaluate the condition {name}")
 
 
 def read_template(path: Path) -> Template:
@@ -185,7 +240,8 @@ def _route(api_id: str, path: str, method: str, operation: Template, body: Templ
 def without_unsupported(expanded: Template) -> Template:
     """Return the template without the resources that MiniStack cannot handle.
 
-    MiniStack rejects a stack that has CodeDeploy resources or metric-math alarms. It enforces bucket policies that
+    MiniStack rejects a stack that has CodeDeploy resources, update policies or metric-math alarms, so an alias moves to
+    its new version at once. It enforces bucket policies that
     require TLS, which the local stack does not have. The local sign-in has no second factor, so the pool does not call
     the function that asks for one. MiniStack ignores partial batch responses of a stream, so
     :mod:`local.stream` reads the stream instead of a mapping.
@@ -213,11 +269,9 @@ def deploy(
     would recreate its retained tables empty.
     """
     template = refuse_slash_paths(read_template(build / "template.yaml"))
+    template["Globals"]["Function"]["Environment"]["Variables"] |= function_environment
     contents = change_set.point_at_bucket(template, build, BUCKET)
     expanded = for_ministack(refuse_slash_paths(expand(template, parameters)))
-    for resource in expanded["Resources"].values():
-        if resource["Type"] == "AWS::Lambda::Function":
-            resource["Properties"]["Environment"]["Variables"] |= function_environment
     s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET)

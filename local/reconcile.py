@@ -23,6 +23,8 @@ from local.ministack import ACCESS_KEY, REGION, SECRET_KEY
 from local.running import add_port_option, find_stack
 
 FUNCTION = "ReconcileFunction"
+ALIAS = "live"
+"""The alias that a release shifts to its new version: the schedule invokes it too."""
 INVOCATION_S = 920
 console = Console(highlight=False)
 
@@ -35,7 +37,7 @@ class Reconciler:
     """The deployed function."""
 
     def __init__(self, *, stack: str, aws: bool, function: str = FUNCTION, api_port: int | None = None) -> None:
-        connection = {} if aws else _local_connection(api_port)
+        connection = {} if aws else local_connection(api_port)
         cloudformation: Any = boto3.client("cloudformation", **connection)
         resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=function)
         self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
@@ -45,14 +47,15 @@ class Reconciler:
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         """Invoke the function and return its report. Raises `ReconcileError` if it fails."""
-        response = self._client.invoke(FunctionName=self._name, Payload=json.dumps(event).encode())
+        response = self._client.invoke(FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(event).encode())
         report: dict[str, Any] = json.loads(response["Payload"].read())
         if response.get("FunctionError"):
             raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
         return report
 
 
-def _local_connection(api_port: int | None) -> dict[str, Any]:
+def local_connection(api_port: int | None) -> dict[str, Any]:
+    """Return boto3's options for the local stack. Raises `ReconcileError` if none responds."""
     ready = find_stack(api_port)
     if ready is None:
         where = f" at port {api_port}" if api_port else ""

@@ -62,7 +62,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "AnalyticsTable": {"BatchGetItem", "PutItem"},
-        "ExportFunction": {"InvokeFunction"},
+        "ExportFunction:live": {"InvokeFunction"},
         "ExportsBucket": {"ListBucket"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
@@ -97,6 +97,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable/index/by_recorded_day": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
+    },
+    "ReleaseCheckFunction": {
+        "StripeWebhookSecret": {"GetSecretValue"},
+        "WebhookFunction:*": {"InvokeFunction"},
+        "CodeDeploy/*": {"PutLifecycleEventHookExecutionStatus"},
     },
     "StaffGroupsFunction": {"UserPool": {"AdminGetUser"}},
     "ArchiveFunction": {

@@ -54,6 +54,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "archive/changed_record": {"batchItemFailures": []},
+    "release_check/from_codedeploy": {"passed": True, "problem": None},
     "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
     "reconcile/hourly": {"done": True, "failed": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
@@ -92,6 +93,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
             "AWS_ENDPOINT_URL_S3": url,
             "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{functions.server_port}",
+            "AWS_ENDPOINT_URL_CODEDEPLOY": f"http://127.0.0.1:{functions.server_port}",
+            "WEBHOOK_VERSION": "webhook:1",
             "DYNAMODB_ENDPOINT_URL": dynamodb_local_url,
             "STRIPE_API_BASE": stripe.url,
             "STRIPE_SECRET_ARN": api["ARN"],
@@ -108,13 +111,17 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
 
 
 class AcceptsInvocations(BaseHTTPRequestHandler):
-    """Lambda's API for asynchronous invocations: it answers 202."""
+    """Lambda's API: 202 to an asynchronous invocation, else the answer of a working webhook. CodeDeploy's API: 200."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
+        is_asynchronous = self.headers.get("X-Amz-Invocation-Type") == "Event"
+        answer = {"statusCode": 200, "body": json.dumps({"received": True, "outcome": "checked"})}
+        content = b"" if is_asynchronous else json.dumps(answer).encode()
+        self.send_response(202 if is_asynchronous else 200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""

@@ -30,9 +30,12 @@ FILES = {
     "AuditFunction": "audit",
     "ArchiveFunction": "archive",
     "StaffGroupsFunction": "staff_groups",
+    "ReleaseCheckFunction": "release_check",
 }
 BEHIND_THE_GATEWAY = sorted(
-    set(FILES) - {"ReconcileFunction", "ExportFunction", "AuditFunction", "ArchiveFunction", "StaffGroupsFunction"}
+    set(FILES)
+    - {"ReconcileFunction", "ExportFunction", "AuditFunction", "ArchiveFunction", "StaffGroupsFunction"}
+    - {"ReleaseCheckFunction"}
 )
 
 
@@ -64,7 +67,7 @@ def test_the_audit_runs_daily_with_the_timeout_of_its_lease(resources: dict[str,
 def schedules(resources: dict[str, Any]) -> dict[str, str]:
     """Return the schedule of each function that has one."""
     rules = of_type(resources, "AWS::Events::Rule").values()
-    targets = [(target["Arn"]["Fn::GetAtt"][0], rule) for rule in rules for target in rule["Targets"]]
+    targets = [(target["Arn"]["Ref"].removesuffix("Aliaslive"), rule) for rule in rules for target in rule["Targets"]]
     return {function: rule["ScheduleExpression"] for function, rule in targets}
 
 
@@ -73,7 +76,7 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     for name in ("AdminFunction", "ExportFunction"):
         assert resources[name]["Properties"]["Environment"]["Variables"]["EXPORTS_BUCKET"] == {"Ref": "ExportsBucket"}
     function = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]["EXPORT_FUNCTION"]
-    assert function == {"Ref": "ExportFunction"}
+    assert function == {"Ref": "ExportFunctionAliaslive"}
 
 
 @pytest.mark.parametrize("name", ["ExportsBucket", "FailedRecordsBucket", "BucketAccessLogs"])
@@ -136,13 +139,19 @@ def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(re
 
 
 def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expand: Any) -> None:
-    """It enforces bucket policies but has no TLS, ignores partial batch responses, and rejects combined metrics."""
+    """It enforces bucket policies but has no TLS, ignores partial batch responses, and rejects combined metrics.
+
+    It rejects CodeDeploy, so an alias moves to its new version at once.
+    """
     expanded = expand()
     local = deploy.without_unsupported(expanded)
     policies = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy", "BucketAccessLogsPolicy"}
     alarms = of_type(expanded["Resources"], "AWS::CloudWatch::Alarm")
     combined = {name for name, alarm in alarms.items() if "Metrics" in alarm}
-    assert set(expanded["Resources"]) - set(local["Resources"]) == {*policies, "AuditStream", *combined}
+    codedeploy = {name for name, r in expanded["Resources"].items() if r["Type"].startswith("AWS::CodeDeploy::")}
+    omitted = set(expanded["Resources"]) - set(local["Resources"])
+    assert omitted == {*policies, "AuditStream", *combined, *codedeploy}
+    assert not [name for name, resource in local["Resources"].items() if "UpdatePolicy" in resource]
 
 
 @pytest.mark.parametrize("function", ["ExportFunction", "ReconcileFunction", "AuditFunction"])
@@ -164,9 +173,9 @@ def test_the_webhook_may_have_concurrency_of_its_own(expand: Any, resources: dic
 
 
 def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources: dict[str, Any]) -> None:
-    """Functions behind the gateway, Cognito's and the stream's have a caller that sees the error."""
+    """Functions behind the gateway, Cognito's, the stream's and CodeDeploy's have a caller that sees the error."""
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
-    with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction"}
+    with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
     assert configured == set(FILES) - with_caller
 
 
@@ -188,10 +197,10 @@ def test_every_file_in_functions_is_a_function() -> None:
     assert {file.stem for file in (ROOT / "functions").glob("*.py")} == set(FILES.values())
 
 
-def test_only_the_webhook_has_the_arn_of_its_secret(resources: dict[str, Any]) -> None:
+def test_only_the_webhook_and_the_check_of_its_releases_have_the_arn_of_its_secret(resources: dict[str, Any]) -> None:
     for name, properties in of_type(resources, "AWS::Lambda::Function").items():
         variables = properties["Environment"]["Variables"]
-        assert ("STRIPE_WEBHOOK_SECRET_ARN" in variables) == (name == "WebhookFunction")
+        assert ("STRIPE_WEBHOOK_SECRET_ARN" in variables) == (name in ("WebhookFunction", "ReleaseCheckFunction"))
         assert variables["STRIPE_SECRET_ARN"] == {"Fn::GetAtt": ["StripeSecret", "Id"]}
 
 
@@ -246,6 +255,12 @@ def test_data_outlives_the_stack(resources: dict[str, Any]) -> None:
             assert resource["UpdateReplacePolicy"] == "Retain", name
 
 
+FUNCTION_PARTS = {
+    f"AWS::Lambda::{name}" for name in ("Permission", "EventSourceMapping", "EventInvokeConfig", "Version", "Alias")
+}
+"""Resources whose `FunctionName` is the function that they belong to."""
+
+
 def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
     properties = {
         "TableName",
@@ -256,9 +271,8 @@ def test_no_resource_has_a_fixed_name(resources: dict[str, Any]) -> None:
         "UserPoolName",
         "AlarmName",
     }
-    names_another = ("Permission", "EventSourceMapping", "EventInvokeConfig")
     for name, resource in resources.items():
-        if resource["Type"] not in [f"AWS::Lambda::{kind}" for kind in names_another]:
+        if resource["Type"] not in FUNCTION_PARTS:
             fixed = properties & set(resource.get("Properties", {}))
             assert fixed == ({"LogGroupName"} if name == "AccessLogs" else set()), name
 
@@ -330,8 +344,8 @@ def test_tracing_and_its_rights_exist_only_if_a_parameter_asks_for_them(expand: 
     traced = expand(Tracing="Active")["Resources"]
     for function in of_type(traced, "AWS::Lambda::Function").values():
         assert function["TracingConfig"] == {"Mode": "Active"}
-    for role in of_type(traced, "AWS::IAM::Role").values():
-        assert [arn for arn in role["ManagedPolicyArns"] if "Xray" in str(arn)]
+    for name, role in of_type(traced, "AWS::IAM::Role").items():
+        assert name == "ReleaseRole" or [arn for arn in role["ManagedPolicyArns"] if "Xray" in str(arn)], name
 
 
 def test_every_parameter_is_described_in_plain_words(template: dict[str, Any]) -> None:
@@ -364,6 +378,12 @@ API = {"ApiId": {"Ref": "HttpApi"}}
 WEBHOOK = {"FunctionName": {"Ref": "WebhookFunction"}}
 ARCHIVE = {"FunctionName": {"Ref": "ArchiveFunction"}}
 FAILED_RUNS = {"QueueName": {"Fn::GetAtt": ["FailedRuns", "QueueName"]}}
+
+
+def live(function: str) -> dict[str, Any]:
+    return {"FunctionName": {"Ref": function}, "Resource": {"Fn::Sub": f"${{{function}}}:live"}}
+
+
 OURS = {"environment": "test", "service": "tuition"}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
@@ -390,6 +410,22 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
+    "CreatePaymentErrorsAlarm": ("AWS/Lambda", "Errors", live("CreatePaymentFunction"), "Sum", 60, 1, 1),
+    "CreateCheckoutSessionErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        live("CreateCheckoutSessionFunction"),
+        "Sum",
+        60,
+        1,
+        1,
+    ),
+    "PaymentStatusErrorsAlarm": ("AWS/Lambda", "Errors", live("PaymentStatusFunction"), "Sum", 60, 1, 1),
+    "RequestRefundErrorsAlarm": ("AWS/Lambda", "Errors", live("RequestRefundFunction"), "Sum", 60, 1, 1),
+    "WebhookFunctionErrorsAlarm": ("AWS/Lambda", "Errors", live("WebhookFunction"), "Sum", 60, 1, 1),
+    "AdminErrorsAlarm": ("AWS/Lambda", "Errors", live("AdminFunction"), "Sum", 60, 1, 1),
+    "ReconcileErrorsAlarm": ("AWS/Lambda", "Errors", live("ReconcileFunction"), "Sum", 60, 1, 1),
+    "AuditErrorsAlarm": ("AWS/Lambda", "Errors", live("AuditFunction"), "Sum", 60, 1, 1),
     "ArchiveErrorsAlarm": ("AWS/Lambda", "Errors", ARCHIVE, "Sum", 300, 1, 1),
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }

@@ -9,6 +9,13 @@ import pytest
 
 from tests.permissions import ALLOWED
 
+DEPLOYMENT_GROUPS = (
+    "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:${AWS::StackName}-*"
+)
+"""Of this stack's application. A reference to it would close a circle."""
+WILDCARDS = ("/index/*", "/exports/*", "/aws/lambda/*", "WebhookFunction:*", "CodeDeploy/*")
+"""Parts of a table or bucket, every version of one function, and the deployment groups of this stack."""
+
 
 def names(resource: Any) -> str:
     """Return the logical id of a policy's Resource, followed by the rest of its ARN."""
@@ -16,6 +23,10 @@ def names(resource: Any) -> str:
         logical_id, attribute = resource["Fn::GetAtt"]
         assert attribute in ("Arn", "Id", "StreamArn")
         return f"{logical_id}/stream" if attribute == "StreamArn" else str(logical_id)
+    if "Ref" in resource:
+        return str(resource["Ref"]).replace("Aliaslive", ":live")
+    if resource["Fn::Sub"] == DEPLOYMENT_GROUPS:
+        return "CodeDeploy/*"
     return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
 
 
@@ -83,4 +94,23 @@ def test_no_policy_has_a_wildcard(resources: dict[str, Any]) -> None:
     for function in ALLOWED:
         for target, actions in permissions(resources, function).items():
             assert not any("*" in action for action in actions)
-            assert "*" not in target.removesuffix("/index/*").removesuffix("/exports/*").removesuffix("/aws/lambda/*")
+            assert "*" not in target or target.endswith(WILDCARDS)
+
+
+def test_codedeploy_may_shift_the_aliases_of_a_release_and_run_its_check_and_nothing_else(
+    resources: dict[str, Any],
+) -> None:
+    role = resources["ReleaseRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "codedeploy.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert "ManagedPolicyArns" not in role
+    (policy,) = role["Policies"]
+    shift, check, alarms = policy["PolicyDocument"]["Statement"]
+    groups = [name for name, r in resources.items() if r["Type"] == "AWS::CodeDeploy::DeploymentGroup"]
+    released = {name.removesuffix("DeploymentGroup") for name in groups}
+    assert {names(resource).removesuffix(":live") for resource in shift["Resource"]} == released
+    assert len(shift["Resource"]) == 2 * len(released)
+    assert set(shift["Action"]) == {"lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetProvisionedConcurrencyConfig"}
+    assert (check["Action"], names(check["Resource"])) == ("lambda:InvokeFunction", "ReleaseCheckFunction")
+    assert (alarms["Action"], alarms["Resource"]) == ("cloudwatch:DescribeAlarms", "*")

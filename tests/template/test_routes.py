@@ -51,7 +51,9 @@ ROUTES = {
 
 PUBLIC = {route for route, (_, access) in ROUTES.items() if access == "public"}
 BODY_KEYS = {"operationId", "parameters", "security", "x-amazon-apigateway-integration", "responses"}
-INVOKE = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${NAME.Arn}/invocations"
+INVOKE = (
+    "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${NAME.Arn}QUALIFIER/invocations"
+)
 WHOLE_API = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}/*"
 LONGEST = {
     "${AWS::Partition}": "aws-us-gov",
@@ -72,6 +74,11 @@ def body(resources: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def qualifier(resources: dict[str, Any], function: str) -> str:
+    """Return how a function's ARN continues where the gateway calls its alias."""
+    return ":live" if f"{function}Aliaslive" in resources else ""
+
+
 def operations(resources: dict[str, Any]) -> dict[tuple[str, str], Any]:
     paths = body(resources)["paths"]
     return {(method.upper(), path): o for path, methods in paths.items() for method, o in methods.items()}
@@ -90,7 +97,7 @@ def test_a_route_calls_its_function_behind_its_authorizer(resources: dict[str, A
         "type": "aws_proxy",
         "httpMethod": "POST",
         "payloadFormatVersion": "2.0",
-        "uri": {"Fn::Sub": INVOKE.replace("NAME", function)},
+        "uri": {"Fn::Sub": INVOKE.replace("NAME", function).replace("QUALIFIER", qualifier(resources, function))},
     }
     # The gateway ignores a `security` of the whole document, so an operation without its own is public.
     assert operation.get("security") == (None if access == "public" else [{"SignedIn": []}])
@@ -159,7 +166,7 @@ def test_the_gateway_may_invoke_each_integration_by_exactly_one_permission(resou
     assert sorted(permissions, key=lambda p: str(p["FunctionName"]["Ref"])) == [
         {
             "Action": "lambda:InvokeFunction",
-            "FunctionName": {"Ref": function},
+            "FunctionName": {"Ref": f"{function}Aliaslive" if qualifier(resources, function) else function},
             "Principal": "apigateway.amazonaws.com",
             "SourceArn": {"Fn::Sub": WHOLE_API},
         }

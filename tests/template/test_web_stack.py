@@ -44,7 +44,7 @@ def test_the_log_of_requests_expires_and_holds_no_cookies(web: dict[str, Any]) -
 
 
 def test_the_api_is_https_only_too_and_the_owner_of_the_domain_decides_about_preload(web: dict[str, Any]) -> None:
-    (api,) = distribution(web)["CacheBehaviors"]
+    _document, api = distribution(web)["CacheBehaviors"]
     assert api["ResponseHeadersPolicyId"] == {"Ref": "ApiHeaders"}
     for name in ("Headers", "ApiHeaders"):
         policy = web["Resources"][name]["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]

@@ -39,6 +39,8 @@ STRIPE_RACE = Limit(20, base_s=0.1)
 """Calls to Stripe that met another call of ours: a key in flight or a locked object, both free again soon."""
 STRIPE_RATE_LIMIT = Limit(6, base_s=0.5, max_s=10)
 """Calls of the reconciler that Stripe rate-limits. No user waits for them."""
+RELEASE_CHECK = Limit(3, base_s=1)
+"""Test events to the webhook's new version. One that fails by chance must not undo a release."""
 AUDIT_READ = Limit(3, base_s=0)
 """Reads of a payment and its audit trail: a commit between the two would look like tampering."""
 

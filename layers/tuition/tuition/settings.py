@@ -27,6 +27,7 @@ class Settings:
     stripe_secret_arn: str = ""
     stripe_key_group: str = "default"
     stripe_webhook_secret_arn: str = ""
+    webhook_version: str = ""
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
     support_contact: str = ""

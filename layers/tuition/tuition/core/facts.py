@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
 from tuition.core.money import Money
+from tuition.core.stored import read
 
 Kind = Literal["intent", "checkout"]
 PhaseName = Literal["created", "requires_action", "processing", "failed"]
@@ -246,11 +247,11 @@ class Facts:
     def from_json(cls, stored: Mapping[str, Any]) -> "Facts":
         """Return the facts that `to_json` wrote."""
 
-        def one(name: str, kind: Callable[..., Any]) -> Any:
-            return kind(**stored[name]) if name in stored else None
+        def one(name: str, kind: type[Any]) -> Any:
+            return read(kind, stored[name]) if name in stored else None
 
-        def many(name: str, kind: Callable[..., Any]) -> dict[str, Any]:
-            return {key: kind(**value) for key, value in stored.get(name, {}).items()}
+        def many(name: str, kind: type[Any]) -> dict[str, Any]:
+            return {key: read(kind, value) for key, value in stored.get(name, {}).items()}
 
         return cls(
             settled=one("settled", Settled),

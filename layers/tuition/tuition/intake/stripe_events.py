@@ -22,7 +22,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import integer, object_id, text, timestamp
-from tuition.settings import settings
+from tuition.settings import settings, stripe_secret_key
 from tuition.storage import ledger, quarantine
 from tuition.storage.dynamodb import StorageRefused
 from tuition.storage.ledger import Change, StripeObjectTaken
@@ -33,7 +33,9 @@ from tuition.stripe_gateway.resolve import Resolved, Subject
 API_VERSION = "2026-10-28.endive"
 """The API version that the endpoint is pinned to, the same as the `stripe` package's (a test compares them)."""
 
-Outcome = Literal["applied", "foreign", "ignored", "not_found", "quarantined"]
+Outcome = Literal["applied", "checked", "foreign", "ignored", "not_found", "quarantined"]
+RELEASE_CHECK = "tuition.release_check"
+"""The type of the test event that `release_check` signs. Stripe has no such type."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def apply(event: object) -> Outcome:
     """Apply one verified event. Raises only failures that may pass (`Unavailable`)."""
     if not isinstance(event, Mapping):
         return "ignored"
+    if event.get("type") == RELEASE_CHECK:
+        return _check(event)
     try:
         return _apply(event)
     except (EventUnusable, StripeObjectTaken, StripeRefused, StorageRefused) as error:
@@ -164,6 +168,20 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     elif closing.wait_after_declines(state.limits):
         closing.close_after_declines(state.enrollment)  # a late event of one payment, while another is open
     return "applied"
+
+
+def _check(event: Mapping[str, Any]) -> Outcome:
+    """Do everything that an event needs before its commit: read the key, parse, and load the payment. Write nothing.
+
+    Raises `EventUnusable` or `Unavailable`. Only a holder of the signing secret can send the event. The answer tells
+    nothing but that this version works.
+    """
+    stripe_secret_key()
+    paid = {**event, "type": "payment_intent.succeeded"}
+    resolved, parsed = _resolve(_outline(paid)), parse(paid)
+    if resolved is None or resolved.state is None or parsed.facts.settled is None:
+        raise EventUnusable("The test event does not describe a paid payment of this stack.")
+    return "checked"
 
 
 def _count_if_misrouted(event: Mapping[str, Any]) -> None:

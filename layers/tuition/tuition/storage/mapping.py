@@ -18,6 +18,7 @@ from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer
 from tuition.core.refund_request import RefundRequest
 from tuition.core.selling import Selling
+from tuition.core.stored import read
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import AuditItem, CursorItem, CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
@@ -81,14 +82,14 @@ def payment_from_item(item: PaymentItem) -> Payment:
         kind=kind,
         attempt=int(item.attempt),
         stripe_object_id=item.stripe_payment_intent if kind == "intent" else item.stripe_checkout_session,
-        price=Money(**item.price),
+        price=read(Money, item.price),
         created_at=item.created_at,
         updated_at=item.updated_at,
         email=item.email,
         customer=item.stripe_customer_id,
-        terms=Terms(**item.terms),
+        terms=read(Terms, item.terms),
         facts=Facts.from_json(item.facts),
-        requests=tuple(RefundRequest(**request) for request in item.refund_requests),
+        requests=tuple(read(RefundRequest, request) for request in item.refund_requests),
         first_purchase=bool(item.first_purchase),
         version=int(item.version),
         audit_head=item.audit_head,
@@ -115,7 +116,7 @@ def enrollment_from_raw(raw: Item) -> Enrollment:
     return Enrollment(
         user_id=item.user_id,
         track=item.sort_key,
-        standings={payment_id: Standing(**standing) for payment_id, standing in (item.standings or {}).items()},
+        standings={payment_id: read(Standing, standing) for payment_id, standing in (item.standings or {}).items()},
         attempt=int(item.attempt or 0),
         attempt_times=tuple(item.attempt_times or ()),
         version=int(item.version),
