@@ -1,5 +1,5 @@
 # `make help` lists the targets. They write to this folder only: .uv (the installer), .venv (the tools), .venv-ministack
-# (the local AWS), .cache (downloads), and .aws-sam (the build).
+# (the local AWS), .venv-checkov (a linter), .cache (downloads), and .aws-sam (the build).
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -41,6 +41,12 @@ $(UV):
 	@echo "creating .venv-ministack (the local AWS)"
 	@$(UV) venv --quiet --allow-existing --python "$$(cat .python-version)" .venv-ministack
 	@$(UV) pip sync --quiet --compile-bytecode --python .venv-ministack/bin/python requirements-ministack.txt
+	@touch $@
+
+.venv-checkov/.made: requirements-checkov.txt .python-version | $(UV)
+	@echo "creating .venv-checkov (a linter of the templates)"
+	@$(UV) venv --quiet --allow-existing --python "$$(cat .python-version)" .venv-checkov
+	@$(UV) pip sync --quiet --compile-bytecode --python .venv-checkov/bin/python requirements-checkov.txt
 	@touch $@
 
 .PHONY: venv
@@ -116,10 +122,9 @@ static: .venv/.made
 	@.venv/bin/mypy layers/tuition/tuition functions local stripe_simulator tools
 
 .PHONY: lint
-lint: static ## check style, types, dead code and the templates
+lint: static .venv-checkov/.made ## check style, types, dead code and the templates
 	@$(PYTHON) -m tools.dead_code
-	@SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint --region us-east-1 --template template.yaml
-	@SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint --region us-east-1 --template web.yaml
+	@$(PYTHON) -m tools.lint_templates
 
 .PHONY: format
 format: .venv/.made ## format the code with ruff
@@ -135,7 +140,8 @@ lock: $(UV) ## resolve requirements-*.in to requirements-*.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" layers/tuition/requirements.in --constraint requirements-dev.txt -o layers/tuition/requirements.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-ministack.in -o requirements-ministack.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-checkov.in -o requirements-checkov.txt
 
 .PHONY: clean
 clean: ## remove the build and the environments, but not the downloads
-	@rm -rf .aws-sam .venv .venv-ministack .uv
+	@rm -rf .aws-sam .venv .venv-ministack .venv-checkov .uv

@@ -378,7 +378,8 @@ def all_imports() -> set[str]:
 @cache
 def commands() -> str:
     """Return the files that call programs or set pytest's options, as one text."""
-    paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run", *sorted((ROOT / "local").glob("*.py"))]
+    paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run"]
+    paths += [*sorted((ROOT / "local").glob("*.py")), *sorted((ROOT / "tools").glob("*.py"))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
