@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ SECRET_KEY = "local"  # noqa: S105  # of an AWS that exists only on this machine
 START_SECONDS = 30
 STOP_SECONDS = 8
 ROOM_BYTES = 4 << 30
+PROGRAM = ("-m", "ministack")
+"""The arguments of its Python."""
 INHERITED = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """The caller's variables that functions may see. Others could make them behave differently than on AWS."""
 
@@ -32,7 +35,7 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CE
 class MiniStack:
     """A running MiniStack. :meth:`stop` stops it and every worker that it started."""
 
-    def __init__(self, port: int, data: Path | None, log: Path | None) -> None:
+    def __init__(self, port: int, data: Path | None, log: Path | None, program: Sequence[str] = PROGRAM) -> None:
         if not PYTHON.exists():
             raise RuntimeError(".venv-ministack is missing: run `make venv`")
         self.port = port
@@ -41,7 +44,7 @@ class MiniStack:
         self._log_path = log or self._temporary / "ministack.log"
         with self._log_path.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(PYTHON), "-m", "ministack"],
+                [str(PYTHON), *program],
                 env=self._environment(data),
                 cwd=self._temporary,
                 stdin=subprocess.DEVNULL,

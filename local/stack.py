@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import build, deploy, pages, stream
 from local.change_set import DeployedStack
 from local.dynamodb_local import free_port
-from local.ministack import MiniStack
+from local.ministack import PROGRAM, MiniStack
 from local.sign_in import Person, SignIn
 from local.web_server import WebServer
 
@@ -48,7 +48,7 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Ports (0 picks a free one), the folder of the state, and the folder of the build."""
+    """Ports (0 picks a free one), the folder of the state, the folder of the build, and what runs MiniStack."""
 
     api_port: int = 0
     stripe_port: int = 0
@@ -57,6 +57,7 @@ class Settings:
     root: Path = ROOT
     api_base: str | None = None
     log: Path | None = None
+    aws_program: tuple[str, ...] = PROGRAM
 
 
 class Simulator:
@@ -156,7 +157,7 @@ class Stack:
             stripe_port = self._check_port("stripe", settings.stripe_port)
         if settings.data is not None:
             settings.data.mkdir(parents=True, exist_ok=True)
-        self.aws = MiniStack(aws_port, settings.data, settings.log)
+        self.aws = MiniStack(aws_port, settings.data, settings.log, settings.aws_program)
         yield None
         if test_mode_key is None:
             keys = None if settings.data is None else settings.data / "stripe-keys.json"

@@ -6,14 +6,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from local import dynamodb_local
+from tests.recorded_calls import call_log
 from tests.stripe_requests import request_log
 
+STACK_TESTS = Path(__file__).parent / "stack"
 _sleep = time.sleep
 
 
@@ -58,6 +61,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackSchedul
     return StackScheduling(config, log)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Record whether all stack tests run: each file is collected, and no option selects some of its tests."""
+    option, arguments = session.config.option, session.config.args
+    selects = option.keyword or option.deselect or option.lf or any("::" in argument for argument in arguments)
+    paths = {item.path for item in session.items if item.path.is_relative_to(STACK_TESTS)}
+    call_log.complete = not selects and paths == {*STACK_TESTS.rglob("test_*.py")}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Record the backend of each test for the summary."""
     for item in items:
@@ -93,18 +104,22 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Merge the requests to Stripe that a finished worker recorded."""
-    report = getattr(node, "workeroutput", {}).get("stripe_requests")
-    if report is not None:
-        request_log.merge(report)
+    """Merge the requests to Stripe and the calls to AWS that a finished worker recorded."""
+    output = getattr(node, "workeroutput", {})
+    if "stripe_requests" in output:
+        request_log.merge(output["stripe_requests"])
+        call_log.merge(output["calls"])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if a request does not match Stripe's types. A worker passes its record to the main process."""
+    """Fail the run if a request does not match Stripe's types, or a call to AWS does not match its role's permissions.
+
+    A worker passes its record to the main process.
+    """
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["stripe_requests"] = request_log.report()
-    elif session.exitstatus == pytest.ExitCode.OK and _request_problems(session.config):
+        output |= {"stripe_requests": request_log.report(), "calls": call_log.report()}
+    elif session.exitstatus == pytest.ExitCode.OK and (_request_problems(session.config) or call_log.problems()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -134,6 +149,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"tests/{folder}: {summary}")
     for problem in _request_problems(config):
         terminalreporter.write_line(f"requests to Stripe: {problem}", red=True)
+    if call_log.allowed:
+        terminalreporter.write_line(f"tests/stack: {call_log.summary()}")
+    for problem in call_log.problems():
+        terminalreporter.write_line(f"calls to AWS: {problem}", red=True)
     _print_schedules(terminalreporter)
     _print_figures(terminalreporter)
     if counts:

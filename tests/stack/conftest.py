@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,17 +11,20 @@ import pytest
 
 from local.stack import Settings, Stack
 from tests import openapi_answers
+from tests.recorded_calls import CallLog, call_log
 from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
+RECORDER = Path(__file__).parent / "ministack_recorder.py"
 _student_numbers = itertools.count(1)
 
 
 class Running:
     """A running stack, and the HTTP requests that students, staff and Stripe send to it."""
 
-    def __init__(self, stack: Stack, ready: dict[str, Any]) -> None:
+    def __init__(self, stack: Stack, ready: dict[str, Any], calls: Path) -> None:
         self.stack = stack
+        self.calls = calls
         self.ready = ready
         self.http = httpx.Client(timeout=WAIT_S, limits=httpx.Limits(max_connections=40))
         self.checked_rows: dict[str, Any] = {}
@@ -58,6 +62,17 @@ class Running:
     def staff(self, path: str, **query: str) -> Any:
         return self.api("GET", f"/api/admin{path}", self.ready["admin_token"], params=query).json()
 
+    def recorded_calls(self) -> CallLog:
+        """Return the calls that functions have made so far."""
+        assert self.stack.deployed is not None
+        log = CallLog()
+        log.add(self.calls.read_text().splitlines(), self.stack.deployed.resources)
+        return log
+
+    def refused_calls(self, function: str) -> int:
+        """Return how many different calls of a function its role has refused so far."""
+        return sum(name == function for name, _, _ in self.recorded_calls().refused)
+
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait until the condition returns a true value, and return that value."""
         deadline = time.monotonic() + WAIT_S
@@ -77,13 +92,14 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     messages: list[str] = []
-    stack = Stack(Settings(), messages.append)
+    calls = tmp_path_factory.mktemp("aws") / "calls"
+    stack = Stack(Settings(aws_program=(str(RECORDER), str(calls))), messages.append)
     try:
         ready = stack.start()
         assert ready is not None, messages
-        running_stack = Running(stack, ready)
+        running_stack = Running(stack, ready, calls)
         yield running_stack
         log = (
             running_stack.http.get(f"{ready['stripe']}/_sim/requests", params={"limit": "10000"})
@@ -91,6 +107,7 @@ def running() -> Iterator[Running]:
             .json()
         )
         request_log.add_simulator_log("stack", log["requests"])
+        call_log.merge(running_stack.recorded_calls().report())
     finally:
         stack.stop()
 

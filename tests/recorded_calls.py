@@ -1,0 +1,124 @@
+"""Compare the calls that functions make in the stack tests with what their roles grant, in both directions.
+
+MiniStack decides each call by the policies of the caller's role. `tests/stack/ministack_recorder.py` writes it down.
+A call that no role grants fails the run, even if the code has swallowed the refusal. So does a permission that no call
+has used, once all stack tests have passed: a run of a part of them cannot tell. `tests/template/test_iam.py` asserts
+that the roles grant exactly `tests/permissions.ALLOWED`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tests.permissions import ALLOWED
+
+Call = tuple[str, str, str]
+"""A function, a resource as `ALLOWED` names it, and an action without its service."""
+
+GRANTED: set[Call] = {
+    (function, target, action)
+    for function, targets in ALLOWED.items()
+    for target, actions in targets.items()
+    for action in actions
+}
+POLLER = "Lambda's poller makes this call with the function's role; locally `local/stream.py` reads the stream as root"
+RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_objects.py`, `test_rare_failures.py`"
+GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
+COMMITS = "`LedgerPolicy` is one policy for all that commit; the daily audit commits only fees and comparisons"
+MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
+UNUSED: dict[Call, str] = {
+    ("AdminFunction", "ExportsBucket", "ListBucket"): MISSING,
+    ("ArchiveFunction", "AuditTable/stream", "DescribeStream"): POLLER,
+    ("ArchiveFunction", "AuditTable/stream", "GetRecords"): POLLER,
+    ("ArchiveFunction", "AuditTable/stream", "GetShardIterator"): POLLER,
+    ("ArchiveFunction", "AuditTable/stream", "ListStreams"): POLLER,
+    ("ArchiveFunction", "FailedRecordsBucket", "ListBucket"): POLLER,
+    ("ArchiveFunction", "FailedRecordsBucket/aws/lambda/*", "PutObject"): POLLER,
+    ("AuditFunction", "EnrollmentsTable", "PutItem"): RESTORE,
+    ("AuditFunction", "EnrollmentsTable", "Query"): "only if a commit comes between two reads of a user's chain",
+    ("AuditFunction", "EnrollmentsTable", "UpdateItem"): RESTORE,
+    ("AuditFunction", "LimitsTable", "UpdateItem"): COMMITS,
+    ("AuditFunction", "StripeObjectsTable", "PutItem"): COMMITS,
+    ("CreateCheckoutSessionFunction", "AuditTable", "Query"): RESTORE,
+    ("CreateCheckoutSessionFunction", "PaymentsTable", "ConditionCheckItem"): RESTORE,
+    ("CreateCheckoutSessionFunction", "StripeObjectsTable", "GetItem"): GIVEN_UP,
+    ("CreatePaymentFunction", "AuditTable", "Query"): RESTORE,
+    ("CreatePaymentFunction", "PaymentsTable", "ConditionCheckItem"): RESTORE,
+    ("CreatePaymentFunction", "StripeObjectsTable", "GetItem"): GIVEN_UP,
+}
+"""The permissions that a run of all stack tests need not use, and why. A rare random history may use one."""
+
+
+class CallLog:
+    """The calls of one test run. `allowed` were allowed, `refused` were not. `complete`: all stack tests ran."""
+
+    def __init__(self) -> None:
+        self.allowed: set[Call] = set()
+        self.refused: set[Call] = set()
+        self.complete = False
+
+    def add(self, lines: Iterable[str], resources: Mapping[str, str]) -> None:
+        """Add what the recorder has written. `resources` are the physical ids of the stack's resources."""
+        for line in lines:
+            principal, action, arn, is_allowed = json.loads(line)
+            call = (_function(principal, resources), _target(arn, resources), action.partition(":")[2])
+            (self.allowed if is_allowed else self.refused).add(call)
+
+    def report(self) -> dict[str, Any]:
+        """Return this log as plain values, for the process that merges all logs."""
+        return {"allowed": sorted(self.allowed), "refused": sorted(self.refused), "complete": self.complete}
+
+    def merge(self, report: Mapping[str, Any]) -> None:
+        """Add the report of another process."""
+        self.allowed.update(map(tuple, report["allowed"]))
+        self.refused.update(map(tuple, report["refused"]))
+        self.complete = self.complete or report["complete"]
+
+    def problems(self) -> list[str]:
+        """Return the reasons why the run must fail."""
+        called = {(role, _granted_target(role, target), action) for role, target, action in self.allowed | self.refused}
+        problems = [f"{' '.join(call)}: called, but the function's role does not grant it" for call in called - GRANTED]
+        if self.complete and self.allowed:
+            unused = GRANTED - {(role, _granted_target(role, target), action) for role, target, action in self.allowed}
+            problems += [f"{' '.join(call)}: granted, but no stack test uses it" for call in unused - UNUSED.keys()]
+        return sorted(problems)
+
+    def summary(self) -> str:
+        """Return what was compared, for the end of the run."""
+        both = "calls are the permissions that roles grant" if self.complete else "calls are granted by their role"
+        left = "" if self.complete else "; only a run of all stack tests finds a permission that is not used"
+        return f"{len(self.allowed)} different {both}{left}"
+
+
+def _function(principal: str, resources: Mapping[str, str]) -> str:
+    """Return the function that has the role of an assumed-role ARN; the ARN itself if it is none of the stack's."""
+    parts = principal.split("/")
+    for logical, physical in resources.items():
+        if logical.endswith("FunctionRole") and physical in parts:
+            return logical.removesuffix("Role")
+    return principal
+
+
+def _target(arn: str, resources: Mapping[str, str]) -> str:
+    """Return the logical id of a resource, with what follows it in the ARN: an index, or the key of an object."""
+    path = arn.split(":", 5)[5]
+    if path.startswith("secret:"):
+        path = path.rpartition("-")[0]  # Secrets Manager adds six characters to a secret's name
+    for prefix in ("table/", "function:", "userpool/", "secret:"):
+        path = path.removeprefix(prefix)
+    name, _, rest = path.partition("/")
+    for logical, physical in resources.items():
+        if name == physical:
+            return f"{logical}/{rest}" if rest else logical
+    return arn
+
+
+def _granted_target(function: str, target: str) -> str:
+    """Return the resource of the role's statement that covers a target: `PaymentsTable/index/*` for any index."""
+    for granted in ALLOWED.get(function, {}):
+        if granted.endswith("/*") and target.startswith(granted.removesuffix("*")):
+            return granted
+    return target
+
+
+call_log = CallLog()

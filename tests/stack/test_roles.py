@@ -1,0 +1,144 @@
+"""Each role is enforced: a function's flow works, and fails for want of a permission once its role grants nothing.
+
+So a green stack test shows that the role of the function has what the test uses.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.build import ROOT
+from tests.permissions import ALLOWED
+from tests.recorded_calls import UNUSED
+from tests.stack.conftest import Running
+from tests.stack.test_stories import deliver
+
+Flow = Callable[[Running, str], bool]
+"""Makes a function do its work for a new student, and returns whether it has."""
+
+
+def get(path: str) -> Flow:
+    return lambda running, sub: running.api("GET", path, running.token(sub)).status_code == 200
+
+
+def create(kind: str) -> Flow:
+    def flow(running: Running, sub: str) -> bool:
+        body = {"track": "DP"}
+        return running.api("POST", f"/api/payments/{kind}/", running.token(sub), json=body).status_code == 201
+
+    return flow
+
+
+def invoke(running: Running, function: str, event: Any) -> Any:
+    """Invoke a function and return its result, None if it failed."""
+    assert running.stack.aws is not None
+    assert running.stack.deployed is not None
+    response = running.stack.aws.client("lambda").invoke(
+        FunctionName=running.stack.deployed.resources[function], Payload=json.dumps(event).encode()
+    )
+    return None if "FunctionError" in response else json.loads(response["Payload"].read())
+
+
+def take_groups(running: Running, sub: str) -> bool:
+    """Cognito's call for an admin without a second factor. The local pool does not make it."""
+    assert running.stack.deployed is not None
+    running.token(sub, groups=["admin"])
+    event = json.loads((ROOT / "events" / "staff_groups" / "student_signs_in.json").read_text())
+    event |= {"userPoolId": running.stack.deployed.resources["UserPool"], "userName": sub}
+    event["request"]["groupConfiguration"]["groupsToOverride"] = ["admin"]
+    answer = invoke(running, "StaffGroupsFunction", event)
+    overrides = {"groupOverrideDetails": {"groupsToOverride": []}}
+    return bool(answer) and answer["response"] == {"claimsOverrideDetails": overrides}
+
+
+def status(running: Running, sub: str) -> bool:
+    return running.api("GET", "/api/payments/status/pay_none/", running.token(sub)).status_code == 404
+
+
+def refund(running: Running, sub: str) -> bool:
+    body = {"payment_id": "pay_none", "reason": "none"}
+    return running.api("POST", "/api/payments/request-refund/", running.token(sub), json=body).status_code == 404
+
+
+def receive(running: Running, sub: str) -> bool:
+    event = json.loads((ROOT / "events" / "webhook" / "payment_intent_succeeded.json").read_text())
+    return deliver(running, event["body"]).status_code == 200
+
+
+def export(running: Running, sub: str) -> bool:
+    """Order an export, and wait as long as staff do until it has run."""
+    admin = running.ready["admin_token"]
+    ordered = running.api("POST", "/api/admin/exports/", admin, json={"filters": {"q": sub}}).json()
+    return invoke(running, "ExportFunction", {"export_id": ordered["export_id"]}) is not None
+
+
+def staff(running: Running, sub: str) -> bool:
+    return running.api("GET", "/api/admin/payments/", running.ready["admin_token"]).status_code == 200
+
+
+FLOWS: dict[str, Flow] = {
+    "EnrollmentsFunction": get("/api/enrollments/"),
+    "MyPaymentsFunction": get("/api/payments/my-payments/"),
+    "PaymentMethodsFunction": get("/api/payments/payment-methods/"),
+    "CreatePaymentFunction": create("create-payment"),
+    "CreateCheckoutSessionFunction": create("create-checkout-session"),
+    "PaymentStatusFunction": status,
+    "RequestRefundFunction": refund,
+    "WebhookFunction": receive,
+    "AdminFunction": staff,
+    "ExportFunction": export,
+    "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
+    "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
+    "StaffGroupsFunction": take_groups,
+}
+WITHOUT_CALLS = {
+    "TracksFunction": "it answers from the catalog and calls no other service",
+    "ArchiveFunction": "its own code calls no service: Lambda's poller reads the stream with its role",
+}
+"""The functions that nothing can be taken from, and why."""
+
+
+@contextmanager
+def role_without_permissions(running: Running, function: str) -> Iterator[None]:
+    """Take every policy from a function's role, and attach them again afterwards."""
+    assert running.stack.aws is not None
+    assert running.stack.deployed is not None
+    iam: Any = running.stack.aws.client("iam")
+    role = {"RoleName": running.stack.deployed.resources[f"{function}Role"]}
+    names = iam.list_role_policies(**role)["PolicyNames"]
+    inline = {name: iam.get_role_policy(**role, PolicyName=name)["PolicyDocument"] for name in names}
+    attached = [policy["PolicyArn"] for policy in iam.list_attached_role_policies(**role)["AttachedPolicies"]]
+    assert inline or attached
+    try:
+        for name in inline:
+            iam.delete_role_policy(**role, PolicyName=name)
+        for arn in attached:
+            iam.detach_role_policy(**role, PolicyArn=arn)
+        yield
+    finally:
+        for name, document in inline.items():
+            iam.put_role_policy(**role, PolicyName=name, PolicyDocument=json.dumps(document))
+        for arn in attached:
+            iam.attach_role_policy(**role, PolicyArn=arn)
+
+
+@pytest.mark.parametrize("function", FLOWS)
+def test_a_function_works_with_its_role_and_fails_without_the_permissions_of_it(
+    running: Running, function: str, sub: str
+) -> None:
+    flow = FLOWS[function]
+    assert flow(running, f"{sub}-with")
+    before = running.refused_calls(function)
+    with role_without_permissions(running, function):
+        assert not flow(running, f"{sub}-without")
+    assert running.refused_calls(function) > before, "it failed for another reason than its role"
+
+
+def test_every_function_is_shown_to_need_its_role() -> None:
+    assert {*FLOWS, *WITHOUT_CALLS} == set(ALLOWED)
+    for function in WITHOUT_CALLS:
+        granted = {(function, target, action) for target, actions in ALLOWED[function].items() for action in actions}
+        assert granted <= UNUSED.keys()
