@@ -56,6 +56,8 @@ ALLOWED_IN_TESTS = {
     "collector": "a parameter that the pytest hook prescribes",
     "_split_scope": "xdist calls it",
     "redirect_request": "urllib calls it",
+    "get_call_kwargs": "schemathesis calls it",
+    "positive_data_acceptance": "schemathesis reads it",
     "request_signer": "a parameter that botocore's event prescribes",
 }
 """The same for tests."""
