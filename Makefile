@@ -98,6 +98,10 @@ screenshots: venv ## retake the pictures of docs/images with the browser tests
 	@$(PYTHON) -m local.chromium
 	@$(PYTHON) -m pytest -q tests/stack/browser/test_student_page.py tests/stack/browser/console --screenshots docs/images
 
+.PHONY: live-aws
+live-aws: .venv/.made ## set up, buy, refund, check and remove in a sandbox account (costs money; see docs/setup.md)
+	@PYTHONPATH=.:layers/tuition $(PYTHON) -m installer.live_aws
+
 .PHONY: soak
 soak: venv ## run the searches at their full size (hours)
 	@$(PYTHON) -m pytest -n 2 -m soak --timeout 0 $(TESTS) $(ARGS)
@@ -119,7 +123,7 @@ structure: .venv/.made ## print the rooms, the imports between them, and import 
 static: .venv/.made
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy layers/tuition/tuition functions local stripe_simulator tools
+	@.venv/bin/mypy layers/tuition/tuition functions installer local stripe_simulator tools
 
 .PHONY: lint
 lint: static .venv-checkov/.made ## check style, types, dead code and the templates
@@ -139,6 +143,7 @@ build: .venv/.made ## build .aws-sam/build, which install.py deploys, with bytec
 lock: $(UV) ## resolve requirements-*.in to requirements-*.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" layers/tuition/requirements.in --constraint requirements-dev.txt -o layers/tuition/requirements.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-install.in --constraint requirements-dev.txt -o requirements-install.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-ministack.in -o requirements-ministack.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make lock" requirements-checkov.in -o requirements-checkov.txt
 

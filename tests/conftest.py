@@ -23,6 +23,7 @@ _sleep = time.sleep
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--screenshots DIR`: the browser tests save pictures of the main steps there."""
     parser.addoption("--screenshots", help="a folder for screenshots of the student page")
+    parser.addoption("--record", action="store_true", help="write what AWS and Stripe answered to the installer")
 
 
 @pytest.fixture(autouse=True)

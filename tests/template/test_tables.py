@@ -105,7 +105,9 @@ def test_only_non_production_environments_can_disable_deletion_protection(
     rule = template["Rules"]["ProductionIsProtected"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Environment"}, "production"]}
     assertions = [a["Assert"] for a in rule["Assertions"]]
-    assert {"Fn::Equals": [{"Ref": "DeletionProtection"}, "true"]} in assertions
+    protected, first = ({"Fn::Equals": [{"Ref": name}, "true"]} for name in ("DeletionProtection", "FirstDeployment"))
+    assert {"Fn::Or": [protected, first]} in assertions
+    assert template["Parameters"]["FirstDeployment"]["Default"] == "false"
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "BreakGlassRoleArn"}, ""]}]} in assertions
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "StackId"}, ""]}]} in assertions
     assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]} in assertions

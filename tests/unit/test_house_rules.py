@@ -24,9 +24,10 @@ FUNCTIONS = sorted((ROOT / "functions").glob("*.py"))
 OURS = [*MODULES, *FUNCTIONS]
 EVERYTHING = [
     *OURS,
+    ROOT / "install.py",
     *(
         p
-        for d in ("benchmarks", "local", "stripe_simulator", "tests", "tools")
+        for d in ("benchmarks", "installer", "local", "stripe_simulator", "tests", "tools")
         for p in sorted((ROOT / d).rglob("*.py"))
     ),
 ]
@@ -105,7 +106,7 @@ def test_only_storage_calls_dynamodb(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_shipped_code_imports_neither_the_simulator_nor_the_local_stack_nor_functions(path: Path) -> None:
-    outer = {"stripe_simulator", "local", "tests", *(p.stem for p in FUNCTIONS)}
+    outer = {"stripe_simulator", "installer", "local", "tests", *(p.stem for p in FUNCTIONS)}
     assert not {name.split(".")[0] for name in imports(path)} & outer
 
 

@@ -1,0 +1,1 @@
+"""The guided set-up of Tuition in an AWS account. ``install.py`` starts it."""

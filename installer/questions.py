@@ -1,0 +1,245 @@
+"""The questions of the installer: their defaults, and which answers are valid."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from installer.state import State
+from installer.world import Stop, World
+
+ATTEMPTS = 5
+"""Invalid answers to one question before the run stops."""
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+RESERVED_IN_PREFIX = ("aws", "amazon", "cognito")
+
+Answers = dict[str, str]
+Check = Callable[[str, Mapping[str, str]], str | None]
+"""Returns what is wrong with an answer, given the answers before it; None if it is valid."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question. ``default`` computes the suggested answer from the answers before it; None has no suggestion."""
+
+    name: str
+    text: str
+    check: Check
+    default: Callable[[Mapping[str, str]], str | None] = lambda _: None
+    secret: bool = False
+
+
+def is_production(answers: Mapping[str, str]) -> bool:
+    """Return whether the environment is production, which uses Stripe's live mode."""
+    return answers.get("environment") == "production"
+
+
+def mode(answers: Mapping[str, str]) -> str:
+    """Return the mode of Stripe that the environment uses: `live` in production, `test` in every other."""
+    return "live" if is_production(answers) else "test"
+
+
+def _pattern(pattern: str, what: str) -> Check:
+    return lambda value, _: None if re.fullmatch(pattern, value) else what
+
+
+def _region(value: str, _: Mapping[str, str]) -> str | None:
+    return None if re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", value) else "a region looks like eu-central-1"
+
+
+def _keep(value: str, answers: Mapping[str, str]) -> str | None:
+    if value not in ("yes", "no"):
+        return "answer yes or no"
+    return "production is always kept: answer yes" if value == "no" and is_production(answers) else None
+
+
+def _domain(value: str, answers: Mapping[str, str]) -> str | None:
+    if not value:
+        return "production needs a domain for its pages" if is_production(answers) else None
+    return None if DOMAIN.fullmatch(value) else "a domain looks like learn.example.org, without https:// and path"
+
+
+def _certificate(value: str, _: Mapping[str, str]) -> str | None:
+    if not value or re.fullmatch(r"arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate/.+", value):
+        return None
+    return "CloudFront needs a certificate of us-east-1: arn:aws:acm:us-east-1:…; leave it empty to request one"
+
+
+def _prefix(value: str, _: Mapping[str, str]) -> str | None:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        return "use 1 to 63 lower-case letters, digits and hyphens, without a hyphen at either end"
+    taken = [word for word in RESERVED_IN_PREFIX if word in value]
+    return f"Cognito refuses a prefix that contains {taken[0]}" if taken else None
+
+
+def _email(value: str, _: Mapping[str, str]) -> str | None:
+    return None if EMAIL.fullmatch(value) else "this is not an email address"
+
+
+def _amount(value: str, _: Mapping[str, str]) -> str | None:
+    return None if re.fullmatch(r"[1-9]\d{0,5}", value) else "use whole US dollars from 1 to 999999"
+
+
+def key_problem(value: str, answers: Mapping[str, str], kinds: tuple[str, ...]) -> str | None:
+    """Return what is wrong with a key of Stripe's for this environment: its kind, or its mode."""
+    match = re.fullmatch(r"(pk|sk|rk)_(test|live)_[A-Za-z0-9_]{4,}", value)
+    if match is None or match[1] not in kinds:
+        return "this key must begin with " + " or ".join(f"{kind}_{mode(answers)}_" for kind in kinds)
+    if match[2] != mode(answers):
+        environment = answers.get("environment")
+        return f"this is a key of Stripe's {match[2]} mode, and the environment {environment} uses {mode(answers)} mode"
+    return None
+
+
+QUESTIONS = (
+    Question(
+        "environment",
+        "Name of the environment (production uses Stripe's live mode, any other name its test mode)",
+        _pattern(
+            r"[a-z][a-z0-9-]{0,19}", "use up to 20 lower-case letters, digits and hyphens, and begin with a letter"
+        ),
+        lambda _: "test",
+    ),
+    Question(
+        "stack_name",
+        "Name of the CloudFormation stack",
+        _pattern(r"[A-Za-z][A-Za-z0-9-]{0,99}", "use up to 100 letters, digits and hyphens, and begin with a letter"),
+        lambda answers: "tuition" if is_production(answers) else f"tuition-{answers['environment']}",
+    ),
+    Question("region", "AWS region", _region, lambda _: "eu-central-1"),
+    Question(
+        "keep",
+        "Is this environment kept? yes turns deletion protection on; no allows --remove",
+        _keep,
+        lambda answers: "yes" if is_production(answers) else "no",
+    ),
+    Question("domain", "Domain of the pages, such as learn.example.org (empty: no pages yet)", _domain, lambda _: ""),
+    Question(
+        "certificate_arn",
+        "ARN of the domain's certificate (empty: the installer requests one)",
+        _certificate,
+        lambda _: "",
+    ),
+    Question(
+        "sign_in_prefix",
+        "Prefix of the sign-in page's domain, unique in the region",
+        _prefix,
+        lambda a: a["stack_name"].lower(),
+    ),
+    Question("alert_email", "Email address for alarms and the budget", _email),
+    Question(
+        "budget", "Monthly budget of the account in US dollars, above which you get an email", _amount, lambda _: "50"
+    ),
+    Question("admin_email", "Email address of the first administrator", _email, lambda answers: answers["alert_email"]),
+    Question(
+        "publishable_key",
+        "Stripe's publishable key (pk_…)",
+        lambda value, answers: key_problem(value, answers, ("pk",)),
+    ),
+)
+SECRET_KEY = Question(
+    "secret_key",
+    "Stripe's restricted key (rk_…; the permissions stand above)",
+    lambda value, answers: key_problem(value, answers, ("rk", "sk")),
+    secret=True,
+)
+WEBHOOK_KEY = Question(
+    "webhook_key",
+    "A key of Stripe's that may write webhook endpoints (used once, not stored)",
+    lambda value, answers: key_problem(value, answers, ("sk", "rk")),
+    secret=True,
+)
+SECRETS = {question.name: question for question in (SECRET_KEY, WEBHOOK_KEY)}
+FIXED = ("environment", "stack_name", "region", "keep")
+"""Answers that cannot change after the first deployment: objects at Stripe and the stack's tables depend on them."""
+
+
+def read_answers(file: Path) -> Answers:
+    """Read a file of answers: a JSON object of strings. Raises `Stop` for anything else."""
+    try:
+        values: Any = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Stop(f"The answers {file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise Stop(f"The answers {file} are not JSON: {error}.") from error
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise Stop(f'The answers {file} must be one JSON object of texts, such as {{"environment": "test"}}.')
+    return known_names(values, str(file))
+
+
+def known_names(values: Answers, source: str) -> Answers:
+    """Return the answers. Raises `Stop` for a name that no question has."""
+    names = {question.name for question in QUESTIONS} | set(SECRETS)
+    if unknown := sorted(set(values) - names):
+        raise Stop(
+            f"{source} answers {', '.join(unknown)}, which nobody asks. The questions: {', '.join(sorted(names))}."
+        )
+    return values
+
+
+class Interview:
+    """Takes each answer from where it is given first: flags and files, the state, the person.
+
+    An invalid answer of a file stops the run, so that a script never continues with another answer than its own.
+    """
+
+    def __init__(self, world: World, state: State, given: Mapping[str, str], *, use_defaults: bool) -> None:
+        self.world = world
+        self.state = state
+        self.given = dict(given)
+        self.use_defaults = use_defaults
+
+    def answers(self) -> Answers:
+        """Return the answers to all questions, and keep them in the state."""
+        answers: Answers = {}
+        kept = self.state.get("answers", {})
+        deployed = bool(self.state.get("deployed"))
+        for question in QUESTIONS:
+            answers[question.name] = self._answer(question, answers, kept, deployed)
+        self.state.put("answers", answers)
+        return answers
+
+    def first(self) -> str:
+        """Ask for the environment, which says where the state is."""
+        return self._ask(QUESTIONS[0], {})
+
+    def _answer(self, question: Question, answers: Answers, kept: Mapping[str, str], deployed: bool) -> str:
+        name = question.name
+        if name in self.given:
+            value = self.given[name]
+            if deployed and name in FIXED and kept.get(name, value) != value:
+                raise Stop(f"{name} is {kept[name]} and cannot become {value}: payments and tables depend on it.")
+        elif name in kept:
+            value = kept[name]
+        else:
+            return self._ask(question, answers)
+        if problem := question.check(value, answers):
+            raise Stop(f"{name} is {value!r}: {problem}.")
+        return value
+
+    def secret(self, question: Question, answers: Mapping[str, str]) -> str:
+        """Return a secret. It is kept in memory only."""
+        value = self.given.get(question.name)
+        if value is None:
+            self.given[question.name] = value = self._ask(question, answers)
+        if problem := question.check(value, answers):
+            raise Stop(f"{question.name}: {problem}.")
+        return value
+
+    def _ask(self, question: Question, answers: Mapping[str, str]) -> str:
+        default = question.default(answers)
+        if self.use_defaults and default is not None and question.check(default, answers) is None:
+            return default
+        suggestion = f" [{default}]" if default is not None else ""
+        for _ in range(ATTEMPTS):
+            value = self.world.ask(f"{question.text}{suggestion}: ", secret=question.secret) or (default or "")
+            problem = question.check(value, answers)
+            if problem is None:
+                return value
+            self.world.say(f"  {problem}.")
+        raise Stop(f"{question.name} has no valid answer after {ATTEMPTS} attempts. Run this again.")

@@ -1,0 +1,192 @@
+"""The web pages: the certificate of their domain, the stack of web.yaml, and the files with their config.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from installer.run import Run
+from installer.stack import apply, expanded, is_same_template
+from installer.world import GLOBAL_REGION, Stop
+from local import build, change_set, pages
+
+CSP_REPORTS = "/csp-reports"
+LIST_PAGES = 20
+"""The most pages of a list of files or certificates. Each has up to 1,000 entries."""
+DELETED_AT_ONCE = 1000
+
+
+def has_pages(run: Run) -> bool:
+    """Return whether the pages are deployed: they need a domain."""
+    return bool(run.answers["domain"])
+
+
+# --- the certificate ---
+
+
+def look_at_certificate(run: Run) -> Sequence[str]:
+    """Check that the domain has an issued certificate where CloudFront reads it."""
+    acm = run.world.client("acm", GLOBAL_REGION)
+    arn = run.answers["certificate_arn"] or _listed_certificate(run)
+    if not arn:
+        return [f"{run.answers['domain']} has no certificate in {GLOBAL_REGION}."]
+    certificate = acm.describe_certificate(CertificateArn=arn)["Certificate"]
+    names = {certificate["DomainName"], *certificate.get("SubjectAlternativeNames", [])}
+    wildcard = "*." + run.answers["domain"].partition(".")[2]
+    if not names & {run.answers["domain"], wildcard}:
+        return [f"The certificate {arn} is for {', '.join(sorted(names))}. Use one for {run.answers['domain']}."]
+    if certificate["Status"] == "ISSUED":
+        run.facts["certificate"] = arn
+        return []
+    return [
+        f"The certificate of {run.answers['domain']} is {certificate['Status']}. Put these records into the DNS zone "
+        "of the domain, wait some minutes, then run this again:",
+        *(
+            f"  {record['Name']} {record['Type']} {record['Value']}"
+            for option in certificate.get("DomainValidationOptions", [])
+            if (record := option.get("ResourceRecord"))
+        ),
+    ]
+
+
+def _listed_certificate(run: Run) -> str | None:
+    """Return the certificate of the domain, an issued one before a pending one."""
+    acm = run.world.client("acm", GLOBAL_REGION)
+    arns: dict[str, str] = {}
+    token: dict[str, str] = {}
+    for _ in range(LIST_PAGES):
+        page = acm.list_certificates(CertificateStatuses=["ISSUED", "PENDING_VALIDATION"], **token)
+        for summary in page["CertificateSummaryList"]:
+            if summary["DomainName"] == run.answers["domain"]:
+                arns.setdefault(summary.get("Status", "ISSUED"), summary["CertificateArn"])
+        if not page.get("NextToken"):
+            break
+        token = {"NextToken": page["NextToken"]}
+    return arns.get("ISSUED") or arns.get("PENDING_VALIDATION")
+
+
+def request_certificate(run: Run) -> None:
+    """Request a certificate, unless one was given or is pending already."""
+    if run.answers["certificate_arn"] or _listed_certificate(run):
+        return
+    token = hashlib.sha256(run.answers["domain"].encode()).hexdigest()[:32]
+    run.world.client("acm", GLOBAL_REGION).request_certificate(
+        DomainName=run.answers["domain"], ValidationMethod="DNS", IdempotencyToken=token
+    )
+
+
+# --- the stack ---
+
+
+def parameters(run: Run) -> dict[str, str]:
+    """Return the parameters of web.yaml."""
+    return {
+        "ApiDomain": urlsplit(run.deployed().outputs["ApiUrl"]).netloc,
+        "Domain": run.answers["domain"],
+        "CertificateArn": str(run.facts.get("certificate") or run.answers["certificate_arn"]),
+        "SignInOrigin": sign_in_origin(run),
+        "CspReportUri": f"https://{run.answers['domain']}{CSP_REPORTS}",
+    }
+
+
+def sign_in_origin(run: Run) -> str:
+    """Return the origin of Cognito's sign-in page."""
+    return f"https://{run.answers['sign_in_prefix']}.auth.{run.world.region}.amazoncognito.com"
+
+
+def look_at_stack(run: Run) -> Sequence[str]:
+    """Compare the deployed stack of the pages with ours."""
+    described = change_set.describe_stack(run.world.client("cloudformation"), run.web_stack_name)
+    if described is None or described["StackStatus"] not in change_set.READY:
+        return [f"The stack {run.web_stack_name} is not deployed. Run python install.py."]
+    run.forget_stack(run.web_stack_name)
+    before = run.deployed_web().parameters
+    differences = [
+        f"The parameter {name} of the pages is {before.get(name)!r}, not {value!r}."
+        for name, value in parameters(run).items()
+        if before.get(name) != value
+    ]
+    ours, _ = expanded(run, build.ROOT / "web.yaml", parameters(run))
+    if not is_same_template(run, run.web_stack_name, ours):
+        differences.append("The deployed web.yaml is not that of this folder. Run python install.py --upgrade.")
+    return differences
+
+
+def deploy_stack(run: Run) -> None:
+    """Deploy web.yaml after the person has seen its changes."""
+    values = parameters(run)
+    template, archives = expanded(run, build.ROOT / "web.yaml", values)
+    apply(run, run.web_stack_name, template, archives, values)
+
+
+# --- the files ---
+
+
+def config(run: Run) -> dict[str, object]:
+    """Return the content of config.json, the only file that differs between deployments."""
+    simulator = None if run.world.stripe_api_base == "https://api.stripe.com" else run.world.stripe_api_base
+    client_id = run.deployed().outputs["UserPoolClientId"]
+    sign_in = {"kind": "cognito", "domain": sign_in_origin(run), "client_id": client_id}
+    return {"stripe_js": f"{simulator}/endive/stripe.js" if simulator else pages.STRIPE_JS, "sign_in": sign_in}
+
+
+def files(run: Run, root: Path = build.ROOT / "web") -> dict[str, tuple[bytes, str]]:
+    """Return the content and the media type of each file by object key."""
+    result = {
+        file.relative_to(root).as_posix(): (file.read_bytes(), pages.content_type(file))
+        for file in sorted(root.rglob("*"))
+        if file.is_file()
+    }
+    text = json.dumps(config(run), indent=2, sort_keys=True) + "\n"
+    return {**result, "config.json": (text.encode(), "application/json")}
+
+
+def _served(run: Run) -> Mapping[str, str]:
+    """Return the ETag, which is the MD5, of each object in the bucket of the pages."""
+    s3 = run.world.client("s3")
+    etags: dict[str, str] = {}
+    token: dict[str, str] = {}
+    for _ in range(LIST_PAGES):
+        page = s3.list_objects_v2(Bucket=run.deployed_web().outputs["PagesBucket"], **token)
+        etags |= {item["Key"]: item["ETag"].strip('"') for item in page.get("Contents", [])}
+        if not page.get("NextContinuationToken"):
+            return etags
+        token = {"ContinuationToken": page["NextContinuationToken"]}
+    raise Stop(f"The bucket of the pages has more than {LIST_PAGES * 1000} files. Is it the right one?")
+
+
+def _differing(run: Run) -> tuple[list[str], list[str]]:
+    """Return the object keys to upload and to delete."""
+    served = _served(run)
+    ours = {key: hashlib.md5(content, usedforsecurity=False).hexdigest() for key, (content, _) in files(run).items()}
+    return [key for key in ours if served.get(key) != ours[key]], [key for key in served if key not in ours]
+
+
+def look_at_files(run: Run) -> Sequence[str]:
+    """Compare the served files with those of this folder."""
+    upload, delete = _differing(run)
+    names = ", ".join([*upload, *delete][:5])
+    return [f"{len(upload) + len(delete)} files of the pages differ: {names}. Run python install.py."] if names else []
+
+
+def upload_files(run: Run) -> None:
+    """Upload the files that differ, delete foreign ones, and have CloudFront read them again."""
+    s3 = run.world.client("s3")
+    bucket = run.deployed_web().outputs["PagesBucket"]
+    upload, delete = _differing(run)
+    contents = files(run)
+    for key in upload:
+        content, media_type = contents[key]
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, CacheControl="no-cache")
+    if delete:
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in delete[:DELETED_AT_ONCE]]})
+    run.world.client("cloudfront").create_invalidation(
+        DistributionId=run.deployed_web().outputs["DistributionId"],
+        InvalidationBatch={
+            "Paths": {"Quantity": 1, "Items": ["/*"]},
+            "CallerReference": hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:32],
+        },
+    )

@@ -1,0 +1,185 @@
+"""The installer against MiniStack and the simulator: whole, again, really interrupted, and removed.
+
+`--record` writes what AWS and Stripe answered to `tests/install_recording.json`. `tests/unit/test_install_resume.py`
+replays it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from installer import live_aws, rights
+from installer.__main__ import main
+from installer.steps import BEFORE_LOCK, STEPS
+from local import build, deploy
+from local.dynamodb_local import free_port
+from local.ministack import MiniStack
+from local.stack import ROOT, Simulator
+from tests.install_recording import RecordingWorld
+from tuition.intake.stripe_events import API_VERSION, EVENT_TYPES
+
+KEYS = {"secret-key": "sk_test_recorded", "publishable-key": "pk_test_recorded", "webhook-secret": "whsec_recorded"}
+INTERRUPTED = ("topic", "stack", "webhook", "payment")
+"""The steps at which a real run is interrupted with Ctrl-C."""
+
+
+class Place:
+    """A MiniStack, a simulator, and the installer's files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        keys = folder / "keys.json"
+        keys.write_text(json.dumps(KEYS))
+        self.aws = MiniStack(free_port(), None, folder / "ministack.log")
+        self.simulator = Simulator(free_port(), "http://127.0.0.1:9/unused", keys, None)
+        self.ready = self.simulator.wait()
+        self.aws.wait()
+        self.worlds: list[RecordingWorld] = []
+
+    def arguments(self, environment: str, keep: str) -> list[str]:
+        answers = {
+            "environment": environment,
+            "region": "us-east-1",
+            "keep": keep,
+            "domain": f"{environment}.example.org",
+            "alert_email": "owner@example.org",
+            "publishable_key": self.ready["publishable_key"],
+            "secret_key": self.ready["secret_key"],
+        }
+        file = self.folder / f"answers-{environment}.json"
+        file.write_text(json.dumps(answers))
+        addresses = ["--aws-endpoint-url", self.aws.url, "--stripe-api-base", self.ready["url"]]
+        return ["--answers", str(file), "--defaults", "--yes", "--state", str(self.folder / "state"), *addresses]
+
+    def run(self, arguments: list[str]) -> int:
+        def record(*values: Any) -> RecordingWorld:
+            self.worlds.append(RecordingWorld(*values))
+            return self.worlds[-1]
+
+        return main(arguments, record)
+
+    def files(self) -> str:
+        """Everything that the installer has written on this machine."""
+        return "".join(file.read_text() for file in (self.folder / "state").rglob("*") if file.is_file())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    build.build()
+    place = Place(tmp_path_factory.mktemp("install"))
+    yield place
+    place.simulator.stop()
+    place.aws.stop()
+
+
+@pytest.mark.timeout(420)
+def test_a_whole_run_ends_with_a_paid_and_refunded_payment_and_a_second_run_changes_nothing(
+    place: Place, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    arguments = place.arguments("staging", "yes")
+    assert place.run(arguments) == 0
+    first = place.worlds[-1]
+    output = capsys.readouterr().out
+    assert "paid: pay_" in output
+    assert "refunded" in output
+    for secret in (KEYS["secret-key"], "whsec_"):
+        assert secret not in output + place.files()
+
+    cloudformation = place.aws.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName="tuition-staging")["Stacks"]
+    assert stack["EnableTerminationProtection"] is True
+    parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
+    assert (parameters["DeletionProtection"], parameters["FirstDeployment"]) == ("true", "false")
+    _assert_the_audit_table_is_protected(place, stack)
+    _assert_the_webhook_is_ours(place, stack)
+
+    assert place.run(arguments) == 0
+    assert [key for kind, key in place.worlds[-1].transitions if kind == "write"] == []
+    assert place.run([*arguments, "--check"]) == 0
+    assert "Everything is as it must be." in capsys.readouterr().out
+
+    calls = set().union(*(world.calls for world in place.worlds))
+    assert {call for call in calls if call[1] not in rights.CALLS[call[0]]} == set()
+    if request.config.getoption("--record"):
+        first.save(json.loads((place.folder / "answers-staging.json").read_text()), deploy.architecture())
+
+
+def _assert_the_audit_table_is_protected(place: Place, stack: Any) -> None:
+    arn = f"arn:aws:dynamodb:us-east-1:{stack['StackId'].split(':')[4]}:table/"
+    names = place.aws.client("dynamodb").list_tables()["TableNames"]
+    (table,) = [name for name in names if "AuditTable" in name]
+    policy = json.loads(place.aws.client("dynamodb").get_resource_policy(ResourceArn=arn + table)["Policy"])
+    (statement,) = [entry for entry in policy["Statement"] if entry["Sid"] == "DenyDeletionExceptBreakGlass"]
+    assert statement["Resource"] == arn + table
+    assert statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(":role/tuition-staging-break-glass")
+
+
+def _assert_the_webhook_is_ours(place: Place, stack: Any) -> None:
+    listed = httpx.get(f"{place.ready['url']}/v1/webhook_endpoints", auth=(KEYS["secret-key"], "")).json()["data"]
+    (ours,) = [endpoint for endpoint in listed if endpoint["url"].startswith(place.aws.url)]
+    assert ours["url"].endswith("/api/payments/webhook")
+    assert set(ours["enabled_events"]) == set(EVENT_TYPES)
+    assert ours["api_version"] == API_VERSION
+
+
+@pytest.mark.timeout(420)
+def test_a_run_interrupted_at_four_steps_is_resumed_and_the_environment_can_be_removed(place: Place) -> None:
+    arguments = place.arguments("thrown", "no")
+    command = [sys.executable, "-m", "installer", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "tuition")])}
+    state = place.folder / "state" / "thrown.json"
+    for step in INTERRUPTED:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and process.poll() is None:
+            if state.exists() and json.loads(state.read_text()).get("step") == step:
+                process.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.01)
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 1, output
+        assert "the next run continues from here" in output
+        assert json.loads(state.read_text())["step"] == step
+    assert place.run(arguments) == 0
+    assert place.run([*arguments, "--remove"]) == 0
+    assert not state.exists()
+    left = {
+        "stacks": [s["StackName"] for s in place.aws.client("cloudformation").describe_stacks()["Stacks"]],
+        "tables": place.aws.client("dynamodb").list_tables()["TableNames"],
+        "buckets": [b["Name"] for b in place.aws.client("s3").list_buckets()["Buckets"]],
+    }
+    assert not [name for names in left.values() for name in names if "thrown" in name], left
+
+
+@pytest.mark.timeout(420)
+def test_live_aws_sets_up_buys_refunds_prints_and_removes_everything(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {
+        "AWS_REGION": "us-east-1",
+        "STRIPE_SECRET_KEY": KEYS["secret-key"],
+        "STRIPE_PUBLISHABLE_KEY": KEYS["publishable-key"],
+        "ALERT_EMAIL": "owner@example.org",
+        "AWS_ENDPOINT_URL": place.aws.url,
+        "STRIPE_API_BASE": place.ready["url"],
+    }
+    assert live_aws.main(variables) == 0
+    output = capsys.readouterr().out
+    assert "refunded" in output
+    assert "AuditTable: " in output
+    assert "Removed tuition-live-" in output
+    assert not [name for name in place.aws.client("dynamodb").list_tables()["TableNames"] if "tuition-live" in name]
+
+
+def test_the_interrupted_steps_exist() -> None:
+    assert set(INTERRUPTED) <= {step.name for step in [*BEFORE_LOCK, *STEPS]}

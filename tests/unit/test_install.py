@@ -1,0 +1,734 @@
+"""The installer's answers to bad input, and what it may use. `tests/stack/test_install.py` runs it whole."""
+
+import argparse
+import ast
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import stripe
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from installer import __main__ as command_line
+from installer import account, live_aws, people, questions, rights, stack, stripe_account, web
+from installer.account import Lock
+from installer.questions import QUESTIONS, Interview, read_answers
+from installer.run import Run, Step, check, install
+from installer.state import State
+from installer.world import Stop, World
+from local import change_set
+from local.change_set import DeployedStack
+from stripe_simulator.server import Stripe
+from tests.permissions import STRIPE_PERMISSIONS
+from tuition.intake.stripe_events import API_VERSION, EVENT_TYPES
+
+ROOT = Path(__file__).parents[2]
+ANSWERS = {
+    "environment": "test",
+    "stack_name": "tuition-test",
+    "region": "eu-central-1",
+    "keep": "no",
+    "domain": "",
+    "certificate_arn": "",
+    "sign_in_prefix": "tuition-test",
+    "alert_email": "owner@example.org",
+    "budget": "50",
+    "admin_email": "owner@example.org",
+    "publishable_key": "pk_test_1234",
+}
+DEPLOYED = DeployedStack(
+    {"HttpApi": "abc", "AuditTable": "tuition-test-AuditTable-1", "PaymentsTable": "p"},
+    {
+        "ApiUrl": "https://abc.execute-api.eu-central-1.amazonaws.com",
+        "StripeSecretArn": "stripe",
+        "StripeWebhookSecretArn": "webhook",
+        "UserPoolId": "pool",
+    },
+    {"DeletionProtection": "false", "FirstDeployment": "true", "BreakGlassRoleArn": "arn:aws:iam::1:role/b"},
+)
+
+
+def error(code: str, operation: str = "Call") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": f"{code} happened"}}, operation)
+
+
+class InProcess(stripe.HTTPClient):
+    """Stripe's HTTP client that calls a simulator in this process."""
+
+    name = "in-process"
+
+    def __init__(self, simulator: Stripe) -> None:
+        super().__init__()
+        self.simulator = simulator
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:
+        body = post_data.encode() if isinstance(post_data, str) else b""
+        response = self.simulator.handle(method.upper(), "/" + url.split("/", 3)[3], headers or {}, body)
+        return response.body, response.status, {name.lower(): value for name, value in response.headers.items()}
+
+    def close(self) -> None:
+        pass
+
+
+class FakeWorld(World):
+    """A world whose AWS answers as the test says, by `service operation`. Secrets and objects are kept."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__("eu-central-1")
+        self.answers: dict[str, Any] = {name.replace("__", " "): value for name, value in answers.items()}
+        self.simulator = Stripe(seed=1)
+        self.secrets: dict[str, str] = {}
+        self.objects: dict[str, bytes] = {}
+        self.typed: list[str] = []
+        self.lines: list[str] = []
+        self.calls: list[str] = []
+
+    def call(self, service: str, region: str, operation: str, params: Mapping[str, Any]) -> Any:
+        self.calls.append(f"{service} {operation}")
+        answer = self.answers.get(f"{service} {operation}")
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer(params) if callable(answer) else answer
+        if operation == "get_caller_identity":
+            return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"}
+        if service == "secretsmanager":
+            return self._secret(operation, params)
+        if service == "s3":
+            return self._object(operation, params)
+        raise AssertionError(f"{service} {operation} was called")
+
+    def _secret(self, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "put_secret_value":
+            self.secrets[params["SecretId"]] = params["SecretString"]
+        elif params["SecretId"] not in self.secrets:
+            raise error("ResourceNotFoundException")
+        return {"SecretString": self.secrets[params["SecretId"]]}
+
+    def _object(self, operation: str, params: Mapping[str, Any]) -> Any:
+        if operation == "put_object":
+            if params.get("IfNoneMatch") and params["Key"] in self.objects:
+                raise error("PreconditionFailed")
+            self.objects[params["Key"]] = params["Body"]
+        elif operation == "delete_object":
+            self.objects.pop(params["Key"], None)
+        elif params["Key"] not in self.objects:
+            raise error("404")
+        return {"Body": self.objects.get(params["Key"], b"")}
+
+    def stripe(self, key: str, method: str, path: str, **params: Any) -> dict[str, Any]:
+        client = stripe.StripeClient(key, http_client=InProcess(self.simulator), max_network_retries=0)
+        return dict(client.raw_request(method, path, **params).data)
+
+    def ask(self, text: str, *, secret: bool = False) -> str:
+        return self.typed.pop(0)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def make_run(tmp_path: Path, world: FakeWorld, *, given: Mapping[str, str] | None = None, **answers: str) -> Run:
+    state = State(tmp_path / "state.json")
+    run = Run(world, state, Interview(world, state, given or {}, use_defaults=True), ANSWERS | answers, yes=True)
+    run.facts[run.stack_name] = DEPLOYED
+    run.delay_s = 0
+    return run
+
+
+def take(run: Run, look: Any, change: Any = None) -> None:
+    install(run, [Step("step", "The step", look, change)])
+
+
+# --- what the installer may use ---
+
+PORTABLE = [ROOT / "install.py", *sorted((ROOT / "installer").glob("*.py"))]
+PORTABLE += [ROOT / "local" / f"{name}.py" for name in ("build", "change_set", "deploy", "pages")]
+POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "select", "syslog", "termios", "tty"}
+POSIX_NAMES = {
+    *(
+        "fork",
+        "forkpty",
+        "killpg",
+        "setsid",
+        "setpgrp",
+        "chmod",
+        "chown",
+        "getuid",
+        "geteuid",
+        "umask",
+        "mkfifo",
+        "uname",
+    ),
+    *("symlink", "symlink_to", "execv", "execve", "execvp", "SIGKILL", "SIGHUP", "SIGALRM", "add_signal_handler"),
+}
+POSIX_ARGUMENTS = {"shell", "preexec_fn", "start_new_session", "process_group", "user", "group", "umask"}
+
+
+@pytest.mark.parametrize("path", PORTABLE, ids=lambda path: path.name)
+def test_nothing_of_the_installer_needs_posix(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & POSIX_MODULES
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in POSIX_MODULES
+        elif isinstance(node, ast.Attribute):
+            assert node.attr not in POSIX_NAMES, f"line {node.lineno}"
+        elif isinstance(node, ast.Call):
+            is_subprocess = ast.unparse(node.func).startswith("subprocess.")
+            assert not (is_subprocess and {k.arg for k in node.keywords} & POSIX_ARGUMENTS), f"line {node.lineno}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not node.value.startswith(("/tmp", "/dev/", "/bin/", "/usr/", "/etc/", "~/")), node.lineno  # noqa: S108
+
+
+def test_install_py_starts_with_the_standard_library_of_python_3_8() -> None:
+    tree = ast.parse((ROOT / "install.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert imported <= set(sys.stdlib_module_names)
+
+
+def test_the_installer_has_the_versions_of_the_tests() -> None:
+    def pinned(name: str) -> dict[str, str]:
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        pairs = (line.split(" ")[0].split("==") for line in lines if "==" in line and not line.startswith((" ", "#")))
+        return dict(pairs)
+
+    tested = pinned("requirements-dev.txt")
+    ours = pinned("requirements-install.txt")
+    assert {"boto3", "aws-sam-translator", "stripe", "pip"} <= set(ours)
+    assert {name: version for name, version in ours.items() if tested.get(name) != version} == {}
+
+
+def test_the_printed_policy_is_valid_json_and_grants_no_service_whole() -> None:
+    statements = json.loads(rights.policy())["Statement"]
+    actions = [action for statement in statements for action in statement["Action"]]
+    assert "lambda:InvokeFunction" in actions
+    assert [action for action in actions if action.endswith(":*")] == ["apigateway:*"]
+    assert all(":" in action for action in actions)
+
+
+def test_the_printed_permissions_of_stripe_are_those_of_all_groups_together() -> None:
+    needed: dict[str, str] = {}
+    for group in STRIPE_PERMISSIONS.values():
+        for resource, access in group.items():
+            needed[resource] = "write" if "write" in (access, needed.get(resource)) else "read"
+    printed = {name: access for access, (_, names) in stripe_account.PERMISSIONS.items() for name in names}
+    assert printed == needed
+
+
+# --- wrong answers ---
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("environment", "Test", "lower-case"),
+        ("environment", "9lives", "begin with a letter"),
+        ("environment", "", "begin with a letter"),
+        ("stack_name", "a b", "begin with a letter"),
+        ("region", "frankfurt", "eu-central-1"),
+        ("keep", "maybe", "yes or no"),
+        ("domain", "https://learn.example.org", "without https"),
+        ("domain", "localhost", "learn.example.org"),
+        ("certificate_arn", "arn:aws:acm:eu-central-1:123456789012:certificate/x", "us-east-1"),
+        ("sign_in_prefix", "-school", "hyphen"),
+        ("sign_in_prefix", "my-cognito", "Cognito refuses"),
+        ("alert_email", "owner", "not an email address"),
+        ("budget", "0", "whole US dollars"),
+        ("budget", "49.90", "whole US dollars"),
+        ("admin_email", "a@b", "not an email address"),
+        ("publishable_key", "sk_test_1234", "pk_test_"),
+        ("publishable_key", "pk_live_1234", "live mode"),
+    ],
+)
+def test_a_wrong_answer_says_what_is_wrong_and_the_next_run_asks_again(
+    tmp_path: Path, name: str, value: str, reason: str
+) -> None:
+    state = State(tmp_path / "state.json")
+    with pytest.raises(Stop, match=reason) as stop:
+        Interview(FakeWorld(), state, ANSWERS | {name: value}, use_defaults=True).answers()
+    assert str(stop.value).startswith(name)
+    assert Interview(FakeWorld(), State(state.file), ANSWERS, use_defaults=True).answers() == ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("environment", "key", "reason"),
+    [
+        ("test", "rk_live_1234", "key of Stripe's live mode, and the environment test uses test mode"),
+        ("production", "rk_test_1234", "key of Stripe's test mode, and the environment production uses live mode"),
+        ("test", "pk_test_1234", "must begin with rk_test_ or sk_test_"),
+        ("test", "whsec_1234", "must begin with"),
+    ],
+)
+def test_a_key_of_the_wrong_mode_or_kind_is_refused_and_not_shown(
+    tmp_path: Path, environment: str, key: str, reason: str
+) -> None:
+    run = make_run(tmp_path, FakeWorld(), given={"secret_key": key}, environment=environment)
+    with pytest.raises(Stop, match=reason) as stop:
+        stripe_account.store_key(run)
+    assert key not in str(stop.value)
+
+
+def test_production_is_always_kept_and_has_pages() -> None:
+    production = {"environment": "production"}
+    checks = {question.name: question.check for question in QUESTIONS}
+    assert "answer yes" in (checks["keep"]("no", production) or "")
+    assert "needs a domain" in (checks["domain"]("", production) or "")
+
+
+def test_an_invalid_answer_of_a_person_is_asked_again_a_bounded_number_of_times(tmp_path: Path) -> None:
+    world = FakeWorld()
+    world.typed = ["no address", "owner@example.org"]
+    state = State(tmp_path / "state.json")
+    question = next(question for question in QUESTIONS if question.name == "alert_email")
+    interview = Interview(world, state, {}, use_defaults=False)
+    assert interview._ask(question, {}) == "owner@example.org"
+    world.typed = ["x"] * questions.ATTEMPTS
+    with pytest.raises(Stop, match="no valid answer"):
+        interview._ask(question, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[]", "one JSON object of texts"),
+        ('{"budget": 5}', "texts"),
+        ('{"colour": "red"}', "colour"),
+    ],
+)
+def test_a_broken_file_of_answers_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    file = tmp_path / "answers.json"
+    file.write_text(content)
+    with pytest.raises(Stop, match=reason):
+        read_answers(file)
+
+
+def test_a_missing_file_of_answers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stop, match="cannot be read"):
+        read_answers(tmp_path / "none.json")
+
+
+def test_a_secret_is_not_accepted_on_the_command_line() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a shell would remember"):
+        command_line._pair("secret_key=rk_test_1234")
+    assert command_line._pair("budget=5") == ("budget", "5")
+
+
+def test_an_answer_that_payments_depend_on_cannot_change_after_the_first_deployment(tmp_path: Path) -> None:
+    state = State(tmp_path / "state.json")
+    state.put("answers", ANSWERS)
+    state.put("deployed", True)
+    with pytest.raises(Stop, match="region is eu-central-1 and cannot become us-east-1"):
+        Interview(FakeWorld(), state, {"region": "us-east-1"}, use_defaults=True).answers()
+
+
+def test_a_broken_state_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(Stop, match="Remove it and run this again"):
+        State(tmp_path / "state.json")
+
+
+def test_check_and_upgrade_need_an_environment_that_was_set_up(tmp_path: Path, capsys: Any) -> None:
+    for mode in ("--check", "--upgrade"):
+        assert command_line.main([mode, "--environment", "none", "--state", str(tmp_path)]) == 1
+        assert "has not been set up from this folder" in capsys.readouterr().out
+
+
+# --- the account ---
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (error("AccessDenied", "CreateTopic"), r"may not call CreateTopic.*\n.*--rights"),
+        (error("ExpiredToken"), "Sign in again"),
+        (error("Throttling", "CreateTopic"), "CreateTopic with Throttling"),
+        (NoCredentialsError(), "There are no AWS credentials"),
+    ],
+)
+def test_a_refusal_of_aws_says_what_to_do(tmp_path: Path, failure: Exception, reason: str) -> None:
+    def look(_: Run) -> list[str]:
+        raise failure
+
+    with pytest.raises(Stop, match=reason):
+        take(make_run(tmp_path, FakeWorld()), look)
+
+
+def test_credentials_of_another_account_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld())
+    run.state.put("account", "999999999999")
+    with pytest.raises(Stop, match="belong to account 123456789012"):
+        take(run, account.look_at_credentials)
+
+
+def test_a_low_quota_is_a_note_during_the_set_up_and_a_problem_of_production(tmp_path: Path) -> None:
+    limits = {"AccountLimit": {"ConcurrentExecutions": 10}}
+    world = FakeWorld(lambda__get_account_settings=limits, sesv2__get_account={"ProductionAccessEnabled": False})
+    run = make_run(tmp_path, world, environment="production")
+    assert account.look_at_quotas(run) == []
+    assert "at most 10 functions" in world.lines[0]
+    assert "50 emails a day" in world.lines[1]
+    run.checks_only = True
+    assert len(account.look_at_quotas(run)) == 2
+
+
+def test_a_taken_prefix_is_reported_unless_it_is_ours(tmp_path: Path) -> None:
+    world = FakeWorld(**{"cognito-idp__describe_user_pool_domain": {"DomainDescription": {"UserPoolId": "other"}}})
+    with pytest.raises(Stop, match="is taken in this region"):
+        take(make_run(tmp_path, world), account.look_at_prefix)
+    world.answers["cognito-idp describe_user_pool_domain"] = {"DomainDescription": {"UserPoolId": "pool"}}
+    take(make_run(tmp_path, world), account.look_at_prefix)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"s3__head_bucket": error("403")}, "belongs to somebody else"),
+        ({"s3__head_bucket": error("404"), "s3__create_bucket": error("BucketAlreadyExists")}, "is taken by another"),
+    ],
+)
+def test_a_taken_bucket_is_reported(tmp_path: Path, answers: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Stop, match=reason):
+        take(make_run(tmp_path, FakeWorld(**answers)), account.look_at_bucket, account.make_bucket)
+
+
+def test_a_bucket_that_was_created_and_not_closed_is_closed_by_the_next_run(tmp_path: Path) -> None:
+    blocks: list[Any] = []
+
+    def read(_: Any) -> Any:
+        if not blocks:
+            raise error("NoSuchPublicAccessBlockConfiguration")
+        return {"PublicAccessBlockConfiguration": blocks[-1]}
+
+    world = FakeWorld(
+        s3__head_bucket={},
+        s3__create_bucket=error("BucketAlreadyOwnedByYou"),
+        s3__get_public_access_block=read,
+        s3__put_public_access_block=lambda params: blocks.append(params["PublicAccessBlockConfiguration"]),
+    )
+    take(make_run(tmp_path, world), account.look_at_bucket, account.make_bucket)
+    assert len(blocks[0]) == 4
+    assert all(blocks[0].values())
+
+
+def test_a_role_that_was_created_without_its_policy_gets_it_from_the_next_run(tmp_path: Path) -> None:
+    policies: list[str] = []
+
+    def read(_: Any) -> Any:
+        if not policies:
+            raise error("NoSuchEntity")
+        return {}
+
+    world = FakeWorld(
+        iam__get_role={"Role": {"Arn": "arn:aws:iam::123456789012:role/tuition-test-break-glass"}},
+        iam__create_role=error("EntityAlreadyExists"),
+        iam__get_role_policy=read,
+        iam__put_role_policy=lambda params: policies.append(params["PolicyDocument"]),
+    )
+    run = make_run(tmp_path, world)
+    take(run, stack.look_at_break_glass_role, stack.make_break_glass_role)
+    assert run.state.get("break_glass_role").endswith("tuition-test-break-glass")
+
+
+def test_an_administrator_who_was_created_without_a_group_is_added_by_the_next_run(tmp_path: Path) -> None:
+    groups: list[Any] = []
+    world = FakeWorld(
+        **{
+            "cognito-idp__list_users": {"Users": [{"Username": "u-1"}]},
+            "cognito-idp__admin_list_groups_for_user": lambda _: {"Groups": groups},
+            "cognito-idp__admin_add_user_to_group": groups.append,
+        }
+    )
+    take(make_run(tmp_path, world), people.look_at_admin, people.make_admin)
+    assert groups[0]["GroupName"] == "admin"
+
+
+def test_a_second_person_is_told_who_is_at_work(tmp_path: Path) -> None:
+    world = FakeWorld()
+    first, second = Lock(make_run(tmp_path, world)), Lock(make_run(tmp_path, world))
+    first.take()
+    with pytest.raises(Stop, match=r"user/ada has been setting up tuition-test.*--take-over"):
+        second.take()
+    second.release()
+    assert world.objects, "a run that does not hold the lock must not remove it"
+    first.release()
+    second.take()
+
+
+def test_the_lock_of_a_run_that_was_cut_off_can_be_taken_over(tmp_path: Path) -> None:
+    world = FakeWorld()
+    Lock(make_run(tmp_path, world)).take()
+    other = Lock(make_run(tmp_path, world))
+    other.take_over()
+    other.take()
+
+
+def test_a_pending_certificate_names_the_records_that_a_person_must_set(tmp_path: Path) -> None:
+    record = {"Name": "_a.learn.example.org.", "Type": "CNAME", "Value": "_b.acm-validations.aws."}
+    pending = {
+        "DomainName": "learn.example.org",
+        "Status": "PENDING_VALIDATION",
+        "DomainValidationOptions": [{"ResourceRecord": record}],
+    }
+    listed = {"CertificateSummaryList": [{"DomainName": "learn.example.org", "CertificateArn": "arn"}]}
+    world = FakeWorld(acm__list_certificates=listed, acm__describe_certificate={"Certificate": pending})
+    run = make_run(tmp_path, world, domain="learn.example.org")
+    with pytest.raises(Stop, match=r"_a\.learn\.example\.org\. CNAME _b\.acm-validations\.aws\."):
+        take(run, web.look_at_certificate, web.request_certificate)
+    world.answers["acm describe_certificate"] = {"Certificate": pending | {"Status": "ISSUED"}}
+    take(run, web.look_at_certificate)
+    world.answers["acm describe_certificate"] = {"Certificate": pending | {"DomainName": "other.org"}}
+    with pytest.raises(Stop, match=r"is for other\.org"):
+        take(run, web.look_at_certificate)
+
+
+# --- a stack half made ---
+
+
+def test_a_stack_that_was_never_created_whole_is_deleted_and_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    def create(*_: Any, **__: Any) -> change_set.ChangeSet:
+        attempts.append("create")
+        if len(attempts) == 1:
+            raise change_set.NeedsDeletion("the stack tuition-test is ROLLBACK_COMPLETE")
+        return change_set.ChangeSet("tuition-test", "c", [change_set.Change("Add", "T", "AWS::SNS::Topic", "")])
+
+    monkeypatch.setattr(change_set, "create", create)
+    monkeypatch.setattr(change_set, "wait", lambda *_, **__: None)
+    monkeypatch.setattr(change_set, "execute", lambda *_, **__: attempts.append("execute"))
+    world = FakeWorld(cloudformation__delete_stack={})
+    stack.apply(make_run(tmp_path, world), "tuition-test", {}, {}, {})
+    assert attempts == ["create", "create", "execute"]
+    assert world.calls.count("cloudformation delete_stack") == 1
+
+
+def test_nothing_is_deployed_without_consent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = change_set.ChangeSet("tuition-test", "c", [change_set.Change("Remove", "Table", "AWS::X", "")])
+    monkeypatch.setattr(change_set, "create", lambda *_, **__: changes)
+    world = FakeWorld()
+    world.typed = ["no"]
+    run = make_run(tmp_path, world)
+    run.yes = False
+    with pytest.raises(Stop, match="Nothing was deployed"):
+        stack.apply(run, "tuition-test", {}, {}, {})
+    assert "  remove Table (AWS::X)" in world.lines
+
+
+def test_a_rolled_back_deployment_is_reported_with_its_reasons(tmp_path: Path) -> None:
+    def change(_: Run) -> None:
+        raise change_set.DeployFailed("the stack is UPDATE_ROLLBACK_COMPLETE:\nHttpApi: taken")
+
+    with pytest.raises(Stop, match=r"HttpApi: taken\nRun this again"):
+        take(make_run(tmp_path, FakeWorld()), lambda _: ["differs"], change)
+
+
+def test_check_refuses_a_kept_stack_without_deletion_protection(tmp_path: Path) -> None:
+    def describe(_: Any) -> Any:
+        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "EnableTerminationProtection": False}]}
+
+    world = FakeWorld(
+        cloudformation__describe_stacks=describe,
+        cloudformation__get_stack_policy={},
+        dynamodb__get_resource_policy=error("PolicyNotFoundException"),
+    )
+    run = make_run(tmp_path, world, environment="production", keep="yes")
+    problems = check(run, [Step("protection", "Protection", stack.look_at_protection)])
+    assert "protection: Deletion protection is off. Run python install.py." in problems
+    assert len(problems) == 4
+
+
+def test_the_first_deployment_of_a_kept_stack_is_unprotected_and_the_next_ones_keep_what_is_deployed(
+    tmp_path: Path,
+) -> None:
+    run = make_run(tmp_path, FakeWorld(), keep="yes")
+    first = stack.parameters(run)
+    assert (first["DeletionProtection"], first["FirstDeployment"]) == ("false", "true")
+    protected = {"DeletionProtection": "true", "FirstDeployment": "false", "StackId": "s-1"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, protected)
+    later = stack.parameters(run)
+    assert {name: later[name] for name in protected} == protected
+
+
+# --- Stripe ---
+
+
+def test_a_wrong_key_is_reported_and_not_stored(tmp_path: Path) -> None:
+    world = FakeWorld()
+    with pytest.raises(Stop, match="Stripe does not know this key"):
+        take(
+            make_run(tmp_path, world, given={"secret_key": "sk_test_wrong"}),
+            stripe_account.look_at_key,
+            stripe_account.store_key,
+        )
+    assert world.secrets == {}
+
+
+def test_a_key_without_a_permission_is_reported(tmp_path: Path) -> None:
+    def look(_: Run) -> list[str]:
+        raise stripe.PermissionError("This key lacks rak_charge_read.", None)
+
+    with pytest.raises(Stop, match="lacks a permission"):
+        take(make_run(tmp_path, FakeWorld()), look)
+
+
+def test_the_key_is_stored_beside_the_keys_of_other_groups_and_in_no_file(tmp_path: Path) -> None:
+    world = FakeWorld()
+    key = world.simulator.secret_key
+    world.secrets["stripe"] = json.dumps({"default": "rk_test_old1", "refunds": "rk_test_refunds"})
+    run = make_run(tmp_path, world, given={"secret_key": key})
+    take(run, stripe_account.look_at_key, stripe_account.store_key)
+    assert json.loads(world.secrets["stripe"]) == {"default": key, "refunds": "rk_test_refunds"}
+    written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    assert key not in written + "".join(world.lines)
+
+
+def test_a_stored_key_is_not_asked_for_again(tmp_path: Path) -> None:
+    world = FakeWorld()
+    world.secrets["stripe"] = json.dumps({"secret_key": world.simulator.secret_key})
+    take(make_run(tmp_path, world), stripe_account.look_at_key, stripe_account.store_key)
+
+
+def test_a_secret_that_was_changed_by_hand_to_something_else_is_reported(tmp_path: Path) -> None:
+    world = FakeWorld()
+    world.secrets["stripe"] = "sk_test_pasted"
+    with pytest.raises(Stop, match="changed it by hand") as stop:
+        take(make_run(tmp_path, world), stripe_account.look_at_key, stripe_account.store_key)
+    assert "sk_test_pasted" not in str(stop.value)
+
+
+URL = "https://abc.execute-api.eu-central-1.amazonaws.com/api/payments/webhook"
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> SimpleNamespace:
+    """A run whose endpoint is registered."""
+    world = FakeWorld()
+    world.secrets["stripe"] = json.dumps({"secret_key": world.simulator.secret_key})
+    run = make_run(tmp_path, world)
+    register(run)
+    return SimpleNamespace(run=run, world=world)
+
+
+def register(run: Run) -> None:
+    take(run, stripe_account.look_at_webhook, stripe_account.register_webhook)
+
+
+def endpoints(world: FakeWorld) -> list[dict[str, Any]]:
+    return list(world.stripe(world.simulator.secret_key, "get", "/v1/webhook_endpoints")["data"])
+
+
+def signing_secrets(world: FakeWorld) -> list[str]:
+    return list(json.loads(world.secrets["webhook"])["signing_secrets"])
+
+
+def test_the_endpoint_has_our_events_and_version_and_a_second_run_changes_nothing(registered: Any) -> None:
+    (endpoint,) = endpoints(registered.world)
+    assert endpoint["url"] == URL
+    assert set(endpoint["enabled_events"]) == set(EVENT_TYPES)
+    assert endpoint["api_version"] == API_VERSION
+    before = dict(registered.world.secrets)
+    register(registered.run)
+    assert (len(endpoints(registered.world)), registered.world.secrets) == (1, before)
+
+
+def test_an_endpoint_whose_events_were_changed_is_updated_and_keeps_its_secret(registered: Any) -> None:
+    (endpoint,) = endpoints(registered.world)
+    key = registered.world.simulator.secret_key
+    registered.world.stripe(key, "post", f"/v1/webhook_endpoints/{endpoint['id']}", enabled_events=["charge.failed"])
+    before = signing_secrets(registered.world)
+    with pytest.raises(Stop, match="enabled_events was changed at Stripe"):
+        take(registered.run, stripe_account.look_at_webhook)
+    register(registered.run)
+    (after,) = endpoints(registered.world)
+    assert (after["id"], set(after["enabled_events"])) == (endpoint["id"], set(EVENT_TYPES))
+    assert signing_secrets(registered.world) == before
+
+
+@pytest.mark.parametrize("url", [URL, URL + "/"])
+def test_an_endpoint_of_somebody_else_at_our_address_is_replaced(tmp_path: Path, url: str) -> None:
+    """Its secret is unknown, and its API version cannot be changed. A stop after its creation leaves one like it."""
+    world = FakeWorld()
+    key = world.simulator.secret_key
+    world.secrets["stripe"] = json.dumps({"secret_key": key})
+    old = world.stripe(key, "post", "/v1/webhook_endpoints", url=url, enabled_events=["*"])
+    other = world.stripe(key, "post", "/v1/webhook_endpoints", url="https://other.example.org/", enabled_events=["*"])
+    register(make_run(tmp_path, world))
+    listed = {endpoint["id"]: endpoint for endpoint in endpoints(world)}
+    assert old["id"] not in listed
+    assert other["id"] in listed
+    assert len(listed) == 2
+    assert len(signing_secrets(world)) == 1
+
+
+def test_an_endpoint_that_was_deleted_at_stripe_is_made_again(registered: Any) -> None:
+    (endpoint,) = endpoints(registered.world)
+    registered.world.stripe(registered.world.simulator.secret_key, "delete", f"/v1/webhook_endpoints/{endpoint['id']}")
+    before = signing_secrets(registered.world)
+    register(registered.run)
+    assert len(endpoints(registered.world)) == 1
+    assert signing_secrets(registered.world)[1:] == before
+
+
+def test_a_disabled_endpoint_is_enabled(registered: Any) -> None:
+    (endpoint,) = endpoints(registered.world)
+    key = registered.world.simulator.secret_key
+    registered.world.stripe(key, "post", f"/v1/webhook_endpoints/{endpoint['id']}", disabled=True)
+    register(registered.run)
+    assert endpoints(registered.world)[0]["status"] == "enabled"
+
+
+def test_a_secret_that_was_rolled_by_hand_is_replaced_on_request_and_both_are_accepted(registered: Any) -> None:
+    (old,) = endpoints(registered.world)
+    before = signing_secrets(registered.world)
+    registered.run.new_webhook = True
+    register(registered.run)
+    (new,) = endpoints(registered.world)
+    assert new["id"] != old["id"]
+    assert signing_secrets(registered.world)[1:] == before
+
+
+def test_a_webhook_key_is_used_once_and_stored_nowhere(tmp_path: Path) -> None:
+    world = FakeWorld()
+    world.secrets["stripe"] = json.dumps({"secret_key": "rk_test_functions"})
+    key = world.simulator.secret_key
+    run = make_run(tmp_path, world, given={"webhook_key": key})
+    register(run)
+    written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    assert key not in written + "".join(world.lines) + "".join(world.secrets.values())
+
+
+def test_the_state_and_the_environment_of_the_installer_are_outside_of_git() -> None:
+    assert {".install/", ".venv-install/"} <= set((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
+
+
+# --- make live-aws ---
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({}, "needs AWS_REGION, STRIPE_SECRET_KEY, STRIPE_PUBLISHABLE_KEY, ALERT_EMAIL"),
+        ({"STRIPE_SECRET_KEY": "sk_live_1234"}, "must be a test-mode key"),
+    ],
+)
+def test_live_aws_does_nothing_without_its_variables_or_with_a_live_key(
+    variables: dict[str, str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = {"AWS_REGION": "eu-central-1", "STRIPE_PUBLISHABLE_KEY": "pk_test_1234", "ALERT_EMAIL": "a@example.org"}
+    assert live_aws.main(rest | variables if variables else {}) == 1
+    assert reason in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("code", "count"), [("AccessDeniedException", 0), ("ValidationException", 3), (None, 3)])
+def test_live_aws_reports_every_change_of_a_record_that_the_policy_does_not_deny(code: str | None, count: int) -> None:
+    answer: Any = error(code) if code else {}
+    calls = {f"dynamodb__{name}": answer for name in ("put_item", "update_item", "delete_item")}
+    assert len(live_aws._policy_problems(FakeWorld(**calls), "audit")) == count
