@@ -74,9 +74,9 @@ def _run(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) 
 
 def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) -> Run:
     """Return a run with all answers that are not secrets."""
-    given = read_answers(options.answers) if options.answers else {}
-    given |= known_names(dict(options.set), "--set") | dict(secrets)
-    environment = options.environment or given.get("environment")
+    explicit = read_answers(options.answers) if options.answers else {}
+    explicit |= known_names(dict(options.set), "--set") | dict(secrets)
+    environment = options.environment or explicit.get("environment")
     if environment is None:
         interview = Interview(world, State(options.state / "unnamed.json"), {}, use_defaults=options.defaults)
         environment = interview.first()
@@ -85,7 +85,7 @@ def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, st
     state = State(options.state / f"{environment}.json")
     if not state.get("deployed") and (options.check or options.upgrade):
         raise Stop(f"The environment {environment} has not been set up from this folder. Run python install.py.")
-    interview = Interview(world, state, {**given, "environment": environment}, use_defaults=options.defaults)
+    interview = Interview(world, state, {**explicit, "environment": environment}, use_defaults=options.defaults)
     answers = interview.answers()
     world.region = answers["region"]
     run = Run(world, state, interview, answers, yes=options.yes, new_webhook=options.new_webhook)

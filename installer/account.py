@@ -61,7 +61,7 @@ def _noted(run: Run, problems: Sequence[str]) -> Sequence[str]:
 
 
 def look_at_prefix(run: Run) -> Sequence[str]:
-    """Check that nobody else has the prefix of the sign-in page's domain."""
+    """Check that no other pool has the prefix of the sign-in page's domain."""
     prefix = run.answers["sign_in_prefix"]
     try:
         domain = run.world.client("cognito-idp").describe_user_pool_domain(Domain=prefix).get("DomainDescription")
@@ -88,7 +88,7 @@ def look_at_bucket(run: Run) -> Sequence[str]:
         blocked = s3.get_public_access_block(Bucket=run.bucket)["PublicAccessBlockConfiguration"]
     except ClientError as error:
         if error_code(error) == "403":
-            reason = f"The bucket {run.bucket} belongs to somebody else. Remove it there, or use another region."
+            reason = f"The bucket {run.bucket} belongs to another account. Remove it there, or use another region."
             raise Stop(reason) from error
         if not is_missing(error):
             raise

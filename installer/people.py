@@ -75,7 +75,7 @@ def _username(run: Run) -> str | None:
 
 
 def look_at_admin(run: Run) -> Sequence[str]:
-    """Check that somebody may use the console."""
+    """Check that the administrator may use the console."""
     username = _username(run)
     if username is None:
         return [f"{run.answers['admin_email']} has no account. Run python install.py."]

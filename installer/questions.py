@@ -177,7 +177,7 @@ def known_names(values: Answers, source: str) -> Answers:
     names = {question.name for question in QUESTIONS} | set(SECRETS)
     if unknown := sorted(set(values) - names):
         raise Stop(
-            f"{source} answers {', '.join(unknown)}, which nobody asks. The questions: {', '.join(sorted(names))}."
+            f"{source} answers {', '.join(unknown)}, which are no questions. The questions: {', '.join(sorted(names))}."
         )
     return values
 
@@ -188,10 +188,10 @@ class Interview:
     An invalid answer of a file stops the run, so that a script never continues with another answer than its own.
     """
 
-    def __init__(self, world: World, state: State, given: Mapping[str, str], *, use_defaults: bool) -> None:
+    def __init__(self, world: World, state: State, explicit: Mapping[str, str], *, use_defaults: bool) -> None:
         self.world = world
         self.state = state
-        self.given = dict(given)
+        self.explicit = dict(explicit)
         self.use_defaults = use_defaults
 
     def answers(self) -> Answers:
@@ -210,8 +210,8 @@ class Interview:
 
     def _answer(self, question: Question, answers: Answers, kept: Mapping[str, str], deployed: bool) -> str:
         name = question.name
-        if name in self.given:
-            value = self.given[name]
+        if name in self.explicit:
+            value = self.explicit[name]
             if deployed and name in FIXED and kept.get(name, value) != value:
                 raise Stop(f"{name} is {kept[name]} and cannot become {value}: payments and tables depend on it.")
         elif name in kept:
@@ -224,9 +224,9 @@ class Interview:
 
     def secret(self, question: Question, answers: Mapping[str, str]) -> str:
         """Return a secret. It is kept in memory only."""
-        value = self.given.get(question.name)
+        value = self.explicit.get(question.name)
         if value is None:
-            self.given[question.name] = value = self._ask(question, answers)
+            self.explicit[question.name] = value = self._ask(question, answers)
         if problem := question.check(value, answers):
             raise Stop(f"{question.name}: {problem}.")
         return value

@@ -77,7 +77,7 @@ def _remove_webhook(run: Run) -> None:
     """Delete the endpoint at Stripe, if the stored key may. Otherwise name it."""
     try:
         endpoint = stripe_account.read_secret(run, "StripeWebhookSecretArn").get("endpoint", {})
-        key = run.interview.given.get("webhook_key") or stripe_account.stored_key(run)
+        key = run.interview.explicit.get("webhook_key") or stripe_account.stored_key(run)
     except (Stop, ClientError) as error:
         if isinstance(error, ClientError) and not is_missing(error):
             raise
@@ -89,7 +89,7 @@ def _remove_webhook(run: Run) -> None:
     except stripe.PermissionError:
         run.world.say(f"  note: remove the webhook endpoint {endpoint['id']} in Stripe's dashboard")
     except stripe.InvalidRequestError:
-        pass  # somebody has removed it
+        pass  # it was removed at Stripe
 
 
 def _remove_stack(run: Run, name: str) -> None:

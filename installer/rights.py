@@ -18,6 +18,7 @@ CALLS = {
         *("set_stack_policy", "update_termination_protection"),
     },
     "cloudfront": {"create_invalidation"},
+    "cloudwatch": {"describe_alarms"},
     "cognito-idp": {
         *("describe_user_pool_domain", "describe_user_pool", "list_users", "admin_create_user"),
         *("admin_add_user_to_group", "admin_list_groups_for_user", "delete_user_pool", "delete_user_pool_domain"),

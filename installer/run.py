@@ -33,7 +33,7 @@ class Run:
     delay_s: float = 5
     new_webhook: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
-    """What a step read that a later step needs."""
+    """Values that one step reads and a later step needs."""
 
     @property
     def stack_name(self) -> str:

@@ -1,7 +1,8 @@
 """The proof that it works: the API over HTTPS, and in test mode one payment that is made, delivered and refunded.
 
-The payment is made with the deployer's right to invoke functions and made-up claims, because nobody has signed in yet.
-Its webhook comes from Stripe through the public address. Only the webhook writes what this waits for.
+The payment is made with the deployer's right to invoke functions and with made-up claims, because no student has
+signed in yet. Its webhook comes from Stripe through the public address. Only the webhook changes the status that this
+waits for.
 """
 
 from __future__ import annotations

@@ -98,12 +98,12 @@ def look_at_stack(run: Run) -> Sequence[str]:
         return [f"The stack {run.stack_name} is {state}. Run python install.py."]
     run.forget_stack(run.stack_name)
     run.state.put("deployed", True)
-    wanted = parameters(run)
-    ours, _ = expanded(run, build.BUILT / "template.yaml", wanted)
+    values = parameters(run)
+    ours, _ = expanded(run, build.BUILT / "template.yaml", values)
     before = run.deployed().parameters
     differences = [
         f"The parameter {name} is {before.get(name)!r}, not {value!r}."
-        for name, value in wanted.items()
+        for name, value in values.items()
         if before.get(name) != value
     ]
     if not is_same_template(run, run.stack_name, ours):
@@ -166,7 +166,7 @@ def _show(run: Run, changes: change_set.ChangeSet) -> None:
         run.world.say(f"  and {len(others) - SHOWN_CHANGES} more")
 
 
-# --- what must exist before the stack ---
+# --- before the stack ---
 
 
 def break_glass_name(run: Run) -> str:
@@ -250,7 +250,7 @@ def make_topic(run: Run) -> None:
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=run.answers["alert_email"])
 
 
-# --- what the template cannot set ---
+# --- settings that the template cannot make ---
 
 
 def look_at_protection(run: Run) -> Sequence[str]:
@@ -322,7 +322,7 @@ def _protect_audit_table(run: Run) -> None:
     """
     policy = _audit_policy(run)
     statement = _statement(run)
-    if statement["Sid"] in {known.get("Sid") for known in policy["Statement"]}:
+    if statement["Sid"] in {entry.get("Sid") for entry in policy["Statement"]}:
         return
     policy["Statement"].append(statement)
     revision = run.facts.get("audit_revision")

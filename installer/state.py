@@ -1,4 +1,4 @@
-"""What the installer remembers between runs: the answers, ids that it chose, and the step that it reached.
+"""The memory of the installer between runs: the answers, ids that it chose, and the step that it reached.
 
 The file is outside git (`.install/`) and contains no secrets. It is a convenience: a run without it reads the
 parameters of the deployed stack. Each change replaces the file whole, so a stop leaves the old or the new one.

@@ -1,7 +1,7 @@
 """Stripe: its keys, the secrets that hold them, and the webhook endpoint.
 
 The restricted key and the signing secret go to Secrets Manager and nowhere else. The key with webhook rights is used in
-this run and forgotten. What is stored about the endpoint is its id, address, events and API version.
+this run and forgotten. Beside the signing secret stand the id, address, events and API version of the endpoint.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_secret(run: Run, output: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise Stop(
-            f"The secret {output} holds something that is not a JSON object, so somebody has changed it by hand. "
+            f"The secret {output} holds something that is not a JSON object, so it was changed by hand. "
             "Empty it with `aws secretsmanager put-secret-value --secret-string {}`, then run this again."
         )
     return value
@@ -90,9 +90,9 @@ def look_at_key(run: Run) -> Sequence[str]:
     key = stored_key(run)
     if not key:
         return ["The functions have no key of Stripe's. Run python install.py."]
-    given = run.interview.given.get(SECRET_KEY.name)
-    if given and given != key:
-        return [f"The functions use {masked(key)}, and {masked(given)} was given."]
+    key_of_run = run.interview.explicit.get(SECRET_KEY.name)
+    if key_of_run and key_of_run != key:
+        return [f"The functions use {masked(key)}, and {masked(key_of_run)} was entered."]
     if problem := key_problem(key, run.answers, ("rk", "sk")):
         return [f"The stored key: {problem}. Run python install.py."]
     _try_key(run, key)
@@ -101,7 +101,7 @@ def look_at_key(run: Run) -> Sequence[str]:
 
 def store_key(run: Run) -> None:
     """Ask for the restricted key, try it, and store it. Other groups' keys in the secret stay."""
-    if SECRET_KEY.name not in run.interview.given:
+    if SECRET_KEY.name not in run.interview.explicit:
         print_permissions(run)
     key = run.interview.secret(SECRET_KEY, run.answers)
     if key.startswith("sk_"):
@@ -144,12 +144,26 @@ def look_at_webhook(run: Run) -> Sequence[str]:
         for name in expected
         if stored.get(name) != expected[name]
     ]
-    return differences or _look_at_stripe(run, stored, expected)
+    return differences or _look_at_deliveries(run) or _look_at_stripe(run, stored, expected)
+
+
+def _look_at_deliveries(run: Run) -> Sequence[str]:
+    """Check that Stripe's signatures match. Stripe shows no secret, so only refused deliveries reveal a changed one."""
+    alarm = run.deployed().resources.get("SignatureRefusedAlarm")
+    if not run.checks_only or alarm is None:
+        return []
+    alarms = run.world.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    if "ALARM" not in {described["StateValue"] for described in alarms}:
+        return []
+    return [
+        "Deliveries with a wrong signature are refused. If the signing secret was rolled by hand, at Stripe or in "
+        "Secrets Manager, run python install.py --new-webhook. Otherwise an attacker forges events."
+    ]
 
 
 def _look_at_stripe(run: Run, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> Sequence[str]:
     """Compare with the endpoint at Stripe, if we have a key that may read it."""
-    key = run.interview.given.get(WEBHOOK_KEY.name) or stored_key(run)
+    key = run.interview.explicit.get(WEBHOOK_KEY.name) or stored_key(run)
     try:
         endpoint = run.world.stripe(key, "get", f"/v1/webhook_endpoints/{stored['id']}")
     except stripe.PermissionError:
@@ -175,8 +189,10 @@ def register_webhook(run: Run) -> None:
     value = read_secret(run, "StripeWebhookSecretArn")
     listed = run.world.stripe(key, "get", "/v1/webhook_endpoints", limit=ENDPOINTS)["data"]
     ours = [endpoint for endpoint in listed if endpoint["url"].rstrip("/") == expected["url"]]
-    known = [endpoint for endpoint in ours if endpoint["id"] == value.get("endpoint", {}).get("id")]
-    usable = [endpoint for endpoint in known if endpoint["api_version"] == API_VERSION and value.get("signing_secrets")]
+    registered = [endpoint for endpoint in ours if endpoint["id"] == value.get("endpoint", {}).get("id")]
+    usable = [
+        endpoint for endpoint in registered if endpoint["api_version"] == API_VERSION and value.get("signing_secrets")
+    ]
     changes = {"url": expected["url"], "enabled_events": expected["enabled_events"]}
     if usable and not run.new_webhook:
         endpoint = run.world.stripe(key, "post", f"/v1/webhook_endpoints/{usable[0]['id']}", **changes, disabled=False)
@@ -201,6 +217,6 @@ def register_webhook(run: Run) -> None:
 def _webhook_key(run: Run) -> str:
     """Return a key that may write webhook endpoints: the functions' own if it may do everything."""
     key = stored_key(run)
-    if WEBHOOK_KEY.name not in run.interview.given and key.startswith("sk_"):
+    if WEBHOOK_KEY.name not in run.interview.explicit and key.startswith("sk_"):
         return key
     return run.interview.secret(WEBHOOK_KEY, run.answers)

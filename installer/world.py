@@ -91,7 +91,7 @@ class World:
     # --- HTTPS ---
 
     def get(self, url: str) -> int:
-        """Return the status of a GET request, or 0 if nobody answers."""
+        """Return the status of a GET request, or 0 if there is no answer."""
         try:
             with urllib.request.urlopen(url, timeout=HTTP_SECONDS) as response:
                 return int(response.status)
@@ -111,9 +111,11 @@ class World:
         print(text, flush=True)
 
     def ask(self, text: str, *, secret: bool = False) -> str:
-        """Ask the person. A secret is not shown. Raises `Stop` if nobody is there to answer."""
+        """Ask the person. A secret is not shown. Raises `Stop` without a terminal."""
         if not sys.stdin.isatty():
-            raise Stop(f"{text.strip()} needs an answer, and nobody is there to give it: use --answers FILE or --set.")
+            raise Stop(
+                f"{text.strip()} needs an answer, and there is no terminal to ask on: use --answers FILE or --set."
+            )
         try:
             return (getpass.getpass(text) if secret else input(text)).strip()
         except EOFError:

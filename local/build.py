@@ -35,6 +35,8 @@ NEVER_LOADED = (
     "aws_lambda_powertools/utilities/[!j]*",  # the logger needs jmespath_utils
 )
 """Package folders that load only on request, and that no function requests."""
+NOTES_OF_PIP = ("RECORD", "INSTALLER", "REQUESTED")
+"""Files of pip's about an installation. They name this machine's Python, so each machine would build another layer."""
 BUILD_SECONDS = 300
 PYTHON = (3, 13)
 """The Python of the functions' runtime. Bytecode of any other would not load."""
@@ -119,6 +121,9 @@ def _install_packages(requirements: Path, folder: Path) -> None:
             f"the layer's packages cannot be installed:\n{(result.stdout + result.stderr).strip()[-3000:]}"
         )
     shutil.rmtree(folder / "bin", ignore_errors=True)  # commands, which no function runs
+    for name in NOTES_OF_PIP:
+        for note in folder.glob(f"*.dist-info/{name}"):
+            note.unlink()
 
 
 def keep_services(botocore_data: Path) -> None:

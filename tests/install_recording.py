@@ -192,19 +192,19 @@ class Account:
 
 
 class ReplayWorld(World):
-    """The world of one run against a replayed account. It stops before a call if told to."""
+    """The world of one run against a replayed account. It stops before the call with the number `stop_before`."""
 
     def __init__(self, account: Account, stop_before: int | None = None) -> None:
         super().__init__("", account.aws, account.stripe)
         self.account = account
         self.stop_before = stop_before
-        self.made = 0
+        self.call_count = 0
         self.lines: list[str] = []
 
     def _count(self) -> None:
-        if self.made == self.stop_before:
+        if self.call_count == self.stop_before:
             raise Stopped
-        self.made += 1
+        self.call_count += 1
 
     def call(self, service: str, region: str, operation: str, params: Mapping[str, Any]) -> Any:
         self._count()

@@ -72,6 +72,14 @@ def test_commands_of_packages_are_not_shipped(layer: Path) -> None:
     assert not (layer / "bin").exists()
 
 
+def test_nothing_in_the_artifact_names_this_machine(layer: Path) -> None:
+    """Otherwise a set-up from another machine would deploy a layer that differs in nothing else."""
+    for note in build.NOTES_OF_PIP:
+        assert list(layer.glob(f"*.dist-info/{note}")) == []
+    here = str(ROOT).encode()
+    assert [file for file in layer.parent.parent.rglob("*") if file.is_file() and here in file.read_bytes()] == []
+
+
 def test_a_package_without_a_wheel_fails_the_build_with_the_reason(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("tuition-has-no-such-package==1\n")

@@ -131,9 +131,9 @@ class FakeWorld(World):
         self.lines.append(text)
 
 
-def make_run(tmp_path: Path, world: FakeWorld, *, given: Mapping[str, str] | None = None, **answers: str) -> Run:
+def make_run(tmp_path: Path, world: FakeWorld, *, explicit: Mapping[str, str] | None = None, **answers: str) -> Run:
     state = State(tmp_path / "state.json")
-    run = Run(world, state, Interview(world, state, given or {}, use_defaults=True), ANSWERS | answers, yes=True)
+    run = Run(world, state, Interview(world, state, explicit or {}, use_defaults=True), ANSWERS | answers, yes=True)
     run.facts[run.stack_name] = DEPLOYED
     run.delay_s = 0
     return run
@@ -143,7 +143,7 @@ def take(run: Run, look: Any, change: Any = None) -> None:
     install(run, [Step("step", "The step", look, change)])
 
 
-# --- what the installer may use ---
+# --- modules, rights and versions of the installer ---
 
 PORTABLE = [ROOT / "install.py", *sorted((ROOT / "installer").glob("*.py"))]
 PORTABLE += [ROOT / "local" / f"{name}.py" for name in ("build", "change_set", "deploy", "pages")]
@@ -267,7 +267,7 @@ def test_a_wrong_answer_says_what_is_wrong_and_the_next_run_asks_again(
 def test_a_key_of_the_wrong_mode_or_kind_is_refused_and_not_shown(
     tmp_path: Path, environment: str, key: str, reason: str
 ) -> None:
-    run = make_run(tmp_path, FakeWorld(), given={"secret_key": key}, environment=environment)
+    run = make_run(tmp_path, FakeWorld(), explicit={"secret_key": key}, environment=environment)
     with pytest.raises(Stop, match=reason) as stop:
         stripe_account.store_key(run)
     assert key not in str(stop.value)
@@ -372,7 +372,7 @@ def test_a_low_quota_is_a_note_during_the_set_up_and_a_problem_of_production(tmp
     run = make_run(tmp_path, world, environment="production")
     assert account.look_at_quotas(run) == []
     assert "at most 10 functions" in world.lines[0]
-    assert "50 emails a day" in world.lines[1]
+    assert "50 emails" in world.lines[1]
     run.checks_only = True
     assert len(account.look_at_quotas(run)) == 2
 
@@ -388,7 +388,7 @@ def test_a_taken_prefix_is_reported_unless_it_is_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ({"s3__head_bucket": error("403")}, "belongs to somebody else"),
+        ({"s3__head_bucket": error("403")}, "belongs to another account"),
         ({"s3__head_bucket": error("404"), "s3__create_bucket": error("BucketAlreadyExists")}, "is taken by another"),
     ],
 )
@@ -448,7 +448,7 @@ def test_an_administrator_who_was_created_without_a_group_is_added_by_the_next_r
     assert groups[0]["GroupName"] == "admin"
 
 
-def test_a_second_person_is_told_who_is_at_work(tmp_path: Path) -> None:
+def test_a_second_person_learns_who_is_at_work(tmp_path: Path) -> None:
     world = FakeWorld()
     first, second = Lock(make_run(tmp_path, world)), Lock(make_run(tmp_path, world))
     first.take()
@@ -564,7 +564,7 @@ def test_a_wrong_key_is_reported_and_not_stored(tmp_path: Path) -> None:
     world = FakeWorld()
     with pytest.raises(Stop, match="Stripe does not know this key"):
         take(
-            make_run(tmp_path, world, given={"secret_key": "sk_test_wrong"}),
+            make_run(tmp_path, world, explicit={"secret_key": "sk_test_wrong"}),
             stripe_account.look_at_key,
             stripe_account.store_key,
         )
@@ -583,7 +583,7 @@ def test_the_key_is_stored_beside_the_keys_of_other_groups_and_in_no_file(tmp_pa
     world = FakeWorld()
     key = world.simulator.secret_key
     world.secrets["stripe"] = json.dumps({"default": "rk_test_old1", "refunds": "rk_test_refunds"})
-    run = make_run(tmp_path, world, given={"secret_key": key})
+    run = make_run(tmp_path, world, explicit={"secret_key": key})
     take(run, stripe_account.look_at_key, stripe_account.store_key)
     assert json.loads(world.secrets["stripe"]) == {"default": key, "refunds": "rk_test_refunds"}
     written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
@@ -599,7 +599,7 @@ def test_a_stored_key_is_not_asked_for_again(tmp_path: Path) -> None:
 def test_a_secret_that_was_changed_by_hand_to_something_else_is_reported(tmp_path: Path) -> None:
     world = FakeWorld()
     world.secrets["stripe"] = "sk_test_pasted"
-    with pytest.raises(Stop, match="changed it by hand") as stop:
+    with pytest.raises(Stop, match="changed by hand") as stop:
         take(make_run(tmp_path, world), stripe_account.look_at_key, stripe_account.store_key)
     assert "sk_test_pasted" not in str(stop.value)
 
@@ -653,7 +653,7 @@ def test_an_endpoint_whose_events_were_changed_is_updated_and_keeps_its_secret(r
 
 
 @pytest.mark.parametrize("url", [URL, URL + "/"])
-def test_an_endpoint_of_somebody_else_at_our_address_is_replaced(tmp_path: Path, url: str) -> None:
+def test_an_endpoint_at_our_address_that_we_did_not_register_is_replaced(tmp_path: Path, url: str) -> None:
     """Its secret is unknown, and its API version cannot be changed. A stop after its creation leaves one like it."""
     world = FakeWorld()
     key = world.simulator.secret_key
@@ -695,11 +695,23 @@ def test_a_secret_that_was_rolled_by_hand_is_replaced_on_request_and_both_are_ac
     assert signing_secrets(registered.world)[1:] == before
 
 
+def test_check_reports_deliveries_that_are_refused_because_a_secret_was_rolled(registered: Any) -> None:
+    resources = {**DEPLOYED.resources, "SignatureRefusedAlarm": "alarm-1"}
+    registered.run.facts[registered.run.stack_name] = DeployedStack(resources, DEPLOYED.outputs, DEPLOYED.parameters)
+    registered.run.checks_only = True
+    step = Step("webhook", "Webhook", stripe_account.look_at_webhook)
+    registered.world.answers["cloudwatch describe_alarms"] = {"MetricAlarms": [{"StateValue": "OK"}]}
+    assert check(registered.run, [step]) == []
+    registered.world.answers["cloudwatch describe_alarms"] = {"MetricAlarms": [{"StateValue": "ALARM"}]}
+    (problem,) = check(registered.run, [step])
+    assert "run python install.py --new-webhook" in problem
+
+
 def test_a_webhook_key_is_used_once_and_stored_nowhere(tmp_path: Path) -> None:
     world = FakeWorld()
     world.secrets["stripe"] = json.dumps({"secret_key": "rk_test_functions"})
     key = world.simulator.secret_key
-    run = make_run(tmp_path, world, given={"webhook_key": key})
+    run = make_run(tmp_path, world, explicit={"webhook_key": key})
     register(run)
     written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
     assert key not in written + "".join(world.lines) + "".join(world.secrets.values())

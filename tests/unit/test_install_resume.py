@@ -72,7 +72,7 @@ def test_the_recorded_run_is_replayed_and_a_second_one_writes_nothing(tmp_path: 
 def test_a_run_stopped_before_any_call_is_resumed_and_writes_nothing_twice(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     whole.mkdir()
-    calls = take(Account(RECORDING), whole).made
+    calls = take(Account(RECORDING), whole).call_count
     assert calls > 80
     reached, unseen = set(), set()
     for number in range(calls):
