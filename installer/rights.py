@@ -18,7 +18,7 @@ CALLS = {
         *("set_stack_policy", "update_termination_protection"),
     },
     "cloudfront": {"create_invalidation"},
-    "cloudwatch": {"describe_alarms"},
+    "cloudwatch": {"describe_alarms", "get_metric_statistics"},
     "cognito-idp": {
         *("describe_user_pool_domain", "describe_user_pool", "list_users", "admin_create_user"),
         *("admin_add_user_to_group", "admin_list_groups_for_user", "delete_user_pool", "delete_user_pool_domain"),
@@ -37,7 +37,7 @@ CALLS = {
     "sns": {"list_subscriptions_by_topic", "create_topic", "subscribe", "delete_topic"},
     "sts": {"get_caller_identity"},
 }
-"""The operations that the installer itself calls, by service."""
+"""The operations that the installer and `make live-aws` call, by service."""
 SPECIAL = {
     "budgets:DescribeBudget": "budgets:ViewBudget",
     "budgets:CreateBudget": "budgets:ModifyBudget",

@@ -52,8 +52,8 @@ DEPLOYED = DeployedStack(
 )
 
 
-def error(code: str, operation: str = "Call") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": f"{code} happened"}}, operation)
+def error(code: str, operation: str = "Call", message: str = "") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message or f"{code} happened"}}, operation)
 
 
 class InProcess(stripe.HTTPClient):
@@ -739,8 +739,15 @@ def test_live_aws_does_nothing_without_its_variables_or_with_a_live_key(
     assert reason in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("code", "count"), [("AccessDeniedException", 0), ("ValidationException", 3), (None, 3)])
-def test_live_aws_reports_every_change_of_a_record_that_the_policy_does_not_deny(code: str | None, count: int) -> None:
-    answer: Any = error(code) if code else {}
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        (error("AccessDeniedException", message="with an explicit deny in a resource-based policy"), 0),
+        (error("AccessDeniedException", message="because no identity-based policy allows it"), 3),
+        (error("ValidationException"), 3),
+        ({}, 3),
+    ],
+)
+def test_live_aws_reports_every_change_of_a_record_that_the_policy_does_not_deny(answer: Any, count: int) -> None:
     calls = {f"dynamodb__{name}": answer for name in ("put_item", "update_item", "delete_item")}
     assert len(live_aws._policy_problems(FakeWorld(**calls), "audit")) == count
