@@ -115,6 +115,10 @@ bench: .venv/.made ## run every benchmark and write its figures (long); BENCH=co
 openapi: .venv/.made ## make web/api/openapi.json, the OpenAPI document, from functions/api_schema
 	@PYTHONPATH=layers/tuition:functions $(PYTHON) -m tools.openapi
 
+.PHONY: capacity
+capacity: .venv/.made ## compute where each part breaks, from benchmarks/capacity.json, into docs/operations.md
+	@PYTHONPATH=layers/tuition $(PYTHON) -m tools.capacity
+
 .PHONY: structure
 structure: .venv/.made ## print the rooms, the imports between them, and import cycles
 	@$(PYTHON) -m tools.structure

@@ -62,6 +62,9 @@ RESOURCES = {
     "AWS::CloudFront::OriginAccessControl": ("cloudfront:*OriginAccessControl",),
     "AWS::CloudFront::ResponseHeadersPolicy": ("cloudfront:*ResponseHeadersPolicy",),
     "AWS::CloudWatch::Alarm": ("cloudwatch:*Alarm*", "cloudwatch:TagResource"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch:*Dashboard*",),
+    "AWS::CodeDeploy::Application": ("codedeploy:*Application", "codedeploy:TagResource"),
+    "AWS::CodeDeploy::DeploymentGroup": ("codedeploy:*DeploymentGroup", "codedeploy:*Deployment*"),
     "AWS::Cognito::UserPool": ("cognito-idp:*UserPool", "cognito-idp:*UserPoolMfaConfig", "cognito-idp:TagResource"),
     "AWS::Cognito::UserPoolClient": ("cognito-idp:*UserPoolClient",),
     "AWS::Cognito::UserPoolDomain": ("cognito-idp:*UserPoolDomain",),
@@ -90,6 +93,7 @@ RESOURCES = {
     "AWS::S3::BucketPolicy": ("s3:*BucketPolicy",),
     "AWS::SecretsManager::Secret": ("secretsmanager:*Secret", "secretsmanager:TagResource"),
     "AWS::SQS::Queue": ("sqs:*Queue*",),
+    "AWS::SQS::QueuePolicy": ("sqs:SetQueueAttributes",),
 }
 """The actions with which CloudFormation makes, changes and deletes each type of resource of the templates."""
 SCOPES = {

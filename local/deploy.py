@@ -250,7 +250,8 @@ def without_unsupported(expanded: Template) -> Template:
     for name, resource in expanded["Resources"].items():
         metric_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
         tls_only = resource["Type"] == "AWS::S3::BucketPolicy" and "aws:SecureTransport" in json.dumps(resource)
-        stream = resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        mapping = resource["Type"] == "AWS::Lambda::EventSourceMapping"
+        stream = mapping and "StartingPosition" in resource["Properties"]  # a mapping of a queue has none
         if metric_math or tls_only or stream or resource["Type"].startswith("AWS::CodeDeploy::"):
             continue
         resources[name] = {key: value for key, value in resource.items() if key != "UpdatePolicy"}

@@ -1,7 +1,8 @@
-"""``make reconcile``: run the reconciler now, or backfill a range of days until it is complete.
+"""``make reconcile``: run the reconciler now, or backfill a range of days, until the work is done.
 
 It invokes the same function as the hourly schedule: on the local stack, or with ``--aws`` on a deployed stack with the
-shell's credentials and region. An interrupted range resumes where it stopped.
+shell's credentials and region. It waits for another run that is in progress. An interrupted range resumes where it
+stopped.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -26,11 +29,21 @@ FUNCTION = "ReconcileFunction"
 ALIAS = "live"
 """The alias that a release shifts to its new version: the schedule invokes it too."""
 INVOCATION_S = 920
+LEASE_TAKEN = "LeaseTaken"
+WAIT_S = 960
+"""How long to wait for another run: an invocation lives 15 minutes, and then its lease expires."""
+WAIT_BETWEEN_S = 5
+MAX_RUNS = 100
+"""Invocations of one command without a range. Each continues where the one before it ended."""
 console = Console(highlight=False)
 
 
 class ReconcileError(Exception):
     """Why the reconciler could not run, as a message to print. The function's log has the details."""
+
+
+class AnotherRun(ReconcileError):
+    """Another run is in progress."""
 
 
 class Reconciler:
@@ -46,9 +59,28 @@ class Reconciler:
         self._client: Any = boto3.client("lambda", config=config, **connection)
 
     def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the function and return its report. Raises `ReconcileError` if it fails."""
+        """Invoke the function and return its report, after another run if one is in progress.
+
+        Raises `ReconcileError` if it fails, or if the other run does not end within `WAIT_S`.
+        """
+        deadline = time.monotonic() + WAIT_S
+        is_waiting = False
+        while True:
+            try:
+                return self._invoke(event)
+            except AnotherRun:
+                if time.monotonic() > deadline:
+                    raise
+                if not is_waiting:
+                    console.print(f"Another run is in progress. Waiting for it, at most {WAIT_S // 60} minutes.")
+                is_waiting = True
+                time.sleep(WAIT_BETWEEN_S)
+
+    def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         response = self._client.invoke(FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(event).encode())
         report: dict[str, Any] = json.loads(response["Payload"].read())
+        if response.get("FunctionError") and report.get("errorType") == LEASE_TAKEN:
+            raise AnotherRun(str(report.get("errorMessage")))
         if response.get("FunctionError"):
             raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
         return report
@@ -83,6 +115,20 @@ def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]
                 return reports
 
 
+def runs(reconciler: Reconciler) -> Iterator[dict[str, Any]]:
+    """Invoke the function until nothing is left to do, and yield the report of each invocation.
+
+    A report that is not done although nothing advanced would repeat forever, as while Stripe does not answer.
+    """
+    cursor = None
+    for _ in range(MAX_RUNS):
+        report = reconciler.invoke({})
+        yield report
+        advanced, cursor = report["cursor"] != cursor or report["checked"], report["cursor"]
+        if report["done"] or report["unanswered"] or not advanced:
+            return
+
+
 def print_totals(reports: list[dict[str, Any]]) -> None:
     """Print the totals of all reports, and each object that could not be handled."""
     names = ("checked", "confirmed", "drifted", "closed", "orphans", "resumed", "replayed")
@@ -97,12 +143,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         reconciler = Reconciler(stack=options.stack, aws=options.aws, api_port=options.api_port)
         has_range = options.first is not None
-        reports = walk(reconciler, options.first, options.last) if has_range else [reconciler.invoke({})]
+        reports = walk(reconciler, options.first, options.last) if has_range else list(runs(reconciler))
     except (ReconcileError, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_totals(reports)
-    return 1 if any(report["failed"] for report in reports) else 0
+    if not reports[-1]["done"]:
+        console.print("[yellow]not finished[/] Run the command again.")
+    return 1 if any(report["failed"] for report in reports) or not reports[-1]["done"] else 0
 
 
 def parse_options(prog: str, description: str | None, arguments: list[str] | None) -> argparse.Namespace:

@@ -233,6 +233,7 @@ class Stack:
             "Environment": "local",
             "Architecture": deploy.architecture(),
             "DeletionProtection": "false",
+            "StripeCallIntervalMs": "250" if self.simulator is None else "0",
             "StripeApiBase": self.settings.api_base or os.environ.get("STRIPE_API_BASE") or stripe["url"],
             "StripePublishableKey": stripe["publishable_key"],
             "WebOrigin": self.web_server.url,

@@ -37,6 +37,7 @@ import my_payments
 import payment_methods
 import payment_status
 import reconcile
+import reconcile_worker
 import request_refund
 import tracks
 import webhook
@@ -239,6 +240,14 @@ class Harness:
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
         with permissions.acting_as(reconcile.handler):
             return reconcile.handler(event, context)
+
+    def perform_task(self, name: str, *, seconds: float = 900) -> bool:
+        """Deliver a task's message to a worker. Return whether the queue may delete it."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        with permissions.acting_as(reconcile_worker.handler):
+            response = reconcile_worker.handler({"Records": [{"messageId": "m-1", "body": name}]}, context)
+        assert response["batchItemFailures"] in ([], [{"itemIdentifier": "m-1"}])
+        return not response["batchItemFailures"]
 
     def run_audit(self, *, seconds: float = 900, **event: Any) -> dict[str, Any]:
         """Invoke the daily audit with this many seconds left, and return its report."""

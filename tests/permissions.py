@@ -85,9 +85,18 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/by_status": {"Query"},
         "PaymentsTable/index/by_refund_request": {"Query"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
-        "CursorsTable": {"GetItem", "UpdateItem"},
+        "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_last_at": {"Query"},
+        "ReconcileQueue": {"SendMessage"},
+    },
+    "ReconcileWorkerFunction": LEDGER
+    | RESOLVE
+    | {
+        "AuditTable": {"PutItem", "BatchGetItem", "Query"},
+        "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem"},
+        "QuarantineTable": {"UpdateItem"},
+        "ReconcileQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
     },
     "AuditFunction": LEDGER
     | FAILED_RUNS
@@ -127,6 +136,7 @@ STRIPE_KEY_GROUPS = {
     "AdminFunction": "refunds",
     "WebhookFunction": "webhook",
     "ReconcileFunction": "reconcile",
+    "ReconcileWorkerFunction": "reconcile",
     "AuditFunction": "reconcile",
 }
 """The group of Stripe keys that a function uses. All others use `default`."""

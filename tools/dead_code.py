@@ -33,7 +33,6 @@ PLAIN_DECORATORS = frozenset(
 
 ALLOWED = {
     "is_personal": "tests/unit/test_house_rules.py requires a declaration of every attribute",
-    "held_until": "a condition of storage/cursors.py reads it in DynamoDB",
     "MODELS": "the list of all table models, over which the house rules run",
     "fmt": "botocore reads it",
     "compress_type": "zipfile reads it",

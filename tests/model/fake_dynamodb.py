@@ -105,12 +105,18 @@ def _resolve_name(name: str, names: Mapping[str, str]) -> str:
 
 
 def apply_update(expression: str, item: Item, names: Mapping[str, str], values: Item) -> Item:
-    """Return the item after `SET … [ADD … | DELETE …]` or `REMOVE …`. Right sides read the item before the update."""
+    """Return the item after `SET … [ADD … | DELETE …] [REMOVE …]` or `REMOVE …`.
+
+    Right sides read the item before the update.
+    """
     after = clone(item)  # stored items are never changed in place, so earlier reads stay valid
     if expression.startswith("REMOVE "):
         for name in expression.removeprefix("REMOVE ").split(", "):
             after.pop(_resolve_name(name, names), None)
         return after
+    expression, _, removes = expression.partition(" REMOVE ")
+    for name in removes.split(", ") if removes else ():
+        after.pop(_resolve_name(name, names), None)
     sets, _, deletes = expression.removeprefix("SET ").partition(" DELETE ")
     sets, _, adds = sets.partition(" ADD ")
     for assignment in re.split(r",\s*(?![^(]*\))", sets):

@@ -60,6 +60,7 @@ class Participants:
             "time": (scenario.days_pass, self._pass_days),
             "viewer": (scenario.views, self._view_payments),
             "reconciler": (scenario.reconciler, self._reconcile),
+            "worker": (scenario.reconciler, self._perform_tasks),
             "bank": (scenario.disputed, self._dispute),
             "card tester": (scenario.card_testing, self._test_cards),
             "orphan payer": (scenario.pays_orphans, self._pay_orphans),
@@ -68,7 +69,7 @@ class Participants:
         }
         for name, (probability, act) in others.items():
             if rng.random() < probability:
-                for _ in range(scenario.viewers if name == "viewer" else 1):
+                for _ in range({"viewer": scenario.viewers, "worker": 2}.get(name, 1)):
                     sim.spawn(name, act)
         for number in range(2 if scenario.selling_stops else 0):
             sim.spawn(f"selling staff {number}", self._decide_selling)
@@ -349,6 +350,19 @@ class Participants:
                 sim.invoke(lambda r=ref: resume_refunds(sim, r))
             for event_id in list(sim.tables.stored["quarantine"]):
                 sim.invoke(lambda e=event_id[0]: stripe_events.replay(e))
+
+    def _perform_tasks(self) -> None:
+        """Perform the reconciler's tasks, as the queue delivers their names: in any order, twice, or never."""
+        sim, rng = self.sim, self.rng
+        for _ in range(12):
+            self.wait("worker", 8)
+            if sim.messages:
+                name = rng.choice(sim.messages)
+                if rng.random() < 0.7:
+                    sim.messages.remove(name)  # otherwise it is delivered again
+                if rng.random() < 0.8:  # otherwise it is lost
+                    self.counts["tasks"] += 1
+                    sim.invoke(lambda n=name: reconcile.work(n, lambda: 900.0))
 
 
 class StudentTab:

@@ -28,14 +28,14 @@ from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
 from tests.model.fake_dynamodb import FakeDynamoDB, Item
 from tests.shards import set_shards_from_environment
-from tuition import clock, metrics, settings
+from tuition import clock, metrics, retry, settings
 from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
 from tuition.core.money import Money
 from tuition.core.payment import Payment
-from tuition.intake import stripe_events, walk
+from tuition.intake import fan_out, stripe_events, task_queue, walk
 from tuition.payments import checkout
 from tuition.payments.checkout import Buyer, OpenedPayment
 from tuition.storage import dynamodb, keys, mapping
@@ -163,6 +163,8 @@ class Simulation:
         self.last_active: dict[tuple[str, str], int] = {}
         """(user, track) -> the last step at which the user had an open payment for the track or was enrolled."""
         self._status: dict[tuple[str, str], str | None] = {}
+        self.messages: list[str] = []
+        """The reconciler's tasks whose names were sent to its workers, and that no worker has received yet."""
         self.unreadable: set[str] = set()
         """The events that the deployed version cannot parse. After `parser_fixed`, it can."""
         self.parser_fixed = False
@@ -482,6 +484,10 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     def sleep(_: float) -> None:
         sim.pause("sleep")
 
+    def tell(names: Sequence[str]) -> bool:
+        sim.messages += names
+        return True
+
     def find(code: object) -> Track:
         return sim.catalog[code] if isinstance(code, str) and code in sim.catalog else real_find(code)
 
@@ -508,6 +514,9 @@ def running(seed: int, patch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     patch.setattr(events, "_select", list_events)
     patch.setattr(stripe_client, "parsedate_to_datetime", _parse_date)
     patch.setattr(walk, "WINDOW_S", 5 * 86_400)  # every window costs the same calls
+    patch.setattr(task_queue, "send", lambda names: sim.io("send messages", lambda: tell(names), lambda: None))
+    patch.setattr(fan_out, "FEW_TASKS", 0)
+    patch.setattr(retry, "TASK_WAIT", retry.Limit(3, base_s=0))
     patch.setattr(dynamodb, "client", lambda: database)
     patch.setattr(settings, "_read_secret", lambda arn: {"secret_key": SECRET_KEY})
     patch.setattr(stripe_client, "_client_for", lambda key: stripe_)

@@ -57,6 +57,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "release_check/from_codedeploy": {"passed": True, "problem": None},
     "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
     "reconcile/hourly": {"done": True, "failed": []},
+    "reconcile_worker/finished_task": {"batchItemFailures": []},
     "reconcile/backfill": {"done": True, "cursor": "2026-11-03T00:00:00.000Z"},
 }
 """The status of an HTTP response, or the expected part of another response."""

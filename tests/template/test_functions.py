@@ -27,6 +27,7 @@ FILES = {
     "AdminFunction": "admin",
     "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
+    "ReconcileWorkerFunction": "reconcile_worker",
     "AuditFunction": "audit",
     "ArchiveFunction": "archive",
     "StaffGroupsFunction": "staff_groups",
@@ -34,8 +35,8 @@ FILES = {
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
-    - {"ReconcileFunction", "ExportFunction", "AuditFunction", "ArchiveFunction", "StaffGroupsFunction"}
-    - {"ReleaseCheckFunction"}
+    - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
+    - {"StaffGroupsFunction", "ReleaseCheckFunction"}
 )
 
 
@@ -123,8 +124,8 @@ def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
 
 def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
     """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
-    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
-    assert mapping == {
+    assert set(of_type(resources, "AWS::Lambda::EventSourceMapping")) == {"AuditStream", "ReconcileTasks"}
+    assert resources["AuditStream"]["Properties"] == {
         "FunctionName": {"Ref": "ArchiveFunction"},
         "EventSourceArn": {"Fn::GetAtt": ["AuditTable", "StreamArn"]},
         "StartingPosition": "TRIM_HORIZON",
@@ -136,6 +137,43 @@ def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(re
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedRecordsBucket", "Arn"]}}},
     }
+
+
+def test_workers_take_tasks_one_by_one_and_report_those_that_they_could_not_finish(resources: dict[str, Any]) -> None:
+    assert resources["ReconcileTasks"]["Properties"] == {
+        "FunctionName": {"Ref": "ReconcileWorkerFunctionAliaslive"},
+        "EventSourceArn": {"Fn::GetAtt": ["ReconcileQueue", "Arn"]},
+        "BatchSize": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 5},
+    }
+    planner = resources["ReconcileFunction"]["Properties"]["Environment"]["Variables"]
+    assert planner["RECONCILE_QUEUE_URL"] == {"Ref": "ReconcileQueue"}
+
+
+def test_a_task_stays_hidden_for_six_timeouts_and_ends_among_the_dead_letters(resources: dict[str, Any]) -> None:
+    """See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html for the factor."""
+    assert set(of_type(resources, "AWS::SQS::Queue")) == {"ReconcileQueue", "ReconcileDeadLetters", "FailedRuns"}
+    queue = resources["ReconcileQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * resources["ReconcileWorkerFunction"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["ReconcileDeadLetters", "Arn"]},
+        "maxReceiveCount": 3,
+    }
+    dead = resources["ReconcileDeadLetters"]["Properties"]
+    assert dead["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"] >= 86_400
+    assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
+
+
+def test_the_reconciler_calls_stripe_below_the_limit_of_one_endpoint(resources: dict[str, Any]) -> None:
+    """The limit is 25 per second in live mode: https://docs.stripe.com/rate-limits. The run works too."""
+    workers = resources["ReconcileTasks"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    intervals = {
+        resources[name]["Properties"]["Environment"]["Variables"]["STRIPE_CALL_INTERVAL_MS"]
+        for name in ("ReconcileFunction", "ReconcileWorkerFunction")
+    }
+    assert intervals == {250}
+    assert (workers + 1) * 1000 / 250 < 25
 
 
 def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expand: Any) -> None:
@@ -173,9 +211,10 @@ def test_the_webhook_may_have_concurrency_of_its_own(expand: Any, resources: dic
 
 
 def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources: dict[str, Any]) -> None:
-    """Functions behind the gateway, Cognito's, the stream's and CodeDeploy's have a caller that sees the error."""
+    """Another function has a caller that sees its error: the gateway, Cognito, a stream, a queue or CodeDeploy."""
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
     with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
+    with_caller.add("ReconcileWorkerFunction")
     assert configured == set(FILES) - with_caller
 
 
@@ -385,6 +424,7 @@ def live(function: str) -> dict[str, Any]:
 
 
 OURS = {"environment": "test", "service": "tuition"}
+DEAD_LETTERS = {"QueueName": {"Fn::GetAtt": ["ReconcileDeadLetters", "QueueName"]}}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", API, "p95", 300, 3, 10_000),
@@ -405,6 +445,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "RefundRequestAgeAlarm": ("Tuition", "RefundRequestAge", OURS, "Maximum", 7200, 1, 3 * 86400),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),
     "ReconcileBacklogAlarm": ("Tuition", "ReconcileBacklog", OURS, "Maximum", 3600, 3, 1),
+    "ReconcileDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_LETTERS, "Maximum", 300, 1, 1),
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
@@ -425,6 +466,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "WebhookFunctionErrorsAlarm": ("AWS/Lambda", "Errors", live("WebhookFunction"), "Sum", 60, 1, 1),
     "AdminErrorsAlarm": ("AWS/Lambda", "Errors", live("AdminFunction"), "Sum", 60, 1, 1),
     "ReconcileErrorsAlarm": ("AWS/Lambda", "Errors", live("ReconcileFunction"), "Sum", 60, 1, 1),
+    "ReconcileWorkerErrorsAlarm": ("AWS/Lambda", "Errors", live("ReconcileWorkerFunction"), "Sum", 60, 1, 1),
     "AuditErrorsAlarm": ("AWS/Lambda", "Errors", live("AuditFunction"), "Sum", 60, 1, 1),
     "ArchiveErrorsAlarm": ("AWS/Lambda", "Errors", ARCHIVE, "Sum", 300, 1, 1),
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),

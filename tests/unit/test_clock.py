@@ -2,8 +2,9 @@
 
 import pytest
 
-from tuition import clock
+from tuition import clock, settings
 from tuition.cache import Cache
+from tuition.stripe_gateway import client
 
 
 def test_a_value_expires_after_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +25,20 @@ def test_the_number_of_cached_values_is_bounded() -> None:
         cache.keep(str(n), n, 60)
     assert cache.get("4999") == 4999
     assert sum(cache.get(str(n)) is not None for n in range(5000)) <= 1001
+
+
+@pytest.mark.parametrize(("interval_ms", "waits"), [("0", []), ("250", [0.25, 0.5])])
+def test_calls_of_the_reconciler_to_stripe_start_at_their_pace(
+    monkeypatch: pytest.MonkeyPatch, interval_ms: str, waits: list[float]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setenv("STRIPE_CALL_INTERVAL_MS", interval_ms)
+    monkeypatch.setattr(clock.time, "sleep", lambda seconds: slept.append(round(seconds, 3)))
+    monkeypatch.setattr(clock.time, "monotonic", lambda: 1_000.0)
+    clock.start_deadline()
+    settings.settings.cache_clear()
+    pace = client.Pace()
+    for _ in range(3):
+        pace.wait()
+    settings.settings.cache_clear()
+    assert slept == waits

@@ -98,8 +98,9 @@ def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_only_storage_calls_dynamodb(path: Path) -> None:
-    """`settings` reads secrets, `staff_mfa` the user pool; `views/exports` and `intake/release_check` call Lambda."""
-    others = [PACKAGE / name for name in ("settings.py", "staff_mfa.py", "views/exports.py", "intake/release_check.py")]
+    """Exempt are the callers of other services: secrets, the user pool, S3, Lambda and SQS."""
+    names = ("settings.py", "staff_mfa.py", "views/exports.py", "intake/release_check.py", "intake/task_queue.py")
+    others = [PACKAGE / name for name in names]
     allowed = path.parent == PACKAGE / "storage" or path in others
     assert allowed or not {name.split(".")[0] for name in imports(path)} & {"botocore", "boto3", "pynamodb"}
 
@@ -147,6 +148,9 @@ CREATE |= {"storage.limits"} | {
     for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery", "selling")
 }
 
+RECONCILE = APPLY | {"payments.refunds", "storage.cursors", "storage.limits", "storage.tasks"}
+RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
+
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
@@ -163,7 +167,8 @@ INIT_LOADS: dict[str, set[str]] = {
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
     "payment_status": SYNC | {"payments.status", "views.payment_json"},
-    "reconcile": APPLY | {"intake.reconcile", "intake.walk", "payments.refunds", "storage.cursors", "storage.limits"},
+    "reconcile": RECONCILE,
+    "reconcile_worker": RECONCILE,
     "release_check": APPLY | {"intake.release_check"},
     "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
     "staff_groups": set(),
@@ -233,6 +238,7 @@ OWN_TABLE = {
     PACKAGE / "storage" / "quarantine.py": "QuarantineItem",
     PACKAGE / "storage" / "cursors.py": "CursorItem",
     PACKAGE / "storage" / "limits.py": "LimitsItem",
+    PACKAGE / "storage" / "tasks.py": "CursorItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }
 
@@ -253,7 +259,7 @@ def writes(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
-    """Quarantine, cursors and counts each have one writer of their own, and nothing else writes."""
+    """Quarantine, cursors (with tasks) and counts have writers of their own, and nothing else writes."""
     if path == PACKAGE / "storage" / "ledger.py":
         assert {operation for _, operation in writes(path)} == {"transact_write_items", "put_item", "CustomerItem"}
     else:

@@ -64,3 +64,50 @@ def test_a_port_without_a_stack_is_an_error(capsys: pytest.CaptureFixture[str]) 
         assert demo.main(["--api-port", "9000"]) == 1
         assert reconcile.main(["--api-port", "9000"]) == 2
     assert capsys.readouterr().err.count("port 9000") == 2
+
+
+class Busy(reconcile.Reconciler):
+    """A reconciler whose first invocations meet another run."""
+
+    def __init__(self, busy: int, reports: list[dict[str, Any]]) -> None:
+        self.busy, self.reports = busy, reports
+
+    def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        if self.busy:
+            self.busy -= 1
+            raise reconcile.AnotherRun("Another run is in progress.")
+        return self.reports.pop(0)
+
+
+def report(cursor: str, *, done: bool = False, unanswered: int = 0) -> dict[str, Any]:
+    return {"cursor": cursor, "done": done, "unanswered": unanswered, "checked": 0}
+
+
+def test_a_run_that_meets_another_says_so_once_and_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(reconcile.time, "sleep", sleep)
+    monkeypatch.setattr(reconcile.time, "monotonic", lambda: now)
+    assert list(reconcile.runs(Busy(3, [report("2", done=True)]))) == [report("2", done=True)]
+    assert capsys.readouterr().out.count("Another run is in progress") == 1
+    with pytest.raises(reconcile.AnotherRun):
+        Busy(10_000, []).invoke({})
+    assert now < reconcile.WAIT_S + 2 * 15 + reconcile.WAIT_BETWEEN_S
+
+
+@pytest.mark.parametrize(
+    ("reports", "used"),
+    [
+        ([report("1"), report("2"), report("3", done=True), report("4")], 3),
+        ([report("1"), report("1"), report("2")], 2),  # nothing advanced
+        ([report("1", unanswered=1), report("2")], 1),
+    ],
+)
+def test_a_run_is_repeated_until_it_is_done_or_cannot_advance(reports: list[dict[str, Any]], used: int) -> None:
+    assert len(list(reconcile.runs(Busy(0, list(reports))))) == used

@@ -26,6 +26,17 @@ def remaining_s() -> float:
     return DEADLINE_S if ends is None else max(0.0, ends - time.monotonic())
 
 
+def monotonic() -> float:
+    """Return the seconds of a clock that is never set, for measuring intervals."""
+    return time.monotonic()
+
+
+def wait_s(seconds: float) -> None:
+    """Wait for this long, if it is more than 0, but never beyond the deadline."""
+    if seconds > 0:
+        time.sleep(min(seconds, remaining_s()))
+
+
 def pause(attempt: int, *, base_s: float, max_s: float) -> None:
     """Wait after attempt number `attempt` (from 1): exponential backoff with full jitter, never beyond the deadline.
 

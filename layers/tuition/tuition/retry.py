@@ -41,6 +41,8 @@ STRIPE_RATE_LIMIT = Limit(6, base_s=0.5, max_s=10)
 """Calls of the reconciler that Stripe rate-limits. No user waits for them."""
 RELEASE_CHECK = Limit(3, base_s=1)
 """Test events to the webhook's new version. One that fails by chance must not undo a release."""
+TASK_WAIT = Limit(400, base_s=2, max_s=4)
+"""Looks of the reconciler at tasks that its workers hold: 2 s apart on average, so that one run waits 15 minutes."""
 AUDIT_READ = Limit(3, base_s=0)
 """Reads of a payment and its audit trail: a commit between the two would look like tampering."""
 

@@ -58,6 +58,8 @@ class Settings:
     limits_table: str = "limits"
     exports_bucket: str = "exports"
     export_function: str = "export"
+    reconcile_queue_url: str = ""
+    stripe_call_interval_ms: int = 0
     dynamodb_endpoint_url: str | None = field(default=None)
 
     @property

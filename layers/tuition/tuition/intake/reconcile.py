@@ -9,13 +9,14 @@ Webhooks can be lost, and rarely Stripe creates no event at all. So once an hour
    object that differs from its payment, cause a sync. A settled object without a payment rebuilds it.
 5. Each window is walked again when it is an hour old. An object without a payment that is still open is then closed.
 
-Everything is committed through the ledger, so a run can be killed anywhere and started again. A step that fails for any
+A run plans 1, 3, 4 and 5 as tasks (`tuition.intake.fan_out`), and workers help to perform them (`work`). Everything is
+committed through the ledger, so a run or a worker can be killed anywhere and started again. A step that fails for any
 reason is passed over. Only throttled or unreachable tables, refused credentials, an unreachable Stripe or a missing
 secret end a run early.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tuition import clock, metrics
 from tuition.core import catalog, timestamps
@@ -23,13 +24,16 @@ from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Conflicted, NotFound, StripeUnavailable
 from tuition.core.money import Money
-from tuition.core.payment import CheckDue, Payment
+from tuition.core.payment import Payment
 from tuition.core.refs import PaymentRef
-from tuition.intake import stripe_events, walk
+from tuition.intake import fan_out, stripe_events, walk
+from tuition.intake.fan_out import Chunks, Perform, Walk, Work
 from tuition.intake.walk import OutOfTime, Run
+from tuition.log import logger
 from tuition.payments import refunds
 from tuition.payments.refunds import Actor
-from tuition.storage import cursors, ledger, quarantine, queries
+from tuition.storage import cursors, ledger, quarantine, queries, tasks
+from tuition.storage.tasks import Task
 from tuition.stripe_gateway import closing, resolve
 
 CLOSE_UNTOUCHED_AFTER_S = 3 * 86400
@@ -49,6 +53,9 @@ KEEP_DISCARDED_S = 90 * 86400
 """How long the id and reason of a discarded event stay."""
 MAX_BACKLOG = 10_000
 """Counting stops here: ten pages of the index. The alarm needs to know that there is a backlog."""
+PAYMENTS_PER_TASK = 500
+REFUNDS_PER_TASK = 20
+"""One invocation can finish a task, also if each payment costs a call to Stripe and each refund three."""
 
 
 def run(remaining: Callable[[], float]) -> Run:
@@ -56,24 +63,194 @@ def run(remaining: Callable[[], float]) -> Run:
     current = Run(remaining)
     with cursors.lease():
         now = walk.stripe_now()
-        start = cursors.read(cursors.RECONCILE) or now - FIRST_RUN_S
+        current.cursor = _start(cursors.RECONCILE, now - FIRST_RUN_S)
+        current.again = _start(cursors.AGAIN, now - walk.ORPHAN_AFTER_S)
         changed = _read_prices(current, now)
-        current.cursor, current.again = start, cursors.read(cursors.AGAIN) or now - walk.ORPHAN_AFTER_S
         try:
-            _resume_refunds(current, now)
-            _report_refund_requests(current)
-            _replay_quarantine(current)
-            _check_due_payments(current, "due", now)
-            metrics.count("ReconcileBacklog", current.backlog)
-            _close_at_old_prices(current, changed, now)
-            walk.walk(current, cursors.RECONCILE, now)
-            walk.walk_again(current, start, now)
+            _Hour(current, now).work(changed)
         except OutOfTime:
             current.done = False
         finally:
+            metrics.count("ReconcileBacklog", current.backlog)
             behind = min(current.cursor, current.again + walk.ORPHAN_AFTER_S)
             metrics.age("ReconcileAge", max(0, now - behind))
         _report_event_age(current, now)
+    return current
+
+
+def _start(name: str, first: int) -> int:
+    """Return where a walk starts. The first run stores it, so that the next one starts there too."""
+    position = cursors.read(name)
+    if position is None:
+        cursors.advance(name, first)
+        return first
+    return position
+
+
+class _Hour:
+    """The tasks of one hourly run. `now` is the time by Stripe's clock."""
+
+    def __init__(self, run: Run, now: int) -> None:
+        self._run, self._now = run, now
+        self._work = Work(run)
+        self._first = Walk(self._work, cursors.RECONCILE, run.cursor)
+        self._second = Walk(self._work, cursors.AGAIN, run.again)
+        self._finished_until = self._first.position
+        self._has_leftover = bool(self._first.windows)
+        """Whether windows of an earlier run are unfinished. Some may have been walked when they were too young."""
+        self._listed_from = self._first.end
+        """This run lists what was created from here on: it plans these windows."""
+        self._chunks: list[Chunks] = []
+        self._sent: set[str] = set()
+        self._left: dict[str, int] = {}
+
+    def work(self, changed: Iterable[str]) -> None:
+        """Do everything. `changed` are the tracks whose price became a day old within the last day."""
+        self._move()
+        self._resume_refunds()
+        _report_refund_requests(self._run)
+        _replay_quarantine(self._run)
+        half = self._half()
+        due = self._plan_payments("due", PAYMENTS_PER_TASK, queries.due_payments("due", timestamps.iso(clock.now())))
+        planned_ids = {payment_id for task in due for payment_id in task.payment_ids}
+        at_old_prices = (one for one in _at_old_prices(self._run, changed, half) if one not in planned_ids)
+        due += self._plan_payments("price", PAYMENTS_PER_TASK, at_old_prices)
+        try:
+            self._plan_windows(beside=due)
+        finally:
+            self._work.perform(due, self._until(half), half)
+            self._count_backlog()
+        self._walk_windows()
+        while self._plan_windows():
+            self._walk_windows()
+        pending = [task for chunks in self._chunks for task in chunks.planned]
+        self._work.wait([*pending, *self._first.windows, *self._second.windows], self._until(walk.RESERVE_S))
+        self._count_backlog()
+        self._move()
+        self._run.done = self._run.done and not (self._first.windows or self._second.windows)
+
+    def _half(self) -> float:
+        """Return how many seconds remain once half of the time that is left has passed."""
+        return (self._run.remaining() + walk.RESERVE_S) / 2
+
+    def _until(self, floor_s: float) -> Perform:
+        """Return the function that performs a task as long as more than `floor_s` seconds remain."""
+
+        def act(run: Run, task: Task) -> bool:
+            if task.kind == "window":
+                return fan_out.perform_window(run, task)
+            self._left[task.name] = _check_payments(run, task, self._now, floor_s)
+            return not self._left[task.name]
+
+        return act
+
+    def _tell(self, planned: list[Task]) -> None:
+        if fan_out.tell_workers(planned):
+            self._sent.update(task.name for task in planned)
+
+    # --- payments ---
+
+    def _resume_refunds(self) -> None:
+        """Resume refunds before anything else. If Stripe does not answer for them, the run continues."""
+        half = self._half()
+        try:
+            due = queries.due_payments("submitting", timestamps.iso(clock.now()))
+            planned = self._plan_payments("submitting", REFUNDS_PER_TASK, due)
+            self._tell(planned)
+            self._work.perform(planned, self._until(half), half)
+        except StripeUnavailable:
+            self._run.done = False
+            self._run.unanswered_in_a_row = 0
+
+    def _plan_payments(self, kind: str, size: int, payment_ids: Iterable[str]) -> list[Task]:
+        clock.start_deadline()
+        chunks = Chunks(kind, size)
+        chunks.plan(payment_ids, self._listed_from, MAX_BACKLOG)
+        self._chunks.append(chunks)
+        if chunks.unplanned:
+            self._run.done = False
+        return list(chunks.planned)
+
+    def _count_backlog(self) -> None:
+        """Count the payments that were due, and that neither this run nor a worker had time for.
+
+        A task that the workers know counts only the payments that an earlier run left, because they may still check it.
+        """
+        self._run.backlog = 0
+        for chunks in self._chunks:
+            self._run.backlog += chunks.unplanned
+            for task in chunks.planned:
+                if task.name in self._work.finished:
+                    continue
+                if task.name in self._sent:
+                    self._run.backlog += len(chunks.leftover.intersection(task.payment_ids))
+                else:
+                    self._run.backlog += self._left.get(task.name, len(task.payment_ids))
+
+    # --- windows ---
+
+    def _plan_windows(self, beside: Iterable[Task] = ()) -> bool:
+        """Plan what each walk has not planned yet, and tell the workers. Return whether anything was planned.
+
+        The second walk goes to where the first had finished before this run. Unless an earlier run has left windows,
+        the first walk now plans the rest, so those of its windows that are an hour old need no second walk.
+        """
+        old_enough = self._now - walk.ORPHAN_AFTER_S
+        last = min(self._finished_until, old_enough)
+        is_first_plan = self._first.end == self._listed_from
+        planned = [*self._first.plan(self._now), *self._second.plan(last)]
+        pending = [*self._first.windows, *self._second.windows] if is_first_plan else planned
+        in_turn = itertools.zip_longest(beside, pending)  # so that neither waits behind the other
+        self._tell([task for pair in in_turn for task in pair if task])
+        self._move()
+        return bool(planned)
+
+    def _walk_windows(self) -> None:
+        for one in (self._first, self._second):
+            for task in list(one.windows):
+                self._work.perform([task], self._until(walk.RESERVE_S))
+                self._move()
+
+    def _move(self) -> None:
+        """Move both cursors past what is finished."""
+        old_enough = self._now - walk.ORPHAN_AFTER_S
+        self._first.advance()
+        self._second.advance()
+        if not self._has_leftover and not self._second.windows and self._finished_until <= self._second.position:
+            self._second.skip_to(old_enough)
+        self._run.cursor, self._run.again = self._first.position, self._second.position
+
+
+def work(name: str, remaining: Callable[[], float]) -> Run | None:
+    """Perform one task, as a worker. Return None if it is finished, held by another, or obsolete.
+
+    A run whose `done` is false could not finish it: the next hourly run plans it again. Raises as `run`.
+    """
+    clock.start_deadline()
+    claimed = tasks.claim(name, remaining())
+    if claimed is None:
+        return None
+    current, task = Run(remaining), claimed.task
+    is_finished = False
+    try:
+        if task.kind == "window":
+            is_finished = fan_out.perform_window(current, task)
+        else:
+            now = walk.stripe_now()
+            _read_prices(current, now)
+            is_finished = not _check_payments(current, task, now, walk.RESERVE_S)
+        if is_finished:
+            clock.start_deadline()
+            if current.newest_event_at:
+                cursors.advance_if_newer(cursors.NEWEST_EVENT, current.newest_event_at)
+            tasks.finish(claimed, current.to_report())
+    except OutOfTime:
+        logger.warning("a task takes longer than an invocation", task=name)
+    finally:
+        if not is_finished:
+            clock.start_deadline()
+            tasks.release(claimed)
+    current.done = is_finished
     return current
 
 
@@ -83,7 +260,7 @@ def _report_event_age(current: Run, now: int) -> None:
     stored = cursors.read(cursors.NEWEST_EVENT)
     newest = max(stored or 0, current.newest_event_at) or now
     if newest != stored:
-        cursors.advance(cursors.NEWEST_EVENT, newest)
+        cursors.advance_if_newer(cursors.NEWEST_EVENT, newest)
     if queries.has_payments(payments.OPEN_STATUSES, catalog.tracks()):
         metrics.age("EventAge", max(0, now - newest))
 
@@ -98,12 +275,34 @@ def backfill(first: int, last: int, remaining: Callable[[], float]) -> Run:
     with cursors.lease():
         current.cursor = cursors.read(name) or first
         try:
-            walk.walk(current, name, last)
+            _walk_range(current, name, last)
             if current.done:
                 cursors.remove(name)
         except OutOfTime:
             current.done = False
     return current
+
+
+def _walk_range(current: Run, name: str, last: int) -> None:
+    """Walk from the run's cursor to `last`, with the workers' help."""
+    work_ = Work(current)
+    one = Walk(work_, name, current.cursor)
+    planned = list(one.windows)
+    while True:
+        planned += one.plan(last)
+        current.cursor = one.position
+        if not planned:
+            break
+        fan_out.tell_workers(planned)
+        for task in planned:
+            work_.perform([task], fan_out.perform_window)
+            one.advance()
+            current.cursor = one.position
+        planned = []
+    work_.wait(one.windows, fan_out.perform_window)
+    one.advance()
+    current.cursor = one.position
+    current.done = current.done and current.cursor >= last
 
 
 def _report_refund_requests(current: Run) -> None:
@@ -130,34 +329,24 @@ def _replay_quarantine(current: Run) -> None:
         quarantine.remove(event_id)
 
 
-def _resume_refunds(current: Run, stripe_now: int) -> None:
-    """Resume refunds before anything else. If Stripe does not answer for them, the run continues."""
-    try:
-        _check_due_payments(current, "submitting", stripe_now)
-    except StripeUnavailable:
-        current.done = False
-        current.unanswered_in_a_row = 0
-
-
-def _check_due_payments(current: Run, reason: CheckDue, stripe_now: int) -> None:
-    """Check due payments for at most half of the time: the other half belongs to what follows."""
-    half = (current.remaining() + walk.RESERVE_S) / 2
-    payment_ids = queries.due_payments(reason, timestamps.iso(clock.now()))
-    for payment_id in payment_ids:
-        if current.remaining() < half:
-            current.done = False
-            current.backlog += 1 + sum(1 for _ in itertools.islice(payment_ids, MAX_BACKLOG - 1))
-            return
-        with current.step(payment_id):
+def _check_payments(run: Run, task: Task, stripe_now: int, floor_s: float) -> int:
+    """Check the payments of a task as long as more than `floor_s` seconds remain. Return how many are left."""
+    for number, payment_id in enumerate(task.payment_ids):
+        if run.remaining() < floor_s:
+            run.done = False
+            return len(task.payment_ids) - number
+        with run.step(payment_id):
             payment = resolve.find_payment(payment_id)
-            if not _is_confirmed_by_walk(payment, current.cursor):
-                walk.retry_rate_limits(_check_payment, current, payment.ref, stripe_now)
+            if not _is_confirmed_by_walk(payment, task.after):
+                walk.retry_rate_limits(_check_payment, run, payment.ref, stripe_now)
+    return 0
 
 
 def _is_confirmed_by_walk(payment: Payment, cursor: int) -> bool:
     """Whether it is due only because Stripe has not confirmed it, and the walk of this run lists its object.
 
-    Its object was created just before the payment, so the walk that starts at `cursor` (epoch seconds) lists it.
+    Its object was created just before the payment, so a walk whose windows are planned from `cursor` (epoch seconds)
+    on lists it.
     """
     if not payments.awaits_confirmation(payment) or any(r.state == "submitting" for r in payment.requests):
         return False
@@ -204,20 +393,19 @@ def _read_prices(current: Run, now: int) -> list[str]:
     return [track for track in current.day_old_prices if age[track] < 2 * CLOSE_OLD_PRICE_AFTER_S]
 
 
-def _close_at_old_prices(current: Run, tracks: Iterable[str], stripe_now: int) -> None:
-    """Close the open payments of these tracks that have an old price, for at most half of the time.
+def _at_old_prices(run: Run, tracks: Iterable[str], floor_s: float) -> Iterator[str]:
+    """Yield the open payments of these tracks that have an old price, as long as more than `floor_s` seconds remain.
 
     A payment that is being processed now is closed by its next check if it fails.
     """
-    half = (current.remaining() + walk.RESERVE_S) / 2
     for track in tracks:
         for payment in queries.payments_with_status(("CREATED", "FAILED"), track):
-            if current.remaining() < half:
-                current.done = False
+            if run.remaining() < floor_s:
+                run.done = False
                 return
-            if _has_old_price(payment, current.day_old_prices):
-                with current.step(payment.payment_id):
-                    walk.retry_rate_limits(_check_payment, current, payment.ref, stripe_now)
+            clock.start_deadline()
+            if _has_old_price(payment, run.day_old_prices):
+                yield payment.payment_id
 
 
 def _has_old_price(payment: Payment, prices: Mapping[str, Money]) -> bool:

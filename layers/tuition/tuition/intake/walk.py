@@ -1,9 +1,9 @@
 """Walk over what Stripe created in a range of time, and sync every payment that differs.
 
-The walk goes window by window, and its cursor advances after each. A window is one call of `walk_window`, which depends
-on nothing but its bounds and may be repeated. So a window is what a run finishes, leaves to the next run, or begins
-again after it was killed. A payment or event that fails does not stop the walk: it is counted and named in the log, and
-an event that cannot be applied is quarantined.
+The walk goes window by window. A window is one call of `walk_window`, which depends on nothing but its bounds and may
+be repeated. So a window is what a run or a worker finishes, leaves to another, or begins again after it was killed
+(`tuition.intake.fan_out`). A payment or event that fails does not stop the walk: it is counted and named in the log,
+and an event that cannot be applied is quarantined.
 
 Sources: https://docs.stripe.com/webhooks/process-undelivered-events, https://docs.stripe.com/api/events
 """
@@ -29,7 +29,7 @@ from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import optional_id
 from tuition.intake import stripe_events
 from tuition.log import logger
-from tuition.storage import cursors, dynamodb, keys, ledger, quarantine
+from tuition.storage import dynamodb, keys, ledger, quarantine
 from tuition.storage.dynamodb import StorageBlocked, StorageRefused, StorageUnavailable
 from tuition.storage.items import AuditItem
 from tuition.storage.ledger import Change
@@ -41,6 +41,9 @@ from tuition.stripe_gateway.resolve import Subject
 
 WINDOW_S = 300
 """The length of a window at most."""
+SLICE_S = 10
+"""The length of a window with more than a page of events. At 100 purchases per second it has 1,000 payments, and one
+invocation can sync each of them (`docs/operations.md`, "Capacity")."""
 SURVEY_S = 6 * 3600
 """The time whose windows are surveyed at once, so that empty ones cost no call."""
 ORPHAN_AFTER_S = 3600
@@ -52,6 +55,11 @@ MAX_UNANSWERED_IN_A_ROW = 3
 EVENT_TYPES_PER_LIST = 20
 """https://docs.stripe.com/api/events/list#list_events-types"""
 RECORDS_PER_READ = 100
+COUNTS = ("checked", "confirmed", "drifted", "closed", "orphans", "resumed", "replayed")
+"""The counts of a run that are sums over its tasks."""
+MAX_REPORTED_FAILURES = 200
+MAX_FAILURE_LENGTH = 500
+"""Failures, and characters of each, in the report of one task: it is stored in one item of at most 400 KB."""
 
 
 class OutOfTime(Exception):
@@ -94,6 +102,19 @@ class Run:
         for name in ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at"):
             del report[name]
         return {**report, "cursor": timestamps.iso(self.cursor)}
+
+    def to_report(self) -> dict[str, Any]:
+        """Return what it did, for the run that adds it up. The log has each failure; the report has the first ones."""
+        failed = [text[:MAX_FAILURE_LENGTH] for text in self.failed[:MAX_REPORTED_FAILURES]]
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return {**counts, "failed": failed, "newest_event_at": self.newest_event_at}
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Add what a worker did. A report of a task that this kind of run performed itself is empty."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + report.get(name, 0))
+        self.failed += report.get("failed", [])
+        self.newest_event_at = max(self.newest_event_at, report.get("newest_event_at", 0))
 
     def check_time(self) -> None:
         """Raise `OutOfTime` if the invocation is nearly over."""
@@ -272,35 +293,6 @@ def _confirm(run: Run, state: PaymentState, settled: Settled) -> None:
 # --- the walk ---
 
 
-def walk(run: Run, name: str, last: int) -> None:
-    """Walk from the run's cursor to `last`, window by window, and advance the named cursor after each.
-
-    The cursor stays before the first window in which Stripe did not answer, and the next run starts there again.
-    """
-    for position in _finished_windows(run, run.cursor, last):
-        cursors.advance(name, position)
-        run.cursor = position
-    run.done = run.done and run.cursor >= last
-
-
-def walk_again(run: Run, start: int, stripe_now: int) -> None:
-    """Walk each window before `start` once more when it is an hour old, with a cursor of its own.
-
-    Then an orphan is old enough to be closed, and a late event or object has become visible. A window after `start`
-    was old enough when this run walked it, or is walked again by a later run.
-    """
-    old_enough = stripe_now - ORPHAN_AFTER_S
-    last = min(start, old_enough)
-    for position in _finished_windows(run, run.again, last):
-        cursors.advance(cursors.AGAIN, position)
-        run.again = position
-    if run.again >= last:
-        run.again = max(run.again, old_enough)
-        cursors.advance(cursors.AGAIN, run.again)
-    else:
-        run.done = False
-
-
 def walk_window(run: Run, first: int, last: int) -> None:
     """Apply what Stripe has created from `first` to `last`, both inclusive. It may be repeated."""
     _walk_events(run, first, last)
@@ -310,39 +302,30 @@ def walk_window(run: Run, first: int, last: int) -> None:
                 retry_rate_limits(handle, run, obj, date)
 
 
-def _finished_windows(run: Run, first: int, last: int) -> Iterator[int]:
-    """Walk the windows of a range, and yield how far everything is finished, after each window.
-
-    After a window in which Stripe did not answer, the later windows are walked but not yielded.
-    """
-    unanswered = run.unanswered
-    while first < last:
-        until = min(first + max(SURVEY_S, WINDOW_S), last)
-        for start, end in _windows(first, until):
-            run.check_time()
-            walk_window(run, start, end)
-            if run.unanswered == unanswered:
-                yield end
-        if run.unanswered == unanswered:
-            yield until
-        first = until
-
-
-def _windows(first: int, last: int) -> list[tuple[int, int]]:
+def windows(first: int, last: int) -> list[tuple[int, int]]:
     """Return the windows of a range for which Stripe lists anything, oldest first.
 
-    One page of each list is read. It begins with the newest object, so every window before an incomplete page is
-    returned as well.
+    If one page of a list does not cover the range, each half is looked at. A window with more than a page of events is
+    divided into slices, because one invocation must be able to finish each.
     """
-    windows = [(start, min(start + WINDOW_S, last)) for start in range(first, last, WINDOW_S)]
-    if len(windows) == 1:
-        return windows
-    used: set[int] = set()
+    if last - first <= WINDOW_S:
+        return _slices(first, last)
+    numbers: set[int] = set()
     for listed in ("events", *_HANDLERS):
         page = _page_created(listed, first, last, None).object
-        numbers = [min((obj["created"] - first) // WINDOW_S, len(windows) - 1) for obj in page["data"]]
-        used.update(numbers, range(min(numbers)) if page["has_more"] else ())
-    return [window for number, window in enumerate(windows) if number in used]
+        if page["has_more"]:
+            middle = first + -(-(last - first) // WINDOW_S) // 2 * WINDOW_S
+            return windows(first, middle) + windows(middle, last)
+        numbers.update((obj["created"] - first) // WINDOW_S for obj in page["data"])
+    whole = [(start, min(start + WINDOW_S, last)) for start in range(first, last, WINDOW_S)]
+    return [whole[number] for number in sorted({min(number, len(whole) - 1) for number in numbers})]
+
+
+def _slices(first: int, last: int) -> list[tuple[int, int]]:
+    """Divide a window that has more than one page of events."""
+    if last - first <= SLICE_S or not _page_created("events", first, last, None).object["has_more"]:
+        return [(first, last)]
+    return [(start, min(start + SLICE_S, last)) for start in range(first, last, SLICE_S)]
 
 
 def _walk_events(run: Run, first: int, last: int) -> None:

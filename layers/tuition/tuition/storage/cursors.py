@@ -79,6 +79,23 @@ def advance(name: str, cursor: int) -> None:
     dynamodb.update(CursorItem, keys.cursor_key(name), "SET #cursor = :cursor", names=names, values=values)
 
 
+def advance_if_newer(name: str, cursor: int) -> None:
+    """Store a time in epoch seconds, unless a newer one is stored: several runs may find one at once."""
+    names, values = {"#cursor": "cursor"}, {":cursor": {"N": str(cursor)}}
+    condition = "attribute_not_exists(#cursor) OR #cursor < :cursor"
+    try:
+        dynamodb.update(
+            CursorItem,
+            keys.cursor_key(name),
+            "SET #cursor = :cursor",
+            condition=condition,
+            names=names,
+            values=values,
+        )
+    except ConditionFailed:
+        return
+
+
 def read_report() -> dict[str, Any] | None:
     """Return the report of the daily audit; None before the first."""
     item = dynamodb.get(CursorItem, keys.cursor_key(BOOKS))

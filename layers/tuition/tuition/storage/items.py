@@ -216,7 +216,8 @@ class CursorItem(Model):
 
     `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by
     track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
-    hash of its newest audit record.
+    hash of its newest audit record. A `task` of the reconciler has an item of its own,
+    with the lease of the invocation that performs it and a `report` once it is finished (`tuition.storage.tasks`).
     """
 
     class Meta:
@@ -233,6 +234,7 @@ class CursorItem(Model):
     selling = personal(JsonAttribute(null=True))
     version = not_personal(NumberAttribute(null=True))
     audit_head = not_personal(UnicodeAttribute(null=True))
+    task = not_personal(JsonAttribute(null=True))
 
 
 class CountItem(Model):

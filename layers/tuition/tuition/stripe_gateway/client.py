@@ -214,6 +214,26 @@ def load() -> None:
     import stripe  # noqa: F401
 
 
+class Pace:
+    """The time between two calls of this process (`STRIPE_CALL_INTERVAL_MS`). Only the reconciler has one.
+
+    The reconciler's invocations share Stripe's limit of 25 requests per second and endpoint. Their number is bounded
+    (`ReconcileConcurrency`), so a bound for each of them holds for all together. https://docs.stripe.com/rate-limits
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Wait until the next call may start."""
+        interval_s = settings().stripe_call_interval_ms / 1000
+        if interval_s:
+            now = clock.monotonic()
+            clock.wait_s(self._next - now)
+            self._next = max(now, self._next) + interval_s
+
+
+pace = Pace()
 Operation = Callable[["StripeClient", Any], "StripeObject"]
 
 
@@ -340,6 +360,7 @@ def _http_client() -> "HTTPClient":
 
     class Session(requests.Session):
         def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+            pace.wait()
             kwargs["timeout"] = (CONNECT_TIMEOUT_S, max(0.5, min(READ_TIMEOUT_S, clock.remaining_s())))
             return super().request(*args, **kwargs)
 

@@ -1,0 +1,35 @@
+"""Perform the reconciler's tasks that the queue names: one message, one task.
+
+A message says only which task there is. Its item decides whether there is anything to do (`tuition.storage.tasks`), so
+a message may come twice, late or never.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tuition.intake import reconcile
+from tuition.log import logger
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Return the messages whose task could not be finished, as a partial batch response.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+
+    def remaining() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    failed = []
+    for record in event["Records"]:
+        try:
+            run = reconcile.work(record["body"], remaining)
+        except Exception:
+            logger.exception("a task failed", task=record["body"])
+            failed.append(record)
+            continue
+        if run is not None:
+            logger.info("reconciled", task=record["body"], **run.to_json())
+            if not run.done:
+                failed.append(record)
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}

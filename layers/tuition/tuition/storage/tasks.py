@@ -1,0 +1,151 @@
+"""The tasks of the reconciler: one item each in `cursors`, with a lease of its own.
+
+A run plans tasks. The run itself claims and performs them, or a worker that received a task's name from the queue. The
+item alone decides. A message that is lost, late or delivered twice changes nothing but the time at which a task is
+performed: a task has one holder at a time, and a finished task has none.
+"""
+
+import itertools
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tuition import clock
+from tuition.storage import dynamodb, keys
+from tuition.storage.dynamodb import ConditionFailed
+from tuition.storage.items import CursorItem
+
+CLOCK_MARGIN_S = 30
+"""How far the clocks of two invocations may differ."""
+ITEMS_PER_READ = 100
+"""A batch read has at most 100 keys."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A window of a walk, or payments to check.
+
+    A window has the `walk` whose cursor it moves, its bounds `first` and `last`, both inclusive, and the position
+    `after` at which the cursor stands once it is finished: the start of the next window (all in epoch seconds).
+    Payments have their ids, and in `after` the position from which the walk of the run that planned them lists objects.
+    """
+
+    name: str
+    kind: Literal["window", "payments"]
+    walk: str = ""
+    first: int = 0
+    last: int = 0
+    after: int = 0
+    payment_ids: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the item stores beside the name."""
+        if self.kind == "payments":
+            return {"kind": self.kind, "after": self.after, "payment_ids": list(self.payment_ids)}
+        return {"kind": self.kind, "walk": self.walk, "first": self.first, "last": self.last, "after": self.after}
+
+    @classmethod
+    def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
+        """Read what `to_json` wrote."""
+        return cls(name, **{**stored, "payment_ids": tuple(stored.get("payment_ids", ()))})
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """A task as its item has it. `report` is what it did once it is finished; until then it may be held."""
+
+    task: Task
+    is_held: bool
+    report: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claimed task. Only its holder may finish it or release it."""
+
+    task: Task
+    holder: str
+
+
+def window(walk: str, first: int, last: int, after: int) -> Task:
+    """Return the task of a window. A walk has at most one task for each start."""
+    return Task(window_name(walk, first), "window", walk, first, last, after)
+
+
+def window_name(walk: str, first: int) -> str:
+    """Return the name of a walk's window that starts at this time."""
+    return f"window:{walk}:{first}"
+
+
+def store(task: Task) -> bool:
+    """Store a task in place of an earlier one with its name. Return False, with nothing stored, if that one is held."""
+    now = {"N": str(int(clock.now()))}
+    try:
+        dynamodb.update(
+            CursorItem,
+            keys.cursor_key(task.name),
+            "SET task = :task REMOVE holder, held_until, report",
+            condition="attribute_not_exists(held_until) OR held_until < :now",
+            values={":task": {"S": json.dumps(task.to_json())}, ":now": now},
+        )
+    except ConditionFailed:
+        return False
+    return True
+
+
+def claim(name: str, seconds: float) -> Claim | None:
+    """Hold a task for as long as the invocation can live. Return None if it is held, finished, or does not exist."""
+    holder, now = uuid.uuid4().hex, int(clock.now())
+    until = {"N": str(now + int(seconds) + CLOCK_MARGIN_S)}
+    try:
+        dynamodb.update(
+            CursorItem,
+            keys.cursor_key(name),
+            "SET holder = :me, held_until = :until",
+            condition="attribute_exists(task) AND attribute_not_exists(report)"
+            " AND (attribute_not_exists(held_until) OR held_until < :now)",
+            values={":me": {"S": holder}, ":until": until, ":now": {"N": str(now)}},
+        )
+    except ConditionFailed:
+        return None
+    stored = read([name]).get(name)
+    return Claim(stored.task, holder) if stored else None
+
+
+def finish(claimed: Claim, report: Mapping[str, Any]) -> None:
+    """Store what a task did. A holder whose lease has expired stores nothing: the task is another's by now."""
+    values = {":me": {"S": claimed.holder}, ":report": {"S": json.dumps(dict(report))}}
+    _update_held(claimed, "SET report = :report REMOVE holder, held_until", values)
+
+
+def release(claimed: Claim) -> None:
+    """Let another claim a task that was not finished."""
+    _update_held(claimed, "REMOVE holder, held_until", {":me": {"S": claimed.holder}})
+
+
+def _update_held(claimed: Claim, expression: str, values: dynamodb.Item) -> None:
+    key = keys.cursor_key(claimed.task.name)
+    try:
+        dynamodb.update(CursorItem, key, expression, condition="holder = :me", values=values)
+    except ConditionFailed:
+        return  # its lease has expired, and another has claimed, finished or removed it
+
+
+def read(names: Iterable[str]) -> dict[str, StoredTask]:
+    """Return the tasks with these names that exist."""
+    now = int(clock.now())
+    tasks = {}
+    for batch in itertools.batched(names, ITEMS_PER_READ, strict=False):
+        for raw in dynamodb.batch_get({CursorItem: [keys.cursor_key(name) for name in batch]})[CursorItem]:
+            item = CursorItem.from_raw_data(raw)
+            if item.task:
+                is_held = item.held_until is not None and int(item.held_until) >= now
+                tasks[item.name] = StoredTask(Task.from_json(item.name, item.task), is_held, item.report)
+    return tasks
+
+
+def remove(task: Task) -> None:
+    """Remove a task that is finished."""
+    dynamodb.delete(CursorItem, keys.cursor_key(task.name))
