@@ -1,4 +1,4 @@
-"""What one purchase costs: calls to Stripe, DynamoDB write units by table and index, requests, and milliseconds.
+"""The costs of one purchase: calls to Stripe, DynamoDB write units by table and index, requests, and milliseconds.
 
 The handlers run in this process, on a DynamoDB Local that reports the capacity of each call and on the simulator. A
 second's share of the processor includes the simulator's own. tools/capacity.py computes from the figures where each
@@ -31,7 +31,7 @@ ID = re.compile(r"/(pi|cs|cus|ch|re|dp)_[A-Za-z0-9_]+")
 
 
 class Meter:
-    """What the calls since the last reading cost."""
+    """The costs of the calls since the last reading."""
 
     def __init__(self, client: Any) -> None:
         self.write_units: Counter[str] = Counter()

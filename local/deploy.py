@@ -244,8 +244,8 @@ def without_unsupported(expanded: Template) -> Template:
     its new version at once. It enforces bucket policies that
     require TLS, which the local stack does not have. The local sign-in has no second factor, so the pool does not call
     the function that asks for one. MiniStack ignores partial batch responses of a stream, so
-    :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping has no ``MaximumConcurrency``: MiniStack
-    would compare the text of its parameter with a number. It then runs five workers, as the template's default does.
+    :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping has no ``MaximumConcurrency``, because
+    MiniStack would compare the text of its parameter with a number. Five workers run then, the template's default.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():

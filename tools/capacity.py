@@ -25,7 +25,7 @@ FIGURES = ROOT / "benchmarks" / "capacity.json"
 PAGE = ROOT / "docs" / "operations.md"
 BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 
-# What no file can tell: how students behave, and how long the network takes.
+# Assumptions that no file measures: the behavior of students, and the time that the network takes.
 ABANDONED = 0.1
 """Payments that are begun and never paid, per purchase."""
 STATUS_REQUESTS = 4

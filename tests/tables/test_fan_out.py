@@ -65,7 +65,7 @@ def hold(tuition: Harness, name: str, seconds: float = 900) -> tasks.Claim:
     return claimed
 
 
-# --- who performs a task ---
+# --- the performer of a task ---
 
 
 def test_workers_perform_what_a_run_has_planned_and_the_next_run_moves_the_cursor(
