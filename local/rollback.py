@@ -70,7 +70,7 @@ def plan(functions: Any, names: Iterable[tuple[str, str]], before: datetime) -> 
 
 
 def move(functions: Any, moves: Iterable[Move]) -> None:
-    """Make the moves. An alias that somebody else has changed since the plan stops them with Lambda's error."""
+    """Make the moves. An alias that someone else has changed since the plan stops them with Lambda's error."""
     for step in moves:
         functions.update_alias(
             FunctionName=step.function,

@@ -1,1 +1,1 @@
-"""What each release wrote, which every later version must read: see `docs/testing.md`."""
+"""The items and events that each release wrote, which every later version must read: see `docs/testing.md`."""

@@ -142,7 +142,7 @@ def test_a_chain_of_a_release_with_a_changed_record_does_not_verify(release: Pat
 
 @every_release
 def test_the_events_of_a_release_lead_to_the_money_of_their_payments(release: Path) -> None:
-    """Each payment is built again from its events alone. What only a sync shows, such as disputes, is not in them."""
+    """Each payment is built again from its events alone, which lack the facts that only a sync shows."""
     items = [item for item in stored(release, "stripe_objects") if "payment_id" in item]
     pointers = {item["stripe_id"]["S"]: item["payment_id"]["S"] for item in items}
     facts = dict.fromkeys(stored(release, "expected")["payments"], NO_FACTS)
@@ -207,9 +207,9 @@ def test_this_version_can_run_beside_the_last_release() -> None:
 
 
 @every_release
-def test_what_a_later_version_adds_does_not_stop_this_one(release: Path) -> None:
+def test_additions_of_a_later_version_do_not_stop_this_one(release: Path) -> None:
     """A later release may add fields. During its shift, and after a rollback, this version reads them too."""
-    seen: set[str] = set()
+    extended: set[str] = set()
     for raw in stored(release, "payments"):
         later = copy.deepcopy(raw) | {"seat": {"S": "12"}}
         for name in ("facts", "terms", "price", "refund_requests"):
@@ -219,10 +219,10 @@ def test_what_a_later_version_adds_does_not_stop_this_one(release: Path) -> None
                 part["later"] = 1
                 for inner in part.values():
                     if isinstance(inner, dict) and name == "facts":
-                        seen.update(_add_later(inner))
+                        extended.update(_add_later(inner))
             later[name]["S"] = json.dumps(value)
         assert mapping.payment_from_raw(later) == mapping.payment_from_raw(copy.deepcopy(raw))
-    assert {"settled", "charge", "refund"} <= seen
+    assert {"settled", "charge", "refund"} <= extended
     for raw in stored(release, "enrollments"):
         if "standings" in raw:
             later = copy.deepcopy(raw)

@@ -125,7 +125,7 @@ def live(tuition: Harness) -> None:
     assert tuition.reconcile()["failed"] == []
     school.deliver()
     assert tuition.run_audit()["failed"] == []
-    tuition.advance_time(14 * DAY)  # only days that are over are counted into the table
+    tuition.advance_time(14 * DAY)  # only whole days of the past are counted into the table
     month = {"month": "2026-11"}
     assert tuition.admin(ADMIN, "GET /api/admin/counts", query=month).status == 200
 
@@ -173,7 +173,7 @@ def state(payment: Any) -> dict[str, Any]:
 
 
 def without_secrets(value: Any) -> Any:
-    """Return an event without its client secrets, which nobody reads from an event."""
+    """Return an event without its client secrets, which no code reads from an event."""
     if isinstance(value, list):
         return [without_secrets(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a release needs, on the running stack: the check of the webhook's new version, and the aliases to move back."""
+"""Releases on the running stack: the check of the webhook's new version, and the aliases to move back."""
 
 import json
 from datetime import UTC, datetime

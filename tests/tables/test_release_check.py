@@ -41,7 +41,7 @@ class NewVersion:
 
 
 class CodeDeploy:
-    """CodeDeploy, which is told the result."""
+    """CodeDeploy, which receives the result."""
 
     def __init__(self) -> None:
         self.statuses: list[str] = []
@@ -81,7 +81,7 @@ def everything(tuition: Harness) -> dict[str, Any]:
     return {name: tuition.tables.scan(TableName=name)["Items"] for name in tuition.tables.list_tables()["TableNames"]}
 
 
-def test_a_working_version_passes_without_a_write_and_codedeploy_is_told(
+def test_a_working_version_passes_without_a_write_and_codedeploy_receives_the_result(
     tuition: Harness, student: Student, deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy
 ) -> None:
     assert tuition.create(student).status == 201
@@ -128,7 +128,7 @@ def test_one_failure_by_chance_does_not_fail_the_release(
     assert len(version.requests) == 2
 
 
-def test_codedeploy_is_told_of_a_failure_also_if_the_version_cannot_be_invoked(
+def test_codedeploy_receives_a_failure_also_if_the_version_cannot_be_invoked(
     deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy
 ) -> None:
     deploy_version(DENIED)
@@ -185,7 +185,7 @@ def test_before_the_webhook_has_a_secret_there_is_nothing_to_check(
     assert version.requests == []
 
 
-def test_nobody_without_the_signing_secret_can_send_the_test_event(
+def test_no_caller_without_the_signing_secret_can_send_the_test_event(
     tuition: Harness, deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy
 ) -> None:
     version = deploy_version()

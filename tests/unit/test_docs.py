@@ -181,6 +181,6 @@ def test_the_examples_of_how_to_add_something_change_lines_that_exist() -> None:
 
 def test_set_up_lists_the_event_types_that_are_applied() -> None:
     text = (ROOT / "docs" / "setup.md").read_text(encoding="utf-8")
-    block = re.search(r"```\n(\s+payment_intent\.created .*?)```", text, re.DOTALL)
+    block = re.search(r"```text\n(\s+payment_intent\.created .*?)```", text, re.DOTALL)
     assert block
     assert set(block[1].split()) == set(stripe_events.EVENT_TYPES)

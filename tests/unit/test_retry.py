@@ -9,6 +9,7 @@ from tuition.retry import Limit
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the longest wait that each pause allows, instead of waiting."""
+    clock.start_deadline()
     recorded: list[float] = []
     monkeypatch.setattr(clock.random, "uniform", lambda _low, high: high)
     monkeypatch.setattr(clock.time, "sleep", recorded.append)

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 def read[T](kind: type[T], stored: Mapping[str, Any]) -> T:
     """Return the value of a dataclass whose fields were stored by name. A field that this version lacks is ignored."""
-    known = _names(cast(Any, kind))
-    return kind(**{name: value for name, value in stored.items() if name in known})
+    names = _names(cast(Any, kind))
+    return kind(**{name: value for name, value in stored.items() if name in names})
 
 
 @functools.cache
