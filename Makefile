@@ -119,6 +119,10 @@ openapi: .venv/.made ## make web/api/openapi.json, the OpenAPI document, from fu
 capacity: .venv/.made ## compute where each part breaks, from benchmarks/capacity.json, into docs/operations.md
 	@PYTHONPATH=layers/tuition $(PYTHON) -m tools.capacity
 
+.PHONY: costs
+costs: .venv/.made ## compute the cost of purchases, from benchmarks/capacity.json and tools/prices.json, into docs/costs.md
+	@PYTHONPATH=layers/tuition $(PYTHON) -m tools.costs
+
 .PHONY: structure
 structure: .venv/.made ## print the rooms, the imports between them, and import cycles
 	@$(PYTHON) -m tools.structure

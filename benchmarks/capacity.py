@@ -1,8 +1,8 @@
-"""The costs of one purchase: calls to Stripe, DynamoDB write units by table and index, requests, and milliseconds.
+"""The costs of one purchase: calls to Stripe, DynamoDB units by table and index, requests, and milliseconds.
 
 The handlers run in this process, on a DynamoDB Local that reports the capacity of each call and on the simulator. A
 second's share of the processor includes the simulator's own. tools/capacity.py computes from the figures where each
-part breaks.
+part breaks, and tools/costs.py what it costs.
 
     make bench BENCH=capacity
 """
@@ -35,6 +35,7 @@ class Meter:
 
     def __init__(self, client: Any) -> None:
         self.write_units: Counter[str] = Counter()
+        self.read_units = 0.0
         self.calls = 0
         client.meta.events.register("provide-client-params.dynamodb", self._request_capacity)
         client.meta.events.register("after-call.dynamodb", self._add)
@@ -48,6 +49,7 @@ class Meter:
         consumed = parsed.get("ConsumedCapacity", [])
         for one in consumed if isinstance(consumed, list) else [consumed]:
             if model.name in ("GetItem", "BatchGetItem", "Query", "Scan"):
+                self.read_units += one["CapacityUnits"]
                 continue
             self.write_units[one["TableName"]] += one.get("Table", {}).get("CapacityUnits", 0)
             for index, units in one.get("GlobalSecondaryIndexes", {}).items():
@@ -57,6 +59,7 @@ class Meter:
     def part(self, tuition: Harness, figures: dict[str, Any], name: str, purchases: int) -> Iterator[None]:
         """Store what the calls in this context cost, per purchase."""
         self.write_units.clear()
+        self.read_units = 0.0
         self.calls = 0
         tuition.stripe_calls.clear()
         started = time.process_time()
@@ -65,6 +68,7 @@ class Meter:
         figures[name] = {
             "stripe_calls": {call: round(number / purchases, 3) for call, number in sorted(stripe.items())},
             "dynamodb_calls": round(self.calls / purchases, 2),
+            "read_units": round(self.read_units / purchases, 2),
             "write_units": {target: round(n / purchases, 2) for target, n in sorted(self.write_units.items()) if n},
             "processor_ms": round((time.process_time() - started) * 1000 / purchases, 1),
         }

@@ -169,7 +169,10 @@ def _gateway_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -> I
     route = Quota(
         "`ThrottlingRate`, per s and route", _default(template, "ThrottlingRate"), "parameter", "you", GATEWAY
     )
-    yield Part("the webhook's route", route, events)
+    webhook = Quota(
+        "`WebhookThrottlingRate`, per s", _default(template, "WebhookThrottlingRate"), "parameter", "you", GATEWAY
+    )
+    yield Part("the webhook's route", webhook, events)
     yield Part("the status route", route, STATUS_REQUESTS)
     yield Part("the create's route", route, 1 + ABANDONED)
     gateway = Quota("requests per s and account", 10_000, "request", you, GATEWAY)
