@@ -43,7 +43,7 @@ STORED_KB = 12
 MINUTES_OF_RUNS = 24 * 30 * 1 + 30 * 5
 """Per month, without purchases: one minute per hourly run, and five per daily audit."""
 EMAILS = 1
-"""Per purchase: the address is verified. Stripe sends no receipt by itself."""
+"""Per purchase: the address is verified. Stripe sends no receipt unless it is asked to."""
 
 
 @dataclass(frozen=True)
