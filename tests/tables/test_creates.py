@@ -8,7 +8,7 @@ import pytest
 import create_checkout_session
 import create_payment
 from tests.harness import Harness, Student
-from tuition import clock
+from tuition import clock, metrics
 from tuition.core import catalog
 from tuition.core.audit import AuditEntry
 from tuition.core.facts import Facts, Settled
@@ -43,6 +43,17 @@ def test_a_create_retried_after_a_stripe_failure_leaves_one_object(
     assert len(payable_intents(tuition, student)) == 1
     customers = tuition.at_stripe("GET", "/v1/customers?limit=100")["data"]
     assert len([c for c in customers if c["metadata"].get("user_id") == student.sub]) == 1
+
+
+@pytest.mark.parametrize(("fault", "counted"), [("rate_limit", 1), ("lock_timeout", 0), ("before", 0)])
+def test_only_a_rate_limit_of_stripe_is_counted_as_one(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, fault: str, counted: int
+) -> None:
+    counts: list[str] = []
+    monkeypatch.setattr(metrics, "count", lambda name, number=1: counts.append(name))
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/payment_intents", times=1, fail=fault)
+    tuition.create(student)
+    assert counts.count("StripeRateLimited") == counted
 
 
 def test_a_cached_500_from_stripe_is_retried_with_the_next_attempt(tuition: Harness, student: Student) -> None:

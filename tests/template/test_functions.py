@@ -444,6 +444,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "QuarantineAlarm": ("Tuition", "EventQuarantined", OURS, "Sum", 300, 1, 1),
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
     "DeclinesAlarm": ("Tuition", "ChargeDeclined", OURS, "Sum", 300, 1, 50),
+    "StripeRateLimitedAlarm": ("Tuition", "StripeRateLimited", OURS, "Sum", 300, 1, 10),
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "RefundRequestAgeAlarm": ("Tuition", "RefundRequestAge", OURS, "Maximum", 7200, 1, 3 * 86400),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),

@@ -20,6 +20,7 @@ Name = Literal[
     "SignatureRefused",
     "MisroutedEvent",
     "ChargeDeclined",
+    "StripeRateLimited",
 ]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from tuition import clock, retry
+from tuition import clock, metrics, retry
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
 from tuition.settings import settings, stripe_secret_key
 
@@ -327,6 +327,8 @@ def _to_our_error(error: "StripeError") -> StripeRefused | StripeUnavailable | N
         return NotConfigured(f"Stripe refuses our key ({details}). See docs/setup.md.")
     if "a similar object exists in" in str(error):
         return NotConfigured(f"Stripe's key is of the other mode ({details}). See docs/setup.md.")
+    if status == 429 and not _is_race(error):
+        metrics.count("StripeRateLimited")
     if status == 429 or _is_race(error):
         return StripeUnavailable(f"Stripe is busy. Try again. ({details})", 503)
     if status >= 500:
