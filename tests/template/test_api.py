@@ -172,6 +172,18 @@ def test_a_domain_of_its_own_switches_off_the_address_that_aws_gives_the_api(
     assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDomainName"}, ""]}]}
 
 
+def test_the_server_of_the_api_has_a_url_because_a_warning_of_the_import_fails_the_stack(
+    resources: dict[str, Any], expand: Any
+) -> None:
+    """https://github.com/aws/serverless-application-model/issues/2424."""
+    assert resources["HttpApi"]["Properties"]["FailOnWarnings"] is True
+    assert [server["url"] for server in resources["HttpApi"]["Properties"]["Body"]["servers"]] == [
+        "http://localhost:8000"
+    ]
+    own = expand(WebOrigin="https://tuition.example")["Resources"]["HttpApi"]["Properties"]["Body"]["servers"]
+    assert [server["url"] for server in own] == ["https://tuition.example"]
+
+
 def cors(resources: dict[str, Any]) -> Any:
     return resources["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
 
