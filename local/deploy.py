@@ -54,18 +54,20 @@ def versions_of_settings(expanded: Template, parameters: Mapping[str, Any]) -> T
     SAM makes the id from the function's properties, in which a parameter is only a name. Without this, a release that
     changes nothing but a parameter would leave the alias on a version with the old value. The id must not change
     otherwise: Lambda publishes no second version of the same code and configuration, and the stack would fail.
+    CloudFormation's parameters are texts, so a default that the template writes as a number counts as its text.
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
     """
     from samtranslator.intrinsics.resolver import IntrinsicsResolver
 
     conditions = expanded.get("Conditions", {})
+    texts = {name: str(value) for name, value in parameters.items()}
     text = json.dumps(expanded)
     for version_id, resource in expanded["Resources"].items():
         if resource["Type"] != "AWS::Lambda::Version":
             continue
         properties = expanded["Resources"][resource["Properties"]["FunctionName"]["Ref"]]["Properties"]
-        branches = {name: _is_true({"Condition": name}, conditions, parameters) for name in _conditions_in(properties)}
-        values = IntrinsicsResolver(dict(parameters)).resolve_parameter_refs(copy.deepcopy(properties))
+        branches = {name: _is_true({"Condition": name}, conditions, texts) for name in _conditions_in(properties)}
+        values = IntrinsicsResolver(texts).resolve_parameter_refs(copy.deepcopy(properties))
         digest = hashlib.sha256(json.dumps([version_id, values, branches], sort_keys=True, default=str).encode())
         text = text.replace(f'"{version_id}"', f'"{version_id[:-10]}{digest.hexdigest()[:10]}"')
     result: Template = json.loads(text)

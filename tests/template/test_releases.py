@@ -135,7 +135,12 @@ def test_a_changed_parameter_publishes_a_version_of_each_function(parameters: di
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:oncall"}, {"ThrottlingRate": "70"}],
+    [
+        {},
+        {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:oncall"},
+        {"ThrottlingRate": "70"},
+        {"MemorySize": "1024", "RefundWindowDays": "14"},  # the defaults, as CloudFormation returns them
+    ],
     ids=str,
 )
 def test_a_release_that_changes_no_function_publishes_no_version(parameters: dict[str, str]) -> None:
