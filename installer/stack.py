@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,12 @@ from botocore.exceptions import ClientError
 from installer.questions import is_production
 from installer.run import Run
 from installer.world import Stop, error_code, is_missing
-from local import build, change_set, deploy
+from local import audit_policy, build, change_set, deploy
 from local.change_set import Template
 
 SHOWN_CHANGES = 15
 """The most changes that are listed one by one before the person confirms. Replacements and removals always are."""
 BREAK_GLASS_POLICY = "audit-table-policy"
-STATEMENT = Path(__file__).with_name("break_glass_statement.json")
 STACK_POLICY = {
     "Statement": [
         {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
@@ -259,8 +260,7 @@ def look_at_protection(run: Run) -> Sequence[str]:
     stack = run.deployed()
     if stack.parameters.get("DeletionProtection") != "true" or stack.parameters.get("FirstDeployment") == "true":
         differences.append("Deletion protection is off. Run python install.py.")
-    if _statement(run)["Sid"] not in {statement.get("Sid") for statement in _audit_policy(run)["Statement"]}:
-        differences.append("The audit table's policy lets every administrator delete it. Run python install.py.")
+    differences += _look_at_audit_table(run)
     described: Any = change_set.describe_stack(run.world.client("cloudformation"), run.stack_name)
     if not described.get("EnableTerminationProtection"):
         differences.append("The stack has no termination protection. Run python install.py.")
@@ -278,23 +278,18 @@ def protect(run: Run) -> None:
         values = {**parameters(run), "DeletionProtection": "true", "FirstDeployment": "false"}
         template, archives = expanded(run, build.BUILT / "template.yaml", values)
         apply(run, run.stack_name, template, archives, values)
-    _protect_audit_table(run)
+    if run.is_local:
+        _put_policy_of_template(run)
+    try:
+        audit_policy.protect(run.world.client("dynamodb"), _audit_table_arn(run), _break_glass_role(run))
+    except ValueError as error:
+        raise Stop(f"{error} Run python install.py --upgrade.") from error
     cloudformation.update_termination_protection(StackName=run.stack_name, EnableTerminationProtection=True)
     cloudformation.set_stack_policy(StackName=run.stack_name, StackPolicyBody=json.dumps(STACK_POLICY))
 
 
-def _statement(run: Run) -> dict[str, Any]:
-    """Return the statement that the template cannot set, because it binds its author too."""
-    text = STATEMENT.read_text(encoding="utf-8")
-    values = {
-        "TableArn": _audit_table_arn(run),
-        "BreakGlassRoleArn": run.deployed().parameters.get("BreakGlassRoleArn")
-        or run.state.get("break_glass_role", ""),
-    }
-    for name, value in values.items():
-        text = text.replace(f"${{{name}}}", str(value))
-    statement: dict[str, Any] = json.loads(text)
-    return statement
+def _break_glass_role(run: Run) -> str:
+    return run.deployed().parameters.get("BreakGlassRoleArn") or str(run.state.get("break_glass_role", ""))
 
 
 def _audit_table_arn(run: Run) -> str:
@@ -302,33 +297,40 @@ def _audit_table_arn(run: Run) -> str:
     return f"arn:{partition(run)}:dynamodb:{run.world.region}:{run.account}:table/{table}"
 
 
-def _audit_policy(run: Run) -> dict[str, Any]:
-    """Return the live policy of the audit table, which drift detection does not cover."""
+def _look_at_audit_table(run: Run) -> Sequence[str]:
+    """Check the live policy of the audit table, which drift detection does not cover."""
+    arn = _audit_table_arn(run)
     try:
-        response = run.world.client("dynamodb").get_resource_policy(ResourceArn=_audit_table_arn(run))
+        policy = json.loads(run.world.client("dynamodb").get_resource_policy(ResourceArn=arn)["Policy"])
+        is_protected = audit_policy.protected(policy, arn, _break_glass_role(run)) == policy
     except ClientError as error:
         if not is_missing(error):
             raise
-        return {"Version": "2012-10-17", "Statement": []}
-    run.facts["audit_revision"] = response.get("RevisionId")
-    policy: dict[str, Any] = json.loads(response["Policy"])
-    return policy
-
-
-def _protect_audit_table(run: Run) -> None:
-    """Add the statement. It locks out its author, which needs a confirmation that CloudFormation cannot give.
-
-    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutResourcePolicy.html
-    """
-    policy = _audit_policy(run)
-    statement = _statement(run)
-    if statement["Sid"] in {entry.get("Sid") for entry in policy["Statement"]}:
-        return
-    policy["Statement"].append(statement)
-    revision = run.facts.get("audit_revision")
-    run.world.client("dynamodb").put_resource_policy(
-        ResourceArn=_audit_table_arn(run),
-        Policy=json.dumps(policy),
-        ConfirmRemoveSelfResourceAccess=True,
-        **({"ExpectedRevisionId": revision} if revision else {}),
+        return ["The audit table has no policy. Run python install.py --upgrade."]
+    except ValueError as error:
+        return [f"{error}"]
+    return (
+        [] if is_protected else ["The audit table's policy lets every administrator delete it. Run python install.py."]
     )
+
+
+def _put_policy_of_template(run: Run) -> None:
+    """Set the audit table's policy, which MiniStack leaves out when it creates the table."""
+    dynamodb = run.world.client("dynamodb")
+    try:
+        dynamodb.get_resource_policy(ResourceArn=_audit_table_arn(run))
+        return
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+    text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", _policy_of_template())
+    pseudo = {"Partition": partition(run), "Region": run.world.region, "AccountId": run.account}
+    for name, value in pseudo.items():
+        text = text.replace(f"${{AWS::{name}}}", value)
+    dynamodb.put_resource_policy(ResourceArn=_audit_table_arn(run), Policy=text)
+
+
+@cache
+def _policy_of_template() -> str:
+    table = deploy.read_template(build.ROOT / "template.yaml")["Resources"]["AuditTable"]
+    return json.dumps(table["Properties"]["ResourcePolicy"]["PolicyDocument"])

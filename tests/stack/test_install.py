@@ -20,7 +20,7 @@ import pytest
 from installer import live_aws, rights
 from installer.__main__ import main
 from installer.steps import BEFORE_LOCK, STEPS
-from local import build, deploy
+from local import audit_policy, build, deploy
 from local.dynamodb_local import free_port
 from local.ministack import MiniStack
 from local.stack import ROOT, Simulator
@@ -119,8 +119,9 @@ def _assert_the_audit_table_is_protected(place: Place, stack: Any) -> None:
     names = place.aws.client("dynamodb").list_tables()["TableNames"]
     (table,) = [name for name in names if "AuditTable" in name]
     policy = json.loads(place.aws.client("dynamodb").get_resource_policy(ResourceArn=arn + table)["Policy"])
-    (statement,) = [entry for entry in policy["Statement"] if entry["Sid"] == "DenyDeletionExceptBreakGlass"]
-    assert statement["Resource"] == arn + table
+    (statement,) = [entry for entry in policy["Statement"] if entry["Sid"] == "DenyChangesExceptBreakGlass"]
+    assert statement == audit_policy.statement(arn + table, statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"])
+    assert len(policy["Statement"]) == 3
     assert statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].endswith(":role/tuition-staging-break-glass")
 
 

@@ -20,7 +20,7 @@ from installer.questions import QUESTIONS, Interview, read_answers
 from installer.run import Run, Step, check, install
 from installer.state import State
 from installer.world import Stop, World
-from local import change_set
+from local import audit_policy, change_set
 from local.change_set import DeployedStack
 from stripe_simulator.server import Stripe
 from tests.permissions import STRIPE_PERMISSIONS
@@ -543,6 +543,54 @@ def test_check_refuses_a_kept_stack_without_deletion_protection(tmp_path: Path) 
     problems = check(run, [Step("protection", "Protection", stack.look_at_protection)])
     assert "protection: Deletion protection is off. Run python install.py." in problems
     assert len(problems) == 4
+
+
+def audit_table(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers of a DynamoDB whose audit table has this policy and keeps what is put."""
+    kept = {"Policy": json.dumps(policy), "RevisionId": "r-1"}
+
+    def put(params: Mapping[str, Any]) -> Any:
+        assert params["ExpectedRevisionId"] == kept["RevisionId"]
+        assert params["ConfirmRemoveSelfResourceAccess"] is True
+        kept["Policy"] = params["Policy"]
+        return {}
+
+    return {"dynamodb__get_resource_policy": lambda _: kept, "dynamodb__put_resource_policy": put}
+
+
+def protected_world(policy: Mapping[str, Any]) -> FakeWorld:
+    described = {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "EnableTerminationProtection": True}]}
+    return FakeWorld(
+        cloudformation__describe_stacks=described,
+        cloudformation__get_stack_policy={"StackPolicyBody": json.dumps(stack.STACK_POLICY)},
+        cloudformation__update_termination_protection={},
+        cloudformation__set_stack_policy={},
+        **audit_table(policy),
+    )
+
+
+def protected_run(tmp_path: Path, world: FakeWorld) -> Run:
+    run = make_run(tmp_path, world, keep="yes")
+    parameters = {**DEPLOYED.parameters, "DeletionProtection": "true", "FirstDeployment": "false"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, parameters)
+    return run
+
+
+def test_the_audit_table_gets_the_statement_of_the_break_glass_role_beside_those_of_the_template(
+    tmp_path: Path,
+) -> None:
+    statements = [{"Sid": sid} for sid in sorted(audit_policy.TEMPLATE_STATEMENTS)]
+    world = protected_world({"Statement": statements})
+    take(protected_run(tmp_path, world), stack.look_at_protection, stack.protect)
+    arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/tuition-test-AuditTable-1"
+    policy = json.loads(world.answers["dynamodb get_resource_policy"]({})["Policy"])
+    assert policy["Statement"] == [*statements, audit_policy.statement(arn, "arn:aws:iam::1:role/b")]
+
+
+def test_an_audit_table_whose_policy_was_changed_by_hand_is_reported(tmp_path: Path) -> None:
+    run = protected_run(tmp_path, protected_world({"Statement": [{"Sid": "DenyRecordChanges"}]}))
+    with pytest.raises(Stop, match="has no DenyPutOutsideTransaction"):
+        take(run, stack.look_at_protection, stack.protect)
 
 
 def test_the_first_deployment_of_a_kept_stack_is_unprotected_and_the_next_ones_keep_what_is_deployed(
