@@ -37,13 +37,17 @@ class _ManagedPolicies:
 
 
 def expand(template: Template, parameters: Mapping[str, str]) -> Template:
-    """Return the CloudFormation template that SAM's transform makes, with parameters for restored tables."""
+    """Return the CloudFormation template that SAM's transform makes, with parameters for restored tables.
+
+    Raises ValueError if a route's path ends in a slash.
+    """
     import os
 
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the only variable that the transform reads
     from samtranslator.translator.transform import transform
 
-    expanded = table_names.add(transform(template, dict(parameters), _ManagedPolicies()))
+    refuse_slash_paths(template)
+    expanded = refuse_slash_paths(table_names.add(transform(template, dict(parameters), _ManagedPolicies())))
     defaults = {name: rule["Default"] for name, rule in expanded["Parameters"].items() if "Default" in rule}
     return versions_of_settings(expanded, defaults | dict(parameters))
 
@@ -275,10 +279,10 @@ def deploy(
     ``function_environment`` is added to each function's environment variables. The stack is never deleted: MiniStack
     would recreate its retained tables empty.
     """
-    template = refuse_slash_paths(read_template(build / "template.yaml"))
+    template = read_template(build / "template.yaml")
     template["Globals"]["Function"]["Environment"]["Variables"] |= function_environment
     contents = change_set.point_at_bucket(template, build, BUCKET)
-    expanded = for_ministack(refuse_slash_paths(expand(template, parameters)))
+    expanded = for_ministack(expand(template, parameters))
     s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET)
