@@ -249,6 +249,43 @@ def test_a_run_that_dies_while_it_moves_a_cursor_walks_the_window_again(
     assert enrollment_status(tuition, one) == "ENROLLED"
 
 
+def test_the_bounds_of_a_window_that_a_worker_holds_count(
+    tuition: Harness, student: Student, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run died while it moved the cursor, so the next one plans a window that a worker holds with other bounds.
+
+    The cursor goes no further than what the worker walks.
+    """
+    _, last = lost_purchases(tuition, student, 2)
+    plan_only(tuition)
+    first, second = (tasks.read([name])[name].task for name in windows(tuition))
+    tasks.remove(first)
+    tasks.store(tasks.window(second.walk, second.first, second.first, second.first + 1))
+    claimed = hold(tuition, second.name)
+    monkeypatch.setattr(clock.time, "sleep", lambda _: tasks.finish(claimed, {}))
+    position = 0
+    for _ in range(2):
+        tuition.reconcile()
+        position = cursors.read(cursors.RECONCILE) or 0
+    assert position > second.first + 1
+    assert enrollment_status(tuition, last) == "ENROLLED"
+
+
+def test_a_run_stores_no_more_windows_than_the_next_one_can_load(
+    tuition: Harness, student: Student, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fan_out, "MAX_WINDOWS", 2)
+    students = lost_purchases(tuition, student, 5)
+    plan_only(tuition)
+    assert len(windows(tuition)) == 2
+    walked: list[tuple[int, int]] = []
+    real = walk.walk_window
+    monkeypatch.setattr(walk, "walk_window", lambda run, *bounds: walked.append(bounds) or real(run, *bounds))
+    assert tuition.reconcile()["done"]
+    assert len(walked) == len(set(walked))
+    assert {enrollment_status(tuition, one) for one in students} == {"ENROLLED"}
+
+
 def test_a_young_window_that_an_earlier_run_left_is_walked_again_when_it_is_an_hour_old(
     tuition: Harness, student: Student, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from tuition.storage.tasks import Task
 FEW_TASKS = 4
 """A run performs so few tasks itself, without a message."""
 MAX_WINDOWS = 2_000
-"""Windows that a walk plans at once. A longer range continues when these are finished."""
+"""Windows that a walk plans at most ahead of its cursor. A longer range continues when these are finished."""
 MAX_CHUNKS = 1_000
 """Tasks with payments of one kind. More payments wait for the next run, and count as its backlog."""
 SLOTS_PER_READ = 100
@@ -115,6 +115,8 @@ class Walk:
             self.windows.append(stored.task)
             clock.start_deadline()
         self.advance()
+        self.has_leftover = bool(self.windows)
+        """Whether windows of an earlier run are unfinished. Some may have been walked when they were too young."""
 
     @property
     def end(self) -> int:
@@ -145,14 +147,18 @@ class Walk:
     def plan(self, last: int) -> list[Task]:
         """Plan windows from `end` to `last`, and return them. Time in which Stripe lists nothing needs none."""
         first = reached = self.end
+        room = MAX_WINDOWS - len(self.windows)
         bounds: list[tuple[int, int]] = []
-        while reached < last and len(self.windows) + len(bounds) < MAX_WINDOWS:
+        while reached < last and len(bounds) < room:
             self.work.run.check_time()
             until = min(reached + max(walk.SURVEY_S, walk.WINDOW_S), last)
             bounds += walk.windows(reached, until)
             reached = until
         if reached == first:
             return []
+        if len(bounds) > room:  # the next run can load no more, and would plan the others again while they are held
+            reached = bounds[room][0]
+            bounds = bounds[:room]
         if self.windows:  # the first window begins where the last one ends, although Stripe may list nothing there
             bounds = [(first, bounds[0][1]), *bounds[1:]] if bounds else [(first, reached)]
         else:
@@ -163,11 +169,21 @@ class Walk:
             tasks.window(self.name, start, end, after)
             for (start, end), after in zip(bounds, [*starts, reached], strict=False)
         ]
-        for task in planned:
+        for number, task in enumerate(planned):
             clock.start_deadline()
-            tasks.store(task)
+            if not tasks.store(task):
+                return planned[:number] + self._load_held(task.name)
             self.windows.append(task)
         return planned
+
+    def _load_held(self, name: str) -> list[Task]:
+        """Read a window that a worker holds. An earlier run planned it, and the bounds that it has now count."""
+        stored = self.work.load(name)
+        if stored is None:
+            return []
+        self.has_leftover = True
+        self.windows.append(stored.task)
+        return [stored.task]
 
 
 def perform_window(run: Run, task: Task) -> bool:

@@ -96,8 +96,6 @@ class _Hour:
         self._first = Walk(self._work, cursors.RECONCILE, run.cursor)
         self._second = Walk(self._work, cursors.AGAIN, run.again)
         self._finished_until = self._first.position
-        self._has_leftover = bool(self._first.windows)
-        """Whether windows of an earlier run are unfinished. Some may have been walked when they were too young."""
         self._listed_from = self._first.end
         """This run lists what was created from here on: it plans these windows."""
         self._chunks: list[Chunks] = []
@@ -216,7 +214,7 @@ class _Hour:
         old_enough = self._now - walk.ORPHAN_AFTER_S
         self._first.advance()
         self._second.advance()
-        if not self._has_leftover and not self._second.windows and self._finished_until <= self._second.position:
+        if not self._first.has_leftover and not self._second.windows and self._finished_until <= self._second.position:
             self._second.skip_to(old_enough)
         self._run.cursor, self._run.again = self._first.position, self._second.position
 
