@@ -286,6 +286,16 @@ def test_a_run_stores_no_more_windows_than_the_next_one_can_load(
     assert {enrollment_status(tuition, one) for one in students} == {"ENROLLED"}
 
 
+def test_the_report_of_a_task_is_added_by_one_run(tuition: Harness, student: Student, messages: list[str]) -> None:
+    """Its window stays behind one that is stuck, so further runs load it."""
+    lost_purchases(tuition, student, 2)
+    plan_only(tuition)
+    stuck, other = windows(tuition)
+    hold(tuition, stuck, seconds=3 * HOUR)
+    assert tuition.perform_task(other)
+    assert [tuition.reconcile()["drifted"] for _ in range(3)] == [1, 0, 0]
+
+
 def test_a_young_window_that_an_earlier_run_left_is_walked_again_when_it_is_an_hour_old(
     tuition: Harness, student: Student, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

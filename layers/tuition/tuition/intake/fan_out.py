@@ -79,6 +79,8 @@ class Work:
     def _add(self, task: Task, report: dict[str, object]) -> None:
         self.finished.add(task.name)
         self.run.add(report)
+        if report:
+            tasks.clear_report(task)
 
     def _try(self, task: Task, act: Perform) -> None:
         clock.start_deadline()

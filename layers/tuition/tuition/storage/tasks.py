@@ -120,6 +120,17 @@ def finish(claimed: Claim, report: Mapping[str, Any]) -> None:
     _update_held(claimed, "SET report = :report REMOVE holder, held_until", values)
 
 
+def clear_report(task: Task) -> None:
+    """Empty the report of a finished task once a run has added it, so that no later run adds it again."""
+    condition, values = "attribute_exists(report)", {":report": {"S": "{}"}}
+    try:
+        dynamodb.update(
+            CursorItem, keys.cursor_key(task.name), "SET report = :report", condition=condition, values=values
+        )
+    except ConditionFailed:
+        return  # it was removed or planned again
+
+
 def release(claimed: Claim) -> None:
     """Let another claim a task that was not finished."""
     _update_held(claimed, "REMOVE holder, held_until", {":me": {"S": claimed.holder}})
