@@ -461,11 +461,19 @@ def test_a_busy_window_is_divided_so_that_an_invocation_finishes_each_part(
 
 def test_the_report_of_a_task_fits_into_its_item(tuition: Harness) -> None:
     run = walk.Run(lambda: 900)
-    run.failed = ["x" * 10_000] * 1_000
+    run.failed = ["😀" * 10_000] * 1_000  # JSON writes it as 12 characters
     tasks.store(tasks.window("test", 1, 2, 2))
     tasks.finish(hold(tuition, "window:test:1"), run.to_report())
     item = tuition.tables.get_item(TableName="cursors", Key=keys.cursor_key("window:test:1"))["Item"]
-    assert len(json.dumps(item)) < 200_000
+    assert len(item["report"]["S"]) < 350_000
+
+
+def test_the_answer_of_a_run_fits_into_a_response_of_lambda(tuition: Harness) -> None:
+    """Its tasks may have many failures each. The logs have them all."""
+    run = walk.Run(lambda: 900)
+    for _ in range(fan_out.MAX_WINDOWS):
+        run.add({"failed": ["😀" * walk.MAX_FAILURE_LENGTH] * walk.MAX_REPORTED_FAILURES})
+    assert len(json.dumps(run.to_json())) < 6_000_000
 
 
 def test_an_unknown_task_is_obsolete(tuition: Harness) -> None:

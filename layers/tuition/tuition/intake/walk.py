@@ -57,9 +57,12 @@ EVENT_TYPES_PER_LIST = 20
 RECORDS_PER_READ = 100
 COUNTS = ("checked", "confirmed", "drifted", "closed", "orphans", "resumed", "replayed")
 """The counts of a run that are sums over its tasks."""
-MAX_REPORTED_FAILURES = 200
-MAX_FAILURE_LENGTH = 500
-"""Failures, and characters of each, in the report of one task: it is stored in one item of at most 400 KB."""
+MAX_REPORTED_FAILURES = 100
+MAX_FAILURE_LENGTH = 250
+"""Failures, and characters of each, in the report of one task: it is stored in one item of at most 400 KB. JSON writes
+a character as up to 12."""
+MAX_LISTED_FAILURES = 1_000
+"""Failures in the answer of a run, which adds up many tasks: a response of Lambda has at most 6 MB."""
 
 
 class OutOfTime(Exception):
@@ -101,19 +104,19 @@ class Run:
         report = asdict(self)
         for name in ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at"):
             del report[name]
-        return {**report, "cursor": timestamps.iso(self.cursor)}
+        return {**report, "cursor": timestamps.iso(self.cursor), "failed": _shortened(self.failed, MAX_LISTED_FAILURES)}
 
     def to_report(self) -> dict[str, Any]:
         """Return what it did, for the run that adds it up. The log has each failure; the report has the first ones."""
-        failed = [text[:MAX_FAILURE_LENGTH] for text in self.failed[:MAX_REPORTED_FAILURES]]
         counts = {name: getattr(self, name) for name in COUNTS}
+        failed = _shortened(self.failed, MAX_REPORTED_FAILURES)
         return {**counts, "failed": failed, "newest_event_at": self.newest_event_at}
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Add what a worker did. A report of a task that this kind of run performed itself is empty."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + report.get(name, 0))
-        self.failed += report.get("failed", [])
+        self.failed += report.get("failed", [])[: max(0, MAX_LISTED_FAILURES - len(self.failed))]
         self.newest_event_at = max(self.newest_event_at, report.get("newest_event_at", 0))
 
     def check_time(self) -> None:
@@ -146,6 +149,11 @@ class Run:
             metrics.count("ReconcileFailed")
         else:
             self.unanswered_in_a_row = 0
+
+
+def _shortened(failed: Sequence[str], count: int) -> list[str]:
+    """Return the first failures. The log has all of them."""
+    return [text[:MAX_FAILURE_LENGTH] for text in failed[:count]]
 
 
 def _is_unanswered(error: Exception) -> bool:
