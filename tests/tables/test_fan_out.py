@@ -476,6 +476,26 @@ def test_the_answer_of_a_run_fits_into_a_response_of_lambda(tuition: Harness) ->
     assert len(json.dumps(run.to_json())) < 6_000_000
 
 
+def test_a_task_of_a_later_release_does_not_stop_an_earlier_one(tuition: Harness) -> None:
+    """Two releases run at once during a shift, and after a rollback the later one's tasks are still there."""
+    task = tasks.window(cursors.RECONCILE, 1, 2, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        stored_by_later = {**task.to_json(), "priority": 1}
+        patch.setattr(tasks.Task, "to_json", lambda _: stored_by_later)
+        tasks.store(task)
+    assert tasks.read([task.name])[task.name].task == task
+    assert hold(tuition, task.name).task == task
+
+
+def test_a_worker_does_not_finish_a_task_of_a_kind_that_only_a_later_release_knows(tuition: Harness) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks.Task, "to_json", lambda _: {"kind": "users", "user_ids": ["u-1"]})
+        tasks.store(tasks.Task("users:0", "payments"))
+    assert not tuition.perform_task("users:0")
+    assert tasks.read(["users:0"])["users:0"].report is None
+    assert not tasks.read(["users:0"])["users:0"].is_held
+
+
 def test_an_unknown_task_is_obsolete(tuition: Harness) -> None:
     assert reconcile.work("window:reconcile:1", lambda: 900) is None
     assert stored(tuition) == {}

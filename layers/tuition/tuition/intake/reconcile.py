@@ -233,7 +233,7 @@ def work(name: str, remaining: Callable[[], float]) -> Run | None:
     try:
         if task.kind == "window":
             is_finished = fan_out.perform_window(current, task)
-        else:
+        elif task.kind == "payments":  # a kind that only a later release knows is left to it
             now = walk.stripe_now()
             _read_prices(current, now)
             is_finished = not _check_payments(current, task, now, walk.RESERVE_S)

@@ -9,7 +9,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from tuition import clock
@@ -48,8 +48,9 @@ class Task:
 
     @classmethod
     def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
-        """Read what `to_json` wrote."""
-        return cls(name, **{**stored, "payment_ids": tuple(stored.get("payment_ids", ()))})
+        """Read what `to_json` wrote, also in a later release with more fields: two releases run at once in a shift."""
+        values = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+        return cls(name, **{**values, "payment_ids": tuple(stored.get("payment_ids", ()))})
 
 
 @dataclass(frozen=True)
