@@ -461,6 +461,19 @@ def test_an_export_is_visible_only_to_the_user_who_ordered_it(
         assert tuition.admin(admin, ONE, export_id=unknown).status == 404
 
 
+def test_an_export_that_a_later_version_stored_is_read_without_its_new_field(
+    tuition: Harness, files: ExportFiles, admin: Student
+) -> None:
+    """Two versions run at once during a release, and either may be asked for the progress or invoked."""
+    export_id = order_export(tuition, admin)
+    name = f"exports/{export_id}/state.json"
+    stored = json.loads(files.s3.get_object(Bucket=BUCKET, Key=name)["Body"].read())
+    files.s3.put_object(Bucket=BUCKET, Key=name, Body=json.dumps({**stored, "columns": ["email"]}).encode())
+    assert export_status(tuition, admin, export_id)["state"] == "waiting"
+    files.run()
+    assert export_status(tuition, admin, export_id)["state"] == "done"
+
+
 @pytest.mark.parametrize(
     "body",
     [

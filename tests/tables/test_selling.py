@@ -1,5 +1,6 @@
 """The switch with which staff stop every new purchase at once."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -264,6 +265,20 @@ def test_the_next_decision_after_a_restore_continues_the_records(
     assert tuition.create(student).status == 201
     assert stop(tuition, admin).body["chain"] == {"verified": True, "problem": None}
     assert_not_selling(tuition.create(student))
+
+
+def test_a_switch_that_a_later_version_wrote_is_read_without_its_new_field(
+    tuition: Harness, admin: Student, student: Student
+) -> None:
+    """Two versions run at once during a release. The older one must neither fail nor sell."""
+    stop(tuition, admin, message="Back on Monday.")
+    stored = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)) or {}
+    later = {**json.loads(stored["selling"]["S"]), "tracks": ["DP"]}
+    tuition.tables.put_item(TableName="cursors", Item={**stored, "selling": {"S": json.dumps(later)}})
+    assert_not_selling(tuition.create(student))
+    assert shown(tuition, student).startswith("Back on Monday.")
+    assert tuition.admin(admin, READ).body["chain"]["verified"]
+    assert start(tuition, admin).status == 200
 
 
 def test_no_user_can_have_the_chain_of_the_switch(tuition: Harness, admin: Student) -> None:

@@ -1,7 +1,7 @@
 """Convert core values to items, and items to core values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tuition.core import payment as payments
@@ -161,7 +161,7 @@ def selling_from_raw(raw: Item | None) -> Selling:
     if not raw:
         return Selling()
     item = CursorItem.from_raw_data(raw)
-    return Selling(**item.selling, version=int(item.version), audit_head=item.audit_head)
+    return replace(read(Selling, item.selling), version=int(item.version), audit_head=item.audit_head)
 
 
 def record_to_item(record: Record, now: float) -> AuditItem:

@@ -31,6 +31,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import NotFound, TuitionError, Unavailable, Unprocessable
+from tuition.core.stored import read
 from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger
@@ -408,7 +409,7 @@ def encode(rows: list[list[str | int]] | list[list[str]]) -> bytes:
 def _load(export_id: str) -> tuple[Export, str]:
     object_key = Export(export_id, "", {}, "").object_key("state.json")
     response = _s3().get_object(Bucket=settings().exports_bucket, Key=object_key)
-    return Export(**json.loads(response["Body"].read())), response["ETag"]
+    return read(Export, json.loads(response["Body"].read())), response["ETag"]
 
 
 def _body(export: Export) -> bytes:
