@@ -499,3 +499,18 @@ def test_a_worker_does_not_finish_a_task_of_a_kind_that_only_a_later_release_kno
 def test_an_unknown_task_is_obsolete(tuition: Harness) -> None:
     assert reconcile.work("window:reconcile:1", lambda: 900) is None
     assert stored(tuition) == {}
+
+
+def test_a_task_that_a_later_version_planned_is_performed_without_its_new_field(
+    tuition: Harness, student: Student, messages: list[str]
+) -> None:
+    """Two versions run at once during a release."""
+    (buyer,) = lost_purchases(tuition, student, 1)
+    plan_only(tuition)
+    for name in windows(tuition):
+        item = stored(tuition)[name]
+        later = {**json.loads(item["task"]["S"]), "endpoint": "events"}
+        tuition.tables.put_item(TableName="cursors", Item={**item, "task": {"S": json.dumps(later)}})
+    assert [tuition.perform_task(name) for name in messages] == [True] * len(messages)
+    assert tuition.reconcile()["done"]
+    assert enrollment_status(tuition, buyer) == "ENROLLED"

@@ -9,10 +9,11 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tuition import clock
+from tuition.core.stored import read
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import ConditionFailed
 from tuition.storage.items import CursorItem
@@ -49,8 +50,7 @@ class Task:
     @classmethod
     def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
         """Read what `to_json` wrote, also in a later release with more fields: two releases run at once in a shift."""
-        values = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-        return cls(name, **{**values, "payment_ids": tuple(stored.get("payment_ids", ()))})
+        return read(cls, {**stored, "name": name, "payment_ids": tuple(stored.get("payment_ids", ()))})
 
 
 @dataclass(frozen=True)
