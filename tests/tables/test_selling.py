@@ -267,6 +267,24 @@ def test_the_next_decision_after_a_restore_continues_the_records(
     assert_not_selling(tuition.create(student))
 
 
+@pytest.mark.parametrize("sells", [True, False])
+def test_one_decision_after_a_restore_makes_the_records_agree_whichever_it_is(
+    tuition: Harness, admin: Student, student: Student, sells: bool
+) -> None:
+    """The switch is back at the state that staff want, so that the decision changes nothing but the records."""
+    decide = {True: start, False: stop}
+    decide[not sells](tuition, admin)
+    decide[sells](tuition, admin)
+    before = dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING))
+    decide[not sells](tuition, admin)
+    tuition.tables.put_item(TableName="cursors", Item=before)
+    assert not tuition.admin(admin, READ).body["chain"]["verified"]
+    answer = decide[sells](tuition, admin).body
+    assert answer["chain"] == {"verified": True, "problem": None}
+    assert answer["selling"] == sells
+    assert decide[sells](tuition, admin).body == answer, "a repeated decision writes nothing"
+
+
 def test_a_switch_that_a_later_version_wrote_is_read_without_its_new_field(
     tuition: Harness, admin: Student, student: Student
 ) -> None:

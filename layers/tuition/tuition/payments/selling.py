@@ -22,12 +22,13 @@ def require_on(selling: Selling) -> None:
 def decide(*, on: bool, note: str, message: str | None, staff: str, expected_version: int | None = None) -> Selling:
     """Stop selling with a message for students, or sell again. Return the switch.
 
-    Repeating a decision with the same message changes nothing. With `expected_version`, a decision about an older state
+    Repeating a decision with the same message changes nothing, unless the switch differs from its records: then the new
+    record says again what holds. With `expected_version`, a decision about an older state
     raises `Conflicted`: staff must not sell again after a stop that they have not seen. Raises `Contended`.
     """
 
-    def change(before: Selling) -> SellingChange | None:
-        if (before.on, before.message) == (on, message):
+    def change(before: Selling, is_verified: bool) -> SellingChange | None:
+        if is_verified and (before.on, before.message) == (on, message):
             return None
         if expected_version not in (None, before.version):
             raise Conflicted("Other staff changed this in the meantime. Reload, then decide again.")

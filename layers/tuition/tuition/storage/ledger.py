@@ -31,6 +31,7 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.core.selling import SUBJECT, Selling
+from tuition.core.selling import verify as verify_selling
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
@@ -713,19 +714,19 @@ def load_selling() -> Selling:
     return mapping.selling_from_raw(dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)))
 
 
-def update_selling(decide: Callable[[Selling], SellingChange | None]) -> Selling:
+def update_selling(decide: Callable[[Selling, bool], SellingChange | None]) -> Selling:
     """Load the selling switch, decide, and commit it with a record on its own chain.
 
-    `decide` returns None if nothing is to be written. If a restore has taken the switch back, the record continues the
-    records that are there. Raises `Contended` after the last conflict, and whatever `decide` raises.
+    `decide` gets the switch, and whether it follows from its records. It returns None if nothing is to be written. If a
+    restore has taken the switch back, the record continues the records that are there. Raises `Contended` after the last conflict, and whatever `decide` raises.
     """
     for _ in retry.attempts(retry.COMMIT):
-        before = load_selling()
-        change = decide(before)
+        before, trail = load_selling(), queries.audit_trail(SUBJECT)
+        change = decide(before, verify_selling(before, trail) is None)
         if change is None:
             return before
         transition = {"selling": {"from": before.on, "to": change.selling.on}}
-        ends = [(record["seq"], record["hash"]) for record in queries.audit_trail(SUBJECT)]
+        ends = [(record["seq"], record["hash"]) for record in trail]
         version, previous = max([(before.version, before.audit_head), *ends])
         record = Record(SUBJECT, version + 1, change.entry, "", None, transition, previous)
         after = replace(change.selling, version=record.seq, audit_head=record.hash)
