@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tuition import clock
-from tuition.core.stored import read
+from tuition.core.stored import read as read_stored
 from tuition.storage import dynamodb, keys
 from tuition.storage.dynamodb import ConditionFailed
 from tuition.storage.items import CursorItem
@@ -50,7 +50,7 @@ class Task:
     @classmethod
     def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
         """Read what `to_json` wrote, also in a later release with more fields: two releases run at once in a shift."""
-        return read(cls, {**stored, "name": name, "payment_ids": tuple(stored.get("payment_ids", ()))})
+        return read_stored(cls, {**stored, "name": name, "payment_ids": tuple(stored.get("payment_ids", ()))})
 
 
 @dataclass(frozen=True)
