@@ -18,6 +18,7 @@ from tuition.core import selling as core_selling
 from tuition.payments import selling
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.items import CursorItem
+from tuition.stripe_gateway import closing
 
 READ, DECIDE = "GET /api/admin/selling", "POST /api/admin/selling"
 CREATES = pytest.mark.parametrize(
@@ -136,6 +137,40 @@ def test_the_answer_has_the_message_of_staff_or_a_default_and_whom_to_write_to(
     text = tuition.create(student).body["detail"]
     assert text.startswith("We sell again on Monday. Nothing changes for what you have already paid.")
     assert "help@school.example" in text and "the price is wrong" not in text
+
+
+@pytest.mark.parametrize(
+    ("message", "begins"),
+    [
+        ("Back on Monday", "Back on Monday. Nothing changes"),
+        ("Back on Monday!", "Back on Monday! Nothing changes"),
+        ("月曜日に再開します。", "月曜日に再開します。 Nothing changes"),
+    ],
+)
+def test_a_message_without_a_full_stop_does_not_run_into_the_next_sentence(
+    tuition: Harness, student: Student, admin: Student, message: str, begins: str
+) -> None:
+    stop(tuition, admin, message=message)
+    assert tuition.create(student).body["detail"].startswith(begins)
+    assert tuition.admin(admin, READ).body["message"] == message
+
+
+@CREATES
+def test_a_student_with_too_many_declines_is_not_asked_to_wait_while_nothing_is_sold(
+    tuition: Harness, student: Student, admin: Student, create: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting would not help them, and Stripe is not asked."""
+    opened = tuition.create(student).body
+    monkeypatch.setattr(closing, "settings", lambda: replace(selling.settings(), declines_per_hour=1))
+    monkeypatch.setattr(closing, "MAX_DECLINES", 100)
+    for _ in range(2):
+        tuition.pay(opened["payment_intent_id"], "pm_card_chargeDeclined")
+    tuition.deliver_all()
+    assert tuition.call(create, student, {"track": "DP"}).status == 429
+    stop(tuition, admin)
+    tuition.stripe_calls.clear()
+    assert_not_selling(tuition.call(create, student, {"track": "DP"}))
+    assert tuition.stripe_calls == []
 
 
 def test_staff_see_the_switch_its_decision_and_its_verified_records(

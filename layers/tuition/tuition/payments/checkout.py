@@ -149,8 +149,8 @@ def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
     for _ in retry.attempts(retry.CREATE):
         enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, request.track.track)
         _require_purchasable(request.track, enrollment, blocks)
-        _require_few_declines(enrollment, used)
         selling.require_on(switch)
+        _require_few_declines(enrollment, used)
         if customer and customer.email != buyer.email and not email_checked:
             limits.take_request(buyer.user_id, used)
             customers.send_email(customer, buyer.email)
