@@ -9,6 +9,7 @@ from tests.harness import Harness, Student
 from tests.tables.test_reconcile import HOUR, enrollment_status, lose_events, metric_values, open_purchase
 from tuition import clock
 from tuition.core.errors import StripeUnavailable
+from tuition.core.payment_state import PaymentState
 from tuition.core.timestamps import epoch, iso
 from tuition.intake import fan_out, reconcile, task_queue, walk
 from tuition.storage import cursors, keys, ledger, tasks
@@ -212,6 +213,23 @@ def test_a_window_in_which_stripe_did_not_answer_is_left_to_the_next_run(
         tuition.reconcile()
     tuition.stripe_blocked = False
     tuition.advance_time(60)
+    assert tuition.reconcile()["done"]
+    assert enrollment_status(tuition, one) == "ENROLLED"
+
+
+def test_a_window_whose_payment_other_writers_keep_changing_is_left_to_the_next_run(
+    tuition: Harness, student: Student, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = lost_purchases(tuition, student, 1)
+    plan_only(tuition)
+    (name,) = windows(tuition)
+
+    def conflict(before: PaymentState, *_: Any, **__: Any) -> PaymentState:
+        raise ledger.VersionConflict(before)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "commit", conflict)
+        assert not tuition.perform_task(name)
     assert tuition.reconcile()["done"]
     assert enrollment_status(tuition, one) == "ENROLLED"
 

@@ -20,7 +20,7 @@ from tuition import clock, metrics, retry
 from tuition.core import facts as core_facts
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import EventUnusable, NotConfigured, StripeUnavailable, TuitionError, Unavailable
+from tuition.core.errors import Contended, EventUnusable, NotConfigured, StripeUnavailable, TuitionError, Unavailable
 from tuition.core.facts import NO_FACTS, Facts, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment
@@ -157,8 +157,13 @@ def _shortened(failed: Sequence[str], count: int) -> list[str]:
 
 
 def _is_unanswered(error: Exception) -> bool:
-    """Whether Stripe or a table gave no definite answer, so that the same step may succeed in the next run."""
-    return isinstance(error, StripeUnavailable | StorageUnavailable) and not isinstance(error, StorageRefused)
+    """Whether Stripe or a table gave no definite answer, so that the same step may succeed in the next run.
+
+    So it is if other writers, such as workers, were faster each time (`Contended`).
+    """
+    return isinstance(error, Contended | StripeUnavailable | StorageUnavailable) and not isinstance(
+        error, StorageRefused
+    )
 
 
 # --- asking Stripe ---
