@@ -35,6 +35,8 @@ WAIT_S = 960
 WAIT_BETWEEN_S = 5
 MAX_RUNS = 100
 """Invocations of one command without a range. Each continues where the one before it ended."""
+MAX_STALLED = 3
+"""Invocations in a row that may end where a range stood before: a killed worker holds its task for 15 minutes."""
 console = Console(highlight=False)
 
 
@@ -101,17 +103,21 @@ def local_connection(api_port: int | None) -> dict[str, Any]:
 
 
 def walk(reconciler: Reconciler, first: date, last: date) -> list[dict[str, Any]]:
-    """Invoke the function until the range is complete, showing the progress. Return the report of each invocation."""
+    """Invoke the function until the range is complete or stalls. Show the progress, and return each report."""
     days = {"from": first.isoformat(), "to": last.isoformat()}
     begins, ends = (datetime.fromisoformat(f"{day}T00:00:00Z") for day in (first, last + timedelta(days=1)))
-    reports = []
+    reports: list[dict[str, Any]] = []
+    stalled = 0
     with Progress(console=console) as progress:
         task = progress.add_task(f"{first} to {last}", total=(ends - begins).total_seconds())
         while True:
             reports.append(reconciler.invoke({"backfill": days}))
             position = datetime.fromisoformat(reports[-1]["cursor"])
             progress.update(task, completed=(position - begins).total_seconds())
-            if reports[-1]["done"] or reports[-1]["unanswered"]:  # unanswered calls to Stripe would loop forever
+            is_stalled = len(reports) > 1 and reports[-2]["cursor"] == reports[-1]["cursor"]
+            stalled = stalled + 1 if is_stalled else 0
+            # unanswered calls to Stripe would loop forever, and so would a window that no invocation finishes
+            if reports[-1]["done"] or reports[-1]["unanswered"] or stalled == MAX_STALLED:
                 return reports
 
 
