@@ -52,27 +52,36 @@ def expand(template: Template, parameters: Mapping[str, str]) -> Template:
     return versions_of_settings(expanded, defaults | dict(parameters))
 
 
+NOT_OF_A_VERSION = {"ReservedConcurrentExecutions", "Tags"}
+"""The properties of a function that its versions do not have."""
+
+
 def versions_of_settings(expanded: Template, parameters: Mapping[str, Any]) -> Template:
-    """Return the template with logical ids of function versions that change with the values of the settings.
+    """Return the template with logical ids of function versions that change exactly with the code and the settings.
 
     SAM makes the id from the function's properties, in which a parameter is only a name. Without this, a release that
     changes nothing but a parameter would leave the alias on a version with the old value. The id must not change
-    otherwise: Lambda publishes no second version of the same code and configuration, and the stack would fail.
-    CloudFormation's parameters are texts, so a default that the template writes as a number counts as its text.
+    otherwise: Lambda publishes no second version of the same code and configuration, and the stack would fail. So a
+    default that the template writes as a number counts as its text, which CloudFormation has; what no version has does
+    not count; and the code is what its object key names, in whichever bucket. For the same reason a version goes with
+    the failed release that published it, because the next attempt publishes the same again.
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
+    https://github.com/aws/serverless-application-model/issues/3281
     """
     from samtranslator.intrinsics.resolver import IntrinsicsResolver
 
     conditions = expanded.get("Conditions", {})
     texts = {name: str(value) for name, value in parameters.items()}
-    text = json.dumps(expanded)
-    for version_id, resource in expanded["Resources"].items():
-        if resource["Type"] != "AWS::Lambda::Version":
-            continue
-        properties = expanded["Resources"][resource["Properties"]["FunctionName"]["Ref"]]["Properties"]
+    versions = {name: r for name, r in expanded["Resources"].items() if r["Type"] == "AWS::Lambda::Version"}
+    retained = {name: resource | {"DeletionPolicy": "RetainExceptOnCreate"} for name, resource in versions.items()}
+    text = json.dumps({**expanded, "Resources": {**expanded["Resources"], **retained}})
+    for version_id, resource in versions.items():
+        function = expanded["Resources"][resource["Properties"]["FunctionName"]["Ref"]]["Properties"]
+        properties = {name: value for name, value in function.items() if name not in NOT_OF_A_VERSION}
+        properties["Code"] = function["Code"]["S3Key"]
         branches = {name: _is_true({"Condition": name}, conditions, texts) for name in _conditions_in(properties)}
         values = IntrinsicsResolver(texts).resolve_parameter_refs(copy.deepcopy(properties))
-        digest = hashlib.sha256(json.dumps([version_id, values, branches], sort_keys=True, default=str).encode())
+        digest = hashlib.sha256(json.dumps([values, branches], sort_keys=True, default=str).encode())
         text = text.replace(f'"{version_id}"', f'"{version_id[:-10]}{digest.hexdigest()[:10]}"')
     result: Template = json.loads(text)
     return result

@@ -44,7 +44,8 @@ def test_the_alias_of_a_function_names_the_version_that_this_release_publishes(
         "FunctionName": {"Ref": function},
         "FunctionVersion": {"Fn::GetAtt": [versions(resources)[function], "Version"]},
     }
-    assert resources[versions(resources)[function]]["DeletionPolicy"] == "Retain"
+    # A rollback needs the previous version. That of a failed release goes: the next attempt would publish the same.
+    assert resources[versions(resources)[function]]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def test_no_other_function_has_an_alias(resources: dict[str, Any]) -> None:
@@ -140,12 +141,28 @@ def test_a_changed_parameter_publishes_a_version_of_each_function(parameters: di
         {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:oncall"},
         {"ThrottlingRate": "70"},
         {"MemorySize": "1024", "RefundWindowDays": "14"},  # the defaults, as CloudFormation returns them
+        {"WebhookConcurrency": "5"},
     ],
     ids=str,
 )
 def test_a_release_that_changes_no_function_publishes_no_version(parameters: dict[str, str]) -> None:
     """Lambda refuses a second version of the same code and configuration, and the stack would fail."""
     assert versions(expanded_with()) == versions(expanded_with(**parameters))
+
+
+def new_tag(source: dict[str, Any]) -> None:
+    source["Globals"]["Function"]["Tags"] = {"Team": "payments"}
+
+
+def new_bucket(source: dict[str, Any]) -> None:
+    source["Globals"]["Function"]["CodeUri"]["Bucket"] = "bucket-2"
+
+
+@pytest.mark.parametrize("change", [new_tag, new_bucket])
+def test_a_release_that_changes_what_no_version_has_publishes_no_version(
+    change: Callable[[dict[str, Any]], None],
+) -> None:
+    assert versions(expanded_with()) == versions(expanded_with(change))
 
 
 def test_a_choice_between_two_literals_counts_only_if_its_condition_changes() -> None:
