@@ -29,7 +29,6 @@ FUNCTION = "ReconcileFunction"
 ALIAS = "live"
 """The alias that a release shifts to its new version: the schedule invokes it too."""
 INVOCATION_S = 920
-LEASE_TAKEN = "LeaseTaken"
 WAIT_S = 960
 """How long to wait for another run: an invocation lives 15 minutes, and then its lease expires."""
 WAIT_BETWEEN_S = 5
@@ -79,10 +78,11 @@ class Reconciler:
                 time.sleep(WAIT_BETWEEN_S)
 
     def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        response = self._client.invoke(FunctionName=self._name, Qualifier=ALIAS, Payload=json.dumps(event).encode())
+        payload = json.dumps({**event, "waits": True}).encode()
+        response = self._client.invoke(FunctionName=self._name, Qualifier=ALIAS, Payload=payload)
         report: dict[str, Any] = json.loads(response["Payload"].read())
-        if response.get("FunctionError") and report.get("errorType") == LEASE_TAKEN:
-            raise AnotherRun(str(report.get("errorMessage")))
+        if report.get("lease_taken"):
+            raise AnotherRun("another run is in progress: wait for it to finish, then try again")
         if response.get("FunctionError"):
             raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
         return report

@@ -633,6 +633,18 @@ def test_runs_exclude_each_other_until_a_lease_expires(tuition: Harness) -> None
     assert tuition.reconcile()["done"]
 
 
+def test_a_caller_that_waits_for_another_run_causes_no_error(tuition: Harness) -> None:
+    """`make reconcile` asks every few seconds. Each error would ring an alarm and roll back a release in progress."""
+    today = timestamps.iso(clock.now())[:10]
+    with cursors.lease(), cursors.lease(cursors.BOOKS):
+        assert tuition.reconcile(waits=True) == {"lease_taken": True}
+        assert tuition.reconcile(waits=True, backfill={"from": today, "to": today}) == {"lease_taken": True}
+        assert tuition.run_audit(waits=True) == {"lease_taken": True}
+        with pytest.raises(cursors.LeaseTaken):
+            tuition.run_audit()
+    assert tuition.reconcile(waits=True)["done"]
+
+
 def test_a_run_ends_when_stripe_is_unreachable_and_the_next_run_misses_nothing(
     tuition: Harness, student: Student
 ) -> None:

@@ -1,7 +1,10 @@
 """The command `make reconcile`: when it ends, its totals and its exit code."""
 
+import io
+import json
 from typing import Any
 
+import boto3
 import pytest
 
 from local import reconcile
@@ -63,3 +66,26 @@ def test_a_range_whose_window_no_invocation_finishes_ends_with_1(
 
 def test_a_range_waits_for_a_window_that_a_killed_worker_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, [report(1), report(1), report(1), report(9, done=True)], RANGE) == (0, 4)
+
+
+def test_it_waits_for_another_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An answer without an error says that another run is in progress, because errors would ring an alarm."""
+    answers = [{"lease_taken": True}, {"lease_taken": True}, report(1, done=True)]
+    invoked: list[dict[str, Any]] = []
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def describe_stack_resource(self, **_: Any) -> dict[str, Any]:
+            return {"StackResourceDetail": {"PhysicalResourceId": "reconcile"}}
+
+        def invoke(self, **params: Any) -> dict[str, Any]:
+            invoked.append(json.loads(params["Payload"]))
+            return {"Payload": io.BytesIO(json.dumps(answers.pop(0)).encode())}
+
+    monkeypatch.setattr(boto3, "client", Client)
+    monkeypatch.setattr(reconcile.time, "sleep", lambda _: None)
+    assert reconcile.main(["--aws"]) == 0
+    assert invoked == [{"waits": True}] * 3
+    assert "Waiting for it" in capsys.readouterr().out
