@@ -368,6 +368,19 @@ def test_workers_check_due_payments_and_close_what_was_left_open(
     assert {tuition.payment(purchase["payment_id"]).status for purchase in purchases} == {"CANCELED"}
 
 
+def test_what_a_worker_did_after_a_run_had_ended_is_added_by_the_next_one(
+    tuition: Harness, student: Student, messages: list[str]
+) -> None:
+    for number in range(3):
+        open_purchase(tuition, Student(f"{student.sub}-{number}"))
+    tuition.deliver_all()
+    tuition.reconcile()
+    tuition.advance_time(4 * 24 * HOUR)
+    plan_only(tuition)
+    assert tuition.perform_task("payments:due:0")
+    assert [tuition.reconcile()["closed"] for _ in range(2)] == [3, 0]
+
+
 def test_payments_that_the_workers_leave_for_an_hour_are_the_backlog(
     tuition: Harness, student: Student, messages: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -200,10 +200,10 @@ class Chunks:
     """The tasks in which a run plans the payments of one kind.
 
     Their items are used again by the next run, except one that a worker still holds. `leftover` has the payments that
-    an earlier run planned and that are still unchecked.
+    an earlier run planned and that are still unchecked. What a worker did after the earlier run had ended is added.
     """
 
-    def __init__(self, kind: str, size: int) -> None:
+    def __init__(self, run: Run, kind: str, size: int) -> None:
         self._kind, self._size = kind, size
         self.planned: list[Task] = []
         self.unplanned = 0
@@ -214,6 +214,10 @@ class Chunks:
             stored = tasks.read(map(self._name, numbers))
             for name, one in stored.items():
                 self.leftover.update(one.task.payment_ids if one.report is None else ())
+                if one.report:
+                    clock.start_deadline()
+                    run.add(one.report)
+                    tasks.clear_report(one.task)
                 if one.is_held:
                     self._held.add(name)
                     held_ids.update(one.task.payment_ids)

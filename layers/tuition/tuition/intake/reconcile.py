@@ -162,7 +162,7 @@ class _Hour:
 
     def _plan_payments(self, kind: str, size: int, payment_ids: Iterable[str]) -> list[Task]:
         clock.start_deadline()
-        chunks = Chunks(kind, size)
+        chunks = Chunks(self._run, kind, size)
         chunks.plan(payment_ids, self._listed_from, MAX_BACKLOG)
         self._chunks.append(chunks)
         if chunks.unplanned:
