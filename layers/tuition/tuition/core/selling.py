@@ -1,6 +1,5 @@
 """Whether the school sells: the switch with which staff stop every new purchase at once."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ class Selling:
         if self.on:
             return None
         why = self.message or "The school has stopped selling for the moment."
-        why += "" if unicodedata.category(why[-1]).startswith("P") else "."
+        why += "." if why[-1].isalnum() or why[-1] in ')"' else ""
         return (
             f"{why} Nothing changes for what you have already paid. "
             f"Write to {contact or 'the school'} if you have questions."
