@@ -119,7 +119,7 @@ def test_the_simulator_never_imports_tuition(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
 def test_the_core_is_pure(path: Path) -> None:
     """Values in, values out. `pathlib` reads the one file that ships beside the catalog."""
-    allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"} | {"unicodedata"}
+    allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"}
     allowed |= (
         {"typing", "tuition"}
         | ({"datetime"} if path.name == "timestamps.py" else set())
