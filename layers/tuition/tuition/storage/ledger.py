@@ -717,7 +717,7 @@ def load_selling() -> Selling:
 def update_selling(decide: Callable[[Selling, bool], SellingChange | None]) -> Selling:
     """Load the selling switch, decide, and commit it with a record on its own chain.
 
-    `decide` gets the switch, and whether it follows from its records. It returns None if nothing is to be written. If a
+    `decide` gets the switch, and whether it agrees with its records. It returns None if nothing is to be written. If a
     restore has taken the switch back, the record continues the records that are there. Raises `Contended` after the
     last conflict, and whatever `decide` raises.
     """
