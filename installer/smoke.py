@@ -16,6 +16,7 @@ from installer.questions import is_production
 from installer.run import Run
 from installer.stripe_account import stored_key
 from installer.world import Stop
+from local.change_set import ALIAS
 
 WAITS = 60
 """Reads of the payment before its webhook counts as lost. Stripe delivers within seconds."""
@@ -99,8 +100,10 @@ def invoke(run: Run, function: str, user: str, body: Mapping[str, Any]) -> dict[
         "body": json.dumps(body),
         "isBase64Encoded": False,
     }
-    name = run.deployed().resources[function]
-    response = run.world.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    resources = run.deployed().resources
+    version = {"Qualifier": ALIAS} if f"{function}Alias{ALIAS}" in resources else {}  # what students call
+    payload = json.dumps(event).encode()
+    response = run.world.client("lambda").invoke(FunctionName=resources[function], Payload=payload, **version)
     answer = json.loads(response["Payload"])
     if response.get("FunctionError") or answer.get("statusCode", 500) >= 400:
         raise Stop(f"{function} fails: {answer.get('body') or answer}. Look at its log, then run this again.")

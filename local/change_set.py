@@ -19,6 +19,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+ALIAS = "live"
+"""The alias that a release shifts to its new version. The gateway, the schedules and the tools invoke it."""
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 WAIT_SECONDS = 3600
 """The longest wait for one deployment. A distribution of CloudFront takes up to half an hour."""

@@ -21,13 +21,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
+from local.change_set import ALIAS
 from local.deploy import STACK
 from local.ministack import ACCESS_KEY, REGION, SECRET_KEY
 from local.running import add_port_option, find_stack
 
 FUNCTION = "ReconcileFunction"
-ALIAS = "live"
-"""The alias that a release shifts to its new version: the schedule invokes it too."""
 INVOCATION_S = 920
 WAIT_S = 960
 """How long to wait for another run: an invocation lives 15 minutes, and then its lease expires."""

@@ -14,7 +14,7 @@ import stripe
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from installer import __main__ as command_line
-from installer import account, live_aws, people, questions, rights, stack, stripe_account, web
+from installer import account, live_aws, people, questions, rights, smoke, stack, stripe_account, web
 from installer.account import Lock
 from installer.questions import QUESTIONS, Interview, read_answers
 from installer.run import Run, Step, check, install
@@ -603,6 +603,28 @@ def test_the_first_deployment_of_a_kept_stack_is_unprotected_and_the_next_ones_k
     run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, protected)
     later = stack.parameters(run)
     assert {name: later[name] for name in protected} == protected
+
+
+# --- the test payment ---
+
+
+@pytest.mark.parametrize(
+    ("resources", "qualifier"), [({}, {}), ({"CreatePaymentFunctionAliaslive": "f-1:live"}, {"Qualifier": "live"})]
+)
+def test_the_test_payment_invokes_the_version_that_students_call(
+    tmp_path: Path, resources: dict[str, str], qualifier: dict[str, str]
+) -> None:
+    calls: list[Any] = []
+
+    def answer(params: Any) -> Any:
+        calls.append(params)
+        return {"Payload": json.dumps({"statusCode": 200, "body": "{}"})}
+
+    run = make_run(tmp_path, FakeWorld(lambda__invoke=answer))
+    run.facts[run.stack_name] = DeployedStack({"CreatePaymentFunction": "f-1", **resources}, {}, {})
+    assert smoke.invoke(run, "CreatePaymentFunction", "ada", {}) == {}
+    del calls[0]["Payload"]
+    assert calls == [{"FunctionName": "f-1", **qualifier}]
 
 
 # --- Stripe ---
