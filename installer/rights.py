@@ -33,7 +33,7 @@ CALLS = {
         "delete_bucket",
     },
     "secretsmanager": {"get_secret_value", "put_secret_value", "delete_secret"},
-    "sesv2": {"get_account"},
+    "sesv2": {"get_account", "get_email_identity"},
     "sns": {"list_subscriptions_by_topic", "create_topic", "subscribe", "delete_topic"},
     "sts": {"get_caller_identity"},
 }
@@ -56,8 +56,10 @@ SPECIAL = {
 https://docs.aws.amazon.com/service-authorization/latest/reference/"""
 RESOURCES = {
     "AWS::ApiGatewayV2::Api": ("apigateway:*", "logs:*LogDelivery", "logs:*ResourcePolicy", "logs:*ResourcePolicies"),
+    "AWS::ApiGatewayV2::ApiMapping": ("apigateway:*",),
+    "AWS::ApiGatewayV2::DomainName": ("apigateway:*", "acm:DescribeCertificate", "iam:CreateServiceLinkedRole"),
     "AWS::ApiGatewayV2::Stage": ("apigateway:*", "iam:CreateServiceLinkedRole"),
-    "AWS::CloudFront::Distribution": ("cloudfront:*Distribution*", "cloudfront:TagResource"),
+    "AWS::CloudFront::Distribution": ("cloudfront:*Distribution*", "cloudfront:TagResource", "wafv2:GetWebACL"),
     "AWS::CloudFront::Function": ("cloudfront:*Function*",),
     "AWS::CloudFront::OriginAccessControl": ("cloudfront:*OriginAccessControl",),
     "AWS::CloudFront::ResponseHeadersPolicy": ("cloudfront:*ResponseHeadersPolicy",),
@@ -65,7 +67,10 @@ RESOURCES = {
     "AWS::CloudWatch::Dashboard": ("cloudwatch:*Dashboard*",),
     "AWS::CodeDeploy::Application": ("codedeploy:*Application", "codedeploy:TagResource"),
     "AWS::CodeDeploy::DeploymentGroup": ("codedeploy:*DeploymentGroup", "codedeploy:*Deployment*"),
-    "AWS::Cognito::UserPool": ("cognito-idp:*UserPool", "cognito-idp:*UserPoolMfaConfig", "cognito-idp:TagResource"),
+    "AWS::Cognito::UserPool": (
+        *("cognito-idp:*UserPool", "cognito-idp:*UserPoolMfaConfig", "cognito-idp:TagResource"),
+        "iam:CreateServiceLinkedRole",
+    ),
     "AWS::Cognito::UserPoolClient": ("cognito-idp:*UserPoolClient",),
     "AWS::Cognito::UserPoolDomain": ("cognito-idp:*UserPoolDomain",),
     "AWS::Cognito::UserPoolGroup": ("cognito-idp:*Group",),
@@ -77,7 +82,7 @@ RESOURCES = {
     "AWS::Events::Rule": ("events:*Rule", "events:*Targets", "events:TagResource"),
     "AWS::IAM::ManagedPolicy": ("iam:*Policy", "iam:*PolicyVersion", "iam:ListPolicyVersions"),
     "AWS::IAM::Policy": ("iam:*RolePolicy",),
-    "AWS::IAM::Role": ("iam:*Role", "iam:*RolePolicy", "iam:PassRole", "iam:TagRole"),
+    "AWS::IAM::Role": ("iam:*Role", "iam:*RolePolicy", "iam:PassRole", "iam:TagRole", "iam:*RolePermissionsBoundary"),
     "AWS::Lambda::EventInvokeConfig": ("lambda:*FunctionEventInvokeConfig",),
     "AWS::Lambda::EventSourceMapping": ("lambda:*EventSourceMapping", "lambda:TagResource"),
     "AWS::Lambda::Function": (
@@ -96,6 +101,8 @@ RESOURCES = {
     "AWS::SQS::QueuePolicy": ("sqs:SetQueueAttributes",),
 }
 """The actions with which CloudFormation makes, changes and deletes each type of resource of the templates."""
+STACKS = ("cloudformation:TagResource",)
+"""The actions that tags of a stack need beside the calls."""
 SCOPES = {
     "cloudformation": "arn:aws*:cloudformation:*:*:stack/tuition*",
     "dynamodb": "arn:aws*:dynamodb:*:*:table/tuition*",
@@ -103,7 +110,8 @@ SCOPES = {
     "sns": "arn:aws*:sns:*:*:tuition*",
 }
 """The resources whose names begin with that of the stack. Other services name them in their own way, or have none."""
-ROLES = ("arn:aws*:iam::*:role/tuition*", "arn:aws*:iam::*:policy/tuition*")
+ROLES = ("arn:aws*:iam::*:role/tuition*", "arn:aws*:iam::*:policy/tuition*", "arn:aws*:iam::*:role/aws-service-role/*")
+"""Ours, and those that AWS makes for a service: API Gateway's log delivery and domain, and Cognito's emails."""
 
 
 def action_of(service: str, operation: str) -> str:
@@ -115,7 +123,7 @@ def action_of(service: str, operation: str) -> str:
 
 def _actions() -> list[str]:
     own = {action_of(service, operation) for service, operations in CALLS.items() for operation in operations}
-    return sorted(own.union(*RESOURCES.values()))
+    return sorted(own.union(STACKS, *RESOURCES.values()))
 
 
 def policy() -> str:
