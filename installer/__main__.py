@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from installer import removal, rights
+from installer import choices, removal, rights
 from installer.account import Lock
-from installer.questions import QUESTIONS, SECRETS, Interview, known_names, read_answers
+from installer.questions import QUESTIONS, SECRETS, Interview, is_parameter, known_names, read_answers
 from installer.run import Run, Step, check, install, with_advice
 from installer.state import State
 from installer.steps import BEFORE_LOCK, STEPS, what_next
@@ -25,7 +25,7 @@ def main(
     make_world: Callable[..., World] = World,
     secrets: Mapping[str, str] | None = None,
 ) -> int:
-    """Run the installer. Return 0 if everything is as it must be, otherwise 1. ``secrets`` are given answers."""
+    """Run the installer. Return 0 if everything is as it must be, otherwise 1. ``secrets`` are answers answers."""
     options = _parse(arguments)
     if options.rights:
         print(rights.policy())
@@ -74,8 +74,10 @@ def _run(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) 
 
 def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) -> Run:
     """Return a run with all answers that are not secrets."""
-    explicit = read_answers(options.answers) if options.answers else {}
-    explicit |= known_names(dict(options.set), "--set") | dict(secrets)
+    answers = read_answers(options.answers) if options.answers else {}
+    answers |= known_names(dict(options.set), "--set")
+    parameters = choices.check({name: value for name, value in answers.items() if is_parameter(name)})
+    explicit = {name: value for name, value in answers.items() if not is_parameter(name)} | dict(secrets)
     environment = options.environment or explicit.get("environment")
     if environment is None:
         interview = Interview(world, State(options.state / "unnamed.json"), {}, use_defaults=options.defaults)
@@ -85,8 +87,11 @@ def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, st
     state = State(options.state / f"{environment}.json")
     if not state.get("deployed") and (options.check or options.upgrade):
         raise Stop(f"The environment {environment} has not been set up from this folder. Run python install.py.")
-    interview = Interview(world, state, {**explicit, "environment": environment}, use_defaults=options.defaults)
+    parameters = {**state.get("parameters", {}), **parameters}
+    explicit["environment"] = environment
+    interview = Interview(world, state, explicit, use_defaults=options.defaults, parameters=parameters)
     answers = interview.answers()
+    state.put("parameters", parameters)
     world.region = answers["region"]
     run = Run(world, state, interview, answers, yes=options.yes, new_webhook=options.new_webhook)
     if run.is_local:
@@ -108,7 +113,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--environment", help="the name of the environment")
     parser.add_argument("--answers", type=Path, help="a JSON file with answers; keep it outside of git")
-    parser.add_argument("--set", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="one answer")
+    parser.add_argument(
+        "--set", type=_pair, action="append", default=[], metavar="NAME=VALUE", help="one answer, or one parameter"
+    )
     parser.add_argument("--defaults", action="store_true", help="take the suggested answer where there is one")
     parser.add_argument("--yes", action="store_true", help="agree to every change")
     parser.add_argument("--take-over", action="store_true", help="remove the lock of a run that was cut off")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
 
-from installer.questions import is_production
+from installer.questions import address_of, is_production
 from installer.run import Run
 from installer.world import Stop, error_code, is_missing
 
@@ -39,18 +39,57 @@ def look_at_quotas(run: Run) -> Sequence[str]:
             f"Lambda runs at most {concurrency} functions at once in this account, and production needs "
             f"{PRODUCTION_CONCURRENCY}. Ask for more in Service Quotas (AWS Lambda, Concurrent executions)."
         )
-    try:
-        sandbox = not run.world.client("sesv2").get_account()["ProductionAccessEnabled"]
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        sandbox = True
-    if sandbox:
+    if not run.answers["sign_in_sender"]:
+        if run.has_pool:
+            problems.append(
+                "Cognito's own sender stops after 50 emails per day. Answer sign_in_sender to use Amazon SES."
+            )
+    elif _is_in_sandbox(run):
         problems.append(
-            "Amazon SES is in its sandbox, so Cognito sends at most 50 emails a day with its own sender. "
+            "Amazon SES is in its sandbox, so sign-in emails reach only addresses that it has verified. "
             "Ask for production access: Amazon SES, Account dashboard."
         )
     return problems if is_production(run.answers) and run.checks_only else _noted(run, problems)
+
+
+def _is_in_sandbox(run: Run) -> bool:
+    try:
+        return not run.world.client("sesv2").get_account()["ProductionAccessEnabled"]
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        return True
+
+
+def look_at_sender(run: Run) -> Sequence[str]:
+    """Check that SES may send for the sender's address, or for its domain, in the region of the user pool.
+
+    Source: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-email.html
+    """
+    address = address_of(run.answers["sign_in_sender"])
+    waiting = []
+    for identity in (address, address.rpartition("@")[2]):
+        try:
+            response = run.world.client("sesv2").get_email_identity(EmailIdentity=identity)
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            continue
+        if response["VerifiedForSendingStatus"]:
+            partition = "aws-cn" if run.world.region.startswith("cn-") else "aws"
+            run.state.put("sender", f"arn:{partition}:ses:{run.world.region}:{run.account}:identity/{identity}")
+            return []
+        waiting.append(identity)
+    if waiting:
+        return [
+            f"Amazon SES has not yet verified {' or '.join(waiting)} in {run.world.region}. For an address, follow the "
+            "link in its email; for a domain, set the DNS records that SES shows. Then run this again."
+        ]
+    return [
+        f"Amazon SES knows no identity for {address} in {run.world.region}. Create one for the address or its domain "
+        "(Amazon SES, Identities, in that region), verify it, then run this again. Or give another sender: "
+        "--set sign_in_sender=…"
+    ]
 
 
 def _noted(run: Run, problems: Sequence[str]) -> Sequence[str]:

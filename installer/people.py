@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 from installer.run import Run
 from installer.world import GLOBAL_REGION, is_missing
 
-ADMIN_GROUP = "admin"
 THRESHOLDS = (("ACTUAL", 80), ("FORECASTED", 100))
 """Percentages of the budget at which AWS writes an email."""
 
@@ -74,6 +73,11 @@ def _username(run: Run) -> str | None:
     return str(users[0]["Username"]) if users else None
 
 
+def group(run: Run, parameter: str) -> str:
+    """Return the name of a group of staff: that of the parameter `AdminGroup` or `SupportGroup`."""
+    return run.deployed().parameters.get(parameter) or parameter.removesuffix("Group").lower()
+
+
 def look_at_admin(run: Run) -> Sequence[str]:
     """Check that the administrator may use the console."""
     username = _username(run)
@@ -82,8 +86,9 @@ def look_at_admin(run: Run) -> Sequence[str]:
     groups = run.world.client("cognito-idp").admin_list_groups_for_user(
         UserPoolId=run.deployed().outputs["UserPoolId"], Username=username
     )["Groups"]
-    if ADMIN_GROUP not in {group["GroupName"] for group in groups}:
-        return [f"{run.answers['admin_email']} is not in the group {ADMIN_GROUP}. Run python install.py."]
+    name = group(run, "AdminGroup")
+    if name not in {entry["GroupName"] for entry in groups}:
+        return [f"{run.answers['admin_email']} is not in the group {name}. Run python install.py."]
     return []
 
 
@@ -99,4 +104,4 @@ def make_admin(run: Run) -> None:
             UserPoolId=pool, Username=email, UserAttributes=attributes, DesiredDeliveryMediums=["EMAIL"]
         )
         username = str(user["User"]["Username"])
-    cognito.admin_add_user_to_group(UserPoolId=pool, Username=username, GroupName=ADMIN_GROUP)
+    cognito.admin_add_user_to_group(UserPoolId=pool, Username=username, GroupName=group(run, "AdminGroup"))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def _keep(value: str, answers: Mapping[str, str]) -> str | None:
 
 
 def _domain(value: str, answers: Mapping[str, str]) -> str | None:
+    if answers.get("JwtIssuer"):
+        return "our pages sign in with Cognito only: with JwtIssuer, answer an empty text" if value else None
     if not value:
         return "production needs a domain for its pages" if is_production(answers) else None
     return None if DOMAIN.fullmatch(value) else "a domain looks like learn.example.org, without https:// and path"
@@ -75,6 +78,24 @@ def _prefix(value: str, _: Mapping[str, str]) -> str | None:
         return "use 1 to 63 lower-case letters, digits and hyphens, without a hyphen at either end"
     taken = [word for word in RESERVED_IN_PREFIX if word in value]
     return f"Cognito refuses a prefix that contains {taken[0]}" if taken else None
+
+
+def _sender(value: str, answers: Mapping[str, str]) -> str | None:
+    if not value:
+        is_needed = is_production(answers) and not answers.get("JwtIssuer")
+        return "production needs a sender, because Cognito's own stops after 50 emails per day" if is_needed else None
+    is_address = EMAIL.fullmatch(address_of(value)) and value.isascii() and value.isprintable()
+    return None if is_address else "use an address, or a name with one, such as School <no-reply@example.org>"
+
+
+def address_of(sender: str) -> str:
+    """Return the address in a From header."""
+    return parseaddr(sender)[1]
+
+
+def is_parameter(name: str) -> bool:
+    """Return whether a name is written as a template's parameter: questions begin with a small letter."""
+    return name[:1].isupper()
 
 
 def _email(value: str, _: Mapping[str, str]) -> str | None:
@@ -131,6 +152,12 @@ QUESTIONS = (
         _prefix,
         lambda a: a["stack_name"].lower(),
     ),
+    Question(
+        "sign_in_sender",
+        "Sender of the sign-in emails, whose address or domain Amazon SES has verified (empty: Cognito's own)",
+        _sender,
+        lambda answers: f"no-reply@{answers['domain']}" if is_production(answers) and answers["domain"] else "",
+    ),
     Question("alert_email", "Email address for alarms and the budget", _email),
     Question(
         "budget", "Monthly budget of the account in US dollars, above which you get an email", _amount, lambda _: "50"
@@ -173,11 +200,13 @@ def read_answers(file: Path) -> Answers:
 
 
 def known_names(values: Answers, source: str) -> Answers:
-    """Return the answers. Raises `Stop` for a name that no question has."""
+    """Return the answers. Raises `Stop` for a name that is no question's and not written as a parameter's."""
     names = {question.name for question in QUESTIONS} | set(SECRETS)
-    if unknown := sorted(set(values) - names):
+    if unknown := sorted(name for name in set(values) - names if not is_parameter(name)):
         raise Stop(
-            f"{source} answers {', '.join(unknown)}, which are no questions. The questions: {', '.join(sorted(names))}."
+            f"{source} answers {', '.join(unknown)}, which are no questions. "
+            f"The questions: {', '.join(sorted(names))}. "
+            "A parameter of the template begins with a capital letter, as it is written there."
         )
     return values
 
@@ -188,11 +217,20 @@ class Interview:
     An invalid answer of a file stops the run, so that a script never continues with another answer than its own.
     """
 
-    def __init__(self, world: World, state: State, explicit: Mapping[str, str], *, use_defaults: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        state: State,
+        explicit: Mapping[str, str],
+        *,
+        use_defaults: bool,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.world = world
         self.state = state
         self.explicit = dict(explicit)
         self.use_defaults = use_defaults
+        self.parameters = parameters or {}
 
     def answers(self) -> Answers:
         """Return the answers to all questions, and keep them in the state."""
@@ -200,7 +238,7 @@ class Interview:
         kept = self.state.get("answers", {})
         deployed = bool(self.state.get("deployed"))
         for question in QUESTIONS:
-            answers[question.name] = self._answer(question, answers, kept, deployed)
+            answers[question.name] = self._answer(question, {**self.parameters, **answers}, kept, deployed)
         self.state.put("answers", answers)
         return answers
 

@@ -51,6 +51,14 @@ class Run:
         return self.answers["keep"] == "yes"
 
     @property
+    def has_pool(self) -> bool:
+        """Whether users sign in with the template's own pool, not with another issuer."""
+        issuer = self.state.get("parameters", {}).get("JwtIssuer")
+        if issuer is None and self.stack_name in self.facts:
+            issuer = self.deployed().parameters.get("JwtIssuer")
+        return not issuer
+
+    @property
     def is_local(self) -> bool:
         """Whether AWS is MiniStack."""
         return self.world.aws_endpoint_url is not None
@@ -68,7 +76,7 @@ class Run:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of both stacks and all that they create."""
-        return {"Project": "tuition", "Environment": self.answers["environment"]}
+        return {"project": "tuition", "stage": self.answers["environment"]}
 
     def deployed(self) -> DeployedStack:
         """Return the deployed stack. Raises `Stop` if there is none."""
@@ -90,6 +98,7 @@ class Run:
     def forget_stack(self, name: str) -> None:
         """Read a stack again when it is needed next."""
         self.facts.pop(name, None)
+        self.facts.pop(f"{name} chosen", None)
 
     @property
     def api_url(self) -> str:

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from installer.questions import is_production
 from installer.run import Run
@@ -32,6 +33,9 @@ NOT_DELIVERED = (
 def look_at_api(run: Run) -> Sequence[str]:
     """Check one public route and one for signed-in users."""
     problems = _wrong_answers(run, run.api_url)
+    if problems and (target := run.deployed().outputs.get("ApiDomainTarget")):
+        name = urlsplit(run.api_url).netloc
+        problems.append(f"Point the DNS name {name} at {target} (a CNAME or alias record), then run this again.")
     domain = run.answers["domain"]
     if domain and not problems and not run.is_local and (behind := _wrong_answers(run, f"https://{domain}")):
         target = run.deployed_web().outputs["DistributionDomain"]
@@ -101,7 +105,7 @@ def invoke(run: Run, function: str, user: str, body: Mapping[str, Any]) -> dict[
         "isBase64Encoded": False,
     }
     resources = run.deployed().resources
-    version = {"Qualifier": ALIAS} if f"{function}Alias{ALIAS}" in resources else {}  # what students call
+    version = {"Qualifier": ALIAS} if f"{function}Alias{ALIAS}" in resources else {}
     payload = json.dumps(event).encode()
     response = run.world.client("lambda").invoke(FunctionName=resources[function], Payload=payload, **version)
     answer = json.loads(response["Payload"])
@@ -114,7 +118,8 @@ def invoke(run: Run, function: str, user: str, body: Mapping[str, Any]) -> dict[
 def _await_status(run: Run, payment_id: str, is_reached: Callable[[str], bool]) -> str:
     """Wait until the payment's item has a status, and return it. Raises `Stop` if no webhook changes it."""
     dynamodb = run.world.client("dynamodb")
-    table = run.deployed().resources["PaymentsTable"]
+    stack = run.deployed()
+    table = stack.parameters.get("PaymentsTableName") or stack.resources["PaymentsTable"]
     for _ in range(WAITS):
         item = dynamodb.get_item(TableName=table, Key={"payment_id": {"S": payment_id}}, ConsistentRead=True)
         status = item.get("Item", {}).get("status", {}).get("S", "")

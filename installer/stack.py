@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from installer import choices
 from installer.questions import is_production
 from installer.run import Run
 from installer.world import Stop, error_code, is_missing
@@ -51,7 +52,10 @@ def expanded(run: Run, template_file: Path, parameters: Mapping[str, str]) -> tu
     template = deploy.read_template(template_file)
     archives = change_set.point_at_bucket(template, template_file.parent, run.bucket)
     if "Transform" in template:
-        template = deploy.expand(template, parameters)
+        try:
+            template = deploy.expand(template, parameters)
+        except ValueError as error:
+            raise Stop(f"{template_file.name} cannot be deployed: {error}.") from error
     return (deploy.for_ministack(template) if run.is_local else template), archives
 
 
@@ -72,22 +76,29 @@ def parameters(run: Run) -> dict[str, str]:
     if not before.get("StackId") and not run.state.get("stack_id"):
         run.state.put("stack_id", str(uuid.uuid4()))
     first = run.is_kept and before.get("DeletionProtection") != "true"
-    values = {
+    derived = {"Architecture": deploy.architecture() if run.is_local else "arm64"}
+    if answers["domain"]:
+        derived |= {"WebOrigin": f"https://{answers['domain']}", "CallbackUrls": f"https://{answers['domain']}/"}
+    chosen = choices.of(run, choices.API, run.stack_name)
+    stack_id = before.get("StackId") or chosen.get("StackId") or str(run.state.get("stack_id"))
+    if chosen.get("StackId", stack_id) not in ("", stack_id):
+        raise Stop(f"StackId is {stack_id} and cannot become {chosen['StackId']}: objects at Stripe carry it.")
+    return {
+        **derived,
+        **chosen,
         "Environment": answers["environment"],
-        "StackId": before.get("StackId") or str(run.state.get("stack_id")),
-        "Architecture": deploy.architecture() if run.is_local else "arm64",
+        "StackId": stack_id,
         "DeletionProtection": before.get("DeletionProtection", "false"),
         "FirstDeployment": "true" if first else "false",
         "StripeApiBase": run.world.stripe_api_base,
         "StripePublishableKey": answers["publishable_key"],
         "StripeLivemode": "true" if is_production(answers) else "false",
         "HostedUiDomainPrefix": answers["sign_in_prefix"],
+        "SignInSender": answers["sign_in_sender"],
+        "SignInSenderArn": str(run.state.get("sender", "")) if answers["sign_in_sender"] else "",
         "AlarmTopicArn": str(run.state.get("topic", "")),
         "BreakGlassRoleArn": str(run.state.get("break_glass_role", "")),
     }
-    if answers["domain"]:
-        values |= {"WebOrigin": f"https://{answers['domain']}", "CallbackUrls": f"https://{answers['domain']}/"}
-    return values
 
 
 def look_at_stack(run: Run) -> Sequence[str]:
@@ -122,6 +133,8 @@ def is_same_template(run: Run, stack: str, ours: Template) -> bool:
 def deploy_stack(run: Run) -> None:
     """Deploy the stack after the person has seen its changes."""
     values = parameters(run)
+    if broken := choices.broken_rules(values):
+        raise Stop("\n".join(broken))
     template, archives = expanded(run, build.BUILT / "template.yaml", values)
     apply(run, run.stack_name, template, archives, values)
     run.state.put("deployed", True)
@@ -208,11 +221,13 @@ def make_break_glass_role(run: Run) -> None:
     }
     iam = run.world.client("iam")
     name = break_glass_name(run)
+    boundary = run.state.get("parameters", {}).get("PermissionsBoundaryArn")
     try:
         iam.create_role(
             RoleName=name,
             AssumeRolePolicyDocument=json.dumps(trust),
             Description="For emergencies: the only role that may change the policy of Tuition's audit table.",
+            **({"PermissionsBoundary": boundary} if boundary else {}),
         )
     except ClientError as error:
         if error_code(error) != "EntityAlreadyExists":
@@ -293,7 +308,7 @@ def _break_glass_role(run: Run) -> str:
 
 
 def _audit_table_arn(run: Run) -> str:
-    table = run.deployed().resources["AuditTable"]
+    table = run.deployed().outputs["AuditTableName"]
     return f"arn:{partition(run)}:dynamodb:{run.world.region}:{run.account}:table/{table}"
 
 

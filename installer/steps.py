@@ -14,7 +14,13 @@ BEFORE_LOCK = (
 )
 """The steps that two runs may take at once. The lock is an object in the bucket."""
 STEPS: Sequence[Step] = (
-    Step("prefix", "Prefix of the sign-in page", account.look_at_prefix),
+    Step("prefix", "Prefix of the sign-in page", account.look_at_prefix, applies=lambda run: run.has_pool),
+    Step(
+        "sender",
+        "Sender of the sign-in emails",
+        account.look_at_sender,
+        applies=lambda run: run.has_pool and bool(run.answers["sign_in_sender"]),
+    ),
     Step("build", "Build", stack.look_at_build),
     Step("topic", "Topic of the alarms", stack.look_at_topic, stack.make_topic),
     Step(
@@ -44,7 +50,13 @@ STEPS: Sequence[Step] = (
         applies=lambda run: run.is_kept,
     ),
     Step("budget", "Budget alarm", people.look_at_budget, people.make_budget),
-    Step("admin", "First administrator", people.look_at_admin, people.make_admin),
+    Step(
+        "admin",
+        "First administrator",
+        people.look_at_admin,
+        people.make_admin,
+        applies=lambda run: run.has_pool,
+    ),
     Step("api", "Answers of the API", smoke.look_at_api),
     Step("payment", "Test payment", smoke.look_at_payment, smoke.pay, applies=smoke.may_pay),
 )
@@ -58,7 +70,10 @@ def what_next(run: Run) -> None:
     say("What to do next:")
     if run.answers["domain"]:
         say(f"- Point {run.answers['domain']} at {run.deployed_web().outputs['DistributionDomain']}.")
+    if target := run.deployed().outputs.get("ApiDomainTarget"):
+        say(f"- Point the domain of the API at {target}.")
     say(f"- Confirm the subscription of alarms in the mailbox of {run.answers['alert_email']}.")
-    say(f"- {run.answers['admin_email']} signs in with the temporary password from their email, and sets up a second")
-    say("  factor, without which the console stays closed. See docs/operations.md.")
+    if run.has_pool:
+        say(f"- {run.answers['admin_email']} signs in with the temporary password from their email, and sets up a")
+        say("  second factor, without which the console stays closed. See docs/operations.md.")
     say("- Run `python install.py --check` now and after each change, and read the checklist in docs/setup.md.")

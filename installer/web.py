@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from installer import choices, people
 from installer.run import Run
 from installer.stack import apply, expanded, is_same_template
 from installer.world import GLOBAL_REGION, Stop
@@ -83,7 +84,10 @@ def request_certificate(run: Run) -> None:
 
 def parameters(run: Run) -> dict[str, str]:
     """Return the parameters of web.yaml."""
+    if change_set.status(run.world.client("cloudformation"), run.web_stack_name) in change_set.READY:
+        run.deployed_web()
     return {
+        **choices.of(run, choices.PAGES, run.web_stack_name),
         "ApiDomain": urlsplit(run.deployed().outputs["ApiUrl"]).netloc,
         "Domain": run.answers["domain"],
         "CertificateArn": str(run.facts.get("certificate") or run.answers["certificate_arn"]),
@@ -130,6 +134,8 @@ def config(run: Run) -> dict[str, object]:
     simulator = None if run.world.stripe_api_base == "https://api.stripe.com" else run.world.stripe_api_base
     client_id = run.deployed().outputs["UserPoolClientId"]
     sign_in = {"kind": "cognito", "domain": sign_in_origin(run), "client_id": client_id}
+    groups = {"admin_group": people.group(run, "AdminGroup"), "support_group": people.group(run, "SupportGroup")}
+    sign_in |= {name: group for name, group in groups.items() if name != f"{group}_group"}
     return {"stripe_js": f"{simulator}/endive/stripe.js" if simulator else pages.STRIPE_JS, "sign_in": sign_in}
 
 

@@ -79,7 +79,7 @@ def versions_of_settings(expanded: Template, parameters: Mapping[str, Any]) -> T
         function = expanded["Resources"][resource["Properties"]["FunctionName"]["Ref"]]["Properties"]
         properties = {name: value for name, value in function.items() if name not in NOT_OF_A_VERSION}
         properties["Code"] = function["Code"]["S3Key"]
-        branches = {name: _is_true({"Condition": name}, conditions, texts) for name in _conditions_in(properties)}
+        branches = {name: is_true({"Condition": name}, conditions, texts) for name in _conditions_in(properties)}
         values = IntrinsicsResolver(texts).resolve_parameter_refs(copy.deepcopy(properties))
         digest = hashlib.sha256(json.dumps([values, branches], sort_keys=True, default=str).encode())
         text = text.replace(f'"{version_id}"', f'"{version_id[:-10]}{digest.hexdigest()[:10]}"')
@@ -97,21 +97,21 @@ def _conditions_in(value: Any) -> set[str]:
     return named.union(*map(_conditions_in, value.values()))
 
 
-def _is_true(rule: Any, conditions: Template, parameters: Mapping[str, Any]) -> bool:
+def is_true(rule: Any, conditions: Template, parameters: Mapping[str, Any]) -> bool:
     """Evaluate a condition. Raises ValueError for a function that this template does not use."""
     ((name, operands),) = rule.items()
     match name:
         case "Condition":
-            return _is_true(conditions[operands], conditions, parameters)
+            return is_true(conditions[operands], conditions, parameters)
         case "Fn::Equals":
             first, second = (str(parameters[o["Ref"]] if isinstance(o, dict) else o) for o in operands)
             return first == second
         case "Fn::Not":
-            return not _is_true(operands[0], conditions, parameters)
+            return not is_true(operands[0], conditions, parameters)
         case "Fn::And":
-            return all(_is_true(operand, conditions, parameters) for operand in operands)
+            return all(is_true(operand, conditions, parameters) for operand in operands)
         case "Fn::Or":
-            return any(_is_true(operand, conditions, parameters) for operand in operands)
+            return any(is_true(operand, conditions, parameters) for operand in operands)
     raise ValueError(f"cannot evaluate the condition {name}")
 
 

@@ -54,7 +54,11 @@ class Place:
             "alert_email": "owner@example.org",
             "publishable_key": self.ready["publishable_key"],
             "secret_key": self.ready["secret_key"],
+            "sign_in_sender": "School <no-reply@example.org>",
+            "RefundWindowDays": "30",
+            "VisitorLogRetentionDays": "7",
         }
+        self.aws.client("sesv2").create_email_identity(EmailIdentity="example.org")
         file = self.folder / f"answers-{environment}.json"
         file.write_text(json.dumps(answers))
         addresses = ["--aws-endpoint-url", self.aws.url, "--stripe-api-base", self.ready["url"]]
@@ -100,6 +104,9 @@ def test_a_whole_run_ends_with_a_paid_and_refunded_payment_and_a_second_run_chan
     assert stack["EnableTerminationProtection"] is True
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
     assert (parameters["DeletionProtection"], parameters["FirstDeployment"]) == ("true", "false")
+    assert (parameters["RefundWindowDays"], parameters["SignInSender"]) == ("30", "School <no-reply@example.org>")
+    assert parameters["SignInSenderArn"].endswith(":identity/example.org")
+    assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]} == {"project": "tuition", "stage": "staging"}
     _assert_the_audit_table_is_protected(place, stack)
     _assert_the_webhook_is_ours(place, stack)
 

@@ -39,8 +39,8 @@ def test_the_log_of_requests_expires_and_holds_no_cookies(web: dict[str, Any]) -
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerPreferred"}]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (life,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert life["ExpirationInDays"] == {"Ref": "LogRetentionDays"}
-    assert web["Parameters"]["LogRetentionDays"]["Default"] == 30
+    assert life["ExpirationInDays"] == {"Ref": "VisitorLogRetentionDays"}
+    assert web["Parameters"]["VisitorLogRetentionDays"]["Default"] == 30
 
 
 def test_the_api_is_https_only_too_and_the_owner_of_the_domain_decides_about_preload(web: dict[str, Any]) -> None:

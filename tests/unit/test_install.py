@@ -14,7 +14,7 @@ import stripe
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from installer import __main__ as command_line
-from installer import account, live_aws, people, questions, rights, smoke, stack, stripe_account, web
+from installer import account, choices, live_aws, people, questions, rights, smoke, stack, stripe_account, web
 from installer.account import Lock
 from installer.questions import QUESTIONS, Interview, read_answers
 from installer.run import Run, Step, check, install
@@ -35,6 +35,7 @@ ANSWERS = {
     "domain": "",
     "certificate_arn": "",
     "sign_in_prefix": "tuition-test",
+    "sign_in_sender": "",
     "alert_email": "owner@example.org",
     "budget": "50",
     "admin_email": "owner@example.org",
@@ -47,6 +48,7 @@ DEPLOYED = DeployedStack(
         "StripeSecretArn": "stripe",
         "StripeWebhookSecretArn": "webhook",
         "UserPoolId": "pool",
+        "AuditTableName": "tuition-test-AuditTable-1",
     },
     {"DeletionProtection": "false", "FirstDeployment": "true", "BreakGlassRoleArn": "arn:aws:iam::1:role/b"},
 )
@@ -237,6 +239,7 @@ def test_the_printed_permissions_of_stripe_are_those_of_all_groups_together() ->
         ("certificate_arn", "arn:aws:acm:eu-central-1:123456789012:certificate/x", "us-east-1"),
         ("sign_in_prefix", "-school", "hyphen"),
         ("sign_in_prefix", "my-cognito", "Cognito refuses"),
+        ("sign_in_sender", "School", "use an address"),
         ("alert_email", "owner", "not an email address"),
         ("budget", "0", "whole US dollars"),
         ("budget", "49.90", "whole US dollars"),
@@ -278,6 +281,16 @@ def test_production_is_always_kept_and_has_pages() -> None:
     checks = {question.name: question.check for question in QUESTIONS}
     assert "answer yes" in (checks["keep"]("no", production) or "")
     assert "needs a domain" in (checks["domain"]("", production) or "")
+
+
+def test_production_needs_a_sender_unless_another_issuer_signs_users_in() -> None:
+    checks = {question.name: question.check for question in QUESTIONS}
+    production = {"environment": "production"}
+    assert "production needs a sender" in (checks["sign_in_sender"]("", production) or "")
+    other = {**production, "JwtIssuer": "https://login.example.org"}
+    assert checks["sign_in_sender"]("", other) is None
+    assert checks["domain"]("", other) is None
+    assert "with Cognito only" in (checks["domain"]("learn.example.org", other) or "")
 
 
 def test_an_invalid_answer_of_a_person_is_asked_again_a_bounded_number_of_times(tmp_path: Path) -> None:
@@ -337,6 +350,198 @@ def test_check_and_upgrade_need_an_environment_that_was_set_up(tmp_path: Path, c
     for mode in ("--check", "--upgrade"):
         assert command_line.main([mode, "--environment", "none", "--state", str(tmp_path)]) == 1
         assert "has not been set up from this folder" in capsys.readouterr().out
+
+
+# --- parameters of the templates ---
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("Tracin", "Active", "Did you mean Tracing"),
+        ("Zzz", "1", "The parameters: AccessLog"),
+        ("Tracing", "on", "one of Disabled, PassThrough, Active"),
+        ("WebhookConcurrency", "many", "whole number"),
+        ("ReconcileConcurrency", "1", "at least 2"),
+        ("StripeCallIntervalMs", "10001", "at most 10000"),
+        ("ApiCertificateArn", "arn:aws:iam::1:role/x", "match"),
+        ("PaymentsTableName", "a b", "match"),
+        ("WebAclArn", "arn:aws:wafv2:eu-central-1:123456789012:global/webacl/x/1", "match"),
+        ("HstsPreload", "yes", "one of true, false"),
+        ("DeletionProtection", "false", "Change keep instead"),
+        ("SignInSenderArn", "arn:aws:ses:eu-central-1:123456789012:identity/x", "Change sign_in_sender instead"),
+    ],
+)
+def test_a_parameter_that_the_template_refuses_is_refused_before_anything_is_done(
+    tmp_path: Path, name: str, value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--environment", "test", "--state", str(tmp_path), "--set", f"{name}={value}"]
+    assert command_line.main(arguments) == 1
+    assert reason in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_parameter_is_chosen_or_computed_and_has_one_meaning() -> None:
+    api, pages = choices.declared(choices.API), choices.declared(choices.PAGES)
+    assert not api.keys() & pages.keys()
+    assert choices.COMPUTED.keys() <= api.keys() | pages.keys()
+    assert {*api, *pages} == choices.COMPUTED.keys() | set(choices.open_names())
+    assert api.keys() >= choices.DERIVED
+
+
+def test_every_default_is_accepted() -> None:
+    for name in choices.open_names():
+        rule = choices.declared(choices.API).get(name) or choices.declared(choices.PAGES)[name]
+        assert choices.check({name: str(rule["Default"])}) == {name: str(rule["Default"])}
+
+
+def test_a_chosen_parameter_is_deployed_and_remembered_until_it_is_given_empty(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}))
+    run.state.put("parameters", {"Tracing": "Active", "ReconcileConcurrency": "9", "HstsPreload": "true"})
+    values = stack.parameters(run)
+    assert (values["Tracing"], values["ReconcileConcurrency"]) == ("Active", "9")
+    assert "HstsPreload" not in values
+    assert choices.of(run, choices.PAGES, run.web_stack_name) == {"HstsPreload": "true"}
+    run.state.put("parameters", {"Tracing": ""})
+    assert stack.parameters(run)["Tracing"] == "Disabled"
+
+
+def test_another_person_s_run_keeps_what_was_chosen_and_takes_a_new_default(tmp_path: Path) -> None:
+    theirs = {"PaymentsTableName": {"Default": ""}, "MemorySize": {"Default": 512}, "WebOrigin": {"Default": "x"}}
+    body = {"TemplateBody": json.dumps({"Parameters": {**theirs, "Gone": {"Default": ""}}})}
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template=body), domain="learn.example.org")
+    deployed = {"PaymentsTableName": "restored", "MemorySize": "512", "WebOrigin": "https://old.org", "Gone": "1"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, deployed)
+    values = stack.parameters(run)
+    assert values["PaymentsTableName"] == "restored"
+    assert "MemorySize" not in values
+    assert "Gone" not in values
+    assert values["WebOrigin"] == "https://learn.example.org"
+
+
+def test_the_id_of_a_stack_can_be_chosen_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}))
+    run.state.put("parameters", {"StackId": "old-stack"})
+    assert stack.parameters(run)["StackId"] == "old-stack"
+    deployed = {"StackId": "other"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, deployed)
+    with pytest.raises(Stop, match="StackId is other and cannot become old-stack"):
+        stack.parameters(run)
+
+
+def test_parameters_that_belong_together_are_checked_before_the_deployment(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}), environment="production")
+    run.state.put("parameters", {"ApiDomainName": "api.example.org", "PaymentsTableName": "restored"})
+    with pytest.raises(Stop) as stop:
+        stack.deploy_stack(run)
+    for reason in ("ApiDomainName requires ApiCertificateArn", "requires SignInSenderArn", "restored together"):
+        assert reason in str(stop.value)
+    run.state.put("parameters", {})
+    values = stack.parameters(make_run(tmp_path, run.world))  # type: ignore[arg-type]
+    assert choices.broken_rules(values) == []
+
+
+def test_a_domain_of_the_api_is_that_of_the_webhook_and_the_pages_and_its_record_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld(cloudformation__describe_stacks={"Stacks": []}), domain="learn.example.org")
+    outputs = {**DEPLOYED.outputs, "ApiUrl": "https://api.example.org", "ApiDomainTarget": "d-1.example.com"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, outputs, DEPLOYED.parameters)
+    assert stripe_account.webhook_url(run) == "https://api.example.org/api/payments/webhook"
+    assert web.parameters(run)["ApiDomain"] == "api.example.org"
+    run.world.get = lambda _: 0  # type: ignore[method-assign]
+    assert "Point the DNS name api.example.org at d-1.example.com" in smoke.look_at_api(run)[-1]
+
+
+def test_a_boundary_holds_for_the_role_for_emergencies_too(tmp_path: Path) -> None:
+    roles: list[Any] = []
+    world = FakeWorld(iam__create_role=roles.append, iam__put_role_policy={})
+    run = make_run(tmp_path, world)
+    run.state.put("parameters", {"PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/limit"})
+    world.answers["iam create_role"] = lambda params: roles.append(params) or {}
+    stack.make_break_glass_role(run)
+    assert roles[0]["PermissionsBoundary"] == "arn:aws:iam::123456789012:policy/limit"
+
+
+def test_another_issuer_of_the_deployed_stack_is_known_without_the_state(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld())
+    assert run.has_pool
+    deployed = {"JwtIssuer": "https://login.example.org"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, DEPLOYED.outputs, deployed)
+    assert not run.has_pool
+    run.state.put("parameters", {"JwtIssuer": ""})
+    assert run.has_pool
+
+
+def test_a_renamed_group_of_staff_is_that_of_the_administrator_and_of_the_console(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld())
+    outputs = {**DEPLOYED.outputs, "UserPoolClientId": "client"}
+    run.facts[run.stack_name] = DeployedStack(DEPLOYED.resources, outputs, {"AdminGroup": "heads"})
+    assert (people.group(run, "AdminGroup"), people.group(run, "SupportGroup")) == ("heads", "support")
+    sign_in: Any = web.config(run)["sign_in"]
+    assert sign_in["admin_group"] == "heads"
+    assert "support_group" not in sign_in
+
+
+def test_the_stacks_are_tagged_with_project_and_stage(tmp_path: Path) -> None:
+    assert make_run(tmp_path, FakeWorld()).tags == {"project": "tuition", "stage": "test"}
+
+
+# --- the sender of the sign-in emails ---
+
+
+def sender_run(tmp_path: Path, **identities: bool) -> Run:
+    def answer(params: Mapping[str, Any]) -> Any:
+        name = params["EmailIdentity"]
+        if name not in identities_of_ses:
+            raise error("NotFoundException")
+        return {"VerifiedForSendingStatus": identities_of_ses[name]}
+
+    identities_of_ses = {name.replace("_at_", "@").replace("__", "."): value for name, value in identities.items()}
+    world = FakeWorld(sesv2__get_email_identity=answer)
+    return make_run(tmp_path, world, sign_in_sender="School <mail@example.org>")
+
+
+@pytest.mark.parametrize(
+    ("identities", "identity"),
+    [
+        ({"example__org": True}, "example.org"),
+        ({"mail_at_example__org": True, "example__org": True}, "mail@example.org"),
+        ({"mail_at_example__org": False, "example__org": True}, "example.org"),
+    ],
+)
+def test_the_sender_is_the_verified_identity_of_its_address_or_domain(
+    tmp_path: Path, identities: dict[str, bool], identity: str
+) -> None:
+    run = sender_run(tmp_path, **identities)
+    take(run, account.look_at_sender)
+    run.world.answers["cloudformation get_template"] = {"TemplateBody": {}}  # type: ignore[attr-defined]
+    values = stack.parameters(run)
+    assert values["SignInSender"] == "School <mail@example.org>"
+    assert values["SignInSenderArn"] == f"arn:aws:ses:eu-central-1:123456789012:identity/{identity}"
+
+
+def test_a_sender_that_ses_does_not_know_or_has_not_verified_is_reported_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Stop, match=r"knows no identity for mail@example\.org in eu-central-1.*Identities"):
+        take(sender_run(tmp_path), account.look_at_sender)
+    with pytest.raises(Stop, match=r"not yet verified example\.org in eu-central-1.*DNS records"):
+        take(sender_run(tmp_path, example__org=False), account.look_at_sender)
+
+
+@pytest.mark.parametrize(
+    ("sender", "sandbox", "reason"),
+    [
+        ("", False, "50 emails per day"),
+        ("mail@example.org", True, "in its sandbox, so sign-in emails reach only addresses"),
+        ("mail@example.org", False, ""),
+    ],
+)
+def test_limits_of_the_emails_are_named(tmp_path: Path, sender: str, sandbox: bool, reason: str) -> None:
+    world = FakeWorld(
+        lambda__get_account_settings={"AccountLimit": {"ConcurrentExecutions": 1000}},
+        sesv2__get_account={"ProductionAccessEnabled": not sandbox},
+    )
+    assert account.look_at_quotas(make_run(tmp_path, world, sign_in_sender=sender)) == []
+    assert reason in "".join(world.lines)
+    assert bool(world.lines) == bool(reason)
 
 
 # --- the account ---
@@ -596,7 +801,7 @@ def test_an_audit_table_whose_policy_was_changed_by_hand_is_reported(tmp_path: P
 def test_the_first_deployment_of_a_kept_stack_is_unprotected_and_the_next_ones_keep_what_is_deployed(
     tmp_path: Path,
 ) -> None:
-    run = make_run(tmp_path, FakeWorld(), keep="yes")
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}), keep="yes")
     first = stack.parameters(run)
     assert (first["DeletionProtection"], first["FirstDeployment"]) == ("false", "true")
     protected = {"DeletionProtection": "true", "FirstDeployment": "false", "StackId": "s-1"}
