@@ -148,7 +148,9 @@ def take(run: Run, look: Any, change: Any = None) -> None:
 # --- modules, rights and versions of the installer ---
 
 PORTABLE = [ROOT / "install.py", *sorted((ROOT / "installer").glob("*.py"))]
-PORTABLE += [ROOT / "local" / f"{name}.py" for name in ("build", "change_set", "deploy", "pages")]
+PORTABLE += [
+    ROOT / "local" / f"{name}.py" for name in ("audit_policy", "build", "change_set", "deploy", "pages", "table_names")
+]
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "select", "syslog", "termios", "tty"}
 POSIX_NAMES = {
     *(
