@@ -1,6 +1,6 @@
 """Parameters of the templates that a person chooses with ``--set NAME=VALUE`` or in the file of answers.
 
-They stand in the state, and in the deployed stacks. A run without the state takes them from there, so that a second
+The state has them, and so have the deployed stacks. A run without the state takes them from there, so that a second
 person's run does not undo the choices of the first. docs/setup.md says which to choose when.
 """
 
