@@ -368,7 +368,7 @@ def test_workers_check_due_payments_and_close_what_was_left_open(
     assert {tuition.payment(purchase["payment_id"]).status for purchase in purchases} == {"CANCELED"}
 
 
-def test_what_a_worker_did_after_a_run_had_ended_is_added_by_the_next_one(
+def test_the_report_of_a_worker_that_finishes_after_its_run_had_ended_is_added_by_the_next_one(
     tuition: Harness, student: Student, messages: list[str]
 ) -> None:
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Sending the names of tasks: whatever the queue does, the run that planned them goes on."""
+"""Sending the names of tasks: a fault of the queue never ends the run that planned them."""
 
 import re
 import threading

@@ -200,7 +200,8 @@ class Chunks:
     """The tasks in which a run plans the payments of one kind.
 
     Their items are used again by the next run, except one that a worker still holds. `leftover` has the payments that
-    an earlier run planned and that are still unchecked. What a worker did after the earlier run had ended is added.
+    an earlier run planned and that are still unchecked. The report of a worker that finished after the end of its run
+    is added.
     """
 
     def __init__(self, run: Run, kind: str, size: int) -> None:
