@@ -15,8 +15,9 @@ import enrollments
 from tests import permissions
 from tests.harness import Harness, Response, Student
 from tuition.core import selling as core_selling
+from tuition.core.audit import AuditEntry, Record
 from tuition.payments import selling
-from tuition.storage import dynamodb, keys, ledger
+from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.storage.items import CursorItem
 from tuition.stripe_gateway import closing
 
@@ -299,6 +300,25 @@ def test_the_next_decision_after_a_restore_continues_the_records(
     assert not tuition.admin(admin, READ).body["chain"]["verified"]
     assert tuition.create(student).status == 201
     assert stop(tuition, admin).body["chain"] == {"verified": True, "problem": None}
+    assert_not_selling(tuition.create(student))
+
+
+@pytest.mark.parametrize("transition", [{}, {"selling": True}, {"selling": {}}])
+def test_a_forged_record_of_something_else_is_found_and_keeps_nobody_from_stopping(
+    tuition: Harness, admin: Student, student: Student, empty_tables: None, transition: dict[str, Any]
+) -> None:
+    """Its hashes fit, because an intruder who may write to both tables can compute them."""
+    stop(tuition, admin)
+    switch = ledger.load_selling()
+    entry = AuditEntry("2026-11-23T12:00:00.000Z", f"forged-{switch.version}", "selling.started", "staff", "nobody")
+    forged = Record(core_selling.SUBJECT, switch.version + 1, entry, "", None, transition, switch.audit_head)
+    item = dynamodb.to_raw(mapping.record_to_item(forged, time.time()))
+    tuition.tables.put_item(TableName="audit", Item=item)
+    after = mapping.selling_to_item(replace(switch, on=True, message=None, version=forged.seq, audit_head=forged.hash))
+    tuition.tables.put_item(TableName="cursors", Item=dynamodb.to_raw(after))
+    answer = tuition.admin(admin, READ)
+    assert (answer.status, answer.body["chain"]["verified"]) == (200, False)
+    assert stop(tuition, admin).body["chain"]["verified"]
     assert_not_selling(tuition.create(student))
 
 

@@ -45,7 +45,8 @@ def verify(selling: Selling, stored: Iterable[Mapping[str, Any]]) -> Broken | No
     broken = audit.verify(SUBJECT, records, selling.version, selling.audit_head)
     if broken:
         return broken
-    recorded = records[-1]["transition"]["selling"]["to"] if records else True
+    changes = records[-1]["transition"] if records else {"selling": {"to": True}}
+    recorded = changes["selling"].get("to") if isinstance(changes.get("selling"), dict) else None
     if recorded == selling.on:
         return None
     return Broken(selling.version, f"the records lead to selling {recorded}, but the switch has {selling.on}")
