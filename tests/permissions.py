@@ -100,8 +100,9 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "AuditFunction": LEDGER
     | FAILED_RUNS
-    | RESOLVE
     | {
+        "StripeObjectsTable": {"BatchGetItem", "GetItem"},
+        "LimitsTable": {"BatchGetItem"},
         "AuditTable": {"PutItem", "Query"},
         "AuditTable/index/by_recorded_day": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
