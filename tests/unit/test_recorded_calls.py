@@ -11,6 +11,8 @@ ACCOUNT = "us-east-1:000000000000"
 RESOURCES = {
     "AdminFunctionRole": "tuition-AdminFunctionRole-1",
     "AdminFunction": "tuition-AdminFunction-2",
+    "ExportFunctionAliaslive": f"arn:aws:lambda:{ACCOUNT}:function:tuition-ExportFunction-3:live",
+    "ExportFunctionEventInvokeConfig": "tuition-ExportFunction-3:live",
     "ExportFunction": "tuition-ExportFunction-3",
     "PaymentsTable": "tuition-PaymentsTable-4",
     "ExportsBucket": "tuition-exportsbucket-5",
@@ -49,6 +51,8 @@ def log_of(*calls: Call, refused: tuple[Call, ...] = (), complete: bool = False)
             "StripeSecret",
         ),
         ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3", "ExportFunction"),
+        ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3:live", "ExportFunction:live"),
+        ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3:1", "ExportFunction:1"),
         ("cognito-idp:AdminGetUser", f"cognito-idp:{ACCOUNT}:userpool/us-east-1_7", "UserPool"),
         ("dynamodb:PutItem", f"dynamodb:{ACCOUNT}:table/another", f"arn:aws:dynamodb:{ACCOUNT}:table/another"),
     ],
@@ -87,8 +91,9 @@ def test_a_permission_that_no_test_uses_fails_a_run_of_all_stack_tests_only() ->
 
 
 def test_one_call_on_any_index_or_object_uses_the_permission_for_all_of_them() -> None:
-    calls = {call for call in GRANTED if not call[1].endswith("/*")}
-    calls |= {(role, f"{target[:-1]}x", action) for role, target, action in GRANTED if target.endswith("/*")}
+    wildcards = ("/*", ":*")
+    calls = {call for call in GRANTED if not call[1].endswith(wildcards)}
+    calls |= {(role, f"{target[:-1]}x", action) for role, target, action in GRANTED if target.endswith(wildcards)}
     assert log_of(*calls, complete=True).problems() == []
 
 
