@@ -96,6 +96,30 @@ def test_the_hourly_run_rebuilds_a_payment_that_no_webhook_delivered(running: Ru
     assert running.enrollment(token)["status"] == "ENROLLED"
 
 
+def test_a_create_that_finds_its_open_payment_paid_enrolls(running: Running, sub: str) -> None:
+    running.sim("webhooks", deliver="drop")
+    token = running.token(f"{sub}-intent")
+    running.pay(running.create(token).json()["payment_intent_id"])
+    assert running.create(token).status_code == 409
+    assert running.enrollment(token)["status"] == "ENROLLED"
+    token = running.token(f"{sub}-session")
+    session = create_session(running, token, "DP").json()
+    path = f"/v1/payment_pages/{session['session_id']}/confirm"
+    running.stripe("POST", path, payment_method="pm_card_visa", expected_amount=session["amount"])
+    assert create_session(running, token, "DP").status_code == 409
+    assert running.enrollment(token)["status"] == "ENROLLED"
+
+
+def test_the_hourly_run_blocks_the_purchases_of_a_student_whose_dispute_is_lost(running: Running, token: str) -> None:
+    payment = paid(running, token)
+    running.sim("webhooks", deliver="drop")
+    dispute = running.sim("disputes", payment_intent=payment["payment_intent_id"], status="needs_response")
+    running.sim("disputes", dispute=dispute["id"], status="lost")
+    assert reconcile(running).returncode == 0
+    assert running.enrollment(token)["status"] == "WITHDRAWN"
+    assert running.create(token, "FSD").status_code == 409
+
+
 def test_the_daily_audit_confirms_a_payment_whose_dispute_is_lost(running: Running, token: str) -> None:
     payment = paid(running, token)
     dispute = running.sim("disputes", payment_intent=payment["payment_intent_id"], status="needs_response")

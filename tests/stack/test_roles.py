@@ -14,6 +14,7 @@ from local.build import ROOT
 from tests.permissions import ALLOWED
 from tests.recorded_calls import UNUSED
 from tests.stack.conftest import Running
+from tests.stack.test_fan_out import put_task
 from tests.stack.test_stories import deliver
 
 Flow = Callable[[Running, str], bool]
@@ -79,6 +80,17 @@ def staff(running: Running, sub: str) -> bool:
     return running.api("GET", "/api/admin/payments/", running.ready["admin_token"]).status_code == 200
 
 
+def work(running: Running, sub: str) -> bool:
+    """Give the worker a task that checks no payment. It is finished if no message goes back."""
+    put_task(running, f"payments:{sub}", json.dumps({"kind": "payments", "after": 0, "payment_ids": []}))
+    message = {"Records": [{"messageId": sub, "body": f"payments:{sub}"}]}
+    return bool(invoke(running, "ReconcileWorkerFunction", message) == {"batchItemFailures": []})
+
+
+def check_release(running: Running, sub: str) -> bool:
+    return invoke(running, "ReleaseCheckFunction", {}) == {"passed": True, "problem": None}
+
+
 FLOWS: dict[str, Flow] = {
     "EnrollmentsFunction": get("/api/enrollments/"),
     "MyPaymentsFunction": get("/api/payments/my-payments/"),
@@ -91,7 +103,9 @@ FLOWS: dict[str, Flow] = {
     "AdminFunction": staff,
     "ExportFunction": export,
     "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
+    "ReconcileWorkerFunction": work,
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
+    "ReleaseCheckFunction": check_release,
     "StaffGroupsFunction": take_groups,
 }
 WITHOUT_CALLS = {
