@@ -25,6 +25,7 @@ POLLER = "Lambda's poller makes this call with the function's role; locally `loc
 TAKER = "Lambda's poller makes this call with the function's role; locally MiniStack hands over the queue's messages"
 SENDER = "Lambda makes this call with the function's role, once an invocation has failed for good"
 CODEDEPLOY = "the local stack has no CodeDeploy, which waits for the result: `tests/tables/test_release_check.py`"
+WORKER = "a worker syncs payments as the hourly run does, which uses its own permission: `tests/tables/test_fan_out.py`"
 UNUSABLE = "only if Stripe lists an event that cannot be applied: `tests/tables/test_reconcile.py`"
 RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_objects.py`, `test_rare_failures.py`"
 GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
@@ -54,6 +55,10 @@ UNUSED: dict[Call, str] = {
         "ReconcileQueue",
         "SendMessage",
     ): "only for more than four tasks: `tests/tables/test_fan_out.py`",
+    ("ReconcileWorkerFunction", "AuditTable", "Query"): WORKER,
+    ("ReconcileWorkerFunction", "CustomersTable", "UpdateItem"): WORKER,
+    ("ReconcileWorkerFunction", "EnrollmentsTable", "ConditionCheckItem"): WORKER,
+    ("ReconcileWorkerFunction", "LimitsTable", "UpdateItem"): WORKER,
     ("ReconcileWorkerFunction", "QuarantineTable", "UpdateItem"): UNUSABLE,
     ("ReconcileWorkerFunction", "ReconcileQueue", "DeleteMessage"): TAKER,
     ("ReconcileWorkerFunction", "ReconcileQueue", "GetQueueAttributes"): TAKER,
