@@ -41,7 +41,7 @@ function show(api) {
     h("h2", {}, "Types"),
     ...types.map(([name, schema]) => typeCard(name, schema)),
   );
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(location.hash.slice(1)); // every id is ASCII
   if (target && target !== main) target.scrollIntoView();
 }
 

@@ -40,6 +40,13 @@ def test_the_reference_shows_every_operation_and_type(student: Student) -> None:
     student.expect_accessible("reference")
 
 
+def test_an_address_that_names_nothing_shows_the_reference_from_its_start(student: Student) -> None:
+    """A `%` that begins no escape cannot be decoded."""
+    student.open("reference/#100%")
+    expect(student.page.get_by_role("heading", name="Tuition API", level=1)).to_be_in_viewport()
+    expect(student.page.locator("#createPayment")).to_have_count(1)
+
+
 def test_the_reference_opens_at_the_operation_that_its_address_names(student: Student) -> None:
     student.open("reference/#requestRefund")
     expect(student.page.locator("#requestRefund h3")).to_be_in_viewport()
