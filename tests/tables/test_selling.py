@@ -304,7 +304,7 @@ def test_the_next_decision_after_a_restore_continues_the_records(
 
 
 @pytest.mark.parametrize("transition", [{}, {"selling": True}, {"selling": {}}])
-def test_a_forged_record_of_something_else_is_found_and_keeps_no student_from_stopping(
+def test_a_forged_record_of_something_else_is_found_and_does_not_prevent_a_stop(
     tuition: Harness, admin: Student, student: Student, empty_tables: None, transition: dict[str, Any]
 ) -> None:
     """Its hashes fit, because an intruder who may write to both tables can compute them."""
