@@ -310,6 +310,9 @@ class Simulation:
         owner = metadata["user_id"], metadata["track"]
         if "first_purchases" in self.tables.stored["customers"].get((metadata["user_id"],), {}):
             return  # another track's payment may hold the first-purchase claim
+        enrollment = self.enrollment(*owner)
+        if enrollment and enrollment.undecided:
+            return  # staff must first decide about money of another amount
         active = self._status.get(owner) in ("PENDING", "ENROLLED")
         if not active and self.last_active.get(owner, -1) < actor.first_io_step:
             self.problems.append(f"{object_id} was closed by its creator although no other payment was open")
