@@ -65,7 +65,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackSchedul
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Record whether all stack tests run: each file is collected, and no option selects some of its tests."""
     option, arguments = session.config.option, session.config.args
-    selects = option.keyword or option.deselect or option.lf or any("::" in argument for argument in arguments)
+    failed_only = getattr(option, "lf", False)  # absent without the cache provider
+    selects = option.keyword or option.deselect or failed_only or any("::" in argument for argument in arguments)
     paths = {item.path for item in session.items if item.path.is_relative_to(STACK_TESTS)}
     call_log.complete = not selects and paths == {*STACK_TESTS.rglob("test_*.py")}
 

@@ -108,7 +108,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.payment_closed_unpaid_keeps_the_first_purchase, "first_purchases"),
     PlantedDefect(defects.second_refund_of_a_track_is_made_at_once, "repeat_purchases", 1_500),
     PlantedDefect(defects.bank_debit_is_refunded_at_once, "bank_debits"),
-    PlantedDefect(defects.reconciler_reads_one_of_four_shards, "refund_retries"),
+    PlantedDefect(defects.reconciler_reads_one_of_four_shards, "lost_webhooks", 1_000),
     PlantedDefect(defects.create_ignores_that_selling_is_stopped, "stopped_sales"),
     PlantedDefect(defects.stop_is_written_without_a_condition, "stopped_sales"),
 )

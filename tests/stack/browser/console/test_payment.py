@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
+from local.change_set import ALIAS
 from stripe_simulator.webhooks import signature
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
@@ -284,11 +285,15 @@ def no_window(running: Running) -> Iterator[None]:
     assert aws is not None
     assert deployed is not None
     client, name = aws.client("lambda"), deployed.resources["RequestRefundFunction"]
+    released = client.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     client.update_function_configuration(
         FunctionName=name, Environment={"Variables": {**variables, "REFUND_WINDOW_DAYS": "0"}}
     )
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
     yield
+    client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=released)
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 

@@ -123,7 +123,7 @@ def test_invalid_filters_in_the_address_show_one_error_and_can_be_cleared(staff:
     expect(staff.main.get_by_role("alert")).to_contain_text("from", ignore_case=True)
     expect(staff.page.get_by_label("Max amount")).to_have_value("much")
     staff.page.wait_for_load_state("networkidle")
-    assert len(requests) == 4, requests  # the list, the calendar, and the counts of the two queues
+    assert len(requests) == 5, requests  # the list, the calendar, the counts of the two queues, and the selling switch
     staff.page.get_by_role("link", name="Clear all filters").click()
     expect(staff.main.locator(".answer")).to_be_visible()
 
