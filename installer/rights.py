@@ -34,7 +34,10 @@ CALLS = {
     },
     "secretsmanager": {"get_secret_value", "put_secret_value", "delete_secret"},
     "sesv2": {"get_account", "get_email_identity"},
-    "sns": {"list_subscriptions_by_topic", "create_topic", "subscribe", "delete_topic"},
+    "sns": {
+        *("list_subscriptions_by_topic", "create_topic", "subscribe", "delete_topic"),
+        *("get_topic_attributes", "set_topic_attributes"),
+    },
     "sts": {"get_caller_identity"},
 }
 """The operations that the installer and `make live-aws` call, by service."""

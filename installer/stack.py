@@ -251,6 +251,9 @@ def look_at_topic(run: Run) -> Sequence[str]:
             raise
         return ["No topic carries the alarms."]
     run.state.put("topic", topic)
+    policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"].get("Policy", "{}")
+    if json.loads(policy) != topic_policy(run, topic):
+        return ["The topic does not accept messages of alarms and of changes to a table's protection."]
     own = [entry for entry in subscriptions if entry["Endpoint"] == run.answers["alert_email"]]
     if not own:
         return [f"Alarms do not reach {run.answers['alert_email']}."]
@@ -259,10 +262,28 @@ def look_at_topic(run: Run) -> Sequence[str]:
     return []
 
 
+def topic_policy(run: Run, topic: str) -> dict[str, Any]:
+    """Return the policy of the topic: alarms publish to it, and EventBridge, whose statement may have no condition.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+    """
+    publish = {"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}
+    own = {"StringEquals": {"aws:SourceAccount": run.account}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": "Alarms", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Condition": own, **publish},
+            {"Sid": "ProtectionChanges", "Principal": {"Service": "events.amazonaws.com"}, **publish},
+        ],
+    }
+
+
 def make_topic(run: Run) -> None:
-    """Create the topic of the alarms, and subscribe the person."""
+    """Create the topic of the alarms, let the two services publish to it, and subscribe the person."""
     sns = run.world.client("sns")
     topic = sns.create_topic(Name=f"{run.stack_name}-alarms")["TopicArn"]
+    policy = json.dumps(topic_policy(run, topic))
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=run.answers["alert_email"])
 
 

@@ -642,6 +642,25 @@ def test_a_role_that_was_created_without_its_policy_gets_it_from_the_next_run(tm
     assert run.state.get("break_glass_role").endswith("tuition-test-break-glass")
 
 
+@pytest.mark.parametrize("subscribed", [0, 1])
+def test_a_topic_that_was_not_finished_is_finished_by_the_next_run(tmp_path: Path, subscribed: int) -> None:
+    """EventBridge may publish only if the policy has a statement for it, without a condition."""
+    topic = "arn:aws:sns:eu-central-1:123456789012:tuition-test-alarms"
+    policies: list[str] = ["{}"]
+    entries = [{"Endpoint": ANSWERS["alert_email"], "SubscriptionArn": f"{topic}:1"}] * subscribed
+    world = FakeWorld(
+        sns__list_subscriptions_by_topic=lambda _: {"Subscriptions": entries},
+        sns__get_topic_attributes=lambda _: {"Attributes": {"Policy": policies[-1]}},
+        sns__create_topic={"TopicArn": topic},
+        sns__set_topic_attributes=lambda params: policies.append(params["AttributeValue"]),
+        sns__subscribe=lambda p: entries.append({"Endpoint": p["Endpoint"], "SubscriptionArn": f"{topic}:2"}),
+    )
+    take(make_run(tmp_path, world), stack.look_at_topic, stack.make_topic)
+    (statement,) = [s for s in json.loads(policies[-1])["Statement"] if "events" in s["Principal"]["Service"]]
+    assert (statement["Action"], statement["Resource"]) == ("sns:Publish", topic)
+    assert "Condition" not in statement
+
+
 def test_an_administrator_who_was_created_without_a_group_is_added_by_the_next_run(tmp_path: Path) -> None:
     groups: list[Any] = []
     world = FakeWorld(

@@ -19,10 +19,12 @@ RECORDING: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 UNSEEN_AFTER = {
     "s3 create_bucket",
     "iam create_role",
+    "sns create_topic",
+    "sns set_topic_attributes",
     "cloudformation execute_change_set",
     "cognito-idp admin_create_user",
 }
-"""The writes of two, after which a stop makes a read that the recorded run made only after the second.
+"""The writes of several, after which a stop makes a read that the recorded run made only after the last.
 
 `test_install.py` covers them, and the stop right after an endpoint was created, which loses the endpoint's secret: the
 next run replaces the endpoint. The interrupted run of `tests/stack/test_install.py` covers the deployment.
