@@ -112,6 +112,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         stack.stop()
 
 
+@pytest.fixture(autouse=True)
+def _webhooks_are_delivered_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Deliver webhooks after a test that may have stopped them: all tests share one simulator."""
+    running: Running | None = request.getfixturevalue("running") if "running" in request.fixturenames else None
+    yield
+    if running:
+        running.sim("webhooks", deliver="normal", delay_s=0)
+
+
 @pytest.fixture
 def sub() -> str:
     return f"student-{next(_student_numbers)}"

@@ -5,7 +5,7 @@ Then the held events arrive shuffled and twice, the reconciler corrects what was
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -118,12 +118,6 @@ class RandomStudent:
         if intent.get("status") == "succeeded":
             status = self.rng.choice(("needs_response", "warning_needs_response"))
             self.running.sim("disputes", payment_intent=intent_id, status=status)
-
-
-@pytest.fixture(autouse=True)
-def _restore_delivery(running: Running) -> Iterator[None]:
-    yield
-    running.sim("webhooks", deliver="normal", delay_s=0)
 
 
 def count_deliveries(running: Running) -> int:
