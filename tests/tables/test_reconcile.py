@@ -693,6 +693,7 @@ def test_a_session_is_fetched_once_when_its_intent_is_first_read(tuition: Harnes
     assert enrollment_status(tuition, student) == "ENROLLED"
 
 
+@pytest.mark.timeout(420)
 def test_more_purchases_than_a_page_holds_are_all_applied(tuition: Harness, student: Student) -> None:
     """Each list at Stripe has more than one page."""
     purchases = [open_purchase(tuition, Student(f"{student.sub}-{n}")) for n in range(101)]
