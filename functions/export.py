@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tuition import clock
 from tuition.log import logger
 from tuition.views import exports
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     try:
-        result = exports.make(str(event["export_id"]), lambda: float(context.get_remaining_time_in_millis()) / 1000)
+        result = exports.make(str(event["export_id"]), clock.remaining_of(context))
     except exports.ExportTaken as taken:
         logger.info("export taken", reason=str(taken))
         return {"state": "taken"}

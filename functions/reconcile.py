@@ -7,26 +7,22 @@ While another run is in progress, a caller that `waits` gets `{"lease_taken": tr
 from collections.abc import Mapping
 from typing import Any
 
+from tuition import clock
 from tuition.core import timestamps
 from tuition.intake import reconcile
 from tuition.log import logger
-from tuition.storage.cursors import LeaseTaken
+from tuition.storage import cursors
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    def remaining() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
+    remaining, backfill = clock.remaining_of(context), event.get("backfill")
 
-    backfill = event.get("backfill")
-    try:
+    def run() -> dict[str, Any]:
         if backfill is None:
-            run = reconcile.run(remaining)
+            report = reconcile.run(remaining).to_json()
         else:
-            run = reconcile.backfill(*timestamps.range_of_days(backfill, "backfill"), remaining)
-    except LeaseTaken:
-        if event.get("waits"):
-            return {"lease_taken": True}  # an error would ring an alarm, and roll back a release in progress
-        raise
-    report = run.to_json()
-    logger.info("reconciled", **report)
-    return report
+            report = reconcile.backfill(*timestamps.range_of_days(backfill, "backfill"), remaining).to_json()
+        logger.info("reconciled", **report)
+        return report
+
+    return cursors.report_of(event, run)

@@ -7,6 +7,7 @@ a message may come twice, late or never.
 from collections.abc import Mapping
 from typing import Any
 
+from tuition import clock
 from tuition.intake import reconcile
 from tuition.log import logger
 
@@ -16,11 +17,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
-
-    def remaining() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
-    failed = []
+    remaining, failed = clock.remaining_of(context), []
     for record in event["Records"]:
         try:
             run = reconcile.work(record["body"], remaining)

@@ -2,7 +2,9 @@
 
 import random
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 DEADLINE_S = 20.0
 """The time that all calls of one invocation share. The gateway answers 503 after 30 s in any case."""
@@ -24,6 +26,11 @@ def remaining_s() -> float:
     """Return the seconds until the deadline, never below 0; `DEADLINE_S` if no deadline was started."""
     ends = _ends.get()
     return DEADLINE_S if ends is None else max(0.0, ends - time.monotonic())
+
+
+def remaining_of(context: Any) -> Callable[[], float]:
+    """Return a function that returns the seconds that Lambda leaves to the invocation with this context."""
+    return lambda: float(context.get_remaining_time_in_millis()) / 1000
 
 
 def monotonic() -> float:

@@ -23,8 +23,8 @@ def decide(*, on: bool, note: str, message: str | None, staff: str, expected_ver
     """Stop selling with a message for students, or sell again. Return the switch.
 
     Repeating a decision with the same message changes nothing, unless the switch differs from its records: then the new
-    record says again what holds. With `expected_version`, a decision about an older state
-    raises `Conflicted`: staff must not sell again after a stop that they have not seen. Raises `Contended`.
+    record says again what holds. With `expected_version`, a decision about an older state raises `Conflicted`: staff
+    must not sell again after a stop that they have not seen. Raises `Contended`.
     """
 
     def change(before: Selling, is_verified: bool) -> SellingChange | None:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,19 @@ def lease(name: str = RECONCILE) -> Iterator[None]:
         yield
     finally:
         _release(name, holder)
+
+
+def report_of(event: Mapping[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the report of a run; for a caller that `waits`, `{"lease_taken": true}` while another run has the lease.
+
+    An error of the function would ring an alarm, and roll back a release in progress. Raises `LeaseTaken` for others.
+    """
+    try:
+        return run()
+    except LeaseTaken:
+        if event.get("waits"):
+            return {"lease_taken": True}
+        raise
 
 
 def _release(name: str, holder: dynamodb.Item) -> None:
