@@ -23,7 +23,6 @@ HEADROOM_PERCENT = 20
 """A quota is raised to the need at `TARGET` and this much more."""
 FIGURES = ROOT / "benchmarks" / "capacity.json"
 PAGE = ROOT / "docs" / "operations.md"
-BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 
 # Assumptions that no file measures: the behavior of students, and the time that the network takes.
 ABANDONED = 0.1
@@ -290,11 +289,12 @@ def _rounded(number: float) -> str:
     return f"{number:,.1f}" if number < 10 else f"{number:,.0f}"
 
 
-def updated(page: str, text: str) -> str:
-    """Return the page with this table between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def updated(page: str, text: str, name: str = "capacity") -> str:
+    """Return the page with this table between the two marks of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(page: Path = PAGE) -> int:

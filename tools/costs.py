@@ -22,7 +22,6 @@ from tools.capacity import ABANDONED, DYNAMODB_MS, STATUS_REQUESTS, STATUS_SYNCS
 
 PRICES = ROOT / "tools" / "prices.json"
 PAGE = ROOT / "docs" / "costs.md"
-BEGIN, END = "<!-- costs: begin -->", "<!-- costs: end -->"
 PURCHASES = (1_000, 100_000)
 """Purchases per month, one column each."""
 
@@ -170,16 +169,14 @@ def read_prices() -> dict[str, Any]:
     return prices
 
 
-def updated(page: str, text: str) -> str:
-    """Return the page with this table between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def updated(page: str) -> str:
+    """Return the page with the computed table."""
+    return capacity.updated(page, table(read_lines(), read_prices()), "costs")
 
 
 def main(page: Path = PAGE) -> int:
     """Write the table into docs/costs.md."""
-    page.write_text(updated(page.read_text(encoding="utf-8"), table(read_lines(), read_prices())), encoding="utf-8")
+    page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 
