@@ -256,11 +256,11 @@ def without_unsupported(expanded: Template) -> Template:
     """Return the template without the resources that MiniStack cannot handle.
 
     MiniStack rejects a stack that has CodeDeploy resources, update policies or metric-math alarms, so an alias moves to
-    its new version at once. It enforces bucket policies that
-    require TLS, which the local stack does not have. The local sign-in has no second factor, so the pool does not call
-    the function that asks for one. MiniStack ignores partial batch responses of a stream, so
-    :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping has no ``MaximumConcurrency``, because
-    MiniStack would compare the text of its parameter with a number. Five workers run then, the template's default.
+    its new version at once. It enforces bucket policies that require TLS, which the local stack does not have. The
+    local sign-in has no second factor, so the pool does not call the function that asks for one. MiniStack ignores
+    partial batch responses of a stream, so :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping
+    has no ``MaximumConcurrency``, because MiniStack would compare the text of its parameter with a number. Five workers
+    run then, the template's default.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():
