@@ -294,6 +294,7 @@ def no_window(running: Running) -> Iterator[None]:
     client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
     yield
     client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=released)
+    client.delete_function(FunctionName=name, Qualifier=version)  # a rollback takes the newest version that exists
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
