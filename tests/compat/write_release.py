@@ -25,6 +25,7 @@ START = 1_795_000_000.0
 DAY = 86_400
 ADMIN = Student("admin", groups=("admin",))
 ADMIN_ROUTE = "POST /api/admin/payments/{payment_id}"
+SELLING_ROUTE = "POST /api/admin/selling"
 
 
 @dataclass
@@ -68,6 +69,15 @@ def promotion_code(tuition: Harness) -> str:
     coupon = tuition.at_stripe("POST", "/v1/coupons", percent_off=20)
     promotion = {"promotion[type]": "coupon", "promotion[coupon]": coupon["id"]}
     return str(tuition.at_stripe("POST", "/v1/promotion_codes", code="SPRING", **promotion)["code"])
+
+
+def stop_and_sell_again(tuition: Harness) -> None:
+    """Have staff stop selling, refuse a create, and have them sell again."""
+    stop = {"selling": False, "note": "the price is wrong", "message": "We sell again on Monday."}
+    assert tuition.admin(ADMIN, SELLING_ROUTE, stop).status == 200
+    assert tuition.create(Student("refused-while-stopped")).status == 409
+    start = {"selling": True, "note": "the price is right again", "expected_version": 1}
+    assert tuition.admin(ADMIN, SELLING_ROUTE, start).status == 200
 
 
 def live(tuition: Harness) -> None:
@@ -132,6 +142,7 @@ def live(tuition: Harness) -> None:
     tuition.create(Student("open"))
     school.buy("failed", method="pm_card_chargeDeclined")
     school.buy("processing", method="pm_usBankAccount_processing")
+    stop_and_sell_again(tuition)
 
 
 def items_of(tuition: Harness) -> dict[str, list[dict[str, Any]]]:
