@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.event_schemas import schema_of
 from tests.sensitive_data import find_sensitive
-from tuition.core import attention, audit, catalog, enrollment, selling
+from tools import published_events as reference
+from tuition.core import attention, audit, catalog, enrollment, published_events, selling
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
@@ -182,7 +184,43 @@ def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]
     if (status, dict(sums)) != (payment.status, stored):
         violations.append(f"{name} is {payment.status} {stored}, but its records lead to {status} {dict(sums)}")
     repeated = [event for event, count in Counter(r["event_id"] for r in trail).items() if count > 1]
+    violations += published_violations(payment, trail)
     return violations + [f"{name}: {event} was recorded twice" for event in repeated]
+
+
+def published_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
+    """Check that the events of a payment's records fit their schemas, have unique ids, and that their amounts add up.
+
+    A consumer knows nothing but these events.
+    """
+    sums, violations, ids = Counter[str](), [], Counter[str]()
+    for record in trail:
+        stored = {**record, "sort_key": f"{record['at']}#{record['event_id']}"}
+        for event in published_events.of_record(stored):
+            ids[event.detail["id"]] += 1
+            violations += [
+                f"{event.type}: {error.message}" for error in schema_of(event.type).iter_errors(event.detail)
+            ]
+            if event.type == published_events.PAYMENT_REBUILT:
+                sums = Counter(event.detail["totals"])
+            name, sign = SUMS.get(event.type, ("", 0))
+            sums[name] += sign * event.detail.get("amount", 0)
+    stored_sums = {"settled": _settled(payment), "refunded": payments.refunded_amount(payment.facts)}
+    stored_sums["lost"] = payments.lost_amount(payment.facts)
+    if any(sums[name] != amount for name, amount in stored_sums.items()):
+        violations.append(f"has {stored_sums}, but its events add up to {dict(sums)}")
+    violations += [f"{event_id} is the id of {count} events" for event_id, count in ids.items() if count > 1]
+    return [f"{payment.payment_id}: {violation}" for violation in violations]
+
+
+SUMS = {
+    published_events.PAYMENT_SETTLED: ("settled", 1),
+    published_events.PAYMENT_AMOUNT_CORRECTED: ("settled", 1),
+    published_events.PAYMENT_REFUNDED: ("refunded", 1),
+    published_events.REFUND_FAILED: ("refunded", -1),
+    **{name: ("lost", 1) for name in reference.TYPES if ".dispute_" in name},
+}
+"""The amount of its payment that an event changes, and in which direction."""
 
 
 def _sensitive_records(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:

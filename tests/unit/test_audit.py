@@ -81,6 +81,8 @@ def test_the_hash_covers_every_field_except_itself() -> None:
 
 # --- transitions ---
 
+CONTEXT = {"created_at": "2026-11-23T18:30:00.000Z", "attempt": 1, "stripe_object_id": "pi_1", "price": 49900}
+
 
 def test_a_transition_has_the_old_and_new_status_and_the_amount() -> None:
     before, after = payment(), payment(PAID)
@@ -92,6 +94,7 @@ def test_a_transition_has_the_old_and_new_status_and_the_amount() -> None:
         "enrollment": {"from": "PENDING", "to": "ENROLLED"},
         "settled": 49900,
         "currency": "usd",
+        "payment": {**CONTEXT, "settled_at": "1970-01-01T00:00:10.000Z"},
     }
 
 
@@ -109,14 +112,19 @@ def test_refunds_disputes_and_attention_reasons_are_recorded_as_deltas() -> None
         PaymentState(paid, enrolled), PaymentState(partly_refunded, enrolled.with_payment(partly_refunded))
     ) == {
         "refunded": 100,
+        "refunds": {"re_1": {"from": None, "to": "succeeded", "amount": 100}},
         "currency": "usd",
+        "payment": {**CONTEXT, "settled_at": "1970-01-01T00:00:10.000Z"},
     }
     failed = partly_refunded.merged(refunded(100, "failed"))
     assert transition(PaymentState(partly_refunded, enrolled), PaymentState(failed, enrolled.with_payment(failed))) == {
         "refunded": -100,
+        "refunds": {"re_1": {"from": "succeeded", "to": "failed", "amount": 100}},
         "currency": "usd",
+        "payment": {**CONTEXT, "settled_at": "1970-01-01T00:00:10.000Z"},
         "attention": ["refund:re_1"],
     }
     lost = paid.merged(disputed("lost"))
     changes = transition(PaymentState(paid, enrolled), PaymentState(lost, enrolled.with_payment(lost)))
     assert changes["lost"] == 49900 and changes["enrollment"] == {"from": "ENROLLED", "to": "WITHDRAWN"}
+    assert changes["access_ended"] == "dispute_lost"

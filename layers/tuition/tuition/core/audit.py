@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tuition.core import payment as payments
+from tuition.core import timestamps
+from tuition.core.facts import NO_FACTS, UNKNOWN, Dispute, Refund
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
+from tuition.core.refund_request import RefundRequest
 
 SCHEMA_VERSION = 1
 Source = Literal["webhook", "pull", "request", "staff", "reconcile"]
@@ -75,7 +78,11 @@ def digest(body: Mapping[str, Any]) -> str:
 
 
 def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
-    """Return what changed, from and to, with amounts as deltas in minor units. Consumers act on this alone."""
+    """Return what changed, from and to, with amounts as deltas in minor units. Consumers act on this alone.
+
+    `published_events` turns it into events. It has what a consumer needs to know about the payment at that moment,
+    because a consumer reads no table and may receive records in any order.
+    """
     payment = after.existing
     changes: dict[str, Any] = {}
     status_before = before.payment.status if before.payment else None
@@ -88,11 +95,108 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
         delta = amount - amounts_before.get(name, 0)
         if delta:
             changes[name] = delta
+    changes |= _changed_objects(before.payment, payment)
     if changes:
-        changes["currency"] = payment.currency
+        changes |= _reasons(changes, payment)
+        changes |= {"currency": payment.currency, "payment": _context(payment)}
     already = {(reason.name, reason.fingerprint) for reason in before.attention}
     raised = sorted({(reason.name, reason.fingerprint) for reason in after.attention} - already)
     return {**changes, "attention": [name for name, _ in raised]} if raised else changes
+
+
+def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:
+    """Return the refund requests, refunds, disputes, declines and the fee that are new or changed, each by its id."""
+    facts, old = after.facts, before.facts if before else NO_FACTS
+    requests = {request.id: request.state for request in before.requests} if before else {}
+    refunds = {key: refund.status for key, refund in old.refunds.items()}
+    disputes = {key: _dispute(dispute, before) for key, dispute in old.disputes.items()} if before else {}
+    changed: dict[str, dict[str, Any]] = {
+        "refund_requests": {
+            request.id: {"from": requests.get(request.id), **_request(request, after)}
+            for request in after.requests
+            if requests.get(request.id) != request.state
+        },
+        "refunds": {
+            key: {"from": refunds.get(key), **_refund(refund)}
+            for key, refund in facts.refunds.items()
+            if refunds.get(key) != refund.status
+        },
+        "disputes": {
+            key: _dispute_change(disputes.get(key), _dispute(dispute, after))
+            for key, dispute in facts.disputes.items()
+            if disputes.get(key) != _dispute(dispute, after)
+        },
+        "declines": {
+            key: charge.code or UNKNOWN
+            for key, charge in facts.charges.items()
+            if charge.status == "failed" and not (key in old.charges and old.charges[key].ever_failed)
+        },
+        "fee": asdict(facts.balance) if facts.balance and facts.balance != old.balance else {},
+    }
+    return {name: objects for name, objects in changed.items() if objects}
+
+
+def _request(request: RefundRequest, payment: Payment) -> dict[str, Any]:
+    by = "student" if request.by == payment.user_id else "school"
+    return {"to": request.state, "amount": request.amount, "made_by": by}
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    optional = {"request": refund.request, "failure": refund.failure}
+    return {"to": refund.status, "amount": refund.amount, **_present(optional)}
+
+
+def _dispute(dispute: Dispute, payment: Payment) -> dict[str, Any]:
+    """Return what a consumer may ask about a dispute. `lost` is what it took for good."""
+    settled = payment.facts.settled
+    optional = {
+        "due_by": None if dispute.due_by is None else timestamps.iso(dispute.due_by),
+        "lost": payments.lost_to(dispute, settled.currency if settled else None) or None,
+    }
+    return {"to": dispute.status, "amount": dispute.amount, "reason": dispute.reason, **_present(optional)}
+
+
+def _dispute_change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the change of a dispute, with `lost` as a delta."""
+    old = before or {"to": None}
+    lost = after.get("lost", 0) - old.get("lost", 0)
+    return {"from": old["to"], **after, "lost": lost} if lost else {"from": old["to"], **_without_lost(after)}
+
+
+def _without_lost(dispute: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in dispute.items() if name != "lost"}
+
+
+def _reasons(changes: Mapping[str, Any], payment: Payment) -> dict[str, Any]:
+    """Return why the payment failed or was closed, and why access ended, if it did."""
+    reasons: dict[str, Any] = {}
+    failure = payments.failure(payment.facts) if "status" in changes else None
+    closed = payment.facts.closed if payment.status == "CANCELED" and "status" in changes else None
+    lost_access = changes.get("enrollment", {}).get("from") == "ENROLLED"
+    reasons["failure"] = failure.code if failure else None
+    reasons["closed"] = closed.reason if closed else None
+    reasons["access_ended"] = payments.no_access_reason(payment) if lost_access else None
+    return _present(reasons)
+
+
+def _context(payment: Payment) -> dict[str, Any]:
+    """Return what every consumer may ask about a payment, with no data of a person."""
+    method, settled = payment.payment_method, payment.facts.settled
+    context = {
+        "created_at": payment.created_at,
+        "attempt": payment.attempt,
+        "stripe_object_id": payment.stripe_object_id,
+        "price": payment.price.amount,
+        "list_amount": payment.terms.list_amount or None,
+        "method": method["type"] if method else None,
+        "settled_at": timestamps.iso(settled.at) if settled else None,
+        "declines": sum(charge.ever_failed for charge in payment.facts.charges.values()) or None,
+    }
+    return _present(context)
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _amounts(payment: Payment) -> dict[str, int]:

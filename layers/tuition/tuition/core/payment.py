@@ -17,6 +17,7 @@ from tuition.core.refund_request import RefundRequest
 Status = Literal["CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED"]
 STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED")
 OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
+SETTLED_STATUSES: frozenset[Status] = frozenset({"SUCCEEDED", "REFUNDED"})
 
 NoAccess = Literal["revoked", "dispute_lost", "refunded", "amount_differs"]
 RefundRefusal = Literal["unpaid", "free", "disputed", "refunded"]
@@ -317,7 +318,7 @@ def lost_amount(facts: Facts) -> int:
     A prevented dispute counts only if it moved the funds itself.
     """
     currency = facts.settled.currency if facts.settled else None
-    return sum(_lost(dispute, currency) for dispute in facts.disputes.values())
+    return sum(lost_to(dispute, currency) for dispute in facts.disputes.values())
 
 
 def lost_disputes(facts: Facts) -> frozenset[str]:
@@ -330,7 +331,7 @@ def declines(facts: Facts) -> dict[str, int]:
     return {key: charge.created for key, charge in facts.charges.items() if charge.status == "failed"}
 
 
-def _lost(dispute: Dispute, currency: str | None) -> int:
+def lost_to(dispute: Dispute, currency: str | None) -> int:
     """Return what a dispute took for good. The amount withdrawn may be in another currency than the charge's."""
     if dispute.status == "lost":
         return dispute.amount

@@ -1,0 +1,150 @@
+"""The published events: which record has which events, and that docs/events.md describes them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.event_schemas import schema_of
+from tests.unit.test_enrollment import enrollment
+from tests.unit.test_payment import PAID, disputed, in_phase, payment, refunded
+from tools import published_events as reference
+from tuition.core import audit, published_events
+from tuition.core.audit import AuditEntry, Record
+from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
+from tuition.core.published_events import PublishedEvent, of_record
+from tuition.storage import mapping
+from tuition.storage.items import AuditItem
+
+ROOT = Path(__file__).parents[2]
+CONSTANTS = {value for value in vars(published_events).values() if isinstance(value, str) and value.endswith(".v1")}
+
+
+def events_of(before: Payment | None, after: Payment, *, seq: int = 2, type_: str = "pull") -> list[PublishedEvent]:
+    old = enrollment().with_payment(before) if before else enrollment()
+    transition = audit.transition(PaymentState(before, old), PaymentState(after, old.with_payment(after)))
+    entry = AuditEntry("2026-11-23T18:30:00.000Z", "evt_1", type_, "pull")
+    return of_record(stored(Record("pay_1", seq, entry, "u", "DP", transition)))
+
+
+def stored(record: Record) -> dict[str, Any]:
+    return {**record.body(), "sort_key": record.entry.sort_key, "recorded_at": "2026-11-23T18:30:01.000Z"}
+
+
+def names(events: list[PublishedEvent]) -> list[str]:
+    """Return short names, without the event that every record of a payment has."""
+    short = [event.type.removeprefix("tuition.").removesuffix(".v1") for event in events]
+    return [name.removeprefix("payment.") for name in short if name != "payment.changed"]
+
+
+def test_the_page_has_the_reference_that_the_code_produces() -> None:
+    page = reference.PAGE.read_text(encoding="utf-8")
+    assert reference.updated(page, reference.reference(), "events") == page, "run python -m tools.published_events"
+
+
+def test_every_type_is_documented_with_a_sample() -> None:
+    assert set(reference.TYPES) == CONSTANTS == set(reference.samples())
+
+
+@pytest.mark.parametrize("name", sorted(CONSTANTS))
+def test_the_sample_of_a_type_fits_its_schema(name: str) -> None:
+    schema_of(name).validate(dict(reference.samples()[name].detail))
+
+
+def test_every_event_of_the_samples_fits_its_schema_and_has_an_id_of_its_own() -> None:
+    for record in reference.records():
+        events = of_record(record)
+        for event in events:
+            schema_of(event.type).validate(dict(event.detail))
+        assert len({event.detail["id"] for event in events}) == len(events)
+        assert all(event.detail["id"].startswith(f"{record['subject']}#{record['sort_key']}#") for event in events)
+        assert of_record(json.loads(json.dumps(record))) == events
+
+
+def test_a_schema_refuses_a_field_that_it_does_not_name() -> None:
+    detail = dict(reference.samples()[published_events.PAYMENT_SETTLED].detail)
+    for changed in (
+        {**detail, "email": "ada@example.com"},
+        {**detail, "transition": {**detail["transition"], "note": "text"}},
+        {name: value for name, value in detail.items() if name != "amount"},
+    ):
+        assert not schema_of(published_events.PAYMENT_SETTLED).is_valid(changed)
+
+
+def test_every_record_of_the_first_release_has_events_that_fit_their_schemas() -> None:
+    items = json.loads((ROOT / "tests" / "compat" / "0.1.0" / "audit.json").read_text(encoding="utf-8"))
+    read = [AuditItem.from_raw_data(item) for item in items]
+    records = [{**mapping.record_to_json(item), "sort_key": item.sort_key} for item in read]
+    events = [event for record in records for event in of_record(record)]
+    for event in events:
+        schema_of(event.type).validate(dict(event.detail))
+    assert {published_events.PAYMENT_SETTLED, published_events.PAYMENT_REFUNDED} <= {event.type for event in events}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, payment(), ["created"]),
+        (None, payment(PAID), ["created", "settled", "enrollment.granted"]),
+        (None, payment(PAID, refunded(49900)), ["created", "settled", "refunded", "refund_succeeded"]),
+        (payment(), payment(in_phase("processing")), ["processing"]),
+        (payment(in_phase("processing")), payment(in_phase("failed")), ["failed"]),
+        (payment(PAID), payment(PAID, refunded(100, "pending")), ["refunded"]),
+        (payment(PAID, refunded(100, "pending")), payment(PAID, refunded(100)), ["refund_succeeded"]),
+        (payment(PAID), payment(PAID, refunded(100, "requires_action")), []),
+        (payment(PAID), payment(PAID, refunded(100, "failed")), ["refund_failed", "attention.raised"]),
+        (
+            payment(PAID),
+            payment(PAID, disputed("lost")),
+            ["dispute_lost", "enrollment.withdrawn", "attention.raised"],
+        ),
+        (payment(PAID, disputed("lost")), payment(PAID, disputed("won", 2)), ["dispute_won", "enrollment.granted"]),
+        (payment(PAID), payment(PAID), []),
+    ],
+)
+def test_a_change_of_a_payment_has_these_events(before: Payment | None, after: Payment, expected: list[str]) -> None:
+    assert names(events_of(before, after)) == expected
+
+
+def test_a_record_without_a_transition_has_no_event() -> None:
+    paid = payment(PAID)
+    assert events_of(paid, paid) == []
+
+
+def test_a_refund_that_never_counted_takes_nothing_back_when_it_fails() -> None:
+    failed = payment(PAID, refunded(100, "failed"))
+    assert [e.detail["amount"] for e in events_of(payment(PAID), failed) if "refund" in e.detail] == [0]
+    pending = payment(PAID, refunded(100, "pending"))
+    assert [e.detail["amount"] for e in events_of(pending, failed) if "refund" in e.detail] == [100]
+
+
+def test_a_payment_that_was_rebuilt_beside_its_old_records_is_not_announced_twice() -> None:
+    assert names(events_of(None, payment(PAID), seq=3, type_="rebuilt"))[0] == "rebuilt"
+    assert "settled" not in names(events_of(None, payment(PAID), seq=3, type_="rebuilt"))
+    assert "settled" in names(events_of(None, payment(PAID), seq=1, type_="rebuilt"))
+
+
+def test_a_dispute_that_changes_back_after_a_loss_gives_the_amount_back() -> None:
+    lost, reopened = payment(PAID, disputed("lost")), payment(PAID, disputed("under_review", 2))
+    event = next(event for event in events_of(lost, reopened) if "dispute" in event.detail)
+    assert (event.type, event.detail["amount"]) == (published_events.DISPUTE_REOPENED, -49900)
+
+
+@pytest.mark.parametrize("name", ["subject", "sort_key", "seq", "user_id", "type", "source", "at", "transition"])
+def test_a_record_that_lacks_an_attribute_is_refused(name: str) -> None:
+    record = next(reference.records())
+    with pytest.raises(KeyError):
+        of_record({key: value for key, value in record.items() if key != name})
+
+
+@pytest.mark.parametrize("transition", [None, "status", ["status"], {"status": "PAID"}, {"settled": 1, "status": {}}])
+def test_a_record_with_a_transition_of_another_form_is_refused(transition: object) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        of_record({**next(reference.records()), "transition": transition})
+
+
+def test_every_type_ends_in_its_version() -> None:
+    assert all(re.fullmatch(r"tuition\.[a-z]+\.[a-z_]+\.v[1-9]", name) for name in CONSTANTS)
