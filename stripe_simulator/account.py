@@ -134,6 +134,7 @@ KINDS_BY_PREFIX: dict[str, tuple[str, ...]] = {
     "cus": ("customer",),
     "cs": ("checkout.session",),
     "txn": ("balance_transaction",),
+    "po": ("payout",),
     "du": ("dispute",),
     "dp": ("dispute",),
     "issfr": ("radar.early_fraud_warning",),

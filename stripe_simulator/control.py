@@ -6,8 +6,17 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from stripe_simulator.account import Account, Fault, task
+from stripe_simulator.currencies import MIN_AMOUNTS
 from stripe_simulator.errors import StripeError, invalid_request
-from stripe_simulator.resources import disputes, early_fraud_warnings, payment_intents, refunds, setup_intents
+from stripe_simulator.resources import (
+    balance_transactions,
+    disputes,
+    early_fraud_warnings,
+    payment_intents,
+    payouts,
+    refunds,
+    setup_intents,
+)
 from stripe_simulator.store import Object, public_fields
 from stripe_simulator.webhooks import MODES
 
@@ -294,9 +303,7 @@ def _refund(account: Account, params: Object) -> Object:
         )
         return public_fields(refund)
     charge = _charge(account, params)
-    amount = params.get("amount", charge["amount_captured"] - charge["amount_refunded"])
-    if isinstance(amount, bool) or not isinstance(amount, int):
-        raise invalid_request("amount must be an integer", param="amount")
+    amount = _amount({"amount": charge["amount_captured"] - charge["amount_refunded"], **params})
     status = _choice(params, "status", "succeeded", ("requires_action", "pending", "succeeded"))
     refunds.check_refundable(charge, amount)
     return public_fields(refunds.add(account, charge, amount, None, {}, status))
@@ -306,6 +313,44 @@ def _charge(account: Account, params: Object) -> Object:
     """Return the charge that the request names, or the latest charge of its payment intent."""
     intent = account.store.find("payment_intent", str(params.get("payment_intent"))) or {}
     return account.store.get("charge", str(params.get("charge") or intent.get("latest_charge")), param="charge")
+
+
+def _pay_out(account: Account, params: Object) -> Object:
+    """Pay out the available balance of a currency, or change the status of a payout."""
+    if "payout" in params:
+        payout = account.store.get("payout", str(params["payout"]), param="payout")
+        code = str(params.get("failure_code", "account_closed"))
+        payouts.set_status(account, payout, str(params.get("status", "paid")), code)
+        return public_fields(payout)
+    currency = _currency(params)
+    amount = _amount(params) if "amount" in params else None
+    include_pending = params.get("include_pending", False)
+    if not isinstance(include_pending, bool):
+        raise invalid_request("include_pending must be true or false", param="include_pending")
+    if include_pending:
+        balance_transactions.release_pending(account, currency)
+    return public_fields(payouts.pay_out(account, currency, amount))
+
+
+def _add_balance_transaction(account: Account, params: Object) -> Object:
+    """Add a balance transaction that belongs to no charge, as Stripe does for a fee or a correction."""
+    kind = _choice(params, "type", "adjustment", balance_transactions.TYPES_WITHOUT_SOURCE)
+    description = params.get("description")
+    if description is not None and not isinstance(description, str):
+        raise invalid_request("description must be a string", param="description")
+    currency, amount = _currency(params), _amount(params)
+    return public_fields(balance_transactions.add_without_source(account, kind, currency, amount, description))
+
+
+def _currency(params: Object) -> str:
+    return _choice(params, "currency", "usd", tuple(MIN_AMOUNTS))
+
+
+def _amount(params: Object) -> int:
+    amount = params.get("amount")
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise invalid_request("amount must be an integer", param="amount")
+    return amount
 
 
 Control = Callable[[Account, Object], Object]
@@ -325,6 +370,10 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},
     "/_sim/early_fraud_warnings": {"POST": (_warn, ("payment_intent", "charge", "fraud_type"))},
     "/_sim/refunds": {"POST": (_refund, ("payment_intent", "charge", "amount", "status", "refund", "failure_reason"))},
+    "/_sim/payouts": {
+        "POST": (_pay_out, ("currency", "amount", "include_pending", "payout", "status", "failure_code"))
+    },
+    "/_sim/balance_transactions": {"POST": (_add_balance_transaction, ("type", "currency", "amount", "description"))},
     "/_sim/requests": {"GET": (_get_requests, ("limit",))},
     "/_sim/deliveries": {"GET": (_get_deliveries, ("limit",))},
 }

@@ -44,7 +44,6 @@ UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
     "POST /v1/setup_intents/*": _SETUP,
     "POST /v1/setup_intents/*/confirm": ("payment_method_options",),
     "POST /v1/webhook_endpoints": ("connect",),
-    "GET /v1/balance_transactions": ("payout",),
     "GET /v1/checkout/sessions": ("customer_account", "customer_details", "payment_link", "subscription"),
     "GET /v1/customers": ("test_clock",),
     "GET /v1/payment_intents": ("customer_account",),

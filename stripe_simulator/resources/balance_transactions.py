@@ -3,14 +3,29 @@
 https://docs.stripe.com/api/balance_transactions
 """
 
+from collections.abc import Iterator
+
 from stripe_simulator import lists
 from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import validation_error
 from stripe_simulator.store import Object, public_fields
 
 DAY_S = 24 * 3600
 CARD_FEE_BASIS_POINTS, CARD_FEE_FIXED = 290, 30  # 2.9 % + 0.30
 BANK_FEE_BASIS_POINTS, BANK_FEE_MAX = 80, 500  # 0.8 %, at most 5.00
 DISPUTE_FEE = 1500
+PENDING_TYPES = ("charge", "payment", "refund", "payment_refund", "refund_failure")
+"""The funds of these become available after two days. Those of any other type are available at once."""
+TYPES_WITHOUT_SOURCE = ("adjustment", "contribution", "stripe_fee")
+"""The types that `/_sim/balance_transactions` creates: Stripe charges a fee or corrects the balance."""
+CATEGORIES = {
+    "payment": "charge",
+    "payment_refund": "refund",
+    "payout_cancel": "payout_reversal",
+    "payout_failure": "payout_reversal",
+    "stripe_fee": "fee",
+}
+"""The reporting category of each type that is not its own: https://docs.stripe.com/reports/reporting-categories."""
 
 
 def fee_of(amount: int, method_type: str) -> int:
@@ -34,13 +49,13 @@ def add(account: Account, kind: str, source: Object, amount: int, fee: int, desc
                 "type": "stripe_fee",
             }
         )
-    prefix = "txn_3" if source["id"].startswith(("ch_3", "py_3", "re_3", "pyr_3")) else "txn_1"
+    prefix = "txn_3" if str(source.get("id")).startswith(("ch_3", "py_3", "re_3", "pyr_3")) else "txn_1"
     return account.store.add(
         {
             "id": f"{prefix}{account.store.token(23)}",
             "object": "balance_transaction",
             "amount": amount,
-            "available_on": now + (0 if kind == "adjustment" else 2 * DAY_S),
+            "available_on": now + (2 * DAY_S if kind in PENDING_TYPES else 0),
             "balance_type": "payments",
             "created": now,
             "currency": source["currency"],
@@ -49,12 +64,17 @@ def add(account: Account, kind: str, source: Object, amount: int, fee: int, desc
             "fee": fee,
             "fee_details": details,
             "net": amount - fee,
-            "reporting_category": {"adjustment": "dispute"}.get(kind, kind),
-            "source": source["id"],
-            "status": "pending" if kind != "adjustment" else "available",
+            "reporting_category": "dispute" if source.get("object") == "dispute" else CATEGORIES.get(kind, kind),
+            "source": source.get("id"),
+            "status": "pending" if kind in PENDING_TYPES else "available",
             "type": kind,
         }
     )
+
+
+def add_without_source(account: Account, kind: str, currency: str, amount: int, description: str | None) -> Object:
+    """Add a balance transaction that no charge, refund, dispute or payout has caused."""
+    return add(account, kind, {"currency": currency}, amount, 0, description)
 
 
 def retrieve(call: Call) -> Object:
@@ -69,9 +89,42 @@ def _refresh(account: Account, transaction: Object) -> Object:
     return transaction
 
 
+def _available(account: Account, currency: str) -> Iterator[Object]:
+    """Yield the available transactions of a currency, newest first."""
+    for transaction in account.store.all("balance_transaction"):
+        if transaction["currency"] == currency and _refresh(account, transaction)["status"] == "available":
+            yield transaction
+
+
+def available(account: Account, currency: str) -> int:
+    """Return the available balance of a currency."""
+    return sum(one["net"] for one in _available(account, currency))
+
+
+def unpaid(account: Account, currency: str) -> list[Object]:
+    """Return the available transactions of a currency that no automatic payout includes."""
+    return [one for one in _available(account, currency) if "_payout" not in one]
+
+
+def release_pending(account: Account, currency: str) -> None:
+    """Make the pending funds of a currency available now."""
+    for transaction in account.store.all("balance_transaction"):
+        if transaction["currency"] == currency and _refresh(account, transaction)["status"] == "pending":
+            transaction["available_on"], transaction["status"] = account.clock.unix(), "available"
+
+
 def list_(call: Call) -> Object:
-    """GET /v1/balance_transactions."""
+    """GET /v1/balance_transactions. `payout` selects what an automatic payout includes, and its own transaction.
+
+    https://docs.stripe.com/api/balance_transactions/list
+    """
     refreshed = (_refresh(call.account, one) for one in call.store.all("balance_transaction"))
+    if "payout" in call.params:
+        payout = call.store.get("payout", call.params["payout"], param="payout")
+        if not payout["automatic"]:
+            message = "Balance transaction history can only be filtered on automatic transfers, not manual."
+            raise validation_error(message, param="payout")
+        refreshed = (one for one in refreshed if one.get("_payout") == payout["id"])
     transactions = lists.select(refreshed, call.params, "currency", "source", "type")
     return lists.page(transactions, call.params, call.path, "balance transaction")
 

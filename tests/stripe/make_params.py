@@ -35,6 +35,7 @@ SERVICES = [
     "_dispute_service",
     "_balance_service",
     "_balance_transaction_service",
+    "_payout_service",
     "_product_service",
     "_price_service",
     "_coupon_service",

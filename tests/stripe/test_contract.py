@@ -827,3 +827,18 @@ def test_an_event_names_the_request_that_caused_it(client: stripe.StripeClient, 
     (event,) = wait_until(events_of_customer)
     assert event.request.id == customer.last_response.headers["request-id"]  # type: ignore[union-attr]
     assert event.request.idempotency_key == key  # type: ignore[union-attr]
+
+
+# --- payouts ---
+
+
+def test_payouts_are_listed_and_a_missing_payout_is_refused(client: stripe.StripeClient) -> None:
+    """A payout cannot be created at once in Stripe's test mode, so `test_payouts.py` runs on the simulator only."""
+    payouts = client.v1.payouts.list({"limit": 3, "created": {"gte": int(time.time()) - 600}})
+    assert payouts.url == "/v1/payouts"
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.payouts.retrieve("po_none")
+    assert (excinfo.value.http_status, excinfo.value.code) == (404, "resource_missing")
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.balance_transactions.list({"payout": "po_none"})
+    assert excinfo.value.param == "payout"

@@ -106,6 +106,13 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
     transactions = api.balance_transactions.list({"limit": 100, "expand": ["data.source"]}).data
     api.balance_transactions.retrieve(transactions[0].id)
     api.balance.retrieve()
+    for body in ({"include_pending": True, "amount": 500}, {}):
+        payout = control(simulator, "/_sim/payouts", body)
+    api.payouts.retrieve(payout["id"], {"expand": ["balance_transaction.source"]})
+    control(simulator, "/_sim/payouts", {"payout": payout["id"], "status": "failed"})
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    for one in api.payouts.list({"expand": ["data.failure_balance_transaction"]}).data:
+        assert not one.automatic or api.balance_transactions.list({"payout": one.id, "expand": ["data.source"]}).data
 
 
 def call_all_checkout(client: stripe.StripeClient) -> None:
@@ -164,7 +171,7 @@ def test_every_stored_object_has_the_fields_of_its_type(client: stripe.StripeCli
     assert set(simulator.store.objects) == {
         *("customer", "payment_method", "setup_intent", "confirmation_token", "payment_intent", "charge", "refund"),
         *("dispute", "balance_transaction", "product", "price", "coupon", "promotion_code", "checkout.session"),
-        *("webhook_endpoint", "radar.early_fraud_warning"),
+        *("webhook_endpoint", "radar.early_fraud_warning", "payout"),
     }
     messages: set[str] = set()
     for objects in simulator.store.objects.values():
@@ -308,7 +315,7 @@ def test_every_parameter_of_the_package_is_read_or_refused() -> None:
 LISTABLE = (
     *("balance_transactions", "charges", "checkout.sessions", "coupons", "customers", "disputes", "events"),
     *("payment_intents", "prices", "products", "promotion_codes", "refunds", "setup_intents", "webhook_endpoints"),
-    "radar.early_fraud_warnings",
+    *("radar.early_fraud_warnings", "payouts"),
 )
 
 
