@@ -17,8 +17,16 @@ import jsonschema_rs
 DOCUMENT = Path(__file__).parents[1] / "web" / "api" / "openapi.json"
 
 
-class Undeclared(AssertionError):
+class WrongAnswer(AssertionError):
+    """An answer that no test expects."""
+
+
+class Undeclared(WrongAnswer):
     """An answer that the document does not declare."""
+
+
+class ServerError(WrongAnswer):
+    """A 500 of the running stack. The document declares it, but it is a defect of a function."""
 
 
 @cache
@@ -79,11 +87,16 @@ def check_event(module: str, route: str, result: Mapping[str, Any]) -> None:
 
 
 def check_http(method: str, url_path: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
-    """Check an answer of the API over HTTP. A path without an operation is not checked."""
+    """Check an answer of the running stack. A path without an operation is not checked.
+
+    Raises `Undeclared`, and `ServerError` for a 500 although it is declared.
+    """
     path = url_path.partition("?")[0].rstrip("/")
     for other, pattern, template, _ in _operations():
         if other == method.upper() and pattern.fullmatch(path):
             check(other, template, status, headers, json.loads(content))
+            if status == 500:
+                raise ServerError(f"{other} {template} answered 500: {content[:2000].decode(errors='replace')}")
             return
 
 

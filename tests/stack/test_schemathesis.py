@@ -5,6 +5,7 @@ operation of ours, so it is done at the simulator after each create. Then every 
 and invalid ones, for a bounded time. https://schemathesis.readthedocs.io
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,8 +24,11 @@ from api_schema.operations import Operation
 from tests import openapi_answers
 from tests.seeds import first_seed
 from tests.stack import checkers
-from tests.stack.conftest import Running
+from tests.stack.conftest import WAIT_S, Running
+from tests.stack.defective_front import Answer, Defect, planted
 from tools import openapi
+from tuition import api
+from tuition.core.errors import TuitionError
 
 SEQUENCES = 12
 STEPS = 6
@@ -57,12 +61,17 @@ STUDENT_OPERATIONS = ("createPayment", "getPaymentStatus", "requestRefund", "lis
 
 @pytest.fixture(scope="module", autouse=True)
 def _check_invariants(running: Running) -> Iterator[None]:
-    """Sell again afterwards, because a generated decision may have stopped it."""
     assert set(NOT_CALLED) <= {operation.operation_id for operation in openapi.OPERATIONS}
+    yield
+    checkers.check(running)
+
+
+@pytest.fixture
+def _sells_again(running: Running) -> Iterator[None]:
+    """Sell again afterwards, because a generated decision may have stopped it."""
     yield
     body = {"selling": True, "note": "end of the generated requests"}
     assert running.api("POST", "/api/admin/selling", running.ready["admin_token"], json=body).status_code == 200
-    checkers.check(running)
 
 
 def load() -> Any:
@@ -95,7 +104,11 @@ def check_declared(response: Any) -> None:
     )
 
 
-def test_purchases_follow_the_links_of_the_document(running: Running, record_property: Any) -> None:
+def follow_links(running: Running, sequences: int) -> Counter[str]:
+    """Send sequences of requests that follow the document's links. Return how often each answer came.
+
+    Raises what the checks of schemathesis and `check_declared` raise.
+    """
     outcomes: Counter[str] = Counter()
     chosen = load().include(operation_id=list(STUDENT_OPERATIONS))
     numbers = iter(range(10_000))
@@ -107,7 +120,8 @@ def test_purchases_follow_the_links_of_the_document(running: Running, record_pro
             self.token = running.token(f"sequence-{next(numbers)}")
 
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:
-            return {"base_url": running.ready["api"], "headers": {"Authorization": f"Bearer {self.token}"}}
+            headers = {"Authorization": f"Bearer {self.token}"}
+            return {"base_url": running.ready["api"], "headers": headers, "timeout": WAIT_S}
 
         def after_call(self, response: Any, case: Any) -> None:
             super().after_call(response, case)
@@ -121,13 +135,18 @@ def test_purchases_follow_the_links_of_the_document(running: Running, record_pro
 
         def validate_response(self, response: Any, case: Any, **more: Any) -> None:
             more.pop("additional_checks", None)
-            kwargs = {"headers": more.get("headers")}
+            kwargs = {"headers": more.get("headers"), "timeout": WAIT_S}
             case.validate_response(
                 response, excluded_checks=excluded(), recorder=self.recorder, transport_kwargs=kwargs
             )
             check_declared(response)
 
-    Purchases.run(settings=settings(QUIET, max_examples=SEQUENCES, stateful_step_count=STEPS, derandomize=True))
+    Purchases.run(settings=settings(QUIET, max_examples=sequences, stateful_step_count=STEPS, derandomize=True))
+    return outcomes
+
+
+def test_purchases_follow_the_links_of_the_document(running: Running, record_property: Any) -> None:
+    outcomes = follow_links(running, SEQUENCES)
     for name, count in sorted(outcomes.items()):
         record_property("figure", (f"schemathesis: {name}", count))
     assert {"createPayment 201", "paid succeeded", "status SUCCEEDED"} <= set(outcomes), outcomes
@@ -143,20 +162,23 @@ def failure(running: Running, operation: Operation, mode: GenerationMode, reques
     @settings(QUIET, max_examples=requests)
     @given(case=SCHEMA[operation.url_path][operation.method].as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
-        response = case.call(base_url=running.ready["api"], headers=headers)
+        response = case.call(base_url=running.ready["api"], headers=headers, timeout=WAIT_S)
         CALLS[f"{mode.value} {response.status_code // 100}xx"] += 1
-        case.validate_response(response, excluded_checks=excluded(), transport_kwargs={"headers": headers})
+        case.validate_response(
+            response, excluded_checks=excluded(), transport_kwargs={"headers": headers, "timeout": WAIT_S}
+        )
         check_declared(response)
 
     try:
         call()
     except FailureGroup as failures:
         return f"{operation.route}, {mode.value}: " + "\n".join(map(str, failures.exceptions))
-    except openapi_answers.Undeclared as undeclared:
-        return f"{operation.route}, {mode.value}: {undeclared}"
+    except openapi_answers.WrongAnswer as wrong:
+        return f"{operation.route}, {mode.value}: {wrong}"
     return None
 
 
+@pytest.mark.usefixtures("_sells_again")
 def test_every_operation_answers_generated_requests_as_it_declares(running: Running, record_property: Any) -> None:
     started = time.monotonic()
     failures = []
@@ -172,3 +194,95 @@ def test_every_operation_answers_generated_requests_as_it_declares(running: Runn
     assert not [each for each in failures if each], "\n\n".join(each for each in failures if each)
     assert CALLS["negative 4xx"] > 20, CALLS
     assert CALLS["positive 2xx"] > 20, CALLS
+
+
+# --- the checks themselves, with a defect planted in front of the stack ---
+
+
+def undeclared_field(answer: Answer) -> Answer:
+    status, media_type, content = answer
+    return status, media_type, json.dumps({**json.loads(content), "planted": 1}).encode()
+
+
+def undeclared_inner_field(answer: Answer) -> Answer:
+    """Add a field to each object of each list in an answer."""
+    status, media_type, content = answer
+    fields = json.loads(content)
+    for items in fields.values():
+        for item in items if isinstance(items, list) else ():
+            item["planted"] = 1
+    return status, media_type, json.dumps(fields).encode()
+
+
+def failed_function(_: Answer) -> Answer:
+    """Return what the gateway answers if a function cannot be run."""
+    return 500, "application/json", b'{"message":"Internal Server Error"}'
+
+
+def reported_failure(_: Answer) -> Answer:
+    """Return a 500 that the document declares: a handler's answer after an unexpected exception."""
+    problem = api.problem(TuitionError(api.INTERNAL_ERROR))
+    return problem.status, problem.headers["content-type"], json.dumps(problem.body).encode()
+
+
+FIELD = "planted"
+SERVER_ERROR = "Server error"
+DEFECTS: list[tuple[Defect, str]] = [
+    (undeclared_field, FIELD),
+    (failed_function, SERVER_ERROR),
+    (reported_failure, SERVER_ERROR),
+]
+
+
+def operation_of(operation_id: str) -> Operation:
+    return next(operation for operation in openapi.OPERATIONS if operation.operation_id == operation_id)
+
+
+@pytest.mark.parametrize(("defect", "report"), DEFECTS, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize("operation_id", ["listEnrollments", "createPayment"])
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: str(mode.value))
+def test_the_generated_requests_find_a_planted_defect(
+    running: Running, defect: Defect, report: str, operation_id: str, mode: GenerationMode
+) -> None:
+    operation = operation_of(operation_id)
+    with planted(running, operation.method, operation.url_path, defect) as defective:
+        assert report in (failure(defective, operation, mode, 1) or "no failure")
+
+
+def test_the_generated_requests_find_no_defect_behind_a_front_without_one(running: Running) -> None:
+    operation = operation_of("listEnrollments")
+    with planted(running, "GET", operation.url_path, lambda answer: answer) as sound:
+        assert failure(sound, operation, GenerationMode.POSITIVE, 1) is None
+
+
+@pytest.mark.parametrize(("defect", "report"), DEFECTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_sequences_find_a_planted_defect(running: Running, defect: Defect, report: str) -> None:
+    path = operation_of("createPayment").url_path
+    with (
+        planted(running, "POST", path, defect) as defective,
+        pytest.raises((FailureGroup, openapi_answers.WrongAnswer)) as caught,
+    ):
+        follow_links(defective, SEQUENCES)
+    failures = getattr(caught.value, "exceptions", [caught.value])
+    assert report in "\n".join(map(str, failures))
+
+
+@pytest.mark.parametrize(
+    ("defect", "report"),
+    [
+        (undeclared_field, FIELD),
+        (undeclared_inner_field, FIELD),
+        (failed_function, "answered 500"),
+        (reported_failure, "answered 500"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_every_request_of_the_stack_tests_finds_a_planted_defect(
+    running: Running, token: str, defect: Defect, report: str
+) -> None:
+    assert running.create(token).status_code == 201
+    with (
+        planted(running, "GET", "/api/enrollments", defect) as defective,
+        pytest.raises(openapi_answers.WrongAnswer, match=report),
+    ):
+        defective.enrollment(token)

@@ -238,8 +238,18 @@ def test_a_retry_after_header_that_is_not_declared_fails() -> None:
 
 def test_the_path_of_a_request_is_compared_with_the_most_exact_operation() -> None:
     """`POST /api/admin/users/purchases` is not the purchases of a user."""
-    refused = {"type": PROBLEM_TYPES + TuitionError.type, "title": "", "status": 500, "detail": ""}
+    refused = {"type": PROBLEM_TYPES + "bad-request", "title": "", "status": 400, "detail": ""}
     headers = {"content-type": "application/problem+json"}
-    openapi_answers.check_http("POST", "/api/admin/users/purchases/", 500, headers, json.dumps(refused).encode())
+    openapi_answers.check_http("POST", "/api/admin/users/purchases/", 400, headers, json.dumps(refused).encode())
     with pytest.raises(openapi_answers.Undeclared):
         openapi_answers.check_http("GET", "/api/admin/users/ada/?limit=1", 418, headers, b"{}")
+
+
+def test_a_server_error_of_the_running_stack_fails_although_it_is_declared() -> None:
+    problem = {"type": PROBLEM_TYPES + TuitionError.type, "title": "", "status": 500, "detail": ""}
+    answers = {"application/problem+json": problem, "application/json": {"message": "Internal Server Error"}}
+    for media_type, body in answers.items():
+        with pytest.raises(openapi_answers.ServerError):
+            openapi_answers.check_http(
+                "GET", "/api/enrollments", 500, {"content-type": media_type}, json.dumps(body).encode()
+            )
