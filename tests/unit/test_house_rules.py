@@ -5,7 +5,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -74,9 +74,47 @@ def imports(path: Path) -> Iterator[str]:
                 yield node.module
 
 
+def each_of(paths: list[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make a check of one file a test of all of these files, which names every file that fails.
+
+    A test per file and rule would be 2,200 tests, and pytest's own work for one takes longer than most checks.
+    """
+
+    def decorate(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            assert paths
+            problems = []
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as error:
+                    problems.append(f"{name_of(path)}: {error}")
+            assert not problems, "\n".join(problems)
+
+        test.__doc__ = check.__doc__
+        return test
+
+    return decorate
+
+
 def folder_of(module: str) -> int:
     """Return the position in `FOLDERS` of a module or folder of the package, named by its first part."""
     return next(position for position, names in enumerate(FOLDERS) if module in names)
+
+
+def test_a_rule_checks_every_file_and_names_each_that_fails() -> None:
+    first, second, third = MODULES[:3]
+    seen = []
+
+    def check(path: Path) -> None:
+        seen.append(path)
+        if path != second:
+            raise AssertionError("too long")
+
+    with pytest.raises(AssertionError) as failed:
+        each_of([first, second, third])(check)()
+    assert seen == [first, second, third]
+    assert str(failed.value).splitlines()[:2] == [f"{name_of(first)}: too long", f"{name_of(third)}: too long"]
 
 
 # --- the direction of imports ---
@@ -87,7 +125,7 @@ def test_every_module_is_in_a_listed_folder() -> None:
     assert first_parts == set().union(*FOLDERS)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@each_of(MODULES)
 def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for imported in imports(path):
@@ -96,7 +134,7 @@ def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -
             assert folder_of(other) <= folder_of(own), f"{own} imports {imported}"
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_only_storage_calls_dynamodb(path: Path) -> None:
     """Exempt are the callers of other services: secrets, the user pool, S3, Lambda and SQS."""
     names = ("settings.py", "staff_mfa.py", "views/exports.py", "intake/release_check.py", "intake/task_queue.py")
@@ -105,18 +143,18 @@ def test_only_storage_calls_dynamodb(path: Path) -> None:
     assert allowed or not {name.split(".")[0] for name in imports(path)} & {"botocore", "boto3", "pynamodb"}
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_shipped_code_imports_neither_the_simulator_nor_the_local_stack_nor_functions(path: Path) -> None:
     outer = {"stripe_simulator", "installer", "local", "tests", *(p.stem for p in FUNCTIONS)}
     assert not {name.split(".")[0] for name in imports(path)} & outer
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "stripe_simulator").rglob("*.py")), ids=name_of)
+@each_of(sorted((ROOT / "stripe_simulator").rglob("*.py")))
 def test_the_simulator_never_imports_tuition(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] == "tuition"}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
+@each_of(sorted((PACKAGE / "core").glob("*.py")))
 def test_the_core_is_pure(path: Path) -> None:
     """Values in, values out. `pathlib` reads the one file that ships beside the catalog."""
     allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"}
@@ -130,7 +168,7 @@ def test_the_core_is_pure(path: Path) -> None:
     assert not called & {"open", "print", "input", "eval", "exec"}
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_only_stripe_client_imports_stripe(path: Path) -> None:
     imported = {name.split(".")[0] for name in imports(path)}
     assert ("stripe" in imported) == (path == PACKAGE / "stripe_gateway" / "client.py")
@@ -224,7 +262,7 @@ def decisions(path: Path) -> Iterator[int]:
                     yield branch.lineno
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_only_the_core_decides_a_status(path: Path) -> None:
     """`core/payment.py` derives a payment's status, `core/enrollment.py` an enrollment's."""
     lines = list(decisions(path))
@@ -257,7 +295,7 @@ def writes(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, first.partition("(")[0]
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
     """Quarantine, cursors (with tasks) and counts have writers of their own, and nothing else writes."""
     if path == PACKAGE / "storage" / "ledger.py":
@@ -287,7 +325,7 @@ def test_the_endpoint_uses_the_api_version_of_the_stripe_library() -> None:
 # --- style ---
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+@each_of(EVERYTHING)
 def test_a_function_has_fewer_than_seventy_lines(path: Path) -> None:
     for node in nodes(path):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -303,12 +341,12 @@ def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.Fu
                 yield from public(node.body, f"{within}{node.name}.")
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(tree(path))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@each_of(MODULES)
 def test_every_public_name_of_the_layer_has_a_docstring(path: Path) -> None:
     """Exempt are pynamodb's `Meta` and the errors, which the docstring of `core/errors.py` explains."""
     undocumented = [name for name, node in public(tree(path).body) if not ast.get_docstring(node)]
@@ -316,7 +354,7 @@ def test_every_public_name_of_the_layer_has_a_docstring(path: Path) -> None:
     assert not [name for name in undocumented if not name.endswith(".Meta") and name not in errors]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=name_of)
+@each_of(sorted((PACKAGE / "core").glob("*.py")))
 def test_no_amount_of_money_is_a_float(path: Path) -> None:
     """`signature` and `timestamps` may use floats, because they handle times."""
     for node in nodes(path):
@@ -326,14 +364,14 @@ def test_no_amount_of_money_is_a_float(path: Path) -> None:
         assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
+@each_of(OURS)
 def test_no_amount_is_divided_with_true_division(path: Path) -> None:
     for node in nodes(path):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             assert not re.search(r"amount|price|refund|settled|money|left", ast.unparse(node)), f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+@each_of(EVERYTHING)
 def test_a_handler_of_every_exception_logs_or_raises_it(path: Path) -> None:
     """Code that does not ship may also store the exception for a later raise."""
     for node in nodes(path):
@@ -346,7 +384,7 @@ def test_a_handler_of_every_exception_logs_or_raises_it(path: Path) -> None:
             assert stored or re.search(r"\.exception\(|\braise\b|print_exc", body), f"line {node.lineno}"
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
+@each_of(EVERYTHING)
 def test_no_module_has_a_generic_name(path: Path) -> None:
     words = set(re.split(r"[_/]", name_of(path).removesuffix(".py")))
     assert not words & {"utils", "util", "helpers", "helper", "manager", "managers", "service", "services", "process"}
