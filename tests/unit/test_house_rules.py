@@ -89,7 +89,8 @@ def each_of(paths: list[Path]) -> Callable[[Callable[[Path], None]], Callable[[]
                     check(path)
                 except AssertionError as error:
                     problems.append(f"{name_of(path)}: {error}")
-            assert not problems, "\n".join(problems)
+            if problems:
+                raise AssertionError("\n".join(problems))
 
         test.__doc__ = check.__doc__
         return test
