@@ -1,7 +1,8 @@
-"""Fixtures of the tests that run twice: on moto and on DynamoDB Local."""
+"""Fixtures of the tests on tables: in DynamoDB Local, and for the files of `ON_MOTO_TOO` also in moto."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,38 @@ from moto import mock_aws
 from tests.harness import Harness, Student, client_for, create_tables, running_harness
 
 _user_numbers = itertools.count(1)
+ON_MOTO_TOO: Mapping[str, str] = {
+    "test_creates.py": "creates that compete: which cancellation reason decides the answer",
+    "test_first_purchases.py": "the claim of a first purchase is a condition on another item",
+    "test_large_events.py": "the size limit of an item",
+    "test_ledger.py": "transactions, their conditions, and the item that a canceled one returns",
+    "test_malicious_input.py": "any text as a value and as a part of a key",
+    "test_refund_queue.py": "a sparse index, to which an item is added and from which it is removed",
+    "test_shards.py": "every index, its order and its paging, in one and in four shards",
+    "test_stripe_events.py": "an event is applied once: the condition on the audit record, and the quarantine",
+    "test_student_views.py": "consistent reads of a partition in pages",
+}
+"""The files whose tests also run on moto, and the feature of DynamoDB that they use.
+
+All tests run on DynamoDB Local: it is closer to AWS, its transactions are atomic under threads, and a test takes half
+the processor time there. A second implementation of DynamoDB can find only a statement that we misunderstand, so only
+the tests of statements need it. A rule about payments holds or fails alike on both.
+"""
 
 
-@pytest.fixture(scope="session", params=["moto", "dynamodb-local"])
+def backends_of(file: Path) -> list[str]:
+    """Return the backends on which the tests of a file run."""
+    return ["moto", "dynamodb-local"] if file.name in ON_MOTO_TOO else ["dynamodb-local"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on both backends if its file is in `ON_MOTO_TOO`, otherwise on DynamoDB Local alone."""
+    if "backend" in metafunc.fixturenames:
+        backends = backends_of(Path(metafunc.module.__file__))
+        metafunc.parametrize("backend", backends, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -15,12 +15,10 @@ import pytest
 
 from tests.harness import Harness, InProcess, Response, Student
 from tests.limits import raise_limits
-from tests.tables.test_ledger import serialize_calls
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_sessions import open_session, payable_ids
 
 SEEDS = range(1, 5)
-on_dynamodb_local = pytest.mark.parametrize("backend", ["dynamodb-local"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +92,6 @@ def check_responses(creates: list[Create], responses: list[Response]) -> None:
             assert response.status in (409, 503), response
 
 
-@on_dynamodb_local
 @pytest.mark.parametrize(("size", "seed"), [(40, 1), (40, 2), (40, 3), (50, 4), (50, 5), (50, 6)])
 def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_opens_exactly_one(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int
@@ -113,7 +110,6 @@ def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_
     check_payments(tuition, student)
 
 
-@on_dynamodb_local
 @pytest.mark.parametrize("seed", SEEDS)
 def test_concurrent_creates_that_are_paid_immediately_take_one_payment(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -146,7 +142,6 @@ def test_concurrent_creates_that_are_paid_immediately_take_one_payment(
     check_payments(tuition, student)
 
 
-@on_dynamodb_local
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_payment_during_concurrent_creates_is_either_taken_or_closed(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -178,10 +173,8 @@ def test_a_payment_during_concurrent_creates_is_either_taken_or_closed(
 
 
 def test_twenty_concurrent_creates_of_each_kind_leave_one_payable_object(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     creates = [Create(49900, "intent"), Create(49900, "session")] * 20
     responses = run_concurrently(creates, lambda create: create.send(tuition, student))
     check_responses(creates, responses)

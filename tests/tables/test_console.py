@@ -589,12 +589,8 @@ def test_a_discarded_event_is_removed_after_ninety_days(tuition: Harness, studen
 
 @pytest.mark.parametrize("body", [{"amount": 20000, "expected_refundable_amount": 49900}, {}], ids=["partial", "full"])
 def test_of_two_concurrent_refunds_by_staff_one_is_refused(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]
 ) -> None:
-    from tests.tables.test_ledger import serialize_calls
-
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     purchase = buy_track(tuition, student)
     staff = [Student(f"{student.sub}-staff-{i}", groups=("admin",)) for i in range(2)]
 

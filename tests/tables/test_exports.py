@@ -213,10 +213,9 @@ def test_each_amount_of_a_row_is_in_its_own_currency(
 
 
 def test_an_export_of_ten_thousand_rows_is_complete_and_contains_no_formula(
-    tuition: Harness, files: ExportFiles, student: Student, admin: Student, backend: str
+    tuition: Harness, files: ExportFiles, student: Student, admin: Student
 ) -> None:
-    """Moto sorts a whole partition for each query, so it gets fewer rows."""
-    count = 300 if backend == "moto" else 10_000
+    count = 10_000
     formula = '=HYPERLINK("https://evil.example","click"),\r\n@SUM(1)'
     store_payments(tuition, files, student.sub, count, refund_reason=formula)
     export_id = order_export(tuition, admin, q=student.sub)
@@ -432,12 +431,8 @@ def test_the_audit_trail_names_who_ordered_an_export_but_not_the_search_text(
 
 
 def test_concurrent_orders_are_all_recorded_in_one_chain(
-    tuition: Harness, files: ExportFiles, admin: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, files: ExportFiles, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.tables.test_ledger import serialize_calls
-
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     with ThreadPoolExecutor(6) as pool:
         export_ids = list(pool.map(lambda _: order_export(tuition, admin), range(6)))
     user = tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=admin.sub).body

@@ -10,8 +10,7 @@ import pytest
 import create_checkout_session
 from tests.harness import Harness, Response, Student
 from tests.limits import set_limits
-from tests.tables.test_concurrent_creates import mixed_creates, on_dynamodb_local, run_concurrently, slow_network
-from tests.tables.test_ledger import serialize_calls
+from tests.tables.test_concurrent_creates import mixed_creates, run_concurrently, slow_network
 from tests.tables.test_promotion_codes import create_code, refusal_reason
 from tests.tables.test_round_trips import READ, TRANSACTION, record_calls
 from tests.tables.test_sessions import open_session, payable_ids
@@ -251,10 +250,8 @@ def test_every_reason_of_a_refusal_counts_so_guesses_at_real_codes_are_bounded(
 
 
 def test_guesses_at_once_ask_stripe_five_times(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     with ThreadPoolExecutor(12) as pool:
         guesses = [f"GUESS-{n}" for n in range(12)]
         responses = list(pool.map(lambda code: open_session(tuition, student, promotion_code=code), guesses))
@@ -282,10 +279,8 @@ def test_a_code_counts_only_if_it_is_refused_and_not_if_its_create_ends_otherwis
 
 @pytest.mark.parametrize("kind", ["intent", "session", "code"])
 def test_twelve_creates_of_one_kind_at_once_are_one_payment_and_twelve_good_answers(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, kind: str
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     code = create_code(tuition, student)
     slow_network(monkeypatch, 1)
     sends = {
@@ -350,11 +345,9 @@ def test_a_user_without_a_customer_has_no_methods_and_no_limits(tuition: Harness
 
 
 def test_requests_at_once_never_take_more_than_the_bucket_has(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bucket is in the table, so it makes no difference which container counts."""
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     tuition.freeze_time()
     set_limits(monkeypatch, stripe_requests_burst=5)
     tuition.create(student)
@@ -414,11 +407,7 @@ def test_status_heals_a_lost_webhook_after_five_seconds_and_a_webhook_shows_at_o
     assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
-def test_status_requests_at_once_sync_once(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
+def test_status_requests_at_once_sync_once(tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
     tuition.freeze_time()
     purchase = tuition.create(student).body
@@ -501,7 +490,6 @@ def test_a_decline_is_still_one_read_and_one_transaction(tuition: Harness, stude
 # --- races with the limits as they are ---
 
 
-@on_dynamodb_local
 @pytest.mark.parametrize(("size", "seed"), [(40, 1), (50, 2)])
 def test_concurrent_creates_with_limits_leave_one_payable_object_and_the_next_answers_it_or_a_wait(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int

@@ -17,7 +17,6 @@ from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.harness import Harness, Student
 from tests.stripe import stripe_cli
-from tests.tables.test_ledger import serialize_calls
 from tuition import settings
 
 PATH = "/api/payments/webhook"
@@ -60,10 +59,8 @@ def wait_until(condition: Callable[[], Any], log: Path) -> Any:
 
 
 def test_a_payment_whose_events_stripe_listen_forwards_enrolls(
-    tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if backend == "moto":
-        serialize_calls(tuition, monkeypatch)
     simulator = Simulator(tuition.stripe)
     webhook_secret = {"signing_secrets": [listen.secret(tuition.stripe.account)]}
     secrets = {"stripe": {"secret_key": tuition.stripe.secret_key}, "webhook": webhook_secret}

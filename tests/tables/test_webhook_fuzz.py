@@ -209,10 +209,9 @@ def deliver_altered_events(tuition: Harness, student: Student, examples: int) ->
 
 @pytest.mark.property
 def test_an_altered_event_never_causes_a_500_and_is_never_half_applied(
-    tuition: Harness, student: Student, backend: str, record_property: Any
+    tuition: Harness, student: Student, record_property: Any
 ) -> None:
-    """Moto copies whole tables for each transaction, so it gets fewer events."""
-    outcomes = deliver_altered_events(tuition, student, 60 if backend == "moto" else 500)
+    outcomes = deliver_altered_events(tuition, student, 500)
     assert {"applied", "foreign", "quarantined"} <= set(outcomes)
     record_property("figure", ("altered events delivered", outcomes.total()))
 
