@@ -383,10 +383,8 @@ def assert_found(defect: PlantedDefect, record_property: Any) -> None:
     count, problems = violation
     seed = first_seed() + defect.skipped + count - 1
     assert not run_schedule(seed, scenario).problems, f"seed {seed} of {scenario} is a violation without {name} too"
-    record_property(
-        "planted",
-        f"{name}: found after {count} schedules of {scenario} from seed {first_seed() + defect.skipped}: {problems[0][:100]}",
-    )
+    details = f"found after {count} schedules of {scenario}, by seed {seed}"
+    record_property("planted", f"{name}: {details}: {problems[0][:100]}")
 
 
 @pytest.mark.property
