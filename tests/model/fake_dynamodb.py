@@ -175,6 +175,12 @@ class FakeDynamoDB:
         for table, request in RequestItems.items():
             items = [self._find(table, key) for key in request["Keys"]]
             responses[table] = [item for item in items if item is not None]
+            if "ProjectionExpression" in request:
+                names = request["ExpressionAttributeNames"]
+                projected = {names[part] for part in request["ProjectionExpression"].split(", ")}
+                responses[table] = [
+                    {name: value for name, value in item.items() if name in projected} for item in responses[table]
+                ]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(

@@ -20,7 +20,7 @@ from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
 from tuition.payments import access, purchase_blocks, refunds, selling, status
-from tuition.storage import ledger
+from tuition.storage import ledger, selling_switch
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
 
@@ -165,7 +165,7 @@ class Participants:
         for _ in range(3):
             self.wait("selling staff", 12)
             on = self.rng.random() < 0.4
-            version = ledger.load_selling().version if on and self.rng.random() < 0.5 else None
+            version = selling_switch.load().version if on and self.rng.random() < 0.5 else None
             self.counts["selling decisions"] += 1
             self.sim.invoke(
                 lambda o=on, v=version: selling.decide(on=o, note="n", message=None, staff="staff", expected_version=v)

@@ -121,6 +121,9 @@ def _read_everything(client: Any) -> Any:
         keys = [{"user_id": {"S": user}, "sort_key": {"S": entry}} for entry in ENTRIES]
         response = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, "ConsistentRead": True}})
         items += sorted(map(repr, (sorted(item.items()) for item in response["Responses"]["enrollments"])))
+        projection = {"ProjectionExpression": "#0, #1", "ExpressionAttributeNames": {"#0": "sort_key", "#1": "version"}}
+        response = client.batch_get_item(RequestItems={"enrollments": {"Keys": keys, **projection}})
+        items += sorted(repr(sorted(item.items())) for item in response["Responses"]["enrollments"])
         response = client.query(
             TableName="enrollments",
             ConsistentRead=True,

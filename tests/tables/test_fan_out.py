@@ -12,7 +12,8 @@ from tuition.core.errors import StripeUnavailable
 from tuition.core.payment_state import PaymentState
 from tuition.core.timestamps import epoch, iso
 from tuition.intake import fan_out, reconcile, task_queue, walk
-from tuition.storage import cursors, keys, ledger, tasks
+from tuition.storage import cursors, dynamodb, keys, ledger, tasks
+from tuition.storage.items import KEPT_S
 from tuition.stripe_gateway import client as stripe_client
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
@@ -52,12 +53,12 @@ def lost_purchases(tuition: Harness, student: Student, count: int, apart_s: int 
     return students
 
 
-def plan_only(tuition: Harness) -> dict[str, Any]:
+def plan_only(tuition: Harness, **event: Any) -> dict[str, Any]:
     """Make a run that plans all tasks and has no time to perform one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fan_out.Work, "_try", lambda *_: None)
         patch.setattr(fan_out.Work, "wait", lambda *_: None)
-        return tuition.reconcile()
+        return tuition.reconcile(**event)
 
 
 def hold(tuition: Harness, name: str, seconds: float = 900) -> tasks.Claim:
@@ -348,6 +349,47 @@ def test_a_repeated_backfill_walks_every_window_again(tuition: Harness, student:
     assert tuition.reconcile(backfill=days)["done"]
     assert "GET /v1/refunds" in tuition.stripe_calls
     assert enrollment_status(tuition, one) == "ENROLLED"
+
+
+def test_the_items_of_an_abandoned_backfill_expire_and_no_others(
+    tuition: Harness, student: Student, messages: list[str]
+) -> None:
+    first = iso(clock.now())[:10]
+    (one,) = lost_purchases(tuition, student, 1)
+    days = {"from": first, "to": iso(clock.now())[:10]}
+    assert plan_only(tuition, backfill=days)["done"] is False
+    plan_only(tuition)
+    items = stored(tuition)
+    expiring = {name for name in items if "backfill" in name or "task" in items[name]}
+    assert any(name.startswith("window:backfill:") for name in expiring)
+    assert any(name.startswith("backfill:") for name in expiring)
+    assert {name for name, item in items.items() if "expires_at" in item} == expiring
+    assert {cursors.RECONCILE, cursors.AGAIN, cursors.NEWEST_EVENT, cursors.PRICES} <= items.keys() - expiring
+    assert {int(items[name]["expires_at"]["N"]) for name in expiring} == {int(clock.now()) + KEPT_S}
+    for name in expiring:
+        tuition.tables.delete_item(TableName="cursors", Key=keys.cursor_key(name))  # as DynamoDB does
+    report = tuition.reconcile(backfill=days)
+    assert (report["done"], report["drifted"]) == (True, 1)
+    assert enrollment_status(tuition, one) == "ENROLLED"
+    assert not [name for name in stored(tuition) if "backfill" in name]
+
+
+def test_a_run_that_waits_reads_no_payments_of_the_tasks(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task may have 500 payment ids, and a run looks at a thousand tasks every two seconds."""
+    names = [f"payments:due:{number}" for number in range(3)]
+    for name in names:
+        assert tasks.store(tasks.Task(name, "payments", payment_ids=("pay_1", "pay_2")))
+    tasks.finish(hold(tuition, names[0]), {"drifted": 1})
+    hold(tuition, names[1])
+    answers: list[Any] = []
+    real = dynamodb.call
+    monkeypatch.setattr(dynamodb, "call", lambda *a, **more: answers.append(real(*a, **more)) or answers[-1])
+    free, held = tasks.Progress(is_held=False, report=None), tasks.Progress(is_held=True, report=None)
+    finished = tasks.Progress(is_held=False, report={"drifted": 1})
+    expected = dict(zip(names, (finished, held, free), strict=True))
+    assert tasks.read_progress([*names, "payments:due:9"]) == expected
+    assert "pay_1" not in str(answers)
+    assert tasks.read(names)[names[2]].task.payment_ids == ("pay_1", "pay_2")
 
 
 # --- payments ---

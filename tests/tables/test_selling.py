@@ -17,7 +17,7 @@ from tests.harness import Harness, Response, Student
 from tuition.core import selling as core_selling
 from tuition.core.audit import AuditEntry, Record
 from tuition.payments import selling
-from tuition.storage import dynamodb, keys, ledger, mapping
+from tuition.storage import dynamodb, keys, mapping, selling_switch
 from tuition.storage.items import CursorItem
 from tuition.stripe_gateway import closing
 
@@ -31,7 +31,7 @@ CREATES = pytest.mark.parametrize(
 def _selling_again(tuition: Harness) -> Any:
     """Leave the switch of this file's tables on, with its records."""
     yield
-    if not ledger.load_selling().on:
+    if not selling_switch.load().on:
         selling.decide(on=True, note="end of the test", message=None, staff="staff")
 
 
@@ -224,16 +224,16 @@ def test_of_two_staff_at_once_both_are_recorded_in_one_order(
     """The second decision commits between the load and the commit of the first."""
     if second:
         stop(tuition, admin)
-    before = ledger.load_selling().version
-    real = ledger.load_selling
+    before = selling_switch.load().version
+    real = selling_switch.load
 
     def load_then_lose() -> Any:
         state = real()
-        monkeypatch.setattr(ledger, "load_selling", real)
+        monkeypatch.setattr(selling_switch, "load", real)
         selling.decide(on=second, note="b", message=None, staff="second")
         return state
 
-    monkeypatch.setattr(ledger, "load_selling", load_then_lose)
+    monkeypatch.setattr(selling_switch, "load", load_then_lose)
     answer = stop(tuition, admin, message="By the first.").body
     assert (answer["selling"], answer["version"], answer["chain"]["verified"]) == (False, before + 2, True)
     assert [record["actor"] for record in answer["audit"][-2:]] == ["second", admin.sub]
@@ -256,9 +256,9 @@ def test_of_two_staff_at_once_both_are_recorded_in_one_order(
     ],
 )
 def test_a_decision_that_cannot_be_read_is_refused(tuition: Harness, admin: Student, body: dict[str, Any]) -> None:
-    before = ledger.load_selling()
+    before = selling_switch.load()
     assert tuition.admin(admin, DECIDE, body).status == 422
-    assert ledger.load_selling() == before
+    assert selling_switch.load() == before
 
 
 def test_only_admins_decide_and_only_staff_read(tuition: Harness, student: Student) -> None:
@@ -266,7 +266,7 @@ def test_only_admins_decide_and_only_staff_read(tuition: Harness, student: Stude
     assert tuition.admin(Student("support-s", groups=("support",)), DECIDE, body).status == 403
     assert tuition.admin(student, DECIDE, body).status == 403
     assert tuition.admin(student, READ).status == 403
-    assert ledger.load_selling().on
+    assert selling_switch.load().on
 
 
 def test_a_switch_that_was_turned_without_a_record_is_found(
@@ -309,7 +309,7 @@ def test_a_forged_record_of_something_else_is_found_and_does_not_prevent_a_stop(
 ) -> None:
     """Its hashes fit, because an intruder who may write to both tables can compute them."""
     stop(tuition, admin)
-    switch = ledger.load_selling()
+    switch = selling_switch.load()
     entry = AuditEntry("2026-11-23T12:00:00.000Z", f"forged-{switch.version}", "selling.started", "staff", "nobody")
     forged = Record(core_selling.SUBJECT, switch.version + 1, entry, "", None, transition, switch.audit_head)
     item = dynamodb.to_raw(mapping.record_to_item(forged, time.time()))

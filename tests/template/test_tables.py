@@ -33,6 +33,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "LimitsTable": (["user_id"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
+EXPIRING = {"LimitsTable", "CursorsTable"}
 LISTED = ["reason", "first_at", "last_at", "tries"]
 INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED}}
 """The list of quarantined events is read from the index alone, because an event may have 400 KB."""
@@ -85,7 +86,7 @@ def test_a_table_is_encrypted_restorable_protected_and_outlives_the_stack(
     assert resources[table]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resources[table]["UpdateReplacePolicy"] == "Retain"
     assert "TableName" not in properties
-    time_to_live = {"AttributeName": "expires_at", "Enabled": True} if table == "LimitsTable" else None
+    time_to_live = {"AttributeName": "expires_at", "Enabled": True} if table in EXPIRING else None
     assert properties.get("TimeToLiveSpecification") == time_to_live
 
 

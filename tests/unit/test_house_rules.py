@@ -186,18 +186,21 @@ CREATE |= {"storage.limits"} | {
     f"payments.{name}"
     for name in ("checkout", "customers", "promotion_codes", "purchase_blocks", "recovery", "selling")
 }
+CREATE |= {"storage.selling_switch"}
 
-RECONCILE = APPLY | {"payments.refunds", "storage.cursors", "storage.limits", "storage.tasks"}
+RECONCILE = APPLY | {"payments.refunds", "storage.cursors", "storage.leases", "storage.limits", "storage.tasks"}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
 
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
     | {"payments.access", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
-    | {"storage.cursors", "storage.limits", "views.selling"}
+    | {"storage.cursors", "storage.leases", "storage.limits", "storage.selling_switch", "views.selling"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
     "archive": {"outbox.audit_stream"},
-    "audit": APPLY | {"intake.books", "intake.walk", "storage.cursors", "views.selling", "views.standings"},
+    "audit": APPLY
+    | {"intake.books", "intake.walk", "storage.cursors", "storage.leases", "storage.selling_switch"}
+    | {"views.selling", "views.standings"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "enrollments": READ | {"views.payment_json", "views.student"},
@@ -277,6 +280,7 @@ OWN_TABLE = {
     PACKAGE / "storage" / "quarantine.py": "QuarantineItem",
     PACKAGE / "storage" / "cursors.py": "CursorItem",
     PACKAGE / "storage" / "limits.py": "LimitsItem",
+    PACKAGE / "storage" / "leases.py": "CursorItem",
     PACKAGE / "storage" / "tasks.py": "CursorItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }

@@ -8,8 +8,8 @@ from tuition.core.audit import AuditEntry
 from tuition.core.errors import Conflicted, NotSelling
 from tuition.core.selling import Selling
 from tuition.settings import settings
-from tuition.storage import ledger
-from tuition.storage.ledger import SellingChange
+from tuition.storage import selling_switch
+from tuition.storage.selling_switch import SellingChange
 
 
 def require_on(selling: Selling) -> None:
@@ -37,4 +37,4 @@ def decide(*, on: bool, note: str, message: str | None, staff: str, expected_ver
         kind = "selling.started" if on else "selling.stopped"
         return SellingChange(after, AuditEntry(at, f"selling:{before.version + 1}", kind, "staff", staff))
 
-    return ledger.update_selling(change)
+    return selling_switch.update(change)

@@ -1,7 +1,6 @@
 """Cursors of the walks over Stripe's objects, and the lease that lets one run at a time move them."""
 
 import json
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 from tuition import clock
 from tuition.core.errors import TuitionError
 from tuition.core.money import Money
-from tuition.storage import dynamodb, keys
+from tuition.storage import dynamodb, keys, leases
 from tuition.storage.dynamodb import ConditionFailed
-from tuition.storage.items import CursorItem
+from tuition.storage.items import KEPT_S, CursorItem
 
 RECONCILE = "reconcile"
 """The cursor of the hourly run. Its item also holds the lease of all runs."""
@@ -21,6 +20,8 @@ AGAIN = "again"
 """The cursor of the hourly run's second walk over each window, an hour after the first."""
 PRICES = "prices"
 """The item with the catalog's prices, as the hourly run has seen them."""
+LASTING = frozenset({RECONCILE, AGAIN})
+"""The cursors that never expire. Any other is of a backfill, which may be abandoned."""
 LEASE_S = 900
 """As long as an invocation can live: a lease that was not released expires."""
 
@@ -36,21 +37,13 @@ BOOKS = "books"
 @contextmanager
 def lease(name: str = RECONCILE) -> Iterator[None]:
     """Hold the lease of an item. Raises `LeaseTaken` while another run holds it."""
-    holder, now = {"S": uuid.uuid4().hex}, int(clock.now())
-    try:
-        dynamodb.update(
-            CursorItem,
-            keys.cursor_key(name),
-            "SET holder = :me, held_until = :until",
-            condition="attribute_not_exists(held_until) OR held_until < :now",
-            values={":me": holder, ":until": {"N": str(now + LEASE_S)}, ":now": {"N": str(now)}},
-        )
-    except ConditionFailed:
-        raise LeaseTaken("Another run is in progress. Wait for it to finish, then try again.") from None
+    holder = leases.take(name, LEASE_S)
+    if holder is None:
+        raise LeaseTaken("Another run is in progress. Wait for it to finish, then try again.")
     try:
         yield
     finally:
-        _release(name, holder)
+        leases.release(name, holder)
 
 
 def report_of(event: Mapping[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -66,19 +59,6 @@ def report_of(event: Mapping[str, Any], run: Callable[[], dict[str, Any]]) -> di
         raise
 
 
-def _release(name: str, holder: dynamodb.Item) -> None:
-    try:
-        dynamodb.update(
-            CursorItem,
-            keys.cursor_key(name),
-            "REMOVE holder, held_until",
-            condition="holder = :me",
-            values={":me": holder},
-        )
-    except ConditionFailed:
-        return  # it has expired, and another run holds it
-
-
 def read(name: str) -> int | None:
     """Return how far a walk has come, in epoch seconds; None before its first window."""
     item = dynamodb.get(CursorItem, keys.cursor_key(name))
@@ -87,9 +67,13 @@ def read(name: str) -> int | None:
 
 
 def advance(name: str, cursor: int) -> None:
-    """Store how far a walk has come, in epoch seconds."""
+    """Store how far a walk has come, in epoch seconds. The cursor of a backfill expires if nothing moves it again."""
     names, values = {"#cursor": "cursor"}, {":cursor": {"N": str(cursor)}}
-    dynamodb.update(CursorItem, keys.cursor_key(name), "SET #cursor = :cursor", names=names, values=values)
+    expression = "SET #cursor = :cursor"
+    if name not in LASTING:
+        expression += ", expires_at = :expires"
+        values[":expires"] = {"N": str(int(clock.now()) + KEPT_S)}
+    dynamodb.update(CursorItem, keys.cursor_key(name), expression, names=names, values=values)
 
 
 def advance_if_newer(name: str, cursor: int) -> None:
@@ -123,8 +107,8 @@ def store_report(report: Mapping[str, Any]) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove the cursor of a walk that is finished."""
-    dynamodb.update(CursorItem, keys.cursor_key(name), "REMOVE #cursor", names={"#cursor": "cursor"})
+    """Remove the cursor of a backfill that is finished."""
+    dynamodb.delete(CursorItem, keys.cursor_key(name))
 
 
 def prices_since(prices: Mapping[str, Money], now: int) -> dict[str, int]:

@@ -211,6 +211,10 @@ class QuarantineItem(Model):
     discarded = personal(JsonAttribute(null=True))
 
 
+KEPT_S = 30 * 86_400
+"""The time to live of a task, and of the cursor of a backfill, after their last plan or move."""
+
+
 class CursorItem(Model):
     """How far a walk over Stripe's objects has come (`cursor`, epoch seconds), and who holds the lease until when.
 
@@ -218,6 +222,7 @@ class CursorItem(Model):
     track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
     hash of its newest audit record. A `task` of the reconciler has an item of its own,
     with the lease of the invocation that performs it and a `report` once it is finished (`tuition.storage.tasks`).
+    `expires_at` (epoch seconds) is the time to live of tasks and of the cursors of backfills. No other item has it.
     """
 
     class Meta:
@@ -235,6 +240,7 @@ class CursorItem(Model):
     version = not_personal(NumberAttribute(null=True))
     audit_head = not_personal(UnicodeAttribute(null=True))
     task = not_personal(JsonAttribute(null=True))
+    expires_at = not_personal(NumberAttribute(null=True))
 
 
 class CountItem(Model):

@@ -30,8 +30,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.core.selling import SUBJECT, Selling
-from tuition.core.selling import verify as verify_selling
+from tuition.core.selling import Selling
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import ConditionFailed, Item, StorageRefused, TransactionCanceled
@@ -73,14 +72,6 @@ class BlocksChange:
     blocks: PurchaseBlocks
     entry: AuditEntry
     decision: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class SellingChange:
-    """The selling switch after a decision of staff, and the entry for its chain."""
-
-    selling: Selling
-    entry: AuditEntry
 
 
 class AlreadyRecorded(TuitionError):
@@ -215,12 +206,7 @@ def commit(
     `accepted_codes` are the entries of promotion codes in the user's limits that were not refused. Raises
     `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
-    enrollment = before.enrollment.with_payment(change.payment)
-    if attempt_times is not None:
-        enrollment = replace(enrollment, attempt_times=attempt_times)
-    touched = enrollment != before.enrollment or not before.enrollment.version
-    if touched:
-        enrollment = replace(enrollment, version=before.enrollment.version + 1)
+    enrollment = _next_enrollment(before.enrollment, change.payment, attempt_times)
     limits, declines = _counted(before, change.payment)
     changed = PaymentState(change.payment, enrollment, limits)
     record = _record(before, changed, change.entry)
@@ -230,14 +216,13 @@ def commit(
     writes = {
         "payment": _put_payment(before.payment, mapping.payment_to_item(payment, now, changed.attention)),
         "enrollment": (
-            _put_enrollment(before.enrollment, enrollment) if touched else _check_enrollment(before.enrollment)
+            _check_enrollment(enrollment)
+            if enrollment == before.enrollment
+            else _put_enrollment(before.enrollment, enrollment)
         ),
         "audit": {"Put": _put_absent(mapping.record_to_item(record, now), "subject")},
     }
-    for stripe_id in _stripe_objects(payment) - _stripe_objects(before.payment):
-        writes[f"pointer {stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
-    for stripe_id in _new_search_objects(before.payment, payment):
-        writes[f"{_SEARCH}{stripe_id}"] = {"Put": _put_stripe_object(stripe_id, payment)}
+    writes |= _pointers(before.payment, payment)
     # A transaction may update the customer item once. A create with a new customer has no disputes or refunds yet.
     if customer:
         writes |= _put_customer(customer, now, payment)
@@ -251,6 +236,21 @@ def commit(
     if declines:
         metrics.count("ChargeDeclined", declines)
     return PaymentState(payment, enrollment, limits)
+
+
+def _next_enrollment(before: Enrollment, payment: Payment, attempt_times: tuple[int, ...] | None) -> Enrollment:
+    """Return the enrollment with a payment's standing: with the next version, unless nothing is new in it."""
+    after = before.with_payment(payment)
+    if attempt_times is not None:
+        after = replace(after, attempt_times=attempt_times)
+    return replace(after, version=before.version + 1) if after != before or not before.version else before
+
+
+def _pointers(before: Payment | None, after: Payment) -> dict[str, Item]:
+    """Return the puts of the pointers to the objects that this commit names first."""
+    owned = {f"pointer {stripe_id}": stripe_id for stripe_id in _stripe_objects(after) - _stripe_objects(before)}
+    searched = {f"{_SEARCH}{stripe_id}": stripe_id for stripe_id in _new_search_objects(before, after)}
+    return {name: {"Put": _put_stripe_object(stripe_id, after)} for name, stripe_id in (owned | searched).items()}
 
 
 def _counted(before: PaymentState, payment: Payment) -> tuple[Limits, int]:
@@ -709,39 +709,13 @@ def _add_blocks(user_id: str, before: PurchaseBlocks, change: BlocksChange) -> I
     return _update_customer(user_id, clock.now(), values=values, adds=adds)
 
 
-def load_selling() -> Selling:
-    """Read the selling switch, strongly consistent."""
-    return mapping.selling_from_raw(dynamodb.get(CursorItem, keys.cursor_key(keys.SELLING)))
+def write_record(record: Record, head: Model, version: int) -> None:
+    """Write a record of a chain that is neither a payment's nor a user's, with the item that has the chain's head.
 
-
-def update_selling(decide: Callable[[Selling, bool], SellingChange | None]) -> Selling:
-    """Load the selling switch, decide, and commit it with a record on its own chain.
-
-    `decide` gets the switch, and whether it agrees with its records. It returns None if nothing is to be written. If a
-    restore has taken the switch back, the record continues the records that are there. Raises `Contended` after the
-    last conflict, and whatever `decide` raises.
+    The item is written on the version that was loaded, 0 if there was none. Raises `AlreadyRecorded` or
+    `VersionConflict` with nothing written.
     """
-    for _ in retry.attempts(retry.COMMIT):
-        before, trail = load_selling(), queries.audit_trail(SUBJECT)
-        change = decide(before, verify_selling(before, trail) is None)
-        if change is None:
-            return before
-        transition = {"selling": {"from": before.on, "to": change.selling.on}}
-        ends = [(record["seq"], record["hash"]) for record in trail]
-        version, previous = max([(before.version, before.audit_head), *ends])
-        record = Record(SUBJECT, version + 1, change.entry, "", None, transition, previous)
-        after = replace(change.selling, version=record.seq, audit_head=record.hash)
-        item = mapping.selling_to_item(after)
-        writes = {
-            "selling": {"Put": _put_version(item, before.version) if before.version else _put_absent(item, "version")},
-            "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
-        }
-        try:
-            _write(writes, None, is_sync=False)
-        except (AlreadyRecorded, VersionConflict):
-            continue
-        return after
-    raise Contended("Other staff are changing this at the same time. Try again.")
+    _write(_extended(record, head, version, "version"), None, is_sync=False)
 
 
 def _user_record(user_id: str, entry: AuditEntry, track: str | None, transition: Mapping[str, Any]) -> dict[str, Item]:
@@ -756,7 +730,12 @@ def _chained(
     version, previous = head
     record = Record(user_id, version + 1, entry, user_id, track, transition, previous)
     chain = EnrollmentItem(user_id, keys.USER_SORT_KEY, version=record.seq, audit_head=record.hash)
+    return _extended(record, chain, version, "user_id")
+
+
+def _extended(record: Record, head: Model, version: int, absent: str) -> dict[str, Item]:
+    """Return the writes of a record and of the item with its chain's head, which has no `absent` before version 1."""
     return {
-        "chain": {"Put": _put_version(chain, version) if version else _put_absent(chain, "user_id")},
+        "chain": {"Put": _put_version(head, version) if version else _put_absent(head, absent)},
         "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
     }

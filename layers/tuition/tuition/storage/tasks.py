@@ -7,21 +7,22 @@ performed: a task has one holder at a time, and a finished task has none.
 
 import itertools
 import json
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tuition import clock
 from tuition.core.stored import read as read_stored
-from tuition.storage import dynamodb, keys
+from tuition.storage import dynamodb, keys, leases
 from tuition.storage.dynamodb import ConditionFailed
-from tuition.storage.items import CursorItem
+from tuition.storage.items import KEPT_S, CursorItem
 
 CLOCK_MARGIN_S = 30
 """How far the clocks of two invocations may differ."""
 ITEMS_PER_READ = 100
 """A batch read has at most 100 keys."""
+_CLAIMABLE = f"attribute_exists(task) AND attribute_not_exists(report) AND {leases.FREE}"
+_PROGRESS = ("name", "held_until", "report")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a task is. `report` is what it did once it is finished; until then it may be held."""
+
+    is_held: bool
+    report: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
 class StoredTask:
-    """A task as its item has it. `report` is what it did once it is finished; until then it may be held."""
+    """A task as its item has it, with its progress."""
 
     task: Task
     is_held: bool
@@ -82,14 +91,15 @@ def window_name(walk: str, first: int) -> str:
 
 def store(task: Task) -> bool:
     """Store a task in place of an earlier one with its name. Return False, with nothing stored, if that one is held."""
-    now = {"N": str(int(clock.now()))}
+    now = int(clock.now())
+    values = {":now": {"N": str(now)}, ":expires": {"N": str(now + KEPT_S)}}
     try:
         dynamodb.update(
             CursorItem,
             keys.cursor_key(task.name),
-            "SET task = :task REMOVE holder, held_until, report",
-            condition="attribute_not_exists(held_until) OR held_until < :now",
-            values={":task": {"S": json.dumps(task.to_json())}, ":now": now},
+            "SET task = :task, expires_at = :expires REMOVE holder, held_until, report",
+            condition=leases.FREE,
+            values={":task": {"S": json.dumps(task.to_json())}, **values},
         )
     except ConditionFailed:
         return False
@@ -98,27 +108,15 @@ def store(task: Task) -> bool:
 
 def claim(name: str, seconds: float) -> Claim | None:
     """Hold a task for as long as the invocation can live. Return None if it is held, finished, or does not exist."""
-    holder, now = uuid.uuid4().hex, int(clock.now())
-    until = {"N": str(now + int(seconds) + CLOCK_MARGIN_S)}
-    try:
-        dynamodb.update(
-            CursorItem,
-            keys.cursor_key(name),
-            "SET holder = :me, held_until = :until",
-            condition="attribute_exists(task) AND attribute_not_exists(report)"
-            " AND (attribute_not_exists(held_until) OR held_until < :now)",
-            values={":me": {"S": holder}, ":until": until, ":now": {"N": str(now)}},
-        )
-    except ConditionFailed:
-        return None
-    stored = read([name]).get(name)
-    return Claim(stored.task, holder) if stored else None
+    holder = leases.take(name, int(seconds) + CLOCK_MARGIN_S, _CLAIMABLE)
+    stored = read([name]).get(name) if holder else None
+    return Claim(stored.task, holder) if stored and holder else None
 
 
 def finish(claimed: Claim, report: Mapping[str, Any]) -> None:
     """Store what a task did. A holder whose lease has expired stores nothing: the task is another's by now."""
-    values = {":me": {"S": claimed.holder}, ":report": {"S": json.dumps(dict(report))}}
-    _update_held(claimed, "SET report = :report REMOVE holder, held_until", values)
+    values = {":report": {"S": json.dumps(dict(report))}}
+    leases.release(claimed.task.name, claimed.holder, sets="report = :report", values=values)
 
 
 def clear_report(task: Task) -> None:
@@ -134,28 +132,31 @@ def clear_report(task: Task) -> None:
 
 def release(claimed: Claim) -> None:
     """Let another claim a task that was not finished."""
-    _update_held(claimed, "REMOVE holder, held_until", {":me": {"S": claimed.holder}})
-
-
-def _update_held(claimed: Claim, expression: str, values: dynamodb.Item) -> None:
-    key = keys.cursor_key(claimed.task.name)
-    try:
-        dynamodb.update(CursorItem, key, expression, condition="holder = :me", values=values)
-    except ConditionFailed:
-        return  # its lease has expired, and another has claimed, finished or removed it
+    leases.release(claimed.task.name, claimed.holder)
 
 
 def read(names: Iterable[str]) -> dict[str, StoredTask]:
     """Return the tasks with these names that exist."""
-    now = int(clock.now())
-    tasks = {}
+    return {
+        item.name: StoredTask(Task.from_json(item.name, item.task), _is_held(item), item.report)
+        for item in _items(names)
+        if item.task
+    }
+
+
+def read_progress(names: Iterable[str]) -> dict[str, Progress]:
+    """Return how far the tasks with these names are that exist, without the up to 500 payments of each."""
+    return {item.name: Progress(_is_held(item), item.report) for item in _items(names, _PROGRESS)}
+
+
+def _items(names: Iterable[str], attributes: Iterable[str] = ()) -> Iterator[CursorItem]:
     for batch in itertools.batched(names, ITEMS_PER_READ, strict=False):
-        for raw in dynamodb.batch_get({CursorItem: [keys.cursor_key(name) for name in batch]})[CursorItem]:
-            item = CursorItem.from_raw_data(raw)
-            if item.task:
-                is_held = item.held_until is not None and int(item.held_until) >= now
-                tasks[item.name] = StoredTask(Task.from_json(item.name, item.task), is_held, item.report)
-    return tasks
+        raw = dynamodb.batch_get({CursorItem: [keys.cursor_key(name) for name in batch]}, attributes)
+        yield from map(CursorItem.from_raw_data, raw[CursorItem])
+
+
+def _is_held(item: CursorItem) -> bool:
+    return item.held_until is not None and int(item.held_until) >= int(clock.now())
 
 
 def remove(task: Task) -> None:

@@ -6,13 +6,13 @@ from tuition import retry
 from tuition.core import selling
 from tuition.core.audit import Broken
 from tuition.core.selling import Selling
-from tuition.storage import ledger, queries
+from tuition.storage import queries, selling_switch
 
 
 def verified() -> tuple[Selling, list[dict[str, Any]], Broken | None]:
     """Read the switch and its audit trail, and verify them. A commit between the two would look like tampering."""
     for _ in retry.attempts(retry.AUDIT_READ):
-        switch, trail = ledger.load_selling(), queries.audit_trail(selling.SUBJECT)
+        switch, trail = selling_switch.load(), queries.audit_trail(selling.SUBJECT)
         broken = selling.verify(switch, trail)
         if broken is None:
             break
