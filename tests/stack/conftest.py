@@ -112,11 +112,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         stack.stop()
 
 
-@pytest.fixture(autouse=True)
-def _webhooks_are_delivered_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Deliver webhooks after a test that may have stopped them: all tests share one simulator."""
-    running: Running | None = request.getfixturevalue("running") if "running" in request.fixturenames else None
-    yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Deliver webhooks after a test that may have stopped them: all tests share one simulator.
+
+    This is a hook because it comes before the teardown of every fixture, and some of them check the tables.
+    """
+    running: Running | None = getattr(item, "funcargs", {}).get("running")
     if running:
         running.sim("webhooks", deliver="normal", delay_s=0)
 

@@ -25,7 +25,6 @@ DECLINED = "pm_card_chargeDeclined"
 @pytest.fixture(autouse=True)
 def _check_invariants(running: Running) -> Iterator[None]:
     yield
-    running.sim("webhooks", deliver="normal", delay_s=0)
     assert reconcile(running).returncode == 0
     checkers.check(running)
 

@@ -25,7 +25,6 @@ from tests.stack.conftest import Running
 def _check_invariants(running: Running) -> Iterator[None]:
     yield
     running.http.request("DELETE", f"{running.ready['stripe']}/_sim/calls")
-    running.sim("webhooks", deliver="normal", delay_s=0)
     checkers.check(running)
 
 
