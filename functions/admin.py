@@ -207,10 +207,12 @@ def discard_event(request: Request, actor: Identity) -> Reply:
 
 @route("POST /api/admin/exports", "admin")
 def order_export(request: Request, actor: Identity) -> Reply:
-    export_filters = request.json("filters").get("filters", {})
+    body = request.json("kind", "filters", "month")
+    export_filters = body.get("filters", {})
     if not isinstance(export_filters, dict):
         raise Unprocessable('filters must be an object such as {"status": "SUCCEEDED"}', field="filters")
-    return Reply(202, exports.order(export_filters, actor.user_id))
+    kind = body.get("kind", "payments")
+    return Reply(202, exports.order(export_filters, actor.user_id, kind, body.get("month")))
 
 
 @route("GET /api/admin/exports/{export_id}", "admin")

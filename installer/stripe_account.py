@@ -29,10 +29,10 @@ PERMISSIONS = {
         ("payment_intents", "checkout/sessions", "customers", "payment_methods", "products", "refunds"),
     ),
     "read": (
-        "Disputes, Promotion Codes, Coupons, Events, Radar early fraud warnings, Balance transactions",
+        "Disputes, Promotion Codes, Coupons, Events, Radar early fraud warnings, Balance transactions, Payouts",
         (
             *("charges", "disputes", "promotion_codes", "coupons", "events"),
-            *("radar/early_fraud_warnings", "balance_transactions"),
+            *("radar/early_fraud_warnings", "balance_transactions", "payouts"),
         ),
     ),
 }

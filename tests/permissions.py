@@ -74,7 +74,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "EnrollmentsTable": {"BatchGetItem"},
-        "StripeObjectsTable": {"GetItem"},
+        "StripeObjectsTable": {"BatchGetItem", "GetItem"},
+        "StripeSecret": {"GetSecretValue"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
     },
     "ReconcileFunction": LEDGER
@@ -139,6 +140,7 @@ STRIPE_KEY_GROUPS = {
     "ReconcileFunction": "reconcile",
     "ReconcileWorkerFunction": "reconcile",
     "AuditFunction": "reconcile",
+    "ExportFunction": "reconcile",
 }
 """The group of Stripe keys that a function uses. All others use `default`."""
 _SYNC = {
@@ -156,7 +158,8 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "refunds": _CLOSE | {"refunds": "write"},
     "webhook": _CLOSE,
     "reconcile": _CLOSE
-    | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"},
+    | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}
+    | {"payouts": "read"},
 }
 """The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}

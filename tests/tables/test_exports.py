@@ -59,8 +59,8 @@ class ExportFiles:
         with permissions.acting_as(export.handler):
             return [export.handler({"export_id": export_id}, Context(seconds)) for export_id in requested]
 
-    def table(self, export_id: str) -> list[dict[str, str]]:
-        body = self.s3.get_object(Bucket=BUCKET, Key=f"exports/{export_id}/payments.csv")["Body"].read()
+    def table(self, export_id: str, name: str = "payments") -> list[dict[str, str]]:
+        body = self.s3.get_object(Bucket=BUCKET, Key=f"exports/{export_id}/{name}.csv")["Body"].read()
         assert body.startswith(b"\xef\xbb\xbf")
         return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
 

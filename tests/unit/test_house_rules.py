@@ -196,7 +196,8 @@ INIT_LOADS: dict[str, set[str]] = {
     | LIST
     | {"payments.access", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
     | {"storage.cursors", "storage.leases", "storage.limits", "storage.selling_switch", "views.selling"}
-    | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")},
+    | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
+    | {"views.spreadsheet", "views.statement"},
     "archive": {"outbox.audit_stream"},
     "audit": APPLY
     | {"intake.books", "intake.walk", "storage.cursors", "storage.leases", "storage.selling_switch"}
@@ -204,7 +205,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "enrollments": READ | {"views.payment_json", "views.student"},
-    "export": LIST | {"views.exports", "views.filters"},
+    "export": LIST | {f"views.{name}" for name in ("exports", "filters", "spreadsheet", "statement")},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},

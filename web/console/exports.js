@@ -65,7 +65,8 @@ function EarlierExports() {
     <tbody>${exports.map(({ id, at }) => html`<tr key=${id}><td><a class="open" href=${routeTo(["exports", id])}><${Time} at=${at} /></a></td><td><code>${id}</code></td></tr>`)}</tbody></table></div>`;
 }
 
-function Export({ id }) {
+/** An export, read again until it is done, and then as often as its link needs. */
+export function useExport(id) {
   const state = useResponse(() => get(`/admin/exports/${encodeURIComponent(id)}`), [id]);
   const { loading, error, response, reload } = state;
   useEffect(() => {
@@ -73,6 +74,12 @@ function Export({ id }) {
     const timer = setTimeout(reload, response?.state === "done" ? RENEW_LINK_MS : POLL_MS);
     return () => clearTimeout(timer);
   });
+  return state;
+}
+
+function Export({ id }) {
+  const state = useExport(id);
+  const { error } = state;
   return html`<p class="crumbs"><a data-up href=${routeTo(["exports"])}>← Exports</a></p><h1 tabindex="-1">Export</h1>
     ${
       error?.status === 404

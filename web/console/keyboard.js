@@ -13,6 +13,7 @@ const VIEWS = {
   q: "quarantine",
   e: "exports",
   s: "selling",
+  t: "statement",
 };
 const SEQUENCE_MS = 1500;
 let gPressedAt = 0;
@@ -80,6 +81,7 @@ const SHORTCUTS = [
   ["g q", "quarantine"],
   ["g e", "exports"],
   ["g s", "selling"],
+  ["g t", "statement"],
   ["?", "show this help"],
 ];
 

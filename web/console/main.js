@@ -16,6 +16,7 @@ import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
 import { Selling, SellingBanner } from "./selling.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
+import { Statement } from "./statement.js";
 import { User } from "./user.js";
 
 const NAV_LINKS = [
@@ -24,6 +25,7 @@ const NAV_LINKS = [
   ["refund-requests", "Refund requests"],
   ["disputes", "Disputes"],
   ["books", "Books"],
+  ["statement", "Statement"],
   ["quarantine", "Quarantine"],
   ["exports", "Exports"],
   ["selling", "Selling"],
@@ -35,6 +37,7 @@ const LIST_VIEWS = {
   "refund-requests": RefundRequests,
   disputes: Disputes,
   books: Books,
+  statement: Statement,
   quarantine: Quarantine,
   exports: Exports,
   selling: Selling,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tuition import clock, metrics, retry
+from tuition import clock, metrics
 from tuition.core import facts as core_facts
 from tuition.core import stripe_json, timestamps
 from tuition.core.audit import AuditEntry
@@ -169,17 +169,7 @@ def _is_unanswered(error: Exception) -> bool:
 # --- asking Stripe ---
 
 
-def retry_rate_limits[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `act` again while Stripe rate-limits it. Stripe refuses such a call before it does anything."""
-    for attempt in retry.attempts(retry.STRIPE_RATE_LIMIT):
-        if attempt > 1:
-            clock.start_deadline()
-        try:
-            return act(*args, **kwargs)
-        except StripeUnavailable as unavailable:
-            if unavailable.status != 503 or attempt == retry.STRIPE_RATE_LIMIT.attempts:
-                raise
-    raise AssertionError("the last attempt returns or raises")
+retry_rate_limits = stripe_client.retry_rate_limits
 
 
 def _page_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:

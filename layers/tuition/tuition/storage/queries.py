@@ -287,6 +287,12 @@ def stripe_object(stripe_id: str) -> StripeObjectItem | None:
     return StripeObjectItem.from_raw_data(item) if item else None
 
 
+def stripe_objects(stripe_ids: list[str]) -> dict[str, StripeObjectItem]:
+    """Read the pointers from at most `PAGE_OF_PAYMENTS` Stripe ids, by id. Ids without one are left out."""
+    raw = dynamodb.batch_get({StripeObjectItem: [keys.stripe_object_key(i) for i in stripe_ids]})[StripeObjectItem]
+    return {item["stripe_id"]["S"]: StripeObjectItem.from_raw_data(item) for item in raw}
+
+
 def _all(model: type[Model], key: str, value: str) -> list[Item]:
     """Read every item under a hash key. For partitions that stay small: one user's, one payment's trail."""
     return [item for page in dynamodb.query_pages(Partition(model, key, value)) for item in page.items]

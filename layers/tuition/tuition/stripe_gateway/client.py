@@ -38,6 +38,7 @@ Listed = Literal[
     "disputes",
     "early_fraud_warnings",
     "balance_transactions",
+    "payouts",
 ]
 
 
@@ -205,6 +206,30 @@ def list_created(listed: Listed, first: int, last: int, after: str | None, types
     return _ask(functools.partial(_page, listed, params))
 
 
+def list_paid_out(payout: str, after: str | None) -> Answer:
+    """List one page of the balance transactions that an automatic payout includes, with their sources, newest first.
+
+    `after` is the id after which the page starts. Raises `StripeRefused` for a manual payout.
+    https://docs.stripe.com/payouts/reconciliation
+    """
+    params: dict[str, Any] = {"payout": payout, "limit": 100, "expand": ["data.source"]}
+    params |= {"starting_after": after} if after else {}
+    return _ask(functools.partial(_page, "balance_transactions", params))
+
+
+def retry_rate_limits[**P, T](act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `act` again while Stripe rate-limits it. Stripe refuses such a call before it does anything."""
+    for attempt in retry.attempts(retry.STRIPE_RATE_LIMIT):
+        if attempt > 1:
+            clock.start_deadline()
+        try:
+            return act(*args, **kwargs)
+        except StripeUnavailable as unavailable:
+            if unavailable.status != 503 or attempt == retry.STRIPE_RATE_LIMIT.attempts:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
 # --- making a call ---
 
 
@@ -215,7 +240,7 @@ def load() -> None:
 
 
 class Pace:
-    """The time between two calls of this process (`STRIPE_CALL_INTERVAL_MS`). Only the reconciler has one.
+    """The time between two calls of this process (`STRIPE_CALL_INTERVAL_MS`). The reconciler and the export have one.
 
     The reconciler's invocations share Stripe's limit of 25 requests per second and endpoint. Their number is bounded
     (`ReconcileConcurrency`), so a bound for each of them holds for all together. https://docs.stripe.com/rate-limits
@@ -251,6 +276,7 @@ _LISTS: Mapping[Listed, Callable[["StripeClient"], Any]] = {
     "disputes": lambda c: c.v1.disputes,
     "early_fraud_warnings": lambda c: c.v1.radar.early_fraud_warnings,
     "balance_transactions": lambda c: c.v1.balance_transactions,
+    "payouts": lambda c: c.v1.payouts,
 }
 
 

@@ -1,19 +1,18 @@
-"""Export all payments that match a filter as a CSV file: ordered by staff, downloaded through a signed link.
+"""Export payments that match a filter, or the accountant's files of a month, as CSV: ordered, made, downloaded.
 
 An HTTP API cannot stream and a Lambda response is limited to 6 MB, so an invocation of its own writes the file to S3
 by multipart upload. The export's state is an object beside it, with the filter, the progress and a lease. Both expire
 together. Each write of the state is conditional on the state that was read, so of two invocations that run the same
 export one fails. An invocation that runs out of time stores the remainder that it has not uploaded, and stops. The
 next request for the progress then invokes the function again, also after a crash once the lease has expired. At the
-end the file is read back and its records are counted, so `rows` is what the file contains.
+end the file is read back and its records are counted, so `rows` is what the file contains. The amounts of a statement
+are added up again too.
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html,
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html,
-https://owasp.org/www-community/attacks/CSV_Injection, https://www.rfc-editor.org/rfc/rfc4180
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import csv
-import io
 import json
 import re
 import uuid
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import botocore.session
 from botocore.config import Config
@@ -30,16 +29,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import NotFound, TuitionError, Unavailable, Unprocessable
+from tuition.core.errors import NotFound, StripeUnavailable, TuitionError, Unavailable, Unprocessable
+from tuition.core.statement import Sum
 from tuition.core.stored import read
 from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
-from tuition.views import filters, payment_list
+from tuition.views import filters, payment_list, statement
 from tuition.views.payment_json import FIELDS, Field, PaymentView
+from tuition.views.spreadsheet import encode, harmless
+from tuition.views.statement import Page, StatementTooLarge
 
 State = Literal["waiting", "running", "paused", "done", "failed"]
+ExportKind = Literal["payments", "statement", "payouts"]
 
 PART_BYTES = 8 * 1024 * 1024
 """S3 requires 5 MiB per part, except for the last. At most 10,000 parts make 80 GB."""
@@ -53,15 +56,6 @@ LINK_S = 300
 STALE_AFTER_S = 15.0
 """An export without a lease and without news for this long is invoked again by the next request for its progress."""
 TRIES = 5
-DELIMITERS = r",;|\t\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029"
-"""Each begins a cell or a row in some spreadsheet. Excel splits at `;` where a comma is the decimal point, and so do
-import dialogs, which can ignore quotes too."""
-IGNORED = r"\s\"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-"""Blanks, quotes, and characters without a visible form: spreadsheets ignore them before a formula."""
-SIGNS = r"=+\-@\u207a-\u207c\u208a-\u208c\u2212\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20"
-"""A formula begins with one of the first four, or with a character that Unicode normalises to one of them."""
-FORMULA = re.compile(rf"^(?=[{DELIMITERS}])|(?:^|(?<=[{DELIMITERS}]))(?=(?:(?![{DELIMITERS}])[{IGNORED}])*[{SIGNS}])")
-"""Where a spreadsheet could begin to read a formula: at the start of a text or after a delimiter."""
 
 
 HEADER = [
@@ -84,6 +78,8 @@ class ExportIncomplete(TuitionError):
 class Export:
     """The state of one export, as stored.
 
+    `kind` is what it contains: payments, or of a month the statement or what its payouts include. `filters` are those
+    of the list of payments, or the month. `summary` has the sums of what is stored of a statement.
     `leased_until` and `updated_at` are epoch seconds, the other times RFC 3339. `rows` and `size` count what is stored
     (uploaded or in the remainder; uploaded), and `rows_found` may be ahead. `cursor` is after the last row stored;
     `walked` means that no page is left to read.
@@ -107,6 +103,13 @@ class Export:
     tries: int = 0
     done_at: str | None = None
     problem: str | None = None
+    kind: ExportKind = "payments"
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file among the export's objects."""
+        return f"{self.kind}.csv"
 
     @property
     def is_final(self) -> bool:
@@ -132,16 +135,27 @@ def _aws_failures_as_unavailable() -> Iterator[None]:
 
 
 @_aws_failures_as_unavailable()
-def order(body: Mapping[str, Any], staff: str) -> dict[str, Any]:
-    """Start an export of all payments that match these filters. Raises `Unprocessable`."""
-    parsed = filters.parse(_as_query(body))
+def order(body: Mapping[str, Any], staff: str, kind: object = "payments", month: object = None) -> dict[str, Any]:
+    """Start an export of all payments that match these filters, or a file of a month. Raises `Unprocessable`."""
+    if kind not in get_args(ExportKind):
+        raise Unprocessable(f"kind must be one of {', '.join(get_args(ExportKind))}", field="kind")
+    if kind == "payments" and month is not None:
+        raise Unprocessable("month is for a statement or payouts. Use the filters from and to.", field="month")
+    if kind != "payments" and body:
+        raise Unprocessable("A statement has no filters. Send a month.", field="filters")
     export_id = f"exp_{uuid.uuid4().hex}"
     now = timestamps.iso(clock.now())
-    query = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in parsed.to_json().items()}
-    audited = {name: value for name, value in query.items() if name != "q"} | ({"searched": True} if parsed.q else {})
+    audited: dict[str, Any]
+    if kind == "payments":
+        parsed = filters.parse(_as_query(body))
+        query = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in parsed.to_json().items()}
+        audited = {n: value for n, value in query.items() if n != "q"} | ({"searched": True} if parsed.q else {})
+    else:
+        query = {"month": statement.parse_month(month, clock.now())}
+        audited = {"kind": kind, **query}
     entry = AuditEntry(now, f"export:{export_id}", "export.ordered", "staff", staff)
     ledger.record_for_user(staff, entry, {"export": audited})
-    export = Export(export_id, staff, query, now, updated_at=clock.now())
+    export = Export(export_id, staff, query, now, updated_at=clock.now(), kind=cast(ExportKind, kind))
     _s3().put_object(Bucket=settings().exports_bucket, Key=export.object_key("state.json"), Body=_body(export))
     invoke(export_id)
     return _to_json(export)
@@ -185,6 +199,7 @@ def _to_json(export: Export) -> dict[str, Any]:
     done = export.state == "done"
     return {
         "export_id": export.export_id,
+        "kind": export.kind,
         "state": {"paused": "running"}.get(export.state, export.state),
         "filters": dict(export.filters),
         "rows": export.rows if done else export.rows_found,
@@ -194,12 +209,14 @@ def _to_json(export: Export) -> dict[str, Any]:
         "problem": export.problem,
         "url": _link(export) if done else None,
         "url_expires_at": timestamps.iso(clock.now() + LINK_S) if done else None,
+        **statement.to_json(export.kind if done else "payments", export.filters, export.ordered_at, export.summary),
     }
 
 
 def _link(export: Export) -> str:
-    name = f"payments-{export.ordered_at[:19].replace(':', '')}.csv"
-    params = {"Bucket": settings().exports_bucket, "Key": export.object_key("payments.csv")}
+    of = f"{export.kind}-{export.filters['month']}" if export.kind != "payments" else export.kind
+    name = f"{of}-{export.ordered_at[:19].replace(':', '')}.csv"
+    params = {"Bucket": settings().exports_bucket, "Key": export.object_key(export.file_name)}
     params["ResponseContentDisposition"] = f'attachment; filename="{name}"'
     return str(_s3().generate_presigned_url("get_object", Params=params, ExpiresIn=LINK_S))
 
@@ -229,6 +246,8 @@ def make(export_id: str, remaining_s: Callable[[], float]) -> Export:
         if error.response["Error"]["Code"] != "NoSuchUpload":
             raise
         run.restart()
+    except StatementTooLarge as error:
+        run.store(state="failed", problem=str(error))
     finally:
         run.release_lease()
     return run.export
@@ -274,6 +293,7 @@ class _Run:
             rows=0,
             size=0,
             rows_found=0,
+            summary={},
             state="paused",
         )
 
@@ -294,77 +314,109 @@ class _Run:
         if self.export.is_final:
             return
         if self.export.upload_id is None:
-            params = {"Bucket": self.bucket, "Key": self.export.object_key("payments.csv")}
+            params = {"Bucket": self.bucket, "Key": self.export.object_key(self.export.file_name)}
             upload = self.s3.create_multipart_upload(**params, ContentType="text/csv; charset=utf-8")
             self.store(upload_id=upload["UploadId"])
-        parsed = filters.parse(self.export.filters)
-        buffer, rows_found = self.remainder(), self.export.rows
-        cursor = Cursor(*self.export.cursor) if self.export.cursor else None
-        walked = self.export.walked
-        while not walked:
+        buffer, progress = self.remainder(), _Progress.of(self.export)
+        while not progress.walked:
             if self.remaining_s() < LAST_S:
-                self.pause(buffer, rows_found, cursor)
+                self.pause(buffer, progress)
                 return
-            views, cursor = payment_list.find(parsed, PAGE, cursor, steady=True)
-            buffer += encode([row(view) for view in views])
-            rows_found, walked = rows_found + len(views), cursor is None
+            try:
+                page = _page(self.export, progress)
+            except StripeUnavailable:
+                if progress == _Progress.of(self.export):
+                    raise  # nothing new: this counts as a try
+                self.pause(buffer, progress)
+                return
+            buffer += encode(page.rows)
+            progress = _Progress(progress.rows + len(page.rows), page.cursor, page.cursor is None, page.summary)
             if len(buffer) >= PART_BYTES:
-                self.upload(buffer, rows_found, cursor, walked=walked)
+                self.upload(buffer, progress)
                 buffer = b""
             elif clock.now() - self.reported_at > REPORT_INTERVAL_S:
                 self.reported_at = clock.now()
-                self.store(rows_found=rows_found)
+                self.store(rows_found=progress.rows)
         if self.remaining_s() < 5 + (self.export.size + len(buffer)) // READ_BACK_BYTES_S:
-            self.pause(buffer, rows_found, None, walked=True)
+            self.pause(buffer, progress)
         else:
-            self.finish(buffer, rows_found)
+            self.finish(buffer, progress)
 
     def remainder(self) -> bytes:
         """Return what an earlier invocation did not upload; for a new file the byte order mark and the header row."""
         if self.export.has_remainder:
             return bytes(self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key("rest.csv"))["Body"].read())
-        return b"" if self.export.parts else "\ufeff".encode() + encode([HEADER])
+        header = HEADER if self.export.kind == "payments" else statement.HEADER
+        return b"" if self.export.parts else "\ufeff".encode() + encode([header])
 
-    def pause(self, buffer: bytes, rows_found: int, cursor: Cursor | None, *, walked: bool = False) -> None:
+    def pause(self, buffer: bytes, progress: "_Progress") -> None:
         """Store the buffer and the cursor, so that the next invocation can continue."""
         self.s3.put_object(Bucket=self.bucket, Key=self.export.object_key("rest.csv"), Body=buffer)
-        self.store(**_progress(rows_found, cursor, walked=walked), state="paused", has_remainder=True)
+        self.store(**progress.changes(), state="paused", has_remainder=True)
 
-    def upload(self, buffer: bytes, rows_found: int, cursor: Cursor | None, *, walked: bool) -> None:
+    def upload(self, buffer: bytes, progress: "_Progress") -> None:
         """Upload the buffer as the next part, and save the progress that it completes."""
         number = len(self.export.parts) + 1
         part = self.s3.upload_part(**self.upload_params(), PartNumber=number, Body=buffer)
         parts, size = [*self.export.parts, part["ETag"]], self.export.size + len(buffer)
-        self.store(**_progress(rows_found, cursor, walked=walked), parts=parts, size=size, has_remainder=False)
+        self.store(**progress.changes(), parts=parts, size=size, has_remainder=False)
 
     def upload_params(self) -> dict[str, Any]:
-        object_key = self.export.object_key("payments.csv")
+        object_key = self.export.object_key(self.export.file_name)
         return {"Bucket": self.bucket, "Key": object_key, "UploadId": self.export.upload_id}
 
-    def finish(self, buffer: bytes, rows_found: int) -> None:
-        """Complete the upload and check that the file contains every row. Raises `ExportIncomplete`."""
+    def finish(self, buffer: bytes, progress: "_Progress") -> None:
+        """Complete the upload and check that the file contains every row and adds up. Raises `ExportIncomplete`."""
         if buffer:
-            self.upload(buffer, rows_found, None, walked=True)
+            self.upload(buffer, progress)
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self.export.parts, 1)]
         self.s3.complete_multipart_upload(**self.upload_params(), MultipartUpload={"Parts": parts})
-        size, rows = self.read_back()
+        size, rows, sums = self.read_back()
         if (size, rows) != (self.export.size, self.export.rows):
             raise ExportIncomplete(
                 f"the file has {rows} rows and {size} bytes, not {self.export.rows} and {self.export.size}"
             )
+        if sums != statement.sums_of(self.export.summary):
+            raise ExportIncomplete("the rows of the file do not add up to its sums")
         self.store(state="done", done_at=timestamps.iso(clock.now()), leased_until=0.0)
 
-    def read_back(self) -> tuple[int, int]:
-        """Return the number of bytes and of records in the finished file."""
-        response = self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key("payments.csv"))
-        lines = (line.decode() for line in response["Body"].iter_lines(chunk_size=1 << 20, keepends=True))
-        return int(response["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1
+    def read_back(self) -> tuple[int, int, list[Sum]]:
+        """Return the number of bytes and of records in the finished file, and the sums of a statement's records."""
+        response = self.s3.get_object(Bucket=self.bucket, Key=self.export.object_key(self.export.file_name))
+        lines = (line.decode("utf-8-sig") for line in response["Body"].iter_lines(chunk_size=1 << 20, keepends=True))
+        if self.export.kind == "payments":
+            return int(response["ContentLength"]), sum(1 for _ in csv.reader(lines)) - 1, []
+        sums = statement.file_sums(csv.DictReader(lines))
+        return int(response["ContentLength"]), sum(one.lines for one in sums), sums
 
 
-def _progress(rows: int, cursor: Cursor | None, *, walked: bool) -> dict[str, Any]:
-    """Return the state of an export that has made progress: the next failure is its first."""
-    position = [cursor.stage, cursor.sort_key, cursor.item_id] if cursor else None
-    return {"rows": rows, "rows_found": rows, "cursor": position, "walked": walked, "tries": 0}
+@dataclass(frozen=True)
+class _Progress:
+    """The rows found so far, the position after them, and their summary. `walked`: no page is left to read."""
+
+    rows: int
+    cursor: list[str] | None
+    walked: bool
+    summary: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, export: Export) -> "_Progress":
+        """Return the progress that is stored."""
+        return cls(export.rows, export.cursor, export.walked, export.summary)
+
+    def changes(self) -> dict[str, Any]:
+        """Return the state of an export that has made progress: the next failure is its first."""
+        return {**vars(self), "rows_found": self.rows, "tries": 0}
+
+
+def _page(export: Export, progress: _Progress) -> Page:
+    """Read the next page of what the export contains."""
+    if export.kind == "payments":
+        cursor = Cursor(*progress.cursor) if progress.cursor else None
+        views, last = payment_list.find(filters.parse(export.filters), PAGE, cursor, steady=True)
+        return Page([row(view) for view in views], [last.stage, last.sort_key, last.item_id] if last else None, {})
+    read_page = statement.statement_page if export.kind == "statement" else statement.payouts_page
+    return read_page(export.filters["month"], export.ordered_at, progress.cursor, progress.summary)
 
 
 # --- rows ---
@@ -389,18 +441,6 @@ def _cell(value: Any) -> str | int:
     if isinstance(value, list):
         return harmless(" ".join(value))
     return value if isinstance(value, int) else harmless(value or "")
-
-
-def harmless(cell: str) -> str:
-    """Return a text that no spreadsheet takes for a formula, whichever delimiter it uses."""
-    return FORMULA.sub("'", cell)
-
-
-def encode(rows: list[list[str | int]] | list[list[str]]) -> bytes:
-    """Encode rows as CSV (RFC 4180) in UTF-8."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
 
 
 # --- S3 and Lambda ---
