@@ -11,6 +11,7 @@ from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
 from tuition.payments import access, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
+from tuition.views import analytics as analytics_view
 from tuition.views import counts, exports, filters, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
@@ -153,6 +154,11 @@ def list_disputes(request: Request, _actor: Identity) -> Reply:
 @route("GET /api/admin/books", "support")
 def read_books(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.books())
+
+
+@route("GET /api/admin/analytics", "support")
+def read_analytics(request: Request, _actor: Identity) -> Reply:
+    return Reply(200, analytics_view.analytics(request.query(*analytics_view.QUERY)))
 
 
 @route("GET /api/admin/selling", "support")

@@ -49,11 +49,20 @@ class AnotherRun(ReconcileError):
 class Reconciler:
     """The deployed function."""
 
-    def __init__(self, *, stack: str, aws: bool, function: str = FUNCTION, api_port: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        stack: str,
+        aws: bool,
+        function: str = FUNCTION,
+        api_port: int | None = None,
+        qualifier: str | None = ALIAS,
+    ) -> None:
         connection = {} if aws else local_connection(api_port)
         cloudformation: Any = boto3.client("cloudformation", **connection)
         resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=function)
-        self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        self._target = {"FunctionName": name, **({"Qualifier": qualifier} if qualifier else {})}
         # An invocation may take 15 minutes, and a late response must not make boto3 invoke the function again.
         config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})
         self._client: Any = boto3.client("lambda", config=config, **connection)
@@ -78,7 +87,7 @@ class Reconciler:
 
     def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         payload = json.dumps({**event, "waits": True}).encode()
-        response = self._client.invoke(FunctionName=self._name, Qualifier=ALIAS, Payload=payload)
+        response = self._client.invoke(**self._target, Payload=payload)
         report: dict[str, Any] = json.loads(response["Payload"].read())
         if report.get("lease_taken"):
             raise AnotherRun("another run is in progress: wait for it to finish, then try again")

@@ -3,10 +3,11 @@
 There is a fake only where a network would be: Stripe's HTTP client passes each request to the simulator.
 """
 
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,6 +31,7 @@ import yaml
 from botocore.config import Config
 
 import admin
+import analytics as analytics_function
 import audit as audit_function
 import create_payment
 import enrollments
@@ -38,6 +40,7 @@ import payment_methods
 import payment_status
 import reconcile
 import reconcile_worker
+import recount as recount_function
 import request_refund
 import tracks
 import webhook
@@ -48,10 +51,10 @@ from tests import openapi_answers, permissions
 from tests.shards import set_shards_from_environment
 from tests.stripe_requests import request_log
 from tuition import clock, log, settings
-from tuition.core import audit
+from tuition.core import audit, rollups
 from tuition.payments import status
 from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.items import PaymentItem
+from tuition.storage.items import AuditItem, PaymentItem
 from tuition.stripe_gateway import client as stripe_client
 
 SECRET = "whsec_test"
@@ -254,6 +257,33 @@ class Harness:
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
         with permissions.acting_as(audit_function.handler):
             return audit_function.handler(event, context)
+
+    def count_records(self, records: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Deliver audit records to the analytics function. Return the positions of those that failed."""
+        entries = [rollups.queue_entry(record) for record in records]
+        messages = [
+            {"messageId": str(number), "body": json.dumps(entry.body)} for number, entry in enumerate(entries) if entry
+        ]
+        failed: list[int] = []
+        with permissions.acting_as(analytics_function.handler):
+            for batch in itertools.batched(messages, 10, strict=False):
+                response = analytics_function.handler({"Records": list(batch)}, None)
+                failed += [int(one["itemIdentifier"]) for one in response["batchItemFailures"]]
+        return failed
+
+    def recount(self, *, seconds: float = 900, **event: Any) -> dict[str, Any]:
+        """Invoke the recount with this many seconds left, and return its report."""
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: seconds * 1000)
+        with permissions.acting_as(recount_function.handler):
+            return recount_function.handler(event, context)
+
+    def stored_records(self) -> list[dict[str, Any]]:
+        """Return every audit record as the table has it, in JSON types."""
+        items = [AuditItem.from_raw_data(item) for item in self.tables.scan(TableName="audit")["Items"]]
+        return [
+            {name: getattr(item, name) for name in AuditItem.get_attributes()}
+            for item in sorted(items, key=lambda item: str(item.recorded_position))
+        ]
 
     def payments(self, user: Student, /, **query: str) -> Response:
         return self.call(my_payments.handler, user, query=query)

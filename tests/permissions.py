@@ -61,7 +61,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable": {"PutItem", "Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
-        "AnalyticsTable": {"BatchGetItem", "PutItem"},
+        "AnalyticsTable": {"BatchGetItem", "PutItem", "Query"},
         "ExportFunction:live": {"InvokeFunction"},
         "ExportsBucket": {"ListBucket"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
@@ -90,6 +90,21 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_last_at": {"Query"},
         "ReconcileQueue": {"SendMessage"},
+    },
+    "AnalyticsFunction": {
+        "PaymentsTable": {"BatchGetItem"},
+        "EffectsTable": {"BatchGetItem", "PutItem"},
+        "AnalyticsTable": {"BatchGetItem", "PutItem"},
+        "AnalyticsQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
+    },
+    "RecountFunction": FAILED_RUNS
+    | {
+        "PaymentsTable": {"BatchGetItem"},
+        "PaymentsTable/index/by_day": {"Query"},
+        "AuditTable": {"Query"},
+        "AuditTable/index/by_recorded_day": {"Query"},
+        "AnalyticsTable": {"BatchGetItem", "PutItem", "Query"},
+        "CursorsTable": {"GetItem", "UpdateItem"},
     },
     "ReconcileWorkerFunction": LEDGER
     | RESOLVE
@@ -132,6 +147,7 @@ TABLES = {
     "cursors": "CursorsTable",
     "analytics": "AnalyticsTable",
     "limits": "LimitsTable",
+    "effects": "EffectsTable",
 }
 STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",

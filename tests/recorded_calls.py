@@ -49,6 +49,10 @@ UNUSED: dict[Call, str] = {
     ("CreatePaymentFunction", "PaymentsTable", "ConditionCheckItem"): RESTORE,
     ("CreatePaymentFunction", "StripeObjectsTable", "GetItem"): GIVEN_UP,
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("AnalyticsFunction", "AnalyticsQueue", "DeleteMessage"): TAKER,
+    ("AnalyticsFunction", "AnalyticsQueue", "GetQueueAttributes"): TAKER,
+    ("AnalyticsFunction", "AnalyticsQueue", "ReceiveMessage"): TAKER,
+    ("RecountFunction", "FailedRuns", "SendMessage"): SENDER,
     ("ReconcileFunction", "FailedRuns", "SendMessage"): SENDER,
     (
         "ReconcileFunction",

@@ -868,6 +868,76 @@ class Export:
     tie_out: Annotated[TieOut | None, About("Of `payouts` that are done.", examples=[None])]
 
 
+# --- analytics ---
+
+
+@dataclass(kw_only=True)
+class AnalyticsQuery:
+    """A range of days, both inclusive, and what to keep of them."""
+
+    from_: Annotated[Day | None, About("The first day.", name="from", examples=["2026-11-01"])] = None
+    to: Annotated[Day | None, About("The last day. Without it, today.")] = None
+    by: Annotated[Literal["day", "week", "month"] | None, About("The length of a period; `day` without it.")] = None
+    currency: Currency | None = None
+    track: AnyTrack | None = None
+    zone: Annotated[
+        Literal["utc", "school"] | None,
+        About("The time zone of the days: UTC, or the school's; `utc` without it."),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """The figures of payments in one currency. Amounts are in minor units."""
+
+    currency: Currency
+    created: Annotated[int, About("The prices of the payments that were created.", examples=[99800])]
+    settled: Annotated[int, About("What Stripe received.", examples=[49900])]
+    refunded: Annotated[int, About("Refunds that are pending or succeeded.", examples=[0])]
+    lost: Annotated[int, About("The amounts lost to disputes, on the day on which these were opened.", examples=[0])]
+    fees: Annotated[int, About("Stripe's fees that the daily audit has stored.", examples=[1477])]
+    net: Annotated[int, About("Settled less refunded, lost and fees.", examples=[48423])]
+    payments: Annotated[int, About("How many payments were created.", examples=[2])]
+    failures: Annotated[dict[str, int], About("How many charges failed, by code.", examples=[{"card_declined": 1}])]
+
+
+@dataclass(kw_only=True)
+class PeriodFigures(Figures):
+    """The figures of one period in one currency."""
+
+    period: Annotated[
+        str, About("A day, an ISO week (`2026-W48`) or a month (`2026-11`).", examples=["2026-11-23", "2026-W48"])
+    ]
+
+
+@dataclass
+class FigureDifference:
+    """A figure that differs from the payments."""
+
+    roll_up: Annotated[str, About("The roll-up's key, or a payment that was not counted.")]
+    figure: Annotated[str, About("Its name, or `missing` for a payment that was not counted.", examples=["settled"])]
+    rolled_up: int
+    recounted: int
+
+
+@dataclass
+class RecountResult:
+    """The result of the newest recount. `at` and `equal` are null before the first."""
+
+    at: Time | None
+    equal: bool | None
+    differences: list[FigureDifference]
+
+
+@dataclass
+class Analytics:
+    """Figures by period and currency. Periods without figures are left out."""
+
+    periods: list[PeriodFigures]
+    totals: Annotated[list[Figures], About("The sums of all periods, by currency.")]
+    recount: RecountResult
+
+
 # --- books and quarantine ---
 
 

@@ -251,6 +251,14 @@ OPERATIONS = (
         staff.Books,
     ),
     _read(
+        "GET /api/admin/analytics",
+        "getAnalytics",
+        "Read the figures of days, weeks or months",
+        "At most 731 days; without a range, the last 30. Each figure belongs to the day on which it happened.",
+        staff.Analytics,
+        query=staff.AnalyticsQuery,
+    ),
+    _read(
         "GET /api/admin/quarantine",
         "listQuarantine",
         "List the events that could not be applied",

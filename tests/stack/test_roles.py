@@ -88,6 +88,13 @@ def work(running: Running, sub: str) -> bool:
     return bool(invoke(running, "ReconcileWorkerFunction", message) == {"batchItemFailures": []})
 
 
+def count(running: Running, sub: str) -> bool:
+    """Count a record of a payment that does not exist. It is claimed, or the message fails."""
+    body = json.dumps({"subject": f"pay_{sub}", "sort_key": "2026-11-23#evt", "recorded_day": "2026-11-23"})
+    message = {"Records": [{"messageId": sub, "body": body}]}
+    return bool(invoke(running, "AnalyticsFunction", message) == {"batchItemFailures": []})
+
+
 def check_release(running: Running, sub: str) -> bool:
     return invoke(running, "ReleaseCheckFunction", {}) == {"passed": True, "problem": None}
 
@@ -106,6 +113,8 @@ FLOWS: dict[str, Flow] = {
     "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
     "ReconcileWorkerFunction": work,
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
+    "AnalyticsFunction": count,
+    "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
     "ReleaseCheckFunction": check_release,
     "StaffGroupsFunction": take_groups,
 }

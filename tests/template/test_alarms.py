@@ -40,6 +40,7 @@ DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
     ("AWS/DynamoDB", "OnlineIndexThrottleEvents"): [INDEX],
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): [{"QueueName"}],
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage"): [{"QueueName"}],
     # https://docs.aws.amazon.com/cognito/latest/developerguide/metrics-for-cognito-user-pools.html
     ("AWS/Cognito", "SignInThrottles"): POOL,
     ("AWS/Cognito", "SignUpThrottles"): POOL,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import analytics
 from local import deploy
 from local.build import ROOT
 from tests.permissions import STRIPE_KEY_GROUPS
@@ -30,13 +31,15 @@ FILES = {
     "ReconcileWorkerFunction": "reconcile_worker",
     "AuditFunction": "audit",
     "ArchiveFunction": "archive",
+    "AnalyticsFunction": "analytics",
+    "RecountFunction": "recount",
     "StaffGroupsFunction": "staff_groups",
     "ReleaseCheckFunction": "release_check",
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
-    - {"StaffGroupsFunction", "ReleaseCheckFunction"}
+    - {"StaffGroupsFunction", "ReleaseCheckFunction", "AnalyticsFunction", "RecountFunction"}
 )
 
 
@@ -61,15 +64,27 @@ def test_the_reconciler_runs_hourly_with_the_timeout_of_its_lease(resources: dic
 
 
 def test_the_audit_runs_daily_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
-    assert schedules(resources) == {"ReconcileFunction": "rate(1 hour)", "AuditFunction": "cron(0 4 * * ? *)"}
+    assert schedules(resources)["AuditFunction"] == "cron(0 4 * * ? *)"
     assert resources["AuditFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
+def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
+    assert schedules(resources) == {
+        "ReconcileFunction": "rate(1 hour)",
+        "AuditFunction": "cron(0 4 * * ? *)",
+        "RecountFunction": "cron(0 5 * * ? *)",
+    }
+    assert resources["RecountFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
 def schedules(resources: dict[str, Any]) -> dict[str, str]:
     """Return the schedule of each function that has one."""
     rules = of_type(resources, "AWS::Events::Rule").values()
-    targets = [(target["Arn"]["Ref"].removesuffix("Aliaslive"), rule) for rule in rules for target in rule["Targets"]]
-    return {function: rule["ScheduleExpression"] for function, rule in targets}
+    targets = [(target["Arn"], rule["ScheduleExpression"]) for rule in rules for target in rule["Targets"]]
+    return {
+        arn["Ref"].removesuffix("Aliaslive") if "Ref" in arn else arn["Fn::GetAtt"][0]: schedule
+        for arn, schedule in targets
+    }
 
 
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
@@ -124,7 +139,9 @@ def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
 
 def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
     """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
-    assert set(of_type(resources, "AWS::Lambda::EventSourceMapping")) == {"AuditStream", "ReconcileTasks"}
+    assert set(of_type(resources, "AWS::Lambda::EventSourceMapping")) == {
+        *("AuditStream", "ReconcileTasks", "AnalyticsRecords"),
+    }
     assert resources["AuditStream"]["Properties"] == {
         "FunctionName": {"Ref": "ArchiveFunction"},
         "EventSourceArn": {"Fn::GetAtt": ["AuditTable", "StreamArn"]},
@@ -153,7 +170,9 @@ def test_workers_take_tasks_one_by_one_and_report_those_that_they_could_not_fini
 
 def test_a_task_stays_hidden_for_six_timeouts_and_ends_among_the_dead_letters(resources: dict[str, Any]) -> None:
     """See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html for the factor."""
-    assert set(of_type(resources, "AWS::SQS::Queue")) == {"ReconcileQueue", "ReconcileDeadLetters", "FailedRuns"}
+    assert set(of_type(resources, "AWS::SQS::Queue")) == {
+        *("ReconcileQueue", "ReconcileDeadLetters", "FailedRuns", "AnalyticsQueue", "AnalyticsDeadLetters"),
+    }
     queue = resources["ReconcileQueue"]["Properties"]
     assert queue["VisibilityTimeout"] >= 6 * resources["ReconcileWorkerFunction"]["Properties"]["Timeout"]
     assert queue["RedrivePolicy"] == {
@@ -162,6 +181,32 @@ def test_a_task_stays_hidden_for_six_timeouts_and_ends_among_the_dead_letters(re
     }
     dead = resources["ReconcileDeadLetters"]["Properties"]
     assert dead["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"] >= 86_400
+    assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
+
+
+def test_records_of_one_group_are_counted_in_order_and_a_poison_one_ends_among_the_dead_letters(
+    resources: dict[str, Any],
+) -> None:
+    """A failed message holds up its group: for six timeouts of the function each time, so these are short."""
+    assert resources["AnalyticsRecords"]["Properties"] == {
+        "FunctionName": {"Ref": "AnalyticsFunction"},
+        "EventSourceArn": {"Fn::GetAtt": ["AnalyticsQueue", "Arn"]},
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 10},
+    }
+    queue, dead = resources["AnalyticsQueue"]["Properties"], resources["AnalyticsDeadLetters"]["Properties"]
+    assert queue["FifoQueue"] is dead["FifoQueue"] is True  # the dead letters of a FIFO queue need one, too
+    assert "ContentBasedDeduplication" not in queue
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["AnalyticsDeadLetters", "Arn"]},
+        "maxReceiveCount": 4,
+    }
+    timeout = resources["AnalyticsFunction"]["Properties"]["Timeout"]
+    assert queue["VisibilityTimeout"] == 6 * timeout
+    assert timeout > analytics.DEADLINE_S
+    assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] <= 300
+    assert queue["MessageRetentionPeriod"] == dead["MessageRetentionPeriod"] == 1_209_600
     assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
 
 
@@ -195,7 +240,7 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
     assert local["Resources"]["ReconcileTasks"]["Properties"] == tasks
 
 
-@pytest.mark.parametrize("function", ["ExportFunction", "ReconcileFunction", "AuditFunction"])
+@pytest.mark.parametrize("function", ["ExportFunction", "ReconcileFunction", "AuditFunction", "RecountFunction"])
 def test_an_invocation_without_a_caller_is_retried_once_and_then_kept(resources: dict[str, Any], function: str) -> None:
     (config,) = (
         properties
@@ -217,7 +262,7 @@ def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources:
     """Another function has a caller that sees its error: the gateway, Cognito, a stream, a queue or CodeDeploy."""
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
     with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
-    with_caller.add("ReconcileWorkerFunction")
+    with_caller |= {"ReconcileWorkerFunction", "AnalyticsFunction"}
     assert configured == set(FILES) - with_caller
 
 
@@ -428,6 +473,8 @@ def live(function: str) -> dict[str, Any]:
 
 OURS = {"environment": "test", "service": "tuition"}
 DEAD_LETTERS = {"QueueName": {"Fn::GetAtt": ["ReconcileDeadLetters", "QueueName"]}}
+UNCOUNTED = {"QueueName": {"Fn::GetAtt": ["AnalyticsDeadLetters", "QueueName"]}}
+UNREAD = {"QueueName": {"Fn::GetAtt": ["AnalyticsQueue", "QueueName"]}}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", API, "p95", 300, 3, 10_000),
@@ -452,6 +499,9 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_LETTERS, "Maximum", 300, 1, 1),
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
+    "AnalyticsDifferenceAlarm": ("Tuition", "AnalyticsDifference", OURS, "Sum", 300, 1, 1),
+    "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
+    "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),

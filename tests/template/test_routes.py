@@ -38,6 +38,7 @@ ROUTES = {
     ("POST", "/api/admin/exports"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/exports/{export_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/analytics"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/selling"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/selling"): ("AdminFunction", "signed in"),

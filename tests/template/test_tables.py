@@ -31,6 +31,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "AnalyticsTable": (["period", "measure"], {}),
     "CursorsTable": (["name"], {}),
     "LimitsTable": (["user_id"], {}),
+    "EffectsTable": (["consumer_subject", "sort_key"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
 EXPIRING = {"LimitsTable", "CursorsTable"}
@@ -47,6 +48,7 @@ ENVIRONMENT = {
     "CURSORS_TABLE": "CursorsTable",
     "QUARANTINE_TABLE": "QuarantineTable",
     "LIMITS_TABLE": "LimitsTable",
+    "EFFECTS_TABLE": "EffectsTable",
 }
 ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
 

@@ -23,6 +23,7 @@ TESTS = {
     r"AWS_\w+=local .* python install\.py .*": "tests/stack/test_install.py",
     r"(pip install )?openapi-python-client.*|npx openapi-typescript .*": "tests/stack/test_generated_clients.py",
     r"make reconcile( .*)?": "tests/stack/test_stories.py",
+    r"make recount( .*)?": "tests/stack/test_analytics.py",
     r"make audit( .*)?": "tests/stack/test_stories.py",
     r"(\w+=.* )?curl -s .*": "tests/stack/test_documented_commands.py",
     r"(API|SK|PI|TOKEN|STAFF|AUTH)=.*": "tests/stack/test_documented_commands.py",

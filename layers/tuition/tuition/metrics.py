@@ -15,6 +15,7 @@ Name = Literal[
     "ReconcileFailed",
     "ReconcileBacklog",
     "BooksDifference",
+    "AnalyticsDifference",
     "AuditRecordChanged",
     "AuditStreamFailed",
     "SignatureRefused",

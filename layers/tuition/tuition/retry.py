@@ -31,6 +31,10 @@ CREATE = Limit(24, base_s=0)
 """Rounds of one create, each of which begins with a fresh look at the enrollment."""
 CREATE_COMMIT = Limit(23)
 """Commits of one object that a create has made at Stripe."""
+ROLL_UPS = Limit(12)
+"""Transactions that lose to another one that changes the same roll-ups."""
+RECOUNT = Limit(4, base_s=0)
+"""Looks at a roll-up that differs from its payments: a record that was not counted yet looks like a difference."""
 REFUND = Limit(4, base_s=0)
 """Submissions of one refund request within one invocation, each with a key that is not spent."""
 STRIPE = Limit(3, base_s=0.1)

@@ -31,6 +31,7 @@ class Settings:
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
     support_contact: str = ""
+    school_time_zone: str = "UTC"
     declines_per_hour: int = 10
     declines_per_day: int = 20
     payments_per_hour: int = 10
@@ -56,6 +57,7 @@ class Settings:
     cursors_table: str = "cursors"
     analytics_table: str = "analytics"
     limits_table: str = "limits"
+    effects_table: str = "effects"
     exports_bucket: str = "exports"
     export_function: str = "export"
     reconcile_queue_url: str = ""

@@ -1,6 +1,7 @@
 """Convert epoch seconds to and from RFC 3339 in UTC with milliseconds, the format of every stored time."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
 
 from tuition.core.errors import Unprocessable
 
@@ -28,3 +29,47 @@ def range_of_days(days: object, name: str) -> tuple[int, int]:
     if not first <= last:
         raise Unprocessable("The start date cannot be after the end date.", name)
     return int(epoch(f"{first}T00:00:00Z")), int(epoch(f"{last + timedelta(days=1)}T00:00:00Z"))
+
+
+UTC_ZONE = "UTC"
+
+
+@cache
+def zone_info(zone: str) -> tzinfo:
+    """Return a time zone by its name in the IANA database, such as `Europe/Berlin`. Raises `ValueError`.
+
+    The package tzdata has the database, because a Lambda runtime need not. Source: https://www.iana.org/time-zones
+    """
+    import zoneinfo
+
+    if zone == UTC_ZONE:
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError(f"{zone!r} is not the name of a time zone.") from error
+
+
+def day_of(epoch_s: float, zone: str) -> str:
+    """Return the day of a moment in a time zone: `2026-11-23`."""
+    return datetime.fromtimestamp(epoch_s, zone_info(zone)).date().isoformat()
+
+
+def week_of(day: str) -> str:
+    """Return the ISO week of a day: `2026-W48`."""
+    year, week, _ = date.fromisoformat(day).isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Return the months (`2026-11`) from that of the first day to that of the last."""
+    months, month, end = [], date.fromisoformat(first).replace(day=1), date.fromisoformat(last)
+    while month <= end:
+        months.append(month.isoformat()[:7])
+        month = (month + timedelta(days=32)).replace(day=1)
+    return months
+
+
+def day_after(day: str, days: int = 1) -> str:
+    """Return the day that is so many days later."""
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

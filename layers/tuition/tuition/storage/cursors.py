@@ -32,6 +32,8 @@ class LeaseTaken(TuitionError):
 
 BOOKS = "books"
 """The item with the report of the daily audit, and with its lease."""
+RECOUNT = "recount"
+"""The item with the report of the recount of the roll-ups, and with its lease."""
 
 
 @contextmanager
@@ -93,17 +95,17 @@ def advance_if_newer(name: str, cursor: int) -> None:
         return
 
 
-def read_report() -> dict[str, Any] | None:
-    """Return the report of the daily audit; None before the first."""
-    item = dynamodb.get(CursorItem, keys.cursor_key(BOOKS))
+def read_report(name: str = BOOKS) -> dict[str, Any] | None:
+    """Return the report of the daily audit, or of the recount; None before the first."""
+    item = dynamodb.get(CursorItem, keys.cursor_key(name))
     report: dict[str, Any] | None = CursorItem.from_raw_data(item).report if item else None
     return report
 
 
-def store_report(report: Mapping[str, Any]) -> None:
-    """Store the report of the daily audit in place of the one before."""
+def store_report(report: Mapping[str, Any], name: str = BOOKS) -> None:
+    """Store the report of the daily audit, or of the recount, in place of the one before."""
     values = {":report": {"S": json.dumps(dict(report))}}
-    dynamodb.update(CursorItem, keys.cursor_key(BOOKS), "SET report = :report", values=values)
+    dynamodb.update(CursorItem, keys.cursor_key(name), "SET report = :report", values=values)
 
 
 def remove(name: str) -> None:

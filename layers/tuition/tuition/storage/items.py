@@ -258,6 +258,26 @@ class CountItem(Model):
     counted_since = not_personal(NumberAttribute())
 
 
+class RollUpItem(Model):
+    """A roll-up of analytics: the sum of what payments contribute to it (`tuition.core.rollups`).
+
+    `recorded_days` are the days on which the audit records were committed that changed it: the recount finds by them
+    the payments that contribute. So that each contribution is counted once, a payment has such an item too, under
+    `counted#<payment id>`: its `figures` have what was counted of it, by the key of the roll-up.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().analytics_table
+
+    period = not_personal(UnicodeAttribute(hash_key=True))
+    measure = not_personal(UnicodeAttribute(range_key=True))
+    figures = not_personal(JsonAttribute())
+    version = not_personal(NumberAttribute())
+    recorded_days = not_personal(UnicodeSetAttribute(null=True))
+
+
 class LimitsItem(Model):
     """The used-up part of a user's limits. `expires_at` (epoch seconds) is its time to live.
 
@@ -276,7 +296,25 @@ class LimitsItem(Model):
     expires_at = not_personal(NumberAttribute())
 
 
+class EffectItem(Model):
+    """A consumer's claim on an audit record, or on an event that was published of it: it acts on it once.
+
+    It never expires, because a replay of everything must find it. `consumer_subject` is `<consumer>#<subject>`. `at` is
+    our clock.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().effects_table
+
+    consumer_subject = personal(UnicodeAttribute(hash_key=True))
+    sort_key = not_personal(UnicodeAttribute(range_key=True))
+    state = not_personal(UnicodeAttribute())
+    at = not_personal(UnicodeAttribute())
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
-    *(QuarantineItem, CursorItem, CountItem, LimitsItem),
+    *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem),
 )

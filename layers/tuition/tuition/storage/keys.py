@@ -97,6 +97,11 @@ def audit_key(subject: str, sort_key: str) -> Item:
     return {"subject": {"S": subject}, "sort_key": {"S": sort_key}}
 
 
+def effect_key(consumer: str, subject: str, sort_key: str) -> Item:
+    """Return the key of a consumer's claim; the sort key begins with the record's own."""
+    return {"consumer_subject": {"S": f"{consumer}#{subject}"}, "sort_key": {"S": sort_key}}
+
+
 def quarantine_key(event_id: str) -> Item:
     """Return the key of a quarantined event."""
     return {"event_id": {"S": event_id}}
@@ -105,6 +110,11 @@ def quarantine_key(event_id: str) -> Item:
 def cursor_key(name: str) -> Item:
     """Return the key of a walk's cursor."""
     return {"name": {"S": name}}
+
+
+def roll_up_key(period: str, measure: str) -> Item:
+    """Return the key of a roll-up (`tuition.core.rollups.RollUpKey`)."""
+    return {"period": {"S": period}, "measure": {"S": measure}}
 
 
 def count_key(period: str, measure: str) -> Item:

@@ -326,6 +326,18 @@ def records_of_day(day: str) -> Iterator[Item]:
         yield keys.audit_key(item["subject"]["S"], item["sort_key"]["S"])
 
 
+def recorded_days_of(subject: str) -> frozenset[str]:
+    """Return the days on which a subject's records were committed, as the index has them."""
+    days = (item.get("recorded_day", {}).get("S", "") for item in _all(AuditItem, "subject", subject))
+    return frozenset(day.partition("#")[0] for day in days if day)
+
+
+def payments_of_month(month: str) -> Iterator[str]:
+    """Yield the ids of the payments that were created in a month, oldest first."""
+    for item in _merged(by_month(month)):
+        yield item["payment_id"]["S"]
+
+
 def page_of_quarantine(limit: int, cursor: Cursor | None) -> tuple[list[QuarantineItem], Cursor | None]:
     """Read one page of the quarantine, newest first, without the events' bodies, which the index does not have."""
     older = SortKeys("#sort < :before", {":before": cursor.event_before()}) if cursor else None
