@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import netrc  # noqa: F401  (imported by `requests` in its first request)
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ HANDLERS = {name: importlib.import_module(name).handler for name in (*FUNCTIONS,
 MAX_SLEEP_S = 0.002
 READY = "ready"
 IN_FORK_SERVER = "TUITION_FORK_SERVER"
+IMPORTED_BY = os.getpid()
+"""The process that imported this module: for an invocation, the fork server."""
 
 
 def _warm_up() -> None:
@@ -85,10 +88,14 @@ class Outcome:
 
 
 def start() -> None:
-    """Start the fork server with this module and a client of `DYNAMODB_ENDPOINT_URL` loaded."""
+    """Start the fork server with this module and a client of `DYNAMODB_ENDPOINT_URL` loaded.
+
+    In Python 3.13.0 a fork server does not take over `sys.path`, and it ignores a module that it cannot import.
+    """
     multiprocessing.set_forkserver_preload([__name__])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(IN_FORK_SERVER, "1")
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         forkserver.ensure_running()
 
 
@@ -125,6 +132,7 @@ def _receive_outcome(pipe: Connection) -> Outcome:
 
 def serve(job: Job, pipe: Connection) -> None:
     """In the new process: wait for the signal, invoke the handler, send the outcome."""
+    assert os.getpid() != IMPORTED_BY, "the fork server did not load this module, so each invocation would"
     os.environ |= {"DYNAMODB_ENDPOINT_URL": job.dynamodb, "STRIPE_API_BASE": job.stripe}
     settings.settings.cache_clear()
     real_sleep = time.sleep
