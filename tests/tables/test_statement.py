@@ -16,7 +16,7 @@ from tests.tables.test_received_amounts import buy_in_euro
 from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable
-from tuition.storage import queries
+from tuition.storage import keys, queries
 from tuition.views import exports, statement
 
 DAY = 86_400
@@ -265,6 +265,20 @@ def test_a_refund_that_our_payment_does_not_know_is_not_explained(accountant: Ac
     assert accountant.make("statement")[0]["unexplained"] == []
 
 
+def test_a_charge_whose_pointers_a_restore_lost_is_found_by_its_metadata(
+    accountant: Accountant, tuition: Harness
+) -> None:
+    purchase = bought(tuition, "ada")
+    refund(tuition, purchase, 5_000)
+    deliver(tuition)
+    charge = tuition.payment(purchase["payment_id"]).stripe_charge_id
+    for stripe_id in (purchase["payment_intent_id"], charge):
+        tuition.tables.delete_item(TableName="stripe_objects", Key=keys.stripe_object_key(stripe_id))
+    _, rows = accountant.make("statement")
+    shown = {row["kind"]: (row["payment_id"], row["explained"]) for row in rows}
+    assert shown == {"charge": (purchase["payment_id"], "yes"), "unknown_refund": ("", "no")}
+
+
 def test_a_description_that_begins_a_formula_is_text(accountant: Accountant, tuition: Harness) -> None:
     text = '=HYPERLINK("https://evil.example")'
     body: dict[str, Any] = {"type": "adjustment", "amount": -7, "currency": "usd", "description": text}
@@ -372,6 +386,19 @@ def test_a_long_month_resumes_where_its_time_ended(accountant: Accountant, tuiti
     assert (len(summary["unexplained"]), summary["unexplained_lines"]) == (statement.MAX_UNEXPLAINED, 351)
     if kind == "payouts":
         assert summary["payouts"][0]["difference"] == 0
+
+
+def test_a_file_that_cannot_be_added_up_in_time_is_finished_by_the_next_invocation(
+    accountant: Accountant, tuition: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_fees(tuition, 150)
+    monkeypatch.setattr(exports, "ADD_UP_BYTES_S", 500)
+    export_id = accountant.order("statement")
+    assert [run["state"] for run in accountant.files.run(exports.LAST_S + 10)] == ["paused"]
+    assert accountant.read(export_id)["statement"] is None
+    monkeypatch.setattr(statement, "statement_page", None)  # Stripe is not asked again
+    assert accountant.files.run() == [{"state": "done", "rows": 150}]
+    assert accountant.read(export_id)["statement"]["totals"][0]["other"] == -450
 
 
 def test_a_month_with_more_lines_than_a_file_may_have_fails_and_says_so(

@@ -51,6 +51,8 @@ LAST_S = 30.0
 """With less time than this an invocation pauses the export."""
 READ_BACK_BYTES_S = 10_000_000
 """A safe estimate of how fast the file is read back."""
+ADD_UP_BYTES_S = 3_000_000
+"""The same for a statement, whose amounts are added up: 15 MB per second with a whole processor."""
 REPORT_INTERVAL_S = 2.0
 LINK_S = 300
 STALE_AFTER_S = 15.0
@@ -337,7 +339,8 @@ class _Run:
             elif clock.now() - self.reported_at > REPORT_INTERVAL_S:
                 self.reported_at = clock.now()
                 self.store(rows_found=progress.rows)
-        if self.remaining_s() < 5 + (self.export.size + len(buffer)) // READ_BACK_BYTES_S:
+        bytes_s = READ_BACK_BYTES_S if self.export.kind == "payments" else ADD_UP_BYTES_S
+        if self.remaining_s() < 5 + (self.export.size + len(buffer)) // bytes_s:
             self.pause(buffer, progress)
         else:
             self.finish(buffer, progress)
