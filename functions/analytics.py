@@ -11,7 +11,7 @@ from tuition import clock
 from tuition.log import logger
 from tuition.outbox import analytics
 
-DEADLINE_S = 8.0
+DEADLINE_S = 6.0
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
