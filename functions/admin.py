@@ -161,6 +161,11 @@ def read_analytics(request: Request, _actor: Identity) -> Reply:
     return Reply(200, analytics_view.analytics(request.query(*analytics_view.QUERY)))
 
 
+@route("GET /api/admin/analytics/details", "support")
+def read_analytics_details(request: Request, _actor: Identity) -> Reply:
+    return Reply(200, analytics_view.details(request.query(*analytics_view.DETAILS_QUERY)))
+
+
 @route("GET /api/admin/selling", "support")
 def read_selling(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, selling_view.to_json())

@@ -259,6 +259,14 @@ OPERATIONS = (
         query=staff.AnalyticsQuery,
     ),
     _read(
+        "GET /api/admin/analytics/details",
+        "getAnalyticsDetails",
+        "Read outcomes by track and method, promotion codes and cohorts",
+        "Of at most 731 days; without a range, the last 30.",
+        staff.AnalyticsDetails,
+        query=staff.AnalyticsDetailsQuery,
+    ),
+    _read(
         "GET /api/admin/quarantine",
         "listQuarantine",
         "List the events that could not be applied",

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Student
+from tests.tables.test_promotion_codes import create_code
+from tests.tables.test_sessions import open_session, pay_session
 from tuition import clock, metrics, retry
 from tuition.core import rollups
 from tuition.core.facts import Facts, Refund
@@ -585,3 +587,78 @@ def test_the_longest_range_reads_each_month_once(tuition: Harness, monkeypatch: 
 
 def test_students_cannot_read_the_figures(tuition: Harness, student: Student) -> None:
     assert tuition.admin(student, "GET /api/admin/analytics").status == 403
+
+
+# --- details ---
+
+
+def details(tuition: Harness, **query: str) -> dict[str, Any]:
+    answer = tuition.admin(STAFF, "GET /api/admin/analytics/details", query=query)
+    assert answer.status == 200, answer.body
+    return dict(answer.body)
+
+
+def test_staff_read_outcomes_by_track_and_method_and_the_cohorts(tuition: Harness, student: Student) -> None:
+    busy_days(tuition, student)
+    tuition.count_records(tuition.stored_records())
+    answer = details(tuition)
+    outcomes = {(one["track"], one["method"]): one for one in answer["outcomes"]}
+    assert set(outcomes) == {("DP", "none"), ("DP", "card"), ("FSD", "card")}
+    opened, cards, recovered = outcomes["DP", "none"], outcomes["DP", "card"], outcomes["FSD", "card"]
+    assert (opened["payments"], opened["paid"], opened["mean_seconds_to_pay"]) == (1, 0, None)
+    assert (cards["payments"], cards["paid"], cards["refunds"], cards["disputes"]) == (2, 2, 1, 1)
+    assert (recovered["recovered"], recovered["settlements"], recovered["mean_seconds_to_pay"]) == (1, 1, 5)
+    assert answer["cohorts"] == [
+        {"month": "2026-11", "track": "DP", "enrolled": 2, "refunded": 1},
+        {"month": "2026-11", "track": "FSD", "enrolled": 1, "refunded": 0},
+    ]
+    assert (answer["codes"], answer["complete"]) == ([], True)
+    only = details(tuition, track="FSD", **{"from": "2026-11-23", "to": "2026-11-23"})
+    assert [one["track"] for one in only["outcomes"] + only["cohorts"]] == ["FSD", "FSD"]
+    assert details(tuition, currency="eur")["outcomes"] == []
+    assert details(tuition, **{"from": "2026-12-01", "to": "2026-12-02"})["cohorts"] == []
+
+
+def put_codes(numbers: dict[str, int], day: str = "2026-11-23", track: str = "DP") -> None:
+    """Store the roll-ups of codes as if they had been used so often."""
+    for code, uses in numbers.items():
+        key = rollups.RollUpKey("2026-11#UTC", f"code#{day}#usd#{track}#{code}")
+        stored.store([], [], [stored.RollUp(key, {"uses": uses, "discount": 100 * uses})])
+
+
+def test_the_fifty_most_used_codes_of_a_range_are_shown(tuition: Harness) -> None:
+    put_codes({f"CODE{number:02}": number + 1 for number in range(60)})
+    put_codes({"CODE00": 70, "A#B": 1}, day="2026-11-24")
+    put_codes({"CODE59": 1}, track="FSD")
+    answer = details(tuition, to="2026-11-24")
+    assert len(answer["codes"]) == 50 and answer["complete"]
+    assert answer["codes"][:2] == [
+        {"code": "CODE00", "currency": "usd", "uses": 71, "discount": 7100},
+        {"code": "CODE59", "currency": "usd", "uses": 61, "discount": 6100},
+    ]
+    (first, second) = details(tuition, **{"from": "2026-11-24", "to": "2026-11-24"})["codes"]
+    assert (first["code"], second["code"]) == ("CODE00", "A#B")
+    assert details(tuition, to="2026-11-24", track="FSD")["codes"][0]["uses"] == 1
+
+
+def test_a_range_with_too_many_codes_says_that_it_is_not_complete(
+    tuition: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_codes({"A": 1, "B": 2, "C": 3})
+    monkeypatch.setattr(view, "MAX_CODE_ROLL_UPS", 2)
+    answer = details(tuition)
+    assert (len(answer["codes"]), answer["complete"]) == (2, False)
+
+
+def test_a_code_of_a_purchase_is_counted_with_its_discount(tuition: Harness, student: Student) -> None:
+    code = create_code(tuition, student)
+    session = open_session(tuition, student, promotion_code=code).body
+    pay_session(tuition, session["session_id"])
+    deliver(tuition)
+    tuition.count_records(tuition.stored_records())
+    assert details(tuition)["codes"] == [{"code": code.upper(), "currency": "usd", "uses": 1, "discount": 9980}]
+    assert rolled_up(tuition) == recounted(tuition)
+
+
+def test_students_cannot_read_the_details(tuition: Harness, student: Student) -> None:
+    assert tuition.admin(student, "GET /api/admin/analytics/details").status == 403

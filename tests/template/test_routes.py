@@ -39,6 +39,7 @@ ROUTES = {
     ("GET", "/api/admin/exports/{export_id}"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/attention"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/analytics"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/analytics/details"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/books"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/selling"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/selling"): ("AdminFunction", "signed in"),

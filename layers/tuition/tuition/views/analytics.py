@@ -1,5 +1,6 @@
 """The figures of analytics for staff, summed from the roll-ups of days (`tuition.core.rollups`)."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,11 +16,17 @@ from tuition.storage import cursors
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import RollUp
 
+DETAILS_QUERY = ("from", "to", "currency", "track", "zone")
 QUERY = ("from", "to", "by", "currency", "track", "zone")
 ZONES = ("utc", "school")
 DEFAULT_DAYS = 30
 MAX_DAYS = 731
 """Two years, one of them a leap year: at most 25 partitions."""
+MAX_CODES = 50
+"""The most used codes of a range that are shown."""
+MAX_CODE_ROLL_UPS = 20_000
+"""Roll-ups of codes that one request reads: one for each code, day, currency and track."""
+OUTCOMES = ("payments", "paid", "settlements", "recovered", "refunds", "disputes", "disputed", "settled", "refunded")
 AMOUNTS = ("created", "settled", "refunded", "lost", "fees")
 
 
@@ -34,6 +41,10 @@ class Range:
     currency: str | None
     track: str | None
 
+    def has(self, currency: str, track: str) -> bool:
+        """Whether figures of this currency and track are kept."""
+        return self.currency in (None, currency) and self.track in (None, track)
+
 
 def analytics(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the figures by period and currency, their totals, and the result of the recount. Raises `Unprocessable`.
@@ -45,7 +56,7 @@ def analytics(query: Mapping[str, str]) -> dict[str, Any]:
     totals: dict[str, Figures] = {}
     for roll_up in _roll_ups(selected):
         _, day, currency, track, _ = roll_up.key.parts
-        if selected.currency in (None, currency) and selected.track in (None, track):
+        if selected.has(currency, track):
             period = rollups.period_of(day, selected.by), currency
             periods[period] = rollups.added(periods.get(period, {}), roll_up.figures)
             totals[currency] = rollups.added(totals.get(currency, {}), roll_up.figures)
@@ -56,6 +67,62 @@ def analytics(query: Mapping[str, str]) -> dict[str, Any]:
         "totals": [_figures(currency, figures) for currency, figures in sorted(totals.items())],
         "recount": _recount(),
     }
+
+
+def details(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return outcomes by currency, track and method, the most used codes, and the cohorts. Raises `Unprocessable`.
+
+    `complete` is false if the range has more codes than one request may read.
+    """
+    selected = parse(query)
+    by_method: dict[tuple[str, str, str], Figures] = {}
+    for roll_up in _roll_ups(selected):
+        _, _, currency, track, method = roll_up.key.parts
+        if selected.has(currency, track):
+            group = currency, track, method
+            by_method[group] = rollups.added(by_method.get(group, {}), roll_up.figures)
+    codes, complete = _codes(selected)
+    return {
+        "outcomes": [
+            {"currency": currency, "track": track, "method": method, **_outcomes(figures)}
+            for (currency, track, method), figures in sorted(by_method.items())
+        ],
+        "codes": codes,
+        "complete": complete,
+        "cohorts": list(_cohorts(selected)),
+    }
+
+
+def _outcomes(figures: Figures) -> dict[str, int | None]:
+    settlements = figures.get("settlements", 0)
+    mean = figures.get("seconds_to_pay", 0) // settlements if settlements else None
+    return {**{name: figures.get(name, 0) for name in OUTCOMES}, "mean_seconds_to_pay": mean}
+
+
+def _codes(selected: Range) -> tuple[list[dict[str, Any]], bool]:
+    """Return the most used codes of the range, and whether all of its roll-ups were read."""
+    roll_ups = list(itertools.islice(_roll_ups(selected, rollups.CODE), MAX_CODE_ROLL_UPS + 1))
+    uses: dict[tuple[str, str], Figures] = {}
+    for roll_up in roll_ups[:MAX_CODE_ROLL_UPS]:
+        _, _, currency, track, code = roll_up.key.parts
+        if selected.has(currency, track):
+            uses[code, currency] = rollups.added(uses.get((code, currency), {}), roll_up.figures)
+    most_used = sorted(uses.items(), key=lambda item: (-item[1].get("uses", 0), item[0]))[:MAX_CODES]
+    return [
+        {"code": code, "currency": currency, "uses": figures.get("uses", 0), "discount": figures.get("discount", 0)}
+        for (code, currency), figures in most_used
+    ], len(roll_ups) <= MAX_CODE_ROLL_UPS
+
+
+def _cohorts(selected: Range) -> Iterator[dict[str, Any]]:
+    """Yield the cohorts of the range's months. A cohort has no currency, because it counts students."""
+    first, last = selected.first[:7], selected.last[:7]
+    partition = rollups.cohort_partition(selected.zone)
+    for roll_up in stored.between(partition, f"{rollups.COHORT}#{first}#", f"{rollups.COHORT}#{last}#\uffff"):
+        _, month, track = roll_up.key.parts
+        if selected.track in (None, track):
+            counts = {name: roll_up.figures.get(name, 0) for name in ("enrolled", "refunded")}
+            yield {"month": month, "track": track, **counts}
 
 
 def parse(query: Mapping[str, str]) -> Range:
@@ -91,11 +158,11 @@ def _day(query: Mapping[str, str], name: str) -> str | None:
     return text
 
 
-def _roll_ups(selected: Range) -> Iterator[RollUp]:
+def _roll_ups(selected: Range, kind: str = rollups.DAY) -> Iterator[RollUp]:
     for month in timestamps.months_between(selected.first, selected.last):
         low, high = max(selected.first, f"{month}-01"), min(selected.last, f"{month}-31")
         partition = rollups.month_partition(month, selected.zone)
-        yield from stored.between(partition, f"{rollups.DAY}#{low}", f"{rollups.DAY}#{high}#\uffff")
+        yield from stored.between(partition, f"{kind}#{low}", f"{kind}#{high}#\uffff")
 
 
 def _figures(currency: str, figures: Figures) -> dict[str, Any]:
