@@ -80,12 +80,15 @@ rollback: .venv/.made ## let the aliases name the versions before a bad release;
 check: static ## ruff, mypy, the unit tests and a short search, in under a minute
 	@TUITION_SCHEDULES=$(CHECK_SCHEDULES) $(PYTHON) -m pytest -q -n 2 tests/unit tests/model/test_search.py $(ARGS)
 
-.PHONY: test
-test: venv ## run every test; ARGS="-k refund" for some, TESTS=tests/unit for a folder
+.PHONY: test-tools
+test-tools: venv
 	@$(PYTHON) -m local.build --quiet
 	@$(PYTHON) -m local.dynamodb_local
 	@$(PYTHON) -m local.chromium
 	@$(PYTHON) -m local.vendored
+
+.PHONY: test
+test: test-tools ## run every test; ARGS="-k refund" for some, TESTS=tests/unit for a folder
 	@$(PYTHON) -m pytest -n 2 --durations=20 $(TESTS) $(ARGS)
 
 .PHONY: compat
@@ -107,7 +110,7 @@ live-aws: .venv/.made ## set up, buy, refund, check and remove in a sandbox acco
 	@PYTHONPATH=.:layers/tuition $(PYTHON) -m installer.live_aws
 
 .PHONY: soak
-soak: venv ## run the searches at their full size (hours)
+soak: test-tools ## run the searches at their full size (hours)
 	@$(PYTHON) -m pytest -n 2 -m soak --timeout 0 $(TESTS) $(ARGS)
 
 .PHONY: bench
