@@ -13,6 +13,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,15 @@ def is_true(rule: Any, conditions: Template, parameters: Mapping[str, Any]) -> b
 
 def read_template(path: Path) -> Template:
     """Read a SAM template as a dictionary, with CloudFormation's short forms (``!Ref``) expanded."""
+    return copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
+
+
+@cache
+def _parse(text: str) -> Template:
+    """Parse a template. That takes 0.3 s for ours, three times as long as its transform."""
     from samtranslator.yaml_helper import yaml_parse
 
-    template: Template = yaml_parse(path.read_text(encoding="utf-8"))
+    template: Template = yaml_parse(text)
     return template
 
 
