@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from tuition.api import Identity, Reply, Request, amount_field, endpoint, flag_field, text_field, version_field
+from tuition.core.emails import STUDENT_KINDS
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, purchase_blocks, refunds, selling
+from tuition.payments import access, emails, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
 from tuition.views import counts, exports, filters, staff
@@ -98,6 +99,16 @@ def acknowledge(request: Request, actor: Identity) -> Reply:
     ref = resolve.find_ref(request.path("payment_id"))
     access.acknowledge(ref, name, fingerprint, note, actor.user_id)
     return Reply(200, {"payment": staff.payment(ref.payment_id)["payment"]})
+
+
+@route("POST /api/admin/payments/{payment_id}/emails", "admin")
+def send_email(request: Request, actor: Identity) -> Reply:
+    kind = request.json("kind").get("kind")
+    if kind not in STUDENT_KINDS:
+        raise Unprocessable(f"kind must be one of {', '.join(STUDENT_KINDS)}", field="kind")
+    ref = resolve.find_ref(request.path("payment_id"))
+    emails.send_again(ref, kind, actor.user_id)
+    return Reply(202, {"payment_id": ref.payment_id, "kind": kind})
 
 
 @route("GET /api/admin/attention", "support")

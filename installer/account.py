@@ -46,7 +46,7 @@ def look_at_quotas(run: Run) -> Sequence[str]:
             )
     elif _is_in_sandbox(run):
         problems.append(
-            "Amazon SES is in its sandbox, so sign-in emails reach only addresses that it has verified. "
+            "Amazon SES is in its sandbox, so emails reach only addresses that it has verified. "
             "Ask for production access: Amazon SES, Account dashboard."
         )
     return problems if is_production(run.answers) and run.checks_only else _noted(run, problems)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from installer.state import State
 from installer.world import Stop, World
@@ -17,6 +18,7 @@ ATTEMPTS = 5
 """Invalid answers to one question before the run stops."""
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+MAX_STAFF_EMAILS = 20
 RESERVED_IN_PREFIX = ("aws", "amazon", "cognito")
 
 Answers = dict[str, str]
@@ -102,6 +104,25 @@ def _email(value: str, _: Mapping[str, str]) -> str | None:
     return None if EMAIL.fullmatch(value) else "this is not an email address"
 
 
+def _optional_email(value: str, answers: Mapping[str, str]) -> str | None:
+    return _email(value, answers) if value else None
+
+
+def _emails(value: str, answers: Mapping[str, str]) -> str | None:
+    addresses = [address.strip() for address in value.split(",")] if value else []
+    if len(addresses) > MAX_STAFF_EMAILS:
+        return f"use at most {MAX_STAFF_EMAILS} addresses"
+    problems = (_email(address, answers) for address in addresses)
+    return next((problem for problem in problems if problem), None)
+
+
+def _time_zone(value: str, _: Mapping[str, str]) -> str | None:
+    """Check a name against this machine's time zones, if it has any."""
+    zones = available_timezones()
+    is_known = value in zones if zones else re.fullmatch(r"[A-Za-z][\w+-]*(/[\w+-]+)*", value)
+    return None if is_known else "use a name of the IANA database, such as Europe/Berlin"
+
+
 def _amount(value: str, _: Mapping[str, str]) -> str | None:
     return None if re.fullmatch(r"[1-9]\d{0,5}", value) else "use whole US dollars from 1 to 999999"
 
@@ -158,7 +179,37 @@ QUESTIONS = (
         _sender,
         lambda answers: f"no-reply@{answers['domain']}" if is_production(answers) and answers["domain"] else "",
     ),
+    Question(
+        "school_name",
+        "Name of the school, as its emails to students show it",
+        _pattern(r"[^\x00-\x1f]{1,60}", "use 1 to 60 characters"),
+        lambda answers: parseaddr(answers["sign_in_sender"])[0] or "Tuition",
+    ),
+    Question(
+        "support_contact",
+        "Where students get help, such as an email address (empty: emails and pages name none)",
+        _pattern(r"[^\x00-\x1f]{0,200}", "use up to 200 characters"),
+        lambda answers: answers.get("SupportContact", ""),
+    ),
+    Question(
+        "reply_to",
+        "Email address to which students answer an email (empty: the sender's)",
+        _optional_email,
+        lambda answers: answers.get("EmailReplyTo", ""),
+    ),
+    Question(
+        "time_zone",
+        "Time zone of the times in emails, such as Europe/Berlin",
+        _time_zone,
+        lambda answers: answers.get("SchoolTimeZone", "UTC"),
+    ),
     Question("alert_email", "Email address for alarms and the budget", _email),
+    Question(
+        "staff_emails",
+        "Email addresses of staff for disputes and a daily digest, separated by commas (empty: none)",
+        _emails,
+        lambda answers: answers.get("StaffEmails", answers["alert_email"]),
+    ),
     Question(
         "budget", "Monthly budget of the account in US dollars, above which you get an email", _amount, lambda _: "50"
     ),

@@ -82,6 +82,7 @@ RESOURCES = {
         *("dynamodb:*ContinuousBackups", "dynamodb:*TimeToLive", "dynamodb:*ResourcePolicy"),
         "dynamodb:ListTagsOfResource",
     ),
+    "AWS::Events::EventBus": ("events:*EventBus", "events:TagResource"),
     "AWS::Events::Rule": ("events:*Rule", "events:*Targets", "events:TagResource"),
     "AWS::IAM::ManagedPolicy": ("iam:*Policy", "iam:*PolicyVersion", "iam:ListPolicyVersions"),
     "AWS::IAM::Policy": ("iam:*RolePolicy",),
@@ -100,6 +101,9 @@ RESOURCES = {
     "AWS::S3::Bucket": ("s3:*Bucket*", "s3:*EncryptionConfiguration", "s3:*LifecycleConfiguration"),
     "AWS::S3::BucketPolicy": ("s3:*BucketPolicy",),
     "AWS::SecretsManager::Secret": ("secretsmanager:*Secret", "secretsmanager:TagResource"),
+    "AWS::SES::ConfigurationSet": ("ses:*ConfigurationSet*", "ses:TagResource"),
+    "AWS::SES::ConfigurationSetEventDestination": ("ses:*ConfigurationSetEventDestination*",),
+    "AWS::SES::EmailIdentity": ("ses:*EmailIdentity*", "ses:TagResource"),
     "AWS::SQS::Queue": ("sqs:*Queue*",),
     "AWS::SQS::QueuePolicy": ("sqs:SetQueueAttributes",),
 }

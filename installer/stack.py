@@ -96,6 +96,11 @@ def parameters(run: Run) -> dict[str, str]:
         "HostedUiDomainPrefix": answers["sign_in_prefix"],
         "SignInSender": answers["sign_in_sender"],
         "SignInSenderArn": str(run.state.get("sender", "")) if answers["sign_in_sender"] else "",
+        "SchoolName": answers["school_name"],
+        "SupportContact": answers["support_contact"],
+        "EmailReplyTo": answers["reply_to"],
+        "SchoolTimeZone": answers["time_zone"],
+        "StaffEmails": answers["staff_emails"],
         "AlarmTopicArn": str(run.state.get("topic", "")),
         "BreakGlassRoleArn": str(run.state.get("break_glass_role", "")),
     }

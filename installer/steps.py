@@ -19,7 +19,7 @@ STEPS: Sequence[Step] = (
         "sender",
         "Sender of the sign-in emails",
         account.look_at_sender,
-        applies=lambda run: run.has_pool and bool(run.answers["sign_in_sender"]),
+        applies=lambda run: bool(run.answers["sign_in_sender"]),
     ),
     Step("build", "Build", stack.look_at_build),
     Step("topic", "Topic of the alarms", stack.look_at_topic, stack.make_topic),

@@ -30,6 +30,7 @@ from local import build, deploy, pages, stream
 from local.change_set import DeployedStack
 from local.dynamodb_local import free_port
 from local.ministack import PROGRAM, MiniStack
+from local.outbox import Outbox
 from local.sign_in import Person, SignIn
 from local.web_server import WebServer
 
@@ -38,6 +39,9 @@ STRIPE = "https://api.stripe.com"
 SIMULATOR_SECONDS = 20
 WEBHOOK_PATH = "/api/payments/webhook"
 ADMIN = Person(sub="local-admin", email="admin@example.com", groups=("admin",))
+
+EMAIL_DOMAIN = "school.example"
+SUPPORT, STAFF = f"help@{EMAIL_DOMAIN}", f"staff@{EMAIL_DOMAIN}"
 
 PrintStatus = Callable[[str], None]
 
@@ -239,6 +243,11 @@ class Stack:
             "WebOrigin": self.web_server.url,
             "SecondWebOrigin": self.web_server.url.replace("127.0.0.1", "localhost"),
             "CallbackUrls": f"{self.web_server.url}/",
+            "SchoolName": "Tuition School",
+            "SupportContact": SUPPORT,
+            "SignInSender": f"Tuition School <no-reply@{EMAIL_DOMAIN}>",
+            "EmailDomain": EMAIL_DOMAIN,
+            "StaffEmails": STAFF,
         }
         build_folder = self.settings.root / ".aws-sam" / "build"
         self.deployed = deploy.deploy(self.aws, build_folder, parameters, function_environment)
@@ -258,6 +267,7 @@ class Stack:
         sign_in = SignIn(self.aws.client("cognito-idp"), outputs["UserPoolId"], outputs["UserPoolClientId"])
         sign_in.allow_passwords()
         self.sign_in = sign_in
+        self.web_server.outbox = Outbox(self.aws, self.deployed)
         site = pages.local_site(self.settings.root / "web", stripe["url"] if self.simulator else None)
         self.web_server.open(
             self.aws.port, self.deployed.api_path, lambda body: sign_in.token(Person.parse(body)), site

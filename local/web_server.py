@@ -4,7 +4,8 @@ It forwards ``/api/...`` to the emulated gateway as CloudFront does: without the
 the gateway has, and with the body unchanged. The OpenAPI document is a file of the pages. ``POST /_local/token`` issues
 a token for any person, so the server listens on loopback only and accepts only requests whose Host header names this
 machine, which stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``;
-``GET`` lists them.
+``GET`` lists them. ``GET /_local/outbox`` shows the emails that
+were sent, as JSON for a client that accepts it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from local import outbox
+from local.outbox import Outbox
 from local.pages import Site, content_type
 
 BODY_LIMIT = 6 * 1024 * 1024
@@ -54,6 +57,7 @@ class WebServer(ThreadingHTTPServer):
     aws_port = 0
     api_path = ""
     issue_token: IssueToken | None = None
+    outbox: Outbox | None = None
 
     site: Site
 
@@ -121,6 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._token(body)
         elif path == "/_local/csp":
             self._csp(body)
+        elif path == "/_local/outbox" and self.command in ("GET", "HEAD"):
+            self._outbox()
         elif self.command in ("GET", "HEAD"):
             self._page(path)
         else:
@@ -205,6 +211,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(204, [], b"")
         else:
             self._send_json(200, list(self.server.csp_reports))
+
+    def _outbox(self) -> None:
+        """Send the emails that were sent: as JSON if the client asks for it, else as a page."""
+        if self.server.outbox is None:
+            self._send_json(503, {"message": "Not started yet"})
+            return
+        emails = self.server.outbox.emails()
+        if "application/json" in self.headers.get("Accept", ""):
+            self._send_json(200, {"emails": emails})
+        else:
+            self._send(200, outbox.HEADERS, outbox.page(emails).encode())
 
     def _page(self, path: str) -> None:
         """Send a file of the web pages, or the generated ``config.json``."""

@@ -68,6 +68,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_first_at": {"Query"},
         "CursorsTable": {"GetItem", "PutItem"},
+        "EffectsTable": {"GetItem"},
     },
     "ExportFunction": FAILED_RUNS
     | {
@@ -123,6 +124,16 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable/index/by_recorded_day": {"Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
+    },
+    "EmailsFunction": {
+        "PaymentsTable": {"BatchGetItem"},
+        "PaymentsTable/index/by_attention": {"Query"},
+        "PaymentsTable/index/by_dispute_due": {"Query"},
+        "PaymentsTable/index/by_refund_request": {"Query"},
+        "CustomersTable": {"BatchGetItem"},
+        "EffectsTable": {"GetItem", "UpdateItem", "DeleteItem"},
+        "EmailQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
+        "EmailConfigurationSet": {"SendEmail"},
     },
     "ReleaseCheckFunction": {
         "StripeWebhookSecret": {"GetSecretValue"},

@@ -208,6 +208,9 @@ TYPES: Mapping[str, EventType] = {
     published_events.DISPUTE_WON: EventType("A dispute was won.", _OF_DISPUTE),
     published_events.DISPUTE_LOST: EventType("A dispute was lost or prevented.", _OF_DISPUTE),
     published_events.DISPUTE_CLOSED: EventType("An inquiry of a bank was closed. No money has moved.", _OF_DISPUTE),
+    published_events.EMAIL_REQUESTED: EventType(
+        "Staff asked for an email to the student, perhaps a second time. `kind` is the email's.", {"kind": _WORD}
+    ),
     published_events.ENROLLMENT_GRANTED: EventType("The student has access to the track.", {}),
     published_events.ENROLLMENT_WITHDRAWN: EventType(
         "The student has no access any more: `refunded`, `dispute_lost`, `revoked` or `amount_differs`.",
@@ -291,6 +294,7 @@ def _steps() -> Iterator[_Step]:
     yield _Step("payment_intent.canceled", "webhook", new, closed)
     yield _Step("payment.compared", "reconcile", paid, paid.merged(Facts(balance=Balance(1332, 43568, "usd"))))
     yield _Step("rebuilt", "reconcile", None, paid)
+    yield _Step("email.requested.purchase_confirmed", "staff", paid, paid)
     yield from _refund_steps(paid)
     yield from _dispute_steps(paid)
 

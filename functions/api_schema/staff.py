@@ -15,6 +15,7 @@ from api_schema.students import EnrollmentFields, PageQuery
 from tuition.core import books, catalog, enrollment, purchase_blocks
 from tuition.core import statement as core_statement
 from tuition.core.audit import Source
+from tuition.core.emails import StudentKind
 from tuition.core.facts import Kind, PhaseName
 from tuition.core.payment import NoAccess, Status
 from tuition.core.refund_request import State
@@ -549,6 +550,21 @@ class AcknowledgementOrder:
 
 
 @dataclass
+class EmailOrder:
+    """Which email to send to the student."""
+
+    kind: Annotated[StudentKind, About(examples=["purchase_confirmed"])]
+
+
+@dataclass
+class OrderedEmail:
+    """The email that will be sent."""
+
+    payment_id: PaymentId
+    kind: Annotated[StudentKind, About(examples=["purchase_confirmed"])]
+
+
+@dataclass
 class DecidedPayment:
     """The payment after a decision."""
 
@@ -607,11 +623,23 @@ class History:
 
 
 @dataclass
+class DeliveryProblem:
+    """Why emails do not reach a user."""
+
+    problem: Annotated[
+        Literal["bounced", "complained"],
+        About("The address bounced for good, or its owner reported an email as spam.", examples=["bounced"]),
+    ]
+    at: Time
+
+
+@dataclass
 class User:
     """A user."""
 
     user_id: UserId
     email: Email | None
+    email_delivery: DeliveryProblem | None
     customer: StripeCustomer | None
     purchases: Purchases
     history: History

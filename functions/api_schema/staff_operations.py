@@ -235,6 +235,18 @@ OPERATIONS = (
         example={"name": "rebuilt", "note": "compared with Stripe"},
         errors=DECIDES,
     ),
+    _operation(
+        "admin",
+        "POST /api/admin/payments/{payment_id}/emails",
+        "sendEmail",
+        "Send an email to the student again",
+        "The request is recorded, and the email follows within seconds, as the payment is then.",
+        (Answer(202, staff.OrderedEmail, "The email will be sent."),),
+        path=ANY_PAYMENT,
+        body=staff.EmailOrder,
+        example={"kind": "purchase_confirmed"},
+        errors=DECIDES,
+    ),
     _read(
         "GET /api/admin/attention",
         "listAttention",

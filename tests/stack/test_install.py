@@ -104,6 +104,7 @@ def test_a_whole_run_ends_with_a_paid_and_refunded_payment_and_a_second_run_chan
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
     assert (parameters["DeletionProtection"], parameters["FirstDeployment"]) == ("true", "false")
     assert (parameters["RefundWindowDays"], parameters["SignInSender"]) == ("30", "School <no-reply@example.org>")
+    assert (parameters["SchoolName"], parameters["StaffEmails"]) == ("School", "owner@example.org")
     assert parameters["SignInSenderArn"].endswith(":identity/example.org")
     assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]} == {"project": "tuition", "stage": "staging"}
     _assert_the_audit_table_is_protected(place, stack)

@@ -99,6 +99,11 @@ def check_release(running: Running, sub: str) -> bool:
     return invoke(running, "ReleaseCheckFunction", {}) == {"passed": True, "problem": None}
 
 
+def note_bounce(running: Running, sub: str) -> bool:
+    event = json.loads((ROOT / "events" / "emails" / "bounce.json").read_text())
+    return bool(invoke(running, "EmailsFunction", event) == {"batchItemFailures": []})
+
+
 FLOWS: dict[str, Flow] = {
     "EnrollmentsFunction": get("/api/enrollments/"),
     "MyPaymentsFunction": get("/api/payments/my-payments/"),
@@ -109,6 +114,7 @@ FLOWS: dict[str, Flow] = {
     "RequestRefundFunction": refund,
     "WebhookFunction": receive,
     "AdminFunction": staff,
+    "EmailsFunction": note_bounce,
     "ExportFunction": export,
     "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
     "ReconcileWorkerFunction": work,

@@ -629,6 +629,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": {"decision": "approve"},
     "POST /api/admin/payments/{payment_id}/access": {"decision": "revoke", "note": "x"},
     "POST /api/admin/payments/{payment_id}/attention": {"name": "double", "note": "x"},
+    "POST /api/admin/payments/{payment_id}/emails": {"kind": "purchase_confirmed"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
     "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},

@@ -12,6 +12,8 @@ from local import deploy
 from local.build import ROOT
 from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import of_type
+from tuition.core import emails as core_emails
+from tuition.outbox import emails
 from tuition.settings import Settings
 from tuition.storage import cursors
 
@@ -25,6 +27,7 @@ FILES = {
     "RequestRefundFunction": "request_refund",
     "WebhookFunction": "webhook",
     "EnrollmentsFunction": "enrollments",
+    "EmailsFunction": "emails",
     "AdminFunction": "admin",
     "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
@@ -38,6 +41,7 @@ FILES = {
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
+    - {"EmailsFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "AnalyticsFunction", "RecountFunction"}
 )
@@ -140,7 +144,7 @@ def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
 def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
     """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
     assert set(of_type(resources, "AWS::Lambda::EventSourceMapping")) == {
-        *("AuditStream", "ReconcileTasks", "AnalyticsRecords"),
+        *("AuditStream", "ReconcileTasks", "AnalyticsRecords", "EmailMessages"),
     }
     assert resources["AuditStream"]["Properties"] == {
         "FunctionName": {"Ref": "ArchiveFunction"},
@@ -172,6 +176,7 @@ def test_a_task_stays_hidden_for_six_timeouts_and_ends_among_the_dead_letters(re
     """See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html for the factor."""
     assert set(of_type(resources, "AWS::SQS::Queue")) == {
         *("ReconcileQueue", "ReconcileDeadLetters", "FailedRuns", "AnalyticsQueue", "AnalyticsDeadLetters"),
+        *("EmailQueue", "EmailDeadLetters"),
     }
     queue = resources["ReconcileQueue"]["Properties"]
     assert queue["VisibilityTimeout"] >= 6 * resources["ReconcileWorkerFunction"]["Properties"]["Timeout"]
@@ -208,6 +213,62 @@ def test_records_of_one_group_are_counted_in_order_and_a_poison_one_ends_among_t
     assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] <= 300
     assert queue["MessageRetentionPeriod"] == dead["MessageRetentionPeriod"] == 1_209_600
     assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
+
+
+def test_emails_are_sent_two_at_once_and_end_among_the_dead_letters_after_five_tries(
+    resources: dict[str, Any],
+) -> None:
+    """SES takes one email per second in its sandbox. See AWS's page of the factor above."""
+    assert resources["EmailMessages"]["Properties"] == {
+        "FunctionName": {"Ref": "EmailsFunction"},
+        "EventSourceArn": {"Fn::GetAtt": ["EmailQueue", "Arn"]},
+        "BatchSize": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 2},
+    }
+    queue = resources["EmailQueue"]["Properties"]
+    timeout = resources["EmailsFunction"]["Properties"]["Timeout"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["EmailDeadLetters", "Arn"]},
+        "maxReceiveCount": 5,
+    }
+    assert timeout < emails.CLAIM_S < queue["VisibilityTimeout"], "a claim must be old when its message returns"
+    assert queue["MessageRetentionPeriod"] == core_emails.MAX_AGE_S
+
+
+def test_the_queue_gets_exactly_the_events_that_an_email_follows(resources: dict[str, Any]) -> None:
+    rule = resources["EmailsToSend"]["Properties"]
+    pattern = {"source": ["tuition"], "detail-type": sorted(core_emails.EVENT_TYPES)}
+    assert (rule["EventBusName"], rule["EventPattern"]) == ({"Ref": "EventBus"}, pattern)
+
+
+def test_the_emails_of_the_stack_alone_bring_bounces_back(resources: dict[str, Any]) -> None:
+    configuration = resources["EmailConfigurationSet"]["Properties"]
+    assert configuration["SuppressionOptions"] == {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]}
+    assert "TrackingOptions" not in configuration
+    destination = resources["EmailEvents"]["Properties"]["EventDestination"]
+    assert destination["MatchingEventTypes"] == ["bounce", "complaint"], "neither opens nor clicks"
+    pattern = resources["UndeliverableEmails"]["Properties"]["EventPattern"]
+    assert pattern["detail-type"] == [emails.BOUNCED, emails.COMPLAINED]
+    assert pattern["detail"]["mail"]["tags"] == {"ses:configuration-set": [{"Ref": "EmailConfigurationSet"}]}
+
+
+def test_emails_are_sent_as_the_identity_that_a_parameter_names(expand: Any, resources: dict[str, Any]) -> None:
+    def may_send_as(expanded: dict[str, Any]) -> list[Any]:
+        (policy,) = expanded["EmailsFunctionRole"]["Properties"]["Policies"]
+        (statement,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Action"] == "ses:SendEmail"]
+        return [resource for resource in statement["Resource"] if "configuration-set" not in str(resource)]
+
+    assert may_send_as(resources) == []
+    arn = "arn:aws:ses:eu-central-1:123456789012:identity/school.example"
+    own = expand(SignInSender="a@school.example", SignInSenderArn=arn)["Resources"]
+    assert may_send_as(own) in ([arn], [{"Ref": "SignInSenderArn"}])
+    assert "EmailIdentity" not in own
+    new = expand(SignInSender="a@school.example", EmailDomain="school.example")["Resources"]
+    assert new["EmailIdentity"]["Properties"]["EmailIdentity"] in ("school.example", {"Ref": "EmailDomain"})
+    (identity,) = may_send_as(new)
+    assert str(identity).endswith("identity/${EmailDomain}'}")
 
 
 def test_the_reconciler_calls_stripe_below_the_limit_of_one_endpoint(resources: dict[str, Any]) -> None:
@@ -262,15 +323,17 @@ def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources:
     """Another function has a caller that sees its error: the gateway, Cognito, a stream, a queue or CodeDeploy."""
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
     with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
-    with_caller |= {"ReconcileWorkerFunction", "AnalyticsFunction"}
+    with_caller |= {"ReconcileWorkerFunction", "AnalyticsFunction", "EmailsFunction"}
     assert configured == set(FILES) - with_caller
 
 
 def test_a_schedule_that_cannot_start_its_function_is_kept(resources: dict[str, Any]) -> None:
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Targets"]:
-            assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailedRuns", "Arn"]}}, name
-            assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}, name
+            queue = "FailedRuns" if "Ref" in target["Arn"] else "EmailDeadLetters"
+            assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}, name
+            if name != "EmailsToSend":
+                assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}, name
     (statement,) = resources["FailedRunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
     source = "arn:${AWS::Partition}:events:*:${AWS::AccountId}:rule/${AWS::StackName}-*"
@@ -475,6 +538,7 @@ OURS = {"environment": "test", "service": "tuition"}
 DEAD_LETTERS = {"QueueName": {"Fn::GetAtt": ["ReconcileDeadLetters", "QueueName"]}}
 UNCOUNTED = {"QueueName": {"Fn::GetAtt": ["AnalyticsDeadLetters", "QueueName"]}}
 UNREAD = {"QueueName": {"Fn::GetAtt": ["AnalyticsQueue", "QueueName"]}}
+DEAD_EMAILS = {"QueueName": {"Fn::GetAtt": ["EmailDeadLetters", "QueueName"]}}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
     "ApiSlowAlarm": ("AWS/ApiGateway", "Latency", API, "p95", 300, 3, 10_000),
@@ -505,6 +569,10 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
+    "EmailUnsentAlarm": ("Tuition", "EmailUnsent", OURS, "Sum", 300, 1, 1),
+    "EmailDroppedAlarm": ("Tuition", "EmailDropped", OURS, "Sum", 300, 1, 1),
+    "EmailBouncedAlarm": ("Tuition", "EmailBounced", OURS, "Sum", 3600, 1, 10),
+    "EmailDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_EMAILS, "Maximum", 300, 1, 1),
     "CreatePaymentErrorsAlarm": ("AWS/Lambda", "Errors", live("CreatePaymentFunction"), "Sum", 60, 1, 1),
     "CreateCheckoutSessionErrorsAlarm": (
         "AWS/Lambda",

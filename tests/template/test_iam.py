@@ -27,6 +27,8 @@ def names(resource: Any) -> str:
         return str(resource["Ref"]).replace("Aliaslive", ":live")
     if resource["Fn::Sub"] == DEPLOYMENT_GROUPS:
         return "CodeDeploy/*"
+    if ":configuration-set/${" in resource["Fn::Sub"]:
+        return str(resource["Fn::Sub"]).rpartition("/")[2].strip("${}")
     return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
 
 

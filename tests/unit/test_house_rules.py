@@ -137,9 +137,9 @@ def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -
 
 @each_of(OURS)
 def test_only_storage_calls_dynamodb(path: Path) -> None:
-    """Exempt are the callers of other services: secrets, the user pool, S3, Lambda and SQS."""
+    """Exempt are the callers of other services: secrets, the user pool, S3, Lambda, SQS and SES."""
     names = ("settings.py", "staff_mfa.py", "views/exports.py", "intake/release_check.py", "intake/task_queue.py")
-    others = [PACKAGE / name for name in names]
+    others = [PACKAGE / name for name in (*names, "outbox/ses.py")]
     allowed = path.parent == PACKAGE / "storage" or path in others
     assert allowed or not {name.split(".")[0] for name in imports(path)} & {"botocore", "boto3", "pynamodb"}
 
@@ -196,8 +196,15 @@ READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attri
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.access", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
-    | {"storage.cursors", "storage.leases", "storage.limits", "storage.selling_switch", "views.selling"}
+    | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
+    | {
+        "storage.cursors",
+        "storage.leases",
+        "storage.effects",
+        "storage.limits",
+        "storage.selling_switch",
+        "views.selling",
+    }
     | {"storage.rollups", "views.analytics"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
     | {"views.spreadsheet", "views.statement"},
@@ -208,6 +215,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"views.selling", "views.standings"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
+    "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "spreadsheet", "statement")},
     "my_payments": READ | {"views.payment_json", "views.student"},
@@ -288,6 +296,7 @@ OWN_TABLE = {
     PACKAGE / "storage" / "cursors.py": "CursorItem",
     PACKAGE / "storage" / "limits.py": "LimitsItem",
     PACKAGE / "storage" / "leases.py": "CursorItem",
+    PACKAGE / "storage" / "effects.py": "EffectItem",
     PACKAGE / "storage" / "tasks.py": "CursorItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }
@@ -309,7 +318,7 @@ def writes(path: Path) -> Iterator[tuple[int, str]]:
 
 @each_of(OURS)
 def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
-    """Quarantine, cursors (with tasks) and counts have writers of their own, and nothing else writes."""
+    """Quarantine, cursors (with tasks), limits, effects and counts have writers of their own. Nothing else writes."""
     if path == PACKAGE / "storage" / "rollups.py":  # claims and roll-ups, as tests/template/test_iam.py shows
         assert {operation for _, operation in writes(path)} == {"transact_write_items"}
     elif path == PACKAGE / "storage" / "ledger.py":

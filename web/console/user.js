@@ -74,6 +74,9 @@ function Purchases({ user, staff }) {
   ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog(next)}>${WORDING[next].title}…</button></p>`}</section>`;
 }
 
+/** Why emails do not reach the user. */
+const DELIVERY = { bounced: "Address does not exist", complained: "Reported as spam" };
+
 function Details({ details, id, query, staff, done }) {
   const { user, enrollments, payments, audit, chain, standings, next_cursor: next } = details;
   const { customer } = user;
@@ -82,6 +85,7 @@ function Details({ details, id, query, staff, done }) {
       <section class="panel"><h2>User</h2><dl>
         <div><dt>User ID</dt><dd><${Id} id=${user.user_id} /></dd></div>
         <div><dt>Email</dt><dd>${user.email ?? html`<${None} />`}</dd></div>
+        ${user.email_delivery && html`<div><dt>Emails</dt><dd><span class="chip bad">${DELIVERY[user.email_delivery.problem]}</span> <${Time} at=${user.email_delivery.at} /></dd></div>`}
         <div><dt>Customer</dt><dd>${customer ? html`<${Id} id=${customer.stripe_customer_id} /> <${StripeLink} href=${customer.stripe_url}>Stripe<//>` : html`<${None} />`}</dd></div>
         ${customer && html`<div><dt>Customer since</dt><dd><${Time} at=${customer.created_at} /></dd></div>`}
       </dl></section>

@@ -14,7 +14,8 @@ const REASONS_OF_STRIPE = {
   expired_uncaptured_charge: "",
 };
 
-export async function paymentsView({ main }) {
+/** The list of payments. An email's link names one of them (`#/payments/pay_1`), which is brought into view. */
+export async function paymentsView({ main }, paymentId) {
   const [page, catalog, titles] = await Promise.all([api.listPayments(), api.getCatalog(), api.getTitles()]);
   const sold = new Set(catalog.tracks.map(({ track }) => track));
   const list = h("ul", { class: "rows", "aria-label": "Payments" });
@@ -22,6 +23,11 @@ export async function paymentsView({ main }) {
   const context = { titles, sold };
   list.append(...page.payments.map((payment) => paymentItem(payment, context)));
   if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
+  const named = page.payments.findIndex((payment) => payment.payment_id === paymentId);
+  if (named >= 0) {
+    list.children[named].scrollIntoView({ block: "center" });
+    list.children[named].focus({ preventScroll: true });
+  }
 }
 
 function emptyState() {
@@ -58,7 +64,7 @@ function paymentItem(payment, context) {
   const title = context.titles.get(track) ?? track;
   const item = h(
     "li",
-    {},
+    { tabindex: -1 },
     h(
       "div",
       { class: "grow" },

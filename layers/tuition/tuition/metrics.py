@@ -22,6 +22,9 @@ Name = Literal[
     "MisroutedEvent",
     "ChargeDeclined",
     "StripeRateLimited",
+    "EmailUnsent",
+    "EmailDropped",
+    "EmailBounced",
 ]
 
 

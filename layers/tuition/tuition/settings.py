@@ -31,7 +31,13 @@ class Settings:
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
     refund_window_days: int = 14
     support_contact: str = ""
+    school_name: str = "Tuition"
     school_time_zone: str = "UTC"
+    email_sender: str = ""
+    email_reply_to: str = ""
+    email_language: str = "en"
+    email_configuration_set: str = ""
+    staff_emails: tuple[str, ...] = ()
     declines_per_hour: int = 10
     declines_per_day: int = 20
     payments_per_hour: int = 10

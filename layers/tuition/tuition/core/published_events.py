@@ -38,6 +38,7 @@ DISPUTE_REOPENED = "tuition.payment.dispute_reopened.v1"
 DISPUTE_WON = "tuition.payment.dispute_won.v1"
 DISPUTE_LOST = "tuition.payment.dispute_lost.v1"
 DISPUTE_CLOSED = "tuition.payment.dispute_closed.v1"
+EMAIL_REQUESTED = "tuition.payment.email_requested.v1"
 ENROLLMENT_GRANTED = "tuition.enrollment.granted.v1"
 ENROLLMENT_WITHDRAWN = "tuition.enrollment.withdrawn.v1"
 ATTENTION_RAISED = "tuition.attention.raised.v1"
@@ -46,6 +47,8 @@ PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
 SELLING_STOPPED = "tuition.selling.stopped.v1"
 SELLING_STARTED = "tuition.selling.started.v1"
 
+EMAIL_RECORD = "email.requested."
+"""Before the kind of email, in the type of the record with which staff ask for it."""
 _REBUILT = "rebuilt"
 """The type of the record of a payment that was rebuilt from Stripe."""
 _OF_DECIDED_DISPUTE = {
@@ -94,6 +97,8 @@ def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterato
         yield from _selling(transition)
         return
     is_payment = record["subject"] != record["user_id"]
+    if record["type"].startswith(EMAIL_RECORD):
+        yield EMAIL_REQUESTED, "", {"kind": record["type"].removeprefix(EMAIL_RECORD)}
     if is_payment and _is_rebuilt(record, transition):
         yield PAYMENT_REBUILT, "", {"totals": {name: transition.get(name, 0) for name in _AMOUNTS}}
         yield PAYMENT_CHANGED, "", {}

@@ -297,10 +297,11 @@ class LimitsItem(Model):
 
 
 class EffectItem(Model):
-    """A consumer's claim on an audit record, or on an event that was published of it: it acts on it once.
+    """An effect of a published event, such as an email, by its consumer. It never expires: a replay must find it.
 
-    It never expires, because a replay of everything must find it. `consumer_subject` is `<consumer>#<subject>`. `at` is
-    our clock.
+    `state` is `claimed`, then `sent`, or `skipped` for the `reason`, or `unsent` if the claim was found without its
+    sending. `holder` is the invocation's claim, `at` is our clock. An item whose consumer is `address` says that a
+    hashed email address is undeliverable.
     """
 
     class Meta:
@@ -311,6 +312,10 @@ class EffectItem(Model):
     consumer_subject = personal(UnicodeAttribute(hash_key=True))
     sort_key = not_personal(UnicodeAttribute(range_key=True))
     state = not_personal(UnicodeAttribute())
+    kind = not_personal(UnicodeAttribute(null=True))
+    reason = not_personal(UnicodeAttribute(null=True))
+    holder = not_personal(UnicodeAttribute(null=True))
+    message_id = not_personal(UnicodeAttribute(null=True))
     at = not_personal(UnicodeAttribute())
 
 

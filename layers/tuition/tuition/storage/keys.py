@@ -98,7 +98,7 @@ def audit_key(subject: str, sort_key: str) -> Item:
 
 
 def effect_key(consumer: str, subject: str, sort_key: str) -> Item:
-    """Return the key of a consumer's claim; the sort key begins with the record's own."""
+    """Return the key of what a consumer did about a record; the sort key begins with the record's own."""
     return {"consumer_subject": {"S": f"{consumer}#{subject}"}, "sort_key": {"S": sort_key}}
 
 

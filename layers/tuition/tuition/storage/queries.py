@@ -16,7 +16,7 @@ from pynamodb.models import Model
 
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
-from tuition.core.payment import CheckDue, Payment
+from tuition.core.payment import NO_DUE_DATE, CheckDue, Payment
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import (
@@ -276,6 +276,36 @@ def oldest_refund_request() -> str | None:
     """Return when the oldest refund request that awaits approval was made; None without one. One query."""
     page = dynamodb.query(by_refund_request("awaiting_approval"), limit=1)
     return page.items[0]["refund_requested_at"]["S"].partition("#")[0] if page.items else None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The payments that wait for staff: how many of each kind, and the first times (RFC 3339 UTC)."""
+
+    requests: int
+    oldest: str | None
+    attention: int
+    disputes: int
+    due_by: str | None
+
+
+def what_waits_for_staff(limit: int) -> Waiting:
+    """Count at most `limit` refund requests, payments that need attention, and open disputes."""
+    requests = _first(by_refund_request("awaiting_approval"), limit)
+    disputes = _first(by_dispute_due("open"), limit)
+    oldest = [item["refund_requested_at"]["S"].partition("#")[0] for item in requests[:1]]
+    due = [item["dispute_due"]["S"].partition("#")[0] for item in disputes[:1]]
+    return Waiting(
+        requests=len(requests),
+        oldest=oldest[0] if oldest else None,
+        attention=len(_first(by_attention(), limit)),
+        disputes=len(disputes),
+        due_by=due[0] if due and due[0] != NO_DUE_DATE else None,
+    )
+
+
+def _first(partition: Partition, limit: int) -> list[Item]:
+    return list(itertools.islice(_items(dynamodb.query_pages(partition, limit=limit)), limit))
 
 
 # --- everything else ---

@@ -13,7 +13,7 @@ from tuition.core.refs import is_user_id
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.payments import access
-from tuition.storage import cursors, dynamodb, keys, mapping, quarantine, queries
+from tuition.storage import cursors, dynamodb, effects, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
@@ -195,6 +195,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "user": {
             "user_id": user_id,
             "email": views[0].payment.email if views else None,
+            "email_delivery": effects.delivery_problem(customer.email or (views[0].payment.email if views else None)),
             "customer": _customer_json(customer) if customer.stripe_customer_id else None,
             "purchases": _purchases_json(customer),
             "history": {

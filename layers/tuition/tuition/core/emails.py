@@ -1,0 +1,291 @@
+"""Which email follows a published event, and what it says about the payment as it is now.
+
+An event says what changed, and only that decides which email is due. The rest of an email is read from the payment when
+the email is sent. An email that no longer applies by then is None: after staff have restored access, no email says
+that it ended.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from tuition.core import catalog, published_events, timestamps
+from tuition.core import payment as payments
+from tuition.core.money import Money
+from tuition.core.payment import Payment
+from tuition.core.refund_request import RefundRequest, State
+
+StudentKind = Literal[
+    "purchase_confirmed",
+    "bank_transfer_under_way",
+    "payment_failed",
+    "refund_requested",
+    "refund_approved",
+    "refund_declined",
+    "refund_made",
+    "refund_failed",
+    "access_ended",
+]
+StaffKind = Literal["dispute_opened", "staff_digest"]
+Kind = StudentKind | StaffKind
+STUDENT_KINDS: tuple[StudentKind, ...] = get_args(StudentKind)
+OPTIONAL: frozenset[Kind] = frozenset(
+    {"bank_transfer_under_way", "refund_requested", "refund_approved", "staff_digest"}
+)
+"""Not sent to an address that bounces: a later email or the pages say the same."""
+_KINDS: Mapping[str, Kind] = {
+    published_events.PAYMENT_SETTLED: "purchase_confirmed",
+    published_events.PAYMENT_PROCESSING: "bank_transfer_under_way",
+    published_events.REFUND_REQUESTED: "refund_requested",
+    published_events.REFUND_APPROVED: "refund_approved",
+    published_events.REFUND_DECLINED: "refund_declined",
+    published_events.REFUND_REJECTED: "refund_failed",
+    published_events.PAYMENT_REFUNDED: "refund_made",
+    published_events.REFUND_FAILED: "refund_failed",
+    published_events.ENROLLMENT_WITHDRAWN: "access_ended",
+}
+_FAILURES = frozenset({published_events.PAYMENT_FAILED, published_events.PAYMENT_CLOSED})
+_DISPUTES = frozenset(
+    {published_events.DISPUTE_OPENED, published_events.DISPUTE_UPDATED, published_events.DISPUTE_REOPENED}
+)
+EVENT_TYPES = frozenset(_KINDS) | _FAILURES | _DISPUTES | {published_events.EMAIL_REQUESTED}
+"""The types of the events that an email may follow. The rule in the template names the same."""
+DAY_S = 86400
+MAX_AGE_S = 3 * DAY_S
+"""An older transition sends nothing, so that neither a replay nor a new kind of email writes to the past."""
+MAX_SETTLED_AGE_S = 30 * DAY_S
+"""A purchase that was paid before sends nothing when a rebuild after a restore settles it again."""
+NEEDS_RESPONSE = frozenset({"needs_response", "warning_needs_response"})
+
+
+@dataclass(frozen=True)
+class Instant:
+    """A time (RFC 3339 UTC), which the reader sees in the school's time zone."""
+
+    at: str
+
+
+Value = str | Money | Instant
+
+
+@dataclass(frozen=True)
+class Email:
+    """The content of an email. `texts` is its section in the catalogue of messages.
+
+    `values` fill the placeholders of the texts. A text with a placeholder that has no value is left out. `path` follows
+    the origin of the pages.
+    """
+
+    kind: Kind
+    texts: str
+    path: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EmailEvent:
+    """A published event that an email may follow: its detail type, and its detail (`core/published_events.py`)."""
+
+    type: str
+    detail: Mapping[str, Any]
+
+    @property
+    def payment_id(self) -> str:
+        """The payment that it is about; empty for an event that belongs to no payment."""
+        return str(self.detail.get("payment_id") or "")
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether staff asked for the email again: then only the payment says what it contains."""
+        return self.type == published_events.EMAIL_REQUESTED
+
+
+def kind_of(event: EmailEvent) -> Kind | None:
+    """Return the kind of email that may follow an event; None for most events."""
+    detail = event.detail
+    if event.is_requested:
+        return next((kind for kind in STUDENT_KINDS if kind == detail["kind"]), None)
+    if event.type in _FAILURES:
+        return "payment_failed" if detail["transition"]["status"]["from"] == "PROCESSING" else None
+    if event.type in _DISPUTES:
+        dispute = detail["dispute"]
+        is_new = dispute["to"] in NEEDS_RESPONSE and dispute["to"] != dispute["from"]
+        return "dispute_opened" if is_new else None
+    return _KINDS.get(event.type)
+
+
+def compose(kind: Kind, event: EmailEvent, payment: Payment, refund_window_days: int, now: int) -> Email | None:
+    """Return an email about a payment as it is now; None if it no longer applies. `now` is in epoch seconds."""
+    if kind == "purchase_confirmed":
+        written = _purchase(event, payment, refund_window_days, now)
+    else:
+        written = _WRITERS[kind](event, payment)
+    if written is None:
+        return None
+    texts, values = written
+    page = "console/#/payments" if kind == "dispute_opened" else "#/payments"
+    return Email(kind, texts, f"/{page}/{payment.payment_id}", {**_common(payment), **values})
+
+
+def _common(payment: Payment) -> dict[str, Value]:
+    return {"track": _track_title(payment), "payment_id": payment.payment_id}
+
+
+def _track_title(payment: Payment) -> str:
+    track = catalog.tracks().get(payment.track)
+    return track.title if track else payment.track
+
+
+Written = tuple[str, dict[str, Value]]
+"""The section of the catalogue, and the values that are not common to all."""
+
+
+def _purchase(event: EmailEvent, payment: Payment, refund_window_days: int, now: int) -> Written | None:
+    paid_at = payment.paid_at
+    if paid_at is None:
+        return None
+    # A payment that a restore lost settles again when it is rebuilt, perhaps years after its student paid.
+    if not event.is_requested and now - timestamps.epoch(paid_at) > MAX_SETTLED_AGE_S:
+        return None
+    values: dict[str, Value] = {"amount": payment.money, "paid_at": Instant(paid_at)}
+    method = payment.payment_method
+    if method and method["last4"]:
+        values |= {"method": method["brand"] or method["type"] or "", "last4": method["last4"]}
+    if not payments.grants_access(payment):
+        review = payments.no_access_reason(payment) == "amount_differs"
+        return "purchase_under_review" if review else "purchase_without_access", values
+    track = catalog.tracks().get(payment.track)
+    if track:
+        values["project"] = track.projects[0].title
+    if payment.amount == 0:
+        return "purchase_confirmed_free", values
+    until = timestamps.epoch(paid_at) + refund_window_days * DAY_S
+    if until > now and not payment.is_bank_debit and payments.may_request_refund(payment):
+        values["refundable_until"] = Instant(timestamps.iso(until))
+    return "purchase_confirmed", values
+
+
+def _bank_transfer(_: EmailEvent, payment: Payment) -> Written | None:
+    return ("bank_transfer_under_way", {"amount": payment.money}) if payment.status == "PROCESSING" else None
+
+
+def _payment_failed(_: EmailEvent, payment: Payment) -> Written | None:
+    failure = payments.failure(payment.facts)
+    if failure is None:
+        return None
+    return "payment_failed", {"amount": payment.money, "reason": failure.for_student().message}
+
+
+def _refund_requested(event: EmailEvent, payment: Payment) -> Written | None:
+    """Only a request that waits for staff: one that is submitted at once is followed by the email about the refund."""
+    request = _request(payment, event, ("awaiting_approval",))
+    return ("refund_requested", _of_request(payment, request)) if request else None
+
+
+def _refund_approved(event: EmailEvent, payment: Payment) -> Written | None:
+    request = _request(payment, event, ("submitting", "pending", "succeeded"))
+    return ("refund_approved", _of_request(payment, request)) if request else None
+
+
+def _refund_declined(event: EmailEvent, payment: Payment) -> Written | None:
+    request = _request(payment, event, ("declined",))
+    return ("refund_declined", _of_request(payment, request)) if request else None
+
+
+def _refund_failed(event: EmailEvent, payment: Payment) -> Written | None:
+    """A refund that failed, or a request that Stripe rejected. The student may have made the request or staff."""
+    refund = event.detail.get("refund")
+    if refund:
+        return "refund_failed", {"amount": Money(refund["amount"], event.detail["currency"])}
+    request = _request(payment, event, ("rejected", "failed"))
+    return ("refund_failed", _of_request(payment, request)) if request else None
+
+
+def _refund_made(event: EmailEvent, payment: Payment) -> Written | None:
+    refunds = payment.facts.refunds
+    counted = {key: refund for key, refund in refunds.items() if refund.status in payments.COUNTED_REFUNDS}
+    named = (event.detail.get("refund") or {}).get("id")
+    if event.is_requested and counted:
+        named = max(counted, key=lambda key: counted[key].created)
+    if named not in counted:
+        return None
+    refund = counted[named]
+    values: dict[str, Value] = {
+        "amount": payments.amount_in_received_currency(payment, refund.amount),
+        "paid_amount": payment.money,
+    }
+    remaining = payment.refundable_amount
+    if remaining > 0:
+        values["remaining"] = payments.amount_in_received_currency(payment, remaining)
+    if not payments.grants_access(payment):
+        values["ended_track"] = _track_title(payment)
+    request = next((request for request in payment.requests if request.id == refund.request), None)
+    if request and request.message and request.by != payment.user_id:  # that of an approval was sent with the approval
+        values["message"] = request.message
+    return "refund_made" if remaining <= 0 else "refund_made_in_part", values
+
+
+def _access_ended(event: EmailEvent, payment: Payment) -> Written | None:
+    """Why access ended, unless it was a refund, whose own email says it, or access was restored since."""
+    why = payments.no_access_reason(payment)
+    if why is None or (why == "refunded" and not event.is_requested):
+        return None
+    return f"access_ended_{why}", {"amount": payment.money}
+
+
+def _dispute_opened(event: EmailEvent, payment: Payment) -> Written | None:
+    dispute = payment.facts.disputes.get(event.detail["dispute"]["id"])
+    if dispute is None or dispute.status not in NEEDS_RESPONSE:
+        return None
+    values: dict[str, Value] = {
+        "amount": payments.amount_in_received_currency(payment, dispute.amount),
+        "reason": dispute.reason.replace("_", " "),
+        "user_id": payment.user_id,
+    }
+    if dispute.due_by is not None:
+        values["due_by"] = Instant(timestamps.iso(dispute.due_by))
+    return "dispute_opened", values
+
+
+_WRITERS: Mapping[Kind, Callable[[EmailEvent, Payment], Written | None]] = {
+    "bank_transfer_under_way": _bank_transfer,
+    "payment_failed": _payment_failed,
+    "refund_requested": _refund_requested,
+    "refund_approved": _refund_approved,
+    "refund_declined": _refund_declined,
+    "refund_made": _refund_made,
+    "refund_failed": _refund_failed,
+    "access_ended": _access_ended,
+    "dispute_opened": _dispute_opened,
+}
+
+
+def _request(payment: Payment, event: EmailEvent, states: tuple[State, ...]) -> RefundRequest | None:
+    """Return the refund request that an event is about, else the newest, if it is in one of these states."""
+    named = (event.detail.get("request") or {}).get("id")
+    requests = [request for request in payment.requests if named in (None, request.id) and request.state in states]
+    return requests[-1] if requests else None
+
+
+def _of_request(payment: Payment, request: RefundRequest) -> dict[str, Value]:
+    values: dict[str, Value] = {
+        "amount": payments.amount_in_received_currency(payment, request.amount),
+        "requested_at": Instant(request.at),
+    }
+    message = request.message or (request.answer if request.state == "declined" else None)
+    return values | ({"message": message} if message else {})
+
+
+def digest(requests: int, oldest: str | None, attention: int, disputes: int, due_by: str | None) -> Email | None:
+    """Return the daily email to staff about what waits for them; None if nothing does. Times are RFC 3339 UTC.
+
+    A refund request that waits is one of the payments that need attention too.
+    """
+    if not requests + attention + disputes:
+        return None
+    values: dict[str, Value] = {"attention": str(attention)}
+    values |= {"requests": str(requests)} if requests else {}
+    values |= {"disputes": str(disputes)} if disputes else {}
+    values |= {"oldest": Instant(oldest)} if oldest else {}
+    values |= {"due_by": Instant(due_by)} if due_by else {}
+    return Email("staff_digest", "staff_digest", "/console/", values)

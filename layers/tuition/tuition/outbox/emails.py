@@ -1,0 +1,193 @@
+"""Send the emails that follow published events, each at most once: claimed, then sent.
+
+A message of the queue has one event of EventBridge: one of ours, the daily schedule of the staff's digest, or what SES
+reports about an address. A refusal of SES gives the claim back and the message to the queue. A claim without a sending
+is never sent again: it is counted, and staff may ask for the email (`payments/emails.py`).
+
+Sources: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-ses.html,
+https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tuition import clock, metrics
+from tuition.core import emails as core_emails
+from tuition.core import timestamps
+from tuition.core.emails import OPTIONAL, STUDENT_KINDS, Email, EmailEvent, Kind
+from tuition.core.payment import Payment
+from tuition.log import logger
+from tuition.outbox import rendering, ses
+from tuition.settings import settings
+from tuition.storage import dynamodb, effects, keys, mapping, queries
+from tuition.storage.effects import Effect
+from tuition.storage.items import CustomerItem, EffectItem, PaymentItem
+
+CONSUMER = "emails"
+CLAIM_S = 120
+"""A claim may be another invocation's that still runs: the function's timeout is half of this."""
+MAX_STAFF = 20
+"""Staff who get emails. Addresses after these are ignored."""
+MAX_COUNTED = 1_000
+"""Waiting payments that the digest counts of each kind."""
+SCHEDULE = "Scheduled Event"
+BOUNCED, COMPLAINED = "Email Bounced", "Email Complaint Received"
+
+
+class ClaimHeld(Exception):
+    """Another invocation claimed the email a moment ago and may still send it. The queue delivers the message again."""
+
+
+def handle(message: str) -> None:
+    """Act on a message of the queue. An exception returns the message to the queue."""
+    event = json.loads(message)
+    detail_type, detail = event["detail-type"], event["detail"]
+    if detail_type in (BOUNCED, COMPLAINED):
+        _note_addresses(detail_type, detail)
+    elif detail_type == SCHEDULE:
+        send_digest()
+    else:
+        follow(EmailEvent(detail_type, detail))
+
+
+# --- an email about a payment ---
+
+
+def follow(event: EmailEvent) -> None:
+    """Send the email that follows an event, if any, to the student, or to each member of staff."""
+    kind = core_emails.kind_of(event)
+    if kind is None:
+        return
+    if kind in STUDENT_KINDS:
+        _follow(_effect(event, kind), event, kind, None)
+        return
+    for address in settings().staff_emails[:MAX_STAFF]:
+        _follow(_effect(event, kind, effects.address_hash(address)[:16]), event, kind, address)
+
+
+def _effect(event: EmailEvent, kind: Kind, recipient: str = "") -> Effect:
+    """Return the effect of an email. Its sort key is the event's id without the subject, so it begins as a record's."""
+    subject = str(event.detail["subject"])
+    sort_key = str(event.detail["id"]).removeprefix(f"{subject}#")
+    return Effect(CONSUMER, subject, f"{sort_key}#{recipient}" if recipient else sort_key, kind)
+
+
+def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | None) -> None:
+    now = int(clock.now())
+    recorded_at = event.detail.get("recorded_at") or event.detail["at"]
+    if now - timestamps.epoch(recorded_at) > core_emails.MAX_AGE_S:
+        _skip(effect, "too_old")
+        return
+    payment, customer_email = _load(event.payment_id, str(event.detail.get("user_id")))
+    if payment is None:
+        _drop(effect, "no_payment")
+        return
+    address = staff_address or customer_email or payment.email
+    if not address:
+        _drop(effect, "no_address")
+        return
+    email = core_emails.compose(kind, event, payment, settings().refund_window_days, now)
+    if email is None:
+        _skip(effect, "no_longer_applies")
+        return
+    _deliver(effect, email, address)
+
+
+def _load(payment_id: str, user_id: str) -> tuple[Payment | None, str | None]:
+    """Return a payment, and the newest verified address of its user that a create has seen."""
+    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)], CustomerItem: [keys.customer_key(user_id)]})
+    customers = [CustomerItem.from_raw_data(item) for item in raw[CustomerItem]]
+    payments = [mapping.payment_from_raw(item) for item in raw[PaymentItem]]
+    return payments[0] if payments else None, customers[0].email if customers else None
+
+
+def _deliver(effect: Effect, email: Email, address: str) -> None:
+    """Send an email, unless it was sent, claimed or skipped before. Raises `ClaimHeld`, `ses.EmailRefused`."""
+    if not settings().email_sender:
+        _skip(effect, "no_sender")
+        return
+    if email.kind in OPTIONAL and effects.delivery_problem(address):
+        _skip(effect, "undeliverable")
+        return
+    rendered = rendering.render(email)
+    existing = effects.claim(effect)
+    if existing:
+        _leave(effect, existing)
+        return
+    try:
+        message_id = ses.send(address, email, rendered)
+    except ses.EmailRefused:
+        effects.release(effect)
+        raise
+    except ses.EmailUncertain as uncertain:
+        logger.warning("SES did not answer", subject=effect.subject, kind=effect.kind, error=str(uncertain))
+        _count_unsent(effect)
+        return
+    effects.sent(effect, message_id)
+    logger.info("email sent", subject=effect.subject, kind=effect.kind, message_id=message_id)
+
+
+def _leave(effect: Effect, existing: EffectItem) -> None:
+    """Do nothing about an email that was decided before. A claim without a sending raises an alarm, once."""
+    if existing.state != "claimed":
+        return
+    if clock.now() - timestamps.epoch(existing.at) < CLAIM_S:
+        raise ClaimHeld
+    _count_unsent(effect)
+
+
+def _count_unsent(effect: Effect) -> None:
+    if effects.unsent(effect):
+        metrics.count("EmailUnsent")
+        logger.error("an email may be unsent", subject=effect.subject, sort_key=effect.sort_key, kind=effect.kind)
+
+
+def _skip(effect: Effect, reason: str) -> bool:
+    """Record that an email is not sent. Return whether this is the first time."""
+    existing = effects.skip(effect, reason)
+    if existing:
+        _leave(effect, existing)
+        return False
+    logger.info("email skipped", subject=effect.subject, kind=effect.kind, reason=reason)
+    return True
+
+
+def _drop(effect: Effect, reason: str) -> None:
+    """Skip an email that has no recipient, and count it: the user was erased, or no address was ever known."""
+    if _skip(effect, reason):
+        metrics.count("EmailDropped")
+
+
+# --- the digest of staff ---
+
+
+def send_digest() -> None:
+    """Send each member of staff what waits for them, once per day (UTC), if anything does."""
+    today = timestamps.iso(clock.now())[:10]
+    staff = settings().staff_emails[:MAX_STAFF]
+    if not staff:
+        return
+    waiting = queries.what_waits_for_staff(MAX_COUNTED)
+    email = core_emails.digest(waiting.requests, waiting.oldest, waiting.attention, waiting.disputes, waiting.due_by)
+    if email is None:
+        return
+    for address in staff:
+        recipient = effects.address_hash(address)[:16]
+        _deliver(Effect(CONSUMER, f"staff:{recipient}", f"{today}#{email.kind}", email.kind), email, address)
+
+
+# --- what SES reports ---
+
+
+def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
+    """Remember addresses that bounce for good or complained. A temporary bounce says nothing about an address."""
+    if detail_type == BOUNCED:
+        recipients = detail["bounce"]["bouncedRecipients"] if detail["bounce"]["bounceType"] == "Permanent" else []
+        problem = "bounced"
+    else:
+        recipients, problem = detail["complaint"]["complainedRecipients"], "complained"
+    for recipient in recipients:
+        effects.note_undeliverable(recipient["emailAddress"], problem)
+        metrics.count("EmailBounced")
+        logger.warning("an address cannot be used", problem=problem, message_id=detail["mail"]["messageId"])

@@ -1,0 +1,150 @@
+"""Emails on the running stack: each once after its flow, whatever is delivered twice or dies in between."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.build import ROOT
+from local.stack import STAFF
+from tests.stack.conftest import Running
+from tests.stack.test_roles import invoke
+
+
+def outbox(running: Running, **values: str) -> list[dict[str, Any]]:
+    """Return the sent emails with these values, the newest first."""
+    url = f"{running.ready['api']}/_local/outbox"
+    emails = running.http.get(url, headers={"Accept": "application/json"}).raise_for_status().json()["emails"]
+    return [email for email in emails if all(email[name] == value for name, value in values.items())]
+
+
+def address(sub: str) -> str:
+    return f"{sub}@example.org"
+
+
+def buy(running: Running, token: str) -> str:
+    payment = running.create(token).json()
+    running.pay(payment["payment_intent_id"])
+    running.until_enrolled(token)
+    return str(payment["payment_id"])
+
+
+def until_sent(running: Running, kind: str, **values: str) -> dict[str, Any]:
+    def sent() -> Any:
+        return outbox(running, kind=kind, **values)
+
+    emails: list[dict[str, Any]] = running.until(sent, f"the email {kind}")
+    assert len(emails) == 1
+    return emails[0]
+
+
+def effects(running: Running, payment_id: str) -> list[dict[str, Any]]:
+    assert running.stack.aws is not None
+    assert running.stack.deployed is not None
+    items: list[dict[str, Any]] = running.stack.aws.client("dynamodb").query(
+        TableName=running.stack.deployed.resources["EffectsTable"],
+        KeyConditionExpression="consumer_subject = :key",
+        ExpressionAttributeValues={":key": {"S": f"emails#{payment_id}"}},
+    )["Items"]
+    return items
+
+
+def settled_message(running: Running, sub: str, payment_id: str) -> dict[str, Any]:
+    """Return the queue's message with the event of a purchase, as the bus made it."""
+    record = next(
+        record
+        for record in running.staff(f"/payments/{payment_id}")["audit"]
+        if record["transition"].get("settled") is not None
+    )
+    sort_key = f"{record['at']}#{record['event_id']}"
+    type_ = "tuition.payment.settled.v1"
+    detail = {
+        "id": f"{payment_id}#{sort_key}#{type_}",
+        "subject": payment_id,
+        "sort_key": sort_key,
+        "payment_id": payment_id,
+        "user_id": sub,
+        "at": record["at"],
+        "transition": record["transition"],
+    }
+    body = json.dumps({"source": "tuition", "detail-type": type_, "detail": detail})
+    return {"Records": [{"messageId": "m-1", "body": body}]}
+
+
+def test_a_purchase_and_its_refund_are_confirmed_once_each(running: Running, token: str, sub: str) -> None:
+    payment_id = buy(running, token)
+    email = until_sent(running, "purchase_confirmed", payment_id=payment_id)
+    assert (email["to"], email["subject"]) == (address(sub), "You are enrolled in Data Professional")
+    assert f"{running.ready['api']}/#/payments/{payment_id}" in email["text"]
+    assert "<table" in email["html"]
+    message = settled_message(running, sub, payment_id)
+    for _ in range(2):
+        assert invoke(running, "EmailsFunction", message) == {"batchItemFailures": []}
+    body = {"payment_id": payment_id, "reason": "changed my mind"}
+    assert running.api("POST", "/api/payments/request-refund", token, json=body).status_code == 200
+    until_sent(running, "refund_made", payment_id=payment_id)
+    assert sorted(email["kind"] for email in outbox(running, to=address(sub))) == ["purchase_confirmed", "refund_made"]
+
+
+def test_a_dispute_is_reported_to_staff(running: Running, token: str) -> None:
+    payment_id = buy(running, token)
+    intent = running.payment(token, payment_id)["payment_intent_id"]
+    running.sim("disputes", payment_intent=intent, status="needs_response")
+    assert until_sent(running, "dispute_opened", payment_id=payment_id)["to"] == STAFF
+
+
+def test_staff_send_an_email_again(running: Running, token: str) -> None:
+    payment_id = buy(running, token)
+    until_sent(running, "purchase_confirmed", payment_id=payment_id)
+    path, order = f"/api/admin/payments/{payment_id}/emails", {"kind": "purchase_confirmed"}
+    assert running.api("POST", path, running.ready["admin_token"], json=order).status_code == 202
+    running.until(lambda: len(outbox(running, payment_id=payment_id)) == 2, "the second email")
+
+
+def test_a_claim_without_a_sending_is_counted_and_not_sent(running: Running, token: str, sub: str) -> None:
+    """As a consumer leaves it that was killed between the two."""
+    assert running.stack.aws is not None
+    assert running.stack.deployed is not None
+    payment_id = buy(running, token)
+    until_sent(running, "purchase_confirmed", payment_id=payment_id)
+    (item,) = effects(running, payment_id)
+    claimed = {name: item[name] for name in ("consumer_subject", "sort_key", "kind", "holder")}
+    claimed |= {"state": {"S": "claimed"}, "at": {"S": "2026-01-01T00:00:00.000Z"}}
+    table = running.stack.deployed.resources["EffectsTable"]
+    running.stack.aws.client("dynamodb").put_item(TableName=table, Item=claimed)
+    sent = len(outbox(running, to=address(sub)))
+    for _ in range(2):
+        answer = invoke(running, "EmailsFunction", settled_message(running, sub, payment_id))
+        assert answer == {"batchItemFailures": []}
+    assert [item["state"]["S"] for item in effects(running, payment_id)] == ["unsent"]
+    assert len(outbox(running, to=address(sub))) <= sent
+    logs = running.stack.aws.client("logs")
+    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+
+    def counted() -> int:
+        pages = [logs.filter_log_events(logGroupName=name, filterPattern="EmailUnsent") for name in groups]
+        return sum('"EmailUnsent"' in event["message"] for page in pages for event in page["events"])
+
+    assert running.until(counted, "the metric of the alarm") >= 1
+
+
+def test_staff_get_one_digest_a_day(running: Running, token: str) -> None:
+    payment_id = buy(running, token)
+    intent = running.payment(token, payment_id)["payment_intent_id"]
+    running.sim("disputes", payment_intent=intent, status="needs_response")
+    until_sent(running, "dispute_opened", payment_id=payment_id)
+    event = json.loads((ROOT / "events" / "emails" / "staff_digest.json").read_text())
+    for _ in range(2):
+        assert invoke(running, "EmailsFunction", event) == {"batchItemFailures": []}
+    assert until_sent(running, "staff_digest", to=STAFF)["payment_id"] is None
+
+
+@pytest.mark.parametrize("path", ["/_local/outbox", "/_local/outbox?x=1"])
+def test_the_outbox_is_a_page_whose_frames_may_run_nothing(running: Running, token: str, sub: str, path: str) -> None:
+    until_sent(running, "purchase_confirmed", payment_id=buy(running, token))
+    response = running.http.get(f"{running.ready['api']}{path}")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert address(sub) in response.text
+    assert "<iframe sandbox title=" in response.text
+    assert "<script" not in response.text
