@@ -116,3 +116,26 @@ def test_a_function_can_be_imported_from_the_artifact_alone(layer: Path, functio
     command = [sys.executable, "-I", "-c", script]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
+
+
+REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
+ENDPOINTS = """
+import sys, botocore.session
+session = botocore.session.get_session()
+for service in sys.argv[1].split(","):
+    for region in sys.argv[2].split(","):
+        client = session.create_client(service, region, aws_access_key_id="x", aws_secret_access_key="x")
+        print(service, region, client.meta.endpoint_url, client.meta.config.signature_version)
+"""
+
+
+def test_each_service_has_the_endpoints_of_the_whole_package(layer: Path) -> None:
+    def endpoints(path: str) -> str:
+        command = [sys.executable, "-c", ENDPOINTS, ",".join(sorted(build.SERVICES)), ",".join(REGIONS)]
+        env = {"PYTHONPATH": path}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert (layer / "botocore" / "data" / "endpoints.json").stat().st_size < 100_000
+    shipped = endpoints(str(layer))
+    assert len(shipped.splitlines()) == len(build.SERVICES) * len(REGIONS)
+    assert shipped == endpoints("")

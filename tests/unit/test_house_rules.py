@@ -261,6 +261,25 @@ def test_a_function_loads_at_init_only_what_it_uses(function: str) -> None:
     assert ours | dear == INIT_LOADS[function]
 
 
+def test_init_looks_for_no_garbage_once_the_settings_are_loaded_and_leaves_none_to_look_at() -> None:
+    """A function that a student waits for: no collection looks at many objects, and then they are set aside."""
+    code = (
+        "import gc, importlib; looks = [0];"
+        "gc.callbacks.append(lambda phase, _: looks.append(gc.get_count()[0]) if phase == 'start' else None);"
+        "importlib.import_module('create_payment');"
+        "print(len(looks), max(looks), gc.get_freeze_count(), *gc.get_count())"
+    )
+    path = f"{ROOT / 'layers' / 'tuition'}:{ROOT / 'functions'}"
+    env = {"PYTHONPATH": path, "AWS_DEFAULT_REGION": "eu-central-1", "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= {"AWS_LAMBDA_FUNCTION_NAME": "create_payment"}  # so that INIT also creates the client
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    looks, largest, frozen, *young = map(int, result.stdout.split())
+    assert looks < 15, looks
+    assert largest < 5_000, largest
+    assert frozen > 50_000, frozen
+    assert sum(young) < 1_000, young
+
+
 # --- one place for each decision and each write ---
 
 STATUSES = {"CREATED", "PROCESSING", "SUCCEEDED", "FAILED", "CANCELED", "REFUNDED", "PENDING", "ENROLLED", "WITHDRAWN"}

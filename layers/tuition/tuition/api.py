@@ -9,6 +9,7 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-de
 
 import base64
 import functools
+import gc
 import json
 import re
 import string
@@ -205,7 +206,11 @@ def _names_mfa(claim: str) -> bool:
 
 
 def endpoint(handler: Callable[[Request], Reply]) -> Callable[[Event, object], Result]:
-    """Turn a function into a Lambda handler: start the deadline, log the request, answer errors as problems."""
+    """Turn a function into a Lambda handler: start the deadline, log the request, answer errors as problems.
+
+    This is the end of INIT. No later collection looks at the modules and the client, which live as long as the process.
+    """
+    gc.freeze()
 
     @functools.wraps(handler)
     def wrapped(event: Event, _context: object) -> Result:
