@@ -22,6 +22,7 @@ import pytest
 
 from local import dynamodb_local
 from tests.harness import Harness, Student, client_for, create_tables, running_harness
+from tuition.intake import audit_run
 
 HOUR = 3600
 PAUSE_S = 120
@@ -106,7 +107,22 @@ def _measure_purchases(tuition: Harness, meter: Meter, figures: dict[str, Any], 
         with meter.part(tuition, figures, name, purchases):
             assert tuition.reconcile()["done"]
         tuition.advance_time(HOUR)
+    _measure_audit(tuition, meter, figures, purchases)
     _measure_drift(tuition, meter, figures, purchases)
+
+
+def _measure_audit(tuition: Harness, meter: Meter, figures: dict[str, Any], purchases: int) -> None:
+    """The audit of the day of the purchases, of the day after, which has the records of the first, and a whole scan."""
+    tuition.advance_time(24 * HOUR)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit_run, "_must_scan", lambda *_: False)
+        for name in ("audit", "audit of its records"):
+            with meter.part(tuition, figures, name, purchases):
+                assert tuition.run_audit()["done"]
+            tuition.advance_time(24 * HOUR)
+    with pytest.MonkeyPatch.context() as patch, meter.part(tuition, figures, "scan", purchases):
+        patch.setattr(audit_run, "SEGMENTS", 1)  # the tasks of many segments count only in a small table
+        assert tuition.run_audit()["users"] == purchases
 
 
 def _measure_drift(tuition: Harness, meter: Meter, figures: dict[str, Any], purchases: int) -> None:

@@ -1,4 +1,4 @@
-"""Perform the reconciler's tasks that the queue names: one message, one task.
+"""Perform the tasks of the reconciler and of the daily audit that the queue names: one message, one task.
 
 A message says only which task there is. Its item decides whether there is anything to do (`tuition.storage.tasks`), so
 a message may come twice, late or never.
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition import clock
-from tuition.intake import reconcile
+from tuition.intake import books, reconcile
 from tuition.log import logger
+from tuition.storage import cursors
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -20,6 +21,9 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     remaining, failed = clock.remaining_of(context), []
     for record in event["Records"]:
         try:
+            if record["body"].startswith(f"{cursors.BOOKS}:"):
+                books.work(record["body"], remaining)
+                continue
             run = reconcile.work(record["body"], remaining)
         except Exception:
             logger.exception("a task failed", task=record["body"])

@@ -110,7 +110,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "ReconcileWorkerFunction": LEDGER
     | RESOLVE
     | {
+        "PaymentsTable": LEDGER["PaymentsTable"] | {"Scan"},
+        "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "AuditTable": {"PutItem", "BatchGetItem", "Query"},
+        "AuditTable/index/by_recorded_day": {"Query"},
         "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem"},
         "QuarantineTable": {"UpdateItem"},
         "ReconcileQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
@@ -122,8 +125,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "LimitsTable": {"BatchGetItem"},
         "AuditTable": {"PutItem", "Query"},
         "AuditTable/index/by_recorded_day": {"Query"},
+        "PaymentsTable": LEDGER["PaymentsTable"] | {"Scan"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
-        "CursorsTable": {"GetItem", "UpdateItem"},
+        "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem", "DeleteItem"},
+        "ReconcileQueue": {"SendMessage"},
     },
     "EmailsFunction": {
         "PaymentsTable": {"BatchGetItem"},

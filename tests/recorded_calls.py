@@ -26,6 +26,7 @@ TAKER = "Lambda's poller makes this call with the function's role; locally MiniS
 SENDER = "Lambda makes this call with the function's role, once an invocation has failed for good"
 CODEDEPLOY = "the local stack has no CodeDeploy, which waits for the result: `tests/tables/test_release_check.py`"
 WORKER = "a worker syncs payments as the hourly run does, which uses its own permission: `tests/tables/test_fan_out.py`"
+AUDITOR = "a worker performs tasks of the audit as the audit's own run does: `tests/tables/test_audit_run.py`"
 UNUSABLE = "only if Stripe lists an event that cannot be applied: `tests/tables/test_reconcile.py`"
 RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_objects.py`, `test_rare_failures.py`"
 GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
@@ -39,9 +40,9 @@ UNUSED: dict[Call, str] = {
     ("ArchiveFunction", "FailedRecordsBucket", "ListBucket"): POLLER,
     ("ArchiveFunction", "FailedRecordsBucket/aws/lambda/*", "PutObject"): POLLER,
     ("AuditFunction", "EnrollmentsTable", "PutItem"): RESTORE,
-    ("AuditFunction", "EnrollmentsTable", "Query"): "only if a commit comes between two reads of a user's chain",
     ("AuditFunction", "EnrollmentsTable", "UpdateItem"): RESTORE,
     ("AuditFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("AuditFunction", "ReconcileQueue", "SendMessage"): "only for more than four tasks at once: `test_audit_run.py`",
     ("CreateCheckoutSessionFunction", "AuditTable", "Query"): RESTORE,
     ("CreateCheckoutSessionFunction", "PaymentsTable", "ConditionCheckItem"): RESTORE,
     ("CreateCheckoutSessionFunction", "StripeObjectsTable", "GetItem"): GIVEN_UP,
@@ -64,6 +65,10 @@ UNUSED: dict[Call, str] = {
         "SendMessage",
     ): "only for more than four tasks: `tests/tables/test_fan_out.py`",
     ("ReconcileWorkerFunction", "AuditTable", "Query"): WORKER,
+    ("ReconcileWorkerFunction", "AuditTable/index/by_recorded_day", "Query"): AUDITOR,
+    ("ReconcileWorkerFunction", "EnrollmentsTable", "Query"): AUDITOR,
+    ("ReconcileWorkerFunction", "EnrollmentsTable", "Scan"): AUDITOR,
+    ("ReconcileWorkerFunction", "PaymentsTable", "Scan"): AUDITOR,
     ("ReconcileWorkerFunction", "CustomersTable", "UpdateItem"): WORKER,
     ("ReconcileWorkerFunction", "EnrollmentsTable", "ConditionCheckItem"): WORKER,
     ("ReconcileWorkerFunction", "LimitsTable", "UpdateItem"): WORKER,

@@ -41,6 +41,8 @@ RESERVE_S = 40
 """`tuition.intake.walk.RESERVE_S`, which a test compares."""
 SLICE_S = 10
 """`tuition.intake.walk.SLICE_S`, which a test compares."""
+AUDIT_SHARE = 3
+"""`tuition.intake.audit_run.WORKERS_SHARE`, which a test compares."""
 LISTS_PER_SLICE = 7
 """Calls that a slice costs even if it is empty: two groups of event types, and five lists."""
 PLANNED_SHARDS: Mapping[str, int] = {"by_check": 8, "by_status": 1, "by_day": 1}
@@ -70,12 +72,11 @@ class Quota:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the system: how much of a quota one purchase uses. `known_limit` says why a part does not reach 100."""
+    """A part of the system: how much of a quota one purchase uses."""
 
     name: str
     quota: Quota
     per_purchase: float
-    known_limit: str = ""
 
     @property
     def breaks_at(self) -> float:
@@ -144,17 +145,20 @@ def reconciler_calls(figures: Mapping[str, Any]) -> float:
     return reconciler_lists(figures) + ABANDONED * checks
 
 
+def audit_seconds(figures: Mapping[str, Any]) -> float:
+    """Return the time that workers need to audit one purchase: on its day, and on the next for the records of that."""
+    both = [figures["audit"], figures["audit of its records"]]
+    ms = sum(one["dynamodb_calls"] * DYNAMODB_MS + one["processor_ms"] for one in both)
+    return float((ms + STRIPE_MS / LIST_PAGE) / 1000)
+
+
 def parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Part]:
     """Yield each part, in the order in which a purchase meets it."""
     yield from _gateway_parts(figures, template)
     yield from _stripe_parts(figures)
     yield from _reconciler_parts(figures, template)
+    yield from _audit_parts(figures, template)
     yield from _table_parts(figures)
-    seconds = (DYNAMODB_MS * 4 + STRIPE_MS / LIST_PAGE) / 1000 * 86_400
-    daily = Quota("seconds of an invocation, a day", 900 - RESERVE_S, "no", "", LAMBDA)
-    yield Part(
-        "the daily audit", daily, seconds, "it compares one payment after another; its tasks are not fanned out yet"
-    )
 
 
 def _gateway_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Part]:
@@ -181,7 +185,7 @@ def _gateway_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -> I
     look = (STATUS_REQUESTS - STATUS_SYNCS) * 2 * DYNAMODB_MS / 1000 + STATUS_SYNCS * _seconds(
         figures["status"], calls=1
     )
-    busy = (1 + ABANDONED) * create + hook + look + reconciler_seconds(figures)
+    busy = (1 + ABANDONED) * create + hook + look + reconciler_seconds(figures) + audit_seconds(figures)
     yield Part(
         "functions at once", Quota("concurrency (10 in a new account)", 1_000, "self-service", you, LAMBDA), busy
     )
@@ -213,7 +217,8 @@ def _reconciler_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -
     workers = _default(template, "ReconcileConcurrency")
     interval = _default(template, "StripeCallIntervalMs")
     at_once = Quota("`ReconcileConcurrency`", workers, "parameter", "you", "template.yaml")
-    yield Part("the reconciler's workers", at_once, reconciler_seconds(figures))
+    rest = AUDIT_SHARE / (AUDIT_SHARE - 1)
+    yield Part("the reconciler's workers, during the audit", at_once, reconciler_seconds(figures) * rest)
     pace = Quota(
         "`ReconcileConcurrency` x 1000 / `StripeCallIntervalMs`", workers * 1000 / interval, "parameter", "you, up to "
         "what Stripe allows", "template.yaml",
@@ -226,6 +231,16 @@ def _reconciler_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -
     yield Part("a window without any webhook", slice_, seconds)
     keys = Quota("windows planned ahead of a cursor", 2_000, "no", "", "tuition.intake.fan_out")
     yield Part("an hour's plan", keys, 3600 / SLICE_S / TARGET)
+
+
+def _audit_parts(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Part]:
+    """Yield the parts of the daily audit, which has a day's time and a third of the workers."""
+    workers = _default(template, "ReconcileConcurrency")
+    at_once = Quota("`ReconcileConcurrency`", workers, "parameter", "you", "template.yaml")
+    yield Part("the audit's workers", at_once, audit_seconds(figures) * AUDIT_SHARE)
+    by = "Stripe's support, ahead of a sale"
+    one = Quota("requests per s and endpoint, live", 25, "request", by, STRIPE)
+    yield Part("Stripe: list balance transactions", one, 1 / LIST_PAGE)
 
 
 def _table_parts(figures: Mapping[str, Any]) -> Iterator[Part]:
@@ -275,7 +290,7 @@ def table(rows: list[Part]) -> str:
     for part in rows:
         quota = part.quota
         needed = f"**{part.needed:,}**" if part.needed else "enough" if part.sustains else "**not reached**"
-        how = part.known_limit or (f"{quota.raised}: {quota.by}" if quota.by else "cannot be raised")
+        how = f"{quota.raised}: {quota.by}" if quota.by else "cannot be raised"
         limit = f"{quota.default:,.0f} {quota.name}" if not quota.source.startswith("http") else (
             f"[{quota.default:,.0f}]({quota.source}) {quota.name}"
         )  # fmt: skip

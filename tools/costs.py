@@ -63,7 +63,7 @@ class Line:
 def lines(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Line]:
     """Yield each cost."""
     shares = {"create": 1 + ABANDONED, "webhook": 1, "status": 0, "first walk": 1, "second walk": 1}
-    shares["abandoned"] = ABANDONED
+    shares |= {"abandoned": ABANDONED, "audit": 1, "audit of its records": 1}
     writes, reads = Decimal(0), Decimal(0)
     for name, share in shares.items():
         writes += Decimal(str(share)) * sum(Decimal(str(units)) for units in figures[name]["write_units"].values())
@@ -76,7 +76,7 @@ def lines(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[L
     yield Line("DynamoDB: backups", "dynamodb_backup", stored)
     events = Decimal(str(figures["webhook"]["events"]))
     requests = 1 + Decimal(str(ABANDONED)) + events + STATUS_REQUESTS + API_REQUESTS
-    yield Line("Lambda: invocations", "lambda_request", requests, Decimal(24 * 30 + 30))
+    yield Line("Lambda: invocations", "lambda_request", requests, Decimal(24 * 30 * 7 + 30))
     yield Line("Lambda: time", "lambda_gb_s", _gb_seconds(figures, template), _runs(template))
     yield Line("HTTP API", "http_api", requests)
     yield Line("CloudFront: requests", "cloudfront_request", requests - events + VISITS * PAGE_FILES)
@@ -96,7 +96,7 @@ def _gb_seconds(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Deci
 
     ms = Decimal(str(1 + ABANDONED)) * busy_ms("create", 2) + busy_ms("webhook", 0)
     ms += STATUS_SYNCS * busy_ms("status", 1) + (STATUS_REQUESTS - STATUS_SYNCS + API_REQUESTS) * Decimal(READ_MS)
-    ms += Decimal(str(capacity.reconciler_seconds(figures))) * 1000
+    ms += Decimal(str(capacity.reconciler_seconds(figures) + capacity.audit_seconds(figures))) * 1000
     return ms / 1000 * _memory_gb(template)
 
 

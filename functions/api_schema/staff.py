@@ -1042,8 +1042,11 @@ class Books:
 
     compared_at: Time | None
     through: Annotated[Day | None, About("The last UTC day that was compared.")]
-    equal: bool | None
+    equal: Annotated[bool | None, About("Null also while an audit is not finished and has found no difference.")]
     differences: list[Difference]
+    unfinished: Annotated[
+        list[str], About("The tasks of an audit that are not finished, or have failed and are repeated.", examples=[[]])
+    ]
 
 
 @dataclass

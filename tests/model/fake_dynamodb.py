@@ -32,7 +32,7 @@ INDEXES = {
     ("by_status", "#key = :key"): ("status_track", "listed_at"),
     ("by_last_at", "#key = :key"): ("kept", "last_at"),
     ("by_last_at", "#key = :key AND #sort <= :now"): ("kept", "last_at"),
-    ("by_recorded_day", "#key = :key"): ("recorded_day", "recorded_position"),
+    ("by_recorded_day", "#key = :key AND #sort BETWEEN :first AND :until"): ("recorded_day", "recorded_position"),
     ("by_refund_request", "#key = :key"): ("refund_requested", "refund_requested_at"),
 }
 """(Index, key condition) -> its partition attribute and its sort attribute."""
@@ -196,7 +196,9 @@ class FakeDynamoDB:
     ) -> Item:
         if IndexName:
             names, values = ExpressionAttributeNames, ExpressionAttributeValues
-            return {"Items": self._query_index(TableName, IndexName, KeyConditionExpression, names, values)[:Limit]}
+            items = self._query_index(TableName, IndexName, KeyConditionExpression, names, values)
+            has_more = IndexName == "by_recorded_day" and Limit is not None and len(items) > Limit
+            return {"Items": items[:Limit], **({"LastEvaluatedKey": items[Limit or 0]} if has_more else {})}
         if KeyConditionExpression != "#key = :key" or ExpressionAttributeNames["#key"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
         partition = ExpressionAttributeValues[":key"]["S"]
@@ -214,15 +216,21 @@ class FakeDynamoDB:
         projected = (*KEYS[table], partition, sort)
         items = [item for item in self.stored[table].values() if item.get(partition) == values[":key"]]
         in_order = sorted((i[sort]["S"], self._key(table, i), i) for i in items)
-        last = values.get(":now", {"S": "~"})["S"]
-        return [{name: item[name] for name in projected} for at, _, item in in_order if at <= last]
+        first = values.get(":first", {"S": ""})["S"]
+        last = values.get(":now", values.get(":until", {"S": "~"}))["S"]
+        return [{name: item[name] for name in projected} for at, _, item in in_order if first <= at <= last]
 
     # --- writes ---
 
-    def scan(self, *, TableName: str, ConsistentRead: bool = False) -> Item:
-        """Return every item, those of one hash key one after another."""
-        table = self.stored[TableName]
-        return {"Items": [table[key] for key in sorted(table)]}
+    def scan(self, *, TableName: str, Limit: int, ConsistentRead: bool = False, **start: Item) -> Item:
+        """Return a page of the items, those of one hash key one after another."""
+        table, after = self.stored[TableName], start.get("ExclusiveStartKey")
+        keys = sorted(key for key in table if after is None or key > self._key(TableName, after))
+        page = {"Items": [table[key] for key in keys[:Limit]]}
+        if len(keys) > Limit:
+            last = page["Items"][-1]
+            page["LastEvaluatedKey"] = {name: last[name] for name in KEYS[TableName]}
+        return page
 
     def put_item(self, **write: Any) -> Item:
         return self._single("Put", write)

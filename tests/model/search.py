@@ -23,7 +23,7 @@ from tests.seeds import first_seed
 from tests.shards import set_shards
 from tuition.core import catalog
 from tuition.core.errors import Conflicted, PurchasesBlocked, TooManyRequests
-from tuition.intake import books, reconcile, stripe_events
+from tuition.intake import audit_run, reconcile, stripe_events
 from tuition.payments import access, selling
 
 MAX_STEPS = 6_000
@@ -336,8 +336,8 @@ def reconcile_until_quiet(sim: Simulation, *, backfill: bool = False) -> list[st
 
 def audit_problems(sim: Simulation) -> list[str]:
     """Run the daily audit over all days. Return the differences that it finds, of which there must be none."""
-    days = int(START) - int(START) % books.DAY_S, int(sim.now) + books.DAY_S
-    report = books.compare(lambda: 900.0, days)
+    days = int(START) - int(START) % audit_run.DAY_S, int(sim.now) + audit_run.DAY_S
+    report = audit_run.compare(lambda: 900.0, days)
     differences = [f"the daily audit found {difference}" for difference in report["differences"]]
     return differences + [f"the daily audit failed: {reason}" for reason in report["failed"]]
 

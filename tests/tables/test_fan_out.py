@@ -384,10 +384,10 @@ def test_a_run_that_waits_reads_no_payments_of_the_tasks(tuition: Harness, monke
     answers: list[Any] = []
     real = dynamodb.call
     monkeypatch.setattr(dynamodb, "call", lambda *a, **more: answers.append(real(*a, **more)) or answers[-1])
-    free, held = tasks.Progress(is_held=False, report=None), tasks.Progress(is_held=True, report=None)
-    finished = tasks.Progress(is_held=False, report={"drifted": 1})
+    free, held = tasks.State(is_held=False, report=None), tasks.State(is_held=True, report=None)
+    finished = tasks.State(is_held=False, report={"drifted": 1})
     expected = dict(zip(names, (finished, held, free), strict=True))
-    assert tasks.read_progress([*names, "payments:due:9"]) == expected
+    assert tasks.read_states([*names, "payments:due:9"]) == expected
     assert "pay_1" not in str(answers)
     assert tasks.read(names)[names[2]].task.payment_ids == ("pay_1", "pay_2")
 

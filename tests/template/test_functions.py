@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from typing import Any
 
 import pytest
@@ -82,13 +83,30 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
 
 
 def schedules(resources: dict[str, Any]) -> dict[str, str]:
-    """Return the schedule of each function that has one."""
+    """Return the schedule of each function that has one without an input."""
     rules = of_type(resources, "AWS::Events::Rule").values()
-    targets = [(target["Arn"], rule["ScheduleExpression"]) for rule in rules for target in rule["Targets"]]
+    targets = [
+        (target["Arn"], rule["ScheduleExpression"])
+        for rule in rules
+        if "ScheduleExpression" in rule
+        for target in rule["Targets"]
+        if "Input" not in target
+    ]
     return {
         arn["Ref"].removesuffix("Aliaslive") if "Ref" in arn else arn["Fn::GetAtt"][0]: schedule
         for arn, schedule in targets
     }
+
+
+def test_an_unfinished_audit_is_continued_every_ten_minutes(resources: dict[str, Any]) -> None:
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    ((target, rule),) = [(target, rule) for rule in rules for target in rule["Targets"] if "Input" in target]
+    assert target["Arn"] == {"Ref": "AuditFunctionAliaslive"}
+    assert (json.loads(target["Input"]), rule["ScheduleExpression"]) == ({"only_continue": True}, "rate(10 minutes)")
+    variables = resources["AuditFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["RECONCILE_QUEUE_URL"] == {"Ref": "ReconcileQueue"}
+    scaling = resources["ReconcileTasks"]["Properties"]["ScalingConfig"]
+    assert variables["RECONCILE_CONCURRENCY"] == scaling["MaximumConcurrency"]
 
 
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:

@@ -82,14 +82,15 @@ def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
         assert "UpdateItem" not in granted.get(table, set())
 
 
-def test_only_the_daily_audit_may_scan_and_only_the_enrollments(resources: dict[str, Any]) -> None:
+def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments(resources: dict[str, Any]) -> None:
     scans = {
         (function, target)
         for function in ALLOWED
         for target, actions in permissions(resources, function).items()
         if "Scan" in actions
     }
-    assert scans == {("AuditFunction", "EnrollmentsTable")}
+    functions, tables = ("AuditFunction", "ReconcileWorkerFunction"), ("EnrollmentsTable", "PaymentsTable")
+    assert scans == {(function, table) for function in functions for table in tables}
 
 
 def test_no_policy_has_a_wildcard(resources: dict[str, Any]) -> None:

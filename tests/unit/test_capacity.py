@@ -9,12 +9,10 @@ from local.deploy import read_template
 from tools import capacity
 from tools.capacity import Part, Quota
 from tuition.core import payment
-from tuition.intake import fan_out, walk
+from tuition.intake import audit_run, fan_out, walk
 from tuition.payments import status
 
 PARTS = capacity.read_parts()
-NOT_REACHED = {"the daily audit"}
-"""Known limits, which the table explains. A part may leave this list, and none may join it unnoticed."""
 
 
 def test_the_table_of_the_document_is_computed_from_the_figures_and_the_template() -> None:
@@ -29,8 +27,7 @@ def test_each_part_has_one_row() -> None:
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_every_part_sustains_a_hundred_purchases_per_second_with_the_raises_of_the_table(part: Part) -> None:
-    assert part.sustains == (part.name not in NOT_REACHED), part
-    assert part.known_limit or part.sustains
+    assert part.sustains, part
     if part.needed is not None:
         assert part.quota.by and part.quota.raised != "no"
         raised = replace(part, quota=replace(part.quota, default=part.needed))
@@ -52,12 +49,15 @@ def test_the_due_index_needs_its_shards() -> None:
 
 def test_the_raised_parameters_are_ones_that_the_template_accepts() -> None:
     parameters = read_template(capacity.ROOT / "template.yaml")["Parameters"]
-    (workers,) = [part for part in PARTS if part.quota.name == "`ReconcileConcurrency`"]
-    assert workers.needed and workers.needed <= parameters["ReconcileConcurrency"]["MaxValue"]
+    both = [part for part in PARTS if part.quota.name == "`ReconcileConcurrency`"]
+    assert len(both) == 2
+    for workers in both:
+        assert workers.needed and workers.needed <= parameters["ReconcileConcurrency"]["MaxValue"]
 
 
 def test_the_constants_are_those_of_the_code() -> None:
     assert (capacity.RESERVE_S, capacity.SLICE_S) == (walk.RESERVE_S, walk.SLICE_S)
+    assert capacity.AUDIT_SHARE == audit_run.WORKERS_SHARE
     assert 2 + len(walk._HANDLERS) == capacity.LISTS_PER_SLICE
     assert [part.quota.default for part in PARTS if part.name == "an hour's plan"] == [fan_out.MAX_WINDOWS]
     assert status.SYNC_INTERVAL_S >= 5

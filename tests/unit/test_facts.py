@@ -22,6 +22,7 @@ from tuition.core.facts import (
     REFUND_RANK,
     Acknowledgement,
     Balance,
+    BalanceTransaction,
     Charge,
     Closed,
     Comparison,
@@ -98,6 +99,11 @@ def random_facts(seed: int) -> Facts:
         confirmed=maybe(settled),
         contradicted=rng.random() < 0.5,
         balance=maybe(lambda: Balance(small(), small(), rng.choice(("usd", "eur")))),
+        balance_transactions=many(
+            lambda: BalanceTransaction(
+                rng.choice(("charge", "refund", "dispute")), word(), small() - 1, "usd", small(), maybe(word)
+            )
+        ),
         compared=many(lambda: Comparison(small(), word())),
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,

@@ -190,6 +190,7 @@ CREATE |= {"storage.selling_switch"}
 
 RECONCILE = APPLY | {"payments.refunds", "storage.cursors", "storage.leases", "storage.limits", "storage.tasks"}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
+AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.selling", "views.standings"}
 
 READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping", "rollups")}
 
@@ -211,8 +212,8 @@ INIT_LOADS: dict[str, set[str]] = {
     "analytics": READ_ROLL_UPS | {"outbox.analytics"},
     "archive": {"outbox.audit_stream"},
     "audit": APPLY
-    | {"intake.books", "intake.walk", "storage.cursors", "storage.leases", "storage.selling_switch"}
-    | {"views.selling", "views.standings"},
+    | AUDIT
+    | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.selling_switch"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
     "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
@@ -223,7 +224,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
     "payment_status": SYNC | {"payments.status", "views.payment_json"},
     "reconcile": RECONCILE,
-    "reconcile_worker": RECONCILE,
+    "reconcile_worker": RECONCILE | AUDIT,
     "recount": READ_ROLL_UPS
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
     "release_check": APPLY | {"intake.release_check"},

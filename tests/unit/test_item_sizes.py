@@ -9,6 +9,7 @@ from tuition.core.enrollment import MAX_PAST_STANDINGS, Enrollment
 from tuition.core.facts import (
     Acknowledgement,
     Balance,
+    BalanceTransaction,
     Charge,
     Comparison,
     Dispute,
@@ -69,6 +70,9 @@ def largest_payment() -> Payment:
             fraud_warnings={f"issfr_{n:024}": FraudWarning(10**9, code) for n in range(5)},
         ),
     )
+    for n in range(2 * core_facts.MAX_BALANCE_TRANSACTIONS):
+        transaction = BalanceTransaction("dispute", f"re_{n:024}", -(10**8), "usd", 10**9, f"pi_{n:024}")
+        facts = merge(facts, Facts(balance_transactions={f"txn_{n:024}": transaction}))
     for n in range(refund_request.MAX_REQUESTS):
         refund = Refund("failed", 10**8, n, "requested_by_customer", f"rr_{n:020}", "lost_or_stolen_card")
         facts = merge(facts, Facts(refunds={f"re_{n:024}": refund}))

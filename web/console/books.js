@@ -20,9 +20,10 @@ export function Books() {
     <${WhenLoaded} of=${state}>${(books) => html`<${Report} ...${books} />`}<//>`;
 }
 
-function Report({ compared_at: at, through, equal, differences }) {
+function Report({ compared_at: at, through, equal, differences, unfinished }) {
   if (!at) return html`<${Empty} title="Not compared yet"><p>The first comparison runs tonight.</p><//>`;
   return html`<p>Compared <${Time} at=${at} />${through && html`, through ${through} (UTC)`}</p>
+    ${unfinished.length > 0 && html`<p class="note" role="status">The comparison is not finished yet. It continues by itself.</p>`}
     ${equal && html`<p class="note good" role="status">Our books and Stripe’s are equal.</p>`}
     ${
       differences.length > 0 &&

@@ -74,6 +74,7 @@ class Settings:
     exports_bucket: str = "exports"
     export_function: str = "export"
     reconcile_queue_url: str = ""
+    reconcile_concurrency: int = 0
     stripe_call_interval_ms: int = 0
     dynamodb_endpoint_url: str | None = field(default=None)
 

@@ -15,6 +15,7 @@ from tuition.core.money import Money
 from tuition.core.stored import read
 
 Kind = Literal["intent", "checkout"]
+MovementKind = Literal["charge", "refund", "dispute"]
 PhaseName = Literal["created", "requires_action", "processing", "failed"]
 
 PHASE_ORDER: Mapping[PhaseName, int] = {"created": 0, "requires_action": 1, "processing": 2, "failed": 3}
@@ -34,6 +35,8 @@ MAX_FAILED_CHARGES = 50
 """The newest, by time and id, that a payment's item keeps."""
 MAX_CLAIMS = 50
 """The first by id."""
+MAX_BALANCE_TRANSACTIONS = 50
+"""The first by id. A charge, refund or dispute whose transaction is shed is looked up at Stripe when it is compared."""
 MAX_CHALLENGES = 50
 """The first 3-D Secure steps by id."""
 MAX_ACKNOWLEDGED = 100
@@ -165,6 +168,23 @@ class Balance:
 
 
 @dataclass(frozen=True)
+class BalanceTransaction:
+    """One balance transaction of a charge, refund or dispute, as the daily audit has listed it.
+
+    `source` is the id of the charge, refund or dispute, `intent` the intent that it names. `amount` is the source's, in
+    minor units of `currency`, the charge's currency; below zero if it left the balance. `at` is in epoch seconds.
+    Stripe never changes a balance transaction.
+    """
+
+    kind: MovementKind
+    source: str
+    amount: int
+    currency: str
+    at: int
+    intent: str | None = None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A comparison by the daily audit, made at a version of the payment. `problem` is empty if nothing differed."""
 
@@ -200,8 +220,9 @@ class Facts:
     first reported (epoch seconds). `claims` are settled objects that name the payment but are not its object.
     `accepted` says that staff once accepted the amount received, whatever they decided later. `unknown` are the values
     that Stripe showed and that we could not read, by the name of their field (`re_1.status`). `confirmed` is the money
-    that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `compared` are the results
-    of the daily audit, by what it compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
+    that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `balance_transactions` are
+    those that the daily audit has listed, by their id. `compared` are the results of the daily audit, by what it
+    compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
     of a settled payment as not settled. `rebuilt` says that our record was missing and was rebuilt from Stripe.
     `erased` says that personal fields were erased; a merge keeps them empty.
     """
@@ -224,6 +245,7 @@ class Facts:
     confirmed: Settled | None = None
     contradicted: bool = False
     balance: Balance | None = None
+    balance_transactions: Mapping[str, BalanceTransaction] = field(default_factory=dict)
     compared: Mapping[str, Comparison] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
@@ -272,6 +294,7 @@ class Facts:
             confirmed=one("confirmed", Settled),
             contradicted=stored.get("contradicted", False),
             balance=one("balance", Balance),
+            balance_transactions=many("balance_transactions", BalanceTransaction),
             compared=many("compared", Comparison),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
@@ -310,6 +333,15 @@ def merge(a: Facts, b: Facts) -> Facts:
         confirmed=_either(a.confirmed, b.confirmed, _join_settled),
         contradicted=a.contradicted or b.contradicted,
         balance=_either(a.balance, b.balance, lambda x, y: max(x, y, key=_balance_key)),
+        balance_transactions=dict(
+            list(
+                _each(
+                    a.balance_transactions,
+                    b.balance_transactions,
+                    lambda x, y: max(x, y, key=_balance_transaction_key),
+                ).items()
+            )[:MAX_BALANCE_TRANSACTIONS]
+        ),
         compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
@@ -354,6 +386,10 @@ def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
 
 def _balance_key(balance: Balance) -> tuple[int, int, str]:
     return balance.fee, balance.net, balance.currency
+
+
+def _balance_transaction_key(one: BalanceTransaction) -> tuple[str, str, int, str, int, str]:
+    return one.kind, one.source, one.amount, one.currency, one.at, one.intent or ""
 
 
 def _comparison_key(comparison: Comparison) -> tuple[int, str]:

@@ -1,30 +1,38 @@
-"""Compare our books with Stripe's, once a day: the movements of the balance, the audit chains, and who has access.
+"""Compare our books with Stripe's: what each task of the daily audit does.
 
-1. Stripe's balance transactions of the days are listed with their sources. Each charge, refund and dispute is compared
-   with the payment that it belongs to, in the charge's currency. Those of other apps are counted as foreign. The fee is
-   written to the payment in the commit that confirms it.
-2. The enrollments are scanned. Each user's access is compared with their payments, and each payment's state with its
-   audit records, as is the state of the selling switch. An amount that a payment has in these days and that no listed
-   transaction shows is looked up at Stripe.
-3. So is every other payment that has an audit record of these days, such as one that was never paid, or one that is in
-   no enrollment any more.
+`tuition.intake.audit_run` plans the tasks of a day and adds up what they find. A task goes page by page:
 
-A difference raises attention on its payment. One that belongs to no payment is in the report alone. Only the role of
-this run may scan enrollments.
+- `movements`: Stripe's balance transactions of a window, with their sources. Each charge, refund and dispute is
+  compared with the payment that it belongs to, in the charge's currency. Those of other apps are counted as foreign.
+  The payment stores the transaction, and Stripe's fee, in the commit that confirms it.
+- `changed`: the payments and users with an audit record in a part of a day. Each payment's state is compared with its
+  audit records, each user's access with their payments. An amount that no transaction shows, and a transaction that the
+  payment does not explain, are looked up at Stripe.
+- `subjects`: the same for those that differed in the last audit, and for the selling switch.
+- `users` and `every_payment`: the same for a segment of a whole table.
+
+A difference raises attention on its payment. One that belongs to no payment is in the report alone.
+
+A task stores a checkpoint behind each page: its position, and what it has found until there. A task that is killed or
+has no time left continues there, so nothing is lost and nothing counts twice. A step that fails is passed over, and is
+the last one of the next attempt. Everything is committed through the ledger and may be repeated.
 
 Source: https://docs.stripe.com/api/balance_transactions/list
 """
 
+import itertools
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuition import clock, metrics, retry
+from tuition import clock, retry
 from tuition.core import audit, books, selling, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
-from tuition.core.books import MAX_PROBLEM_LENGTH, Movement, Row
+from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
 from tuition.core.errors import StripeRefused
 from tuition.core.facts import Comparison, Facts
 from tuition.core.payment import Payment
@@ -33,151 +41,151 @@ from tuition.core.refs import PaymentRef
 from tuition.core.stripe_json import MAX_TIMESTAMP
 from tuition.intake import walk
 from tuition.intake.walk import OutOfTime, Run
-from tuition.storage import cursors, keys, ledger, mapping, queries
+from tuition.storage import dynamodb, keys, ledger, mapping, queries, tasks
 from tuition.storage.dynamodb import Item
+from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.ledger import Change
+from tuition.storage.tasks import Claim, Task
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, resolve
 from tuition.views import selling as selling_view
 from tuition.views import standings
 from tuition.views.standings import StandingProblem
 
-DAY_S = 86_400
-MAX_DAYS = 31
-"""Days that one run compares. A run that was missed is made up for by the next."""
-OF_DAYS = ("charge", "refund", "dispute")
-"""The kinds of differences that belong to a day. A run replaces all others."""
+RECORDS_PER_PAGE = 200
+ITEMS_PER_PAGE = 100
+"""Of one page. An invocation can finish it, also if each payment is looked up at Stripe."""
+PAYMENTS_PER_READ = 100
+END = "end"
+"""The position of a task that has gone through its last page."""
 
 
 @dataclass
 class Comparing:
-    """One run: the days from `first` until before `last` (epoch seconds), and what it found.
-
-    `sources` has the ids of all listed sources, `foreign` counts those of other apps. `changed_payments` are those with
-    an audit record of these days that were not compared with their records yet.
-    """
+    """One page, or the retry of what failed: the task, and what was found in it."""
 
     run: Run
-    first: int
-    last: int
-    rows: list[Row] = field(default_factory=list)
-    sources: set[str] = field(default_factory=set)
-    changed_payments: set[str] = field(default_factory=set)
-    foreign: int = 0
-    users: int = 0
+    task: Task
+    findings: Findings = field(default_factory=Findings)
 
     @property
-    def last_day(self) -> str:
-        """The last day, to which differences without a day belong."""
-        return timestamps.iso(self.last - 1)[:10]
+    def day(self) -> str:
+        """The last day that is compared, to which differences without a day belong."""
+        return timestamps.iso(self.task.until - 1)[:10]
 
-    @property
-    def days(self) -> list[str]:
-        """The days, such as `2026-11-23`."""
-        return [timestamps.iso(at)[:10] for at in range(self.first - self.first % DAY_S, self.last, DAY_S)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what it did, for the log and for `make audit`."""
-        sums = books.sums(self.rows)
-        return {
-            "from": timestamps.iso(self.first)[:10],
-            "through": self.last_day,
-            "done": self.run.done,
-            "checked": self.run.checked,
-            "confirmed": self.run.confirmed,
-            "foreign": self.foreign,
-            "users": self.users,
-            "sums": [one.to_json() for one in sums],
-            "differences": [one.to_json() for one in sums if one.ids],
-            "failed": self.run.failed,
-        }
+    @contextmanager
+    def unit(self, *names: str) -> Iterator[None]:
+        """Run one step. If it fails, these names are what the next attempt has to do."""
+        count = len(self.run.failed)
+        with self.run.step(names[-1]):
+            yield
+        if len(self.run.failed) > count:
+            self.findings.failed |= dict.fromkeys(names, self.run.failed[-1])
 
 
-def compare(remaining: Callable[[], float], days: tuple[int, int] | None = None) -> dict[str, Any]:
-    """Compare some days (epoch seconds), or those since the last run until yesterday. Return the report.
+def perform(run: Run, claimed: Claim, budget_s: float) -> bool:
+    """Perform a task from its checkpoint on, and finish it. Return False if something of it is left.
 
-    Raises `LeaseTaken`, `StripeUnavailable`. A run without enough time, or in which a step failed, is not `done`, and
-    its days are compared again by the next.
+    With more than a page left, it stops after `budget_s` seconds. Raises `OutOfTime`, and as `Run.step`.
     """
-    with cursors.lease(cursors.BOOKS):
-        now = walk.stripe_now()
-        stored = cursors.read_report() or {}
-        current = Comparing(Run(remaining), *(days or _days(stored.get("through"), now)))
-        try:
-            _compare_movements(current)
-            _read_changed_payments(current)
-            _compare_users(current)
-            _compare_changed_payments(current)
-            _compare_selling(current)
-        except OutOfTime:
-            current.run.done = False
-        current.run.done = current.run.done and not current.run.failed
-        report = current.to_json()
-        merged = _merged(stored, report, now, is_daily=days is None)
-        cursors.store_report(merged)
-        for _ in report["differences"]:
-            metrics.count("BooksDifference")
-        metrics.age("BooksAge", max(0.0, now - _end(merged["through"])) if merged["through"] else now - current.first)
-    return report
+    progress = claimed.progress or {}
+    position, findings = progress.get("position", ""), Findings.from_json(progress.get("findings", {}))
+    if progress.get("begins_again"):
+        findings = Findings()
+    kind, ends = KINDS[claimed.task.kind], clock.monotonic() + budget_s
+    if position == END:
+        page = Comparing(run, claimed.task)
+        failed, findings.failed = list(findings.failed), {}
+        kind.repeat(page, failed)
+        findings.add(page.findings)
+    while position != END:
+        run.check_time()
+        if clock.monotonic() > ends:
+            return False
+        clock.start_deadline()
+        page = Comparing(run, claimed.task)
+        position = kind.page(page, position)
+        findings.add(page.findings)
+        if position != END and not _store_progress(claimed, position, findings):
+            return False
+    if findings.failed:
+        too_many = len(findings.failed) > MAX_FAILED
+        _store_progress(claimed, "" if too_many else END, findings, begins_again=too_many)
+        return False
+    clock.start_deadline()
+    tasks.finish(claimed, findings.to_json())
+    return True
 
 
-def _days(through: str | None, now: int) -> tuple[int, int]:
-    """Return the days since the last comparison, at most `MAX_DAYS`; the first run compares yesterday."""
-    today = now - now % DAY_S
-    first = _end(through) if through else today - DAY_S
-    return max(min(first, today - DAY_S), today - MAX_DAYS * DAY_S), today
+def has_failed(progress: Mapping[str, Any] | None) -> bool:
+    """Whether a task has gone through its last page, and something of it has failed."""
+    return progress is not None and (progress["position"] == END or progress["begins_again"])
 
 
-def _end(day: str) -> int:
-    return int(timestamps.epoch(f"{day}T00:00:00Z")) + DAY_S
-
-
-def _merged(stored: Mapping[str, Any], report: Mapping[str, Any], now: int, *, is_daily: bool) -> dict[str, Any]:
-    """Return the report to store: differences of other days are kept, and so is all that this run did not reach."""
-    done = bool(report["done"])
-    kept = [
-        one
-        for one in stored.get("differences", [])
-        if not done or (one["kind"] in OF_DAYS and not report["from"] <= one["day"] <= report["through"])
-    ]
-    new = [one for one in report["differences"] if one not in kept]
-    newest = sorted([*kept, *new], key=lambda one: str(one["day"]), reverse=True)[: books.MAX_DIFFERENCES]
-    through = stored.get("through")
-    if done and is_daily:
-        through = report["through"]
-    return {"compared_at": timestamps.iso(now), "through": through, "differences": newest}
+def _store_progress(claimed: Claim, position: str, findings: Findings, *, begins_again: bool = False) -> bool:
+    clock.start_deadline()
+    stored = {"position": position, "findings": findings.to_json(), "begins_again": begins_again}
+    return tasks.checkpoint(claimed, stored)
 
 
 # --- the movements of the balance ---
 
 
-def _compare_movements(current: Comparing) -> None:
-    by_payment: dict[PaymentRef, list[Movement]] = defaultdict(list)
-    for transaction, _ in walk.list_created("balance_transactions", current.first, current.last - 1):
-        with current.run.step(transaction["id"]):
+def _page_of_movements(current: Comparing, after: str) -> str:
+    """Compare one page of the balance transactions of a window. `after` is the id of the transaction before it."""
+    page = walk.page_created("balance_transactions", current.task.first, current.task.last, after or None)
+    _compare_movements(current, page["data"])
+    return str(page["data"][-1]["id"]) if page["has_more"] else END
+
+
+def _repeat_movements(current: Comparing, names: Iterable[str]) -> None:
+    """Compare the transactions that failed. Each name has the second in which Stripe created the transaction."""
+    names = set(names)
+    for second in sorted({int(name.partition("@")[2]) for name in names}):
+        listed = [one for one, _ in walk.list_created("balance_transactions", second, second)]
+        _compare_movements(current, [one for one in listed if _name(one) in names])
+
+
+def _name(transaction: Mapping[str, Any]) -> str:
+    return f"{transaction['id']}@{transaction['created']}"
+
+
+def _compare_movements(current: Comparing, transactions: Iterable[dict[str, Any]]) -> None:
+    by_payment: dict[PaymentRef, dict[str, Movement]] = defaultdict(dict)
+    for transaction in transactions:
+        with current.unit(_name(transaction)):
             moved = books.movement(transaction)
             if moved is None:
                 continue
-            current.sources.add(moved.source_id)
             resolved = walk.retry_rate_limits(resolve.resolve, transaction["source"], moved.kind)
             if resolved is None:
-                current.foreign += 1
+                current.findings.foreign += 1
             else:
-                by_payment[resolved.ref].append(moved)
+                by_payment[resolved.ref][_name(transaction)] = moved
     for ref, movements in by_payment.items():
-        with current.run.step(ref.payment_id):
-            _compare_payment(current, ref, movements)
+        with current.unit(*movements):
+            _compare_payment(current, ref, list(movements.values()))
 
 
 def _compare_payment(current: Comparing, ref: PaymentRef, movements: list[Movement]) -> None:
-    """Compare the movements of one payment with it, and store the result and the fee."""
+    """Compare the movements of one payment with it, and store them, the result and the fee."""
     state = ledger.load(ref)
     rows = [books.row(state.payment, moved) for moved in movements]
-    current.rows += rows
-    current.run.checked += 1
+    others: list[Row] = []
     if state.payment is not None:
-        problems = {"books": books.problem(_all_rows(state.payment)[0])} if any(one.differs for one in rows) else {}
-        _store(current, state, movements, problems)
+        problems = {"books": _problem(state.payment)} if any(one.differs for one in rows) else {}
+        after = _store(current, state, movements, problems)
+        others = books.duplicates(after.existing, books.stored_movements(after.existing))
+        if others:  # another task may have stored the other one
+            _store(current, after, [], {"books": _problem(after.existing)})
+    for row in rows:
+        current.findings.list_row(row)
+    current.findings.others += [row for row in others if row.day <= current.day]
+    current.findings.checked += 1
+
+
+def _problem(payment: Payment) -> str:
+    return books.problem(walk.retry_rate_limits(_all_rows, payment)[0])
 
 
 def _all_rows(payment: Payment) -> tuple[list[Row], list[Movement]]:
@@ -187,8 +195,22 @@ def _all_rows(payment: Payment) -> tuple[list[Row], list[Movement]]:
     movements = [moved for moved in map(books.movement, transactions) if moved is not None]
     has_charge = any(books.is_own_charge(payment, moved) for moved in movements)
     shown = {moved.source_id for moved in movements}
-    missing = books.missing(payment, shown, 0, MAX_TIMESTAMP, has_charge=has_charge)
-    return [*(books.row(payment, moved) for moved in movements), *missing], movements
+    missing = books.missing(payment, shown, MAX_TIMESTAMP, has_charge=has_charge)
+    twice = books.duplicates(payment, movements)
+    return [*(books.row(payment, moved) for moved in movements), *missing, *twice], movements
+
+
+def _must_look_up(payment: Payment, until: int) -> bool:
+    """Whether the movements that a payment has stored, and its amounts until before `until`, do not explain each other.
+
+    An earlier audit has stored each movement that it listed.
+    """
+    movements = books.stored_movements(payment)
+    has_charge = payment.facts.balance is not None or any(books.is_own_charge(payment, moved) for moved in movements)
+    shown = {moved.source_id for moved in movements}
+    if books.missing(payment, shown, until, has_charge=has_charge) or books.duplicates(payment, movements):
+        return True
+    return any(books.row(payment, moved).differs for moved in movements)
 
 
 def _sources(payment: Payment) -> list[str]:
@@ -210,12 +232,14 @@ def _sources(payment: Payment) -> list[str]:
     return list(dict.fromkeys([*sources, *paid, *facts.refunds, *facts.disputes]))
 
 
-def _store(current: Comparing, state: PaymentState, movements: list[Movement], problems: Mapping[str, str]) -> None:
+def _store(
+    current: Comparing, state: PaymentState, movements: Sequence[Movement], problems: Mapping[str, str]
+) -> PaymentState:
     """Commit what is new about a payment: its fee, that Stripe confirms it, and what differs or no longer does."""
 
     def decide(before: PaymentState) -> Change | None:
         payment = before.existing
-        after = payment
+        after = payment.merged(Facts(balance_transactions={moved.transaction_id: moved.fact for moved in movements}))
         for moved in movements:
             if books.is_own_charge(payment, moved):
                 confirmed = books.confirmed_by(payment, moved)
@@ -233,103 +257,161 @@ def _store(current: Comparing, state: PaymentState, movements: list[Movement], p
 
     after = ledger.update(state.existing.ref, decide, state)
     is_confirmed = state.existing.facts.confirmed is None and after.existing.facts.confirmed is not None
-    current.run.confirmed += is_confirmed
+    current.findings.confirmed += is_confirmed
+    return after
 
 
-# --- users: their access, their payments, and the audit records of both ---
+# --- payments and users: their state, their access, and the audit records of both ---
 
 
-def _read_changed_payments(current: Comparing) -> None:
-    """Read which payments have an audit record that was committed on one of the days."""
-    for day in current.days:
-        with current.run.step(f"records of {day}"):
-            for key in queries.records_of_day(day):
-                current.run.check_time()
-                clock.start_deadline()  # a page may be read next, and a day has many
-                if key["subject"]["S"].startswith("pay_"):
-                    current.changed_payments.add(key["subject"]["S"])
+def _page_of_records(current: Comparing, position: str) -> str:
+    """Compare the subjects of one page of records. `position` is where the page starts in the index."""
+    first, until = position or timestamps.iso(current.task.first), timestamps.iso(current.task.last)
+    page = queries.page_of_records(current.task.shard, first, until, RECORDS_PER_PAGE)
+    _compare_subjects(current, dict.fromkeys(item["subject"]["S"] for item in page.items))
+    return queries.after_record(page.items[-1]) if page.last_key else END
 
 
-def _compare_changed_payments(current: Comparing) -> None:
-    """Compare the changed payments to which no enrollment has led."""
-    for payment_id in sorted(current.changed_payments):
-        with current.run.step(payment_id):
-            _compare_state(current, payment_id, [])
+def _page_of_subjects(current: Comparing, position: str) -> str:
+    """Compare one page of the subjects that the task has. `position` is the number of the first."""
+    start = int(position or 0)
+    end = start + ITEMS_PER_PAGE
+    _compare_subjects(current, current.task.subjects[start:end])
+    return str(end) if end < len(current.task.subjects) else END
 
 
-def _compare_users(current: Comparing) -> None:
-    for user_id, items in queries.every_user():
-        with current.run.step(user_id):
-            current.users += 1
-            problems = standings.problems(user_id, items)
-            for problem in problems:
-                _report_standing(current, problem)
-            _compare_own_chain(current, user_id, items)
-        for payment_id in _payments_with_money(items):
-            with current.run.step(payment_id):
-                about = [one.problem for one in problems if one.payment_id == payment_id]
-                _compare_state(current, payment_id, about)
-                current.changed_payments.discard(payment_id)
+def _page_of_users(current: Comparing, position: str) -> str:
+    """Compare the users of one page of their table. The last user of a page may go on in the next one."""
+    page = _scanned(current, EnrollmentItem, position)
+    counted = json.loads(position)["user_id"]["S"] if position else None
+    by_user: dict[str, dict[str, Item]] = defaultdict(dict)
+    for item in page.items:
+        by_user[item["user_id"]["S"]][item["sort_key"]["S"]] = item
+    end = page.last_key
+    if end and len(by_user) > 1:
+        by_user.popitem()
+        last_user, items = next(reversed(by_user.items()))
+        end = keys.enrollment_key(last_user, next(reversed(items)))
+    for user_id, items in by_user.items():
+        current.findings.users += user_id != counted
+        current.findings.scanned += len(items)
+        _compare_user(current, user_id, [], items)
+    return json.dumps(end) if end else END
 
 
-def _payments_with_money(items: Mapping[str, Item]) -> Iterator[str]:
-    """Yield the payments that gave a user access or hold funds."""
-    for sort_key, item in items.items():
-        if sort_key != keys.USER_SORT_KEY and not keys.project_of(sort_key):
-            for payment_id, standing in mapping.enrollment_from_raw(item).standings.items():
-                if standing.grants or standing.granted or standing.holds_funds:
-                    yield payment_id
+def _page_of_payments(current: Comparing, position: str) -> str:
+    """Compare the payments of one page of their table."""
+    page = _scanned(current, PaymentItem, position)
+    for item in page.items:
+        current.findings.scanned += 1
+        payment_id = item["payment_id"]["S"]
+        with current.unit(payment_id):
+            if not _is_in_order(mapping.payment_from_raw(item), current.task.until):
+                _compare_subjects(current, [payment_id])
+    return json.dumps(page.last_key) if page.last_key else END
 
 
-def _report_standing(current: Comparing, problem: StandingProblem) -> None:
-    ids = (problem.user_id, problem.track, *((problem.payment_id,) if problem.payment_id else ()))
-    current.rows.append(Row("standing", current.last_day, None, 1, 0, ids, problem.payment_id))
+def _scanned(current: Comparing, model: type[EnrollmentItem | PaymentItem], position: str) -> dynamodb.Page:
+    task, start = current.task, json.loads(position) if position else None
+    return dynamodb.scan_page(model, segment=task.segment, segments=task.segments, limit=ITEMS_PER_PAGE, start=start)
 
 
-def _compare_own_chain(current: Comparing, user_id: str, items: Mapping[str, Item]) -> None:
+def _is_in_order(payment: Payment, until: int) -> bool:
+    """Whether nothing about a payment differs, as far as its own item and its records show. It costs one query."""
+    if any(one.problem for one in payment.facts.compared.values()) or payments.is_contradicted(payment):
+        return False
+    if audit.verify_payment(payment, queries.audit_trail(payment.payment_id)):
+        return False
+    return not _must_look_up(payment, until)
+
+
+def _compare_subjects(current: Comparing, subjects: Iterable[str]) -> None:
+    """Compare payments, each with its user, and users, by their ids, and the selling switch."""
+    by_user: dict[str, list[str]] = {}
+    payment_ids = []
+    for subject in subjects:
+        if subject == selling.SUBJECT:
+            _compare_selling(current)
+        elif subject.startswith("pay_"):
+            payment_ids.append(subject)
+        else:
+            by_user[subject] = []
+    for batch in itertools.batched(payment_ids, PAYMENTS_PER_READ, strict=False):
+        with current.unit(*batch):
+            for item in queries.payments_by_id(list(batch)):
+                by_user.setdefault(item.user_id, []).append(item.payment_id)
+    for user_id, ids in by_user.items():
+        _compare_user(current, user_id, ids)
+
+
+def _compare_user(
+    current: Comparing, user_id: str, payment_ids: Sequence[str], items: Mapping[str, Item] | None = None
+) -> None:
+    """Compare a user's access and own records, then these payments, and those that do not explain the access.
+
+    `items` are the user's items, or some of them, as far as they have been read.
+    """
+    problems: list[StandingProblem] | None = None
+    with current.unit(*payment_ids, user_id):
+        items = queries.user_items(user_id) if items is None else items
+        problems = standings.problems(user_id, items)
+        is_broken = _has_broken_chain(user_id, items)
+        for problem in problems:
+            ids = (user_id, problem.track, *((problem.payment_id,) if problem.payment_id else ()))
+            current.findings.others.append(Row("standing", current.day, None, 1, 0, ids, problem.payment_id))
+        if is_broken:
+            current.findings.others.append(Row("chain", current.day, None, 1, 0, (user_id,)))
+    if problems is None:
+        return
+    named = [one.payment_id for one in problems if one.payment_id]
+    for payment_id in dict.fromkeys([*payment_ids, *named]):
+        with current.unit(payment_id):
+            _compare_state(current, payment_id, [one.problem for one in problems if one.payment_id == payment_id])
+
+
+def _has_broken_chain(user_id: str, items: Mapping[str, Item]) -> bool:
     """Verify the chain of a user's own records, which belongs to no payment. A commit may be newer than the items."""
     if keys.USER_SORT_KEY not in items:
-        return
+        return False
     for attempt in retry.attempts(retry.AUDIT_READ):
         own = items if attempt == 1 else queries.user_items(user_id)
         trail = queries.audit_trail(user_id)
-        broken = audit.verify(user_id, trail, *mapping.chain_head(own[keys.USER_SORT_KEY]))
-        if broken is None:
-            return
-    current.rows.append(Row("chain", current.last_day, None, 1, 0, (user_id,)))
+        if audit.verify(user_id, trail, *mapping.chain_head(own[keys.USER_SORT_KEY])) is None:
+            return False
+    return True
 
 
 def _compare_selling(current: Comparing) -> None:
     """Verify the records of the selling switch, which belongs to no user."""
-    with current.run.step(selling.SUBJECT):
+    with current.unit(selling.SUBJECT):
         if selling_view.verified()[2]:
-            current.rows.append(Row("chain", current.last_day, None, 1, 0, (selling.SUBJECT,)))
+            current.findings.others.append(Row("chain", current.day, None, 1, 0, (selling.SUBJECT,)))
 
 
 def _compare_state(current: Comparing, payment_id: str, standing_problems: list[str]) -> None:
-    """Compare one payment with its audit records, and look up at Stripe what no listed transaction shows."""
+    """Compare one payment with its audit records, and look up at Stripe what no stored transaction shows."""
     payment, broken = _verified(payment_id)
     if payment is None:
         return  # its standing is in the report, if it has one; a restore loses payments that were never paid
     chain = "; ".join([*([f"record {broken.seq}: {broken.why}"] if broken else []), *standing_problems])
-    problems = {"chain": chain[:MAX_PROBLEM_LENGTH]}
+    # The commit that stores a problem of the access also corrects the access, so the same audit would find it mended.
+    is_older = timestamps.epoch(payment.updated_at) < current.task.planned_at
+    problems = {"chain": chain[:MAX_PROBLEM_LENGTH]} if chain or is_older else {}
+    rows: list[Row] = []
     if broken:
-        current.rows.append(Row("chain", current.last_day, None, 1, 0, (payment_id,), payment_id))
+        rows.append(Row("chain", current.day, None, 1, 0, (payment_id,), payment_id))
     if payments.is_contradicted(payment):
-        current.rows.append(Row("unconfirmed", current.last_day, None, 1, 0, (payment_id,), payment_id))
-    stored, has_charge = payment.facts.compared.get("books"), payment.facts.balance is not None
+        rows.append(Row("unconfirmed", current.day, None, 1, 0, (payment_id,), payment_id))
+    stored = payment.facts.compared.get("books")
     movements: list[Movement] = []
-    missing = books.missing(payment, current.sources, current.first, current.last, has_charge=has_charge)
-    if missing or (stored and stored.problem):
-        rows, movements = walk.retry_rate_limits(_all_rows, payment)
-        problems["books"] = books.problem(rows)
-        reported = {(one.kind, one.ids) for one in current.rows}
-        days = (timestamps.iso(current.first)[:10], current.last_day)
-        differing = (one for one in rows if one.differs and days[0] <= one.day <= days[1])
-        current.rows += [one for one in differing if (one.kind, one.ids) not in reported]
+    if (stored and stored.problem) or _must_look_up(payment, current.task.until):
+        looked_up, movements = walk.retry_rate_limits(_all_rows, payment)
+        problems["books"] = books.problem(looked_up)
+        rows += [one for one in looked_up if one.differs and one.day <= current.day]
     state = ledger.load(payment.ref)
     if state.payment is not None:
         _store(current, state, movements, problems)
+    current.findings.others += rows
 
 
 def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None]:
@@ -343,3 +425,44 @@ def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None]:
         if broken is None:
             break
     return payment, broken
+
+
+# --- the kinds of tasks ---
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """How a kind of task does one page from a position and returns the next one, and how it repeats what failed."""
+
+    page: Callable[[Comparing, str], str]
+    repeat: Callable[[Comparing, Iterable[str]], None] = _compare_subjects
+
+
+KINDS: Mapping[str, TaskKind] = {
+    "movements": TaskKind(_page_of_movements, _repeat_movements),
+    "changed": TaskKind(_page_of_records),
+    "subjects": TaskKind(_page_of_subjects),
+    "users": TaskKind(_page_of_users),
+    "every_payment": TaskKind(_page_of_payments),
+}
+
+
+def work(name: str, remaining: Callable[[], float]) -> None:
+    """Perform one task of the audit, as a worker, as far as the time allows. Raises as `Run.step`.
+
+    The audit's own run performs what is left of it, or tells a worker about it again.
+    """
+    clock.start_deadline()
+    claimed = tasks.claim(name, remaining())
+    if claimed is None:
+        return
+    is_finished = False
+    try:
+        if claimed.task.kind in KINDS:  # a kind that only a later release knows is left to it
+            is_finished = perform(Run(remaining), claimed, remaining())
+    except OutOfTime:
+        pass
+    finally:
+        if not is_finished:
+            clock.start_deadline()
+            tasks.release(claimed)

@@ -55,7 +55,7 @@ class Work:
         pending = [task for task in planned if task.name not in self.finished | self._tried]
         for _ in retry.attempts(retry.TASK_WAIT):
             clock.start_deadline()
-            stored = tasks.read_progress(task.name for task in pending)
+            stored = tasks.read_states(task.name for task in pending)
             for task in pending:
                 current = stored.get(task.name)
                 if current and current.report is not None:

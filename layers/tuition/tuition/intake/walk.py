@@ -177,6 +177,11 @@ def _page_created(listed: Listed, first: int, last: int, after: str | None, type
     return retry_rate_limits(stripe_client.list_created, listed, first, last, after, types)
 
 
+def page_created(listed: Listed, first: int, last: int, after: str | None = None) -> dict[str, Any]:
+    """Return one page of what was created from `first` to `last`, both inclusive: newest first, after this id."""
+    return _page_created(listed, first, last, after).object
+
+
 def list_created(
     listed: Listed, first: int, last: int, types: Sequence[str] = ()
 ) -> Iterator[tuple[dict[str, Any], int]]:

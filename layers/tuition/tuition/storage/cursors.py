@@ -34,6 +34,8 @@ BOOKS = "books"
 """The item with the report of the daily audit, and with its lease."""
 RECOUNT = "recount"
 """The item with the report of the recount of the roll-ups, and with its lease."""
+DAILY = "books:daily"
+"""The item with the plan of a daily audit that is not finished, and with what it has found until now."""
 
 
 @contextmanager
@@ -108,8 +110,27 @@ def store_report(report: Mapping[str, Any], name: str = BOOKS) -> None:
     dynamodb.update(CursorItem, keys.cursor_key(name), "SET report = :report", values=values)
 
 
+def read_plan(name: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the plan of an audit that is not finished, and what the audit has found until now; None without them."""
+    item = dynamodb.get(CursorItem, keys.cursor_key(name))
+    cursor = CursorItem.from_raw_data(item) if item else None
+    return (cursor.plan, cursor.report) if cursor else (None, None)
+
+
+def store_plan(name: str, plan: Mapping[str, Any]) -> None:
+    """Store the plan of an audit that is not finished."""
+    values = {":plan": {"S": json.dumps(dict(plan))}}
+    dynamodb.update(CursorItem, keys.cursor_key(name), "SET #plan = :plan", names={"#plan": "plan"}, values=values)
+
+
+def store_findings(name: str, report: Mapping[str, Any]) -> None:
+    """Store what an audit that is not finished has found until now."""
+    values = {":report": {"S": json.dumps(dict(report))}}
+    dynamodb.update(CursorItem, keys.cursor_key(name), "SET report = :report", values=values)
+
+
 def remove(name: str) -> None:
-    """Remove the cursor of a backfill that is finished."""
+    """Remove the cursor of a backfill, or the plan of an audit, that is finished."""
     dynamodb.delete(CursorItem, keys.cursor_key(name))
 
 

@@ -274,19 +274,18 @@ def query_pages(
             return
 
 
-def scan_pages(model: type[Model]) -> Iterator[Page]:
-    """Read a whole table page by page, strongly consistent. The items of one hash key follow each other.
+def scan_page(
+    model: type[Model], *, segment: int = 0, segments: int = 1, limit: int, start: Item | None = None
+) -> Page:
+    """Read one page of a segment of a table, strongly consistent. The items of one hash key follow each other.
 
-    Only the role of the daily audit may scan, and only the enrollments.
+    Only the roles of the daily audit and of the reconciler's workers may scan, and only payments and enrollments.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan
     """
-    start: Item | None = None
-    while True:
-        params: Item = {"ExclusiveStartKey": start} if start else {}
-        response = call("scan", TableName=table_name(model), ConsistentRead=True, **params)
-        start = response.get("LastEvaluatedKey")
-        yield Page(response["Items"], start)
-        if not start:
-            return
+    params: Item = {"ExclusiveStartKey": start} if start else {}
+    params |= {"Segment": segment, "TotalSegments": segments} if segments > 1 else {}
+    response = call("scan", TableName=table_name(model), ConsistentRead=True, Limit=limit, **params)
+    return Page(response["Items"], response.get("LastEvaluatedKey"))
 
 
 # --- writing ---

@@ -220,8 +220,9 @@ class CursorItem(Model):
 
     `report` is what the daily audit found: its differences may name users. One item has the catalog's `prices` by
     track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
-    hash of its newest audit record. A `task` of the reconciler has an item of its own,
-    with the lease of the invocation that performs it and a `report` once it is finished (`tuition.storage.tasks`).
+    hash of its newest audit record. A `task` of the reconciler or of the audit has an item of its own, with the lease
+    of the invocation that performs it, its `progress`, and a `report` once it is finished (`tuition.storage.tasks`). An
+    audit that is not finished has its `plan`.
     `expires_at` (epoch seconds) is the time to live of tasks and of the cursors of backfills. No other item has it.
     """
 
@@ -239,7 +240,9 @@ class CursorItem(Model):
     selling = personal(JsonAttribute(null=True))
     version = not_personal(NumberAttribute(null=True))
     audit_head = not_personal(UnicodeAttribute(null=True))
-    task = not_personal(JsonAttribute(null=True))
+    task = personal(JsonAttribute(null=True))
+    progress = personal(JsonAttribute(null=True))
+    plan = personal(JsonAttribute(null=True))
     expires_at = not_personal(NumberAttribute(null=True))
 
 

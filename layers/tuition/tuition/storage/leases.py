@@ -31,19 +31,27 @@ def take(name: str, seconds: int, condition: str = FREE) -> str | None:
     return holder
 
 
-def release(name: str, holder: str, *, sets: str = "", values: Item | None = None) -> None:
-    """End a lease, and set attributes of its item in the same write: `sets` is `name = :value`, and `values` has them.
+def update(name: str, holder: str, sets: str, values: Item) -> bool:
+    """Set attributes of a held item: `sets` is `name = :value`, and `values` has them.
 
-    Nothing is written if the lease has expired, because another may hold the item by now.
+    Return False, with nothing written, if the lease has expired, because another may hold the item by now.
     """
-    expression = f"{f'SET {sets} ' if sets else ''}REMOVE holder, held_until"
+    return _update_held(name, holder, f"SET {sets}", values)
+
+
+def release(name: str, holder: str, *, sets: str = "", removes: str = "", values: Item | None = None) -> None:
+    """End a lease, and set and remove attributes of its item in the same write, as `update` does.
+
+    Nothing is written if the lease has expired.
+    """
+    removed = ", ".join(filter(None, ("holder", "held_until", removes)))
+    _update_held(name, holder, f"{f'SET {sets} ' if sets else ''}REMOVE {removed}", values or {})
+
+
+def _update_held(name: str, holder: str, expression: str, values: Item) -> bool:
+    values = {":me": {"S": holder}, **values}
     try:
-        dynamodb.update(
-            CursorItem,
-            keys.cursor_key(name),
-            expression,
-            condition="holder = :me",
-            values={":me": {"S": holder}, **(values or {})},
-        )
+        dynamodb.update(CursorItem, keys.cursor_key(name), expression, condition="holder = :me", values=values)
     except ConditionFailed:
-        return
+        return False
+    return True

@@ -333,13 +333,6 @@ def user_items(user_id: str) -> dict[str, Item]:
     return {item["sort_key"]["S"]: item for item in _all(EnrollmentItem, "user_id", user_id)}
 
 
-def every_user() -> Iterator[tuple[str, dict[str, Item]]]:
-    """Yield each user with an item in the enrollments table, with their items by sort key. It scans the table."""
-    items = (item for page in dynamodb.scan_pages(EnrollmentItem) for item in page.items)
-    for user_id, of_user in itertools.groupby(items, key=lambda item: str(item["user_id"]["S"])):
-        yield user_id, {item["sort_key"]["S"]: item for item in of_user}
-
-
 def audit_trail(subject: str) -> list[dict[str, Any]]:
     """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash."""
     items = _all(AuditItem, "subject", subject)
@@ -354,6 +347,21 @@ def records_of_day(day: str) -> Iterator[Item]:
     """
     for item in _merged(by_recorded_day(day)):
         yield keys.audit_key(item["subject"]["S"], item["sort_key"]["S"])
+
+
+def page_of_records(shard: str, first: str, until: str, limit: int) -> Page:
+    """Read one page of the keys of the audit records of a shard of a day, committed from `first` until before `until`.
+
+    Both are a time (RFC 3339), or a position from `after_record`. The index may lag, as for `records_of_day`.
+    """
+    partition = Partition(AuditItem, "recorded_day", shard, "recorded_position", "by_recorded_day")
+    between = SortKeys("#sort BETWEEN :first AND :until", {":first": first, ":until": until})
+    return dynamodb.query(partition, sort_keys=between, limit=limit)
+
+
+def after_record(item: Item) -> str:
+    """Return the position behind a record: before every other position, because they go on with `0` to `9`."""
+    return f"{item['recorded_position']['S']}!"
 
 
 def recorded_days_of(subject: str) -> frozenset[str]:

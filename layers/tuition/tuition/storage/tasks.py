@@ -1,4 +1,4 @@
-"""The tasks of the reconciler: one item each in `cursors`, with a lease of its own.
+"""The tasks of the reconciler and of the daily audit: one item each in `cursors`, with a lease of its own.
 
 A run plans tasks. The run itself claims and performs them, or a worker that received a task's name from the queue. The
 item alone decides. A message that is lost, late or delivered twice changes nothing but the time at which a task is
@@ -22,41 +22,60 @@ CLOCK_MARGIN_S = 30
 ITEMS_PER_READ = 100
 """A batch read has at most 100 keys."""
 _CLAIMABLE = f"attribute_exists(task) AND attribute_not_exists(report) AND {leases.FREE}"
-_PROGRESS = ("name", "held_until", "report")
+_STATE = ("name", "held_until", "report")
+
+
+Kind = Literal["window", "payments", "movements", "changed", "subjects", "users", "every_payment"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A window of a walk, or payments to check.
+    """A window of a walk, payments to check, or a part of the daily audit.
 
     A window has the `walk` whose cursor it moves, its bounds `first` and `last`, both inclusive, and the position
     `after` at which the cursor stands once it is finished: the start of the next window (all in epoch seconds).
     Payments have their ids, and in `after` the position from which the walk of the run that planned them lists objects.
+
+    A part of the audit, planned at `planned_at`, compares what is older than `until`: the balance transactions created
+    from `first` to `last`, both inclusive (`movements`); the subjects with an audit record in the `shard` of a day,
+    committed from `first` until before `last` (`changed`); the `subjects`; or one of `segments` segments of a table
+    (`users`, `every_payment`).
     """
 
     name: str
-    kind: Literal["window", "payments"]
+    kind: Kind
     walk: str = ""
     first: int = 0
     last: int = 0
     after: int = 0
     payment_ids: tuple[str, ...] = ()
+    until: int = 0
+    planned_at: int = 0
+    shard: str = ""
+    subjects: tuple[str, ...] = ()
+    segment: int = 0
+    segments: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return what the item stores beside the name."""
         if self.kind == "payments":
             return {"kind": self.kind, "after": self.after, "payment_ids": list(self.payment_ids)}
-        return {"kind": self.kind, "walk": self.walk, "first": self.first, "last": self.last, "after": self.after}
+        if self.kind == "window":
+            return {"kind": self.kind, "walk": self.walk, "first": self.first, "last": self.last, "after": self.after}
+        times = {"until": self.until, "planned_at": self.planned_at, "first": self.first, "last": self.last}
+        rest = {"subjects": list(self.subjects), "segment": self.segment, "segments": self.segments}
+        return {"kind": self.kind, **times, "shard": self.shard, **rest}
 
     @classmethod
     def from_json(cls, name: str, stored: Mapping[str, Any]) -> "Task":
         """Read what `to_json` wrote, also in a later release with more fields: two releases run at once in a shift."""
-        return read_stored(cls, {**stored, "name": name, "payment_ids": tuple(stored.get("payment_ids", ()))})
+        ids = {field: tuple(stored.get(field, ())) for field in ("payment_ids", "subjects")}
+        return read_stored(cls, {**stored, "name": name, **ids})
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a task is. `report` is what it did once it is finished; until then it may be held."""
+class State:
+    """Whether a task is held or finished. `report` is what it did once it is finished; until then it may be held."""
 
     is_held: bool
     report: dict[str, Any] | None
@@ -64,19 +83,21 @@ class Progress:
 
 @dataclass(frozen=True)
 class StoredTask:
-    """A task as its item has it, with its progress."""
+    """A task as its item has it, with its state. `progress` is what `checkpoint` stored."""
 
     task: Task
     is_held: bool
     report: dict[str, Any] | None
+    progress: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed task. Only its holder may finish it or release it."""
+    """A claimed task, with its last checkpoint. Only its holder may finish it or release it."""
 
     task: Task
     holder: str
+    progress: dict[str, Any] | None = None
 
 
 def window(walk: str, first: int, last: int, after: int) -> Task:
@@ -97,7 +118,7 @@ def store(task: Task) -> bool:
         dynamodb.update(
             CursorItem,
             keys.cursor_key(task.name),
-            "SET task = :task, expires_at = :expires REMOVE holder, held_until, report",
+            "SET task = :task, expires_at = :expires REMOVE holder, held_until, report, progress",
             condition=leases.FREE,
             values={":task": {"S": json.dumps(task.to_json())}, **values},
         )
@@ -110,13 +131,22 @@ def claim(name: str, seconds: float) -> Claim | None:
     """Hold a task for as long as the invocation can live. Return None if it is held, finished, or does not exist."""
     holder = leases.take(name, int(seconds) + CLOCK_MARGIN_S, _CLAIMABLE)
     stored = read([name]).get(name) if holder else None
-    return Claim(stored.task, holder) if stored and holder else None
+    return Claim(stored.task, holder, stored.progress) if stored and holder else None
+
+
+def checkpoint(claimed: Claim, progress: Mapping[str, Any]) -> bool:
+    """Store how far a task has come and what it has found until there, in one write.
+
+    The next holder continues from the newest checkpoint. Return False, with nothing stored, if the lease has expired.
+    """
+    values = {":progress": {"S": json.dumps(dict(progress))}}
+    return leases.update(claimed.task.name, claimed.holder, "progress = :progress", values)
 
 
 def finish(claimed: Claim, report: Mapping[str, Any]) -> None:
     """Store what a task did. A holder whose lease has expired stores nothing: the task is another's by now."""
     values = {":report": {"S": json.dumps(dict(report))}}
-    leases.release(claimed.task.name, claimed.holder, sets="report = :report", values=values)
+    leases.release(claimed.task.name, claimed.holder, sets="report = :report", removes="progress", values=values)
 
 
 def clear_report(task: Task) -> None:
@@ -138,15 +168,15 @@ def release(claimed: Claim) -> None:
 def read(names: Iterable[str]) -> dict[str, StoredTask]:
     """Return the tasks with these names that exist."""
     return {
-        item.name: StoredTask(Task.from_json(item.name, item.task), _is_held(item), item.report)
+        item.name: StoredTask(Task.from_json(item.name, item.task), _is_held(item), item.report, item.progress)
         for item in _items(names)
         if item.task
     }
 
 
-def read_progress(names: Iterable[str]) -> dict[str, Progress]:
-    """Return how far the tasks with these names are that exist, without the up to 500 payments of each."""
-    return {item.name: Progress(_is_held(item), item.report) for item in _items(names, _PROGRESS)}
+def read_states(names: Iterable[str]) -> dict[str, State]:
+    """Return the states of the tasks with these names that exist, without the up to 500 payments of each."""
+    return {item.name: State(_is_held(item), item.report) for item in _items(names, _STATE)}
 
 
 def _items(names: Iterable[str], attributes: Iterable[str] = ()) -> Iterator[CursorItem]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tuition import retry
 from tuition.core import audit, catalog
+from tuition.core import books as core_books
 from tuition.core import payment as payments_rules
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
@@ -249,15 +250,8 @@ def _purchases_json(item: CustomerItem) -> dict[str, Any]:
 
 
 def books() -> dict[str, Any]:
-    """Return the result of the daily audit. Everything is null before the first."""
-    report = cursors.read_report()
-    differences = report["differences"] if report else []
-    return {
-        "compared_at": report["compared_at"] if report else None,
-        "through": report["through"] if report else None,
-        "equal": not differences if report else None,
-        "differences": differences,
-    }
+    """Return the result of the daily audit, with what one that is not finished has found. Null before the first."""
+    return core_books.shown(cursors.read_report(), cursors.read_plan(cursors.DAILY)[1])
 
 
 def _customer_json(item: CustomerItem) -> dict[str, Any]:
