@@ -133,6 +133,8 @@ def _function(principal: str, resources: Mapping[str, str]) -> str:
 
 def _target(arn: str, resources: Mapping[str, str]) -> str:
     """Return the logical id of a resource, with what follows it in the ARN: an index, or the key of an object."""
+    if arn == "*":  # MiniStack names no resource of SES
+        return "EmailConfigurationSet"
     path = arn.split(":", 5)[5]
     if path.startswith("secret:"):
         path = path.rpartition("-")[0]  # Secrets Manager adds six characters to a secret's name
