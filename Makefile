@@ -72,6 +72,10 @@ recount: .venv/.made ## recount all figures of analytics, and correct those that
 audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
 	@exec $(PYTHON) -m local.audit $(ARGS)
 
+.PHONY: replay
+replay: .venv/.made ## publish audit records again, day by day; ARGS="--payment pay_…" or "--day 2026-11-23" for a part
+	@exec $(PYTHON) -m local.replay $(ARGS)
+
 .PHONY: rollback
 rollback: .venv/.made ## let the aliases name the versions before a bad release; ARGS="--aws --before 2026-11-28T14:00Z"
 	@exec $(PYTHON) -m local.rollback $(ARGS)

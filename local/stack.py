@@ -140,7 +140,7 @@ class Stack:
         self.web_server: WebServer | None = None
         self.deployed: DeployedStack | None = None
         self.sign_in: SignIn | None = None
-        self.stream_reader: stream.StreamReader | None = None
+        self.stream_readers: list[stream.StreamReader] = []
 
     def start(self, stop: threading.Event | None = None) -> dict[str, Any] | None:
         """Start every part and return the content of the ready line; None if ``stop`` is set meanwhile."""
@@ -262,8 +262,11 @@ class Stack:
                 raise RuntimeError(f"DYNAMODB_ENDPOINT_URL is {dynamodb_url}: {error}") from error
             self._print_status(f"the tables are on {dynamodb_url}; no function reads their streams")
         else:
-            mapping = deploy.read_template(build_folder / "template.yaml")["Resources"][stream.MAPPING]["Properties"]
-            self.stream_reader = stream.StreamReader(self.aws, self.deployed, mapping)
+            resources = deploy.read_template(build_folder / "template.yaml")["Resources"]
+            self.stream_readers = [
+                stream.StreamReader(self.aws, self.deployed, name, resources[name]["Properties"])
+                for name in stream.MAPPINGS
+            ]
         sign_in = SignIn(self.aws.client("cognito-idp"), outputs["UserPoolId"], outputs["UserPoolClientId"])
         sign_in.allow_passwords()
         self.sign_in = sign_in
@@ -289,8 +292,8 @@ class Stack:
         """Stop every part that has started."""
         if self.web_server is not None:
             self.web_server.close()
-        if self.stream_reader is not None:
-            self.stream_reader.stop()
+        for reader in self.stream_readers:
+            reader.stop()
         if self.simulator is not None:
             self.simulator.stop()
         if self.aws is not None:

@@ -1,8 +1,8 @@
-"""Deliver the audit table's stream to its function, in place of the mapping that MiniStack cannot show.
+"""Deliver the audit table's stream to its functions, in place of the mappings that MiniStack cannot show.
 
 MiniStack loses a record that a partial batch response names, together with all records behind it in the batch, and
-keeps no failed record in S3. This reader does both as Lambda does, with the settings of the template's mapping. It
-does not wait between tries and drops no record for its age.
+keeps no failed record in S3. These readers do both as Lambda does, with the settings of the template's mappings: the
+filter, tries, halves and the greatest age. They do not wait between tries, and check an age before the first try only.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ from local.ministack import MiniStack
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 5
-MAPPING = "AuditStream"
+MAPPINGS = ("AuditStream", "PublishedRecords")
+"""The mappings of the stream. A stream has room for two readers."""
 
 Record = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ def undelivered(
     ``invoke`` returns the position of the first record that failed, None if there is none. The next try starts at that
     record. ``bisect`` delivers the halves of a failed batch on their own, each with all of its tries.
     """
-    for _ in range(retries + 1):
+    for _ in range(retries + 1 if records else 0):
         failed = invoke(records)
         if failed is None:
             return []
@@ -50,11 +52,30 @@ def undelivered(
     return list(records)
 
 
-class StreamReader:
-    """A thread that reads the stream of the deployed audit table until :meth:`stop`."""
+def passing(records: Sequence[Record], mapping: Mapping[str, Any]) -> list[Record]:
+    """Return the records that the filters of a mapping pass. Raises ValueError for a filter on anything but the name.
 
-    def __init__(self, aws: MiniStack, deployed: DeployedStack, mapping: Mapping[str, Any]) -> None:
-        self._function = deployed.resources["ArchiveFunction"]
+    https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html
+    """
+    filters = [json.loads(one["Pattern"]) for one in mapping.get("FilterCriteria", {}).get("Filters", [])]
+    if any(set(pattern) != {"eventName"} for pattern in filters):
+        raise ValueError("the local reader knows filters on eventName only")
+    names = {name for pattern in filters for name in pattern["eventName"]}
+    return [record for record in records if not filters or record["eventName"] in names]
+
+
+def expired(records: Sequence[Record], mapping: Mapping[str, Any], now: float) -> list[Record]:
+    """Return the records that are older than the mapping delivers. Lambda keeps them without a try."""
+    oldest = now - mapping["MaximumRecordAgeInSeconds"]
+    return [record for record in records if record["dynamodb"]["ApproximateCreationDateTime"].timestamp() < oldest]
+
+
+class StreamReader:
+    """A thread that reads the stream of the deployed audit table for one mapping until :meth:`stop`."""
+
+    def __init__(self, aws: MiniStack, deployed: DeployedStack, name: str, mapping: Mapping[str, Any]) -> None:
+        self._name = name
+        self._function = deployed.resources[mapping["FunctionName"]["Ref"]]
         self._bucket = deployed.resources["FailedRecordsBucket"]
         self._mapping = mapping
         self._streams = aws.client("dynamodbstreams")
@@ -64,7 +85,7 @@ class StreamReader:
         self._arn = table["LatestStreamArn"]
         self._last: str | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="audit-stream", daemon=True)
+        self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -93,17 +114,21 @@ class StreamReader:
         page = self._streams.get_records(ShardIterator=iterator, Limit=self._mapping["BatchSize"])
         records = [{**record, "eventSourceARN": self._arn} for record in page["Records"]]
         if records:
-            failed = undelivered(
-                records,
-                self._invoke,
-                retries=self._mapping["MaximumRetryAttempts"],
-                bisect=self._mapping["BisectBatchOnFunctionError"],
-            )
-            if failed:
-                self._keep(failed)
+            self._deliver(passing(records, self._mapping))
             self._last = _sequence_number(records[-1])
         following: str | None = page.get("NextShardIterator")
         return following
+
+    def _deliver(self, records: Sequence[Record]) -> None:
+        old = expired(records, self._mapping, time.time())
+        failed = undelivered(
+            [record for record in records if record not in old],
+            self._invoke,
+            retries=self._mapping["MaximumRetryAttempts"],
+            bisect=self._mapping["BisectBatchOnFunctionError"],
+        )
+        if old or failed:
+            self._keep([*old, *failed])
 
     def _invoke(self, records: Sequence[Record]) -> int | None:
         """Invoke the function. Return the position of the first record that failed: 0 if the function failed."""
@@ -117,7 +142,7 @@ class StreamReader:
 
     def _keep(self, records: Sequence[Record]) -> None:
         """Store records that failed in every try in the mapping's bucket."""
-        object_key = f"aws/lambda/{MAPPING}/{_sequence_number(records[0])}.json"
+        object_key = f"aws/lambda/{self._name}/{_sequence_number(records[0])}.json"
         body = json.dumps({"payload": {"Records": records}}, default=_epoch).encode()
         self._s3.put_object(Bucket=self._bucket, Key=object_key, Body=body)
 

@@ -146,6 +146,14 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "CodeDeploy/*": {"PutLifecycleEventHookExecutionStatus"},
     },
     "StaffGroupsFunction": {"UserPool": {"AdminGetUser"}},
+    "PublishFunction": {
+        "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
+        "FailedRecordsBucket": {"ListBucket"},
+        "FailedRecordsBucket/aws/lambda/*": {"PutObject"},
+        "AuditTable": {"BatchGetItem", "Query"},
+        "AuditTable/index/by_recorded_day": {"Query"},
+        "EventBus": {"PutEvents"},
+    },
     "ArchiveFunction": {
         "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
         "FailedRecordsBucket": {"ListBucket"},

@@ -58,6 +58,12 @@ UNUSED: dict[Call, str] = {
     ("AnalyticsFunction", "AnalyticsQueue", "GetQueueAttributes"): TAKER,
     ("AnalyticsFunction", "AnalyticsQueue", "ReceiveMessage"): TAKER,
     ("RecountFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("PublishFunction", "AuditTable/stream", "DescribeStream"): POLLER,
+    ("PublishFunction", "AuditTable/stream", "GetRecords"): POLLER,
+    ("PublishFunction", "AuditTable/stream", "GetShardIterator"): POLLER,
+    ("PublishFunction", "AuditTable/stream", "ListStreams"): POLLER,
+    ("PublishFunction", "FailedRecordsBucket", "ListBucket"): POLLER,
+    ("PublishFunction", "FailedRecordsBucket/aws/lambda/*", "PutObject"): POLLER,
     ("ReconcileFunction", "FailedRuns", "SendMessage"): SENDER,
     (
         "ReconcileFunction",
@@ -139,7 +145,7 @@ def _target(arn: str, resources: Mapping[str, str]) -> str:
     if path.startswith("secret:"):
         path = path.rpartition("-")[0]  # Secrets Manager adds six characters to a secret's name
     separator = ":" if path.startswith("function:") else "/"  # an alias or a version of a function follows a colon
-    for prefix in ("table/", "function:", "userpool/", "secret:"):
+    for prefix in ("table/", "function:", "userpool/", "secret:", "event-bus/"):
         path = path.removeprefix(prefix)
     name, _, rest = path.partition(separator)
     for logical, physical in resources.items():

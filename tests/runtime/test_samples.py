@@ -63,6 +63,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "archive/changed_record": {"batchItemFailures": []},
+    "publish/replay_unknown": {"records": 0, "events": 0, "failed": [], "after": None},
     "release_check/from_codedeploy": {"passed": True, "problem": None},
     "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
     "reconcile/hourly": {"done": True, "failed": []},

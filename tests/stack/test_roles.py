@@ -122,6 +122,7 @@ FLOWS: dict[str, Flow] = {
     "AnalyticsFunction": count,
     "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
     "ReleaseCheckFunction": check_release,
+    "PublishFunction": lambda running, sub: bool(invoke(running, "PublishFunction", {"replay": {"subject": sub}})),
     "StaffGroupsFunction": take_groups,
 }
 WITHOUT_CALLS = {

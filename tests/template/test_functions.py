@@ -10,6 +10,7 @@ import pytest
 
 import analytics
 from local import deploy
+from local import stream as local_stream
 from local.build import ROOT
 from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import of_type
@@ -37,6 +38,7 @@ FILES = {
     "ArchiveFunction": "archive",
     "AnalyticsFunction": "analytics",
     "RecountFunction": "recount",
+    "PublishFunction": "publish",
     "StaffGroupsFunction": "staff_groups",
     "ReleaseCheckFunction": "release_check",
 }
@@ -44,7 +46,7 @@ BEHIND_THE_GATEWAY = sorted(
     set(FILES)
     - {"EmailsFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
-    - {"StaffGroupsFunction", "ReleaseCheckFunction", "AnalyticsFunction", "RecountFunction"}
+    - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
 )
 
 
@@ -161,21 +163,43 @@ def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
 
 def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
     """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
-    assert set(of_type(resources, "AWS::Lambda::EventSourceMapping")) == {
-        *("AuditStream", "ReconcileTasks", "AnalyticsRecords", "EmailMessages"),
-    }
-    assert resources["AuditStream"]["Properties"] == {
-        "FunctionName": {"Ref": "ArchiveFunction"},
-        "EventSourceArn": {"Fn::GetAtt": ["AuditTable", "StreamArn"]},
-        "StartingPosition": "TRIM_HORIZON",
-        "BatchSize": 100,
-        "MaximumBatchingWindowInSeconds": 1,
-        "BisectBatchOnFunctionError": True,
-        "MaximumRetryAttempts": 8,
-        "MaximumRecordAgeInSeconds": 21600,
-        "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedRecordsBucket", "Arn"]}}},
-    }
+    assert resources["AuditStream"]["Properties"] == {"FunctionName": {"Ref": "ArchiveFunction"}, **STREAM_MAPPING}
+
+
+def test_the_other_reader_publishes_new_records_and_no_changed_ones(resources: dict[str, Any]) -> None:
+    properties = dict(resources["PublishedRecords"]["Properties"])
+    (pattern,) = properties.pop("FilterCriteria")["Filters"]
+    assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
+    assert properties == {"FunctionName": {"Ref": "PublishFunction"}, **STREAM_MAPPING}
+    variables = resources["PublishFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["EVENT_BUS"] == {"Ref": "EventBus"}
+
+
+def test_the_stream_has_exactly_two_readers(resources: dict[str, Any]) -> None:
+    """A third would throttle both: a shard has room for two readers per second.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+    """
+    mappings = of_type(resources, "AWS::Lambda::EventSourceMapping")
+    stream = STREAM_MAPPING["EventSourceArn"]
+    assert {name for name, one in mappings.items() if one["EventSourceArn"] == stream} == set(local_stream.MAPPINGS)
+    elsewhere = {name: one for name, one in resources.items() if one["Type"] != "AWS::Lambda::EventSourceMapping"}
+    readers = {name for name, one in elsewhere.items() if "StreamArn" in json.dumps(one)}
+    assert readers == {"ArchiveFunctionRole", "PublishFunctionRole"}
+
+
+STREAM_MAPPING = {
+    "EventSourceArn": {"Fn::GetAtt": ["AuditTable", "StreamArn"]},
+    "StartingPosition": "TRIM_HORIZON",
+    "BatchSize": 100,
+    "MaximumBatchingWindowInSeconds": 1,
+    "BisectBatchOnFunctionError": True,
+    "MaximumRetryAttempts": 8,
+    "MaximumRecordAgeInSeconds": 21600,
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailedRecordsBucket", "Arn"]}}},
+}
+"""The settings of both readers. Lambda keeps the records in S3; SQS and SNS would get pointers that expire."""
 
 
 def test_workers_take_tasks_one_by_one_and_report_those_that_they_could_not_finish(resources: dict[str, Any]) -> None:
@@ -312,7 +336,7 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
     combined = {name for name, alarm in alarms.items() if "Metrics" in alarm}
     codedeploy = {name for name, r in expanded["Resources"].items() if r["Type"].startswith("AWS::CodeDeploy::")}
     omitted = set(expanded["Resources"]) - set(local["Resources"])
-    assert omitted == {*policies, "AuditStream", *combined, *codedeploy}
+    assert omitted == {*policies, "AuditStream", "PublishedRecords", *combined, *codedeploy}
     assert not [name for name, resource in local["Resources"].items() if "UpdatePolicy" in resource]
     roles = of_type(expanded["Resources"], "AWS::IAM::Role")
     changed = {name for name, role in roles.items() if local["Resources"][name]["Properties"] != role}
@@ -344,7 +368,7 @@ def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources:
     """Another function has a caller that sees its error: the gateway, Cognito, a stream, a queue or CodeDeploy."""
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
     with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
-    with_caller |= {"ReconcileWorkerFunction", "AnalyticsFunction", "EmailsFunction"}
+    with_caller |= {"ReconcileWorkerFunction", "PublishFunction", "AnalyticsFunction", "EmailsFunction"}
     assert configured == set(FILES) - with_caller
 
 
@@ -548,6 +572,7 @@ def route(path: str) -> dict[str, Any]:
 API = {"ApiId": {"Ref": "HttpApi"}}
 WEBHOOK = {"FunctionName": {"Ref": "WebhookFunction"}}
 ARCHIVE = {"FunctionName": {"Ref": "ArchiveFunction"}}
+PUBLISH = {"FunctionName": {"Ref": "PublishFunction"}}
 FAILED_RUNS = {"QueueName": {"Fn::GetAtt": ["FailedRuns", "QueueName"]}}
 
 
@@ -612,6 +637,10 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileWorkerErrorsAlarm": ("AWS/Lambda", "Errors", live("ReconcileWorkerFunction"), "Sum", 60, 1, 1),
     "AuditErrorsAlarm": ("AWS/Lambda", "Errors", live("AuditFunction"), "Sum", 60, 1, 1),
     "ArchiveErrorsAlarm": ("AWS/Lambda", "Errors", ARCHIVE, "Sum", 300, 1, 1),
+    "PublishErrorsAlarm": ("AWS/Lambda", "Errors", PUBLISH, "Sum", 300, 1, 1),
+    "PublishAgeAlarm": ("AWS/Lambda", "IteratorAge", PUBLISH, "Maximum", 300, 1, 60_000),
+    "RecordUnpublishableAlarm": ("Tuition", "RecordUnpublishable", OURS, "Sum", 300, 1, 1),
+    "EventNotPublishedAlarm": ("Tuition", "EventNotPublished", OURS, "Sum", 300, 1, 1),
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""

@@ -74,7 +74,8 @@ def test_policies_allow_the_restored_tables_and_their_indexes(expand: Any) -> No
 
 def test_the_archive_function_reads_the_stream_of_the_restored_table(expand: Any) -> None:
     resources = restored(expand, "AuditTable")["Resources"]
-    assert resources["AuditStream"]["Properties"]["EventSourceArn"] == STREAM
+    for mapping in ("AuditStream", "PublishedRecords"):
+        assert resources[mapping]["Properties"]["EventSourceArn"] == STREAM
 
 
 def test_the_tables_of_the_ledger_are_restored_together(expand: Any) -> None:

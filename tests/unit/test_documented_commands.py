@@ -25,6 +25,7 @@ TESTS = {
     r"make reconcile( .*)?": "tests/stack/test_stories.py",
     r"make recount( .*)?": "tests/stack/test_analytics.py",
     r"make audit( .*)?": "tests/stack/test_stories.py",
+    r"make replay( .*)?": "tests/stack/test_events.py",
     r"(\w+=.* )?curl -s .*": "tests/stack/test_documented_commands.py",
     r"(API|SK|PI|TOKEN|STAFF|AUTH)=.*": "tests/stack/test_documented_commands.py",
     r"(\w+=\S+ )?python -m pytest tests/(model|chaos)": CI,

@@ -1,11 +1,12 @@
 """The local delivery of a stream: tries, halves and failures as Lambda has them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from local.stream import undelivered
+from local.stream import expired, passing, undelivered
 
 RECORDS = [{"number": number} for number in range(8)]
 
@@ -56,3 +57,33 @@ def test_a_record_that_fails_only_once_is_delivered() -> None:
         return 0 if len(attempts) == 1 else None
 
     assert undelivered(RECORDS[:1], invoke, retries=3, bisect=True) == []
+
+
+# --- the settings of a mapping ---
+
+NEW_RECORDS = {"FilterCriteria": {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}}
+
+
+def test_a_filter_passes_only_what_it_names() -> None:
+    records = [{"eventName": name} for name in ("INSERT", "MODIFY", "REMOVE")]
+    assert passing(records, NEW_RECORDS) == records[:1]
+    assert passing(records, {}) == records
+
+
+def test_a_filter_that_the_local_reader_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="eventName only"):
+        passing([], {"FilterCriteria": {"Filters": [{"Pattern": '{"dynamodb": {}}'}]}})
+
+
+def test_a_record_beyond_the_greatest_age_is_not_delivered() -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    records = [
+        {"dynamodb": {"ApproximateCreationDateTime": now - timedelta(seconds=seconds)}} for seconds in (60, 61, 0)
+    ]
+    assert expired(records, {"MaximumRecordAgeInSeconds": 60}, now.timestamp()) == records[1:2]
+
+
+def test_an_empty_batch_is_not_delivered() -> None:
+    function = Function()
+    assert undelivered([], function, retries=3, bisect=True) == []
+    assert function.calls == 0

@@ -18,6 +18,8 @@ Name = Literal[
     "AnalyticsDifference",
     "AuditRecordChanged",
     "AuditStreamFailed",
+    "RecordUnpublishable",
+    "EventNotPublished",
     "SignatureRefused",
     "MisroutedEvent",
     "ChargeDeclined",

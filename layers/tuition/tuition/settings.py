@@ -76,6 +76,7 @@ class Settings:
     reconcile_queue_url: str = ""
     reconcile_concurrency: int = 0
     stripe_call_interval_ms: int = 0
+    event_bus: str = "tuition"
     dynamodb_endpoint_url: str | None = field(default=None)
 
     @property

@@ -187,6 +187,15 @@ def record_to_json(item: AuditItem) -> dict[str, Any]:
     return {**body, "schema_version": int(item.schema_version), "hash": item.hash}
 
 
+def stored_record(raw: Item) -> dict[str, Any]:
+    """Return what an audit item says, as DynamoDB writes it: the record's body with its key and its time of commit.
+
+    Raises if the item is none that the ledger has written.
+    """
+    item = AuditItem.from_raw_data(raw)
+    return {**record_to_json(item), "sort_key": item.sort_key, "recorded_at": item.recorded_at}
+
+
 # --- progress ---
 
 

@@ -335,9 +335,13 @@ def user_items(user_id: str) -> dict[str, Item]:
 
 def audit_trail(subject: str) -> list[dict[str, Any]]:
     """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash."""
-    items = _all(AuditItem, "subject", subject)
-    records = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in items]
+    records = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in audit_items(subject)]
     return sorted(records, key=lambda record: int(record["seq"]))
+
+
+def audit_items(subject: str) -> list[Item]:
+    """Read a subject's audit records in the order of time, as DynamoDB writes them."""
+    return _all(AuditItem, "subject", subject)
 
 
 def records_of_day(day: str) -> Iterator[Item]:
@@ -374,6 +378,19 @@ def payments_of_month(month: str) -> Iterator[str]:
     """Yield the ids of the payments that were created in a month, oldest first."""
     for item in _merged(by_month(month)):
         yield item["payment_id"]["S"]
+
+
+def page_of_day(day: str, limit: int, after: str | None) -> tuple[list[Item], str | None]:
+    """Read the audit records that were committed on a day behind a position, as DynamoDB writes them, at most `limit`.
+
+    Also return the position at which the next page starts; None at the end of the day.
+    """
+    newer = SortKeys("#sort > :after", {":after": after}) if after else None
+    indexed = list(itertools.islice(_merged(by_recorded_day(day), newer, limit + 1), limit + 1))
+    item_keys = [keys.audit_key(item["subject"]["S"], item["sort_key"]["S"]) for item in indexed[:limit]]
+    items = dynamodb.batch_get({AuditItem: item_keys})[AuditItem]
+    ordered = sorted(items, key=lambda item: str(item["recorded_position"]["S"]))
+    return ordered, indexed[limit - 1]["recorded_position"]["S"] if len(indexed) > limit else None
 
 
 def page_of_quarantine(limit: int, cursor: Cursor | None) -> tuple[list[QuarantineItem], Cursor | None]:

@@ -1,0 +1,144 @@
+"""Publish audit records as events on the bus: those of the table's stream, and those that a replay reads again.
+
+A record may be published twice: after a partial failure, after a crash behind the call, and by every replay. Its events
+have the same ids each time. A record that cannot become events fails alone. Its batch is divided until the others are
+published, and Lambda keeps the record in `FailedRecordsBucket`, from where a replay sends it after the mend.
+
+Sources: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html,
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tuition import metrics
+from tuition.core import published_events, timestamps
+from tuition.log import logger
+from tuition.settings import settings
+from tuition.storage import mapping
+from tuition.storage.dynamodb import Item
+
+SOURCE = "tuition"
+"""The `source` of every event, for the patterns of rules."""
+ENTRIES_PER_CALL = 10
+BYTES_PER_CALL = 256 * 1024
+"""The size of a call's entries, as EventBridge counts it. So no single entry may be larger either."""
+_BYTES_OF_TIME = 14
+
+
+@dataclass
+class Outcome:
+    """The number of events that the bus took, and the names of the records that it did not take whole."""
+
+    events: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An entry of a call, the name of its record, and its size in bytes."""
+
+    record: str
+    params: dict[str, Any]
+    size: int
+
+
+def read(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Publish the new records of a batch of the stream, and return the sequence numbers of those that failed.
+
+    The mapping's filter passes new records only. A changed record is evidence for the other reader, and no event.
+    """
+    new = [record["dynamodb"] for record in records if record["eventName"] == "INSERT"]
+    return send({str(change["SequenceNumber"]): change.get("NewImage", {}) for change in new}).failed
+
+
+def send(items: Mapping[str, Item]) -> Outcome:
+    """Publish audit items, as DynamoDB writes them, by name. A record that fails holds up no other."""
+    outcome = Outcome()
+    calls = list(_calls(_entries(items, outcome)))
+    for number, call in enumerate(calls):
+        if not _put(call, outcome):
+            outcome.failed += [entry.record for later in calls[number:] for entry in later]
+            break
+    outcome.failed = list(dict.fromkeys(outcome.failed))
+    return outcome
+
+
+def _entries(items: Mapping[str, Item], outcome: Outcome) -> list[_Entry]:
+    entries = []
+    for name, item in items.items():
+        try:
+            entries += _entries_of(name, item)
+        except Exception:
+            logger.exception("an audit record cannot be published", record=name, item_key=_key(item))
+            metrics.count("RecordUnpublishable")
+            outcome.failed.append(name)
+    return entries
+
+
+def _key(item: Item) -> dict[str, Any]:
+    return {name: item.get(name) for name in ("subject", "sort_key")}
+
+
+def _entries_of(name: str, item: Item) -> list[_Entry]:
+    """Return the entries of a record. Raises for a record that no version of the ledger has written."""
+    entries = []
+    for event in published_events.of_record(mapping.stored_record(item)):
+        detail = json.dumps(event.detail, ensure_ascii=False, separators=(",", ":"))
+        params = {
+            "EventBusName": settings().event_bus,
+            "Source": SOURCE,
+            "DetailType": event.type,
+            "Detail": detail,
+            "Time": timestamps.epoch(event.detail["at"]),
+        }
+        size = _BYTES_OF_TIME + len(SOURCE) + len(event.type) + len(detail.encode())
+        if size > BYTES_PER_CALL:
+            raise ValueError(f"an event of {size} bytes is too large")
+        entries.append(_Entry(name, params, size))
+    return entries
+
+
+def _calls(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    """Yield the entries of one call after another, within both limits of a call."""
+    call: list[_Entry] = []
+    for entry in entries:
+        is_full = len(call) == ENTRIES_PER_CALL or sum(one.size for one in call) + entry.size > BYTES_PER_CALL
+        if call and is_full:
+            yield call
+            call = []
+        call.append(entry)
+    if call:
+        yield call
+
+
+def _put(call: list[_Entry], outcome: Outcome) -> bool:
+    """Make one call, and add what it did. Return False if it was not answered: then the bus may have taken it."""
+    try:
+        response = _client().put_events(Entries=[entry.params for entry in call])
+    except (ClientError, BotoCoreError):
+        logger.exception("the bus did not take a call", entries=len(call))
+        metrics.count("EventNotPublished", len(call))
+        return False
+    refused = [
+        (entry, result) for entry, result in zip(call, response["Entries"], strict=True) if "ErrorCode" in result
+    ]
+    outcome.events += len(call) - len(refused)
+    if refused:
+        logger.error("the bus refused entries", codes=sorted({result["ErrorCode"] for _, result in refused}))
+        metrics.count("EventNotPublished", len(refused))
+        outcome.failed += [entry.record for entry, _ in refused]
+    return True
+
+
+@cache
+def _client() -> Any:
+    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return botocore.session.get_session().create_client("events", config=config)

@@ -1,0 +1,141 @@
+"""``make replay``: publish audit records again as events, at a bounded rate.
+
+It reads day by day from the first one to today, or one day, or the records of one payment or user. The function that
+publishes the stream reads and publishes them, on the local stack, or with ``--aws`` on a deployed stack with the
+shell's credentials and region. An interrupted replay prints how to resume it. Events keep their ids, so consumers
+ignore those that they have handled, and two replays at once do no harm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.deploy import STACK
+from local.reconcile import ReconcileError, console, local_connection
+from local.running import add_port_option
+
+FUNCTION = "PublishFunction"
+FIRST_DAY = date(2026, 11, 1)
+"""No record is older: the first release is of this month."""
+RATE = 50
+"""Records per second, unless ``--rate`` says otherwise. Each has about three events."""
+MAX_RATE = 1000
+PAGE = 100
+"""Records per invocation."""
+INVOCATION_S = 70
+
+Report = dict[str, Any]
+
+
+class Replayer:
+    """The deployed function that publishes."""
+
+    def __init__(self, *, stack: str, aws: bool, api_port: int | None = None) -> None:
+        connection = {} if aws else local_connection(api_port)
+        cloudformation: Any = boto3.client("cloudformation", **connection)
+        resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=FUNCTION)
+        self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})
+        self._client: Any = boto3.client("lambda", config=config, **connection)
+
+    def replay(self, request: dict[str, Any]) -> Report:
+        """Publish one page, and return the function's report. Raises `ReconcileError` if the function fails."""
+        response = self._client.invoke(FunctionName=self._name, Payload=json.dumps({"replay": request}).encode())
+        report: Report = json.loads(response["Payload"].read())
+        if response.get("FunctionError"):
+            raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
+        return report
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    """Yield each day of a range."""
+    for number in range((last - first).days + 1):
+        yield first + timedelta(days=number)
+
+
+def of_days(replayer: Replayer, first: date, last: date, after: str | None, rate: int) -> Iterator[Report]:
+    """Replay each day page by page, and yield each page's report. ``after`` is a position in the first day.
+
+    No more than ``rate`` records are read per second, on average over each page. Prints how to resume if it fails.
+    """
+    for day in days(first, last):
+        while True:
+            started = time.monotonic()
+            request = {"day": day.isoformat(), "limit": PAGE, **({"after": after} if after else {})}
+            try:
+                report = replayer.replay(request)
+                after = report["after"]
+                pause(report["records"] / rate - (time.monotonic() - started))
+            except BaseException:
+                console.print(f"Resume with: --from {day} --to {last}{f' --after {after}' if after else ''}")
+                raise
+            yield report
+            if after is None:
+                break
+
+
+def pause(seconds: float) -> None:
+    """Wait, if there is time left to wait."""
+    if seconds > 0:
+        time.sleep(seconds)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 if everything was published, 1 if a record was not, 2 if the replay could not run to its end."""
+    options = parse(arguments)
+    reports: list[Report] = []
+    try:
+        replayer = Replayer(stack=options.stack, aws=options.aws, api_port=options.api_port)
+        if options.subject:
+            reports.append(replayer.replay({"subject": options.subject}))
+        else:
+            for report in of_days(replayer, options.first, options.last, options.after, options.rate):
+                reports.append(report)
+    except (ReconcileError, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 2
+    console.print(f"{sum(one['records'] for one in reports)} records, {sum(one['events'] for one in reports)} events")
+    failed = [name for report in reports for name in report["failed"]]
+    for name in failed:
+        console.print(f"[red]not published[/] {name}")
+    return 1 if failed else 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the records and the stack that a command names."""
+    parser = argparse.ArgumentParser(prog="make replay", description=__doc__)
+    parser.add_argument("--payment", "--user", dest="subject", help="only the records of this payment or user")
+    parser.add_argument("--day", type=date.fromisoformat, help="only the records of one UTC day")
+    parser.add_argument("--from", dest="first", type=date.fromisoformat, help=f"first UTC day, default {FIRST_DAY}")
+    parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, default today")
+    parser.add_argument("--after", help="resume the first day behind this position")
+    parser.add_argument("--rate", type=int, default=RATE, help=f"records per second, default {RATE}")
+    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
+    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
+    add_port_option(parser)
+    options = parser.parse_args(arguments)
+    if (options.day and (options.first or options.last)) or (options.subject and (options.day or options.first)):
+        parser.error("name one payment, one day or a range of days")
+    options.first = options.day or options.first or FIRST_DAY
+    options.last = options.day or options.last or datetime.now(UTC).date()
+    if options.first > options.last:
+        parser.error("--from cannot be after --to")
+    if not 0 < options.rate <= MAX_RATE:
+        parser.error(f"--rate is a number from 1 to {MAX_RATE}")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

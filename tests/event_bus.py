@@ -1,0 +1,51 @@
+"""An event bus in memory, in place of EventBridge."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tuition.outbox import publish
+
+THROTTLED = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+
+
+class EventBus:
+    """It keeps every entry that it takes. `refuses` says which it does not, `down` that it answers no call."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[dict[str, Any]]] = []
+        self.entries: list[dict[str, Any]] = []
+        self.refuses: Callable[[dict[str, Any]], bool] = lambda detail: False
+        self.down = False
+        self.loses_answer = False
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """The details of the entries, in the order in which they came."""
+        return [json.loads(entry["Detail"]) for entry in self.entries]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the events, in the order in which they came."""
+        return [detail["id"] for detail in self.details]
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.down:
+            raise ClientError(THROTTLED, "PutEvents")  # type: ignore[arg-type]
+        self.calls.append(Entries)
+        refused = [self.refuses(json.loads(entry["Detail"])) for entry in Entries]
+        self.entries += [entry for entry, is_refused in zip(Entries, refused, strict=True) if not is_refused]
+        if self.loses_answer:
+            raise ClientError(THROTTLED, "PutEvents")  # type: ignore[arg-type]
+        results = [{"ErrorCode": "ThrottlingException"} if one else {"EventId": "1"} for one in refused]
+        return {"FailedEntryCount": sum(refused), "Entries": results}
+
+
+def connect(monkeypatch: pytest.MonkeyPatch) -> EventBus:
+    """Return a bus that gets what is published from now on."""
+    bus = EventBus()
+    monkeypatch.setattr(publish, "_client", lambda: bus)
+    return bus

@@ -1,0 +1,119 @@
+"""The reader of the audit table's stream that publishes events: what it sends, and which records it reports."""
+
+import json
+from typing import Any
+
+import pytest
+
+import publish as function
+from tests import event_bus
+from tests.event_bus import EventBus
+from tests.unit.test_audit_stream import counted, failures
+from tools import published_events as reference
+from tuition.core import published_events
+from tuition.core.audit import AuditEntry, Record
+from tuition.outbox import publish
+from tuition.storage import dynamodb, mapping
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> EventBus:
+    return event_bus.connect(monkeypatch)
+
+
+def item(seq: int, transition: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the audit item of a payment that is created, unless another transition is given."""
+    created = {"status": {"from": None, "to": "CREATED"}, "currency": "usd"}
+    entry = AuditEntry("2026-11-23T18:30:00.000Z", f"evt_{seq}", "payment.created", "request")
+    record = Record(f"pay_{seq}", 1, entry, "u", "DP", created if transition is None else transition)
+    return dynamodb.to_raw(mapping.record_to_item(record, 1_795_458_600))
+
+
+def batch(*items: dict[str, Any], name: str = "INSERT") -> dict[str, Any]:
+    changes = [{"SequenceNumber": str(100 + number), "NewImage": one} for number, one in enumerate(items)]
+    return {"Records": [{"eventName": name, "dynamodb": change} for change in changes]}
+
+
+def deliver(*items: dict[str, Any]) -> list[str]:
+    return failures(function.handler(batch(*items), None))
+
+
+def test_each_new_record_becomes_the_events_of_its_transition(bus: EventBus) -> None:
+    assert deliver(item(1), item(2, {})) == []
+    assert [entry["DetailType"] for entry in bus.entries] == [
+        published_events.PAYMENT_CREATED,
+        published_events.PAYMENT_CHANGED,
+    ]
+    assert {(entry["Source"], entry["EventBusName"]) for entry in bus.entries} == {("tuition", "tuition")}
+    assert bus.details[0]["subject"] == "pay_1" and bus.details[0]["recorded_at"] == "2026-11-23T18:30:00.000Z"
+    assert bus.entries[0]["Time"] == 1_795_458_600
+
+
+def test_a_changed_record_is_not_published(bus: EventBus) -> None:
+    for name in ("MODIFY", "REMOVE"):
+        assert function.handler(batch(item(1), name=name), None) == {"batchItemFailures": []}
+    assert bus.entries == []
+
+
+def test_a_call_has_at_most_ten_entries(bus: EventBus) -> None:
+    assert deliver(*(item(number) for number in range(12))) == []
+    assert [len(call) for call in bus.calls] == [10, 10, 4]
+
+
+def test_a_call_stays_within_the_size_that_eventbridge_takes(bus: EventBus) -> None:
+    large = {"status": {"from": None, "to": "CREATED"}, "currency": "usd", "attention": ["é" * 20_000]}
+    assert deliver(item(1, large), item(2, large)) == []
+    assert len(bus.entries) == 6
+    for call in bus.calls:
+        assert sum(len(entry["Detail"].encode()) for entry in call) < publish.BYTES_PER_CALL
+
+
+def test_only_the_records_of_refused_entries_are_tried_again(bus: EventBus, capsys: pytest.CaptureFixture[str]) -> None:
+    bus.refuses = lambda detail: detail["subject"] in ("pay_1", "pay_3")
+    assert deliver(item(0), item(1), item(2), item(3)) == ["101", "103"]
+    assert counted(capsys, "EventNotPublished") == 1
+    bus.refuses = lambda detail: False
+    assert deliver(item(1), item(3)) == []
+    assert len(set(bus.ids)) == len(bus.ids) == 8
+
+
+def test_records_of_a_call_without_an_answer_are_tried_again_with_all_behind_it(
+    bus: EventBus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bus.down = True
+    assert deliver(*(item(number) for number in range(12))) == [str(100 + number) for number in range(12)]
+    assert counted(capsys, "EventNotPublished") == 1
+
+
+def test_an_event_that_was_taken_before_its_answer_was_lost_is_sent_again_with_the_same_id(bus: EventBus) -> None:
+    bus.loses_answer = True
+    assert deliver(item(1)) == ["100"]
+    bus.loses_answer = False
+    assert deliver(item(1)) == []
+    assert bus.ids[:2] == bus.ids[2:]
+
+
+POISON = [
+    {},
+    {"subject": {"S": "pay_9"}},
+    {**item(9), "transition": {"S": "not JSON"}},
+    {**item(9), "transition": {"S": "[]"}},
+    {**item(9), "seq": {"S": "x"}},
+    {**item(9), "transition": {"S": json.dumps({"status": {"from": "CREATED", "to": "SUCCEEDED"}})}},
+    {**item(9), "transition": {"S": json.dumps({"attention": ["x" * 300_000]})}},
+]
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_a_record_that_cannot_be_published_fails_alone(
+    bus: EventBus, capsys: pytest.CaptureFixture[str], poison: dict[str, Any]
+) -> None:
+    assert deliver(item(1), poison, item(2)) == ["101"]
+    assert {detail["subject"] for detail in bus.details} == {"pay_1", "pay_2"}
+    assert counted(capsys, "RecordUnpublishable") == 1
+
+
+def test_every_record_of_the_samples_is_published(bus: EventBus) -> None:
+    for record in reference.records():
+        assert published_events.of_record(record)
+    assert set(reference.TYPES) == {e.type for r in reference.records() for e in published_events.of_record(r)}
