@@ -27,6 +27,7 @@ DELAY_S = 0.1
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
 SEND_EMAIL = "ses:SendEmail"
+SEND_MESSAGE = "sqs:SendMessage"
 
 Template = dict[str, Any]
 
@@ -269,8 +270,8 @@ def without_unsupported(expanded: Template) -> Template:
     local sign-in has no second factor, so the pool does not call the function that asks for one. MiniStack ignores
     partial batch responses of a stream, so :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping
     has no ``MaximumConcurrency``, because MiniStack would compare the text of its parameter with a number. Five workers
-    run then, the template's default. MiniStack asks for ``ses:SendEmail`` on every resource, so the role that may send
-    as one identity may send as any.
+    run then, the template's default. MiniStack asks for ``ses:SendEmail`` on every resource, and for
+    ``sqs:SendMessageBatch``, which AWS does not have, so roles get these.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():
@@ -287,18 +288,20 @@ def without_unsupported(expanded: Template) -> Template:
         if mapping:
             properties = {key: value for key, value in resource["Properties"].items() if key != "ScalingConfig"}
             resources[name] |= {"Properties": properties}
-        if resource["Type"] == "AWS::IAM::Role" and SEND_EMAIL in json.dumps(resource):
-            resources[name] = _with_any_sender(resources[name])
+        if resource["Type"] == "AWS::IAM::Role":
+            resources[name] = _as_ministack_decides(resources[name])
     return {**expanded, "Resources": resources}
 
 
-def _with_any_sender(role: Template) -> Template:
-    """Return a role that may send emails as any identity."""
+def _as_ministack_decides(role: Template) -> Template:
+    """Return a role that may send emails as any identity, and batches of messages, if it may send them at all."""
     role = copy.deepcopy(role)
-    for policy in role["Properties"]["Policies"]:
+    for policy in role["Properties"].get("Policies", []):
         for statement in policy["PolicyDocument"]["Statement"]:
             if statement["Action"] == SEND_EMAIL:
                 statement["Resource"] = "*"
+            if statement["Action"] == SEND_MESSAGE:
+                statement["Action"] = [SEND_MESSAGE, f"{SEND_MESSAGE}Batch"]
     return role
 
 

@@ -153,6 +153,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable": {"BatchGetItem", "Query"},
         "AuditTable/index/by_recorded_day": {"Query"},
         "EventBus": {"PutEvents"},
+        "AnalyticsQueue": {"SendMessage"},
     },
     "ArchiveFunction": {
         "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},

@@ -31,6 +31,8 @@ UNUSABLE = "only if Stripe lists an event that cannot be applied: `tests/tables/
 RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_objects.py`, `test_rare_failures.py`"
 GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
+AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
+"""The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
 UNUSED: dict[Call, str] = {
     ("AdminFunction", "ExportsBucket", "ListBucket"): MISSING,
     ("ArchiveFunction", "AuditTable/stream", "DescribeStream"): POLLER,
@@ -99,7 +101,8 @@ class CallLog:
         """Add what the recorder has written. `resources` are the physical ids of the stack's resources."""
         for line in lines:
             principal, action, arn, is_allowed = json.loads(line)
-            call = (_function(principal, resources), _target(arn, resources), action.partition(":")[2])
+            name = action.partition(":")[2]
+            call = (_function(principal, resources), _target(arn, resources), AUTHORIZED_BY.get(name, name))
             (self.allowed if is_allowed else self.refused).add(call)
 
     def report(self) -> dict[str, Any]:

@@ -45,8 +45,6 @@ ALLOWED = {
     "server_version": "http.server reads it",
     "sys_version": "http.server reads it",
     "do_[A-Z]*": "http.server calls it",
-    "group_id": "of the messages of analytics, which the publishing of audit records will send",
-    "queue_entry": "as `group_id`",
     "from_": "the query parameter `from`, which Python cannot name; tools/openapi.py reads the dataclass",
     "log_message": "http.server calls it",
 }

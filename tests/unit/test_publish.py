@@ -7,7 +7,7 @@ import pytest
 
 import publish as function
 from tests import event_bus
-from tests.event_bus import EventBus
+from tests.event_bus import EventBus, Queue
 from tests.unit.test_audit_stream import counted, failures
 from tools import published_events as reference
 from tuition.core import published_events
@@ -19,6 +19,11 @@ from tuition.storage import dynamodb, mapping
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> EventBus:
     return event_bus.connect(monkeypatch)
+
+
+@pytest.fixture
+def queue(bus: EventBus, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    return event_bus.connect_queue(monkeypatch)
 
 
 def item(seq: int, transition: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -117,3 +122,37 @@ def test_every_record_of_the_samples_is_published(bus: EventBus) -> None:
     for record in reference.records():
         assert published_events.of_record(record)
     assert set(reference.TYPES) == {e.type for r in reference.records() for e in published_events.of_record(r)}
+
+
+def test_each_record_of_a_payment_is_queued_for_analytics_in_the_group_of_its_day(queue: Queue) -> None:
+    assert deliver(*(item(number) for number in range(12)), item(12, {})) == []
+    assert [len(call) for call in queue.calls] == [10, 3]
+    assert queue.subjects == [f"pay_{number}" for number in range(13)]
+    assert {message["MessageGroupId"] for message in queue.messages} == {"2026-11-23#DP#usd", "2026-11-23#DP#"}
+    assert len({message["MessageDeduplicationId"] for message in queue.messages}) == 13
+
+
+def test_only_the_records_that_the_queue_refused_are_tried_again(
+    queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.refuses = {"pay_1"}
+    assert deliver(item(0), item(1), item(2)) == ["101"]
+    assert counted(capsys, "EventNotPublished") == 1
+    queue.refuses = set()
+    assert deliver(item(1)) == []
+    assert queue.subjects == ["pay_0", "pay_2", "pay_1"]
+
+
+def test_a_queue_that_does_not_answer_holds_up_no_event(
+    bus: EventBus, queue: Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.down = True
+    assert deliver(item(0), item(1)) == ["100", "101"]
+    assert counted(capsys, "EventNotPublished") == 1
+    assert {detail["subject"] for detail in bus.details} == {"pay_0", "pay_1"}
+
+
+def test_a_bus_that_does_not_answer_holds_up_no_figure(bus: EventBus, queue: Queue) -> None:
+    bus.down = True
+    assert deliver(item(0)) == ["100"]
+    assert queue.subjects == ["pay_0"]

@@ -40,6 +40,7 @@ class Settings:
     support_contact: str = ""
     school_name: str = "Tuition"
     school_time_zone: str = "UTC"
+    analytics_queue_url: str = ""
     email_sender: str = ""
     email_reply_to: str = ""
     email_language: str = "en"

@@ -1,5 +1,8 @@
 """Publish audit records as events on the bus: those of the table's stream, and those that a replay reads again.
 
+The same records go to the queue of analytics. It is no target of the bus, because a rule has one message group for all
+its events.
+
 A record may be published twice: after a partial failure, after a crash behind the call, and by every replay. Its events
 have the same ids each time. A record that cannot become events fails alone. Its batch is divided until the others are
 published, and Lambda keeps the record in `FailedRecordsBucket`, from where a replay sends it after the mend.
@@ -21,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tuition import metrics
 from tuition.core import published_events, timestamps
 from tuition.log import logger
+from tuition.outbox import analytics_queue
 from tuition.settings import settings
 from tuition.storage import mapping
 from tuition.storage.dynamodb import Item
@@ -50,6 +54,14 @@ class _Entry:
     size: int
 
 
+@dataclass(frozen=True)
+class _Record:
+    """An audit record as it is stored, and the entries of its events."""
+
+    stored: Mapping[str, Any]
+    entries: list[_Entry]
+
+
 def read(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Publish the new records of a batch of the stream, and return the sequence numbers of those that failed.
 
@@ -60,37 +72,43 @@ def read(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def send(items: Mapping[str, Item]) -> Outcome:
-    """Publish audit items, as DynamoDB writes them, by name. A record that fails holds up no other."""
+    """Publish audit items, as DynamoDB writes them, by name, and queue them for analytics.
+
+    A record that fails holds up no other. One that the bus or the queue did not take is sent again to both.
+    """
     outcome = Outcome()
-    calls = list(_calls(_entries(items, outcome)))
+    records = _records(items, outcome)
+    calls = list(_calls(entry for record in records.values() for entry in record.entries))
     for number, call in enumerate(calls):
         if not _put(call, outcome):
             outcome.failed += [entry.record for later in calls[number:] for entry in later]
             break
+    outcome.failed += analytics_queue.send({name: record.stored for name, record in records.items()})
     outcome.failed = list(dict.fromkeys(outcome.failed))
     return outcome
 
 
-def _entries(items: Mapping[str, Item], outcome: Outcome) -> list[_Entry]:
-    entries = []
+def _records(items: Mapping[str, Item], outcome: Outcome) -> dict[str, _Record]:
+    records = {}
     for name, item in items.items():
         try:
-            entries += _entries_of(name, item)
+            stored = mapping.stored_record(item)
+            records[name] = _Record(stored, _entries_of(name, stored))
         except Exception:
             logger.exception("an audit record cannot be published", record=name, item_key=_key(item))
             metrics.count("RecordUnpublishable")
             outcome.failed.append(name)
-    return entries
+    return records
 
 
 def _key(item: Item) -> dict[str, Any]:
     return {name: item.get(name) for name in ("subject", "sort_key")}
 
 
-def _entries_of(name: str, item: Item) -> list[_Entry]:
+def _entries_of(name: str, stored: Mapping[str, Any]) -> list[_Entry]:
     """Return the entries of a record. Raises for a record that no version of the ledger has written."""
     entries = []
-    for event in published_events.of_record(mapping.stored_record(item)):
+    for event in published_events.of_record(stored):
         detail = json.dumps(event.detail, ensure_ascii=False, separators=(",", ":"))
         params = {
             "EventBusName": settings().event_bus,
