@@ -154,6 +154,24 @@ def test_a_poison_record_holds_up_no_other_and_is_published_after_the_mend(
         dynamodb.delete_item(TableName=table, Key=key)
 
 
+def test_events_of_a_function_that_is_killed_at_each_try_are_not_lost(
+    running: Running, token: str, probe: Probe
+) -> None:
+    """Later tries or a replay publish them. The test above shows that S3 has the records that fail in every try."""
+    functions, name = aws(running, "lambda"), physical(running, "PublishFunction")
+    functions.update_function_configuration(FunctionName=name, Handler="missing.handler")
+    try:
+        payment_id = buy(running, token)
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps({"replay": {"subject": payment_id}}).encode())
+        assert answer.get("FunctionError"), "the function is not broken"
+        assert probe.of(payment_id) == []
+    finally:
+        functions.update_function_configuration(FunctionName=name, Handler="publish.handler")
+    make_replay(running, "--payment", payment_id)
+    expected = {published_events.PAYMENT_SETTLED, published_events.ENROLLMENT_GRANTED}
+    running.until(lambda: expected <= set(probe.of(payment_id)), "the events after the mend")
+
+
 def test_a_consumer_is_one_file_and_one_rule(running: Running, token: str, tmp_path: Path) -> None:
     folder = tmp_path / "consumer"
     folder.mkdir()
