@@ -5,6 +5,7 @@ import { navigate } from "./route.js";
 
 const DISABLED = "tuition.console.single-keys-disabled";
 const VIEWS = {
+  o: "overview",
   p: "payments",
   a: "attention",
   r: "refund-requests",
@@ -73,6 +74,7 @@ const SHORTCUTS = [
   ["Enter", "open the row"],
   ["Esc or u", "back to the list; leave a field; close a dialog"],
   ["r", "refund the open payment"],
+  ["g o", "overview"],
   ["g p", "payments"],
   ["g a", "attention"],
   ["g r", "refund requests"],

@@ -8,6 +8,7 @@ import { Empty, ErrorMessage } from "./components.js";
 import { Disputes } from "./disputes.js";
 import { Exports } from "./exports.js";
 import { ShortcutHelp, useKeyboard } from "./keyboard.js";
+import { Overview } from "./overview.js";
 import { Payment } from "./payment.js";
 import { Payments } from "./payments.js";
 import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js";
@@ -20,6 +21,7 @@ import { Statement } from "./statement.js";
 import { User } from "./user.js";
 
 const NAV_LINKS = [
+  ["overview", "Overview"],
   ["payments", "Payments"],
   ["attention", "Attention"],
   ["refund-requests", "Refund requests"],
@@ -32,6 +34,7 @@ const NAV_LINKS = [
 ];
 const LIST_VIEWS = {
   "": Payments,
+  overview: Overview,
   payments: Payments,
   attention: Attention,
   "refund-requests": RefundRequests,
