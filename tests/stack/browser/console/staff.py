@@ -9,7 +9,16 @@ from tests.stack.browser.student import Student, axe_violations
 SIGN_IN_SCRIPT = "if (!window.name) { window.name = 'staff'; sessionStorage.setItem('tuition.token', '%s'); }"
 """Signs in once per tab: the tab's name records that it has run."""
 DARK_SCREENSHOTS = frozenset({"payments", "payment"})
-SCREENSHOTS = DARK_SCREENSHOTS | {"overview", "refund", "attention", "disputes", "quarantine", "user", "export-done", "statement"}
+SCREENSHOTS = DARK_SCREENSHOTS | {
+    "overview",
+    "refund",
+    "attention",
+    "disputes",
+    "quarantine",
+    "user",
+    "export-done",
+    "statement",
+}
 """The states that docs/operations.md shows."""
 
 
