@@ -80,6 +80,7 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
         "ReconcileFunction": "rate(1 hour)",
         "AuditFunction": "cron(0 4 * * ? *)",
         "RecountFunction": "cron(0 5 * * ? *)",
+        "EmailQueue": "cron(0 6 * * ? *)",
     }
     assert resources["RecountFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
@@ -379,7 +380,8 @@ def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources:
 def test_a_schedule_that_cannot_start_its_function_is_kept(resources: dict[str, Any]) -> None:
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Targets"]:
-            queue = "FailedRuns" if "Ref" in target["Arn"] else "EmailDeadLetters"
+            is_of_emails = target["Arn"] == {"Fn::GetAtt": ["EmailQueue", "Arn"]}
+            queue = "EmailDeadLetters" if is_of_emails else "FailedRuns"
             assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}, name
             if name != "EmailsToSend":
                 assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}, name
