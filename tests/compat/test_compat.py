@@ -136,7 +136,7 @@ def test_every_chain_of_a_release_verifies_in_this_version(release: Path) -> Non
         (subject,) = [subject for subject in trails if subject.endswith(user_id)]
         assert audit.verify(subject, trails.pop(subject), version, head) is None, user_id
     switch = mapping.selling_from_raw(switch_of(release))
-    assert selling.verify(switch, trails.pop(selling.SUBJECT, [])) is None
+    assert selling.verify(switch, trails.pop(selling.SUBJECT)) is None
     assert trails == {}
 
 

@@ -1,8 +1,7 @@
 """Write what this version writes: ``make compat ARGS=0.1.0`` fills ``tests/compat/0.1.0/``.
 
 Run it once for each release, before its tag, and commit the folder. It makes a school of students over the real
-handlers, the simulator and empty tables, and stores every item, every event of Stripe and the schema. Ids are random,
-so another run changes the whole folder.
+handlers, the simulator and empty tables, and stores every item, every event of Stripe and the schema.
 """
 
 from __future__ import annotations
