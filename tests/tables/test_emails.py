@@ -682,6 +682,32 @@ def test_a_digest_that_ses_refused_for_one_person_is_sent_to_that_person_only(
     assert [address for _, address, _ in ask_for_digest(outbox)] == ["joan@school.example"]
 
 
+TWENTY = tuple(f"staff-{number}@school.example" for number in range(20))
+
+
+@pytest.mark.parametrize("bad", [TWENTY[0], TWENTY[7]])
+def test_an_address_that_ses_refuses_holds_up_nobody_elses_email(
+    tuition: Harness, outbox: Outbox, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    use_settings(monkeypatch, replace(SCHOOL, staff_emails=TWENTY))
+    tuition.offset_s = (80 + TWENTY.index(bad)) * 86400
+    disputed(tuition, student, admin)
+    opened = [e for e in outbox.events(of_student(tuition, student)) if "dispute_opened" in e["detail-type"]]
+    send = ses.send
+
+    def refuse_one(address: str, *rest: Any) -> str:
+        if address == bad:
+            raise ses.EmailRefused("BadRequestException")
+        return send(address, *rest)
+
+    monkeypatch.setattr(ses, "send", refuse_one)
+    for event in (*opened, {"detail-type": "Scheduled Event", "detail": {}}):
+        outbox.ses.taken.clear()
+        assert not outbox.deliver(event), "the message returns to the queue for the one address"
+        assert not outbox.deliver(event)
+        assert [shown(request)[1] for request in outbox.ses.taken] == [one for one in TWENTY if one != bad]
+
+
 def test_an_event_that_no_email_follows_leaves_nothing(tuition: Harness, outbox: Outbox, student: Student) -> None:
     payment_id = str(tuition.create(student).body["payment_id"])
     assert outbox.deliver_all(payment_id) == []

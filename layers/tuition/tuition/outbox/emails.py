@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuition import clock, metrics
@@ -62,8 +62,23 @@ def follow(event: EmailEvent) -> None:
     if kind in STUDENT_KINDS:
         _follow(_effect(event, kind), event, kind, None)
         return
+    _to_staff(lambda address, recipient: _follow(_effect(event, kind, recipient), event, kind, address))
+
+
+def _to_staff(deliver: Callable[[str, str], None]) -> None:
+    """Call `deliver` with the address of each member of staff and what stands for it in keys.
+
+    A refused or claimed email holds up nobody else's. The first of these exceptions is raised after the last person, so
+    that the queue delivers the message again.
+    """
+    failures: list[ClaimHeld | ses.EmailRefused] = []
     for address in settings().staff_emails[:MAX_STAFF]:
-        _follow(_effect(event, kind, effects.address_hash(address)[:16]), event, kind, address)
+        try:
+            deliver(address, effects.address_hash(address)[:16])
+        except (ClaimHeld, ses.EmailRefused) as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 def _effect(event: EmailEvent, kind: Kind, recipient: str = "") -> Effect:
@@ -165,16 +180,17 @@ def _drop(effect: Effect, reason: str) -> None:
 def send_digest() -> None:
     """Send each member of staff what waits for them, once per day (UTC), if anything does."""
     today = timestamps.iso(clock.now())[:10]
-    staff = settings().staff_emails[:MAX_STAFF]
-    if not staff:
+    if not settings().staff_emails:
         return
     waiting = queries.what_waits_for_staff(MAX_COUNTED)
     email = core_emails.digest(waiting.requests, waiting.oldest, waiting.attention, waiting.disputes, waiting.due_by)
     if email is None:
         return
-    for address in staff:
-        recipient = effects.address_hash(address)[:16]
+
+    def deliver(address: str, recipient: str) -> None:
         _deliver(Effect(CONSUMER, f"staff:{recipient}", f"{today}#{email.kind}", email.kind), email, address)
+
+    _to_staff(deliver)
 
 
 # --- what SES reports ---
