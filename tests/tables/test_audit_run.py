@@ -13,6 +13,7 @@ from tests.tables.test_fan_out import messages, stored
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_verification import put_enrollment
 from tuition import retry
+from tuition.core import facts as core_facts
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.intake import audit_run, walk
 from tuition.intake import books as intake_books
@@ -422,6 +423,29 @@ def test_a_transaction_that_stripe_has_twice_is_found(
     ours = 0 if apart_s == DAY else 49_900
     assert differences(tuition) == [("charge", day, "usd", ours, ours + 49_900)]
     assert tuition.attention(purchase["payment_id"]) == ["books"]
+
+
+def test_a_transaction_beyond_those_that_a_payment_stores_is_compared(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the twin nor the refund that was taken out of the facts is among the first by id."""
+    monkeypatch.setattr(core_facts, "MAX_BALANCE_TRANSACTIONS", 1)
+    purchase = bought(tuition, student)
+    (transaction,) = transactions(tuition)
+    tuition.stripe.account.store.add({**transaction, "id": "txn_~twin"})
+    next_day(tuition)
+    assert differences(tuition) == [("charge", "2026-11-23", "usd", 49_900, 99_800)]
+    assert tuition.attention(purchase["payment_id"]) == ["books"]
+    other = bought(tuition, Student(f"{student.sub}-other"))
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=other["payment_intent_id"], amount=100)
+    deliver(tuition)
+    next_day(tuition)
+    facts = tuition.payment(other["payment_id"]).facts
+    (stored_one,) = facts.balance_transactions.values()
+    assert (stored_one.kind, tuition.attention(other["payment_id"])) == ("charge", [])
+    rewrite(tuition, other["payment_id"], refunds={})
+    next_day(tuition)
+    assert set(tuition.attention(other["payment_id"])) == {"books", "chain"}
 
 
 def test_a_transaction_that_stripe_does_not_have_is_found_on_any_later_day(tuition: Harness, student: Student) -> None:

@@ -36,7 +36,7 @@ MAX_FAILED_CHARGES = 50
 MAX_CLAIMS = 50
 """The first by id."""
 MAX_BALANCE_TRANSACTIONS = 50
-"""The first by id. A charge, refund or dispute whose transaction is shed is looked up at Stripe when it is compared."""
+"""The first by id. A payment with as many may have had more, so the audit looks them all up at Stripe."""
 MAX_CHALLENGES = 50
 """The first 3-D Secure steps by id."""
 MAX_ACKNOWLEDGED = 100
@@ -249,6 +249,11 @@ class Facts:
     compared: Mapping[str, Comparison] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
+
+    @property
+    def has_all_balance_transactions(self) -> bool:
+        """Whether no balance transaction that the audit has listed can have been shed."""
+        return len(self.balance_transactions) < MAX_BALANCE_TRANSACTIONS
 
     @property
     def missing_at_stripe(self) -> bool:

@@ -175,7 +175,9 @@ def _compare_payment(current: Comparing, ref: PaymentRef, movements: list[Moveme
     if state.payment is not None:
         problems = {"books": _problem(state.payment)} if any(one.differs for one in rows) else {}
         after = _store(current, state, movements, problems)
-        others = books.duplicates(after.existing, books.stored_movements(after.existing))
+        # the payment stores only so many, and these need not be among them
+        by_id = {one.transaction_id: one for one in [*books.stored_movements(after.existing), *movements]}
+        others = books.duplicates(after.existing, by_id.values())
         if others:  # another task may have stored the other one
             _store(current, after, [], {"books": _problem(after.existing)})
     for row in rows:
@@ -203,8 +205,10 @@ def _all_rows(payment: Payment) -> tuple[list[Row], list[Movement]]:
 def _must_look_up(payment: Payment, until: int) -> bool:
     """Whether the movements that a payment has stored, and its amounts until before `until`, do not explain each other.
 
-    An earlier audit has stored each movement that it listed.
+    An earlier audit has stored each movement that it listed, up to a limit.
     """
+    if not payment.facts.has_all_balance_transactions:
+        return True
     movements = books.stored_movements(payment)
     has_charge = payment.facts.balance is not None or any(books.is_own_charge(payment, moved) for moved in movements)
     shown = {moved.source_id for moved in movements}
