@@ -312,6 +312,30 @@ def test_a_plan_whose_tasks_a_restore_took_back_is_made_again(tuition: Harness, 
     assert tuition.run_audit()["done"]
 
 
+def test_a_kind_of_task_that_only_a_later_release_knows_is_left_to_it(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release was taken back while its audit was unfinished."""
+    bought(tuition, student)
+    tuition.advance_time(DAY)
+    plan_only(tuition)
+    plan = cursors.read_plan(cursors.DAILY)[0]
+    assert plan is not None
+    later = tasks.Task("books:daily:2026-11-23:later:", "later")  # type: ignore[arg-type]
+    tasks.store(later)
+    plan["days"]["2026-11-23"]["tasks"].insert(0, later.name)
+    cursors.store_plan(cursors.DAILY, plan)
+    bought(tuition, Student(f"{student.sub}-late"))
+    report = next_day(tuition)
+    assert (report["done"], report["unfinished"]) == (False, [later.name])
+    assert kinds(report["sums"]) == {("charge", 49_900, 49_900)}
+    assert {one["day"] for one in report["sums"]} == {"2026-11-23", "2026-11-24"}
+    assert books(tuition)["through"] is None
+    monkeypatch.setitem(intake_books.KINDS, "later", intake_books.TaskKind(lambda *_: intake_books.END))
+    assert tuition.run_audit()["done"]
+    assert books(tuition)["through"] == "2026-11-24"
+
+
 def test_a_day_beyond_the_tasks_of_a_plan_waits_for_earlier_days(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

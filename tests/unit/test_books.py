@@ -96,6 +96,14 @@ def test_findings_of_tasks_add_up_and_survive_storing() -> None:
     ]
 
 
+def test_findings_of_a_later_release_are_read_without_its_new_fields() -> None:
+    findings = Findings(others=[row("chain", "2026-11-23", 1, 0, "pay_1")])
+    findings.list_row(row("charge", "2026-11-23", 0, 70, "pay_2", "ch_2"))
+    stored = findings.to_json()
+    later = {**stored, "new": 1} | {name: [{**one, "new": 1} for one in stored[name]] for name in ("listed", "others")}
+    assert Findings.from_json(later) == findings
+
+
 def test_the_report_of_a_day_replaces_the_day_and_may_be_repeated() -> None:
     findings = Findings(others=[row("chain", "2026-11-23", 1, 0, "pay_1")])
     findings.list_row(row("charge", "2026-11-23", 0, 70, "pay_2", "ch_2"))

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from tuition.core import timestamps
 from tuition.core.facts import Balance, BalanceTransaction, MovementKind, Settled
 from tuition.core.payment import Payment
+from tuition.core.stored import read
 from tuition.core.stripe_json import MAX_AMOUNT, integer, object_id, optional_id, optional_text, text, timestamp
 
 Kind = Literal["charge", "refund", "dispute", "standing", "chain", "unconfirmed"]
@@ -184,10 +185,10 @@ class Findings:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Findings":
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote, also in a later release with more fields."""
 
         def rows(name: str) -> list[Row]:
-            return [Row(**{**row, "ids": tuple(row["ids"])}) for row in stored.get(name, ())]
+            return [read(Row, {**row, "ids": tuple(row["ids"])}) for row in stored.get(name, ())]
 
         counts = {name: int(stored.get(name, 0)) for name in COUNTS}
         sums = {(kind, day, currency): (ours, stripe) for kind, day, currency, ours, stripe in stored.get("sums", ())}
