@@ -2,8 +2,8 @@
 
 The result is a report (`tuition.intake.audit_run`). Without `days` it compares the days since the last audit. An audit
 whose `done` is false continues at the next call. With `{"only_continue": true}`, as its second schedule sends, nothing
-else is done. While another run is in progress, such a call and a caller that `waits` get `{"lease_taken": true}`. For
-any other that is an error.
+else is done, unless the daily run is late. While another run is in progress, such a call and a caller that `waits` get
+`{"lease_taken": true}`. For any other that is an error.
 """
 
 from collections.abc import Mapping

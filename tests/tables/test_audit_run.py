@@ -278,6 +278,31 @@ def test_the_frequent_schedule_only_continues(
     assert tuition.run_audit()["done"]
 
 
+def test_a_daily_run_that_another_run_kept_out_is_made_up_for_on_the_same_day(
+    tuition: Harness, student: Student
+) -> None:
+    bought(tuition, student)
+    assert next_day(tuition)["through"] == "2026-11-23"
+    tuition.advance_time(DAY - 8 * 3_600)
+    with cursors.lease(cursors.BOOKS), pytest.raises(cursors.LeaseTaken):
+        tuition.run_audit()
+    tuition.run_audit(only_continue=True)
+    assert books(tuition)["through"] == "2026-11-23", "the daily run has until 05:00"
+    tuition.advance_time(3_600)
+    tuition.run_audit(only_continue=True)
+    assert books(tuition)["through"] == "2026-11-24"
+
+
+def test_without_a_daily_run_there_is_no_age_which_rings_the_alarm(
+    tuition: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuition.run_audit(only_continue=True)
+    assert metric_values(capsys, "BooksAge") == []
+    tuition.run_audit()
+    tuition.run_audit(only_continue=True)
+    assert len(metric_values(capsys, "BooksAge")) == 2
+
+
 def test_an_audit_ends_when_stripe_does_not_answer_and_continues(tuition: Harness, student: Student) -> None:
     bought(tuition, student)
     tuition.advance_time(DAY)

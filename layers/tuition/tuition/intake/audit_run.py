@@ -31,6 +31,8 @@ DAY_S = 86_400
 HOUR_S = 3_600
 MAX_DAYS = 31
 """Days that one audit compares. Days that were missed are made up for by the next."""
+LATE_S = 5 * HOUR_S
+"""The time of day (UTC) from which a run that continues also does what the daily run should have done at 04:00."""
 MAX_TASKS = 2_500
 """Tasks in a plan. A day that would be beyond them waits until earlier days are finished: a plan is one item."""
 MOVEMENTS_S = 300
@@ -58,7 +60,8 @@ def compare(
 ) -> dict[str, Any]:
     """Compare some days (epoch seconds), or those since the last audit until yesterday. Return the report.
 
-    An audit that is not finished continues. With `only_continue` nothing else is done, and what has failed is left.
+    An audit that is not finished continues. With `only_continue` nothing else is done, and what has failed is left. But
+    from `LATE_S` on it starts the audit that the daily run has not started, because another run held the lease.
     Raises `LeaseTaken`, `StripeUnavailable`, `Unprocessable`.
     """
     if days and days[1] - days[0] > MAX_DAYS * DAY_S:
@@ -69,8 +72,10 @@ def compare(
         audit.work()
         report = audit.report()
         through = (cursors.read_report() or {}).get("through")
-        first = min(audit.days, default=_day(now))
-        metrics.age("BooksAge", max(0.0, now - _end(through)) if through else now - _start(first))
+        if through:
+            metrics.age("BooksAge", max(0.0, now - _end(through)))
+        elif audit.days:  # without a daily run there is no age, and that rings the alarm
+            metrics.age("BooksAge", now - _start(min(audit.days)))
     return report
 
 
@@ -84,6 +89,11 @@ def _start(day: str) -> int:
 
 def _end(day: str) -> int:
     return _start(day) + DAY_S
+
+
+def _is_late(through: str | None, now: int) -> bool:
+    """Whether yesterday is not compared although the daily run was due. The first run is the daily one."""
+    return through is not None and now % DAY_S >= LATE_S and _end(through) < now - now % DAY_S
 
 
 def _days_since(through: str | None, now: int) -> tuple[int, int]:
@@ -110,8 +120,9 @@ class _Audit:
             for day, entry in (plan or {}).get("days", {}).items()
             if day >= oldest or not self._is_daily or entry["over"] is None
         }
-        first, until = days or _days_since((cursors.read_report() or {}).get("through"), now)
-        if not only_continue:
+        through = (cursors.read_report() or {}).get("through")
+        first, until = days or _days_since(through, now)
+        if not only_continue or _is_late(through, now):
             for at in range(first, until, DAY_S):
                 self.days.setdefault(_day(at), {"stage": "", "tasks": [], "over": None})
         self.days = dict(sorted(self.days.items()))
