@@ -72,7 +72,9 @@ CASES: dict[str, Email] = {
     ),
     "bank_transfer_under_way": about("bank_transfer_under_way", amount=DOLLARS),
     "payment_failed": about("payment_failed", amount=DOLLARS, reason="Your bank account has insufficient funds."),
-    "refund_requested": about("refund_requested", amount=DOLLARS, requested_at=WINTER),
+    "refund_requested": about(
+        "refund_requested", amount=DOLLARS, requested_at=WINTER, kept_track="Data Professional"
+    ),
     "refund_approved": about(
         "refund_approved", amount=DOLLARS, requested_at=WINTER, message="We are sorry to see you go."
     ),
@@ -89,6 +91,10 @@ CASES: dict[str, Email] = {
         amount=Money(1, "usd"),
         paid_amount=DOLLARS,
         remaining=Money(49_899, "usd"),
+        kept_track="Data Professional",
+    ),
+    "refund_made_in_part_without_access": about(
+        "refund_made", "refund_made_in_part", amount=Money(1, "usd"), paid_amount=DOLLARS, remaining=Money(49_899, "usd")
     ),
     "refund_failed": about("refund_failed", amount=DOLLARS),
     "access_ended_revoked": about("access_ended", "access_ended_revoked", amount=Money(0, "eur")),
@@ -99,6 +105,9 @@ CASES: dict[str, Email] = {
         "dispute_opened", amount=DOLLARS, reason="product not received", user_id="student-1", due_by=WINTER
     ),
     "dispute_opened_without_a_date": about("dispute_opened", amount=DOLLARS, reason="general", user_id="student-1"),
+    "inquiry_opened": about(
+        "dispute_opened", "inquiry_opened", amount=DOLLARS, reason="general", user_id="student-1", due_by=WINTER
+    ),
     "staff_digest": Email(
         "staff_digest",
         "staff_digest",

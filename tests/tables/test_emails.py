@@ -13,6 +13,7 @@ import emails as emails_function
 from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_access import DECIDE as ACCESS
+from tests.tables.test_admin import _lose_open_payment
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_refunds import DECIDE, ORDER, WINDOW_S, buy
@@ -284,7 +285,7 @@ def test_a_partial_refund_names_its_amount_and_keeps_access(
     outbox.deliver_all(of_student(tuition, student))
     text = text_of(outbox, "refund_made")
     assert "$100.00 of the $499.00" in text
-    assert "You keep your access." in text
+    assert "You keep your access to Data Professional." in text
     assert "> Sorry for that." in text
 
 
@@ -294,6 +295,46 @@ def test_a_full_refund_says_that_access_ended_in_the_same_email(
     refunded(tuition, student, admin)
     outbox.deliver_all(of_student(tuition, student))
     assert "Your access to Data Professional has ended" in text_of(outbox, "refund_made")
+
+
+def test_a_partial_refund_of_a_payment_without_access_promises_none(
+    tuition: Harness, outbox: Outbox, student: Student, admin: Student
+) -> None:
+    revoked(tuition, student, admin)
+    payment_id = of_student(tuition, student)
+    assert tuition.admin(admin, ORDER, {"amount": 100, "reason": "a part"}, payment_id=payment_id).status == 200
+    outbox.deliver_all(payment_id)
+    text = text_of(outbox, "refund_made")
+    assert "keep" not in text
+    assert "has ended" not in text, "the email about the end of access said so"
+
+
+def test_a_refund_of_one_of_two_payments_for_a_track_does_not_say_that_access_ended(
+    tuition: Harness, outbox: Outbox, student: Student
+) -> None:
+    first = tuition.create(student).body
+    _lose_open_payment(tuition, student, first["payment_id"])
+    second = tuition.create(student).body
+    for purchase in (second, first):
+        tuition.pay(purchase["payment_intent_id"])
+    tuition.deliver_all()
+    tuition.refund(student, second["payment_id"])
+    tuition.deliver_all()
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+    outbox.deliver_all(second["payment_id"])
+    assert "has ended" not in text_of(outbox, "refund_made")
+
+
+def test_an_inquiry_is_not_called_a_dispute_that_holds_funds(
+    tuition: Harness, outbox: Outbox, student: Student, admin: Student
+) -> None:
+    """Stripe holds no funds for an inquiry, and a refund is a good answer to it."""
+    disputed(tuition, student, admin, "warning_needs_response")
+    outbox.deliver_all(of_student(tuition, student))
+    request = outbox.ses.taken[-1]
+    assert shown(request)[2] == "Inquiry about $499.00: an answer is due"
+    text = request["Content"]["Simple"]["Body"]["Text"]["Data"]
+    assert "No funds are held, and the payment can still be refunded." in text
 
 
 def test_the_request_names_sender_reply_to_and_configuration_set(

@@ -99,6 +99,12 @@ class EmailEvent:
         """Whether staff asked for the email again: then only the payment says what it contains."""
         return self.type == published_events.EMAIL_REQUESTED
 
+    @property
+    def ended_access(self) -> bool:
+        """Whether the record that it is published from ended the access to the track, whichever payment gave it."""
+        change = self.detail.get("transition", {}).get("enrollment", {"from": None, "to": None})
+        return change["from"] == "ENROLLED" and change["to"] != "ENROLLED"
+
 
 def kind_of(event: EmailEvent) -> Kind | None:
     """Return the kind of email that may follow an event; None for most events."""
@@ -179,7 +185,10 @@ def _payment_failed(_: EmailEvent, payment: Payment) -> Written | None:
 def _refund_requested(event: EmailEvent, payment: Payment) -> Written | None:
     """Only a request that waits for staff: one that is submitted at once is followed by the email about the refund."""
     request = _request(payment, event, ("awaiting_approval",))
-    return ("refund_requested", _of_request(payment, request)) if request else None
+    if request is None:
+        return None
+    kept: dict[str, Value] = {"kept_track": _track_title(payment)} if payments.grants_access(payment) else {}
+    return "refund_requested", _of_request(payment, request) | kept
 
 
 def _refund_approved(event: EmailEvent, payment: Payment) -> Written | None:
@@ -217,7 +226,9 @@ def _refund_made(event: EmailEvent, payment: Payment) -> Written | None:
     remaining = payment.refundable_amount
     if remaining > 0:
         values["remaining"] = payments.amount_in_received_currency(payment, remaining)
-    if not payments.grants_access(payment):
+    if payments.grants_access(payment):
+        values["kept_track"] = _track_title(payment)
+    elif event.ended_access:  # not the second of two payments for one track
         values["ended_track"] = _track_title(payment)
     request = next((request for request in payment.requests if request.id == refund.request), None)
     if request and request.message and request.by != payment.user_id:  # that of an approval was sent with the approval
@@ -244,7 +255,7 @@ def _dispute_opened(event: EmailEvent, payment: Payment) -> Written | None:
     }
     if dispute.due_by is not None:
         values["due_by"] = Instant(timestamps.iso(dispute.due_by))
-    return "dispute_opened", values
+    return "inquiry_opened" if dispute.status in payments.INQUIRIES else "dispute_opened", values
 
 
 _WRITERS: Mapping[Kind, Callable[[EmailEvent, Payment], Written | None]] = {
