@@ -72,9 +72,7 @@ CASES: dict[str, Email] = {
     ),
     "bank_transfer_under_way": about("bank_transfer_under_way", amount=DOLLARS),
     "payment_failed": about("payment_failed", amount=DOLLARS, reason="Your bank account has insufficient funds."),
-    "refund_requested": about(
-        "refund_requested", amount=DOLLARS, requested_at=WINTER, kept_track="Data Professional"
-    ),
+    "refund_requested": about("refund_requested", amount=DOLLARS, requested_at=WINTER, kept_track="Data Professional"),
     "refund_approved": about(
         "refund_approved", amount=DOLLARS, requested_at=WINTER, message="We are sorry to see you go."
     ),
@@ -94,7 +92,11 @@ CASES: dict[str, Email] = {
         kept_track="Data Professional",
     ),
     "refund_made_in_part_without_access": about(
-        "refund_made", "refund_made_in_part", amount=Money(1, "usd"), paid_amount=DOLLARS, remaining=Money(49_899, "usd")
+        "refund_made",
+        "refund_made_in_part",
+        amount=Money(1, "usd"),
+        paid_amount=DOLLARS,
+        remaining=Money(49_899, "usd"),
     ),
     "refund_failed": about("refund_failed", amount=DOLLARS),
     "access_ended_revoked": about("access_ended", "access_ended_revoked", amount=Money(0, "eur")),

@@ -309,7 +309,7 @@ def test_a_partial_refund_of_a_payment_without_access_promises_none(
     assert "has ended" not in text, "the email about the end of access said so"
 
 
-def test_a_refund_of_one_of_two_payments_for_a_track_does_not_say_that_access_ended(
+def test_a_refund_of_a_second_payment_for_the_same_track_does_not_say_that_access_ended(
     tuition: Harness, outbox: Outbox, student: Student
 ) -> None:
     first = tuition.create(student).body
@@ -727,7 +727,7 @@ TWENTY = tuple(f"staff-{number}@school.example" for number in range(20))
 
 
 @pytest.mark.parametrize("bad", [TWENTY[0], TWENTY[7]])
-def test_an_address_that_ses_refuses_holds_up_nobody_elses_email(
+def test_an_address_that_ses_refuses_does_not_hold_up_the_emails_to_others(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     use_settings(monkeypatch, replace(SCHOOL, staff_emails=TWENTY))

@@ -68,8 +68,8 @@ def follow(event: EmailEvent) -> None:
 def _to_staff(deliver: Callable[[str, str], None]) -> None:
     """Call `deliver` with the address of each member of staff and what stands for it in keys.
 
-    A refused or claimed email holds up nobody else's. The first of these exceptions is raised after the last person, so
-    that the queue delivers the message again.
+    A refused or claimed email does not hold up those to others. The first of these exceptions is raised after the last
+    person, so that the queue delivers the message again.
     """
     failures: list[ClaimHeld | ses.EmailRefused] = []
     for address in settings().staff_emails[:MAX_STAFF]:
