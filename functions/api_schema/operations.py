@@ -19,6 +19,7 @@ SIGNED_IN: Errors = (errors.Unauthenticated,)
 STAFF: Errors = (*SIGNED_IN, errors.Forbidden)
 BODY: Errors = (errors.BadRequest, errors.BodyTooLarge, errors.Unprocessable)
 TABLES: Errors = (errors.Unavailable,)
+READS_FIGURES: Errors = (errors.NotConfigured, *TABLES)
 ASKS_STRIPE: Errors = (errors.StripeUnavailable, errors.NotConfigured, errors.Unavailable)
 COMMITS: Errors = (errors.Contended, errors.Unavailable)
 BUYS: Errors = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from api_schema import staff
-from api_schema.operations import ASKS_STRIPE, COMMITS, REFUNDS, TABLES, Answer, Errors, Operation
+from api_schema.operations import ASKS_STRIPE, COMMITS, READS_FIGURES, REFUNDS, TABLES, Answer, Errors, Operation
 from api_schema.students import PageQuery
 from tuition.core import errors
 
@@ -269,6 +269,7 @@ OPERATIONS = (
         "At most 731 days; without a range, the last 30. Each figure belongs to the day on which it happened.",
         staff.Analytics,
         query=staff.AnalyticsQuery,
+        errors=READS_FIGURES,
     ),
     _read(
         "GET /api/admin/analytics/details",
@@ -277,6 +278,7 @@ OPERATIONS = (
         "Of at most 731 days; without a range, the last 30.",
         staff.AnalyticsDetails,
         query=staff.AnalyticsDetailsQuery,
+        errors=READS_FIGURES,
     ),
     _read(
         "GET /api/admin/quarantine",

@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +11,13 @@ import pytest
 from tests.harness import Harness, Student
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_sessions import open_session, pay_session
-from tuition import clock, metrics, retry
+from tuition import clock, metrics, retry, settings
 from tuition.core import rollups
+from tuition.core.errors import NotConfigured
 from tuition.core.facts import Facts, Refund
 from tuition.core.rollups import Contribution
 from tuition.outbox import analytics, recount
 from tuition.retry import Limit
-from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage import rollups as stored
 from tuition.storage.dynamodb import StorageUnavailable
@@ -476,8 +475,7 @@ def test_another_time_zone_of_the_school_moves_every_day_at_the_next_full_recoun
     tuition.freeze_time(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp())
     bought(tuition, student)
     tuition.count_records(tuition.stored_records())
-    zone = replace(settings(), school_time_zone="America/New_York")
-    monkeypatch.setattr(analytics, "settings", lambda: zone)
+    monkeypatch.setattr(analytics, "school_time_zone", lambda: "America/New_York")
     tuition.advance_time(DAY_S)
     tuition.recount(full=True)
     assert rolled_up(tuition) == recounted(tuition)
@@ -544,14 +542,33 @@ def test_the_figures_equal_the_books_and_the_fees_of_the_daily_audit(tuition: Ha
 def test_a_day_of_the_school_is_one_in_its_time_zone(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zone = replace(settings(), school_time_zone="Asia/Tokyo")
-    monkeypatch.setattr(analytics, "settings", lambda: zone)
-    monkeypatch.setattr(view, "settings", lambda: zone)
+    monkeypatch.setattr(analytics, "school_time_zone", lambda: "Asia/Tokyo")
+    monkeypatch.setattr(view, "school_time_zone", lambda: "Asia/Tokyo")
     tuition.freeze_time(datetime(2026, 11, 23, 20, tzinfo=UTC).timestamp())
     bought(tuition, student)
     tuition.count_records(tuition.stored_records())
     assert [one["period"] for one in read(tuition, zone="school")["periods"]] == ["2026-11-24"]
     assert [one["period"] for one in read(tuition, zone="utc")["periods"]] == ["2026-11-23"]
+
+
+def test_an_unknown_time_zone_of_the_school_is_named_and_stops_neither_sales_nor_figures_in_utc(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that cannot be counted waits in the queue: the mend of the setting counts it."""
+    monkeypatch.setenv("SCHOOL_TIME_ZONE", "Europe/Atlantis")
+    settings.settings.cache_clear()
+    bought(tuition, student)
+    answer = tuition.admin(STAFF, "GET /api/admin/analytics", query={"zone": "school"})
+    assert answer.status == 503 and "SCHOOL_TIME_ZONE" in answer.body["detail"]
+    assert read(tuition)["periods"] == []
+    with pytest.raises(NotConfigured, match=r"SCHOOL_TIME_ZONE.*'Europe/Atlantis'"):
+        analytics.zones()
+    records = tuition.stored_records()
+    assert tuition.count_records(records) != []
+    monkeypatch.setenv("SCHOOL_TIME_ZONE", "Pacific/Kiritimati")
+    settings.settings.cache_clear()
+    assert tuition.count_records(records) == []
+    assert [one["period"] for one in read(tuition, zone="school")["periods"]] == ["2026-11-24"], "UTC+14"
 
 
 @pytest.mark.parametrize(

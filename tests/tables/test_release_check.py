@@ -185,6 +185,18 @@ def test_before_the_webhook_has_a_secret_there_is_nothing_to_check(
     assert version.requests == []
 
 
+def test_an_unknown_time_zone_of_the_school_fails_the_release(
+    deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHOOL_TIME_ZONE", "Europe/Atlantis")
+    version = deploy_version()
+    outcome = run()
+    assert outcome["passed"] is False
+    assert "SCHOOL_TIME_ZONE" in outcome["problem"] and "'Europe/Atlantis'" in outcome["problem"]
+    assert codedeploy.statuses == ["Failed"]
+    assert version.requests == []
+
+
 def test_no_caller_without_the_signing_secret_can_send_the_test_event(
     tuition: Harness, deploy_version: Callable[..., NewVersion], codedeploy: CodeDeploy
 ) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from tuition.cache import Cache
+from tuition.core import timestamps
 from tuition.core.errors import NotConfigured
 
 SECRET_MAX_AGE_S = 300
@@ -111,6 +112,19 @@ def _parse(raw: str, default: object) -> object:
     if isinstance(default, tuple):
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     return raw
+
+
+def school_time_zone() -> str:
+    """Return the name of the school's time zone. Raises `NotConfigured` if the time zone database does not have it.
+
+    It is checked here and by the check of a release, not in `settings`: students can buy without it.
+    """
+    zone = settings().school_time_zone
+    try:
+        timestamps.zone_info(zone)
+    except ValueError as error:
+        raise NotConfigured(f"The variable SCHOOL_TIME_ZONE is wrong: {error} See docs/setup.md.") from error
+    return zone
 
 
 _kept: Cache[dict[str, Any]] = Cache()

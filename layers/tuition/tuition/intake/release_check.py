@@ -14,6 +14,7 @@ from typing import Any
 
 from tuition import clock, retry, settings
 from tuition.core import signature
+from tuition.core.errors import NotConfigured
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events
 from tuition.stripe_gateway import resolve
@@ -27,8 +28,12 @@ INTENT = "pi_release_check"
 def problem_of_new_version() -> str | None:
     """Send the test event until it is answered as it should be. Return what was wrong with the last answer, if it was.
 
-    Before the webhook has a signing secret it refuses every event, so there is nothing to check.
+    Before the webhook has a signing secret it refuses every event, so there is nothing to check but the settings.
     """
+    try:
+        settings.school_time_zone()
+    except NotConfigured as error:
+        return str(error)
     secrets = settings.webhook_signing_secrets()
     if not secrets:
         return None

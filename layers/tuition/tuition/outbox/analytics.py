@@ -19,7 +19,7 @@ from tuition.core.errors import Contended, Unavailable
 from tuition.core.rollups import Contribution, RollUpKey
 from tuition.core.timestamps import UTC_ZONE
 from tuition.log import logger
-from tuition.settings import settings
+from tuition.settings import school_time_zone
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import MAX_CLAIMS, MAX_WRITES, Counted, RollUpConflict
 
@@ -45,8 +45,8 @@ class Change:
 
 
 def zones() -> list[str]:
-    """Return the time zones in which days are counted: UTC, and the school's."""
-    return list(dict.fromkeys((UTC_ZONE, settings().school_time_zone)))
+    """Return the time zones in which days are counted: UTC, and the school's. Raises `NotConfigured`."""
+    return list(dict.fromkeys((UTC_ZONE, school_time_zone())))
 
 
 def read(records: Iterable[Mapping[str, Any]]) -> list[str]:

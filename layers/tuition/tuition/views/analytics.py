@@ -11,7 +11,7 @@ from tuition.core import catalog, rollups, timestamps
 from tuition.core.errors import Unprocessable
 from tuition.core.rollups import By, Figures
 from tuition.core.timestamps import UTC_ZONE
-from tuition.settings import settings
+from tuition.settings import school_time_zone
 from tuition.storage import cursors
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import RollUp
@@ -126,13 +126,13 @@ def _cohorts(selected: Range) -> Iterator[dict[str, Any]]:
 
 
 def parse(query: Mapping[str, str]) -> Range:
-    """Read the range of days. Without one it is the last 30 days. Raises `Unprocessable`."""
+    """Read the range of days. Without one it is the last 30 days. Raises `Unprocessable`, `NotConfigured`."""
     by, zone = query.get("by", "day"), query.get("zone", "utc")
     if by not in get_args(By):
         raise Unprocessable(f"by must be one of {', '.join(get_args(By))}", field="by")
     if zone not in ZONES:
         raise Unprocessable(f"zone must be one of {', '.join(ZONES)}", field="zone")
-    zone = settings().school_time_zone if zone == "school" else UTC_ZONE
+    zone = school_time_zone() if zone == "school" else UTC_ZONE
     last = _day(query, "to") or timestamps.day_of(clock.now(), zone)
     first = _day(query, "from") or timestamps.day_after(last, 1 - DEFAULT_DAYS)
     if not first <= last:
