@@ -152,7 +152,9 @@ def _target(arn: str, resources: Mapping[str, str]) -> str:
         path = path.removeprefix(prefix)
     name, _, rest = path.partition(separator)
     for logical, physical in resources.items():
-        if name == physical:
+        if name == (
+            physical.rpartition("/")[2] if physical.startswith("http") else physical
+        ):  # a queue's id is its URL
             return f"{logical}{separator}{rest}" if rest else logical
     return arn
 

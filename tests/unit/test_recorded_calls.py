@@ -19,6 +19,7 @@ RESOURCES = {
     "StripeSecret": "tuition-StripeSecret-6",
     "UserPool": "us-east-1_7",
     "AuditTable": "tuition-AuditTable-8",
+    "AnalyticsQueue": "http://127.0.0.1:4566/000000000000/tuition-AnalyticsQueue-9.fifo",
 }
 ADMIN = "arn:aws:sts::000000000000:assumed-role/tuition-AdminFunctionRole-1/tuition-AdminFunction-2"
 OTHER = ("AdminFunction", "PaymentsTable", "Scan")
@@ -53,6 +54,7 @@ def log_of(*calls: Call, refused: tuple[Call, ...] = (), complete: bool = False)
         ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3", "ExportFunction"),
         ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3:live", "ExportFunction:live"),
         ("lambda:InvokeFunction", f"lambda:{ACCOUNT}:function:tuition-ExportFunction-3:1", "ExportFunction:1"),
+        ("sqs:SendMessage", f"sqs:{ACCOUNT}:tuition-AnalyticsQueue-9.fifo", "AnalyticsQueue"),
         ("cognito-idp:AdminGetUser", f"cognito-idp:{ACCOUNT}:userpool/us-east-1_7", "UserPool"),
         ("dynamodb:PutItem", f"dynamodb:{ACCOUNT}:table/another", f"arn:aws:dynamodb:{ACCOUNT}:table/another"),
     ],
