@@ -70,6 +70,23 @@ def expired(records: Sequence[Record], mapping: Mapping[str, Any], now: float) -
     return [record for record in records if record["dynamodb"]["ApproximateCreationDateTime"].timestamp() < oldest]
 
 
+def first_failure(body: bytes, records: Sequence[Record]) -> int | None:
+    """Return the position of the first record that a response names as failed, None if it names none.
+
+    As for Lambda, an empty response is a success. One that is malformed, or that names a record of another batch, is a
+    failure of the whole batch.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    """
+    try:
+        failures = (json.loads(body or b"{}") or {}).get("batchItemFailures") or []
+        failed = {failure["itemIdentifier"] for failure in failures}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return 0
+    positions = {_sequence_number(record): at for at, record in enumerate(records)}
+    return min((positions.get(one, 0) for one in failed), default=None)
+
+
 class StreamReader:
     """A thread that reads the stream of the deployed audit table for one mapping until :meth:`stop`."""
 
@@ -134,11 +151,8 @@ class StreamReader:
         """Invoke the function. Return the position of the first record that failed: 0 if the function failed."""
         payload = json.dumps({"Records": records}, default=_epoch).encode()
         response = self._lambda.invoke(FunctionName=self._function, Payload=payload)
-        result = json.loads(response["Payload"].read())
-        if response.get("FunctionError"):
-            return 0
-        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
-        return next((at for at, record in enumerate(records) if _sequence_number(record) in failed), None)
+        body = response["Payload"].read()
+        return 0 if response.get("FunctionError") else first_failure(body, records)
 
     def _keep(self, records: Sequence[Record]) -> None:
         """Store records that failed in every try in the mapping's bucket."""

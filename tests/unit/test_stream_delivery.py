@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.stream import expired, passing, undelivered
+from local.stream import expired, first_failure, passing, undelivered
 
 RECORDS = [{"number": number} for number in range(8)]
 
@@ -57,6 +57,32 @@ def test_a_record_that_fails_only_once_is_delivered() -> None:
         return 0 if len(attempts) == 1 else None
 
     assert undelivered(RECORDS[:1], invoke, retries=3, bisect=True) == []
+
+
+# --- the response of a function ---
+
+
+@pytest.mark.parametrize(
+    ("body", "position"),
+    [
+        (b'{"batchItemFailures": []}', None),
+        (b'{"batchItemFailures": null}', None),
+        (b"{}", None),
+        (b"null", None),
+        (b"", None),
+        (b'{"batchItemFailures": [{"itemIdentifier": "12"}, {"itemIdentifier": "11"}]}', 1),
+        (b'{"batchItemFailures": [{"itemIdentifier": "99"}]}', 0),
+        (b'{"batchItemFailures": [{"itemIdentifier": ""}]}', 0),
+        (b'{"batchItemFailures": [{"itemIdentifier": null}]}', 0),
+        (b'{"batchItemFailures": [{"sequenceNumber": "11"}]}', 0),
+        (b'{"batchItemFailures": ["11"]}', 0),
+        (b'["11"]', 0),
+        (b"Internal Server Error", 0),
+    ],
+)
+def test_a_malformed_response_fails_its_batch_and_ends_no_reader(body: bytes, position: int | None) -> None:
+    records = [{"dynamodb": {"SequenceNumber": number}} for number in ("10", "11", "12")]
+    assert first_failure(body, records) == position
 
 
 # --- the settings of a mapping ---
