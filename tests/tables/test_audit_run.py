@@ -13,7 +13,9 @@ from tests.tables.test_fan_out import messages, stored
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_verification import put_enrollment
 from tuition import retry
+from tuition.core import books as books_core
 from tuition.core import facts as core_facts
+from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.intake import audit_run, walk
 from tuition.intake import books as intake_books
@@ -348,7 +350,7 @@ def test_a_kind_of_task_that_only_a_later_release_knows_is_left_to_it(
     assert plan is not None
     later = tasks.Task("books:daily:2026-11-23:later:", "later")  # type: ignore[arg-type]
     tasks.store(later)
-    plan["days"]["2026-11-23"]["tasks"].insert(0, later.name)
+    plan["days"]["2026-11-23"]["tasks"].insert(0, "later:")
     cursors.store_plan(cursors.DAILY, plan)
     bought(tuition, Student(f"{student.sub}-late"))
     report = next_day(tuition)
@@ -375,6 +377,31 @@ def test_a_day_beyond_the_tasks_of_a_plan_waits_for_earlier_days(
         assert "books:daily:2026-11-25" in report["unfinished"]
         assert "books:daily:2026-11-24" not in report["unfinished"]
     assert tuition.run_audit()["done"]
+
+
+def test_the_largest_plan_is_stored(tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month by hand that differs in every way on every day, with unfinished tasks and one more busiest day."""
+    name, ids = "books:2026-11-01:2026-11-30", [f"re_{number:030}" for number in range(books_core.MAX_IDS)]
+    sums = [
+        {"kind": kind, "day": "2026-11-01", "currency": "usd", "ours": 10**11, "stripe": 10**11, "ids": ids}
+        for kind in ("charge", "refund", "dispute", "standing", "chain", "unconfirmed")
+    ]
+    first = int(timestamps.epoch("2026-11-01T00:00:00Z"))
+    days = (first, first + 30 * DAY)
+    audit = audit_run._Audit(walk.Run(lambda: 900), days, days[1], only_continue=False)
+    for entry in audit.days.values():
+        entry["over"] = {"findings": {}, "sums": sums}
+    busiest = 24 * 12 + len(keys.shards("recorded_day", "")) * 24 * 6 + 1 + 2 * audit_run.SEGMENTS
+    tasks_ = [f"{name}:2026-11-01:changed:7:{first + number}" for number in range(audit_run.MAX_TASKS + busiest)]
+    audit.days["2026-11-01"] = {"stage": "state", "tasks": tasks_, "over": None}
+    monkeypatch.setattr(audit, "report", lambda: {"differences": sums * 31, "unfinished": tasks_})
+    audit._store_plan()
+    audit._store_findings()
+    (item,) = (item for item in stored(tuition).values() if "plan" in item)
+    size = sum(len(key) + len(next(iter(value.values()))) for key, value in item.items())
+    assert 250_000 < size < 400_000
+    again = audit_run._Audit(walk.Run(lambda: 900), days, days[1], only_continue=False)
+    assert again.days == audit.days
 
 
 def test_at_most_31_days_are_compared_at_once(tuition: Harness) -> None:

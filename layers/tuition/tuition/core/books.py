@@ -23,6 +23,8 @@ OF_DAYS = ("charge", "refund", "dispute")
 """The kinds of differences that belong to a day. All others last until they have been compared again."""
 MAX_DIFFERENCES = 200
 """The newest by day. A report is one item of at most 400 KB."""
+MAX_UNFINISHED = 100
+"""Differences, and names of tasks, that staff see of an unfinished audit. The item of its plan has them."""
 MAX_IDS = 20
 """Ids that a difference names."""
 MAX_ROWS = 400

@@ -116,7 +116,7 @@ class _Audit:
         plan, self._shown = cursors.read_plan(self._name)
         oldest = _day(now - MAX_DAYS * DAY_S)
         self.days: dict[str, dict[str, Any]] = {
-            day: entry
+            day: {**entry, "tasks": [self._prefix(day) + name for name in entry["tasks"]]}
             for day, entry in (plan or {}).get("days", {}).items()
             if day >= oldest or not self._is_daily or entry["over"] is None
         }
@@ -186,9 +186,17 @@ class _Audit:
         entry["stage"] = stage
         self._store_plan()
 
+    def _prefix(self, day: str) -> str:
+        return f"{self._name}:{day}:"
+
     def _store_plan(self) -> None:
+        """Store the days, and the names of their tasks without what all of a day have in common."""
+        days = {
+            day: {**entry, "tasks": [name.removeprefix(self._prefix(day)) for name in entry["tasks"]]}
+            for day, entry in self.days.items()
+        }
         clock.start_deadline()
-        cursors.store_plan(self._name, {"days": self.days})
+        cursors.store_plan(self._name, {"days": days})
 
     def _close(self, day: str, entry: dict[str, Any]) -> None:
         """Store the report of a day whose tasks are all finished. Until its plan says so, this may be repeated."""
@@ -224,7 +232,7 @@ class _Audit:
     # --- planning ---
 
     def _task(self, day: str, kind: tasks.Kind, number: int | str = "", **bounds: Any) -> Task:
-        name, now = f"{self._name}:{day}:{kind}:{number}", int(clock.now())
+        name, now = f"{self._prefix(day)}{kind}:{number}", int(clock.now())
         return Task(name, kind, until=_end(day), planned_at=now, **bounds)
 
     def _plan_movements(self, day: str) -> Iterator[Task]:
@@ -376,8 +384,8 @@ class _Audit:
             self._name,
             {
                 "compared_at": timestamps.iso(self._now),
-                "differences": shown["differences"][: core_books.MAX_DIFFERENCES],
-                "unfinished": shown["unfinished"][: core_books.MAX_DIFFERENCES],
+                "differences": shown["differences"][: core_books.MAX_UNFINISHED],
+                "unfinished": shown["unfinished"][: core_books.MAX_UNFINISHED],
             },
         )
         self._count(report["differences"])
