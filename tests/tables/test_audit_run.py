@@ -463,6 +463,20 @@ def test_a_forged_payment_is_found_although_nothing_names_it(tuition: Harness, s
     assert ("chain", ["pay_forged"]) in [(one["kind"], one["ids"]) for one in report["differences"]]
 
 
+def test_an_audit_of_a_day_to_come_does_not_put_off_the_weekly_scan(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_run, "SMALL_SCAN", 0)
+    purchase = bought(tuition, student)
+    next_day(tuition)
+    next_day(tuition)
+    assert tuition.run_audit(days={"from": "2027-11-23", "to": "2027-11-23"})["done"]
+    rewrite(tuition, purchase["payment_id"], settled={"amount": 1, "currency": "usd", "at": 1})
+    tuition.advance_time(8 * DAY)
+    tuition.run_audit()
+    assert set(tuition.attention(purchase["payment_id"])) >= {"books", "chain"}
+
+
 def test_a_refund_that_was_taken_out_of_the_facts_is_found(tuition: Harness, student: Student) -> None:
     purchase = bought(tuition, student)
     refund = tuition.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=100)

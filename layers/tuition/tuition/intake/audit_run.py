@@ -206,7 +206,8 @@ class _Audit:
         report = core_books.with_day(stored, findings, day, rechecked, timestamps.iso(self._now))
         entry["over"] = {"findings": findings.totals(), "sums": [one.to_json() for one in findings.by_group()]}
         if any(":every_payment:" in name for name in entry["tasks"]):
-            report["scanned"] = {"day": day, "items": findings.scanned}
+            # a day to come, of a range by hand, must not put off the next scan
+            report["scanned"] = {"day": min(day, _day(self._now)), "items": findings.scanned}
         if self._is_daily:
             report["through"] = self._through(stored.get("through"))
         cursors.store_report({"through": None, **report})
