@@ -416,6 +416,51 @@ def test_an_old_transition_sends_nothing_and_says_so(tuition: Harness, outbox: O
     assert outbox.reasons(payment_id) == {"purchase_confirmed too_old"}
 
 
+@pytest.mark.parametrize("is_new_refund", [True, False])
+def test_a_webhook_that_rebuilds_a_lost_payment_does_not_repeat_old_emails(
+    tuition: Harness, outbox: Outbox, student: Student, is_new_refund: bool
+) -> None:
+    payment_id = buy(tuition, student)
+    intent = tuition.payment(payment_id).intent
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=100)
+    tuition.deliver_all()
+    assert kinds(outbox.deliver_all(payment_id)) == ["purchase_confirmed", "refund_made"]
+    tuition.advance_time(2 * 86400)
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
+    if is_new_refund:
+        tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=200)
+    else:
+        tuition.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="under_review")
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).facts.rebuilt
+    sent = [subject for _, _, subject in outbox.deliver_all(payment_id)]
+    assert sent == (["We refunded $2.00 of your payment for Data Professional"] if is_new_refund else [])
+
+
+def test_a_payment_that_was_lost_before_it_was_paid_is_confirmed(
+    tuition: Harness, outbox: Outbox, student: Student
+) -> None:
+    purchase = tuition.create(student).body
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(purchase["payment_id"]))
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.deliver_all()
+    assert kinds(outbox.deliver_all(purchase["payment_id"])) == ["purchase_confirmed"]
+
+
+def test_a_refund_that_failed_before_sends_nothing_when_its_payment_is_rebuilt(
+    tuition: Harness, outbox: Outbox, student: Student, admin: Student
+) -> None:
+    refund_failed(tuition, student, admin)
+    payment_id = of_student(tuition, student)
+    outbox.deliver_all(payment_id)
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
+    intent = tuition.at_stripe("GET", "/v1/payment_intents", limit=1)["data"][0]["id"]
+    tuition.at_stripe("POST", "/_sim/disputes", payment_intent=intent, status="under_review")
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).facts.rebuilt
+    assert outbox.deliver_all(payment_id) == []
+
+
 def test_no_email_says_that_access_ended_after_staff_restored_it(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student
 ) -> None:

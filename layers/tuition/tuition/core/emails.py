@@ -55,6 +55,17 @@ MAX_AGE_S = 3 * DAY_S
 """An older transition sends nothing, so that neither a replay nor a new kind of email writes to the past."""
 MAX_SETTLED_AGE_S = 30 * DAY_S
 """A purchase that was paid before sends nothing when a rebuild after a restore settles it again."""
+MAX_REBUILT_AGE_S = DAY_S
+"""A refund that is older than this when its lost payment is rebuilt was not made just now, so it sends nothing."""
+_SETTLING = frozenset(
+    {
+        "charge.succeeded",
+        "checkout.session.async_payment_succeeded",
+        "checkout.session.completed",
+        "payment_intent.succeeded",
+    }
+)
+"""Stripe's events that a student has just paid."""
 NEEDS_RESPONSE = frozenset({"needs_response", "warning_needs_response"})
 
 
@@ -95,6 +106,11 @@ class EmailEvent:
         return str(self.detail.get("payment_id") or "")
 
     @property
+    def recorded_at(self) -> str:
+        """When its record was committed; that of the first release has only the time of what happened."""
+        return str(self.detail.get("recorded_at") or self.detail["at"])
+
+    @property
     def is_requested(self) -> bool:
         """Whether staff asked for the email again: then only the payment says what it contains."""
         return self.type == published_events.EMAIL_REQUESTED
@@ -103,7 +119,13 @@ class EmailEvent:
     def ended_access(self) -> bool:
         """Whether the record that it is published from ended the access to the track, whichever payment gave it."""
         change = self.detail.get("transition", {}).get("enrollment", {"from": None, "to": None})
-        return change["from"] == "ENROLLED" and change["to"] != "ENROLLED"
+        return bool(change["from"] == "ENROLLED" and change["to"] != "ENROLLED")
+
+    @property
+    def is_rebuild(self) -> bool:
+        """Whether its record is the first of a payment that is settled at once, so the payment was lost and rebuilt."""
+        change = self.detail.get("transition", {}).get("status", {"from": "", "to": ""})
+        return bool(change["from"] is None and change["to"] in payments.SETTLED_STATUSES)
 
 
 def kind_of(event: EmailEvent) -> Kind | None:
@@ -152,6 +174,9 @@ def _purchase(event: EmailEvent, payment: Payment, refund_window_days: int, now:
         return None
     # A payment that a restore lost settles again when it is rebuilt, perhaps years after its student paid.
     if not event.is_requested and now - timestamps.epoch(paid_at) > MAX_SETTLED_AGE_S:
+        return None
+    # A refund or dispute can rebuild it too. If it has older records, its student may have had the email.
+    if event.is_rebuild and event.detail["position"] > 1 and event.detail["type"] not in _SETTLING:
         return None
     values: dict[str, Value] = {"amount": payment.money, "paid_at": Instant(paid_at)}
     method = payment.payment_method
@@ -204,6 +229,8 @@ def _refund_declined(event: EmailEvent, payment: Payment) -> Written | None:
 def _refund_failed(event: EmailEvent, payment: Payment) -> Written | None:
     """A refund that failed, or a request that Stripe rejected. The student may have made the request or staff."""
     refund = event.detail.get("refund")
+    if event.is_rebuild and not str(event.detail["type"]).startswith("refund."):
+        return None
     if refund:
         return "refund_failed", {"amount": Money(refund["amount"], event.detail["currency"])}
     request = _request(payment, event, ("rejected", "failed"))
@@ -219,6 +246,8 @@ def _refund_made(event: EmailEvent, payment: Payment) -> Written | None:
     if named not in counted:
         return None
     refund = counted[named]
+    if event.is_rebuild and timestamps.epoch(event.recorded_at) - refund.created > MAX_REBUILT_AGE_S:
+        return None
     values: dict[str, Value] = {
         "amount": payments.amount_in_received_currency(payment, refund.amount),
         "paid_amount": payment.money,

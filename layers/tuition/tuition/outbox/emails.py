@@ -90,8 +90,7 @@ def _effect(event: EmailEvent, kind: Kind, recipient: str = "") -> Effect:
 
 def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | None) -> None:
     now = int(clock.now())
-    recorded_at = event.detail.get("recorded_at") or event.detail["at"]
-    if now - timestamps.epoch(recorded_at) > core_emails.MAX_AGE_S:
+    if now - timestamps.epoch(event.recorded_at) > core_emails.MAX_AGE_S:
         _skip(effect, "too_old")
         return
     payment, customer_email = _load(event.payment_id, str(event.detail.get("user_id")))
