@@ -41,8 +41,8 @@ STORED_KB = 12
 """Items, index entries and audit records of one purchase."""
 MINUTES_OF_RUNS = 24 * 30 * 1 + 30 * 5
 """Per month, without purchases: one minute per hourly run, and five per daily audit."""
-EMAILS = 1
-"""Per purchase: the address is verified. Stripe sends no receipt unless it is asked to."""
+EMAILS = 2
+"""Per purchase: one to verify the address, and the confirmation. Stripe sends no receipt unless it is asked to."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
     ("AWS/Cognito", "SignInThrottles"): POOL,
     ("AWS/Cognito", "SignUpThrottles"): POOL,
     ("AWS/Cognito", "TokenRefreshThrottles"): POOL,
+    # https://docs.aws.amazon.com/ses/latest/dg/event-publishing-add-event-destination-cloudwatch.html: of the account
+    ("AWS/SES", "Send"): [set()],
+    ("AWS/SES", "Bounce"): [set()],
 }
 LARGEST_SUM = 10
 """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-limits.html"""
@@ -201,6 +204,12 @@ def test_every_graph_of_the_dashboard_shows_a_metric_that_exists(resources: dict
                 assert reference in resources or reference == "Environment", reference
             shown += 1
     assert shown > 20
+
+
+def test_the_dashboard_shows_what_became_of_emails(resources: dict[str, Any]) -> None:
+    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    names = {entry[1] for widget in body["widgets"] for entry in widget["properties"]["metrics"]}
+    assert {"Send", "EmailUnsent", "EmailDropped", "EmailBounced"} <= names
 
 
 def rows() -> dict[str, list[str]]:
