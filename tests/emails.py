@@ -47,6 +47,14 @@ CASES: dict[str, Email] = {
         refundable_until=SUMMER,
         **CARD,
     ),
+    "purchase_confirmed_later_attempt": about(
+        "purchase_confirmed",
+        amount=DOLLARS,
+        paid_at=WINTER,
+        project="Explore a data set",
+        requestable_until=SUMMER,
+        **CARD,
+    ),
     "purchase_confirmed_long_names": about(
         "purchase_confirmed",
         track=LONG,

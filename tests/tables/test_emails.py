@@ -270,6 +270,18 @@ def test_the_email_about_a_purchase_says_what_was_bought(tuition: Harness, outbo
     assert f"https://learn.school.example/#/payments/{payment_id}" in text
 
 
+def test_a_second_purchase_after_a_refund_promises_no_automatic_refund(
+    tuition: Harness, outbox: Outbox, student: Student, admin: Student
+) -> None:
+    refunded(tuition, student, admin)
+    payment_id = buy(tuition, student)
+    outbox.deliver_all(payment_id)
+    text = text_of(outbox, "purchase_confirmed")
+    assert "You can get your money back" not in text
+    assert "the school decides" in text.replace("\n", " ")
+    assert tuition.refund(student, payment_id).status == 202, "it awaits approval"
+
+
 def test_the_message_of_staff_reaches_the_student(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student
 ) -> None:

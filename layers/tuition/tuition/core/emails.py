@@ -192,7 +192,8 @@ def _purchase(event: EmailEvent, payment: Payment, refund_window_days: int, now:
         return "purchase_confirmed_free", values
     until = timestamps.epoch(paid_at) + refund_window_days * DAY_S
     if until > now and not payment.is_bank_debit and payments.may_request_refund(payment):
-        values["refundable_until"] = Instant(timestamps.iso(until))
+        # After a refund of an earlier payment for the track, staff decide. A first attempt has no earlier payment.
+        values["refundable_until" if payment.attempt == 1 else "requestable_until"] = Instant(timestamps.iso(until))
     return "purchase_confirmed", values
 
 
