@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness import Harness, Student
 from tests.tables.test_promotion_codes import create_code
+from tests.tables.test_reconcile import metric_values
 from tests.tables.test_sessions import open_session, pay_session
 from tuition import clock, metrics, retry, settings
 from tuition.core import rollups
@@ -467,6 +468,23 @@ def test_a_recount_without_time_is_not_equal_and_the_next_one_begins_again(tuiti
     assert tuition.recount(seconds=1, full=True)["done"] is False
     report = tuition.recount()
     assert (report["done"], report["equal"], report["days"]) == (True, True, 1)
+
+
+def test_the_alarm_rings_after_two_nights_without_a_complete_recount(
+    tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bought(tuition, student)
+    tuition.count_records(tuition.stored_records())
+
+    def age_days(**event: Any) -> float:
+        capsys.readouterr()
+        night(tuition, **event)
+        return float(metric_values(capsys, "RecountAge")[-1][0]) / DAY_S
+
+    assert age_days() == pytest.approx(0.5, abs=0.01), "noon after the day that was recounted"
+    assert age_days(seconds=1) == pytest.approx(1.5, abs=0.01)
+    assert age_days(seconds=1) == pytest.approx(2.5, abs=0.01)
+    assert age_days() == pytest.approx(0.5, abs=0.01)
 
 
 def test_another_time_zone_of_the_school_moves_every_day_at_the_next_full_recount(

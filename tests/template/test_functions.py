@@ -616,6 +616,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ReconcileDriftAlarm": ("Tuition", "ReconcileDrift", OURS, "Sum", 300, 1, 1),
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
     "AnalyticsDifferenceAlarm": ("Tuition", "AnalyticsDifference", OURS, "Sum", 300, 1, 1),
+    "RecountAgeAlarm": ("Tuition", "RecountAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
@@ -650,6 +651,8 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
+AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm")
+"""The alarms that also ring without data: then the run on a schedule does not run at all."""
 
 
 def single_metric_alarms(resources: dict[str, Any]) -> dict[str, Any]:
@@ -681,7 +684,7 @@ def test_an_alarm_watches_its_metric_and_notifies_the_topic(expand: Any, alarm: 
         "EvaluationPeriods": periods,
         "Threshold": threshold,
         "ComparisonOperator": f"GreaterThan{'' if statistic.startswith('p') else 'OrEqualTo'}Threshold",
-        "TreatMissingData": "breaching" if alarm in ("ReconcileAgeAlarm", "BooksAgeAlarm") else "notBreaching",
+        "TreatMissingData": "breaching" if alarm in AGES_OF_RUNS else "notBreaching",
         "AlarmActions": [topic],
         "OKActions": [topic],
     }

@@ -35,7 +35,9 @@ def count(name: Name, number: int = 1) -> None:
     _write(name, "Count", number)
 
 
-def age(name: Literal["ReconcileAge", "BooksAge", "EventAge", "RefundRequestAge"], seconds: float) -> None:
+def age(
+    name: Literal["ReconcileAge", "BooksAge", "RecountAge", "EventAge", "RefundRequestAge"], seconds: float
+) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)
 

@@ -109,6 +109,7 @@ def nightly(remaining: Callable[[], float]) -> dict[str, Any]:
         except OutOfTime:
             run.done, days = False, pending
         through = recorded[-1] if run.done and recorded else before.get("through")
+        metrics.age("RecountAge", clock.now() - _end(through or timestamps.day_after(recorded[0], -1)))
         return _keep(run, through, sorted(days))
 
 
@@ -143,6 +144,11 @@ def _recorded_days(through: str | None) -> list[str]:
     first = timestamps.day_after(through) if through else timestamps.day_after(today, -1)
     days = (timestamps.day_after(first, number) for number in range(MAX_RECORDED_DAYS))
     return [day for day in days if day < today]
+
+
+def _end(day: str) -> float:
+    """Return the moment at which a UTC day ends, in epoch seconds."""
+    return timestamps.epoch(f"{timestamps.day_after(day)}T00:00:00Z")
 
 
 def _day(key: RollUpKey) -> Day | None:
