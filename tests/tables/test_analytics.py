@@ -470,6 +470,32 @@ def test_a_recount_without_time_is_not_equal_and_the_next_one_begins_again(tuiti
     assert (report["done"], report["equal"], report["days"]) == (True, True, 1)
 
 
+def test_a_difference_is_shown_every_night_until_it_is_corrected(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_wait(monkeypatch)
+    never_counted = bought(tuition, student)["payment_id"]
+    for _ in range(3):
+        report = night(tuition)
+        assert (report["done"], report["equal"], report["missing"]) == (True, False, [never_counted])
+        assert {one["figure"] for one in report["differences"]} >= {"created", "settled"}
+        assert read(tuition)["recount"]["equal"] is False
+    tuition.recount(full=True)
+    assert night(tuition)["equal"] is True
+
+
+def test_a_changed_roll_up_is_shown_every_night_until_it_is_corrected(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_wait(monkeypatch)
+    bought(tuition, student)
+    tuition.count_records(tuition.stored_records())
+    tamper(tuition, settled=1)
+    assert [night(tuition)["equal"] for _ in range(3)] == [False, False, False]
+    tuition.recount(full=True)
+    assert [night(tuition)["equal"] for _ in range(2)] == [True, True]
+
+
 def test_the_alarm_rings_after_two_nights_without_a_complete_recount(
     tuition: Harness, student: Student, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 Every night: the payments with an audit record of the days since the last run are read. Each must be counted as it is
 now, and each day to which one of them contributes is recounted: the roll-ups name the days on which the records that
-changed them were committed, and these records name the payments. A day that has not ended waits for the next night.
+changed them were committed, and these records name the payments. A day that has not ended waits for the next night, and
+so does one that differs, until it is corrected.
 
 By hand: every payment is read. One that was not counted, or not as it is now, is counted. Then the roll-ups are
 compared with the sum of what was counted, and one that differs is corrected.
@@ -94,23 +95,26 @@ def _described(key: RollUpKey, rolled_up: Figures, recounted: Figures) -> Iterat
 def nightly(remaining: Callable[[], float]) -> dict[str, Any]:
     """Recount the days that have changed since the last run until yesterday. Return the report.
 
-    Raises `LeaseTaken`. A run without enough time is not `done`, and the next one begins where it began.
+    Raises `LeaseTaken`. A run without enough time is not `done`, and the next one begins where it began. Days with a
+    difference are looked at again every night until they have none, so that the console never forgets one.
     """
     with cursors.lease(cursors.RECOUNT):
         run, before = Recount(remaining), cursors.read_report(cursors.RECOUNT) or {}
-        recorded = _recorded_days(before.get("through"))
+        new, again = _recorded_days(before.get("through")), before.get("again", [])
+        recorded = sorted({*again, *new})
         pending = {(str(zone), str(day)) for zone, day in before.get("pending", [])}
         days = set(pending)
         try:
             days |= _changed_days(run, recorded)
             ended = sorted(day for day in days if day[1] < timestamps.day_of(clock.now(), day[0]))[:MAX_DAYS]
             run.differences = _look_at(run, ended, recorded)
-            run.days, days = len(ended), days - set(ended)
+            run.days, days = len(ended), days - set(ended) | {day for day in map(_day, run.differences) if day}
+            again = recorded[:MAX_RECORDED_DAYS] if run.missing or run.differences else []
         except OutOfTime:
             run.done, days = False, pending
-        through = recorded[-1] if run.done and recorded else before.get("through")
-        metrics.age("RecountAge", clock.now() - _end(through or timestamps.day_after(recorded[0], -1)))
-        return _keep(run, through, sorted(days))
+        through = new[-1] if run.done and new else before.get("through")
+        metrics.age("RecountAge", clock.now() - _end(through or timestamps.day_after(new[0], -1)))
+        return _keep(run, {"through": through, "pending": sorted(days), "again": again})
 
 
 def full(remaining: Callable[[], float]) -> dict[str, Any]:
@@ -126,13 +130,13 @@ def full(remaining: Callable[[], float]) -> dict[str, Any]:
             _repair_roll_ups(run)
         except OutOfTime:
             run.done = False
-        return _keep(run, before.get("through"), before.get("pending", []))
+        return _keep(run, {name: before[name] for name in ("through", "pending", "again") if name in before})
 
 
-def _keep(run: Recount, through: str | None, pending: list[Day]) -> dict[str, Any]:
+def _keep(run: Recount, position: dict[str, Any]) -> dict[str, Any]:
     report = run.to_json()
     clock.start_deadline()
-    cursors.store_report({**report, "through": through, "pending": pending}, cursors.RECOUNT)
+    cursors.store_report({**report, **position}, cursors.RECOUNT)
     if run.missing or run.differences:
         metrics.count("AnalyticsDifference")
     return report
