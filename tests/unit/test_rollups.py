@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -221,3 +222,20 @@ def test_a_record_without_a_transition_is_counted_too() -> None:
     """A second decline changes no status, but the number of failures."""
     entry = rollups.queue_entry({**RECORD, "transition": {}})
     assert entry is not None and entry.group_id == "2026-11-24#DP#"
+
+
+@pytest.mark.parametrize("track", ["Data Science", "Größe", "数据", "T" * 200, "DP\n", "FSD"])
+def test_every_track_has_a_message_group_that_sqs_accepts(track: str) -> None:
+    record = {"subject": "pay_1", "sort_key": "s", "user_id": "u", "track": track, "at": "2026-11-23", "transition": {}}
+    one, same = rollups.queue_entry(record), rollups.queue_entry({**record, "subject": "pay_2"})
+    other = rollups.queue_entry({**record, "track": track + "2"})
+    assert one and same and other
+    assert re.fullmatch(r"[!-~]{1,128}", one.group_id)
+    assert one.group_id == same.group_id != other.group_id
+
+
+@pytest.mark.parametrize("code", ["a|b#c", "day#2026#|", "\N{GRINNING FACE}#|" * 33, "Größe 50 %"])
+def test_any_promotion_code_survives_in_the_key_of_its_roll_up(code: str) -> None:
+    key = rollups.RollUpKey("2026-11#Europe/Berlin", f"code#2026-11-23#usd#DP#{code}")
+    assert rollups.parse_key(str(key)) == key
+    assert key.parts == ["code", "2026-11-23", "usd", "DP", code]

@@ -31,6 +31,8 @@ NO_METHOD = "none"
 FAILURE = "failure:"
 """The figure that counts the charges that failed with a code begins with this."""
 DAY, CODE, COHORT = "day", "code", "cohort"
+MAX_GROUP_ID_LENGTH = 128
+"""Characters of a message group's id in SQS, each a letter, a digit or punctuation of ASCII."""
 MAX_CODE_LENGTH = 100
 """Characters of a promotion code in the key of its roll-up."""
 
@@ -225,4 +227,14 @@ def queue_entry(record: Mapping[str, Any]) -> QueueEntry | None:
     currency = str(record["transition"].get("currency", ""))
     body = {"subject": subject, "sort_key": sort_key, "recorded_day": recorded_day}
     deduplication_id = hashlib.sha256(f"{subject}#{sort_key}".encode()).hexdigest()
-    return QueueEntry("#".join((recorded_day, str(record.get("track")), currency)), deduplication_id, body)
+    return QueueEntry(_group_id(recorded_day, str(record.get("track")), currency), deduplication_id, body)
+
+
+def _group_id(*parts: str) -> str:
+    """Return the parts as a group's id, hashed if a part has what SQS refuses: a space, another alphabet, its length.
+
+    A refused id would fail all messages of its call.
+    """
+    group_id = "#".join(parts)
+    is_valid = len(group_id) <= MAX_GROUP_ID_LENGTH and all("!" <= character <= "~" for character in group_id)
+    return group_id if is_valid else hashlib.sha256(group_id.encode()).hexdigest()
