@@ -963,12 +963,22 @@ class RecountResult:
     differences: list[FigureDifference]
 
 
+@dataclass(kw_only=True)
+class AnalyticsRange:
+    """The days that the figures are of, both inclusive, in a time zone."""
+
+    from_: Annotated[Day, About("The first day.", name="from", examples=["2026-11-01"])]
+    to: Annotated[Day, About("The last day. If the request named none, it is today in this time zone.")]
+    zone: Annotated[str, About("The time zone in the IANA database.", examples=["UTC", "Europe/Berlin"])]
+
+
 @dataclass
 class Analytics:
     """Figures by period and currency. Periods without figures are left out."""
 
     periods: list[PeriodFigures]
     totals: Annotated[list[Figures], About("The sums of all periods, by currency.")]
+    range: AnalyticsRange
     recount: RecountResult
 
 

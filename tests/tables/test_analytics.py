@@ -593,6 +593,8 @@ def test_a_day_of_the_school_is_one_in_its_time_zone(
     tuition.count_records(tuition.stored_records())
     assert [one["period"] for one in read(tuition, zone="school")["periods"]] == ["2026-11-24"]
     assert [one["period"] for one in read(tuition, zone="utc")["periods"]] == ["2026-11-23"]
+    assert read(tuition, zone="school")["range"] == {"from": "2026-10-26", "to": "2026-11-24", "zone": "Asia/Tokyo"}
+    assert read(tuition, zone="utc")["range"] == {"from": "2026-10-25", "to": "2026-11-23", "zone": "UTC"}
 
 
 def test_an_unknown_time_zone_of_the_school_is_named_and_stops_neither_sales_nor_figures_in_utc(

@@ -1,17 +1,17 @@
-// The console: choosing the view, the header, and who is signed in.
+// The console: choosing the view, and who is signed in.
 import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
-import { discardDrafts, get } from "./api.js";
 import { Attention } from "./attention.js";
 import { Books } from "./books.js";
 import { Empty, ErrorMessage } from "./components.js";
 import { Disputes } from "./disputes.js";
 import { Exports } from "./exports.js";
+import { Header } from "./header.js";
 import { ShortcutHelp, useKeyboard } from "./keyboard.js";
 import { Overview } from "./overview.js";
 import { Payment } from "./payment.js";
 import { Payments } from "./payments.js";
-import { html, render, useEffect, useLayoutEffect, useState } from "./preact.js";
+import { html, render, useLayoutEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
 import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
@@ -20,20 +20,7 @@ import { NoStaffAccess, SignIn } from "./sign_in.js";
 import { Statement } from "./statement.js";
 import { User } from "./user.js";
 
-const NAV_LINKS = [
-  ["overview", "Overview"],
-  ["payments", "Payments"],
-  ["attention", "Attention"],
-  ["refund-requests", "Refund requests"],
-  ["disputes", "Disputes"],
-  ["books", "Books"],
-  ["statement", "Statement"],
-  ["quarantine", "Quarantine"],
-  ["exports", "Exports"],
-  ["selling", "Selling"],
-];
 const LIST_VIEWS = {
-  "": Payments,
   overview: Overview,
   payments: Payments,
   attention: Attention,
@@ -108,57 +95,8 @@ function View({ path, query, staff }) {
   }, [name, id]);
   if (CurrentView && !id) rememberList();
   if (!CurrentView)
-    return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
+    return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["overview"])}>Go to Overview</a><//>`;
   return html`<${CurrentView} key=${`${name}/${id ?? ""}`} id=${id} query=${query} staff=${staff} />`;
-}
-
-function Header({ config, user, view, signedIn, showHelp }) {
-  const hasAccess = signedIn && user.isStaff;
-  const signOut = () => {
-    discardDrafts();
-    session.signOut(config.sign_in, location.pathname);
-  };
-  const role = user?.decides ? "admin" : user?.isStaff ? "support, view only" : "no staff access";
-  return html`<header class="top">
-    <a class="brand" href=${routeTo(["payments"])}><img src="../icon.svg" alt="" width="22" height="22" /> Tuition <span>console</span></a>
-    ${
-      hasAccess &&
-      html`<nav aria-label="Main"><ul>${NAV_LINKS.map(
-        ([name, text]) => html`<li key=${name}>
-      <a href=${routeTo([name])} aria-current=${name === (view || "payments") ? "page" : undefined}>${text}${COUNTED[name] && html`<${Count} ...${COUNTED[name]} />`}</a></li>`,
-      )}</ul></nav>`
-    }
-    <span class="grow"></span>
-    ${
-      signedIn &&
-      html`<span class="who" title=${user.sub}>${user.email ?? user.sub}</span>
-      <span class="chip">${role}</span>
-      ${hasAccess && html`<button type="button" class="quiet" title="Keyboard shortcuts" onClick=${showHelp}>Shortcuts</button>`}
-      <button type="button" class="quiet" onClick=${signOut}>Sign out</button>`
-    }
-  </header>`;
-}
-
-/** The queues whose length the navigation shows: the route, the name of its list, and what the number counts. */
-const COUNTED = {
-  attention: { path: "/admin/attention", list: "payments", meaning: "need attention" },
-  "refund-requests": { path: "/admin/refund-requests", list: "refund_requests", meaning: "await approval" },
-};
-
-/** The length of a queue, up to one page. */
-function Count({ path, list, meaning }) {
-  const [count, setCount] = useState("");
-  useEffect(() => {
-    const load = () =>
-      get(path, { limit: 20 }).then(
-        ({ [list]: rows, next_cursor: next }) => setCount(rows.length ? `${rows.length}${next ? "+" : ""}` : ""),
-        () => setCount(""),
-      );
-    load();
-    window.addEventListener("payment-changed", load);
-    return () => window.removeEventListener("payment-changed", load);
-  }, []);
-  return count && html`<span class="count">${count}<span class="visually-hidden"> ${meaning}</span></span>`;
 }
 
 async function start() {

@@ -1,79 +1,163 @@
-// Overview: the figures of a range of days, the requests and disputes that wait, and each chart with its table.
-import { money, sentenceCase } from "../shared/format.js";
+// Overview, the landing page: the figures of a range of days, and the requests and disputes that wait.
+import { money, relativeTime, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
-import { Chart } from "./chart.js";
 import { Empty, Time, WhenLoaded } from "./components.js";
+import { Codes, Cohorts, Failures, Periods, percent, sum, Tracks, whole } from "./overview_charts.js";
 import { html } from "./preact.js";
-import { routeTo } from "./route.js";
+import { changeQuery, routeTo } from "./route.js";
 
-const DAY_MS = 86_400_000;
 const DISPUTES_SHOWN = 50;
-const daysAgo = (days) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
+const DIFFERENCES_SHOWN = 10;
+const MAX_DIFFERENCES = 100; // in a recount's report
+
+/** The day that is so many days before another one, which is text such as `2026-11-29`. */
+function daysBefore(day, days) {
+  const date = new Date(`${day}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() - days);
+  return date.toISOString().slice(0, 10);
+}
+const todayInUtc = () => new Date().toISOString().slice(0, 10);
 const RANGES = {
-  today: { text: "Today", first: () => daysAgo(0), by: "day" },
-  7: { text: "7 days", first: () => daysAgo(6), by: "day" },
-  30: { text: "30 days", first: () => daysAgo(29), by: "day" },
-  month: { text: "This month", first: () => `${daysAgo(0).slice(0, 7)}-01`, by: "day" },
-  year: { text: "This year", first: () => `${daysAgo(0).slice(0, 4)}-01-01`, by: "month" },
+  today: { text: "Today", first: (today) => today, by: "day" },
+  7: { text: "7 days", first: (today) => daysBefore(today, 6), by: "day" },
+  30: { text: "30 days", first: (today) => daysBefore(today, 29), by: "day" },
+  month: { text: "This month", first: (today) => `${today.slice(0, 7)}-01`, by: "day" },
+  year: { text: "This year", first: (today) => `${today.slice(0, 4)}-01-01`, by: "month" },
 };
+const RANGE_NAMES = ["today", "7", "30", "month", "year"]; // an object would begin with the numbers
+const ZONES = { utc: "UTC", school: "The school’s" };
+const chosen = (options, name, standard) => (Object.hasOwn(options, name) ? name : standard);
+
+/** Today in the time zone of the days. Only the API knows the school's: a range without an end ends today. */
+async function today(zone) {
+  if (zone === "utc") return todayInUtc();
+  return (await get("/admin/analytics", { zone, from: daysBefore(todayInUtc(), 1) })).range.to;
+}
+
+async function loadFigures(name, zone, track) {
+  const { first, by } = RANGES[name];
+  const to = await today(zone);
+  const range = { from: first(to), to, zone, track };
+  const [figures, details] = await Promise.all([
+    get("/admin/analytics", { ...range, by }),
+    get("/admin/analytics/details", range),
+  ]);
+  return { figures, details, by };
+}
 
 export function Overview({ query }) {
-  const name = Object.hasOwn(RANGES, query.range) ? query.range : "30";
-  const { first, by } = RANGES[name];
-  const range = { from: first(), to: daysAgo(0) };
+  const name = chosen(RANGES, query.range, "30");
+  const zone = chosen(ZONES, query.zone, "utc");
+  const { track } = query;
+  const state = useResponse(() => loadFigures(name, zone, track), [name, zone, track]);
+  return html`<h1 tabindex="-1">Overview</h1>
+    <${Waiting} />
+    <div class="choices">
+      <nav class="tabs" aria-label="Range">${RANGE_NAMES.map(
+        (key) =>
+          html`<a key=${key} href=${routeTo(["overview"], { ...query, range: key })} aria-current=${key === name ? "true" : undefined}>${RANGES[key].text}</a>`,
+      )}</nav>
+      <${TrackField} track=${track} />
+      <${Choice} name="zone" text="Days of" value=${zone} options=${Object.entries(ZONES)} />
+    </div>
+    <${WhenLoaded} of=${state}>${({ figures, details, by }) => html`
+      <p class="small">${rangeText(figures.range)}<${RecountTime} ...${figures.recount} /></p>
+      <${Differences} ...${figures.recount} />
+      ${figures.totals.length === 0 && html`<${Empty} title="No payments in this range" />`}
+      ${figures.totals.map((total) => html`<${Currency} key=${total.currency} total=${total} figures=${figures} details=${details} by=${by} />`)}
+      <div class="charts">
+        <${Codes} ...${details} />
+        <${Cohorts} cohorts=${details.cohorts} />
+      </div>`}<//>`;
+}
+
+const rangeText = ({ from, to, zone }) => `${from === to ? from : `${from} to ${to}`}, in days of ${zone}. `;
+
+function TrackField({ track }) {
+  const catalog = useResponse(() => get("/payments/tracks"), []);
+  const { tracks = [], no_longer_sold: former = [] } = catalog.response ?? {};
+  const names = new Set([...tracks, ...former].map((one) => one.track));
+  if (track) names.add(track);
+  const options = [["", "All"], ...[...names].map((one) => [one, one])];
+  return html`<${Choice} name="track" text="Track" value=${track ?? ""} options=${options} />`;
+}
+
+/** A field whose value is in the address. */
+function Choice({ name, text, value, options }) {
+  const apply = ({ target }) => changeQuery({ [name]: target.value });
+  return html`<span class="field"><label for=${`f-${name}`}>${text}</label>
+    <select id=${`f-${name}`} value=${value} onChange=${apply}>${options.map(
+      ([key, label]) => html`<option key=${key} value=${key} selected=${key === value}>${label}</option>`,
+    )}</select></span>`;
+}
+
+/** The requests and disputes that wait for staff, whatever the range. Its tiles have their place before the answer comes. */
+function Waiting() {
   const load = () =>
     Promise.all([
-      get("/admin/analytics", { ...range, by }),
-      get("/admin/analytics/details", range),
       get("/admin/refund-requests", { limit: 1 }),
       get("/admin/disputes", { state: "open", limit: DISPUTES_SHOWN }),
     ]);
-  const state = useResponse(load, [range, by]);
-  return html`<h1 tabindex="-1">Overview</h1>
-    <nav class="tabs" aria-label="Range">${["today", "7", "30", "month", "year"].map(
-      (key) =>
-        html`<a key=${key} href=${routeTo(["overview"], { range: key })} aria-current=${key === name ? "true" : undefined}>${RANGES[key].text}</a>`,
-    )}</nav>
-    <p class="small">${range.from} to ${range.to}, in days of UTC.</p>
-    <${WhenLoaded} of=${state}>${([figures, details, requests, disputes]) => html`
-      <${Waiting} requests=${requests.refund_requests} disputes=${disputes} />
-      ${figures.totals.length === 0 && html`<${Empty} title="No payments in this range" />`}
-      ${figures.totals.map((total) => html`<${Currency} key=${total.currency} total=${total} figures=${figures} details=${details} />`)}
-      ${details.codes.length > 0 && html`<${Codes} ...${details} />`}
-      ${details.cohorts.length > 0 && html`<${Cohorts} cohorts=${details.cohorts} />`}
-      <${Recount} ...${figures.recount} />`}<//>`;
+  const { response, error, reload } = useResponse(load, []);
+  const unknown = error ? "Not known" : "…";
+  const [requests, disputes] = response ?? [];
+  const request = requests?.refund_requests[0];
+  const open = disputes?.disputes.length;
+  const due = disputes?.disputes.find(({ due_by: dueBy }) => dueBy);
+  return html`<dl class="tiles waiting" aria-busy=${response || error ? "false" : "true"}>
+    <${Tile} name="Oldest waiting request" note=${request && relativeTime(request.at)}>${
+      request ? html`<a href=${routeTo(["refund-requests"])}><${Time} at=${request.at} /></a>` : response ? "None" : unknown
+    }<//>
+    <${Tile} name="Open disputes">${open ? html`<a href=${routeTo(["disputes"])}>${disputes.next_cursor ? `more than ${open}` : open}</a>` : response ? "None" : unknown}<//>
+    <${Tile} name="Next evidence due" note=${due && relativeTime(due.due_by)}>${
+      due ? html`<a href=${routeTo(["disputes"])}><${Time} at=${due.due_by} /></a>` : response ? "None" : unknown
+    }<//>
+  </dl>
+  ${error && html`<p class="note warn" role="alert">Requests and disputes could not be loaded. <button type="button" class="quiet" onClick=${reload}>Load it again</button></p>`}`;
 }
 
-function Waiting({ requests, disputes }) {
-  const open = disputes.disputes.length;
-  const due = disputes.disputes.find(({ due_by: dueBy }) => dueBy);
-  return html`<dl class="tiles">
-    <${Tile} name="Oldest waiting request">${requests[0] ? html`<a href=${routeTo(["refund-requests"])}><${Time} at=${requests[0].at} /></a>` : "None"}<//>
-    <${Tile} name="Open disputes">${open ? html`<a href=${routeTo(["disputes"])}>${disputes.next_cursor ? `more than ${open}` : open}</a>` : "None"}<//>
-    <${Tile} name="Next evidence due">${due ? html`<${Time} at=${due.due_by} />` : "None"}<//>
-  </dl>`;
+const Tile = ({ name, note, children }) =>
+  html`<div class="panel"><dt>${name}</dt><dd>${children}${note && html`<span class="why">${note}</span>`}</dd></div>`;
+
+function RecountTime({ at, equal }) {
+  if (!at) return "The figures have not been recounted yet. The first recount runs tonight.";
+  return html`Recounted on <${Time} at=${at} />${equal ? ": equal." : "."}`;
 }
 
-const Tile = ({ name, children }) => html`<div class="panel"><dt>${name}</dt><dd>${children}</dd></div>`;
-
-function Recount({ at, equal, differences }) {
-  if (!at) return html`<p class="small">The figures have not been recounted yet. The first recount runs tonight.</p>`;
-  if (equal) return html`<p class="note good">Recounted <${Time} at=${at} />: equal.</p>`;
-  return html`<div class="note warn"><p>Recounted <${Time} at=${at} />: ${differences.length} figures differ, or the recount is not complete.</p>
-    <ul class="plain">${differences.slice(0, 10).map(
-      (one) =>
-        html`<li key=${`${one.roll_up} ${one.figure}`}><code>${one.roll_up}</code> ${one.figure}: ${one.rolled_up} instead of ${one.recounted}</li>`,
-    )}</ul></div>`;
+/** The differences of the newest recount, or that it is not complete. */
+function Differences({ at, equal, differences }) {
+  if (!at || equal) return null;
+  const count = differences.length;
+  if (!count)
+    return html`<p class="note warn">The recount is not complete. It has found no difference so far.</p>`;
+  const number = `${whole(count)}${count >= MAX_DIFFERENCES ? " or more" : ""}`;
+  const rest = count - DIFFERENCES_SHOWN;
+  return html`<div class="note warn"><p class="strong">${count === 1 ? "1 figure differs" : `${number} figures differ`} from the payments.</p>
+    <ul class="plain">${differences
+      .slice(0, DIFFERENCES_SHOWN)
+      .map((one) => html`<li key=${`${one.roll_up} ${one.figure}`}><${Difference} ...${one} /></li>`)}</ul>
+    ${rest > 0 && html`<p>And ${whole(rest)} more.</p>`}</div>`;
 }
 
-const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
-const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
+const AMOUNTS = new Set(["created", "settled", "refunded", "lost", "fees", "disputed", "discount"]);
 
-function Currency({ total, figures, details }) {
+/** One difference. A roll-up's key is `2026-11#UTC|day#2026-11-23#usd#DP#card`, or without currency and method. */
+function Difference({ roll_up: key, figure, rolled_up: counted, recounted }) {
+  if (figure === "missing")
+    return html`Payment <a href=${routeTo(["payments", key])}><code>${key}</code></a> is not counted as it is now.`;
+  const [partition, measure = ""] = key.split("|");
+  const [kind, period, ...parts] = measure.split("#");
+  const [currency, track, ...rest] = kind === "cohort" ? [undefined, ...parts] : parts;
+  const of = [currency?.toUpperCase(), track, rest.join("#")].filter(Boolean).join(", "); // a code may contain "#"
+  const text = (number) => (currency && AMOUNTS.has(figure) ? money(number, currency) : whole(number));
+  return html`<span title=${key}>${period} (${partition.split("#")[1]}), ${of}: ${sentenceCase(figure).toLowerCase()} ${text(counted)} instead of ${text(recounted)}</span>`;
+}
+
+function Currency({ total, figures, details, by }) {
   const { currency } = total;
   const text = (amount) => money(amount, currency);
   const outcomes = details.outcomes.filter((one) => one.currency === currency);
-  const periods = figures.periods.filter((one) => one.currency === currency);
+  const [paid, payments] = [sum(outcomes, "paid"), sum(outcomes, "payments")];
   const id = (name) => `${name}-${currency}`;
   return html`<section aria-labelledby=${id("figures")}>
     <h2 id=${id("figures")}>${currency.toUpperCase()}</h2>
@@ -84,76 +168,12 @@ function Currency({ total, figures, details }) {
       <${Tile} name="Disputes opened">${text(sum(outcomes, "disputed"))}<//>
       <${Tile} name="Lost to disputes">${text(total.lost)}<//>
       <${Tile} name="Stripe’s fees">${text(total.fees)}<//>
-      <${Tile} name="Payments that settled">${percent(sum(outcomes, "paid"), sum(outcomes, "payments"))}<//>
+      <${Tile} name="Success rate" note=${`${whole(paid)} of ${whole(payments)} payments settled`}>${percent(paid, payments)}<//>
     </dl>
-    <${Periods} id=${id("net")} periods=${periods} text=${text} />
-    <${Tracks} id=${id("tracks")} outcomes=${outcomes} text=${text} />
-    <${Failures} id=${id("failures")} failures=${total.failures} />
+    <${Periods} id=${id("net")} total=${total} figures=${figures} by=${by} />
+    <div class="charts">
+      <${Tracks} id=${id("tracks")} outcomes=${outcomes} currency=${currency} />
+      <${Failures} id=${id("failures")} failures=${total.failures} />
+    </div>
   </section>`;
-}
-
-const largest = (rows) => rows.reduce((best, row) => (row.value > best.value ? row : best));
-
-function Periods({ id, periods, text }) {
-  if (periods.length === 0) return null;
-  const rows = periods.map((one) => ({
-    label: one.period,
-    value: one.net,
-    text: text(one.net),
-    cells: [text(one.settled), text(one.refunded), text(one.lost), text(one.fees)],
-  }));
-  const best = largest(rows);
-  return html`<${Chart} id=${id} title="Net by period" rows=${rows} finding=${`The most was ${best.text}, in ${best.label}.`}
-    columns=${["Period", "Net", "Gross", "Refunds", "Lost", "Fees"]} />`;
-}
-
-function Tracks({ id, outcomes, text }) {
-  const tracks = [...new Set(outcomes.map(({ track }) => track))];
-  if (tracks.length === 0) return null;
-  const rows = tracks.map((track) => {
-    const own = outcomes.filter((one) => one.track === track);
-    const settled = sum(own, "settled");
-    const rate = percent(sum(own, "paid"), sum(own, "payments"));
-    return { label: track, value: settled, text: text(settled), cells: [sum(own, "settlements"), rate, sum(own, "recovered")] };
-  });
-  const best = largest(rows);
-  return html`<${Chart} id=${id} title="Gross by track" rows=${rows} finding=${`${best.label} received the most: ${best.text}.`}
-    columns=${["Track", "Gross", "Settled payments", "Success rate", "After a failure"]} />`;
-}
-
-function Failures({ id, failures }) {
-  const rows = Object.entries(failures).map(([code, count]) => ({
-    label: sentenceCase(code),
-    value: count,
-    text: String(count),
-  }));
-  if (rows.length === 0) return null;
-  rows.sort((one, other) => other.value - one.value);
-  return html`<${Chart} id=${id} title="Failed charges by reason" rows=${rows} columns=${["Reason", "Charges"]}
-    finding=${`The most frequent reason is “${rows[0].label}”: ${rows[0].text} of ${sum(rows, "value")}.`} />`;
-}
-
-function Codes({ codes, complete }) {
-  const rows = codes.map(({ code, currency, uses, discount }) => ({
-    label: `${code} (${currency.toUpperCase()})`,
-    value: uses,
-    text: String(uses),
-    cells: [money(discount, currency)],
-  }));
-  const finding = `${rows[0].label} was used most: ${rows[0].text} times.${complete ? "" : " There are more codes: choose a shorter range."}`;
-  return html`<${Chart} id="codes" title="Promotion codes" rows=${rows} finding=${finding} columns=${["Code", "Uses", "Discount"]} />`;
-}
-
-function Cohorts({ cohorts }) {
-  const rows = cohorts.map(({ month, track, enrolled, refunded }) => ({
-    label: `${month} ${track}`,
-    value: enrolled,
-    text: String(enrolled),
-    cells: [refunded, percent(refunded, enrolled)],
-  }));
-  const enrolled = sum(cohorts, "enrolled");
-  const refunded = sum(cohorts, "refunded");
-  return html`<${Chart} id="cohorts" title="Students by month of purchase" rows=${rows}
-    finding=${`${enrolled} enrolled, and ${refunded} of their purchases are refunded (${percent(refunded, enrolled)}).`}
-    columns=${["Month and track", "Enrolled", "Refunded", "Share"]} />`;
 }

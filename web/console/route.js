@@ -2,10 +2,12 @@
 // staff can link to it and go back.
 import { useLayoutEffect, useState } from "./preact.js";
 
-/** `#/payments/pay_1?do=refund` -> `{ path: ["payments", "pay_1"], query: { do: "refund" } }`. */
+const LANDING_VIEW = "overview";
+
+/** `#/payments/pay_1?do=refund` -> `{ path: ["payments", "pay_1"], query: { do: "refund" } }`. `#/` is the overview. */
 export function currentRoute() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { path: path.split("/").map(decode), query: Object.fromEntries(new URLSearchParams(query)) };
+  return { path: (path || LANDING_VIEW).split("/").map(decode), query: Object.fromEntries(new URLSearchParams(query)) };
 }
 
 /** A malformed part of an address stays as it is; no view has that name. */

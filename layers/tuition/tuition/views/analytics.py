@@ -49,7 +49,7 @@ class Range:
 def analytics(query: Mapping[str, str]) -> dict[str, Any]:
     """Return the figures by period and currency, their totals, and the result of the recount. Raises `Unprocessable`.
 
-    A period without figures is left out.
+    A period without figures is left out. The range names its zone, so that a reader can tell which day is today in it.
     """
     selected = parse(query)
     periods: dict[tuple[str, str], Figures] = {}
@@ -65,6 +65,7 @@ def analytics(query: Mapping[str, str]) -> dict[str, Any]:
             {"period": period, **_figures(currency, figures)} for (period, currency), figures in sorted(periods.items())
         ],
         "totals": [_figures(currency, figures) for currency, figures in sorted(totals.items())],
+        "range": {"from": selected.first, "to": selected.last, "zone": selected.zone},
         "recount": _recount(),
     }
 

@@ -51,6 +51,10 @@ class Staff(Student):
 
     # --- navigation ---
 
+    def open_account(self) -> None:
+        """Open the menu with the shortcuts and the way to sign out."""
+        self.page.get_by_role("button", name="Account of ").click()
+
     def open_payment(self, payment_id: str, query: str = "") -> None:
         self.open(f"#/payments/{payment_id}{query}")
         expect(self.page.get_by_role("heading", name="Timeline")).to_be_visible()

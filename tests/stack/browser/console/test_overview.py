@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -32,6 +34,13 @@ def tile(staff: Staff, name: str) -> Locator:
     return staff.main.locator(".tiles > div", has=staff.page.get_by_text(name, exact=True)).locator("dd")
 
 
+def store_recount(running: Running, differences: list[dict[str, Any]], missing: tuple[str, ...] = ()) -> None:
+    """Store the report of a recount that was not equal."""
+    report = {"at": "2026-11-24T05:00:00.000Z", "equal": False, "missing": missing, "differences": differences}
+    item = {**keys.cursor_key(RECOUNT), "report": {"S": json.dumps(report)}}
+    client(running, "dynamodb").put_item(TableName=resource(running, "CursorsTable"), Item=item)
+
+
 @pytest.fixture
 def figures(staff: Staff, running: Running, sub: str) -> Running:
     """Make a payment, a refused one and a refund, and count them."""
@@ -53,9 +62,11 @@ def test_the_figures_are_those_of_the_payments(staff: Staff, figures: Running) -
         expect(tile(staff, name).first).to_have_text(in_dollars(total(figures, figure)))
     details = figures.staff("/analytics/details")["outcomes"]
     paid, created = (sum(one[name] for one in details) for name in ("paid", "payments"))
-    expect(tile(staff, "Payments that settled").first).to_have_text(f"{round(100 * paid / created)} %")
+    expect(tile(staff, "Success rate").first).to_contain_text(f"{round(100 * paid / created)} %")
+    expect(tile(staff, "Success rate").first).to_contain_text(f"{paid:,} of {created:,} payments settled")
     expect(staff.main.get_by_role("img", name="Gross by track")).to_be_visible()
-    staff.expect_text("Recounted")
+    staff.expect_text("Recounted on")
+    staff.expect_text(": equal.")
     staff.expect_accessible("overview")
 
 
@@ -100,11 +111,10 @@ def test_the_range_is_in_the_address_and_a_wrong_one_is_the_last_thirty_days(sta
 
 def test_a_difference_of_the_recount_is_shown(staff: Staff, figures: Running) -> None:
     one = {"roll_up": "2026-11#UTC|day#2026-11-23#usd#DP#card", "figure": "settled", "rolled_up": 1, "recounted": 2}
-    report = {"at": "2026-11-24T05:00:00.000Z", "equal": False, "missing": [], "differences": [one]}
-    item = {**keys.cursor_key(RECOUNT), "report": {"S": json.dumps(report)}}
-    client(figures, "dynamodb").put_item(TableName=resource(figures, "CursorsTable"), Item=item)
+    store_recount(figures, [one])
     staff.open("#/overview")
-    staff.expect_text("settled: 1 instead of 2")
+    staff.expect_text("1 figure differs from the payments.")
+    staff.expect_text("2026-11-23 (UTC), USD, DP, card: settled $0.01 instead of $0.02")
     staff.expect_accessible()
     assert invoke(figures, "RecountFunction", {"full": True})["equal"]
 
@@ -116,3 +126,142 @@ def test_the_overview_fits_a_window_320_pixels_wide(staff: Staff, figures: Runni
         button.click()
     assert staff.page.evaluate("document.documentElement.scrollWidth") <= 320
     staff.expect_accessible("overview-narrow")
+
+
+def test_the_console_opens_with_the_overview(staff: Staff) -> None:
+    staff.open("#/")
+    expect(staff.page.get_by_role("heading", name="Overview", level=1)).to_be_focused()
+    assert staff.page.title() == "Overview · Tuition console"
+    navigation = staff.page.get_by_role("navigation", name="Main")
+    expect(navigation.locator("[aria-current=page]")).to_have_text("Overview")
+    staff.page.get_by_role("navigation", name="Range").get_by_role("link", name="7 days").click()
+    assert staff.page.url.endswith("#/overview?range=7")
+    expect(staff.page.get_by_role("link", name="7 days")).to_be_focused()
+    navigation.get_by_role("link", name="Payments").click()
+    staff.expect_heading("Payments")
+    staff.page.get_by_role("banner").get_by_role("link", name="Tuition console").click()
+    staff.expect_heading("Overview")
+
+
+def test_the_track_and_the_time_zone_are_in_the_address(staff: Staff, figures: Running) -> None:
+    staff.open("#/overview?range=7")
+    staff.main.get_by_label("Track").select_option("FSD")
+    expect(staff.main.get_by_label("Track")).to_be_focused()
+    staff.page.wait_for_url("**/#/overview?range=7&track=FSD")
+    query = {"from": (datetime.now(UTC) - timedelta(days=6)).strftime("%Y-%m-%d"), "track": "FSD"}
+    own = [one for one in figures.staff("/analytics", **query)["totals"] if one["currency"] == "usd"]
+    expect(tile(staff, "Gross").first).to_have_text(in_dollars(own[0]["settled"]))
+    with staff.page.expect_request(lambda request: "by=day" in request.url and "zone=school" in request.url) as event:
+        staff.main.get_by_label("Days of").select_option("school")
+    assert "track=FSD" in event.value.url
+    staff.page.wait_for_url("**/#/overview?range=7&track=FSD&zone=school")
+    expect(staff.main.get_by_label("Days of")).to_have_value("school")
+    staff.page.get_by_role("link", name="30 days").click()
+    staff.page.wait_for_url("**/#/overview?range=30&track=FSD&zone=school")
+    staff.page.go_back()
+    staff.page.go_back()
+    expect(staff.main.get_by_label("Days of")).to_have_value("utc")
+    expect(staff.main.get_by_label("Track")).to_have_value("FSD")
+
+
+ZERO = {"created": 0, "settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "payments": 0, "failures": {}}
+RECOUNTED = {"at": "2026-11-24T05:00:00.000Z", "equal": True, "differences": []}
+DETAILS: dict[str, Any] = {"outcomes": [], "codes": [], "complete": True, "cohorts": []}
+
+
+def answer(staff: Staff, figures: dict[str, Any], details: dict[str, Any] = DETAILS) -> None:
+    """Answer in the API's place."""
+    body = {"recount": RECOUNTED, "range": {"from": "2026-11-01", "to": "2026-11-03", "zone": "UTC"}, **figures}
+    staff.page.route("**/api/admin/analytics?*", lambda route: route.fulfill(json=body))
+    staff.page.route("**/api/admin/analytics/details?*", lambda route: route.fulfill(json=details))
+
+
+def chart_rows(chart: Locator) -> list[list[str]]:
+    """Return the rows of a chart's CSV file."""
+    address = chart.get_by_role("link", name="CSV").get_attribute("href") or ""
+    return list(csv.reader(io.StringIO(unquote(address.partition(",")[2]))))
+
+
+def test_each_currency_has_its_minor_units_and_each_day_its_place(staff: Staff) -> None:
+    usd = {**ZERO, "period": "2026-11-02", "currency": "usd", "settled": 9_007_199_254_740_99, "net": -12_345}
+    jpy = {**ZERO, "period": "2026-11-03", "currency": "jpy", "settled": 60_000, "net": 58_000}
+    answer(staff, {"periods": [usd, jpy], "totals": [jpy, usd]})
+    staff.open("#/overview")
+    yen, dollars = (staff.main.get_by_role("region", name=name, exact=True) for name in ("JPY", "USD"))
+    expect(yen.locator("dd").first).to_have_text("¥60,000")
+    expect(dollars.locator("dd").first).to_have_text("$9,007,199,254,740.99")
+    net = dollars.get_by_role("figure", name="Net by day")
+    expect(net.locator("figcaption")).to_have_text("Net is -$123.45 in total.")
+    expect(net.locator("rect")).to_have_count(3)
+    assert chart_rows(net) == [
+        ["Day", "Net (USD)", "Gross (USD)", "Refunds (USD)", "Lost (USD)", "Fees (USD)"],
+        ["2026-11-01", "0.00", "0.00", "0.00", "0.00", "0.00"],
+        ["2026-11-02", "-123.45", "9007199254740.99", "0.00", "0.00", "0.00"],
+        ["2026-11-03", "0.00", "0.00", "0.00", "0.00", "0.00"],
+    ]
+    net = yen.get_by_role("figure", name="Net by day")
+    expect(net.locator("figcaption")).to_have_text("Net is ¥58,000 in total. The most was ¥58,000, on 3 Nov.")
+    assert chart_rows(net)[3] == ["2026-11-03", "58000", "60000", "0", "0", "0"]
+    staff.expect_accessible()
+
+
+def test_a_recount_that_is_not_complete_or_differs_a_lot_says_so(staff: Staff) -> None:
+    one = {"roll_up": "cohorts#UTC|cohort#2026-11#DP", "figure": "enrolled", "rolled_up": 1, "recounted": 1_200}
+    code = {"roll_up": "2026-11#UTC|code#2026-11-23#jpy#DP#A#B", "figure": "discount", "rolled_up": 1, "recounted": 2}
+    missing = {"roll_up": "pay_1", "figure": "missing", "rolled_up": 0, "recounted": 1}
+    for differences, texts in (
+        ([], ["The recount is not complete. It has found no difference so far."]),
+        (
+            [missing, one, code] * 40,
+            [
+                "120 or more figures differ",
+                "is not counted as it is now",
+                "2026-11 (UTC), DP: enrolled 1 instead of 1,200",
+                "2026-11-23 (UTC), JPY, DP, A#B: discount ¥1 instead of ¥2",
+                "And 110 more.",
+            ],
+        ),
+    ):
+        recount = {**RECOUNTED, "equal": False, "differences": differences}
+        answer(staff, {"periods": [], "totals": [], "recount": recount})
+        staff.open("#/payments")
+        staff.open("#/overview")
+        for text in texts:
+            staff.expect_text(text)
+        staff.expect_text("No payments in this range")
+        staff.expect_accessible()
+        staff.page.unroute_all()
+
+
+def test_waiting_requests_and_the_figures_fail_and_load_again_on_their_own(staff: Staff) -> None:
+    staff.expected_errors.append(r"status of 500 ")
+    problem = {"type": "about:blank", "detail": "Something went wrong on our side."}
+    staff.page.route("**/api/admin/analytics?*", lambda route: route.fulfill(status=500, json=problem))
+    staff.page.route("**/api/admin/refund-requests?limit=1", lambda route: route.fulfill(status=500, json=problem))
+    staff.open("#/overview")
+    expect(staff.main.get_by_text("Requests and disputes could not be loaded.")).to_be_visible()
+    expect(staff.main.get_by_text("Not known")).to_have_count(3)
+    expect(staff.main.get_by_role("button", name="Try again")).to_be_visible()
+    staff.expect_accessible()
+    staff.page.unroute_all()
+    staff.main.get_by_role("button", name="Load it again").click()
+    staff.main.get_by_role("button", name="Try again").click()
+    expect(staff.main.get_by_text("Not known")).to_have_count(0)
+    expect(staff.main.locator(".answer")).to_be_visible()
+
+
+SHIFTS = """new PerformanceObserver((list) => {
+    for (const { value } of list.getEntries()) window.shift = (window.shift ?? 0) + value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 320])
+def test_nothing_moves_when_the_answers_come(staff: Staff, figures: Running, width: int) -> None:
+    """https://web.dev/articles/cls: 0.1 is good. The number in the navigation and the tiles have their places."""
+    staff.page.set_viewport_size({"width": width, "height": 900})
+    staff.context.add_init_script(SHIFTS)
+    staff.open("#/")
+    expect(staff.main.locator(".answer figure").first).to_be_visible()
+    expect(staff.main.locator(".waiting[aria-busy=false]")).to_be_visible()
+    staff.page.wait_for_load_state("networkidle")
+    assert staff.page.evaluate("window.shift ?? 0") < 0.02

@@ -236,6 +236,7 @@ def test_the_shortcuts_are_explained_and_single_keys_can_be_turned_off(staff: St
     staff.page.keyboard.press("/")
     expect(staff.page).to_have_url(re.compile("#/quarantine$"))
     staff.main.press("Tab")
+    staff.open_account()
     staff.page.get_by_role("button", name="Shortcuts").click()
     staff.dialog.get_by_label("Enable single-key shortcuts").check()
     staff.dialog.get_by_role("button", name="Close").click()

@@ -1,0 +1,88 @@
+"""The header: one line at every width, its menus with keyboard and screen reader."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.stack.browser.console.staff import Staff
+
+LINE_PX = 50
+VIEWS = ("Overview", "Payments", "Attention", "Refund requests", "Disputes")
+MORE = ("Books", "Statement", "Quarantine", "Exports", "Selling")
+OVERLAP = """(bar) => {
+    const boxes = [...bar.children].filter((one) => one.offsetWidth).map((one) => one.getBoundingClientRect());
+    return boxes.some((box, index) => index && boxes[index - 1].right > box.left);
+}"""
+"""Whether a part of the header covers the next one."""
+
+
+@pytest.mark.parametrize(("width", "menu"), [(1440, "More"), (1024, "More"), (910, "More"), (320, "Menu")])
+@pytest.mark.parametrize("role", ["staff", "support"])
+def test_the_header_is_one_line_and_leads_to_every_view(
+    request: pytest.FixtureRequest, role: str, width: int, menu: str
+) -> None:
+    staff: Staff = request.getfixturevalue(role)
+    staff.page.set_viewport_size({"width": width, "height": 700})
+    header, navigation = staff.page.get_by_role("banner"), staff.page.get_by_role("navigation", name="Main")
+    staff.open("#/refund-requests")
+    for name in (*VIEWS, *MORE):
+        in_menu = menu == "Menu" or name in MORE
+        button = navigation.get_by_role("button")
+        if in_menu:
+            button.click()
+        link = navigation.get_by_role("link", name=name)
+        expect(link).to_be_in_viewport(ratio=1)
+        link.click()
+        staff.page.wait_for_url(f"**/#/{name.lower().replace(' ', '-')}")
+        expect(staff.page.locator("h1")).to_be_focused()
+        expect(button).to_have_text(f"{menu}: {name}" if in_menu else menu)
+        expect(button).to_have_attribute("aria-expanded", "false")
+        size = header.bounding_box()
+        assert size
+        assert size["height"] < LINE_PX, name
+        assert staff.page.evaluate("document.documentElement.scrollWidth") <= width
+        overlap = header.evaluate(OVERLAP)
+        assert not overlap, name
+    staff.open_account()
+    expect(staff.page.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
+    staff.expect_accessible()
+
+
+def test_a_menu_opens_and_closes_with_the_keyboard(staff: Staff) -> None:
+    staff.open("#/books")
+    staff.expect_heading("Books")
+    navigation = staff.page.get_by_role("navigation", name="Main")
+    button, link = navigation.get_by_role("button"), navigation.get_by_role("link", name="Quarantine")
+    expect(button).to_have_attribute("aria-expanded", "false")
+    expect(link).to_be_hidden()
+    button.focus()
+    staff.page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    assert navigation.locator(f"#{button.get_attribute('aria-controls')}").is_visible()
+    expect(navigation.locator("[aria-current=page]")).to_have_text("Books")
+    staff.expect_accessible()
+    staff.page.keyboard.press("Tab")
+    expect(navigation.get_by_role("link", name="Books")).to_be_focused()
+    staff.page.keyboard.press("Escape")
+    expect(link).to_be_hidden()
+    expect(button).to_be_focused()
+    staff.expect_heading("Books")
+    staff.page.keyboard.press("Enter")
+    for _ in MORE:
+        staff.page.keyboard.press("Tab")
+    staff.page.keyboard.press("Tab")
+    expect(staff.page.get_by_role("button", name="Account of ")).to_be_focused()
+    expect(link).to_be_hidden()
+    staff.page.keyboard.press("Space")
+    expect(staff.page.get_by_role("button", name="Sign out")).to_be_visible()
+    staff.main.click(position={"x": 5, "y": 400})
+    expect(staff.page.get_by_role("button", name="Sign out")).to_be_hidden()
+
+
+def test_the_shortcuts_give_the_focus_back_to_the_account(staff: Staff) -> None:
+    staff.open("#/books")
+    staff.open_account()
+    staff.page.get_by_role("button", name="Shortcuts").click()
+    expect(staff.dialog).to_be_visible()
+    staff.page.keyboard.press("Escape")
+    expect(staff.dialog).to_have_count(0)
+    expect(staff.page.get_by_role("button", name="Account of ")).to_be_focused()
