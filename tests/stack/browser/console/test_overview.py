@@ -145,6 +145,7 @@ def test_the_console_opens_with_the_overview(staff: Staff) -> None:
 
 def test_the_track_and_the_time_zone_are_in_the_address(staff: Staff, figures: Running) -> None:
     staff.open("#/overview?range=7")
+    staff.main.get_by_label("Track").focus()
     staff.main.get_by_label("Track").select_option("FSD")
     expect(staff.main.get_by_label("Track")).to_be_focused()
     staff.page.wait_for_url("**/#/overview?range=7&track=FSD")
