@@ -61,7 +61,8 @@ def plan_only(tuition: Harness, **event: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of one item, so that each task has several checkpoints."""
+    """Pages of one item, so that each task has several checkpoints. A table of several pages has two segments."""
+    monkeypatch.setattr(audit_run, "SEGMENTS", 2)
     real = walk.page_created
 
     def page_created(*arguments: Any) -> dict[str, Any]:
@@ -407,6 +408,35 @@ def test_the_largest_plan_is_stored(tuition: Harness, student: Student, monkeypa
 def test_at_most_31_days_are_compared_at_once(tuition: Harness) -> None:
     with pytest.raises(Unprocessable):
         tuition.run_audit(days={"from": "2026-10-01", "to": "2026-11-01"})
+
+
+def test_only_the_holder_of_a_task_stores_its_progress_and_its_report(tuition: Harness) -> None:
+    """Another has claimed it, or a run has planned it again, after the lease has expired."""
+    task = tasks.Task("books:daily:2026-11-23:subjects:", "subjects")
+    for take_over in (lambda: tasks.claim(task.name, 900), lambda: tasks.store(task)):
+        tasks.store(task)
+        first = tasks.claim(task.name, 900)
+        assert first is not None
+        assert tasks.checkpoint(first, {"position": "1"})
+        assert not tasks.store(task), "a held task is not planned again"
+        tuition.advance_time(LEASE_S)
+        assert take_over()
+        before = stored(tuition)[task.name]
+        assert not tasks.checkpoint(first, {"position": "2"})
+        tasks.finish(first, {"checked": 1})
+        tasks.release(first)
+        assert stored(tuition)[task.name] == before
+        tuition.advance_time(LEASE_S)
+    last = tasks.claim(task.name, 900)
+    assert last is not None
+    assert last.progress is None, "the plan began it again"
+    assert tasks.checkpoint(last, {"position": "3"})
+    tasks.finish(last, {"checked": 1})
+    assert set(stored(tuition)[task.name]) == {"name", "task", "expires_at", "report"}
+    assert tasks.claim(task.name, 900) is None
+    tuition.tables.delete_item(TableName="cursors", Key=keys.cursor_key(task.name))
+    assert not tasks.checkpoint(last, {"position": "4"})
+    assert task.name not in stored(tuition), "a write after the end leaves no item"
 
 
 # --- division ---
