@@ -145,9 +145,9 @@ def test_the_console_opens_with_the_overview(staff: Staff) -> None:
 
 def test_the_track_and_the_time_zone_are_in_the_address(staff: Staff, figures: Running) -> None:
     staff.open("#/overview?range=7")
-    staff.main.get_by_label("Track").focus()
-    staff.main.get_by_label("Track").select_option("FSD")
-    expect(staff.main.get_by_label("Track")).to_be_focused()
+    staff.main.get_by_label("Track", exact=True).focus()
+    staff.main.get_by_label("Track", exact=True).select_option("FSD")
+    expect(staff.main.get_by_label("Track", exact=True)).to_be_focused()
     staff.page.wait_for_url("**/#/overview?range=7&track=FSD")
     query = {"from": (datetime.now(UTC) - timedelta(days=6)).strftime("%Y-%m-%d"), "track": "FSD"}
     own = [one for one in figures.staff("/analytics", **query)["totals"] if one["currency"] == "usd"]
@@ -162,7 +162,7 @@ def test_the_track_and_the_time_zone_are_in_the_address(staff: Staff, figures: R
     staff.page.go_back()
     staff.page.go_back()
     expect(staff.main.get_by_label("Days of")).to_have_value("utc")
-    expect(staff.main.get_by_label("Track")).to_have_value("FSD")
+    expect(staff.main.get_by_label("Track", exact=True)).to_have_value("FSD")
 
 
 ZERO = {"created": 0, "settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "payments": 0, "failures": {}}
