@@ -1,6 +1,7 @@
 """The figures of analytics for staff, summed from the roll-ups of days (`tuition.core.rollups`)."""
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -143,7 +144,10 @@ def parse(query: Mapping[str, str]) -> Range:
     track = query.get("track")
     if track is not None and track not in catalog.tracks():
         raise Unprocessable(f"track must be one of {', '.join(catalog.tracks())}", field="track")
-    return Range(first, last, cast(By, by), zone, query.get("currency"), track)
+    currency = query.get("currency")
+    if currency is not None and not re.fullmatch("[a-z]{3}", currency):
+        raise Unprocessable("currency must be three small letters, such as usd", field="currency")
+    return Range(first, last, cast(By, by), zone, currency, track)
 
 
 def _day(query: Mapping[str, str], name: str) -> str | None:

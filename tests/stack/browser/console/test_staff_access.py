@@ -126,7 +126,7 @@ def test_the_books_show_each_difference_with_its_ids(staff: Staff) -> None:
         {**day, "kind": "charge", "ids": ["pay_forged", "pi_forged"]},
         {**day, "kind": "standing", "currency": None, "ours": 1, "ids": ["ada", "DP", "pay_invented"]},
     ]
-    books = {"compared_at": "2026-11-24T04:00:00.000Z", "through": "2026-11-23", "equal": False}
+    books = {"compared_at": "2026-11-24T04:00:00.000Z", "through": "2026-11-23", "equal": False, "unfinished": []}
     staff.page.route("**/api/admin/books*", lambda route: route.fulfill(json={**books, "differences": differences}))
     staff.open("#/books")
     staff.expect_heading("Books")
