@@ -381,13 +381,13 @@ class _Audit:
         report = self.report()
         shown = {name: report[name] for name in ("differences", "unfinished")}
         clock.start_deadline()
-        cursors.store_findings(
-            self._name,
+        cursors.store_report(
             {
                 "compared_at": timestamps.iso(self._now),
                 "differences": shown["differences"][: core_books.MAX_UNFINISHED],
                 "unfinished": shown["unfinished"][: core_books.MAX_UNFINISHED],
             },
+            self._name,
         )
         self._count(report["differences"])
 

@@ -157,7 +157,7 @@ def _compare_movements(current: Comparing, transactions: Iterable[dict[str, Any]
             moved = books.movement(transaction)
             if moved is None:
                 continue
-            resolved = walk.retry_rate_limits(resolve.resolve, transaction["source"], moved.kind)
+            resolved = stripe_client.retry_rate_limits(resolve.resolve, transaction["source"], moved.kind)
             if resolved is None:
                 current.findings.foreign += 1
             else:
@@ -187,7 +187,7 @@ def _compare_payment(current: Comparing, ref: PaymentRef, movements: list[Moveme
 
 
 def _problem(payment: Payment) -> str:
-    return books.problem(walk.retry_rate_limits(_all_rows, payment)[0])
+    return books.problem(stripe_client.retry_rate_limits(_all_rows, payment)[0])
 
 
 def _all_rows(payment: Payment) -> tuple[list[Row], list[Movement]]:
@@ -409,7 +409,7 @@ def _compare_state(current: Comparing, payment_id: str, standing_problems: list[
     stored = payment.facts.compared.get("books")
     movements: list[Movement] = []
     if (stored and stored.problem) or _must_look_up(payment, current.task.until):
-        looked_up, movements = walk.retry_rate_limits(_all_rows, payment)
+        looked_up, movements = stripe_client.retry_rate_limits(_all_rows, payment)
         problems["books"] = books.problem(looked_up)
         rows += [one for one in looked_up if one.differs and one.day <= current.day]
     state = ledger.load(payment.ref)

@@ -34,6 +34,7 @@ from tuition.payments import refunds
 from tuition.payments.refunds import Actor
 from tuition.storage import cursors, ledger, quarantine, queries, tasks
 from tuition.storage.tasks import Task
+from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, resolve
 
 CLOSE_UNTOUCHED_AFTER_S = 3 * 86400
@@ -318,7 +319,7 @@ def _replay_quarantine(current: Run) -> None:
     for event_id in queries.oldest_quarantined(MAX_REPLAYS):
         with current.step(event_id):
             try:
-                outcome = walk.retry_rate_limits(stripe_events.replay, event_id)
+                outcome = stripe_client.retry_rate_limits(stripe_events.replay, event_id)
             except (NotFound, Conflicted):
                 continue  # staff have replayed or discarded it in the meantime
             current.replayed += outcome != "quarantined"
@@ -336,7 +337,7 @@ def _check_payments(run: Run, task: Task, stripe_now: int, floor_s: float) -> in
         with run.step(payment_id):
             payment = resolve.find_payment(payment_id)
             if not _is_confirmed_by_walk(payment, task.after):
-                walk.retry_rate_limits(_check_payment, run, payment.ref, stripe_now)
+                stripe_client.retry_rate_limits(_check_payment, run, payment.ref, stripe_now)
     return 0
 
 

@@ -169,12 +169,9 @@ def _is_unanswered(error: Exception) -> bool:
 # --- asking Stripe ---
 
 
-retry_rate_limits = stripe_client.retry_rate_limits
-
-
 def _page_created(listed: Listed, first: int, last: int, after: str | None, types: Sequence[str] = ()) -> Answer:
     clock.start_deadline()
-    return retry_rate_limits(stripe_client.list_created, listed, first, last, after, types)
+    return stripe_client.retry_rate_limits(stripe_client.list_created, listed, first, last, after, types)
 
 
 def page_created(listed: Listed, first: int, last: int, after: str | None = None) -> dict[str, Any]:
@@ -307,7 +304,7 @@ def walk_window(run: Run, first: int, last: int) -> None:
     for listed, handle in _HANDLERS.items():
         for obj, date in list_created(listed, first, last):
             with run.step(obj["id"]):
-                retry_rate_limits(handle, run, obj, date)
+                stripe_client.retry_rate_limits(handle, run, obj, date)
 
 
 def windows(first: int, last: int) -> list[tuple[int, int]]:
@@ -342,7 +339,7 @@ def _walk_events(run: Run, first: int, last: int) -> None:
     for types in itertools.batched(sorted(stripe_events.EVENT_TYPES), EVENT_TYPES_PER_LIST, strict=False):
         for event, _ in list_created("events", first, last, types):
             with run.step(event["id"]), _quarantine_if_unusable([event]):
-                ref = retry_rate_limits(stripe_events.resolve_event, event)
+                ref = stripe_client.retry_rate_limits(stripe_events.resolve_event, event)
                 if ref:
                     by_payment[ref].append(event)
     for ref, events in by_payment.items():
@@ -353,7 +350,7 @@ def _walk_events(run: Run, first: int, last: int) -> None:
             run.newest_event_at = max([run.newest_event_at, *times])
             if unapplied:
                 with _quarantine_if_unusable(unapplied):
-                    retry_rate_limits(_sync_for_events, run, ref, unapplied)
+                    stripe_client.retry_rate_limits(_sync_for_events, run, ref, unapplied)
 
 
 @contextmanager

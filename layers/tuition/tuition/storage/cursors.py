@@ -105,7 +105,7 @@ def read_report(name: str = BOOKS) -> dict[str, Any] | None:
 
 
 def store_report(report: Mapping[str, Any], name: str = BOOKS) -> None:
-    """Store the report of the daily audit, or of the recount, in place of the one before."""
+    """Store the report of the daily audit or the recount, or what an unfinished audit has found until now."""
     values = {":report": {"S": json.dumps(dict(report))}}
     dynamodb.update(CursorItem, keys.cursor_key(name), "SET report = :report", values=values)
 
@@ -121,12 +121,6 @@ def store_plan(name: str, plan: Mapping[str, Any]) -> None:
     """Store the plan of an audit that is not finished."""
     values = {":plan": {"S": json.dumps(dict(plan))}}
     dynamodb.update(CursorItem, keys.cursor_key(name), "SET #plan = :plan", names={"#plan": "plan"}, values=values)
-
-
-def store_findings(name: str, report: Mapping[str, Any]) -> None:
-    """Store what an audit that is not finished has found until now."""
-    values = {":report": {"S": json.dumps(dict(report))}}
-    dynamodb.update(CursorItem, keys.cursor_key(name), "SET report = :report", values=values)
 
 
 def remove(name: str) -> None:
