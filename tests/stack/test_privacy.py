@@ -1,6 +1,7 @@
 """No log line and no audit record contains personal data, whatever students, staff and Stripe do."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ STAFF_NOTE = "Spoke with her mother by phone"
 ROUTES = ("create-payment", "create-checkout-session", "status", "request-refund", "webhook", "admin/exports")
 LOG_MARKERS = (*ROUTES, "enrollments", "quarantined", "not-found", "unknown-track", '"export"', "reconciled")
 PERSONAL_TEXTS = (NAME, "Wilhelmina", "Testarossa", STUDENT_REASON, "Ulan Bator", STAFF_NOTE, "her mother")
+MESSAGE_ID = re.compile(r"[0-9a-f-]{36}@email\.amazonses\.com")
+"""MiniStack's id of an email looks like an address."""
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
         assert any(type_ in item for item in stored), type_
     for text in (*logged, *stored):
         personal = [words for words in (*PERSONAL_TEXTS, email) if words.lower() in text.lower()]
-        assert personal + find_sensitive(text) == [], text
+        assert personal + find_sensitive(MESSAGE_ID.sub("", text)) == [], text
 
 
 def _buy(running: Running, token: str, sub: str) -> str:

@@ -47,7 +47,7 @@ def send(address: str, email: Email, rendered: Rendered) -> str:
     if current.email_configuration_set:
         request["ConfigurationSetName"] = current.email_configuration_set
     try:
-        return str(_client().send_email(**request)["MessageId"]).partition("@")[0]  # MiniStack adds a domain
+        return str(_client().send_email(**request)["MessageId"])
     except botocore.exceptions.ClientError as error:
         code = error.response["Error"]["Code"]
         is_answer = error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
