@@ -24,6 +24,8 @@ from local.ministack import REGION, MiniStack
 STACK = "tuition"
 BUCKET = "tuition-artifacts"
 DELAY_S = 0.1
+OTHER_DYNAMODB_S = 10
+"""The limit for one call to a DynamoDB that is not the stack's own."""
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
 SEND_EMAIL = "ses:SendEmail"
@@ -337,18 +339,25 @@ def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:
     aws.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps(value))
 
 
-def copy_tables(aws: MiniStack, deployed: DeployedStack, endpoint_url: str) -> None:
-    """Create the deployed tables on another DynamoDB (DynamoDB Local) too, with the same names and indexes."""
+def other_dynamodb(endpoint_url: str) -> Any:
+    """Return a boto3 client of another DynamoDB (DynamoDB Local), which answers within seconds or not at all."""
     import boto3
+    from botocore.config import Config
 
-    source = aws.client("dynamodb")
-    target = boto3.client(
+    limits = Config(connect_timeout=OTHER_DYNAMODB_S, read_timeout=OTHER_DYNAMODB_S, retries={"total_max_attempts": 2})
+    return boto3.client(
         "dynamodb",
         endpoint_url=endpoint_url,
         region_name=REGION,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106
+        config=limits,
     )
+
+
+def copy_tables(aws: MiniStack, deployed: DeployedStack, target: Any) -> None:
+    """Create the deployed tables in another DynamoDB too, given its client, with the same names and indexes."""
+    source = aws.client("dynamodb")
     existing = set(target.list_tables()["TableNames"])
     for name in deployed.tables().values():
         if name in existing:

@@ -161,6 +161,9 @@ class Stack:
             stripe_port = self._check_port("stripe", settings.stripe_port)
         if settings.data is not None:
             settings.data.mkdir(parents=True, exist_ok=True)
+        with _naming_the_other_dynamodb() as tables:
+            if tables is not None:
+                tables.list_tables(Limit=1)  # before the parts start, so that a wrong address is reported at once
         self.aws = MiniStack(aws_port, settings.data, settings.log, settings.aws_program)
         yield None
         if test_mode_key is None:
@@ -256,10 +259,8 @@ class Stack:
         signing_secrets = [stripe["webhook_secret"]] if stripe["webhook_secret"] else []
         deploy.put_secret(self.aws, outputs["StripeWebhookSecretArn"], {"signing_secrets": signing_secrets})
         if dynamodb_url:
-            try:
-                deploy.copy_tables(self.aws, self.deployed, dynamodb_url)
-            except (BotoCoreError, ClientError, ValueError) as error:
-                raise RuntimeError(f"DYNAMODB_ENDPOINT_URL is {dynamodb_url}: {error}") from error
+            with _naming_the_other_dynamodb() as tables:
+                deploy.copy_tables(self.aws, self.deployed, tables)
             self._print_status(f"the tables are on {dynamodb_url}; no function reads their streams")
         else:
             resources = deploy.read_template(build_folder / "template.yaml")["Resources"]
@@ -298,6 +299,19 @@ class Stack:
             self.simulator.stop()
         if self.aws is not None:
             self.aws.stop()
+
+
+@contextlib.contextmanager
+def _naming_the_other_dynamodb() -> Iterator[Any]:
+    """Yield a client of the DynamoDB that ``DYNAMODB_ENDPOINT_URL`` names, None if it is not set.
+
+    Raises RuntimeError with the address if that DynamoDB refuses a call or does not respond.
+    """
+    url = os.environ.get("DYNAMODB_ENDPOINT_URL")
+    try:
+        yield deploy.other_dynamodb(url) if url else None
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise RuntimeError(f"DYNAMODB_ENDPOINT_URL is {url}: {error}") from error
 
 
 def _taken(name: str, port: int) -> str:
