@@ -95,6 +95,12 @@ def archive(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
+def built_archive(folder: Path) -> bytes:
+    """Return the archive that the build made of a folder; without one, the archive that it would make."""
+    file = folder.with_name(f"{folder.name}.zip")
+    return file.read_bytes() if file.exists() else archive(folder)
+
+
 def point_at_bucket(template: Template, build: Path, bucket: str) -> dict[str, bytes]:
     """Point each function and layer of a SAM template at an archive in the bucket. Return the archives by key."""
     contents: dict[str, bytes] = {}
@@ -108,7 +114,7 @@ def point_at_bucket(template: Template, build: Path, bucket: str) -> dict[str, b
             continue
         folder = resource["Properties"][field]
         if folder not in object_keys:
-            content = archive(build / folder)
+            content = built_archive(build / folder)
             object_keys[folder] = f"{hashlib.sha256(content).hexdigest()}.zip"
             contents[object_keys[folder]] = content
         resource["Properties"][field] = {"Bucket": bucket, "Key": object_keys[folder]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import build
+from local import build, change_set
 from local.build import ROOT
 from local.deploy import read_template
 
@@ -78,6 +78,14 @@ def test_nothing_in_the_artifact_names_this_machine(layer: Path) -> None:
         assert list(layer.glob(f"*.dist-info/{note}")) == []
     here = str(ROOT).encode()
     assert [file for file in layer.parent.parent.rglob("*") if file.is_file() and here in file.read_bytes()] == []
+
+
+def test_each_folder_of_the_build_has_its_archive(layer: Path) -> None:
+    built = layer.parent.parent
+    folders = {entry.name for entry in built.iterdir() if entry.is_dir()}
+    assert {file.stem for file in built.glob("*.zip")} == folders > {"TuitionLayer", "WebhookFunction"}
+    for name in folders - {"TuitionLayer"}:
+        assert change_set.built_archive(built / name) == change_set.archive(built / name)
 
 
 def test_a_package_without_a_wheel_fails_the_build_with_the_reason(tmp_path: Path) -> None:
