@@ -67,6 +67,7 @@ RESOURCES = {
     "AWS::CloudFront::OriginAccessControl": ("cloudfront:*OriginAccessControl",),
     "AWS::CloudFront::ResponseHeadersPolicy": ("cloudfront:*ResponseHeadersPolicy",),
     "AWS::CloudWatch::Alarm": ("cloudwatch:*Alarm*", "cloudwatch:TagResource"),
+    "AWS::CloudWatch::CompositeAlarm": ("cloudwatch:*Alarm*", "cloudwatch:TagResource"),
     "AWS::CloudWatch::Dashboard": ("cloudwatch:*Dashboard*",),
     "AWS::CodeDeploy::Application": ("codedeploy:*Application", "codedeploy:TagResource"),
     "AWS::CodeDeploy::DeploymentGroup": ("codedeploy:*DeploymentGroup", "codedeploy:*Deployment*"),

@@ -12,6 +12,7 @@ import copy
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ OTHER_DYNAMODB_S = 10
 """The limit for one call to a DynamoDB that is not the stack's own."""
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
+COMPOSITE_ALARM = "AWS::CloudWatch::CompositeAlarm"
 SEND_EMAIL = "ses:SendEmail"
 SEND_MESSAGE = "sqs:SendMessage"
 
@@ -276,12 +278,13 @@ def without_unsupported(expanded: Template) -> Template:
     """Return the template without the resources that MiniStack cannot handle.
 
     MiniStack rejects a stack that has CodeDeploy resources, update policies or metric-math alarms, so an alias moves to
-    its new version at once. It enforces bucket policies that require TLS, which the local stack does not have. The
-    local sign-in has no second factor, so the pool does not call the function that asks for one. MiniStack ignores
-    partial batch responses of a stream, so :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping
-    has no ``MaximumConcurrency``, because MiniStack would compare the text of its parameter with a number. Five workers
-    run then, the template's default. MiniStack asks for ``ses:SendEmail`` on every resource, and for
-    ``sqs:SendMessageBatch``, which AWS does not have, so roles get these.
+    its new version at once. It rejects composite alarms too, which :func:`put_composite_alarms` makes. It enforces
+    bucket policies that require TLS, which the local stack does not have. The local sign-in has no second factor, so
+    the pool does not call the function that asks for one. MiniStack ignores partial batch responses of a stream, so
+    :mod:`local.stream` reads the stream instead of a mapping. A queue's mapping has no ``MaximumConcurrency``, because
+    MiniStack would compare the text of its parameter with a number. Five workers run then, the template's default.
+    MiniStack asks for ``ses:SendEmail`` on every resource, and for ``sqs:SendMessageBatch``, which AWS does not have,
+    so roles get these.
     """
     resources = {}
     for name, resource in expanded["Resources"].items():
@@ -289,7 +292,9 @@ def without_unsupported(expanded: Template) -> Template:
         tls_only = resource["Type"] == "AWS::S3::BucketPolicy" and "aws:SecureTransport" in json.dumps(resource)
         mapping = resource["Type"] == "AWS::Lambda::EventSourceMapping"
         stream = mapping and "StartingPosition" in resource["Properties"]  # a mapping of a queue has none
-        if metric_math or tls_only or stream or resource["Type"].startswith("AWS::CodeDeploy::"):
+        if resource["Type"] == COMPOSITE_ALARM or metric_math or tls_only or stream:
+            continue
+        if resource["Type"].startswith("AWS::CodeDeploy::"):
             continue
         resources[name] = {key: value for key, value in resource.items() if key != "UpdatePolicy"}
         if resource["Type"] == "AWS::Cognito::UserPool":
@@ -326,7 +331,8 @@ def deploy(
     template = read_template(build / "template.yaml")
     template["Globals"]["Function"]["Environment"]["Variables"] |= function_environment
     contents = change_set.point_at_bucket(template, build, BUCKET)
-    expanded = for_ministack(expand(template, parameters))
+    complete = expand(template, parameters)
+    expanded = for_ministack(complete)
     s3, cloudformation = aws.client("s3"), aws.client("cloudformation")
     if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=BUCKET)
@@ -339,7 +345,24 @@ def deploy(
             change_set.execute(cloudformation, changes, delay_s=DELAY_S)
     except change_set.DeployFailed as error:
         raise RuntimeError(f"the local deploy failed:\n{error}") from error
-    return change_set.describe(cloudformation, STACK)
+    deployed = change_set.describe(cloudformation, STACK)
+    put_composite_alarms(aws.client("cloudwatch"), complete, deployed)
+    return deployed
+
+
+def put_composite_alarms(cloudwatch: Any, expanded: Template, deployed: DeployedStack) -> None:
+    """Make the composite alarms by API, without their actions, which need a topic.
+
+    Raises KeyError if a rule names an alarm that is not deployed.
+    """
+    for name, resource in expanded["Resources"].items():
+        if resource["Type"] == COMPOSITE_ALARM:
+            rule = resource["Properties"]["AlarmRule"]["Fn::Sub"]
+            cloudwatch.put_composite_alarm(
+                AlarmName=f"{STACK}-{name}",
+                AlarmRule=re.sub(r"\$\{(\w+)\}", lambda match: deployed.resources[match[1]], rule),
+                AlarmDescription=resource["Properties"]["AlarmDescription"],
+            )
 
 
 def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:

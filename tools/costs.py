@@ -41,6 +41,8 @@ STORED_KB = 12
 """Items, index entries and audit records of one purchase."""
 MINUTES_OF_RUNS = 24 * 30 * 1 + 30 * 5
 """Per month, without purchases: one minute per hourly run, and five per daily audit."""
+METRICS_OF_ROUTE = 6
+"""https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html"""
 EMAILS = 2
 """Per purchase: one to verify the address, and the confirmation. Stripe sends no receipt unless it is asked to."""
 
@@ -114,10 +116,16 @@ def _per_month(template: Mapping[str, Any]) -> Iterator[Line]:
     alarms = [item["Properties"] for item in resources.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
     watched = sum(len([m for m in alarm.get("Metrics", [0]) if m == 0 or "MetricStat" in str(m)]) for alarm in alarms)
     own = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "Tuition"}
+    composites = [name for name, item in resources.items() if item["Type"] == "AWS::CloudWatch::CompositeAlarm"]
+    settings = resources["HttpApi"]["Properties"]["RouteSettings"].values()
+    routes = [one for one in settings if one.get("DetailedMetricsEnabled")]
     secrets = [name for name, item in resources.items() if item["Type"] == "AWS::SecretsManager::Secret"]
     boards = [name for name, item in resources.items() if item["Type"] == "AWS::CloudWatch::Dashboard"]
     yield Line("Alarms", "alarm", per_month=Decimal(watched), note="the first ten are free")
+    yield Line("Alarms on alarms", "composite_alarm", per_month=Decimal(len(composites)))
     yield Line("Custom metrics", "metric", per_month=Decimal(len(own)), note="the first ten are free")
+    note = f"{METRICS_OF_ROUTE} of each route with its own metrics"
+    yield Line("Metrics of routes", "metric", per_month=Decimal(METRICS_OF_ROUTE * len(routes)), note=note)
     yield Line("Dashboard", "dashboard", per_month=Decimal(len(boards)), note="the first three are free")
     yield Line("Secrets", "secret", per_month=Decimal(len(secrets)))
 

@@ -144,6 +144,51 @@ def test_every_combined_alarm_notifies_the_topic_of_its_start_and_end(expand: An
             assert alarm["EvaluationPeriods"] == 1, name
 
 
+COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
+OPERAND = re.compile(r'ALARM\("\$\{(\w+)\}"\)')
+BUYING_FAILS = [
+    {"CreatePaymentFailsAlarm"},
+    {"CreateCheckoutSessionFailsAlarm"},
+    {"WebhookErrorsAlarm", "ApiServerErrorsAlarm"},
+]
+"""The least sets of alarms with which students cannot buy, or pay without effect."""
+
+
+def rule_of(expand: Any) -> str:
+    rule: str = of_type(expand()["Resources"], COMPOSITE)["StudentsCannotBuyAlarm"]["AlarmRule"]["Fn::Sub"]
+    return rule
+
+
+def rings(rule: str, ringing: set[str]) -> bool:
+    """Evaluate a rule of `ALARM`, `AND`, `OR` and parentheses while these alarms ring."""
+    text = OPERAND.sub(lambda match: str(match[1] in ringing), rule).replace("AND", "and").replace("OR", "or")
+    assert re.fullmatch(r"(True|False|and|or|[() \n])+", text), text
+    return bool(eval(text))  # noqa: S307 (nothing but the words above)
+
+
+def test_students_cannot_buy_names_alarms_that_the_local_stack_has_too(expand: Any) -> None:
+    names = OPERAND.findall(rule_of(expand))
+    assert len(names) == 4
+    assert set(names) <= set(alarms(expand)) - set(combined(expand))
+
+
+def test_students_cannot_buy_rings_for_exactly_these_alarms(expand: Any) -> None:
+    rule, names = rule_of(expand), sorted(alarms(expand))
+    for least in BUYING_FAILS:
+        assert rings(rule, least)
+        assert not any(rings(rule, least - {name}) for name in least)
+    silent = set(names) - {"CreatePaymentFailsAlarm", "CreateCheckoutSessionFailsAlarm"}
+    assert not rings(rule, silent - {"WebhookErrorsAlarm"})
+    assert not rings(rule, silent - {"ApiServerErrorsAlarm"})
+
+
+def test_students_cannot_buy_notifies_the_topic_of_its_start_and_end(expand: Any) -> None:
+    topic = "arn:aws:sns:us-east-1:123456789012:oncall"
+    for parameters, actions in (({"AlarmTopicArn": topic}, [topic]), ({}, [])):
+        (alarm,) = of_type(expand(**parameters)["Resources"], COMPOSITE).values()
+        assert alarm["AlarmActions"] == alarm["OKActions"] == actions
+
+
 def references(expand: Any, metric: str, dimension: str) -> list[str]:
     """Return the resources whose figures of this metric some alarm watches, each as often as it is watched."""
     result = []
@@ -220,7 +265,7 @@ def rows() -> dict[str, list[str]]:
 
 
 def test_the_runbook_explains_every_alarm_and_says_whether_it_wakes_someone(expand: Any) -> None:
-    assert set(rows()) | {"ForeignEventAlarm"} == set(alarms(expand))
+    assert set(rows()) | {"ForeignEventAlarm"} == {*alarms(expand), *of_type(expand()["Resources"], COMPOSITE)}
     for name, cells in rows().items():
         assert len(cells) == 5, name
         assert re.match(r"\w+", cells[4])[0] in ("yes", "no"), name  # type: ignore[index]
@@ -228,5 +273,6 @@ def test_the_runbook_explains_every_alarm_and_says_whether_it_wakes_someone(expa
 
 def test_the_alarms_exist_in_the_raw_template_too() -> None:
     template = deploy.read_template(ROOT / "template.yaml")
-    names = {name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    types = {"AWS::CloudWatch::Alarm", COMPOSITE}
+    names = {name for name, resource in template["Resources"].items() if resource["Type"] in types}
     assert names >= set(rows())

@@ -117,14 +117,27 @@ def test_requests_are_throttled(resources: dict[str, Any]) -> None:
     assert stage(resources)["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 100, "ThrottlingRateLimit": 50}
 
 
-def test_the_webhook_has_its_own_throttle_and_the_only_detailed_metrics(expand: Any, resources: dict[str, Any]) -> None:
-    """A flood of other requests cannot throttle Stripe's events. Each route with detailed metrics is billed."""
+def test_the_webhook_has_its_own_throttle(expand: Any, resources: dict[str, Any]) -> None:
+    """A flood of other requests cannot throttle Stripe's events."""
     route = "POST /api/payments/webhook"
     settings = {"ThrottlingRateLimit": 1000, "ThrottlingBurstLimit": 2000, "DetailedMetricsEnabled": True}
-    assert stage(resources)["RouteSettings"] == {route: settings}
+    assert stage(resources)["RouteSettings"][route] == settings
     other = expand(WebhookThrottlingRate="5", WebhookThrottlingBurst="7")["Resources"]
     changed = stage(other)["RouteSettings"][route]
     assert (str(changed["ThrottlingRateLimit"]), str(changed["ThrottlingBurstLimit"])) == ("5", "7")
+
+
+def test_only_routes_with_alarms_of_their_own_have_detailed_metrics(expand: Any, resources: dict[str, Any]) -> None:
+    """Each route with detailed metrics is billed. The creates have the default throttle, also a changed one."""
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+    dimensions = [{one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])} for alarm in alarms]
+    watched = {f"{one['Method']} {one['Resource']}" for one in dimensions if "Resource" in one and "Method" in one}
+    assert set(stage(resources)["RouteSettings"]) == watched
+    assert all(one["DetailedMetricsEnabled"] is True for one in stage(resources)["RouteSettings"].values())
+    changed = stage(expand(ThrottlingRate="70", ThrottlingBurst="90")["Resources"])["RouteSettings"]
+    for name in ("create-payment", "create-checkout-session"):
+        one = changed[f"POST /api/payments/{name}"]
+        assert (str(one["ThrottlingRateLimit"]), str(one["ThrottlingBurstLimit"])) == ("70", "90")
 
 
 def test_the_access_log_names_the_callers_id_and_address_and_no_other_personal_data(resources: dict[str, Any]) -> None:
