@@ -169,8 +169,9 @@ TYPES: Mapping[str, EventType] = {
         {**_MONEY, "amount": _INTEGER, "net": _INTEGER},
     ),
     published_events.PAYMENT_REBUILT: EventType(
-        "The payment was lost here and was rebuilt from Stripe. `totals` replaces what earlier events of this payment "
-        "add up to. No other event says what its record repeats.",
+        "The payment was lost here, as by a restore, and was rebuilt from Stripe. `totals` replaces what earlier "
+        "events of this payment add up to. Its creation, settlement, refunds and disputes are not announced again, "
+        "whatever rebuilt it. If you have no event of this payment, it is new to you: `totals.settled` was paid.",
         {"totals": {"type": "object", "required": ["settled", "refunded", "lost"], "properties": {
             "settled": _INTEGER, "refunded": _INTEGER, "lost": _INTEGER}}},
     ),
@@ -293,7 +294,7 @@ def _steps() -> Iterator[_Step]:
     closed = new.merged(Facts(closed=Closed(_EPOCH, "intent", "canceled")))
     yield _Step("payment_intent.canceled", "webhook", new, closed)
     yield _Step("payment.compared", "reconcile", paid, paid.merged(Facts(balance=Balance(1332, 43568, "usd"))))
-    yield _Step("rebuilt", "reconcile", None, paid)
+    yield _Step("payment_intent.succeeded", "webhook", None, paid.merged(Facts(rebuilt=True)))
     yield _Step("email.requested.purchase_confirmed", "staff", paid, paid)
     yield from _refund_steps(paid)
     yield from _dispute_steps(paid)
@@ -330,7 +331,7 @@ def records() -> Iterator[dict[str, Any]]:
     """Yield stored records, as the ledger writes them, which together have every type of event."""
     for number, step in enumerate(_steps(), 2):
         entry = AuditEntry(_AT, f"evt_{number}", step.type, step.source)
-        seq = 1 if step.before is None and step.type != "rebuilt" else number
+        seq = 1 if step.before is None and not step.after.facts.rebuilt else number
         yield _stored(Record(step.after.payment_id, seq, entry, _USER, "DP", _transition(step)))
     for kind, blocks in (("block", ["staff:1"]), ("allow", [])):
         entry = AuditEntry(_AT, "purchases:1", f"purchases.{kind}", "staff", "grace")

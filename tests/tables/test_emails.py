@@ -459,6 +459,24 @@ def test_a_payment_that_was_lost_before_it_was_paid_is_confirmed(
     assert kinds(outbox.deliver_all(purchase["payment_id"])) == ["purchase_confirmed"]
 
 
+def test_a_rebuilt_payment_sends_each_email_that_is_news_once(
+    tuition: Harness, outbox: Outbox, student: Student
+) -> None:
+    """One event stands for its purchase and its refund. The payment was lost before it was paid."""
+    purchase = tuition.create(student).body
+    payment_id = purchase["payment_id"]
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"], amount=100)
+    tuition.deliver_all()
+    (rebuilt,) = [e for e in outbox.events(payment_id) if e["detail-type"] == "tuition.payment.rebuilt.v1"]
+    outbox.ses.error = answered("TooManyRequestsException", 429)
+    assert not outbox.deliver(rebuilt)
+    outbox.ses.error = None
+    assert kinds(outbox.deliver_all(payment_id)) == ["purchase_confirmed", "refund_made"]
+    assert outbox.deliver_all(payment_id) == []
+
+
 def test_a_refund_that_failed_before_sends_nothing_when_its_payment_is_rebuilt(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student
 ) -> None:

@@ -13,6 +13,7 @@ from tests.unit.test_payment import PAID, disputed, in_phase, payment, refunded
 from tools import published_events as reference
 from tuition.core import audit, published_events
 from tuition.core.audit import AuditEntry, Record
+from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.published_events import PublishedEvent, of_record
@@ -106,7 +107,7 @@ def test_every_record_of_the_first_release_has_events_that_fit_their_schemas() -
     ],
 )
 def test_a_change_of_a_payment_has_these_events(before: Payment | None, after: Payment, expected: list[str]) -> None:
-    assert names(events_of(before, after)) == expected
+    assert names(events_of(before, after, seq=2 if before else 1)) == expected
 
 
 def test_a_record_without_a_transition_has_no_event() -> None:
@@ -121,10 +122,36 @@ def test_a_refund_that_never_counted_takes_nothing_back_when_it_fails() -> None:
     assert [e.detail["amount"] for e in events_of(pending, failed) if "refund" in e.detail] == [100]
 
 
-def test_a_payment_that_was_rebuilt_beside_its_old_records_is_not_announced_twice() -> None:
-    assert names(events_of(None, payment(PAID), seq=3, type_="rebuilt"))[0] == "rebuilt"
-    assert "settled" not in names(events_of(None, payment(PAID), seq=3, type_="rebuilt"))
-    assert "settled" in names(events_of(None, payment(PAID), seq=1, type_="rebuilt"))
+REBUILT = payment(PAID, refunded(100), disputed("lost"), Facts(rebuilt=True))
+
+
+@pytest.mark.parametrize("seq", [1, 3], ids=["without records", "with records"])
+@pytest.mark.parametrize("type_", ["rebuilt", "payment_intent.succeeded", "charge.dispute.created", "refund.created"])
+def test_a_payment_that_was_rebuilt_is_not_announced_again(type_: str, seq: int) -> None:
+    events = events_of(None, REBUILT, seq=seq, type_=type_)
+    assert names(events) == ["rebuilt", "attention.raised"]
+    assert events[0].detail["totals"] == {"settled": 49900, "refunded": 100, "lost": 49900}
+
+
+def test_a_payment_that_continues_old_records_is_not_announced_again_if_its_attention_does_not_tell() -> None:
+    assert names(events_of(None, payment(PAID), seq=3)) == ["rebuilt", "enrollment.granted"]
+    assert names(events_of(None, payment(PAID), seq=1)) == ["created", "settled", "enrollment.granted"]
+
+
+def test_a_later_change_of_a_rebuilt_payment_is_announced() -> None:
+    before = payment(PAID, Facts(rebuilt=True))
+    after = payment(PAID, Facts(rebuilt=True), refunded(49900))
+    assert names(events_of(before, after, seq=4))[:2] == ["refunded", "refund_succeeded"]
+
+
+def test_the_event_of_a_rebuilt_payment_leads_to_those_that_it_repeats() -> None:
+    announced = events_of(None, payment(PAID, refunded(100), disputed("lost")), seq=1)
+    event = events_of(None, REBUILT, seq=1)[0]
+    repeated = published_events.repeated(event.detail)
+    assert names(repeated) == ["created", "settled", "refunded", "refund_succeeded", "dispute_lost"]
+    for one, original in zip(repeated, announced, strict=False):
+        schema_of(one.type).validate(dict(one.detail))
+        assert (one.type, one.detail["id"]) == (original.type, original.detail["id"])
 
 
 def test_a_dispute_that_changes_back_after_a_loss_gives_the_amount_back() -> None:

@@ -48,7 +48,9 @@ _FAILURES = frozenset({published_events.PAYMENT_FAILED, published_events.PAYMENT
 _DISPUTES = frozenset(
     {published_events.DISPUTE_OPENED, published_events.DISPUTE_UPDATED, published_events.DISPUTE_REOPENED}
 )
-EVENT_TYPES = frozenset(_KINDS) | _FAILURES | _DISPUTES | {published_events.EMAIL_REQUESTED}
+EVENT_TYPES = (
+    frozenset(_KINDS) | _FAILURES | _DISPUTES | {published_events.EMAIL_REQUESTED, published_events.PAYMENT_REBUILT}
+)
 """The types of the events that an email may follow. The rule in the template names the same."""
 DAY_S = 86400
 MAX_AGE_S = 3 * DAY_S
@@ -126,6 +128,18 @@ class EmailEvent:
         """Whether its record is the first of a payment that is settled at once, so the payment was lost and rebuilt."""
         change = self.detail.get("transition", {}).get("status", {"from": "", "to": ""})
         return bool(change["from"] is None and change["to"] in payments.SETTLED_STATUSES)
+
+
+def repeated(event: EmailEvent) -> list[EmailEvent]:
+    """Return the events that a rebuilt payment repeats, of which emails may follow some; any other event itself.
+
+    If no event of Stripe's rebuilt a payment with older records, its student may have had every email.
+    """
+    if event.type != published_events.PAYMENT_REBUILT:
+        return [event]
+    if event.detail["type"] == published_events.REBUILT and event.detail["position"] > 1:
+        return []
+    return [EmailEvent(one.type, one.detail) for one in published_events.repeated(event.detail)]
 
 
 def kind_of(event: EmailEvent) -> Kind | None:

@@ -49,8 +49,8 @@ SELLING_STARTED = "tuition.selling.started.v1"
 
 EMAIL_RECORD = "email.requested."
 """Before the kind of email, in the type of the record with which staff ask for it."""
-_REBUILT = "rebuilt"
-"""The type of the record of a payment that was rebuilt from Stripe."""
+REBUILT = "rebuilt"
+"""The reason for attention of a rebuilt payment, and the type of its record if no event of Stripe's rebuilt it."""
 _OF_DECIDED_DISPUTE = {
     "won": DISPUTE_WON,
     "lost": DISPUTE_LOST,
@@ -88,6 +88,18 @@ def of_record(record: Mapping[str, Any]) -> list[PublishedEvent]:
     ]
 
 
+def repeated(rebuilt: Mapping[str, Any]) -> list[PublishedEvent]:
+    """Return the events that are not published of a rebuilt payment, from the detail of its event `PAYMENT_REBUILT`.
+
+    They repeat the payment's past. One may be news nevertheless: Stripe's event about it may have rebuilt the payment.
+    """
+    common = {name: value for name, value in rebuilt.items() if name != "totals"}
+    return [
+        PublishedEvent(type_, {**common, "id": _event_id(common, type_, object_id), **detail})
+        for type_, object_id, detail in _payment(rebuilt["transition"])
+    ]
+
+
 _Event = tuple[str, str, dict[str, Any]]
 """The type of an event, the id of its object if a record can have several, and what its detail adds."""
 
@@ -115,9 +127,13 @@ _AMOUNTS = ("settled", "refunded", "lost")
 
 
 def _is_rebuilt(record: Mapping[str, Any], transition: Mapping[str, Any]) -> bool:
-    """Whether a record repeats what earlier ones say: its payment was lost and rebuilt, but its records were not."""
+    """Whether a record repeats what earlier ones said: its payment was lost and rebuilt, by whatever noticed it.
+
+    Such a record starts from no status, as a new payment's. Older records show that it is not new. If these are lost
+    too, its attention shows it.
+    """
     starts = transition.get("status", {"from": ""})["from"] is None
-    return bool(record["type"] == _REBUILT and starts and int(record["seq"]) > 1)
+    return starts and (int(record["seq"]) > 1 or REBUILT in transition.get("attention", ()))
 
 
 def _common(record: Mapping[str, Any], transition: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-conten
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tuition import clock, metrics
@@ -55,6 +55,11 @@ def handle(message: str) -> None:
 
 
 def follow(event: EmailEvent) -> None:
+    """Send the email that follows an event, if any. A rebuilt payment's event stands for several."""
+    _each(core_emails.repeated(event), _follow_one)
+
+
+def _follow_one(event: EmailEvent) -> None:
     """Send the email that follows an event, if any, to the student, or to each member of staff."""
     kind = core_emails.kind_of(event)
     if kind is None:
@@ -66,15 +71,20 @@ def follow(event: EmailEvent) -> None:
 
 
 def _to_staff(deliver: Callable[[str, str], None]) -> None:
-    """Call `deliver` with the address of each member of staff and what stands for it in keys.
+    """Call `deliver` with the address of each member of staff and what stands for it in keys."""
+    addresses = settings().staff_emails[:MAX_STAFF]
+    _each(addresses, lambda address: deliver(address, effects.address_hash(address)[:16]))
 
-    A refused or claimed email does not hold up those to others. The first of these exceptions is raised after the last
-    person, so that the queue delivers the message again.
+
+def _each[T](values: Iterable[T], deliver: Callable[[T], None]) -> None:
+    """Call `deliver` with each value. A refused or claimed email does not hold up the others.
+
+    The first of these exceptions is raised after the last value, so that the queue delivers the message again.
     """
     failures: list[ClaimHeld | ses.EmailRefused] = []
-    for address in settings().staff_emails[:MAX_STAFF]:
+    for value in values:
         try:
-            deliver(address, effects.address_hash(address)[:16])
+            deliver(value)
         except (ClaimHeld, ses.EmailRefused) as failure:
             failures.append(failure)
     if failures:
