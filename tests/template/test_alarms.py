@@ -28,6 +28,7 @@ DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
     ("AWS/Lambda", "Invocations"): LAMBDA,
     ("AWS/Lambda", "Duration"): LAMBDA,
     ("AWS/Lambda", "IteratorAge"): LAMBDA,
+    ("AWS/Lambda", "DestinationDeliveryFailures"): LAMBDA,
     ("AWS/Lambda", "ConcurrentExecutions"): LAMBDA,
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
     ("AWS/ApiGateway", "Count"): API,
@@ -38,6 +39,8 @@ DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
     ("AWS/DynamoDB", "ReadThrottleEvents"): [{"TableName"}, INDEX],
     ("AWS/DynamoDB", "WriteThrottleEvents"): [{"TableName"}, INDEX],
     ("AWS/DynamoDB", "OnlineIndexThrottleEvents"): [INDEX],
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html: with the bus unless it is the default
+    ("AWS/Events", "InvocationsFailedToBeSentToDlq"): [{"RuleName"}, {"EventBusName", "RuleName"}],
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): [{"QueueName"}],
     ("AWS/SQS", "ApproximateAgeOfOldestMessage"): [{"QueueName"}],
@@ -122,7 +125,7 @@ def combined(expand: Any) -> dict[str, Any]:
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
-    assert len(combined(expand)) == 10
+    assert len(combined(expand)) == 13
     for name, alarm in combined(expand).items():
         results = [item for item in alarm["Metrics"] if item["ReturnData"]]
         stats = [item for item in alarm["Metrics"] if "MetricStat" in item]
@@ -196,8 +199,8 @@ def references(expand: Any, metric: str, dimension: str) -> list[str]:
         stats = [item["MetricStat"]["Metric"] for item in alarm.get("Metrics", []) if "MetricStat" in item]
         for watched in [*stats, *([alarm] if "MetricName" in alarm else [])]:
             if watched["MetricName"] == metric:
-                values = [d["Value"]["Ref"] for d in watched.get("Dimensions", []) if d["Name"] == dimension]
-                result += values
+                values = [d["Value"] for d in watched.get("Dimensions", []) if d["Name"] == dimension]
+                result += [re.findall(r'"Ref": "(\w+)"', json.dumps(value))[0] for value in values]
     return sorted(result)
 
 
@@ -216,6 +219,47 @@ def test_every_function_that_may_run_for_minutes_raises_an_alarm_before_its_time
     assert alarms(expand)["LongRunAlarm"]["Threshold"] == 900_000 * 80 // 100
     assert {functions[name]["Timeout"] for name in long} == {900}
     assert alarms(expand)["WebhookSlowAlarm"]["Threshold"] == functions["WebhookFunction"]["Timeout"] * 1000 * 80 // 100
+
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:oncall"
+
+
+def test_a_failure_that_cannot_be_kept_raises_an_alarm(expand: Any) -> None:
+    """The destination of a mapping of a stream, and of an invocation without a caller.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    resources = expand()["Resources"]
+    parts = [*of_type(resources, "AWS::Lambda::EventSourceMapping").values()]
+    parts += of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+    kept = [part["FunctionName"]["Ref"] for part in parts if "OnFailure" in part.get("DestinationConfig", {})]
+    assert len(kept) == 6
+    assert references(expand, "DestinationDeliveryFailures", "FunctionName") == sorted(kept)
+
+
+def test_an_event_that_cannot_be_kept_raises_an_alarm(expand: Any) -> None:
+    """Each rule keeps what its targets did not take. The ARN of a rule of the stack's own bus ends in `bus/rule`."""
+    resources = expand(AlarmTopicArn=TOPIC)["Resources"]
+    rules = of_type(resources, "AWS::Events::Rule")
+    assert all("DeadLetterConfig" in target for rule in rules.values() for target in rule["Targets"])
+    watched = [
+        {one["Name"]: one["Value"] for one in item["MetricStat"]["Metric"]["Dimensions"]}
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        for item in alarm.get("Metrics", [])
+        if item.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "InvocationsFailedToBeSentToDlq"
+    ]
+    for name, rule in rules.items():
+        expected: dict[str, Any] = {"RuleName": {"Ref": name}}
+        if "EventBusName" in rule:
+            of_arn = {"Fn::Select": [2, {"Fn::Split": ["/", {"Fn::GetAtt": [name, "Arn"]}]}]}
+            expected = {"EventBusName": rule["EventBusName"], "RuleName": of_arn}
+        assert expected in watched, name
+    assert len(watched) == len(rules)
+
+
+def test_the_alarm_on_a_rule_that_needs_a_topic_exists_with_it_only(expand: Any) -> None:
+    sources = [item["Id"] for item in expand()["Resources"]["RunsNotKeptAlarm"]["Properties"]["Metrics"]]
+    assert "tableProtectionChanged" not in sources
 
 
 @pytest.mark.parametrize("metric", ["ReadThrottleEvents", "WriteThrottleEvents"])
