@@ -39,6 +39,7 @@ DOCUMENTED: dict[tuple[str, str], list[set[str]]] = {
     ("AWS/DynamoDB", "ReadThrottleEvents"): [{"TableName"}, INDEX],
     ("AWS/DynamoDB", "WriteThrottleEvents"): [{"TableName"}, INDEX],
     ("AWS/DynamoDB", "OnlineIndexThrottleEvents"): [INDEX],
+    ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): [{"TableName"}, INDEX],
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html: with the bus unless it is the default
     ("AWS/Events", "InvocationsFailedToBeSentToDlq"): [{"RuleName"}, {"EventBusName", "RuleName"}],
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
@@ -120,8 +121,18 @@ def test_an_alarm_on_a_metric_that_does_not_exist_is_refused() -> None:
     assert not exists(("AWS/DynamoDB", "WriteThrottleEvents", frozenset({"Table"})))
 
 
+STOPPED = {"AuditStream": "ArchiveStoppedAlarm", "PublishedRecords": "PublishStoppedAlarm"}
+"""The alarm that rings if a mapping of the audit table's stream delivers nothing."""
+AGES = {"AnalyticsRecords": "AnalyticsAgeAlarm", "EmailMessages": "EmailAgeAlarm"}
+"""The alarm that rings if a mapping of a queue delivers nothing: a queue has an age without any reader."""
+WITHOUT_ALARM = {"ReconcileTasks"}
+"""Its workers only help: the hourly run does their tasks itself, or rings `ReconcileBacklogAlarm`."""
+
+
 def combined(expand: Any) -> dict[str, Any]:
-    return {name: alarm for name, alarm in alarms(expand).items() if "Metrics" in alarm}
+    """Return the alarms on several metrics, but for those of `STOPPED`, which have tests of their own."""
+    own = set(STOPPED.values())
+    return {name: alarm for name, alarm in alarms(expand).items() if "Metrics" in alarm and name not in own}
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
@@ -144,7 +155,7 @@ def test_every_combined_alarm_notifies_the_topic_of_its_start_and_end(expand: An
         assert alarm["AlarmActions"] == alarm["OKActions"] == ([topic] if topic else []), name
         if "Metrics" in alarm:
             assert alarm["TreatMissingData"] == "notBreaching", name
-            assert alarm["EvaluationPeriods"] == 1, name
+            assert alarm["EvaluationPeriods"] == (24 if name in STOPPED.values() else 1), name
 
 
 COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
@@ -172,7 +183,7 @@ def rings(rule: str, ringing: set[str]) -> bool:
 def test_students_cannot_buy_names_alarms_that_the_local_stack_has_too(expand: Any) -> None:
     names = OPERAND.findall(rule_of(expand))
     assert len(names) == 4
-    assert set(names) <= set(alarms(expand)) - set(combined(expand))
+    assert all("Metrics" not in alarms(expand)[name] for name in names)
 
 
 def test_students_cannot_buy_rings_for_exactly_these_alarms(expand: Any) -> None:
@@ -219,6 +230,46 @@ def test_every_function_that_may_run_for_minutes_raises_an_alarm_before_its_time
     assert alarms(expand)["LongRunAlarm"]["Threshold"] == 900_000 * 80 // 100
     assert {functions[name]["Timeout"] for name in long} == {900}
     assert alarms(expand)["WebhookSlowAlarm"]["Threshold"] == functions["WebhookFunction"]["Timeout"] * 1000 * 80 // 100
+
+
+def test_every_reader_of_a_queue_or_stream_rings_an_alarm_if_it_stops(expand: Any) -> None:
+    """Also if its mapping is disabled or lost, when a function has no errors and no age."""
+    mappings = of_type(expand()["Resources"], "AWS::Lambda::EventSourceMapping")
+    assert set(mappings) == {*STOPPED, *AGES, *WITHOUT_ALARM}
+    for mapping, name in AGES.items():
+        alarm = alarms(expand)[name]
+        (dimension,) = alarm["Dimensions"]
+        queue = mappings[mapping]["EventSourceArn"]["Fn::GetAtt"][0]
+        assert (alarm["MetricName"], dimension["Value"]["Fn::GetAtt"][0]) == ("ApproximateAgeOfOldestMessage", queue)
+    for mapping, name in STOPPED.items():
+        alarm = alarms(expand)[name]
+        watched = {item["Id"]: item["MetricStat"] for item in alarm["Metrics"] if "MetricStat" in item}
+        values = {key: stat["Metric"]["Dimensions"][0]["Value"]["Ref"] for key, stat in watched.items()}
+        table = mappings[mapping]["EventSourceArn"]["Fn::GetAtt"][0]
+        assert values == {"written": table, "runs": mappings[mapping]["FunctionName"]["Ref"]}
+        assert {stat["Period"] for stat in watched.values()} == {3600}
+
+
+@pytest.mark.parametrize(
+    ("written", "runs", "rings_within"),
+    [
+        ([0] * 24, [0] * 24, 0),  # nothing to read
+        ([5] * 24, [3] * 24, 0),
+        ([0] * 20 + [5, 0, 0, 0], [0] * 21 + [1, 0, 0], 0),  # the last record of an hour, read in the next
+        ([0] * 20 + [5, 0, 0, 5], [0] * 24, 24),
+        ([5] * 24, [3] * 22 + [0, 0], 24),
+    ],
+)
+def test_a_reader_has_stopped_if_two_hours_with_writes_have_no_run(
+    expand: Any, written: list[int], runs: list[int], rings_within: int
+) -> None:
+    """The expression in Python: `FILL` makes 0 of an hour without data."""
+    for name in STOPPED.values():
+        alarm = alarms(expand)[name]
+        (expression,) = [item["Expression"] for item in alarm["Metrics"] if item["ReturnData"]]
+        assert expression == "IF(FILL(written, 0) > 0 AND FILL(runs, 0) == 0, 1, 0)"
+        breaching = sum(w > 0 and r == 0 for w, r in zip(written, runs, strict=True))
+        assert (breaching >= alarm["DatapointsToAlarm"]) == bool(rings_within)
 
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:oncall"

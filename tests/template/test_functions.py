@@ -591,6 +591,7 @@ OURS = {"environment": "test", "service": "tuition"}
 DEAD_LETTERS = {"QueueName": {"Fn::GetAtt": ["ReconcileDeadLetters", "QueueName"]}}
 UNCOUNTED = {"QueueName": {"Fn::GetAtt": ["AnalyticsDeadLetters", "QueueName"]}}
 UNREAD = {"QueueName": {"Fn::GetAtt": ["AnalyticsQueue", "QueueName"]}}
+UNSENT = {"QueueName": {"Fn::GetAtt": ["EmailQueue", "QueueName"]}}
 DEAD_EMAILS = {"QueueName": {"Fn::GetAtt": ["EmailDeadLetters", "QueueName"]}}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
@@ -636,6 +637,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "EmailUnsentAlarm": ("Tuition", "EmailUnsent", OURS, "Sum", 300, 1, 1),
     "EmailDroppedAlarm": ("Tuition", "EmailDropped", OURS, "Sum", 300, 1, 1),
     "EmailBouncedAlarm": ("Tuition", "EmailBounced", OURS, "Sum", 3600, 1, 10),
+    "EmailAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNSENT, "Maximum", 300, 1, 3600),
     "EmailDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_EMAILS, "Maximum", 300, 1, 1),
     "CreatePaymentErrorsAlarm": ("AWS/Lambda", "Errors", live("CreatePaymentFunction"), "Sum", 60, 1, 1),
     "CreateCheckoutSessionErrorsAlarm": (
