@@ -339,9 +339,9 @@ def differing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def tamper(tuition: Harness, **figures: int) -> str:
-    """Change a roll-up of a day behind the consumer's back, and return its key."""
-    key = next(key for key in sorted(rolled_up(tuition)) if key.measure.startswith("day#"))
+def tamper(tuition: Harness, kind: str = "day", **figures: int) -> str:
+    """Change a roll-up behind the consumer's back, and return its key."""
+    key = next(key for key in sorted(rolled_up(tuition)) if key.measure.startswith(f"{kind}#"))
     roll_up = stored.load([key])[key]
     stored.store([], [], [stored.RollUp(key, {**roll_up.figures, **figures}, roll_up.version, roll_up.recorded_days)])
     return str(key)
@@ -494,6 +494,47 @@ def test_a_changed_roll_up_is_shown_every_night_until_it_is_corrected(
     assert [night(tuition)["equal"] for _ in range(3)] == [False, False, False]
     tuition.recount(full=True)
     assert [night(tuition)["equal"] for _ in range(2)] == [True, True]
+
+
+def test_a_wrong_cohort_is_found_every_night_after_its_month_until_it_is_corrected(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_wait(monkeypatch)
+    bought(tuition, student)
+    deliver(tuition)
+    tuition.count_records(tuition.stored_records())
+    key = tamper(tuition, "cohort", enrolled=4)
+    counted = differing(monkeypatch)
+    assert night(tuition)["equal"] is True, "the month has not ended, so its cohorts are still changing"
+    tuition.advance_time(7 * DAY_S)
+    difference = {"roll_up": key, "figure": "enrolled", "rolled_up": 4, "recounted": 1}
+    assert [night(tuition)["differences"] for _ in range(2)] == [[difference]] * 2
+    assert counted == ["AnalyticsDifference"] * 2
+    assert tuition.recount(full=True)["repaired"] == 1
+    assert [night(tuition)["equal"] for _ in range(2)] == [True, True]
+
+
+def test_a_refund_of_an_earlier_month_recounts_its_cohort(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_wait(monkeypatch)
+    purchase = bought(tuition, student)
+    other = bought(tuition, Student(f"{student.sub}-other"), track="FSD")
+    tuition.count_records(tuition.stored_records())
+    assert night(tuition)["equal"] is True
+    tuition.advance_time(10 * DAY_S)
+    assert tuition.recount()["equal"] is True, "the month has ended: its cohorts are compared, for the last time"
+    cohort = rollups.RollUpKey("cohorts#UTC", "cohort#2026-11#DP")
+    assert stored.load([cohort])[cohort].figures == {"enrolled": 1}
+    tamper(tuition, "cohort", enrolled=2)
+    assert night(tuition)["equal"] is True, "nothing of this month has changed"
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=tuition.payment(purchase["payment_id"]).intent)
+    deliver(tuition)
+    tuition.count_records(tuition.stored_records())
+    report = night(tuition)
+    expected = {"roll_up": str(cohort), "figure": "enrolled", "rolled_up": 2, "recounted": 1}
+    assert report["differences"] == [expected]
+    assert other["payment_id"] not in report["missing"]
 
 
 def test_the_alarm_rings_after_two_nights_without_a_complete_recount(

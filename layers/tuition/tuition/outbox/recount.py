@@ -2,8 +2,8 @@
 
 Every night: the payments with an audit record of the days since the last run are read. Each must be counted as it is
 now, and each day to which one of them contributes is recounted: the roll-ups name the days on which the records that
-changed them were committed, and these records name the payments. A day that has not ended waits for the next night, and
-so does one that differs, until it is corrected.
+changed them were committed, and these records name the payments. A month's cohorts are recounted in the same way. A day
+or month that has not ended waits for the next night, and so does one that differs, until it is corrected.
 
 By hand: every payment is read. One that was not counted, or not as it is now, is counted. Then the roll-ups are
 compared with the sum of what was counted, and one that differs is corrected.
@@ -34,7 +34,7 @@ LOOK_AGAIN_S = 20.0
 MAX_RECORDED_DAYS = 31
 """Days of records that one nightly run reads. The next one continues."""
 MAX_DAYS = 400
-"""Days that one nightly run recounts. The next one continues."""
+"""Days and months that one nightly run recounts. The next one continues."""
 MAX_DIFFERENCES = 100
 """In a report, which is one item of at most 400 KB."""
 MAX_PAYMENTS = 20
@@ -42,8 +42,8 @@ MAX_PAYMENTS = 20
 FIRST_DAY = "2020-01-01"
 """No payment is older."""
 
-Day = tuple[str, str]
-"""A time zone, and a day in it."""
+Period = tuple[str, str]
+"""A time zone, and a day in it, or a month (`2026-11`) for its cohorts."""
 Differences = dict[RollUpKey, tuple[Figures, Figures]]
 """The figures of a roll-up, and those that the payments have, if the two differ."""
 
@@ -103,18 +103,19 @@ def nightly(remaining: Callable[[], float]) -> dict[str, Any]:
         new, again = _recorded_days(before.get("through")), before.get("again", [])
         recorded = sorted({*again, *new})
         pending = {(str(zone), str(day)) for zone, day in before.get("pending", [])}
-        days = set(pending)
+        periods = set(pending)
         try:
-            days |= _changed_days(run, recorded)
-            ended = sorted(day for day in days if day[1] < timestamps.day_of(clock.now(), day[0]))[:MAX_DAYS]
+            periods |= _changed_periods(run, recorded)
+            ended = sorted(filter(_has_ended, periods))[:MAX_DAYS]
             run.differences = _look_at(run, ended, recorded)
-            run.days, days = len(ended), days - set(ended) | {day for day in map(_day, run.differences) if day}
+            run.days = sum(not _is_month(period) for period in ended)
+            periods = periods - set(ended) | set(map(_period, run.differences))
             again = recorded[:MAX_RECORDED_DAYS] if run.missing or run.differences else []
         except OutOfTime:
-            run.done, days = False, pending
+            run.done, periods = False, pending
         through = new[-1] if run.done and new else before.get("through")
         metrics.age("RecountAge", clock.now() - _end(through or timestamps.day_after(new[0], -1)))
-        return _keep(run, {"through": through, "pending": sorted(days), "again": again})
+        return _keep(run, {"through": through, "pending": sorted(periods), "again": again})
 
 
 def full(remaining: Callable[[], float]) -> dict[str, Any]:
@@ -155,15 +156,23 @@ def _end(day: str) -> float:
     return timestamps.epoch(f"{timestamps.day_after(day)}T00:00:00Z")
 
 
-def _day(key: RollUpKey) -> Day | None:
-    """Return the day of a roll-up; None for a cohort."""
-    kind, day = key.parts[:2]
-    return (key.period.partition("#")[2], day) if kind in (rollups.DAY, rollups.CODE) else None
+def _period(key: RollUpKey) -> Period:
+    """Return the day of a roll-up, or the month of a cohort."""
+    return key.period.partition("#")[2], key.parts[1]
 
 
-def _changed_days(run: Recount, recorded: Iterable[str]) -> set[Day]:
-    """Return the days to which payments with a record of these days contribute, or did when they were counted."""
-    days: set[Day] = set()
+def _is_month(period: Period) -> bool:
+    return len(period[1]) == len("2026-11")
+
+
+def _has_ended(period: Period) -> bool:
+    zone, name = period
+    return name < timestamps.day_of(clock.now(), zone)[: len(name)]
+
+
+def _changed_periods(run: Recount, recorded: Iterable[str]) -> set[Period]:
+    """Return the periods to which payments with a record of these days contribute, or did when they were counted."""
+    periods: set[Period] = set()
     for batch in itertools.batched(_recorded_payments(run, recorded), KEYS_PER_READ, strict=False):
         run.check_time()
         run.payments += len(batch)
@@ -171,8 +180,8 @@ def _changed_days(run: Recount, recorded: Iterable[str]) -> set[Day]:
             now = rollups.contribution(payment, analytics.zones())
             if rollups.difference(counted, now) and not _is_recent(payment):
                 run.missing.append(payment_id)
-            days |= {day for day in map(_day, [*counted, *now]) if day}
-    return days
+            periods |= set(map(_period, [*counted, *now]))
+    return periods
 
 
 def _recorded_payments(run: Recount, recorded: Iterable[str]) -> list[str]:
@@ -200,36 +209,44 @@ def _is_recent(payment: Payment | None) -> bool:
     return payment is not None and clock.now() - timestamps.epoch(payment.updated_at) < GRACE_S
 
 
-def _look_at(run: Recount, days: list[Day], recorded: list[str]) -> Differences:
-    """Compare the roll-ups of days with their payments. A difference counts if it is still there later."""
+def _look_at(run: Recount, periods: list[Period], recorded: list[str]) -> Differences:
+    """Compare the roll-ups of periods with their payments. A difference counts if it is still there later."""
     differences: Differences = {}
     for attempt in retry.attempts(retry.RECOUNT):
         if attempt > 1:
             run.check_time()
             clock.wait_s(LOOK_AGAIN_S)
-        differences = _compare(run, days, recorded) if days else {}
-        days = sorted({day for day in map(_day, differences) if day})
+        differences = _compare(run, periods, recorded) if periods else {}
+        periods = sorted(set(map(_period, differences)))
         if not differences:
             break
     return differences
 
 
-def _compare(run: Recount, days: list[Day], recorded: list[str]) -> Differences:
+def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differences:
     roll_ups: dict[RollUpKey, RollUp] = {}
-    for zone, day in days:
+    for period in periods:
         run.check_time()
-        partition = rollups.month_partition(day[:7], zone)
-        for kind in (rollups.DAY, rollups.CODE):
-            roll_ups |= {one.key: one for one in stored.between(partition, f"{kind}#{day}#", f"{kind}#{day}#\uffff")}
+        roll_ups |= {one.key: one for one in _roll_ups_of(period)}
     dates = sorted({*recorded, *(day for one in roll_ups.values() for day in one.recorded_days)})
     expected: Contribution = {}
-    compared = set(days)
+    compared = set(periods)
     for batch in itertools.batched(_recorded_payments(run, dates), KEYS_PER_READ, strict=False):
         run.check_time()
         for payment in stored.load_payments(batch).values():
             now = rollups.contribution(payment, analytics.zones())
-            rollups.add_to(expected, {key: one for key, one in now.items() if _day(key) in compared})
+            rollups.add_to(expected, {key: one for key, one in now.items() if _period(key) in compared})
     return _differences(roll_ups, expected)
+
+
+def _roll_ups_of(period: Period) -> Iterator[RollUp]:
+    zone, name = period
+    if _is_month(period):
+        partition, kinds = rollups.cohort_partition(zone), (rollups.COHORT,)
+    else:
+        partition, kinds = rollups.month_partition(name[:7], zone), (rollups.DAY, rollups.CODE)
+    for kind in kinds:
+        yield from stored.between(partition, f"{kind}#{name}#", f"{kind}#{name}#\uffff")
 
 
 def _differences(roll_ups: dict[RollUpKey, RollUp], expected: Contribution) -> Differences:
@@ -275,7 +292,7 @@ def _repair_roll_ups(run: Recount) -> None:
     for payment_ids in _every_payment(run):
         for one in stored.load_counted(payment_ids).values():
             rollups.add_to(expected, rollups.from_json(one.figures))
-    run.days = len({day for day in map(_day, roll_ups) if day})
+    run.days = sum(not _is_month(period) for period in set(map(_period, roll_ups)))
     for key, (rolled_up, recounted) in _differences(roll_ups, expected).items():
         run.check_time()
         old = roll_ups.get(key, RollUp(key))
