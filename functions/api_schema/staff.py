@@ -181,13 +181,17 @@ class Action:
     """Something that an admin can do now."""
 
     action: Annotated[
-        Literal["refund", "approve", "decline"] | AccessDecision,
-        About("`refund`, a decision about access, or a decision about a refund request.", examples=["revoke"]),
+        Literal["refund", "approve", "decline", "send_email"] | AccessDecision,
+        About(
+            "`refund`, a decision about access or about a refund request, or an email to send again.",
+            examples=["revoke"],
+        ),
     ]
     no_access_reason: Annotated[
         NoAccess | None, About("Of a decision about access: why the payment gives no access after it.")
     ] = None
     request: Annotated[str | None, About("The refund request to decide.")] = None
+    kind: Annotated[StudentKind | None, About("Of `send_email`: the email.")] = None
 
 
 @dataclass

@@ -240,12 +240,13 @@ OPERATIONS = (
         "POST /api/admin/payments/{payment_id}/emails",
         "sendEmail",
         "Send an email to the student again",
-        "The request is recorded, and the email follows within seconds, as the payment is then.",
+        "The request is recorded, and the email follows within seconds, as the payment is then. Staff may send ten "
+        "per payment within 24 hours.",
         (Answer(202, staff.OrderedEmail, "The email will be sent."),),
         path=ANY_PAYMENT,
         body=staff.EmailOrder,
         example={"kind": "purchase_confirmed"},
-        errors=DECIDES,
+        errors=(errors.TooManyRequests, *DECIDES),
     ),
     _read(
         "GET /api/admin/attention",

@@ -4,6 +4,7 @@ import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
+import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
@@ -70,6 +71,7 @@ function Actions({ details }) {
     ${accept && quiet("accept_amount", "Accept amount…")}
     ${restore && quiet("restore", "Restore access…")}
     ${revoke && quiet("revoke", "Revoke access…")}
+    ${allowedEmails(details).length > 0 && quiet("send_email", "Send email…")}
   </span>`;
 }
 
@@ -87,6 +89,7 @@ function OpenDialog({ query, details, done }) {
   if (query.do === "refund") return html`<${RefundDialog} ...${shared} />`;
   if (query.do === "resolve")
     return html`<${ResolveDialog} ...${shared} reason=${reason ?? opened.current} present=${Boolean(reason)} />`;
+  if (query.do === "send_email") return html`<${EmailDialog} ...${shared} kinds=${allowedEmails(details)} />`;
   if (request) return html`<${RequestDialog} ...${shared} request=${request} decision=${query.do} />`;
   return html`<${AccessDialog} ...${shared} action=${query.do} allowed=${allowed[query.do]} />`;
 }

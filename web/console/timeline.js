@@ -1,6 +1,7 @@
 // A payment's timeline: its charges, refunds and disputes at Stripe, and its audit records, in one order.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
 import { Id, Time, usePages, UserLink } from "./components.js";
+import { requestedEmail } from "./email_dialog.js";
 import { html, useState } from "./preact.js";
 import { enrollmentStatus, paymentStatus } from "./status.js";
 
@@ -85,12 +86,13 @@ function disputeEntry({ dispute_id: id, created_at: at, status, amount, currency
 
 function recordEntry(record, payment, facts) {
   const { seq, at, type, source, actor, transition } = record;
+  const email = requestedEmail(record);
   const isTransition = Object.keys(transition).length > 0;
   return {
     key: `record-${seq}`,
     rank: seq,
     at,
-    title: TITLES[type] ?? type,
+    title: email ? `Email requested by staff: ${email}` : (TITLES[type] ?? type),
     source,
     kind: source === "staff" ? "staff" : isTransition ? "moved" : "",
     actor: actor && { id: actor, isStudent: actor === payment.user_id },

@@ -1,4 +1,5 @@
 // Calls to our API (docs/api.md), and what can go wrong with them in words for people.
+import { moment } from "./format.js";
 import * as session from "./session.js";
 
 const UNAVAILABLE = "Our system is temporarily unavailable. Please try again in a moment.";
@@ -28,6 +29,7 @@ const TRANSIENT = new Set([502, 503, 504]);
 const MAX_ATTEMPTS = 3;
 const TIMEOUT_MS = 40_000; // the gateway answers within 30 s
 const MAX_RETRY_DELAY_S = 5;
+const LONG_WAIT_S = 3600; // from here on the day matters, and not the second
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /**
@@ -81,6 +83,7 @@ export function explain(error) {
     const sentence = /[.!?]$/.test(detail) ? detail : `${detail}.`;
     if (error.status !== 429 && !error.retryAfter) return sentence;
     const seconds = error.retryAfter ?? 30;
+    if (seconds > LONG_WAIT_S) return `${sentence} Try again after ${moment(Date.now() + seconds * 1000)}.`;
     const at = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(Date.now() + seconds * 1000);
     return `${sentence} Try again in ${seconds} s (at ${at}).`;
   }

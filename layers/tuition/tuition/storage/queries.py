@@ -333,15 +333,22 @@ def user_items(user_id: str) -> dict[str, Item]:
     return {item["sort_key"]["S"]: item for item in _all(EnrollmentItem, "user_id", user_id)}
 
 
-def audit_trail(subject: str) -> list[dict[str, Any]]:
-    """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash."""
-    records = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in audit_items(subject)]
+def audit_trail(subject: str, since: str = "") -> list[dict[str, Any]]:
+    """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash.
+
+    With `since` (RFC 3339), only those of events from that time on.
+    """
+    records = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in audit_items(subject, since)]
     return sorted(records, key=lambda record: int(record["seq"]))
 
 
-def audit_items(subject: str) -> list[Item]:
+def audit_items(subject: str, since: str = "") -> list[Item]:
     """Read a subject's audit records in the order of time, as DynamoDB writes them."""
-    return _all(AuditItem, "subject", subject)
+    if not since:
+        return _all(AuditItem, "subject", subject)
+    partition = Partition(AuditItem, "subject", subject, "sort_key")
+    sort_keys = SortKeys("#sort >= :since", {":since": since})
+    return [item for page in dynamodb.query_pages(partition, sort_keys=sort_keys) for item in page.items]
 
 
 def records_of_day(day: str) -> Iterator[Item]:

@@ -13,7 +13,7 @@ from tuition.core.payment import Payment
 from tuition.core.refs import is_user_id
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
-from tuition.payments import access
+from tuition.payments import access, emails
 from tuition.storage import cursors, dynamodb, effects, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
@@ -38,7 +38,7 @@ def payment(payment_id: str) -> dict[str, Any]:
     view = payment_list.load_views([item])[0]
     return {
         "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
-        "actions": _actions(view.payment),
+        "actions": _actions(view.payment, trail),
         "groups": payment_json.groups(view),
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
@@ -46,10 +46,11 @@ def payment(payment_id: str) -> dict[str, Any]:
     }
 
 
-def _actions(payment: Payment) -> list[dict[str, Any]]:
+def _actions(payment: Payment, trail: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what an admin can do with a payment now: nothing that the API would refuse.
 
-    A decision about access has `no_access_reason`: why the payment gives no access afterwards, or None.
+    A decision about access has `no_access_reason`: why the payment gives no access afterwards, or None. `send_email` is
+    there once per `kind` of email.
     """
     actions: list[dict[str, Any]] = [{"action": "refund"}] if payments_rules.may_order_refund(payment) else []
     actions += [{"action": name, "no_access_reason": why} for name, why in access.applicable(payment).items()]
@@ -57,6 +58,7 @@ def _actions(payment: Payment) -> list[dict[str, Any]]:
         if request.state == "awaiting_approval":
             decisions = ("approve", "decline") if _can_approve(payment) else ("decline",)
             actions += [{"action": decision, "request": request.id} for decision in decisions]
+    actions += [{"action": "send_email", "kind": kind} for kind in emails.applicable(payment, trail)]
     return actions
 
 

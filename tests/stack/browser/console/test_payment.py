@@ -13,10 +13,12 @@ from local.change_set import ALIAS
 from stripe_simulator.webhooks import signature
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
+from tests.stack.test_emails import outbox
 from tuition.storage import keys
 from tuition.storage.items import KEPT
 
 REFUND_ROUTES = re.compile(r"/api/admin/payments/[^/]+/refunds")
+EMAIL_ROUTES = re.compile(r"/api/admin/payments/[^/]+/emails")
 
 
 def timeline_entry(staff: Staff, title: str) -> Any:
@@ -209,6 +211,7 @@ def test_an_address_does_not_open_a_dialog_that_the_payment_s_state_forbids(staf
         "accept_amount",
         "revoke",
         "restore",
+        "send_email",
         "approve&on=rr_1",
         "resolve&on=double",
         "constructor",
@@ -273,6 +276,71 @@ def test_a_long_audit_trail_is_shown_in_pages(staff: Staff, sub: str) -> None:
     staff.page.get_by_role("button", name=re.compile(r"Show \d+ more")).click()
     expect(staff.page.get_by_role("button", name=re.compile("more$"))).to_have_count(0)
     expect(timeline_entry(staff, "Payment created")).to_be_visible()
+
+
+# --- emails ---
+
+
+def test_staff_send_an_email_again_with_the_keyboard_alone(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    values = {"kind": "purchase_confirmed", "payment_id": payment_id}
+    staff.running.until(lambda: len(outbox(staff.running, **values)) == 1, "the first email")
+    staff.open_payment(payment_id)
+    staff.main.get_by_role("button", name="Send email…").focus()
+    staff.page.keyboard.press("Enter")
+    email = staff.dialog.get_by_role("combobox", name="Email")
+    expect(email).to_be_focused()
+    expect(email.locator("option")).to_have_text(["Purchase confirmed"])
+    expect(staff.dialog.locator(".says")).to_contain_text("Send “Purchase confirmed” to the student’s newest")
+    staff.page.set_viewport_size({"width": 320, "height": 700})
+    staff.expect_accessible()
+    held: list[Route] = []
+    staff.page.route(EMAIL_ROUTES, lambda route: held.append(route))
+    staff.page.keyboard.press("Tab")
+    staff.page.keyboard.press("Tab")
+    expect(staff.dialog.get_by_role("button", name="Send")).to_be_focused()
+    with staff.page.expect_request(EMAIL_ROUTES):
+        staff.page.keyboard.press("Enter")
+    expect(staff.dialog.get_by_role("button", name="Send")).to_have_attribute("aria-busy", "true")
+    for key in ("Enter", "Escape"):
+        staff.page.keyboard.press(key)
+    expect(staff.dialog.get_by_role("button", name="Cancel")).to_be_disabled()
+    held[0].continue_()
+    staff.expect_text("Recorded. The email “Purchase confirmed” follows within seconds.")
+    assert len(held) == 1, "the request was sent again"
+    expect(timeline_entry(staff, "Email requested by staff: Purchase confirmed")).to_contain_text(staff.sub)
+    staff.expect_accessible()
+    staff.running.until(lambda: len(outbox(staff.running, **values)) == 2, "the second email")
+    assert {one["to"] for one in outbox(staff.running, **values)} == {f"{sub}@example.org"}
+
+
+def test_an_email_that_is_refused_or_whose_answer_is_lost_is_explained(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.expected_errors += [r"status of 429 ", "ERR_FAILED"]
+    staff.open_payment(payment_id, "?do=send_email")
+    send = staff.dialog.get_by_role("button", name="Send")
+    problem = {"type": "https://tuition.school/problems/too-many-requests", "detail": "Staff sent 10 emails."}
+    headers = {"Retry-After": "40000"}
+    staff.page.route(EMAIL_ROUTES, lambda route: route.fulfill(status=429, json=problem, headers=headers))
+    send.click()
+    alert = staff.dialog.get_by_role("alert")
+    expect(alert).to_have_text(re.compile(r"Staff sent 10 emails\. Try again after \d+ \w+ \d{4}, \d\d:\d\d\."))
+    staff.expect_accessible()
+    staff.page.unroute(EMAIL_ROUTES)
+    staff.page.route(EMAIL_ROUTES, lambda route: route.abort())
+    send.click()
+    expect(alert).to_contain_text("We checked: no email was requested. It’s safe to try again.")
+    staff.page.unroute(EMAIL_ROUTES)
+
+    def lose_response(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    staff.page.route(EMAIL_ROUTES, lose_response)
+    send.click()
+    expect(staff.dialog).to_contain_text("We checked: Recorded. The email “Purchase confirmed” follows")
+    staff.dialog.get_by_role("button", name="Close").click()
+    expect(timeline_entry(staff, "Email requested by staff: Purchase confirmed")).to_have_count(1)
 
 
 # --- refund requests ---

@@ -16,7 +16,7 @@ def test_support_can_view_everything_and_decide_nothing(support: Staff, sub: str
     expect(support.page.get_by_role("link", name="Export all as CSV")).to_have_count(0)
     support.open_payment(payment_id, "?do=refund")
     expect(support.dialog).to_have_count(0)
-    for name in ("Refund…", "Revoke access…", "Approve…", "Decline…", "Mark as resolved…"):
+    for name in ("Refund…", "Revoke access…", "Approve…", "Decline…", "Mark as resolved…", "Send email…"):
         expect(support.page.get_by_role("button", name=name)).to_have_count(0)
     support.page.keyboard.press("r")
     expect(support.dialog).to_have_count(0)
@@ -27,6 +27,7 @@ def test_support_can_view_everything_and_decide_nothing(support: Staff, sub: str
         (f"payments/{payment_id}/refunds", {"reason": "forced"}),
         (f"payments/{payment_id}/access", {"decision": "revoke", "note": "forced"}),
         (f"payments/{payment_id}/attention", {"name": "double", "note": "forced"}),
+        (f"payments/{payment_id}/emails", {"kind": "purchase_confirmed"}),
         ("quarantine/evt_1/replay", {}),
         (f"users/{sub}/purchases", {"decision": "block", "note": "forced"}),
         ("exports", {"filters": {}}),
