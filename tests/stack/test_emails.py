@@ -1,6 +1,10 @@
 """Emails on the running stack: each once after its flow, whatever is delivered twice or dies in between."""
 
+import http.server
 import json
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +12,10 @@ import pytest
 from local.build import ROOT
 from local.stack import STAFF
 from tests.stack.conftest import Running
+from tests.stack.test_events import aws, physical
+from tests.stack.test_fan_out import resource
 from tests.stack.test_roles import invoke
+from tuition.outbox.emails import CLAIM_S
 
 
 def outbox(running: Running, **values: str) -> list[dict[str, Any]]:
@@ -118,14 +125,132 @@ def test_a_claim_without_a_sending_is_counted_and_not_sent(running: Running, tok
         assert answer == {"batchItemFailures": []}
     assert [item["state"]["S"] for item in effects(running, payment_id)] == ["unsent"]
     assert len(outbox(running, to=address(sub))) <= sent
-    logs = running.stack.aws.client("logs")
+    assert running.until(lambda: unsent(running), "the metric of the alarm") >= 1
+
+
+def unsent(running: Running) -> int:
+    """Return how often the metric of the alarm was counted so far."""
+    logs = aws(running, "logs")
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    pages = [logs.filter_log_events(logGroupName=name, filterPattern="EmailUnsent") for name in groups]
+    return sum('"EmailUnsent"' in event["message"] for page in pages for event in page["events"])
 
-    def counted() -> int:
-        pages = [logs.filter_log_events(logGroupName=name, filterPattern="EmailUnsent") for name in groups]
-        return sum('"EmailUnsent"' in event["message"] for page in pages for event in page["events"])
 
-    assert running.until(counted, "the metric of the alarm") >= 1
+# --- a consumer that is killed ---
+
+
+FUNCTION_TIMEOUT_S = 5
+"""Less than the function waits for SES, so that Lambda kills it while it waits."""
+VISIBILITY_S = 6
+
+
+class SilentSes:
+    """SES as a server that takes an email about one payment and never answers. It throttles every other email."""
+
+    def __init__(self) -> None:
+        self.payment_id = ""
+        self.called, self.hung_up = threading.Event(), threading.Event()
+        silent = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if silent.payment_id and silent.payment_id in body:
+                    silent.called.set()
+                    self.connection.recv(1)  # returns when the caller is dead
+                    silent.hung_up.set()
+                    self.close_connection = True
+                    return
+                self.send_response(429)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("x-amzn-errortype", "TooManyRequestsException")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def short_visibility(running: Running) -> Iterator[None]:
+    """Let a message whose consumer died be delivered again after some seconds."""
+    sqs, url = aws(running, "sqs"), resource(running, "EmailQueue")
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY_S)})
+    yield
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+@pytest.fixture
+def silent_ses(running: Running) -> Iterator[tuple[SilentSes, Callable[[], None]]]:
+    """Put a server in the place of SES, and give the function little time. Yields it, and what restores both."""
+    functions, name, silent = aws(running, "lambda"), physical(running, "EmailsFunction"), SilentSes()
+    before = functions.get_function_configuration(FunctionName=name)
+    variables = before["Environment"]["Variables"]
+
+    def restore() -> None:
+        environment = {"Variables": variables}
+        functions.update_function_configuration(FunctionName=name, Timeout=before["Timeout"], Environment=environment)
+
+    changed = {"Variables": {**variables, "AWS_ENDPOINT_URL_SESV2": silent.url}}
+    functions.update_function_configuration(FunctionName=name, Timeout=FUNCTION_TIMEOUT_S, Environment=changed)
+    yield silent, restore
+    restore()
+    silent.server.shutdown()
+
+
+def messages(running: Running, queue: str) -> int:
+    """Return how many messages a queue has, those in flight too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = aws(running, "sqs").get_queue_attributes(QueueUrl=resource(running, queue), AttributeNames=names)
+    return sum(int(number) for number in attributes["Attributes"].values())
+
+
+def age_claim(running: Running, payment_id: str) -> None:
+    """Make the claim of a payment as old as one whose invocation certainly ended, instead of waiting for that."""
+    (item,) = effects(running, payment_id)
+    key = {name: item[name] for name in ("consumer_subject", "sort_key")}
+    at = {"S": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - CLAIM_S - 1))}
+    aws(running, "dynamodb").update_item(
+        TableName=resource(running, "EffectsTable"),
+        Key=key,
+        UpdateExpression="SET #at = :at",
+        ConditionExpression="#state = :claimed",
+        ExpressionAttributeNames={"#at": "at", "#state": "state"},
+        ExpressionAttributeValues={":at": at, ":claimed": {"S": "claimed"}},
+    )
+
+
+@pytest.mark.usefixtures("short_visibility")
+def test_a_consumer_killed_while_ses_takes_the_email_is_counted_and_sends_nothing_twice(
+    running: Running, token: str, sub: str, silent_ses: tuple[SilentSes, Callable[[], None]]
+) -> None:
+    """SES may or may not have sent the email when its caller dies. The message must leave the queue all the same."""
+    silent, restore = silent_ses
+    counted, dead = unsent(running), messages(running, "EmailDeadLetters")
+    payment = running.create(token).json()
+    silent.payment_id = payment["payment_id"]
+    running.pay(payment["payment_intent_id"])
+    assert silent.called.wait(30), "the function never called SES"
+    assert [item["state"]["S"] for item in effects(running, silent.payment_id)] == ["claimed"]
+    assert silent.hung_up.wait(30), "the function was not killed"
+    restore()
+    assert [item["state"]["S"] for item in effects(running, silent.payment_id)] == ["claimed"]
+    assert messages(running, "EmailQueue") > 0, "the message of the dead consumer is lost"
+    age_claim(running, silent.payment_id)
+    running.until(lambda: effects(running, silent.payment_id)[0]["state"]["S"] == "unsent", "the claim is reported")
+    running.until(lambda: unsent(running) == counted + 1, "the metric of the alarm")
+    running.until(lambda: messages(running, "EmailQueue") == 0, "the message leaves the queue")
+    assert messages(running, "EmailDeadLetters") == dead
+    assert outbox(running, to=address(sub)) == []
+    path, order = f"/api/admin/payments/{silent.payment_id}/emails", {"kind": "purchase_confirmed"}
+    assert running.api("POST", path, running.ready["admin_token"], json=order).status_code == 202
+    until_sent(running, "purchase_confirmed", payment_id=silent.payment_id)
+    assert unsent(running) == counted + 1
 
 
 def test_staff_get_one_digest_a_day(running: Running, token: str) -> None:
