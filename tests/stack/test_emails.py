@@ -4,17 +4,21 @@ import http.server
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from local import replay
 from local.build import ROOT
 from local.stack import STAFF
 from tests.stack.conftest import Running
-from tests.stack.test_events import aws, physical
+from tests.stack.test_events import aws, make_replay, physical
 from tests.stack.test_fan_out import resource
 from tests.stack.test_roles import invoke
+from tuition.core.emails import EVENT_TYPES
+from tuition.core.published_events import of_record
 from tuition.outbox.emails import CLAIM_S
 
 
@@ -142,6 +146,8 @@ def unsent(running: Running) -> int:
 FUNCTION_TIMEOUT_S = 5
 """Less than the function waits for SES, so that Lambda kills it while it waits."""
 VISIBILITY_S = 6
+QUIET_S = 3
+"""An event is on its way to the queue for at most so long."""
 
 
 class SilentSes:
@@ -210,6 +216,18 @@ def messages(running: Running, queue: str) -> int:
     return sum(int(number) for number in attributes["Attributes"].values())
 
 
+def until_delivered(running: Running) -> None:
+    """Wait until the queue is empty for longer than an event is on its way to it."""
+
+    def is_quiet() -> bool:
+        if messages(running, "EmailQueue"):
+            return False
+        time.sleep(QUIET_S)
+        return messages(running, "EmailQueue") == 0
+
+    running.until(is_quiet, "an empty queue of emails")
+
+
 def age_claim(running: Running, payment_id: str) -> None:
     """Make the claim of a payment as old as one whose invocation certainly ended, instead of waiting for that."""
     (item,) = effects(running, payment_id)
@@ -273,3 +291,61 @@ def test_the_outbox_is_a_page_whose_frames_may_run_nothing(running: Running, tok
     assert address(sub) in response.text
     assert "<iframe sandbox title=" in response.text
     assert "<script" not in response.text
+
+
+# --- every email once ---
+
+
+def email_events(running: Running, payment_id: str) -> list[str]:
+    """Return the bodies of the messages that the bus puts into the queue for the records of a payment."""
+    details = running.staff(f"/payments/{payment_id}")
+    common = {"subject": payment_id, "user_id": details["payment"]["user_id"], "track": details["payment"]["track"]}
+    records = [{**common, **one, "sort_key": f"{one['at']}#{one['event_id']}"} for one in details["audit"]]
+    events = [event for record in records for event in of_record(record)]
+    bodies = [{"source": "tuition", "detail-type": one.type, "detail": dict(one.detail)} for one in events]
+    return [json.dumps(body) for body in bodies if body["detail-type"] in EVENT_TYPES]
+
+
+def test_each_email_is_sent_once_under_duplicates_redelivered_batches_and_a_replay_of_everything(
+    running: Running, sub: str
+) -> None:
+    """Two purchases: one is refunded by its student, the other is disputed and lost."""
+    refunding, disputing = running.token(f"{sub}-1"), running.token(f"{sub}-2")
+    running.sim("webhooks", deliver="hold")
+    purchases = [running.create(token).json() for token in (refunding, disputing)]
+    for purchase in purchases:
+        running.pay(purchase["payment_intent_id"])
+    running.sim("webhooks/release", order="shuffled", seed=7, times=3)
+    running.sim("webhooks", deliver="duplicate")
+    for token in (refunding, disputing):
+        running.until_enrolled(token)
+    refunded, lost = (purchase["payment_id"] for purchase in purchases)
+    body = {"payment_id": refunded, "reason": "changed my mind"}
+    assert running.api("POST", "/api/payments/request-refund", refunding, json=body).status_code == 200
+    intent = purchases[1]["payment_intent_id"]
+    dispute = running.sim("disputes", payment_intent=intent, status="needs_response")
+    until_sent(running, "dispute_opened", payment_id=lost)
+    running.sim("webhooks", deliver="shuffle")
+    running.sim("disputes", dispute=dispute["id"], status="lost")
+    expected = {
+        ("purchase_confirmed", refunded, address(f"{sub}-1")),
+        ("refund_made", refunded, address(f"{sub}-1")),
+        ("purchase_confirmed", lost, address(f"{sub}-2")),
+        ("dispute_opened", lost, STAFF),
+        ("access_ended", lost, address(f"{sub}-2")),
+    }
+
+    def sent() -> Counter[tuple[str, str, str]]:
+        emails = [(one["kind"], one["payment_id"], one["to"]) for one in outbox(running)]
+        return Counter(email for email in emails if email[1] in (refunded, lost))
+
+    running.until(lambda: expected <= set(sent()), "every email")
+    bodies = [*email_events(running, refunded), *email_events(running, lost)]
+    assert len(bodies) >= len(expected)
+    batch = {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies * 2)]}
+    assert invoke(running, "EmailsFunction", batch) == {"batchItemFailures": []}
+    for body in bodies:
+        aws(running, "sqs").send_message(QueueUrl=resource(running, "EmailQueue"), MessageBody=body)
+    make_replay(running, "--rate", str(replay.MAX_RATE))
+    until_delivered(running)
+    assert sent() == Counter(dict.fromkeys(expected, 1))
