@@ -4,6 +4,9 @@ It reads day by day from the first one to today, or one day, or the records of o
 publishes the stream reads and publishes them, on the local stack, or with ``--aws`` on a deployed stack with the
 shell's credentials and region. An interrupted replay prints how to resume it. Events keep their ids, so consumers
 ignore those that they have handled, and two replays at once do no harm.
+
+The emails consumer forgets what it has handled if its table is restored to an earlier moment. Then a replay of the days
+since that moment is refused, while their emails could be sent twice.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from local.reconcile import ReconcileError, console, local_connection
 from local.running import add_port_option
 
 FUNCTION = "PublishFunction"
+EFFECTS_TABLE = "EFFECTS_TABLE"
+"""The variable of the function with the name of the table, which a restore may have changed."""
 FIRST_DAY = date(2026, 11, 1)
 """No record is older: the first release is of this month."""
 RATE = 50
@@ -33,6 +38,9 @@ MAX_RATE = 1000
 PAGE = 100
 """Records per invocation."""
 INVOCATION_S = 70
+FORGETFUL = timedelta(days=4)
+"""A restored table of effects lacks emails for so long: a transition older than three days sends none, and the stack
+uses the table within a day of its creation."""
 
 Report = dict[str, Any]
 
@@ -47,6 +55,13 @@ class Replayer:
         self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
         config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})
         self._client: Any = boto3.client("lambda", config=config, **connection)
+        self._dynamodb: Any = boto3.client("dynamodb", **connection)
+
+    def forgotten_since(self) -> datetime | None:
+        """Return since when the table of effects lacks the emails that were sent, because it was restored."""
+        configuration = self._client.get_function_configuration(FunctionName=self._name)
+        name = configuration["Environment"]["Variables"][EFFECTS_TABLE]
+        return forgotten_since(self._dynamodb.describe_table(TableName=name)["Table"], datetime.now(UTC))
 
     def replay(self, request: dict[str, Any]) -> Report:
         """Publish one page, and return the function's report. Raises `ReconcileError` if the function fails."""
@@ -55,6 +70,27 @@ class Replayer:
         if response.get("FunctionError"):
             raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
         return report
+
+
+def forgotten_since(table: dict[str, Any], now: datetime) -> datetime | None:
+    """Return the moment to which a table of effects was restored; None if it was not, or long enough ago.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreSummary.html
+    """
+    summary = table.get("RestoreSummary")
+    is_recent = now - table["CreationDateTime"] < FORGETFUL
+    return summary["RestoreDateTime"].astimezone(UTC) if summary and is_recent else None
+
+
+def refusal(options: argparse.Namespace, since: datetime | None) -> str | None:
+    """Return why a replay would send emails twice; None if it would not, or may."""
+    if since is None or options.emails_may_repeat or (not options.subject and options.last < since.date()):
+        return None
+    return (
+        f"the table of effects was restored to {since:%Y-%m-%dT%H:%MZ}, so it lacks the emails that were sent since. A "
+        f"replay would send them again. Replay the days before {since.date()} only (--to), or all of them "
+        f"{FORGETFUL.days} days after the restore. With --emails-may-repeat students get these emails twice"
+    )
 
 
 def days(first: date, last: date) -> Iterator[date]:
@@ -96,6 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
     reports: list[Report] = []
     try:
         replayer = Replayer(stack=options.stack, aws=options.aws, api_port=options.api_port)
+        refused = refusal(options, replayer.forgotten_since())
+        if refused:
+            raise ReconcileError(refused)
         if options.subject:
             reports.append(replayer.replay({"subject": options.subject}))
         else:
@@ -122,6 +161,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last UTC day, default today")
     parser.add_argument("--after", help="resume the first day behind this position")
     parser.add_argument("--rate", type=int, default=RATE, help=f"records per second, default {RATE}")
+    parser.add_argument("--emails-may-repeat", action="store_true", help="replay although emails could be sent twice")
     parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
     parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
     add_port_option(parser)

@@ -1,6 +1,6 @@
 """The command `make replay`: which pages it asks for, at which pace, and how it is resumed."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,9 +12,13 @@ from local.reconcile import ReconcileError
 class Function:
     """The function that publishes: two pages on each day. It fails at the calls of these numbers."""
 
-    def __init__(self, *fails: int) -> None:
+    def __init__(self, *fails: int, since: datetime | None = None) -> None:
         self.fails = fails
+        self.since = since
         self.requests: list[dict[str, Any]] = []
+
+    def forgotten_since(self) -> datetime | None:
+        return self.since
 
     def replay(self, request: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(request)
@@ -73,6 +77,48 @@ def test_it_says_how_to_resume_and_continues_there(
     assert run(monkeypatch, resumed, *arguments) == 0
     assert resumed.requests[0] == failing.requests[1]
     assert len(resumed.requests) == 3
+
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+RESTORED = datetime(2026, 11, 27, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("created", "is_restored", "since"),
+    [
+        (NOW - timedelta(hours=1), True, RESTORED),
+        (NOW - timedelta(days=3, hours=23), True, RESTORED),
+        (NOW - timedelta(days=4), True, None),
+        (NOW - timedelta(hours=1), False, None),
+    ],
+)
+def test_a_table_of_effects_that_was_restored_lately_lacks_emails(
+    created: datetime, is_restored: bool, since: datetime | None
+) -> None:
+    local = RESTORED.astimezone(timezone(timedelta(hours=-8)))
+    summary = {"RestoreSummary": {"RestoreDateTime": local, "RestoreInProgress": False}} if is_restored else {}
+    assert replay.forgotten_since({"CreationDateTime": created, **summary}, NOW) == since
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), 2),
+        (("--day", "2026-11-27"), 2),
+        (("--from", "2026-11-01", "--to", "2026-11-28"), 2),
+        (("--payment", "pay_1"), 2),
+        (("--from", "2026-11-01", "--to", "2026-11-26"), 0),
+        (("--day", "2026-11-27", "--emails-may-repeat"), 0),
+    ],
+)
+def test_a_replay_that_would_send_emails_twice_after_a_restore_is_refused(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float], capsys: Any, arguments: tuple[str, ...], code: int
+) -> None:
+    function = Function(since=RESTORED)
+    assert run(monkeypatch, function, *arguments) == code
+    assert bool(function.requests) == (code == 0)
+    if code:
+        assert "was restored to 2026-11-27T09:30Z" in capsys.readouterr().err
 
 
 def test_one_payment_is_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
