@@ -14,7 +14,7 @@ from typing import Any
 from tests.event_schemas import schema_of
 from tests.sensitive_data import find_sensitive
 from tools import published_events as reference
-from tuition.core import attention, audit, catalog, enrollment, published_events, selling
+from tuition.core import attention, audit, catalog, enrollment, published_events, recorded_facts, selling
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
@@ -167,7 +167,10 @@ def _first_purchases(snapshot: Snapshot) -> list[str]:
 
 
 def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:
-    """Check that a payment's audit chain verifies, has no sensitive data, and that its transitions add up."""
+    """Check that a payment's audit chain verifies, has no sensitive data, and that it adds up to the payment.
+
+    Its transitions add up to status and amounts, its patches to the facts.
+    """
     name, violations = payment.payment_id, _sensitive_records(payment, trail)
     if broken := audit.verify(name, trail, payment.version, payment.audit_head):
         violations.append(f"{name}: {broken}")
@@ -183,9 +186,29 @@ def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]
     stored["lost"] = payments.lost_amount(payment.facts)
     if (status, dict(sums)) != (payment.status, stored):
         violations.append(f"{name} is {payment.status} {stored}, but its records lead to {status} {dict(sums)}")
+    if (recorded := _folded(trail)) != (facts := recorded_facts.reduced(payment.facts)):
+        violations.append(f"{name} has the facts {facts}, but its records lead to {recorded}")
     repeated = [event for event, count in Counter(r["event_id"] for r in trail).items() if count > 1]
     violations += published_violations(payment, trail)
     return violations + [f"{name}: {event} was recorded twice" for event in repeated]
+
+
+def _folded(trail: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the facts to which the patches of records lead. Null removes a fact, an entry or a field."""
+    facts: dict[str, Any] = {}
+    for record in trail:
+        for name, change in record["facts"].items():
+            if isinstance(change, dict) and isinstance(facts.get(name), dict):
+                entries = facts[name] | change
+                change = {
+                    key: {field: inner for field, inner in value.items() if inner is not None}
+                    if isinstance(value, dict)
+                    else value
+                    for key, value in entries.items()
+                    if value is not None
+                }
+            facts[name] = change
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def published_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]:

@@ -459,8 +459,16 @@ class AuditRecord:
             examples=[{"status": {"from": "CREATED", "to": "SUCCEEDED"}, "settled": 49900, "currency": "usd"}],
         ),
     ]
+    facts: Annotated[
+        dict[str, Any] | None,
+        About(
+            "The facts that it added to its payment, as a JSON merge patch, without fields that could name a person."
+            " Missing in records of schema version 1, and in those that belong to no payment.",
+            examples=[{"settled": {"amount": 49900, "currency": "usd", "at": 1763922600}}],
+        ),
+    ] = None
     previous: Annotated[str, About("The hash of the record before it.", examples=["9f86d0"])]
-    schema_version: Annotated[int, About(examples=[1])]
+    schema_version: Annotated[int, About(examples=[2])]
     hash: Annotated[str, About(examples=["60303a"])]
 
 

@@ -21,6 +21,7 @@ from tuition.core import audit, selling
 from tuition.core.facts import NO_FACTS, merge
 from tuition.core.payment import Payment
 from tuition.intake import stripe_events
+from tuition.payments import access
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.items import (
     AuditItem,
@@ -205,6 +206,24 @@ def test_a_student_of_a_release_is_refused_a_second_purchase(restored: tuple[Pat
     assert tuition.create(paid).status == 409
     enrollment = tuition.enrollment(paid)
     assert enrollment and enrollment["status"] == "ENROLLED"
+
+
+def test_a_payment_of_a_release_continues_its_chain_with_facts(restored: tuple[Path, Harness]) -> None:
+    """The old records have none, so only what later records changed can be compared."""
+    release, tuition = restored
+    (payment,) = [one for one in payments_of(release) if one.user_id == "paid"]
+    access.decide(payment.ref, "revoke", "shared the account", "staff-1")
+    trail = tuition.audit_trail(payment.payment_id)
+    old = {record["schema_version"] for record in trails_of(release)[payment.payment_id]}
+    assert [record["schema_version"] for record in trail] == [*[min(old)] * payment.version, audit.SCHEMA_VERSION]
+    assert trail[-1]["facts"] == {"decision": {"version": payment.version + 1, "decision": "revoke"}}
+    assert tuition.chain_problem(payment.payment_id) is None
+    item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(payment.payment_id))["Item"]
+    item["facts"]["S"] = item["facts"]["S"].replace('"revoke"', '"restore"')
+    tuition.tables.put_item(TableName="payments", Item=item)
+    assert tuition.chain_problem(payment.payment_id) == audit.Broken(
+        payment.version + 1, "the payment has another decision than its records"
+    )
 
 
 # --- two versions at once ---

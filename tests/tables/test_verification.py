@@ -53,14 +53,41 @@ def test_facts_that_were_rewritten_break_the_verification(
 ) -> None:
     payment_id = bought(tuition, student)["payment_id"]
     assert chain(tuition, payment_id) == {"verified": True, "problem": None}
+    rewrite(tuition, payment_id, facts)
+    answer = chain(tuition, payment_id)
+    assert not answer["verified"]
+    assert answer["problem"].endswith(f"the records lead to {problem}")
+
+
+def rewrite(tuition: Harness, payment_id: str, facts: dict[str, Any]) -> None:
+    """Put other facts into a payment's item, behind the ledger's back. None removes one."""
     item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(payment_id))["Item"]
     stored = json.loads(item["facts"]["S"])
     kept = {name: value for name, value in {**stored, **facts}.items() if value is not None}
     item["facts"] = {"S": json.dumps(kept)}
     tuition.tables.put_item(TableName="payments", Item=item)
-    answer = chain(tuition, payment_id)
-    assert not answer["verified"]
-    assert answer["problem"].endswith(f"the records lead to {problem}")
+
+
+@pytest.mark.parametrize(
+    ("facts", "fact"),
+    [
+        ({"accepted": True}, "accepted"),
+        ({"decision": {"version": 1, "decision": "restore", "actor": "mallory", "note": ""}}, "decision"),
+        ({"settled": {"amount": 49900, "currency": "usd", "at": 1}}, "settled"),
+        ({"intent": "pi_another"}, "intent"),
+        ({"phase": None}, "phase"),
+    ],
+)
+def test_rewritten_facts_that_move_no_money_are_found_by_staff_and_by_the_audit(
+    tuition: Harness, student: Student, facts: dict[str, Any], fact: str
+) -> None:
+    payment_id = bought(tuition, student)["payment_id"]
+    rewrite(tuition, payment_id, facts)
+    problem = f"the payment has another {fact} than its records"
+    assert chain(tuition, payment_id)["problem"].endswith(problem)
+    tuition.advance_time(86_400)
+    tuition.run_audit()
+    assert tuition.payment(payment_id).facts.compared["chain"].problem.endswith(problem)
 
 
 def test_a_rebuilt_payment_that_continues_its_records_verifies(tuition: Harness, student: Student) -> None:

@@ -21,7 +21,7 @@ def chain(length: int) -> list[dict[str, Any]]:
     previous = ""
     for seq in range(1, length + 1):
         entry = AuditEntry(ENTRY.at, f"evt_{seq}", ENTRY.type, "webhook")
-        record = Record("pay_1", seq, entry, "u", "DP", {"settled": seq}, previous)
+        record = Record("pay_1", seq, entry, "u", "DP", {"settled": seq}, previous, facts={"intent": f"pi_{seq}"})
         records.append({**record.body(), "hash": record.hash})
         previous = record.hash
     return records
@@ -41,10 +41,12 @@ def test_a_complete_chain_verifies_in_any_reading_order(length: int) -> None:
 
 @pytest.mark.property
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.integers(0, 4), st.sampled_from(["user_id", "at", "event_id", "type", "source", "track", "transition"]))
+@given(
+    st.integers(0, 4), st.sampled_from(["user_id", "at", "event_id", "type", "source", "track", "transition", "facts"])
+)
 def test_a_changed_record_breaks_the_chain(at: int, name: str) -> None:
     records = chain(5)
-    records[at] = {**records[at], name: {"settled": -1} if name == "transition" else "changed"}
+    records[at] = {**records[at], name: {"settled": -1} if name in ("transition", "facts") else "changed"}
     broken = verify("pay_1", records, 5, records[-1]["hash"])
     assert broken is not None and broken.seq == at + 1
 

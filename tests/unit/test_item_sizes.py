@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from tuition.core import attention, books, refund_request, stripe_json
+from tuition.core import attention, audit, books, recorded_facts, refund_request, stripe_json
 from tuition.core import facts as core_facts
+from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import MAX_PAST_STANDINGS, Enrollment
 from tuition.core.facts import (
+    NO_FACTS,
     Acknowledgement,
     Balance,
     BalanceTransaction,
@@ -22,6 +24,7 @@ from tuition.core.facts import (
 )
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refund_request import RefundRequest
 from tuition.payments import refunds
 from tuition.storage import dynamodb, mapping
@@ -89,6 +92,21 @@ def test_the_largest_payment_fits_into_an_item() -> None:
     raw = dynamodb.to_raw(mapping.payment_to_item(payment, 0, attention.reasons(payment, double=True)))
     assert mapping.payment_from_raw(raw) == payment
     assert 300_000 < stored_bytes(raw) < ITEM_BYTES - 10_000
+
+
+def test_the_largest_record_fits_into_an_item() -> None:
+    """It is that of a payment with everything, which was lost and is rebuilt: it adds all facts at once."""
+    payment = largest_payment()
+    nothing = PaymentState(None, Enrollment(user_id=STAFF, track="DP"))
+    changed = PaymentState(payment, nothing.enrollment.with_payment(payment))
+    facts = recorded_facts.added(NO_FACTS, payment.facts)
+    entry = AuditEntry(TIME, "evt_" + "0" * 24, "rebuilt", "reconcile", actor=STAFF)
+    transition = audit.transition(nothing, changed)
+    record = Record(payment.payment_id, 1, entry, STAFF, "DP", transition, "0" * 64, facts=facts)
+    raw = dynamodb.to_raw(mapping.record_to_item(record, 0))
+    of_facts = stored_bytes({"facts": raw["facts"]})
+    assert 50_000 < of_facts < 60_000
+    assert of_facts < stored_bytes(raw) < ITEM_BYTES // 2
 
 
 def test_text_is_stored_without_escapes() -> None:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tuition.core import payment as payments
-from tuition.core import timestamps
+from tuition.core import recorded_facts, timestamps
 from tuition.core.facts import NO_FACTS, UNKNOWN, Dispute, Refund
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refund_request import RefundRequest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Records of version 1 have no facts. They stay as they are, and a chain may have both."""
 Source = Literal["webhook", "pull", "request", "staff", "reconcile"]
 
 
@@ -48,7 +49,10 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class Record:
-    """An entry at its position in the chain of `subject`, with the transition that it made (often none)."""
+    """An entry at its position in the chain of `subject`, with the transition that it made (often none).
+
+    `facts` is what it added to the payment's facts (`tuition.core.recorded_facts`); None if it belongs to no payment.
+    """
 
     subject: str
     seq: int
@@ -58,13 +62,15 @@ class Record:
     transition: Mapping[str, Any] = field(default_factory=dict)
     previous: str = ""
     schema_version: int = SCHEMA_VERSION
+    facts: Mapping[str, Any] | None = None
 
     def body(self) -> dict[str, Any]:
         """Return everything that the hash covers, as JSON types."""
         entry = {name: value for name, value in asdict(self.entry).items() if value is not None}
         rest = {"subject": self.subject, "seq": self.seq, "user_id": self.user_id, "track": self.track}
         chain = {"transition": dict(self.transition), "previous": self.previous, "schema_version": self.schema_version}
-        return {**entry, **rest, **chain}
+        facts = {} if self.facts is None else {"facts": dict(self.facts)}
+        return {**entry, **rest, **chain, **facts}
 
     @property
     def hash(self) -> str:
@@ -248,7 +254,7 @@ def fold(stored: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for record in sorted(stored, key=lambda r: int(r["seq"])):
         change = record["transition"].get("status")
         if change:
-            amounts = dict.fromkeys(amounts, 0) if change["from"] is None else amounts
+            amounts = dict.fromkeys(amounts, 0) if recorded_facts.is_start(record) else amounts
             status = change["to"]
         amounts = {name: amount + int(record["transition"].get(name, 0)) for name, amount in amounts.items()}
     return {"status": status, **amounts}
@@ -257,15 +263,17 @@ def fold(stored: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def verify_payment(payment: Payment, stored: Iterable[Mapping[str, Any]]) -> Broken | None:
     """Check a payment's records as `verify` does, and that they lead to the state of the payment's item.
 
-    The chain hashes transitions and not the item. So facts that were rewritten in the item differ from its records.
+    The chain hashes records and not the item. So facts that were rewritten in the item differ from its records: the
+    amounts always, every other fact if its records have facts.
     """
-    records = list(stored)
+    records = sorted(stored, key=lambda r: int(r["seq"]))
     broken = verify(payment.payment_id, records, payment.version, payment.audit_head)
     if broken:
         return broken
     recorded, state = fold(records), {"status": payment.status, **_amounts(payment)}
     different = [f"{name} {recorded[name]}" for name in state if recorded[name] != state[name]]
     if not different:
-        return None
+        fact = recorded_facts.fold(records).difference(payment.facts)
+        return Broken(payment.version, f"the payment has another {fact} than its records") if fact else None
     held = [f"{name} {state[name]}" for name in state if recorded[name] != state[name]]
     return Broken(payment.version, f"the records lead to {', '.join(different)}, but the payment has {', '.join(held)}")

@@ -155,7 +155,7 @@ class AuditItem(Model):
     """An audit record, as `tuition.core.audit.Record` hashes it, and when the ledger committed it, which it does not.
 
     `recorded_at` is our clock, `at` is Stripe's time of an event. `recorded_position` is
-    `<recorded_at>#<subject>#<seq>`.
+    `<recorded_at>#<subject>#<seq>`. Records of schema 1, and those that belong to no payment, have no `facts`.
     """
 
     class Meta:
@@ -174,6 +174,7 @@ class AuditItem(Model):
     user_id = not_personal(UnicodeAttribute())
     track = not_personal(UnicodeAttribute(null=True))
     transition = not_personal(JsonAttribute())
+    facts = not_personal(JsonAttribute(null=True))
     previous = not_personal(UnicodeAttribute())
     schema_version = not_personal(NumberAttribute())
     hash = not_personal(UnicodeAttribute())

@@ -20,11 +20,12 @@ from typing import Any
 from pynamodb.models import Model
 
 from tuition import clock, metrics, retry
-from tuition.core import audit, catalog, progress, timestamps
+from tuition.core import audit, catalog, progress, recorded_facts, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, TuitionError
+from tuition.core.facts import NO_FACTS
 from tuition.core.limits import DAY_S, KEPT_S, NO_LIMITS, Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -316,6 +317,7 @@ def _record(before: PaymentState, after: PaymentState, entry: AuditEntry) -> Rec
         track=payment.track,
         transition=audit.transition(before, after),
         previous=chain.audit_head,
+        facts=recorded_facts.added(before.payment.facts if before.payment else NO_FACTS, payment.facts),
     )
 
 

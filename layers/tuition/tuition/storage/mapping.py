@@ -184,6 +184,7 @@ def record_to_json(item: AuditItem) -> dict[str, Any]:
         if getattr(item, name) is not None:
             body[name] = getattr(item, name)
     body |= {"user_id": item.user_id, "track": item.track, "transition": item.transition, "previous": item.previous}
+    body |= {} if item.facts is None else {"facts": item.facts}
     return {**body, "schema_version": int(item.schema_version), "hash": item.hash}
 
 

@@ -1,0 +1,218 @@
+"""The facts in audit records: what a record added to its payment's facts, reduced to fields that name no person.
+
+Each record of a payment has a JSON merge patch (RFC 7396), which leads from the reduced facts before it to those after
+it. An entry of a map, such as a refund, is always there whole, so that a record can be read alone. Null removes. So the
+patches of a payment's records, applied in their order, give the reduced facts at each version: `fold`.
+
+Every field of every fact is declared here, as recorded or not. A field that is not recorded can be erased from the
+payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc7396
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuition.core.facts import (
+    UNKNOWN,
+    Acknowledgement,
+    Balance,
+    BalanceTransaction,
+    Charge,
+    Closed,
+    Comparison,
+    Decision,
+    Dispute,
+    Facts,
+    FraudWarning,
+    Phase,
+    Refund,
+    Settled,
+)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The fields of a kind of fact that records have, those that they never have, and maps with only their keys."""
+
+    recorded: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
+    keys_only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a field that is declared twice."""
+        names = [*self.recorded, *self.withheld, *self.keys_only]
+        if len(names) != len({*names}):
+            raise ValueError(f"{names} has a field twice")
+
+
+DECLARED: Mapping[type[Any], Declared] = {
+    Facts: Declared(
+        recorded=(
+            *("settled", "closed", "phase", "intent", "charges", "refunds", "disputes", "fraud_warnings", "challenges"),
+            *("claims", "decision", "accepted", "acknowledged", "confirmed", "contradicted", "balance"),
+            *("balance_transactions", "compared", "rebuilt", "erased"),
+        ),
+        withheld=("customer",),
+        keys_only=("unknown",),
+    ),
+    Settled: Declared(("amount", "currency", "at")),
+    Closed: Declared(("at", "by", "reason")),
+    Phase: Declared(("at", "order", "name", "code", "verify_by"), withheld=("message",)),
+    Charge: Declared(
+        ("status", "amount", "created", "type", "code", "was_failed", "currency"),
+        withheld=("brand", "last4", "receipt_url"),
+    ),
+    Refund: Declared(("status", "amount", "created", "reason", "request", "failure")),
+    Dispute: Declared(
+        ("stamp", "status", "amount", "created", "reason", "withdrawn", "due_by", "withdrawn_currency"),
+    ),
+    FraudWarning: Declared(("created", "type")),
+    Balance: Declared(("fee", "net", "currency")),
+    BalanceTransaction: Declared(("kind", "source", "amount", "currency", "at", "intent")),
+    Comparison: Declared(("version",), withheld=("problem",)),
+    Decision: Declared(("version", "decision"), withheld=("actor", "note")),
+    Acknowledgement: Declared(("version",), withheld=("fingerprint", "actor", "note")),
+}
+"""Every field of every kind of fact. The actor of a decision is in the record itself."""
+
+MAPS = frozenset(
+    {
+        *("charges", "refunds", "disputes", "fraud_warnings", "challenges", "claims", "acknowledged", "unknown"),
+        *("balance_transactions", "compared"),
+    }
+)
+"""The facts that have an entry per id or name."""
+
+_MARKS = "_.:#/-"
+"""Besides letters and digits, the characters of ids, statuses, currencies and codes."""
+MAX_TEXT_LENGTH = 100
+"""In characters, of a recorded text. A longer one is recorded as `UNKNOWN`."""
+
+Reduced = Mapping[str, Any]
+"""Facts in JSON types without the fields that are not recorded. Empty fields are left out."""
+
+
+def reduced(facts: Facts) -> dict[str, Any]:
+    """Return the facts that records may have, as JSON types."""
+    values = _reduced_value(facts)
+    return {name: value for name, value in values.items() if value != {}}
+
+
+def _reduced_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if _is_code(value) else UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: _reduced_value(entry) for key, entry in value.items()}
+    declared = DECLARED.get(type(value))
+    if declared is None:
+        return value
+    fields = {name: getattr(value, name) for name in declared.recorded}
+    fields = {name: _reduced_value(one) for name, one in fields.items() if one is not None and one is not False}
+    return fields | {name: {key: {} for key in getattr(value, name)} for name in declared.keys_only}
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text is an id, a status, a currency or a code. Any other text is recorded as `UNKNOWN`."""
+    return len(text) <= MAX_TEXT_LENGTH and text.isascii() and all(char.isalnum() or char in _MARKS for char in text)
+
+
+def added(before: Facts, after: Facts) -> dict[str, Any]:
+    """Return the patch from the reduced facts before a commit to those after it. Empty if they are the same."""
+    if before is after:
+        return {}
+    old, new = reduced(before), reduced(after)
+    return {
+        name: _change(name, old.get(name), new.get(name))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }
+
+
+def _change(name: str, old: Any, new: Any) -> Any:
+    if new is None or name not in MAPS:
+        return _entry(old, new)
+    entries = old or {}
+    return {
+        key: _entry(entries.get(key), new.get(key))
+        for key in sorted({*entries, *new})
+        if entries.get(key) != new.get(key)
+    }
+
+
+def _entry(old: Any, new: Any) -> Any:
+    """Return the whole new value, with null for each field that it no longer has. None if there is none any more."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return {**dict.fromkeys(sorted(old.keys() - new.keys())), **new}
+    return new
+
+
+def patched(target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the target with a JSON merge patch applied, as RFC 7396 says."""
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = patched(result.get(name), value) if isinstance(value, Mapping) else value
+    return result
+
+
+def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one patch with the effect of two."""
+    result = dict(first)
+    for name, value in second.items():
+        earlier = result.get(name)
+        result[name] = _joined(earlier, value) if isinstance(earlier, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The reduced facts to which some records of a payment lead.
+
+    `complete` says that every record since the payment was created, or rebuilt, has its facts. Records of schema 1 have
+    none. `changes` is the patch of the records since the newest one without facts.
+    """
+
+    facts: Reduced
+    complete: bool
+    changes: Reduced
+
+    def difference(self, facts: Facts) -> str | None:
+        """Return the first fact of a payment that its records contradict, such as `refunds.re_1`; None if none is.
+
+        Without complete records, only the facts that the newest of them have changed can be compared.
+        """
+        current = reduced(facts)
+        expected = self.facts if self.complete else patched(current, self.changes)
+        for name in sorted({*expected, *current}):
+            one, other = expected.get(name), current.get(name)
+            if one == other:
+                continue
+            if name not in MAPS:
+                return name
+            entries, others = one or {}, other or {}
+            return f"{name}.{min(key for key in {*entries, *others} if entries.get(key) != others.get(key))}"
+        return None
+
+
+def is_start(record: Mapping[str, Any]) -> bool:
+    """Whether a record is of a payment that was created, or rebuilt after its item was lost: it starts from nothing."""
+    change = record["transition"].get("status")
+    return bool(change) and change["from"] is None
+
+
+def fold(records: Iterable[Mapping[str, Any]]) -> Folded:
+    """Return the facts to which a payment's records lead. They are given in the order of `seq`, from the first one."""
+    facts: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    complete = True
+    for record in records:
+        if is_start(record):
+            facts, changes, complete = {}, {}, True
+        patch = record.get("facts")
+        if patch is None:
+            changes, complete = {}, False
+        else:
+            facts, changes = patched(facts, patch), _joined(changes, patch)
+    return Folded(facts, complete, changes)
