@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_args, get_type_hints
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit import event_histories
+from tests.unit.event_histories import HistoricalStripe, InMemoryLedger
 from tests.unit.test_facts import random_facts
 from tests.unit.test_item_sizes import largest_payment
 from tests.unit.test_payment import PAID, payment, refunded
@@ -222,6 +225,36 @@ def test_other_facts_than_those_of_the_records_are_found(numbers: list[int], oth
     rewritten = random_facts(other)
     difference = fold(records_of(states)).difference(rewritten)
     assert (difference is None) == (reduced(rewritten) == reduced(states[-1]))
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("seed", range(30))
+def test_the_records_of_a_generated_history_fold_to_the_payment_at_every_version(seed: int) -> None:
+    """Every prefix, in four orders of the events: the same facts."""
+    history = event_histories.make(f"recorded{seed}")
+    rng = random.Random(f"recorded orders:{seed}")
+    with event_histories.stripe_answers_from(history) as stripe:
+        for order in event_histories.orders(history, rng, 4):
+            versions = versions_of(stripe, order, rng)
+            for states in versions.values():
+                records = records_of([state.facts for state in states])
+                for version, state in enumerate(states, 1):
+                    folded = fold(records[:version])
+                    assert folded.facts == reduced(state.facts)
+
+
+def versions_of(stripe: HistoricalStripe, order: list[int], rng: random.Random) -> dict[str, list[Payment]]:
+    """Deliver the events in this order, and return the states of each payment, the first one first."""
+    versions: dict[str, list[Payment]] = {}
+
+    class Recording(InMemoryLedger):
+        def commit(self, after: Payment) -> None:
+            versions.setdefault(after.payment_id, [self.payments[after.payment_id]]).append(after)
+            super().commit(after)
+
+    with mock.patch.object(event_histories, "InMemoryLedger", Recording):
+        event_histories.replay(stripe, order, rng)
+    return versions
 
 
 def test_a_difference_names_the_fact() -> None:
