@@ -18,6 +18,7 @@ def handler(_request: Request) -> Reply:
         "publishable_key": config.stripe_publishable_key,
         "payment_method_types": list(config.payment_method_types),
         "refund_window_days": config.refund_window_days,
+        "consumer_region": config.consumer_region,
     }
     return Reply(200, body)
 

@@ -32,6 +32,7 @@ COMPUTED = {
     "SupportContact": "support_contact",
     "EmailReplyTo": "reply_to",
     "SchoolTimeZone": "time_zone",
+    "ConsumerRegion": "consumer_region",
     "StaffEmails": "staff_emails",
     "AlarmTopicArn": "alert_email",
     "BreakGlassRoleArn": "keep",

@@ -203,6 +203,12 @@ QUESTIONS = (
         _time_zone,
         lambda answers: answers.get("SchoolTimeZone", "UTC"),
     ),
+    Question(
+        "consumer_region",
+        "Whose consumer law counts: US, or EU with the right to withdraw from the contract (RefundWindowDays >= 14)",
+        _pattern("US|EU", "answer US or EU"),
+        lambda answers: answers.get("ConsumerRegion", "US"),
+    ),
     Question("alert_email", "Email address for alarms and the budget", _email),
     Question(
         "staff_emails",

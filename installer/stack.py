@@ -100,6 +100,7 @@ def parameters(run: Run) -> dict[str, str]:
         "SupportContact": answers["support_contact"],
         "EmailReplyTo": answers["reply_to"],
         "SchoolTimeZone": answers["time_zone"],
+        "ConsumerRegion": answers["consumer_region"],
         "StaffEmails": answers["staff_emails"],
         "AlarmTopicArn": str(run.state.get("topic", "")),
         "BreakGlassRoleArn": str(run.state.get("break_glass_role", "")),

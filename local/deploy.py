@@ -114,6 +114,8 @@ def is_true(rule: Any, conditions: Template, parameters: Mapping[str, Any]) -> b
         case "Fn::Equals":
             first, second = (str(parameters[o["Ref"]] if isinstance(o, dict) else o) for o in operands)
             return first == second
+        case "Fn::Contains":
+            return str(parameters[operands[1]["Ref"]]) in operands[0]
         case "Fn::Not":
             return not is_true(operands[0], conditions, parameters)
         case "Fn::And":

@@ -84,10 +84,11 @@ _TRANSITION: dict[str, Schema] = {
     "refunds": _by_id(_change(**_REFUND)),
     "disputes": _by_id(_change(**_DISPUTE)),
     "declines": _by_id(_WORD),
+    "withdrawal": {"type": "object", "properties": {"at": _TIME, "refund_due_by": _TIME}},
     "fee": {"type": "object", "properties": {"fee": _INTEGER, "net": _INTEGER, "currency": _CURRENCY}},
     "failure": _WORD,
     "closed": _WORD,
-    "access_ended": {"enum": ["revoked", "dispute_lost", "refunded", "amount_differs"]},
+    "access_ended": {"enum": ["revoked", "dispute_lost", "refunded", "withdrawn", "amount_differs"]},
     "currency": _CURRENCY,
     "payment": {"type": "object", "properties": _CONTEXT},
     "attention": {"type": "array", "items": _WORD},
@@ -214,7 +215,7 @@ TYPES: Mapping[str, EventType] = {
     ),
     published_events.ENROLLMENT_GRANTED: EventType("The student has access to the track.", {}),
     published_events.ENROLLMENT_WITHDRAWN: EventType(
-        "The student has no access any more: `refunded`, `dispute_lost`, `revoked` or `amount_differs`.",
+        "The student has no access any more: `refunded`, `withdrawn`, `dispute_lost`, `revoked` or `amount_differs`.",
         {"reason": _optional(_WORD)},
     ),
     published_events.ATTENTION_RAISED: EventType(

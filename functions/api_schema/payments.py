@@ -107,7 +107,7 @@ class RefundRequest:
             "`awaiting_approval`: staff must approve or decline it. `declined`: staff declined it, or it can no longer"
             " be made. `submitting`: it is resumed until Stripe answers. `pending`: a bank is processing it."
             " `succeeded`: the money has been refunded. `rejected`: Stripe refused it. `failed`: it failed after Stripe"
-            " had accepted it.",
+            " had accepted it. `superseded`: the student has withdrawn, and got the money back in another way.",
             examples=["succeeded"],
         ),
     ]
@@ -117,6 +117,19 @@ class RefundRequest:
         About("Why Stripe or the bank did not make the refund, else the message of staff.", examples=[None]),
     ]
     made_by: Annotated[Literal["student", "school"], About(examples=["student"])]
+
+
+@dataclass
+class Withdrawal:
+    """The student's right to withdraw from the contract, in the EU."""
+
+    possible_until: Annotated[
+        Time | None, About("Until when the student can withdraw. Null if there is nothing to withdraw from.")
+    ]
+    submitted_at: Annotated[Time | None, About("When the student withdrew.", examples=[None])]
+    name: Annotated[str | None, About("The name that the student gave.", examples=[None])]
+    email: Annotated[str | None, About("Where the acknowledgement goes.", examples=[None])]
+    refund_due_by: Annotated[Time | None, About("By when the money must be refunded.", examples=[None])]
 
 
 @dataclass
@@ -138,6 +151,10 @@ class Payment(PaymentFields):
         About("The student's latest request. A later refund by the school takes its place if staff wrote a message."),
     ]
     resume: Annotated[Resume | None, About("Set for an open payment.")]
+    withdrawal: Annotated[
+        Withdrawal | None,
+        About("Only where `consumer_region` is `EU`, and after a withdrawal. See `POST /api/payments/request-refund`."),
+    ] = None
 
 
 # --- staff ---
@@ -164,6 +181,8 @@ class StaffPayment(PaymentFields):
     version: Annotated[int, About("The number of its audit records.", examples=[2])]
     disputed: Annotated[bool, About("Whether there is any dispute, also a decided one.", examples=[False])]
     returnable_until: Annotated[Time | None, About("Until when the bank can return a bank debit.", examples=[None])]
+    withdrawn_at: Annotated[Time | None, About("When the student withdrew from the contract.", examples=[None])]
+    refund_due_by: Annotated[Time | None, About("By when a withdrawal must be refunded.", examples=[None])]
     attention: list[AttentionReason]
 
 

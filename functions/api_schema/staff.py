@@ -162,6 +162,8 @@ class QueuedRefundRequest(StaffRefundRequest):
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
     disputed: Annotated[bool, About(examples=[False])]
     can_approve: Annotated[bool, About("False while a dispute holds the funds.", examples=[True])]
+    can_decline: Annotated[bool, About("False after a withdrawal from the contract.", examples=[True])]
+    refund_due_by: Annotated[Time | None, About("By when a withdrawal must be refunded.", examples=[None])]
     enrollment: Annotated[EnrollmentStatus | None, About(examples=["ENROLLED"])]
 
 
@@ -239,6 +241,8 @@ class RefundGroup:
     refunded: Annotated[bool, About(examples=[False])]
     refund_reason: Annotated[str | None, About(examples=[None])]
     returnable_until: Annotated[Time | None, About(examples=[None])]
+    withdrawn_at: Annotated[Time | None, About(examples=[None])]
+    refund_due_by: Annotated[Time | None, About(examples=[None])]
     refunded_at: Annotated[Time | None, About(examples=[None])]
 
 
@@ -413,6 +417,15 @@ class BalanceFact:
 
 
 @dataclass
+class WithdrawalFact:
+    """The student's withdrawal from the contract."""
+
+    name: Annotated[str | None, About("The name that the student gave.", examples=["Ada Lovelace"])]
+    email: Annotated[str | None, About("Where the acknowledgement goes.", examples=["ada@example.org"])]
+    at: Time
+
+
+@dataclass
 class Facts:
     """The facts that Stripe and staff reported about a payment, oldest first."""
 
@@ -435,6 +448,7 @@ class Facts:
     contradicted: Annotated[bool, About("Stripe's API showed the object as not paid.", examples=[False])]
     balance: BalanceFact | None
     compared: Annotated[dict[str, str], About("The differences that the daily audit found.", examples=[{}])]
+    withdrawn: WithdrawalFact | None
     rebuilt: Annotated[bool, About(examples=[False])]
     erased: Annotated[bool, About(examples=[False])]
 

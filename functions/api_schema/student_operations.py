@@ -113,9 +113,12 @@ OPERATIONS = (
         route="POST /api/payments/request-refund",
         handler="request_refund",
         operation_id="requestRefund",
-        summary="Request a refund",
+        summary="Request a refund, or withdraw",
         description="A refund of the whole refundable amount. Repeating the call resumes the same request: there is"
-        " never a second refund.",
+        " never a second refund. Where `consumer_region` is `EU`, a request until `withdrawal.possible_until` is a"
+        " withdrawal from the contract: without `withdrawal` it changes nothing and is answered"
+        " `withdrawal-unconfirmed`, with it the access ends at once. A withdrawal is answered 202 while its money is"
+        " due.",
         caller="user",
         body=students.RefundOrder,
         example={"payment_intent_id": "pi_3SXk2eLz9Qw1", "reason": "changed my mind"},
@@ -123,7 +126,7 @@ OPERATIONS = (
             Answer(200, students.PaymentWithRefundRequest, "The refund was made."),
             Answer(202, students.PaymentWithRefundRequest, "It awaits approval, or Stripe is processing it."),
         ),
-        errors=(*REFUNDS, errors.TooManyRequests),
+        errors=(*REFUNDS, errors.WithdrawalUnconfirmed, errors.TooManyRequests),
     ),
     Operation(
         route="GET /api/enrollments",

@@ -71,6 +71,10 @@ class Tracks:
     publishable_key: Annotated[str, About("The key for Stripe.js.", examples=["pk_test_1"])]
     payment_method_types: Annotated[list[str], About("The accepted kinds of methods.", examples=[["card"]])]
     refund_window_days: Annotated[int, About("In so many days a refund is made at once.", examples=[14])]
+    consumer_region: Annotated[
+        Literal["US", "EU"],
+        About("In `EU` a refund request in these days is a withdrawal from the contract.", examples=["US"]),
+    ]
 
 
 # --- buying ---
@@ -178,9 +182,22 @@ class DetachedPaymentMethod:
 
 @dataclass(kw_only=True)
 class RefundOrder:
-    """Which payment to refund, and why. Send exactly one of the two ids."""
+    """Which payment to refund, and why. Send exactly one of the two ids.
 
-    reason: Annotated[Text, About(examples=["changed my mind"])]
+    `withdrawal` and `name` are accepted where `consumer_region` is `EU`, and refused elsewhere.
+    """
+
+    reason: Annotated[Text | None, About("Required, except in a withdrawal.", examples=["changed my mind"])] = None
+    withdrawal: Annotated[bool, About("Withdraw from the contract, and confirm it. By default false.")] = False
+    name: Annotated[
+        str | None,
+        About(
+            "The student's name. Required in a withdrawal, refused otherwise.",
+            minLength=1,
+            maxLength=200,
+            pattern=r"\S",
+        ),
+    ] = None
     payment_id: Annotated[
         str | None,
         About("The payment's id.", minLength=1, maxLength=255, pattern=r"\S", examples=["pay_4f1c2a9b7d3e4c58"]),
@@ -193,9 +210,12 @@ class RefundOrder:
 
 @dataclass(kw_only=True)
 class PaymentWithRefundRequest(Payment):
-    """The payment with the refund request that was made or resumed."""
+    """The payment with the refund request that was made or resumed.
 
-    refund_request: RefundRequest
+    It can be null after a withdrawal only: nothing is left to refund, or the school is refunding the payment already.
+    """
+
+    refund_request: RefundRequest | None
 
 
 # --- enrollments ---

@@ -724,3 +724,12 @@ def test_every_webhook_route_has_an_alarm(resources: dict[str, Any], metric: str
     for dimensions in routes:
         settings = stage["RouteSettings"][f"{dimensions['Method']} {dimensions['Resource']}"]
         assert settings["DetailedMetricsEnabled"] is True
+
+
+def test_the_eu_requires_a_refund_window_of_fourteen_days(template: dict[str, Any]) -> None:
+    parameters = {name: parameter.get("Default", "") for name, parameter in template["Parameters"].items()}
+    condition, (assertion,) = rule(template, "WithdrawalPeriodIsLongEnough")
+    for region, is_eu in (("US", False), ("EU", True)):
+        assert deploy.is_true(condition, {}, {**parameters, "ConsumerRegion": region}) == is_eu
+    for days in range(40):
+        assert deploy.is_true(assertion, {}, {**parameters, "RefundWindowDays": str(days)}) == (days >= 14)

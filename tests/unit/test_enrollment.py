@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.test_payment import CLOSED, PAID, disputed, payment, refunded
 from tuition.core.enrollment import Enrollment, Standing, standing_of
-from tuition.core.facts import Decision, Facts, Settled
+from tuition.core.facts import Decision, Facts, Settled, Withdrawal
 
 
 def enrollment(**standings: Standing) -> Enrollment:
@@ -14,6 +14,7 @@ def enrollment(**standings: Standing) -> Enrollment:
 OPEN, GRANTS = Standing(1, open=True), Standing(1, grants=True, granted=True, holds_funds=True)
 ENDED = Standing(1, granted=True)
 OTHER_AMOUNT, FREE = Facts(settled=Settled(100, "usd", 10)), Facts(settled=Settled(0, "usd", 10))
+WITHDRAWN = Facts(withdrawn=Withdrawal(20, "Ada Lovelace", "ada@example.org"))
 REVOKED = Facts(decision=Decision(2, "revoke", "s", "n"))
 
 
@@ -53,6 +54,9 @@ def test_a_late_refund_of_an_old_payment_does_not_withdraw_a_student_who_paid_ag
         ([OTHER_AMOUNT, refunded(100)], Standing(1, refunded=True)),
         ([OTHER_AMOUNT, REVOKED], Standing(1, holds_funds=True, revoked=True)),
         ([FREE, REVOKED], Standing(1, revoked=True)),
+        ([PAID, WITHDRAWN], Standing(1, granted=True, holds_funds=True, withdrawn=True)),
+        ([WITHDRAWN, PAID, refunded(49900)], Standing(1, granted=True, refunded=True, withdrawn=True)),
+        ([FREE, WITHDRAWN], Standing(1, withdrawn=True)),
     ],
 )
 def test_a_standing_is_derived_from_the_facts_of_its_payment(facts: list[object], expected: Standing) -> None:
@@ -82,6 +86,13 @@ def test_the_double_payment_has_the_higher_attempt_or_else_the_higher_id() -> No
     assert enrollment(z=first, a=second).doubled == ["a"]
     assert enrollment(z=first, a=first).doubled == ["z"]
     assert enrollment(z=first, a=ENDED).doubled == []
+
+
+def test_the_money_of_a_withdrawal_is_no_double_payment_and_blocks_no_purchase() -> None:
+    withdrawn = Standing(1, holds_funds=True, withdrawn=True)
+    assert enrollment(a=withdrawn, b=Standing(2, grants=True, granted=True, holds_funds=True)).doubled == []
+    assert not enrollment(a=withdrawn).undecided
+    assert enrollment(a=withdrawn).refunded_payments == {"a"}
 
 
 def test_standings_survive_a_json_round_trip() -> None:

@@ -33,6 +33,7 @@ from tuition.core.facts import (
     Phase,
     Refund,
     Settled,
+    Withdrawal,
     merge,
 )
 from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
@@ -105,6 +106,7 @@ def random_facts(seed: int) -> Facts:
             )
         ),
         compared=many(lambda: Comparison(small(), word())),
+        withdrawn=maybe(lambda: Withdrawal(small(), maybe(word), maybe(word))),
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,
     )
@@ -195,6 +197,13 @@ def test_a_late_charge_does_not_restore_erased_fields() -> None:
     charge = Charge("succeeded", 100, 1, "card", "visa", "4242", "https://pay.stripe.com/r")
     merged = merge(Facts(erased=True), Facts(charges={"ch": charge}))
     assert merged.charges["ch"] == Charge("succeeded", 100, 1, "card")
+
+
+def test_the_first_withdrawal_counts_and_an_erasure_leaves_only_its_time() -> None:
+    first, second = Facts(withdrawn=Withdrawal(5, "Ada", "a@x")), Facts(withdrawn=Withdrawal(6, "Bob", "b@x"))
+    assert merge(first, second) == merge(second, first) == first
+    erased = merge(merge(second, Facts(erased=True)), first)
+    assert erased.withdrawn == Withdrawal(5)
 
 
 # --- reading ---

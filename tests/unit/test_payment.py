@@ -1,5 +1,6 @@
 """The status, access, refundable amount and attention reasons that follow from a payment's facts."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,19 @@ from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.attention import reasons, unacknowledged
-from tuition.core.facts import Acknowledgement, Charge, Closed, Decision, Dispute, Facts, Phase, Refund, Settled, merge
+from tuition.core.facts import (
+    Acknowledgement,
+    Charge,
+    Closed,
+    Decision,
+    Dispute,
+    Facts,
+    Phase,
+    Refund,
+    Settled,
+    Withdrawal,
+    merge,
+)
 from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment, grants_access
 from tuition.core.refund_request import RefundRequest
@@ -260,6 +273,84 @@ def test_a_waiting_request_is_declined_when_nothing_is_refundable() -> None:
         declined = waiting.merged(facts).requests[0]
         assert declined.state == "declined" and declined.answer
     assert waiting.merged(refunded(100)).requests[0].state == "awaiting_approval"
+
+
+# --- withdrawals ---
+
+WITHDRAWN = Facts(withdrawn=Withdrawal(20, "Ada Lovelace", "ada@example.org"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ([WITHDRAWN], None),
+        ([PAID, WITHDRAWN], "withdrawn"),
+        ([PAID, WITHDRAWN, refunded(100)], "withdrawn"),
+        ([PAID, WITHDRAWN, refunded(49900)], "refunded"),
+        ([PAID, WITHDRAWN, refunded(49900, "pending"), refunded(49900, "failed")], "withdrawn"),
+        ([PAID, WITHDRAWN, disputed("lost")], "dispute_lost"),
+        ([PAID, WITHDRAWN, disputed("won")], "withdrawn"),
+        ([PAID, WITHDRAWN, Facts(decision=Decision(2, "revoke", "s", "n"))], "revoked"),
+        ([PAID, WITHDRAWN, Facts(decision=Decision(3, "restore", "s", "n"))], "withdrawn"),
+    ],
+)
+def test_a_withdrawn_payment_never_grants_access_again_in_any_order(facts: list[Facts], reason: str | None) -> None:
+    for order in itertools.permutations(facts):
+        result = payment(*order)
+        assert not grants_access(result)
+        assert payments.no_access_reason(result) == reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "due"),
+    [
+        ([WITHDRAWN], 0),
+        ([PAID], 0),
+        ([PAID, WITHDRAWN], 49900),
+        ([PAID, WITHDRAWN, refunded(900)], 49000),
+        ([PAID, WITHDRAWN, refunded(49900, "requires_action")], 0),
+        ([PAID, WITHDRAWN, refunded(49900, "failed")], 49900),
+        ([PAID, WITHDRAWN, Facts(disputes={"du_1": Dispute(1, "lost", 9900, 30, "fraudulent")})], 40000),
+        ([PAID, WITHDRAWN, disputed("lost")], 0),
+        ([PAID, WITHDRAWN, disputed("won")], 49900),
+    ],
+)
+def test_the_amount_due_after_a_withdrawal_and_the_state_of_its_request_do_not_depend_on_the_order(
+    facts: list[Facts], due: int
+) -> None:
+    waiting = RefundRequest("rr_1", 49900, "withdrawal", "u", "now", "awaiting_approval")
+    for order in itertools.permutations(facts):
+        result = payment(*order)
+        assert payments.amount_due(result) == due
+        withdrawal = [reason for reason in reasons(result) if reason.name == "withdrawal"]
+        assert [reason.fingerprint for reason in withdrawal] == (["1970-01-15T00:00:20.000Z"] if due else [])
+        if PAID in order and WITHDRAWN in order:
+            later = payment(WITHDRAWN).with_requests((waiting,))
+            for fact in order:
+                later = later.merged(fact)
+            assert later.requests[0].state == ("awaiting_approval" if due else "superseded")
+
+
+def test_an_amount_that_is_being_submitted_is_not_due() -> None:
+    request = RefundRequest("rr_1", 40000, "why", "u", "now", "submitting")
+    assert payments.amount_due(payment(PAID, WITHDRAWN).with_requests((request,))) == 9900
+
+
+@pytest.mark.parametrize(
+    ("facts", "may"),
+    [
+        ([], False),
+        ([PAID], True),
+        ([PAID, WITHDRAWN], False),
+        ([PAID, refunded(100)], True),
+        ([PAID, refunded(49900, "pending")], False),
+        ([PAID, disputed("needs_response")], True),
+        ([PAID, disputed("lost")], False),
+        ([Facts(settled=Settled(0, "usd", 10))], True),
+    ],
+)
+def test_a_student_may_withdraw_until_the_payment_is_fully_refunded(facts: list[Facts], may: bool) -> None:
+    assert payments.may_withdraw(payment(*facts)) is may
 
 
 # --- ids ---

@@ -12,6 +12,12 @@ from tuition.core import timestamps
 from tuition.core.errors import NotConfigured
 
 SECRET_MAX_AGE_S = 300
+CONSUMER_REGIONS = ("US", "EU")
+EU_WITHDRAWAL_DAYS = 14
+"""The shortest period for a withdrawal from a contract in the EU.
+
+Source: https://eur-lex.europa.eu/eli/dir/2011/83/oj, Article 9(1)
+"""
 GARBAGE_THRESHOLD = 200_000
 """How many objects Python creates before it looks for unreachable ones.
 
@@ -37,6 +43,7 @@ class Settings:
     stripe_webhook_secret_arn: str = ""
     webhook_version: str = ""
     payment_method_types: tuple[str, ...] = ("card", "us_bank_account")
+    consumer_region: str = "US"
     refund_window_days: int = 14
     support_contact: str = ""
     school_name: str = "Tuition"
@@ -82,6 +89,22 @@ class Settings:
     dynamodb_endpoint_url: str | None = field(default=None)
 
     @property
+    def refund_days(self) -> int:
+        """The days after payment in which a student's refund needs no approval; in the EU, in which they can withdraw.
+
+        The statutory period ends with the last hour of its last day, in the student's time zone. One day more is never
+        less than that.
+
+        Source: https://eur-lex.europa.eu/eli/reg/1971/1182/oj, Article 3
+        """
+        return self.refund_window_days + (1 if self.is_eu else 0)
+
+    @property
+    def is_eu(self) -> bool:
+        """Whether students have the EU's right to withdraw from the contract."""
+        return self.consumer_region == "EU"
+
+    @property
     def namespace(self) -> str:
         """The environment and the stack's id, for keys that two stacks on one Stripe account must not share."""
         return f"{self.tuition_environment}/{self.stack_id}" if self.stack_id else self.tuition_environment
@@ -99,7 +122,19 @@ def settings() -> Settings:
             values[name] = _parse(raw, default)
         except ValueError as error:
             raise NotConfigured(f"The variable {name.upper()} is {raw!r}: {error}.") from error
-    return Settings(**values)
+    parsed = Settings(**values)
+    _check_region(parsed)
+    return parsed
+
+
+def _check_region(parsed: Settings) -> None:
+    if parsed.consumer_region not in CONSUMER_REGIONS:
+        raise NotConfigured(f"The variable CONSUMER_REGION is {parsed.consumer_region!r}. Use US or EU.")
+    if parsed.is_eu and parsed.refund_window_days < EU_WITHDRAWAL_DAYS:
+        raise NotConfigured(
+            f"The variable REFUND_WINDOW_DAYS is {parsed.refund_window_days}. "
+            f"With CONSUMER_REGION EU it must be at least {EU_WITHDRAWAL_DAYS}."
+        )
 
 
 def _parse(raw: str, default: object) -> object:

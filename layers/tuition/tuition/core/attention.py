@@ -11,6 +11,10 @@ REFUND_REQUEST = "refund_request:"
 """Before the id of a refund request that awaits approval. Only a decision about the request ends this reason."""
 
 
+WITHDRAWAL = "withdrawal"
+"""A student who has withdrawn still waits for their money. Only the refund ends this reason."""
+
+
 @dataclass(frozen=True)
 class AttentionReason:
     """Why staff must look at a payment. `fingerprint` changes with the reason; an acknowledgement is for one."""
@@ -33,11 +37,7 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
     yield from _comparison_reasons(payment)
     if double and payments.holds_funds(payment):
         yield AttentionReason("double", "double", "this track was paid for twice")
-    for request in payment.requests:
-        if request.state == "awaiting_approval":
-            amount = payments.amount_in_received_currency(payment, request.amount)
-            detail = f"the student asks for {amount} back"
-            yield AttentionReason(f"{REFUND_REQUEST}{request.id}", request.state, detail)
+    yield from _request_reasons(payment)
     yield from _bank_reasons(facts)
     for refund_id, refund in facts.refunds.items():
         if refund.status in ("failed", "canceled"):
@@ -50,6 +50,21 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
+
+
+def _request_reasons(payment: Payment) -> Iterator[AttentionReason]:
+    """Yield what the student waits for: a decision, or after a withdrawal the money, by a day."""
+    if payment.refund_due_by is None:
+        for request in payment.requests:
+            if request.state == "awaiting_approval":
+                amount = payments.amount_in_received_currency(payment, request.amount)
+                detail = f"the student asks for {amount} back"
+                yield AttentionReason(f"{REFUND_REQUEST}{request.id}", request.state, detail)
+    elif due := payments.amount_due(payment):
+        amount = payments.amount_in_received_currency(payment, due)
+        day = payment.refund_due_by[:10]
+        detail = f"the student withdrew from the contract: {amount} must be refunded by {day}"
+        yield AttentionReason(WITHDRAWAL, payment.refund_due_by, detail)
 
 
 def _comparison_reasons(payment: Payment) -> Iterator[AttentionReason]:

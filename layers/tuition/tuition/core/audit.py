@@ -19,6 +19,8 @@ from tuition.core.refund_request import RefundRequest
 
 SCHEMA_VERSION = 2
 """Records of version 1 have no facts. They stay as they are, and a chain may have both."""
+WITHDRAWN_RECORD = "contract.withdrawn"
+"""The type of the record of a student's withdrawal. A payment that was lost is rebuilt with it."""
 Source = Literal["webhook", "pull", "request", "staff", "reconcile"]
 
 
@@ -111,7 +113,10 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
 
 
 def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:
-    """Return the refund requests, refunds, disputes, declines and the fee that are new or changed, each by its id."""
+    """Return the refund requests, refunds, disputes and declines that are new or changed, by id.
+
+    Also the withdrawal and the fee, once they are known.
+    """
     facts, old = after.facts, before.facts if before else NO_FACTS
     requests = {request.id: request.state for request in before.requests} if before else {}
     refunds = {key: refund.status for key, refund in old.refunds.items()}
@@ -137,6 +142,7 @@ def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:
             for key, charge in facts.charges.items()
             if charge.status == "failed" and not (key in old.charges and old.charges[key].ever_failed)
         },
+        "withdrawal": _withdrawal(after) if facts.withdrawn and not old.withdrawn else {},
         "fee": asdict(facts.balance) if facts.balance and facts.balance != old.balance else {},
     }
     return {name: objects for name, objects in changed.items() if objects}
@@ -145,6 +151,10 @@ def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:
 def _request(request: RefundRequest, payment: Payment) -> dict[str, Any]:
     by = "student" if request.by == payment.user_id else "school"
     return {"to": request.state, "amount": request.amount, "made_by": by}
+
+
+def _withdrawal(payment: Payment) -> dict[str, Any]:
+    return {"at": payment.withdrawn_at, "refund_due_by": payment.refund_due_by}
 
 
 def _refund(refund: Refund) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class Standing:
     """The effect of one payment on its enrollment.
 
     `grants`: it gives access now. `granted`: it has ever given access. `holds_funds`: money is left after refunds.
-    `revoked`: staff have revoked its access. `refunded`: a refund of it was made or is being made.
+    `revoked`: staff have revoked its access. `refunded`: a refund of it was made or is being made. `withdrawn`: the
+    student has withdrawn from its contract, so it gives no access and its money is due.
     """
 
     attempt: int
@@ -31,6 +32,7 @@ class Standing:
     holds_funds: bool = False
     revoked: bool = False
     refunded: bool = False
+    withdrawn: bool = False
 
     @property
     def counts(self) -> bool:
@@ -91,21 +93,25 @@ class Enrollment:
     def undecided(self) -> bool:
         """Whether we hold money that never granted access: the amount received differs from the price.
 
-        Staff must decide. They have decided about a payment whose access they revoked.
+        Staff must decide. They have decided about a payment whose access they revoked. After a withdrawal there is
+        nothing to decide.
         """
         standings = self.standings.values()
-        return any(s.holds_funds and not s.granted and not s.revoked for s in standings)
+        return any(s.holds_funds and not (s.granted or s.revoked or s.withdrawn) for s in standings)
 
     @property
     def doubled(self) -> list[str]:
-        """The ids of surplus payments that hold funds: all but the first by attempt, then id."""
-        attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds)
+        """The ids of surplus payments that hold funds: all but the first by attempt, then id.
+
+        The money of a withdrawal is due anyway, so that payment is never one too many.
+        """
+        attempts = sorted((s.attempt, key) for key, s in self.standings.items() if s.holds_funds and not s.withdrawn)
         return [key for _, key in attempts[1:]]
 
     @property
     def refunded_payments(self) -> frozenset[str]:
-        """The ids of the payments with a refund that was made or is being made."""
-        return frozenset(key for key, standing in self.standings.items() if standing.refunded)
+        """The ids of the payments with a refund that was made, is being made, or is due after a withdrawal."""
+        return frozenset(key for key, standing in self.standings.items() if standing.refunded or standing.withdrawn)
 
     @property
     def current_payment(self) -> str | None:
@@ -158,4 +164,5 @@ def standing_of(payment: Payment) -> Standing:
         holds_funds=payments.holds_funds(payment),
         revoked=payments.is_revoked(payment),
         refunded=payments.has_refund(payment),
+        withdrawn=payment.facts.withdrawn is not None,
     )

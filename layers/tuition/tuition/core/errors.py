@@ -16,6 +16,7 @@ TuitionError
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── NotSelling            staff have stopped selling
 │   ├── RefundRefused
+│   ├── WithdrawalUnconfirmed the refund request would be a withdrawal, which needs a confirmation
 │   └── RefundRepeated        staff refund an amount that was refunded before, without saying that they mean it
 ├── TooManyRequests           429, with Retry-After
 ├── Unavailable               503, temporary, with Retry-After
@@ -163,6 +164,13 @@ class RefundRefused(Conflicted):
 
     type = "refund-refused"
     title = "This payment cannot be refunded"
+
+
+class WithdrawalUnconfirmed(Conflicted):
+    """A refund request in the withdrawal period is a withdrawal, which the student must confirm as such."""
+
+    type = "withdrawal-unconfirmed"
+    title = "Confirm the withdrawal"
 
 
 class RefundRepeated(Conflicted):

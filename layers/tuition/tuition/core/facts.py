@@ -203,6 +203,20 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """A student's withdrawal from the contract, submitted at the time `at` (epoch seconds). It cannot be undone.
+
+    `name` and `email` are what the student gave: their name, and where the acknowledgement goes.
+
+    Source: https://eur-lex.europa.eu/eli/dir/2023/2673/oj, Article 11a
+    """
+
+    at: int
+    name: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True)
 class Acknowledgement:
     """An acknowledgement by staff of an attention reason, in the form that `fingerprint` identifies."""
 
@@ -223,7 +237,8 @@ class Facts:
     that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `balance_transactions` are
     those that the daily audit has listed, by their id. `compared` are the results of the daily audit, by what it
     compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
-    of a settled payment as not settled. `rebuilt` says that our record was missing and was rebuilt from Stripe.
+    of a settled payment as not settled. `withdrawn` is the student's first withdrawal from the contract. `rebuilt` says
+    that our record was missing and was rebuilt from Stripe.
     `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
@@ -247,6 +262,7 @@ class Facts:
     balance: Balance | None = None
     balance_transactions: Mapping[str, BalanceTransaction] = field(default_factory=dict)
     compared: Mapping[str, Comparison] = field(default_factory=dict)
+    withdrawn: Withdrawal | None = None
     rebuilt: bool = False
     erased: bool = False
 
@@ -301,6 +317,7 @@ class Facts:
             balance=one("balance", Balance),
             balance_transactions=many("balance_transactions", BalanceTransaction),
             compared=many("compared", Comparison),
+            withdrawn=one("withdrawn", Withdrawal),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
         )
@@ -348,6 +365,7 @@ def merge(a: Facts, b: Facts) -> Facts:
             )[:MAX_BALANCE_TRANSACTIONS]
         ),
         compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
+        withdrawn=_either(a.withdrawn, b.withdrawn, lambda x, y: min(x, y, key=_withdrawal_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )
@@ -399,6 +417,10 @@ def _balance_transaction_key(one: BalanceTransaction) -> tuple[str, str, int, st
 
 def _comparison_key(comparison: Comparison) -> tuple[int, str]:
     return comparison.version, comparison.problem
+
+
+def _withdrawal_key(withdrawal: Withdrawal) -> tuple[int, str, str]:
+    return withdrawal.at, withdrawal.name or "", withdrawal.email or ""
 
 
 def _acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:
@@ -460,7 +482,8 @@ def _newest_acknowledged(acknowledged: Mapping[str, Acknowledgement]) -> dict[st
 def _without_personal(facts: Facts) -> Facts:
     """Drop personal fields, so that a late event does not restore a receipt or the digits of a card."""
     bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
-    return replace(facts, charges=bare)
+    withdrawn = replace(facts.withdrawn, name=None, email=None) if facts.withdrawn else None
+    return replace(facts, charges=bare, withdrawn=withdrawn)
 
 
 def missing_object(kind: Kind, at: int) -> Facts:

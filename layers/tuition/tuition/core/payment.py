@@ -19,7 +19,7 @@ STATUSES: tuple[Status, ...] = ("CREATED", "PROCESSING", "SUCCEEDED", "FAILED", 
 OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"})
 SETTLED_STATUSES: frozenset[Status] = frozenset({"SUCCEEDED", "REFUNDED"})
 
-NoAccess = Literal["revoked", "dispute_lost", "refunded", "amount_differs"]
+NoAccess = Literal["revoked", "dispute_lost", "refunded", "withdrawn", "amount_differs"]
 RefundRefusal = Literal["unpaid", "free", "disputed", "refunded"]
 
 COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
@@ -34,6 +34,11 @@ DEBIT_RETURN_WINDOW_S = 60 * 86400
 """How long a bank can return a debit that its customer did not authorize.
 
 Source: https://docs.stripe.com/payments/ach-direct-debit#disputed-payments
+"""
+WITHDRAWAL_REFUND_S = 14 * 86400
+"""How long the school has to refund a student who withdraws from the contract.
+
+Source: https://eur-lex.europa.eu/eli/dir/2011/83/oj, Article 13(1)
 """
 LOST_DISPUTES = frozenset({"lost", "prevented"})
 DECIDED_DISPUTES = frozenset({"won", "lost", "prevented", "warning_closed"})
@@ -194,6 +199,16 @@ class Payment:
         return timestamps.iso(self.facts.settled.at + DEBIT_RETURN_WINDOW_S)
 
     @property
+    def withdrawn_at(self) -> str | None:
+        """When the student submitted their withdrawal from the contract; None if they have not."""
+        return timestamps.iso(self.facts.withdrawn.at) if self.facts.withdrawn else None
+
+    @property
+    def refund_due_by(self) -> str | None:
+        """By when a student who has withdrawn must have their money back; None if they have not withdrawn."""
+        return timestamps.iso(self.facts.withdrawn.at + WITHDRAWAL_REFUND_S) if self.facts.withdrawn else None
+
+    @property
     def refunded(self) -> bool:
         """Whether all that was received has been refunded."""
         return self.status == "REFUNDED"
@@ -249,12 +264,15 @@ class Payment:
     def with_requests(self, requests: tuple[RefundRequest, ...]) -> "Payment":
         """Return this payment with these refund requests, each in the state that its refund implies.
 
-        A request that awaits approval is declined once nothing can be refunded any more.
+        A request that awaits approval is declined once nothing can be refunded any more, but never after a withdrawal.
         """
         requests = refund_request.without_old_texts(refund_request.follow(requests, self.facts.refunds))
-        if any(dispute.status in LOST_DISPUTES for dispute in self.facts.disputes.values()):
+        nothing_left = self.facts.settled is not None and self.refundable_amount <= 0
+        if self.facts.withdrawn:
+            requests = refund_request.supersede_awaiting(requests, nothing_left=nothing_left)
+        elif any(dispute.status in LOST_DISPUTES for dispute in self.facts.disputes.values()):
             requests = refund_request.decline_awaiting(requests, "A dispute was decided against the school.")
-        elif self.facts.settled and self.refundable_amount <= 0:
+        elif nothing_left:
             requests = refund_request.decline_awaiting(requests, "Nothing is left to refund.")
         return replace(self, requests=requests)
 
@@ -364,6 +382,8 @@ def no_access_reason(payment: Payment) -> NoAccess | None:
         return "dispute_lost"
     if status(facts) == "REFUNDED":
         return "refunded"
+    if facts.withdrawn:
+        return "withdrawn"
     return None if amount_agrees(payment) or facts.accepted else "amount_differs"
 
 
@@ -402,6 +422,25 @@ def may_request_refund(payment: Payment) -> bool:
     return may_order_refund(payment) and rejections < refund_request.MAX_REJECTIONS
 
 
+def may_withdraw(payment: Payment) -> bool:
+    """Whether the student could withdraw from the contract, if they are in time: it is paid, and not fully refunded.
+
+    Neither a dispute nor a refund that is being made prevents it.
+    """
+    settled = payment.facts.settled
+    if settled is None or payment.facts.withdrawn:
+        return False
+    return settled.amount == 0 or payment.refundable_amount > 0
+
+
+def amount_due(payment: Payment) -> int:
+    """Return what a student who has withdrawn must still get back, in minor units, less what is being submitted."""
+    if payment.facts.withdrawn is None or payment.facts.settled is None:
+        return 0
+    submitting = sum(request.amount for request in payment.requests if request.state == "submitting")
+    return max(0, payment.refundable_amount - submitting)
+
+
 def is_revoked(payment: Payment) -> bool:
     """Whether staff have revoked access, whatever was paid."""
     return payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
@@ -420,11 +459,11 @@ def amount_in_received_currency(payment: Payment, amount: int) -> Money:
 def holds_funds(payment: Payment) -> bool:
     """Whether money is left after refunds and lost disputes. Two such payments for one track are one too many.
 
-    A free payment counts as if it did, until staff revoke its access: then nothing is left of it.
+    A free payment counts as if it did, until staff revoke its access or the student withdraws: then nothing is left.
     """
     settled = payment.facts.settled
     if settled is None or settled.amount == 0:
-        return settled is not None and not is_revoked(payment)
+        return settled is not None and not is_revoked(payment) and payment.facts.withdrawn is None
     return refunded_amount(payment.facts) + lost_amount(payment.facts) < settled.amount
 
 

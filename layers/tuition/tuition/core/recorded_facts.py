@@ -27,6 +27,7 @@ from tuition.core.facts import (
     Phase,
     Refund,
     Settled,
+    Withdrawal,
 )
 
 
@@ -50,7 +51,7 @@ DECLARED: Mapping[type[Any], Declared] = {
         recorded=(
             *("settled", "closed", "phase", "intent", "charges", "refunds", "disputes", "fraud_warnings", "challenges"),
             *("claims", "decision", "accepted", "acknowledged", "confirmed", "contradicted", "balance"),
-            *("balance_transactions", "compared", "rebuilt", "erased"),
+            *("balance_transactions", "compared", "withdrawn", "rebuilt", "erased"),
         ),
         withheld=("customer",),
         keys_only=("unknown",),
@@ -71,6 +72,7 @@ DECLARED: Mapping[type[Any], Declared] = {
     BalanceTransaction: Declared(("kind", "source", "amount", "currency", "at", "intent")),
     Comparison: Declared(("version",), withheld=("problem",)),
     Decision: Declared(("version", "decision"), withheld=("actor", "note")),
+    Withdrawal: Declared(("at",), withheld=("name", "email")),
     Acknowledgement: Declared(("version",), withheld=("fingerprint", "actor", "note")),
 }
 """Every field of every kind of fact. The actor of a decision is in the record itself."""

@@ -1,6 +1,7 @@
 """A request to refund a payment. It is stored on the payment before Stripe is called, so that it can be resumed.
 
     awaiting_approval -> declined | submitting
+    awaiting_approval <-> superseded          (only after a withdrawal)
     submitting -> pending | succeeded | rejected
     pending -> succeeded | failed
 
@@ -14,7 +15,9 @@ from typing import Any, Literal, get_args
 
 from tuition.core.facts import Refund
 
-State = Literal["awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed"]
+State = Literal[
+    "awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed", "superseded"
+]
 STATES: tuple[State, ...] = get_args(State)
 MAX_REQUESTS = 50
 """Refund requests per payment, whatever became of them: every request stays on the payment's item."""
@@ -107,5 +110,17 @@ def decline_awaiting(requests: Iterable[RefundRequest], answer: str) -> tuple[Re
     """Return the requests with those that await approval declined, for the reason in `answer`."""
     return tuple(
         replace(request, state="declined", answer=answer) if request.state == "awaiting_approval" else request
+        for request in requests
+    )
+
+
+def supersede_awaiting(requests: Iterable[RefundRequest], *, nothing_left: bool) -> tuple[RefundRequest, ...]:
+    """Return the requests of a student who has withdrawn: what awaits approval is superseded once nothing is left.
+
+    It is never declined, because the money is due. It awaits approval again if the refund that superseded it fails.
+    """
+    state: State = "superseded" if nothing_left else "awaiting_approval"
+    return tuple(
+        replace(request, state=state) if request.state in ("awaiting_approval", "superseded") else request
         for request in requests
     )

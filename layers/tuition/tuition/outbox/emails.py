@@ -111,7 +111,7 @@ def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | 
     if not address:
         _drop(effect, "no_address")
         return
-    email = core_emails.compose(kind, event, payment, settings().refund_window_days, now)
+    email = core_emails.compose(kind, event, payment, settings().refund_days, now)
     if email is None:
         _skip(effect, "no_longer_applies")
         return

@@ -78,7 +78,7 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
 
     `fingerprint` is the reason's as the member of staff saw it, if they send it. Repeating it changes nothing. Raises
     `NotFound` if the payment has no such reason, and `Conflicted` if the reason has changed since, or if it is a refund
-    request, which only a decision ends.
+    request, which only a decision ends, or a withdrawal, which only its refund ends.
     """
 
     def change(state: PaymentState) -> Change | None:
@@ -89,6 +89,8 @@ def acknowledge(ref: PaymentRef, name: str, fingerprint: str | None, note: str, 
             raise NotFound("This payment no longer has that issue. Reload it.")
         if name.startswith(attention.REFUND_REQUEST):
             raise Conflicted("A refund request cannot be marked as resolved. Approve or decline it.")
+        if name == attention.WITHDRAWAL:
+            raise Conflicted("A withdrawal cannot be marked as resolved. Refund the payment.")
         reason = by_name[name]
         if fingerprint is not None and fingerprint != reason.fingerprint:
             raise Conflicted("This issue has changed. Reload the payment, then decide again.")

@@ -12,7 +12,7 @@ from typing import Any
 from tuition import clock, retry
 from tuition.core import payment as payments
 from tuition.core import stripe_json, timestamps
-from tuition.core.audit import AuditEntry, Source
+from tuition.core.audit import WITHDRAWN_RECORD, AuditEntry, Source
 from tuition.core.errors import (
     Contended,
     NotFound,
@@ -21,11 +21,14 @@ from tuition.core.errors import (
     StripeRefused,
     StripeUnavailable,
     Unprocessable,
+    WithdrawalUnconfirmed,
 )
+from tuition.core.facts import Facts, Withdrawal
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REJECTIONS, MAX_REQUESTS, RefundRequest, State
+from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger, limits
 from tuition.storage.ledger import Change
@@ -34,6 +37,10 @@ from tuition.stripe_gateway import resolve, sync
 
 MAX_TEXT_LENGTH = 500
 """Of a reason, a note or a message, in characters."""
+MAX_NAME_LENGTH = 200
+"""Of the name in a withdrawal, in characters."""
+NO_REASON = "withdrawal"
+"""The reason of the refund of a withdrawal, for which no reason is asked."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,18 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     and the school would pay twice. And so does each request after another payment of the user for this track was
     refunded: otherwise a student could buy and refund a track without end.
 
+    In the EU, a request in the withdrawal period is a withdrawal (`withdraw`), so here it is refused.
+
     Repeating an undecided request resumes it. A refund by staff is resumed too, but not shown. Raises `RefundRefused`,
-    `StripeUnavailable`.
+    `StripeUnavailable`, `WithdrawalUnconfirmed`.
     """
 
     def new_request(before: PaymentState) -> RefundRequest | None:
         payment = before.existing
+        if settings().is_eu and payments.may_withdraw(payment) and _is_within_window(payment):
+            raise WithdrawalUnconfirmed(
+                "You can withdraw from this contract without a reason. Confirm it: send withdrawal and your name."
+            )
         if any(existing.undecided for existing in payment.requests):
             return None
         _require_refundable(payment)
@@ -72,6 +85,81 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     if current.by != ref.user_id:
         raise RefundRefused("The school has started a refund of this payment. Reload it to see what is left.")
     return result
+
+
+def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None = None) -> Payment:
+    """Handle a student's withdrawal from the contract. It is a fact, so access ends whatever becomes of the refund.
+
+    The refund of all that can be refunded is requested in the same transaction, and submitted at once unless staff must
+    decide when to make it: for a bank debit, after a refund of another payment for the track, and while a dispute is
+    open. They cannot decline it. If another refund is undecided, attention keeps the rest until it is paid.
+
+    `email` is where the acknowledgement goes. Only the first withdrawal counts: repeating it resumes its refund, and
+    changes nothing else. Stripe may be out of reach, if our facts suffice to decide. Raises `RefundRefused`, and
+    `StripeUnavailable` if they do not.
+    """
+    actor = Actor("request", ref.user_id)
+    before = ledger.load(ref)
+    limits.take_request(ref.user_id, before.limits)
+    synced = _sync_for_withdrawal(ref, before)
+    created: set[str] = set()
+
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        if payment.facts.withdrawn:
+            return None
+        _require_withdrawable(payment)
+        now = clock.now()
+        withdrawn = payment.merged(Facts(withdrawn=Withdrawal(int(now), name, email or payment.email)))
+        new = _request_after_withdrawal(state, withdrawn, reason)
+        if new:
+            created.add(new.id)
+            withdrawn = withdrawn.with_requests((*withdrawn.requests, new))
+        return Change(
+            withdrawn, AuditEntry(timestamps.iso(now), "withdrawal", WITHDRAWN_RECORD, "request", ref.user_id)
+        )
+
+    payment = ledger.update(ref, change).existing
+    submitting = [existing.id for existing in payment.requests if existing.state == "submitting"]
+    try:
+        for request_id in submitting:
+            payment = resume(ref, payment, request_id, actor, fresh=synced and request_id in created)
+    except (
+        StripeUnavailable,
+        Contended,
+    ) as error:  # the withdrawal is committed, and the reconciler resumes its refund
+        logger.warning("the refund of a withdrawal was not submitted", payment_id=ref.payment_id, error=str(error))
+        payment = ledger.load(ref).existing
+    return payment
+
+
+def _sync_for_withdrawal(ref: PaymentRef, before: PaymentState) -> bool:
+    """Sync a payment before its student withdraws. Return False if Stripe is out of reach and our facts suffice."""
+    try:
+        sync.refresh(ref, before)
+    except StripeUnavailable:
+        if before.existing.facts.withdrawn is None and not payments.may_withdraw(before.existing):
+            raise
+        return False
+    return True
+
+
+def _require_withdrawable(payment: Payment) -> None:
+    if not payments.may_withdraw(payment):
+        _require_refundable(payment)
+        raise RefundRefused("You cannot withdraw from this contract any more.")
+    if not settings().is_eu or not _is_within_window(payment):
+        raise RefundRefused("The period for a withdrawal has ended. You can still request a refund: send a reason.")
+
+
+def _request_after_withdrawal(before: PaymentState, withdrawn: Payment, reason: str | None) -> RefundRequest | None:
+    """Return the refund request of a withdrawal; None if nothing can be refunded, or another refund is undecided."""
+    undecided = any(existing.undecided for existing in withdrawn.requests)
+    if undecided or withdrawn.refundable_amount <= 0 or len(withdrawn.requests) >= MAX_REQUESTS:
+        return None
+    is_held = payments.refund_refusal(withdrawn) == "disputed"
+    state: State = "awaiting_approval" if is_held or _is_for_staff(before) else "submitting"
+    return _new(withdrawn, withdrawn.refundable_amount, reason or NO_REASON, by=withdrawn.user_id, state=state)
 
 
 def refund(
@@ -170,6 +258,11 @@ def decide(
             return None
         if existing.state != "awaiting_approval":
             raise RefundRefused("This request has already been decided. Reload the payment.")
+        if not approve and payment.facts.withdrawn:
+            raise RefundRefused(
+                "The student has withdrawn from the contract, so this refund cannot be declined. "
+                f"It must be made by {payment.refund_due_by}."
+            )
         if approve:
             _require_refundable(payment)
         new_state: State = "submitting" if approve else "declined"
@@ -250,17 +343,18 @@ _REFUSALS: dict[payments.RefundRefusal, str] = {
 
 
 def _is_for_staff(before: PaymentState) -> bool:
-    """Whether a student's request awaits approval."""
+    """Whether a student's request awaits approval. Once they have withdrawn, the window no longer counts."""
     payment = before.existing
     is_repeated = bool(before.enrollment.refunded_payments - {payment.payment_id})
-    return is_repeated or payment.is_bank_debit or not _is_within_window(payment)
+    in_time = payment.facts.withdrawn is not None or _is_within_window(payment)
+    return is_repeated or payment.is_bank_debit or not in_time
 
 
 def _is_within_window(payment: Payment) -> bool:
     """Whether a refund is still made at once. The window starts when the student paid, not when we saw the payment."""
     paid = [charge.created for charge in payment.facts.charges.values() if charge.status == "succeeded"]
     paid += [payment.facts.settled.at] if payment.facts.settled else []
-    return bool(paid) and clock.now() <= min(paid) + settings().refund_window_days * 86400
+    return bool(paid) and clock.now() <= min(paid) + settings().refund_days * 86400
 
 
 def _current(payment: Payment) -> RefundRequest:
@@ -387,6 +481,12 @@ def _use_new_key(ref: PaymentRef, existing: RefundRequest, actor: Actor) -> Paym
 
 
 # --- the answer ---
+
+
+def withdrawal_http_status(payment: Payment) -> int:
+    """Return 202 while money of a withdrawal is due or under way, else 200. A failed refund is no failed withdrawal."""
+    undecided = any(existing.undecided for existing in payment.requests)
+    return 202 if undecided or payments.amount_due(payment) else 200
 
 
 def http_status(refund_request: RefundRequest) -> int:

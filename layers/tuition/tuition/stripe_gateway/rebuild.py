@@ -7,9 +7,9 @@ from typing import Any
 from tuition import clock
 from tuition.core import catalog, promotion_rules, stripe_json, timestamps
 from tuition.core import facts as core_facts
-from tuition.core.audit import AuditEntry
+from tuition.core.audit import WITHDRAWN_RECORD, AuditEntry
 from tuition.core.errors import EventUnusable
-from tuition.core.facts import Decision, Facts
+from tuition.core.facts import Decision, Facts, Withdrawal
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -89,13 +89,18 @@ def _payment(
 
 
 def _decisions(trail: Iterable[Mapping[str, Any]]) -> list[Facts]:
-    """Return the decisions of staff about access, which Stripe does not know. Their notes are lost with the item."""
+    """Return what Stripe does not know: the decisions of staff about access, and the student's withdrawal.
+
+    The notes of staff, and the name and address in a withdrawal, are lost with the item.
+    """
     facts = []
     for record in trail:
         kind, _, name = record["type"].partition(".")
         if kind == "decision":
             decision = Decision(int(record["seq"]), name, record["actor"], NOTE_LOST)
             facts.append(Facts(decision=decision, accepted=name == "accept_amount"))
+        elif record["type"] == WITHDRAWN_RECORD:
+            facts.append(Facts(withdrawn=Withdrawal(int(timestamps.epoch(record["at"])))))
     return facts
 
 

@@ -50,6 +50,9 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         "contradicted": facts.contradicted,
         "balance": vars(facts.balance) if facts.balance else None,
         "compared": {name: one.problem for name, one in facts.compared.items()},
+        "withdrawn": {**_only(facts.withdrawn, "name", "email"), "at": payment.withdrawn_at}
+        if facts.withdrawn
+        else None,
         "rebuilt": facts.rebuilt,
         "erased": facts.erased,
     }

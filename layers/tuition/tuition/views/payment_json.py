@@ -127,7 +127,7 @@ def _refundable_until(view: PaymentView) -> str | None:
     paid_at = view.payment.paid_at
     if paid_at is None or view.payment.is_bank_debit or not payments.may_request_refund(view.payment):
         return None
-    return timestamps.iso(timestamps.epoch(paid_at) + settings().refund_window_days * 86400)
+    return timestamps.iso(timestamps.epoch(paid_at) + settings().refund_days * 86400)
 
 
 FIELDS: tuple[Field, ...] = (
@@ -163,6 +163,8 @@ FIELDS: tuple[Field, ...] = (
     Field("refund_reason", api="student", group="refund", csv=True),
     Field("refund_request", lambda v: v.payment.refund_request_state, csv=True),
     Field("returnable_until", api="staff", group="refund"),
+    Field("withdrawn_at", api="staff", group="refund", csv=True),
+    Field("refund_due_by", api="staff", group="refund", csv=True),
     Field("refunded_at", api="student", group="refund", csv=True),
     Field("can_request_refund", lambda v: payments.may_request_refund(v.payment), api="student"),
     Field("refundable_until", _refundable_until, api="student"),
@@ -215,6 +217,22 @@ def student_json(payment: Payment) -> dict[str, Any]:
         "failure": _failure_json(failure.for_student() if failure else None),
         "refund_request": request_json(requests[-1], payment) if requests else None,
         "resume": _resume_json(payment) if payment.open else None,
+        **({"withdrawal": _withdrawal_json(payment)} if settings().is_eu or payment.facts.withdrawn else {}),
+    }
+
+
+def _withdrawal_json(payment: Payment) -> dict[str, Any]:
+    """Return until when the student can withdraw from the contract; after they have, what they submitted and when."""
+    until = None
+    if settings().is_eu and payment.paid_at and payments.may_withdraw(payment):
+        until = timestamps.iso(timestamps.epoch(payment.paid_at) + settings().refund_days * 86400)
+    withdrawn = payment.facts.withdrawn
+    return {
+        "possible_until": until,
+        "submitted_at": payment.withdrawn_at,
+        "name": withdrawn.name if withdrawn else None,
+        "email": withdrawn.email if withdrawn else None,
+        "refund_due_by": payment.refund_due_by,
     }
 
 

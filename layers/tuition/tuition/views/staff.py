@@ -56,14 +56,18 @@ def _actions(payment: Payment, trail: list[dict[str, Any]]) -> list[dict[str, An
     actions += [{"action": name, "no_access_reason": why} for name, why in access.applicable(payment).items()]
     for request in payment.requests:
         if request.state == "awaiting_approval":
-            decisions = ("approve", "decline") if _can_approve(payment) else ("decline",)
-            actions += [{"action": decision, "request": request.id} for decision in decisions]
+            possible = {"approve": _can_approve(payment), "decline": _can_decline(payment)}
+            actions += [{"action": decision, "request": request.id} for decision, may in possible.items() if may]
     actions += [{"action": "send_email", "kind": kind} for kind in emails.applicable(payment, trail)]
     return actions
 
 
 def _can_approve(payment: Payment) -> bool:
     return payments_rules.refund_refusal(payment) is None
+
+
+def _can_decline(payment: Payment) -> bool:
+    return payment.facts.withdrawn is None
 
 
 def _read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]]:
@@ -146,6 +150,8 @@ def _refund_request_row(view: PaymentView, request: RefundRequest) -> dict[str, 
         "payment_status": payment.status,
         "disputed": bool(payment.facts.disputes),
         "can_approve": _can_approve(payment),
+        "can_decline": _can_decline(payment),
+        "refund_due_by": payment.refund_due_by,
         "enrollment": view.enrollment,
     }
 
