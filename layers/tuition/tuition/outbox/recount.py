@@ -241,11 +241,9 @@ def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differ
 
 def _roll_ups_of(period: Period) -> Iterator[RollUp]:
     zone, name = period
-    if _is_month(period):
-        partition, kinds = rollups.cohort_partition(zone), (rollups.COHORT,)
-    else:
-        partition, kinds = rollups.month_partition(name[:7], zone), (rollups.DAY, rollups.CODE)
-    for kind in kinds:
+    is_month = _is_month(period)
+    partition = rollups.cohort_partition(zone) if is_month else rollups.month_partition(name[:7], zone)
+    for kind in [rollups.COHORT] if is_month else [rollups.DAY, rollups.CODE]:
         yield from stored.between(partition, f"{kind}#{name}#", f"{kind}#{name}#\uffff")
 
 
