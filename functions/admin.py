@@ -42,7 +42,7 @@ def list_payments(request: Request, _actor: Identity) -> Reply:
 
 @route("GET /api/admin/payments/{payment_id}", "support")
 def read_payment(request: Request, _actor: Identity) -> Reply:
-    return Reply(200, staff.payment(request.path("payment_id")))
+    return Reply(200, staff.payment(request.path("payment_id"), request.query("at", "version")))
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")

@@ -494,9 +494,35 @@ class Chain:
     problem: Annotated[str | None, About(examples=[None])]
 
 
+@dataclass(kw_only=True)
+class MomentQuery:
+    """The moment at which to look at a payment. Send one of the two, or none for the present."""
+
+    at: Annotated[
+        str | None,
+        About("A time with its offset: the payment as our tables had it then.", examples=["2026-11-28T13:00:00Z"]),
+    ] = None
+    version: Annotated[int | None, About("The number of its newest record.", minimum=1, maximum=999_999)] = None
+
+
+@dataclass
+class MomentShown:
+    """The moment at which a payment is shown."""
+
+    version: Annotated[int, About("The number of its newest record then.", examples=[3])]
+    versions: Annotated[int, About("The number of its records now.", examples=[7])]
+    recorded_at: Annotated[Time, About("When that record was committed.")]
+    complete: Annotated[
+        bool, About("False: a record of schema version 1 has no facts. They are known as far as others show them.")
+    ]
+    not_recorded: Annotated[
+        list[str], About("The fields that do not follow from records. They are null or empty.", examples=[["email"]])
+    ]
+
+
 @dataclass
 class PaymentDetails:
-    """One payment with everything about it."""
+    """One payment with everything about it, as it is or as it was."""
 
     payment: StaffPaymentWithRequests
     actions: Annotated[list[Action], About("The actions that an admin can do now: nothing that would be refused.")]
@@ -504,6 +530,7 @@ class PaymentDetails:
     facts: Facts
     audit: list[AuditRecord]
     chain: Chain
+    moment: Annotated[MomentShown | None, About("Null for the present.")]
 
 
 # --- decisions about a payment ---

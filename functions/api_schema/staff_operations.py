@@ -77,8 +77,11 @@ OPERATIONS = (
         "GET /api/admin/payments/{payment_id}",
         "getPayment",
         "Read one payment with everything about it",
-        "Its fields, facts, refund requests and verified audit trail, and what an admin can do with it now.",
+        "Its fields, facts, refund requests and verified audit trail, and what an admin can do with it now. With `at`"
+        " or `version`, as it was then: by the same rules, from the facts in its records. A text that no record has is"
+        " `not recorded`.",
         staff.PaymentDetails,
+        query=staff.MomentQuery,
         path=PAYMENT,
         errors=(errors.NotFound, *TABLES),
     ),

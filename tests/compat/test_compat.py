@@ -17,7 +17,8 @@ from moto import mock_aws
 from tests.compat import write_release
 from tests.compat.schema import FOLDER, problems, schema
 from tests.harness import Harness, Student, client_for, create_tables, running_harness
-from tuition.core import audit, selling
+from tuition.core import audit, moments, selling
+from tuition.core import payment as payments
 from tuition.core.facts import NO_FACTS, merge
 from tuition.core.payment import Payment
 from tuition.intake import stripe_events
@@ -139,6 +140,22 @@ def test_every_chain_of_a_release_verifies_in_this_version(release: Path) -> Non
     switch = mapping.selling_from_raw(switch_of(release))
     assert selling.verify(switch, trails.pop(selling.SUBJECT)) is None
     assert trails == {}
+
+
+@every_release
+def test_every_version_of_a_payment_of_a_release_can_be_shown_as_it_was(release: Path) -> None:
+    """Its records have no facts, so status and amounts follow from its transitions."""
+    trails = trails_of(release)
+    for payment in payments_of(release):
+        trail = sorted(trails[payment.payment_id], key=lambda record: int(record["seq"]))
+        records = [{**record, "recorded_at": record["at"]} for record in trail]
+        for version in range(1, payment.version + 1):
+            past = moments.at_version(payment, records, version).payment
+            totals = audit.fold(trail[:version])
+            assert past.status == totals["status"]
+            settled = past.facts.settled.amount if past.facts.settled else 0
+            assert (settled, past.refund_amount) == (totals["settled"], totals["refunded"])
+        assert payments.grants_access(past) == payments.grants_access(payment)
 
 
 @every_release

@@ -18,8 +18,9 @@ from tests.unit.test_facts import random_facts
 from tests.unit.test_item_sizes import largest_payment
 from tests.unit.test_payment import PAID, payment, refunded
 from tuition.core import audit
+from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
-from tuition.core.enrollment import Enrollment
+from tuition.core.enrollment import Enrollment, standing_of
 from tuition.core.facts import (
     NO_FACTS,
     Acknowledgement,
@@ -33,7 +34,7 @@ from tuition.core.facts import (
 )
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
-from tuition.core.recorded_facts import DECLARED, MAPS, added, fold, patched, reduced
+from tuition.core.recorded_facts import DECLARED, MAPS, added, fold, patched, reduced, restored
 
 ENTRY = AuditEntry("2026-11-23T18:30:00.000Z", "evt_1", "payment_intent.succeeded", "webhook")
 PERSONAL = "Ada Lovelace <ada@example.org>"
@@ -230,7 +231,7 @@ def test_other_facts_than_those_of_the_records_are_found(numbers: list[int], oth
 @pytest.mark.property
 @pytest.mark.parametrize("seed", range(30))
 def test_the_records_of_a_generated_history_fold_to_the_payment_at_every_version(seed: int) -> None:
-    """Every prefix, in four orders of the events: the same facts."""
+    """Every prefix, in four orders of the events: the same facts, and so the same status, access and standing."""
     history = event_histories.make(f"recorded{seed}")
     rng = random.Random(f"recorded orders:{seed}")
     with event_histories.stripe_answers_from(history) as stripe:
@@ -241,6 +242,10 @@ def test_the_records_of_a_generated_history_fold_to_the_payment_at_every_version
                 for version, state in enumerate(states, 1):
                     folded = fold(records[:version])
                     assert folded.facts == reduced(state.facts)
+                    at_that_time = replace(state, facts=restored(folded.facts, "not recorded"))
+                    assert at_that_time.status == state.status
+                    assert standing_of(at_that_time) == standing_of(state)
+                    assert payments.no_access_reason(at_that_time) == payments.no_access_reason(state)
 
 
 def versions_of(stripe: HistoricalStripe, order: list[int], rng: random.Random) -> dict[str, list[Payment]]:
@@ -255,6 +260,18 @@ def versions_of(stripe: HistoricalStripe, order: list[int], rng: random.Random) 
     with mock.patch.object(event_histories, "InMemoryLedger", Recording):
         event_histories.replay(stripe, order, rng)
     return versions
+
+
+@pytest.mark.property
+@many_examples
+@given(st.integers(0, 2**32))
+def test_folded_facts_give_facts_whose_withheld_texts_are_the_marker(number: int) -> None:
+    facts = random_facts(number)
+    again = restored(reduced(facts), "not recorded")
+    assert reduced(again) == reduced(facts)
+    assert again.customer is None
+    assert all(charge.receipt_url == "not recorded" for charge in again.charges.values())
+    assert set(again.unknown.values()) <= {"not recorded"}
 
 
 def test_a_difference_names_the_fact() -> None:

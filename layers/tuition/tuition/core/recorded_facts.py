@@ -90,6 +90,15 @@ _MARKS = "_.:#/-"
 MAX_TEXT_LENGTH = 100
 """In characters, of a recorded text. A longer one is recorded as `UNKNOWN`."""
 
+_KINDS: Mapping[str, type[Any]] = {
+    "phase": Phase,
+    "charges": Charge,
+    "decision": Decision,
+    "acknowledged": Acknowledgement,
+    "compared": Comparison,
+}
+"""The facts with texts that are not recorded."""
+
 Reduced = Mapping[str, Any]
 """Facts in JSON types without the fields that are not recorded. Empty fields are left out."""
 
@@ -166,6 +175,21 @@ def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
         earlier = result.get(name)
         result[name] = _joined(earlier, value) if isinstance(earlier, Mapping) and isinstance(value, Mapping) else value
     return result
+
+
+def restored(facts: Reduced, marker: str) -> Facts:
+    """Return reduced facts as facts. Every text that is not recorded is the marker, whether it was there or not."""
+    values = {name: _restored_value(name, value, marker) for name, value in facts.items()}
+    return Facts.from_json(values)
+
+
+def _restored_value(name: str, value: Any, marker: str) -> Any:
+    withheld = dict.fromkeys(DECLARED[_KINDS[name]].withheld, marker) if name in _KINDS else {}
+    if name in DECLARED[Facts].keys_only:
+        return dict.fromkeys(value, marker)
+    if not withheld:
+        return value
+    return {key: {**entry, **withheld} for key, entry in value.items()} if name in MAPS else {**value, **withheld}
 
 
 @dataclass(frozen=True)

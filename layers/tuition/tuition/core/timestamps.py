@@ -16,6 +16,17 @@ def epoch(written: str) -> float:
     return datetime.fromisoformat(written).timestamp()
 
 
+def from_query(written: str, name: str) -> str:
+    """Return a time that a caller sent as RFC 3339, in UTC as `iso` writes it. Raises `Unprocessable`."""
+    try:
+        at = datetime.fromisoformat(written)
+        if at.tzinfo is None or "T" not in written:
+            raise ValueError("a time needs an offset")
+        return iso(at.timestamp())
+    except (ValueError, OverflowError) as error:
+        raise Unprocessable(f"{name} must be a time such as 2026-11-28T13:00:00Z", field=name) from error
+
+
 def range_of_days(days: object, name: str) -> tuple[int, int]:
     """Return the epoch seconds at which the first day starts and the last day ends, in UTC.
 

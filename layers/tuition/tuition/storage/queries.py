@@ -351,6 +351,12 @@ def audit_items(subject: str, since: str = "") -> list[Item]:
     return [item for page in dynamodb.query_pages(partition, sort_keys=sort_keys) for item in page.items]
 
 
+def recorded_times(subject: str) -> Iterator[tuple[int, str]]:
+    """Yield the number of each of a subject's records, and when the ledger committed it."""
+    for item in audit_items(subject):
+        yield int(item["seq"]["N"]), item["recorded_at"]["S"]
+
+
 def records_of_day(day: str) -> Iterator[Item]:
     """Yield the keys of the audit records that were committed on a day (`2026-11-23`, UTC), in that order.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuition import retry
-from tuition.core import audit, catalog
+from tuition.core import audit, catalog, moments, timestamps
 from tuition.core import books as core_books
 from tuition.core import payment as payments_rules
 from tuition.core.errors import NotFound, Unprocessable
@@ -32,18 +32,63 @@ def payments(filters: Filters, limit: int, cursor: str | None) -> dict[str, Any]
 # --- one payment ---
 
 
-def payment(payment_id: str) -> dict[str, Any]:
-    """Return a payment with its fields, facts, refund requests and verified audit trail. Raises `NotFound`."""
+def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a payment with its fields, facts, refund requests and verified audit trail. Raises `NotFound`.
+
+    With `at` (a time) or `version` in the query, return it as it was then. Raises `Unprocessable`.
+    """
+    if query:
+        return _payment_at(payment_id, query)
     item, trail = _read_with_trail(payment_id)
     view = payment_list.load_views([item])[0]
+    return {
+        **_details(view, trail),
+        "actions": _actions(view.payment),
+        "chain": _chain(audit.verify_payment(view.payment, trail)),
+        "moment": None,
+    }
+
+
+def _details(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
         "actions": _actions(view.payment, trail),
         "groups": payment_json.groups(view),
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
-        "chain": _chain(audit.verify_payment(view.payment, trail)),
     }
+
+
+def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return a payment as it was: no action is possible, and the chain is that of the present payment."""
+    if len(query) > 1:
+        raise Unprocessable("Send either at or version, not both.", field="at")
+    at = timestamps.from_query(query["at"], "at") if "at" in query else None
+    version = _version(query["version"]) if "version" in query else 0
+    item, trail = _read_with_trail(payment_id)
+    present = mapping.payment_from_item(item)
+    times = dict(queries.recorded_times(payment_id))
+    records = [{**record, "recorded_at": times[record["seq"]]} for record in trail]
+    moment = moments.at_version(present, records, moments.version_at(records, at) if at else version)
+    past = moment.payment
+    return {
+        **_details(PaymentView(past, []), trail[: past.version]),
+        "actions": [],
+        "chain": _chain(audit.verify_payment(present, trail)),
+        "moment": {
+            "version": past.version,
+            "versions": present.version,
+            "recorded_at": moment.recorded_at,
+            "complete": moment.complete,
+            "not_recorded": list(moments.FIELDS_NOT_RECORDED),
+        },
+    }
+
+
+def _version(version: str) -> int:
+    if not (version.isascii() and version.isdigit() and len(version) <= mapping.SEQ_DIGITS):
+        raise Unprocessable("version must be a number, such as 3", field="version")
+    return int(version)
 
 
 def _actions(payment: Payment, trail: list[dict[str, Any]]) -> list[dict[str, Any]]:
