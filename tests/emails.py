@@ -80,6 +80,36 @@ CASES: dict[str, Email] = {
     ),
     "bank_transfer_under_way": about("bank_transfer_under_way", amount=DOLLARS),
     "payment_failed": about("payment_failed", amount=DOLLARS, reason="Your bank account has insufficient funds."),
+    "purchase_confirmed_eu": about(
+        "purchase_confirmed",
+        amount=Money(49_900, "eur"),
+        paid_at=WINTER,
+        project="Explore a data set",
+        withdrawable_until=SUMMER,
+        **CARD,
+    ),
+    "withdrawal_received": about(
+        "withdrawal_received",
+        submitted_at=WINTER,
+        paid_at=SUMMER,
+        paid_amount=Money(49_900, "eur"),
+        amount=Money(49_900, "eur"),
+        refund_due_by=Instant("2026-12-13T19:05:00.000Z"),
+        name="Ada <King> & Countess of Lovelace",
+        email="ada@school.example",
+    ),
+    "withdrawal_received_long_names": about(
+        "withdrawal_received",
+        track=LONG,
+        submitted_at=SUMMER,
+        paid_at=SUMMER,
+        paid_amount=Money(0, "eur"),
+        name=f"{UNBROKEN} {UNBROKEN}",
+        email=f"{UNBROKEN}@school.example",
+    ),
+    "withdrawal_received_erased": about(
+        "withdrawal_received", submitted_at=WINTER, paid_at=SUMMER, paid_amount=Money(49_900, "eur")
+    ),
     "refund_requested": about("refund_requested", amount=DOLLARS, requested_at=WINTER, kept_track="Data Professional"),
     "refund_approved": about(
         "refund_approved", amount=DOLLARS, requested_at=WINTER, message="We are sorry to see you go."
@@ -110,6 +140,7 @@ CASES: dict[str, Email] = {
     "access_ended_revoked": about("access_ended", "access_ended_revoked", amount=Money(0, "eur")),
     "access_ended_dispute_lost": about("access_ended", "access_ended_dispute_lost", amount=DOLLARS),
     "access_ended_refunded": about("access_ended", "access_ended_refunded", amount=DOLLARS),
+    "access_ended_withdrawn": about("access_ended", "access_ended_withdrawn", amount=DOLLARS),
     "access_ended_amount_differs": about("access_ended", "access_ended_amount_differs", amount=DOLLARS),
     "dispute_opened": about(
         "dispute_opened", amount=DOLLARS, reason="product not received", user_id="student-1", due_by=WINTER

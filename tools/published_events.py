@@ -21,7 +21,7 @@ from tools.capacity import updated
 from tuition.core import audit, published_events
 from tuition.core.audit import AuditEntry, Record, Source
 from tuition.core.enrollment import Enrollment
-from tuition.core.facts import Balance, Charge, Closed, Decision, Dispute, Facts, Phase, Refund, Settled
+from tuition.core.facts import Balance, Charge, Closed, Decision, Dispute, Facts, Phase, Refund, Settled, Withdrawal
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
@@ -64,6 +64,7 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _REQUEST: dict[str, Schema] = {"amount": _INTEGER, "made_by": {"enum": ["student", "school"]}}
 _REFUND: dict[str, Schema] = {"amount": _INTEGER, "request": _WORD, "failure": _WORD}
 _DISPUTE: dict[str, Schema] = {"amount": _INTEGER, "reason": _WORD, "due_by": _TIME, "lost": _INTEGER}
+_WITHDRAWAL: dict[str, Schema] = {"at": _TIME, "refund_due_by": _TIME}
 _CONTEXT: dict[str, Schema] = {
     "created_at": _TIME,
     "attempt": _INTEGER,
@@ -84,7 +85,7 @@ _TRANSITION: dict[str, Schema] = {
     "refunds": _by_id(_change(**_REFUND)),
     "disputes": _by_id(_change(**_DISPUTE)),
     "declines": _by_id(_WORD),
-    "withdrawal": {"type": "object", "properties": {"at": _TIME, "refund_due_by": _TIME}},
+    "withdrawal": {"type": "object", "properties": _WITHDRAWAL},
     "fee": {"type": "object", "properties": {"fee": _INTEGER, "net": _INTEGER, "currency": _CURRENCY}},
     "failure": _WORD,
     "closed": _WORD,
@@ -178,6 +179,11 @@ TYPES: Mapping[str, EventType] = {
     ),
     published_events.PAYMENT_CHANGED: EventType(
         "Any of the events of a payment happened, once per record. For consumers that want the whole transition.", {}
+    ),
+    published_events.PAYMENT_WITHDRAWN: EventType(
+        "The student withdrew from the contract at `withdrawal.at`, so the payment gives no access. Its money must be "
+        "refunded by `withdrawal.refund_due_by`. It happens once per payment.",
+        {"withdrawal": {"type": "object", "required": ["at", "refund_due_by"], "properties": _WITHDRAWAL}},
     ),
     published_events.REFUND_REQUESTED: EventType(
         "A refund of `amount` was requested. `request.to` is `awaiting_approval` if staff must decide, else "
@@ -304,6 +310,8 @@ def _steps() -> Iterator[_Step]:
 def _refund_steps(paid: Payment) -> Iterator[_Step]:
     awaiting, submitting = _requested(paid, "awaiting_approval"), _requested(paid, "submitting")
     pending = submitting.merged(_refund("pending"))
+    withdrawn = awaiting.merged(Facts(withdrawn=Withdrawal(_EPOCH, "text", "text")))
+    yield _Step("contract.withdrawn", "request", paid, withdrawn)
     yield _Step("refund.requested", "request", paid, awaiting)
     yield _Step("refund.approved", "staff", awaiting, submitting)
     yield _Step("refund.declined", "staff", awaiting, _requested(paid, "declined"))

@@ -18,8 +18,10 @@ from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_refunds import DECIDE, ORDER, WINDOW_S, buy
 from tests.tables.test_sessions import open_session, pay_session
+from tests.tables.test_withdrawals import NAME, buy_by_bank_debit, set_region, withdraw
 from tuition import settings
 from tuition.core import emails as core_emails
+from tuition.core import timestamps
 from tuition.core.emails import STUDENT_KINDS
 from tuition.core.published_events import of_record
 from tuition.outbox import emails, rendering, ses
@@ -208,6 +210,20 @@ def refund_failed(tuition: Harness, student: Student, admin: Student) -> None:
     tuition.deliver_all()
 
 
+def withdrawn(tuition: Harness, student: Student, admin: Student) -> None:
+    withdraw(tuition, student, buy(tuition, student))
+    tuition.deliver_all()
+
+
+def withdrawn_from_a_bank_debit(tuition: Harness, student: Student, admin: Student) -> None:
+    payment_id = buy_by_bank_debit(tuition, student)
+    request_id = withdraw(tuition, student, payment_id).body["refund_request"]["id"]
+    path = {"payment_id": payment_id, "request_id": request_id}
+    assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **path).status in (200, 202)
+    tuition.deliver_all()
+
+
+EU = (withdrawn, withdrawn_from_a_bank_debit)
 FOLLOW: dict[Callable[[Harness, Student, Student], None], list[str]] = {
     bought: ["purchase_confirmed"],
     free: ["purchase_confirmed"],
@@ -221,6 +237,8 @@ FOLLOW: dict[Callable[[Harness, Student, Student], None], list[str]] = {
     requested: ["refund_requested"],
     decided("approve"): ["refund_approved", "refund_made"],
     decided("decline"): ["refund_declined"],
+    withdrawn: ["purchase_confirmed", "refund_made", "withdrawal_received"],
+    withdrawn_from_a_bank_debit: ["purchase_confirmed", "refund_approved", "refund_made", "withdrawal_received"],
     revoked: ["access_ended", "purchase_confirmed"],
     disputed: ["dispute_opened", "dispute_opened", "purchase_confirmed"],
     lost: ["access_ended", "purchase_confirmed"],
@@ -238,7 +256,10 @@ def test_each_email_is_sent_once_however_often_its_event_is_delivered(
     student: Student,
     admin: Student,
     arrange: Callable[[Harness, Student, Student], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if arrange in EU:
+        set_region(monkeypatch, "EU")
     arrange(tuition, student, admin)
     payment_id = of_student(tuition, student)
     sent = outbox.deliver_all(payment_id)
@@ -280,6 +301,33 @@ def test_a_second_purchase_after_a_refund_promises_no_automatic_refund(
     assert "You can get your money back" not in text
     assert "the school decides" in text.replace("\n", " ")
     assert tuition.refund(student, payment_id).status == 202, "it awaits approval"
+
+
+def test_the_acknowledgement_of_a_withdrawal_has_its_content_date_and_time(
+    tuition: Harness, outbox: Outbox, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_region(monkeypatch, "EU")
+    use_settings(monkeypatch, replace(SCHOOL, consumer_region="EU"))
+    tuition.freeze_time(timestamps.epoch("2026-11-29T19:05:00.000Z"))
+    payment_id = buy(tuition, student)
+    outbox.deliver_all(payment_id)
+    assert "You can withdraw from this contract" in text_of(outbox, "purchase_confirmed")
+    tuition.stripe_blocked = True  # the acknowledgement does not wait for the refund
+    moved = Student(student.sub, "new@example.org")
+    withdraw(tuition, moved, payment_id)
+    assert [(kind, address) for kind, address, _ in outbox.deliver_all(payment_id)] == [
+        ("withdrawal_received", "new@example.org")
+    ]
+    text = text_of(outbox, "withdrawal_received").replace("\n", " ")
+    for part in (
+        "on November 29, 2026 at 7:05 PM UTC",
+        f"“I, {NAME}, withdraw from the contract for Data Professional.”",
+        "You get $499.00 back by December 13, 2026 at 7:05 PM UTC at the latest",
+        "Acknowledgement sent to: new@example.org",
+        payment_id,
+    ):
+        assert part in text, text
+    assert outbox.deliver_all(payment_id) == []
 
 
 def test_the_message_of_staff_reaches_the_student(

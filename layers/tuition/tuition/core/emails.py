@@ -19,6 +19,7 @@ StudentKind = Literal[
     "purchase_confirmed",
     "bank_transfer_under_way",
     "payment_failed",
+    "withdrawal_received",
     "refund_requested",
     "refund_approved",
     "refund_declined",
@@ -36,6 +37,7 @@ OPTIONAL: frozenset[Kind] = frozenset(
 _KINDS: Mapping[str, Kind] = {
     published_events.PAYMENT_SETTLED: "purchase_confirmed",
     published_events.PAYMENT_PROCESSING: "bank_transfer_under_way",
+    published_events.PAYMENT_WITHDRAWN: "withdrawal_received",
     published_events.REFUND_REQUESTED: "refund_requested",
     published_events.REFUND_APPROVED: "refund_approved",
     published_events.REFUND_DECLINED: "refund_declined",
@@ -156,10 +158,15 @@ def kind_of(event: EmailEvent) -> Kind | None:
     return _KINDS.get(event.type)
 
 
-def compose(kind: Kind, event: EmailEvent, payment: Payment, refund_window_days: int, now: int) -> Email | None:
-    """Return an email about a payment as it is now; None if it no longer applies. `now` is in epoch seconds."""
+def compose(
+    kind: Kind, event: EmailEvent, payment: Payment, refund_days: int, now: int, *, is_eu: bool = False
+) -> Email | None:
+    """Return an email about a payment as it is now; None if it no longer applies. `now` is in epoch seconds.
+
+    `is_eu`: the student can withdraw from the contract within `refund_days`.
+    """
     if kind == "purchase_confirmed":
-        written = _purchase(event, payment, refund_window_days, now)
+        written = _purchase(event, payment, refund_days, now, is_eu=is_eu)
     else:
         written = _WRITERS[kind](event, payment)
     if written is None:
@@ -182,7 +189,7 @@ Written = tuple[str, dict[str, Value]]
 """The section of the catalogue, and the values that are not common to all."""
 
 
-def _purchase(event: EmailEvent, payment: Payment, refund_window_days: int, now: int) -> Written | None:
+def _purchase(event: EmailEvent, payment: Payment, refund_days: int, now: int, *, is_eu: bool) -> Written | None:
     paid_at = payment.paid_at
     if paid_at is None:
         return None
@@ -202,10 +209,12 @@ def _purchase(event: EmailEvent, payment: Payment, refund_window_days: int, now:
     track = catalog.tracks().get(payment.track)
     if track:
         values["project"] = track.projects[0].title
+    until = timestamps.epoch(paid_at) + refund_days * DAY_S
+    if is_eu and until > now and payments.may_withdraw(payment):
+        values["withdrawable_until"] = Instant(timestamps.iso(until))
     if payment.amount == 0:
         return "purchase_confirmed_free", values
-    until = timestamps.epoch(paid_at) + refund_window_days * DAY_S
-    if until > now and not payment.is_bank_debit and payments.may_request_refund(payment):
+    if not is_eu and until > now and not payment.is_bank_debit and payments.may_request_refund(payment):
         # After a refund of an earlier payment for the track, staff decide. A first attempt has no earlier payment.
         values["refundable_until" if payment.attempt == 1 else "requestable_until"] = Instant(timestamps.iso(until))
     return "purchase_confirmed", values
@@ -222,10 +231,34 @@ def _payment_failed(_: EmailEvent, payment: Payment) -> Written | None:
     return "payment_failed", {"amount": payment.money, "reason": failure.for_student().message}
 
 
+def _withdrawal_received(_: EmailEvent, payment: Payment) -> Written | None:
+    """The acknowledgement of a withdrawal: its content, and the date and time of its submission.
+
+    Source: https://eur-lex.europa.eu/eli/dir/2023/2673/oj, Article 11a(4)
+    """
+    withdrawn, paid_at, due_by = payment.facts.withdrawn, payment.paid_at, payment.refund_due_by
+    if withdrawn is None or paid_at is None or due_by is None:
+        return None
+    values: dict[str, Value] = {
+        "submitted_at": Instant(timestamps.iso(withdrawn.at)),
+        "paid_amount": payment.money,
+        "paid_at": Instant(paid_at),
+    }
+    values |= {"name": withdrawn.name} if withdrawn.name else {}
+    values |= {"email": withdrawn.email} if withdrawn.email else {}
+    if payment.refundable_amount > 0 and payments.dispute_state(payment.facts) is None:
+        values["amount"] = payments.amount_in_received_currency(payment, payment.refundable_amount)
+        values["refund_due_by"] = Instant(due_by)
+    return "withdrawal_received", values
+
+
 def _refund_requested(event: EmailEvent, payment: Payment) -> Written | None:
-    """Only a request that waits for staff: one that is submitted at once is followed by the email about the refund."""
+    """Only a request that waits for staff: one that is submitted at once is followed by the email about the refund.
+
+    A withdrawal has an email of its own, and staff do not decide about it.
+    """
     request = _request(payment, event, ("awaiting_approval",))
-    if request is None:
+    if request is None or payment.facts.withdrawn:
         return None
     kept: dict[str, Value] = {"kept_track": _track_title(payment)} if payments.grants_access(payment) else {}
     return "refund_requested", _of_request(payment, request) | kept
@@ -281,9 +314,9 @@ def _refund_made(event: EmailEvent, payment: Payment) -> Written | None:
 
 
 def _access_ended(event: EmailEvent, payment: Payment) -> Written | None:
-    """Why access ended, unless it was a refund, whose own email says it, or access was restored since."""
+    """Why access ended, unless the email about the refund or the withdrawal says it, or access was restored since."""
     why = payments.no_access_reason(payment)
-    if why is None or (why == "refunded" and not event.is_requested):
+    if why is None or (not event.is_requested and (why == "refunded" or payment.facts.withdrawn)):
         return None
     return f"access_ended_{why}", {"amount": payment.money}
 
@@ -305,6 +338,7 @@ def _dispute_opened(event: EmailEvent, payment: Payment) -> Written | None:
 _WRITERS: Mapping[Kind, Callable[[EmailEvent, Payment], Written | None]] = {
     "bank_transfer_under_way": _bank_transfer,
     "payment_failed": _payment_failed,
+    "withdrawal_received": _withdrawal_received,
     "refund_requested": _refund_requested,
     "refund_approved": _refund_approved,
     "refund_declined": _refund_declined,

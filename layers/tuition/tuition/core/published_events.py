@@ -25,6 +25,7 @@ PAYMENT_CLOSED = "tuition.payment.closed.v1"
 PAYMENT_FEE_RECORDED = "tuition.payment.fee_recorded.v1"
 PAYMENT_REBUILT = "tuition.payment.rebuilt.v1"
 PAYMENT_CHANGED = "tuition.payment.changed.v1"
+PAYMENT_WITHDRAWN = "tuition.payment.withdrawn.v1"
 REFUND_REQUESTED = "tuition.payment.refund_requested.v1"
 REFUND_APPROVED = "tuition.payment.refund_approved.v1"
 REFUND_DECLINED = "tuition.payment.refund_declined.v1"
@@ -163,6 +164,8 @@ def _event_id(common: Mapping[str, Any], type_: str, object_id: str) -> str:
 
 
 def _payment(transition: Mapping[str, Any]) -> Iterator[_Event]:
+    if "withdrawal" in transition:
+        yield PAYMENT_WITHDRAWN, "", {"withdrawal": dict(transition["withdrawal"])}
     yield from _requests(transition)
     yield from _declines(transition)
     yield from _status(transition)

@@ -107,11 +107,12 @@ def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | 
     if payment is None:
         _drop(effect, "no_payment")
         return
-    address = staff_address or customer_email or payment.email
+    withdrawn = payment.facts.withdrawn if kind == "withdrawal_received" else None
+    address = staff_address or (withdrawn.email if withdrawn else None) or customer_email or payment.email
     if not address:
         _drop(effect, "no_address")
         return
-    email = core_emails.compose(kind, event, payment, settings().refund_days, now)
+    email = core_emails.compose(kind, event, payment, settings().refund_days, now, is_eu=settings().is_eu)
     if email is None:
         _skip(effect, "no_longer_applies")
         return

@@ -55,7 +55,8 @@ def applicable(payment: Payment, trail: Iterable[Mapping[str, Any]]) -> list[Stu
 
 def _fits(kind: StudentKind, payment: Payment, now: int) -> bool:
     event = EmailEvent(published_events.EMAIL_REQUESTED, {"kind": kind, "payment_id": payment.payment_id})
-    return emails.compose(kind, event, payment, settings().refund_days, now) is not None
+    config = settings()
+    return emails.compose(kind, event, payment, config.refund_days, now, is_eu=config.is_eu) is not None
 
 
 def _wait_s(trail: Iterable[Mapping[str, Any]], now: int) -> int:

@@ -43,7 +43,7 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
     view = payment_list.load_views([item])[0]
     return {
         **_details(view, trail),
-        "actions": _actions(view.payment),
+        "actions": _actions(view.payment, trail),
         "chain": _chain(audit.verify_payment(view.payment, trail)),
         "moment": None,
     }
@@ -52,7 +52,6 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
 def _details(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
-        "actions": _actions(view.payment, trail),
         "groups": payment_json.groups(view),
         "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
