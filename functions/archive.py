@@ -1,4 +1,4 @@
-"""Read a batch of the audit table's stream. The result names the records that could not be read, for Lambda to retry.
+"""Archive a batch of the audit table's stream. The result names the records that failed, for Lambda to retry.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 """

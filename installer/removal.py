@@ -12,13 +12,15 @@ from installer import people, stack, stripe_account
 from installer.account import LOCK
 from installer.questions import is_production
 from installer.run import Run
-from installer.world import GLOBAL_REGION, Stop, is_missing
+from installer.world import GLOBAL_REGION, Stop, error_code, is_missing
 from local import change_set
 
 BATCH = 1000
 """The most objects that S3 deletes in one call."""
 BATCHES = 100
 """The most batches of one bucket, so that a mistaken bucket of millions is not emptied."""
+NO_OBJECT_LOCK = "ObjectLockConfigurationNotFoundError"
+"""https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectLockConfiguration.html"""
 
 
 def refuse_if_kept(run: Run) -> None:
@@ -129,15 +131,30 @@ def _ignoring_missing(delete: Callable[[Run, str], None], run: Run, physical: st
 
 
 def _empty_bucket(run: Run, bucket: str) -> None:
+    """Delete every version of every object, also one that Object Lock keeps in governance mode."""
     s3 = run.world.client("s3")
+    bypass: Any = {"BypassGovernanceRetention": True} if _has_object_lock(s3, bucket) else {}
     for _ in range(BATCHES):
         page: Any = s3.list_object_versions(Bucket=bucket, MaxKeys=BATCH)
         entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         if not entries:
             return
         objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        response = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **bypass)
+        if errors := response.get("Errors"):
+            raise Stop(f"S3 keeps {errors[0]['Key']} in the bucket {bucket}: {errors[0].get('Message', '')}")
     raise Stop(f"The bucket {bucket} has more than {BATCH * BATCHES} objects. Empty it, then run this again.")
+
+
+def _has_object_lock(s3: Any, bucket: str) -> bool:
+    """Whether objects of the bucket can be locked. S3 answers an error if they cannot."""
+    try:
+        s3.get_object_lock_configuration(Bucket=bucket)
+    except ClientError as error:
+        if error_code(error) == NO_OBJECT_LOCK:
+            return False
+        raise
+    return True
 
 
 def _delete_bucket(run: Run, bucket: str) -> None:

@@ -30,7 +30,7 @@ CALLS = {
     "s3": {
         *("head_bucket", "get_public_access_block", "create_bucket", "put_public_access_block", "put_object"),
         *("get_object", "head_object", "delete_object", "delete_objects", "list_objects_v2", "list_object_versions"),
-        "delete_bucket",
+        *("delete_bucket", "get_object_lock_configuration"),
     },
     "secretsmanager": {"get_secret_value", "put_secret_value", "delete_secret"},
     "sesv2": {"get_account", "get_email_identity"},
@@ -52,6 +52,7 @@ SPECIAL = {
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:DeleteObjects": "s3:DeleteObjectVersion",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
@@ -111,6 +112,8 @@ RESOURCES = {
 """The actions with which CloudFormation makes, changes and deletes each type of resource of the templates."""
 STACKS = ("cloudformation:TagResource",)
 """The actions that tags of a stack need beside the calls."""
+REMOVAL = ("s3:BypassGovernanceRetention",)
+"""The actions that `--remove` needs beside the calls. In production the archive bucket's policy denies this one."""
 SCOPES = {
     "cloudformation": "arn:aws*:cloudformation:*:*:stack/tuition*",
     "dynamodb": "arn:aws*:dynamodb:*:*:table/tuition*",
@@ -131,7 +134,7 @@ def action_of(service: str, operation: str) -> str:
 
 def _actions() -> list[str]:
     own = {action_of(service, operation) for service, operations in CALLS.items() for operation in operations}
-    return sorted(own.union(STACKS, *RESOURCES.values()))
+    return sorted(own.union(STACKS, REMOVAL, *RESOURCES.values()))
 
 
 def policy() -> str:

@@ -349,6 +349,7 @@ def deploy(
         raise RuntimeError(f"the local deploy failed:\n{error}") from error
     deployed = change_set.describe(cloudformation, STACK)
     put_composite_alarms(aws.client("cloudwatch"), complete, deployed)
+    lock_objects(aws, deployed, expanded)
     return deployed
 
 
@@ -365,6 +366,15 @@ def put_composite_alarms(cloudwatch: Any, expanded: Template, deployed: Deployed
                 AlarmRule=re.sub(r"\$\{(\w+)\}", lambda match: deployed.resources[match[1]], rule),
                 AlarmDescription=resource["Properties"]["AlarmDescription"],
             )
+
+
+def lock_objects(aws: MiniStack, deployed: DeployedStack, expanded: Template) -> None:
+    """Set the Object Lock of the buckets that have one. MiniStack does not read it from a template."""
+    for name, resource in expanded["Resources"].items():
+        lock = resource.get("Properties", {}).get("ObjectLockConfiguration")
+        if resource["Type"] == "AWS::S3::Bucket" and lock:
+            s3, bucket = aws.client("s3"), deployed.resources[name]
+            s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
 
 
 def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from tests.event_schemas import schema_of
 from tests.sensitive_data import find_sensitive
 from tools import published_events as reference
-from tuition.core import attention, audit, catalog, enrollment, published_events, recorded_facts, selling
+from tuition.core import archive, attention, audit, catalog, enrollment, published_events, recorded_facts, selling
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.payment import Payment
@@ -188,6 +188,8 @@ def audit_violations(payment: Payment, trail: list[dict[str, Any]]) -> list[str]
         violations.append(f"{name} is {payment.status} {stored}, but its records lead to {status} {dict(sums)}")
     if (recorded := _folded(trail)) != (facts := recorded_facts.reduced(payment.facts)):
         violations.append(f"{name} has the facts {facts}, but its records lead to {recorded}")
+    for record in trail:
+        violations += [f"{name}: the archive refuses {path}" for path in archive.undeclared(archive.RECORD, record)]
     repeated = [event for event, count in Counter(r["event_id"] for r in trail).items() if count > 1]
     violations += published_violations(payment, trail)
     return violations + [f"{name}: {event} was recorded twice" for event in repeated]

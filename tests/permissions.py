@@ -159,6 +159,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
         "FailedRecordsBucket": {"ListBucket"},
         "FailedRecordsBucket/aws/lambda/*": {"PutObject"},
+        "ArchiveBucket/records/*": {"PutObject", "PutObjectRetention"},
+        "ArchiveBucket/final/*": {"PutObject", "PutObjectRetention"},
     },
 }
 

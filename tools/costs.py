@@ -39,6 +39,8 @@ READ_MS = 20
 """Of a function that only reads tables: two calls and a little work."""
 STORED_KB = 12
 """Items, index entries and audit records of one purchase."""
+ARCHIVE_PUTS = 6
+"""Per purchase: objects with its audit records, which a busy school shares among purchases, and two final forms."""
 MINUTES_OF_RUNS = 24 * 30 * 1 + 30 * 5
 """Per month, without purchases: one minute per hourly run, and five per daily audit."""
 METRICS_OF_ROUTE = 6
@@ -83,6 +85,7 @@ def lines(figures: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[L
     yield Line("HTTP API", "http_api", requests)
     yield Line("CloudFront: requests", "cloudfront_request", requests - events + VISITS * PAGE_FILES)
     yield Line("CloudFront: bytes", "cloudfront_gb", Decimal(VISITS * PAGE_KB) / 1_000_000)
+    yield Line("S3: archive", "s3_put", Decimal(ARCHIVE_PUTS))
     yield Line("Logs", "logs_gb", requests * LOG_KB_PER_REQUEST / 1_000_000, Decimal("0.05"))
     yield from _per_month(template)
     yield Line("Cognito, LITE", "cognito_lite", Decimal(1), note="beyond 10,000 active users; ESSENTIALS costs 0.015")

@@ -32,7 +32,6 @@ PLAIN_DECORATORS = frozenset(
 """Decorators that do not register what they decorate."""
 
 ALLOWED = {
-    "is_personal": "tests/unit/test_house_rules.py requires a declaration of every attribute",
     "MODELS": "the list of all table models, over which the house rules run",
     "fmt": "botocore reads it",
     "compress_type": "zipfile reads it",

@@ -63,6 +63,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
     "archive/changed_record": {"batchItemFailures": []},
+    "archive/new_record": {"batchItemFailures": []},
     "publish/replay_unknown": {"records": 0, "events": 0, "failed": [], "after": None},
     "release_check/from_codedeploy": {"passed": True, "problem": None},
     "staff_groups/student_signs_in": {"response": {"claimsOverrideDetails": None}},
@@ -91,6 +92,7 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
     api = manager.create_secret(Name="api", SecretString=json.dumps({"secret_key": stripe.stripe.secret_key}))
     signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
     request_export(url)
+    make_archive(url)
     functions = ThreadingHTTPServer(("127.0.0.1", 0), AcceptsInvocations)
     threading.Thread(target=functions.serve_forever, daemon=True).start()
     try:
@@ -148,6 +150,13 @@ def request_export(url: str) -> None:
     state = {"export_id": export_id, "by": "sample-admin", "filters": {"status": "SUCCEEDED", "from": "2026-11-01"}}
     body = json.dumps(state | {"ordered_at": "2026-11-23T18:00:00.000Z"})
     s3.put_object(Bucket="exports", Key=f"exports/{export_id}/state.json", Body=body)
+
+
+def make_archive(url: str) -> None:
+    """Create the bucket in which objects can be locked."""
+    s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1")
+    location: Any = {"LocationConstraint": "eu-central-1"}
+    s3.create_bucket(Bucket="archive", CreateBucketConfiguration=location, ObjectLockEnabledForBucket=True)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from local import deploy
 from local import stream as local_stream
 from local.build import ROOT
 from tests.permissions import STRIPE_KEY_GROUPS
-from tests.template.conftest import of_type
+from tests.template.conftest import PRODUCTION, of_type
+from tuition.core import archive as core_archive
 from tuition.core import emails as core_emails
 from tuition.outbox import emails
 from tuition.settings import Settings
@@ -120,9 +122,12 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     assert function == {"Ref": "ExportFunctionAliaslive"}
 
 
-@pytest.mark.parametrize("name", ["ExportsBucket", "FailedRecordsBucket", "BucketAccessLogs"])
+BUCKETS = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "BucketAccessLogs")
+
+
+@pytest.mark.parametrize("name", BUCKETS)
 def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str, Any], name: str) -> None:
-    assert set(of_type(resources, "AWS::S3::Bucket")) == {"ExportsBucket", "FailedRecordsBucket", "BucketAccessLogs"}
+    assert set(of_type(resources, "AWS::S3::Bucket")) == set(BUCKETS)
     bucket = resources[name]["Properties"]
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
@@ -137,12 +142,13 @@ def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str,
 
 
 def test_s3_logs_who_fetched_an_export(resources: dict[str, Any]) -> None:
-    for name, prefix in (("ExportsBucket", "exports/"), ("FailedRecordsBucket", "failed-records/")):
+    prefixes = {"ExportsBucket": "exports/", "FailedRecordsBucket": "failed-records/", "ArchiveBucket": "archive/"}
+    for name, prefix in prefixes.items():
         logging = resources[name]["Properties"]["LoggingConfiguration"]
         assert logging == {"DestinationBucketName": {"Ref": "BucketAccessLogs"}, "LogFilePrefix": prefix}
     _, statement = resources["BucketAccessLogsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"Service": "logging.s3.amazonaws.com"}, "s3:PutObject")
-    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in ("ExportsBucket", "FailedRecordsBucket")]
+    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in prefixes]
     assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": sources}
     (life,) = resources["BucketAccessLogs"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert life["ExpirationInDays"] == 30, "a log names addresses, as the access log does"
@@ -164,7 +170,76 @@ def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
 
 def test_every_record_of_the_audit_tables_stream_reaches_the_archive_function(resources: dict[str, Any]) -> None:
     """A filter would remove the changed records, which are the evidence. A poison record must not stop the stream."""
-    assert resources["AuditStream"]["Properties"] == {"FunctionName": {"Ref": "ArchiveFunction"}, **STREAM_MAPPING}
+    properties = {"FunctionName": {"Ref": "ArchiveFunction"}, **STREAM_MAPPING}
+    assert resources["AuditStream"]["Properties"] == properties | {
+        "BatchSize": 500,
+        "MaximumBatchingWindowInSeconds": 20,
+    }
+
+
+def test_a_changed_record_raises_its_metric_within_a_minute_and_its_alarm_within_five(
+    resources: dict[str, Any],
+) -> None:
+    """A batch waits for its window, and a run may take as long as its timeout only after it has counted changes.
+
+    CloudWatch evaluates an alarm with a period of a minute every minute.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+    """
+    window = resources["AuditStream"]["Properties"]["MaximumBatchingWindowInSeconds"]
+    alarm = resources["AuditRecordChangedAlarm"]["Properties"]
+    assert window == 20
+    assert "FilterCriteria" not in resources["AuditStream"]["Properties"]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 60
+    assert "DatapointsToAlarm" not in alarm
+
+
+def test_objects_of_the_archive_are_locked_and_expire_after_their_lock(resources: dict[str, Any], expand: Any) -> None:
+    bucket = resources["ArchiveBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    properties = bucket["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["ObjectLockEnabled"] is True
+    assert properties["ObjectLockConfiguration"] == {
+        "ObjectLockEnabled": "Enabled",
+        "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+    }
+    life = {rule.get("Prefix"): rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert set(life) == {"records/", "final/", None}
+    for prefix, years in (("records/", core_archive.RECORD_YEARS), ("final/", core_archive.FINAL_FORM_YEARS)):
+        for year in range(2026, 2126):  # an object of the first moment of a year has the longest lock
+            first = datetime(year, 1, 1, tzinfo=UTC)
+            end = core_archive.locked_until(first.isoformat(), years, for_years=True)
+            assert 0 <= life[prefix]["ExpirationInDays"] - (datetime.fromisoformat(end) - first).days <= 3
+    assert life[None] == {"Id": "RemoveMarkers", "Status": "Enabled", "ExpiredObjectDeleteMarker": True}
+
+
+def test_only_production_locks_the_archive_for_years_and_denies_deletion_to_all_but_the_break_glass_role(
+    expand: Any,
+) -> None:
+    for parameters in (PRODUCTION, {**PRODUCTION, "Environment": "staging"}):
+        resources = expand(**parameters)["Resources"]
+        is_production = parameters["Environment"] == "production"
+        variables = resources["ArchiveFunction"]["Properties"]["Environment"]["Variables"]
+        assert variables["ARCHIVE_BUCKET"] == {"Ref": "ArchiveBucket"}
+        assert variables["ARCHIVE_FOR_YEARS"] == ("true" if is_production else "false")
+        _, *denials = resources["ArchiveBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if not is_production:
+            assert denials == []
+            continue
+        (deny,) = denials
+        assert (deny["Effect"], deny["Principal"]) == ("Deny", "*")
+        assert set(deny["Action"]) == {"s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"}
+        assert deny["Resource"] == {"Fn::Sub": "${ArchiveBucket.Arn}/*"}
+        assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": PRODUCTION["BreakGlassRoleArn"]}}
+
+
+def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks(resources: dict[str, Any]) -> None:
+    roles = json.dumps(of_type(resources, "AWS::IAM::Role")) + json.dumps(of_type(resources, "AWS::IAM::ManagedPolicy"))
+    assert "s3:*" not in roles
+    for action in ("BypassGovernanceRetention", "s3:DeleteObject", "PutBucketObjectLock", "s3:PutLifecycle"):
+        assert action not in roles
+    writers = {name for name, role in of_type(resources, "AWS::IAM::Role").items() if "ArchiveBucket" in str(role)}
+    assert writers == {"ArchiveFunctionRole"}
 
 
 def test_the_other_reader_publishes_new_records_and_no_changed_ones(resources: dict[str, Any]) -> None:
@@ -332,7 +407,7 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
     """
     expanded = expand()
     local = deploy.without_unsupported(expanded)
-    policies = {"ExportsBucketPolicy", "FailedRecordsBucketPolicy", "BucketAccessLogsPolicy"}
+    policies = {f"{name}Policy" for name in BUCKETS}
     alarms = of_type(expanded["Resources"], "AWS::CloudWatch::Alarm")
     combined = {name for name, alarm in alarms.items() if "Metrics" in alarm}
     codedeploy = {name for name, r in expanded["Resources"].items() if r["Type"].startswith("AWS::CodeDeploy::")}
@@ -632,7 +707,8 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
-    "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 300, 1, 1),
+    "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 60, 1, 1),
+    "RecordNotArchivedAlarm": ("Tuition", "RecordNotArchived", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
     "EmailUnsentAlarm": ("Tuition", "EmailUnsent", OURS, "Sum", 300, 1, 1),
     "EmailDroppedAlarm": ("Tuition", "EmailDropped", OURS, "Sum", 300, 1, 1),

@@ -13,7 +13,10 @@ DEPLOYMENT_GROUPS = (
     "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:${AWS::StackName}-*"
 )
 """Of this stack's application. A reference to it would close a circle."""
-WILDCARDS = ("/index/*", "/exports/*", "/aws/lambda/*", "WebhookFunction:*", "CodeDeploy/*")
+WILDCARDS = (
+    *("/index/*", "/exports/*", "/aws/lambda/*", "ArchiveBucket/records/*", "ArchiveBucket/final/*"),
+    *("WebhookFunction:*", "CodeDeploy/*"),
+)
 """Parts of a table or bucket, every version of one function, and the deployment groups of this stack."""
 
 

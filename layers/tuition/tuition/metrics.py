@@ -18,6 +18,7 @@ Name = Literal[
     "AnalyticsDifference",
     "AuditRecordChanged",
     "AuditStreamFailed",
+    "RecordNotArchived",
     "RecordUnpublishable",
     "EventNotPublished",
     "SignatureRefused",

@@ -81,6 +81,8 @@ class Settings:
     limits_table: str = "limits"
     effects_table: str = "effects"
     exports_bucket: str = "exports"
+    archive_bucket: str = "archive"
+    archive_for_years: bool = False
     export_function: str = "export"
     reconcile_queue_url: str = ""
     reconcile_concurrency: int = 0

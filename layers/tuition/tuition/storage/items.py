@@ -156,6 +156,7 @@ class AuditItem(Model):
 
     `recorded_at` is our clock, `at` is Stripe's time of an event. `recorded_position` is
     `<recorded_at>#<subject>#<seq>`. Records of schema 1, and those that belong to no payment, have no `facts`.
+    `final_form` is what the archive gets of a payment that this record closed.
     """
 
     class Meta:
@@ -181,6 +182,7 @@ class AuditItem(Model):
     recorded_at = not_personal(UnicodeAttribute())
     recorded_day = not_personal(UnicodeAttribute())
     recorded_position = not_personal(UnicodeAttribute())
+    final_form = not_personal(JsonAttribute(null=True))
 
 
 KEPT = "kept"

@@ -20,7 +20,7 @@ from typing import Any
 from pynamodb.models import Model
 
 from tuition import clock, metrics, retry
-from tuition.core import audit, catalog, progress, recorded_facts, timestamps
+from tuition.core import archive, audit, catalog, progress, recorded_facts, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
@@ -213,6 +213,7 @@ def commit(
     record = _record(before, changed, change.entry)
     now = clock.now()
     payment = replace(change.payment, version=record.seq, audit_head=record.hash, updated_at=timestamps.iso(now))
+    final_form = archive.final_form(payment) if archive.is_closed(payment) else None
 
     writes = {
         "payment": _put_payment(before.payment, mapping.payment_to_item(payment, now, changed.attention)),
@@ -221,7 +222,7 @@ def commit(
             if enrollment == before.enrollment
             else _put_enrollment(before.enrollment, enrollment)
         ),
-        "audit": {"Put": _put_absent(mapping.record_to_item(record, now), "subject")},
+        "audit": {"Put": _put_absent(mapping.record_to_item(record, now, final_form), "subject")},
     }
     writes |= _pointers(before.payment, payment)
     # A transaction may update the customer item once. A create with a new customer has no disputes or refunds yet.

@@ -164,8 +164,8 @@ def selling_from_raw(raw: Item | None) -> Selling:
     return replace(read(Selling, item.selling), version=int(item.version), audit_head=item.audit_head)
 
 
-def record_to_item(record: Record, now: float) -> AuditItem:
-    """Return the item of an audit record that is committed now, with its hash."""
+def record_to_item(record: Record, now: float, final_form: Mapping[str, Any] | None = None) -> AuditItem:
+    """Return the item of an audit record that is committed now, with its hash, and with what it closed, if anything."""
     recorded_at = timestamps.iso(now)
     return AuditItem(
         sort_key=record.entry.sort_key,
@@ -173,6 +173,7 @@ def record_to_item(record: Record, now: float) -> AuditItem:
         recorded_at=recorded_at,
         recorded_day=keys.sharded("recorded_day", recorded_at[:10], record.subject),
         recorded_position=f"{recorded_at}#{record.subject}#{record.seq:0{SEQ_DIGITS}}",
+        final_form=final_form,
         **record.body(),
     )
 

@@ -1,0 +1,72 @@
+"""A purchase and its refund are in the archive, each record once its commit is some seconds old, and locked."""
+
+import gzip
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.stack.conftest import Running
+from tests.stack.test_events import aws, buy, physical
+from tuition.core import archive as core
+from tuition.core import audit
+
+WITHIN_S = 60
+
+
+def objects(running: Running, folder: str, since: datetime) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the name and the lines of each object that was written since a moment."""
+    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/"):
+        for one in page.get("Contents", []):
+            if one["LastModified"] >= since - timedelta(seconds=1):
+                body = s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+                yield one["Key"], [json.loads(line) for line in gzip.decompress(body).splitlines()]
+
+
+def of_payment(running: Running, payment_id: str, since: datetime) -> dict[int, dict[str, Any]]:
+    """Return the archived records of a payment by position."""
+    records = [line for _, lines in objects(running, "records", since) for line in lines]
+    return {line["seq"]: line for line in records if line["subject"] == payment_id}
+
+
+def test_a_purchase_and_a_refund_are_archived_and_locked_within_a_minute(running: Running, token: str) -> None:
+    start = datetime.now(UTC)
+    payment_id = buy(running, token)
+    body = {"payment_id": payment_id, "reason": "changed my mind"}
+    assert running.api("POST", "/api/payments/request-refund", token, json=body).status_code in (200, 202)
+    running.until(lambda: running.payment(token, payment_id)["status"] == "REFUNDED", "the refund")
+    table, dynamodb = physical(running, "AuditTable"), aws(running, "dynamodb")
+    refunded = time.monotonic()
+
+    def in_table() -> list[dict[str, Any]]:
+        query = {"KeyConditionExpression": "subject = :s", "ExpressionAttributeValues": {":s": {"S": payment_id}}}
+        return list(dynamodb.query(TableName=table, ConsistentRead=True, **query)["Items"])
+
+    def all_archived() -> bool:
+        return {int(item["seq"]["N"]) for item in in_table()} == set(of_payment(running, payment_id, start))
+
+    running.until(all_archived, "every record in the archive")
+    assert time.monotonic() - refunded < WITHIN_S
+    trail = [record for _, record in sorted(of_payment(running, payment_id, start).items())]
+    assert audit.verify(payment_id, trail, len(trail), trail[-1]["hash"]) is None
+    forms = {name: lines for name, lines in objects(running, "final", start) if f"-{payment_id}-v" in name}
+    last = max((line for lines in forms.values() for line in lines), key=lambda line: int(line["version"]))
+    assert (last["status"], last["refund_amount"], last["version"]) == ("REFUNDED", 49900, len(trail))
+    assert core.undeclared(core.FINAL_FORM, last) == []
+    assert "@" not in json.dumps([trail, list(forms.values())])
+    for name in [*forms, next(name for name, _ in objects(running, "records", start))]:
+        _assert_locked_for_a_day(running, name, start)
+
+
+def _assert_locked_for_a_day(running: Running, object_key: str, since: datetime) -> None:
+    s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
+    head = s3.head_object(Bucket=bucket, Key=object_key)
+    assert head["ObjectLockMode"] == "GOVERNANCE"
+    assert timedelta(0) <= head["ObjectLockRetainUntilDate"] - since - timedelta(days=1) < timedelta(minutes=10)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=bucket, Key=object_key, VersionId=head["VersionId"])
