@@ -68,6 +68,7 @@ TRANSITION: Mapping[str, Any] = {
     "refunds": Each({**_CHANGE, "amount": VALUE, "request": VALUE, "failure": VALUE}),
     "disputes": Each({**_CHANGE, "amount": VALUE, "reason": VALUE, "due_by": VALUE, "lost": VALUE}),
     "declines": Each(VALUE),
+    "withdrawal": {"at": VALUE, "refund_due_by": VALUE},
     "fee": {"fee": VALUE, "net": VALUE, "currency": VALUE},
     "failure": VALUE,
     "closed": VALUE,
