@@ -252,7 +252,9 @@ def _sensitive_records(payment: Payment, trail: list[dict[str, Any]]) -> list[st
     """Return sensitive data in the records, and any text that a person wrote."""
     facts, text = payment.facts, json.dumps(trail)
     by_staff = [*facts.acknowledged.values(), *((facts.decision,) if facts.decision else ()), *payment.requests]
-    notes = {*(action.note for action in by_staff), *(request.reason for request in payment.requests)} - {None, ""}
+    notes = {*(action.note for action in by_staff), *(request.reason for request in payment.requests)}
+    notes |= {facts.withdrawn.name, facts.withdrawn.email} if facts.withdrawn else set()
+    notes -= {None, ""}
     matches = [*find_sensitive(text), *(note for note in notes if json.dumps(note) in text)]
     return [f"{payment.payment_id}: a record contains {match}" for match in matches]
 
@@ -350,7 +352,7 @@ def _expected(snapshot: Snapshot, payment: Payment) -> tuple[str, str | None]:
     disputes = [d for d in snapshot.at_stripe("dispute") if intent and d["payment_intent"] == intent["id"]]
     lost = [d for d in disputes if d["status"] in ("lost", "prevented")]
     revoked = payment.facts.decision is not None and payment.facts.decision.decision == "revoke"
-    if status == "SUCCEEDED" and is_due and not lost and not revoked:
+    if status == "SUCCEEDED" and is_due and not lost and not revoked and not payment.facts.withdrawn:
         return status, "ENROLLED"
     return status, "WITHDRAWN" if is_due else None
 
@@ -440,7 +442,7 @@ def _attention(snapshot: Snapshot) -> list[str]:
             violations.append(f"{payment.payment_id} needs attention, but is not in the queue")
     for key, item in snapshot.enrollments.items():
         paying = [snapshot.payments[name] for name in item.standings]
-        paying = [payment for payment in paying if payments.holds_funds(payment)]
+        paying = [payment for payment in paying if payments.holds_funds(payment) and not payment.facts.withdrawn]
         noticed = [snapshot.in_queue[p.payment_id] or "double" in p.facts.acknowledged for p in paying]
         if len(paying) > 1 and not any(noticed):
             violations.append(f"{key} paid twice, and no payment is in the queue")

@@ -87,7 +87,7 @@ def test_a_withdrawal_ends_access_at_once_and_refunds_a_card(
     assert (shown["name"], shown["email"], shown["possible_until"]) == (NAME, f"{student.sub}@example.org", None)
     due = timestamps.epoch(shown["refund_due_by"]) - timestamps.epoch(shown["submitted_at"])
     assert due == 14 * DAY_S
-    assert response.body["refund_request"]["reason"] == "withdrawal"
+    assert response.body["refund_request"]["reason"] == "Withdrawal from the contract"
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"
     tuition.deliver_all()
     assert len(refunds_at_stripe(tuition, payment_id)) == 1

@@ -39,7 +39,7 @@ MAX_TEXT_LENGTH = 500
 """Of a reason, a note or a message, in characters."""
 MAX_NAME_LENGTH = 200
 """Of the name in a withdrawal, in characters."""
-NO_REASON = "withdrawal"
+NO_REASON = "Withdrawal from the contract"
 """The reason of the refund of a withdrawal, for which no reason is asked."""
 
 
