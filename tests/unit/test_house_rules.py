@@ -32,7 +32,7 @@ EVERYTHING = [
     ),
 ]
 
-EDGE = {"settings", "clock", "cache", "log", "retry", "metrics", "api", "staff_mfa"}
+EDGE = {"settings", "aws_client", "clock", "cache", "log", "retry", "metrics", "api", "staff_mfa"}
 """The modules of the runtime's edge. They contain no rules of the domain."""
 FOLDERS: list[set[str]] = [
     {"core"},
@@ -136,13 +136,18 @@ def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -
 
 
 @each_of(OURS)
+def test_only_storage_and_one_module_make_clients_of_aws(path: Path) -> None:
+    """So every client has timeouts and a number of tries. Others may handle botocore's errors."""
+    allowed = path.parent == PACKAGE / "storage" or path == PACKAGE / "aws_client.py"
+    made = {name for name in imports(path) if name.split(".")[0] in ("botocore", "boto3", "pynamodb")}
+    assert allowed or made <= {"botocore.exceptions"}
+
+
+@each_of(OURS)
 def test_only_storage_calls_dynamodb(path: Path) -> None:
-    """Exempt are the callers of other services: secrets, the user pool, S3, Lambda, SQS, EventBridge and SES."""
-    names = ("settings.py", "staff_mfa.py", "views/exports.py", "intake/release_check.py", "intake/task_queue.py")
-    outbox = [PACKAGE / "outbox" / name for name in ("analytics_queue.py", "archive.py", "publish.py", "ses.py")]
-    others = [*outbox, *(PACKAGE / name for name in names)]
-    allowed = path.parent == PACKAGE / "storage" or path in others
-    assert allowed or not {name.split(".")[0] for name in imports(path)} & {"botocore", "boto3", "pynamodb"}
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
+    clients = [call for call in calls if ast.unparse(call.func) == "aws_client.create"]
+    assert "dynamodb" not in {ast.literal_eval(call.args[0]) for call in clients}
 
 
 @each_of(OURS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from tuition import aws_client
 from tuition.cache import Cache
 from tuition.core import timestamps
 from tuition.core.errors import NotConfigured
@@ -203,11 +204,8 @@ def _secret(arn: str) -> dict[str, Any]:
 
 def _read_secret(arn: str) -> dict[str, Any]:
     import botocore.exceptions
-    import botocore.session
-    from botocore.config import Config
 
-    config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
-    client: Any = botocore.session.get_session().create_client("secretsmanager", config=config)
+    client = aws_client.create("secretsmanager", read_timeout_s=4)
     try:
         value = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, KeyError, ValueError) as error:

@@ -6,6 +6,8 @@ Source: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-sett
 import functools
 from typing import Any
 
+from tuition import aws_client
+
 TIMEOUT_S = 1
 TRIES = 3
 """Cognito waits five seconds for the function that asks."""
@@ -19,10 +21,4 @@ def is_set_up(pool_id: str, username: str) -> bool:
 
 @functools.cache
 def _client() -> Any:
-    import botocore.session
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"mode": "standard", "total_max_attempts": TRIES}
-    )
-    return botocore.session.get_session().create_client("cognito-idp", config=config)
+    return aws_client.create("cognito-idp", connect_timeout_s=TIMEOUT_S, read_timeout_s=TIMEOUT_S, attempts=TRIES)

@@ -12,13 +12,14 @@ import functools
 import json
 from typing import Any
 
-from tuition import clock, retry, settings
+from tuition import aws_client, clock, retry, settings
 from tuition.core import signature
 from tuition.core.errors import NotConfigured
 from tuition.core.refs import PaymentRef
 from tuition.intake import stripe_events
 from tuition.stripe_gateway import resolve
 
+ATTEMPTS = 2
 INVOKE_S = 30
 """The webhook's own timeout is 25 s."""
 PAYMENT = PaymentRef("pay_release_check", "release-check", "release-check")
@@ -105,19 +106,9 @@ def _problem_of(answer: Any) -> str | None:
 
 @functools.cache
 def _lambda() -> Any:
-    import botocore.session
-
-    return botocore.session.get_session().create_client("lambda", config=_config())
+    return aws_client.create("lambda", read_timeout_s=INVOKE_S, attempts=ATTEMPTS)
 
 
 @functools.cache
 def _codedeploy() -> Any:
-    import botocore.session
-
-    return botocore.session.get_session().create_client("codedeploy", config=_config())
-
-
-def _config() -> Any:
-    from botocore.config import Config
-
-    return Config(connect_timeout=2, read_timeout=INVOKE_S, retries={"mode": "standard", "total_max_attempts": 2})
+    return aws_client.create("codedeploy", read_timeout_s=INVOKE_S, attempts=ATTEMPTS)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from tuition import aws_client
 from tuition.log import logger
 from tuition.settings import settings
 
@@ -40,8 +41,4 @@ def send(names: Iterable[str]) -> bool:
 
 @cache
 def _client() -> Any:
-    import botocore.session
-    from botocore.config import Config
-
-    config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3})
-    return botocore.session.get_session().create_client("sqs", config=config)
+    return aws_client.create("sqs", read_timeout_s=4)

@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tuition import metrics
+from tuition import aws_client, metrics
 from tuition.core import rollups
 from tuition.log import logger
 from tuition.settings import settings
@@ -59,5 +57,4 @@ def _message(position: int, entry: rollups.QueueEntry) -> dict[str, str]:
 
 @cache
 def _client() -> Any:
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-    return botocore.session.get_session().create_client("sqs", config=config)
+    return aws_client.create("sqs", read_timeout_s=5)

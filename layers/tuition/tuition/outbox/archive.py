@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tuition import clock, metrics
+from tuition import aws_client, clock, metrics
 from tuition.core import archive, timestamps
 from tuition.log import logger
 from tuition.settings import settings
@@ -137,10 +135,4 @@ def _put(object_key: str, body: bytes, until: str) -> bool:
 
 @cache
 def _client() -> Any:
-    config = Config(
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 2},
-        max_pool_connections=MAX_AT_ONCE,
-    )
-    return botocore.session.get_session().create_client("s3", config=config)
+    return aws_client.create("s3", read_timeout_s=5, attempts=2, max_pool_connections=MAX_AT_ONCE)

@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tuition import metrics
+from tuition import aws_client, metrics
 from tuition.core import published_events, timestamps
 from tuition.log import logger
 from tuition.outbox import analytics_queue
@@ -158,5 +156,4 @@ def _put(call: list[_Entry], outcome: Outcome) -> bool:
 
 @cache
 def _client() -> Any:
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-    return botocore.session.get_session().create_client("events", config=config)
+    return aws_client.create("events", read_timeout_s=5)

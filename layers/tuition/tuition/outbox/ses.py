@@ -6,11 +6,11 @@ Source: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.htm
 from functools import cache
 from typing import Any
 
+from tuition import aws_client
 from tuition.core.emails import Email
 from tuition.outbox.rendering import Rendered
 from tuition.settings import settings
 
-CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 8
 
 
@@ -69,8 +69,4 @@ def _utf8(text: str) -> dict[str, str]:
 
 @cache
 def _client() -> Any:
-    import botocore.session
-    from botocore.config import Config
-
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, retries={"total_max_attempts": 1})
-    return botocore.session.get_session().create_client("sesv2", config=config)
+    return aws_client.create("sesv2", read_timeout_s=READ_TIMEOUT_S, attempts=1)

@@ -22,11 +22,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast, get_args
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tuition import clock
+from tuition import aws_client, clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.errors import NotFound, StripeUnavailable, TuitionError, Unavailable, Unprocessable
@@ -54,6 +52,8 @@ READ_BACK_BYTES_S = 10_000_000
 ADD_UP_BYTES_S = 3_000_000
 """The same for a statement, whose amounts are added up: 15 MB per second with a whole processor."""
 REPORT_INTERVAL_S = 2.0
+READ_TIMEOUT_S = 20
+"""Of a call to S3 or Lambda."""
 LINK_S = 300
 STALE_AFTER_S = 15.0
 """An export without a lease and without news for this long is invoked again by the next request for its progress."""
@@ -462,14 +462,11 @@ def _body(export: Export) -> bytes:
 @cache
 def _s3() -> Any:
     """Return a client that signs with version 4 for the region's endpoint. S3 refuses links signed for another."""
-    config = _config(signature_version="s3v4", s3={"addressing_style": "virtual"})
-    return botocore.session.get_session().create_client("s3", config=config)
+    return aws_client.create(
+        "s3", read_timeout_s=READ_TIMEOUT_S, signature_version="s3v4", s3={"addressing_style": "virtual"}
+    )
 
 
 @cache
 def _lambda() -> Any:
-    return botocore.session.get_session().create_client("lambda", config=_config())
-
-
-def _config(**more: Any) -> Config:
-    return Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, **more)
+    return aws_client.create("lambda", read_timeout_s=READ_TIMEOUT_S)
