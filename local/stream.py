@@ -2,7 +2,9 @@
 
 MiniStack loses a record that a partial batch response names, together with all records behind it in the batch, and
 keeps no failed record in S3. These readers do both as Lambda does, with the settings of the template's mappings: the
-filter, tries, halves and the greatest age. They do not wait between tries, and check an age before the first try only.
+filter, tries, halves and the greatest age. They wait between tries, but for shorter times: so a bus or a table that is
+out of reach for a second loses nothing, and a poison record costs three seconds. They check an age before the first try
+only.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 """
@@ -22,10 +24,17 @@ from local.ministack import MiniStack
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 5
+FIRST_WAIT_SECONDS = 0.05
+MAX_WAIT_SECONDS = 0.5
+"""Between two tries. Each wait is twice the one before, up to this."""
 MAPPINGS = ("AuditStream", "PublishedRecords")
 """The mappings of the stream. A stream has room for two readers."""
 
 Record = Mapping[str, Any]
+
+
+class Stopped(Exception):
+    """The reader was stopped between two tries. Its records are neither delivered nor failed."""
 
 
 def undelivered(
@@ -34,13 +43,17 @@ def undelivered(
     *,
     retries: int,
     bisect: bool,
+    wait: Callable[[float], bool],
 ) -> list[Record]:
     """Deliver a batch as Lambda does, and return the records that failed in every try.
 
     ``invoke`` returns the position of the first record that failed, None if there is none. The next try starts at that
-    record. ``bisect`` delivers the halves of a failed batch on their own, each with all of its tries.
+    record. ``bisect`` delivers the halves of a failed batch on their own, each with all of its tries. ``wait``
+    waits for some seconds before another try, and returns True if there must be none. Raises :class:`Stopped`.
     """
-    for _ in range(retries + 1 if records else 0):
+    for attempt in range(retries + 1 if records else 0):
+        if attempt and wait(min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1))):
+            raise Stopped
         failed = invoke(records)
         if failed is None:
             return []
@@ -48,7 +61,8 @@ def undelivered(
         if bisect and len(records) > 1:
             half = len(records) // 2
             parts = (records[:half], records[half:])
-            return [record for part in parts for record in undelivered(part, invoke, retries=retries, bisect=True)]
+            failures = (undelivered(part, invoke, retries=retries, bisect=True, wait=wait) for part in parts)
+            return [record for part in failures for record in part]
     return list(records)
 
 
@@ -106,7 +120,7 @@ class StreamReader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the current batch."""
+        """Stop after the current batch, or between two tries of it. A new reader delivers such a batch again."""
         self._stopped.set()
         self._thread.join(STOP_SECONDS)
 
@@ -118,6 +132,8 @@ class StreamReader:
                 iterator = self._deliver_page(iterator or self._iterator())
             except (BotoCoreError, ClientError):
                 iterator = None
+            except Stopped:
+                return
 
     def _iterator(self) -> str:
         shards = self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"]["Shards"]
@@ -143,6 +159,7 @@ class StreamReader:
             self._invoke,
             retries=self._mapping["MaximumRetryAttempts"],
             bisect=self._mapping["BisectBatchOnFunctionError"],
+            wait=self._stopped.wait,
         )
         if old or failed:
             self._keep([*old, *failed])

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from local.stream import expired, first_failure, passing, undelivered
+from local import stream
+from local.stream import Stopped, expired, first_failure, passing, undelivered
 
 RECORDS = [{"number": number} for number in range(8)]
+
+
+def no_wait(seconds: float) -> bool:
+    return False
 
 
 class Function:
@@ -33,20 +38,22 @@ class Function:
 
 def test_a_batch_without_a_failure_is_delivered_once() -> None:
     function = Function()
-    assert undelivered(RECORDS, function, retries=3, bisect=True) == []
+    assert undelivered(RECORDS, function, retries=3, bisect=True, wait=no_wait) == []
     assert (function.calls, function.read) == (1, list(range(8)))
 
 
 @pytest.mark.parametrize("partial", [True, False], ids=["partial response", "function fails"])
 def test_one_poison_record_fails_alone_after_a_bounded_number_of_tries(partial: bool) -> None:
     function = Function(5, partial=partial)
-    assert undelivered(RECORDS, function, retries=3, bisect=True) == [{"number": 5}]
+    assert undelivered(RECORDS, function, retries=3, bisect=True, wait=no_wait) == [{"number": 5}]
     assert sorted(function.read) == [0, 1, 2, 3, 4, 6, 7]
     assert function.calls <= 12
 
 
 def test_without_halves_a_batch_fails_from_its_poison_record_on() -> None:
-    assert undelivered(RECORDS, Function(5), retries=3, bisect=False) == [{"number": n} for n in (5, 6, 7)]
+    assert undelivered(RECORDS, Function(5), retries=3, bisect=False, wait=no_wait) == [
+        {"number": n} for n in (5, 6, 7)
+    ]
 
 
 def test_a_record_that_fails_only_once_is_delivered() -> None:
@@ -56,7 +63,28 @@ def test_a_record_that_fails_only_once_is_delivered() -> None:
         attempts.append(len(records))
         return 0 if len(attempts) == 1 else None
 
-    assert undelivered(RECORDS[:1], invoke, retries=3, bisect=True) == []
+    assert undelivered(RECORDS[:1], invoke, retries=3, bisect=True, wait=no_wait) == []
+
+
+def test_tries_are_apart_by_waits_that_grow_up_to_a_limit() -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    assert undelivered(RECORDS[:1], Function(0), retries=8, bisect=True, wait=wait) == RECORDS[:1]
+    assert waits == [0.05, 0.1, 0.2, 0.4, *[stream.MAX_WAIT_SECONDS] * 4]
+    waits.clear()
+    assert undelivered(RECORDS, Function(), retries=8, bisect=True, wait=wait) == []
+    assert waits == []
+
+
+def test_a_reader_that_is_stopped_makes_no_further_try_and_fails_no_record() -> None:
+    function = Function(5)
+    with pytest.raises(Stopped):
+        undelivered(RECORDS, function, retries=8, bisect=True, wait=lambda seconds: True)
+    assert sorted(function.read) == [0, 1, 2, 3, 4]
 
 
 # --- the response of a function ---
@@ -111,5 +139,5 @@ def test_a_record_beyond_the_greatest_age_is_not_delivered() -> None:
 
 def test_an_empty_batch_is_not_delivered() -> None:
     function = Function()
-    assert undelivered([], function, retries=3, bisect=True) == []
+    assert undelivered([], function, retries=3, bisect=True, wait=no_wait) == []
     assert function.calls == 0
