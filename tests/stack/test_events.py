@@ -138,8 +138,8 @@ def test_a_poison_record_holds_up_no_other_and_is_published_after_the_mend(
 ) -> None:
     dynamodb, table = aws(running, "dynamodb"), physical(running, "AuditTable")
     trail = dynamodb.scan(TableName=table, Limit=1)["Items"]
-    poison = {**trail[0], "subject": {"S": "pay_poison"}, "sort_key": {"S": "2026-11-23T18:00:00.000Z#evt_poison"}}
-    key = {name: poison[name] for name in ("subject", "sort_key")}
+    key = {"subject": {"S": "pay_poison"}, "sort_key": {"S": "2026-11-23T18:00:00.000Z#evt_poison"}}
+    poison = {**trail[0], **key, "seq": {"N": "1"}}
     try:
         dynamodb.put_item(TableName=table, Item={**poison, "transition": {"S": "not JSON"}})
         payment_id = buy(running, token)

@@ -366,6 +366,20 @@ def test_the_runbook_explains_every_alarm_and_says_whether_it_wakes_someone(expa
         assert re.match(r"\w+", cells[4])[0] in ("yes", "no"), name  # type: ignore[index]
 
 
+def test_the_page_says_what_runs_when_and_what_rings_if_it_does_not(expand: Any) -> None:
+    section = TEXT.split("## What runs when\n")[1].split("\n## ")[0]
+    resources = expand()["Resources"]
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    schedules = {rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule}
+    written = set(re.findall(r"`([^`]+)`", section))
+    assert {name for name in written if re.match(r"(rate|cron)\(", name)} == schedules
+    assert written >= set(of_type(resources, "AWS::Lambda::EventSourceMapping"))
+    assert {name for name in written if name.endswith("Alarm")} <= set(alarms(expand))
+    for mapping, name in (STOPPED | AGES).items():
+        (row,) = [line for line in section.splitlines() if f"`{mapping}`" in line]
+        assert f"`{name}`" in row
+
+
 def test_the_alarms_exist_in_the_raw_template_too() -> None:
     template = deploy.read_template(ROOT / "template.yaml")
     types = {"AWS::CloudWatch::Alarm", COMPOSITE}

@@ -139,8 +139,8 @@ def test_a_module_imports_only_from_its_own_folder_and_those_above(path: Path) -
 def test_only_storage_and_one_module_make_clients_of_aws(path: Path) -> None:
     """So every client has timeouts and a number of tries. Others may handle botocore's errors."""
     allowed = path.parent == PACKAGE / "storage" or path == PACKAGE / "aws_client.py"
-    made = {name for name in imports(path) if name.split(".")[0] in ("botocore", "boto3", "pynamodb")}
-    assert allowed or made <= {"botocore.exceptions"}
+    modules = {name for name in imports(path) if name.split(".")[0] in ("botocore", "boto3", "pynamodb")}
+    assert allowed or modules <= {"botocore.exceptions"}
 
 
 @each_of(OURS)
