@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -63,7 +64,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackSchedul
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Record whether all stack tests run: each file is collected, and no option selects some of its tests."""
+    """Record whether all stack tests run: each file is collected, and no option selects some of its tests.
+
+    The modules and tests stay until the end. The garbage collector sets them aside, or it would visit them each time.
+    """
+    gc.freeze()
     option, arguments = session.config.option, session.config.args
     failed_only = getattr(option, "lf", False)  # absent without the cache provider
     selects = option.keyword or option.deselect or failed_only or any("::" in argument for argument in arguments)
