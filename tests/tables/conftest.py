@@ -91,5 +91,4 @@ def admin() -> Student:
 def empty_tables(tuition: Harness) -> None:
     """Delete other tests' payments, cursors and quarantined events, because the simulator does not have them."""
     for table, key in (("cursors", "name"), ("payments", "payment_id"), ("quarantine", "event_id")):
-        for item in tuition.tables.scan(TableName=table)["Items"]:
-            tuition.tables.delete_item(TableName=table, Key={key: item[key]})
+        tuition.empty_table(table, key)

@@ -23,8 +23,7 @@ FEE = 1_477
 @pytest.fixture(autouse=True)
 def noon(tuition: Harness, empty_tables: None) -> None:
     """Begin at noon, so that all that a test does is of one UTC day, and without other tests' enrollments."""
-    for item in tuition.tables.scan(TableName="enrollments")["Items"]:
-        tuition.tables.delete_item(TableName="enrollments", Key={name: item[name] for name in ("user_id", "sort_key")})
+    tuition.empty_table("enrollments", "user_id", "sort_key")
     tuition.freeze_time(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 
 

@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -65,10 +66,16 @@ class ExportFiles:
         return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
 
 
+@cache
+def s3_client() -> Any:
+    """Return one client for all tests, because creating it reads the model of all of S3. Only `mock_aws` answers it."""
+    return boto3.client("s3", region_name="us-east-1", config=Config(signature_version="s3v4"))
+
+
 @pytest.fixture
 def files(client: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportFiles]:
     with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1", config=Config(signature_version="s3v4"))
+        s3 = s3_client()
         s3.create_bucket(Bucket=BUCKET)
         files = ExportFiles(s3)
         monkeypatch.setattr(exports, "_s3", lambda: s3)

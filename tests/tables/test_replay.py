@@ -19,9 +19,7 @@ DAY = "2026-11-23"
 
 @pytest.fixture
 def bus(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> EventBus:
-    for item in tuition.tables.scan(TableName="audit")["Items"]:  # moto and DynamoDB Local have no table policy
-        key = {name: item[name] for name in ("subject", "sort_key")}
-        tuition.tables.delete_item(TableName="audit", Key=key)
+    tuition.empty_table("audit", "subject", "sort_key")  # moto and DynamoDB Local have no table policy
     tuition.freeze_time(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
     return event_bus.connect(monkeypatch)
 

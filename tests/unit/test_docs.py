@@ -24,7 +24,7 @@ API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 SETUP = (ROOT / "docs" / "setup.md").read_text(encoding="utf-8")
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Load CloudFormation's YAML and read its functions as plain values."""
 
 

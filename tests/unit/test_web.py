@@ -108,11 +108,11 @@ def test_stripe_js_has_the_release_of_the_api_version() -> None:
     assert f"https://js.stripe.com/{stripe.api_version.rpartition('.')[2]}/stripe.js" == pages.STRIPE_JS
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """CloudFormation's YAML, with `!Sub` filled in and the other tags left as they are."""
 
 
-def _sub(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+def _sub(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> str:
     return str(node.value).replace("${SignInOrigin}", SIGN_IN).replace("${CspReportUri}", REPORTS)
 
 
