@@ -86,6 +86,8 @@ RESOURCES = {
     ),
     "AWS::Events::EventBus": ("events:*EventBus", "events:TagResource"),
     "AWS::Events::Rule": ("events:*Rule", "events:*Targets", "events:TagResource"),
+    "AWS::Glue::Database": ("glue:*Database", "glue:GetDatabases"),
+    "AWS::Glue::Table": ("glue:*Table", "glue:GetTables"),
     "AWS::IAM::ManagedPolicy": ("iam:*Policy", "iam:*PolicyVersion", "iam:ListPolicyVersions"),
     "AWS::IAM::Policy": ("iam:*RolePolicy",),
     "AWS::IAM::Role": ("iam:*Role", "iam:*RolePolicy", "iam:PassRole", "iam:TagRole", "iam:*RolePermissionsBoundary"),

@@ -233,6 +233,44 @@ def test_only_production_locks_the_archive_for_years_and_denies_deletion_to_all_
         assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": PRODUCTION["BreakGlassRoleArn"]}}
 
 
+@pytest.mark.parametrize(
+    ("table", "folder", "shape"),
+    [
+        ("ArchivedRecords", "records", core_archive.RECORD),
+        ("ArchivedFinalForms", "final", core_archive.FINAL_FORM),
+    ],
+)
+def test_athena_has_every_attribute_of_the_archive_and_computes_its_days(
+    resources: dict[str, Any], table: str, folder: str, shape: dict[str, Any]
+) -> None:
+    """See https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html."""
+    properties = resources[table]["Properties"]
+    assert properties["DatabaseName"] == {"Ref": "ArchiveDatabase"}
+    rows = properties["TableInput"]
+    columns = {column["Name"]: column["Type"] for column in rows["StorageDescriptor"]["Columns"]}
+    assert set(columns) == set(shape)
+    nested = {name for name, part in shape.items() if part is not core_archive.VALUE}
+    assert {columns[name] for name in nested} == {"string"}
+    assert rows["StorageDescriptor"]["Location"] == {"Fn::Sub": f"s3://${{ArchiveBucket}}/{folder}/"}
+    location = rows["Parameters"].pop("storage.location.template")
+    assert location == {"Fn::Sub": f"s3://${{ArchiveBucket}}/{folder}/dt=${{!dt}}/"}
+    assert core_archive.records_key([], "2026-11-28T13:05:00.000Z").startswith("records/dt=2026-11-28/")
+    assert rows["PartitionKeys"] == [{"Name": "dt", "Type": "string"}]
+    assert {name: value for name, value in rows["Parameters"].items() if name.startswith("projection.")} == {
+        "projection.enabled": "true",
+        "projection.dt.type": "date",
+        "projection.dt.format": "yyyy-MM-dd",
+        "projection.dt.range": "2026-11-01,NOW",
+        "projection.dt.interval": "1",
+        "projection.dt.interval.unit": "DAYS",
+    }
+
+
+def test_the_archives_database_has_a_name_that_a_query_need_not_quote(resources: dict[str, Any]) -> None:
+    name = resources["ArchiveDatabase"]["Properties"]["DatabaseInput"]["Name"]
+    assert name == {"Fn::Join": ["_", {"Fn::Split": ["-", {"Ref": "AWS::StackName"}]}]}
+
+
 def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks(resources: dict[str, Any]) -> None:
     roles = json.dumps(of_type(resources, "AWS::IAM::Role")) + json.dumps(of_type(resources, "AWS::IAM::ManagedPolicy"))
     assert "s3:*" not in roles
