@@ -142,7 +142,7 @@ structure: .venv/.made ## print the rooms, the imports between them, and import 
 static: .venv/.made
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy layers/tuition/tuition functions installer local stripe_simulator tools
+	@.venv/bin/mypy layers/tuition/tuition functions installer local stripe_simulator tools verifier
 
 .PHONY: lint
 lint: static .venv-checkov/.made ## check style, types, dead code and the templates

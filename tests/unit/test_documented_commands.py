@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "events/README.md")),
     ROOT / "stripe_simulator" / "README.md",
+    ROOT / "verifier" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 LANGUAGES = {"sh", "text", "json", "diff", "python", "yaml", "sql"}
@@ -31,6 +32,7 @@ TESTS = {
     r"(\w+=\S+ )?python -m pytest tests/(model|chaos)": CI,
     r"\S+ python -m tests\.model\.search .*": "tests/model/test_search.py",
     r"\S+ \S+ python -m tests\.model\.test_planted_defects": "tests/model/test_planted_defects.py",
+    r"pip install cryptography|python tuition_verify\.py .*|openssl dgst .*": "tests/unit/test_tuition_verify.py",
     r"python -m stripe_simulator .*": "tests/stripe/test_simulator_server.py",
     r"stripe (trigger|listen|events resend|payment_intents list) .*": "tests/stripe/test_simulator_cli.py",
 }

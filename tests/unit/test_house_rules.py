@@ -27,7 +27,7 @@ EVERYTHING = [
     ROOT / "install.py",
     *(
         p
-        for d in ("benchmarks", "installer", "local", "stripe_simulator", "tests", "tools")
+        for d in ("benchmarks", "installer", "local", "stripe_simulator", "tests", "tools", "verifier")
         for p in sorted((ROOT / d).rglob("*.py"))
     ),
 ]
