@@ -13,7 +13,7 @@ from tuition.intake import stripe_events
 from tuition.payments import access, emails, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
-from tuition.views import counts, exports, filters, staff
+from tuition.views import counts, explain, exports, filters, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -43,6 +43,11 @@ def list_payments(request: Request, _actor: Identity) -> Reply:
 @route("GET /api/admin/payments/{payment_id}", "support")
 def read_payment(request: Request, _actor: Identity) -> Reply:
     return Reply(200, staff.payment(request.path("payment_id"), request.query("at", "version")))
+
+
+@route("GET /api/admin/payments/{payment_id}/explain", "support")
+def explain_payment(request: Request, _actor: Identity) -> Reply:
+    return Reply(200, explain.payment(request.path("payment_id")))
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")

@@ -17,7 +17,7 @@ from tuition.core import statement as core_statement
 from tuition.core.audit import Source
 from tuition.core.emails import StudentKind
 from tuition.core.facts import Kind, PhaseName
-from tuition.core.payment import NoAccess, Status
+from tuition.core.payment import NoAccess, Status, Term
 from tuition.core.refund_request import State
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake.stripe_events import Outcome
@@ -531,6 +531,42 @@ class PaymentDetails:
     audit: list[AuditRecord]
     chain: Chain
     moment: Annotated[MomentShown | None, About("Null for the present.")]
+
+
+@dataclass
+class AccessTerm:
+    """One condition of access, with the facts that decide it."""
+
+    term: Annotated[
+        Term,
+        About(
+            "`settled`: Stripe received the money. `not_revoked`: staff did not end the access. `no_dispute_lost`: no"
+            " dispute was decided against the school. `not_refunded`: not all was refunded. `not_withdrawn`: the student"
+            " did not withdraw from the contract. `amount_agrees`: the amount received is the price, or staff accepted"
+            " it.",
+            examples=["settled"],
+        ),
+    ]
+    holds: bool
+    facts: Annotated[
+        dict[str, Any],
+        About(
+            "As in audit records. A fact that there is none of is missing.",
+            examples=[{"settled": {"amount": 49900, "currency": "usd", "at": 1763922600}}],
+        ),
+    ]
+    records: Annotated[list[int], About("The numbers of the audit records that brought these facts.", examples=[[2]])]
+
+
+@dataclass
+class Explanation:
+    """Why a payment gives access, or why not."""
+
+    payment_id: PaymentId
+    enrollment: Annotated[EnrollmentStatus | None, About("By all payments of the student.", examples=["ENROLLED"])]
+    grants_access: Annotated[bool, About("Whether this payment, on its own, gives access: all terms hold.")]
+    sentence: Annotated[str, About(examples=["The student is enrolled in DP: this payment was paid."])]
+    terms: Annotated[list[AccessTerm], About("The first that does not hold is the reason.")]
 
 
 # --- decisions about a payment ---

@@ -86,6 +86,15 @@ OPERATIONS = (
         errors=(errors.NotFound, *TABLES),
     ),
     _read(
+        "GET /api/admin/payments/{payment_id}/explain",
+        "explainPayment",
+        "Explain why a payment gives access, or why not",
+        "Each condition with the facts that decide it, and the audit records that brought them.",
+        staff.Explanation,
+        path=PAYMENT,
+        errors=(errors.NotFound, *TABLES),
+    ),
+    _read(
         "GET /api/admin/counts",
         "getCounts",
         "Count the payments that were started",

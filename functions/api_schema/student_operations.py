@@ -140,6 +140,17 @@ OPERATIONS = (
         errors=TABLES,
     ),
     Operation(
+        route="GET /api/enrollments/{track}/explain",
+        handler="enrollments",
+        operation_id="explainEnrollment",
+        summary="Explain why the student is enrolled in a track, or why not",
+        description="In plain words, also for a track that the student has not bought.",
+        caller="user",
+        path={"track": "The code of the track."},
+        answers=(Answer(200, students.EnrollmentExplanation, "The explanation."),),
+        errors=(errors.NotFound, *TABLES),
+    ),
+    Operation(
         route="POST /api/payments/webhook",
         handler="webhook",
         operation_id="receiveStripeEvent",

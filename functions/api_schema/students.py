@@ -276,6 +276,18 @@ class Enrollments:
     next_cursor: Annotated[None, About("Always null: the first page has them all.")]
 
 
+@dataclass
+class EnrollmentExplanation:
+    """Why the student is enrolled in a track, or why not."""
+
+    track: Track
+    enrollment: Annotated[enrollment.Status | None, About("Null if nothing was bought.", examples=["ENROLLED"])]
+    payment_id: Annotated[PaymentId | None, About("The payment that decides it; null if there is none.")]
+    sentence: Annotated[
+        str, About(examples=["You are enrolled in Data Professional, because your payment was received."])
+    ]
+
+
 # --- Stripe ---
 
 

@@ -17,7 +17,7 @@ from moto import mock_aws
 from tests.compat import write_release
 from tests.compat.schema import FOLDER, problems, schema
 from tests.harness import Harness, Student, client_for, create_tables, running_harness
-from tuition.core import audit, moments, selling
+from tuition.core import audit, moments, recorded_facts, selling
 from tuition.core import payment as payments
 from tuition.core.facts import NO_FACTS, merge
 from tuition.core.payment import Payment
@@ -156,6 +156,18 @@ def test_every_version_of_a_payment_of_a_release_can_be_shown_as_it_was(release:
             settled = past.facts.settled.amount if past.facts.settled else 0
             assert (settled, past.refund_amount) == (totals["settled"], totals["refunded"])
         assert payments.grants_access(past) == payments.grants_access(payment)
+
+
+@every_release
+def test_the_records_that_brought_a_fact_of_a_payment_of_a_release_are_named(release: Path) -> None:
+    trails = trails_of(release)
+    for payment in payments_of(release):
+        trail = sorted(trails[payment.payment_id], key=lambda record: int(record["seq"]))
+        facts = payment.facts
+        assert bool(recorded_facts.sources(trail, "settled", facts)) == (facts.settled is not None)
+        assert bool(recorded_facts.sources(trail, "decision", facts)) == (facts.decision is not None)
+        counted = [refund for refund in facts.refunds.values() if refund.status in payments.COUNTED_REFUNDS]
+        assert bool(recorded_facts.sources(trail, "refunds", facts)) == bool(counted)
 
 
 @every_release

@@ -215,7 +215,7 @@ INIT_LOADS: dict[str, set[str]] = {
     }
     | {"storage.rollups", "views.analytics"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
-    | {"views.spreadsheet", "views.statement"},
+    | {"views.explain", "views.spreadsheet", "views.statement"},
     "analytics": READ_ROLL_UPS | {"outbox.analytics"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},

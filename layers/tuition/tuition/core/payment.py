@@ -20,6 +20,7 @@ OPEN_STATUSES: frozenset[Status] = frozenset({"CREATED", "PROCESSING", "FAILED"}
 SETTLED_STATUSES: frozenset[Status] = frozenset({"SUCCEEDED", "REFUNDED"})
 
 NoAccess = Literal["revoked", "dispute_lost", "refunded", "withdrawn", "amount_differs"]
+Term = Literal["settled", "not_revoked", "no_dispute_lost", "not_refunded", "not_withdrawn", "amount_agrees"]
 RefundRefusal = Literal["unpaid", "free", "disputed", "refunded"]
 
 COUNTED_REFUNDS = frozenset({"pending", "succeeded"})
@@ -363,28 +364,46 @@ def amount_agrees(payment: Payment) -> bool:
     return payment.facts.settled is not None and payment.facts.settled.money == payment.price
 
 
-def grants_access(payment: Payment) -> bool:
-    """Whether this payment, on its own, gives its user access to the track."""
-    return payment.facts.settled is not None and no_access_reason(payment) is None
+@dataclass(frozen=True)
+class AccessTerm:
+    """One condition of access. All of them must hold.
+
+    `reason` is why a paid payment gives no access if it does not hold. `facts` are the facts that decide it.
+    """
+
+    term: Term
+    holds: bool
+    reason: NoAccess | None
+    facts: tuple[str, ...]
 
 
-def no_access_reason(payment: Payment) -> NoAccess | None:
-    """Return why a paid payment gives no access; None if it gives access or is unpaid.
+def access_terms(payment: Payment) -> tuple[AccessTerm, ...]:
+    """Return the conditions under which this payment, on its own, gives access. The first that fails is the reason.
 
     A decision of staff comes first, because only staff can change it.
     """
     facts = payment.facts
-    if facts.settled is None:
+    agrees = amount_agrees(payment) or facts.accepted
+    return (
+        AccessTerm("settled", facts.settled is not None, None, ("settled",)),
+        AccessTerm("not_revoked", not is_revoked(payment), "revoked", ("decision",)),
+        AccessTerm("no_dispute_lost", not lost_disputes(facts), "dispute_lost", ("disputes",)),
+        AccessTerm("not_refunded", status(facts) != "REFUNDED", "refunded", ("settled", "refunds")),
+        AccessTerm("not_withdrawn", not facts.withdrawn, "withdrawn", ("withdrawn",)),
+        AccessTerm("amount_agrees", agrees, "amount_differs", ("settled", "accepted")),
+    )
+
+
+def grants_access(payment: Payment) -> bool:
+    """Whether this payment, on its own, gives its user access to the track."""
+    return all(term.holds for term in access_terms(payment))
+
+
+def no_access_reason(payment: Payment) -> NoAccess | None:
+    """Return why a paid payment gives no access; None if it gives access or is unpaid."""
+    if payment.facts.settled is None:
         return None
-    if is_revoked(payment):
-        return "revoked"
-    if lost_disputes(facts):
-        return "dispute_lost"
-    if status(facts) == "REFUNDED":
-        return "refunded"
-    if facts.withdrawn:
-        return "withdrawn"
-    return None if amount_agrees(payment) or facts.accepted else "amount_differs"
+    return next((term.reason for term in access_terms(payment) if not term.holds), None)
 
 
 def dispute_state(facts: Facts) -> Literal["open", "lost"] | None:

@@ -228,6 +228,42 @@ def is_start(record: Mapping[str, Any]) -> bool:
     return bool(change) and change["from"] is None
 
 
+_IN_TRANSITION: Mapping[str, tuple[str, ...]] = {
+    "settled": ("settled",),
+    "refunds": ("refunded", "refunds"),
+    "disputes": ("lost", "disputes"),
+}
+"""The names in the transition of a record of schema 1 that show a change of a fact."""
+
+
+def sources(records: Iterable[Mapping[str, Any]], name: str, facts: Facts) -> list[int]:
+    """Return the numbers of the records that brought a fact, or each entry of it, as a payment has it now.
+
+    All records of the payment are given, in the order of `seq`. Of records without facts, those are named whose
+    transition or type shows the fact.
+    """
+    entries: dict[str, int] = {}
+    unnamed: list[int] = []
+    for record in records:
+        if is_start(record):
+            entries, unnamed = {}, []
+        if record.get("facts") is not None:
+            change = record["facts"].get(name)
+            entries |= dict.fromkeys(change if name in MAPS else [""], record["seq"]) if change is not None else {}
+        elif _shows(record, name):
+            unnamed.append(record["seq"])
+    value = reduced(facts).get(name)
+    current = value if name in MAPS else [""] if value is not None else []
+    named = {entries[key] for key in current or () if key in entries}
+    return sorted(named | {*(unnamed if current else ())})
+
+
+def _shows(record: Mapping[str, Any], name: str) -> bool:
+    if name in ("decision", "accepted"):
+        return str(record["type"]).startswith("decision." if name == "decision" else "decision.accept_amount")
+    return any(one in record["transition"] for one in _IN_TRANSITION.get(name, ()))
+
+
 def fold(records: Iterable[Mapping[str, Any]]) -> Folded:
     """Return the facts to which a payment's records lead. They are given in the order of `seq`, from the first one."""
     facts: dict[str, Any] = {}

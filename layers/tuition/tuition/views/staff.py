@@ -39,7 +39,7 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
     """
     if query:
         return _payment_at(payment_id, query)
-    item, trail = _read_with_trail(payment_id)
+    item, trail = read_with_trail(payment_id)
     view = payment_list.load_views([item])[0]
     return {
         **_details(view, trail),
@@ -64,7 +64,7 @@ def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         raise Unprocessable("Send either at or version, not both.", field="at")
     at = timestamps.from_query(query["at"], "at") if "at" in query else None
     version = _version(query["version"]) if "version" in query else 0
-    item, trail = _read_with_trail(payment_id)
+    item, trail = read_with_trail(payment_id)
     present = mapping.payment_from_item(item)
     times = dict(queries.recorded_times(payment_id))
     records = [{**record, "recorded_at": times[record["seq"]]} for record in trail]
@@ -114,7 +114,7 @@ def _can_decline(payment: Payment) -> bool:
     return payment.facts.withdrawn is None
 
 
-def _read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]]:
+def read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]]:
     """Read a payment and its audit trail, again if a commit came between the two: that would look like tampering."""
     if not payment_id.startswith("pay_") or len(payment_id) > MAX_ID_LENGTH:
         raise NotFound("There is no payment with this id.")

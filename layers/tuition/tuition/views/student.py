@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from tuition.core import catalog, purchase_blocks
+from tuition.core import catalog, explanation, purchase_blocks
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Status
+from tuition.core.errors import NotFound
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Item
@@ -60,6 +61,27 @@ def enrollments(user_id: str) -> dict[str, Any]:
         ],
         "purchases_blocked": purchase_blocks.explanation(blocks[0], contact) if blocks else None,
         "not_selling": selling.explanation(contact),
+    }
+
+
+def explain(user_id: str, track: str) -> dict[str, Any]:
+    """Return why a student is enrolled in a track or not, also if they bought nothing. Raises `NotFound`.
+
+    One query and one batch read. The payment that decides is the one that the list of enrollments shows.
+    """
+    if track not in catalog.tracks():
+        raise NotFound(f"There is no track with this code. The tracks are {', '.join(catalog.tracks())}.")
+    items = queries.user_items(user_id)
+    enrollment = mapping.enrollment_from_raw(items[track]) if track in items else None
+    current = enrollment.current_payment if enrollment else None
+    payments = [mapping.payment_from_item(item) for item in queries.payments_by_id([current])] if current else []
+    return {
+        "track": track,
+        "enrollment": enrollment.status if enrollment else None,
+        "payment_id": payments[0].payment_id if payments else None,
+        "sentence": explanation.for_student(
+            payments[0] if payments else None, catalog.tracks()[track].title, settings().support_contact
+        ),
     }
 
 
