@@ -101,6 +101,8 @@ class ExpectedPayment:
     grants: bool = False
     ever_granted: bool = False
     revoked: bool = False
+    refund_due_by: str | None = None
+    due: int = 0
     disputes: list[tuple[str, str]] = field(default_factory=list)
     failed_refunds: list[tuple[str, str]] = field(default_factory=list)
 
@@ -109,9 +111,13 @@ class ExpectedPayment:
         return self.status in ("CREATED", "PROCESSING", "FAILED")
 
     @property
+    def withdrawn(self) -> bool:
+        return self.refund_due_by is not None
+
+    @property
     def holds_funds(self) -> bool:
         if not self.settled:
-            return self.is_settled and not self.revoked
+            return self.is_settled and not self.revoked and not self.withdrawn
         return self.refunded + self.lost < self.settled
 
 
@@ -124,6 +130,11 @@ class StripeState:
         self.disputes = _by_intent(sim.objects("dispute"))
         self.charges = _by_intent(sim.objects("charge"))
         self.staff = sim.staff_records()
+        self.withdrawals = {
+            record.subject: record.transition["withdrawal"]
+            for record in sim.records
+            if "withdrawal" in record.transition
+        }
 
     def expected(self, payment: Any) -> ExpectedPayment:
         store = self.sim.stripe.account.store
@@ -148,6 +159,10 @@ class StripeState:
         expected.disputes = [(d["id"], d["status"]) for d in disputes if d["status"] not in ("won", "warning_closed")]
         expected.failed_refunds = [(r["id"], r["status"]) for r in refunds if r["status"] in ("failed", "canceled")]
         self._apply_decisions(payment, expected)
+        if expected.withdrawn:
+            returned = sum(r["amount"] for r in refunds if r["status"] in (*COUNTED_REFUNDS, "requires_action"))
+            submitting = sum(request.amount for request in payment.requests if request.state == "submitting")
+            expected.due = max(0, settled - returned - lost - submitting)
         return expected
 
     def _apply_decisions(self, payment: Any, expected: ExpectedPayment) -> None:
@@ -155,7 +170,8 @@ class StripeState:
         expected.ever_granted = expected.settled == payment.price.amount or "decision.accept_amount" in decisions
         dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
         expected.revoked = decisions[-1:] == ["decision.revoke"]
-        is_lost = dispute_lost or expected.revoked
+        expected.refund_due_by = self.withdrawals.get(payment.payment_id, {}).get("refund_due_by")
+        is_lost = dispute_lost or expected.revoked or expected.withdrawn
         expected.grants = expected.ever_granted and expected.status == "SUCCEEDED" and not is_lost
 
     def attention(self, payment: Any, expected: ExpectedPayment, *, double: bool) -> list[tuple[str, str]]:
@@ -166,7 +182,9 @@ class StripeState:
             reasons.append(("amount", str(Money(expected.settled, payment.price.currency))))
         if double:
             reasons.append(("double", "double"))
-        awaiting = [request for request in payment.requests if request.state == "awaiting_approval"]
+        awaiting = [r for r in payment.requests if r.state == "awaiting_approval" and not expected.withdrawn]
+        if expected.refund_due_by and expected.due:
+            reasons.append(("withdrawal", expected.refund_due_by))
         reasons += [(f"refund_request:{request.id}", request.state) for request in awaiting]
         reasons += [(f"claim:{key}", key) for key in self.claims(payment)]
         if expected.is_settled and payment.facts.closed and payment.facts.closed.reason == "gone":
@@ -221,7 +239,7 @@ def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
     problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
     problems += [] if sim.partially_restored else standings(sim)
     problems += _audit_chains(sim) + _unassigned_money(sim) + _purchase_blocks(sim)
-    problems += _first_purchases(sim)
+    problems += _first_purchases(sim) + _withdrawals(sim)
     return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
 
 
@@ -257,7 +275,9 @@ def _attention(sim: Simulation, stripe: StripeState, by_owner: dict[Owner, dict[
     problems = []
     attempts = {payment.payment_id: payment.attempt for payment in sim.payments()}
     for owner, expected_payments in by_owner.items():
-        with_funds = sorted((attempts[key], key) for key, expected in expected_payments.items() if expected.holds_funds)
+        with_funds = sorted(
+            (attempts[key], key) for key, one in expected_payments.items() if one.holds_funds and not one.withdrawn
+        )
         double = {key for _, key in with_funds[1:]}
         enrollment = sim.enrollment(*owner)
         stored_double = set(enrollment.doubled) if enrollment else set()
@@ -360,6 +380,8 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
         expected = stripe.expected(payment)
         dispute_lost = any(status in ("lost", "prevented") for _, status in expected.disputes)
         nothing_refundable = expected.settled <= expected.refunded or dispute_lost
+        if expected.withdrawn:
+            nothing_refundable = not expected.due
         for request in payment.requests:
             status = by_request[request.id][0]["status"] if request.id in by_request else None
             unsubmitted = refunds_resumed and request.state == "submitting"
@@ -369,11 +391,34 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
                 problems.append(f"{request.id} is {request.state}, but Stripe has no refund for it")
             if request.state == "awaiting_approval" and nothing_refundable:
                 problems.append(f"{request.id} awaits approval, but nothing is refundable")
+            if request.state == "superseded" and not (expected.withdrawn and nothing_refundable):
+                problems.append(f"{request.id} is superseded, but its money is due")
             if status is None and request.state == "rejected" and not request.answer:
                 problems.append(f"{request.id} was rejected without a reason")
     for owner, payment_ids in immediate.items():
         if len(payment_ids) > 1 and not sim.partially_restored:
             problems.append(f"{owner} was refunded twice without approval: {payment_ids}")
+    return problems
+
+
+def _withdrawals(sim: Simulation) -> list[str]:
+    """A student withdraws once, is never let in by that payment again, and no request of theirs is declined later."""
+    problems: list[str] = []
+    withdrawn: set[str] = set()
+    for record in sim.records:
+        if "withdrawal" in record.transition:
+            if record.subject in withdrawn and record.type == "contract.withdrawn":
+                problems.append(f"{record.subject} was withdrawn twice")
+            withdrawn.add(record.subject)
+            continue
+        changes = record.transition.get("refund_requests", {}).values()
+        if record.subject in withdrawn and any(change["to"] == "declined" for change in changes):
+            problems.append(f"{record.subject} was withdrawn, and its refund was declined by {record.type}")
+    for payment in sim.payments():
+        if (payment.payment_id in withdrawn) != (payment.facts.withdrawn is not None):
+            problems.append(
+                f"{payment.payment_id} has the withdrawal {payment.facts.withdrawn}, not that of its records"
+            )
     return problems
 
 
@@ -504,7 +549,8 @@ def awaiting_decision(sim: Simulation, owner: Owner) -> list[str]:
     """Return the owner's payments that hold another amount than the price, and about which staff have not decided."""
     stripe = StripeState(sim)
     expected = {p.payment_id: stripe.expected(p) for p in sim.payments() if (p.user_id, p.track) == owner}
-    return [key for key, one in expected.items() if one.holds_funds and not one.ever_granted and not one.revoked]
+    undecided = [key for key, one in expected.items() if one.holds_funds and not one.ever_granted and not one.revoked]
+    return [key for key in undecided if not expected[key].withdrawn]
 
 
 def orphans(sim: Simulation) -> list[str]:

@@ -15,7 +15,7 @@ from tuition import clock
 from tuition.core import attention, timestamps
 from tuition.core import purchase_blocks as purchase_decisions
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused
+from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused, WithdrawalUnconfirmed
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
@@ -109,16 +109,28 @@ class Participants:
     def request_refund(self, ref: PaymentRef) -> None:
         sim = self.sim
         self.wait("considers a refund")
-        if self.rng.random() < self.scenario.refund_window_over:
+        is_over = self.rng.random() < self.scenario.refund_window_over
+        if is_over and not (
+            self.scenario.withdrawals and self.counts["windows over"]
+        ):  # a run compares 31 days at most
+            self.counts["windows over"] += 1
             sim.pass_time(15 * DAY)
         if self.rng.random() < 0.4:
-            sim.spawn("student clicks twice", lambda: sim.invoke(lambda: refunds.request(ref, "twice")))
+            sim.spawn("student clicks twice", lambda: sim.invoke(lambda: self._ask(ref, "twice")))
         for _ in range(3):
-            result = sim.invoke(lambda: refunds.request(ref, "changed my mind"))
+            result = sim.invoke(lambda: self._ask(ref, "changed my mind"))
             self.counts["refund requests"] += 1
-            if not isinstance(result, BaseException) or isinstance(result, (RefundRefused, NotFound)):
+            final = (RefundRefused, WithdrawalUnconfirmed, NotFound)
+            if not isinstance(result, BaseException) or isinstance(result, final):
                 return
             self.wait("retries the refund request", 3)
+
+    def _ask(self, ref: PaymentRef, reason: str) -> Any:
+        """Withdraw from the contract, where the scenario is in the EU, or request a refund."""
+        if self.scenario.withdrawals and self.rng.random() < self.scenario.withdrawals:
+            self.counts["withdrawals"] += 1
+            return refunds.withdraw(ref, "Ada Lovelace", None)
+        return refunds.request(ref, reason)
 
     def _handle_refunds(self) -> None:
         """Decide refund requests, and refund without a request."""

@@ -626,6 +626,56 @@ def request_awaits_approval_forever(patch: Patch) -> None:
     patch.setattr(refund_request, "decline_awaiting", lambda requests, because: tuple(requests))
 
 
+# --- withdrawals ---
+
+
+def withdrawn_payment_grants_access(patch: Patch) -> None:
+    real = payments.no_access_reason
+    patch.setattr(payments, "no_access_reason", lambda payment: real(replace_withdrawal(payment)))
+
+
+def replace_withdrawal(payment: Any) -> Any:
+    """Return a payment without its withdrawal."""
+    return replace(payment, facts=replace(payment.facts, withdrawn=None))
+
+
+def withdrawal_is_declined_when_a_dispute_is_lost(patch: Patch) -> None:
+    def supersede(requests: Any, *, nothing_left: bool) -> Any:
+        return refund_request.decline_awaiting(requests, "lost") if nothing_left else tuple(requests)
+
+    patch.setattr(refund_request, "supersede_awaiting", supersede)
+
+
+def withdrawal_counts_as_paid_twice(patch: Patch) -> None:
+    patch.setattr(
+        Enrollment, "doubled", property(lambda self: sorted(k for k, s in self.standings.items() if s.holds_funds)[1:])
+    )
+
+
+def due_refund_of_a_withdrawal_needs_no_attention(patch: Patch) -> None:
+    patch.setattr(payments, "amount_due", lambda payment: 0)
+
+
+def staff_can_decline_a_withdrawal(patch: Patch) -> None:
+    real = refunds.decide
+
+    def decide(ref: Any, request_id: str, *, approve: bool, **texts: Any) -> Any:
+        if approve:
+            return real(ref, request_id, approve=True, **texts)
+
+        def change(state: Any) -> Any:
+            existing = refunds._by_id(state.payment, request_id)
+            if existing.state != "awaiting_approval":
+                return None
+            declined = refunds._with_request(state.payment, replace(existing, state="declined"))
+            entry = refunds._entry(f"{request_id}:declined", "refund.declined", refunds.Actor("staff", "s"))
+            return ledger.Change(declined, entry)
+
+        return ledger.update(ref, change)
+
+    patch.setattr(refunds, "decide", decide)
+
+
 # --- the reconciler ---
 
 

@@ -68,6 +68,7 @@ class Scenario:
     partial_restore: float = 0.0
     days_pass: float = 0.2
     refund_window_over: float = 0.1
+    withdrawals: float = 0.0
     disputed: float = 0.15
     purchase_decisions: float = 0.0
     selling_stops: float = 0.0
@@ -138,6 +139,37 @@ SCENARIOS = {
             staff_refunds=0.8,
             dashboard=0.5,
             reconciler=0.5,
+        ),
+        Scenario(
+            "withdrawals",
+            start="bought",
+            tabs=(0, 1, 1),
+            pays=0.9,
+            start_methods=("pm_card_visa", "pm_card_visa", "pm_usBankAccount_success"),
+            requests_refund=1.0,
+            withdrawals=0.8,
+            staff_refunds=0.8,
+            dashboard=0.4,
+            disputed=0.4,
+            access_decisions=0.4,
+            acknowledgements=0.5,
+            refund_window_over=0.2,
+            reconciler=0.5,
+            erasure=0.1,
+        ),
+        Scenario(
+            "withdrawals_restored",
+            start="bought",
+            tabs=(0, 1),
+            pays=1.0,
+            requests_refund=1.0,
+            withdrawals=0.9,
+            staff_refunds=0.5,
+            restore=1.0,
+            partial_restore=0.3,
+            faults=0.2,
+            reconciler=0.5,
+            views=0.5,
         ),
         Scenario(
             "repeat_purchases",

@@ -351,6 +351,7 @@ def run_schedule(
     """Run one schedule, with a planted defect if one is given, and with this number of shards per index."""
     chosen = SCENARIOS[scenario or WHOLE_SYSTEM[seed % len(WHOLE_SYSTEM)]]
     with pytest.MonkeyPatch.context() as patch, running(seed, patch) as sim:
+        patch.setenv("CONSUMER_REGION", "EU" if chosen.withdrawals else "US")
         set_limits(patch, declines_per_hour=chosen.declines_per_hour)
         if shards:
             set_shards(patch, shards)

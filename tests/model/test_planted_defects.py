@@ -114,6 +114,11 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.reconciler_reads_one_of_four_shards, "lost_webhooks", 1_000, skipped=122),
     PlantedDefect(defects.create_ignores_that_selling_is_stopped, "stopped_sales"),
     PlantedDefect(defects.stop_is_written_without_a_condition, "stopped_sales"),
+    PlantedDefect(defects.withdrawn_payment_grants_access, "withdrawals"),
+    PlantedDefect(defects.withdrawal_is_declined_when_a_dispute_is_lost, "withdrawals"),
+    PlantedDefect(defects.withdrawal_counts_as_paid_twice, "withdrawals"),
+    PlantedDefect(defects.due_refund_of_a_withdrawal_needs_no_attention, "withdrawals"),
+    PlantedDefect(defects.staff_can_decline_a_withdrawal, "withdrawals"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

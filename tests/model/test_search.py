@@ -15,6 +15,7 @@ FULL_SIZE = {
     "whole system": (WHOLE_SYSTEM, 44_000),
     "disputes": (("disputes", "appeals", "double_payments"), 21_600),
     "many creates": (("many_creates",), 42_000),
+    "withdrawals": (("withdrawals", "withdrawals_restored"), 10_000),
 }
 """The scenarios of each search at full size, in turn, and its number of schedules."""
 PARTS = 12
@@ -41,7 +42,7 @@ def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(
     part: int, shards: int, record_property: Any
 ) -> None:
     first, count = first_seed(), schedule_count(1_000) // len(NUMBERS)
-    scenarios = (*WHOLE_SYSTEM, "disputes", "appeals", "many_creates", "stopped_sales")
+    scenarios = (*WHOLE_SYSTEM, "disputes", "appeals", "many_creates", "stopped_sales", "withdrawals")
     _search(scenarios, range(first + part, first + count, 4), record_property, shards)
 
 
