@@ -15,8 +15,9 @@ from tests.tables.test_exports import files as files
 from tests.tables.test_received_amounts import buy_in_euro
 from tuition.core import payment as payments
 from tuition.core import timestamps
-from tuition.core.errors import StripeUnavailable
+from tuition.core.errors import StripeRefused, StripeUnavailable
 from tuition.storage import keys, queries
+from tuition.stripe_gateway import client as stripe_client
 from tuition.views import exports, statement
 
 DAY = 86_400
@@ -347,6 +348,36 @@ def test_a_failed_payout_returns_and_a_manual_one_is_not_tied_out(accountant: Ac
     assert (returned["kind"], returned["amount"], returned["explained"]) == ("payout", failed["amount"], True)
     assert len(rows) == 2 + 2
     assert accountant.total()["paid_out"] == -again["amount"] - 1_000
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_payout_that_stripe_does_not_list_does_not_hide_the_others(
+    accountant: Accountant, tuition: Harness, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Stripe lists what most automatic payouts include, not of all. A key without the right fails the whole file."""
+    bought(tuition, "ada")
+    first = tuition.at_stripe("POST", "/_sim/payouts", currency="usd", include_pending=True)
+    bought(tuition, "bob")
+    second = tuition.at_stripe("POST", "/_sim/payouts", currency="usd", include_pending=True)
+    tuition.advance_time(60)
+    list_ = stripe_client.list_paid_out
+
+    def refuse(payout: str, after: str | None) -> Any:
+        if payout == second["id"]:
+            raise StripeRefused("Balance transaction history cannot be listed.", status, "invalid_request_error", None)
+        return list_(payout, after)
+
+    monkeypatch.setattr(stripe_client, "list_paid_out", refuse)
+    if status != 400:
+        accountant.order("payouts")
+        with pytest.raises(StripeRefused):
+            accountant.files.run()
+        return
+    summary, rows = accountant.make("payouts")
+    shown = {one["payout_id"]: one for one in summary["payouts"]}
+    assert (shown[second["id"]]["listed"], shown[second["id"]]["difference"]) == (False, second["amount"])
+    assert (shown[first["id"]]["listed"], shown[first["id"]]["difference"]) == (True, 0)
+    assert {row["payout"] for row in rows} == {first["id"]}
 
 
 def test_a_month_without_payouts_is_empty(accountant: Accountant) -> None:

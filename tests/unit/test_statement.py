@@ -1,5 +1,6 @@
 """The lines of a statement, their kinds, and their sums."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,26 @@ def test_a_line_is_explained_if_its_payment_has_the_same_amount(
     shown = line(one)
     assert (shown.kind, shown.explained, shown.our_amount, shown.payment_id) == (kind, explained, ours, "pay_1")
     assert (shown.charge, shown.payment_intent) == ("ch_1", "pi_1")
+
+
+def test_a_second_movement_of_the_same_charge_is_not_explained_as_in_the_daily_audit() -> None:
+    """The payment explains one of two. Money that came back may leave again."""
+    first = transaction("charge", 49_900, CHARGE, 1_477)
+    second = {**first, "id": "txn_2", "created": AT + 60}
+    moved = statement.movement(first)
+    assert moved
+    audited = replace(PAYMENT, facts=replace(PAYMENT.facts, balance_transactions={"txn_1": moved.fact}))
+    shown = line(second, audited)
+    assert (shown.kind, shown.explained, shown.our_amount, shown.source_amount) == ("charge", False, 0, 49_900)
+    assert line(first, audited).explained
+    disputes = {}
+    for number, sign in enumerate((-1, 1, -1)):
+        one = {**transaction("adjustment", sign * 49_900, DISPUTE), "id": f"txn_{number}", "created": AT + number}
+        moved = statement.movement(one)
+        assert moved
+        disputes[moved.transaction_id] = moved.fact
+        appealed = replace(PAYMENT, facts=replace(PAYMENT.facts, balance_transactions=disputes))
+        assert line(one, appealed).explained, number
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def line(
     source = transaction.get("source")
     obj: Mapping[str, Any] = source if isinstance(source, Mapping) else {}
     of, kind = obj.get("object"), _kind(transaction, obj, payment)
-    ours = books.our_amount(payment, moved) if payment and moved else None
+    ours = _our_amount(payment, moved) if payment and moved else None
     one = Line(
         transaction_id=object_id(transaction, "id"),
         created_at=timestamps.iso(timestamp(transaction, "created")),
@@ -177,6 +177,16 @@ def line(
     if one.amount - one.fee != one.net:
         raise EventUnusable(f"{one.transaction_id}: {one.amount} less the fee {one.fee} is not {one.net}")
     return one
+
+
+def _our_amount(payment: Payment, moved: Movement) -> int:
+    """Return what our payment has of a movement: 0 for the second of one source in one direction, as in the audit.
+
+    The other one is known once the daily audit has listed it.
+    """
+    others = (one for one in books.stored_movements(payment) if one.transaction_id != moved.transaction_id)
+    is_second = any(moved.transaction_id in row.ids for row in books.duplicates(payment, [*others, moved]))
+    return 0 if is_second else books.our_amount(payment, moved)
 
 
 def _kind(transaction: Mapping[str, Any], source: Mapping[str, Any], payment: Payment | None) -> LineKind:
@@ -246,8 +256,8 @@ def _total(currency: str, sums: list[Sum]) -> Total:
 class Payout:
     """A payout with the sums of the balance transactions that it includes, without its own.
 
-    `listed` is False for a manual payout: Stripe cannot say what it includes. `reconciliation_status` is
-    `completed` once Stripe's list is final.
+    `listed` is False for a manual payout, and for one that Stripe does not list: it cannot say what it includes.
+    `reconciliation_status` is `completed` once Stripe's list is final.
     """
 
     payout_id: str

@@ -15,10 +15,11 @@ from typing import Any, cast
 
 from tuition import clock
 from tuition.core import statement, timestamps
-from tuition.core.errors import TuitionError, Unprocessable
+from tuition.core.errors import StripeRefused, TuitionError, Unprocessable
 from tuition.core.money import Money
 from tuition.core.statement import Line, LineKind, Payout, Sum
 from tuition.core.stored import read
+from tuition.log import logger
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import resolve
 from tuition.stripe_gateway.client import Answer
@@ -31,6 +32,8 @@ MAX_PAYOUTS = 500
 MAX_UNEXPLAINED = 200
 """Unexplained lines that the state and the page have. The file has all."""
 RECORDS_PER_BATCH = 1000
+NOT_LISTED = 400
+"""Stripe's status for a payout whose balance transactions it cannot list. A key without the right gets 401 or 403."""
 MONTH_PATTERN = r"^20[2-9][0-9]-(0[1-9]|1[0-2])$"
 MONTH = re.compile(MONTH_PATTERN)
 
@@ -102,7 +105,13 @@ def payouts_page(month: str, ordered_at: str, cursor: list[str] | None, summary:
         return Page([], _following(payouts, 0), {"payouts": _json(payouts), "sums": [], **_unexplained({}, [])})
     index, after = int(cursor[0]), cursor[1] or None
     payouts = [stored_payout(one) for one in summary["payouts"]]
-    page = _ask(stripe_client.list_paid_out, payouts[index].payout_id, after).object
+    try:
+        page = _ask(stripe_client.list_paid_out, payouts[index].payout_id, after).object
+    except StripeRefused as refused:
+        if refused.stripe_status != NOT_LISTED or after:
+            raise
+        logger.warning("Stripe does not list a payout", payout=payouts[index].payout_id, error=str(refused))
+        return Page([], _following(payouts, index + 1), dict(summary))
     lines = _lines(page["data"], payouts[index].payout_id)
     payouts[index] = statement.with_lines(payouts[index], lines)
     sums = statement.add(sums_of(summary), lines)
