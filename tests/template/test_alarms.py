@@ -366,8 +366,8 @@ def test_the_runbook_explains_every_alarm_and_says_whether_it_wakes_someone(expa
         assert re.match(r"\w+", cells[4])[0] in ("yes", "no"), name  # type: ignore[index]
 
 
-def test_the_page_says_what_runs_when_and_what_rings_if_it_does_not(expand: Any) -> None:
-    section = TEXT.split("## What runs when\n")[1].split("\n## ")[0]
+def test_the_page_lists_every_schedule_and_mapping_and_the_alarm_that_rings_if_it_stops(expand: Any) -> None:
+    section = TEXT.split("## Schedules and queues\n")[1].split("\n## ")[0]
     resources = expand()["Resources"]
     rules = of_type(resources, "AWS::Events::Rule").values()
     schedules = {rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule}
