@@ -107,9 +107,12 @@ def _scan(root: Path, paths: list[str], uses: set[str]) -> tuple[list[Unused], s
 
     finder = Vulture()
     finder.scavenge([str(root / path) for path in paths])
-    trees = {path: ast.parse((root / path).read_text(encoding="utf-8")) for path in paths}
-    finder.used_names.update(uses, *(_string_constants(tree) for path, tree in trees.items() if path != THIS_FILE))
-    registered = {(path, line) for path, tree in trees.items() for line in _registered_lines(tree)}
+    finder.used_names.update(uses)
+    registered = set()
+    for path in paths:
+        nodes = list(ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))))
+        finder.used_names.update(_string_constants(nodes) if path != THIS_FILE else ())
+        registered |= {(path, line) for line in _registered_lines(nodes)}
     items = []
     for item in finder.get_unused_code(min_confidence=MIN_CONFIDENCE):
         path = Path(item.filename).resolve().relative_to(root.resolve()).as_posix()
@@ -118,8 +121,8 @@ def _scan(root: Path, paths: list[str], uses: set[str]) -> tuple[list[Unused], s
     return items, set(finder.used_names)
 
 
-def _string_constants(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _string_constants(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             yield node.value
 
@@ -131,9 +134,9 @@ def _other_names(root: Path) -> set[str]:
     return {word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
 
 
-def _registered_lines(tree: ast.Module) -> Iterator[int]:
+def _registered_lines(nodes: Iterable[ast.AST]) -> Iterator[int]:
     """Yield the first line, with decorators, of each definition that a decorator registers."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.decorator_list:
             names = {_decorator_name(decorator) for decorator in node.decorator_list}
             if names - PLAIN_DECORATORS:

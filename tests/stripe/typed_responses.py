@@ -127,17 +127,24 @@ def return_types() -> dict[str, tuple[str, str]]:
     return table
 
 
+@cache
+def _templates() -> dict[tuple[str, int], list[tuple[str, list[str]]]]:
+    """Return the operations by verb and number of segments, each with its segments, those with fewer `*` first."""
+    table: dict[tuple[str, int], list[tuple[str, list[str]]]] = {}
+    for operation in sorted(return_types(), key=lambda operation: operation.count("*")):
+        verb, _, template = operation.partition(" ")
+        steps = template.split("/")
+        table.setdefault((verb, len(steps)), []).append((operation, steps))
+    return table
+
+
 def operation_of(method: str, path: str) -> str | None:
     """Return the package's operation for a path, preferring fixed segments to `*`."""
     segments = path.partition("?")[0].rstrip("/").split("/")
-    matches = []
-    for operation in return_types():
-        verb, _, template = operation.partition(" ")
-        steps = template.split("/")
-        fits = len(steps) == len(segments) and all(s in ("*", p) for s, p in zip(steps, segments, strict=True))
-        if verb == method.upper() and fits:
-            matches.append(operation)
-    return min(matches, key=lambda operation: operation.count("*"), default=None)
+    for operation, steps in _templates().get((method.upper(), len(segments)), ()):
+        if all(step in ("*", segment) for step, segment in zip(steps, segments, strict=True)):
+            return operation
+    return None
 
 
 def _check(value: Any, hint: Any, path: str, cls: type) -> list[str]:
