@@ -541,9 +541,9 @@ class AccessTerm:
         Term,
         About(
             "`settled`: Stripe received the money. `not_revoked`: staff did not end the access. `no_dispute_lost`: no"
-            " dispute was decided against the school. `not_refunded`: not all was refunded. `not_withdrawn`: the student"
-            " did not withdraw from the contract. `amount_agrees`: the amount received is the price, or staff accepted"
-            " it.",
+            " dispute was decided against the school. `not_refunded`: not all was refunded. `not_withdrawn`: the"
+            " student did not withdraw from the contract. `amount_agrees`: the amount received is the price, or staff"
+            " accepted it.",
             examples=["settled"],
         ),
     ]

@@ -9,7 +9,9 @@ import enrollments
 from tests.harness import Harness, Response, Student
 from tests.tables.test_access import buy
 from tests.tables.test_student_views import another_amount, bought, lost, refunded, revoked
+from tests.tables.test_withdrawals import buy_by_bank_debit, set_region, withdraw
 from tuition.core import payment as payments
+from tuition.core.audit import WITHDRAWN_RECORD
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 ROUTE = "GET /api/admin/payments/{payment_id}/explain"
@@ -65,6 +67,20 @@ def test_staff_see_each_term_with_its_facts_and_the_records_that_brought_them(
         if term["term"] in failed and term["term"] not in ("settled", "amount_agrees"):
             assert term["records"]
     assert body["sentence"].startswith("The student is enrolled" if not failed else "This payment gives no access")
+
+
+def test_a_withdrawal_is_the_reason_until_the_refund_is(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_region(monkeypatch, "EU")
+    payment_id = buy_by_bank_debit(tuition, student)
+    withdraw(tuition, student, payment_id)
+    (term,) = [term for term in explain(tuition, payment_id)["terms"] if not term["holds"]]
+    assert term["term"] == "not_withdrawn"
+    assert set(term["facts"]["withdrawn"]) == {"at"}
+    (seq,) = term["records"]
+    assert tuition.audit_trail(payment_id)[seq - 1]["type"] == WITHDRAWN_RECORD
+    assert explain_to(tuition, student).body["sentence"].endswith("because you withdrew from the contract.")
 
 
 def test_the_record_of_a_decision_is_named(tuition: Harness, student: Student, admin: Student) -> None:
