@@ -11,6 +11,7 @@ const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_
 const NO_ACCESS = {
   dispute_lost: "a dispute of this payment was lost",
   refunded: "this payment was refunded",
+  withdrawn: "the student has withdrawn from the contract",
   amount_differs: "the amount received differs from the price and is not accepted",
 };
 

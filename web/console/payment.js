@@ -98,7 +98,7 @@ function AttentionNotes({ payment, staff }) {
   return payment.attention.map(
     (reason) => html`<div key=${reason.name} class="note warn attention">
     <div><p><strong>Needs attention:</strong> ${detailText(reason)}.</p><p class="small">${suggestedAction(reason)}</p></div>
-    ${staff.decides && kindOf(reason) !== "refund_request" && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}
+    ${staff.decides && !["refund_request", "withdrawal"].includes(kindOf(reason)) && html`<button type="button" class="quiet" onClick=${() => openDialog("resolve", { on: reason.name })}>Mark as resolved…</button>`}
   </div>`,
   );
 }

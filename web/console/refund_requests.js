@@ -1,5 +1,5 @@
 // The queue of refund requests that await approval, oldest first. Staff decide in the row.
-import { moneyWithCode, relativeTime } from "../shared/format.js";
+import { day, moneyWithCode, relativeTime } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Pager, Time, UserLink, WhenLoaded } from "./components.js";
 import { html, useRef, useState } from "./preact.js";
@@ -43,14 +43,14 @@ function Row({ request, staff }) {
     <td><${UserLink} id=${request.user_id}>${request.email ?? request.user_id}<//></td>
     <td>${request.track}</td>
     <td class="right"><span class="sum">${moneyWithCode(request.amount, request.currency)}</span></td>
-    <td class="long">${request.reason}</td>
+    <td class="long">${request.reason}${request.refund_due_by && html`<span class="why soon">due by ${day(request.refund_due_by)}</span>`}</td>
     <td><${Time} at=${request.paid_at} /></td>
     <td><${EnrollmentStatus} status=${request.enrollment} />${request.disputed && html` <span class="chip warn">disputed</span>`}</td>
     <td class="actions">${
       staff.decides &&
       html`
       ${request.can_approve && html`<button type="button" onClick=${() => openDialog("approve", { on: id })}>Approve…</button>`}
-      <button type="button" class="quiet" onClick=${() => openDialog("decline", { on: id })}>Decline…</button>`
+      ${request.can_decline && html`<button type="button" class="quiet" onClick=${() => openDialog("decline", { on: id })}>Decline…</button>`}`
     }</td>
   </tr>`;
 }
@@ -58,7 +58,7 @@ function Row({ request, staff }) {
 /** The dialog named in the address, with the whole payment. It stays open if another member of staff decides first. */
 function Decision({ query, requests, done }) {
   const row = useRef(null);
-  row.current ??= requests.find((one) => one.id === query.on && (query.do === "decline" || one.can_approve));
+  row.current ??= requests.find((one) => one.id === query.on && one[query.do === "decline" ? "can_decline" : "can_approve"]);
   return row.current && html`<${LoadedDecision} row=${row.current} decision=${query.do} done=${done} />`;
 }
 

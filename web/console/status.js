@@ -36,6 +36,7 @@ const REFUND_STATES = {
   succeeded: ["Succeeded", "good"],
   rejected: ["Rejected by Stripe", "bad"],
   failed: ["Failed", "bad"],
+  superseded: ["Superseded", ""],
 };
 
 /** `[state, name]` of each state of a refund request, for a list to choose from. */

@@ -12,6 +12,7 @@ const TITLES = {
   rebuilt: "Rebuilt from Stripe",
   "payment.confirmed": "Confirmed by Stripe",
   "payment.compared": "Compared with Stripe’s balance",
+  "contract.withdrawn": "Withdrawal from the contract",
   "refund.requested": "Refund requested",
   "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",
@@ -129,6 +130,11 @@ function noteLines({ event_id: eventId, type }, payment, facts) {
     );
   if (request && /:(declined|submitting)$/.test(eventId)) lines.push(...staffTexts(request));
   if (request && type === "refund.refused" && request.answer) lines.push(request.answer);
+  if (type === "contract.withdrawn" && facts.withdrawn)
+    lines.push(
+      facts.withdrawn.name && `Name: ${facts.withdrawn.name}`,
+      facts.withdrawn.email && `Acknowledgement to ${facts.withdrawn.email}`,
+    );
   if (facts.decision && eventId === `decision:${facts.decision.version}`) lines.push(`Note: ${facts.decision.note}`);
   for (const { name, note, version } of facts.acknowledged)
     if (eventId === `acknowledged:${version}`) lines.push(`${name}: ${note}`);

@@ -7,7 +7,7 @@ let catalog;
 /** Whether a payment is still open: it is unpaid, and may yet be paid. */
 export const isOpen = (payment) => UNPAID.includes(payment.status);
 
-/** `{tracks, no_longer_sold, publishable_key, payment_method_types, refund_window_days}`, fetched once. */
+/** `{tracks, no_longer_sold, publishable_key, payment_method_types, refund_window_days, consumer_region}`, fetched once. */
 export function getCatalog() {
   catalog ??= call("GET", "/payments/tracks").catch((error) => {
     catalog = undefined;
@@ -62,4 +62,6 @@ export async function listSavedMethodsIfAvailable() {
 export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}`);
 export const createPayment = (params) => call("POST", "/payments/create-payment", params);
 export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);
+export const withdraw = (id, name) =>
+  call("POST", "/payments/request-refund", { payment_id: id, withdrawal: true, name });
 export const requestRefund = (id, reason) => call("POST", "/payments/request-refund", { payment_id: id, reason });

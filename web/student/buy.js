@@ -96,10 +96,10 @@ async function follow(context, track, paymentId, failedAfter) {
 /** The payment form. It resumes `openPayment`, an unpaid payment that was started before. */
 async function showForm(context, track, { savedMethods, openPayment, canceled, problem }) {
   const { main, config } = context;
-  const { payment_method_types: types, refund_window_days: refundDays } = await api.getCatalog();
+  const { payment_method_types: types, refund_window_days: refundDays, consumer_region: region } = await api.getCatalog();
   const started = openPayment?.resume ?? undefined;
   const discounted = discountedAmount(openPayment, track);
-  const order = orderSummary(track, refundDays);
+  const order = orderSummary(track, refundDays, region);
   const form = buildPaymentForm({
     ...{ track, savedMethods, config, started, types, discounted },
     onAmount: order.showAmount,

@@ -4,10 +4,8 @@ import { money } from "../shared/format.js";
 import { trackDrawing } from "./track_drawing.js";
 
 /** `{element, showAmount(amount)}`: the order, with the discount if the amount is below the price. */
-export function orderSummary(track, refundDays) {
-  const promise = refundDays
-    ? `${refundDays}-day money-back guarantee: ask for a refund under Payments.`
-    : "You can ask for a refund under Payments.";
+export function orderSummary(track, refundDays, region) {
+  const promise = promiseOf(refundDays, region);
   const line = (name, amount, className = "small") =>
     h("p", { class: `row spread ${className}` }, h("span", {}, name), h("span", {}, amount));
   const lines = h("div", {});
@@ -39,4 +37,11 @@ export function orderSummary(track, refundDays) {
     total.textContent = money(amount, track.currency);
   };
   return { element, showAmount };
+}
+
+/** How the student can get their money back: in the EU by withdrawing from the contract, which is their right. */
+function promiseOf(refundDays, region) {
+  if (region === "EU") return `You can withdraw from the contract for ${refundDays} days without a reason, under Payments.`;
+  if (refundDays) return `${refundDays}-day money-back guarantee: ask for a refund under Payments.`;
+  return "You can ask for a refund under Payments.";
 }

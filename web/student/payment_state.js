@@ -1,6 +1,7 @@
 // The meaning of a payment and its enrollment for the student: the one place that turns them into words and actions.
 import { day, money } from "../shared/format.js";
 import { isOpen } from "./api.js";
+import { canWithdraw } from "./withdrawal.js";
 
 const PROCESSING =
   "Your bank is processing your payment. This usually takes up to four business days. Please don’t pay again.";
@@ -25,6 +26,11 @@ const NO_ACCESS = {
     sentence: "Your payment was refunded, so your access has ended. Your progress is saved in case you come back.",
     enroll: true,
   },
+  withdrawn: {
+    chip: ["", "back", "Withdrawn"],
+    sentence: "You withdrew from this contract, so your access has ended. Your progress is saved in case you come back.",
+    enroll: true,
+  },
   amount_differs: {
     chip: ["bad", "alert", "Under review"],
     sentence:
@@ -47,8 +53,8 @@ function describePayment(payment, inList) {
   if (status === "FAILED") return { chip: ["bad", "alert", "Failed"], sentence: failure?.message };
   if (status === "CANCELED")
     return { chip: ["", "clock", "Expired"], sentence: failure && `The last attempt failed: ${failure.message}` };
-  // A later payment may give access again, so a refunded payment in the list of payments says nothing about access.
-  const why = inList && reason === "refunded" ? undefined : NO_ACCESS[reason]?.sentence;
+  // A later payment may give access again, so a payment that ended like this says nothing about access in the list.
+  const why = inList && ["refunded", "withdrawn"].includes(reason) ? undefined : NO_ACCESS[reason]?.sentence;
   if (payment.dispute === "open") {
     const dispute = "Your bank has opened a dispute about this payment, so it can’t be refunded until the bank decides.";
     return { chip: ["bad", "alert", "Disputed"], sentence: joined(dispute, why ?? "You keep your access until then.") };
@@ -63,15 +69,18 @@ function describePayment(payment, inList) {
   return { chip: ["good", "check", "Paid"], sentence: underWay || refundPromise(payment) };
 }
 
-function refundPromise({ can_request_refund: canRequest, refundable_until: until }) {
+function refundPromise(payment) {
+  const { can_request_refund: canRequest, refundable_until: until, withdrawal } = payment;
+  if (canWithdraw(payment)) return `You can withdraw from this contract until ${day(withdrawal.possible_until)}.`;
   if (!canRequest || !until || new Date(until) < Date.now()) return undefined;
   return `You can get a refund without approval until ${day(until)}, unless we refunded this track to you before.`;
 }
 
-/** The actions that a payment allows: `view` one under way, `complete` an unpaid one, request a `refund`. */
+/** The actions that a payment allows: `view` one under way, `complete` an unpaid one, `withdraw`, request a `refund`. */
 function paymentActions(payment, blocked) {
   if (payment.status === "PROCESSING" || payment.verify_by) return ["view"];
   if (isOpen(payment)) return blocked ? [] : ["complete"];
+  if (canWithdraw(payment)) return ["withdraw"];
   return payment.can_request_refund ? ["refund"] : [];
 }
 

@@ -5,6 +5,7 @@ import { day, differsFromPrice, methodName, moment, money } from "../shared/form
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 import { refundRequestNote, requestRefund } from "./refund.js";
+import { requestWithdrawal, withdrawalNote } from "./withdrawal.js";
 
 /** Reasons that Stripe names itself, for a refund that was not requested here. */
 const REASONS_OF_STRIPE = {
@@ -85,6 +86,7 @@ function paymentItem(payment, context) {
       differsFromPrice(payment) && h("p", { class: "small" }, `Price: ${money(price.amount, price.currency)}`),
       h("span", { class: `chip ${kind}` }, icon(drawing), text),
     ),
+    withdrawalNote(payment),
     refundRequestNote(payment),
     h("div", { class: "row whole" }, ...actions(payment, title, context, () => item)),
   );
@@ -107,22 +109,16 @@ function actions(payment, title, context, item) {
   }
   if (allowed.includes("view")) links.push(h("a", { href: `#/buy/${track}` }, "View status"));
   if (allowed.includes("complete")) links.push(h("a", { href: `#/buy/${track}` }, "Complete payment"));
-  if (allowed.includes("refund")) {
-    const ask = () =>
-      requestRefund({ payment, title }, (updated, message) =>
-        replaceItem(item(), paymentItem(updated, context), message),
-      );
-    links.push(
-      h(
-        "button",
-        { type: "button", class: "quiet", onclick: ask },
-        "Request a refund",
-        h("span", { class: "visually-hidden" }, ` of ${title}`),
-      ),
-    );
-  }
+  const onDone = (updated, message) => replaceItem(item(), paymentItem(updated, context), message);
+  if (allowed.includes("withdraw"))
+    links.push(button("Withdraw from contract here", ` for ${title}`, () => requestWithdrawal({ payment, title }, onDone)));
+  if (allowed.includes("refund"))
+    links.push(button("Request a refund", ` of ${title}`, () => requestRefund({ payment, title }, onDone)));
   return links;
 }
+
+const button = (text, about, onclick) =>
+  h("button", { type: "button", class: "quiet", onclick }, text, h("span", { class: "visually-hidden" }, about));
 
 function replaceItem(item, updated, message) {
   if (message) updated.append(note("good", h("p", {}, message)));

@@ -8,9 +8,11 @@ import { confirm } from "./dialog.js";
 const asSentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /** The state of the student's refund request, unless the payment's chip and sentence already show it. */
-export function refundRequestNote({ status, currency, refund_request: request, refund_pending_amount: pending }) {
+export function refundRequestNote(payment) {
+  const { status, currency, refund_request: request, refund_pending_amount: pending, withdrawal } = payment;
   const isShown = status === "REFUNDED" || (request?.state === "pending" && pending > 0);
   if (!request || (isShown && !request.answer)) return undefined;
+  if (withdrawal?.submitted_at && ["awaiting_approval", "submitting", "superseded"].includes(request.state)) return undefined;
   const amount = money(request.amount, currency);
   const isOwn = request.made_by !== "school";
   const intro = isOwn
@@ -32,15 +34,12 @@ export function refundRequestNote({ status, currency, refund_request: request, r
 
 /** Ask for a reason, then request the refund. `onDone` receives the updated payment and a message about it. */
 export function requestRefund({ payment, title }, onDone) {
-  const { refundable_amount: refundable, refundable_until: until, currency } = payment;
+  const { refundable_amount: refundable, currency } = payment;
   const amount = money(refundable, currency);
   const destination = payment.payment_method
     ? `your ${methodName(payment.payment_method).replace(/^(Card|Bank)/, (word) => word.toLowerCase())}`
     : "the payment method you used";
-  const decision =
-    until && new Date(until) > Date.now()
-      ? "We refund you immediately, unless we refunded this track to you before. Then we review your request first."
-      : "We’ll review your request first. You keep access until we decide.";
+  const decision = decisionText(payment);
   confirm({
     title: `Request a refund of ${amount}?`,
     content: h(
@@ -66,6 +65,15 @@ export function requestRefund({ payment, title }, onDone) {
       onDone(updated, refunded && `Refunded. ${amount} is on its way to ${destination}.`);
     },
   });
+}
+
+/** Who decides about a request, and until when. */
+function decisionText({ refundable_until: until, withdrawal }) {
+  if (withdrawal?.submitted_at)
+    return `You withdrew from this contract, so you get the money by ${day(withdrawal.refund_due_by)} at the latest.`;
+  return until && new Date(until) > Date.now()
+    ? "We refund you immediately, unless we refunded this track to you before. Then we review your request first."
+    : "We’ll review your request first. You keep access until we decide.";
 }
 
 /** After an error: the payment, if it shows that the request took effect anyway. Rethrows the error otherwise. */
