@@ -22,6 +22,7 @@ from tuition.core.facts import (
     Phase,
     Refund,
     Settled,
+    Withdrawal,
 )
 from tuition.core.money import Money
 from tuition.core.payment import Terms
@@ -31,10 +32,15 @@ from tuition.storage.items import MODELS
 FOLDER = Path(__file__).parent
 VALUES: tuple[type[Any], ...] = (
     *(Facts, Settled, Closed, Phase, Charge, Refund, Dispute, FraudWarning, Decision, Acknowledgement, Balance),
-    *(Comparison, Terms, RefundRequest, Standing, AttentionReason, Money),
+    *(Comparison, Terms, RefundRequest, Standing, AttentionReason, Money, Withdrawal),
 )
 """The classes whose fields are keys of a JSON attribute."""
 
+ADDED_VALUES = {"RefundRequest.state": ", 'superseded'"}
+"""Values that a literal has gained since the last release, as its type is written.
+
+The last release compares a state only with those that it knows, so any other counts as decided, and it offers nothing.
+"""
 Schema = dict[str, Any]
 
 
@@ -91,7 +97,7 @@ def _problems_of(name: str, released: Schema, current: Schema) -> list[str]:
         now = current.get(attribute)
         if now is None:
             sentences.append(f"{name}.{attribute} is removed, and the last release reads it")
-        elif now["type"] != rule["type"]:
+        elif now["type"].replace(ADDED_VALUES.get(f"{name}.{attribute}", "\0"), "") != rule["type"]:
             sentences.append(f"{name}.{attribute} was {rule['type']} and is {now['type']}")
         elif rule["optional"] and not now["optional"]:
             sentences.append(f"{name}.{attribute} is required now, and what the last release wrote may lack it")
