@@ -13,6 +13,8 @@ import pytest
 from tests.seeds import first_seed
 from tests.stack import checkers
 from tests.stack.conftest import Running
+from tests.stack.test_analytics import books, totals, until_counted
+from tests.stack.test_analytics import recount as recount_figures
 from tests.stack.test_stories import reconcile
 
 Figure = Callable[[str, object], None]
@@ -156,11 +158,34 @@ def reconcile_now(running: Running) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def sums(running: Running) -> dict[str, int]:
+    """Return the sums of all payments, from the payments themselves."""
+    return books(running, set(checkers.read(running).payments))
+
+
+def check_figures(running: Running, figures: dict[str, int], payments: dict[str, int]) -> None:
+    """Check that the figures have changed as the payments have, and that a recount finds nothing to correct.
+
+    `figures` and `payments` are the earlier figures, and the earlier sums of the payments: the stack has those of other
+    tests too.
+    """
+    until_counted(running)
+    after, now = totals(running), sums(running)
+    assert after == {name: figures[name] + now[name] - payments[name] for name in figures}
+    report = recount_figures(running)
+    assert report.returncode == 0, report.stdout + report.stderr
+    assert totals(running) == after, "the recount had something to add"
+
+
 def search(running: Running, histories: int, students: int, actions: int, record_property: Figure) -> None:
     before = count_deliveries(running)
+    recount_figures(running)  # counts the payments of earlier tests
+    until_counted(running)
+    figures, payments = totals(running), sums(running)
     for seed in range(first_seed(), first_seed() + histories):
         print(f"TUITION_SEED={seed}: {students} students, {actions} actions")
         run_history(running, seed, students, actions)
+    check_figures(running, figures, payments)
     record_property("figure", ("histories on the running stack", histories))
     record_property("figure", ("events delivered to the running stack", count_deliveries(running) - before))
 
