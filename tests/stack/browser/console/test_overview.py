@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import re
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -10,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.stack.browser.console.bulk_figures import BulkFigures
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 from tests.stack.test_fan_out import client, resource
@@ -165,6 +169,93 @@ def test_the_track_and_the_time_zone_are_in_the_address(staff: Staff, figures: R
     staff.page.go_back()
     expect(staff.main.get_by_label("Days of")).to_have_value("utc")
     expect(staff.main.get_by_label("Track", exact=True)).to_have_value("FSD")
+
+
+# --- 10,000 payments ---
+
+
+MAX_TABS = 40
+
+
+def in_francs(amount: int) -> str:
+    """Return an amount as the console writes it."""
+    return f"{'-' if amount < 0 else ''}CHF {abs(amount) / 100:,.2f}"
+
+
+def tab_to(staff: Staff, name: str) -> None:
+    """Press Tab until the control with this text has the focus."""
+    for _ in range(MAX_TABS):
+        staff.page.keyboard.press("Tab")
+        if staff.page.evaluate("document.activeElement.textContent") == name:
+            return
+    raise AssertionError(f"{name!r} is not among the next {MAX_TABS} controls")
+
+
+def test_the_figures_of_ten_thousand_payments_equal_the_books_for_keyboard_and_screen_reader(
+    staff: Staff, running: Running
+) -> None:
+    """The roll-ups are those that the recount computes, and the books are the payments added up without roll-ups."""
+    with BulkFigures(running, 10_000) as bulk:
+        books = bulk.books()
+        started = time.monotonic()
+        staff.open("#/overview?range=year")
+        francs = staff.main.get_by_role("region", name="CHF", exact=True)
+        net = francs.get_by_role("figure", name="Net by month")
+        expect(net).to_be_visible()
+        print(f"the overview of 10,000 payments after {time.monotonic() - started:.1f} s")
+        tiles = {"Gross": "settled", "Net": "net", "Refunds": "refunded", "Disputes opened": "disputed"}
+        for name, figure in {**tiles, "Lost to disputes": "lost", "Stripe’s fees": "fees"}.items():
+            value = francs.locator("dl > div", has=staff.page.get_by_text(name, exact=True)).locator("dd")
+            expect(value).to_have_text(in_francs(books[figure]))
+        expect(francs.locator("dl")).to_contain_text(f"{books['paid']:,} of 10,000 payments settled")
+        (total,) = running.staff("/analytics", **{"from": f"{bulk.year}-01-01"}, currency="chf")["totals"]
+        assert {name: total[name] for name in ("payments", *tiles.values()) if name in total} == {
+            name: books[name] for name in ("payments", *tiles.values()) if name in total
+        }
+        assert total["failures"] == {"card_declined": books["declined"]}
+        check_with_the_keyboard(staff, francs, books)
+        check_with_a_screen_reader(francs, books)
+        staff.expect_accessible()
+        staff.page.set_viewport_size({"width": 320, "height": 700})
+        staff.expect_accessible()
+
+
+def check_with_the_keyboard(staff: Staff, francs: Locator, books: Counter[str]) -> None:
+    """Open the table of the months with Tab and Enter alone, and compare each of its rows."""
+    expect(staff.page.locator("h1")).to_be_focused()
+    for name in ("This year", "Show table of Net by month"):
+        tab_to(staff, name)
+    staff.page.keyboard.press("Enter")
+    table = francs.get_by_role("region", name="Net by month")
+    rows = {row.split("\t")[0]: row.split("\t")[2] for row in table.locator("tbody tr").all_inner_texts()}
+    months = {name.removeprefix("settled in "): amount for name, amount in books.items() if "settled in " in name}
+    assert {month: text.replace("\xa0", " ") for month, text in rows.items()} == {
+        month: in_francs(amount) for month, amount in months.items()
+    }
+    staff.page.keyboard.press("Tab")
+    expect(francs.get_by_role("link", name="CSV of Net by month")).to_be_focused()
+    staff.page.keyboard.press("Tab")
+    expect(table).to_be_focused()
+
+
+def check_with_a_screen_reader(francs: Locator, books: Counter[str]) -> None:
+    """Each chart is an image whose name is its title and its finding, and each column of a table has its heading."""
+    best = max(books[f"settled for {track}"] for track in ("DP", "FSD"))
+    findings = {
+        "Net by month": f"Net is {in_francs(books['net'])} in total. The most was ",
+        "Gross by track": f"received the most: {in_francs(best)} of {in_francs(books['settled'])}.",
+        "Failed charges by reason": f"“Card declined”: {books['declined']} of {books['declined']}.",
+    }
+    for title, finding in findings.items():
+        expect(francs.get_by_role("heading", name=title, level=3)).to_be_visible()
+        text = re.escape(finding).replace("\\ ", r"\s")
+        expect(francs.get_by_role("img", name=re.compile(f"^{title} .*{text}"))).to_be_visible()
+    for column in ("Month", "Net (CHF)", "Gross (CHF)", "Refunds (CHF)", "Lost (CHF)", "Fees (CHF)"):
+        expect(francs.get_by_role("columnheader", name=column, exact=True)).to_be_visible()
+    expect(francs.get_by_role("rowheader")).to_have_count(sum("settled in " in name for name in books))
+
+
+# --- answers in the API's place ---
 
 
 ZERO = {"created": 0, "settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "payments": 0, "failures": {}}
