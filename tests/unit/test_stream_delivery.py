@@ -1,12 +1,15 @@
 """The local delivery of a stream: tries, halves and failures as Lambda has them."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from local import stream
+from local.change_set import DeployedStack
 from local.stream import Stopped, expired, first_failure, passing, undelivered
 
 RECORDS = [{"number": number} for number in range(8)]
@@ -85,6 +88,82 @@ def test_a_reader_that_is_stopped_makes_no_further_try_and_fails_no_record() -> 
     with pytest.raises(Stopped):
         undelivered(RECORDS, function, retries=8, bisect=True, wait=lambda seconds: True)
     assert sorted(function.read) == [0, 1, 2, 3, 4]
+
+
+class Aws:
+    """The calls of a reader, with one record in the stream and a function that fails for some tries."""
+
+    def __init__(self, failing_tries: int) -> None:
+        self.failing_tries = failing_tries
+        self.tries = 0
+        change = {"SequenceNumber": "1", "ApproximateCreationDateTime": datetime.now(UTC)}
+        self.records = [{"eventName": "INSERT", "dynamodb": change}]
+        self.stored: list[Any] = []
+
+    def client(self, name: str) -> Any:
+        return self
+
+    def describe_table(self, **_: Any) -> Any:
+        return {"Table": {"LatestStreamArn": "arn"}}
+
+    def describe_stream(self, **_: Any) -> Any:
+        return {"StreamDescription": {"Shards": [{"ShardId": "1"}]}}
+
+    def get_shard_iterator(self, **_: Any) -> Any:
+        return {"ShardIterator": "first"}
+
+    def get_records(self, **_: Any) -> Any:
+        records, self.records = self.records, []
+        return {"Records": records, "NextShardIterator": "next"}
+
+    def invoke(self, **_: Any) -> Any:
+        self.tries += 1
+        error = {"FunctionError": "Unhandled"} if self.tries <= self.failing_tries else {}
+        return {"Payload": BytesIO(b"{}"), **error}
+
+    def put_object(self, **params: Any) -> None:
+        self.stored.append(params)
+
+
+def reader_of(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> stream.StreamReader:
+    monkeypatch.setattr(stream, "POLL_SECONDS", 0.01)
+    resources = {"PublishFunction": "publish", "FailedRecordsBucket": "bucket", "AuditTable": "audit"}
+    mapping = {
+        "FunctionName": {"Ref": "PublishFunction"},
+        "BatchSize": 100,
+        "MaximumRetryAttempts": 8,
+        "MaximumRecordAgeInSeconds": 21600,
+        "BisectBatchOnFunctionError": True,
+    }
+    deployed: Any = DeployedStack(resources, {}, {})
+    emulated: Any = aws
+    return stream.StreamReader(emulated, deployed, "PublishedRecords", mapping)
+
+
+def wait_for_tries(aws: Aws, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while aws.tries < number and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert aws.tries >= number
+
+
+def test_a_function_that_fails_for_a_moment_loses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = Aws(failing_tries=3)
+    reader = reader_of(aws, monkeypatch)
+    wait_for_tries(aws, 4)
+    reader.stop()
+    assert (aws.tries, aws.stored) == (4, [])
+
+
+def test_stopping_ends_the_wait_for_another_try_and_keeps_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(stream, "MAX_WAIT_SECONDS", 60.0)
+    aws = Aws(failing_tries=99)
+    reader = reader_of(aws, monkeypatch)
+    wait_for_tries(aws, 1)
+    reader.stop()
+    assert not reader._thread.is_alive()
+    assert (aws.tries, aws.stored) == (1, [])
 
 
 # --- the response of a function ---
