@@ -44,17 +44,21 @@ def dynamodb_local_url() -> Iterator[str]:
 class StackScheduling(LoadScopeScheduling):
     """Run the tests that share something expensive on one worker; spread all other tests over the free workers.
 
-    The stack tests share one running stack. The files of `WHOLE_FILES` share parsed sources, an expanded template or
-    running functions. We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no longer reads
-    them.
+    The stack tests share two running stacks, one for those with a browser and one for the others, so that two workers
+    can run them. `OWN_STACKS` start stacks of their own. The files of `WHOLE_FILES` share parsed sources, an expanded
+    template or running functions. We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no
+    longer reads them.
     """
 
     WHOLE_FILES = ("tests/unit/", "tests/template/", "tests/runtime/")
+    OWN_STACKS = ("tests/stack/test_install.py", "tests/stack/test_run.py")
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith((*self.WHOLE_FILES, *self.OWN_STACKS)):
+            return nodeid.partition("::")[0]
         if nodeid.startswith("tests/stack/"):
-            return "stack"
-        return nodeid.partition("::")[0] if nodeid.startswith(self.WHOLE_FILES) else nodeid
+            return "browser" if nodeid.startswith("tests/stack/browser/") else "stack"
+        return nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

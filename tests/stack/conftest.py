@@ -1,4 +1,4 @@
-"""The whole stack as `make run` starts it, started once for all tests of this folder."""
+"""The whole stack as `make run` starts it, started once for all tests of this folder that run on a worker."""
 
 import itertools
 import time
