@@ -69,15 +69,22 @@ def test_a_check_that_is_skipped_everywhere_is_skipped_once() -> None:
             assert not {item["id"] for item in own} & set(skipped)
 
 
-def test_every_linter_reads_both_templates_and_the_expanded_one() -> None:
+def test_the_linters_read_both_templates_and_the_expanded_one() -> None:
     commands = list(lint_templates.commands())
     names = [command[0].rpartition("/")[2] for command in commands]
-    assert names == ["cfn-lint", "checkov", "sam", "sam", "sam"]
-    for name in ("cfn-lint", "checkov", "sam"):
-        read = {word for command in commands if command[0].endswith(name) for word in command}
-        assert {str(template) for template in lint_templates.TEMPLATES} <= read, name
-    assert "cfn_lint_serverless.rules" in commands[0]
+    assert names == ["cfn-lint", "checkov", "sam"]
+    for name, command in zip(names, commands, strict=True):
+        read = {str(template) for template in lint_templates.TEMPLATES} & set(command)
+        assert len(read) == (1 if name == "sam" else 3), name
+    assert {"cfn_lint_serverless.rules", "us-east-1"} < set(commands[0])
     assert lint_templates.EXPANDED in lint_templates.TEMPLATES
+
+
+def test_sam_validates_each_template_with_a_transform() -> None:
+    with_transform = [
+        name for name in ("template.yaml", "web.yaml") if "Transform" in deploy.read_template(ROOT / name)
+    ]
+    assert [str(ROOT / name) for name in with_transform] == [list(lint_templates.commands())[-1][-1]]
 
 
 def test_the_expanded_template_is_linted_with_the_parameters_that_the_expansion_adds() -> None:
