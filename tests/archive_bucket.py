@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -33,6 +34,18 @@ class ArchiveBucket:
         if self.loses_answer:
             raise ClientError(UNAVAILABLE, "PutObject")  # type: ignore[arg-type]
         return {"VersionId": str(len(self.puts))}
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, ContinuationToken: str = "0") -> dict[str, Any]:
+        """Return pages of two objects."""
+        names = sorted({put["Key"] for put in self.puts if put["Key"].startswith(Prefix)})
+        first = int(ContinuationToken)
+        page = {"Contents": [{"Key": name} for name in names[first : first + 2]], "IsTruncated": first + 2 < len(names)}
+        return page | {"NextContinuationToken": str(first + 2)}
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        """Return the newest version of an object."""
+        (*_, newest) = (put["Body"] for put in self.puts if put["Key"] == Key)
+        return {"Body": BytesIO(newest)}
 
     def lines(self, folder: str) -> list[dict[str, Any]]:
         """Return the lines of the objects of a folder, in the order in which they were written."""

@@ -155,6 +155,14 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EventBus": {"PutEvents"},
         "AnalyticsQueue": {"SendMessage"},
     },
+    "ArchiveCheckFunction": FAILED_RUNS
+    | {
+        "AuditTable": {"BatchGetItem"},
+        "AuditTable/index/by_recorded_day": {"Query"},
+        "ArchiveBucket": {"ListBucket"},
+        "ArchiveBucket/records/*": {"GetObject", "PutObject", "PutObjectRetention"},
+        "ArchiveBucket/final/*": {"PutObject", "PutObjectRetention"},
+    },
     "ArchiveFunction": {
         "AuditTable/stream": {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"},
         "FailedRecordsBucket": {"ListBucket"},

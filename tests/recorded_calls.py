@@ -30,6 +30,7 @@ AUDITOR = "a worker performs tasks of the audit as the audit's own run does: `te
 UNUSABLE = "only if Stripe lists an event that cannot be applied: `tests/tables/test_reconcile.py`"
 RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_objects.py`, `test_rare_failures.py`"
 GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
+REPAIR = "only for records that the archive does not have: `tests/tables/test_archive_check.py`"
 LOCK = "S3 asks for it in a put that locks its object; the local S3 asks for the put alone"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
@@ -45,6 +46,11 @@ UNUSED: dict[Call, str] = {
     ("ArchiveFunction", "FailedRecordsBucket/aws/lambda/*", "PutObject"): POLLER,
     ("ArchiveFunction", "ArchiveBucket/records/*", "PutObjectRetention"): LOCK,
     ("ArchiveFunction", "ArchiveBucket/final/*", "PutObjectRetention"): LOCK,
+    ("ArchiveCheckFunction", "ArchiveBucket/final/*", "PutObject"): REPAIR,
+    ("ArchiveCheckFunction", "ArchiveBucket/final/*", "PutObjectRetention"): LOCK,
+    ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObject"): REPAIR,
+    ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObjectRetention"): LOCK,
+    ("ArchiveCheckFunction", "FailedRuns", "SendMessage"): SENDER,
     ("AuditFunction", "EnrollmentsTable", "PutItem"): RESTORE,
     ("AuditFunction", "EnrollmentsTable", "UpdateItem"): RESTORE,
     ("AuditFunction", "FailedRuns", "SendMessage"): SENDER,

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.build import ROOT
+from local.running import running_file
 from tests.stack.conftest import Running
 from tests.stack.test_events import aws, buy, physical
 from tuition.core import archive as core
@@ -61,6 +65,21 @@ def test_a_purchase_and_a_refund_are_archived_and_locked_within_a_minute(running
     assert "@" not in json.dumps([trail, list(forms.values())])
     for name in [*forms, next(name for name, _ in objects(running, "records", start))]:
         _assert_locked_for_a_day(running, name, start)
+
+
+def test_make_check_archive_compares_a_day_with_the_archive(running: Running, token: str) -> None:
+    start = datetime.now(UTC)
+    payment_id = buy(running, token)
+    running.until(lambda: 1 in of_payment(running, payment_id, start), "the first record in the archive")
+    port, day = running.ready["api"].rpartition(":")[2], start.date().isoformat()
+    command = [sys.executable, "-m", "local.archive_check", "--api-port", port, "--day", day, "--repair"]
+    with running_file(running.ready):
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode in (0, 1), result.stdout + result.stderr  # other tests forge records
+    assert f"{day}: " in result.stdout and " records, " in result.stdout
+    with running_file(running.ready):
+        again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert payment_id not in again.stdout
 
 
 def _assert_locked_for_a_day(running: Running, object_key: str, since: datetime) -> None:

@@ -128,6 +128,7 @@ FLOWS: dict[str, Flow] = {
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
     "AnalyticsFunction": count,
     "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
+    "ArchiveCheckFunction": lambda running, sub: bool(invoke(running, "ArchiveCheckFunction", {})),
     "ReleaseCheckFunction": check_release,
     "PublishFunction": lambda running, sub: bool(invoke(running, "PublishFunction", {"replay": {"subject": sub}})),
     "StaffGroupsFunction": take_groups,

@@ -38,6 +38,7 @@ FILES = {
     "ReconcileWorkerFunction": "reconcile_worker",
     "AuditFunction": "audit",
     "ArchiveFunction": "archive",
+    "ArchiveCheckFunction": "archive_check",
     "AnalyticsFunction": "analytics",
     "RecountFunction": "recount",
     "PublishFunction": "publish",
@@ -46,7 +47,7 @@ FILES = {
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
-    - {"EmailsFunction"}
+    - {"EmailsFunction", "ArchiveCheckFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
 )
@@ -82,6 +83,7 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
         "ReconcileFunction": "rate(1 hour)",
         "AuditFunction": "cron(0 4 * * ? *)",
         "RecountFunction": "cron(0 5 * * ? *)",
+        "ArchiveCheckFunction": "cron(30 5 * * ? *)",
         "EmailQueue": "cron(0 6 * * ? *)",
     }
     assert resources["RecountFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
@@ -277,7 +279,7 @@ def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks
     for action in ("BypassGovernanceRetention", "s3:DeleteObject", "PutBucketObjectLock", "s3:PutLifecycle"):
         assert action not in roles
     writers = {name for name, role in of_type(resources, "AWS::IAM::Role").items() if "ArchiveBucket" in str(role)}
-    assert writers == {"ArchiveFunctionRole"}
+    assert writers == {"ArchiveFunctionRole", "ArchiveCheckFunctionRole"}
 
 
 def test_the_other_reader_publishes_new_records_and_no_changed_ones(resources: dict[str, Any]) -> None:
@@ -465,7 +467,9 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
     assert local["Resources"]["ReconcileTasks"]["Properties"] == tasks
 
 
-@pytest.mark.parametrize("function", ["ExportFunction", "ReconcileFunction", "AuditFunction", "RecountFunction"])
+@pytest.mark.parametrize(
+    "function", ["ExportFunction", "ReconcileFunction", "AuditFunction", "RecountFunction", "ArchiveCheckFunction"]
+)
 def test_an_invocation_without_a_caller_is_retried_once_and_then_kept(resources: dict[str, Any], function: str) -> None:
     (config,) = (
         properties
@@ -746,6 +750,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 60, 1, 1),
+    "ArchiveIncompleteAlarm": ("Tuition", "ArchiveIncomplete", OURS, "Sum", 300, 1, 1),
     "RecordNotArchivedAlarm": ("Tuition", "RecordNotArchived", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
     "EmailUnsentAlarm": ("Tuition", "EmailUnsent", OURS, "Sum", 300, 1, 1),

@@ -219,6 +219,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "analytics": READ_ROLL_UPS | {"outbox.analytics"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
+    "archive_check": READ | {"outbox.archive", "outbox.archive_check"},
     "audit": APPLY
     | AUDIT
     | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.selling_switch"},

@@ -19,6 +19,7 @@ Name = Literal[
     "AuditRecordChanged",
     "AuditStreamFailed",
     "RecordNotArchived",
+    "ArchiveIncomplete",
     "RecordUnpublishable",
     "EventNotPublished",
     "SignatureRefused",

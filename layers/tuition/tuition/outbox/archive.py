@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +28,9 @@ from tuition.storage.dynamodb import Item
 from tuition.storage.items import AuditItem, is_personal
 
 MAX_AT_ONCE = 8
-"""Final forms that are written at the same time."""
+"""Final forms that are written, and objects that are read, at the same time."""
+MAX_PAGES = 1_000
+"""Pages of 1,000 objects of one day. With a window of 20 seconds a shard of the stream writes 4,320 objects."""
 
 
 class NotArchivable(Exception):
@@ -131,6 +133,24 @@ def _put(object_key: str, body: bytes, until: str) -> bool:
         logger.exception("the archive did not take an object", object_key=object_key)
         return False
     return True
+
+
+def records_of(day: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the records of each object that was written on a day (`2026-11-28`, UTC). Raises what S3 answers."""
+    params: dict[str, Any] = {"Bucket": settings().archive_bucket, "Prefix": f"records/dt={day}/"}
+    with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
+        for _ in range(MAX_PAGES):
+            page = _client().list_objects_v2(**params)
+            yield from pool.map(_records_in, [entry["Key"] for entry in page.get("Contents", [])])
+            if not page.get("IsTruncated"):
+                return
+            params["ContinuationToken"] = page["NextContinuationToken"]
+    raise OverflowError(f"the archive has more than {MAX_PAGES} pages of objects for {day}")
+
+
+def _records_in(object_key: str) -> list[dict[str, Any]]:
+    response = _client().get_object(Bucket=settings().archive_bucket, Key=object_key)
+    return archive.lines(response["Body"].read())
 
 
 @cache

@@ -1,0 +1,142 @@
+"""The comparison of a day finds each record that the archive does not have, and archives it again on request."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import archive_check as function
+from tests import archive_bucket
+from tests.archive_bucket import ArchiveBucket
+from tests.harness import Harness, Student
+from tuition.core import archive as core
+from tuition.core.errors import Unprocessable
+from tuition.outbox import archive, archive_check
+
+DAY = "2026-11-23"
+
+
+class Context:
+    """The context of an invocation with this many seconds left."""
+
+    def __init__(self, seconds: int = 900) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._seconds * 1000
+
+
+@pytest.fixture
+def bucket(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> ArchiveBucket:
+    for item in tuition.tables.scan(TableName="audit")["Items"]:
+        tuition.tables.delete_item(TableName="audit", Key={name: item[name] for name in ("subject", "sort_key")})
+    tuition.freeze_time(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
+    return archive_bucket.connect(monkeypatch)
+
+
+def buy(tuition: Harness, student: Student) -> str:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"])
+    tuition.advance_time(5)
+    tuition.deliver_all()
+    return str(purchase["payment_id"])
+
+
+def items(tuition: Harness) -> list[dict[str, Any]]:
+    stored = tuition.tables.scan(TableName="audit", ConsistentRead=True)["Items"]
+    return sorted(stored, key=lambda item: str(item["recorded_position"]["S"]))
+
+
+def name(item: dict[str, Any]) -> str:
+    return f"{item['subject']['S']} {item['sort_key']['S']}"
+
+
+def write(*some: dict[str, Any]) -> None:
+    assert archive.write({name(item): item for item in some}) == []
+
+
+def compare(**event: Any) -> dict[str, Any]:
+    return function.handler({"day": DAY, **event}, Context())
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> bool:
+    return "ArchiveIncomplete" in capsys.readouterr().out
+
+
+def test_a_complete_day_raises_no_alarm(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buy(tuition, student)
+    every = items(tuition)
+    for item in every:
+        write(item)
+    write(*every)  # a retry
+    report = compare()
+    assert (report["complete"], report["done"], report["missing"], report["gaps"]) == (True, True, [], [])
+    assert report["records"] == report["archived"] == len(every)
+    assert not counted(capsys)
+
+
+def test_a_record_of_the_last_seconds_of_a_day_is_archived_on_the_next_one(
+    tuition: Harness, student: Student, bucket: ArchiveBucket
+) -> None:
+    buy(tuition, student)
+    tuition.freeze_time(datetime(2026, 11, 24, 0, 0, 10, tzinfo=UTC).timestamp())
+    write(*items(tuition))
+    assert compare()["complete"]
+
+
+def test_each_missing_record_is_named_raises_the_alarm_and_is_archived_on_request(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buy(tuition, student)
+    first, lost, *rest = items(tuition)
+    write(first, *rest)
+    report = compare()
+    assert (report["complete"], report["missing"], report["missing_records"]) == (False, [name(lost)], 1)
+    assert counted(capsys)
+    repaired = compare(repair=True)
+    assert (repaired["missing"], repaired["repaired"]) == ([name(lost)], 1)
+    assert compare()["complete"]
+
+
+def test_a_record_that_neither_the_table_nor_the_archive_has_is_a_gap_of_its_subject(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment_id = buy(tuition, student)
+    trail = sorted((i for i in items(tuition) if i["subject"]["S"] == payment_id), key=lambda i: int(i["seq"]["N"]))
+    assert len(trail) >= 3
+    lost = trail[1]
+    tuition.tables.delete_item(TableName="audit", Key={key: lost[key] for key in ("subject", "sort_key")})
+    write(*items(tuition))
+    report = compare()
+    assert (report["complete"], report["missing"], report["gaps"]) == (False, [], [payment_id])
+    assert counted(capsys)
+
+
+def test_a_record_with_other_content_is_missing(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(tuition, student)
+    every = items(tuition)
+    write(*every)
+    changed = [{**line, "hash": "0" * 64} if line["seq"] == 1 else line for line in bucket.records]
+    bucket.puts[0]["Body"] = core.content(changed)
+    assert set(compare()["missing"]) == {name(item) for item in every if item["seq"]["N"] == "1"}
+
+
+def test_a_comparison_that_has_no_time_left_says_so_and_raises_the_alarm(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buy(tuition, student)
+    write(*items(tuition))
+    report = function.handler({"day": DAY}, Context(int(archive_check.LAST_S) - 1))
+    assert (report["done"], report["complete"]) == (False, False)
+    assert counted(capsys)
+
+
+def test_without_a_day_yesterday_is_compared(tuition: Harness, bucket: ArchiveBucket) -> None:
+    tuition.freeze_time(datetime(2026, 11, 24, 5, 30, tzinfo=UTC).timestamp())
+    assert function.handler({}, Context())["day"] == DAY
+    with pytest.raises(Unprocessable):
+        function.handler({"day": "yesterday"}, Context())
