@@ -181,6 +181,18 @@ def test_an_attribute_that_is_not_declared_is_refused_wherever_it_is(
         assert PERSONAL not in "".join(line for line in output.splitlines() if '"_aws"' in line)
 
 
+def test_null_in_the_facts_of_a_record_is_declared_because_it_removes_a_fact() -> None:
+    facts: dict[str, Any] = {
+        "phase": None,
+        "refunds": {"re_1": None, "re_2": {"status": "failed", "reason": None}},
+        "unknown": {},
+    }
+    assert core.undeclared(core.RECORD, {"facts": facts}) == []
+    assert core.undeclared(core.RECORD, {"facts": {**facts, "unknown": {"re_1.status": "text"}}}) == [
+        ".facts.unknown.*"
+    ]
+
+
 def test_an_object_where_a_value_is_declared_and_a_name_that_is_no_id_are_refused() -> None:
     assert core.undeclared(core.RECORD, {"type": {"email": PERSONAL}}) == [".type"]
     assert core.undeclared(core.RECORD, {"type": [{"email": PERSONAL}]}) == [".type"]

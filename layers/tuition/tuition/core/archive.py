@@ -38,7 +38,7 @@ class Each:
     shape: Any
 
 
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+_ID = re.compile(r"[A-Za-z0-9_.:#/-]{1,255}")
 VALUE = None
 """The shape of a text, a number, a boolean, null, or a list of these."""
 
@@ -55,7 +55,11 @@ def _facts() -> Mapping[str, Any]:
 
 
 FACTS = _facts()
-"""The recorded part of a payment's facts: no receipt, card, customer, message, note or unreadable value."""
+"""The recorded part of a payment's facts: no receipt, card, customer, message, note or unreadable value.
+
+In a record they are a JSON merge patch, in which null removes a fact or an entry.
+Source: https://www.rfc-editor.org/rfc/rfc7396
+"""
 
 _CHANGE = {"from": VALUE, "to": VALUE}
 TRANSITION: Mapping[str, Any] = {
@@ -120,12 +124,10 @@ def _undeclared(shape: Any, value: Any, path: str) -> Iterator[str]:
         if any(isinstance(part, (dict, list)) for part in (value if isinstance(value, list) else [value])):
             yield path
         return
-    if value is None:  # a patch of facts removes an entry
-        return
-    if not isinstance(value, Mapping):
+    if value is not None and not isinstance(value, Mapping):
         yield path
         return
-    for name, part in value.items():
+    for name, part in (value or {}).items():
         if isinstance(shape, Each) and _ID.fullmatch(name):
             yield from _undeclared(shape.shape, part, f"{path}.*")
         elif isinstance(shape, Each):
@@ -137,9 +139,11 @@ def _undeclared(shape: Any, value: Any, path: str) -> Iterator[str]:
 
 
 def declared(shape: Any, value: Any) -> Any:
-    """Return a value without the attributes that its shape does not declare."""
-    if shape is VALUE or not isinstance(value, Mapping):
+    """Return a value without the attributes that its shape does not declare: `{}` where it has a text instead."""
+    if shape is VALUE or value is None:
         return value
+    if not isinstance(value, Mapping):
+        return {}
     if isinstance(shape, Each):
         return {name: declared(shape.shape, part) for name, part in value.items()}
     return {name: declared(shape[name], part) for name, part in value.items() if name in shape}
