@@ -28,7 +28,7 @@ class S3:
         return {}
 
     def list_object_versions(self, Bucket: str, MaxKeys: int) -> dict[str, Any]:
-        return {"Versions": list(self.versions)}
+        return {"Versions": self.versions[:MaxKeys]}
 
     def delete_objects(self, Bucket: str, Delete: Any, **more: Any) -> dict[str, Any]:
         assert bool(more.get("BypassGovernanceRetention")) is self.locked
