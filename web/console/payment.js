@@ -1,10 +1,12 @@
 // One payment: its state, why it needs attention, its timeline, and the actions of staff.
 import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
-import { get, useResponse } from "./api.js";
+import { explain, get, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
+import { Explanation } from "./explanation.js";
+import { MomentNotice, NoSuchMoment } from "./moment.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
@@ -13,13 +15,16 @@ import { enrollmentStatus, refundState } from "./status.js";
 import { Timeline } from "./timeline.js";
 
 export function Payment({ id, query, staff }) {
-  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}`), [id]);
+  const { at, version } = query;
+  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}`, { at, version }), [id, at, version]);
   const [message, setMessage] = useState("");
   const done = (text) => {
     setMessage(text ?? "");
     window.dispatchEvent(new Event("payment-changed"));
     state.reload();
   };
+  if ((at || version) && [404, 422].includes(state.error?.status))
+    return html`<${NoSuchMoment} id=${id} query=${query} text=${explain(state.error)} />`;
   if (state.error?.status === 404)
     return html`<h1 tabindex="-1">Payment not found</h1><${Empty} title=${`There is no payment ${id}`}><a href=${lastList()}>Back to the list</a><//>`;
   return html`<p class="crumbs"><a data-up href=${lastList()}>← Back to the list</a> <kbd>Esc</kbd></p>
@@ -49,9 +54,11 @@ function Details({ details, query, staff, message, done }) {
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}
     </p>
     ${message && html`<p class="note good" role="status">${message}</p>`}
+    <${MomentNotice} details=${details} />
     <${AttentionNotes} payment=${payment} staff=${staff} />
+    ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}
     <${RefundRequests} details=${details} staff=${staff} />
-    <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} /></div>
+    <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} moment=${details.moment} /></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
 }
 

@@ -1,6 +1,7 @@
 // The fields of a payment, read-only, in groups.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
 import { EnrollmentStatus, Id, None, Status, StripeLink, Time, UserLink } from "./components.js";
+import { NOT_RECORDED } from "./moment.js";
 import { html } from "./preact.js";
 
 /** Names of fields whose code does not read well. */
@@ -19,7 +20,11 @@ const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge
 const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url" };
 const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url"]);
 
-export function PaymentFields({ groups }) {
+/** The names of fields in the groups whose name elsewhere differs. */
+const NAMES = { customer: "stripe_customer_id" };
+
+export function PaymentFields({ groups, moment }) {
+  const isRecorded = (field) => !moment?.not_recorded.includes(NAMES[field] ?? field);
   return html`<div class="groups">${Object.entries(groups).map(
     ([name, group]) => html`<section key=${name} class="panel">
     <h2>${sentenceCase(name)}</h2>
@@ -27,7 +32,7 @@ export function PaymentFields({ groups }) {
       .filter(([field]) => !HIDDEN.has(field))
       .map(
         ([field, value]) => html`<div key=${field}>
-      <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd><${Value} field=${field} value=${value} group=${group} /></dd></div>`,
+      <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd>${isRecorded(field) ? html`<${Value} field=${field} value=${value} group=${group} />` : NOT_RECORDED}</dd></div>`,
       )}</dl>
   </section>`,
   )}</div>`;
@@ -46,7 +51,7 @@ function Value({ field, value, group }) {
   if (STRIPE_PAGES[field] && group[STRIPE_PAGES[field]])
     return html`<${Id} id=${value} /> <${StripeLink} href=${group[STRIPE_PAGES[field]]}>Stripe<//>`;
   if (IDS.has(field)) return html`<${Id} id=${value} />`;
-  if (field === "brand") return shortMethodName({ brand: value });
+  if (field === "brand" && value !== NOT_RECORDED) return shortMethodName({ brand: value });
   if (typeof value === "boolean") return value ? "yes" : "no";
   return String(value);
 }

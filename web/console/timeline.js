@@ -2,7 +2,9 @@
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
 import { Id, Time, usePages, UserLink } from "./components.js";
 import { requestedEmail } from "./email_dialog.js";
+import { MomentForm, NOT_RECORDED } from "./moment.js";
 import { html, useState } from "./preact.js";
+import { routeTo } from "./route.js";
 import { enrollmentStatus, paymentStatus } from "./status.js";
 
 const SOURCES = { pull: "sync", reconcile: "reconciler", stripe: "Stripe" };
@@ -63,7 +65,8 @@ function rankAmongRecords(entry, types, audit) {
 
 const ATTEMPTS = { succeeded: "Attempt succeeded", failed: "Attempt declined", pending: "Attempt pending" };
 
-function chargeEntry({ charge_id: id, at, status, amount, currency, code, ...method }) {
+function chargeEntry({ charge_id: id, at, status, amount, currency, code, ...charge }) {
+  const method = charge.last4 === NOT_RECORDED ? { type: charge.type } : charge;
   const lines = [[moneyWithCode(amount, currency), shortMethodName(method)].filter(Boolean).join(", ")];
   if (code) lines.push(sentenceCase(code));
   const title = ATTEMPTS[status] ?? `Attempt ${status}`;
@@ -154,6 +157,7 @@ export function Timeline({ details }) {
   return html`<section class="panel timeline" aria-labelledby="timeline">
     <div class="head"><h2 id="timeline">Timeline</h2><${AuditStatus} chain=${details.chain} count=${details.audit.length} />
       <span class="grow"></span><button type="button" class="quiet" onClick=${toggle}>Sort: ${oldestFirst ? "oldest" : "newest"} first</button></div>
+    <${MomentForm} payment=${details.payment} />
     <ol>${shown.map((entry) => html`<${Entry} key=${entry.key} entry=${entry} />`)}</ol>
     ${more}
   </section>`;
@@ -175,7 +179,8 @@ function Entry({ entry }) {
       <p class="title">${title}</p>
       ${lines.map((line) => html`<p key=${line}>${line}</p>`)}
       ${id && html`<p class="faint"><${Id} id=${id} /></p>`}
-      ${open && html`<dl class="record"><dt>Event</dt><dd><${Id} id=${record.event_id} /></dd><dt>Type</dt><dd><code>${record.type}</code></dd><dt>Hash</dt><dd><code>${record.hash}</code></dd></dl>`}
+      ${open && html`<dl class="record"><dt>Event</dt><dd><${Id} id=${record.event_id} /></dd><dt>Type</dt><dd><code>${record.type}</code></dd><dt>Hash</dt><dd><code>${record.hash}</code></dd><dt>Facts</dt><dd><code>${record.facts ? JSON.stringify(record.facts) : NOT_RECORDED}</code></dd></dl>
+        <p><a href=${routeTo(["payments", record.subject], { version: record.seq })}>The payment after record ${record.seq}</a></p>`}
     </div>
     <span class="by">${actor && html`<span>${actor.isStudent ? "the student" : html`<${UserLink} id=${actor.id} />`}</span>`}<span class="chip">${SOURCES[source] ?? source}</span>
       ${record ? html`<button type="button" class="copy" aria-expanded=${open ? "true" : "false"} aria-label=${`Record ${record.seq}`} onClick=${() => setOpen(!open)}>#${record.seq}</button>` : html`<span class="copy"></span>`}</span>

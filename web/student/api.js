@@ -33,6 +33,9 @@ export async function getLearning() {
   return { enrollments, blocked: blocked ?? stopped ?? undefined };
 }
 
+/** `{track, enrollment, payment_id, sentence}`: why the student is enrolled in a track, or why not. */
+export const explainEnrollment = (track) => call("GET", `/enrollments/${encodeURIComponent(track)}/explain`);
+
 /** The state of one track: `{enrollment, blocked}` as `describe` takes it. The enrollment is undefined without one. */
 export async function getTrackState(id) {
   const { enrollments, blocked } = await getLearning();

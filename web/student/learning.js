@@ -1,4 +1,5 @@
 // My learning: the enrollments, their projects, and the steps of each project.
+import { explain } from "../shared/api.js";
 import { h, icon, note, show } from "../shared/dom.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
@@ -40,9 +41,33 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
+    whyDetails(track, title),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, `${done} of ${steps.length} steps done`),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
     h("ol", { class: "work" }, projects.map(projectItem)),
+  );
+}
+
+/** "Why?": once opened, the API says in plain words why the student is enrolled or not. */
+function whyDetails(track, title) {
+  const answer = h("p", { role: "status" });
+  let loaded = false;
+  const ask = async () => {
+    if (loaded) return;
+    loaded = true;
+    answer.textContent = "Loading…";
+    try {
+      answer.textContent = (await api.explainEnrollment(track)).sentence;
+    } catch (error) {
+      loaded = false;
+      answer.textContent = explain(error);
+    }
+  };
+  return h(
+    "details",
+    { class: "why", ontoggle: ask },
+    h("summary", {}, "Why?", h("span", { class: "visually-hidden" }, ` ${title}`)),
+    answer,
   );
 }
 

@@ -44,6 +44,9 @@ def test_paying_by_card_enrolls_and_unlocks_the_first_project(student: Student) 
     expect(student.main.get_by_text("Unlocked")).to_have_count(1)
     expect(student.main.get_by_text("Locked", exact=True)).to_have_count(3)
     student.expect_accessible("learning")
+    student.page.get_by_text("Why?").click()
+    student.expect_text("You are enrolled in Data Professional, because your payment was received.")
+    student.expect_accessible()
     assert [p["status"] for p in student.payments()] == ["SUCCEEDED"]
     student.expect_nothing_to_pay()
 

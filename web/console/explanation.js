@@ -1,0 +1,37 @@
+// Why a payment gives access or not: each condition with its facts, and the records that brought them.
+import { get, useResponse } from "./api.js";
+import { None, WhenLoaded } from "./components.js";
+import { html, useState } from "./preact.js";
+import { routeTo } from "./route.js";
+
+const TERMS = {
+  settled: "It was paid",
+  not_revoked: "Staff have not revoked access",
+  no_dispute_lost: "No dispute was lost",
+  not_refunded: "It was not refunded in full",
+  amount_agrees: "The amount received is the price, or staff accepted it",
+};
+
+/** Closed until staff open it, so that a payment's page costs no second request. */
+export function Explanation({ payment, grantsAccess }) {
+  const [open, setOpen] = useState(false);
+  return html`<section class="panel why" aria-label="Why access">
+    <button type="button" class="quiet" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>${grantsAccess ? "Why access?" : "Why no access?"}</button>
+    ${open && html`<${Terms} payment=${payment} />`}</section>`;
+}
+
+function Terms({ payment: { payment_id: id, version } }) {
+  const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/explain`), [id, version]);
+  return html`<${WhenLoaded} of=${state}>${({ sentence, terms }) => html`<p class="strong">${sentence}</p>
+    <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th>Condition</th><th>Holds</th><th>Records</th><th>Facts</th></tr></thead>
+    <tbody>${terms.map((term) => html`<${TermRow} key=${term.term} id=${id} term=${term} />`)}</tbody></table></div>`}<//>`;
+}
+
+function TermRow({ id, term: { term, holds, facts, records } }) {
+  return html`<tr>
+    <td title=${term}>${TERMS[term] ?? term}</td>
+    <td><span class=${`chip ${holds ? "good" : "bad"}`}>${holds ? "yes" : "no"}</span></td>
+    <td>${records.length ? records.map((seq) => html`<a key=${seq} href=${routeTo(["payments", id], { version: seq })}>#${seq}</a> `) : html`<${None} />`}</td>
+    <td class="long">${Object.keys(facts).length ? html`<code>${JSON.stringify(facts)}</code>` : html`<${None} />`}</td>
+  </tr>`;
+}
