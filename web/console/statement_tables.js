@@ -94,30 +94,35 @@ function Payout({ payout }) {
 function TieOut({ payout }) {
   const { listed, automatic, difference, currency, reconciliation_status: status } = payout;
   if (!automatic) return html`<span class="chip warn">manual: Stripe cannot say what it includes</span>`;
-  if (listed && difference === 0) {
+  if (!listed) return html`<span class="chip warn">Stripe does not list what it includes</span>`;
+  if (difference === 0) {
     const isFinal = status === "completed";
     return html`<span class=${`chip ${isFinal ? "good" : "busy"}`}>${isFinal ? "ties out" : "ties out so far"}</span>`;
   }
   return html`<span class="chip bad">differs by ${moneyWithCode(difference, currency)}</span>`;
 }
 
-/** The lines that no payment explains, with every id that they have. */
-export function Unexplained({ unexplained, unexplained_lines: count, currency }) {
-  const [shown, more] = usePages(inCurrency(unexplained, currency));
+/** The lines that no payment explains, with every id that they have. `sums` or those of `payouts` count them all. */
+export function Unexplained({ unexplained, sums, payouts, currency }) {
+  const listed = inCurrency(unexplained, currency);
+  const counted = inCurrency(sums ?? payouts.flatMap((payout) => payout.sums), currency);
+  const count = counted.reduce((total, { explained, lines }) => total + (explained ? 0 : lines), 0);
+  const [shown, more] = usePages(listed);
   if (count === 0) return html`<p class="note good">Every line is explained by a payment or a payout.</p>`;
   return html`<h3>Not explained</h3>
-    <p class="small">${count} ${count === 1 ? "line" : "lines"} without a payment that has the same amount.${unexplained.length < count && ` The newest ${unexplained.length} are shown; the CSV has all.`}</p>
+    <p class="small">${count} ${count === 1 ? "line" : "lines"} without a payment that has the same amount.${listed.length < count && ` The newest ${listed.length} are shown; the CSV has all.`}</p>
     <${Scroll} label="Lines that are not explained"><table class="rows">
       <thead><tr><th scope="col">Day (UTC)</th><th scope="col">Kind</th><th scope="col" class="right">Net</th><th scope="col">Payment</th><th scope="col">IDs</th></tr></thead>
-      <tbody>${shown.map((one) => html`<${Line} key=${one.transaction_id} line=${one} />`)}</tbody>
+      <tbody>${listed.map((one, index) => html`<${Line} key=${one.transaction_id} line=${one} isLater=${index >= shown.length} />`)}</tbody>
     </table><//>${more}`;
 }
 
-function Line({ line }) {
+/** A line. Those of later pages are printed too: paper has no button for them. */
+function Line({ line, isLater }) {
   const { transaction_id: id, created_at: at, kind, type, net, currency, payment_id: payment, description } = line;
   const { our_amount: ours, source_amount: theirs, source_currency: of } = line;
   const ids = [id, ...PAID_OUT_IDS.map((name) => line[name]).filter(Boolean)];
-  return html`<tr>
+  return html`<tr class=${isLater ? "print-only" : ""}>
     <td>${at.slice(0, 10)}</td>
     <td>${KINDS[kind] ?? sentenceCase(kind)}<span class="why">${description || sentenceCase(type)}</span></td>
     <td class="right"><span class="sum">${moneyWithCode(net, currency)}</span>

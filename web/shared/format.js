@@ -1,7 +1,15 @@
 // How both apps write money, times, payment methods and Stripe's codes.
 
-const fractionDigits = (currency) =>
-  new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+/** Currencies whose amounts Stripe does not count in hundredths (https://docs.stripe.com/currencies#zero-decimal). */
+const WITHOUT_DECIMALS = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "));
+const WITH_THREE_DECIMALS = new Set("bhd jod kwd omr tnd".split(" "));
+
+/** How many decimals Stripe's amounts have, which the browser does not know: it has none for ISK and two for MGA. */
+function fractionDigits(currency) {
+  const code = currency.toLowerCase();
+  if (WITHOUT_DECIMALS.has(code)) return 0;
+  return WITH_THREE_DECIMALS.has(code) ? 3 : 2;
+}
 
 /** Minor units as a plain decimal, exactly: `decimal(120000, "usd")` is `1200.00`. */
 export function decimal(amount, currency) {
@@ -20,7 +28,13 @@ export const moneyWithCode = (amount, currency) => `${groupedDecimal(amount, cur
 
 /** With the currency's symbol, as students read it: `money(49900, "usd")` is `$499.00`. */
 export function money(amount, currency) {
-  const format = new Intl.NumberFormat("en", { style: "currency", currency: currency.toUpperCase() });
+  const digits = fractionDigits(currency);
+  const format = new Intl.NumberFormat("en", {
+    style: "currency",
+    currency: currency.toUpperCase(),
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
   return format.format(decimal(amount, currency).replace("−", "-"));
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from playwright.sync_api import Locator, expect
 
 from tests.stack.browser.console.staff import Staff
+from tuition.core.money import WITH_THREE_DECIMALS, WITHOUT_DECIMALS, Money
 
 MAKE_TIMEOUT_MS = 120_000
 
@@ -149,14 +150,74 @@ def test_a_statement_says_what_does_not_tie_out_and_why_a_file_failed(staff: Sta
         "failure_balance_transaction": None,
     }
     manual = {**payout, "payout_id": "po_manual", "automatic": False, "listed": False, "sums": []}
-    tie_out = {**PERIOD, "payouts": [payout, manual], "unexplained": [], "unexplained_lines": 0}
+    unlisted = {**payout, "payout_id": "po_unlisted", "listed": False, "sums": [], "difference": 48_000}
+    tie_out = {**PERIOD, "payouts": [payout, manual, unlisted], "unexplained": [], "unexplained_lines": 0}
     answer(staff, "exp_payouts", kind="payouts", tie_out=tie_out)
     answer(staff, "exp_statement", kind="statement", state="failed", problem="The month has too many payouts.")
     staff.open("#/statement?month=2026-10&statement=exp_statement&payouts=exp_payouts")
     expect(staff.main.get_by_role("alert")).to_contain_text("The month has too many payouts.")
     staff.expect_text("differs by −4.23 USD")
     staff.expect_text("manual: Stripe cannot say what it includes")
+    staff.expect_text("Stripe does not list what it includes")
     staff.expect_accessible()
+
+
+LINE: dict[str, Any] = {
+    "created_at": "2026-10-05T00:00:00.000Z",
+    "kind": "stripe_fee",
+    "type": "stripe_fee",
+    "explained": False,
+    "our_amount": None,
+    "source_amount": None,
+    "source_currency": None,
+    "description": "Radar",
+    "payment_id": None,
+}
+TOTAL = {"settled": 0, "refunded": 0, "lost": 0, "fees": 0, "net": 0, "paid_out": 0}
+
+
+def test_unexplained_lines_are_counted_in_the_chosen_currency_and_printed_whole(staff: Staff) -> None:
+    """ISK: Stripe counts it in hundredths, although it has no coins and the browser writes none."""
+    lines = [{**LINE, "transaction_id": f"txn_{number}", "currency": "usd", "net": -25} for number in range(60)]
+    lines += [{**LINE, "transaction_id": "txn_isk", "currency": "isk", "net": -123_400}]
+    sum_ = {"kind": "stripe_fee", "explained": False, "fee": 0}
+    sums = [
+        {**sum_, "currency": "isk", "lines": 1, "amount": -123_400, "net": -123_400},
+        {**sum_, "currency": "usd", "lines": 70, "amount": -1_750, "net": -1_750},
+    ]
+    totals = [{**TOTAL, "currency": one["currency"], "other": one["net"], "balance_change": one["net"]} for one in sums]
+    statement = {**PERIOD, "totals": totals, "sums": sums, "unexplained": lines, "unexplained_lines": 71}
+    answer(staff, "exp_statement", kind="statement", statement=statement)
+    staff.open("#/statement?month=2026-10&statement=exp_statement")
+    staff.expect_text("71 lines without")
+    staff.expect_text("The newest 61 are shown; the CSV has all.")
+    rows = (
+        section(staff, "Balance transactions")
+        .get_by_role("region", name="Lines that are not explained")
+        .locator("tbody tr:visible")
+    )
+    expect(rows).to_have_count(50)
+    staff.page.emulate_media(media="print")
+    expect(rows).to_have_count(61)
+    staff.page.emulate_media(media="screen")
+    staff.main.get_by_label("Currency").select_option("isk")
+    staff.expect_text("1 line without")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("−1,234.00 ISK")
+    expect(staff.main.get_by_text("are shown; the CSV has all.")).to_have_count(0)
+    staff.expect_accessible()
+
+
+def test_the_pages_write_amounts_with_the_same_decimals_as_the_files(staff: Staff) -> None:
+    """A statement's page and its CSV must not differ, in whichever currency Stripe settles."""
+    staff.open("#/statement")
+    currencies = sorted({*WITHOUT_DECIMALS, *WITH_THREE_DECIMALS, "eur", "huf", "isk", "twd", "ugx", "usd"})
+    script = """async (codes) => {
+        const { decimal } = await import("/shared/format.js");
+        return codes.map((code) => decimal(-1234567, code));
+    }"""
+    shown = dict(zip(currencies, staff.page.evaluate(script, currencies), strict=True))
+    assert shown == {code: Money(-1_234_567, code).decimal.replace("-", "−") for code in currencies}
 
 
 def test_another_month_starts_over_and_an_expired_statement_says_so(staff: Staff) -> None:
