@@ -265,7 +265,7 @@ def test_this_version_can_run_beside_the_last_release() -> None:
 @every_release
 def test_an_unknown_state_of_a_refund_request_counts_as_decided(release: Path) -> None:
     """As in the last release, which meets the state `superseded` in a shift and after a rollback."""
-    seen = 0
+    request_count = 0
     for raw in stored(release, "payments"):
         requests = json.loads(raw["refund_requests"]["S"])
         for request in requests:
@@ -274,8 +274,8 @@ def test_an_unknown_state_of_a_refund_request_counts_as_decided(release: Path) -
         kept = [request for request in later.requests if not request.refund]
         assert not any(request.undecided for request in kept)
         assert payments.refund_request_listing(later) is None
-        seen += len(kept)
-    assert seen
+        request_count += len(kept)
+    assert request_count
 
 
 @every_release

@@ -67,7 +67,7 @@ export function requestRefund({ payment, title }, onDone) {
   });
 }
 
-/** Who decides about a request, and until when. */
+/** The sentence that says whether staff review a request, or by when a withdrawal is refunded. */
 function decisionText({ refundable_until: until, withdrawal }) {
   if (withdrawal?.submitted_at)
     return `You withdrew from this contract, so you get the money by ${day(withdrawal.refund_due_by)} at the latest.`;
