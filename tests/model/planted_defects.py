@@ -133,7 +133,7 @@ def closing_is_assumed_to_succeed(patch: Patch) -> None:
         if payment.open:
             closing.bound_object(payment).close()
         closed = core_facts.Facts(closed=core_facts.Closed(1, payment.kind, "closed"))
-        entry = audit.AuditEntry("2026-01-01", f"c{payment.version}", "x", "request")
+        entry = audit.AuditEntry("2026-01-01T00:00:00.000Z", f"c{payment.version}", "x", "request")
         change = ledger.Change(payment.merged(closed), entry)
         return ledger.update(ref, lambda before: change, state).payment
 
@@ -177,8 +177,8 @@ def first_purchase_is_claimed_without_a_condition(patch: Patch) -> None:
 def payment_closed_unpaid_keeps_the_first_purchase(patch: Patch) -> None:
     real = ledger._update_history
 
-    def update(before: Any, after: Any, now: float) -> Any:
-        writes = real(before, after, now)
+    def update(before: Any, after: Any, now: float, block: str | None) -> Any:
+        writes = real(before, after, now, block)
         closed = before and before.holds_first_purchase and not after.holds_first_purchase
         return {} if closed else writes
 

@@ -4,6 +4,7 @@ Each planted defect must be found by the search, and must break the regression t
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from tuition.core.errors import TuitionError
 Patch = pytest.MonkeyPatch
 FULL_SIZE = 10_000
 """How many schedules `make soak` runs at most to find a defect."""
+OUTDATED = re.compile(r" raised (?:TypeError|AttributeError|NameError)\(")
+"""A defect that was planted with an old signature breaks every call. Finding that proves nothing about its rule."""
 
 
 @dataclass(frozen=True)
@@ -386,6 +389,8 @@ def assert_found(defect: PlantedDefect, record_property: Any) -> None:
     violation = find(defect)
     assert violation, f"{name} was not found in {defect.max_schedules} schedules of {scenario}"
     count, problems = violation
+    stale = [problem for problem in problems if OUTDATED.search(problem)]
+    assert not stale, f"{name} no longer fits the code that it replaces: {stale[0]}"
     seed = first_seed() + defect.skipped + count - 1
     assert not run_schedule(seed, scenario).problems, f"seed {seed} of {scenario} is a violation without {name} too"
     details = f"found after {count} schedules of {scenario}, by seed {seed}"
