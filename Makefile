@@ -80,6 +80,14 @@ audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 -
 replay: .venv/.made ## publish audit records again, day by day; ARGS="--payment pay_…" or "--day 2026-11-23" for a part
 	@exec $(PYTHON) -m local.replay $(ARGS)
 
+.PHONY: digest
+digest: .venv/.made ## sign the digests of all full hours that have none; ARGS=--aws for a deployed stack
+	@exec $(PYTHON) -m local.digest $(ARGS)
+
+.PHONY: auditor-copy
+auditor-copy: .venv/.made ## copy archive, digests, keys and the verifier; DIR=copy is the folder, ARGS=--aws for a deployed stack
+	@exec $(PYTHON) -m local.auditor_copy $(DIR) $(ARGS)
+
 .PHONY: rollback
 rollback: .venv/.made ## let the aliases name the versions before a bad release; ARGS="--aws --before 2026-11-28T14:00Z"
 	@exec $(PYTHON) -m local.rollback $(ARGS)

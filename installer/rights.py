@@ -91,6 +91,11 @@ RESOURCES = {
     "AWS::IAM::ManagedPolicy": ("iam:*Policy", "iam:*PolicyVersion", "iam:ListPolicyVersions"),
     "AWS::IAM::Policy": ("iam:*RolePolicy",),
     "AWS::IAM::Role": ("iam:*Role", "iam:*RolePolicy", "iam:PassRole", "iam:TagRole", "iam:*RolePermissionsBoundary"),
+    "AWS::KMS::Alias": ("kms:*Alias*",),
+    "AWS::KMS::Key": (
+        *("kms:CreateKey", "kms:DescribeKey", "kms:*KeyPolicy", "kms:*KeyDeletion", "kms:*ableKey"),
+        *("kms:UpdateKeyDescription", "kms:TagResource", "kms:UntagResource", "kms:ListResourceTags"),
+    ),
     "AWS::Lambda::EventInvokeConfig": ("lambda:*FunctionEventInvokeConfig",),
     "AWS::Lambda::EventSourceMapping": ("lambda:*EventSourceMapping", "lambda:TagResource"),
     "AWS::Lambda::Function": (

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/build.py")
 SERVICES = frozenset(
-    {"dynamodb", "secretsmanager", "s3", "lambda", "cognito-idp", "codedeploy", "sqs", "sesv2", "events"}
+    {"dynamodb", "secretsmanager", "s3", "lambda", "cognito-idp", "codedeploy", "sqs", "sesv2", "events", "kms"}
 )
 """The AWS services that functions call. No other service model is shipped; tests/template checks this."""
 NEVER_LOADED = (

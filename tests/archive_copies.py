@@ -1,7 +1,7 @@
 """Honest copies of the archive and its digests, for the tests and the benchmark of `verifier/tuition_verify.py`.
 
-Records come from `core.audit`, and digests from `archive_digests`. The signature is made with a local
-key instead of KMS's.
+Records come from `core.audit`, objects from `core.archive`, and digests from `core.digests`, as in production. The
+signature is made with a local key instead of KMS's.
 """
 
 import gzip
@@ -15,9 +15,9 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests import archive_digests as digests
-from tests.archive_digests import Head, Previous
+from tuition.core import archive, digests
 from tuition.core.audit import AuditEntry, Record
+from tuition.core.digests import Head, Previous
 
 ARCHIVE = "archive-bucket"
 VERSION = "v1"
@@ -28,12 +28,12 @@ UNTIL = "2026-11-28T04"
 
 def line_of(record: Mapping[str, Any]) -> bytes:
     """Return a record's line in the archive."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return f"{archive.canonical(record)}\n".encode()
 
 
 def pack(records: Iterable[Mapping[str, Any]]) -> bytes:
     """Return the content of an archive object."""
-    return gzip.compress(b"".join(map(line_of, records)), mtime=0)
+    return archive.content(records)
 
 
 def unpack(path: Path) -> list[dict[str, Any]]:

@@ -107,6 +107,15 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AnalyticsTable": {"BatchGetItem", "PutItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem"},
     },
+    "DigestFunction": FAILED_RUNS
+    | {
+        "ArchiveBucket": {"ListBucketVersions"},
+        "ArchiveBucket/records/*": {"GetObjectVersion"},
+        "ArchiveBucket/final/*": {"GetObjectVersion"},
+        "DigestBucket": {"ListBucket"},
+        "DigestBucket/*": {"GetObject", "PutObject"},
+        "DigestKey": {"GetPublicKey", "Sign"},
+    },
     "ReconcileWorkerFunction": LEDGER
     | RESOLVE
     | {

@@ -70,6 +70,17 @@ UNUSED: dict[Call, str] = {
     ("AnalyticsFunction", "AnalyticsQueue", "GetQueueAttributes"): TAKER,
     ("AnalyticsFunction", "AnalyticsQueue", "ReceiveMessage"): TAKER,
     ("RecountFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("DigestFunction", "FailedRuns", "SendMessage"): SENDER,
+    (
+        "DigestFunction",
+        "ArchiveBucket/records/*",
+        "GetObjectVersion",
+    ): "only for a full hour: `tests/unit/test_digests.py`",
+    (
+        "DigestFunction",
+        "ArchiveBucket/final/*",
+        "GetObjectVersion",
+    ): "only for a full hour: `tests/unit/test_digests.py`",
     ("RecountFunction", "AnalyticsTable", "PutItem"): UNCOUNTED,
     ("RecountFunction", "AuditTable", "Query"): UNCOUNTED,
     ("PublishFunction", "AuditTable/stream", "DescribeStream"): POLLER,
@@ -160,7 +171,7 @@ def _target(arn: str, resources: Mapping[str, str]) -> str:
     if path.startswith("secret:"):
         path = path.rpartition("-")[0]  # Secrets Manager adds six characters to a secret's name
     separator = ":" if path.startswith("function:") else "/"  # an alias or a version of a function follows a colon
-    for prefix in ("table/", "function:", "userpool/", "secret:", "event-bus/"):
+    for prefix in ("table/", "function:", "userpool/", "secret:", "event-bus/", "key/"):
         path = path.removeprefix(prefix)
     name, _, rest = path.partition(separator)
     for logical, physical in resources.items():

@@ -58,6 +58,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "admin/analytics_details": 200,
     "analytics/record": {"batchItemFailures": []},
     "analytics/poison": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975830a7d"}]},
+    "digest/hourly": {"done": True},
     "recount/nightly": {"done": True, "equal": True, "differences": []},
     "recount/full": {"done": True, "missing": []},
     "audit/daily": {"done": True, "failed": [], "differences": []},
@@ -95,6 +96,9 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
     signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
     request_export(url)
     make_archive(url)
+    boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="digests")
+    kms = boto3.client("kms", endpoint_url=url, region_name="eu-central-1")
+    digest_key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
     functions = ThreadingHTTPServer(("127.0.0.1", 0), AcceptsInvocations)
     threading.Thread(target=functions.serve_forever, daemon=True).start()
     try:
@@ -107,6 +111,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
             "AWS_ENDPOINT_URL_S3": url,
+            "AWS_ENDPOINT_URL_KMS": url,
+            "DIGEST_KEY": digest_key,
             "AWS_ENDPOINT_URL_LAMBDA": f"http://127.0.0.1:{functions.server_port}",
             "AWS_ENDPOINT_URL_CODEDEPLOY": f"http://127.0.0.1:{functions.server_port}",
             "WEBHOOK_VERSION": "webhook:1",

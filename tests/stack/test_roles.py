@@ -127,6 +127,7 @@ FLOWS: dict[str, Flow] = {
     "ReconcileWorkerFunction": work,
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
     "AnalyticsFunction": count,
+    "DigestFunction": lambda running, sub: bool(invoke(running, "DigestFunction", {})),
     "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
     "ArchiveCheckFunction": lambda running, sub: bool(invoke(running, "ArchiveCheckFunction", {})),
     "ReleaseCheckFunction": check_release,

@@ -41,6 +41,7 @@ FILES = {
     "ArchiveCheckFunction": "archive_check",
     "AnalyticsFunction": "analytics",
     "RecountFunction": "recount",
+    "DigestFunction": "digest",
     "PublishFunction": "publish",
     "StaffGroupsFunction": "staff_groups",
     "ReleaseCheckFunction": "release_check",
@@ -50,6 +51,7 @@ BEHIND_THE_GATEWAY = sorted(
     - {"EmailsFunction", "ArchiveCheckFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
+    - {"DigestFunction"}
 )
 
 
@@ -85,6 +87,7 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
         "RecountFunction": "cron(0 5 * * ? *)",
         "ArchiveCheckFunction": "cron(30 5 * * ? *)",
         "EmailQueue": "cron(0 6 * * ? *)",
+        "DigestFunction": "cron(10 * * * ? *)",
     }
     assert resources["RecountFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
@@ -124,7 +127,7 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     assert function == {"Ref": "ExportFunctionAliaslive"}
 
 
-BUCKETS = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "BucketAccessLogs")
+BUCKETS = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "DigestBucket", "BucketAccessLogs")
 
 
 @pytest.mark.parametrize("name", BUCKETS)
@@ -145,6 +148,7 @@ def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str,
 
 def test_s3_logs_who_fetched_an_export(resources: dict[str, Any]) -> None:
     prefixes = {"ExportsBucket": "exports/", "FailedRecordsBucket": "failed-records/", "ArchiveBucket": "archive/"}
+    prefixes |= {"DigestBucket": "digests/"}
     for name, prefix in prefixes.items():
         logging = resources[name]["Properties"]["LoggingConfiguration"]
         assert logging == {"DestinationBucketName": {"Ref": "BucketAccessLogs"}, "LogFilePrefix": prefix}
@@ -279,7 +283,49 @@ def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks
     for action in ("BypassGovernanceRetention", "s3:DeleteObject", "PutBucketObjectLock", "s3:PutLifecycle"):
         assert action not in roles
     writers = {name for name, role in of_type(resources, "AWS::IAM::Role").items() if "ArchiveBucket" in str(role)}
-    assert writers == {"ArchiveFunctionRole", "ArchiveCheckFunctionRole"}
+    assert writers == {"ArchiveFunctionRole", "ArchiveCheckFunctionRole", "DigestFunctionRole"}
+
+
+def test_digests_are_locked_longer_than_what_they_list_and_in_production_for_everyone(
+    resources: dict[str, Any], production: dict[str, Any]
+) -> None:
+    for template, lock in ((production, ("COMPLIANCE", 3288)), (resources, ("GOVERNANCE", 1))):
+        properties = template["DigestBucket"]["Properties"]
+        assert template["DigestBucket"]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert (properties["VersioningConfiguration"], properties["ObjectLockEnabled"]) == ({"Status": "Enabled"}, True)
+        rule = properties["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+        assert (rule["Mode"], rule["Days"]) == lock
+        assert properties["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] > 3288
+    for year in range(2026, 2126):  # an object of the first moment of a year has the longest lock
+        until = datetime(year + core_archive.RECORD_YEARS, 12, 31, 23, 59, 59, tzinfo=UTC)
+        assert (until - datetime(year, 1, 1, tzinfo=UTC)).days < 3288
+    _, replacement = resources["DigestBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (replacement["Effect"], replacement["Principal"], replacement["Action"]) == ("Deny", "*", "s3:PutObject")
+    assert replacement["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+
+
+def test_only_the_digest_function_signs_and_only_the_break_glass_role_deletes_the_key(
+    expand: Any, resources: dict[str, Any], production: dict[str, Any]
+) -> None:
+    key = resources["DigestKey"]["Properties"]
+    assert (key["KeySpec"], key["KeyUsage"], key["PendingWindowInDays"]) == ("ECC_NIST_P256", "SIGN_VERIFY", 30)
+    by_iam, sign = key["KeyPolicy"]["Statement"]
+    # KMS refuses a policy that keeps its creator from changing it: nothing denies PutKeyPolicy.
+    assert (by_iam["Effect"], by_iam["Action"]) == ("Allow", "kms:*")
+    assert (sign["Effect"], sign["Principal"], sign["Action"]) == ("Deny", "*", ["kms:Sign", "kms:CreateGrant"])
+    role, session = sign["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    assert role == {"Fn::GetAtt": ["DigestFunctionRole", "Arn"]}
+    assert str(session).endswith(":assumed-role/${DigestFunctionRole}/*'}")
+    signers = [
+        r["Properties"]["Roles"] for r in resources.values() if "kms:Sign" in str(r) and "Roles" in r["Properties"]
+    ]
+    assert signers == [[{"Ref": "DigestFunctionRole"}]]
+    assert resources["DigestKeyAlias"]["Properties"]["TargetKeyId"] == {"Ref": "DigestKey"}
+    first = expand(**PRODUCTION, DeletionProtection="false")["Resources"]["DigestKey"]["Properties"]["KeyPolicy"]
+    assert len(first["Statement"]) == 2, "a first deployment can be undone"
+    deny = production["DigestKey"]["Properties"]["KeyPolicy"]["Statement"][2]
+    assert (deny["Effect"], deny["Action"]) == ("Deny", ["kms:DisableKey", "kms:ScheduleKeyDeletion"])
+    assert "PrincipalArn" in str(deny["Condition"]["ArnNotEquals"])
 
 
 def test_the_other_reader_publishes_new_records_and_no_changed_ones(resources: dict[str, Any]) -> None:
@@ -746,6 +792,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "BooksDifferenceAlarm": ("Tuition", "BooksDifference", OURS, "Sum", 300, 1, 1),
     "AnalyticsDifferenceAlarm": ("Tuition", "AnalyticsDifference", OURS, "Sum", 300, 1, 1),
     "RecountAgeAlarm": ("Tuition", "RecountAge", OURS, "Minimum", 86_400, 2, 86_400),
+    "DigestAgeAlarm": ("Tuition", "DigestAge", OURS, "Maximum", 7200, 1, 7200),
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
@@ -783,7 +830,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
-AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm")
+AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm")
 """The alarms that also ring without data: then the run on a schedule does not run at all."""
 
 

@@ -15,6 +15,7 @@ DEPLOYMENT_GROUPS = (
 """Of this stack's application. A reference to it would close a circle."""
 WILDCARDS = (
     *("/index/*", "/exports/*", "/aws/lambda/*", "ArchiveBucket/records/*", "ArchiveBucket/final/*"),
+    "DigestBucket/*",
     *("WebhookFunction:*", "CodeDeploy/*"),
 )
 """Parts of a table or bucket, every version of one function, and the deployment groups of this stack."""

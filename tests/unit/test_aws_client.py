@@ -4,7 +4,7 @@ import pytest
 
 from tuition import aws_client, staff_mfa
 from tuition.intake import release_check, task_queue
-from tuition.outbox import analytics_queue, archive, publish, ses
+from tuition.outbox import analytics_queue, archive, digest, publish, ses
 from tuition.views import exports
 
 
@@ -17,6 +17,8 @@ CLIENTS = {
     "analytics_queue": (analytics_queue._client, "sqs", 2, 5, 3),
     "archive": (archive._client, "s3", 2, 5, 2),
     "codedeploy": (release_check._codedeploy, "codedeploy", 2, release_check.INVOKE_S, 2),
+    "digest_bucket": (digest._s3, "s3", 2, 10, 3),
+    "digest_key": (digest._kms, "kms", 2, 10, 3),
     "export_bucket": (exports._s3, "s3", 2, 20, 3),
     "export_function": (exports._lambda, "lambda", 2, 20, 3),
     "publish": (publish._client, "events", 2, 5, 3),

@@ -550,7 +550,7 @@ def test_a_folder_that_cannot_be_listed_could_not_be_checked(
 def test_a_digest_of_a_later_format_could_not_be_checked(
     copy: Copy, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.archive_digests.FORMAT", 2)
+    monkeypatch.setattr("tuition.core.digests.FORMAT", 2)
     copy.sign()
     result = verify(copy)
     assert result.code in (NOT_CHECKED, DOES_NOT_HOLD)  # the objects of the digests are not listed by any other

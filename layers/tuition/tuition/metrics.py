@@ -38,7 +38,7 @@ def count(name: Name, number: int = 1) -> None:
 
 
 def age(
-    name: Literal["ReconcileAge", "BooksAge", "RecountAge", "EventAge", "RefundRequestAge"], seconds: float
+    name: Literal["ReconcileAge", "BooksAge", "RecountAge", "DigestAge", "EventAge", "RefundRequestAge"], seconds: float
 ) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)

@@ -83,6 +83,8 @@ class Settings:
     effects_table: str = "effects"
     exports_bucket: str = "exports"
     archive_bucket: str = "archive"
+    digest_bucket: str = "digests"
+    digest_key: str = ""
     archive_for_years: bool = False
     export_function: str = "export"
     reconcile_queue_url: str = ""

@@ -16,8 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tuition.core import timestamps
+
 FORMAT = 1
+HOUR_S = 3_600
 RECORDS = "records/"
+PREFIXES = ("final/", RECORDS)
+"""Where the archive keeps its objects."""
+PEM_WIDTH = 64
 _FINAL = re.compile(r"(?P<subject>.+)-v(?P<seq>\d+)\.json\.gz")
 
 
@@ -38,6 +44,11 @@ class Previous:
     signature: bytes
 
 
+def hour_after(hour: str) -> str:
+    """Return the hour after an hour such as `2026-11-28T13`."""
+    return timestamps.iso(timestamps.epoch(f"{hour}:00:00Z") + HOUR_S)[:13]
+
+
 def digest_key(hour: str) -> str:
     """Return the S3 key of an hour's digest; the hour is `2026-11-28T13` in UTC. Its signature is beside it."""
     return f"hours/dt={hour[:10]}/{hour[11:]}.json"
@@ -51,6 +62,21 @@ def signature_key(hour: str) -> str:
 def heads_key(hour: str) -> str:
     """Return the S3 key of the heads of an hour."""
     return f"heads/dt={hour[:10]}/{hour[11:]}.jsonl.gz"
+
+
+def root_key(day: str) -> str:
+    """Return the S3 key of a daily root."""
+    return f"roots/{day}.txt"
+
+
+def root_line(day: str, digest: bytes) -> str:
+    """Return the daily root: the day, and the SHA-256 of the digest of its last hour, which covers all before it."""
+    return f"{day} {hashlib.sha256(digest).hexdigest()}\n"
+
+
+def public_key_key(fingerprint: str) -> str:
+    """Return the S3 key of a public key."""
+    return f"keys/{fingerprint}.pem"
 
 
 def describe(key: str, version_id: str, content: bytes, heads: dict[str, Head]) -> dict[str, Any]:
@@ -129,6 +155,18 @@ def digest_file(
 def key_fingerprint(public_key: bytes) -> str:
     """Return the id of a signing key: the SHA-256 of its public key (DER, SubjectPublicKeyInfo), in hex."""
     return hashlib.sha256(public_key).hexdigest()
+
+
+def key_of(digest: bytes) -> str:
+    """Return the id of the key that a digest names."""
+    return str(json.loads(digest)["key_id"])
+
+
+def pem(public_key: bytes) -> bytes:
+    """Return a public key (DER) in PEM, which is Base64 in lines (RFC 7468)."""
+    text = base64.b64encode(public_key).decode()
+    lines = [text[start : start + PEM_WIDTH] for start in range(0, len(text), PEM_WIDTH)]
+    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]).encode()
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:

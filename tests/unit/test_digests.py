@@ -1,0 +1,417 @@
+"""The hourly digests: what they cover, their signature, runs that were missed, interrupted or doubled."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moto.s3.models
+import pytest
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from moto import mock_aws
+
+from tests.archive_copies import Copy, new_key, pack
+from tuition import clock, metrics
+from tuition.core import digests
+from tuition.outbox import digest
+from tuition.outbox.digest import DigestConflict
+from tuition.settings import settings
+from verifier import tuition_verify
+
+START = datetime(2026, 11, 27, 21, tzinfo=UTC)
+ARCHIVE, DIGESTS = "archive", "digests"
+
+
+@dataclass
+class System:
+    """Both buckets and the key in moto, with a clock that a test sets, and chains of records to archive."""
+
+    s3: Any
+    keys_of_kms: dict[str, ec.EllipticCurvePrivateKey]
+    chains: Copy
+    ages: list[float]
+    now: datetime = START
+
+    def put(self, name: str, subject: str, *, named: datetime | None = None) -> str:
+        """Archive the next record of a subject now. `named` is the hour in the object's name."""
+        key = f"records/dt={(named or self.now):%Y-%m-%d/%H}-{name}.jsonl.gz"
+        self.s3.put_object(Bucket=ARCHIVE, Key=key, Body=pack([self.chains.next_record(subject)]))
+        return key
+
+    def run(self, *, at: str, seconds: float = 900) -> dict[str, Any]:
+        """Run the function at a time, and return its report."""
+        self.now = datetime.fromisoformat(f"{at}+00:00")
+        return digest.make(lambda: seconds)
+
+    def names(self, prefix: str = "") -> list[str]:
+        page = self.s3.list_objects_v2(Bucket=DIGESTS, Prefix=prefix)
+        return [entry["Key"] for entry in page.get("Contents", [])]
+
+    def has_one_version_of_each(self) -> bool:
+        """Whether nothing in the digest bucket was written twice."""
+        versions = self.s3.list_object_versions(Bucket=DIGESTS)["Versions"]
+        return len({version["Key"] for version in versions}) == len(versions)
+
+    def get(self, key: str) -> bytes:
+        return bytes(self.s3.get_object(Bucket=DIGESTS, Key=key)["Body"].read())
+
+    def digest(self, hour: str) -> dict[str, Any]:
+        return dict(json.loads(self.get(digests.digest_key(hour))))
+
+    def delete(self, key: str) -> None:
+        """Delete all versions of an object."""
+        for version in self.s3.list_object_versions(Bucket=DIGESTS, Prefix=key)["Versions"]:
+            self.s3.delete_object(Bucket=DIGESTS, Key=key, VersionId=version["VersionId"])
+
+    def copy(self, folder: Path) -> Path:
+        """Copy both buckets into a folder, as an auditor does."""
+        for bucket in (ARCHIVE, DIGESTS):
+            for entry in self.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+                path = folder / bucket / entry["Key"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(self.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+        return folder
+
+    def verify(self, folder: Path, until: str, *arguments: str) -> int:
+        """Verify a copy with the auditor's program."""
+        copy = self.copy(folder)
+        keys = [part for path in (copy / DIGESTS / "keys").glob("*") for part in ("--key", str(path))]
+        where = ["--archive", str(copy / ARCHIVE), "--digests", str(copy / DIGESTS), "--until", until]
+        return tuition_verify.main([*where, *keys, *arguments])
+
+
+class Kms:
+    """KMS as its reference describes it. moto hashes a digest once more before it signs it."""
+
+    def __init__(self, keys: dict[str, ec.EllipticCurvePrivateKey]) -> None:
+        self._keys = keys
+
+    def get_public_key(self, KeyId: str) -> dict[str, bytes]:
+        encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        return {"PublicKey": self._keys[KeyId].public_key().public_bytes(encoding, form)}
+
+    def sign(self, KeyId: str, Message: bytes, MessageType: str, SigningAlgorithm: str) -> dict[str, bytes]:
+        assert (MessageType, SigningAlgorithm, len(Message)) == ("DIGEST", "ECDSA_SHA_256", 32)
+        return {"Signature": self._keys[KeyId].sign(Message, ec.ECDSA(Prehashed(hashes.SHA256())))}
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for bucket in (ARCHIVE, DIGESTS):
+            s3.create_bucket(Bucket=bucket)
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        system = System(s3, {}, Copy(tmp_path / "chains", new_key()), [])
+        monkeypatch.setattr(digest, "_s3", lambda: s3)
+        monkeypatch.setattr(digest, "_kms", lambda: Kms(system.keys_of_kms))
+        monkeypatch.setattr(clock, "now", lambda: system.now.timestamp())
+        monkeypatch.setattr(moto.s3.models, "utcnow", lambda: system.now.replace(tzinfo=None))
+        monkeypatch.setattr(metrics, "age", lambda name, seconds: system.ages.append(seconds))
+        use_new_key(monkeypatch, system)
+        yield system
+
+
+def use_new_key(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
+    key = f"key-{len(system.keys_of_kms)}"
+    system.keys_of_kms[key] = new_key()
+    for name, value in (("ARCHIVE_BUCKET", ARCHIVE), ("DIGEST_BUCKET", DIGESTS), ("DIGEST_KEY", key)):
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+
+
+def fill(system: System) -> None:
+    """Archive records in the hours 21 and 23, and none in 22."""
+    system.put("a", "pay_1")
+    system.put("b", "pay_2")
+    system.now = START + timedelta(hours=2, minutes=30)
+    system.put("c", "pay_1")
+
+
+# --- content ---
+
+
+def test_each_full_hour_gets_a_digest_which_the_auditor_can_verify(system: System, tmp_path: Path) -> None:
+    fill(system)
+    report = system.run(at="2026-11-28T00:10")
+    assert report["hours"] == ["2026-11-27T21", "2026-11-27T22", "2026-11-27T23"]
+    assert report["done"] is True
+    assert system.ages == [600.0]
+    assert system.digest("2026-11-27T22")["objects"] == []
+    assert system.digest("2026-11-27T21")["previous"] is None
+    assert system.digest("2026-11-27T23")["previous"]["hour"] == "2026-11-27T22"
+    root = system.get("roots/2026-11-27.txt").decode()
+    assert root == f"2026-11-27 {report['through']['sha256']}\n"
+    assert system.verify(tmp_path / "copy", "2026-11-28T00", "--root", root) == tuition_verify.HOLDS
+
+
+def test_a_digest_lists_each_version_with_its_hash_count_and_positions(system: System) -> None:
+    fill(system)
+    system.run(at="2026-11-28T00:10")
+    listed = system.digest("2026-11-27T21")
+    version = system.s3.list_object_versions(Bucket=ARCHIVE, Prefix="records/dt=2026-11-27/21-a")["Versions"][0]
+    body = system.s3.get_object(Bucket=ARCHIVE, Key=version["Key"])["Body"].read()
+    assert listed["objects"][0] == {
+        "key": "records/dt=2026-11-27/21-a.jsonl.gz",
+        "version_id": version["VersionId"],
+        "size": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+        "records": 1,
+        "first": {"subject": "pay_1", "seq": 1},
+        "last": {"subject": "pay_1", "seq": 1},
+    }
+    assert (listed["archive"], listed["records"], listed["format"]) == (ARCHIVE, 2, 1)
+    heads = [json.loads(line) for line in gzip.decompress(system.get(digests.heads_key("2026-11-27T21"))).splitlines()]
+    assert [(head["subject"], head["seq"]) for head in heads] == [("pay_1", 1), ("pay_2", 1)]
+
+
+def test_an_object_belongs_to_the_hour_in_which_it_was_stored(system: System, tmp_path: Path) -> None:
+    system.now = START + timedelta(hours=1)
+    late = system.put("late", "pay_1", named=START)
+    fast = system.put("fast", "pay_2", named=START + timedelta(hours=2))
+    system.run(at="2026-11-28T00:10")
+    assert [entry["key"] for entry in system.digest("2026-11-27T22")["objects"]] == [late, fast]
+    assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_two_versions_of_one_key_are_both_listed(system: System) -> None:
+    key = system.put("a", "pay_1")
+    system.s3.put_object(Bucket=ARCHIVE, Key=key, Body=pack(system.chains.chains["pay_1"]))
+    system.run(at="2026-11-27T22:10")
+    assert [entry["key"] for entry in system.digest("2026-11-27T21")["objects"]] == [key, key]
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [system.put(f"{number:03}", "pay_1") for number in range(7)]
+    listed = system.s3.list_object_versions
+
+    class Pages:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(system.s3, name)
+
+        def list_object_versions(self, **params: Any) -> Any:
+            return listed(**{"MaxKeys": 3, **params})
+
+    monkeypatch.setattr(digest, "_s3", Pages)
+    system.run(at="2026-11-27T22:10")
+    assert [entry["key"] for entry in system.digest("2026-11-27T21")["objects"]] == keys
+
+
+def test_an_object_that_cannot_be_read_is_listed_by_its_hash_and_stops_no_digest(system: System) -> None:
+    for number, body in enumerate((b"no gzip", gzip.compress(b"no json"), gzip.compress(b"{}"))):
+        key = f"records/dt=2026-11-27/21-{number}.jsonl.gz"
+        system.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body)
+    system.s3.put_object(Bucket=ARCHIVE, Key="final/dt=2026-11-27/21-nameless.json.gz", Body=b"")
+    system.run(at="2026-11-27T22:10")
+    assert [entry["records"] for entry in system.digest("2026-11-27T21")["objects"]] == [None] * 4
+
+
+# --- when ---
+
+
+def test_an_hour_gets_no_digest_before_a_minute_after_its_end(system: System) -> None:
+    system.put("a", "pay_1")
+    assert system.run(at="2026-11-27T21:59")["hours"] == ["2026-11-27T20"]
+    assert system.run(at="2026-11-27T22:00:59")["hours"] == []
+    assert system.run(at="2026-11-27T22:01")["hours"] == ["2026-11-27T21"]
+
+
+def test_a_second_run_for_the_same_hours_changes_nothing(system: System) -> None:
+    fill(system)
+    first = system.run(at="2026-11-28T00:10")
+    versions = system.s3.list_object_versions(Bucket=DIGESTS)["Versions"]
+    second = system.run(at="2026-11-28T00:20")
+    assert second == {**first, "hours": []}
+    assert system.s3.list_object_versions(Bucket=DIGESTS)["Versions"] == versions
+
+
+def test_missed_hours_are_made_up_for_in_order_as_far_as_a_run_may(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(system)
+    monkeypatch.setattr(digest, "HOURS_PER_RUN", 2)
+    assert system.run(at="2026-11-28T01:10")["hours"] == ["2026-11-27T21", "2026-11-27T22"]
+    assert system.ages == [7800.0]
+    assert system.run(at="2026-11-28T01:10", seconds=60)["hours"] == []
+    report = system.run(at="2026-11-28T01:10")
+    assert (report["hours"], report["done"]) == (["2026-11-27T23", "2026-11-28T00"], True)
+    assert system.verify(tmp_path / "copy", "2026-11-28T01") == tuition_verify.HOLDS
+
+
+def test_digests_continue_after_a_pause_over_midnights(system: System) -> None:
+    system.put("a", "pay_1")
+    system.run(at="2026-11-27T22:10")
+    assert len(system.run(at="2026-11-29T02:10")["hours"]) == 28
+
+
+def test_a_pause_beyond_the_limit_is_no_new_beginning(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.put("a", "pay_1")
+    system.run(at="2026-11-27T22:10")
+    monkeypatch.setattr(digest, "MAX_DAYS", 3)
+    with pytest.raises(DigestConflict, match="older than 3 days"):
+        system.run(at="2026-12-10T22:10")
+
+
+# --- interrupted and doubled runs ---
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
+    step: int, is_done: bool, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write fails before its effect, or its answer is lost."""
+    fill(system)
+    writes = 0
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(system.s3, name)
+
+        def put_object(self, **params: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes == step + 1 and not is_done:
+                raise ConnectionError
+            response = system.s3.put_object(**params)
+            if writes == step + 1:
+                raise ConnectionError
+            return response
+
+    monkeypatch.setattr(digest, "_s3", Failing)
+    with pytest.raises(ConnectionError):
+        system.run(at="2026-11-28T00:10")
+    monkeypatch.setattr(digest, "_s3", lambda: system.s3)
+    system.run(at="2026-11-28T00:20")
+    assert len(system.names("hours/")) == 6
+    assert system.has_one_version_of_each()
+    assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_two_runs_at_once_make_one_digest(
+    step: int, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole second run happens just before a write of the first."""
+    fill(system)
+    writes = 0
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(system.s3, name)
+
+        def put_object(self, **params: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes == step + 1:
+                system.run(at="2026-11-28T00:10")
+            return system.s3.put_object(**params)
+
+    monkeypatch.setattr(digest, "_s3", Interrupted)
+    system.run(at="2026-11-28T00:10")
+    assert system.has_one_version_of_each()
+    assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_a_write_that_meets_another_one_is_tried_again_a_few_times(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(system)
+    refusals = 0
+
+    class Busy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(system.s3, name)
+
+        def put_object(self, **params: Any) -> Any:
+            nonlocal refusals
+            refusals += 1
+            if refusals <= busy:
+                raise ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "PutObject")
+            return system.s3.put_object(**params)
+
+    monkeypatch.setattr(digest, "_s3", Busy)
+    busy = digest.WRITES
+    with pytest.raises(ClientError):
+        system.run(at="2026-11-28T00:10")
+    refusals, busy = 0, digest.WRITES - 1
+    assert system.run(at="2026-11-28T00:10")["done"] is True
+
+
+def test_a_failure_of_a_call_is_raised_and_leaves_the_digest_to_the_next_run(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(system)
+
+    class Denied:
+        def __getattr__(self, name: str) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, name)
+
+    monkeypatch.setattr(digest, "_kms", Denied)
+    with pytest.raises(ClientError):
+        system.run(at="2026-11-28T00:10")
+    assert system.names("hours/") == []
+
+
+# --- differences and keys ---
+
+
+def test_a_digest_that_the_archive_contradicts_is_reported_and_not_continued(system: System) -> None:
+    fill(system)
+    system.run(at="2026-11-27T22:10")
+    hour = "2026-11-27T21"
+    for key in (digests.digest_key(hour), digests.signature_key(hour), digests.heads_key(hour)):
+        system.delete(key)
+    system.s3.put_object(Bucket=DIGESTS, Key=digests.digest_key("2026-11-27T20"), Body=b'{"key_id": ""}')
+    system.s3.put_object(Bucket=DIGESTS, Key=digests.signature_key("2026-11-27T20"), Body=b"")
+    system.s3.put_object(Bucket=DIGESTS, Key=digests.heads_key(hour), Body=gzip.compress(b"{}"))
+    with pytest.raises(DigestConflict, match="heads of 2026-11-27T21"):
+        system.run(at="2026-11-27T22:20")
+    assert system.names("hours/dt=2026-11-27/21") == []
+
+
+def test_digests_continue_with_a_new_key_and_hold_with_both(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(system)
+    system.run(at="2026-11-27T22:10")
+    use_new_key(monkeypatch, system)
+    system.run(at="2026-11-28T00:10")
+    assert len({system.digest(f"2026-11-27T{hour}")["key_id"] for hour in (21, 22, 23)}) == 2
+    assert len(system.names("keys/")) == 2
+    assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_a_digest_of_the_old_key_without_a_signature_is_reported(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(system)
+    system.run(at="2026-11-27T22:10")
+    system.delete(digests.signature_key("2026-11-27T21"))
+    use_new_key(monkeypatch, system)
+    with pytest.raises(DigestConflict, match="has no signature, and is of another key"):
+        system.run(at="2026-11-27T22:20")
+
+
+def test_the_stored_public_key_is_that_of_kms(system: System) -> None:
+    system.run(at="2026-11-27T22:10")
+    (name,) = system.names("keys/")
+    (key,) = tuition_verify.load_keys([_write(system, name)]).items()
+    assert name == f"keys/{key[0]}.pem"
+
+
+def _write(system: System, name: str) -> Path:
+    path = system.chains.root / "public.pem"
+    path.write_bytes(system.get(name))
+    return path
