@@ -374,7 +374,16 @@ def lock_objects(aws: MiniStack, deployed: DeployedStack, expanded: Template) ->
         lock = resource.get("Properties", {}).get("ObjectLockConfiguration")
         if resource["Type"] == "AWS::S3::Bucket" and lock:
             s3, bucket = aws.client("s3"), deployed.resources[name]
-            s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+            s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=outside_production(lock))
+
+
+def outside_production(value: Any) -> Any:
+    """Return a value with the second branch of each choice by ``IsProduction``: the local stack never is."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("Fn::If", [""])[0] == "IsProduction":
+        return value["Fn::If"][2]
+    return {name: outside_production(part) for name, part in value.items()}
 
 
 def put_secret(aws: MiniStack, arn: str, value: Mapping[str, Any]) -> None:
