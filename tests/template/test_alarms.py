@@ -136,7 +136,7 @@ def combined(expand: Any) -> dict[str, Any]:
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
-    assert len(combined(expand)) == 13
+    assert len(combined(expand)) == 15
     for name, alarm in combined(expand).items():
         results = [item for item in alarm["Metrics"] if item["ReturnData"]]
         stats = [item for item in alarm["Metrics"] if "MetricStat" in item]
@@ -284,7 +284,7 @@ def test_a_failure_that_cannot_be_kept_raises_an_alarm(expand: Any) -> None:
     parts = [*of_type(resources, "AWS::Lambda::EventSourceMapping").values()]
     parts += of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
     kept = [part["FunctionName"]["Ref"] for part in parts if "OnFailure" in part.get("DestinationConfig", {})]
-    assert len(kept) == 6
+    assert len(kept) == 8
     assert references(expand, "DestinationDeliveryFailures", "FunctionName") == sorted(kept)
 
 

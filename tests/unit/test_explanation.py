@@ -27,6 +27,8 @@ def may_enter(state: Payment) -> bool:
         return False
     if any(dispute.status in ("lost", "prevented") for dispute in facts.disputes.values()):
         return False
+    if facts.withdrawn:
+        return False
     refunds = sum(refund.amount for refund in facts.refunds.values() if refund.status in ("pending", "succeeded"))
     if facts.settled.amount and refunds >= facts.settled.amount:
         return False
