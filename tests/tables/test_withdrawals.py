@@ -122,6 +122,63 @@ def test_a_purchase_that_we_know_only_from_stripe_needs_stripe_for_its_withdrawa
     assert withdraw(tuition, student, purchase["payment_id"]).status == 200
 
 
+def test_a_withdrawal_waits_for_staff_if_we_do_not_know_yet_how_it_was_paid(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    """The webhook of the charge is late, and Stripe is out of reach: it may have been a bank debit."""
+    purchase = tuition.create(student).body
+    payment_id = purchase["payment_id"]
+    tuition.pay(purchase["payment_intent_id"], "pm_usBankAccount_success")
+    tuition.advance_stripe(4 * DAY_S)
+    events = [json.loads(payload) for payload in tuition.stripe.webhooks.payloads.values()]
+    tuition.deliver(
+        next(
+            event
+            for event in events
+            if event["type"] == "payment_intent.succeeded"
+            and event["data"]["object"]["id"] == purchase["payment_intent_id"]
+        )
+    )
+    assert tuition.payment(payment_id).payment_method is None
+    tuition.stripe_blocked = True
+    response = withdraw(tuition, student, payment_id)
+    assert (response.status, response.body["no_access_reason"]) == (202, "withdrawn")
+    tuition.stripe_blocked = False
+    tuition.advance_time(301)
+    tuition.reconcile()
+    tuition.deliver_all()
+    assert refunds_at_stripe(tuition, payment_id) == []
+    assert tuition.payment(payment_id).requests[0].state == "awaiting_approval"
+    assert list(reasons(tuition, admin, payment_id)) == ["withdrawal"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotConfigured("Stripe refuses our key."),
+        StripeRefused("no such permission", 403, "invalid_request_error", "more_permissions_required"),
+    ],
+)
+def test_a_withdrawal_needs_no_valid_key_for_stripe(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    payment_id = buy(tuition, student)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stripe_client, "retrieve_intent", refuse)
+        broken.setattr(stripe_client, "create_refund", refuse)
+        response = withdraw(tuition, student, payment_id)
+    assert (response.status, response.body["no_access_reason"]) == (202, "withdrawn")
+    assert tuition.enrollment(student)["status"] == "WITHDRAWN"
+    tuition.advance_time(301)
+    tuition.reconcile()
+    assert len(refunds_at_stripe(tuition, payment_id)) == 1
+    assert reasons(tuition, admin, payment_id) == {}
+
+
 def test_a_withdrawal_needs_a_name_and_a_name_needs_a_withdrawal(tuition: Harness, student: Student) -> None:
     payment_id = buy(tuition, student)
     for name in (None, "", "   ", 7, "x" * 201, "a\x00b"):

@@ -15,6 +15,7 @@ from tuition.core import stripe_json, timestamps
 from tuition.core.audit import WITHDRAWN_RECORD, AuditEntry, Source
 from tuition.core.errors import (
     Contended,
+    NotConfigured,
     NotFound,
     RefundRefused,
     RefundRepeated,
@@ -41,6 +42,8 @@ MAX_NAME_LENGTH = 200
 """Of the name in a withdrawal, in characters."""
 NO_REASON = "Withdrawal from the contract"
 """The reason of the refund of a withdrawal, for which no reason is asked."""
+_STRIPE_FAILURES = (StripeUnavailable, StripeRefused, NotConfigured)
+"""What must not stop a withdrawal: Stripe does not answer, or refuses our request or our key."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None =
     open. They cannot decline it. If another refund is undecided, attention keeps the rest until it is paid.
 
     `email` is where the acknowledgement goes. Only the first withdrawal counts: repeating it resumes its refund, and
-    changes nothing else. Stripe may be out of reach, if our facts suffice to decide. Raises `RefundRefused`, and
-    `StripeUnavailable` if they do not.
+    changes nothing else. Stripe may be out of reach or refuse our key, if our facts suffice to decide. If they do not,
+    its failure is raised. Raises `RefundRefused`.
     """
     actor = Actor("request", ref.user_id)
     before = ledger.load(ref)
@@ -124,20 +127,18 @@ def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None =
     try:
         for request_id in submitting:
             payment = resume(ref, payment, request_id, actor, fresh=synced and request_id in created)
-    except (
-        StripeUnavailable,
-        Contended,
-    ) as error:  # the withdrawal is committed, and the reconciler resumes its refund
+    except (*_STRIPE_FAILURES, Contended) as error:  # the withdrawal stands, and the reconciler resumes its refund
         logger.warning("the refund of a withdrawal was not submitted", payment_id=ref.payment_id, error=str(error))
         payment = ledger.load(ref).existing
     return payment
 
 
 def _sync_for_withdrawal(ref: PaymentRef, before: PaymentState) -> bool:
-    """Sync a payment before its student withdraws. Return False if Stripe is out of reach and our facts suffice."""
+    """Sync a payment before its student withdraws. Return False if Stripe fails and our facts suffice."""
     try:
         sync.refresh(ref, before)
-    except StripeUnavailable:
+    except _STRIPE_FAILURES as error:
+        logger.warning("a withdrawal was not preceded by a sync", payment_id=ref.payment_id, error=str(error))
         if before.existing.facts.withdrawn is None and not payments.may_withdraw(before.existing):
             raise
         return False
@@ -347,7 +348,14 @@ def _is_for_staff(before: PaymentState) -> bool:
     payment = before.existing
     is_repeated = bool(before.enrollment.refunded_payments - {payment.payment_id})
     in_time = payment.facts.withdrawn is not None or _is_within_window(payment)
-    return is_repeated or payment.is_bank_debit or not in_time
+    return is_repeated or _may_be_bank_debit(payment) or not in_time
+
+
+def _may_be_bank_debit(payment: Payment) -> bool:
+    """Whether the student paid by a bank debit, or we do not know yet how they paid: Stripe was out of reach."""
+    charges = payment.facts.charges.values()
+    is_known = any(charge.status == "succeeded" and charge.type for charge in charges)
+    return payment.is_bank_debit or not is_known
 
 
 def _is_within_window(payment: Payment) -> bool:
