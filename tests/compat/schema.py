@@ -97,7 +97,7 @@ def _problems_of(name: str, released: Schema, current: Schema) -> list[str]:
         now = current.get(attribute)
         if now is None:
             sentences.append(f"{name}.{attribute} is removed, and the last release reads it")
-        elif now["type"].replace(ADDED_VALUES.get(f"{name}.{attribute}", "\0"), "") != rule["type"]:
+        elif rule["type"] not in {now["type"], now["type"].replace(ADDED_VALUES.get(f"{name}.{attribute}", "\0"), "")}:
             sentences.append(f"{name}.{attribute} was {rule['type']} and is {now['type']}")
         elif rule["optional"] and not now["optional"]:
             sentences.append(f"{name}.{attribute} is required now, and what the last release wrote may lack it")
