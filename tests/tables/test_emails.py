@@ -539,6 +539,23 @@ def test_a_refund_that_failed_before_sends_nothing_when_its_payment_is_rebuilt(
     assert outbox.deliver_all(payment_id) == []
 
 
+def test_a_withdrawal_is_not_acknowledged_again_when_its_payment_is_rebuilt(
+    tuition: Harness, outbox: Outbox, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_region(monkeypatch, "EU")
+    use_settings(monkeypatch, replace(SCHOOL, consumer_region="EU"))
+    payment_id = buy_by_bank_debit(tuition, student)
+    intent = tuition.payment(payment_id).intent
+    withdraw(tuition, student, payment_id)
+    assert "withdrawal_received" in kinds(outbox.deliver_all(payment_id))
+    tuition.tables.delete_item(TableName="payments", Key=keys.payment_key(payment_id))
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=200)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).facts.withdrawn
+    assert tuition.payment(payment_id).facts.rebuilt
+    assert kinds(outbox.deliver_all(payment_id)) == ["refund_made"]
+
+
 def test_no_email_says_that_access_ended_after_staff_restored_it(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student
 ) -> None:
@@ -733,7 +750,10 @@ def test_every_email_that_fits_the_payment_can_be_sent_again(
     student: Student,
     admin: Student,
     arrange: Callable[[Harness, Student, Student], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if arrange in EU:
+        set_region(monkeypatch, "EU")
     arrange(tuition, student, admin)
     payment_id = of_student(tuition, student)
     outbox.deliver_all(payment_id)

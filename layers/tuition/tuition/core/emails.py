@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from tuition.core import catalog, published_events, timestamps
 from tuition.core import payment as payments
+from tuition.core.audit import WITHDRAWN_RECORD
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.refund_request import RefundRequest, State
@@ -231,11 +232,16 @@ def _payment_failed(_: EmailEvent, payment: Payment) -> Written | None:
     return "payment_failed", {"amount": payment.money, "reason": failure.for_student().message}
 
 
-def _withdrawal_received(_: EmailEvent, payment: Payment) -> Written | None:
+def _withdrawal_received(event: EmailEvent, payment: Payment) -> Written | None:
     """The acknowledgement of a withdrawal: its content, and the date and time of its submission.
+
+    It follows only the record of the submission. A record that repeats the withdrawal of a payment that was lost is no
+    news to the student.
 
     Source: https://eur-lex.europa.eu/eli/dir/2023/2673/oj, Article 11a(4)
     """
+    if not event.is_requested and event.detail["type"] != WITHDRAWN_RECORD:
+        return None
     withdrawn, paid_at, due_by = payment.facts.withdrawn, payment.paid_at, payment.refund_due_by
     if withdrawn is None or paid_at is None or due_by is None:
         return None
