@@ -13,10 +13,12 @@ from moto import mock_aws
 
 from tests import archive_bucket
 from tests.archive_bucket import ArchiveBucket
+from tests.unit.test_enrollment import enrollment
 from tuition import clock
 from tuition.core import archive as core
 from tuition.core import facts as core_facts
-from tuition.core.audit import AuditEntry, Record, digest
+from tuition.core import recorded_facts
+from tuition.core.audit import AuditEntry, Record, digest, transition
 from tuition.core.facts import (
     Acknowledgement,
     Balance,
@@ -35,6 +37,7 @@ from tuition.core.facts import (
 )
 from tuition.core.money import Money
 from tuition.core.payment import Payment
+from tuition.core.payment_state import PaymentState
 from tuition.core.refund_request import RefundRequest
 from tuition.outbox import archive
 from tuition.settings import Settings
@@ -152,6 +155,39 @@ def test_a_final_form_has_no_personal_text_of_a_payment_that_has_all_of_them() -
     }
     assert (form["payment_id"], form["version"], form["status"], form["amount"]) == ("pay_1", 3, "SUCCEEDED", 20_000)
     assert form["closed_at"] == "2026-12-31T23:59:58.000Z"
+
+
+ODD_TEXTS = [PERSONAL, "Ada Lovelace", "ch_\\xfc", "{'id': 1}", "", "b" * 256, "line\n", "\U0001f600"]
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+def test_a_text_of_stripe_that_is_no_code_is_in_no_record_and_keeps_none_out_of_the_archive(
+    odd: str, bucket: ArchiveBucket
+) -> None:
+    facts = Facts(
+        settled=SETTLED,
+        phase=Phase(1, 3, "failed", odd),
+        charges={odd: Charge("failed", 1, 1, odd, code=odd, currency=odd)},
+        refunds={odd: Refund("failed", 1, 2, odd, odd, odd)},
+        disputes={odd: Dispute(1, odd, 1, 3, odd, 1, 9, odd)},
+        fraud_warnings={odd: FraudWarning(1, odd)},
+        challenges={odd: 1},
+        claims={odd: SETTLED},
+        acknowledged={f"unknown:{odd}": Acknowledgement(2, odd, "staff", odd)},
+        unknown={odd: odd, f"{odd}.status": odd},
+        balance_transactions={odd: BalanceTransaction("charge", odd, 1, odd, 1, odd)},
+    )
+    before, after = payment(Facts(settled=SETTLED)), payment(facts)
+    canceled = payment(Facts(closed=Closed(1, "intent", odd), phase=facts.phase))
+    for one, other in [(before, after), (payment(), canceled)]:
+        standing = enrollment().with_payment(one)
+        moved = transition(PaymentState(one, standing), PaymentState(other, standing.with_payment(other)))
+        patch = recorded_facts.added(one.facts, other.facts)
+        made = record(transition=moved, facts=patch)
+        assert archive.write({"1": item_of(made, {**core.final_form(other), "payment_id": "pay_1"})}) == []
+        if len(odd) > 1:
+            assert json.dumps(odd)[1:-1] not in json.dumps(made.body())
+    assert recorded_facts.fold([{**record(transition=moved).body(), "facts": patch}]).difference(canceled.facts) is None
 
 
 def paths(shape: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

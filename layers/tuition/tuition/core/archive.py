@@ -10,7 +10,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 import gzip
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
@@ -38,7 +37,6 @@ class Each:
     shape: Any
 
 
-_ID = re.compile(r"[A-Za-z0-9_.:#/-]{1,255}")
 VALUE = None
 """The shape of a text, a number, a boolean, null, or a list of these."""
 
@@ -128,7 +126,7 @@ def _undeclared(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield path
         return
     for name, part in (value or {}).items():
-        if isinstance(shape, Each) and _ID.fullmatch(name):
+        if isinstance(shape, Each) and recorded_facts.ID.fullmatch(name):
             yield from _undeclared(shape.shape, part, f"{path}.*")
         elif isinstance(shape, Each):
             yield f"{path}.*"

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tuition.core import payment as payments
 from tuition.core import recorded_facts, timestamps
@@ -89,7 +89,8 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
     """Return what changed, from and to, with amounts as deltas in minor units. Consumers act on this alone.
 
     `published_events` turns it into events. It has what a consumer needs to know about the payment at that moment,
-    because a consumer reads no table and may receive records in any order.
+    because a consumer reads no table and may receive records in any order. A text of Stripe's that is no id and no code
+    is `UNKNOWN` in it: it may name a person, and records are never erased.
     """
     payment = after.existing
     changes: dict[str, Any] = {}
@@ -109,7 +110,8 @@ def transition(before: PaymentState, after: PaymentState) -> dict[str, Any]:
         changes |= {"currency": payment.currency, "payment": _context(payment)}
     already = {(reason.name, reason.fingerprint) for reason in before.attention}
     raised = sorted({(reason.name, reason.fingerprint) for reason in after.attention} - already)
-    return {**changes, "attention": [name for name, _ in raised]} if raised else changes
+    changes |= {"attention": [name for name, _ in raised]} if raised else {}
+    return cast(dict[str, Any], recorded_facts.coded(changes))
 
 
 def _changed_objects(before: Payment | None, after: Payment) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Every field of every fact is declared here, as recorded or not. A field that is 
 payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc7396
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,10 +86,10 @@ MAPS = frozenset(
 )
 """The facts that have an entry per id or name."""
 
-_MARKS = "_.:#/-"
-"""Besides letters and digits, the characters of ids, statuses, currencies and codes."""
+ID = re.compile(r"[A-Za-z0-9_.:#/-]{1,255}")
+"""An id, a status, a currency, a time or a code. Any other text of Stripe's is recorded as `UNKNOWN`."""
 MAX_TEXT_LENGTH = 100
-"""In characters, of a recorded text. A longer one is recorded as `UNKNOWN`."""
+"""In characters, of a recorded text of a fact. A longer one is recorded as `UNKNOWN`."""
 
 _KINDS: Mapping[str, type[Any]] = {
     "phase": Phase,
@@ -111,20 +112,31 @@ def reduced(facts: Facts) -> dict[str, Any]:
 
 def _reduced_value(value: Any) -> Any:
     if isinstance(value, str):
-        return value if _is_code(value) else UNKNOWN
+        return coded(value) if len(value) <= MAX_TEXT_LENGTH else UNKNOWN
     if isinstance(value, Mapping):
-        return {key: _reduced_value(entry) for key, entry in value.items()}
+        return {_coded_name(key): _reduced_value(entry) for key, entry in value.items()}
     declared = DECLARED.get(type(value))
     if declared is None:
         return value
     fields = {name: getattr(value, name) for name in declared.recorded}
     fields = {name: _reduced_value(one) for name, one in fields.items() if one is not None and one is not False}
-    return fields | {name: {key: {} for key in getattr(value, name)} for name in declared.keys_only}
+    return fields | {name: {_coded_name(key): {} for key in getattr(value, name)} for name in declared.keys_only}
 
 
-def _is_code(text: str) -> bool:
-    """Whether a text is an id, a status, a currency or a code. Any other text is recorded as `UNKNOWN`."""
-    return len(text) <= MAX_TEXT_LENGTH and text.isascii() and all(char.isalnum() or char in _MARKS for char in text)
+def coded(value: Any) -> Any:
+    """Return a JSON value in which every text and every name that is no id and no code is `UNKNOWN`.
+
+    Stripe's codes and metadata are open: one of them may be an address, or a sentence.
+    """
+    if isinstance(value, str):
+        return value if not value or ID.fullmatch(value) else UNKNOWN
+    if isinstance(value, Mapping):
+        return {_coded_name(name): coded(part) for name, part in value.items()}
+    return [coded(part) for part in value] if isinstance(value, list) else value
+
+
+def _coded_name(name: str) -> str:
+    return name if ID.fullmatch(name) else UNKNOWN
 
 
 def added(before: Facts, after: Facts) -> dict[str, Any]:
