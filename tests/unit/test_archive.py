@@ -183,10 +183,10 @@ def test_a_text_of_stripe_that_is_no_code_is_in_no_record_and_keeps_none_out_of_
         standing = enrollment().with_payment(one)
         moved = transition(PaymentState(one, standing), PaymentState(other, standing.with_payment(other)))
         patch = recorded_facts.added(one.facts, other.facts)
-        made = record(transition=moved, facts=patch)
-        assert archive.write({"1": item_of(made, {**core.final_form(other), "payment_id": "pay_1"})}) == []
+        one_record = record(transition=moved, facts=patch)
+        assert archive.write({"1": item_of(one_record, {**core.final_form(other), "payment_id": "pay_1"})}) == []
         if len(odd) > 1:
-            assert json.dumps(odd)[1:-1] not in json.dumps(made.body())
+            assert json.dumps(odd)[1:-1] not in json.dumps(one_record.body())
     assert recorded_facts.fold([{**record(transition=moved).body(), "facts": patch}]).difference(canceled.facts) is None
 
 

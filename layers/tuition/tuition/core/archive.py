@@ -126,7 +126,7 @@ def _undeclared(shape: Any, value: Any, path: str) -> Iterator[str]:
         yield path
         return
     for name, part in (value or {}).items():
-        if isinstance(shape, Each) and recorded_facts.ID.fullmatch(name):
+        if isinstance(shape, Each) and recorded_facts.is_id(name):
             yield from _undeclared(shape.shape, part, f"{path}.*")
         elif isinstance(shape, Each):
             yield f"{path}.*"

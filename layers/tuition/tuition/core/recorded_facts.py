@@ -8,7 +8,6 @@ Every field of every fact is declared here, as recorded or not. A field that is 
 payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc7396
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,8 +85,10 @@ MAPS = frozenset(
 )
 """The facts that have an entry per id or name."""
 
-ID = re.compile(r"[A-Za-z0-9_.:#/-]{1,255}")
-"""An id, a status, a currency, a time or a code. Any other text of Stripe's is recorded as `UNKNOWN`."""
+_MARKS = "_.:#/-"
+"""Besides letters and digits, the characters of ids, statuses, currencies, times and codes."""
+MAX_ID_LENGTH = 255
+"""In characters, of an id that is recorded."""
 MAX_TEXT_LENGTH = 100
 """In characters, of a recorded text of a fact. A longer one is recorded as `UNKNOWN`."""
 
@@ -123,20 +124,26 @@ def _reduced_value(value: Any) -> Any:
     return fields | {name: {_coded_name(key): {} for key in getattr(value, name)} for name in declared.keys_only}
 
 
+def is_id(text: str) -> bool:
+    """Whether a text is an id, a status, a currency, a time or a code. Other texts are `UNKNOWN` in records."""
+    is_plain = text.isascii() and all(char.isalnum() or char in _MARKS for char in text)
+    return 0 < len(text) <= MAX_ID_LENGTH and is_plain
+
+
 def coded(value: Any) -> Any:
     """Return a JSON value in which every text and every name that is no id and no code is `UNKNOWN`.
 
     Stripe's codes and metadata are open: one of them may be an address, or a sentence.
     """
     if isinstance(value, str):
-        return value if not value or ID.fullmatch(value) else UNKNOWN
+        return value if not value or is_id(value) else UNKNOWN
     if isinstance(value, Mapping):
         return {_coded_name(name): coded(part) for name, part in value.items()}
     return [coded(part) for part in value] if isinstance(value, list) else value
 
 
 def _coded_name(name: str) -> str:
-    return name if ID.fullmatch(name) else UNKNOWN
+    return name if is_id(name) else UNKNOWN
 
 
 def added(before: Facts, after: Facts) -> dict[str, Any]:
