@@ -43,7 +43,7 @@ MAX_NAME_LENGTH = 200
 NO_REASON = "Withdrawal from the contract"
 """The reason of the refund of a withdrawal, for which no reason is asked."""
 _STRIPE_FAILURES = (StripeUnavailable, StripeRefused, NotConfigured)
-"""What must not stop a withdrawal: Stripe does not answer, or refuses our request or our key."""
+"""Failures that do not stop a withdrawal: Stripe does not answer, or refuses our request or our key."""
 
 
 @dataclass(frozen=True)
