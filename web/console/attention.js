@@ -15,7 +15,7 @@ const SUGGESTED_ACTIONS = {
     "Talk to the student. Refund the payment before it is disputed, or revoke access.",
   refund_request: "Approve or decline the request.",
   withdrawal: "Refund the payment by this day. The student has withdrawn from the contract, so it cannot be declined.",
-  refund: "The student is enrolled again. Refund another way, or try again.",
+  refund: "The student is enrolled again, unless they have withdrawn. Refund another way, or try again.",
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
   unknown: "Look at the object in Stripe, and tell a developer. The unknown value counts for nothing here.",
