@@ -182,7 +182,8 @@ TYPES: Mapping[str, EventType] = {
     ),
     published_events.PAYMENT_WITHDRAWN: EventType(
         "The student withdrew from the contract at `withdrawal.at`, so the payment gives no access. Its money must be "
-        "refunded by `withdrawal.refund_due_by`. It happens once per payment.",
+        "refunded by `withdrawal.refund_due_by`. It happens once per payment, "
+        "and again if a rollback dropped it and the daily audit restores it.",
         {"withdrawal": {"type": "object", "required": ["at", "refund_due_by"], "properties": _WITHDRAWAL}},
     ),
     published_events.REFUND_REQUESTED: EventType(

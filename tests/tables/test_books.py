@@ -8,10 +8,13 @@ import pytest
 
 from tests.harness import Harness, Student
 from tests.tables.test_verification import put_enrollment
-from tuition.core.errors import Unprocessable
+from tests.tables.test_withdrawals import set_region, withdraw
+from tuition import settings
+from tuition.core.errors import StripeRefused, Unprocessable
 from tuition.core.facts import Balance, Closed, Facts
 from tuition.intake import audit_run
 from tuition.storage import keys
+from tuition.stripe_gateway import client as stripe_client
 
 DAY = 86_400
 STAFF = Student("staff-1", groups=("support",))
@@ -50,6 +53,10 @@ def next_day(tuition: Harness) -> dict[str, Any]:
     """Run the audit in the night after."""
     tuition.advance_time(DAY)
     return tuition.run_audit()
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise StripeRefused("insufficient funds", 400, "invalid_request_error", "balance_insufficient")
 
 
 def books(tuition: Harness) -> dict[str, Any]:
@@ -226,6 +233,48 @@ def test_a_payment_that_has_not_changed_is_compared_when_the_tables_are_scanned(
         assert next_day(tuition)["differences"] == []
     report = next_day(tuition)
     assert [(one["kind"], one["ids"]) for one in report["differences"]] == [("chain", [old])]
+
+
+def test_a_withdrawal_that_an_older_release_dropped_ends_access_again(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record says when it was submitted. A release that does not know it keeps the record, but not the fact."""
+    purchase = bought(tuition, student)
+    payment_id, intent = purchase["payment_id"], purchase["payment_intent_id"]
+    set_region(monkeypatch, "EU")
+    with monkeypatch.context() as broken:
+        broken.setattr(stripe_client, "create_refund", refuse)
+        withdrawn = withdraw(tuition, student, payment_id).body["withdrawal"]
+    settings.settings.cache_clear()
+    item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(payment_id))["Item"]
+    facts = json.loads(item["facts"]["S"])
+    del facts["withdrawn"]
+    tuition.tables.put_item(TableName="payments", Item={**item, "facts": {"S": json.dumps(facts)}})
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=intent, amount=100)
+    deliver(tuition)
+    assert tuition.enrollment(student)["status"] == "ENROLLED", "this is what an older release does"
+    report = next_day(tuition)
+    assert report["failed"] == []
+    assert tuition.payment(payment_id).withdrawn_at == withdrawn["submitted_at"]
+    assert tuition.enrollment(student)["status"] == "WITHDRAWN"
+    assert "withdrawal" in tuition.attention(payment_id)
+    version = tuition.payment(payment_id).version
+    next_day(tuition)
+    assert tuition.payment(payment_id).withdrawn_at == withdrawn["submitted_at"]
+    assert tuition.payment(payment_id).version <= version + 1
+
+
+def test_the_audit_keeps_the_name_in_a_withdrawal(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = bought(tuition, student)
+    set_region(monkeypatch, "EU")
+    withdraw(tuition, student, purchase["payment_id"])
+    stored = tuition.payment(purchase["payment_id"]).facts.withdrawn
+    next_day(tuition)
+    assert stored is not None
+    assert stored.name
+    assert tuition.payment(purchase["payment_id"]).facts.withdrawn == stored
 
 
 def test_an_audit_without_time_is_not_done_and_repeats_its_days(tuition: Harness, student: Student) -> None:

@@ -34,7 +34,7 @@ from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
 from tuition.core.errors import StripeRefused
-from tuition.core.facts import Comparison, Facts
+from tuition.core.facts import Comparison, Facts, Withdrawal
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -47,7 +47,7 @@ from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.ledger import Change
 from tuition.storage.tasks import Claim, Task
 from tuition.stripe_gateway import client as stripe_client
-from tuition.stripe_gateway import closing, objects, resolve
+from tuition.stripe_gateway import closing, objects, rebuild, resolve
 from tuition.views import selling as selling_view
 from tuition.views import standings
 from tuition.views.standings import StandingProblem
@@ -237,9 +237,16 @@ def _sources(payment: Payment) -> list[str]:
 
 
 def _store(
-    current: Comparing, state: PaymentState, movements: Sequence[Movement], problems: Mapping[str, str]
+    current: Comparing,
+    state: PaymentState,
+    movements: Sequence[Movement],
+    problems: Mapping[str, str],
+    withdrawn: Withdrawal | None = None,
 ) -> PaymentState:
-    """Commit what is new about a payment: its fee, that Stripe confirms it, and what differs or no longer does."""
+    """Commit what is new about a payment: its fee, that Stripe confirms it, and what differs or no longer does.
+
+    `withdrawn` is the withdrawal in its records. A release that does not know withdrawals may have dropped the fact.
+    """
 
     def decide(before: PaymentState) -> Change | None:
         payment = before.existing
@@ -250,6 +257,8 @@ def _store(
                 after = after.merged(
                     Facts(balance=moved.balance, confirmed=None if payment.facts.confirmed else confirmed)
                 )
+        if payment.facts.withdrawn is None:
+            after = after.merged(Facts(withdrawn=withdrawn))
         for name, problem in problems.items():
             stored = payment.facts.compared.get(name)
             if problem != (stored.problem if stored else ""):
@@ -394,7 +403,7 @@ def _compare_selling(current: Comparing) -> None:
 
 def _compare_state(current: Comparing, payment_id: str, standing_problems: list[str]) -> None:
     """Compare one payment with its audit records, and look up at Stripe what no stored transaction shows."""
-    payment, broken = _verified(payment_id)
+    payment, broken, withdrawn = _verified(payment_id)
     if payment is None:
         return  # its standing is in the report, if it has one; a restore loses payments that were never paid
     chain = "; ".join([*([f"record {broken.seq}: {broken.why}"] if broken else []), *standing_problems])
@@ -414,21 +423,24 @@ def _compare_state(current: Comparing, payment_id: str, standing_problems: list[
         rows += [one for one in looked_up if one.differs and one.day <= current.day]
     state = ledger.load(payment.ref)
     if state.payment is not None:
-        _store(current, state, movements, problems)
+        _store(current, state, movements, problems, withdrawn)
     current.findings.others += rows
 
 
-def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None]:
-    """Read a payment and verify its records. A commit between the two reads would look like tampering."""
+def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None, Withdrawal | None]:
+    """Read a payment, verify its records, and return the withdrawal in them.
+
+    A commit between the two reads would look like tampering.
+    """
     for _ in retry.attempts(retry.AUDIT_READ):
         items = queries.payments_by_id([payment_id])
         if not items:
-            return None, None
-        payment = mapping.payment_from_item(items[0])
-        broken = audit.verify_payment(payment, queries.audit_trail(payment_id))
+            return None, None, None
+        payment, trail = mapping.payment_from_item(items[0]), queries.audit_trail(payment_id)
+        broken = audit.verify_payment(payment, trail)
         if broken is None:
             break
-    return payment, broken
+    return payment, broken, rebuild.withdrawal_in(trail)
 
 
 # --- the kinds of tasks ---

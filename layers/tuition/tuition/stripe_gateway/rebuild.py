@@ -1,7 +1,7 @@
 """Rebuild a payment whose item is missing, from what Stripe shows and never from an event's own body."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tuition import clock
@@ -88,20 +88,24 @@ def _payment(
     ).merged(functools.reduce(core_facts.merge, [facts, Facts(rebuilt=True), *_decisions(trail)]))
 
 
-def _decisions(trail: Iterable[Mapping[str, Any]]) -> list[Facts]:
+def _decisions(trail: Sequence[Mapping[str, Any]]) -> list[Facts]:
     """Return what Stripe does not know: the decisions of staff about access, and the student's withdrawal.
 
     The notes of staff, and the name and address in a withdrawal, are lost with the item.
     """
-    facts = []
+    facts = [Facts(withdrawn=withdrawal_in(trail))]
     for record in trail:
         kind, _, name = record["type"].partition(".")
         if kind == "decision":
             decision = Decision(int(record["seq"]), name, record["actor"], NOTE_LOST)
             facts.append(Facts(decision=decision, accepted=name == "accept_amount"))
-        elif record["type"] == WITHDRAWN_RECORD:
-            facts.append(Facts(withdrawn=Withdrawal(int(timestamps.epoch(record["at"])))))
     return facts
+
+
+def withdrawal_in(trail: Iterable[Mapping[str, Any]]) -> Withdrawal | None:
+    """Return the first withdrawal that audit records have, without name and address; None without one."""
+    times = [int(timestamps.epoch(record["at"])) for record in trail if record["type"] == WITHDRAWN_RECORD]
+    return Withdrawal(min(times)) if times else None
 
 
 def _is_first_purchase(obj: Mapping[str, Any]) -> bool:
