@@ -126,3 +126,13 @@ def test_a_moment_of_rewritten_records_is_shown_with_a_broken_chain(tuition: Har
     tuition.tables.put_item(TableName="audit", Item=item)
     body = look(tuition, refunded_payment, version="1").body
     assert body["chain"] == {"verified": False, "problem": "record 1: its content was changed"}
+
+
+@pytest.mark.parametrize("query", [{"version": "1"}, {"at": "2200-01-01T00:00:00Z"}])
+def test_a_payment_whose_records_were_all_removed_has_no_moments(
+    tuition: Harness, refunded_payment: str, query: dict[str, str]
+) -> None:
+    for record in tuition.audit_trail(refunded_payment):
+        key = keys.audit_key(refunded_payment, f"{record['at']}#{record['event_id']}")
+        tuition.tables.delete_item(TableName="audit", Key=key)
+    assert look(tuition, refunded_payment, **query).status == 404

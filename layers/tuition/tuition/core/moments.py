@@ -41,8 +41,10 @@ class Moment:
 def version_at(records: Sequence[StoredRecord], at: str) -> int:
     """Return the version that a payment had at a time (RFC 3339 UTC). Records are in the order of `seq`.
 
-    A version counts once all records up to it were committed. Raises `NotFound` before the first.
+    A version counts once all records up to it were committed. Raises `NotFound` before the first, or without records.
     """
+    if not records:
+        raise NotFound("This payment has no audit records any more, so its past cannot be shown.")
     version = 0
     for record in records:
         if record["recorded_at"] > at:
