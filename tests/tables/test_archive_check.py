@@ -100,6 +100,28 @@ def test_each_missing_record_is_named_raises_the_alarm_and_is_archived_on_reques
     assert compare()["complete"]
 
 
+def test_a_record_that_the_table_has_is_missing_and_no_gap(
+    tuition: Harness, student: Student, bucket: ArchiveBucket
+) -> None:
+    payment_id = buy(tuition, student)
+    trail = sorted((i for i in items(tuition) if i["subject"]["S"] == payment_id), key=lambda i: int(i["seq"]["N"]))
+    write(*(item for item in items(tuition) if item != trail[1]))
+    report = compare(repair=True)
+    assert (report["missing"], report["gaps"], report["repaired"]) == ([name(trail[1])], [], 1)
+
+
+def test_a_record_that_was_repaired_weeks_later_is_complete_from_then_on(
+    tuition: Harness, student: Student, bucket: ArchiveBucket
+) -> None:
+    buy(tuition, student)
+    first, lost, *rest = items(tuition)
+    write(first, *rest)
+    tuition.freeze_time(datetime(2026, 12, 20, 12, tzinfo=UTC).timestamp())
+    assert compare()["missing"] == [name(lost)]
+    assert compare(repair=True)["repaired"] == 1
+    assert (compare()["complete"], compare()["missing"]) == (True, [])
+
+
 def test_a_record_that_neither_the_table_nor_the_archive_has_is_a_gap_of_its_subject(
     tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 A record is complete in the archive if an object of its day or of the two days after it has its hash. Each day is
 compared, so the positions of a subject have no gap up to its version. Positions of one day that are not consecutive
-show a record that neither the table nor the archive has any more.
+show a record that neither the table nor the archive has any more. A repair writes to the folder of its own day, because
+the digests of older hours are signed. So a record that is missing is looked for in the later days, too.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ PAGE = 100
 """Records of the table that are read at once."""
 DAYS_OF_OBJECTS = 3
 """The stream keeps a record for a day, and a batch may be read again in the last hour of it."""
+MAX_LATER_DAYS = 366
+"""Days behind those, in which repaired records are looked for."""
 MAX_RECORDS = 3_000_000
 """Records of the archive in one comparison: some 500 MB of memory."""
 MAX_LISTED = 100
@@ -38,15 +41,19 @@ class _Archived:
 
     def add(self, record: dict[str, Any]) -> None:
         """Add a record. One that is in two objects counts once."""
-        record_hash, seq, subject = bytes.fromhex(record["hash"]), int(record["seq"]), str(record["subject"])
+        record_hash = bytes.fromhex(record["hash"])
         if record_hash in self.hashes:
             return
         self.hashes.add(record_hash)
+        self.add_position(str(record["subject"]), int(record["seq"]))
+
+    def add_position(self, subject: str, seq: int) -> None:
+        """Add a position that the archive, or only the table, has."""
         first, last, number = self.positions.get(subject, (seq, seq, 0))
         self.positions[subject] = (min(first, seq), max(last, seq), number + 1)
 
     def gaps(self) -> list[str]:
-        """Return the subjects of which a position between two archived ones is missing."""
+        """Return the subjects of which a position between two others is missing."""
         return sorted(subject for subject, (first, last, number) in self.positions.items() if last - first + 1 > number)
 
 
@@ -67,26 +74,30 @@ def compare(day: str, remaining: Callable[[], float], *, repair: bool = False) -
     """
     archived, is_whole = _read(day, remaining)
     report: dict[str, Any] = {"day": day, "archived": len(archived.hashes), "records": 0, "repaired": 0, "done": False}
-    missing: list[str] = []
+    missing: dict[bytes, str] = {}
     after: str | None = None
     while is_whole and remaining() > LAST_S:
         clock.start_deadline()
         items, after = queries.page_of_day(day, PAGE, after)
         report["records"] += len(items)
         absent = {_name(item): item for item in items if bytes.fromhex(item["hash"]["S"]) not in archived.hashes}
-        missing += absent
+        for name, item in absent.items():
+            missing[bytes.fromhex(item["hash"]["S"])] = name
+            archived.add_position(item["subject"]["S"], int(item["seq"]["N"]))
         if repair and absent:
             report["repaired"] += len(absent) - len(archive.write(absent))
         if after is None:
             report["done"] = True
             break
-    gaps = archived.gaps()
+    if missing and not repair:
+        report["done"] &= _remove_repaired(missing, day, remaining)
+    names, gaps = list(missing.values()), archived.gaps()
     problems = len(missing) + len(gaps) + (not report["done"])
     if problems:
         metrics.count("ArchiveIncomplete", problems)
-        logger.error("the archive is not complete", day=day, missing=missing[:MAX_LISTED], gaps=gaps[:MAX_LISTED])
+        logger.error("the archive is not complete", day=day, missing=names[:MAX_LISTED], gaps=gaps[:MAX_LISTED])
     report |= {"complete": not problems, "missing_records": len(missing), "subjects_with_gaps": len(gaps)}
-    return {**report, "missing": missing[:MAX_LISTED], "gaps": gaps[:MAX_LISTED]}
+    return {**report, "missing": names[:MAX_LISTED], "gaps": gaps[:MAX_LISTED]}
 
 
 def _read(day: str, remaining: Callable[[], float]) -> tuple[_Archived, bool]:
@@ -98,6 +109,21 @@ def _read(day: str, remaining: Callable[[], float]) -> tuple[_Archived, bool]:
             if remaining() < LAST_S or len(archived.hashes) > MAX_RECORDS:
                 return archived, False
     return archived, True
+
+
+def _remove_repaired(missing: dict[bytes, str], day: str, remaining: Callable[[], float]) -> bool:
+    """Remove the missing records that an object of a later day has. Return whether all objects up to now were read."""
+    today = timestamps.iso(clock.now())[:10]
+    for number in range(DAYS_OF_OBJECTS, DAYS_OF_OBJECTS + MAX_LATER_DAYS):
+        later = timestamps.day_after(day, number)
+        if not missing or later > today:
+            return True
+        for records in archive.records_of(later):
+            for record in records:
+                missing.pop(bytes.fromhex(record["hash"]), None)
+            if remaining() < LAST_S:
+                return not missing
+    return not missing
 
 
 def _add(archived: _Archived, records: Iterable[dict[str, Any]]) -> None:
