@@ -164,7 +164,6 @@ def honest(root: Path, key: ec.EllipticCurvePrivateKey | None = None) -> Copy:
     again = copy.objects(HOURS[4])[0]
     copy.put(HOURS[4], "b0", again.read_bytes(), older="v0")
     state = {"payment_id": "pay_00", "version": late["seq"], "audit_head": late["hash"], "status": "REFUNDED"}
-    final = gzip.compress(json.dumps(state).encode(), mtime=0)
-    copy.put(HOURS[-1], f"pay_00-v{late['seq']}", final, folder="final")
+    copy.put(HOURS[-1], f"pay_00-v{late['seq']}", pack([state]), folder="final")
     copy.sign()
     return copy

@@ -20,19 +20,28 @@ import json
 import os
 import re
 import sqlite3
+import stat
 import sys
 import tempfile
 import time
+import traceback
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+try:
+    from datetime import UTC
+
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+except ImportError as missing:
+    print(f"This program needs Python 3.11 or later, and the package cryptography ({missing}).", file=sys.stderr)
+    print("Install it with: pip install cryptography", file=sys.stderr)
+    sys.exit(2)
 
 HOLDS, DOES_NOT_HOLD, NOT_CHECKED = 0, 1, 2
 FORMAT = 1
@@ -53,9 +62,11 @@ MAX_PRINTED = 200
 HOUR_FORMAT = "%Y-%m-%dT%H"
 MAX_SEQ = 2**53
 HASH = re.compile(r"[0-9a-f]{64}")
-HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
-DAY_FOLDER = re.compile(r"dt=(\d{4}-\d\d-\d\d)")
-OBJECT_KEY = re.compile(r"(?P<kind>records|final)/dt=(?P<day>\d{4}-\d\d-\d\d)/(?P<hour>\d\d)-[^/\\\0:]+\.jsonl?\.gz")
+HOUR = re.compile(r"2\d{3}-\d\d-\d\dT\d\d", re.ASCII)
+DAY_FOLDER = re.compile(r"dt=(2\d{3}-\d\d-\d\d)", re.ASCII)
+OBJECT_KEY = re.compile(
+    r"(?P<kind>records|final)/dt=(?P<day>2\d{3}-\d\d-\d\d)/(?P<hour>\d\d)-[^/\\\0:]+\.jsonl?\.gz", re.ASCII
+)
 VERSION_ID = re.compile(r"[A-Za-z0-9._-]{1,1024}")
 OLDER = "older"
 """The folder of a copy that has the versions of a key which are not its newest: `older/<version id>/<key>`."""
@@ -257,9 +268,9 @@ CREATE TABLE records (
 
 
 class Row(NamedTuple):
-    """A record or final form as the chains need it. `hash` of a final form is the hash of its payment's newest record.
+    """A record or final form as the chains need it. `place` is the object and the line.
 
-    `place` is the object and the line.
+    `hash` of a final form is the hash of its payment's newest record, and `previous` is the hash of its own content.
     """
 
     subject: str
@@ -359,13 +370,15 @@ class Verification:
         self._first = self._last = ""
         self._digests = self._objects = self._records = self._subjects = 0
         self._newer = 0
+        self._is_incomplete = self._lacks_digest = False
+        self._final: tuple[str, int, str] | None = None
 
     def run(self) -> None:
         """Verify everything, and print what was verified."""
         hours = list(self._hours())
         if not hours:
             raise UnusableError(f"{self._options.digests} contains no digest (hours/dt=…/HH.json)")
-        if next(self._files(), None) is None:
+        if next(self._objects_of_copy(), None) is None:
             raise UnusableError(f"{self._options.archive} contains no object (records/dt=…/HH-….jsonl.gz)")
         for number, hour in enumerate(hours, start=1):
             self._check_continuity(hour)
@@ -378,9 +391,10 @@ class Verification:
 
     def _hours(self) -> Iterator[str]:
         """Yield the hours that have a digest or a signature, in order."""
-        for folder in sorted((self._options.digests / "hours").glob("dt=*")):
-            day = DAY_FOLDER.fullmatch(folder.name)
-            names = {path.name.partition(".")[0] for path in folder.glob("*.json*")} if day else set()
+        top = self._options.digests / "hours"
+        for folder in sorted(os.listdir(top)) if top.is_dir() else ():
+            day = DAY_FOLDER.fullmatch(folder)
+            names = {name.partition(".")[0] for name in os.listdir(top / folder) if ".json" in name} if day else set()
             for name in sorted(names):
                 hour = f"{day[1] if day else ''}T{name}"
                 if is_hour(hour) and (self._options.since is None or hour >= self._options.since):
@@ -416,6 +430,7 @@ class Verification:
             self._check_objects(hour, digest)
         self._previous = (hour, sha256, signature or b"")
         self._digests += 1
+        self._check_root_file(hour, sha256)
         if sha256 in self._roots_to_meet:
             self._roots_to_meet.remove(sha256)
             print(
@@ -426,14 +441,38 @@ class Verification:
         """Return a file of the digests. One that is missing is a finding, and an unreadable one cannot be checked."""
         path = self._options.digests / name
         try:
+            require_file(path)
             if path.stat().st_size > MAX_DIGEST_BYTES:
                 raise OSError(f"it has more than {MAX_DIGEST_BYTES:,} bytes")
             return path.read_bytes()
         except FileNotFoundError:
             self._report.finding(name, missing)
+        except UnusableError as error:
+            self._report.finding(name, str(error))
         except OSError as error:
-            self._report.not_checked(name, f"it cannot be read ({error})")
+            self._lacks_digest = True
+            self._cannot_read(name, error)
         return None
+
+    def _cannot_read(self, place: str, error: object) -> None:
+        """Report a file that cannot be read. What it contains may explain gaps, which then prove no tampering."""
+        self._is_incomplete = True
+        self._report.not_checked(place, f"it cannot be read ({error!s:.300})")
+
+    def _finding_if_complete(self, place: str, text: str) -> None:
+        """Report a finding that a file which could not be read may explain. With such a file it proves nothing."""
+        if self._is_incomplete:
+            self._report.not_checked(place, f"{text} (a file that could not be read may explain this)")
+        else:
+            self._report.finding(place, text)
+
+    def _check_root_file(self, hour: str, sha256: str) -> None:
+        """Compare the daily root of the copy, if it has one, with the digest of the last hour of the day."""
+        name = f"roots/{hour[:10]}.txt"
+        if hour.endswith("T23") and os.path.lexists(self._options.digests / name):
+            line = self._read(name, "the daily root is missing")
+            if line is not None and line.rstrip(b"\r\n") != f"{hour[:10]} {sha256}".encode():
+                self._report.finding(name, f"it is not the hash of the digest of {hour}")
 
     def _parse(self, name: str, content: bytes, signature: bytes | None) -> Digest | None:
         """Return the digest, after its signature is checked. An altered digest is still used to find more."""
@@ -441,6 +480,7 @@ class Verification:
             digest = parse_digest(content)
         except UnusableError as error:
             if signature is not None and any(is_signed(k, signature, content) for k in self._options.keys.values()):
+                self._is_incomplete = self._lacks_digest = True
                 self._report.not_checked(name, f"its signature is right, but {error}")
             else:
                 self._report.finding(name, f"the digest was changed: {error}")
@@ -497,8 +537,12 @@ class Verification:
         for path in (f"{OLDER}/{entry.version_id}/{entry.key}", entry.key):
             try:
                 actual = file_sha256(self._options.archive / path) or actual
+            except UnusableError as error:
+                self._report.finding(place, str(error))
+                self._store.add_file(path)
+                return
             except OSError as error:
-                self._report.not_checked(place, f"it cannot be read ({error})")
+                self._cannot_read(place, error)
                 self._store.add_file(path)
                 return
             if actual == entry.sha256:
@@ -522,7 +566,7 @@ class Verification:
         try:
             with gzip.open(self._options.archive / path) as lines:
                 if entry.key.startswith("final/"):
-                    self._read_final(place, lines)
+                    self._read_final(place, lines, entry)
                 else:
                     self._read_records(place, lines, entry)
         except (*CORRUPT, UnusableError) as error:
@@ -531,7 +575,7 @@ class Verification:
             else:
                 self._report.finding(place, f"it cannot be read ({error!s:.100})")
         except OSError as error:
-            self._report.not_checked(place, f"it cannot be read ({error})")
+            self._cannot_read(place, error)
 
     def _read_records(self, place: str, lines: gzip.GzipFile, entry: Entry) -> None:
         first = last = None
@@ -551,24 +595,31 @@ class Verification:
         try:
             at = parse_position(record)
             record_hash = parse_hash(record.pop("hash"))
-            previous = record["previous"] and parse_hash(record["previous"])
+            previous = "" if record["previous"] == "" else parse_hash(record["previous"])
         except KeyError as error:
             raise UnusableError(f"line {number} has no {error}") from error
         if canonical_sha256(record) != record_hash:
             self._report.finding(place, f"{at}: the record was changed, because it does not have its own hash")
+        if canonical({**record, "hash": record_hash}) != line.rstrip(b"\n"):
+            self._report.finding(place, f"{at}: the line is not in the documented form, so it can be read in two ways")
         self._store.add(at, False, record_hash, previous, number)
         self._records += 1
         return at
 
-    def _read_final(self, place: str, content: gzip.GzipFile) -> None:
+    def _read_final(self, place: str, content: gzip.GzipFile, entry: Entry) -> None:
         """Check a payment's final form against its key, and keep the hash of the record that it rests on."""
-        form = typed(json.loads(read_all(content)), dict)
-        if not {"payment_id", "version", "audit_head"} <= form.keys():
-            return
-        at = parse_position({"subject": form["payment_id"], "seq": form["version"]})
-        if f"-{at.subject}-v{at.seq}.json.gz" not in place:
+        line = read_all(content)
+        form = typed(json.loads(line), dict)
+        try:
+            at = parse_position({"subject": form["payment_id"], "seq": form["version"]})
+            head = parse_hash(form["audit_head"])
+        except KeyError as error:
+            raise UnusableError(f"it has no {error}") from error
+        if entry.key.rpartition("/")[2][3:] != f"{at.subject}-v{at.seq}.json.gz":
             self._report.finding(place, f"it is the final form of {at}")
-        self._store.add(at, True, parse_hash(form["audit_head"]), "", 0)
+        if canonical(form) != line.rstrip(b"\n"):
+            self._report.finding(place, "it is not in the documented form, so it can be read in two ways")
+        self._store.add(at, True, head, canonical_sha256(form), 0)
 
     def _check_heads(self, hour: str, digest: Digest, before: int) -> None:
         """Check the heads file of an hour against the digest, and against the records of its objects."""
@@ -576,9 +627,16 @@ class Verification:
         path = self._options.digests / key
         try:
             sha256 = file_sha256(path)
-            if sha256 != digest.heads_sha256:
-                self._report.finding(key, "the heads were changed" if sha256 else "the heads are missing")
-                return
+        except UnusableError as error:
+            self._report.finding(key, str(error))
+            return
+        except OSError as error:
+            self._report.not_checked(key, f"it cannot be read ({error})")
+            return
+        if sha256 != digest.heads_sha256:
+            self._report.finding(key, "the heads were changed" if sha256 else "the heads are missing")
+            return
+        try:
             with gzip.open(path) as lines:
                 self._compare_heads(key, lines, before)
         except (*CORRUPT, UnusableError, KeyError) as error:
@@ -594,38 +652,57 @@ class Verification:
             actual = next(computed, None)
             if actual != expected:
                 held = f"{actual[0]} at {actual[1]}" if actual else "no further record"
-                self._report.finding(
+                self._finding_if_complete(
                     key, f"the hour ends with {expected[0]} at {expected[1]}, but its objects have {held}"
                 )
                 return
         surplus = next(computed, None)
         if surplus:
-            self._report.finding(key, f"the objects of the hour have records of {surplus[0]}, which it does not name")
+            self._finding_if_complete(
+                key, f"the objects of the hour have records of {surplus[0]}, which it does not name"
+            )
 
     # --- the whole archive ---
 
+    def _objects_of_copy(self) -> Iterator[str]:
+        """Yield the paths of the objects of the copy, without files that lie elsewhere."""
+        return (path for path in self._files() if path.partition("/")[0] in ("records", "final", OLDER))
+
     def _files(self) -> Iterator[str]:
-        """Yield the paths of the objects of the copy."""
-        for top in ("records", "final", OLDER):
-            if not (self._options.archive / top).exists():
-                continue
-            for folder, _, names in os.walk(self._options.archive / top, onerror=reraise):
-                for name in sorted(names):
-                    path = (Path(folder) / name).relative_to(self._options.archive).as_posix()
-                    yield os.fsencode(path).decode(errors="backslashreplace")
+        """Yield the paths of all files of the copy, and of links to folders, which are not followed."""
+        for folder, folders, names in os.walk(self._options.archive, onerror=reraise):
+            folders.sort()
+            links = [name for name in folders if (Path(folder) / name).is_symlink()]
+            for name in sorted(names + links):
+                path = (Path(folder) / name).relative_to(self._options.archive).as_posix()
+                yield os.fsencode(path).decode(errors="backslashreplace")
 
     def _check_files(self) -> None:
         """Report files that no digest explains. Those after the last digest are counted, because none can."""
+        latest = (datetime.now(UTC) + timedelta(hours=1)).strftime(HOUR_FORMAT)
         for path in self._files():
+            self._report.progress(f"looking for objects that no digest lists: {path}")
             if self._store.has_file(path):
                 continue
-            key = OBJECT_KEY.fullmatch(path.split("/", 2)[2] if path.startswith(f"{OLDER}/") else path)
+            key = OBJECT_KEY.fullmatch(path.split("/", 2)[-1] if path.startswith(f"{OLDER}/") else path)
             hour = f"{key['day']}T{key['hour']}" if key else ""
-            if hour > self._last:
+            if (self._options.archive / path).is_dir():
+                self._report.not_checked(path, "it is a link to a folder, which can hide objects: copy the folder")
+            elif hour > latest:
+                self._report.finding(path, "no digest lists this object, and its name has a time in the future")
+            elif hour > self._last:
                 self._newer += 1
-            elif self._options.since is None or hour >= self._options.since:
-                self._report.finding(path, "no digest lists this object: it was added later, or replaced")
-            self._report.progress(f"looking for objects that no digest lists: {path}")
+            elif self._options.since is None or not hour or hour >= self._options.since:
+                self._report_unlisted(path, hour)
+
+    def _report_unlisted(self, path: str, hour: str) -> None:
+        reason = "it was added later, or replaced"
+        if hour == self._last:
+            reason += ", or stored just after the hour (then a copy made after the next digest holds)"
+        if self._lacks_digest:
+            self._report.not_checked(path, "no digest lists this object, but a digest could not be read")
+        else:
+            self._report.finding(path, f"no digest lists this object: {reason}")
 
     def _check_chains(self) -> None:
         """Check that the records of each subject are numbered without a gap and chained by hash."""
@@ -656,20 +733,26 @@ class Verification:
 
     def _report_gap(self, row: Row, first: int) -> None:
         missing = f"position {first}" if row.seq - 1 == first else f"positions {first} to {row.seq - 1}"
-        self._report.finding(f"{row.subject} {missing}", f"missing; the record at {row.seq} is in {row.place}")
+        self._finding_if_complete(f"{row.subject} {missing}", f"missing; the record at {row.seq} is in {row.place}")
 
     def _check_link(self, row: Row, hashes_before: set[str]) -> None:
         if row.previous not in hashes_before:
-            self._report.finding(
+            self._finding_if_complete(
                 f"{row.subject} position {row.seq}", f"it does not continue the record before it ({row.place})"
             )
 
     def _check_final(self, row: Row, seq: int, hashes_here: set[str]) -> None:
+        newest = (row.subject, row.seq, row.previous)
+        if self._final is not None and self._final[:2] == newest[:2] and self._final != newest:
+            self._report.finding(row.place, f"there are two different final forms of {row.subject} position {row.seq}")
+        self._final = newest
         if row.seq != seq:
             if self._options.since is None:
-                self._report.finding(row.place, f"no record of {row.subject} has position {row.seq}")
+                self._finding_if_complete(row.place, f"no record of {row.subject} has position {row.seq}")
         elif row.hash not in hashes_here:
-            self._report.finding(row.place, f"it does not rest on the record at position {row.seq} of {row.subject}")
+            self._finding_if_complete(
+                row.place, f"it does not rest on the record at position {row.seq} of {row.subject}"
+            )
 
     def _summarize(self) -> None:
         print(
@@ -709,15 +792,27 @@ def contents(entry: Entry) -> str:
     return f"its digest lists {entry.records:,} records, {entry.first} to {entry.last}"
 
 
+def canonical(body: dict[str, Any]) -> bytes:
+    """Return JSON with sorted keys and no spaces."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
 def canonical_sha256(body: dict[str, Any]) -> str:
     """Return the hash of a record: SHA-256 of its JSON with sorted keys and no spaces."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def require_file(path: Path) -> None:
+    """Raise `UnusableError` for a folder, pipe or device, which can be without end. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnusableError("it is no file, but a folder, pipe or device")
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, or an empty text if there is no such file."""
+    """Return the SHA-256 of a file in hex, or an empty text if there is no such file. Raises `UnusableError`."""
     total = hashlib.sha256()
     try:
+        require_file(path)
         with path.open("rb") as content:
             while block := content.read(BLOCK_BYTES):
                 total.update(block)
@@ -771,7 +866,7 @@ def parse_options(arguments: list[str] | None) -> Options:
         parser.error("--since takes an hour in UTC such as 2026-11-28T13")
     try:
         last_hour = last_full_hour(options.until)
-    except ValueError:
+    except (ValueError, OverflowError):
         parser.error("--until takes a time in UTC such as 2026-11-28T13")
     for name in ("archive", "digests"):
         if not getattr(options, name).is_dir():
@@ -792,6 +887,8 @@ def main(arguments: list[str] | None = None) -> int:
                 Verification(options, report, store).run()
             finally:
                 store.close()
+    except BrokenPipeError:
+        raise
     except (UnusableError, OSError, sqlite3.Error) as error:
         report.not_checked("verification", str(error))
     result = {HOLDS: "HOLDS", DOES_NOT_HOLD: "DOES NOT HOLD", NOT_CHECKED: "COULD NOT BE CHECKED"}[report.exit_code]
@@ -799,5 +896,22 @@ def main(arguments: list[str] | None = None) -> int:
     return report.exit_code
 
 
+def program() -> int:
+    """Run `main`. A run that was interrupted, or failed, could not check the archive: it did not find a change."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("Interrupted: the archive was not checked.", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (MemoryError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, AttributeError):
+        traceback.print_exc()
+        print("This is an error of this program: the archive was not checked.", file=sys.stderr)
+    else:
+        return code
+    return NOT_CHECKED
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

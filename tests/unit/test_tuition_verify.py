@@ -331,7 +331,59 @@ def sign_one_hour_with_another_key(copy: Copy) -> str:
     return r"FINDING hours/dt=2026-11-27/22.json: the signature does not fit"
 
 
+def insert_an_object_with_digits_of_another_script(copy: Copy) -> str:
+    path = copy.archive / "records" / "dt=\N{ARABIC-INDIC DIGIT TWO}026-11-27" / "22-new.jsonl.gz"
+    path.parent.mkdir()
+    path.write_bytes(pack([copy.next_record("pay_new")]))
+    return r"FINDING records/dt=.026-11-27/22-new.jsonl.gz: no digest lists this object"
+
+
+def insert_an_object_of_the_future(copy: Copy) -> str:
+    path = copy.put("2999-11-28T04", "new", pack([copy.next_record("pay_new")]))
+    return rf"FINDING {name(copy, path)}: no digest lists this object, and its name has a time in the future"
+
+
+def insert_a_file_beside_the_folders(copy: Copy) -> str:
+    (copy.archive / "Records").mkdir()
+    (copy.archive / "Records" / "new.jsonl.gz").write_bytes(pack([copy.next_record("pay_new")]))
+    return r"FINDING Records/new.jsonl.gz: no digest lists this object"
+
+
+def replace_an_object_by_a_pipe(copy: Copy) -> str:
+    path = copy.objects(ATTACKED)[0]
+    path.unlink()
+    os.mkfifo(path)
+    return rf"FINDING {name(copy, path)}.*it is no file, but a folder, pipe or device"
+
+
+def replace_the_heads_by_an_endless_device(copy: Copy) -> str:
+    path = copy.digests / "heads/dt=2026-11-27/22.jsonl.gz"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    return r"FINDING heads/dt=2026-11-27/22.jsonl.gz: it is no file"
+
+
+def replace_a_digest_by_an_endless_device(copy: Copy) -> str:
+    copy.digest(ATTACKED).unlink()
+    copy.digest(ATTACKED).symlink_to("/dev/zero")
+    return r"FINDING hours/dt=2026-11-27/22.json: it is no file"
+
+
+def change_the_daily_root_of_the_copy(copy: Copy) -> str:
+    path = copy.digests / "roots" / "2026-11-27.txt"
+    path.parent.mkdir()
+    path.write_text(f"2026-11-27 {'0' * 64}\n", encoding="utf-8")
+    return r"FINDING roots/2026-11-27.txt: it is not the hash of the digest of 2026-11-27T23"
+
+
 TAMPERING: list[Callable[[Copy], str]] = [
+    insert_an_object_with_digits_of_another_script,
+    insert_an_object_of_the_future,
+    insert_a_file_beside_the_folders,
+    replace_an_object_by_a_pipe,
+    replace_the_heads_by_an_endless_device,
+    replace_a_digest_by_an_endless_device,
+    change_the_daily_root_of_the_copy,
     edit_a_field,
     edit_and_rehash_a_record,
     rehash_the_whole_chain,
@@ -390,6 +442,76 @@ def test_the_tail_is_wanted_until_now_without_until(copy: Copy, capsys: pytest.C
 )
 def test_the_last_full_hour_before_until_needs_a_digest(until: str, last_hour: str) -> None:
     assert tuition_verify.last_full_hour(until) == last_hour
+
+
+def test_a_link_to_a_folder_that_can_hide_objects_could_not_be_checked(copy: Copy, verify: Verify) -> None:
+    folder = copy.archive / "records" / "dt=2026-11-27"
+    elsewhere = folder.rename(copy.root / "elsewhere")
+    folder.symlink_to(elsewhere)
+    (elsewhere / "22-new.jsonl.gz").write_bytes(pack([copy.next_record("pay_new")]))
+    result = verify(copy)
+    assert result.code == NOT_CHECKED
+    assert "NOT CHECKED records/dt=2026-11-27: it is a link to a folder" in result.out
+
+
+def test_the_right_daily_root_in_the_copy_is_no_finding(copy: Copy, verify: Verify) -> None:
+    path = copy.digests / "roots" / "2026-11-27.txt"
+    path.parent.mkdir()
+    path.write_text(f"2026-11-27 {copy.root_of('2026-11-27T23')}\n", encoding="utf-8")
+    assert verify(copy).code == HOLDS
+
+
+# --- tampering by a role that can write archive objects, which the digests then list ---
+
+
+@pytest.mark.parametrize("change", ["an attribute twice", "spaces", "a byte order mark"])
+def test_a_line_that_can_be_read_in_two_ways_is_found(change: str, copy: Copy, verify: Verify) -> None:
+    """Python reads the last of two equal names, and another program the first."""
+    line = archive_copies.line_of(copy.chains["pay_00"][0])
+    changed = {
+        "an attribute twice": b'{"user_id":"mallory",' + line[1:],
+        "spaces": line.replace(b'":', b'": '),
+        "a byte order mark": b"\xef\xbb\xbf" + line,
+    }[change]
+    copy.put(HOURS[-1], "twice", gzip.compress(changed))
+    copy.sign()
+    result = verify(copy)
+    assert result.code == DOES_NOT_HOLD, result.out
+    assert re.search(r"FINDING .*03-twice.* line 1: pay_00 position 1: the line is not in the documented", result.out)
+
+
+def test_two_different_final_forms_of_one_version_are_found(copy: Copy, verify: Verify) -> None:
+    last = copy.chains["pay_00"][-1]
+    state = {"payment_id": "pay_00", "version": last["seq"], "audit_head": last["hash"], "status": "PAID"}
+    copy.put(HOURS[-1], f"pay_00-v{last['seq']}", pack([state]), folder="final", older="v0")
+    copy.sign()
+    result = verify(copy)
+    assert result.code == DOES_NOT_HOLD, result.out
+    assert f"there are two different final forms of pay_00 position {last['seq']}" in result.out
+
+
+def test_a_final_form_delivered_twice_is_no_finding(copy: Copy, verify: Verify) -> None:
+    path = next(copy.archive.glob("final/*/*"))
+    copy.put(HOURS[-2], path.name[3:].partition(".")[0], path.read_bytes(), folder="final")
+    copy.sign()
+    assert verify(copy).code == HOLDS
+
+
+def test_a_final_form_without_its_names_could_not_be_checked(copy: Copy, verify: Verify) -> None:
+    copy.put(ATTACKED, "pay_00-v2", pack([{}]), folder="final")
+    copy.sign()
+    result = verify(copy)
+    assert result.code == NOT_CHECKED
+    assert re.search(r"NOT CHECKED final/dt=2026-11-27/22-pay_00-v2.json.gz .*it has no 'payment_id'", result.out)
+
+
+def test_a_record_of_a_wrong_type_stops_no_verification(copy: Copy, verify: Verify) -> None:
+    copy.put(HOURS[-1], "typed", pack([rehash(copy.next_record("pay_new"), previous=[])]))
+    copy.sign()
+    result = verify(copy)
+    assert result.code != HOLDS
+    assert re.search(r"NOT CHECKED records/.*03-typed.*\[\] is no str", result.out)
+    assert "7 digests" in result.out
 
 
 # --- tampering with the signing key ---
@@ -532,7 +654,7 @@ def test_a_file_that_cannot_be_read_could_not_be_checked(
     monkeypatch.setattr(Path, "open", refuse)
     result = verify(copy)
     assert re.search(rf"NOT CHECKED \S*{re.escape(unreadable.name)}.*cannot be read .*Permission denied", result.out)
-    assert result.code != HOLDS
+    assert result.code == NOT_CHECKED, result.out
 
 
 def test_a_folder_that_cannot_be_listed_could_not_be_checked(
@@ -546,6 +668,7 @@ def test_a_folder_that_cannot_be_listed_could_not_be_checked(
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", lambda path: [entry.name for entry in os.scandir(path)])
     result = verify(copy)
     assert result.code == NOT_CHECKED
     assert re.search(r"NOT CHECKED verification: .*Permission denied", result.out)
@@ -557,12 +680,18 @@ def test_a_digest_of_a_later_format_could_not_be_checked(
     monkeypatch.setattr("tuition.core.digests.FORMAT", 2)
     copy.sign()
     result = verify(copy)
-    assert result.code in (NOT_CHECKED, DOES_NOT_HOLD)  # the objects of the digests are not listed by any other
+    assert result.code == NOT_CHECKED, result.out
     assert "its signature is right, but its format is 2; this program reads format 1" in result.out
 
 
 def test_wrong_arguments_could_not_be_checked(copy: Copy) -> None:
-    for arguments in (["--until", "yesterday"], ["--root", "abc"], ["--root", ""], ["--since", "2026"]):
+    for arguments in (
+        ["--until", "yesterday"],
+        ["--until", "0001-01-01"],
+        ["--root", "abc"],
+        ["--root", ""],
+        ["--since", "2026"],
+    ):
         with pytest.raises(SystemExit) as stopped:
             tuition_verify.main(["--archive", ".", "--digests", ".", "--key", "k", *arguments])
         assert stopped.value.code == NOT_CHECKED
@@ -630,8 +759,40 @@ def test_the_program_runs_alone_outside_of_the_repository(copy: Copy, tmp_path: 
     assert run.stdout.splitlines()[-1] == "HOLDS: 0 findings, 0 parts that could not be checked"
 
 
+def test_without_its_package_the_program_could_not_check() -> None:
+    command = [sys.executable, "-I", "-S", str(VERIFIER)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == NOT_CHECKED
+    assert "pip install cryptography" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("planted")])
+def test_a_run_that_is_interrupted_or_fails_is_no_finding(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise error
+
+    monkeypatch.setattr(tuition_verify, "main", fail)
+    assert tuition_verify.program() == NOT_CHECKED
+    assert "the archive was not checked" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_early_is_no_finding(copy: Copy) -> None:
+    where = ["--archive", str(copy.archive), "--digests", str(copy.digests), "--key", str(copy.root / "key.pem")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        [sys.executable, str(VERIFIER), *where], stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    os.close(writing)
+    assert run.returncode == NOT_CHECKED
+    assert run.stderr == b""
+
+
 def test_the_program_imports_only_the_standard_library_and_cryptography() -> None:
-    names = re.findall(r"^(?:import|from) (\w+)", VERIFIER.read_text(encoding="utf-8"), re.MULTILINE)
+    names = re.findall(r"^ *(?:import|from) (\w+)", VERIFIER.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(names) <= sys.stdlib_module_names | {"cryptography"}
     assert "cryptography" in names
 
