@@ -209,12 +209,13 @@ def test_a_list_of_several_pages_is_read_to_its_end(system: System, monkeypatch:
 
 
 def test_an_object_that_cannot_be_read_is_listed_by_its_hash_and_stops_no_digest(system: System) -> None:
-    for number, body in enumerate((b"no gzip", gzip.compress(b"no json"), gzip.compress(b"{}"))):
+    endless = b'{"subject": "pay_1", "hash": "", "seq": Infinity}'
+    for number, body in enumerate((b"no gzip", *map(gzip.compress, (b"no json", b"{}", endless, b"[" * 200_000)))):
         key = f"records/dt=2026-11-27/21-{number}.jsonl.gz"
         system.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body)
     system.s3.put_object(Bucket=ARCHIVE, Key="final/dt=2026-11-27/21-nameless.json.gz", Body=b"")
     system.run(at="2026-11-27T22:10")
-    assert [entry["records"] for entry in system.digest("2026-11-27T21")["objects"]] == [None] * 4
+    assert [entry["records"] for entry in system.digest("2026-11-27T21")["objects"]] == [None] * 6
 
 
 # --- when ---
@@ -266,7 +267,7 @@ def test_a_pause_beyond_the_limit_is_no_new_beginning(system: System, monkeypatc
 # --- interrupted and doubled runs ---
 
 
-@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("step", range(11))
 @pytest.mark.parametrize("is_done", [False, True])
 def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
     step: int, is_done: bool, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -295,6 +296,7 @@ def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
     monkeypatch.setattr(digest, "_s3", lambda: system.s3)
     system.run(at="2026-11-28T00:20")
     assert len(system.names("hours/")) == 6
+    assert system.names("roots/") == ["roots/2026-11-27.txt"]
     assert system.has_one_version_of_each()
     assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
 

@@ -87,7 +87,7 @@ def describe(key: str, version_id: str, content: bytes, heads: dict[str, Head]) 
     entry = {"key": key, "version_id": version_id, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     try:
         records = _records(key, content)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {**entry, "records": None, "first": None, "last": None}
     if key.startswith(RECORDS):
         for subject, head in records:

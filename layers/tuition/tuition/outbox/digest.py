@@ -103,10 +103,10 @@ def _make(hour: str, previous: Previous | None, key: _Key) -> Previous:
 
 
 def _sign(hour: str, content: bytes, key: _Key) -> Previous:
-    """Sign a digest unless it is signed, and store the daily root behind the last hour of a day."""
-    signature = _put_once(digests.signature_key(hour), key.sign(content))
+    """Sign a digest unless it is signed. The daily root is stored first, because a signed digest is complete."""
     if hour.endswith("T23"):
         _put_once(digests.root_key(hour[:10]), digests.root_line(hour[:10], content).encode())
+    signature = _put_once(digests.signature_key(hour), key.sign(content))
     return Previous(hour, hashlib.sha256(content).hexdigest(), signature)
 
 
