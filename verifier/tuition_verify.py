@@ -455,7 +455,7 @@ class Verification:
         return None
 
     def _cannot_read(self, place: str, error: object) -> None:
-        """Report a file that cannot be read. What it contains may explain gaps, which then prove no tampering."""
+        """Report a file that cannot be read. Its content may explain gaps, which then prove no tampering."""
         self._is_incomplete = True
         self._report.not_checked(place, f"it cannot be read ({error!s:.300})")
 
