@@ -630,13 +630,10 @@ def request_awaits_approval_forever(patch: Patch) -> None:
 
 
 def withdrawn_payment_grants_access(patch: Patch) -> None:
-    real = payments.no_access_reason
-    patch.setattr(payments, "no_access_reason", lambda payment: real(replace_withdrawal(payment)))
-
-
-def replace_withdrawal(payment: Any) -> Any:
-    """Return a payment without its withdrawal."""
-    return replace(payment, facts=replace(payment.facts, withdrawn=None))
+    real = payments.access_terms
+    patch.setattr(
+        payments, "access_terms", lambda payment: tuple(t for t in real(payment) if t.term != "not_withdrawn")
+    )
 
 
 def withdrawal_is_declined_when_a_dispute_is_lost(patch: Patch) -> None:

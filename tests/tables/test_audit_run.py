@@ -13,13 +13,14 @@ from tests.tables.test_fan_out import messages, stored
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_verification import put_enrollment
 from tuition import retry
+from tuition.core import audit, timestamps
 from tuition.core import books as books_core
 from tuition.core import facts as core_facts
-from tuition.core import timestamps
 from tuition.core.errors import StripeUnavailable, Unprocessable
 from tuition.intake import audit_run, walk
 from tuition.intake import books as intake_books
-from tuition.storage import cursors, dynamodb, keys, ledger, tasks
+from tuition.storage import cursors, dynamodb, keys, ledger, mapping, tasks
+from tuition.storage.items import AuditItem
 
 __all__ = ["messages", "noon"]
 LEASE_S = 900 + tasks.CLOCK_MARGIN_S + 1
@@ -618,6 +619,24 @@ def test_two_audits_in_turn_do_not_disturb_each_other(tuition: Harness, student:
     assert task_names(tuition) == []
 
 
+def write_records_of_schema_1(tuition: Harness, payment_id: str) -> None:
+    """Replace a payment's records by those of a release that recorded no facts, chained again."""
+    previous = ""
+    records = tuition.tables.query(
+        TableName="audit",
+        KeyConditionExpression="subject = :id",
+        ExpressionAttributeValues={":id": {"S": payment_id}},
+    )["Items"]
+    for raw in sorted(records, key=lambda raw: int(raw["seq"]["N"])):
+        assert raw.pop("facts")
+        raw |= {"schema_version": {"N": "1"}, "previous": {"S": previous}}
+        body = mapping.record_to_json(AuditItem.from_raw_data(dict(raw)))
+        previous = audit.digest({name: value for name, value in body.items() if name != "hash"})
+        tuition.tables.put_item(TableName="audit", Item={**raw, "hash": {"S": previous}})
+    item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(payment_id))["Item"]
+    tuition.tables.put_item(TableName="payments", Item={**item, "audit_head": {"S": previous}})
+
+
 def test_facts_of_an_earlier_release_are_looked_up_once(tuition: Harness, student: Student) -> None:
     """Its audit stored the fee, but no transaction."""
     purchase = bought(tuition, student)
@@ -625,6 +644,7 @@ def test_facts_of_an_earlier_release_are_looked_up_once(tuition: Harness, studen
     deliver(tuition)
     assert next_day(tuition)["differences"] == []
     rewrite(tuition, purchase["payment_id"], balance_transactions={})
+    write_records_of_schema_1(tuition, purchase["payment_id"])
     assert tuition.payment(purchase["payment_id"]).facts.balance_transactions == {}
     tuition.stripe_calls.clear()
     assert next_day(tuition)["differences"] == []
