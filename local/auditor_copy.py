@@ -1,17 +1,20 @@
 """``make auditor-copy``: copy the archive, the digests, the public keys and the verifier into a folder.
 
 It reads the buckets of the local stack, or with ``--aws`` those of a deployed stack with the shell's credentials and
-region. The copy has what the newest digest covers: objects that were stored later are in the next copy. It prints the
-command that verifies the copy.
+region. The copy has what the newest signed digest covers: objects that were stored later are in the next copy. It
+prints the command that verifies the copy.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,11 @@ from local.reconcile import ReconcileError, console, local_connection
 from local.running import add_port_option
 
 THREADS = 16
+BATCH = 1_000
+"""Versions whose copies are begun together."""
+MAX_PATH = 1_024
+"""In characters. S3's keys have at most as many bytes."""
+SIGNATURE = re.compile(r"hours/(dt=\d{4}-\d{2}-\d{2}/\d{2})\.json\.sig", re.ASCII)
 VERIFIER = ROOT / "verifier"
 
 
@@ -56,24 +64,40 @@ class Source:
         path.write_bytes(response["Body"].read())
 
 
-def copy(source: Source, folder: Path) -> str | None:
-    """Write the copy. Return the first moment that it does not cover, such as `2026-11-28T13`; None without digests."""
+@dataclass(frozen=True)
+class Copy:
+    """What was copied: up to which moment, such as `2026-11-28T13`, and the keys that are no path in the folder."""
+
+    until: str
+    refused: list[str]
+
+
+def copy(source: Source, folder: Path) -> Copy | None:
+    """Write the copy, and return what it covers; None if there is no digest yet."""
     with ThreadPoolExecutor(THREADS) as pool:
         files = [version for version in source.versions(source.digests) if version["IsLatest"]]
-        _wait(pool.map(lambda v: source.copy(source.digests, v, folder / "digests" / v["Key"]), files))
-        hours = sorted(v["Key"] for v in files if v["Key"].startswith("hours/") and v["Key"].endswith(".json.sig"))
-        if not hours:
+        signed = max((match[1] for version in files if (match := SIGNATURE.fullmatch(version["Key"]))), default=None)
+        if signed is None:
             return None
-        newest = datetime.strptime(hours[-1], "hours/dt=%Y-%m-%d/%H.json.sig").replace(tzinfo=UTC)
-        end = newest + timedelta(hours=1)
-        covered = [version for version in source.versions(source.archive) if version["LastModified"] < end]
-        _wait(pool.map(lambda v: source.copy(source.archive, v, folder / "archive" / _path(v)), covered))
+        end = datetime.strptime(signed, "dt=%Y-%m-%d/%H").replace(tzinfo=UTC) + timedelta(hours=1)
+        shown = ((version["Key"], version) for version in files if not _is_after(version["Key"], signed))
+        refused = _copy_all(pool, source, source.digests, shown, folder / "digests")
+        covered = (
+            (_path(version), version) for version in source.versions(source.archive) if version["LastModified"] < end
+        )
+        refused += _copy_all(pool, source, source.archive, covered, folder / "archive")
     (folder / "keys").mkdir(exist_ok=True)
     for key in (folder / "digests" / "keys").glob("*.pem"):
         shutil.copy(key, folder / "keys")
     for name in ("tuition_verify.py", "README.md"):
         shutil.copy(VERIFIER / name, folder)
-    return end.strftime("%Y-%m-%dT%H")
+    return Copy(end.strftime("%Y-%m-%dT%H"), refused)
+
+
+def _is_after(object_key: str, signed: str) -> bool:
+    """Whether a file belongs to a later hour than the newest signed one: its digest is being made now."""
+    kind, _, hour = object_key.partition("/")
+    return kind in ("hours", "heads") and hour[: len(signed)] > signed
 
 
 def _path(version: dict[str, Any]) -> str:
@@ -81,14 +105,36 @@ def _path(version: dict[str, Any]) -> str:
     return str(version["Key"] if version["IsLatest"] else f"older/{version['VersionId']}/{version['Key']}")
 
 
-def _wait(results: Iterator[None]) -> None:
-    """Wait for all copies. Raises the first failure."""
-    for _ in results:
-        pass
+def _copy_all(
+    pool: ThreadPoolExecutor,
+    source: Source,
+    bucket: str,
+    versions: Iterable[tuple[str, dict[str, Any]]],
+    folder: Path,
+) -> list[str]:
+    """Copy versions to their paths in a folder, with progress. Return the keys that are no path in it.
+
+    Raises the first failure.
+    """
+    refused: list[str] = []
+    copied = 0
+    for batch in itertools.batched(versions, BATCH, strict=False):
+        paths = [(version, folder / path) for path, version in batch if _is_inside(folder, path)]
+        refused += [version["Key"] for path, version in batch if not _is_inside(folder, path)]
+        for _ in pool.map(lambda one: source.copy(bucket, *one), paths):
+            copied += 1
+        console.print(f"{copied} files of {folder.name}")
+    return refused
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    """Whether a path is one of a file in the folder. Who may write to a bucket may choose any key."""
+    parts = path.split("/")
+    return not {"", ".", ".."} & {*parts} and "\\" not in path and "\0" not in path and len(path) <= MAX_PATH
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 if the folder has a copy, 1 if there is no digest yet, 2 if the buckets could not be read."""
+    """Return 0 if the folder has a copy, 1 if there is no digest or a key is no path, 2 if a bucket was not read."""
     parser = argparse.ArgumentParser(prog="make auditor-copy", description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder to write, which must be empty or absent")
     parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
@@ -99,17 +145,19 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.folder} is not empty")
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
-        until = copy(Source(stack=options.stack, aws=options.aws, api_port=options.api_port), options.folder)
+        made = copy(Source(stack=options.stack, aws=options.aws, api_port=options.api_port), options.folder)
     except (ReconcileError, ClientError, BotoCoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if until is None:
+    if made is None:
         print("error: there is no digest yet. The first one is made after the first full hour.", file=sys.stderr)
         return 1
     keys = " ".join(f"--key keys/{path.name}" for path in sorted((options.folder / "keys").iterdir()))
-    command = f"python tuition_verify.py --archive archive --digests digests {keys} --until {until}"
+    command = f"python tuition_verify.py --archive archive --digests digests {keys} --until {made.until}"
     console.print(f"In {options.folder}:", command, sep="\n", soft_wrap=True)
-    return 0
+    for key in made.refused:
+        print(f"not copied, because its key is no path in the folder: {key!r}", file=sys.stderr)
+    return 1 if made.refused else 0
 
 
 if __name__ == "__main__":

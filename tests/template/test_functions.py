@@ -302,6 +302,9 @@ def test_digests_are_locked_longer_than_what_they_list_and_in_production_for_eve
     _, replacement = resources["DigestBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (replacement["Effect"], replacement["Principal"], replacement["Action"]) == ("Deny", "*", "s3:PutObject")
     assert replacement["Condition"] == {"Null": {"s3:if-none-match": "true"}}
+    deletion = production["DigestBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][2]
+    assert (deletion["Effect"], deletion["Action"]) == ("Deny", ["s3:DeleteObject", "s3:DeleteObjectVersion"])
+    assert "PrincipalArn" in str(deletion["Condition"]["ArnNotEquals"])
 
 
 def test_only_the_digest_function_signs_and_only_the_break_glass_role_deletes_the_key(

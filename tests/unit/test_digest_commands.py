@@ -68,6 +68,7 @@ class Buckets:
 
         if bucket == "digests":
             names = ["hours/dt=2026-11-28/13.json", "hours/dt=2026-11-28/13.json.sig", "keys/ab.pem"]
+            names += ["heads/dt=2026-11-28/14.jsonl.gz", "hours/dt=2026-11-28/14.json", "hours/dt=x/9.json.sig"]
             return [version(name, "d", 0, hour=14) for name in self.digest_names(names)]
         return [
             version("records/dt=2026-11-28/13-a.jsonl.gz", "v1", 10, latest=False),
@@ -102,6 +103,29 @@ def test_a_copy_has_every_version_that_a_digest_covers_with_keys_and_verifier(
     }
     command = "python tuition_verify.py --archive archive --digests digests --key keys/ab.pem --until 2026-11-28T14"
     assert capsys.readouterr().out.splitlines()[-1] == command
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["../outside", "records/../../outside", "/outside", "records/", "records//a", "records/./a", "a\\\\b", "a\0b"],
+)
+def test_a_key_that_is_no_path_in_the_folder_is_named_and_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    """The archive's keys are those of whoever may write to it."""
+    real = Buckets.versions
+
+    def with_key(self: Buckets, bucket: str) -> list[dict[str, Any]]:
+        versions = real(self, bucket)
+        return [*versions, {**versions[0], "Key": key, "IsLatest": True}] if bucket == "archive" else versions
+
+    monkeypatch.setattr(auditor_copy, "Source", Buckets)
+    monkeypatch.setattr(Buckets, "versions", with_key)
+    folder = tmp_path / "copy"
+    assert auditor_copy.main([str(folder), "--aws"]) == 1
+    assert repr(key) in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+    assert (folder / "archive/records/dt=2026-11-28/13-a.jsonl.gz").is_file()
 
 
 def test_without_a_digest_there_is_no_copy(

@@ -185,6 +185,16 @@ def test_an_object_belongs_to_the_hour_in_which_it_was_stored(system: System, tm
     assert system.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
 
 
+def test_the_first_digest_is_that_of_the_first_object_stored_and_not_of_the_first_by_name(
+    system: System, tmp_path: Path
+) -> None:
+    system.put("b", "pay_1")
+    system.now = START + timedelta(hours=1)
+    system.put("a", "pay_2", named=START)
+    assert system.run(at="2026-11-27T23:10")["hours"] == ["2026-11-27T21", "2026-11-27T22"]
+    assert system.verify(tmp_path, "2026-11-27T23") == 0
+
+
 def test_two_versions_of_one_key_are_both_listed(system: System) -> None:
     key = system.put("a", "pay_1")
     system.s3.put_object(Bucket=ARCHIVE, Key=key, Body=pack(system.chains.chains["pay_1"]))

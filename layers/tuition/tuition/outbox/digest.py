@@ -136,10 +136,13 @@ def _complete(hour: str, key: _Key) -> Previous:
 
 
 def _first_hour(now: float) -> str:
-    """Return the hour of the first digest: that of the archive's first object, else the last full one."""
+    """Return the hour of the first digest: that of the archive's first object, else the last full one.
+
+    The first by name may have been stored after others, so the earliest of the first thousand counts.
+    """
     hour = timestamps.iso(now - HOUR_S)[:13]
     for prefix in digests.PREFIXES:
-        page = _s3().list_object_versions(Bucket=settings().archive_bucket, Prefix=prefix, MaxKeys=1)
+        page = _s3().list_object_versions(Bucket=settings().archive_bucket, Prefix=prefix)
         for version in page.get("Versions", []):
             hour = min(hour, timestamps.iso(version["LastModified"].timestamp())[:13])
     return hour
