@@ -18,7 +18,7 @@ const OTHER_LINKS = [
   ["exports", "Exports"],
   ["selling", "Selling"],
 ];
-const NARROW = matchMedia("(max-width: 56rem)");
+const NARROW = matchMedia("(max-width: 62rem)");
 
 /** The queues whose length the navigation shows: the route, the name of its list, and what the number counts. */
 const COUNTED = {
@@ -114,7 +114,7 @@ function Menu({ id, text, label, current, end = false, children }) {
   </div>`;
 }
 
-/** The length of a queue, up to one page. Its place is kept free, so that nothing moves when the number arrives. */
+/** The length of a queue, at most "20+". Its place is kept free, so that nothing moves when the number arrives. */
 function Count({ path, list, meaning }) {
   const [count, setCount] = useState("");
   useEffect(() => {

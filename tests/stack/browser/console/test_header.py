@@ -13,9 +13,17 @@ OVERLAP = """(bar) => {
     return boxes.some((box, index) => index && boxes[index - 1].right > box.left);
 }"""
 """Whether a part of the header covers the next one."""
+LONGEST_COUNTS = """(counts) => counts.every((count) => {
+    const width = count.offsetWidth;
+    count.innerHTML = "<b>20+</b>";
+    return count.offsetWidth === width;
+})"""
+"""Whether the counts have room for their longest number, which is shown from now on."""
 
 
-@pytest.mark.parametrize(("width", "menu"), [(1440, "More"), (1024, "More"), (910, "More"), (320, "Menu")])
+@pytest.mark.parametrize(
+    ("width", "menu"), [(1440, "More"), (1024, "More"), (1000, "More"), (990, "Menu"), (320, "Menu")]
+)
 @pytest.mark.parametrize("role", ["staff", "support"])
 def test_the_header_is_one_line_and_leads_to_every_view(
     request: pytest.FixtureRequest, role: str, width: int, menu: str
@@ -24,6 +32,8 @@ def test_the_header_is_one_line_and_leads_to_every_view(
     staff.page.set_viewport_size({"width": width, "height": 700})
     header, navigation = staff.page.get_by_role("banner"), staff.page.get_by_role("navigation", name="Main")
     staff.open("#/refund-requests")
+    staff.expect_heading("Refund requests")
+    assert navigation.locator(".count").evaluate_all(LONGEST_COUNTS)
     for name in (*VIEWS, *MORE):
         in_menu = menu == "Menu" or name in MORE
         button = navigation.get_by_role("button")
