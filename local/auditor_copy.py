@@ -66,7 +66,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Copy:
-    """What was copied: up to which moment, such as `2026-11-28T13`, and the keys that are no path in the folder."""
+    """A copy up to the moment `until`, such as `2026-11-28T13`, without the keys that are no path in the folder."""
 
     until: str
     refused: list[str]
@@ -128,7 +128,7 @@ def _copy_all(
 
 
 def _is_inside(folder: Path, path: str) -> bool:
-    """Whether a path is one of a file in the folder. Who may write to a bucket may choose any key."""
+    """Whether a path is one of a file in the folder. A role that writes to a bucket may choose any key."""
     parts = path.split("/")
     return not {"", ".", ".."} & {*parts} and "\\" not in path and "\0" not in path and len(path) <= MAX_PATH
 
@@ -145,19 +145,19 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{options.folder} is not empty")
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
-        made = copy(Source(stack=options.stack, aws=options.aws, api_port=options.api_port), options.folder)
+        result = copy(Source(stack=options.stack, aws=options.aws, api_port=options.api_port), options.folder)
     except (ReconcileError, ClientError, BotoCoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if made is None:
+    if result is None:
         print("error: there is no digest yet. The first one is made after the first full hour.", file=sys.stderr)
         return 1
     keys = " ".join(f"--key keys/{path.name}" for path in sorted((options.folder / "keys").iterdir()))
-    command = f"python tuition_verify.py --archive archive --digests digests {keys} --until {made.until}"
+    command = f"python tuition_verify.py --archive archive --digests digests {keys} --until {result.until}"
     console.print(f"In {options.folder}:", command, sep="\n", soft_wrap=True)
-    for key in made.refused:
+    for key in result.refused:
         print(f"not copied, because its key is no path in the folder: {key!r}", file=sys.stderr)
-    return 1 if made.refused else 0
+    return 1 if result.refused else 0
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_a_copy_has_every_version_that_a_digest_covers_with_keys_and_verifier(
 def test_a_key_that_is_no_path_in_the_folder_is_named_and_not_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
-    """The archive's keys are those of whoever may write to it."""
+    """A role that writes to the archive may choose any key."""
     real = Buckets.versions
 
     def with_key(self: Buckets, bucket: str) -> list[dict[str, Any]]:
