@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.build import ROOT
 from local.deploy import STACK
-from local.reconcile import ReconcileError, console, local_connection
+from local.reconcile import ReconcileError, console, local_connection, physical_id
 from local.running import add_port_option
 
 THREADS = 16
@@ -42,13 +42,8 @@ class Source:
 
     def __init__(self, *, stack: str, aws: bool, api_port: int | None = None) -> None:
         connection = {} if aws else local_connection(api_port)
-        cloudformation: Any = boto3.client("cloudformation", **connection)
-
-        def bucket(name: str) -> str:
-            resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=name)
-            return str(resource["StackResourceDetail"]["PhysicalResourceId"])
-
-        self.archive, self.digests = bucket("ArchiveBucket"), bucket("DigestBucket")
+        self.archive = physical_id(stack, "ArchiveBucket", connection)
+        self.digests = physical_id(stack, "DigestBucket", connection)
         config = Config(max_pool_connections=THREADS, connect_timeout=5, read_timeout=60)
         self._s3: Any = boto3.client("s3", config=config, **connection)
 

@@ -46,6 +46,13 @@ class AnotherRun(ReconcileError):
     """Another run is in progress."""
 
 
+def physical_id(stack: str, logical_id: str, connection: dict[str, Any]) -> str:
+    """Return the name of a deployed resource, by the template's name for it. `connection` is boto3's options."""
+    cloudformation: Any = boto3.client("cloudformation", **connection)
+    resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
+    return str(resource["StackResourceDetail"]["PhysicalResourceId"])
+
+
 class Reconciler:
     """The deployed function."""
 
@@ -59,9 +66,7 @@ class Reconciler:
         qualifier: str | None = ALIAS,
     ) -> None:
         connection = {} if aws else local_connection(api_port)
-        cloudformation: Any = boto3.client("cloudformation", **connection)
-        resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=function)
-        name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        name = physical_id(stack, function, connection)
         self._target = {"FunctionName": name, **({"Qualifier": qualifier} if qualifier else {})}
         # An invocation may take 15 minutes, and a late response must not make boto3 invoke the function again.
         config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})

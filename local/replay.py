@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.deploy import STACK
-from local.reconcile import ReconcileError, console, local_connection
+from local.reconcile import ReconcileError, console, local_connection, physical_id
 from local.running import add_port_option
 
 FUNCTION = "PublishFunction"
@@ -50,9 +50,7 @@ class Replayer:
 
     def __init__(self, *, stack: str, aws: bool, api_port: int | None = None) -> None:
         connection = {} if aws else local_connection(api_port)
-        cloudformation: Any = boto3.client("cloudformation", **connection)
-        resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=FUNCTION)
-        self._name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        self._name = physical_id(stack, FUNCTION, connection)
         config = Config(read_timeout=INVOCATION_S, retries={"total_max_attempts": 1})
         self._client: Any = boto3.client("lambda", config=config, **connection)
         self._dynamodb: Any = boto3.client("dynamodb", **connection)
