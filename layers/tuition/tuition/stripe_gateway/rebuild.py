@@ -85,10 +85,10 @@ def _payment(
         first_purchase=_is_first_purchase(obj),
         version=int(trail[-1]["seq"]) if trail else 0,
         audit_head=trail[-1]["hash"] if trail else "",
-    ).merged(functools.reduce(core_facts.merge, [facts, Facts(rebuilt=True), *_decisions(trail)]))
+    ).merged(functools.reduce(core_facts.merge, [facts, Facts(rebuilt=True), *_unknown_to_stripe(trail)]))
 
 
-def _decisions(trail: Sequence[Mapping[str, Any]]) -> list[Facts]:
+def _unknown_to_stripe(trail: Sequence[Mapping[str, Any]]) -> list[Facts]:
     """Return what Stripe does not know: the decisions of staff about access, and the student's withdrawal.
 
     The notes of staff, and the name and address in a withdrawal, are lost with the item.
