@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
@@ -77,12 +78,15 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-    build.build()
-    place = Place(tmp_path_factory.mktemp("install"))
-    yield place
-    place.simulator.stop()
-    place.aws.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", None)  # it would keep the credentials of earlier tests
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "local")
+        build.build()
+        place = Place(tmp_path_factory.mktemp("install"))
+        yield place
+        place.simulator.stop()
+        place.aws.stop()
 
 
 @pytest.mark.timeout(420)
@@ -90,9 +94,10 @@ def test_a_whole_run_ends_with_a_paid_and_refunded_payment_and_a_second_run_chan
     place: Place, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     arguments = place.arguments("staging", "yes")
-    assert place.run(arguments) == 0
+    status = place.run(arguments)
     first = place.worlds[-1]
     output = capsys.readouterr().out
+    assert status == 0, output
     assert "paid: pay_" in output
     assert "refunded" in output
     for secret in (KEYS["secret-key"], "whsec_"):
@@ -229,8 +234,9 @@ def test_live_aws_sets_up_buys_refunds_prints_and_removes_everything(
         "AWS_ENDPOINT_URL": place.aws.url,
         "STRIPE_API_BASE": place.ready["url"],
     }
-    assert live_aws.main(variables) == 0
+    status = live_aws.main(variables)
     output = capsys.readouterr().out
+    assert status == 0, output
     assert "refunded" in output
     assert "AuditTable: " in output
     assert "Removed tuition-live-" in output
