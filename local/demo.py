@@ -11,7 +11,7 @@ import contextlib
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -80,13 +80,31 @@ class StudentSession:
 
     def wait_for_enrollment(self) -> dict[str, Any]:
         """Poll until the webhook has enrolled the student, and return the enrollment."""
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            for enrollment in self.api("GET", "/enrollments")["enrollments"]:
-                if enrollment["status"] == "ENROLLED":
-                    return dict(enrollment)
-            time.sleep(0.2)
-        raise RuntimeError(f"no enrollment after {WAIT_S} s: see docs/troubleshooting.md")
+
+        def enrolled() -> dict[str, Any] | None:
+            enrollments = self.api("GET", "/enrollments")["enrollments"]
+            return next((one for one in enrollments if one["status"] == "ENROLLED"), None)
+
+        return _wait(enrolled, "no enrollment")
+
+    def wait_for_card(self, payment_id: str) -> dict[str, Any]:
+        """Poll until the payment shows the card, and return the payment. The charge may arrive after the intent."""
+
+        def paid() -> dict[str, Any] | None:
+            payment: dict[str, Any] = self.api("GET", f"/payments/status/{payment_id}")
+            return payment if payment["payment_method"] else None
+
+        return _wait(paid, "no charge")
+
+
+def _wait(poll: Callable[[], dict[str, Any] | None], missing: str) -> dict[str, Any]:
+    """Poll until there is a result, and return it. Raises RuntimeError after `WAIT_S`."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        if (result := poll()) is not None:
+            return result
+        time.sleep(0.2)
+    raise RuntimeError(f"{missing} after {WAIT_S} s: see docs/troubleshooting.md")
 
 
 def play(ready: dict[str, Any]) -> bool:
@@ -103,7 +121,7 @@ def play(ready: dict[str, Any]) -> bool:
     for project in enrollment["projects"]:
         lock = "[green]unlocked[/]" if project["unlocked"] else "[dim]locked  [/]"
         step(f"     {lock} {project['title']} ({len(project['steps'])} steps)")
-    payment = student.api("GET", f"/payments/status/{order['payment_id']}")
+    payment = student.wait_for_card(order["payment_id"])
     card = payment["payment_method"]
     step(f"[bold]5[/] the payment is {payment['status']}, {card['brand']} …{card['last4']}")
     staff_view = student.api("GET", f"/admin/payments/{order['payment_id']}", staff=True)
