@@ -103,18 +103,19 @@ class MiniStack:
         """Whether its process is running."""
         return self._process.poll() is None
 
-    def client(self, service: Any) -> Any:
+    def client(self, service: Any, attempts: int = 1) -> Any:
         """Return a boto3 client of one of its services, with the rights of the account's root user."""
         import boto3
         from botocore.config import Config
 
+        retries: Any = {"mode": "standard", "total_max_attempts": attempts}
         return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            config=Config(retries=retries, s3={"addressing_style": "path"}),
         )
 
     def stop(self) -> None:

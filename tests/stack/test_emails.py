@@ -134,10 +134,7 @@ def test_a_claim_without_a_sending_is_counted_and_not_sent(running: Running, tok
 
 def unsent(running: Running) -> int:
     """Return how often the metric of the alarm was counted so far."""
-    logs = aws(running, "logs")
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    pages = [logs.filter_log_events(logGroupName=name, filterPattern="EmailUnsent") for name in groups]
-    return sum('"EmailUnsent"' in event["message"] for page in pages for event in page["events"])
+    return sum('"EmailUnsent"' in line for line in running.log_lines("EmailUnsent"))
 
 
 # --- a consumer that is killed ---

@@ -201,12 +201,7 @@ def _status(cloudformation: Any) -> str:
 
 
 def _logged(running: Running, payment_id: str) -> bool:
-    logs = aws(running, "logs")
-    groups = [
-        group["logGroupName"] for group in logs.describe_log_groups()["logGroups"] if CONSUMER in group["logGroupName"]
-    ]
-    lines = [event["message"] for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]]
-    return any(f'"paid": "{payment_id}"' in line for line in lines)
+    return any(f'"paid": "{payment_id}"' in line for line in running.log_lines(payment_id, CONSUMER))
 
 
 class Outside:

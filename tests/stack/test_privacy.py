@@ -50,7 +50,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
 
     def complete_log() -> list[str] | None:
         """Return the log once it has a line of each kind. A late line appears with its worker's next invocation."""
-        lines = list(_log_lines(running))
+        lines = list(running.log_lines())
         if all(any(marker in line for line in lines) for marker in LOG_MARKERS):
             return lines
         _send_unknown_references(running, token, sub)
@@ -150,18 +150,6 @@ def _send_unusable_webhooks(running: Running, session: dict[str, Any], email: st
     response = running.api("POST", f"/api/admin/quarantine/{event['id']}/replay", running.ready["admin_token"])
     assert response.json()["outcome"] == "quarantined"
     _dynamodb(running).delete_item(TableName=_table(running, "QuarantineTable"), Key={"event_id": {"S": event["id"]}})
-
-
-def _log_lines(running: Running) -> Iterator[str]:
-    """Yield every log line of every function. The emulated AWS returns the oldest lines and no token for more."""
-    assert running.stack.aws is not None
-    logs = running.stack.aws.client("logs")
-    for group in logs.describe_log_groups()["logGroups"]:
-        events: list[Any] = [{"timestamp": 0}]
-        while events:
-            start = events[-1]["timestamp"] + 1
-            events = logs.filter_log_events(logGroupName=group["logGroupName"], startTime=start)["events"]
-            yield from (event["message"] for event in events)
 
 
 def _stored_items(running: Running) -> Iterator[str]:
