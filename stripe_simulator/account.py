@@ -57,6 +57,8 @@ class Account:
             self.id = f"acct_1{self.store.token(15)}"
         self.secret_key = secret_key or new_secret_key
         self.publishable_key = publishable_key or new_publishable_key
+        self.more_secret_keys: list[str] = []
+        self.expired_keys: list[str] = []
         self.url = "http://127.0.0.1:12111"  # the HTTP server sets its real address
         self.request: dict[str, str | None] = NO_REQUEST  # the `request` of new events
         self.log: deque[Object] = deque(maxlen=10_000)

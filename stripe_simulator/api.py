@@ -270,7 +270,11 @@ class Stripe:
                 key = ""
         if not scheme and isinstance(form.get("key"), str):
             key = form["key"]
-        if key == self.account.secret_key:
+        if key in self.account.expired_keys:
+            masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
+            message = f"Expired API Key provided: {masked}"
+            raise StripeError(401, "invalid_request_error", message, stored=False, code="api_key_expired")
+        if key in (self.account.secret_key, *self.account.more_secret_keys):
             return False
         if key == self.account.publishable_key:
             return True

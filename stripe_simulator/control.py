@@ -353,6 +353,27 @@ def _amount(params: Object) -> int:
     return amount
 
 
+def _add_key(account: Account, params: Object) -> Object:
+    """Add a secret key, as a person does in the Dashboard. Every key may do everything."""
+    key = params.get("secret_key", f"sk_test_{account.store.token(24)}")
+    if not isinstance(key, str) or not key.startswith(("sk_test_", "rk_test_")):
+        raise invalid_request("secret_key must begin with sk_test_ or rk_test_", param="secret_key")
+    if key != account.secret_key and key not in account.more_secret_keys:
+        account.more_secret_keys.append(key)
+    account.expired_keys[:] = [expired for expired in account.expired_keys if expired != key]
+    return {"secret_key": key}
+
+
+def _expire_key(account: Account, params: Object) -> Object:
+    """Expire a secret key: from now on it gets 401."""
+    key = params.get("secret_key")
+    if key not in (account.secret_key, *account.more_secret_keys):
+        raise invalid_request("secret_key must be a secret key of this account", param="secret_key")
+    if key not in account.expired_keys:
+        account.expired_keys.append(key)
+    return {"expired": True}
+
+
 Control = Callable[[Account, Object], Object]
 CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/health": {"GET": (_get_health, ())},
@@ -365,6 +386,7 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
         "POST": (_add_fault, ("match", "times", "fail", "seconds")),
         "DELETE": (_clear_faults, ()),
     },
+    "/_sim/keys": {"POST": (_add_key, ("secret_key",)), "DELETE": (_expire_key, ("secret_key",))},
     "/_sim/limits": {"GET": (_set_rate_limit, ()), "POST": (_set_rate_limit, ("per_second",))},
     "/_sim/clock": {"GET": (_advance_clock, ()), "POST": (_advance_clock, ("advance_s",))},
     "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},

@@ -26,6 +26,8 @@ def save(account: Account, path: Path) -> None:
             "id": account.id,
             "secret_key": account.secret_key,
             "publishable_key": account.publishable_key,
+            "more_secret_keys": account.more_secret_keys,
+            "expired_keys": account.expired_keys,
             "offset": account.clock.offset,
             "later": [asdict(task) for task in account.clock.tasks],
             "objects": account.store.objects,
@@ -58,6 +60,8 @@ def load(account: Account, state: dict[str, Any]) -> None:
     """Load a saved state. The API keys stay as they are, because the command line may set them."""
     with account.lock:
         account.id, account.run = state["id"], state["run"]
+        account.more_secret_keys = state.get("more_secret_keys", [])
+        account.expired_keys = state.get("expired_keys", [])
         account.store.start_run(account.run)
         account.clock.offset = state["offset"]
         account.clock.load([Task(**task) for task in state["later"]])

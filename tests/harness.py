@@ -386,6 +386,7 @@ def running_harness(
     secrets = {"stripe": {"secret_key": harness.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
     settings.settings.cache_clear()
     settings._kept.clear()
+    settings._reread.clear()
     stripe_client._client_for.cache_clear()
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(harness))

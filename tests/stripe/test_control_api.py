@@ -400,6 +400,21 @@ def test_a_reset_needs_no_body_and_returns_json(simulator: Simulator) -> None:
     assert response.json() == {"reset": True} and response.headers["content-type"] == "application/json"
 
 
+def test_a_key_is_added_beside_the_first_and_expired(simulator: Simulator) -> None:
+    old = simulator.stripe.secret_key
+    new = control(simulator, "/_sim/keys", {"secret_key": "rk_test_second"})["secret_key"]
+
+    def status(key: str) -> tuple[int, str | None]:
+        response = httpx.get(f"{simulator.url}/v1/customers", auth=(key, ""))
+        return response.status_code, response.json().get("error", {}).get("code")
+
+    assert (status(old), status(new)) == ((200, None), (200, None))
+    httpx.request("DELETE", f"{simulator.url}/_sim/keys", json={"secret_key": old}).raise_for_status()
+    assert (status(old), status(new)) == ((401, "api_key_expired"), (200, None))
+    control(simulator, "/_sim/keys", {"secret_key": old})
+    assert status(old) == (200, None)
+
+
 def test_the_request_log_holds_the_caller_the_params_and_the_result(
     simulator: Simulator, client: stripe.StripeClient
 ) -> None:
@@ -441,6 +456,8 @@ INVALID_CALLS = [
     ("POST", "/_sim/clock", b'{"advance_s": 1e300}', 400, "advance_s"),
     ("POST", "/_sim/clock", b"\xff\xfe", 400, "not JSON"),
     ("POST", "/_sim/clock", b"[5]", 400, "JSON object"),
+    ("POST", "/_sim/keys", {"secret_key": "pk_test_1"}, 400, "sk_test_ or rk_test_"),
+    ("DELETE", "/_sim/keys", {"secret_key": "sk_test_none"}, 400, "a secret key of this account"),
     ("POST", "/_sim/limits", {"per_second": "many"}, 400, "per_second"),
     ("POST", "/_sim/payment_intents/pi_none/authenticate", {"outcome": "success"}, 404, "pi_none"),
     ("POST", "/_sim/payment_intents/pi_none/authenticate", {"outcome": "maybe"}, 400, "success, failure"),

@@ -131,6 +131,35 @@ def test_an_api_key_that_stripe_refuses_is_a_configuration_error(
         stripe_client.create_intent(INTENT, "key")
 
 
+def test_a_rotated_key_is_read_again_once_when_stripe_refuses_the_cached_one(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 401 did nothing at Stripe, so the same call with the same idempotency key is made with the new key."""
+    old = simulator.stripe.secret_key
+    stripe_client.create_intent(INTENT, "before")
+    new = httpx.post(f"{simulator.url}/_sim/keys", json={}).json()["secret_key"]
+    reads: list[str] = []
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: reads.append(arn) or {"secret_key": new})
+    httpx.request("DELETE", f"{simulator.url}/_sim/keys", json={"secret_key": old}).raise_for_status()
+    assert not stripe_client.create_intent(INTENT, "during").replayed
+    stripe_client.create_intent(INTENT, "after")
+    assert (len(reads), intent_count(simulator)) == (1, 3)
+
+
+def test_a_revoked_key_that_nothing_replaces_costs_one_read_of_the_secret_per_call(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = simulator.stripe.secret_key
+    stripe_client.create_intent(INTENT, "before")
+    httpx.request("DELETE", f"{simulator.url}/_sim/keys", json={"secret_key": old}).raise_for_status()
+    reads: list[str] = []
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: reads.append(arn) or {"secret_key": old})
+    with pytest.raises(NotConfigured, match="refuses our key"):
+        stripe_client.create_intent(INTENT, "during")
+    calls = httpx.get(f"{simulator.url}/_sim/requests").json()["requests"]
+    assert (len(reads), [call["status"] for call in calls].count(401)) == (1, 1)
+
+
 def test_an_api_key_of_the_other_mode_is_a_configuration_error_and_not_a_missing_object(simulator: Simulator) -> None:
     message = "No such payment_intent: 'pi_1'; a similar object exists in live mode, but a test mode key was used"
 

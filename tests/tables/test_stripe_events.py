@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 import webhook
-from tests.harness import Harness, Student
+from tests.harness import SECRET, Harness, Student
+from tuition import settings
+from tuition.core.errors import NotConfigured
 
 QUARANTINE = "GET /api/admin/quarantine"
 REPLAY = "POST /api/admin/quarantine/{event_id}/replay"
@@ -82,6 +84,39 @@ def test_every_refused_signature_is_counted(
     assert tuition.deliver(event, **refusal).status == 400
     assert tuition.call(webhook.handler, None, "{}").status == 400
     assert capsys.readouterr().out.count('"SignatureRefused":[1.0]') == 2
+
+
+def test_a_delivery_of_a_new_endpoint_is_accepted_before_the_cached_secrets_expire(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """During a rotation both endpoints deliver each event, so the second delivery repeats the first."""
+    purchase, events = paid_events(tuition, student)
+    event = event_of_type(events, "payment_intent.succeeded")
+    assert tuition.deliver(event).body["outcome"] == "applied"
+    stored = {"signing_secrets": [SECRET, "whsec_new"]}
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: stored)
+    before = tuition.audit_trail(purchase["payment_id"])
+    assert tuition.deliver(event, secret="whsec_new").status == 200
+    assert tuition.audit_trail(purchase["payment_id"]) == before
+    assert "SignatureRefused" not in capsys.readouterr().out
+
+
+def test_wrong_signatures_read_the_secret_again_at_most_once_in_ten_seconds(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, (event, *_) = paid_events(tuition, student)
+    assert tuition.deliver(event).status == 200
+    reads: list[str] = []
+
+    def read(arn: str) -> dict[str, Any]:
+        reads.append(arn)
+        raise NotConfigured("Secrets Manager does not answer.")
+
+    monkeypatch.setattr(settings, "_read_secret", read)
+    for _ in range(5):
+        assert tuition.deliver(event, secret="whsec_other").status == 400
+    assert tuition.deliver(event).status == 200, "the cached secret stays in use"
+    assert len(reads) == 1
 
 
 def test_an_event_of_another_api_version_is_not_read_but_triggers_a_sync(tuition: Harness, student: Student) -> None:

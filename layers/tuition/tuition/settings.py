@@ -13,6 +13,8 @@ from tuition.core import timestamps
 from tuition.core.errors import NotConfigured
 
 SECRET_MAX_AGE_S = 300
+SECRET_REREAD_S = 10
+"""The time between two early reads of the signing secrets: anybody can send a signature that no secret made."""
 CONSUMER_REGIONS = ("US", "EU")
 EU_WITHDRAWAL_DAYS = 14
 """The shortest period for a withdrawal from a contract in the EU.
@@ -168,6 +170,7 @@ def school_time_zone() -> str:
 
 
 _kept: Cache[dict[str, Any]] = Cache()
+_reread: Cache[bool] = Cache()
 
 
 def stripe_secret_key() -> str:
@@ -187,6 +190,35 @@ def stripe_secret_key() -> str:
     return key
 
 
+def is_stripe_key_replaced() -> bool:
+    """Read the secret with Stripe's key again, and return whether this function's key differs from the cached one.
+
+    For a key that Stripe refuses: it was rotated, and this container still has the old one. Raises `NotConfigured`.
+    """
+    before = stripe_secret_key()
+    _read_again(settings().stripe_secret_arn)
+    return stripe_secret_key() != before
+
+
+def are_signing_secrets_replaced() -> bool:
+    """Read the signing secrets again, and return whether they differ from the cached ones.
+
+    For a signature that none of them made: a new endpoint may deliver before this container has read its secret. Within
+    `SECRET_REREAD_S` of the last such read the answer is no, without a read. It is no, too, if the read fails: then the
+    cached ones stay in use.
+    """
+    arn = settings().stripe_webhook_secret_arn
+    if _reread.get(arn):
+        return False
+    _reread.keep(arn, True, SECRET_REREAD_S)
+    before = webhook_signing_secrets()
+    try:
+        _read_again(arn)
+    except NotConfigured:
+        return False
+    return webhook_signing_secrets() != before
+
+
 def webhook_signing_secrets() -> list[str]:
     """Return every signing secret that is accepted: two during a rotation. Without any, no webhook is accepted."""
     secrets = _secret(settings().stripe_webhook_secret_arn).get("signing_secrets")
@@ -202,6 +234,11 @@ def _secret(arn: str) -> dict[str, Any]:
         return {}
     cached = _kept.get(arn)
     return _kept.keep(arn, _read_secret(arn), SECRET_MAX_AGE_S) if cached is None else cached
+
+
+def _read_again(arn: str) -> None:
+    if arn:
+        _kept.keep(arn, _read_secret(arn), SECRET_MAX_AGE_S)
 
 
 def _read_secret(arn: str) -> dict[str, Any]:

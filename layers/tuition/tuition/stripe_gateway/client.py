@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tuition import clock, metrics, retry
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
-from tuition.settings import settings, stripe_secret_key
+from tuition.settings import is_stripe_key_replaced, settings, stripe_secret_key
 
 if TYPE_CHECKING:
     from stripe import HTTPClient, StripeClient, StripeError, StripeObject
@@ -296,14 +296,22 @@ def _page(listed: Listed, params: Any, client: "StripeClient", options: Any) -> 
 
 
 def _ask(operation: Operation, key: str | None = None) -> Answer:
-    """Make a call. Retry it without a definite answer: a lost answer, a 5xx, or a race with another call of ours."""
+    """Make a call. Retry it without a definite answer: a lost answer, a 5xx, or a race with another call of ours.
+
+    A 401 did nothing at Stripe: our key was rotated. Once per call the secret is read again for the new key.
+    """
     import stripe
 
     options = {"idempotency_key": key} if key else {}
+    is_key_fresh = False
     for attempt in retry.attempts(retry.STRIPE_RACE):
         try:
             return _answer(operation(_client(), options))
         except stripe.StripeError as error:
+            if error.http_status == 401 and not is_key_fresh and clock.remaining_s() >= MIN_TIME_FOR_RETRY_S:
+                is_key_fresh = True
+                if is_stripe_key_replaced():
+                    continue
             limit = retry.STRIPE_RACE if _is_race(error) else retry.STRIPE
             if not _may_repeat(error) or attempt >= limit.attempts or clock.remaining_s() < MIN_TIME_FOR_RETRY_S:
                 raise _to_our_error(error) from error
