@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from installer import choices, removal, rights
+from installer import choices, removal, rights, rotation
 from installer.account import Lock
 from installer.questions import QUESTIONS, SECRETS, Interview, is_parameter, known_names, read_answers
 from installer.run import Run, Step, check, install, with_advice
@@ -18,6 +18,7 @@ from local.build import ROOT
 
 LOCAL_DELAY_S = 0.1
 REMOVAL = Step("removal", "Removal", lambda _: [])
+ROTATION = Step("rotation", "Rotation", lambda _: [])
 
 
 def main(
@@ -60,16 +61,27 @@ def _run(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) 
     lock = Lock(run)
     if options.take_over:
         lock.take_over()
-    with_advice(REMOVAL if options.remove else STEPS[0], lock.take)
+    first = REMOVAL if options.remove else ROTATION if options.rotate else STEPS[0]
+    with_advice(first, lock.take)
     try:
         if options.remove:
             with_advice(REMOVAL, lambda: removal.remove(run))
+            return 0
+        if options.rotate:
+            with_advice(ROTATION, lambda: _rotate(run, options))
             return 0
         install(run, STEPS)
         what_next(run)
     finally:
         lock.release()
     return 0
+
+
+def _rotate(run: Run, options: argparse.Namespace) -> None:
+    if options.rotate == "webhook":
+        rotation.rotate_webhook(run)
+    else:
+        rotation.rotate_key(run, options.key_group)
 
 
 def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, str]) -> Run:
@@ -85,7 +97,7 @@ def _prepare(options: argparse.Namespace, world: World, secrets: Mapping[str, st
     if problem := QUESTIONS[0].check(environment, {}):
         raise Stop(f"environment is {environment!r}: {problem}.")
     state = State(options.state / f"{environment}.json")
-    if not state.get("deployed") and (options.check or options.upgrade):
+    if not state.get("deployed") and (options.check or options.upgrade or options.rotate):
         raise Stop(f"The environment {environment} has not been set up from this folder. Run python install.py.")
     parameters = {**state.get("parameters", {}), **parameters}
     explicit["environment"] = environment
@@ -110,6 +122,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     modes.add_argument("--remove", action="store_true", help="remove an environment that is not kept, with its data")
     modes.add_argument(
         "--rights", action="store_true", help="print the policy with the rights that the installer needs"
+    )
+    modes.add_argument(
+        "--rotate",
+        choices=("webhook", "key"),
+        help="replace the webhook's secret or Stripe's key, without a deployment",
+    )
+    parser.add_argument(
+        "--key-group",
+        choices=tuple(rotation.READS),
+        default="default",
+        help="the group whose key --rotate key replaces",
     )
     parser.add_argument("--environment", help="the name of the environment")
     parser.add_argument("--answers", type=Path, help="a JSON file with answers; keep it outside of git")

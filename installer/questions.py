@@ -232,13 +232,19 @@ SECRET_KEY = Question(
     lambda value, answers: key_problem(value, answers, ("rk", "sk")),
     secret=True,
 )
+NEW_KEY = Question(
+    "new_key",
+    "The new restricted key of Stripe's (rk_…; the permissions stand above)",
+    lambda value, answers: key_problem(value, answers, ("rk", "sk")),
+    secret=True,
+)
 WEBHOOK_KEY = Question(
     "webhook_key",
     "A key of Stripe's that may write webhook endpoints (used once, not stored)",
     lambda value, answers: key_problem(value, answers, ("sk", "rk")),
     secret=True,
 )
-SECRETS = {question.name: question for question in (SECRET_KEY, WEBHOOK_KEY)}
+SECRETS = {question.name: question for question in (SECRET_KEY, WEBHOOK_KEY, NEW_KEY)}
 FIXED = ("environment", "stack_name", "region", "keep")
 """Answers that cannot change after the first deployment: objects at Stripe and the stack's tables depend on them."""
 

@@ -90,8 +90,13 @@ def look_at_key(run: Run) -> Sequence[str]:
     key = stored_key(run)
     if not key:
         return ["The functions have no key of Stripe's. Run python install.py."]
+    replaced = [entry["key"] for entry in read_secret(run, "StripeSecretArn").get("replaced_keys", {}).values()]
+    if run.checks_only and replaced:
+        return ["The rotation of Stripe's key is not finished. Run python install.py --rotate key."]
     key_of_run = run.interview.explicit.get(SECRET_KEY.name)
-    if key_of_run and key_of_run != key:
+    if key_of_run and key_of_run in replaced:
+        run.world.say(f"  note: {masked(key_of_run)} was rotated, so it is not used. Name the new key instead.")
+    elif key_of_run and key_of_run != key:
         return [f"The functions use {masked(key)}, and {masked(key_of_run)} was entered."]
     if problem := key_problem(key, run.answers, ("rk", "sk")):
         return [f"The stored key: {problem}. Run python install.py."]
@@ -109,6 +114,8 @@ def store_key(run: Run) -> None:
     _try_key(run, key)
     value = read_secret(run, "StripeSecretArn")
     name = "default" if "default" in value else "secret_key"
+    replaced = {part: old for part, old in value.pop("replaced_keys", {}).items() if part != name}
+    value |= {"replaced_keys": replaced} if replaced else {}
     put_secret(run, "StripeSecretArn", {**value, name: key})
 
 
@@ -125,7 +132,7 @@ def webhook_url(run: Run) -> str:
     return run.api_url + WEBHOOK_PATH
 
 
-def _expected(run: Run) -> dict[str, Any]:
+def expected_endpoint(run: Run) -> dict[str, Any]:
     """Return what the endpoint must be."""
     return {"url": webhook_url(run), "enabled_events": sorted(EVENT_TYPES), "api_version": API_VERSION}
 
@@ -135,10 +142,12 @@ def look_at_webhook(run: Run) -> Sequence[str]:
     value = read_secret(run, "StripeWebhookSecretArn")
     if not value.get("signing_secrets"):
         return ["Stripe's events are refused: no signing secret is stored. Run python install.py."]
+    if run.checks_only and "rotation" in value:
+        return ["The rotation of the webhook is not finished. Run python install.py --rotate webhook."]
     if run.new_webhook:
         return ["A new endpoint with a new secret was requested."]
     stored = value.get("endpoint", {})
-    expected = _expected(run)
+    expected = expected_endpoint(run)
     differences = [
         f"The webhook endpoint's {name} differs from ours. Run python install.py."
         for name in expected
@@ -184,8 +193,8 @@ def register_webhook(run: Run) -> None:
     another version, or whose secret we do not have, is replaced: the new one first, then the old one is deleted. Both
     deliver for a moment, which is harmless, because an event is applied once.
     """
-    key = _webhook_key(run)
-    expected = _expected(run)
+    key = webhook_key(run)
+    expected = expected_endpoint(run)
     value = read_secret(run, "StripeWebhookSecretArn")
     listed = run.world.stripe(key, "get", "/v1/webhook_endpoints", limit=ENDPOINTS)["data"]
     ours = [endpoint for endpoint in listed if endpoint["url"].rstrip("/") == expected["url"]]
@@ -214,7 +223,7 @@ def register_webhook(run: Run) -> None:
             run.world.stripe(key, "delete", f"/v1/webhook_endpoints/{old['id']}")
 
 
-def _webhook_key(run: Run) -> str:
+def webhook_key(run: Run) -> str:
     """Return a key that may write webhook endpoints: the functions' own if it may do everything."""
     key = stored_key(run)
     if WEBHOOK_KEY.name not in run.interview.explicit and key.startswith("sk_"):

@@ -102,6 +102,10 @@ class World:
 
     # --- the clock and the terminal ---
 
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+        return time.time()
+
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
