@@ -22,6 +22,10 @@ from local.change_set import Template
 SHOWN_CHANGES = 15
 """The most changes that are listed one by one before the person confirms. Replacements and removals always are."""
 BREAK_GLASS_POLICY = "audit-table-policy"
+BREAK_GLASS_RIGHTS = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "dynamodb:*ResourcePolicy", "Resource": "*"}],
+}
 STACK_POLICY = {
     "Statement": [
         {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"},
@@ -221,10 +225,6 @@ def make_break_glass_role(run: Run) -> None:
             }
         ],
     }
-    rights = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "dynamodb:*ResourcePolicy", "Resource": "*"}],
-    }
     iam = run.world.client("iam")
     name = break_glass_name(run)
     boundary = run.state.get("parameters", {}).get("PermissionsBoundaryArn")
@@ -238,7 +238,7 @@ def make_break_glass_role(run: Run) -> None:
     except ClientError as error:
         if error_code(error) != "EntityAlreadyExists":
             raise
-    iam.put_role_policy(RoleName=name, PolicyName=BREAK_GLASS_POLICY, PolicyDocument=json.dumps(rights))
+    iam.put_role_policy(RoleName=name, PolicyName=BREAK_GLASS_POLICY, PolicyDocument=json.dumps(BREAK_GLASS_RIGHTS))
 
 
 def partition(run: Run) -> str:

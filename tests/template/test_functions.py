@@ -188,15 +188,22 @@ def test_a_changed_record_raises_its_metric_within_a_minute_and_its_alarm_within
 ) -> None:
     """A batch waits for its window, and a run may take as long as its timeout only after it has counted changes.
 
-    CloudWatch evaluates an alarm with a period of a minute every minute.
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+    CloudWatch evaluates an alarm with a period of a minute every minute, and INIT of a function may take 10 seconds.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html,
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     """
-    window = resources["AuditStream"]["Properties"]["MaximumBatchingWindowInSeconds"]
-    alarm = resources["AuditRecordChangedAlarm"]["Properties"]
+    stream, alarm = resources["AuditStream"]["Properties"], resources["AuditRecordChangedAlarm"]["Properties"]
+    window, init, counting = stream["MaximumBatchingWindowInSeconds"], 10, 10
     assert window == 20
-    assert "FilterCriteria" not in resources["AuditStream"]["Properties"]
+    assert window + init + counting <= 60, "the metric comes within a minute"
+    assert "FilterCriteria" not in stream
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 60
+    evaluation, delivery = 60, 60
+    assert 60 + alarm["Period"] * alarm["EvaluationPeriods"] + evaluation + delivery <= 300, "the alarm within five"
     assert "DatapointsToAlarm" not in alarm
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 1), "one change is enough"
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert alarm.get("ActionsEnabled", True) is True
 
 
 def test_objects_of_the_archive_are_locked_and_expire_after_their_lock(resources: dict[str, Any], expand: Any) -> None:

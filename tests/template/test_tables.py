@@ -157,7 +157,7 @@ def test_audit_records_are_written_only_in_transactions(resources: dict[str, Any
     assert statement["Principal"] == "*"
     assert statement["Action"] == "dynamodb:PutItem"
     assert statement["Resource"] == ANY_TABLE
-    # StringNotEquals is also true when the key is absent. StringNotEqualsIfExists would allow a put outside of one.
+    # StringNotEquals is also true when the key is absent, as in a put outside of a transaction.
     assert statement["Condition"] == {"StringNotEquals": {"dynamodb:EnclosingOperation": "TransactWriteItems"}}
 
 
