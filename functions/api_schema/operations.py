@@ -15,7 +15,7 @@ Caller = Literal["anyone", "user", "support", "admin", "stripe"]
 Errors = tuple[type[TuitionError], ...]
 
 ALWAYS: Errors = (TuitionError,)
-SIGNED_IN: Errors = (errors.Unauthenticated,)
+SIGNED_IN: Errors = (errors.Unauthenticated, errors.UserIdRefused)
 STAFF: Errors = (*SIGNED_IN, errors.Forbidden)
 BODY: Errors = (errors.BadRequest, errors.BodyTooLarge, errors.Unprocessable)
 TABLES: Errors = (errors.Unavailable,)

@@ -84,6 +84,25 @@ def test_a_group_of_staff_has_a_name_that_the_claim_cannot_split(
     assert not re.fullmatch(pattern, name)
 
 
+@pytest.mark.parametrize(
+    ("claim", "accepted"),
+    [
+        *((name, True) for name in ("sub", "oid", "cognito:username", "custom:student_number", "uid")),
+        *((name, False) for name in ("email", "Email", "mail", "emails", "work_email", "https://a.org/email", "upn")),
+        *((name, False) for name in ("preferred_username", "unique_name", "name", "given_name", "phone_number", "")),
+    ],
+)
+def test_the_claim_of_the_user_id_is_none_that_names_a_person(
+    template: dict[str, Any], claim: str, accepted: bool
+) -> None:
+    assert bool(re.fullmatch(template["Parameters"]["ClaimUserId"]["AllowedPattern"], claim)) == accepted
+
+
+def test_the_claim_of_the_user_id_is_not_that_of_the_address(template: dict[str, Any]) -> None:
+    (assertion,) = template["Rules"]["UserIdIsNoAddress"]["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ClaimUserId"}, {"Ref": "ClaimEmail"}]}]}
+
+
 @pytest.mark.parametrize("parameter", ["WebOrigin", "SecondWebOrigin"])
 @pytest.mark.parametrize(
     ("origin", "accepted"),

@@ -434,6 +434,19 @@ def test_another_person_s_run_keeps_what_was_chosen_and_takes_a_new_default(tmp_
     assert values["WebOrigin"] == "https://learn.example.org"
 
 
+@pytest.mark.parametrize("claim", ["email", "upn", "preferred_username"])
+def test_a_claim_that_names_a_person_cannot_be_the_user_id(claim: str) -> None:
+    with pytest.raises(Stop, match="must not be an email address"):
+        choices.check({"ClaimUserId": claim})
+
+
+def test_the_user_id_is_not_the_claim_that_has_the_address(tmp_path: Path) -> None:
+    run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}))
+    run.state.put("parameters", {"ClaimUserId": "login", "ClaimEmail": "login"})
+    with pytest.raises(Stop, match="ClaimUserId must not be ClaimEmail"):
+        stack.deploy_stack(run)
+
+
 def test_the_id_of_a_stack_can_be_chosen_once(tmp_path: Path) -> None:
     run = make_run(tmp_path, FakeWorld(cloudformation__get_template={"TemplateBody": {}}))
     run.state.put("parameters", {"StackId": "old-stack"})

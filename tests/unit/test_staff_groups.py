@@ -6,7 +6,7 @@ import pytest
 
 from tuition import settings
 from tuition.api import Identity, Request
-from tuition.core.errors import Forbidden
+from tuition.core.errors import Forbidden, UserIdRefused
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +145,11 @@ def test_students_need_no_second_factor(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("STAFF_MFA_VALUE", "mfa")
     assert identity("[students]").user_id == "ada"
     assert "Only the school's staff" in answer(group="students")
+
+
+def test_a_user_id_that_is_an_email_address_is_refused() -> None:
+    claims = {"sub": "ada@example.org", "exp": "9999999999"}
+    request = Request({"requestContext": {"authorizer": {"jwt": {"claims": claims}}}})
+    with pytest.raises(UserIdRefused) as refused:
+        request.identity()
+    assert (refused.value.status, "ada" in str(refused.value)) == (403, False)

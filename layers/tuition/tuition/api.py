@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuition import clock
-from tuition.core.errors import BadRequest, BodyTooLarge, Forbidden, TuitionError, Unauthenticated, Unprocessable
+from tuition.core.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    TuitionError,
+    Unauthenticated,
+    Unprocessable,
+    UserIdRefused,
+)
 from tuition.core.refs import is_user_id
 from tuition.log import logger
 from tuition.settings import settings
@@ -149,11 +157,18 @@ class Request:
         return body
 
     def identity(self) -> Identity:
-        """Return the caller. Raises `Unauthenticated` if a claim is missing or cannot be trusted."""
+        """Return the caller.
+
+        Raises `Unauthenticated` if a claim is missing or cannot be trusted, and `UserIdRefused` for an email address.
+        """
         authorizer = (self.event.get("requestContext") or {}).get("authorizer") or {}
         claims = (authorizer.get("jwt") or {}).get("claims") or {}
         names = settings()
         user_id = claims.get(names.claim_user_id)
+        if isinstance(user_id, str) and "@" in user_id:  # it stays in records that are never erased, so it must not be an address
+            raise UserIdRefused(
+                "Your user id is an email address. The school must set up its sign-in with another user id."
+            )
         if not isinstance(user_id, str) or not is_user_id(user_id):
             raise Unauthenticated("The token does not say who you are. Sign in again.")
         if claims.get("token_use", "id") != "id":

@@ -9,6 +9,7 @@ TuitionError
 │   └── CodeRefused           a promotion code: unknown, expired, used up, not applicable
 ├── Unauthenticated           401, no valid identity
 ├── Forbidden                 403, an identity without this permission
+│   └── UserIdRefused         the user id is an email address
 ├── NotFound                  404, missing, or another user's
 ├── Conflicted                409, not possible in the current state
 │   ├── AlreadyEnrolled
@@ -113,6 +114,13 @@ class Forbidden(TuitionError):
     status = 403
     type = "forbidden"
     title = "Not allowed"
+
+
+class UserIdRefused(Forbidden):
+    """The user id of the token is an email address. Nothing is stored for it."""
+
+    type = "user-id-refused"
+    title = "This user id cannot be used"
 
 
 class NotFound(TuitionError):

@@ -9,10 +9,10 @@ def is_user_id(text: str) -> bool:
     """Whether a text can be a user id.
 
     It becomes part of our keys, of Stripe's metadata and of a header to Stripe, and must not look like a payment's id,
-    because both name a chain of audit records. `sub` is ASCII too:
-    https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+    because both name a chain of audit records. It is a pseudonym and never erased, so it is no email address. `sub` is
+    ASCII too: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
     """
-    plain = text.isascii() and text.isprintable() and " " not in text
+    plain = text.isascii() and text.isprintable() and " " not in text and "@" not in text
     return 0 < len(text) <= MAX_USER_ID_LENGTH and plain and not text.startswith("pay_")
 
 
