@@ -10,7 +10,7 @@ from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, emails, purchase_blocks, refunds, selling
+from tuition.payments import access, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
 from tuition.views import counts, explain, exports, filters, staff
@@ -159,6 +159,26 @@ def _decide_purchases(request: Request, user_id: str, actor: Identity) -> Reply:
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     purchase_blocks.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
     return Reply(200, staff.purchases(user_id))
+
+
+@route("POST /api/admin/users/legal-hold", "admin")
+def decide_legal_hold_of(request: Request, actor: Identity) -> Reply:
+    return _decide_legal_hold(request, request.query("user_id").get("user_id", ""), actor)
+
+
+@route("POST /api/admin/users/{user_id}/legal-hold", "admin")
+def decide_legal_hold(request: Request, actor: Identity) -> Reply:
+    return _decide_legal_hold(request, request.path("user_id"), actor)
+
+
+def _decide_legal_hold(request: Request, user_id: str, actor: Identity) -> Reply:
+    body = request.json("decision", "note")
+    decision = body.get("decision")
+    if decision not in legal_hold.DECISIONS:
+        raise Unprocessable(f"decision must be one of {', '.join(legal_hold.DECISIONS)}", field="decision")
+    note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    legal_hold.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
+    return Reply(200, staff.legal_hold(user_id))
 
 
 @route("GET /api/admin/disputes", "support")

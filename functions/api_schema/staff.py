@@ -21,6 +21,7 @@ from tuition.core.payment import NoAccess, Status, Term
 from tuition.core.refund_request import State
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake.stripe_events import Outcome
+from tuition.payments import legal_hold
 from tuition.payments.access import AccessDecision
 from tuition.views import statement
 from tuition.views.exports import ExportKind
@@ -703,6 +704,24 @@ class Purchases:
 
 
 @dataclass
+class LegalHoldMade:
+    """The newest decision of staff about a user's legal hold."""
+
+    decision: Annotated[legal_hold.Decision, About(examples=["set"])]
+    note: str
+    actor: UserId
+    at: Time
+
+
+@dataclass
+class LegalHold:
+    """Whether staff hold a user's data, so that they are neither erased nor deleted."""
+
+    held: Annotated[bool, About(examples=[False])]
+    decision: LegalHoldMade | None
+
+
+@dataclass
 class History:
     """Counts over all payments of a user."""
 
@@ -731,6 +750,7 @@ class User:
     email_delivery: DeliveryProblem | None
     customer: StripeCustomer | None
     purchases: Purchases
+    legal_hold: LegalHold
     history: History
     refunded_payments: Annotated[
         dict[str, int], About("How many payments of each track were refunded, wholly or in part.", examples=[{"DP": 2}])
@@ -787,6 +807,21 @@ class UserPurchases:
     """A user's purchases after a decision."""
 
     purchases: Purchases
+
+
+@dataclass
+class LegalHoldDecision:
+    """A decision to hold a user's data, or to lift the hold."""
+
+    decision: Annotated[legal_hold.Decision, About(examples=["set"])]
+    note: Annotated[Text, About(examples=["Claim 4711, asked by our lawyer"])]
+
+
+@dataclass
+class UserLegalHold:
+    """A user's legal hold after a decision."""
+
+    legal_hold: LegalHold
 
 
 # --- selling ---

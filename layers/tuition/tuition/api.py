@@ -165,7 +165,7 @@ class Request:
         claims = (authorizer.get("jwt") or {}).get("claims") or {}
         names = settings()
         user_id = claims.get(names.claim_user_id)
-        if isinstance(user_id, str) and "@" in user_id:  # it stays in records that are never erased, so it must not be an address
+        if isinstance(user_id, str) and "@" in user_id:  # a user id is never erased, so it must not be an address
             raise UserIdRefused(
                 "Your user id is an email address. The school must set up its sign-in with another user id."
             )

@@ -16,6 +16,7 @@ TuitionError
 │   ├── PaymentInProgress
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── NotSelling            staff have stopped selling
+│   ├── LegalHold             staff hold the user's data, so they are neither erased nor deleted
 │   ├── RefundRefused
 │   ├── WithdrawalUnconfirmed the refund request would be a withdrawal, which needs a confirmation
 │   └── RefundRepeated        staff refund an amount that was refunded before, without saying that they mean it
@@ -165,6 +166,13 @@ class NotSelling(Conflicted):
 
     type = "not-selling"
     title = "Selling has stopped"
+
+
+class LegalHold(Conflicted):
+    """Staff hold the user's data: they are neither erased nor deleted until the hold is lifted."""
+
+    type = "legal-hold"
+    title = "These data must be kept for now"
 
 
 class RefundRefused(Conflicted):

@@ -128,7 +128,8 @@ class CustomerItem(Model):
     `generation` rises when a new customer replaces a missing one. `email` is the address that Stripe was sent last,
     even if Stripe rejected it. A user who is blocked before the first purchase has no Stripe customer yet. An empty set
     is not stored. `purchase_decision` is the newest one of staff. `first_purchases` has the payment that holds the
-    first-purchase claim of the user.
+    first-purchase claim of the user. `legal_hold` is true while staff hold the user's data, and absent otherwise.
+    `legal_hold_decision` is the newest decision about it.
     """
 
     class Meta:
@@ -147,6 +148,8 @@ class CustomerItem(Model):
     allowed_blocks = not_personal(UnicodeSetAttribute(null=True))
     purchase_decision = personal(JsonAttribute(null=True))
     first_purchases = not_personal(UnicodeSetAttribute(null=True))
+    legal_hold = not_personal(BooleanAttribute(null=True))
+    legal_hold_decision = personal(JsonAttribute(null=True))
     created_at = not_personal(UnicodeAttribute(null=True))
     updated_at = not_personal(UnicodeAttribute())
 

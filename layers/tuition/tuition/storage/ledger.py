@@ -14,7 +14,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pynamodb.models import Model
@@ -73,6 +73,16 @@ class BlocksChange:
     blocks: PurchaseBlocks
     entry: AuditEntry
     decision: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CustomerChange:
+    """Attributes of a user's customer item to set and to remove, and the entry for the chain of the user."""
+
+    entry: AuditEntry
+    transition: Mapping[str, Any]
+    values: Mapping[str, Item] = field(default_factory=dict)
+    removes: tuple[str, ...] = ()
 
 
 class AlreadyRecorded(TuitionError):
@@ -448,8 +458,9 @@ def _update_customer(
     values: Mapping[str, Item] = _NO_VALUES,
     adds: Mapping[str, Set[str]] = _NO_IDS,
     deletes: Mapping[str, Set[str]] = _NO_IDS,
+    removes: Iterable[str] = (),
 ) -> Item:
-    """Return an update of a customer item: it sets attributes, and adds ids to its sets or deletes them there."""
+    """Return an update of a customer item: it sets or removes attributes, and adds ids to its sets or deletes them."""
     sets = ["updated_at = :now", "created_at = if_not_exists(created_at, :now)"]
     expression = "SET " + ", ".join([*sets, *(f"{name} = :{name}" for name in values)])
     values_by_name: Item = {":now": {"S": timestamps.iso(now)}, **{f":{name}": value for name, value in values.items()}}
@@ -458,6 +469,7 @@ def _update_customer(
         if ids_by_name:
             expression += f" {verb} " + ", ".join(f"{name} :{name}" for name in ids_by_name)
             values_by_name |= {f":{name}": {"SS": ids} for name, ids in ids_by_name.items()}
+    expression += " REMOVE " + ", ".join(removes) if removes else ""
     return {
         "TableName": dynamodb.table_name(CustomerItem),
         "Key": keys.customer_key(user_id),
@@ -710,6 +722,30 @@ def _add_blocks(user_id: str, before: PurchaseBlocks, change: BlocksChange) -> I
     }
     values = {"purchase_decision": {"S": json.dumps(dict(change.decision))}}
     return _update_customer(user_id, clock.now(), values=values, adds=adds)
+
+
+def update_customer(user_id: str, decide: Callable[[CustomerItem, int], CustomerChange | None]) -> None:
+    """Load a user's customer item, decide, and commit it with a record on the user's chain.
+
+    `decide` also gets the number of the new record, and returns None if nothing is to be written. All changes of one
+    user that are made here happen one after another, because each is on the chain's version. Raises `Contended` after
+    the last conflict, and whatever `decide` raises.
+    """
+    for _ in retry.attempts(retry.COMMIT):
+        head_key = keys.enrollment_key(user_id, keys.USER_SORT_KEY)
+        raw = dynamodb.batch_get({EnrollmentItem: [head_key], CustomerItem: [keys.customer_key(user_id)]})
+        head = mapping.chain_head(next(iter(raw[EnrollmentItem]), None))
+        item = CustomerItem.from_raw_data(raw[CustomerItem][0]) if raw[CustomerItem] else CustomerItem(user_id)
+        change = decide(item, head[0] + 1)
+        if change is None:
+            return None
+        update = _update_customer(user_id, clock.now(), values=change.values, removes=change.removes)
+        writes = {"customer": {"Update": update}, **_chained(user_id, change.entry, None, change.transition, head)}
+        try:
+            return _write(writes, None, is_sync=False)
+        except (AlreadyRecorded, VersionConflict):
+            continue
+    raise Contended(f"The records of {user_id} are being changed by other requests. Try again.")
 
 
 def write_record(record: Record, head: Model, version: int) -> None:

@@ -14,6 +14,7 @@ from tuition.core.refs import is_user_id
 from tuition.core.refund_request import RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.payments import access, emails
+from tuition.payments import legal_hold as legal_holds
 from tuition.storage import cursors, dynamodb, effects, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
@@ -251,6 +252,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
             "email_delivery": effects.delivery_problem(customer.email or (views[0].payment.email if views else None)),
             "customer": _customer_json(customer) if customer.stripe_customer_id else None,
             "purchases": _purchases_json(customer),
+            "legal_hold": legal_holds.to_json(customer),
             "history": {
                 "disputes": len(customer.disputes or ()),
                 "disputes_lost": len(customer.lost_disputes or ()),
@@ -278,6 +280,12 @@ def purchases(user_id: str) -> dict[str, Any]:
     """Return whether a user may buy, and what blocks them."""
     raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
     return {"purchases": _purchases_json(CustomerItem.from_raw_data(raw[0]) if raw else CustomerItem(user_id))}
+
+
+def legal_hold(user_id: str) -> dict[str, Any]:
+    """Return whether staff hold a user's data."""
+    raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
+    return {"legal_hold": legal_holds.to_json(CustomerItem.from_raw_data(raw[0]) if raw else CustomerItem(user_id))}
 
 
 def require_user_id(user_id: str) -> str:
