@@ -1,6 +1,7 @@
 """Facts merge in any order. Stripe's objects are read into facts, and malformed objects are rejected."""
 
 import functools
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit import event_histories
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
-from tuition.core import stripe_json
+from tuition.core import recorded_facts, stripe_json
 from tuition.core.errors import EventUnusable
 from tuition.core.facts import (
     CHARGE_RANK,
@@ -197,6 +198,52 @@ def test_a_late_charge_does_not_restore_erased_fields() -> None:
     charge = Charge("succeeded", 100, 1, "card", "visa", "4242", "https://pay.stripe.com/r")
     merged = merge(Facts(erased=True), Facts(charges={"ch": charge}))
     assert merged.charges["ch"] == Charge("succeeded", 100, 1, "card")
+
+
+@pytest.mark.property
+@many_examples
+@given(facts, facts, facts)
+def test_what_an_erasure_leaves_is_the_same_at_every_place_in_the_order_of_events(a: Facts, b: Facts, c: Facts) -> None:
+    """Without the flags of the generated facts, so that nothing but the erasure itself is drawn."""
+    a, b, c = (replace(one, erased=False) for one in (a, b, c))
+    erasure = Facts(erased=True)
+    orders = itertools.permutations([a, b, c, erasure])
+    first, *others = [functools.reduce(merge, order) for order in orders]
+    assert all(other == first for other in others)
+    assert merge(functools.reduce(merge, [a, b, c]), erasure) == first
+
+
+@pytest.mark.property
+@many_examples
+@given(facts, facts)
+def test_an_erasure_changes_nothing_that_records_have(a: Facts, b: Facts) -> None:
+    a, b = replace(a, erased=False), replace(b, erased=False)
+    kept, erased = recorded_facts.reduced(merge(a, b)), recorded_facts.reduced(merge(merge(a, Facts(erased=True)), b))
+    assert erased == {**kept, "erased": True}
+
+
+KEPT_THOUGH_WITHHELD = {
+    (Comparison, "problem"),
+    (Decision, "actor"),
+    (Acknowledgement, "actor"),
+    (Acknowledgement, "fingerprint"),
+}
+"""Our own finding about the books, the staff who decided, and the form of an attention reason."""
+
+
+@pytest.mark.property
+@many_examples
+@given(facts)
+def test_an_erasure_empties_every_field_that_records_never_have(original: Facts) -> None:
+    erased = merge(original, Facts(erased=True))
+    entries = [erased, *(one for one in vars(erased).values() if type(one) in recorded_facts.DECLARED)]
+    for many in vars(erased).values():
+        if isinstance(many, dict):
+            entries += [one for one in many.values() if type(one) in recorded_facts.DECLARED]
+    for entry in entries:
+        for name in recorded_facts.DECLARED[type(entry)].withheld:
+            assert (type(entry), name) in KEPT_THOUGH_WITHHELD or not getattr(entry, name), (entry, name)
+    assert set(erased.unknown.values()) <= {core_facts.UNKNOWN}
 
 
 def test_the_first_withdrawal_counts_and_an_erasure_leaves_only_its_time() -> None:

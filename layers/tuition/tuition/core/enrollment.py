@@ -55,7 +55,7 @@ class Enrollment:
     """A user in a track. Its status is derived from its standings, by payment id.
 
     `attempt` is the highest attempt used, `attempt_times` the times (epoch seconds) of the newest attempts. `version` 0
-    means that no item is stored yet.
+    means that no item is stored yet. `erased`: the user's data were erased, so no write may store such data again.
     """
 
     user_id: str
@@ -64,6 +64,7 @@ class Enrollment:
     attempt: int = 0
     attempt_times: tuple[int, ...] = ()
     version: int = 0
+    erased: bool = False
 
     @property
     def status(self) -> Status | None:
@@ -131,7 +132,8 @@ class Enrollment:
         past = sorted((standing.attempt, key) for key, standing in standings.items() if standing.is_past)
         newest = {key for _, key in past[-MAX_PAST_STANDINGS:]}
         standings = {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
-        return replace(self, standings=standings, attempt=max(self.attempt, payment.attempt))
+        attempt, erased = max(self.attempt, payment.attempt), self.erased or payment.facts.erased
+        return replace(self, standings=standings, attempt=attempt, erased=erased)
 
     def standings_to_json(self) -> dict[str, Any]:
         """Return the standings by payment id as dicts for JSON, without flags that are false."""

@@ -391,8 +391,8 @@ def _closed_key(closed: Closed) -> tuple[bool, int, str, str]:
     return closed.reason == MISSING, closed.at, closed.by, closed.reason
 
 
-def _phase_key(phase: Phase) -> tuple[int, int, str, str, str, int]:
-    return phase.at, phase.order, phase.name, phase.code or "", phase.message or "", phase.verify_by or 0
+def _phase_key(phase: Phase) -> tuple[int, int, str, str, int, str]:
+    return phase.at, phase.order, phase.name, phase.code or "", phase.verify_by or 0, phase.message or ""
 
 
 def _dispute_key(d: Dispute) -> tuple[int, str, int, int, int, str, int, str]:
@@ -404,7 +404,7 @@ def _fraud_warning_key(warning: FraudWarning) -> tuple[int, str]:
 
 
 def _decision_key(decision: Decision) -> tuple[int, str, str, str]:
-    return decision.version, decision.decision, decision.note, decision.actor
+    return decision.version, decision.decision, decision.actor, decision.note
 
 
 def _balance_key(balance: Balance) -> tuple[int, int, str]:
@@ -480,10 +480,23 @@ def _newest_acknowledged(acknowledged: Mapping[str, Acknowledgement]) -> dict[st
 
 
 def _without_personal(facts: Facts) -> Facts:
-    """Drop personal fields, so that a late event does not restore a receipt or the digits of a card."""
+    """Drop the fields that lead to a person, so that no late event restores one of them.
+
+    They are what audit records never have (`tuition.core.recorded_facts`), except for two: our own finding about the
+    books, and the staff who decided. In the keys by which `merge` chooses, each comes after the fields that stay. So
+    what stays is the same whether the erasure comes before or after an event.
+    """
     bare = {key: replace(c, brand=None, last4=None, receipt_url=None) for key, c in facts.charges.items()}
-    withdrawn = replace(facts.withdrawn, name=None, email=None) if facts.withdrawn else None
-    return replace(facts, charges=bare, withdrawn=withdrawn)
+    return replace(
+        facts,
+        phase=replace(facts.phase, message=None) if facts.phase else None,
+        customer=None,
+        charges=bare,
+        decision=replace(facts.decision, note="") if facts.decision else None,
+        acknowledged={key: replace(one, note="") for key, one in facts.acknowledged.items()},
+        unknown=dict.fromkeys(facts.unknown, UNKNOWN),
+        withdrawn=replace(facts.withdrawn, name=None, email=None) if facts.withdrawn else None,
+    )
 
 
 def missing_object(kind: Kind, at: int) -> Facts:

@@ -260,7 +260,16 @@ class Payment:
             facts = replace(facts, closed=None)
         facts = core_facts.merge(self.facts, facts)
         merged = replace(self, facts=facts, customer=self.customer or facts.customer)
-        return merged.with_requests(self.requests)
+        return merged.with_requests(self.requests).without_erased()
+
+    def without_erased(self) -> "Payment":
+        """Return this payment without what leads from its user's id to a person, once its facts are erased."""
+        if not self.facts.erased:
+            return self
+        terms = replace(self.terms, payment_method=None)
+        return replace(
+            self, email=None, customer=None, terms=terms, requests=refund_request.without_texts(self.requests)
+        )
 
     def with_requests(self, requests: tuple[RefundRequest, ...]) -> "Payment":
         """Return this payment with these refund requests, each in the state that its refund implies.

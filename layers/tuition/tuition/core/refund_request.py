@@ -106,6 +106,11 @@ def without_old_texts(requests: tuple[RefundRequest, ...]) -> tuple[RefundReques
     return (*(replace(request, note=None, message=None) for request in requests[:old]), *requests[old:])
 
 
+def without_texts(requests: Iterable[RefundRequest]) -> tuple[RefundRequest, ...]:
+    """Return the requests without what a person or a bank wrote in them, as an erasure leaves them."""
+    return tuple(replace(request, reason="", note=None, message=None, answer=None) for request in requests)
+
+
 def decline_awaiting(requests: Iterable[RefundRequest], answer: str) -> tuple[RefundRequest, ...]:
     """Return the requests with those that await approval declined, for the reason in `answer`."""
     return tuple(

@@ -87,7 +87,10 @@ class PaymentItem(Model):
 
 
 class EnrollmentItem(Model):
-    """An enrollment (sort key: the track), or the head of a user's own audit chain (sort key: `#user`)."""
+    """An enrollment (sort key: the track), or the head of a user's own audit chain (sort key: `#user`).
+
+    `erased` is true once the user's data were erased: a commit that loads it stores no such data again.
+    """
 
     class Meta:
         """Which table it is."""
@@ -100,6 +103,7 @@ class EnrollmentItem(Model):
     standings = not_personal(JsonAttribute(null=True))
     attempt = not_personal(NumberAttribute(null=True))
     attempt_times = not_personal(JsonAttribute(null=True))
+    erased = not_personal(BooleanAttribute(null=True))
     version = not_personal(NumberAttribute())
     audit_head = not_personal(UnicodeAttribute(null=True))
 

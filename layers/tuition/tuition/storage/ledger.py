@@ -25,7 +25,7 @@ from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, TuitionError
-from tuition.core.facts import NO_FACTS
+from tuition.core.facts import NO_FACTS, Facts
 from tuition.core.limits import DAY_S, KEPT_S, NO_LIMITS, Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -217,6 +217,7 @@ def commit(
     `accepted_codes` are the entries of promotion codes in the user's limits that were not refused. Raises
     `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
+    change = replace(change, payment=_without_erased(change.payment, before.enrollment))
     enrollment = _next_enrollment(before.enrollment, change.payment, attempt_times)
     limits, declines = _counted(before, change.payment)
     changed = PaymentState(change.payment, enrollment, limits)
@@ -248,6 +249,11 @@ def commit(
     if declines:
         metrics.count("ChargeDeclined", declines)
     return PaymentState(payment, enrollment, limits)
+
+
+def _without_erased(payment: Payment, enrollment: Enrollment) -> Payment:
+    """Return a payment as an erasure leaves it, if its user's data were erased. One that is rebuilt does not know."""
+    return (payment.merged(Facts(erased=True)) if enrollment.erased else payment).without_erased()
 
 
 def _next_enrollment(before: Enrollment, payment: Payment, attempt_times: tuple[int, ...] | None) -> Enrollment:

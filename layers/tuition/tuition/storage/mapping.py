@@ -106,6 +106,7 @@ def enrollment_to_item(enrollment: Enrollment) -> EnrollmentItem:
         standings=enrollment.standings_to_json(),
         attempt=enrollment.attempt,
         attempt_times=list(enrollment.attempt_times),
+        erased=enrollment.erased or None,
         version=enrollment.version,
     )
 
@@ -120,6 +121,7 @@ def enrollment_from_raw(raw: Item) -> Enrollment:
         attempt=int(item.attempt or 0),
         attempt_times=tuple(item.attempt_times or ()),
         version=int(item.version),
+        erased=bool(item.erased),
     )
 
 
