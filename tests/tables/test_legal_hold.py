@@ -2,7 +2,7 @@
 
 from tests.harness import Harness, Response, Student
 from tests.tables.test_purchase_blocks import buy
-from tuition.core import audit
+from tuition.core import archive, audit
 from tuition.payments import legal_hold
 from tuition.storage import mapping, queries
 from tuition.storage.keys import USER_SORT_KEY
@@ -38,6 +38,7 @@ def test_each_decision_is_recorded_once_on_the_user_s_chain_without_the_note(
     ]
     assert trail[0]["transition"] == {"legal_hold": {"from": False, "to": True}}
     assert "4711" not in str(trail)
+    assert [archive.undeclared(archive.RECORD, record) for record in trail] == [[], []]
     head = mapping.chain_head(queries.user_items(student.sub)[USER_SORT_KEY])
     assert audit.verify(student.sub, trail, *head) is None
 

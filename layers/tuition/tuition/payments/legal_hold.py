@@ -7,6 +7,7 @@ from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.storage import dynamodb, keys, ledger
+from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem
 from tuition.storage.ledger import CustomerChange
 
@@ -27,7 +28,7 @@ def decide(user_id: str, decision: Decision, note: str, staff: str) -> None:
         at = timestamps.iso(clock.now())
         entry = AuditEntry(at, f"legal_hold:{seq}", f"legal_hold.{decision}", "staff", staff)
         stored = {"decision": decision, "note": note, "actor": staff, "at": at}
-        values = {"legal_hold_decision": {"S": json.dumps(stored)}}
+        values: dict[str, Item] = {"legal_hold_decision": {"S": json.dumps(stored)}}
         values |= {"legal_hold": {"BOOL": True}} if holds else {}
         transition = {"legal_hold": {"from": not holds, "to": holds}}
         return CustomerChange(entry, transition, values, () if holds else ("legal_hold",))
