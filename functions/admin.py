@@ -1,6 +1,6 @@
 """/api/admin/…: what staff look at and decide. Each route names the group that may use it: `support` or `admin`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from tuition.api import Identity, Reply, Request, amount_field, endpoint, flag_field, text_field, version_field
@@ -13,7 +13,7 @@ from tuition.intake import stripe_events
 from tuition.payments import access, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
-from tuition.views import counts, explain, exports, filters, staff
+from tuition.views import counts, explain, exports, filters, personal_data, recorded_reads, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -35,19 +35,27 @@ def route(path: str, group: Literal["support", "admin"]) -> Callable[[Handler], 
 
 
 @route("GET /api/admin/payments", "support")
-def list_payments(request: Request, _actor: Identity) -> Reply:
+def list_payments(request: Request, actor: Identity) -> Reply:
     query = request.query(*filters.FILTERS)
-    return Reply(200, staff.payments(filters.parse(query), request.limit(query), query.get("cursor")))
+    parsed = filters.parse(query)
+    page = staff.payments(parsed, request.limit(query), query.get("cursor"))
+    if parsed.q:
+        recorded_reads.record(actor.user_id, (payment["user_id"] for payment in page["payments"]))
+    return Reply(200, page)
 
 
 @route("GET /api/admin/payments/{payment_id}", "support")
-def read_payment(request: Request, _actor: Identity) -> Reply:
-    return Reply(200, staff.payment(request.path("payment_id"), request.query("at", "version")))
+def read_payment(request: Request, actor: Identity) -> Reply:
+    details = staff.payment(request.path("payment_id"), request.query("at", "version"))
+    recorded_reads.record(actor.user_id, [details["payment"]["user_id"]])
+    return Reply(200, details)
 
 
 @route("GET /api/admin/payments/{payment_id}/explain", "support")
-def explain_payment(request: Request, _actor: Identity) -> Reply:
-    return Reply(200, explain.payment(request.path("payment_id")))
+def explain_payment(request: Request, actor: Identity) -> Reply:
+    user_id, explanation = explain.payment(request.path("payment_id"))
+    recorded_reads.record(actor.user_id, [user_id])
+    return Reply(200, explanation)
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")
@@ -128,17 +136,36 @@ def read_counts(request: Request, _actor: Identity) -> Reply:
 
 
 @route("GET /api/admin/users", "support")
-def find_user(request: Request, _actor: Identity) -> Reply:
+def find_user(request: Request, actor: Identity) -> Reply:
     query = request.query("user_id", "limit", "cursor")
     if not query.get("user_id"):
         raise Unprocessable("Send the user's id as user_id.", field="user_id")
-    return Reply(200, staff.user(query["user_id"], request.limit(query), query.get("cursor")))
+    return _user_reply(request, actor, query["user_id"], query)
 
 
 @route("GET /api/admin/users/{user_id}", "support")
-def read_user(request: Request, _actor: Identity) -> Reply:
-    query = request.query("limit", "cursor")
-    return Reply(200, staff.user(request.path("user_id"), request.limit(query), query.get("cursor")))
+def read_user(request: Request, actor: Identity) -> Reply:
+    return _user_reply(request, actor, request.path("user_id"), request.query("limit", "cursor"))
+
+
+def _user_reply(request: Request, actor: Identity, user_id: str, query: Mapping[str, str]) -> Reply:
+    user = staff.user(user_id, request.limit(query), query.get("cursor"))
+    recorded_reads.record(actor.user_id, [user_id])
+    return Reply(200, user)
+
+
+@route("GET /api/admin/users/export", "admin")
+def export_user_by_query(request: Request, actor: Identity) -> Reply:
+    query = request.query("user_id", "cursor")
+    if not query.get("user_id"):
+        raise Unprocessable("Send the user's id as user_id.", field="user_id")
+    return Reply(*personal_data.for_staff(query["user_id"], query.get("cursor"), actor.user_id))
+
+
+@route("GET /api/admin/users/{user_id}/export", "admin")
+def export_user(request: Request, actor: Identity) -> Reply:
+    cursor = request.query("cursor").get("cursor")
+    return Reply(*personal_data.for_staff(request.path("user_id"), cursor, actor.user_id))
 
 
 @route("POST /api/admin/users/purchases", "admin")

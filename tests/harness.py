@@ -57,6 +57,7 @@ from tuition.payments import status
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import AuditItem, PaymentItem
 from tuition.stripe_gateway import client as stripe_client
+from tuition.views import recorded_reads
 
 SECRET = "whsec_test"
 SIGNATURE = (
@@ -387,6 +388,7 @@ def running_harness(
     settings.settings.cache_clear()
     settings._kept.clear()
     settings._reread.clear()
+    recorded_reads._recorded.clear()
     stripe_client._client_for.cache_clear()
     monkeypatch.setattr(settings, "_read_secret", lambda arn: secrets[arn])
     monkeypatch.setattr(stripe_client, "_http_client", lambda: InProcess(harness))

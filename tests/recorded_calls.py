@@ -32,6 +32,7 @@ RESTORE = "only after a restore has lost a payment: `tests/tables/test_missing_o
 GIVEN_UP = "only if another create has taken the object that this one gives up: `tests/tables/test_rare_failures.py`"
 REPAIR = "only for records that the archive does not have: `tests/tables/test_archive_check.py`"
 LOCK = "S3 asks for it in a put that locks its object; the local S3 asks for the put alone"
+LARGE = "only for a part of more than 4 MB: `tests/tables/test_personal_data.py`"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
@@ -66,6 +67,10 @@ UNUSED: dict[Call, str] = {
     ("EmailsFunction", "EmailQueue", "GetQueueAttributes"): TAKER,
     ("EmailsFunction", "EmailQueue", "ReceiveMessage"): TAKER,
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("AdminFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
+    ("AdminFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,
+    ("MyDataFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
+    ("MyDataFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,
     ("AnalyticsFunction", "AnalyticsQueue", "DeleteMessage"): TAKER,
     ("AnalyticsFunction", "AnalyticsQueue", "GetQueueAttributes"): TAKER,
     ("AnalyticsFunction", "AnalyticsQueue", "ReceiveMessage"): TAKER,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from api_schema import staff
+from api_schema import personal_data, staff
 from api_schema.operations import ASKS_STRIPE, COMMITS, READS_FIGURES, REFUNDS, TABLES, Answer, Errors, Operation
+from api_schema.student_operations import PERSONAL_DATA
 from api_schema.students import PageQuery
 from tuition.core import errors
 
@@ -61,6 +62,7 @@ REFUND_ANSWERS = (
     Answer(200, staff.RefundResult, "The refund was made."),
     Answer(202, staff.RefundResult, "Stripe or a bank is processing it."),
 )
+EXPORTS: Errors = (errors.NotFound, errors.TooManyRequests, *COMMITS)
 DECIDES: Errors = (errors.NotFound, errors.Conflicted, *COMMITS)
 
 OPERATIONS = (
@@ -120,6 +122,28 @@ OPERATIONS = (
         path=USER,
         query=PageQuery,
         errors=(errors.NotFound, *TABLES),
+    ),
+    _operation(
+        "admin",
+        "GET /api/admin/users/{user_id}/export",
+        "exportUser",
+        "Export everything that is stored about a person",
+        "As the person can with `exportMyData`. Each part is recorded first, and counts as ten requests in the"
+        " limits of the member of staff.",
+        PERSONAL_DATA,
+        path=USER,
+        query=personal_data.PersonalDataQuery,
+        errors=EXPORTS,
+    ),
+    _operation(
+        "admin",
+        "GET /api/admin/users/export",
+        "exportUserByQuery",
+        "Export everything about the person that the query names",
+        "For a user id that may have a `/`.",
+        PERSONAL_DATA,
+        query=personal_data.PersonalDataOfUserQuery,
+        errors=EXPORTS,
     ),
     _decide(
         "POST /api/admin/users/{user_id}/purchases",

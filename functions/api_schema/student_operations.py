@@ -1,6 +1,6 @@
 """The operations of students and of Stripe."""
 
-from api_schema import students
+from api_schema import personal_data, students
 from api_schema.operations import ASKS_STRIPE, BUYS, COMMITS, REFUNDS, TABLES, Answer, Link, Operation
 from api_schema.payments import Payment
 from tuition.core import errors
@@ -16,6 +16,11 @@ BUYING = (
     "Repeating the request never starts a second open payment: a retry, a double click and a second tab get the same"
     " one. A request with another choice closes the open payment first. After `stripe-unavailable` or `contended` the"
     " same request may be sent again."
+)
+
+PERSONAL_DATA = (
+    Answer(200, personal_data.PersonalData, "The data."),
+    Answer(202, personal_data.PersonalDataFile, "The part is larger than 4 MB: fetch it from `url` within 5 minutes."),
 )
 
 OPERATIONS = (
@@ -149,6 +154,18 @@ OPERATIONS = (
         path={"track": "The code of the track."},
         answers=(Answer(200, students.EnrollmentExplanation, "The explanation."),),
         errors=(errors.NotFound, *TABLES),
+    ),
+    Operation(
+        route="GET /api/me/export",
+        handler="my_data",
+        operation_id="exportMyData",
+        summary="Export everything that is stored about the student",
+        description="In parts: send `next_cursor` as `cursor` until it is null. A part counts as ten requests in the"
+        " student's limits.",
+        caller="user",
+        query=personal_data.PersonalDataQuery,
+        answers=PERSONAL_DATA,
+        errors=(errors.TooManyRequests, *COMMITS),
     ),
     Operation(
         route="POST /api/payments/webhook",

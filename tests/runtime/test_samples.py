@@ -33,6 +33,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "create_checkout_session/unknown_code": 422,
     "create_checkout_session/unknown_track": 422,
     "payment_status/unknown": 404,
+    "my_data/export": 200,
     "my_payments/first_page": 200,
     "payment_methods/saved": 200,
     "payment_methods/detach_unknown": 404,

@@ -15,7 +15,15 @@ from tests.stack.test_stories import deliver, reconcile
 NAME = "Wilhelmina Testarossa"
 STUDENT_REASON = "Moving to Ulan Bator in spring"
 STAFF_NOTE = "Spoke with her mother by phone"
-ROUTES = ("create-payment", "create-checkout-session", "status", "request-refund", "webhook", "admin/exports")
+ROUTES = (
+    "create-payment",
+    "create-checkout-session",
+    "status",
+    "request-refund",
+    "webhook",
+    "admin/exports",
+    "me/export",
+)
 LOG_MARKERS = (*ROUTES, "enrollments", "quarantined", "not-found", "unknown-track", '"export"', "reconciled")
 PERSONAL_TEXTS = (NAME, "Wilhelmina", "Testarossa", STUDENT_REASON, "Ulan Bator", STAFF_NOTE, "her mother")
 MESSAGE_ID = re.compile(r"[0-9a-f-]{36}@email\.amazonses\.com")
@@ -45,6 +53,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
     payment_id, session = _buy(running, token, sub), _buy_with_code(running, token, sub)
     _refund_and_revoke(running, token, payment_id, session)
     _export(running, email)
+    _copy_everything(running, token, sub, payment_id)
     _send_unusable_webhooks(running, session, email)
     assert reconcile(running).returncode == 0
 
@@ -129,6 +138,16 @@ def _refund_and_revoke(running: Running, token: str, payment_id: str, session: d
     (reason,) = running.until(attention, "a dispute")
     staff(f"{disputed_id}/attention", name=reason["name"], note=STAFF_NOTE)
     staff(f"{disputed_id}/access", decision="revoke", note=STAFF_NOTE)
+
+
+def _copy_everything(running: Running, token: str, sub: str, payment_id: str) -> None:
+    """Read everything that is stored about the student, as the student and as staff."""
+    own = running.api("GET", "/api/me/export/", token)
+    assert own.status_code == 200, own.text
+    assert payment_id in own.text
+    assert running.ready["admin_token"] not in own.text
+    same = running.staff(f"/users/{sub}/export")["payments"]
+    assert payment_id in [payment["attributes"]["payment_id"] for payment in same]
 
 
 def _export(running: Running, email: str) -> None:

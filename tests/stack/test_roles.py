@@ -113,6 +113,7 @@ def note_bounce(running: Running, sub: str) -> bool:
 FLOWS: dict[str, Flow] = {
     "ArchiveFunction": archive,
     "EnrollmentsFunction": get("/api/enrollments/"),
+    "MyDataFunction": get("/api/me/export/"),
     "MyPaymentsFunction": get("/api/payments/my-payments/"),
     "PaymentMethodsFunction": get("/api/payments/payment-methods/"),
     "CreatePaymentFunction": create("create-payment"),

@@ -26,6 +26,7 @@ FILES = {
     "CreatePaymentFunction": "create_payment",
     "CreateCheckoutSessionFunction": "create_checkout_session",
     "PaymentStatusFunction": "payment_status",
+    "MyDataFunction": "my_data",
     "MyPaymentsFunction": "my_payments",
     "PaymentMethodsFunction": "payment_methods",
     "RequestRefundFunction": "request_refund",
@@ -121,7 +122,7 @@ def test_an_unfinished_audit_is_continued_every_ten_minutes(resources: dict[str,
 
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
     assert resources["ExportFunction"]["Properties"]["Timeout"] == 900
-    for name in ("AdminFunction", "ExportFunction"):
+    for name in ("AdminFunction", "ExportFunction", "MyDataFunction"):
         assert resources[name]["Properties"]["Environment"]["Variables"]["EXPORTS_BUCKET"] == {"Ref": "ExportsBucket"}
     function = resources["AdminFunction"]["Properties"]["Environment"]["Variables"]["EXPORT_FUNCTION"]
     assert function == {"Ref": "ExportFunctionAliaslive"}

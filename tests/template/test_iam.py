@@ -14,7 +14,7 @@ DEPLOYMENT_GROUPS = (
 )
 """Of this stack's application. A reference to it would close a circle."""
 WILDCARDS = (
-    *("/index/*", "/exports/*", "/aws/lambda/*", "ArchiveBucket/records/*", "ArchiveBucket/final/*"),
+    *("/index/*", "/exports/*", "/personal/*", "/aws/lambda/*", "ArchiveBucket/records/*", "ArchiveBucket/final/*"),
     "DigestBucket/*",
     *("WebhookFunction:*", "CodeDeploy/*"),
 )

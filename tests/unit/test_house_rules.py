@@ -217,7 +217,7 @@ INIT_LOADS: dict[str, set[str]] = {
     }
     | {"storage.rollups", "views.analytics"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
-    | {"views.explain", "views.spreadsheet", "views.statement"},
+    | {"views.explain", "views.personal_data", "views.recorded_reads", "views.spreadsheet", "views.statement"},
     "analytics": READ_ROLL_UPS | {"outbox.analytics"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
@@ -231,6 +231,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "spreadsheet", "statement")},
+    "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},

@@ -87,8 +87,9 @@ TRANSITION: Mapping[str, Any] = {
     "selling": _CHANGE,
     "export": {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),
-        **dict.fromkeys(("to", "amount_min", "amount_max", "refund_request", "searched"), VALUE),
+        **dict.fromkeys(("to", "amount_min", "amount_max", "refund_request", "searched", "user"), VALUE),
     },
+    "read": {"users": VALUE},
     "replay": VALUE,
     "discard": VALUE,
 }

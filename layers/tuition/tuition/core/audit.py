@@ -234,14 +234,16 @@ class Broken:
     why: str
 
 
-def verify(subject: str, stored: Iterable[Mapping[str, Any]], version: int, head: str) -> Broken | None:
+def verify(subject: str, stored: Iterable[Mapping[str, Any]], version: int, head: str, first: int = 1) -> Broken | None:
     """Check a subject's stored records against each other and against the subject's own version and head.
 
-    Finds an altered, missing or additional record, and a truncated log.
+    Finds an altered, missing or additional record, and a truncated log. With `first`, only the records from this
+    position on are at hand and are checked.
     """
-    previous, seq = "", 0
+    previous, seq = "", first - 1
     for record in sorted(stored, key=lambda r: int(r["seq"])):
         seq += 1
+        previous = record["previous"] if seq == first > 1 else previous
         body = {name: value for name, value in record.items() if name != "hash"}
         if record["seq"] != seq:
             return Broken(seq, f"record {seq} is missing, {record['seq']} follows")

@@ -22,9 +22,8 @@ from tuition.outbox import rendering, ses
 from tuition.settings import settings
 from tuition.storage import dynamodb, effects, keys, mapping, queries
 from tuition.storage.effects import Effect
-from tuition.storage.items import CustomerItem, EffectItem, PaymentItem
+from tuition.storage.items import EMAILS, CustomerItem, EffectItem, PaymentItem
 
-CONSUMER = "emails"
 CLAIM_S = 120
 """A claim may be another invocation's that still runs: the function's timeout is half of this."""
 MAX_STAFF = 20
@@ -95,7 +94,7 @@ def _effect(event: EmailEvent, kind: Kind, recipient: str = "") -> Effect:
     """Return the effect of an email. Its sort key is the event's id without the subject, so it begins as a record's."""
     subject = str(event.detail["subject"])
     sort_key = str(event.detail["id"]).removeprefix(f"{subject}#")
-    return Effect(CONSUMER, subject, f"{sort_key}#{recipient}" if recipient else sort_key, kind)
+    return Effect(EMAILS, subject, f"{sort_key}#{recipient}" if recipient else sort_key, kind)
 
 
 def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | None) -> None:
@@ -198,7 +197,7 @@ def send_digest() -> None:
         return
 
     def deliver(address: str, recipient: str) -> None:
-        _deliver(Effect(CONSUMER, f"staff:{recipient}", f"{today}#{email.kind}", email.kind), email, address)
+        _deliver(Effect(EMAILS, f"staff:{recipient}", f"{today}#{email.kind}", email.kind), email, address)
 
     _to_staff(deliver)
 

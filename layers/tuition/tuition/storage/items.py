@@ -309,6 +309,10 @@ class LimitsItem(Model):
     expires_at = not_personal(NumberAttribute())
 
 
+EMAILS = "emails"
+"""The consumer, in `consumer_subject`, that sends the emails that follow records."""
+
+
 class EffectItem(Model):
     """An effect of a published event, such as an email, by its consumer. It never expires: a replay must find it.
 

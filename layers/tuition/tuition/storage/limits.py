@@ -30,16 +30,18 @@ class CodeLookup:
     own: bool
 
 
-def take_request(user_id: str, loaded: Limits) -> None:
+def take_request(user_id: str, loaded: Limits, requests: int = 1) -> None:
     """Count one request to Stripe. Raises `TooManyRequests` if the user's bucket is full, and `Contended`.
 
-    The bucket takes `stripe_requests_burst` requests, and `stripe_requests_per_minute` leave it.
+    The bucket takes `stripe_requests_burst` requests, and `stripe_requests_per_minute` leave it. A request that costs
+    us more counts as several `requests`, but as no more than the bucket takes.
     """
-    cost = MINUTE_MS // settings().stripe_requests_per_minute
+    burst, each = settings().stripe_requests_burst, MINUTE_MS // settings().stripe_requests_per_minute
+    cost = min(requests, burst) * each
     limits = loaded
     for _ in retry.attempts(retry.LIMITS):
         now = int(clock.now() * 1000)
-        latest = now + (settings().stripe_requests_burst - 1) * cost
+        latest = now + burst * each - cost
         if limits.busy_until_ms > latest:
             wait_s = max(1, -((latest - limits.busy_until_ms) // 1000))
             raise TooManyRequests("You sent too many requests. Wait a moment, then try again.", retry_after_s=wait_s)

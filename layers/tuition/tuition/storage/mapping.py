@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from pynamodb.models import Model
+
 from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.attention import AttentionReason
@@ -198,6 +200,13 @@ def stored_record(raw: Item) -> dict[str, Any]:
     """
     item = AuditItem.from_raw_data(raw)
     return {**record_to_json(item), "sort_key": item.sort_key, "recorded_at": item.recorded_at}
+
+
+def attributes(model: type[Model], raw: Item) -> dict[str, Any]:
+    """Return every attribute of an item as DynamoDB writes it, in JSON types; None for one that it does not have."""
+    item = model.from_raw_data(raw)
+    values = {name: getattr(item, name) for name in model.get_attributes()}
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
 
 
 # --- progress ---

@@ -21,8 +21,10 @@ from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import (
     DISCARDED,
+    EMAILS,
     KEPT,
     AuditItem,
+    EffectItem,
     EnrollmentItem,
     PaymentItem,
     QuarantineItem,
@@ -121,8 +123,8 @@ class Cursor:
     """A position in a list: the last item that was read.
 
     `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
-    matches of an address, after those), `dispute`, `event` or `payment_method`. `sort_key` is the item's sort key in
-    the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
+    matches of an address, after those), `dispute`, `event`, `record` or `payment_method`. `sort_key` is the item's sort
+    key in the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str
@@ -349,6 +351,40 @@ def audit_items(subject: str, since: str = "") -> list[Item]:
     partition = Partition(AuditItem, "subject", subject, "sort_key")
     sort_keys = SortKeys("#sort >= :since", {":since": since})
     return [item for page in dynamodb.query_pages(partition, sort_keys=sort_keys) for item in page.items]
+
+
+def newest_of_trail(subject: str, first: int, version: int) -> list[dict[str, Any]]:
+    """Read a subject's audit records from this position to `version`, in this order. One may be missing.
+
+    A record may be earlier in the order of time than those before it, so up to three times as many records are read.
+    """
+    if first <= 1:
+        return audit_trail(subject)
+    partition, records = Partition(AuditItem, "subject", subject, "sort_key"), dict[int, dict[str, Any]]()
+    count = version - first + 1
+    for page in itertools.islice(dynamodb.query_pages(partition, descending=True, limit=count), 3):
+        read = [mapping.record_to_json(AuditItem.from_raw_data(item)) for item in page.items]
+        records |= {record["seq"]: record for record in read if record["seq"] >= first}
+        if len(records) >= count:
+            break
+    return [records[seq] for seq in sorted(records)]
+
+
+def page_of_trail(subject: str, limit: int, cursor: Cursor | None) -> tuple[list[Item], Cursor | None]:
+    """Read one page of a subject's audit records in the order of time, and the cursor of the next, in stage `record`.
+
+    Raises `Unprocessable` for the cursor of another subject.
+    """
+    if cursor and (cursor.stage != "record" or cursor.item_id != subject):
+        raise wrong_cursor()
+    partition = Partition(AuditItem, "subject", subject, "sort_key")
+    page = dynamodb.query(partition, limit=limit, start=cursor.start_of(partition) if cursor else None)
+    return page.items, Cursor.after(page, partition, "record")
+
+
+def emails_about(payment_id: str) -> list[Item]:
+    """Read what became of each email about a payment, as DynamoDB writes it."""
+    return _all(EffectItem, "consumer_subject", f"{EMAILS}#{payment_id}")
 
 
 def recorded_times(subject: str) -> Iterator[tuple[int, str]]:

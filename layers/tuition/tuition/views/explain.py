@@ -8,12 +8,12 @@ from tuition.core.payment import AccessTerm, Payment
 from tuition.views import payment_list, staff
 
 
-def payment(payment_id: str) -> dict[str, Any]:
-    """Return the conditions of access of a payment, with a sentence. Raises `NotFound`."""
+def payment(payment_id: str) -> tuple[str, dict[str, Any]]:
+    """Return whose payment it is, and its conditions of access with a sentence. Raises `NotFound`."""
     item, trail = staff.read_with_trail(payment_id)
     view = payment_list.load_views([item])[0]
     shown = view.payment
-    return {
+    return shown.user_id, {
         "payment_id": shown.payment_id,
         "enrollment": view.enrollment,
         "grants_access": payments.grants_access(shown),

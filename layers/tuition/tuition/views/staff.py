@@ -23,6 +23,10 @@ from tuition.views import facts_json, payment_json, payment_list, standings, stu
 from tuition.views.filters import Filters
 from tuition.views.payment_json import PaymentView
 
+MAX_OWN_RECORDS = 1000
+"""Of a user's own chain that their page shows and verifies, the newest. Staff have a record for each person they read
+about in an hour. The daily audit verifies the whole chain."""
+
 
 def payments(filters: Filters, limit: int, cursor: str | None) -> dict[str, Any]:
     """Return a page of payments."""
@@ -242,7 +246,9 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
     customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
     if not (views or cursor or items or customers):
         raise NotFound("Nothing is stored for this user id.")
-    trail = queries.audit_trail(user_id)
+    version, head = mapping.chain_head(items.get(keys.USER_SORT_KEY))
+    first = max(1, version - MAX_OWN_RECORDS + 1)
+    trail = queries.newest_of_trail(user_id, first, version)
     problems = standings.problems(user_id, items)
     customer = CustomerItem.from_raw_data(customers[0]) if customers else CustomerItem(user_id)
     return {
@@ -264,7 +270,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
         "audit": trail,
-        "chain": _chain(audit.verify(user_id, trail, *mapping.chain_head(items.get(keys.USER_SORT_KEY)))),
+        "chain": _chain(audit.verify(user_id, trail, version, head, first)),
         "standings": {"verified": not problems, "problems": [problem.to_json() for problem in problems]},
     }
 

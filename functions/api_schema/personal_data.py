@@ -1,0 +1,133 @@
+"""Everything that is stored about one person, as the person or staff export it."""
+
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Any
+
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
+from pynamodb.models import Model
+
+from api_schema.about import About, Cursor, Time, Track, UserId
+from tuition.core.audit import Source
+from tuition.core.emails import StudentKind
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+
+_TYPES: dict[type[Attribute[Any]], Any] = {
+    BooleanAttribute: bool | None,
+    NumberAttribute: int | None,
+    UnicodeAttribute: str | None,
+    UnicodeSetAttribute: list[str] | None,
+}
+"""The JSON type of an attribute. A missing attribute is null."""
+_JSON = Annotated[Any, About("A JSON value.", examples=[None])]
+
+
+def _stored(name: str, model: type[Model], about: str) -> type:
+    """Return the dataclass of an item with all of its attributes, so that none is left out of the document."""
+    attributes = model.get_attributes().items()
+    fields = [(key, _JSON if isinstance(one, JSONAttribute) else _TYPES[type(one)]) for key, one in attributes]
+    return make_dataclass(name, fields, namespace={"__doc__": about}, module=__name__)
+
+
+StoredPayment = _stored("StoredPayment", PaymentItem, "A payment, as it is stored.")
+StoredCustomer = _stored("StoredCustomer", CustomerItem, "The person's Stripe customer, disputes, refunds and blocks.")
+StoredEnrollment = _stored("StoredEnrollment", EnrollmentItem, "The enrollment in one track (`sort_key`).")
+StoredLimits = _stored("StoredLimits", LimitsItem, "The used-up part of the person's limits.")
+
+
+@dataclass
+class PersonalRecord:
+    """An audit record of the person, or of one of their payments."""
+
+    at: Time
+    recorded_at: Time
+    seq: Annotated[int, About(examples=[1])]
+    event_id: Annotated[str, About(examples=["evt_1"])]
+    type: Annotated[str, About(examples=["payment_intent.succeeded"])]
+    source: Annotated[Source, About(examples=["webhook"])]
+    actor: Annotated[str | None, About("The person's own id, or `staff`.", examples=["ada"])]
+    track: Annotated[Track | None, About(examples=["DP"])]
+    transition: Annotated[dict[str, Any], About("The changes.", examples=[{"settled": 49900, "currency": "usd"}])]
+    hash: Annotated[str, About(examples=["60303a"])]
+
+
+@dataclass
+class PersonalEmail:
+    """An email about a payment: whether it was sent, and when. The text is not stored."""
+
+    kind: Annotated[StudentKind, About(examples=["access_ended"])]
+    state: Annotated[str, About("`claimed`, `sent`, `skipped` or `unsent`.", examples=["sent"])]
+    reason: Annotated[str | None, About("Why it was skipped.", examples=[None])]
+    at: Time
+    message_id: Annotated[str | None, About("The id of the email at Amazon SES.", examples=["0100-1"])]
+
+
+@dataclass
+class PersonalPayment:
+    """A payment with its audit records and emails."""
+
+    attributes: StoredPayment  # type: ignore[valid-type]  # made from the item's model
+    records: list[PersonalRecord]
+    emails: list[PersonalEmail]
+
+
+@dataclass
+class EmailDeliveryProblem:
+    """Why the person's address can get no email."""
+
+    problem: Annotated[str, About(examples=["bounced"])]
+    at: Time
+
+
+@dataclass
+class Person:
+    """The items that do not grow with the number of payments."""
+
+    customer: StoredCustomer | None  # type: ignore[valid-type]
+    email_delivery: EmailDeliveryProblem | None
+    limits: StoredLimits | None  # type: ignore[valid-type]
+    enrollments: list[StoredEnrollment]  # type: ignore[valid-type]
+    progress: Annotated[list[dict[str, Any]], About("Each project that was unlocked, with its steps.", examples=[[]])]
+
+
+@dataclass
+class PersonalData:
+    """One part of everything that is stored about a person."""
+
+    schema_version: Annotated[int, About(examples=[1])]
+    exported_at: Time
+    user_id: UserId
+    person: Annotated[Person | None, About("In the first part only.")]
+    payments: Annotated[list[PersonalPayment], About("Newest first.")]
+    records: Annotated[list[PersonalRecord], About("Records about the person that belong to no payment.")]
+    next_cursor: Cursor
+
+
+@dataclass
+class PersonalDataFile:
+    """A part that is too large for an answer: the file has it, and nothing else."""
+
+    url: Annotated[str, About("The address of the file, without a sign-in.", examples=["https://example.org/file"])]
+    url_expires_at: Time
+    bytes: Annotated[int, About(examples=[5_000_000])]
+    next_cursor: Cursor
+
+
+@dataclass(kw_only=True)
+class PersonalDataQuery:
+    """Which part to read."""
+
+    cursor: Annotated[str | None, About("The `next_cursor` of the part before.")] = None
+
+
+@dataclass(kw_only=True)
+class PersonalDataOfUserQuery(PersonalDataQuery):
+    """Whose data to read, and which part."""
+
+    user_id: Annotated[UserId, About("The user's id, which may have a `/`.", minLength=1)]
