@@ -49,6 +49,7 @@ from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import openapi_answers, permissions
+from tests.local_http import LocalHTTP
 from tests.shards import set_shards_from_environment
 from tests.stripe_requests import request_log
 from tuition import clock, log, settings
@@ -97,12 +98,13 @@ def client_for(url: str | None) -> Any:
     """Return a DynamoDB client that enforces permissions. Without a URL, it calls moto.
 
     The fixed user agent saves 15 % of a call: botocore otherwise rebuilds it for each one. A constant signature saves
-    another 17 %: DynamoDB Local requires one but does not check it.
+    another 17 %: DynamoDB Local requires one but does not check it. `tests/local_http.py` sends the requests.
     """
     config = Config(user_agent="tests", signature_version=botocore.UNSIGNED if url else None)
     client = boto3.client("dynamodb", endpoint_url=url, region_name="eu-central-1", config=config)
     if url:
         client.meta.events.register("before-call.dynamodb", _sign)
+        client.meta.events.register("before-send.dynamodb", LocalHTTP(url).send)
     return permissions.enforced(client)
 
 
