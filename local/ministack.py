@@ -26,7 +26,7 @@ SECRET_KEY = "local"  # noqa: S105  # of an AWS that exists only on this machine
 START_SECONDS = 30
 STOP_SECONDS = 8
 ROOM_BYTES = 4 << 30
-PROGRAM = ("-m", "ministack")
+PROGRAM = (str(ROOT / "local" / "ministack_program.py"),)
 """The arguments of its Python."""
 INHERITED = ("PATH", "HOME", "LANG", "TZ", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """The caller's variables that functions may see. Others could make them behave differently than on AWS."""
@@ -147,8 +147,8 @@ class MiniStack:
 def _roomy_memory() -> str | None:
     """Return an in-memory file system with room for the temporary files; None if there is none.
 
-    MiniStack unpacks the layer for every worker. Those are thousands of small files each, slow to write to a disk and
-    slower to remove.
+    The unpacked layer and the workers' folders are thousands of small files, slow to write to a disk and slower to
+    remove.
     """
     memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a private folder in it
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:

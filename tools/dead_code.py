@@ -36,6 +36,7 @@ ALLOWED = {
     "fmt": "botocore reads it",
     "compress_type": "zipfile reads it",
     "external_attr": "zipfile reads it",
+    "namelist": "MiniStack calls it",
     "daemon_threads": "socketserver reads it",
     "request_queue_size": "socketserver reads it",
     "disable_nagle_algorithm": "socketserver reads it",

@@ -1,26 +1,23 @@
 """Run MiniStack and write down each call that a role makes: who, which action, on which resource, and whether it may.
 
-This is a program of `.venv-ministack`, started instead of `python -m ministack` with the path of the file to write. A
-call with the rights of the account's root user has no role and is not written. Each different call is one line of JSON,
-so a run writes a few hundred lines, and a call costs one look into a set.
+This is a program of `.venv-ministack`, started instead of `local/ministack_program.py` with the path of the file to
+write. A call with the rights of the account's root user has no role and is not written. Each different call is one line
+of JSON, so a run writes a few hundred lines, and a call costs one look into a set.
 
 MiniStack 1.5 decides every call in `iam_evaluator.enforce`, which evaluates the policies of the caller first.
-
-Its `lambda_runtime` unpacks the layer of 2,500 files for every worker. Here the workers share one unpacked layer.
 """
 
 import contextvars
-import hashlib
 import json
-import os
 import sys
-import threading
-import types
-import zipfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[2]))
+
 from ministack.app import main
-from ministack.core import iam_evaluator, lambda_runtime
+from ministack.core import iam_evaluator
+
+from local import ministack_program
 
 _contexts = contextvars.ContextVar("contexts", default=None)
 """The evaluations of the call that is being decided: the first one is about the caller's own policies."""
@@ -55,49 +52,7 @@ def record_calls(path):
     iam_evaluator.evaluate, iam_evaluator.enforce = evaluate_and_remember, enforce_and_write
 
 
-class SharedLayer:
-    """A layer's archive that is unpacked once. Like Lambda's /opt, no function may write to it."""
-
-    _lock = threading.Lock()
-
-    def __init__(self, file):
-        self._file = Path(file)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def namelist(self):
-        """Return no name to check: `ZipFile.extractall` lets none out of its folder."""
-        return []
-
-    def extractall(self, folder):
-        """Replace the worker's folder by a link to the shared one, in the temporary folder of MiniStack."""
-        with self._file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        shared = self._file.parent.parent / f"layer-{digest}"
-        with self._lock:
-            if not shared.exists():
-                unfinished = shared.with_suffix(".unfinished")
-                with zipfile.ZipFile(self._file) as archive:
-                    archive.extractall(unfinished)
-                unfinished.rename(shared)
-        os.rmdir(folder)
-        os.symlink(shared, folder)
-
-
-def share_layers():
-    """Make the workers share unpacked layers. Their own code is small, and unpacked for each of them."""
-
-    def open_archive(file):
-        return SharedLayer(file) if Path(file).name.startswith("layer_") else zipfile.ZipFile(file)
-
-    lambda_runtime.zipfile = types.SimpleNamespace(**{**vars(zipfile), "ZipFile": open_archive})
-
-
 if __name__ == "__main__":
-    share_layers()
+    ministack_program.share_layers_and_fork_workers()
     record_calls(Path(sys.argv.pop()))
     main()
