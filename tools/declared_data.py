@@ -44,7 +44,7 @@ from tuition.core.payment import Terms
 from tuition.core.refund_request import RefundRequest
 from tuition.intake.reconcile import KEEP_DISCARDED_S
 from tuition.intake.walk import Run
-from tuition.storage import items
+from tuition.storage import items, quarantine
 from tuition.storage.items import is_personal
 from tuition.storage.tasks import Task
 from tuition.views import exports, statement
@@ -405,7 +405,8 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     ),
     "quarantine": (
         (items.QuarantineItem,), "QuarantineTable", "events of Stripe that could not be applied", CONTRACT,
-        f"its application, or {KEEP_DISCARDED_S // DAY_S} days after staff discard it",
+        f"its application, {KEEP_DISCARDED_S // DAY_S} days after staff discard it, at the latest "
+        f"{quarantine.KEPT_S // DAY_S} days after the first try",
     ),
     "cursors": (
         (items.CursorItem,), "CursorsTable", "positions, tasks and reports of runs; the switch that stops sales",

@@ -196,6 +196,23 @@ def test_an_event_that_cannot_be_applied_is_quarantined_and_can_be_replayed(
     assert tuition.payment(purchase["payment_id"]).status == "SUCCEEDED"
 
 
+def test_a_quarantined_event_expires_half_a_year_after_its_first_try(tuition: Harness, student: Student) -> None:
+    _, events = paid_events(tuition, student)
+    event = event_of_type(events, "payment_intent.succeeded")
+    event["data"]["object"]["amount_received"] = "a lot"
+    first = tuition.time_source() + tuition.offset_s
+    for _ in range(2):
+        assert tuition.deliver(event).body["outcome"] == "quarantined"
+        tuition.offset_s += 86_400
+    (item,) = tuition.tables.query(
+        TableName="quarantine",
+        KeyConditionExpression="event_id = :id",
+        ExpressionAttributeValues={":id": {"S": event["id"]}},
+    )["Items"]
+    assert item["tries"]["N"] == "2"
+    assert 0 <= int(item["expires_at"]["N"]) - int(first) - 180 * 86_400 < 60
+
+
 def test_another_settled_object_in_a_payments_name_needs_attention_and_changes_nothing(
     tuition: Harness, student: Student
 ) -> None:

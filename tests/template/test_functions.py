@@ -168,10 +168,14 @@ def test_exports_expire_after_three_days(resources: dict[str, Any]) -> None:
     assert life["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
-def test_stream_records_that_failed_are_kept(resources: dict[str, Any]) -> None:
+def test_stream_records_that_failed_are_kept_for_thirty_days_with_every_version(resources: dict[str, Any]) -> None:
     bucket = resources["FailedRecordsBucket"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
-    assert "LifecycleConfiguration" not in bucket["Properties"]
+    life, markers = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert "Prefix" not in life
+    days = life["ExpirationInDays"], life["NoncurrentVersionExpiration"]["NoncurrentDays"]
+    assert (life["Status"], *days, sum(days)) == ("Enabled", 29, 1, 30)
+    assert (markers["Status"], markers["ExpiredObjectDeleteMarker"]) == ("Enabled", True)
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
 
 

@@ -34,7 +34,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "EffectsTable": (["consumer_subject", "sort_key"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
-EXPIRING = {"LimitsTable", "CursorsTable"}
+EXPIRING = {"LimitsTable", "CursorsTable", "QuarantineTable"}
 LISTED = ["reason", "first_at", "last_at", "tries"]
 INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED}}
 """The list of quarantined events is read from the index alone, because an event may have 400 KB."""

@@ -202,7 +202,7 @@ class QuarantineItem(Model):
     """An event of ours that could not be applied, until staff or a retry apply it.
 
     A discarded event has no payload any more. `discarded` says by whom, when and why. `last_at` is that time too.
-    `listed_at` is `<first_at>#<event_id>`.
+    `listed_at` is `<first_at>#<event_id>`. `expires_at` (epoch seconds) is its time to live.
     """
 
     class Meta:
@@ -219,6 +219,7 @@ class QuarantineItem(Model):
     last_at = not_personal(UnicodeAttribute())
     tries = not_personal(NumberAttribute())
     discarded = personal(JsonAttribute(null=True))
+    expires_at = not_personal(NumberAttribute(null=True))
 
 
 KEPT_S = 30 * 86_400

@@ -35,6 +35,8 @@ PERSONAL = frozenset(
 """
 SECRET = frozenset({"client_secret", "url", "hosted_verification_url"})
 """The fields with which anybody could pay, or confirm a payment, in the student's place."""
+KEPT_S = 180 * 86_400
+"""The time to live of an event after its first try. Stripe itself lists an event for 30 days."""
 MAX_REASON_LENGTH = 500
 MAX_EVENT_BYTES = 350_000
 """Of an event as it is stored, in UTF-8. An item has at most 400 KB."""
@@ -43,7 +45,7 @@ MAX_TEXT_LENGTH = 500
 
 
 def add(event: Mapping[str, Any], reason: str) -> bool:
-    """Store an event under its id. Storing it again counts one more try and keeps the time of the first.
+    """Store an event under its id. Storing it again counts one more try and keeps the time of the first, and the end.
 
     Return False, with nothing stored, if staff have discarded the event.
     """
@@ -54,7 +56,8 @@ def add(event: Mapping[str, Any], reason: str) -> bool:
             QuarantineItem,
             keys.quarantine_key(event_id),
             "SET kept = :kept, event = :event, reason = :reason, last_at = :now,"
-            " first_at = if_not_exists(first_at, :now), listed_at = if_not_exists(listed_at, :listed) ADD tries :one",
+            " first_at = if_not_exists(first_at, :now), listed_at = if_not_exists(listed_at, :listed),"
+            " expires_at = if_not_exists(expires_at, :expires) ADD tries :one",
             condition="attribute_not_exists(discarded)",
             values={
                 ":kept": {"S": keys.sharded("kept", KEPT, event_id)},
@@ -62,6 +65,7 @@ def add(event: Mapping[str, Any], reason: str) -> bool:
                 ":reason": {"S": reason[:MAX_REASON_LENGTH]},
                 ":now": {"S": now},
                 ":listed": {"S": f"{now}#{event_id}"},
+                ":expires": {"N": str(int(clock.now()) + KEPT_S)},
                 ":one": {"N": "1"},
             },
         )
