@@ -72,6 +72,10 @@ check-archive: .venv/.made ## compare the archive with the audit table; ARGS="--
 recount: .venv/.made ## recount all figures of analytics, and correct those that differ; ARGS=--aws for a deployed stack
 	@exec $(PYTHON) -m local.recount $(ARGS)
 
+.PHONY: retention
+retention: .venv/.made ## show the payments that the yearly deletion has listed; ARGS=--aws for a deployed stack
+	@exec $(PYTHON) -m local.retention $(ARGS)
+
 .PHONY: audit
 audit: .venv/.made ## compare our books with Stripe's; ARGS="--from 2026-11-01 --to 2026-11-23" for a range
 	@exec $(PYTHON) -m local.audit $(ARGS)

@@ -42,7 +42,7 @@ def finished(audit: Reconciler, event: dict[str, Any]) -> dict[str, Any]:
 
 def print_report(report: dict[str, Any]) -> None:
     """Print the sums by day, kind and currency, then each difference, and each step that failed."""
-    names = ("checked", "confirmed", "foreign", "users")
+    names = ("checked", "confirmed", "foreign", "expired", "users")
     totals = ", ".join(f"{report[name]} {name}" for name in names)
     console.print(f"{report['from']} to {report['through']}: {totals}")
     for one in report["sums"]:

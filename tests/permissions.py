@@ -105,6 +105,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "AnalyticsFunction": {
         "PaymentsTable": {"BatchGetItem"},
+        "AuditTable": {"Query"},
         "EffectsTable": {"BatchGetItem", "PutItem"},
         "AnalyticsTable": {"BatchGetItem", "PutItem"},
         "AnalyticsQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
@@ -115,8 +116,17 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/by_day": {"Query"},
         "AuditTable": {"Query"},
         "AuditTable/index/by_recorded_day": {"Query"},
-        "AnalyticsTable": {"BatchGetItem", "PutItem", "Query"},
+        "AnalyticsTable": {"BatchGetItem", "PutItem", "Query", "Scan"},
         "CursorsTable": {"GetItem", "UpdateItem"},
+    },
+    "RetentionFunction": FAILED_RUNS
+    | {
+        "PaymentsTable": {"BatchGetItem", "DeleteItem"},
+        "PaymentsTable/index/by_day": {"Query"},
+        "StripeObjectsTable": {"BatchGetItem", "PutItem"},
+        "CustomersTable": {"ConditionCheckItem"},
+        "AuditTable": {"PutItem", "Query"},
+        "CursorsTable": {"GetItem", "UpdateItem", "DeleteItem"},
     },
     "DigestFunction": FAILED_RUNS
     | {

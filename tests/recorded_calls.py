@@ -35,6 +35,7 @@ LOCK = "S3 asks for it in a put that locks its object; the local S3 asks for the
 LARGE = "only for a part of more than 4 MB: `tests/tables/test_personal_data.py`"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
+EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
 UNUSED: dict[Call, str] = {
@@ -76,6 +77,15 @@ UNUSED: dict[Call, str] = {
     ("AnalyticsFunction", "AnalyticsQueue", "ReceiveMessage"): TAKER,
     ("RecountFunction", "FailedRuns", "SendMessage"): SENDER,
     ("DigestFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("RetentionFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("RetentionFunction", "PaymentsTable", "BatchGetItem"): EXPIRY,
+    ("RetentionFunction", "PaymentsTable", "DeleteItem"): EXPIRY,
+    ("RetentionFunction", "StripeObjectsTable", "BatchGetItem"): EXPIRY,
+    ("RetentionFunction", "StripeObjectsTable", "PutItem"): EXPIRY,
+    ("RetentionFunction", "CustomersTable", "ConditionCheckItem"): EXPIRY,
+    ("RetentionFunction", "AuditTable", "PutItem"): EXPIRY,
+    ("RetentionFunction", "AuditTable", "Query"): EXPIRY,
+    ("RetentionFunction", "CursorsTable", "DeleteItem"): EXPIRY,
     (
         "DigestFunction",
         "ArchiveBucket/records/*",

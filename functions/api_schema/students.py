@@ -299,9 +299,9 @@ class ReceivedEvent:
     outcome: Annotated[
         Outcome,
         About(
-            "`applied`: now or before. `foreign`: of another app, environment, stack or mode. `ignored`: a type that is"
-            " not used. `not_found`: a payment that does not exist here and is not paid. `quarantined`: stored for"
-            " staff.",
+            "`applied`: now or before. `expired`: about a payment that was deleted seven years after its money moved"
+            " last. `foreign`: of another app, environment, stack or mode. `ignored`: a type that is not used."
+            " `not_found`: a payment that does not exist here and is not paid. `quarantined`: stored for staff.",
             examples=["applied"],
         ),
     ]

@@ -60,6 +60,8 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "analytics/record": {"batchItemFailures": []},
     "analytics/poison": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975830a7d"}]},
     "digest/hourly": {"done": True},
+    "retention/daily": {"listed": 0, "deleted": 0},
+    "retention/part": {"payments": {}, "next": None},
     "recount/nightly": {"done": True, "equal": True, "differences": []},
     "recount/full": {"done": True, "missing": []},
     "audit/daily": {"done": True, "failed": [], "differences": []},

@@ -129,6 +129,7 @@ FLOWS: dict[str, Flow] = {
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
     "AnalyticsFunction": count,
     "DigestFunction": lambda running, sub: bool(invoke(running, "DigestFunction", {})),
+    "RetentionFunction": lambda running, sub: bool(invoke(running, "RetentionFunction", {})),
     "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
     "ArchiveCheckFunction": lambda running, sub: bool(invoke(running, "ArchiveCheckFunction", {})),
     "ReleaseCheckFunction": check_release,

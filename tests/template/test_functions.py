@@ -43,6 +43,7 @@ FILES = {
     "AnalyticsFunction": "analytics",
     "RecountFunction": "recount",
     "DigestFunction": "digest",
+    "RetentionFunction": "retention",
     "PublishFunction": "publish",
     "StaffGroupsFunction": "staff_groups",
     "ReleaseCheckFunction": "release_check",
@@ -52,7 +53,7 @@ BEHIND_THE_GATEWAY = sorted(
     - {"EmailsFunction", "ArchiveCheckFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
-    - {"DigestFunction"}
+    - {"DigestFunction", "RetentionFunction"}
 )
 
 
@@ -111,13 +112,21 @@ def schedules(resources: dict[str, Any]) -> dict[str, str]:
 
 def test_an_unfinished_audit_is_continued_every_ten_minutes(resources: dict[str, Any]) -> None:
     rules = of_type(resources, "AWS::Events::Rule").values()
-    ((target, rule),) = [(target, rule) for rule in rules for target in rule["Targets"] if "Input" in target]
-    assert target["Arn"] == {"Ref": "AuditFunctionAliaslive"}
+    targets = [(target, rule) for rule in rules for target in rule["Targets"] if "Input" in target]
+    ((target, rule),) = [one for one in targets if one[0]["Arn"] == {"Ref": "AuditFunctionAliaslive"}]
     assert (json.loads(target["Input"]), rule["ScheduleExpression"]) == ({"only_continue": True}, "rate(10 minutes)")
     variables = resources["AuditFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["RECONCILE_QUEUE_URL"] == {"Ref": "ReconcileQueue"}
     scaling = resources["ReconcileTasks"]["Properties"]["ScalingConfig"]
     assert variables["RECONCILE_CONCURRENCY"] == scaling["MaximumConcurrency"]
+
+
+def test_only_the_schedule_asks_to_delete_payments_with_the_timeout_of_its_lease(resources: dict[str, Any]) -> None:
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    function = {"Fn::GetAtt": ["RetentionFunction", "Arn"]}
+    ((target, rule),) = [(one, rule) for rule in rules for one in rule["Targets"] if one["Arn"] == function]
+    assert (json.loads(target["Input"]), rule["ScheduleExpression"]) == ({"delete": True}, "cron(30 6 * * ? *)")
+    assert resources["RetentionFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
@@ -808,6 +817,9 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AnalyticsDifferenceAlarm": ("Tuition", "AnalyticsDifference", OURS, "Sum", 300, 1, 1),
     "RecountAgeAlarm": ("Tuition", "RecountAge", OURS, "Minimum", 86_400, 2, 86_400),
     "DigestAgeAlarm": ("Tuition", "DigestAge", OURS, "Maximum", 7200, 1, 7200),
+    "PaymentsListedAlarm": ("Tuition", "PaymentsListed", OURS, "Sum", 300, 1, 1),
+    "RetentionAgeAlarm": ("Tuition", "RetentionAge", OURS, "Minimum", 86_400, 2, 864_000),
+    "ExpiredEventAlarm": ("Tuition", "ExpiredEvent", OURS, "Sum", 300, 1, 1),
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
@@ -845,7 +857,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
-AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm")
+AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "RetentionAgeAlarm")
 """The alarms that also ring without data: then the run on a schedule does not run at all."""
 
 

@@ -79,14 +79,20 @@ def test_a_function_has_exactly_its_listed_permissions(resources: dict[str, Any]
 def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
     resources: dict[str, Any], function: str
 ) -> None:
+    """But the yearly deletion, which can put no payment, and delete nothing else."""
     granted = permissions(resources, function)
     for table in ("PaymentsTable", "StripeObjectsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
-        assert not {a for a in granted.get(table, set()) if a.startswith(("Delete", "BatchWrite", "PartiQL"))}
+        deletes = {a for a in granted.get(table, set()) if a.startswith(("Delete", "BatchWrite", "PartiQL"))}
+        is_deletion = (function, table) == ("RetentionFunction", "PaymentsTable")
+        assert deletes == ({"DeleteItem"} if is_deletion else set())
+        assert not is_deletion or "PutItem" not in granted[table]
     for table in ("PaymentsTable", "AuditTable"):
         assert "UpdateItem" not in granted.get(table, set())
 
 
-def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments(resources: dict[str, Any]) -> None:
+def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments_and_the_recount_figures(
+    resources: dict[str, Any],
+) -> None:
     scans = {
         (function, target)
         for function in ALLOWED
@@ -94,7 +100,8 @@ def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments(
         if "Scan" in actions
     }
     functions, tables = ("AuditFunction", "ReconcileWorkerFunction"), ("EnrollmentsTable", "PaymentsTable")
-    assert scans == {(function, table) for function in functions for table in tables}
+    figures = {("RecountFunction", "AnalyticsTable")}
+    assert scans == {(function, table) for function in functions for table in tables} | figures
 
 
 def test_no_policy_has_a_wildcard(resources: dict[str, Any]) -> None:

@@ -218,7 +218,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"storage.rollups", "views.analytics"}
     | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
     | {"views.explain", "views.personal_data", "views.recorded_reads", "views.spreadsheet", "views.statement"},
-    "analytics": READ_ROLL_UPS | {"outbox.analytics"},
+    "analytics": READ_ROLL_UPS | {"outbox.analytics", "storage.queries"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
     "archive_check": READ | {"outbox.archive", "outbox.archive_check"},
@@ -241,6 +241,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "reconcile_worker": RECONCILE | AUDIT | {"storage.selling_switch"},
     "recount": READ_ROLL_UPS
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
+    "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases"},
     "release_check": APPLY | {"intake.release_check"},
     "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
     "staff_groups": set(),

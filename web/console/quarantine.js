@@ -7,6 +7,7 @@ import { openDialog } from "./route.js";
 
 const OUTCOMES = {
   applied: "Applied. It has left quarantine.",
+  expired: "Its payment was deleted seven years after its money moved last. It has left quarantine.",
   foreign: "It belongs to another app, mode or environment. It has left quarantine.",
   ignored: "We don’t use events of this type. It has left quarantine.",
   not_found: "Its payment doesn’t exist and no money was paid. It has left quarantine.",

@@ -9,6 +9,7 @@ from tuition.settings import settings
 
 Name = Literal[
     "ForeignEvent",
+    "ExpiredEvent",
     "EventQuarantined",
     "AttentionRaised",
     "ReconcileDrift",
@@ -20,6 +21,7 @@ Name = Literal[
     "AuditStreamFailed",
     "RecordNotArchived",
     "ArchiveIncomplete",
+    "PaymentsListed",
     "RecordUnpublishable",
     "EventNotPublished",
     "SignatureRefused",
@@ -38,7 +40,10 @@ def count(name: Name, number: int = 1) -> None:
 
 
 def age(
-    name: Literal["ReconcileAge", "BooksAge", "RecountAge", "DigestAge", "EventAge", "RefundRequestAge"], seconds: float
+    name: Literal[
+        "ReconcileAge", "BooksAge", "RecountAge", "DigestAge", "RetentionAge", "EventAge", "RefundRequestAge"
+    ],
+    seconds: float,
 ) -> None:
     """Write an age in seconds."""
     _write(name, "Seconds", seconds)

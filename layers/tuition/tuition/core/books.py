@@ -89,7 +89,7 @@ class Row:
         return self.kind, self.ids, self.stripe
 
 
-COUNTS = ("checked", "confirmed", "foreign", "users", "scanned")
+COUNTS = ("checked", "confirmed", "foreign", "expired", "users", "scanned")
 """The counts of findings: payments compared with transactions, payments confirmed, transactions of other apps, users of
 a scanned table, and its items."""
 Group = tuple[Kind, str, str | None]
@@ -124,6 +124,7 @@ class Findings:
     checked: int = 0
     confirmed: int = 0
     foreign: int = 0
+    expired: int = 0
     users: int = 0
     scanned: int = 0
     sums: dict[Group, tuple[int, int]] = field(default_factory=dict)

@@ -414,7 +414,7 @@ class _Audit:
             "from": min(self.days, default=None),
             "through": max(self.days, default=None),
             "done": not unfinished,
-            **{name: getattr(total, name) for name in ("checked", "confirmed", "foreign", "users")},
+            **{name: getattr(total, name) for name in ("checked", "confirmed", "foreign", "expired", "users")},
             "sums": sums,
             "differences": [one for one in sums if one["ids"]],
             "failed": list(total.failed.values())[: walk.MAX_LISTED_FAILURES],

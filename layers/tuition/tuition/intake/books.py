@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuition import clock, retry
-from tuition.core import audit, books, selling, timestamps
+from tuition.core import audit, books, retention, selling, timestamps
 from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
@@ -48,6 +48,7 @@ from tuition.storage.ledger import Change
 from tuition.storage.tasks import Claim, Task
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, objects, rebuild, resolve
+from tuition.stripe_gateway.resolve import Expired
 from tuition.views import selling as selling_view
 from tuition.views import standings
 from tuition.views.standings import StandingProblem
@@ -157,9 +158,11 @@ def _compare_movements(current: Comparing, transactions: Iterable[dict[str, Any]
             moved = books.movement(transaction)
             if moved is None:
                 continue
-            resolved = stripe_client.retry_rate_limits(resolve.resolve, transaction["source"], moved.kind)
+            resolved = stripe_client.retry_rate_limits(resolve.resolve_or_expired, transaction["source"], moved.kind)
             if resolved is None:
                 current.findings.foreign += 1
+            elif isinstance(resolved, Expired):
+                current.findings.expired += 1
             else:
                 by_payment[resolved.ref][_name(transaction)] = moved
     for ref, movements in by_payment.items():
@@ -351,10 +354,23 @@ def _compare_subjects(current: Comparing, subjects: Iterable[str]) -> None:
             by_user[subject] = []
     for batch in itertools.batched(payment_ids, PAYMENTS_PER_READ, strict=False):
         with current.unit(*batch):
-            for item in queries.payments_by_id(list(batch)):
+            items = queries.payments_by_id(list(batch))
+            for item in items:
                 by_user.setdefault(item.user_id, []).append(item.payment_id)
+            _verify_expired(current, {*batch} - {item.payment_id for item in items})
     for user_id, ids in by_user.items():
         _compare_user(current, user_id, ids)
+
+
+def _verify_expired(current: Comparing, payment_ids: Iterable[str]) -> None:
+    """Verify the records of payments that were deleted after their retention period. The last one ends the chain.
+
+    A payment that is missing without such a record is in the report if it has a standing.
+    """
+    for payment_id in payment_ids:
+        trail = queries.audit_trail(payment_id)
+        if retention.is_expired(trail) and audit.verify(payment_id, trail, len(trail), str(trail[-1]["hash"])):
+            current.findings.others.append(Row("chain", current.day, None, 1, 0, (payment_id,), payment_id))
 
 
 def _compare_user(

@@ -28,12 +28,12 @@ from tuition.storage.dynamodb import StorageRefused
 from tuition.storage.ledger import Change, StripeObjectTaken
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
 from tuition.stripe_gateway.objects import StripeObject
-from tuition.stripe_gateway.resolve import Resolved, Subject
+from tuition.stripe_gateway.resolve import Expired, Resolved, Subject
 
 API_VERSION = "2026-10-28.endive"
 """The API version that the endpoint is pinned to, the same as the `stripe` package's (a test compares them)."""
 
-Outcome = Literal["applied", "checked", "foreign", "ignored", "not_found", "quarantined"]
+Outcome = Literal["applied", "checked", "expired", "foreign", "ignored", "not_found", "quarantined"]
 RELEASE_CHECK = "tuition.release_check"
 """The type of the test event that `release_check` signs. Stripe has no such type."""
 
@@ -158,6 +158,9 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
     resolved = _resolve(_outline(event))
     if resolved is None:
         return "foreign"
+    if isinstance(resolved, Expired):
+        metrics.count("ExpiredEvent")
+        return "expired"
     ref, parsed = resolved.ref, parse(event)
     parsed = replace(parsed, intent=parsed.intent or resolved.intent)
     state = ledger.update(ref, lambda before: _decide(parsed, ref, before), resolved.state)
@@ -179,7 +182,7 @@ def _check(event: Mapping[str, Any]) -> Outcome:
     stripe_secret_key()
     paid = {**event, "type": "payment_intent.succeeded"}
     resolved, parsed = _resolve(_outline(paid)), parse(paid)
-    if resolved is None or resolved.state is None or parsed.facts.settled is None:
+    if not isinstance(resolved, Resolved) or resolved.state is None or parsed.facts.settled is None:
         raise EventUnusable("The test event does not describe a paid payment of this stack.")
     return "checked"
 
@@ -229,9 +232,9 @@ def _outline(event: Mapping[str, Any]) -> ParsedEvent:
 
 
 def resolve_event(event: Mapping[str, Any]) -> PaymentRef | None:
-    """Return the payment that an event is about; None if it is foreign. Raises `EventUnusable`."""
+    """Return the payment that an event is about; None if it is foreign or expired. Raises `EventUnusable`."""
     resolved = _resolve(_outline(event))
-    return resolved.ref if resolved else None
+    return resolved.ref if isinstance(resolved, Resolved) else None
 
 
 def audit_entry(event: Mapping[str, Any]) -> AuditEntry:
@@ -255,8 +258,8 @@ def facts_beside_intent(event: Mapping[str, Any]) -> Facts:
     return parse(event).facts if by_charge or subject == "fraud_warning" else NO_FACTS
 
 
-def _resolve(event: ParsedEvent) -> Resolved | None:
-    return resolve.resolve(event.obj, event.event_type.subject)
+def _resolve(event: ParsedEvent) -> Resolved | Expired | None:
+    return resolve.resolve_or_expired(event.obj, event.event_type.subject)
 
 
 # --- deciding ---

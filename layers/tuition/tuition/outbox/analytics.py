@@ -9,7 +9,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from tuition.core.rollups import Contribution, RollUpKey
 from tuition.core.timestamps import UTC_ZONE
 from tuition.log import logger
 from tuition.settings import school_time_zone
+from tuition.storage import queries
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import MAX_CLAIMS, MAX_WRITES, Counted, RollUpConflict
 
@@ -134,18 +135,28 @@ def _count_some(messages: Sequence[Message]) -> list[Message]:
     return [message for message in pending if (message.subject, message.sort_key) not in claimed]
 
 
-def _changes(recorded: Mapping[str, frozenset[str]]) -> list[Change]:
-    """Return the change by each payment, from its state as it is now.
+def contributions(payment_ids: Iterable[str]) -> Iterator[tuple[str, Counted, Contribution]]:
+    """Yield each payment with what was counted of it, and what it contributes now.
 
     The counted contribution is read first. Read second, it could come from a newer state of the payment than the one
-    at hand, and the sums would go back to the older one.
+    at hand, and the sums would go back to the older one. A missing payment contributes nothing, unless it was deleted
+    after its retention period: its figures stay.
     """
-    counted = stored.load_counted(recorded)
-    payments = stored.load_payments(recorded)
-    changes = []
-    for payment_id, days in recorded.items():
+    ids = list(payment_ids)
+    counted = stored.load_counted(ids)
+    payments = stored.load_payments(ids)
+    expired = queries.expired(payment_id for payment_id in ids if payment_id not in payments)
+    for payment_id in ids:
         before = counted[payment_id]
         now = rollups.contribution(payments.get(payment_id), zones())
+        yield payment_id, before, rollups.from_json(before.figures) if payment_id in expired else now
+
+
+def _changes(recorded: Mapping[str, frozenset[str]]) -> list[Change]:
+    """Return the change by each payment, from its state as it is now."""
+    changes = []
+    for payment_id, before, now in contributions(recorded):
+        days = recorded[payment_id]
         figures = rollups.to_json(now)
         change = rollups.difference(rollups.from_json(before.figures), now)
         changes.append(Change(replace(before, figures=figures), change, days))

@@ -18,7 +18,6 @@ from typing import Any
 
 from tuition import clock, metrics, retry
 from tuition.core import rollups, timestamps
-from tuition.core.payment import Payment
 from tuition.core.rollups import Contribution, Figures, RollUpKey
 from tuition.outbox import analytics
 from tuition.storage import cursors, queries
@@ -176,9 +175,8 @@ def _changed_periods(run: Recount, recorded: Iterable[str]) -> set[Period]:
     for batch in itertools.batched(_recorded_payments(run, recorded), KEYS_PER_READ, strict=False):
         run.check_time()
         run.payments += len(batch)
-        for payment_id, counted, payment in _read(batch):
-            now = rollups.contribution(payment, analytics.zones())
-            if rollups.difference(counted, now) and not _is_recent(payment):
+        for payment_id, counted, now in _read(batch):
+            if rollups.difference(counted, now) and not _is_recent(payment_id):
                 run.missing.append(payment_id)
             periods |= set(map(_period, [*counted, *now]))
     return periods
@@ -196,16 +194,14 @@ def _recorded_payments(run: Recount, recorded: Iterable[str]) -> list[str]:
     return list(subjects)
 
 
-def _read(payment_ids: Iterable[str]) -> Iterator[tuple[str, Contribution, Payment | None]]:
-    """Yield each payment with what was counted of it, which is read first."""
-    ids = list(payment_ids)
-    counted = stored.load_counted(ids)
-    payments = stored.load_payments(ids)
-    for payment_id in ids:
-        yield payment_id, rollups.from_json(counted[payment_id].figures), payments.get(payment_id)
+def _read(payment_ids: Iterable[str]) -> Iterator[tuple[str, Contribution, Contribution]]:
+    """Yield each payment with what was counted of it, and what it contributes now."""
+    for payment_id, counted, now in analytics.contributions(payment_ids):
+        yield payment_id, rollups.from_json(counted.figures), now
 
 
-def _is_recent(payment: Payment | None) -> bool:
+def _is_recent(payment_id: str) -> bool:
+    payment = stored.load_payments([payment_id]).get(payment_id)
     return payment is not None and clock.now() - timestamps.epoch(payment.updated_at) < GRACE_S
 
 
@@ -233,8 +229,7 @@ def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differ
     compared = set(periods)
     for batch in itertools.batched(_recorded_payments(run, dates), KEYS_PER_READ, strict=False):
         run.check_time()
-        for payment in stored.load_payments(batch).values():
-            now = rollups.contribution(payment, analytics.zones())
+        for _, _, now in _read(batch):
             rollups.add_to(expected, {key: one for key, one in now.items() if _period(key) in compared})
     return _differences(roll_ups, expected)
 
@@ -268,13 +263,13 @@ def _every_payment(run: Recount) -> Iterator[tuple[str, ...]]:
 
 
 def _repair_payments(run: Recount, payment_ids: Iterable[str]) -> None:
-    for payment_id, counted, payment in _read(payment_ids):
+    for payment_id, counted, now in _read(payment_ids):
         run.payments += 1
-        if not rollups.difference(counted, rollups.contribution(payment, analytics.zones())):
+        if not rollups.difference(counted, now):
             continue
         run.check_time()
         is_missing = analytics.count_payment(payment_id, queries.recorded_days_of(payment_id))
-        if is_missing and not _is_recent(payment):
+        if is_missing and not _is_recent(payment_id):
             run.missing.append(payment_id)
             run.repaired += 1
 
@@ -287,8 +282,9 @@ def _repair_roll_ups(run: Recount) -> None:
     """
     roll_ups = _every_roll_up(run)
     expected: Contribution = {}
-    for payment_ids in _every_payment(run):
-        for one in stored.load_counted(payment_ids).values():
+    for counted in stored.every_counted():  # also of payments that were deleted after their retention period
+        run.check_time()
+        for one in counted:
             rollups.add_to(expected, rollups.from_json(one.figures))
     run.days = sum(not _is_month(period) for period in set(map(_period, roll_ups)))
     for key, (rolled_up, recounted) in _differences(roll_ups, expected).items():

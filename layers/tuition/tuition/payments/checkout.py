@@ -37,7 +37,7 @@ from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.payments import customers, promotion_codes, purchase_blocks, recovery, selling
 from tuition.settings import settings
-from tuition.storage import ledger, limits
+from tuition.storage import ledger, limits, queries
 from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
 from tuition.storage.limits import CodeLookup
 from tuition.stripe_gateway import closing, objects, resolve, sync
@@ -249,9 +249,12 @@ def _with_promotion(
 def _holds_claim(enrollment: Enrollment, payment_id: str) -> bool:
     """Whether the payment that claims the user's first purchase exists. If a restore has lost it, the claim is freed.
 
-    Its code was just found applicable, so Stripe has no finished purchase of the user.
+    Its code was just found applicable, so Stripe has no finished purchase of the user. The claim of a payment that was
+    deleted after its retention period stays.
     """
     if ledger.load(PaymentRef(payment_id, enrollment.user_id, enrollment.track)).payment:
+        return True
+    if queries.expired([payment_id]):
         return True
     ledger.drop_standing(enrollment, payment_id)
     return False

@@ -34,6 +34,10 @@ BOOKS = "books"
 """The item with the report of the daily audit, and with its lease."""
 RECOUNT = "recount"
 """The item with the report of the recount of the roll-ups, and with its lease."""
+RETENTION = "retention"
+"""The item with the state of the yearly deletion of payments, and with its lease."""
+LISTED_S = 400 * 86_400
+"""The time to live of a part of the list of payments to delete: until the next year's list."""
 DAILY = "books:daily"
 """The item with the plan of a daily audit that is not finished, and with what it has found until now."""
 
@@ -117,6 +121,13 @@ def read_plan(name: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     return (cursor.plan, cursor.report) if cursor else (None, None)
 
 
+def store_list(name: str, payments: Mapping[str, str]) -> None:
+    """Store a part of the list of payments to delete, in place of an earlier one: when money of each moved last."""
+    values = {":plan": {"S": json.dumps(dict(payments))}, ":expires": {"N": str(int(clock.now()) + LISTED_S)}}
+    expression = "SET #plan = :plan, expires_at = :expires"
+    dynamodb.update(CursorItem, keys.cursor_key(name), expression, names={"#plan": "plan"}, values=values)
+
+
 def store_plan(name: str, plan: Mapping[str, Any]) -> None:
     """Store the plan of an audit that is not finished."""
     values = {":plan": {"S": json.dumps(dict(plan))}}
@@ -124,7 +135,7 @@ def store_plan(name: str, plan: Mapping[str, Any]) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove the cursor of a backfill, or the plan of an audit, that is finished."""
+    """Remove the cursor of a backfill, the plan of an audit, or a part of a list, that is finished."""
     dynamodb.delete(CursorItem, keys.cursor_key(name))
 
 

@@ -279,7 +279,8 @@ def scan_page(
 ) -> Page:
     """Read one page of a segment of a table, strongly consistent. The items of one hash key follow each other.
 
-    Only the roles of the daily audit and of the reconciler's workers may scan, and only payments and enrollments.
+    Only the roles of the daily audit and of the reconciler's workers may scan payments and enrollments, and that of the
+    recount the figures.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan
     """
     params: Item = {"ExclusiveStartKey": start} if start else {}

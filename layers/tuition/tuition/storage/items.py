@@ -111,7 +111,8 @@ class EnrollmentItem(Model):
 class StripeObjectItem(Model):
     """The pointer from a Stripe id to its payment, or from a customer to its user.
 
-    `state` is `abandoned` if its creator gave the object up: no payment can be bound to it any more.
+    `state` is `abandoned` if its creator gave the object up: no payment can be bound to it any more. It is `expired` if
+    its payment was deleted after its retention period.
     """
 
     class Meta:
@@ -233,8 +234,9 @@ class CursorItem(Model):
     track, each with the time at which an hourly run first saw it. One has the switch `selling`, with the number and the
     hash of its newest audit record. A `task` of the reconciler or of the audit has an item of its own, with the lease
     of the invocation that performs it, its `progress`, and a `report` once it is finished (`tuition.storage.tasks`). An
-    audit that is not finished has its `plan`.
-    `expires_at` (epoch seconds) is the time to live of tasks and of the cursors of backfills. No other item has it.
+    audit that is not finished has its `plan`. A part of the yearly list of payments to delete is a `plan` too.
+    `expires_at` (epoch seconds) is the time to live of tasks, of the cursors of backfills, and of parts of that list.
+    No other item has it.
     """
 
     class Meta:

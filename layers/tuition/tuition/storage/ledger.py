@@ -7,6 +7,7 @@ Payments and enrollments are written on condition of the version that was loaded
 - `StripeObjectTaken`: a Stripe object that this payment names belongs to another payment, or was abandoned.
 - `FirstPurchaseTaken`: a create with a code for first purchases lost the user's one claim to another payment.
 - `VersionConflict`: another writer committed first. Load again and decide again.
+- `UserHeld`: nothing of this user may be deleted.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
@@ -31,6 +32,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
+from tuition.core.retention import EXPIRED_RECORD
 from tuition.core.selling import Selling
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
@@ -45,6 +47,12 @@ from tuition.storage.items import (
 )
 
 ABANDONED = "abandoned"
+EXPIRED = "expired"
+"""The state of a pointer whose payment was deleted after its retention period."""
+LEGAL_HOLD = "legal_hold"
+"""The attribute of a customer's item that forbids to delete anything of the user."""
+MAX_WRITES = 100
+"""Of one transaction."""
 
 _NO_VALUES: Mapping[str, Item] = {}
 _NO_IDS: Mapping[str, Set[str]] = {}
@@ -101,6 +109,10 @@ class StripeObjectTaken(TuitionError):
 
 class FirstPurchaseTaken(TuitionError):
     """Another payment of the user holds the first-purchase claim."""
+
+
+class UserHeld(TuitionError):
+    """Nothing of this user may be deleted until staff lift the legal hold."""
 
 
 class VersionConflict(TuitionError):
@@ -595,6 +607,83 @@ def begin_sync(raw: Item) -> bool:
     except ConditionFailed:
         return False
     return True
+
+
+# --- the end of a payment ---
+
+
+def expire(payment: Payment) -> None:
+    """Delete a payment as it was loaded, after its retention period, in one transaction with its last audit record.
+
+    Its pointers become marks, so that no late event rebuilds it. Its enrollment and its audit records stay.
+    Pointers that only the search needs, and for which the transaction has no room, become marks before it. Raises
+    `UserHeld`, or `VersionConflict` if the payment or a pointer has changed: then the payment is as it was.
+    """
+    entry = AuditEntry(timestamps.iso(clock.now()), f"expired:{payment.version}", EXPIRED_RECORD, "reconcile")
+    record = Record(
+        subject=payment.payment_id,
+        seq=payment.version + 1,
+        entry=entry,
+        user_id=payment.user_id,
+        track=payment.track,
+        previous=payment.audit_head,
+        facts={},
+    )
+    delete = {"TableName": dynamodb.table_name(PaymentItem), "Key": keys.payment_key(payment.payment_id)}
+    hold = {
+        "TableName": dynamodb.table_name(CustomerItem),
+        "Key": keys.customer_key(payment.user_id),
+        "ConditionExpression": f"attribute_not_exists({LEGAL_HOLD})",
+    }
+    writes: dict[str, Item] = {
+        "hold": {"ConditionCheck": hold},
+        "payment": {"Delete": {**delete, **_version(payment.version)}},
+        "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
+    }
+    owned, searched = _pointers_to_expire(payment)
+    marks = [{"Put": _put_expired(stripe_id, payment)} for stripe_id in [*searched, *owned]]
+    room = MAX_WRITES - len(writes)
+    for start in range(0, len(marks) - room, room):
+        _write_expired({"hold": writes["hold"], **_named(marks[start : min(start + room, len(marks) - room)])})
+    _write_expired({**writes, **_named(marks[-room:])})
+
+
+def _named(marks: Iterable[Item]) -> dict[str, Item]:
+    return {f"mark {number}": mark for number, mark in enumerate(marks)}
+
+
+def _pointers_to_expire(payment: Payment) -> tuple[list[str], list[str]]:
+    """Return the ids of the pointers that name a payment: those that decide about events, and those of the search."""
+    owned, searched = _stripe_objects(payment), _search_objects(payment).keys()
+    ids = sorted({*owned, *searched})
+    pointers: dict[str, StripeObjectItem] = {}
+    for start in range(0, len(ids), queries.PAGE_OF_PAYMENTS):
+        pointers |= queries.stripe_objects(ids[start : start + queries.PAGE_OF_PAYMENTS])
+    own = [stripe_id for stripe_id, pointer in pointers.items() if pointer.payment_id == payment.payment_id]
+    return [one for one in sorted(own) if one in owned], [one for one in sorted(own) if one not in owned]
+
+
+def _put_expired(stripe_id: str, payment: Payment) -> Item:
+    """Return the put of the mark in place of a payment's pointer. The user's id, a pseudonym, does not stay in it."""
+    mark = StripeObjectItem(stripe_id, payment_id=payment.payment_id, state=EXPIRED)
+    return {
+        "TableName": dynamodb.table_name(StripeObjectItem),
+        "Item": dynamodb.to_raw(mark),
+        "ConditionExpression": "payment_id = :payment",
+        "ExpressionAttributeValues": {":payment": {"S": payment.payment_id}},
+    }
+
+
+def _write_expired(writes: Mapping[str, Item]) -> None:
+    try:
+        dynamodb.call("transact_write_items", TransactItems=list(writes.values()))
+    except TransactionCanceled as canceled:
+        codes = dict(zip(writes, (reason["Code"] for reason in canceled.reasons), strict=True))
+        if codes["hold"] == "ConditionalCheckFailed":
+            raise UserHeld("A legal hold forbids to delete anything of this user.") from None
+        if {*codes.values()} & {*_TRANSIENT, "ConditionalCheckFailed"}:
+            raise VersionConflict(None) from None
+        raise StorageRefused("The payment could not be deleted. Try again.") from canceled
 
 
 # --- writes that belong to no payment ---

@@ -17,6 +17,7 @@ from pynamodb.models import Model
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import NO_DUE_DATE, CheckDue, Payment
+from tuition.core.retention import EXPIRED_RECORD
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import (
@@ -385,6 +386,16 @@ def page_of_trail(subject: str, limit: int, cursor: Cursor | None) -> tuple[list
 def emails_about(payment_id: str) -> list[Item]:
     """Read what became of each email about a payment, as DynamoDB writes it."""
     return _all(EffectItem, "consumer_subject", f"{EMAILS}#{payment_id}")
+
+
+def expired(payment_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of these missing payments that were deleted after their retention period. One query for each.
+
+    The deletion is the newest record of a payment's trail.
+    """
+    partitions = {payment_id: Partition(AuditItem, "subject", payment_id) for payment_id in payment_ids}
+    newest = {key: dynamodb.query(one, descending=True, limit=1).items for key, one in partitions.items()}
+    return frozenset(key for key, items in newest.items() if items and items[0]["type"]["S"] == EXPIRED_RECORD)
 
 
 def recorded_times(subject: str) -> Iterator[tuple[int, str]]:

@@ -26,6 +26,8 @@ MAX_CLAIMS = 90
 """Of one transaction, so that roll-ups have room."""
 KEYS_PER_READ = 100
 """A batch read has at most 100 keys."""
+ITEMS_PER_SCAN = 500
+"""Of one page of the table."""
 COUNTED = "counted"
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
@@ -80,6 +82,21 @@ def load_counted(payment_ids: Iterable[str]) -> dict[str, Counted]:
         payment_id: Counted(payment_id, dict(item.figures), int(item.version)) if item else Counted(payment_id)
         for payment_id, item in zip(ids, in_order, strict=True)
     }
+
+
+def every_counted() -> Iterator[list[Counted]]:
+    """Yield what was counted of every payment, also of those that no longer exist, page by page of the table."""
+    start: Item | None = None
+    while True:
+        page = dynamodb.scan_page(RollUpItem, limit=ITEMS_PER_SCAN, start=start)
+        counted = (item for item in page.items if item["measure"]["S"] == COUNTED)
+        yield [
+            Counted(item.period.partition("#")[2], dict(item.figures), int(item.version))
+            for item in map(RollUpItem.from_raw_data, counted)
+        ]
+        if page.last_key is None:
+            return
+        start = page.last_key
 
 
 def load(roll_up_keys: Iterable[RollUpKey]) -> dict[RollUpKey, RollUp]:

@@ -29,8 +29,10 @@ def from_stripe(ref: PaymentRef, stripe_object: StripeObject | None) -> Payment 
 
     Its price is the catalog's, less what a promotion code took off a session, so that a different amount is noticed.
     An object that is not settled is left alone: a create may be about to commit it, and the reconciler closes it
-    otherwise. Raises `EventUnusable`.
+    otherwise. A payment that was deleted after its retention period stays deleted. Raises `EventUnusable`.
     """
+    if queries.expired([ref.payment_id]):
+        return None
     if stripe_object is None:
         raise EventUnusable("the event names neither an intent nor a session")
     answer = stripe_object.retrieve()

@@ -5,7 +5,7 @@ decide only where there is no pointer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any, Literal, cast
 
@@ -51,6 +51,13 @@ class Resolved:
     ref: PaymentRef
     state: PaymentState | None = None
     intent: str | None = None
+
+
+@dataclass(frozen=True)
+class Expired:
+    """The payment that an object belongs to was deleted, seven years after its money moved last."""
+
+    payment_id: str
 
 
 def owner_metadata() -> dict[str, str]:
@@ -117,7 +124,13 @@ def ids_of(obj: Mapping[str, Any], subject: Subject) -> StripeIds:
 
 
 def resolve(obj: Mapping[str, Any], subject: Subject) -> Resolved | None:
-    """Return the payment that an object belongs to; None if it is foreign. Raises `EventUnusable`.
+    """Return the payment that an object belongs to; None if it is foreign or expired. Raises `EventUnusable`."""
+    resolved = resolve_or_expired(obj, subject)
+    return None if isinstance(resolved, Expired) else resolved
+
+
+def resolve_or_expired(obj: Mapping[str, Any], subject: Subject) -> Resolved | Expired | None:
+    """Return the payment that an object belongs to, or that was deleted; None if it is foreign. Raises `EventUnusable`.
 
     One batch read takes the pointers of the object's ids and the payment that its metadata name. The metadata of a
     refund or dispute never decide, because anybody who makes a refund writes them. Without a pointer, Stripe is asked
@@ -127,12 +140,16 @@ def resolve(obj: Mapping[str, Any], subject: Subject) -> Resolved | None:
     stripe_ids = ids_of(obj, subject)
     named = _complete_ref(metadata)
     if named:
-        state, pointers = ledger.load_with_pointers(named, stripe_ids.strongest_first())
-        owner = _first_ref([pointers.get(stripe_id) for stripe_id in stripe_ids.strongest_first()])
+        state, by_id = ledger.load_with_pointers(named, stripe_ids.strongest_first())
+        pointers = [by_id.get(stripe_id) for stripe_id in stripe_ids.strongest_first()]
     else:
-        state, owner = None, _ref_by_pointer(stripe_ids.strongest_first())
+        state, pointers = None, _pointers(stripe_ids.strongest_first())
+    owner = _first_ref(pointers)
     if owner:
         return Resolved(owner, state if owner == named else None)
+    expired = [pointer.payment_id for pointer in pointers if pointer and pointer.state == ledger.EXPIRED]
+    if expired:
+        return Expired(str(expired[0]))
     if subject in ("refund", "dispute", "fraud_warning"):
         return _resolve_at_stripe(stripe_ids)
     owner = _ref_or_count(metadata)
@@ -178,36 +195,32 @@ def _complete_ref(metadata: object) -> PaymentRef | None:
 
 
 def _first_ref(pointers: Sequence[StripeObjectItem | None]) -> PaymentRef | None:
-    """Return the payment that the first pointer of a payment names. An abandoned object's pointer names none."""
+    """Return the payment that the first pointer of a payment names. One that is abandoned or expired names none."""
     for pointer in pointers:
         if pointer and pointer.payment_id and pointer.user_id and pointer.track:
             return PaymentRef(pointer.payment_id, pointer.user_id, pointer.track)
     return None
 
 
-def _ref_by_pointer(stripe_ids: Sequence[str]) -> PaymentRef | None:
+def _pointers(stripe_ids: Sequence[str]) -> list[StripeObjectItem | None]:
     """Read the pointers of these ids one after another, until one names a payment: the first almost always does."""
+    pointers: list[StripeObjectItem | None] = []
     for stripe_id in stripe_ids:
-        ref = ref_of_stripe_object(stripe_id)
-        if ref:
-            return ref
-    return None
+        pointers.append(queries.stripe_object(stripe_id))
+        if _first_ref(pointers):
+            break
+    return pointers
 
 
-def ref_of_stripe_object(stripe_id: str) -> PaymentRef | None:
-    """Return the payment that the pointer from a Stripe id names."""
-    return _first_ref([queries.stripe_object(stripe_id)])
-
-
-def _resolve_at_stripe(stripe_ids: StripeIds) -> Resolved | None:
+def _resolve_at_stripe(stripe_ids: StripeIds) -> Resolved | Expired | None:
     """Return the payment of a refund or dispute by the metadata that Stripe has of its intent, else of its charge."""
     intent = stripe_ids.intent
     if intent is None:
         if stripe_ids.charge is None:
             return None
         charge = stripe_client.retrieve_charge(stripe_ids.charge).object
-        resolved, intent = resolve(charge, "charge"), optional_id(charge, "payment_intent")
-        return Resolved(resolved.ref, resolved.state, intent) if resolved else None
+        resolved, intent = resolve_or_expired(charge, "charge"), optional_id(charge, "payment_intent")
+        return replace(resolved, intent=intent) if isinstance(resolved, Resolved) else resolved
     ref = _ref_or_count(stripe_client.retrieve_intent(intent).object.get("metadata"))
     return Resolved(ref) if ref else None
 
@@ -232,12 +245,14 @@ def find_item(reference: str, user_id: str | None = None) -> Item:
     """
     if reference.isascii() and len(reference) <= MAX_ID_LENGTH:
         is_stripe_id = reference.startswith(POINTED)
-        ref = ref_of_stripe_object(reference) if is_stripe_id else None
-        payment_id = ref.payment_id if ref else reference
+        pointer = queries.stripe_object(reference) if is_stripe_id else None
+        payment_id = (pointer.payment_id if pointer else None) or reference
         if payment_id.startswith("pay_"):
             raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem]
             if raw and user_id in (None, raw[0]["user_id"]["S"]):
                 return raw[0]
+            if pointer and pointer.state == ledger.EXPIRED and user_id is None:
+                raise NotFound("This payment was deleted seven years after its money moved last.")
     raise NotFound("You have no such payment." if user_id else "There is no such payment.")
 
 

@@ -5,12 +5,14 @@ makes it, so it is found by comparing: whenever staff open the user, and for all
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuition import retry
+from tuition.core import audit, retention
 from tuition.core import enrollment as enrollments
+from tuition.core.enrollment import Enrollment
 from tuition.storage import keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem
@@ -58,10 +60,11 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
         for batch in itertools.batched(granting, PAYMENTS_PER_READ, strict=False)
         for item in queries.payments_by_id(list(batch))
     }
+    expired = _explained_by_records(user_id, by_track, [key for key in granting if key not in stored])
     result = []
     for track, enrollment in by_track.items():
         for key in enrollment.standings:
-            problem = enrollments.standing_problem(enrollment, key, stored.get(key))
+            problem = None if key in expired else enrollments.standing_problem(enrollment, key, stored.get(key))
             if problem:
                 result.append(StandingProblem(user_id, track, key, problem))
         status = EnrollmentItem.from_raw_data(items[track]).status
@@ -76,3 +79,21 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
         if track not in by_track or by_track[track].status != "ENROLLED":
             result.append(StandingProblem(user_id, track, None, f"{project} is unlocked without an enrollment"))
     return result
+
+
+def _explained_by_records(
+    user_id: str, by_track: Mapping[str, Enrollment], payment_ids: Iterable[str]
+) -> frozenset[str]:
+    """Return those of these missing payments that were deleted in their time, and whose records explain the access.
+
+    They must be of the same user and track, and lead to a payment that succeeded.
+    """
+    explained = set()
+    for payment_id in payment_ids:
+        trail = queries.audit_trail(payment_id)
+        refs = {(str(record["user_id"]), str(record["track"])) for record in trail}
+        tracks = [track for track, enrollment in by_track.items() if payment_id in enrollment.standings]
+        is_own = refs == {(user_id, track) for track in tracks}
+        if is_own and retention.is_expired(trail) and audit.fold(trail)["status"] == "SUCCEEDED":
+            explained.add(payment_id)
+    return frozenset(explained)

@@ -1,0 +1,58 @@
+"""How long a payment is kept: seven years after the last movement of money, as the law wants books to be kept.
+
+An enrollment and the audit records stay. The last record of a payment that was deleted says so.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tuition.core import payment as payments
+from tuition.core import timestamps
+from tuition.core.payment import Payment
+
+KEPT_YEARS = 7
+"""The years after the last movement of money in which a payment is kept."""
+EXPIRED_RECORD = "payment.expired"
+"""The type of the last record of a payment that was deleted."""
+_OF_MONEY = ("settled", "refunded", "lost", "refunds", "disputes")
+"""The parts of a transition that show that money moved, or that a bank decided about it."""
+
+
+def last_movement(payment: Payment, trail: Iterable[Mapping[str, Any]]) -> str:
+    """Return when money of a payment moved last, as its facts and its audit records show (RFC 3339 UTC).
+
+    A refund or dispute may be decided long after it was made, which only the records show. Without money it is the time
+    of the creation.
+    """
+    recorded = (str(record["at"]) for record in trail if any(name in record["transition"] for name in _OF_MONEY))
+    return max([payment.created_at, *map(timestamps.iso, _movements(payment)), *recorded])
+
+
+def _movements(payment: Payment) -> Iterator[int]:
+    """Yield the times, in epoch seconds, at which the facts of a payment show that money moved."""
+    facts = payment.facts
+    yield from (settled.at for settled in (facts.settled, *facts.claims.values()) if settled)
+    yield from (charge.created for charge in facts.charges.values() if charge.status == "succeeded")
+    yield from (refund.created for refund in facts.refunds.values())
+    yield from (dispute.created for dispute in facts.disputes.values())
+    yield from (moved.at for moved in facts.balance_transactions.values())
+
+
+def kept_until(last: str) -> str:
+    """Return until when a payment is kept whose money moved last at this time. Both are RFC 3339 UTC."""
+    return years_later(last, KEPT_YEARS)
+
+
+def years_later(at: str, years: int) -> str:
+    """Return the same moment some years later. 29 February stays as text, and sorts before 1 March."""
+    return f"{int(at[:4]) + years}{at[4:]}"
+
+
+def is_due(payment: Payment, last: str, now: str) -> bool:
+    """Whether a payment may be deleted now: it was kept long enough, and nothing more is expected to happen to it."""
+    return kept_until(last) <= now and payments.is_final(payment)
+
+
+def is_expired(trail: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether audit records, in the order of their numbers, end with the deletion of their payment."""
+    return bool(trail) and trail[-1]["type"] == EXPIRED_RECORD
