@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ class MiniStack:
             raise RuntimeError(".venv-ministack is missing: run `make venv`")
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._clients: dict[tuple[str, int], Any] = {}
+        self._clients_lock = threading.Lock()
         self._temporary = Path(tempfile.mkdtemp(prefix="tuition-aws-", dir=_roomy_memory()))
         self._log_path = log or self._temporary / "ministack.log"
         with self._log_path.open("ab") as output:
@@ -104,19 +107,26 @@ class MiniStack:
         return self._process.poll() is None
 
     def client(self, service: Any, attempts: int = 1) -> Any:
-        """Return a boto3 client of one of its services, with the rights of the account's root user."""
+        """Return the boto3 client of one of its services, with the rights of the account's root user.
+
+        There is one client per service and number of attempts. Threads may share a client, but may not create two at
+        the same time.
+        """
         import boto3
         from botocore.config import Config
 
         retries: Any = {"mode": "standard", "total_max_attempts": attempts}
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(retries=retries, s3={"addressing_style": "path"}),
-        )
+        with self._clients_lock:
+            if (service, attempts) not in self._clients:
+                self._clients[service, attempts] = boto3.client(
+                    service,
+                    endpoint_url=self.url,
+                    region_name=REGION,
+                    aws_access_key_id=ACCESS_KEY,
+                    aws_secret_access_key=SECRET_KEY,
+                    config=Config(retries=retries, s3={"addressing_style": "path"}),
+                )
+            return self._clients[service, attempts]
 
     def stop(self) -> None:
         """Interrupt it, so that it saves its state, then end its remaining workers."""

@@ -29,6 +29,7 @@ class Running:
         self.ready = ready
         self.http = httpx.Client(timeout=WAIT_S, limits=httpx.Limits(max_connections=40))
         self.checked_rows: dict[str, Any] = {}
+        self.checked: tuple[list[Any], int] | None = None
         self._tokens: dict[str, tuple[dict[str, Any], str]] = {}
 
     def token(self, sub: str, **more: Any) -> str:
