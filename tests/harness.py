@@ -94,6 +94,11 @@ def create_tables(client: Any) -> None:
         client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **schema)
 
 
+def delete_tables(client: Any) -> None:
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+
+
 def client_for(url: str | None) -> Any:
     """Return a DynamoDB client that enforces permissions. Without a URL, it calls moto.
 

@@ -133,6 +133,8 @@ def _receive_outcome(pipe: Connection) -> Outcome:
 def serve(job: Job, pipe: Connection) -> None:
     """In the new process: wait for the signal, invoke the handler, send the outcome."""
     assert os.getpid() != IMPORTED_BY, "the fork server did not load this module, so each invocation would"
+    if os.environ.get("DYNAMODB_ENDPOINT_URL") != job.dynamodb:
+        dynamodb.client.cache_clear()  # the fork server was started for another harness
     os.environ |= {"DYNAMODB_ENDPOINT_URL": job.dynamodb, "STRIPE_API_BASE": job.stripe}
     settings.settings.cache_clear()
     real_sleep = time.sleep

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tests.harness import Harness, Student, client_for, create_tables, running_harness
+from tests.harness import Harness, Student, client_for, create_tables, delete_tables, running_harness
 
 _user_numbers = itertools.count(1)
 ON_MOTO_TOO: Mapping[str, str] = {
@@ -64,8 +64,7 @@ def client(_backend_client: Any) -> Iterator[Any]:
     """
     create_tables(_backend_client)
     yield _backend_client
-    for name in _backend_client.list_tables()["TableNames"]:
-        _backend_client.delete_table(TableName=name)
+    delete_tables(_backend_client)
 
 
 @pytest.fixture
