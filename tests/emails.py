@@ -107,6 +107,14 @@ CASES: dict[str, Email] = {
         name=f"{UNBROKEN} {UNBROKEN}",
         email=f"{UNBROKEN}@school.example",
     ),
+    "withdrawal_received_processing": about(
+        "withdrawal_received",
+        submitted_at=WINTER,
+        processing_amount=DOLLARS,
+        refund_due_by=Instant("2026-12-13T19:05:00.000Z"),
+        name="Ada Lovelace",
+        email="ada@school.example",
+    ),
     "withdrawal_received_erased": about(
         "withdrawal_received", submitted_at=WINTER, paid_at=SUMMER, paid_amount=Money(49_900, "eur")
     ),

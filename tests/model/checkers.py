@@ -419,6 +419,8 @@ def _withdrawals(sim: Simulation) -> list[str]:
             problems.append(
                 f"{payment.payment_id} has the withdrawal {payment.facts.withdrawn}, not that of its records"
             )
+        if payment.facts.withdrawn and payment.status in ("CREATED", "FAILED"):
+            problems.append(f"{payment.payment_id} was withdrawn, and can still be paid")
     return problems
 
 

@@ -636,6 +636,10 @@ def withdrawn_payment_grants_access(patch: Patch) -> None:
     )
 
 
+def withdrawn_payment_whose_debit_failed_stays_open(patch: Patch) -> None:
+    patch.setattr(closing, "is_withdrawn", lambda payment: False)
+
+
 def withdrawal_is_declined_when_a_dispute_is_lost(patch: Patch) -> None:
     def supersede(requests: Any, *, nothing_left: bool) -> Any:
         return refund_request.decline_awaiting(requests, "lost") if nothing_left else tuple(requests)

@@ -158,6 +158,18 @@ SCENARIOS = {
             erasure=0.1,
         ),
         Scenario(
+            "withdrawals_processing",
+            start="bought",
+            tabs=(0, 1, 1),
+            pays=0.9,
+            start_methods=("pm_usBankAccount_success", "pm_usBankAccount_insufficientFunds"),
+            requests_refund=1.0,
+            withdrawals=0.9,
+            staff_refunds=0.6,
+            dashboard=0.2,
+            reconciler=0.5,
+        ),
+        Scenario(
             "withdrawals_restored",
             start="bought",
             tabs=(0, 1),

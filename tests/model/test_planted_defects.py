@@ -118,6 +118,7 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.create_ignores_that_selling_is_stopped, "stopped_sales"),
     PlantedDefect(defects.stop_is_written_without_a_condition, "stopped_sales"),
     PlantedDefect(defects.withdrawn_payment_grants_access, "withdrawals"),
+    PlantedDefect(defects.withdrawn_payment_whose_debit_failed_stays_open, "withdrawals_processing"),
     PlantedDefect(defects.withdrawal_is_declined_when_a_dispute_is_lost, "withdrawals"),
     PlantedDefect(defects.withdrawal_counts_as_paid_twice, "withdrawals"),
     PlantedDefect(defects.due_refund_of_a_withdrawal_needs_no_attention, "withdrawals"),

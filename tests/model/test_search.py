@@ -15,7 +15,7 @@ FULL_SIZE = {
     "whole system": (WHOLE_SYSTEM, 44_000),
     "disputes": (("disputes", "appeals", "double_payments"), 21_600),
     "many creates": (("many_creates",), 42_000),
-    "withdrawals": (("withdrawals", "withdrawals_restored"), 10_000),
+    "withdrawals": (("withdrawals", "withdrawals_restored", "withdrawals_processing"), 15_000),
 }
 """The scenarios of each search at full size, in turn, and its number of schedules."""
 PARTS = 12

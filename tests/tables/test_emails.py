@@ -18,7 +18,7 @@ from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_refunds import DECIDE, ORDER, WINDOW_S, buy
 from tests.tables.test_sessions import open_session, pay_session
-from tests.tables.test_withdrawals import NAME, buy_by_bank_debit, set_region, withdraw
+from tests.tables.test_withdrawals import NAME, buy_by_bank_debit, order_by_bank_debit, set_region, withdraw
 from tuition import settings
 from tuition.core import emails as core_emails
 from tuition.core import timestamps
@@ -223,7 +223,13 @@ def withdrawn_from_a_bank_debit(tuition: Harness, student: Student, admin: Stude
     tuition.deliver_all()
 
 
-EU = (withdrawn, withdrawn_from_a_bank_debit)
+def withdrawn_while_processing(tuition: Harness, student: Student, admin: Student) -> None:
+    withdraw(tuition, student, order_by_bank_debit(tuition, student))
+    tuition.advance_stripe(5 * 86_400)
+    tuition.deliver_all()
+
+
+EU = (withdrawn, withdrawn_from_a_bank_debit, withdrawn_while_processing)
 FOLLOW: dict[Callable[[Harness, Student, Student], None], list[str]] = {
     bought: ["purchase_confirmed"],
     free: ["purchase_confirmed"],
@@ -239,6 +245,7 @@ FOLLOW: dict[Callable[[Harness, Student, Student], None], list[str]] = {
     decided("decline"): ["refund_declined"],
     withdrawn: ["purchase_confirmed", "refund_made", "withdrawal_received"],
     withdrawn_from_a_bank_debit: ["purchase_confirmed", "refund_approved", "refund_made", "withdrawal_received"],
+    withdrawn_while_processing: ["purchase_confirmed", "withdrawal_received"],
     revoked: ["access_ended", "purchase_confirmed"],
     disputed: ["dispute_opened", "dispute_opened", "purchase_confirmed"],
     lost: ["access_ended", "purchase_confirmed"],
@@ -537,6 +544,19 @@ def test_a_refund_that_failed_before_sends_nothing_when_its_payment_is_rebuilt(
     tuition.deliver_all()
     assert tuition.payment(payment_id).facts.rebuilt
     assert outbox.deliver_all(payment_id) == []
+
+
+def test_a_withdrawal_while_the_bank_processes_the_debit_is_acknowledged_at_once(
+    tuition: Harness, outbox: Outbox, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_region(monkeypatch, "EU")
+    payment_id = order_by_bank_debit(tuition, student)
+    withdraw(tuition, student, payment_id)
+    assert "withdrawal_received" in kinds(outbox.deliver_all(payment_id))
+    text = " ".join(text_of(outbox, "withdrawal_received").split())
+    assert "Your bank is still processing your payment of $499.00." in text
+    assert "If it fails, you owe nothing." in text
+    assert "Paid on" not in text
 
 
 def test_a_withdrawal_is_not_acknowledged_again_when_its_payment_is_rebuilt(

@@ -61,6 +61,15 @@ def buy_by_bank_debit(tuition: Harness, student: Student) -> str:
     return str(purchase["payment_id"])
 
 
+def order_by_bank_debit(tuition: Harness, student: Student, method: str = "pm_usBankAccount_success") -> str:
+    """Return a payment that the student's bank is processing."""
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], method)
+    tuition.deliver_all()
+    assert tuition.payment(purchase["payment_id"]).status == "PROCESSING"
+    return str(purchase["payment_id"])
+
+
 # --- two steps ---
 
 
@@ -503,3 +512,85 @@ def test_a_withdrawal_in_a_dispute_ends_access_and_its_refund_waits_for_the_bank
     assert ("approve" in actions(tuition, admin, payment_id)) == due
     assert tuition.enrollment(student)["status"] == "WITHDRAWN"
     assert refunds_at_stripe(tuition, payment_id) == []
+
+
+# --- while a bank processes the debit ---
+
+
+def test_a_withdrawal_while_the_bank_processes_the_debit_is_stored_and_its_money_is_due_once_it_settles(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = order_by_bank_debit(tuition, student)
+    assert problem(tuition.refund(student, payment_id)) == (409, "withdrawal-unconfirmed")
+    assert tuition.status(student, payment_id).body["withdrawal"]["possible_until"]
+    response = withdraw(tuition, student, payment_id)
+    assert (response.status, response.body["status"]) == (202, "PROCESSING")
+    assert response.body["withdrawal"]["submitted_at"]
+    assert reasons(tuition, admin, payment_id) == {}
+    tuition.advance_stripe(5 * DAY_S)
+    tuition.deliver_all()
+    settled = tuition.status(student, payment_id).body
+    assert (settled["status"], settled["no_access_reason"]) == ("SUCCEEDED", "withdrawn")
+    assert tuition.enrollment(student)["status"] != "ENROLLED"
+    due = response.body["withdrawal"]["refund_due_by"][:10]
+    assert due in reasons(tuition, admin, payment_id)["withdrawal"]
+    assert "refund" in actions(tuition, admin, payment_id)
+    refunded = tuition.admin(admin, ORDER, {"reason": "withdrawal"}, payment_id=payment_id)
+    assert refunded.status == 200, refunded.body
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).status == "REFUNDED"
+    assert reasons(tuition, admin, payment_id) == {}
+    assert tuition.chain_problem(payment_id) is None
+
+
+def test_a_debit_that_fails_after_the_withdrawal_owes_nothing_and_can_never_be_paid(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = order_by_bank_debit(tuition, student, "pm_usBankAccount_insufficientFunds")
+    assert withdraw(tuition, student, payment_id).status == 202
+    tuition.advance_stripe(5 * DAY_S)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).status == "CANCELED"
+    assert reasons(tuition, admin, payment_id) == {}
+    shown = tuition.status(student, payment_id).body
+    assert (shown["refundable_amount"], shown["withdrawal"]["possible_until"]) == (0, None)
+    again = tuition.create(student)
+    assert again.status == 201
+    assert again.body["payment_id"] != payment_id
+    tuition.pay(again.body["payment_intent_id"])
+    tuition.deliver_all()
+    assert tuition.enrollment(student)["status"] == "ENROLLED"
+
+
+def test_a_withdrawal_while_the_bank_processes_the_debit_needs_no_stripe_and_is_made_once(
+    tuition: Harness, student: Student
+) -> None:
+    payment_id = order_by_bank_debit(tuition, student)
+    tuition.stripe_blocked = True
+    first = withdraw(tuition, student, payment_id)
+    assert first.status == 202
+    tuition.stripe_blocked = False
+    tuition.advance_time(60)
+    again = withdraw(tuition, student, payment_id)
+    assert (again.status, again.body["withdrawal"]) == (202, first.body["withdrawal"])
+
+
+def test_the_period_of_a_bank_debit_counts_from_the_order_before_and_after_it_settles(
+    tuition: Harness, student: Student
+) -> None:
+    payment_id = order_by_bank_debit(tuition, student)
+    before = tuition.status(student, payment_id).body["withdrawal"]["possible_until"]
+    ordered_at = tuition.payment(payment_id).ordered_at
+    assert ordered_at is not None
+    assert timestamps.epoch(before) == timestamps.epoch(ordered_at) + 15 * DAY_S
+    tuition.advance_stripe(5 * DAY_S)
+    tuition.deliver_all()
+    assert tuition.status(student, payment_id).body["withdrawal"]["possible_until"] == before
+
+
+def test_in_the_us_a_debit_that_is_processed_has_nothing_to_refund(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_region(monkeypatch, "US")
+    payment_id = order_by_bank_debit(tuition, student)
+    assert problem(tuition.refund(student, payment_id)) == (409, "refund-refused")

@@ -331,6 +331,35 @@ def test_the_amount_due_after_a_withdrawal_and_the_state_of_its_request_do_not_d
             assert later.requests[0].state == ("awaiting_approval" if due else "superseded")
 
 
+@pytest.mark.parametrize(
+    ("end", "status", "due"),
+    [
+        ([], "PROCESSING", 0),
+        ([PAID], "SUCCEEDED", 49900),
+        ([PAID, refunded(49900)], "REFUNDED", 0),
+        ([CLOSED], "CANCELED", 0),
+    ],
+)
+def test_a_withdrawal_while_a_bank_processes_the_debit_never_lets_the_student_in(
+    end: list[Facts], status: str, due: int
+) -> None:
+    for order in itertools.permutations([in_phase("processing"), WITHDRAWN, *end]):
+        result = payment(*order)
+        assert (result.status, payments.amount_due(result)) == (status, due)
+        assert not grants_access(result)
+        assert not payments.may_withdraw(result)
+        assert [reason.name for reason in reasons(result)] == (["withdrawal"] if due else [])
+
+
+def test_the_time_of_an_order_by_bank_debit_does_not_move_when_it_settles() -> None:
+    pending, done = (Facts(charges={"py_1": Charge(status, 49900, 4)}) for status in ("pending", "succeeded"))
+    ordered = payment(in_phase("processing"), pending)
+    settled = ordered.merged(PAID).merged(done)
+    assert ordered.ordered_at == settled.ordered_at == "1970-01-01T00:00:04.000Z"
+    assert payment(in_phase("failed"), pending).ordered_at is None
+    assert payment().ordered_at is None
+
+
 def test_an_amount_that_is_being_submitted_is_not_due() -> None:
     request = RefundRequest("rr_1", 40000, "why", "u", "now", "submitting")
     assert payments.amount_due(payment(PAID, WITHDRAWN).with_requests((request,))) == 9900
@@ -341,6 +370,9 @@ def test_an_amount_that_is_being_submitted_is_not_due() -> None:
     [
         ([], False),
         ([PAID], True),
+        ([in_phase("processing")], True),
+        ([in_phase("processing"), WITHDRAWN], False),
+        ([in_phase("failed")], False),
         ([PAID, WITHDRAWN], False),
         ([PAID, refunded(100)], True),
         ([PAID, refunded(49900, "pending")], False),

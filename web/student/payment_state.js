@@ -78,7 +78,7 @@ function refundPromise(payment) {
 
 /** The actions that a payment allows: `view` one under way, `complete` an unpaid one, `withdraw`, request a `refund`. */
 function paymentActions(payment, blocked) {
-  if (payment.status === "PROCESSING" || payment.verify_by) return ["view"];
+  if (payment.status === "PROCESSING" || payment.verify_by) return canWithdraw(payment) ? ["view", "withdraw"] : ["view"];
   if (isOpen(payment)) return blocked ? [] : ["complete"];
   if (canWithdraw(payment)) return ["withdraw"];
   return payment.can_request_refund ? ["refund"] : [];

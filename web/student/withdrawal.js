@@ -12,7 +12,7 @@ export const canWithdraw = ({ withdrawal }) =>
   Boolean(withdrawal?.possible_until) && new Date(withdrawal.possible_until) > Date.now();
 
 /** The declaration of the student, and when their money is due; undefined without a withdrawal. */
-export function withdrawalNote({ withdrawal, status, refundable_amount: refundable, currency, dispute }) {
+export function withdrawalNote({ withdrawal, status, amount, refundable_amount: refundable, currency, dispute }) {
   if (!withdrawal?.submitted_at) return undefined;
   const { submitted_at: at, email, refund_due_by: dueBy } = withdrawal;
   const isDue = status !== "REFUNDED" && refundable > 0 && dispute !== "open";
@@ -30,6 +30,8 @@ export function withdrawalNote({ withdrawal, status, refundable_amount: refundab
         h("time", { datetime: at }, moment(at)),
         `.${email ? ` We send the acknowledgement to ${email}.` : ""}`,
       ),
+      status === "PROCESSING" &&
+        h("p", {}, `If your bank makes the payment of ${money(amount, currency)}, you get it back by ${day(dueBy)} at the latest.`),
       isDue && h("p", {}, `You get ${money(refundable, currency)} back by ${day(dueBy)} at the latest.`),
     ),
   );
@@ -37,7 +39,7 @@ export function withdrawalNote({ withdrawal, status, refundable_amount: refundab
 
 /** Show the declaration, then submit it when the student confirms. `onDone` receives the payment and a message. */
 export function requestWithdrawal({ payment, title }, onDone) {
-  const { payment_id: id, amount, refundable_amount: refundable, currency, created_at: createdAt } = payment;
+  const { payment_id: id, status, amount, refundable_amount: refundable, currency, created_at: createdAt } = payment;
   const email = currentUser()?.email;
   const item = (name, text) => [h("dt", {}, name), h("dd", {}, text)];
   confirm({
@@ -50,13 +52,15 @@ export function requestWithdrawal({ payment, title }, onDone) {
         ...item("Contract", title),
         ...item("Order", id),
         ...item("Ordered on", moment(createdAt)),
-        ...item("Paid", money(amount, currency)),
+        ...item(status === "PROCESSING" ? "Price" : "Paid", money(amount, currency)),
         ...item("Acknowledgement to", email ?? "the email address of your order"),
       ]),
       h("ul", {}, [
         h("li", {}, "The withdrawal takes effect at once and can’t be undone."),
+        status === "PROCESSING" && h("li", {}, "If your bank makes the payment, you get it back. If it fails, you owe nothing."),
         refundable > 0 && h("li", {}, `You get ${money(refundable, currency)} back, within 14 days at the latest.`),
-        !payment.no_access_reason &&
+        status !== "PROCESSING" &&
+          !payment.no_access_reason &&
           h("li", {}, `You’ll lose access to ${title}. Your progress is saved in case you come back.`),
       ]),
       h("label", { for: "withdrawal-name" }, "Your name"),

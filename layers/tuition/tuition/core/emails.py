@@ -243,18 +243,17 @@ def _withdrawal_received(event: EmailEvent, payment: Payment) -> Written | None:
     if not event.is_requested and event.detail["type"] != WITHDRAWN_RECORD:
         return None
     withdrawn, paid_at, due_by = payment.facts.withdrawn, payment.paid_at, payment.refund_due_by
-    if withdrawn is None or paid_at is None or due_by is None:
+    if withdrawn is None or due_by is None:
         return None
-    values: dict[str, Value] = {
-        "submitted_at": Instant(timestamps.iso(withdrawn.at)),
-        "paid_amount": payment.money,
-        "paid_at": Instant(paid_at),
-    }
+    values: dict[str, Value] = {"submitted_at": Instant(timestamps.iso(withdrawn.at))}
+    values |= {"paid_amount": payment.money, "paid_at": Instant(paid_at)} if paid_at else {}
     values |= {"name": withdrawn.name} if withdrawn.name else {}
     values |= {"email": withdrawn.email} if withdrawn.email else {}
     if payment.refundable_amount > 0 and payments.dispute_state(payment.facts) is None:
         values["amount"] = payments.amount_in_received_currency(payment, payment.refundable_amount)
         values["refund_due_by"] = Instant(due_by)
+    elif payment.status == "PROCESSING":
+        values |= {"processing_amount": payment.money, "refund_due_by": Instant(due_by)}
     return "withdrawal_received", values
 
 

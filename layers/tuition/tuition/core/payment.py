@@ -187,6 +187,17 @@ class Payment:
         return timestamps.iso(min([self.facts.settled.at, *paid]))
 
     @property
+    def ordered_at(self) -> str | None:
+        """When the student paid, or ordered the debit that their bank is processing; None before.
+
+        A debit's charge is created with the order, and succeeds days later. So this time does not move when it settles.
+        """
+        if self.facts.settled or self.status != "PROCESSING" or self.facts.phase is None:
+            return self.paid_at
+        pending = [charge.created for charge in self.facts.charges.values() if charge.status == "pending"]
+        return timestamps.iso(min([self.facts.phase.at, *pending]))
+
+    @property
     def is_bank_debit(self) -> bool:
         """Whether the student paid by a bank debit, whose refund the bank can follow with a return of the debit."""
         charges = self.facts.charges.values()
@@ -451,13 +462,15 @@ def may_request_refund(payment: Payment) -> bool:
 
 
 def may_withdraw(payment: Payment) -> bool:
-    """Whether the student could withdraw from the contract, if they are in time: it is paid, and not fully refunded.
+    """Whether the student could withdraw from the contract, if they are in time: it is ordered, and not fully refunded.
 
-    Neither a dispute nor a refund that is being made prevents it.
+    A debit that a bank is processing is ordered. Neither a dispute nor a refund that is being made prevents it.
     """
     settled = payment.facts.settled
-    if settled is None or payment.facts.withdrawn:
+    if payment.facts.withdrawn:
         return False
+    if settled is None:
+        return payment.status == "PROCESSING"
     return settled.amount == 0 or payment.refundable_amount > 0
 
 

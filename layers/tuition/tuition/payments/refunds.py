@@ -95,7 +95,8 @@ def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None =
 
     The refund of all that can be refunded is requested in the same transaction, and submitted at once unless staff must
     decide when to make it: for a bank debit, after a refund of another payment for the track, and while a dispute is
-    open. They cannot decline it. If another refund is undecided, attention keeps the rest until it is paid.
+    open. They cannot decline it. If another refund is undecided, attention keeps the rest until it is paid. While a
+    bank processes the debit there is nothing to refund: its money is due once it settles, and attention names the day.
 
     `email` is where the acknowledgement goes. Only the first withdrawal counts: repeating it resumes its refund, and
     changes nothing else. Stripe may be out of reach or refuse our key, if our facts suffice to decide. If they do not,
@@ -359,10 +360,13 @@ def _may_be_bank_debit(payment: Payment) -> bool:
 
 
 def _is_within_window(payment: Payment) -> bool:
-    """Whether a refund is still made at once. The window starts when the student paid, not when we saw the payment."""
-    paid = [charge.created for charge in payment.facts.charges.values() if charge.status == "succeeded"]
-    paid += [payment.facts.settled.at] if payment.facts.settled else []
-    return bool(paid) and clock.now() <= min(paid) + settings().refund_days * 86400
+    """Whether a refund is still made at once, and a student can still withdraw.
+
+    The window starts with the order, when the contract is concluded, and not when we saw the payment or the bank paid.
+    Source: https://eur-lex.europa.eu/eli/dir/2011/83/oj, Article 9(2)
+    """
+    ordered_at = payment.ordered_at
+    return ordered_at is not None and clock.now() <= timestamps.epoch(ordered_at) + settings().refund_days * 86400
 
 
 def _current(payment: Payment) -> RefundRequest:
@@ -492,9 +496,12 @@ def _use_new_key(ref: PaymentRef, existing: RefundRequest, actor: Actor) -> Paym
 
 
 def withdrawal_http_status(payment: Payment) -> int:
-    """Return 202 while money of a withdrawal is due or under way, else 200. A failed refund is no failed withdrawal."""
+    """Return 202 while money of a withdrawal is due or under way, else 200. A failed refund is no failed withdrawal.
+
+    While a bank processes the debit, its money is under way too.
+    """
     undecided = any(existing.undecided for existing in payment.requests)
-    return 202 if undecided or payments.amount_due(payment) else 200
+    return 202 if undecided or payments.amount_due(payment) or payment.status == "PROCESSING" else 200
 
 
 def http_status(refund_request: RefundRequest) -> int:

@@ -29,7 +29,14 @@ MAX_OPEN_S = 30 * 86400
 
 def must_close(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
     """Return whether the payment must be closed at Stripe because it could still be paid."""
-    return payment.missing_at_stripe or too_many_declines(payment, limits) or is_too_old(payment)
+    return (
+        payment.missing_at_stripe or is_withdrawn(payment) or too_many_declines(payment, limits) or is_too_old(payment)
+    )
+
+
+def is_withdrawn(payment: Payment) -> bool:
+    """Whether a payment can still be paid although its student has withdrawn: the bank has refused its debit."""
+    return payment.facts.withdrawn is not None and payment.status in ("CREATED", "FAILED")
 
 
 def is_too_old(payment: Payment) -> bool:

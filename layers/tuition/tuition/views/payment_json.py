@@ -224,8 +224,8 @@ def student_json(payment: Payment) -> dict[str, Any]:
 def _withdrawal_json(payment: Payment) -> dict[str, Any]:
     """Return until when the student can withdraw from the contract; after they have, what they submitted and when."""
     until = None
-    if settings().is_eu and payment.paid_at and payments.may_withdraw(payment):
-        until = timestamps.iso(timestamps.epoch(payment.paid_at) + settings().refund_days * 86400)
+    if settings().is_eu and payment.ordered_at and payments.may_withdraw(payment):
+        until = timestamps.iso(timestamps.epoch(payment.ordered_at) + settings().refund_days * 86400)
     withdrawn = payment.facts.withdrawn
     return {
         "possible_until": until,
