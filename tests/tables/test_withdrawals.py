@@ -437,6 +437,40 @@ def test_a_withdrawal_while_a_refund_by_staff_is_submitted_makes_no_second_refun
     assert reasons(tuition, admin, payment_id) == {}
 
 
+def test_a_refund_of_a_part_that_is_pending_does_not_block_the_rest_of_a_withdrawal(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = buy(tuition, student, "pm_card_pendingRefund")
+    part = {"amount": 10000, "reason": "half a course"}
+    assert tuition.admin(admin, ORDER, part, payment_id=payment_id).status == 202
+    assert withdraw(tuition, student, payment_id).status == 202
+    assert sorted(refund["amount"] for refund in refunds_at_stripe(tuition, payment_id)) == [10000, 39900]
+    assert [request.state for request in tuition.payment(payment_id).requests] == ["pending", "pending"]
+    assert reasons(tuition, admin, payment_id) == {}
+    tuition.advance_stripe(10)
+    tuition.deliver_all()
+    assert tuition.payment(payment_id).status == "REFUNDED"
+    assert len(refunds_at_stripe(tuition, payment_id)) == 2
+
+
+def test_staff_refund_the_rest_of_a_withdrawal_while_their_refund_of_a_part_is_pending(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    payment_id = order_by_bank_debit(tuition, student)
+    assert withdraw(tuition, student, payment_id).status == 202
+    tuition.advance_stripe(5 * DAY_S)
+    tuition.deliver_all()
+    part = {"amount": 10000, "reason": "withdrawal"}
+    assert tuition.admin(admin, ORDER, part, payment_id=payment_id).status in (200, 202)
+    (refund,) = refunds_at_stripe(tuition, payment_id)
+    if tuition.payment(payment_id).requests[0].state == "pending":
+        assert "refund" in actions(tuition, admin, payment_id)
+    assert tuition.admin(admin, ORDER, {"reason": "withdrawal"}, payment_id=payment_id).status in (200, 202)
+    amounts = [refund["amount"] for refund in refunds_at_stripe(tuition, payment_id)]
+    assert sorted(amounts) == [10000, 39900]
+    assert refund["amount"] == 10000
+
+
 def test_a_refund_by_staff_while_a_withdrawal_waits_must_approve_it(
     tuition: Harness, student: Student, admin: Student
 ) -> None:

@@ -449,9 +449,21 @@ def refund_refusal(payment: Payment) -> RefundRefusal | None:
     return "refunded" if payment.refundable_amount <= 0 else None
 
 
+def has_blocking_request(payment: Payment) -> bool:
+    """Whether another refund must wait for an undecided one.
+
+    After a withdrawal the rest is due by a day. A refund that Stripe has accepted then blocks it no longer: its amount
+    is known, and no longer refundable.
+    """
+    return any(
+        request.undecided and not (payment.facts.withdrawn and request.state == "pending")
+        for request in payment.requests
+    )
+
+
 def may_order_refund(payment: Payment) -> bool:
     """Whether a refund by staff would be accepted now: something is left, and no other request is undecided."""
-    undecided = any(request.undecided for request in payment.requests)
+    undecided = has_blocking_request(payment)
     return refund_refusal(payment) is None and not undecided and len(payment.requests) < refund_request.MAX_REQUESTS
 
 

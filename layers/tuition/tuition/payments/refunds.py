@@ -155,9 +155,15 @@ def _require_withdrawable(payment: Payment) -> None:
 
 
 def _request_after_withdrawal(before: PaymentState, withdrawn: Payment, reason: str | None) -> RefundRequest | None:
-    """Return the refund request of a withdrawal; None if nothing can be refunded, or another refund is undecided."""
-    undecided = any(existing.undecided for existing in withdrawn.requests)
-    if undecided or withdrawn.refundable_amount <= 0 or len(withdrawn.requests) >= MAX_REQUESTS:
+    """Return the refund request of a withdrawal; None if nothing can be refunded, or another refund is undecided.
+
+    A refund of a part that Stripe has accepted does not block the rest.
+    """
+    if (
+        payments.has_blocking_request(withdrawn)
+        or withdrawn.refundable_amount <= 0
+        or len(withdrawn.requests) >= MAX_REQUESTS
+    ):
         return None
     is_held = payments.refund_refusal(withdrawn) == "disputed"
     state: State = "awaiting_approval" if is_held or _is_for_staff(before) else "submitting"
@@ -191,7 +197,7 @@ def refund(
             return None
         if any(existing.state == "submitting" for existing in payment.requests):
             return None
-        if any(existing.undecided for existing in payment.requests):
+        if payments.has_blocking_request(payment):
             raise RefundRefused("Another refund of this payment is undecided. Decide it, or wait for its result.")
         _require_refundable(payment)
         refundable = payment.refundable_amount
