@@ -868,6 +868,32 @@ def test_each_member_of_staff_gets_one_digest_a_day_if_anything_waits(
     assert len(ask_for_digest(outbox)) == 2
 
 
+def test_an_overdue_refund_of_a_withdrawal_is_counted_every_day_until_it_is_made(
+    tuition: Harness,
+    outbox: Outbox,
+    student: Student,
+    admin: Student,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_region(monkeypatch, "EU")
+    payment_id = buy_by_bank_debit(tuition, student)
+    request_id = withdraw(tuition, student, payment_id).body["refund_request"]["id"]
+    capsys.readouterr()
+    tuition.advance_time(13 * 86_400)
+    ask_for_digest(outbox)
+    assert metric_values(capsys, "WithdrawalOverdue") == []
+    for _ in range(2):
+        tuition.advance_time(86_400 + 60)
+        ask_for_digest(outbox)
+        assert metric_values(capsys, "WithdrawalOverdue") == [[1.0]]
+    path = {"payment_id": payment_id, "request_id": request_id}
+    assert tuition.admin(admin, DECIDE, {"decision": "approve"}, **path).status in (200, 202)
+    capsys.readouterr()
+    ask_for_digest(outbox)
+    assert metric_values(capsys, "WithdrawalOverdue") == []
+
+
 def test_a_digest_that_ses_refused_for_one_person_is_sent_to_that_person_only(
     tuition: Harness, outbox: Outbox, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -807,6 +807,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "AttentionAlarm": ("Tuition", "AttentionRaised", OURS, "Sum", 300, 1, 1),
     "DeclinesAlarm": ("Tuition", "ChargeDeclined", OURS, "Sum", 300, 1, 50),
     "StripeRateLimitedAlarm": ("Tuition", "StripeRateLimited", OURS, "Sum", 300, 1, 10),
+    "WithdrawalOverdueAlarm": ("Tuition", "WithdrawalOverdue", OURS, "Maximum", 86_400, 1, 1),
     "ReconcileAgeAlarm": ("Tuition", "ReconcileAge", OURS, "Maximum", 7200, 1, 7200),
     "RefundRequestAgeAlarm": ("Tuition", "RefundRequestAge", OURS, "Maximum", 7200, 1, 3 * 86400),
     "ReconcileFailedAlarm": ("Tuition", "ReconcileFailed", OURS, "Sum", 300, 1, 1),

@@ -28,6 +28,7 @@ Name = Literal[
     "MisroutedEvent",
     "ChargeDeclined",
     "StripeRateLimited",
+    "WithdrawalOverdue",
     "EmailUnsent",
     "EmailDropped",
     "EmailBounced",

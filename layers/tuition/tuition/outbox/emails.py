@@ -14,6 +14,7 @@ from typing import Any
 
 from tuition import clock, metrics
 from tuition.core import emails as core_emails
+from tuition.core import payment as payments
 from tuition.core import timestamps
 from tuition.core.emails import OPTIONAL, STUDENT_KINDS, Email, EmailEvent, Kind
 from tuition.core.payment import Payment
@@ -45,6 +46,7 @@ def handle(message: str) -> None:
     if detail_type in (BOUNCED, COMPLAINED):
         _note_addresses(detail_type, detail)
     elif detail_type == SCHEDULE:
+        report_overdue_withdrawals()
         send_digest()
     else:
         follow(EmailEvent(detail_type, detail))
@@ -184,6 +186,22 @@ def _drop(effect: Effect, reason: str) -> None:
 
 
 # --- the digest of staff ---
+
+
+def report_overdue_withdrawals() -> None:
+    """Count the withdrawals whose refund was due before now, and name their payments in the log, once per day.
+
+    It reads at most `MAX_COUNTED` payments that need attention, the oldest first. A withdrawal is among them until its
+    refund is made or under way.
+    """
+    now = timestamps.iso(clock.now())
+    overdue = 0
+    for payment in queries.payments_that_need_attention(MAX_COUNTED):
+        if payment.refund_due_by and payment.refund_due_by < now and payments.amount_due(payment):
+            overdue += 1
+            logger.error("the refund of a withdrawal is overdue", payment_id=payment.payment_id)
+    if overdue:
+        metrics.count("WithdrawalOverdue", overdue)
 
 
 def send_digest() -> None:

@@ -307,6 +307,13 @@ def what_waits_for_staff(limit: int) -> Waiting:
     )
 
 
+def payments_that_need_attention(limit: int) -> Iterator[Payment]:
+    """Yield at most `limit` payments that need attention, in the order of their creation."""
+    ids = [key["payment_id"]["S"] for key in _first(by_attention(), limit)]
+    for batch in itertools.batched(ids, PAGE_OF_PAYMENTS, strict=False):
+        yield from (mapping.payment_from_item(item) for item in payments_by_id(list(batch)))
+
+
 def _first(partition: Partition, limit: int) -> list[Item]:
     return list(itertools.islice(_items(dynamodb.query_pages(partition, limit=limit)), limit))
 
