@@ -926,6 +926,7 @@ class StatementLine:
     payment_id: PaymentId | None
     track: Track | None
     paid_at: Annotated[Time | None, About("When the payment was paid.")]
+    source: Annotated[str | None, About("The id of a source of another kind, such as a transfer.", examples=[None])]
 
 
 @dataclass

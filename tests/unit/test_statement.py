@@ -111,6 +111,26 @@ def test_a_line_without_a_payment_has_a_kind_of_its_own(one: dict[str, Any], kin
     assert line(one, None, "po_2").payout == "po_2"
 
 
+@pytest.mark.parametrize(
+    ("one", "source"),
+    [
+        (transaction("charge", 49_900, CHARGE), None),
+        (transaction("refund", -100, REFUND), None),
+        (transaction("adjustment", -49_900, DISPUTE), None),
+        (transaction("payout", -5, "po_1"), None),
+        (transaction("stripe_fee", -5, None), None),
+        (transaction("reserved_funds", -5, "rsv_1"), "rsv_1"),
+        (transaction("transfer", -5, {"id": "tr_1", "object": "transfer"}), "tr_1"),
+        (transaction("a_type_of_next_year", -5, {"id": 5, "object": "next"}), None),
+    ],
+)
+def test_the_id_of_a_source_of_another_kind_has_a_column_of_its_own(one: dict[str, Any], source: str | None) -> None:
+    shown = line(one, payment=None)
+    assert shown.source == source
+    (row,) = view.rows([shown])
+    assert dict(zip(view.HEADER, row, strict=True))["source"] == (source or "")
+
+
 def test_an_unreadable_source_never_hides_its_line() -> None:
     shown = line(transaction("charge", 49_900, {**CHARGE, "id": 5, "payment_intent": "\u00e9"}))
     assert (shown.kind, shown.explained, shown.charge, shown.payment_intent) == ("charge", False, None, None)

@@ -28,7 +28,7 @@ const TOTALS = [
   ["balance_change", "Change of the balance"],
 ];
 const RESULTS = new Set(["net", "balance_change"]);
-const PAID_OUT_IDS = ["payment_intent", "charge", "refund", "dispute", "payout"];
+const PAID_OUT_IDS = ["payment_intent", "charge", "refund", "dispute", "payout", "source"];
 const inCurrency = (rows, currency) => rows.filter((row) => !currency || row.currency === currency);
 
 /** A table that may be wider than its place: the keyboard can scroll it. */

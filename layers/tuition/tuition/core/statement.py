@@ -60,7 +60,8 @@ class Line:
 
     `amount`, `fee` and `net` are in `currency`, the settlement currency. `source_amount` is the amount of the charge,
     refund or dispute in `source_currency`, and `our_amount` is what our payment has of it. `payout` is the payout that
-    includes the transaction, if that is known, else the one that the transaction is about.
+    includes the transaction, if that is known, else the one that the transaction is about. `source` is the id of any
+    other source, such as a transfer or a reserve.
     """
 
     transaction_id: str
@@ -85,6 +86,7 @@ class Line:
     payment_id: str | None = None
     track: str | None = None
     paid_at: str | None = None
+    source: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API has it."""
@@ -173,6 +175,7 @@ def line(
         payment_id=payment.payment_id if payment else None,
         track=payment.track if payment else None,
         paid_at=payment.paid_at if payment else None,
+        source=_readable_id(transaction, "source") if of not in UNKNOWN and kind != "payout" else None,
     )
     if one.amount - one.fee != one.net:
         raise EventUnusable(f"{one.transaction_id}: {one.amount} less the fee {one.fee} is not {one.net}")

@@ -42,7 +42,7 @@ HEADER = [
     *("amount", "amount_decimal", "fee", "fee_decimal", "net", "net_decimal"),
     *("source_currency", "source_amount", "source_amount_decimal", "our_amount", "our_amount_decimal"),
     *("charge", "refund", "dispute", "payment_intent", "payout", "payment_id", "track", "paid_at", "paid_date"),
-    "description",
+    *("description", "source"),
 ]
 """The columns of both files. `date` and `paid_date` are UTC days."""
 
@@ -200,7 +200,7 @@ def _row(one: Line) -> list[str | int]:
         *_texts(source),
         *(cell for amount in (one.source_amount, one.our_amount) for cell in _amount(amount, source)),
         *_texts(one.charge, one.refund, one.dispute, one.payment_intent, one.payout, one.payment_id, one.track),
-        *_texts(one.paid_at, one.paid_at and one.paid_at[:10], one.description),
+        *_texts(one.paid_at, one.paid_at and one.paid_at[:10], one.description, one.source),
     ]
 
 
