@@ -92,6 +92,10 @@ digest: .venv/.made ## sign the digests of all full hours that have none; ARGS=-
 auditor-copy: .venv/.made ## copy archive, digests, keys and the verifier; DIR=copy is the folder, ARGS=--aws for a deployed stack
 	@exec $(PYTHON) -m local.auditor_copy $(DIR) $(ARGS)
 
+.PHONY: verify
+verify: .venv/.made ## verify the audit chains in the tables, and what they lead to; ARGS="--copy copy" with an auditor's copy, --aws
+	@PYTHONPATH=layers/tuition $(PYTHON) -m local.verify $(ARGS)
+
 .PHONY: rollback
 rollback: .venv/.made ## let the aliases name the versions before a bad release; ARGS="--aws --before 2026-11-28T14:00Z"
 	@exec $(PYTHON) -m local.rollback $(ARGS)

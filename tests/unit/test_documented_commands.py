@@ -26,6 +26,7 @@ TESTS = {
     r"make reconcile( .*)?": "tests/stack/test_stories.py",
     r"make recount( .*)?": "tests/stack/test_analytics.py",
     r"make check-archive( .*)?": "tests/stack/test_archive.py",
+    r"make verify( .*)?": "tests/tables/test_verify.py",
     r"make audit( .*)?": "tests/stack/test_stories.py",
     r"make replay( .*)?": "tests/stack/test_events.py",
     r"(\w+=.* )?curl -s .*": "tests/stack/test_documented_commands.py",

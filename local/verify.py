@@ -1,0 +1,489 @@
+"""``make verify``: verify every audit chain in the tables, and compare what it leads to with what the tables hold.
+
+It reads the tables of the local stack, or with ``--aws`` those of a deployed stack with the shell's credentials and
+region, and changes nothing. Each chain of a payment is folded and compared with the payment: its newest hash, status,
+amounts and facts. Enrollments, progress and customers are compared with the payments that explain them. With ``--copy``
+the chains are also compared with the signed heads in an auditor's copy, which finds a chain that was hashed again.
+
+A commit during the run looks like a difference, so each difference is read again before it is a finding. Exit codes: 0
+the tables hold, 1 they do not, 2 they could not be verified. Memory is bounded: records are sorted on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.deploy import STACK
+from local.reconcile import ReconcileError, local_connection, physical_id
+from local.running import add_port_option
+from tuition.core import audit, selling
+from tuition.core import enrollment as enrollments
+from tuition.core.enrollment import Enrollment
+from tuition.core.payment import Payment
+from tuition.storage import keys, mapping
+from tuition.storage.items import AuditItem, CustomerItem
+
+Item = dict[str, Any]
+TABLES = ("AuditTable", "PaymentsTable", "EnrollmentsTable", "CustomersTable", "CursorsTable")
+READS = 3
+"""Times that a subject is read before a difference is a finding: a commit between two reads looks like one."""
+PAUSE_S = 0.5
+ROWS_PER_INSERT = 1_000
+CACHE_KB = 64_000
+PROGRESS_S = 2.0
+MAX_PRINTED = 200
+"""Findings that are printed. The others are counted."""
+HOLDS, DOES_NOT_HOLD, NOT_VERIFIED = 0, 1, 2
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+"""Errors of an item that the ledger has not written."""
+LOST = ("lost", "prevented")
+SCHEMA = """
+CREATE TABLE records (subject TEXT, seq INTEGER, hash TEXT, record TEXT);
+CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, item TEXT) WITHOUT ROWID;
+CREATE TABLE blocked (user_id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE owners (subject TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE heads (subject TEXT PRIMARY KEY, seq INTEGER, hash TEXT) WITHOUT ROWID;
+"""
+
+
+class NotVerified(Exception):
+    """Why nothing could be verified."""
+
+
+class Tables:
+    """Strongly consistent reads of a stack's tables. `names` are their names by logical id."""
+
+    def __init__(self, client: Any, names: Mapping[str, str]) -> None:
+        self._client, self._names = client, names
+
+    def scan(self, table: str) -> Iterator[Item]:
+        """Yield every item of a table. The items of one hash key follow each other."""
+        start: Item = {}
+        while True:
+            page = self._client.scan(TableName=self._names[table], ConsistentRead=True, **start)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def get(self, table: str, key: Item) -> Item | None:
+        """Return an item."""
+        item: Item | None = self._client.get_item(TableName=self._names[table], Key=key, ConsistentRead=True).get(
+            "Item"
+        )
+        return item
+
+    def partition(self, table: str, key: str, value: str) -> list[Item]:
+        """Return the items of one hash key."""
+        items: list[Item] = []
+        start: Item = {}
+        while True:
+            page = self._client.query(
+                TableName=self._names[table],
+                ConsistentRead=True,
+                KeyConditionExpression="#key = :key",
+                ExpressionAttributeNames={"#key": key},
+                ExpressionAttributeValues={":key": {"S": value}},
+                **start,
+            )
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return items
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def records(self, subject: str) -> list[Item]:
+        """Return a subject's audit records."""
+        return [_record(item) for item in self.partition("AuditTable", "subject", subject)]
+
+    def payment(self, payment_id: str) -> Payment | None:
+        """Return a payment."""
+        item = self.get("PaymentsTable", keys.payment_key(payment_id))
+        return mapping.payment_from_raw(item) if item else None
+
+    def user_items(self, user_id: str) -> list[Item]:
+        """Return a user's enrollments, progress and the head of their own chain."""
+        return self.partition("EnrollmentsTable", "user_id", user_id)
+
+
+def _record(item: Item) -> Item:
+    return mapping.record_to_json(AuditItem.from_raw_data(item))
+
+
+class Verification:
+    """One run over the tables. It keeps the items in a temporary database on disk."""
+
+    def __init__(self, tables: Tables, folder: str) -> None:
+        self._tables = tables
+        os.environ["SQLITE_TMPDIR"] = folder  # sorting spills here too
+        self._db = sqlite3.connect(Path(folder) / "tables.sqlite", isolation_level=None)
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{CACHE_KB}"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(SCHEMA)
+        self._last_progress = time.monotonic()
+        self.findings = self.records = self.payments = self.users = self.heads = 0
+
+    def close(self) -> None:
+        """Close the database. Its folder is removed by the caller."""
+        self._db.close()
+
+    def run(self, copy: Path | None = None) -> None:
+        """Verify everything. Raises `NotVerified` if there is nothing to verify, or if the copy has no heads."""
+        self._load_records()
+        if not self.records and next(self._tables.scan("PaymentsTable"), None) is None:
+            raise NotVerified("the tables have no record and no payment")
+        self._verify_payments()
+        self._verify_users()
+        self._verify_customers()
+        self._verify_selling()
+        self._verify_other_subjects()
+        if copy is not None:
+            self._compare_heads(copy)
+
+    # --- reading ---
+
+    def _load_records(self) -> None:
+        rows = self._rows_of_records()
+        while batch := list(itertools.islice(rows, ROWS_PER_INSERT)):
+            self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", batch)
+        self._progress("sorting the records", always=self.records > 0)
+        self._db.execute("CREATE INDEX by_subject ON records (subject, seq)")
+
+    def _rows_of_records(self) -> Iterator[tuple[str, int, str, str]]:
+        for item in self._tables.scan("AuditTable"):
+            self.records += 1
+            self._progress(f"{self.records:,} records read")
+            subject = item["subject"]["S"]
+            try:
+                record = _record(item)
+                yield subject, int(record["seq"]), str(record["hash"]), json.dumps(record)
+            except UNREADABLE as error:
+                self.finding(subject, f"{item['sort_key']['S']} is no record ({type(error).__name__})")
+
+    def _records_of(self, subject: str) -> list[Item]:
+        self._db.execute("INSERT OR IGNORE INTO owners VALUES (?)", (subject,))
+        rows = self._db.execute("SELECT record FROM records WHERE subject = ? ORDER BY seq", (subject,))
+        return [json.loads(record) for (record,) in rows]
+
+    def _payments_of(self, user_id: str) -> list[Payment]:
+        rows = self._db.execute("SELECT item FROM payments WHERE user_id = ?", (user_id,))
+        return [mapping.payment_from_raw(json.loads(item)) for (item,) in rows]
+
+    # --- payments ---
+
+    def _verify_payments(self) -> None:
+        for item in self._tables.scan("PaymentsTable"):
+            self.payments += 1
+            self._progress(f"{self.payments:,} payments verified")
+            payment_id = item["payment_id"]["S"]
+            records = self._records_of(payment_id)
+            problem = _payment_problem(item, records)
+            if problem:
+                self._report_if_it_stays(payment_id, partial(self._payment_now, payment_id))
+            if problem is None or _is_readable(item):
+                self._keep(mapping.payment_from_raw(item), json.dumps(item))
+        self._db.execute("CREATE INDEX by_user ON payments (user_id)")
+
+    def _keep(self, payment: Payment, item: str) -> None:
+        """Keep a payment for its user, and the name of a user whom the customer's item must block."""
+        values = (payment.payment_id, payment.user_id, item)
+        self._db.execute("INSERT OR REPLACE INTO payments VALUES (?, ?, ?)", values)
+        if _lost([payment]) or payment.holds_first_purchase:
+            self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?)", (payment.user_id,))
+
+    def _payment_now(self, payment_id: str) -> str | None:
+        item = self._tables.get("PaymentsTable", keys.payment_key(payment_id))
+        return None if item is None else _payment_problem(item, self._tables.records(payment_id))
+
+    # --- users: enrollments, progress and their own chain ---
+
+    def _verify_users(self) -> None:
+        for user_id, group in itertools.groupby(
+            self._tables.scan("EnrollmentsTable"), lambda item: item["user_id"]["S"]
+        ):
+            self.users += 1
+            self._progress(f"{self.users:,} users verified")
+            items = list(group)
+            if _user_problem(user_id, items, self._payments_of(user_id), self._records_of(user_id)):
+                self._report_if_it_stays(user_id, partial(self._user_now, user_id))
+        without = self._db.execute(
+            "SELECT DISTINCT user_id FROM payments WHERE user_id NOT IN (SELECT subject FROM owners) ORDER BY 1"
+        )
+        for (user_id,) in without.fetchall():
+            self._report_if_it_stays(user_id, partial(self._user_now, user_id))
+
+    def _user_now(self, user_id: str) -> str | None:
+        items = self._tables.user_items(user_id)
+        payments = self._payments_now(user_id, items)
+        return _user_problem(user_id, items, payments, self._tables.records(user_id))
+
+    def _payments_now(self, user_id: str, items: Iterable[Item]) -> list[Payment]:
+        """Read the payments of a user that this run has seen, and those that the user's enrollments name."""
+        rows = self._db.execute("SELECT payment_id FROM payments WHERE user_id = ?", (user_id,))
+        ids = [payment_id for (payment_id,) in rows]
+        ids += [payment_id for item in items if _is_enrollment(item) for payment_id in _standings(item)]
+        payments = [self._tables.payment(payment_id) for payment_id in dict.fromkeys(ids)]
+        return [payment for payment in payments if payment is not None and payment.user_id == user_id]
+
+    # --- customers ---
+
+    def _verify_customers(self) -> None:
+        for item in self._tables.scan("CustomersTable"):
+            user_id = item["user_id"]["S"]
+            self._progress(f"customers verified, until {user_id}")
+            self._db.execute("DELETE FROM blocked WHERE user_id = ?", (user_id,))
+            if _customer_problem(item, self._payments_of(user_id)):
+                self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
+        for (user_id,) in self._db.execute("SELECT user_id FROM blocked ORDER BY 1").fetchall():
+            self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
+
+    def _customer_now(self, user_id: str) -> str | None:
+        key = keys.customer_key(user_id)
+        item = self._tables.get("CustomersTable", key) or key
+        return _customer_problem(item, self._payments_now(user_id, self._tables.user_items(user_id)))
+
+    # --- the other chains ---
+
+    def _verify_selling(self) -> None:
+        self._records_of(selling.SUBJECT)
+        self._report_if_it_stays(selling.SUBJECT, self._selling_now)
+
+    def _selling_now(self) -> str | None:
+        switch = mapping.selling_from_raw(self._tables.get("CursorsTable", keys.cursor_key(keys.SELLING)))
+        return _why(selling.verify(switch, self._tables.records(selling.SUBJECT)))
+
+    def _verify_other_subjects(self) -> None:
+        """Report chains without an owner: a payment or the head of a user was removed, or the records are forged."""
+        query = "SELECT DISTINCT subject FROM records WHERE subject NOT IN (SELECT subject FROM owners) ORDER BY 1"
+        for (subject,) in self._db.execute(query).fetchall():
+            self._report_if_it_stays(subject, partial(self._orphan_now, subject))
+
+    def _orphan_now(self, subject: str) -> str | None:
+        if subject.startswith("pay_"):
+            if self._tables.get("PaymentsTable", keys.payment_key(subject)):
+                return self._payment_now(subject)
+            return "it has records, but the payment does not exist"
+        return self._user_now(subject)
+
+    # --- the heads of an auditor's copy ---
+
+    def _compare_heads(self, copy: Path) -> None:
+        """Compare the newest signed head of each subject with the record at its position."""
+        for path in sorted((copy / "digests" / "heads").glob("dt=*/*.jsonl.gz")):
+            self._progress(f"heads of {path.parent.name} {path.name[:2]}")
+            try:
+                heads = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+                rows = [(str(head["subject"]), int(head["seq"]), str(head["hash"])) for head in heads]
+            except (OSError, EOFError, zlib.error, *UNREADABLE) as error:
+                raise NotVerified(f"{path} cannot be read ({error})") from error
+            self._db.executemany(
+                "INSERT INTO heads VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq, hash = excluded.hash"
+                " WHERE excluded.seq > seq",
+                rows,
+            )
+        self.heads = self._db.execute("SELECT count(*) FROM heads").fetchone()[0]
+        if not self.heads:
+            raise NotVerified(f"{copy} has no heads (digests/heads/dt=…/HH.jsonl.gz)")
+        query = """
+            SELECT heads.subject, heads.seq, heads.hash, records.hash FROM heads
+            LEFT JOIN records ON records.subject = heads.subject AND records.seq = heads.seq
+            WHERE records.hash IS NOT heads.hash ORDER BY 1
+        """
+        for subject, seq, signed, stored in self._db.execute(query):
+            what = "the tables have no record there" if stored is None else f"the record there has {stored}"
+            self.finding(subject, f"the digests have {signed} at position {seq}, but {what}")
+
+    # --- the report ---
+
+    def _report_if_it_stays(self, subject: str, check: Callable[[], str | None]) -> None:
+        """Read a subject again, and report the difference if it is there each time."""
+        problem = ""
+        for number in range(READS):
+            time.sleep(PAUSE_S if number else 0)
+            try:
+                current = check()
+            except UNREADABLE as error:
+                current = f"an item cannot be read ({type(error).__name__})"
+            if current is None:
+                return
+            problem = current
+        self.finding(subject, problem)
+
+    def finding(self, subject: str, text: str) -> None:
+        """Report something that the ledger cannot have written."""
+        self.findings += 1
+        if self.findings <= MAX_PRINTED:
+            line = f"FINDING {subject}: {text}"
+            print("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line))
+        if self.findings == MAX_PRINTED:
+            print("FINDING: further ones are counted, not printed")
+
+    def _progress(self, text: str, *, always: bool = False) -> None:
+        if always or time.monotonic() - self._last_progress >= PROGRESS_S:
+            self._last_progress = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+
+# --- the rules ---
+
+
+def _why(broken: audit.Broken | None) -> str | None:
+    return f"record {broken.seq}: {broken.why}" if broken else None
+
+
+def _is_readable(item: Item) -> bool:
+    try:
+        mapping.payment_from_raw(item)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _payment_problem(item: Item, records: Iterable[Item]) -> str | None:
+    """Return why a payment is not what its records lead to."""
+    try:
+        return _why(audit.verify_payment(mapping.payment_from_raw(item), records))
+    except UNREADABLE as error:
+        return f"the payment cannot be read ({type(error).__name__})"
+
+
+def _is_enrollment(item: Item) -> bool:
+    return "#" not in item["sort_key"]["S"]
+
+
+def _standings(item: Item) -> Mapping[str, Any]:
+    return mapping.enrollment_from_raw(item).standings
+
+
+def _user_problem(user_id: str, items: Iterable[Item], payments: Iterable[Payment], records: list[Item]) -> str | None:
+    """Return why a user's enrollments, progress and own records are not what payments and records lead to."""
+    by_key = {item["sort_key"]["S"]: item for item in items}
+    try:
+        tracks = {key: mapping.enrollment_from_raw(item) for key, item in by_key.items() if _is_enrollment(item)}
+        broken = audit.verify(user_id, records, *mapping.chain_head(by_key.get(keys.USER_SORT_KEY)))
+    except UNREADABLE as error:
+        return f"an enrollment cannot be read ({type(error).__name__})"
+    return _why(broken) or _standings_problem(tracks, by_key, payments) or _progress_problem(tracks, by_key)
+
+
+def _standings_problem(
+    tracks: Mapping[str, Enrollment], by_key: Mapping[str, Item], payments: Iterable[Payment]
+) -> str | None:
+    expected: dict[str, dict[str, Any]] = {track: {} for track in tracks}
+    for payment in payments:
+        standing = enrollments.standing_of(payment)
+        expected.setdefault(payment.track, {}).update({payment.payment_id: standing} if standing.counts else {})
+    for track, standings in expected.items():
+        if track not in tracks:
+            return f"{track}: payments exist, but no enrollment"
+        stored = tracks[track].standings
+        different = [key for key in {**stored, **standings} if stored.get(key) != standings.get(key)]
+        if different:
+            held, due = _text(stored, different), _text(standings, different)
+            return f"{track}: the enrollment has {held}, but the payments {due}"
+        status = by_key[track].get("status", {}).get("S")
+        if status != tracks[track].status:
+            return f"{track}: its status is {status}, but its payments lead to {tracks[track].status}"
+    return None
+
+
+def _progress_problem(tracks: Mapping[str, Enrollment], by_key: Mapping[str, Item]) -> str | None:
+    enrolled = {track for track, enrollment in tracks.items() if enrollment.status == "ENROLLED"}
+    for sort_key, item in by_key.items():
+        is_unlocked = bool(keys.project_of(sort_key)) and mapping.progress_from_raw(item).unlocked
+        if is_unlocked and sort_key.partition("#")[0] not in enrolled:
+            return f"{sort_key} is unlocked without an enrollment"
+    return None
+
+
+def _text(standings: Mapping[str, Any], ids: Iterable[str]) -> str:
+    """Return standings in words: what is true of each payment."""
+    return ", ".join(
+        f"{key} ({' '.join(name for name, value in asdict(standings[key]).items() if value is True) or 'nothing'})"
+        if key in standings
+        else f"no {key}"
+        for key in ids
+    )
+
+
+def _lost(payments: Iterable[Payment]) -> set[str]:
+    return {key for payment in payments for key, one in payment.facts.disputes.items() if one.status in LOST}
+
+
+def _customer_problem(item: Item, payments: Iterable[Payment]) -> str | None:
+    """Return why a customer's lost disputes and first purchases, which block purchases, are not those of payments."""
+    payments = list(payments)
+    try:
+        customer = CustomerItem.from_raw_data(item)
+        disputes, claims = set(customer.lost_disputes or ()), set(customer.first_purchases or ())
+    except UNREADABLE as error:
+        return f"the customer cannot be read ({type(error).__name__})"
+    lost = _lost(payments)
+    if disputes != lost:
+        return f"the payments have lost {sorted(lost)}, but the customer has {sorted(disputes)}"
+    holders = {payment.payment_id for payment in payments if payment.holds_first_purchase}
+    if claims != holders:
+        return f"the first purchases are {sorted(holders)}, but the customer has {sorted(claims)}"
+    return None
+
+
+def connect(*, stack: str, aws: bool, api_port: int | None = None) -> Tables:
+    """Return the tables of a stack. Raises `ReconcileError` or boto3's errors."""
+    connection = {} if aws else local_connection(api_port)
+    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "adaptive", "total_max_attempts": 10})
+    names = {table: physical_id(stack, table, connection) for table in TABLES}
+    return Tables(boto3.client("dynamodb", config=config, **connection), names)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0 if the tables hold, 1 if they do not, 2 if they could not be verified."""
+    parser = argparse.ArgumentParser(prog="make verify", description=__doc__)
+    parser.add_argument("--copy", type=Path, help="an auditor's copy, which tuition_verify.py has verified")
+    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
+    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
+    add_port_option(parser)
+    options = parser.parse_args(arguments)
+    try:
+        tables = connect(stack=options.stack, aws=options.aws, api_port=options.api_port)
+        return verify(tables, options.copy)
+    except (NotVerified, ReconcileError, ClientError, BotoCoreError, OSError, sqlite3.Error) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return NOT_VERIFIED
+
+
+def verify(tables: Tables, copy: Path | None = None) -> int:
+    """Verify the tables, print the result, and return the exit code."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tuition-verify-") as folder,
+        closing(Verification(tables, folder)) as run,
+    ):
+        run.run(copy)
+        counts = f"{run.records:,} records, {run.payments:,} payments, {run.users:,} users"
+        print(f"{counts}: {run.findings:,} findings" if run.findings else f"{counts}: the tables hold")
+        if copy is None:
+            print("Not shown: whether a chain was hashed again or rolled back together with its payment. Pass --copy.")
+        else:
+            print(f"{run.heads:,} subjects compared with the heads of {copy}")
+        return DOES_NOT_HOLD if run.findings else HOLDS
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
