@@ -2,7 +2,9 @@
 
 It knows what this project's policies use. Anything else raises `NotImplementedError`, so that no policy is judged by
 accident. MiniStack evaluates neither resource policies nor `dynamodb:EnclosingOperation`, and no library on PyPI does
-either. Sources:
+either. In November 2026, 2,900 requests of `tests/template/test_policies.py` were also judged by the npm package
+@cloud-copilot/iam-simulate 0.1.173, which is AGPL and therefore no part of this project. Two differed: it does not know
+that the root user may always change a table's policy. Sources:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html,
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html,
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html,

@@ -34,6 +34,7 @@ _ARNS = {
     "AWS::Events::Rule": "events:{place}:rule/{stack}-{name}-1A2B",
     "AWS::Cognito::UserPool": "cognito-idp:{place}:userpool/{lower}",
     "AWS::SES::ConfigurationSet": "ses:{place}:configuration-set/{name}",
+    "AWS::CloudFront::Distribution": "cloudfront::{account}:distribution/{name}",
     "AWS::SNS::Topic": "sns:{place}:{stack}-{name}",
 }
 STREAM = "/stream/2026-11-01T00:00:00.000"

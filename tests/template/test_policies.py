@@ -15,6 +15,7 @@ from typing import Any
 import botocore.session
 import pytest
 
+from local import deploy
 from local.build import ROOT
 from tests.iam import Principal, applies, concerns
 from tests.permissions import ALLOWED
@@ -82,7 +83,12 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def world(production: Resources) -> World:
-    return world_of(production)
+    """The policies of both templates."""
+    kinds = ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::CloudFront::Distribution")
+    pages = deploy.read_template(ROOT / "web.yaml")["Resources"]
+    web = {name: resource for name, resource in pages.items() if resource["Type"] in kinds}
+    assert not web.keys() & production.keys()
+    return world_of({**production, **web})
 
 
 # --- the roles ---
@@ -125,15 +131,15 @@ def targets(resources: Resources) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def every_call(production: Resources) -> list[Call]:
+def every_call(world: World) -> list[Call]:
     """Every action on every resource."""
-    return calls(production, actions_of)
+    return calls(world.resources, actions_of)
 
 
 @pytest.fixture(scope="module")
-def needed_calls(production: Resources) -> list[Call]:
+def needed_calls(world: World) -> list[Call]:
     """The actions that functions need, and some that none may have, on every resource."""
-    return calls(production, needed_actions)
+    return calls(world.resources, needed_actions)
 
 
 def calls(resources: Resources, actions: Callable[[str], frozenset[str]]) -> list[Call]:
@@ -246,10 +252,11 @@ PRINCIPALS = {
 }
 INSIDE = {"administrator", "root", "break-glass"}
 ONLY_BREAK_GLASS = {"break-glass"}
-SERVICE_NAMES = ("lambda", "events", "logging.s3", "codedeploy", "ec2", "cloudtrail")
+SERVICE_NAMES = ("cloudfront", "lambda", "events", "logging.s3", "codedeploy", "ec2", "cloudtrail")
 RECORD_CHANGES = sorted((WRITES - {"PutItem"}) | {"UpdateTimeToLive"})
 TABLE_CHANGES = ("DeleteTable", "UpdateTable", "UpdateContinuousBackups", "PutResourcePolicy", "DeleteResourcePolicy")
-BUCKETS = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "DigestBucket", "BucketAccessLogs")
+LOGGED = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "DigestBucket")
+BUCKETS = (*LOGGED, "BucketAccessLogs", "Pages", "Logs")
 
 
 def _audit_table() -> Iterator[Case]:
@@ -307,12 +314,17 @@ def expected(world: World) -> Iterator[Case]:
         yield "sqs:ReceiveMessage", queue, rule, INSIDE
         yield "sqs:DeleteMessage", queue, rule, INSIDE
     logs = "BucketAccessLogs/records/x"
-    for bucket in BUCKETS[:-1]:
+    for bucket in LOGGED:
         source = {**TLS, "aws:SourceArn": world.arn(bucket), "aws:SourceAccount": ACCOUNT}
         yield "s3:PutObject", logs, source, INSIDE | {"logging.s3"}
         yield "s3:PutObject", logs, {**source, "aws:SourceAccount": "210987654321"}, INSIDE
         yield "s3:GetObject", logs, source, INSIDE
         yield "s3:DeleteObject", logs, source, INSIDE
+    ours, other = ({**TLS, "aws:SourceArn": world.arn(name)} for name in ("Distribution", "ArchiveBucket"))
+    yield "s3:GetObject", "Pages/index.html", ours, INSIDE | {"cloudfront"}
+    yield "s3:GetObject", "Pages/index.html", other, INSIDE
+    yield "s3:PutObject", "Pages/index.html", ours, INSIDE
+    yield "s3:ListBucket", "Pages", ours, INSIDE
     another = {**TLS, "aws:SourceArn": "arn:aws:s3:::another", "aws:SourceAccount": ACCOUNT}
     yield "s3:PutObject", logs, another, INSIDE
     yield "s3:PutObject", "BucketAccessLogs/records/x", TLS, INSIDE
@@ -412,8 +424,9 @@ def test_each_statement_of_a_role_is_noticed_if_it_is_removed_or_changed(
     assert unnoticed(world, {f"{function}Role"}, needed_calls) == []
 
 
-def test_every_policy_of_the_template_is_judged(production: Resources, world: World) -> None:
+def test_every_policy_of_the_templates_is_judged(world: World) -> None:
     """A new kind of policy must be added to `world_of`, or its statements would be untested."""
-    sids = set(re.findall(r"- Sid: (\w+)", (ROOT / "template.yaml").read_text(encoding="utf-8")))
+    texts = ((ROOT / name).read_text(encoding="utf-8") for name in ("template.yaml", "web.yaml"))
+    sids = {sid for text in texts for sid in re.findall(r"- Sid: (\w+)", text)}
     judged = {world.read(at).get("Sid") for at in world.statements()}
     assert sids <= judged
