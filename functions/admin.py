@@ -10,7 +10,7 @@ from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, emails, legal_hold, purchase_blocks, refunds, selling
+from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
 from tuition.views import counts, explain, exports, filters, personal_data, recorded_reads, staff
@@ -176,6 +176,22 @@ def decide_purchases_of(request: Request, actor: Identity) -> Reply:
 @route("POST /api/admin/users/{user_id}/purchases", "admin")
 def decide_purchases(request: Request, actor: Identity) -> Reply:
     return _decide_purchases(request, request.path("user_id"), actor)
+
+
+@route("POST /api/admin/users/email", "admin")
+def correct_email_of(request: Request, actor: Identity) -> Reply:
+    return _correct_email(request, request.query("user_id").get("user_id", ""), actor)
+
+
+@route("POST /api/admin/users/{user_id}/email", "admin")
+def correct_email(request: Request, actor: Identity) -> Reply:
+    return _correct_email(request, request.path("user_id"), actor)
+
+
+def _correct_email(request: Request, user_id: str, actor: Identity) -> Reply:
+    body = request.json("email")
+    email = text_field(body, "email", max_length=email_address.MAX_ADDRESS_LENGTH, required=True) or ""
+    return Reply(200, {"email": email, **email_address.correct_for(user_id, email, actor.user_id)})
 
 
 def _decide_purchases(request: Request, user_id: str, actor: Identity) -> Reply:

@@ -50,6 +50,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EffectsTable": {"GetItem", "Query"},
         "ExportsBucket/personal/*": {"GetObject", "PutObject"},
     },
+    "MyEmailFunction": LEDGER
+    | {"PaymentsTable/index/by_user": {"Query"}, "CustomersTable": {"BatchGetItem", "UpdateItem"}},
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
     "CreatePaymentFunction": LEDGER | CREATE,
     "CreateCheckoutSessionFunction": LEDGER | CREATE,
@@ -236,7 +238,7 @@ _SYNC = {
 _CLOSE = _SYNC | {"payment_intents": "write", "checkout/sessions": "write"}
 STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "default": _CLOSE | {"customers": "write", "payment_methods": "write", "products": "write"},
-    "refunds": _CLOSE | {"refunds": "write"},
+    "refunds": _CLOSE | {"refunds": "write", "customers": "write"},
     "webhook": _CLOSE,
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}

@@ -13,7 +13,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.models import Model
 
-from api_schema.about import About, Cursor, Time, Track, UserId
+from api_schema.about import About, Cursor, Email, Time, Track, UserId
 from tuition.core.audit import Source
 from tuition.core.emails import StudentKind
 from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
@@ -131,3 +131,22 @@ class PersonalDataOfUserQuery(PersonalDataQuery):
     """Whose data to read, and which part."""
 
     user_id: Annotated[UserId, About("The user's id, which may have a `/`.", minLength=1)]
+
+
+# --- correcting an address ---
+
+
+@dataclass
+class EmailCorrection:
+    """The address to store."""
+
+    email: Annotated[Email, About(minLength=1, maxLength=254, pattern=r"\S")]
+
+
+@dataclass
+class CorrectedEmail:
+    """The stored address, and how far its correction has come."""
+
+    email: Email
+    payments: Annotated[int, About("The payments that this request corrected, at most 100.", examples=[1])]
+    complete: Annotated[bool, About("False: repeat the request for the rest.", examples=[True])]

@@ -168,6 +168,17 @@ OPERATIONS = (
         errors=(errors.TooManyRequests, *COMMITS),
     ),
     Operation(
+        route="POST /api/me/email",
+        handler="my_email",
+        operation_id="correctMyEmail",
+        summary="Correct the stored email address",
+        description="To the verified address of the token, at Stripe and in all payments. Repeat the request until"
+        " `complete` is true. It counts as ten requests in the student's limits.",
+        caller="user",
+        answers=(Answer(200, personal_data.CorrectedEmail, "The address is corrected, or was correct."),),
+        errors=(errors.Forbidden, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
         route="POST /api/payments/webhook",
         handler="webhook",
         operation_id="receiveStripeEvent",

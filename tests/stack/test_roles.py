@@ -65,6 +65,10 @@ def refund(running: Running, sub: str) -> bool:
     return running.api("POST", "/api/payments/request-refund/", running.token(sub), json=body).status_code == 404
 
 
+def correct_email(running: Running, sub: str) -> bool:
+    return running.api("POST", "/api/me/email/", running.token(sub)).status_code == 200
+
+
 def receive(running: Running, sub: str) -> bool:
     event = json.loads((ROOT / "events" / "webhook" / "payment_intent_succeeded.json").read_text())
     return deliver(running, event["body"]).status_code == 200
@@ -114,6 +118,7 @@ FLOWS: dict[str, Flow] = {
     "ArchiveFunction": archive,
     "EnrollmentsFunction": get("/api/enrollments/"),
     "MyDataFunction": get("/api/me/export/"),
+    "MyEmailFunction": correct_email,
     "MyPaymentsFunction": get("/api/payments/my-payments/"),
     "PaymentMethodsFunction": get("/api/payments/payment-methods/"),
     "CreatePaymentFunction": create("create-payment"),

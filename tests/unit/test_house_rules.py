@@ -206,6 +206,7 @@ READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attri
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
+    | {"payments.customers", "payments.email_address"}
     | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
     | {
         "storage.cursors",
@@ -232,6 +233,9 @@ INIT_LOADS: dict[str, set[str]] = {
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "spreadsheet", "statement")},
     "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
+    "my_email": COMMIT
+    | {"payments.customers", "payments.email_address", "storage.limits"}
+    | {"stripe_gateway.client", "stripe_gateway.resolve"},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},

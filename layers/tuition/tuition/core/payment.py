@@ -98,6 +98,10 @@ class Payment:
         """The ids that name this payment and its enrollment."""
         return PaymentRef(self.payment_id, self.user_id, self.track)
 
+    def with_email(self, email: str) -> "Payment":
+        """Return this payment with another email address."""
+        return replace(self, email=email)
+
     @property
     def status(self) -> Status:
         """The status, derived from the facts."""
