@@ -33,6 +33,7 @@ GIVEN_UP = "only if another create has taken the object that this one gives up: 
 REPAIR = "only for records that the archive does not have: `tests/tables/test_archive_check.py`"
 LOCK = "S3 asks for it in a put that locks its object; the local S3 asks for the put alone"
 LARGE = "only for a part of more than 4 MB: `tests/tables/test_personal_data.py`"
+SAME_ACCESS = "of the ledger's policy; a corrected address changes no access and names no object of Stripe's"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
@@ -70,6 +71,9 @@ UNUSED: dict[Call, str] = {
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
     ("AdminFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
     ("AdminFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,
+    ("MyEmailFunction", "EnrollmentsTable", "UpdateItem"): SAME_ACCESS,
+    ("MyEmailFunction", "StripeObjectsTable", "GetItem"): SAME_ACCESS,
+    ("MyEmailFunction", "StripeObjectsTable", "PutItem"): SAME_ACCESS,
     ("MyDataFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
     ("MyDataFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,
     ("AnalyticsFunction", "AnalyticsQueue", "DeleteMessage"): TAKER,

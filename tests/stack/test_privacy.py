@@ -54,6 +54,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
     _refund_and_revoke(running, token, payment_id, session)
     _export(running, email)
     _copy_everything(running, token, sub, payment_id)
+    _correct_address(running, sub, email)
     _send_unusable_webhooks(running, session, email)
     assert reconcile(running).returncode == 0
 
@@ -148,6 +149,14 @@ def _copy_everything(running: Running, token: str, sub: str, payment_id: str) ->
     assert running.ready["admin_token"] not in own.text
     same = running.staff(f"/users/{sub}/export")["payments"]
     assert payment_id in [payment["attributes"]["payment_id"] for payment in same]
+
+
+def _correct_address(running: Running, sub: str, email: str) -> None:
+    """Correct the student's address to another one, and back."""
+    for address in (f"new.{email}", email):
+        response = running.api("POST", "/api/me/email/", running.token(sub, email=address))
+        assert response.status_code == 200, response.text
+        assert response.json()["payments"] >= 1
 
 
 def _export(running: Running, email: str) -> None:
