@@ -3,6 +3,7 @@ import { get, post, useDraft, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time, usePages } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { PaymentTable } from "./payment_table.js";
+import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
 import { openDialog, routeTo } from "./route.js";
 import { AuditStatus } from "./timeline.js";
@@ -88,7 +89,9 @@ function Details({ details, id, query, staff, done }) {
         ${user.email_delivery && html`<div><dt>Emails</dt><dd><span class="chip bad">${DELIVERY[user.email_delivery.problem]}</span> <${Time} at=${user.email_delivery.at} /></dd></div>`}
         <div><dt>Customer</dt><dd>${customer ? html`<${Id} id=${customer.stripe_customer_id} /> <${StripeLink} href=${customer.stripe_url}>Stripe<//>` : html`<${None} />`}</dd></div>
         ${customer && html`<div><dt>Customer since</dt><dd><${Time} at=${customer.created_at} /></dd></div>`}
-      </dl></section>
+      </dl>
+      ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog("export")}>Download all data…</button>
+        <button type="button" class="quiet" onClick=${() => openDialog("address")}>Correct email address…</button></p>`}</section>
       <${Purchases} user=${user} staff=${staff} />
       ${!standings.verified && html`<${Standings} problems=${standings.problems} />`}
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
@@ -98,6 +101,8 @@ function Details({ details, id, query, staff, done }) {
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />
+    ${staff.decides && query.do === "export" && html`<${ExportDialog} id=${id} done=${done} />`}
+    ${staff.decides && query.do === "address" && html`<${AddressDialog} id=${id} current=${user.email} done=${done} />`}
     ${staff.decides && Object.hasOwn(WORDING, query.do ?? "") && html`<${PurchasesDialog} key=${query.do} id=${id} decision=${query.do} ready=${user.purchases.blocked === (query.do === "allow")} done=${done} />`}`;
 }
 

@@ -62,6 +62,13 @@ export async function listSavedMethodsIfAvailable() {
   }
 }
 
+/** A part of everything that is stored about the student, or of a part that is too large, `{url, url_expires_at}`. */
+export const exportMyData = (cursor) =>
+  call("GET", `/me/export${cursor ? `?cursor=${encodeURIComponent(cursor)}` : ""}`);
+
+/** Store the address of the sign-in with up to 100 of the student's payments: `{email, payments, complete}`. */
+export const correctMyEmail = () => call("POST", "/me/email");
+
 export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}`);
 export const createPayment = (params) => call("POST", "/payments/create-payment", params);
 export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);

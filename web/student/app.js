@@ -5,6 +5,7 @@ import * as session from "../shared/session.js";
 import { buyView, paidView } from "./buy.js";
 import { cardsView } from "./cards.js";
 import { learningView } from "./learning.js";
+import { myDataView } from "./my_data.js";
 import { paymentsView } from "./payments.js";
 import { showSignIn } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
@@ -17,6 +18,7 @@ const VIEWS = new Map([
   ["learning", learningView],
   ["payments", paymentsView],
   ["cards", cardsView],
+  ["data", myDataView],
 ]);
 const PUBLIC_VIEWS = new Set([""]);
 const NAV_LINKS = [
@@ -24,6 +26,7 @@ const NAV_LINKS = [
   ["learning", "My learning"],
   ["payments", "Payments"],
   ["cards", "Cards"],
+  ["data", "My data"],
 ];
 const main = document.getElementById("main");
 let config, currentView, arrival;
