@@ -326,8 +326,9 @@ class Harness:
 
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events that Stripe has created since the last call, oldest first."""
-        events = [json.loads(payload) for payload in self.stripe.webhooks.payloads.values()]
-        new, self.events_returned = events[self.events_returned :], len(events)
+        payloads = self.stripe.webhooks.payloads
+        new = [json.loads(payload) for payload in itertools.islice(payloads.values(), self.events_returned, None)]
+        self.events_returned = len(payloads)
         return new
 
     def deliver(self, event: Mapping[str, Any], *, secret: str = SECRET, at: float | None = None) -> Response:
