@@ -25,6 +25,7 @@ FATES: tuple[Fate, ...] = (
 LASTING: tuple[Fate, ...] = ("drop before", "drop after", "error", "throttle")
 """The fates that may also last: the backend then stays unreachable until the flow has ended."""
 WRITES = {"TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"}
+READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
 
 Response = tuple[int, list[tuple[str, str]], bytes]
 
@@ -63,6 +64,8 @@ class FaultGate:
     delayed: list[Callable[[], object]] = field(default_factory=list)
     keep_error: Callable[[str], object] | None = None
     hit: bool = False
+    on_write: Callable[[dict[str, Any]], object] = lambda _: None
+    """Called with the parameters of each write to DynamoDB, before and after it is forwarded."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start_run(self, point: FaultPoint | None) -> None:
@@ -141,10 +144,17 @@ class Proxy:
         call = self._call(method, target, headers)
         fate = self._gate.arrive(call)
 
+        write = json.loads(body) if call.backend == "dynamodb" and call.name not in READS else None
+
         def forward(connection: http.client.HTTPConnection = upstream) -> Response:
+            if write:
+                self._gate.on_write(write)
             connection.request(method, target, body, headers)
             response = connection.getresponse()
-            return response.status, list(response.getheaders()), response.read()
+            content = response.read()
+            if write:
+                self._gate.on_write(write)
+            return response.status, list(response.getheaders()), content
 
         if fate in (None, "kept error"):
             if fate and self._gate.keep_error and call.backend == "stripe":

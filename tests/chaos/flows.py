@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -282,10 +282,10 @@ def _unusable(w: Harness) -> Invocation:
     return webhook(broken, events)
 
 
-def clear_tables(client: Any) -> None:
-    """Delete every item of every table."""
+def clear_tables(client: Any, tables: Collection[str] | None = None) -> None:
+    """Delete every item of every table, or of these tables."""
     deletes = []
-    for model in MODELS:
+    for model in MODELS if tables is None else [one for one in MODELS if dynamodb.table_name(one) in tables]:
         keys = [
             name for name, attribute in model._attributes.items() if attribute.is_hash_key or attribute.is_range_key
         ]

@@ -16,13 +16,14 @@ from stripe_simulator.http_server import Simulator
 from stripe_simulator.server import Stripe
 from tests import consistency
 from tests.chaos import function_host, planted_defects
-from tests.chaos.fault_proxies import FATES, LASTING, Call, FaultGate, FaultPoint, start_proxies
+from tests.chaos.fault_proxies import FATES, LASTING, READS, Call, FaultGate, FaultPoint, start_proxies
 from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
 from tests.chaos.function_host import Job, Outcome
 from tests.harness import SECRET, Harness, client_for, create_tables, delete_tables, running_harness
 from tuition import clock
 from tuition.intake import walk
-from tuition.storage import cursors
+from tuition.storage import cursors, dynamodb
+from tuition.storage.items import MODELS
 
 Recovery = Literal["retry", "webhooks", "hourly run"]
 RECOVERIES: dict[Recovery, str] = {"retry": "again", "webhooks": "told", "hourly run": "clock"}
@@ -38,6 +39,46 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 """A fixed time, because a backfill of the current day makes other calls in the next hour."""
 
 
+class KnownTables:
+    """The items of the tables as last read: only a table that was written since is read again, or cleared.
+
+    It sees the writes of the harness's own client, and those of the invocations, which pass the gate.
+    """
+
+    def __init__(self, client: Any, gate: FaultGate) -> None:
+        self._client = client
+        self._filled = {dynamodb.table_name(model) for model in MODELS}
+        self._pages: dict[str, Any] = {}
+        gate.on_write = self._note
+        client.meta.events.register("before-parameter-build.dynamodb", self._note_call)
+
+    def scan(self, *, TableName: str, **params: Any) -> Any:
+        """Return the first page of a table, which is all of it unless `params` continue a scan."""
+        if TableName not in self._filled:
+            return {"Items": []}
+        page = self._pages.get(TableName) or self._client.scan(TableName=TableName, **params)
+        if "LastEvaluatedKey" not in page and "ExclusiveStartKey" not in params:
+            self._pages[TableName] = page
+        return page
+
+    def clear(self) -> None:
+        """Delete every item."""
+        clear_tables(self._client, self._filled)
+        self._filled.clear()
+        self._pages.clear()
+
+    def _note_call(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name not in READS:
+            self._note(params)
+
+    def _note(self, params: dict[str, Any]) -> None:
+        writes = [write for item in params.get("TransactItems", ()) for write in item.values()]
+        names = {write["TableName"] for write in (*writes, params) if "TableName" in write}
+        for table in names | set(params.get("RequestItems", ())):
+            self._filled.add(table)
+            self._pages.pop(table, None)
+
+
 @dataclass
 class FaultHarness:
     """DynamoDB Local and the simulator behind their proxies, for many runs one after the other."""
@@ -47,6 +88,7 @@ class FaultHarness:
     gate: FaultGate
     dynamodb: str
     stripe: str
+    known: KnownTables
 
     # --- one run ---
 
@@ -54,7 +96,7 @@ class FaultHarness:
     def new_world(self, defect: str | None = None) -> Iterator[Harness]:
         """Yield a world without history whose clock stands still, so that each run makes the same calls."""
         self.gate.delayed.clear()
-        clear_tables(self.client)
+        self.known.clear()
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, running_harness(self.client, patch, simulated=self.simulated) as w:
             w.freeze_time(NOON)
@@ -136,7 +178,7 @@ class FaultHarness:
             return problems
 
     def _read(self) -> consistency.Snapshot:
-        return consistency.read_snapshot(self.client, self.simulated.account.store.objects)
+        return consistency.read_snapshot(self.known, self.simulated.account.store.objects)
 
     def _retry(self, w: Harness, invocation: Invocation, outcome: Outcome, rng: random.Random) -> None:
         """Retry until the caller has a response. Half of the retries meet a second fault first."""
@@ -205,11 +247,11 @@ def start_harness(url: str) -> Iterator[FaultHarness]:
     simulated = Stripe(seed=1)
     simulator = Simulator(simulated)
     proxies = start_proxies(urlsplit(url).port or 0, simulator.port)
-    with pytest.MonkeyPatch.context() as patch, proxies as (gate, dynamodb, stripe):
-        patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb)
+    with pytest.MonkeyPatch.context() as patch, proxies as (gate, dynamodb_url, stripe_url):
+        patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb_url)
         function_host.start()
         try:
-            yield FaultHarness(client, simulated, gate, dynamodb, stripe)
+            yield FaultHarness(client, simulated, gate, dynamodb_url, stripe_url, KnownTables(client, gate))
         finally:
             simulator.stop()
             delete_tables(client)

@@ -9,6 +9,8 @@ from tests.chaos.fault_proxies import FATES, LASTING, Call, Fate, FaultPoint
 from tests.chaos.flows import FLOWS
 from tests.chaos.harness import RECOVERIES, FaultHarness, Recovery, fault_points
 from tests.seeds import first_seed
+from tuition.storage import dynamodb
+from tuition.storage.items import MODELS
 
 pytestmark = pytest.mark.chaos
 MAX_FAULTS, LONG_FLOW, MAX_FAULTS_OF_LONG_FLOW = 6, 100, 2
@@ -80,6 +82,21 @@ def test_each_fate_has_the_documented_effect_on_the_call_and_on_the_invocation(
     assert outcome.status == (
         None if fate.startswith("kill") else 200 if not lasts else 503 if fate == "throttle" else 502
     )
+
+
+@pytest.mark.parametrize("fate", ["kill after", "late"])
+def test_the_harness_notices_each_write_so_that_it_compares_no_stale_item(harness: FaultHarness, fate: Fate) -> None:
+    flow = "refund: a part, by staff"
+    number = [call.name for call in harness.record_calls(flow)].index("TransactWriteItems")
+    tables = [dynamodb.table_name(model) for model in MODELS]
+    with harness.new_world() as w:
+        invocation = harness.prepare(w, flow)
+        before = {name: harness.known.scan(TableName=name)["Items"] for name in tables}
+        harness.invoke(w, invocation, FaultPoint(number, fate))
+        harness.gate.deliver_delayed()
+        after = {name: harness.known.scan(TableName=name)["Items"] for name in tables}
+        assert after == {name: harness.client.scan(TableName=name)["Items"] for name in tables}
+        assert {name for name in tables if after[name] != before[name]} >= {"payments", "audit"}
 
 
 def test_a_create_makes_one_read_two_calls_to_stripe_and_one_transaction(harness: FaultHarness) -> None:
