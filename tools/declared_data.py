@@ -130,6 +130,7 @@ NOT_PERSONAL = frozenset(
         *("attention.fingerprint", "email.subject", "log.message", "log.problem"),
         *("terms.list_amount", "terms.save_payment_method", "payment_method.type"),
         *("purchase_decision.decision", "purchase_decision.at", "discarded.at"),
+        *("legal_hold_decision.decision", "legal_hold_decision.at"),
         *("selling.on", "selling.at"),
         *(f"task.{field.name}" for field in fields(Task) if field.name not in ("name", "subjects")),
         # columns of the export that are no attributes of a payment's item
@@ -257,7 +258,10 @@ _PARTS: Mapping[str, Any] = {
     ),
     "payments.attention": Listed(_fields(AttentionReason)),
     "enrollments.standings": Each(_fields(Standing)),
-    "customers.purchase_decision": dict.fromkeys(("decision", "note", "actor", "at"), True),
+    **dict.fromkeys(
+        ("customers.purchase_decision", "customers.legal_hold_decision"),
+        dict.fromkeys(("decision", "note", "actor", "at"), True),
+    ),
     "audit.transition": archive.TRANSITION,
     "audit.facts": archive.FACTS,
     "audit.final_form": archive.FINAL_FORM,
@@ -308,7 +312,10 @@ EMAIL_VALUES: Mapping[str, bool] = {
     **dict.fromkeys(("from", "reply_to", "subject", "kind"), False),
     # of its content (`core/emails.py`)
     **dict.fromkeys(("user_id", "method", "last4", "reason", "message", "name", "email"), True),
-    **dict.fromkeys(("track", "payment_id", "amount", "paid_at", "paid_amount", "project", "submitted_at"), False),
+    **dict.fromkeys(
+        ("track", "payment_id", "amount", "processing_amount", "paid_at", "paid_amount", "project", "submitted_at"),
+        False,
+    ),
     **dict.fromkeys(("refundable_until", "requestable_until", "withdrawable_until", "requested_at"), False),
     **dict.fromkeys(("refund_due_by", "ended_track", "kept_track", "remaining", "due_by"), False),
     **dict.fromkeys(("attention", "requests", "oldest", "disputes"), False),

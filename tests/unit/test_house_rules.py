@@ -204,7 +204,7 @@ READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attri
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
-    | {"payments.customers", "payments.email_address"}
+    | {"payments.customers", "payments.legal_hold", "payments.email_address"}
     | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
     | {
         "storage.cursors",

@@ -178,7 +178,9 @@ def _due(state: State, page: list[tuple[str, str]]) -> dict[str, str]:
             due[payment.payment_id] = last
         elif retention.kept_until(last) <= _now():
             state.unfinished += 1
-            logger.warning("a payment is kept longer because something may still happen to it", payment=item.payment_id)
+            logger.warning(
+                "a payment is kept longer because something may still happen to it", payment_id=item.payment_id
+            )
     return due
 
 
@@ -201,7 +203,7 @@ def _delete(state: State, remaining: Callable[[], float]) -> None:
             clock.start_deadline()
             outcome = _delete_one(payment_id, last)
             state.counts[outcome] += 1
-            logger.info("a listed payment", payment=payment_id, outcome=outcome)
+            logger.info("a listed payment", payment_id=payment_id, outcome=outcome)
         state.deleted_parts = number + 1
         _store(state)
         cursors.remove(name)
