@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests import consistency
+from tests import consistency, stored_data
 from tests.model.simulation import Simulation
 from tuition.core import attention, audit, selling
 from tuition.core.money import Money
@@ -319,6 +319,11 @@ def _audit_chains(sim: Simulation) -> list[str]:
         if problem := audit.verify(subject, records, version, hash_):
             problems.append(f"{subject}: {problem}")
     return problems
+
+
+def undeclared(sim: Simulation) -> list[str]:
+    """Every attribute is declared, none has a means to pay, and none an address unless its category allows it."""
+    return stored_data.problems_of_tables({name: stored.values() for name, stored in sim.tables.stored.items()})
 
 
 def stopped_sales(sim: Simulation) -> list[str]:

@@ -342,6 +342,8 @@ def audit_problems(sim: Simulation) -> list[str]:
     return differences + [f"the daily audit failed: {reason}" for reason in report["failed"]]
 
 
+UNDECLARED_EVERY = 25
+"""One schedule in so many is compared with the declaration of all data, which takes as long as the schedule."""
 InstallDefect = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -359,6 +361,8 @@ def run_schedule(
             defect(patch)
         schedule = Schedule(sim, chosen, seed)
         problems = schedule.run()
+        if seed % UNDECLARED_EVERY == 0:
+            problems += checkers.undeclared(sim)
         return ScheduleResult(seed, chosen.name, problems, sim.trace, schedule.counts)
 
 

@@ -7,7 +7,9 @@ import uuid
 import pytest
 
 from tests.sensitive_data import card_numbers, find_sensitive, passes_luhn
-from tests.stored_data import problems, problems_of_items
+from tests.stored_data import problems, problems_of_items, problems_of_tables
+from tuition.core.audit import AuditEntry, Record
+from tuition.storage import mapping
 
 
 def number(prefix: str, length: int) -> str:
@@ -52,10 +54,10 @@ def test_digits_that_are_no_card_number_are_not_found() -> None:
 
 def test_the_digits_of_hashes_and_uuids_are_not_found() -> None:
     choose = random.Random(1)
-    for one in range(3_000):
+    for one in range(5_000):
         hashed = hashlib.sha256(str(one).encode()).hexdigest()
         id_ = uuid.UUID(int=choose.getrandbits(128), version=4)
-        assert card_numbers(f"{hashed} {id_} {id_.hex} key#{hashed}") == []
+        assert card_numbers(f"{hashed} {id_} {id_.hex} key#{hashed} rr_{hashed[:20]}#") == []
 
 
 def test_a_card_number_beside_a_hash_is_found() -> None:
@@ -100,6 +102,11 @@ def test_an_address_is_found_where_none_may_be_and_accepted_where_it_may() -> No
     assert problems("archive_records", [{"event_id": "https://example.org"}]) != []
 
 
+def test_an_event_in_quarantine_may_have_urls_but_no_address_of_a_person() -> None:
+    assert problems("quarantine", [{"event": '{"success_url": "https://learn.school.example/"}'}]) == []
+    assert problems("quarantine", [{"event": '{"custom": "ada@example.org"}'}]) != []
+
+
 def test_a_means_to_pay_is_found_in_every_attribute() -> None:
     card = number("4", 16)
     assert problems("email", [{"text": f"card {card}"}]) == [f"email.text has a card number: {card}"]
@@ -111,3 +118,19 @@ def test_an_undeclared_attribute_of_an_item_is_found_once() -> None:
     item = {"payment_id": {"S": "pay_1"}, "shoe_size": {"N": "44"}}
     (problem,) = problems_of_items("payments", [item, item])
     assert problem.startswith("payments.shoe_size is not declared: declare it in its model")
+
+
+def test_data_planted_in_a_record_are_found_in_its_event_too() -> None:
+    transition = {
+        "status": {"from": None, "to": "CREATED"},
+        "currency": "usd",
+        "failure": "ada@example.org",
+        "mood": "sad",
+    }
+    entry = AuditEntry("2026-11-23T18:30:00.000Z", "evt_1", "payment.created", "request")
+    item = mapping.record_to_item(Record("pay_1", 1, entry, "u", "DP", transition), 1795458600).serialize()
+    places = [one.partition(" ")[0] for one in problems_of_tables({"audit": [item], "payments": []})]
+    assert places == [
+        *("audit.transition.mood", "audit.transition.failure"),
+        *("event.transition.mood", "event.transition.failure"),
+    ]
