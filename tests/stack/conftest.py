@@ -12,10 +12,10 @@ import pytest
 from local.stack import Settings, Stack
 from tests import openapi_answers
 from tests.recorded_calls import CallLog, call_log
+from tests.stack import left_behind
 from tests.stripe_requests import request_log
 
 WAIT_S = 60.0
-LOG_ATTEMPTS = 5
 RECORDER = Path(__file__).parent / "ministack_recorder.py"
 _student_numbers = itertools.count(1)
 
@@ -79,22 +79,8 @@ class Running:
         return log
 
     def log_lines(self, term: str = "", group: str = "") -> Iterator[str]:
-        """Yield the log lines with a term, from the log groups whose name contains a text.
-
-        MiniStack answers 500 if a log group appears while it reads them. It returns the oldest lines, without a token
-        for more.
-        """
-        assert self.stack.aws is not None
-        logs = self.stack.aws.client("logs", attempts=LOG_ATTEMPTS)
-        pages = logs.get_paginator("describe_log_groups").paginate()
-        for name in [
-            one["logGroupName"] for page in pages for one in page["logGroups"] if group in one["logGroupName"]
-        ]:
-            events: list[Any] = [{"timestamp": 0}]
-            while events:
-                start = events[-1]["timestamp"] + 1
-                events = logs.filter_log_events(logGroupName=name, startTime=start, filterPattern=term)["events"]
-                yield from (event["message"] for event in events if term in event["message"])
+        """Yield the log lines with a term, from the log groups whose name contains a text."""
+        return left_behind.log_lines(self.stack, term, group)
 
     def refused_calls(self, function: str) -> int:
         """Return how many different calls of a function its role has refused so far."""
