@@ -121,6 +121,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         )
         request_log.add_simulator_log("stack", log["requests"])
         call_log.merge(running_stack.recorded_calls().report())
+        assert left_behind.problems(stack) == []
     finally:
         stack.stop()
 

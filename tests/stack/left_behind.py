@@ -1,4 +1,7 @@
-"""Everything that the running stack has stored, logged, sent and archived, compared with the declaration of all data."""
+"""Everything that the running stack has stored, logged, sent and archived, compared with the declaration of all data.
+
+The end of the `running` stack checks it, so it covers every test that has used the stack.
+"""
 
 import csv
 import io

@@ -82,7 +82,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
 
 
 def test_planted_data_are_found_wherever_the_stack_keeps_them(running: Running, sub: str) -> None:
-    """The comparison reads every table, log, file and email of the stack."""
+    """The end of the stack makes the same comparison with everything that its tests have left behind."""
     secret, address = "whsec_planted", f"{sub}.planted@example.org"
     effect = {"consumer_subject": {"S": f"planted#{sub}"}, "sort_key": {"S": "1"}, "shoe_size": {"N": "44"}}
     table, bucket = _table(running, "EffectsTable"), _table(running, "ExportsBucket")
