@@ -35,7 +35,9 @@ class ArchiveBucket:
             raise ClientError(UNAVAILABLE, "PutObject")  # type: ignore[arg-type]
         return {"VersionId": str(len(self.puts))}
 
-    def list_objects_v2(self, Bucket: str, Prefix: str, ContinuationToken: str = "0") -> dict[str, Any]:
+    def list_objects_v2(
+        self, Bucket: str, Prefix: str, ContinuationToken: str = "0", MaxKeys: int = 2
+    ) -> dict[str, Any]:
         """Return pages of two objects."""
         names = sorted({put["Key"] for put in self.puts if put["Key"].startswith(Prefix)})
         first = int(ContinuationToken)

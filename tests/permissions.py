@@ -191,6 +191,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | {
         "AuditTable": {"BatchGetItem"},
         "AuditTable/index/by_recorded_day": {"Query"},
+        "CursorsTable": {"GetItem", "UpdateItem"},
         "ArchiveBucket": {"ListBucket"},
         "ArchiveBucket/records/*": {"GetObject", "PutObject", "PutObjectRetention"},
         "ArchiveBucket/final/*": {"PutObject", "PutObjectRetention"},

@@ -36,6 +36,7 @@ LARGE = "only for a part of more than 4 MB: `tests/tables/test_personal_data.py`
 SAME_ACCESS = "of the ledger's policy; a corrected address changes no access and names no object of Stripe's"
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
+HOURLY = "only in the run of another schedule: `tests/tables/test_archive_check.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
@@ -54,6 +55,8 @@ UNUSED: dict[Call, str] = {
     ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObject"): REPAIR,
     ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObjectRetention"): LOCK,
     ("ArchiveCheckFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("ArchiveCheckFunction", "CursorsTable", "GetItem"): HOURLY,
+    ("ArchiveCheckFunction", "CursorsTable", "UpdateItem"): HOURLY,
     ("AuditFunction", "EnrollmentsTable", "PutItem"): RESTORE,
     ("AuditFunction", "EnrollmentsTable", "UpdateItem"): RESTORE,
     ("AuditFunction", "FailedRuns", "SendMessage"): SENDER,

@@ -1,17 +1,21 @@
 """The comparison of a day finds each record that the archive does not have, and archives it again on request."""
 
+import gzip
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import archive_check as function
-from tests import archive_bucket
+from tests import archive_bucket, permissions
 from tests.archive_bucket import ArchiveBucket
 from tests.harness import Harness, Student
+from tuition import clock
 from tuition.core import archive as core
 from tuition.core.errors import Unprocessable
 from tuition.outbox import archive, archive_check
+from tuition.storage import cursors
 
 DAY = "2026-11-23"
 
@@ -162,3 +166,116 @@ def test_without_a_day_yesterday_is_compared(tuition: Harness, bucket: ArchiveBu
     assert function.handler({}, Context())["day"] == DAY
     with pytest.raises(Unprocessable):
         function.handler({"day": "yesterday"}, Context())
+
+
+# --- every day, once a month ---
+
+
+def every_day(seconds: int = 900) -> dict[str, Any]:
+    with permissions.acting_as(function.handler):
+        return function.handler({"every_day": True}, Context(seconds))
+
+
+def fill_days(tuition: Harness, student: Student, number: int) -> None:
+    """Archive the records of some days in a row, and stand on the day behind them."""
+    for day in range(number):
+        tuition.freeze_time(datetime(2026, 11, 23 + day, 12, tzinfo=UTC).timestamp())
+        buy(tuition, Student(f"{student.sub}-{day}"))
+        today = f"2026-11-{23 + day}"
+        write(*(item for item in items(tuition) if item["recorded_at"]["S"].startswith(today)))
+    tuition.freeze_time(datetime(2026, 11, 23 + number, 12, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture
+def _no_progress(tuition: Harness) -> None:
+    tuition.empty_table("cursors", "name")
+
+
+@pytest.mark.usefixtures("_no_progress")
+def test_every_day_since_the_archive_began_is_compared_once_a_month(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_days(tuition, student, 3)
+    report = every_day()
+    assert (report["done"], report["complete"], report["days"]) == (True, True, 3)
+    assert report["records"] == len(items(tuition))
+    assert every_day() == report, "the month is done"
+    assert '"ArchiveScanAge":[0.0]' in capsys.readouterr().out
+    tuition.freeze_time(datetime(2026, 12, 1, 12, tzinfo=UTC).timestamp())
+    assert (every_day()["month"], every_day()["days"]) == ("2026-12", 8)
+
+
+@pytest.mark.usefixtures("_no_progress")
+def test_a_record_that_was_removed_from_an_old_object_is_found_by_the_month(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_days(tuition, student, 3)
+    bucket.puts = [put for put in bucket.puts if "dt=2026-11-24/" not in put["Key"]]
+    report = every_day()
+    assert (report["done"], report["complete"], report["problem_days"]) == (True, False, ["2026-11-24"])
+    assert counted(capsys)
+
+
+@pytest.mark.usefixtures("_no_progress")
+def test_the_month_continues_where_an_hour_ended(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_days(tuition, student, 3)
+    seconds = iter(range(0, 100_000, 200))
+    monkeypatch.setattr(clock, "monotonic", lambda: float(next(seconds)))
+    reports = [every_day() for _ in range(4)]
+    assert [report["days"] for report in reports] == [1, 2, 3, 3]
+    assert [report["done"] for report in reports] == [False, False, False, True]
+
+
+@pytest.mark.usefixtures("_no_progress")
+def test_a_late_month_is_finished_and_rings_its_alarm_meanwhile(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_days(tuition, student, 2)
+    assert every_day(seconds=30)["days"] == 0
+    tuition.freeze_time(datetime(2026, 12, 20, 12, tzinfo=UTC).timestamp())
+    capsys.readouterr()
+    assert every_day(seconds=30)["days"] == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "ArchiveScanAge" in line)
+    assert json.loads(line)["ArchiveScanAge"] == [pytest.approx(25 * 86_400, abs=60)]
+    assert (every_day()["month"], every_day()["month"]) == ("2026-11", "2026-12")
+
+
+def test_only_one_comparison_of_the_month_is_in_progress(tuition: Harness, bucket: ArchiveBucket) -> None:
+    with cursors.lease(cursors.ARCHIVE):
+        assert every_day() == {"lease_taken": True}
+
+
+def test_the_daily_run_reports_the_age_of_the_newest_compared_day(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_days(tuition, student, 1)
+    function.handler({}, Context())
+    line = next(line for line in capsys.readouterr().out.splitlines() if "ArchiveCheckAge" in line)
+    assert json.loads(line)["ArchiveCheckAge"] == [pytest.approx(43_200, abs=60)]
+    function.handler({}, Context(30))
+    assert "ArchiveCheckAge" not in capsys.readouterr().out, "a comparison without an end has no age"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        core.content([{"subject": "pay_1", "seq": 1, "hash": "no hex"}]),
+        core.content([{"subject": "pay_1", "hash": "00"}]),
+        core.content([{"seq": 1}]),
+        b"no gzip",
+        core.content([{"subject": "pay_1", "seq": 1, "hash": "00"}])[:-4],
+        gzip.compress(b"not json"),
+        gzip.compress(bytes(core.MAX_CONTENT_BYTES + 1)),
+    ],
+)
+def test_content_that_no_archive_function_wrote_is_a_finding_and_ends_no_comparison(
+    tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str], body: bytes
+) -> None:
+    buy(tuition, student)
+    write(*items(tuition))
+    bucket.puts.append({"Key": f"records/dt={DAY}/13-forged.jsonl.gz", "Body": body})
+    report = compare()
+    assert (report["done"], report["complete"], report["missing"], report["unreadable"]) == (True, False, [], 1)
+    assert counted(capsys)

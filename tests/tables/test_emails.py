@@ -849,7 +849,8 @@ def test_an_email_that_the_student_must_get_is_sent_to_an_address_that_bounced(
 
 def ask_for_digest(outbox: Outbox) -> list[tuple[str, str, str]]:
     before = len(outbox.ses.taken)
-    assert outbox.deliver({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+    message = {"source": "aws.events", "detail-type": "Scheduled Event", "time": "2026-11-23T06:00:00Z", "detail": {}}
+    assert outbox.deliver(message)
     return [shown(request) for request in outbox.ses.taken[before:]]
 
 

@@ -130,6 +130,15 @@ def test_only_the_schedule_asks_to_delete_payments_with_the_timeout_of_its_lease
     assert resources["RetentionFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
 
 
+def test_the_whole_archive_is_compared_a_part_of_each_hour(resources: dict[str, Any]) -> None:
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    function = {"Fn::GetAtt": ["ArchiveCheckFunction", "Arn"]}
+    inputs = [(one, rule) for rule in rules for one in rule["Targets"] if one["Arn"] == function and "Input" in one]
+    ((target, rule),) = inputs
+    assert (json.loads(target["Input"]), rule["ScheduleExpression"]) == ({"every_day": True}, "rate(1 hour)")
+    assert resources["ArchiveCheckFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
 def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -> None:
     assert resources["ExportFunction"]["Properties"]["Timeout"] == 900
     for name in ("AdminFunction", "ExportFunction", "MyDataFunction"):
@@ -822,6 +831,9 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "PaymentsListedAlarm": ("Tuition", "PaymentsListed", OURS, "Sum", 300, 1, 1),
     "RetentionAgeAlarm": ("Tuition", "RetentionAge", OURS, "Minimum", 86_400, 2, 864_000),
     "ExpiredEventAlarm": ("Tuition", "ExpiredEvent", OURS, "Sum", 300, 1, 1),
+    "ArchiveCheckAgeAlarm": ("Tuition", "ArchiveCheckAge", OURS, "Minimum", 86_400, 2, 86_400),
+    "ArchiveScanAgeAlarm": ("Tuition", "ArchiveScanAge", OURS, "Minimum", 86_400, 2, 1_814_400),
+    "StaffDigestAgeAlarm": ("Tuition", "StaffDigestAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
@@ -860,7 +872,10 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ArchiveAgeAlarm": ("AWS/Lambda", "IteratorAge", ARCHIVE, "Maximum", 300, 1, 900_000),
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
-AGES_OF_RUNS = ("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "RetentionAgeAlarm")
+AGES_OF_RUNS = (
+    *("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "RetentionAgeAlarm"),
+    *("ArchiveCheckAgeAlarm", "ArchiveScanAgeAlarm", "StaffDigestAgeAlarm"),
+)
 """The alarms that also ring without data: then the run on a schedule does not run at all."""
 
 

@@ -220,7 +220,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "analytics": READ_ROLL_UPS | {"outbox.analytics", "storage.queries"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
-    "archive_check": READ | {"outbox.archive", "outbox.archive_check"},
+    "archive_check": READ | {"outbox.archive", "outbox.archive_check", "storage.cursors", "storage.leases"},
     "digest": {"outbox.digest"},
     "audit": APPLY
     | AUDIT

@@ -42,7 +42,16 @@ def count(name: Name, number: int = 1) -> None:
 
 def age(
     name: Literal[
-        "ReconcileAge", "BooksAge", "RecountAge", "DigestAge", "RetentionAge", "EventAge", "RefundRequestAge"
+        "ReconcileAge",
+        "BooksAge",
+        "RecountAge",
+        "DigestAge",
+        "RetentionAge",
+        "ArchiveCheckAge",
+        "ArchiveScanAge",
+        "StaffDigestAge",
+        "EventAge",
+        "RefundRequestAge",
     ],
     seconds: float,
 ) -> None:

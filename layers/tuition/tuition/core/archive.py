@@ -10,6 +10,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
@@ -26,6 +27,10 @@ FINAL_FORM_YEARS = 7
 TEMPORARY_DAYS = 1
 """The lock of both in every environment but production, so that the environment can be removed."""
 FINAL_FORM_SCHEMA_VERSION = 1
+MAX_OBJECT_BYTES = 16 * 1024 * 1024
+"""Of an object as it is stored. A batch of the stream has at most 6 MB, also without compression."""
+MAX_CONTENT_BYTES = 64 * 1024 * 1024
+"""Of an object without compression."""
 ID_LENGTH = 32
 """Hex digits of the hash in the name of an object with records."""
 
@@ -194,8 +199,20 @@ def content(values: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def lines(body: bytes) -> list[dict[str, Any]]:
-    """Return the values of an object's content."""
-    return [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    """Return the values of an object's content. Raises `ValueError` or `zlib.error` for other content."""
+    return [json.loads(line) for line in decompressed(body).splitlines()]
+
+
+def decompressed(body: bytes) -> bytes:
+    """Return the content of a gzip file with one member. Raises `ValueError` if it is larger than `MAX_CONTENT_BYTES`.
+
+    Only a forged object is: a batch of the stream has at most 6 MB. A few MB can contain gigabytes.
+    """
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    content = unpacker.decompress(body, MAX_CONTENT_BYTES)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("the object is too large, is cut off, or has more than one part")
+    return content
 
 
 def has_own_hash(record: Mapping[str, Any]) -> bool:

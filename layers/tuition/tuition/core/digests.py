@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuition.core import timestamps
+from tuition.core import archive, timestamps
 
 FORMAT = 1
 HOUR_S = 3_600
@@ -102,7 +102,7 @@ def describe(key: str, version_id: str, content: bytes, heads: dict[str, Head]) 
 def _records(key: str, content: bytes) -> list[tuple[str, Head]]:
     """Return the subject, position and hash of each record in the object. A final form is one, named by its key."""
     if key.startswith(RECORDS):
-        records = [json.loads(line) for line in gzip.decompress(content).splitlines()]
+        records = [json.loads(line) for line in archive.decompressed(content).splitlines()]
         return [(str(record["subject"]), Head(int(record["seq"]), str(record["hash"]))) for record in records]
     name = _FINAL.fullmatch(key.rpartition("/")[2].partition("-")[2])
     if name is None:

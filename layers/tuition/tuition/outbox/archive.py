@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 
 import base64
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from tuition.storage.items import AuditItem, is_personal
 
 MAX_AT_ONCE = 8
 """Final forms that are written, and objects that are read, at the same time."""
+RECORDS_PREFIX = "records/"
+UNREADABLE: dict[str, Any] = {}
 MAX_PAGES = 1_000
 """Pages of 1,000 objects of one day. With a window of 20 seconds a shard of the stream writes 4,320 objects."""
 
@@ -148,9 +151,21 @@ def records_of(day: str) -> Iterator[list[dict[str, Any]]]:
     raise OverflowError(f"the archive has more than {MAX_PAGES} pages of objects for {day}")
 
 
+def first_day() -> str | None:
+    """Return the first day of which the archive has records (`2026-11-28`, UTC); None for an empty archive."""
+    page = _client().list_objects_v2(Bucket=settings().archive_bucket, Prefix=f"{RECORDS_PREFIX}dt=", MaxKeys=1)
+    names = [entry["Key"] for entry in page.get("Contents", [])]
+    return str(names[0]).removeprefix(f"{RECORDS_PREFIX}dt=")[:10] if names else None
+
+
 def _records_in(object_key: str) -> list[dict[str, Any]]:
+    """Return the records of an object. One that cannot be read is one record without attributes: `UNREADABLE`."""
     response = _client().get_object(Bucket=settings().archive_bucket, Key=object_key)
-    return archive.lines(response["Body"].read())
+    try:
+        return archive.lines(response["Body"].read(archive.MAX_OBJECT_BYTES))
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError):
+        logger.exception("an object of the archive cannot be read", object_key=object_key)
+        return [UNREADABLE]
 
 
 @cache

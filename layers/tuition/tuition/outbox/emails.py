@@ -48,6 +48,7 @@ def handle(message: str) -> None:
     elif detail_type == SCHEDULE:
         report_overdue_withdrawals()
         send_digest()
+        metrics.age("StaffDigestAge", max(0.0, clock.now() - timestamps.epoch(event["time"])))
     else:
         follow(EmailEvent(detail_type, detail))
 
