@@ -16,8 +16,8 @@ from tests.archive_bucket import ArchiveBucket
 from tests.unit.test_enrollment import enrollment
 from tuition import clock
 from tuition.core import archive as core
+from tuition.core import digests, recorded_facts
 from tuition.core import facts as core_facts
-from tuition.core import recorded_facts
 from tuition.core.audit import AuditEntry, Record, digest, transition
 from tuition.core.facts import (
     Acknowledgement,
@@ -30,6 +30,7 @@ from tuition.core.facts import (
     Dispute,
     Facts,
     FraudWarning,
+    Kind,
     Phase,
     Refund,
     Settled,
@@ -290,6 +291,24 @@ def test_an_object_is_named_by_its_day_and_hour_and_by_its_records(bucket: Archi
     assert first.endswith(".jsonl.gz")
     assert bucket.puts[0]["Body"] == bucket.puts[1]["Body"]
     assert bucket.puts[0]["Body"][4:8] == b"\0\0\0\0"  # no time of writing, so the bytes are always the same
+
+
+def test_a_small_object_that_unpacks_to_more_than_any_batch_stops_no_digest() -> None:
+    bomb = gzip.compress(bytes(core.MAX_CONTENT_BYTES + 1))
+    assert len(bomb) < core.MAX_OBJECT_BYTES // 100
+    entry = digests.describe("records/dt=2026-11-28/13-a.jsonl.gz", "v1", bomb, {})
+    assert (entry["records"], entry["sha256"]) == (None, hashlib.sha256(bomb).hexdigest())
+
+
+@pytest.mark.parametrize("kind", ["intent", "checkout"])
+def test_a_final_form_has_no_text_in_place_of_a_stripe_id(kind: Kind) -> None:
+    text = "ada@example.org, call me"
+    charges = {text: Charge(status="succeeded", amount=1, created=1)}
+    one = payment(replace(EVERYTHING, charges=charges, intent=text))
+    form = core.final_form(replace(one, stripe_object_id=text, kind=kind))
+    name = "stripe_payment_intent" if kind == "intent" else "stripe_checkout_session"
+    assert (form[name], form["stripe_payment_intent"], form["stripe_charge_id"]) == ("unknown", "unknown", "unknown")
+    assert "call me" not in core.canonical(form)
 
 
 def test_a_final_form_is_an_object_of_its_payment_and_version(bucket: ArchiveBucket) -> None:

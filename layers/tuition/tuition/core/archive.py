@@ -175,7 +175,7 @@ def final_form(payment: Payment) -> dict[str, Any]:
         "closed_at": payment.updated_at,
         "price": {"amount": payment.price.amount, "currency": payment.price.currency},
         "list_amount": payment.terms.list_amount or None,
-        "stripe_payment_intent": payment.intent,
+        **recorded_facts.coded(_stripe_ids(payment)),
         "lost_amount": payments.lost_amount(payment.facts),
         "facts": recorded_facts.reduced(payment.facts),
         "refund_requests": requests,
@@ -186,6 +186,15 @@ def final_form(payment: Payment) -> dict[str, Any]:
     form = {name: value for name, value in form.items() if value is not None}
     result: dict[str, Any] = declared(FINAL_FORM, form)
     return result
+
+
+def _stripe_ids(payment: Payment) -> dict[str, str | None]:
+    """Return the ids of a payment's objects at Stripe. A locked object has `unknown` for one that does not look so."""
+    return {
+        "stripe_payment_intent": payment.intent,
+        "stripe_checkout_session": payment.stripe_checkout_session,
+        "stripe_charge_id": payment.stripe_charge_id,
+    }
 
 
 def canonical(value: Mapping[str, Any]) -> str:
