@@ -1,8 +1,6 @@
 """Analytics on the running stack: records from the FIFO queue count once, a poison one is kept, and `make recount`."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +8,7 @@ from typing import Any
 import pytest
 
 from local import replay
-from local.build import ROOT
-from local.running import running_file
+from tests.stack import commands
 from tests.stack.conftest import Running
 from tests.stack.test_events import make_replay
 from tests.stack.test_fan_out import client, resource
@@ -54,13 +51,6 @@ def waiting(running: Running, queue: str) -> int:
     return sum(int(number) for number in attributes.values())
 
 
-def recount(running: Running) -> subprocess.CompletedProcess[str]:
-    with running_file(running.ready):
-        port = running.ready["api"].rpartition(":")[2]
-        command = [sys.executable, "-m", "local.recount", "--api-port", port]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-
-
 def settled(running: Running) -> int:
     totals = running.staff("/analytics", track="FSD", currency="usd")["totals"]
     return int(totals[0]["settled"]) if totals else 0
@@ -75,7 +65,7 @@ def paid(running: Running, token: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("short_visibility")
 def test_records_count_once_and_make_recount_finds_nothing_to_correct(running: Running, token: str) -> None:
-    recount(running)  # count the payments of earlier tests
+    commands.run(running, "recount")  # count the payments of earlier tests
     before = settled(running)
     payment = paid(running, token)
     poison = f"poison-{payment['payment_id']}"
@@ -89,7 +79,7 @@ def test_records_count_once_and_make_recount_finds_nothing_to_correct(running: R
     running.until(lambda: waiting(running, "AnalyticsQueue") == 0, "the end of the queue")
     assert settled(running) == before + payment["amount"], "a repeated record adds nothing"
     assert waiting(running, "AnalyticsDeadLetters") == dead + 1, "the poison record is kept"
-    result = recount(running)
+    result = commands.run(running, "recount", process=True)
     assert result.returncode == 0, result.stdout + result.stderr
     report = running.staff("/analytics")["recount"]
     assert (report["equal"], report["differences"]) == (True, [])
@@ -98,16 +88,14 @@ def test_records_count_once_and_make_recount_finds_nothing_to_correct(running: R
 def test_make_recount_counts_a_payment_whose_records_never_arrived(running: Running, token: str) -> None:
     before = settled(running)
     payment = paid(running, token)
-    assert recount(running).returncode == 0, "a payment of the last minutes may be on its way: it is no difference"
+    assert commands.run(running, "recount").returncode == 0, (
+        "a payment of the last minutes may be on its way: it is no difference"
+    )
     assert settled(running) == before + payment["amount"]
 
 
 MAX_LAG_S = 30
 """The figures may be so far behind on the local stack. docs/operations.md has the measured lag."""
-
-
-QUIET_S = 4
-"""A record is on its way for at most 3 seconds."""
 
 
 def totals(running: Running) -> dict[str, int]:
@@ -150,20 +138,27 @@ def roll_up_items(running: Running) -> list[str]:
     return sorted(json.dumps(item, sort_keys=True) for item in items if "figures" in item)
 
 
+def is_published(running: Running) -> bool:
+    """Return whether the reader of the stream has delivered every audit record so far to `publish`."""
+    (reader,) = [one for one in running.stack.stream_readers if one._name == "PublishedRecords"]
+    streams = client(running, "dynamodbstreams")
+    stream = streams.describe_stream(StreamArn=reader._arn)["StreamDescription"]
+    position = {"ShardIteratorType": "TRIM_HORIZON"}
+    if reader._last is not None:
+        position = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": reader._last}
+    shard_id = stream["Shards"][0]["ShardId"]
+    iterator = streams.get_shard_iterator(StreamArn=reader._arn, ShardId=shard_id, **position)["ShardIterator"]
+    return not streams.get_records(ShardIterator=iterator, Limit=1)["Records"]
+
+
 def until_counted(running: Running) -> None:
-    """Wait until the queue is empty and the figures stay as they are for longer than a record is on its way."""
-
-    def stands_still() -> bool:
-        before = totals(running)
-        time.sleep(QUIET_S)
-        return waiting(running, "AnalyticsQueue") == 0 and totals(running) == before
-
-    running.until(stands_still, "the end of the queue")
+    """Wait until every audit record was published and counted. `publish` itself puts the records into the queue."""
+    running.until(lambda: is_published(running) and waiting(running, "AnalyticsQueue") == 0, "the end of the queue")
 
 
 def test_purchases_a_refund_and_a_dispute_reach_the_figures_without_help(running: Running, sub: str) -> None:
     """The way is stream, publish, queue, analytics. Prints the lag behind each commit (`pytest -s`)."""
-    recount(running)  # count what earlier tests made by hand
+    commands.run(running, "recount")  # count what earlier tests made by hand
     until_counted(running)
     before, lags, purchases = totals(running), [], []
     expected = before
@@ -188,7 +183,7 @@ def test_purchases_a_refund_and_a_dispute_reach_the_figures_without_help(running
     assert max(lags) <= MAX_LAG_S
     own = books(running, {payment["payment_id"] for payment in purchases})
     assert totals(running) == {name: value + own[name] for name, value in before.items()}
-    report = recount(running)
+    report = commands.run(running, "recount")
     assert report.returncode == 0, report.stdout + report.stderr
     assert totals(running) == expected, "the recount had nothing to add"
 
@@ -199,7 +194,7 @@ def test_a_replay_of_everything_changes_nothing(running: Running, token: str) ->
     until_counted(running)
     before = roll_up_items(running)
     assert any(payment["payment_id"] in item for item in before)
-    output = make_replay(running, "--rate", str(replay.MAX_RATE))
+    output = make_replay(running, "--rate", str(replay.MAX_RATE), process=False)
     assert int(output.split(" records")[0].split()[-1]) >= len(entries(running, payment["payment_id"]))
     for entry in entries(running, payment["payment_id"]):
         send(running, entry.group_id, f"{entry.deduplication_id}-replayed", json.dumps(entry.body))

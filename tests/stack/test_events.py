@@ -5,8 +5,6 @@ The emulated bus delivers once, and knows neither retries of a target nor dead-l
 
 import http.server
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +13,9 @@ from typing import Any
 import pytest
 
 from local import change_set, deploy, replay
-from local.build import ROOT
-from local.running import running_file
 from tests import joining
 from tests.event_schemas import schema_of
+from tests.stack import commands
 from tests.stack.conftest import Running
 from tools import published_events as reference
 from tuition.core import published_events
@@ -86,11 +83,8 @@ def buy(running: Running, token: str) -> str:
     return str(purchase["payment_id"])
 
 
-def make_replay(running: Running, *arguments: str) -> str:
-    port = running.ready["api"].rpartition(":")[2]
-    command = [sys.executable, "-m", "local.replay", "--api-port", port, *arguments]
-    with running_file(running.ready):
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+def make_replay(running: Running, *arguments: str, process: bool = True) -> str:
+    result = commands.run(running, "replay", *arguments, process=process)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

@@ -9,9 +9,10 @@ import pytest
 
 from tests.sensitive_data import find_sensitive
 from tests.stack import left_behind
+from tests.stack import commands
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_code, create_session
-from tests.stack.test_stories import deliver, reconcile
+from tests.stack.test_stories import deliver
 
 NAME = "Wilhelmina Testarossa"
 STUDENT_REASON = "Moving to Ulan Bator in spring"
@@ -55,7 +56,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
     _copy_everything(running, token, sub, payment_id)
     _correct_address(running, sub, email)
     _send_unusable_webhooks(running, session, email)
-    assert reconcile(running).returncode == 0
+    assert commands.run(running, "reconcile").returncode == 0
 
     def complete_log() -> list[str] | None:
         """Return the log once it has a line of each kind. A late line appears with its worker's next invocation."""
@@ -64,7 +65,7 @@ def test_no_log_line_and_no_record_contains_personal_data_or_payment_details(run
             return lines
         _send_unknown_references(running, token, sub)
         _export(running, email)
-        assert reconcile(running).returncode == 0
+        assert commands.run(running, "reconcile").returncode == 0
         return None
 
     logged, stored = running.until(complete_log, f"lines with {LOG_MARKERS}"), list(_stored_items(running))

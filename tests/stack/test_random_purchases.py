@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from tests.seeds import first_seed
-from tests.stack import checkers
+from tests.stack import checkers, commands
 from tests.stack.conftest import Running
 from tests.stack.test_analytics import books, totals, until_counted
-from tests.stack.test_analytics import recount as recount_figures
-from tests.stack.test_stories import reconcile
 
 Figure = Callable[[str, object], None]
 METHODS = (
@@ -154,7 +152,7 @@ def run_history(running: Running, seed: int, students: int, actions: int) -> int
 
 
 def reconcile_now(running: Running) -> None:
-    result = reconcile(running)
+    result = commands.run(running, "reconcile")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -172,14 +170,14 @@ def check_figures(running: Running, figures: dict[str, int], payments: dict[str,
     until_counted(running)
     after, now = totals(running), sums(running)
     assert after == {name: figures[name] + now[name] - payments[name] for name in figures}
-    report = recount_figures(running)
+    report = commands.run(running, "recount")
     assert report.returncode == 0, report.stdout + report.stderr
     assert totals(running) == after, "the recount had something to add"
 
 
 def search(running: Running, histories: int, students: int, actions: int, record_property: Figure) -> None:
     before = count_deliveries(running)
-    recount_figures(running)  # counts the payments of earlier tests
+    commands.run(running, "recount")  # counts the payments of earlier tests
     until_counted(running)
     figures, payments = totals(running), sums(running)
     for seed in range(first_seed(), first_seed() + histories):

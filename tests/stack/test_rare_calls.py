@@ -4,20 +4,16 @@
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from local.build import ROOT
-from local.running import running_file
-from tests.stack import checkers
+from tests.stack import checkers, commands
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_session
-from tests.stack.test_stories import deliver, reconcile
+from tests.stack.test_stories import deliver
 
 DECLINED = "pm_card_chargeDeclined"
 
@@ -25,16 +21,14 @@ DECLINED = "pm_card_chargeDeclined"
 @pytest.fixture(autouse=True)
 def _check_invariants(running: Running) -> Iterator[None]:
     yield
-    assert reconcile(running).returncode == 0
+    assert commands.run(running, "reconcile").returncode == 0
     checkers.check(running)
 
 
 def audit_today(running: Running) -> None:
     """Run the daily audit over today. Differences that other tests left are no failure here."""
     today = datetime.now(UTC).date().isoformat()
-    with running_file(running.ready):
-        command = [sys.executable, "-m", "local.audit", "--from", today, "--to", today]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    result = commands.run(running, "audit", "--from", today, "--to", today)
     assert result.returncode in (0, 1), result.stderr
 
 
@@ -71,7 +65,7 @@ def test_a_decline_that_no_webhook_delivered_is_counted_by_each_function_that_sy
     assert "error" in running.stripe("POST", path, payment_method=DECLINED, expected_amount=session["amount"])
     assert create_session(running, token, "DP").json()["session_id"] == session["session_id"]
     token, payment = declined(running, f"{sub}-hourly")
-    assert reconcile(running).returncode == 0
+    assert commands.run(running, "reconcile").returncode == 0
     assert running.staff(f"/payments/{payment['payment_id']}/")["payment"]["status"] == "FAILED"
 
 
@@ -91,7 +85,7 @@ def test_the_hourly_run_rebuilds_a_payment_that_no_webhook_delivered(running: Ru
     price = {"amount": 49_900, "currency": "usd", "allowed_payment_method_types[]": "card"}
     values = {f"metadata[{name}]": value for name, value in metadata.items()}
     running.stripe("POST", "/v1/payment_intents", **price, **values, payment_method="pm_card_visa", confirm="true")
-    assert reconcile(running).returncode == 0
+    assert commands.run(running, "reconcile").returncode == 0
     assert running.enrollment(token)["status"] == "ENROLLED"
 
 
@@ -114,7 +108,7 @@ def test_the_hourly_run_blocks_the_purchases_of_a_student_whose_dispute_is_lost(
     running.sim("webhooks", deliver="drop")
     dispute = running.sim("disputes", payment_intent=payment["payment_intent_id"], status="needs_response")
     running.sim("disputes", dispute=dispute["id"], status="lost")
-    assert reconcile(running).returncode == 0
+    assert commands.run(running, "reconcile").returncode == 0
     assert running.enrollment(token)["status"] == "WITHDRAWN"
     assert running.create(token, "FSD").status_code == 409
 
@@ -147,7 +141,7 @@ def test_quarantined_events_are_applied_by_staff_and_by_the_hourly_run(running: 
     path = f"/api/admin/quarantine/{good['staff']['id']}/replay/"
     answer = running.api("POST", path, running.ready["admin_token"]).json()
     assert answer["outcome"] == "applied", answer
-    assert reconcile(running).returncode in (0, 1)
+    assert commands.run(running, "reconcile").returncode in (0, 1)
     waiting = {one["event_id"] for one in running.staff("/quarantine/")["events"]}
     assert waiting & {one["id"] for one in good.values()} == {good["broken"]["id"]}
     path = f"/api/admin/quarantine/{good['broken']['id']}/discard/"

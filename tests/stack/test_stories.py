@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.build import ROOT
-from local.running import running_file
 from stripe_simulator.webhooks import signature
-from tests.stack import checkers
+from tests.stack import checkers, commands
 from tests.stack.conftest import Running
 
 
@@ -288,27 +284,20 @@ def test_staff_see_a_dispute_refund_a_payment_in_two_parts_and_export_it(
 
 
 def test_make_reconcile_finds_a_purchase_whose_webhooks_were_lost(running: Running, token: str) -> None:
-    assert reconcile(running).returncode == 0  # sync the payments of earlier tests
+    assert commands.run(running, "reconcile").returncode == 0  # sync the payments of earlier tests
     running.sim("webhooks", deliver="drop")
     payment = running.create(token, "FSD").json()
     running.pay(payment["payment_intent_id"])
     assert running.enrollment(token, "FSD")["status"] == "PENDING"
-    result = reconcile(running)
+    result = commands.run(running, "reconcile", process=True)
     assert result.returncode == 0, result.stderr
     assert "1 drifted" in result.stdout
     assert running.enrollment(token, "FSD")["status"] == "ENROLLED"
     today = datetime.now(UTC).date().isoformat()
-    backfill = reconcile(running, "--from", today, "--to", today)
+    backfill = commands.run(running, "reconcile", "--from", today, "--to", today)
     assert (backfill.returncode, "0 drifted" in backfill.stdout, "100%" in backfill.stdout) == (0, True, True)
-    backwards = reconcile(running, "--from", today, "--to", "2020-01-01")
+    backwards = commands.run(running, "reconcile", "--from", today, "--to", "2020-01-01")
     assert (backwards.returncode, "--from and --to" in backwards.stderr) == (2, True)
-
-
-def reconcile(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with running_file(running.ready):
-        port = running.ready["api"].rpartition(":")[2]
-        command = [sys.executable, "-m", "local.reconcile", "--api-port", port, *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) -> None:
@@ -316,11 +305,9 @@ def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) ->
     payment = running.create(token, "FSD").json()
     running.pay(payment["payment_intent_id"])
     running.until(lambda: (running.enrollment(token, "FSD") or {}).get("status") == "ENROLLED", "the enrollment")
-    assert reconcile(running).returncode == 0  # apply the events that earlier tests dropped
+    assert commands.run(running, "reconcile").returncode == 0  # apply the events that earlier tests dropped
     today = datetime.now(UTC).date().isoformat()
-    with running_file(running.ready):
-        command = [sys.executable, "-m", "local.audit", "--from", today, "--to", today]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    result = commands.run(running, "audit", "--from", today, "--to", today, process=True)
     books = running.staff("/books")
     assert result.returncode == (0 if books["equal"] else 1), result.stdout + result.stderr
     assert payment["payment_id"] not in [name for one in books["differences"] for name in one["ids"]]
