@@ -88,7 +88,7 @@ class FaultHarness:
     gate: FaultGate
     dynamodb: str
     stripe: str
-    known: KnownTables
+    tables: KnownTables
 
     # --- one run ---
 
@@ -96,7 +96,7 @@ class FaultHarness:
     def new_world(self, defect: str | None = None) -> Iterator[Harness]:
         """Yield a world without history whose clock stands still, so that each run makes the same calls."""
         self.gate.delayed.clear()
-        self.known.clear()
+        self.tables.clear()
         self.simulated.handle("POST", "/_sim/reset", {}, b"{}")
         with pytest.MonkeyPatch.context() as patch, running_harness(self.client, patch, simulated=self.simulated) as w:
             w.freeze_time(NOON)
@@ -178,7 +178,7 @@ class FaultHarness:
             return problems
 
     def _read(self) -> consistency.Snapshot:
-        return consistency.read_snapshot(self.known, self.simulated.account.store.objects)
+        return consistency.read_snapshot(self.tables, self.simulated.account.store.objects)
 
     def _retry(self, w: Harness, invocation: Invocation, outcome: Outcome, rng: random.Random) -> None:
         """Retry until the caller has a response. Half of the retries meet a second fault first."""

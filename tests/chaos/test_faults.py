@@ -91,10 +91,10 @@ def test_the_harness_notices_each_write_so_that_it_compares_no_stale_item(harnes
     tables = [dynamodb.table_name(model) for model in MODELS]
     with harness.new_world() as w:
         invocation = harness.prepare(w, flow)
-        before = {name: harness.known.scan(TableName=name)["Items"] for name in tables}
+        before = {name: harness.tables.scan(TableName=name)["Items"] for name in tables}
         harness.invoke(w, invocation, FaultPoint(number, fate))
         harness.gate.deliver_delayed()
-        after = {name: harness.known.scan(TableName=name)["Items"] for name in tables}
+        after = {name: harness.tables.scan(TableName=name)["Items"] for name in tables}
         assert after == {name: harness.client.scan(TableName=name)["Items"] for name in tables}
         assert {name for name in tables if after[name] != before[name]} >= {"payments", "audit"}
 
