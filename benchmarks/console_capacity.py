@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from local import dynamodb_local
 from tests.tables.read_capacity import Figure, flat, measure
 
 
@@ -47,7 +48,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".txt"), help="the file of the figures")
     options = parser.parse_args()
     started = time.monotonic()
-    text = report(measure(options.sizes), time.monotonic() - started)
+    with dynamodb_local.running() as url:
+        text = report(measure(url, options.sizes), time.monotonic() - started)
     options.out.write_text(text, encoding="utf-8")
     print(text)
     return 1 if "NOT FLAT" in text else 0

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from local import dynamodb_local
-from tests.harness import Harness, Student, client_for, create_tables, running_harness
+from tests.harness import Harness, Student, client_for, create_tables, delete_tables, running_harness
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.enrollment import Enrollment
@@ -241,19 +240,20 @@ def call(tuition: Harness, meter: Meter, route: str, query: dict[str, str], path
 
 @contextmanager
 def empty_world(url: str) -> Iterator[tuple[Harness, Meter]]:
-    """Yield a world with empty tables on this DynamoDB, and a meter on its client."""
+    """Yield a world with empty tables on this DynamoDB, and a meter on its client. Delete the tables afterwards."""
     client, meter = client_for(url), Meter()
     create_tables(client)
     meter.attach(client)
     with pytest.MonkeyPatch.context() as patch, running_harness(client, patch) as tuition:
         yield tuition, meter
+    delete_tables(client)
 
 
-def measure(sizes: list[int]) -> dict[int, dict[str, Figure]]:
-    """Return the figures of every view by table size. Each size has its own DynamoDB."""
+def measure(url: str, sizes: list[int]) -> dict[int, dict[str, Figure]]:
+    """Return the figures of every view by table size, each with its own tables in this DynamoDB."""
     figures = {}
     for size in sizes:
-        with dynamodb_local.running() as url, empty_world(url) as (tuition, meter):
+        with empty_world(url) as (tuition, meter):
             now = clock.now()
             fill(tuition.tables, 0, size, now)
             fill_quarantine(tuition.tables, size // 5, now)

@@ -9,8 +9,8 @@ from tests.tables import read_capacity
 SMALL, LARGE = 400, 1_600
 
 
-def test_no_console_view_reads_more_of_a_larger_table() -> None:
-    figures = read_capacity.measure([SMALL, LARGE])
+def test_no_console_view_reads_more_of_a_larger_table(dynamodb_local_url: str) -> None:
+    figures = read_capacity.measure(dynamodb_local_url, [SMALL, LARGE])
     small, large = figures[SMALL], figures[LARGE]
     views = [name for name in small if not name.endswith("not cached")]
     assert len(views) > 35
