@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sensitive_data import find_sensitive
-from tests.stack import left_behind
-from tests.stack import commands
+from tests.stack import commands, left_behind
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_code, create_session
 from tests.stack.test_stories import deliver

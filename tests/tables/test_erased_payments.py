@@ -1,4 +1,4 @@
-"""What an erasure leaves of a payment: nothing that leads to a person, also after late events and a rebuild."""
+"""An erased payment has nothing that leads to a person, also after late events and a rebuild."""
 
 import json
 from typing import Any
