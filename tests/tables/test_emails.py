@@ -27,7 +27,7 @@ from tuition.core.published_events import of_record
 from tuition.outbox import emails, rendering, ses
 from tuition.storage import dynamodb, effects, keys, mapping
 from tuition.storage.dynamodb import Partition
-from tuition.storage.items import AuditItem, EffectItem
+from tuition.storage.items import EMAILS, AuditItem, EffectItem
 
 SEND = "POST /api/admin/payments/{payment_id}/emails"
 SCHOOL = settings.Settings(
@@ -88,7 +88,7 @@ class Outbox:
         return [shown(request) for request in self.ses.taken[before:]]
 
     def effects(self, subject: str) -> list[EffectItem]:
-        pages = dynamodb.query_pages(Partition(EffectItem, "consumer_subject", f"{emails.CONSUMER}#{subject}"))
+        pages = dynamodb.query_pages(Partition(EffectItem, "consumer_subject", f"{EMAILS}#{subject}"))
         return [EffectItem.from_raw_data(item) for page in pages for item in page.items]
 
     def reasons(self, subject: str) -> set[str]:
