@@ -339,7 +339,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("state", "status", "step", "subjects", "task", "through"), False),
     # of the report of the audit, the recount and the check of the archive
     **dict.fromkeys(("from", "checked", "confirmed", "foreign", "users", "unfinished", "at", "equal"), False),
-    **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable"), False),
+    **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),
     **_fields(Run, ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at")),
 }
 """The fields of log lines, and whether they are personal. Reports of runs are fields too."""

@@ -12,6 +12,7 @@ import pytest
 
 from local import auditor_copy
 from local import digest as digest_command
+from local import verify as verify_command
 from local.running import running_file
 from tests.archive_copies import pack, rehash, unpack
 from tests.stack.conftest import Running
@@ -45,6 +46,11 @@ def test_an_auditors_copy_of_the_stack_holds_and_a_change_in_it_is_found(
     command = capsys.readouterr().out.splitlines()[-1].split()
     assert command[:2] == ["python", "tuition_verify.py"]
     assert len(list((folder / "keys").iterdir())) == 2
+    with running_file(running.ready):  # other tests of this stack tamper with records of their own
+        assert verify_command.main(["--copy", str(folder), *port]) != verify_command.NOT_VERIFIED
+    text = capsys.readouterr().out
+    assert "subjects compared with the heads" in text
+    assert payment_id not in text
 
     def verify() -> tuple[int, str]:
         run = subprocess.run(

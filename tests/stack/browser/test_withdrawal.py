@@ -130,3 +130,20 @@ def test_staff_see_by_when_a_withdrawal_is_due_and_can_only_approve_it(staff: St
     staff.dialog.get_by_role("button", name="Refund 499.00 USD").click()
     staff.expect_text("Refunded 499.00 USD")
     assert staff.refunded_amounts(payment_id) == [49900]
+
+
+def test_a_student_withdraws_while_the_bank_processes_the_debit(student: Student) -> None:
+    created = student.running.create(student.token).json()
+    student.running.pay(created["payment_intent_id"], "pm_usBankAccount_success")
+    student.running.until(lambda: student.payments()[0]["status"] == "PROCESSING", "the bank processes the debit")
+    dialog = open_declaration(student)
+    expect(dialog).to_contain_text("If your bank makes the payment, you get it back. If it fails, you owe nothing.")
+    expect(dialog).not_to_contain_text("You’ll lose access")
+    student.expect_accessible()
+    dialog.get_by_label("Your name").fill("Ada Lovelace")
+    student.page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    student.expect_text("You withdrew from this contract on")
+    student.expect_text("If your bank makes the payment of $499.00, you get it back by")
+    expect(student.main.get_by_role("button", name=WITHDRAW)).to_have_count(0)
+    student.expect_accessible()
