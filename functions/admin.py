@@ -10,10 +10,10 @@ from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
+from tuition.payments import access, email_address, emails, erasure, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
 from tuition.views import analytics as analytics_view
-from tuition.views import counts, explain, exports, filters, personal_data, recorded_reads, staff
+from tuition.views import counts, erasures, explain, exports, filters, personal_data, recorded_reads, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -222,6 +222,22 @@ def _decide_legal_hold(request: Request, user_id: str, actor: Identity) -> Reply
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     legal_hold.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
     return Reply(200, staff.legal_hold(user_id))
+
+
+@route("POST /api/admin/users/erasure", "admin")
+def erase_user_of(request: Request, actor: Identity) -> Reply:
+    return _erase_user(request, request.query("user_id").get("user_id", ""), actor)
+
+
+@route("POST /api/admin/users/{user_id}/erasure", "admin")
+def erase_user(request: Request, actor: Identity) -> Reply:
+    return _erase_user(request, request.path("user_id"), actor)
+
+
+def _erase_user(request: Request, user_id: str, actor: Identity) -> Reply:
+    note = text_field(request.json("note"), "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
+    scheduled = erasure.request(staff.require_user_id(user_id), actor.user_id, note)
+    return Reply(202, {"erasure": erasures.for_staff(scheduled)})
 
 
 @route("GET /api/admin/disputes", "support")

@@ -62,6 +62,26 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StripeSecret": {"GetSecretValue"},
     },
     "RequestRefundFunction": LEDGER,
+    "MeFunction": LEDGER
+    | {
+        "PaymentsTable/index/by_user": {"Query"},
+        "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
+        "CustomersTable": {"BatchGetItem", "UpdateItem"},
+        "ErasuresBucket/due/*": {"PutObject"},
+    },
+    "EraseFunction": LEDGER
+    | FAILED_RUNS
+    | {
+        "PaymentsTable/index/by_user": {"Query"},
+        "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
+        "CustomersTable": {"BatchGetItem", "UpdateItem"},
+        "StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"DeleteItem"},
+        "EffectsTable": {"DeleteItem"},
+        "ErasuresBucket": {"ListBucket"},
+        "ErasuresBucket/due/*": {"DeleteObject", "GetObject", "PutObject"},
+        "ErasuresBucket/done/*": {"GetObject", "PutObject"},
+        "UserPool": {"AdminDeleteUser", "AdminDisableUser", "AdminUserGlobalSignOut"},
+    },
     "WebhookFunction": LEDGER
     | RESOLVE
     | REBUILD
@@ -82,6 +102,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable/index/by_first_at": {"Query"},
         "CursorsTable": {"GetItem", "PutItem"},
         "EffectsTable": {"GetItem", "Query"},
+        "ErasuresBucket/due/*": {"PutObject"},
     },
     "ExportFunction": FAILED_RUNS
     | {

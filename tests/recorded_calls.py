@@ -71,6 +71,7 @@ UNUSED: dict[Call, str] = {
     ("EmailsFunction", "EmailQueue", "DeleteMessage"): TAKER,
     ("EmailsFunction", "EmailQueue", "GetQueueAttributes"): TAKER,
     ("EmailsFunction", "EmailQueue", "ReceiveMessage"): TAKER,
+    ("EraseFunction", "FailedRuns", "SendMessage"): SENDER,
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
     ("AdminFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
     ("AdminFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,

@@ -21,6 +21,7 @@ from api_schema.about import About
 from api_schema.operations import Operation
 from tuition.api import PROBLEM_TYPES
 from tuition.core import errors
+from tuition.core.erasure import OpenMoney
 from tuition.core.errors import TuitionError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -227,6 +228,8 @@ def _problem_example(error: type[TuitionError], status: int) -> dict[str, Any]:
     value = {"type": PROBLEM_TYPES + error.type, "title": error.title, "status": status, "detail": _sentence(error)}
     if error is errors.CodeRefused:
         value |= {"field": "promotion_code", "reason": "expired"}
+    if error is errors.MoneyOpen:
+        value |= {"reason": "dispute_open", "until": "2026-12-31T23:59:59.000Z"}
     return value
 
 
@@ -253,6 +256,13 @@ def _problems() -> dict[str, Any]:
             properties["field"] = {"type": "string", "description": "The part of the body or query that is wrong."}
         if error is errors.CodeRefused:
             properties["reason"] = {"type": "string", "enum": ["unknown", "expired", "used-up", "not-applicable"]}
+        if error is errors.MoneyOpen:
+            properties["reason"] = {"type": "string", "enum": list(get_args(OpenMoney))}
+            properties["until"] = {
+                "type": "string",
+                "format": "date-time",
+                "description": "When it may be decided, if that is known.",
+            }
         schemas[_problem_name(error)] = {
             "description": _sentence(error),
             "type": "object",

@@ -23,7 +23,8 @@ READS_FIGURES: Errors = (errors.NotConfigured, *TABLES)
 ASKS_STRIPE: Errors = (errors.StripeUnavailable, errors.NotConfigured, errors.Unavailable)
 COMMITS: Errors = (errors.Contended, errors.Unavailable)
 BUYS: Errors = (
-    *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked, errors.NotSelling),
+    *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked, errors.UserErased),
+    errors.NotSelling,
     *(errors.PaymentInProgress, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
 )
 REFUNDS: Errors = (errors.NotFound, errors.RefundRefused, *ASKS_STRIPE, *COMMITS)

@@ -12,7 +12,7 @@ from api_schema.payments import (
     StaffRefundRequest,
 )
 from api_schema.students import EnrollmentFields, PageQuery
-from tuition.core import books, catalog, enrollment, purchase_blocks
+from tuition.core import books, catalog, enrollment, erasure, purchase_blocks
 from tuition.core import statement as core_statement
 from tuition.core.audit import Source
 from tuition.core.emails import StudentKind
@@ -722,6 +722,19 @@ class LegalHold:
 
 
 @dataclass
+class Erasure:
+    """The erasure of a user's data: scheduled, under way or done."""
+
+    state: Annotated[erasure.State, About(examples=["scheduled"])]
+    requested_at: Time
+    due_at: Time
+    by: Annotated[UserId, About("The user, or the member of staff who requested it.")]
+    note: Annotated[str | None, About("The note of staff, until it is done.")]
+    sign_in_ended_at: Time | None
+    erased_at: Time | None
+
+
+@dataclass
 class History:
     """Counts over all payments of a user."""
 
@@ -751,6 +764,7 @@ class User:
     customer: StripeCustomer | None
     purchases: Purchases
     legal_hold: LegalHold
+    erasure: Erasure | None
     history: History
     refunded_payments: Annotated[
         dict[str, int], About("How many payments of each track were refunded, wholly or in part.", examples=[{"DP": 2}])
@@ -815,6 +829,20 @@ class LegalHoldDecision:
 
     decision: Annotated[legal_hold.Decision, About(examples=["set"])]
     note: Annotated[Text, About(examples=["Claim 4711, asked by our lawyer"])]
+
+
+@dataclass
+class ErasureOrder:
+    """An erasure that staff request for a user."""
+
+    note: Annotated[Text, About(examples=["Letter of 23 November"])]
+
+
+@dataclass
+class UserErasure:
+    """A user's erasure after staff have requested it."""
+
+    erasure: Erasure
 
 
 @dataclass

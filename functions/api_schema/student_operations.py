@@ -179,6 +179,18 @@ OPERATIONS = (
         errors=(errors.Forbidden, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
     ),
     Operation(
+        route="DELETE /api/me",
+        handler="me",
+        operation_id="eraseMe",
+        summary="Erase the student's data",
+        description="The sign-in ends within minutes, and the erasure is done once no token is valid any more. Payments"
+        " that were never paid are closed. Access and the chance of a refund end with the sign-in. Repeating the"
+        " request answers the same erasure. While money is open, `money-open` says why and, if known, until when.",
+        caller="user",
+        answers=(Answer(202, students.OwnErasure, "The erasure is scheduled, or done."),),
+        errors=(errors.MoneyOpen, errors.LegalHold, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
         route="POST /api/payments/webhook",
         handler="webhook",
         operation_id="receiveStripeEvent",

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Track, Url
+from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Time, Track, Url
 from api_schema.payments import Payment, RefundRequest
-from tuition.core import catalog, enrollment
+from tuition.core import catalog, enrollment, erasure
 from tuition.core.payment import Status
 from tuition.intake.stripe_events import Outcome
 
@@ -92,6 +92,23 @@ class CreatePaymentRequest:
         str | None,
         About("A saved payment method, `pm_…`.", minLength=1, maxLength=255, pattern=r"\S"),
     ] = None
+
+
+@dataclass
+class StudentErasure:
+    """The erasure of the caller's data."""
+
+    state: Annotated[erasure.State, About(examples=["scheduled"])]
+    requested_at: Time
+    due_at: Annotated[Time, About("When it will be done at the latest, unless money is open by then.")]
+    erased_at: Time | None
+
+
+@dataclass
+class OwnErasure:
+    """The answer to the request for an erasure."""
+
+    erasure: StudentErasure
 
 
 @dataclass

@@ -114,7 +114,13 @@ def note_bounce(running: Running, sub: str) -> bool:
     return bool(invoke(running, "EmailsFunction", event) == {"batchItemFailures": []})
 
 
+def erase_me(running: Running, sub: str) -> bool:
+    return running.api("DELETE", "/api/me/", running.token(sub)).status_code == 202
+
+
 FLOWS: dict[str, Flow] = {
+    "MeFunction": erase_me,
+    "EraseFunction": lambda running, sub: bool(invoke(running, "EraseFunction", {})),
     "ArchiveFunction": archive,
     "EnrollmentsFunction": get("/api/enrollments/"),
     "MyDataFunction": get("/api/me/export/"),

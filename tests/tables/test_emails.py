@@ -14,6 +14,7 @@ from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_access import DECIDE as ACCESS
 from tests.tables.test_admin import _lose_open_payment
+from tests.tables.test_erased_payments import erase
 from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_refunds import DECIDE, ORDER, WINDOW_S, buy
@@ -453,6 +454,18 @@ def test_an_email_without_an_address_is_counted_and_not_sent(
     assert outbox.ses.taken == []
     assert metric_values(capsys, "EmailDropped") == [[1.0]]
     assert outbox.reasons(payment_id) == {"purchase_confirmed no_address"}
+
+
+def test_an_erased_user_gets_no_email_and_that_is_no_alarm(
+    tuition: Harness, outbox: Outbox, student: Student, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment_id = buy(tuition, student)
+    erase(payment_id, student.sub)
+    for event in outbox.events(payment_id):
+        assert outbox.deliver(event)
+    assert outbox.ses.taken == []
+    assert metric_values(capsys, "EmailDropped") == []
+    assert outbox.reasons(payment_id) == {"purchase_confirmed erased"}
 
 
 def test_an_email_about_a_payment_that_no_longer_exists_is_counted(

@@ -18,6 +18,7 @@ from tests.template.conftest import PRODUCTION, of_type
 from tuition.core import archive as core_archive
 from tuition.core import emails as core_emails
 from tuition.outbox import emails
+from tuition.payments import erasure
 from tuition.settings import Settings
 from tuition.storage import cursors
 
@@ -32,6 +33,8 @@ FILES = {
     "PaymentMethodsFunction": "payment_methods",
     "RequestRefundFunction": "request_refund",
     "WebhookFunction": "webhook",
+    "MeFunction": "me",
+    "EraseFunction": "erase",
     "EnrollmentsFunction": "enrollments",
     "EmailsFunction": "emails",
     "AdminFunction": "admin",
@@ -51,7 +54,7 @@ FILES = {
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
-    - {"EmailsFunction", "ArchiveCheckFunction"}
+    - {"EmailsFunction", "ArchiveCheckFunction", "EraseFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
     - {"DigestFunction", "RetentionFunction"}
@@ -91,8 +94,25 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
         "ArchiveCheckFunction": "cron(30 5 * * ? *)",
         "EmailQueue": "cron(0 6 * * ? *)",
         "DigestFunction": "cron(10 * * * ? *)",
+        "EraseFunction": "rate(5 minutes)",
     }
     assert resources["RecountFunction"]["Properties"]["Timeout"] == cursors.LEASE_S
+
+
+def test_the_list_of_erasures_outlives_every_backup_and_is_versioned(resources: dict[str, Any]) -> None:
+    bucket = resources["ErasuresBucket"]
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = {rule["Id"]: rule for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]}
+    assert (rules["ExpireList"]["Prefix"], rules["ExpireList"]["ExpirationInDays"]) == ("done/", 400)
+    assert rules["ExpireOldVersions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert all("ExpirationInDays" not in rule for name, rule in rules.items() if name != "ExpireList")
+
+
+def test_erasures_run_as_often_as_the_time_of_one_is_computed_with(resources: dict[str, Any]) -> None:
+    assert schedules(resources)["EraseFunction"] == f"rate({erasure.RUN_EVERY_S // 60} minutes)"
+    pool = resources["UserPoolClient"]["Properties"]
+    assert (pool["IdTokenValidity"], pool["AccessTokenValidity"]) == (Settings().token_minutes,) * 2
 
 
 def schedules(resources: dict[str, Any]) -> dict[str, str]:
@@ -147,7 +167,10 @@ def test_an_export_has_the_longest_possible_timeout(resources: dict[str, Any]) -
     assert function == {"Ref": "ExportFunctionAliaslive"}
 
 
-BUCKETS = ("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "DigestBucket", "BucketAccessLogs")
+BUCKETS = (
+    *("ExportsBucket", "FailedRecordsBucket", "ArchiveBucket", "DigestBucket", "BucketAccessLogs"),
+    "ErasuresBucket",
+)
 
 
 @pytest.mark.parametrize("name", BUCKETS)
@@ -168,7 +191,7 @@ def test_a_bucket_is_encrypted_and_private_and_requires_tls(resources: dict[str,
 
 def test_s3_logs_who_fetched_an_export(resources: dict[str, Any]) -> None:
     prefixes = {"ExportsBucket": "exports/", "FailedRecordsBucket": "failed-records/", "ArchiveBucket": "archive/"}
-    prefixes |= {"DigestBucket": "digests/"}
+    prefixes |= {"DigestBucket": "digests/", "ErasuresBucket": "erasures/"}
     for name, prefix in prefixes.items():
         logging = resources[name]["Properties"]["LoggingConfiguration"]
         assert logging == {"DestinationBucketName": {"Ref": "BucketAccessLogs"}, "LogFilePrefix": prefix}
@@ -309,7 +332,10 @@ def test_the_archives_database_has_a_name_that_a_query_need_not_quote(resources:
 
 
 def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks(resources: dict[str, Any]) -> None:
-    roles = json.dumps(of_type(resources, "AWS::IAM::Role")) + json.dumps(of_type(resources, "AWS::IAM::ManagedPolicy"))
+    erases = {name: role for name, role in of_type(resources, "AWS::IAM::Role").items() if name == "EraseFunctionRole"}
+    assert "ArchiveBucket" not in json.dumps(erases), "it deletes only from the list of erasures"
+    others = {name: role for name, role in of_type(resources, "AWS::IAM::Role").items() if name not in erases}
+    roles = json.dumps(others) + json.dumps(of_type(resources, "AWS::IAM::ManagedPolicy"))
     assert "s3:*" not in roles
     for action in ("BypassGovernanceRetention", "s3:DeleteObject", "PutBucketObjectLock", "s3:PutLifecycle"):
         assert action not in roles
@@ -548,7 +574,11 @@ def test_the_local_deployment_omits_only_what_the_emulated_aws_cannot_show(expan
 
 
 @pytest.mark.parametrize(
-    "function", ["ExportFunction", "ReconcileFunction", "AuditFunction", "RecountFunction", "ArchiveCheckFunction"]
+    "function",
+    [
+        *("ExportFunction", "ReconcileFunction", "AuditFunction", "RecountFunction", "ArchiveCheckFunction"),
+        "EraseFunction",
+    ],
 )
 def test_an_invocation_without_a_caller_is_retried_once_and_then_kept(resources: dict[str, Any], function: str) -> None:
     (config,) = (
@@ -857,6 +887,9 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
         1,
     ),
     "PaymentStatusErrorsAlarm": ("AWS/Lambda", "Errors", live("PaymentStatusFunction"), "Sum", 60, 1, 1),
+    "MeErrorsAlarm": ("AWS/Lambda", "Errors", live("MeFunction"), "Sum", 60, 1, 1),
+    "EraseErrorsAlarm": ("AWS/Lambda", "Errors", live("EraseFunction"), "Sum", 60, 1, 1),
+    "ErasureAgeAlarm": ("Tuition", "ErasureAge", OURS, "Minimum", 3600, 1, 86_400),
     "RequestRefundErrorsAlarm": ("AWS/Lambda", "Errors", live("RequestRefundFunction"), "Sum", 60, 1, 1),
     "MyEmailErrorsAlarm": ("AWS/Lambda", "Errors", live("MyEmailFunction"), "Sum", 60, 1, 1),
     "WebhookFunctionErrorsAlarm": ("AWS/Lambda", "Errors", live("WebhookFunction"), "Sum", 60, 1, 1),
@@ -873,8 +906,8 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
 }
 """Namespace, metric, dimensions, statistic, period in seconds, number of periods, threshold."""
 AGES_OF_RUNS = (
-    *("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "RetentionAgeAlarm"),
-    *("ArchiveCheckAgeAlarm", "ArchiveScanAgeAlarm", "StaffDigestAgeAlarm"),
+    *("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "ErasureAgeAlarm"),
+    *("RetentionAgeAlarm", "ArchiveCheckAgeAlarm", "ArchiveScanAgeAlarm", "StaffDigestAgeAlarm"),
 )
 """The alarms that also ring without data: then the run on a schedule does not run at all."""
 

@@ -15,7 +15,7 @@ DEPLOYMENT_GROUPS = (
 """Of this stack's application. A reference to it would close a circle."""
 WILDCARDS = (
     *("/index/*", "/exports/*", "/personal/*", "/aws/lambda/*", "ArchiveBucket/records/*", "ArchiveBucket/final/*"),
-    "DigestBucket/*",
+    *("DigestBucket/*", "ErasuresBucket/due/*", "ErasuresBucket/done/*"),
     *("WebhookFunction:*", "CodeDeploy/*"),
 )
 """Parts of a table or bucket, every version of one function, and the deployment groups of this stack."""
@@ -75,17 +75,20 @@ def test_a_function_has_exactly_its_listed_permissions(resources: dict[str, Any]
     assert permissions(resources, function) == ALLOWED[function]
 
 
+DELETIONS = {("RetentionFunction", "PaymentsTable"), ("EraseFunction", "StripeObjectsTable")}
+"""Payments seven years after their money moved last; the pointer from an erased user's Stripe customer to the user."""
+
+
 @pytest.mark.parametrize("function", ALLOWED)
 def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
     resources: dict[str, Any], function: str
 ) -> None:
-    """But the yearly deletion, which can put no payment, and delete nothing else."""
+    """But `DELETIONS`. A function that deletes payments can put none."""
     granted = permissions(resources, function)
     for table in ("PaymentsTable", "StripeObjectsTable", "CustomersTable", "EnrollmentsTable", "AuditTable"):
         deletes = {a for a in granted.get(table, set()) if a.startswith(("Delete", "BatchWrite", "PartiQL"))}
-        is_deletion = (function, table) == ("RetentionFunction", "PaymentsTable")
-        assert deletes == ({"DeleteItem"} if is_deletion else set())
-        assert not is_deletion or "PutItem" not in granted[table]
+        assert deletes == ({"DeleteItem"} if (function, table) in DELETIONS else set())
+        assert table != "PaymentsTable" or not deletes or "PutItem" not in granted[table]
     for table in ("PaymentsTable", "AuditTable"):
         assert "UpdateItem" not in granted.get(table, set())
 

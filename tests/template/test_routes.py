@@ -57,6 +57,9 @@ ROUTES = {
     ("POST", "/api/admin/quarantine/{event_id}/discard"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/purchases"): ("AdminFunction", "signed in"),
+    ("DELETE", "/api/me"): ("MeFunction", "signed in"),
+    ("POST", "/api/admin/users/{user_id}/erasure"): ("AdminFunction", "signed in"),
+    ("POST", "/api/admin/users/erasure"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/legal-hold"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/legal-hold"): ("AdminFunction", "signed in"),
 }

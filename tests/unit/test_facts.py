@@ -203,9 +203,7 @@ def test_a_late_charge_does_not_restore_erased_fields() -> None:
 @pytest.mark.property
 @many_examples
 @given(facts, facts, facts)
-def test_erased_facts_are_the_same_at_every_place_of_the_erasure_in_the_order_of_events(
-    a: Facts, b: Facts, c: Facts
-) -> None:
+def test_erased_facts_are_the_same_at_every_place_of_the_erasure_among_the_events(a: Facts, b: Facts, c: Facts) -> None:
     """Without the flags of the generated facts, so that nothing but the erasure itself is drawn."""
     a, b, c = (replace(one, erased=False) for one in (a, b, c))
     erasure = Facts(erased=True)

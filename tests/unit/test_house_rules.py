@@ -32,7 +32,7 @@ EVERYTHING = [
     ),
 ]
 
-EDGE = {"settings", "aws_client", "clock", "cache", "log", "retry", "metrics", "api", "staff_mfa"}
+EDGE = {"settings", "aws_client", "clock", "cache", "log", "retry", "metrics", "api", "staff_mfa", "user_pool"}
 """The modules of the runtime's edge. They contain no rules of the domain."""
 FOLDERS: list[set[str]] = [
     {"core"},
@@ -205,6 +205,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
     | {"payments.customers", "payments.legal_hold", "payments.email_address"}
+    | {"stripe_gateway.closing", "payments.erasure", "payments.erasure_list", "views.erasures"}
     | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
     | {
         "storage.cursors",
@@ -234,6 +235,10 @@ INIT_LOADS: dict[str, set[str]] = {
     "my_email": COMMIT
     | {"payments.customers", "payments.email_address", "storage.limits"}
     | {"stripe_gateway.client", "stripe_gateway.resolve"},
+    "erase": CLOSE - {"stripe_gateway.rebuild", "stripe_gateway.resolve"}
+    | {"payments.erasure", "payments.erasure_list", "payments.legal_hold", "storage.effects"},
+    "me": CLOSE - {"stripe_gateway.rebuild", "stripe_gateway.resolve"}
+    | {"payments.erasure", "payments.erasure_list", "payments.legal_hold", "storage.effects", "views.erasures"},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
@@ -373,7 +378,10 @@ def test_only_the_ledger_writes_the_tables_of_the_ledger(path: Path) -> None:
     if path == PACKAGE / "storage" / "rollups.py":  # claims and roll-ups, as tests/template/test_iam.py shows
         assert {operation for _, operation in writes(path)} == {"transact_write_items"}
     elif path == PACKAGE / "storage" / "ledger.py":
-        assert {operation for _, operation in writes(path)} == {"transact_write_items", "put_item", "CustomerItem"}
+        assert {operation for _, operation in writes(path)} == {
+            *("transact_write_items", "put_item", "CustomerItem"),
+            "StripeObjectItem",  # an erasure removes the pointer of a customer
+        }
     else:
         assert {model for _, model in writes(path)} == ({OWN_TABLE[path]} if path in OWN_TABLE else set())
 

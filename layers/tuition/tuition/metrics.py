@@ -46,6 +46,7 @@ def age(
         "BooksAge",
         "RecountAge",
         "DigestAge",
+        "ErasureAge",
         "RetentionAge",
         "ArchiveCheckAge",
         "ArchiveScanAge",

@@ -69,6 +69,8 @@ class Settings:
     claim_email_verified: str = "email_verified"
     claim_groups: str = "cognito:groups"
     jwt_issuer: str = ""
+    user_pool_id: str = ""
+    token_minutes: int = 60
     admin_group: str = "admin"
     support_group: str = "support"
     staff_mfa_claim: str = ""
@@ -84,6 +86,7 @@ class Settings:
     limits_table: str = "limits"
     effects_table: str = "effects"
     exports_bucket: str = "exports"
+    erasures_bucket: str = "erasures"
     archive_bucket: str = "archive"
     digest_bucket: str = "digests"
     digest_key: str = ""

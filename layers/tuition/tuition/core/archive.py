@@ -89,6 +89,7 @@ TRANSITION: Mapping[str, Any] = {
     # of the chains of users, staff and the selling switch
     "purchases": _CHANGE,
     "legal_hold": _CHANGE,
+    "erasure": _CHANGE,
     "selling": _CHANGE,
     "export": {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),

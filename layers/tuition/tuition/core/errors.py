@@ -16,6 +16,8 @@ TuitionError
 │   ├── PaymentInProgress
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── NotSelling            staff have stopped selling
+│   ├── MoneyOpen             a payment, refund or dispute of the user is not decided yet
+│   ├── UserErased            the user's data are erased, or will be
 │   ├── LegalHold             staff hold the user's data, so they are neither erased nor deleted
 │   ├── RefundRefused
 │   ├── WithdrawalUnconfirmed the refund request would be a withdrawal, which needs a confirmation
@@ -173,6 +175,26 @@ class LegalHold(Conflicted):
 
     type = "legal-hold"
     title = "These data must be kept for now"
+
+
+class MoneyOpen(Conflicted):
+    """The user's data cannot be erased yet, for `reason`. `until` is when they may be (RFC 3339 UTC), if known."""
+
+    type = "money-open"
+    title = "Money is not settled yet"
+
+    def __init__(self, message: str, reason: str, until: str | None) -> None:
+        """Create the error. `reason` is one of `tuition.core.erasure.OpenMoney`."""
+        super().__init__(message)
+        self.reason = reason
+        self.until = until
+
+
+class UserErased(Conflicted):
+    """The data of this user id are erased, or will be. It can buy nothing any more."""
+
+    type = "user-erased"
+    title = "This account was erased"
 
 
 class RefundRefused(Conflicted):

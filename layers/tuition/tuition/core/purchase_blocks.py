@@ -18,11 +18,15 @@ DECLINES_BLOCK = "declines:"
 
 @dataclass(frozen=True)
 class PurchaseBlocks:
-    """The ids of a user's lost disputes and other blocks (`staff:3`), and the ids that staff have allowed."""
+    """The ids of a user's lost disputes and other blocks (`staff:3`), and the ids that staff have allowed.
+
+    `erased`: the user's data are erased, or will be. Staff cannot allow the purchases of such a user id again.
+    """
 
     lost_disputes: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+    erased: bool = False
 
     @property
     def blocking(self) -> tuple[str, ...]:

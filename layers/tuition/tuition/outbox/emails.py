@@ -109,6 +109,9 @@ def _follow(effect: Effect, event: EmailEvent, kind: Kind, staff_address: str | 
     if payment is None:
         _drop(effect, "no_payment")
         return
+    if payment.facts.erased and kind in STUDENT_KINDS:
+        _skip(effect, "erased")
+        return
     withdrawn = payment.facts.withdrawn if kind == "withdrawal_received" else None
     address = staff_address or (withdrawn.email if withdrawn else None) or customer_email or payment.email
     if not address:
@@ -181,7 +184,7 @@ def _skip(effect: Effect, reason: str) -> bool:
 
 
 def _drop(effect: Effect, reason: str) -> None:
-    """Skip an email that has no recipient, and count it: the user was erased, or no address was ever known."""
+    """Skip an email that has no recipient, and count it: no address was ever known."""
     if _skip(effect, reason):
         metrics.count("EmailDropped")
 

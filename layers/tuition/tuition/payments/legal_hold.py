@@ -6,6 +6,7 @@ from typing import Any, Literal
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
+from tuition.core.errors import LegalHold, UserErased
 from tuition.storage import dynamodb, keys, ledger
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem
@@ -18,13 +19,15 @@ DECISIONS: tuple[Decision, ...] = ("set", "lift")
 def decide(user_id: str, decision: Decision, note: str, staff: str) -> None:
     """Hold a user's data, or lift the hold, with a record on the user's chain. Repeating a decision changes nothing.
 
-    Raises `Contended`.
+    A hold also stops an erasure that is scheduled. Raises `UserErased` once it has begun, and `Contended`.
     """
 
     def change(item: CustomerItem, seq: int) -> CustomerChange | None:
         holds = decision == "set"
         if bool(item.legal_hold) == holds:
             return None
+        if holds and item.erasure and item.erasure["state"] != "scheduled":
+            raise UserErased("The data of this user are already erased. Nothing is left to hold.")
         at = timestamps.iso(clock.now())
         entry = AuditEntry(at, f"legal_hold:{seq}", f"legal_hold.{decision}", "staff", staff)
         stored = {"decision": decision, "note": note, "actor": staff, "at": at}
@@ -43,6 +46,12 @@ def is_held(user_id: str) -> bool:
     """
     raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
     return bool(raw and CustomerItem.from_raw_data(raw[0]).legal_hold)
+
+
+def require_none(item: CustomerItem) -> None:
+    """Raise `LegalHold` if staff hold the data of the item's user."""
+    if item.legal_hold:
+        raise LegalHold("The school must keep these data for now. Ask it why, and when the matter will be settled.")
 
 
 def to_json(item: CustomerItem) -> dict[str, Any]:

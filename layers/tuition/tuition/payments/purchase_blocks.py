@@ -3,7 +3,7 @@
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import Conflicted, PurchasesBlocked
+from tuition.core.errors import Conflicted, PurchasesBlocked, UserErased
 from tuition.core.purchase_blocks import STAFF_BLOCK, Decision, PurchaseBlocks, explanation
 from tuition.settings import settings
 from tuition.storage import ledger
@@ -14,7 +14,12 @@ MAX_OTHER_BLOCKS = 1000
 
 
 def require_allowed(blocks: PurchaseBlocks) -> None:
-    """Raise `PurchasesBlocked` if the user may not buy. The message says why, and whom to write to."""
+    """Raise `PurchasesBlocked` if the user may not buy. The message says why, and whom to write to.
+
+    Raises `UserErased` if the user's data are erased, or will be.
+    """
+    if blocks.erased:
+        raise UserErased("The data of this account are erased, or will be. To buy again, sign up with a new account.")
     problem = explanation(blocks, settings().support_contact)
     if problem:
         raise PurchasesBlocked(problem)

@@ -103,6 +103,11 @@ def note_undeliverable(address: str, problem: str) -> None:
     )
 
 
+def forget_address(address: str) -> None:
+    """Remove what is remembered of an address, because its owner's data are erased. A hash would still name it."""
+    dynamodb.delete(EffectItem, _address_key(address))
+
+
 def delivery_problem(address: str | None) -> dict[str, str] | None:
     """Return `{"problem", "at"}` of an address that bounces or complained; None if no problem is known."""
     raw = dynamodb.get(EffectItem, _address_key(address)) if address else None

@@ -843,6 +843,11 @@ def update_customer(user_id: str, decide: Callable[[CustomerItem, int], Customer
     raise Contended(f"The records of {user_id} are being changed by other requests. Try again.")
 
 
+def remove_customer_pointer(stripe_customer_id: str) -> None:
+    """Remove the pointer of a Stripe customer to its user, once the customer is deleted at Stripe."""
+    dynamodb.delete(StripeObjectItem, keys.stripe_object_key(stripe_customer_id))
+
+
 def write_record(record: Record, head: Model, version: int) -> None:
     """Write a record of a chain that is neither a payment's nor a user's, with the item that has the chain's head.
 

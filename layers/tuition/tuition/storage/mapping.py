@@ -144,7 +144,10 @@ def customer_from_item(item: CustomerItem) -> Customer | None:
 def blocks_from_item(item: CustomerItem) -> PurchaseBlocks:
     """Return what blocks the purchases of an item's user."""
     return PurchaseBlocks(
-        frozenset(item.lost_disputes or ()), frozenset(item.other_blocks or ()), frozenset(item.allowed_blocks or ())
+        frozenset(item.lost_disputes or ()),
+        frozenset(item.other_blocks or ()),
+        frozenset(item.allowed_blocks or ()),
+        item.erasure is not None,
     )
 
 

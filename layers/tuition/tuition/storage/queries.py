@@ -228,6 +228,13 @@ def page_of_payments(
     return items, Cursor.after(page, partition, stage)
 
 
+def payments_of_user(user_id: str) -> Iterator[Payment]:
+    """Yield every payment of a user, the newest first: a query and a batch read per page."""
+    for page in dynamodb.query_pages(by_user(user_id), descending=True, limit=PAGE_OF_PAYMENTS):
+        items = payments_by_id([key["payment_id"]["S"] for key in page.items])
+        yield from map(mapping.payment_from_item, items)
+
+
 def sort_keys_between(partition: Partition, low: str, high: str, page_size: int) -> Iterator[str]:
     """Yield a partition's sort keys from high to low, both inclusive."""
     between = SortKeys("#sort BETWEEN :low AND :high", {":low": low, ":high": high})

@@ -149,6 +149,11 @@ def update_customer(customer_id: str, params: Mapping[str, Any]) -> Answer:
     return _ask(lambda c, o: c.v1.customers.update(customer_id, cast(Any, params), o), _fresh_key())
 
 
+def delete_customer(customer_id: str) -> Answer:
+    """Delete a customer for good, with the saved payment methods: https://docs.stripe.com/api/customers/delete."""
+    return _ask(lambda c, o: c.v1.customers.delete(customer_id, {}, o))
+
+
 def list_payment_methods(customer_id: str, limit: int, after: str | None) -> Answer:
     """List one page of a customer's saved payment methods: https://docs.stripe.com/api/payment_methods/customer_list."""
     params: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}

@@ -8,6 +8,7 @@ from tuition import retry
 from tuition.core import audit, catalog, moments, timestamps
 from tuition.core import books as core_books
 from tuition.core import payment as payments_rules
+from tuition.core.erasure import Erasure
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.refs import is_user_id
@@ -19,7 +20,7 @@ from tuition.storage import cursors, dynamodb, effects, keys, mapping, quarantin
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
-from tuition.views import facts_json, payment_json, payment_list, standings, student
+from tuition.views import erasures, facts_json, payment_json, payment_list, standings, student
 from tuition.views.filters import Filters
 from tuition.views.payment_json import PaymentView
 
@@ -259,6 +260,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
             "customer": _customer_json(customer) if customer.stripe_customer_id else None,
             "purchases": _purchases_json(customer),
             "legal_hold": legal_holds.to_json(customer),
+            "erasure": erasures.for_staff(erasure) if (erasure := Erasure.from_json(customer.erasure)) else None,
             "history": {
                 "disputes": len(customer.disputes or ()),
                 "disputes_lost": len(customer.lost_disputes or ()),

@@ -1,0 +1,76 @@
+"""The list of erasures, outside the tables: `due/<user>` until an erasure is done, then `done/<user>` with its time.
+
+It is the queue of the erasures. A restore of the tables does not touch it, so it also says what to erase again then.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import quote, unquote
+
+from tuition import aws_client
+from tuition.core.errors import Unavailable
+from tuition.log import logger
+from tuition.settings import settings
+
+READ_TIMEOUT_S = 5
+MAX_PAGES = 20
+"""Pages of 1,000 objects that one run reads."""
+Folder = Literal["due", "done"]
+
+
+@contextmanager
+def _failures_as_unavailable() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        logger.exception("the list of erasures failed")
+        raise Unavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})") from error
+
+
+@_failures_as_unavailable()
+def put(folder: Folder, user_id: str, values: Mapping[str, Any]) -> None:
+    """Store a user's entry, in place of an earlier one."""
+    body = json.dumps({"user_id": user_id, **values}).encode()
+    _s3().put_object(Bucket=settings().erasures_bucket, Key=_object_key(folder, user_id), Body=body)
+
+
+@_failures_as_unavailable()
+def read(folder: Folder, user_id: str) -> dict[str, Any]:
+    """Return a user's entry, which exists."""
+    answer = _s3().get_object(Bucket=settings().erasures_bucket, Key=_object_key(folder, user_id))
+    return dict(json.loads(answer["Body"].read()))
+
+
+@_failures_as_unavailable()
+def remove_due(user_id: str) -> None:
+    """Remove the entry of an erasure that is done."""
+    _s3().delete_object(Bucket=settings().erasures_bucket, Key=_object_key("due", user_id))
+
+
+@_failures_as_unavailable()
+def users(folder: Folder) -> list[str]:
+    """Return the users of all entries."""
+    names: list[str] = []
+    more: dict[str, str] = {}
+    for _ in range(MAX_PAGES):
+        page = _s3().list_objects_v2(Bucket=settings().erasures_bucket, Prefix=f"{folder}/", **more)
+        names += [unquote(entry["Key"].removeprefix(f"{folder}/")) for entry in page.get("Contents", ())]
+        if not page.get("IsTruncated"):
+            return names
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+    logger.error("the list of erasures is longer than one run reads", folder=folder)
+    return names
+
+
+def _object_key(folder: Folder, user_id: str) -> str:
+    return f"{folder}/{quote(user_id, safe='')}"
+
+
+@functools.cache
+def _s3() -> Any:
+    return aws_client.create("s3", read_timeout_s=READ_TIMEOUT_S)

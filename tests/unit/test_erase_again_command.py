@@ -1,0 +1,50 @@
+"""The command `make erase-again`: its exit code, and what it says."""
+
+from typing import Any
+
+import pytest
+
+from local import erase_again
+from local.reconcile import ReconcileError
+
+DONE = {"erased": 3, "waiting": 1, "held": 0, "failed": 0, "done": True}
+
+
+def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError) -> tuple[int, list[Any]]:
+    """Run the command against a function with this answer. Return the exit code, and what it was invoked with."""
+    calls: list[Any] = []
+
+    class Function:
+        def __init__(self, **options: Any) -> None:
+            calls.append(options["function"])
+
+        def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+            calls.append(event)
+            if isinstance(answer, ReconcileError):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(erase_again, "Reconciler", Function)
+    return erase_again.main(["--aws"]), calls
+
+
+def test_it_erases_everything_on_the_list_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, DONE) == (0, ["EraseFunction", {"again": True}])
+    assert "3 erased, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [{"failed": 1}, {"done": False}])
+def test_it_ends_with_1_while_an_erasure_is_not_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    assert run(monkeypatch, {**DONE, **change})[0] == 1
+    assert "Not every erasure is done" in capsys.readouterr().out
+
+
+def test_it_ends_with_2_if_the_function_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, ReconcileError("no local stack responds"))[0] == 2
+    assert "no local stack responds" in capsys.readouterr().err
