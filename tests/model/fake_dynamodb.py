@@ -193,6 +193,7 @@ class FakeDynamoDB:
         ExpressionAttributeNames: Mapping[str, str] = MappingProxyType({}),
         IndexName: str | None = None,
         Limit: int | None = None,
+        ScanIndexForward: bool = True,
     ) -> Item:
         if IndexName:
             names, values = ExpressionAttributeNames, ExpressionAttributeValues
@@ -202,7 +203,8 @@ class FakeDynamoDB:
         if KeyConditionExpression != "#key = :key" or ExpressionAttributeNames["#key"] != KEYS[TableName][0]:
             raise NotImplementedError(KeyConditionExpression)
         partition = ExpressionAttributeValues[":key"]["S"]
-        return {"Items": [i for k, i in sorted(self.stored[TableName].items()) if k[0] == partition]}
+        items = [i for k, i in sorted(self.stored[TableName].items()) if k[0] == partition]
+        return {"Items": (items if ScanIndexForward else items[::-1])[:Limit]}
 
     def _query_index(
         self, table: str, index: str, condition: str, names: Mapping[str, str], values: Item
