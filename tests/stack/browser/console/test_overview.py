@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, expect
 from tests.stack.browser.console.bulk_figures import BulkFigures
 from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
+from tests.stack.test_analytics import until_counted
 from tests.stack.test_fan_out import client, resource
 from tests.stack.test_roles import invoke
 from tuition.storage import keys
@@ -45,18 +46,25 @@ def store_recount(running: Running, differences: list[dict[str, Any]], missing: 
     client(running, "dynamodb").put_item(TableName=resource(running, "CursorsTable"), Item=item)
 
 
-@pytest.fixture
-def figures(staff: Staff, running: Running, sub: str) -> Running:
-    """Make a payment, a refused one and a refund, and count them."""
-    staff.create_and_pay(f"{sub}-1", "DP")
-    running.create(running.token(f"{sub}-2"), "FSD")
-    declined = running.create(running.token(f"{sub}-3"), "DP").json()
-    running.pay(declined["payment_intent_id"], "pm_card_chargeDeclined")
-    running.until(
-        lambda: staff.details(declined["payment_id"])["payment"]["status"] == "FAILED", "the declined payment"
-    )
-    assert invoke(running, "RecountFunction", {"full": True})["done"]
+@pytest.fixture(scope="module")
+def purchases(running: Running) -> Running:
+    """Make a payment that is paid, an open one, and one whose card is declined."""
+    paid, waiting, declined = (running.token(f"overview-{number}") for number in range(3))
+    running.pay(running.create(paid, "DP").json()["payment_intent_id"])
+    running.create(waiting, "FSD")
+    payment = running.create(declined, "DP").json()
+    running.pay(payment["payment_intent_id"], "pm_card_chargeDeclined")
+    running.until_enrolled(paid)
+    running.until(lambda: running.payment(declined, payment["payment_id"])["status"] == "FAILED", "the declined card")
     return running
+
+
+@pytest.fixture
+def figures(purchases: Running) -> Running:
+    """Count the payments. Nothing that earlier tests did changes the figures afterwards."""
+    until_counted(purchases)
+    assert invoke(purchases, "RecountFunction", {"full": True})["done"]
+    return purchases
 
 
 def test_the_figures_are_those_of_the_payments(staff: Staff, figures: Running) -> None:
