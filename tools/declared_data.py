@@ -38,6 +38,7 @@ from tuition.core import archive, recorded_facts, selling
 from tuition.core.archive import Each
 from tuition.core.attention import AttentionReason
 from tuition.core.enrollment import Standing
+from tuition.core.erasure import Erasure
 from tuition.core.facts import Facts
 from tuition.core.money import Money
 from tuition.core.payment import Terms
@@ -109,12 +110,14 @@ CATEGORIES: Mapping[str, Category] = {
         ("refund_requests.by", "discarded.by", "exports.by", "log.before", "event.id", "failed_records.record"),
         PSEUDONYM,
     ),
+    **dict.fromkeys(("erasure.by", "erasures.by"), PSEUDONYM),
     **dict.fromkeys(("email", "email_initial", "email_key", "email.to", "consumer_subject"), CONTACT),
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
     **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
+    "personal_files": WRITTEN,
     **dict.fromkeys(("refund_requests.reason", "refund_requests.answer", "refund_requests.order_key"), WRITTEN),
     **dict.fromkeys(("email.reason", "email.text", "email.html"), WRITTEN),
     **dict.fromkeys(("report", "progress", "plan", "problem", "unknown"), FINDINGS),
@@ -131,6 +134,7 @@ NOT_PERSONAL = frozenset(
         *("terms.list_amount", "terms.save_payment_method", "payment_method.type"),
         *("purchase_decision.decision", "purchase_decision.at", "discarded.at"),
         *("legal_hold_decision.decision", "legal_hold_decision.at"),
+        *(f"erasure.{field.name}" for field in fields(Erasure) if field.name not in ("by", "note")),
         *("selling.on", "selling.at"),
         *(f"task.{field.name}" for field in fields(Task) if field.name not in ("name", "subjects")),
         # columns of the export that are no attributes of a payment's item
@@ -262,6 +266,7 @@ _PARTS: Mapping[str, Any] = {
         ("customers.purchase_decision", "customers.legal_hold_decision"),
         dict.fromkeys(("decision", "note", "actor", "at"), True),
     ),
+    "customers.erasure": _fields(Erasure, personal=True),
     "audit.transition": archive.TRANSITION,
     "audit.facts": archive.FACTS,
     "audit.final_form": archive.FINAL_FORM,
@@ -331,7 +336,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("subject", "user_id"), True),
     # of everything else
     **dict.fromkeys(
-        ("code", "codes", "day", "done", "entries", "error", "events", "export_id", "failed", "gaps"), False
+        ("code", "codes", "day", "done", "entries", "error", "events", "export_id", "failed", "folder", "gaps"), False
     ),
     **dict.fromkeys(("hour", "hours", "item_key", "kind", "message_id", "messages", "missing", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
@@ -468,6 +473,11 @@ def _objects() -> Iterator[Store]:
     yield Store("digests", "object", "signed digests of the archive", LAW, ends, _DIGEST, "DigestBucket")
     heads = dict.fromkeys(("subject", "seq", "hash"), False)
     yield Store("heads", "object", "the newest record of each subject in an hour", LAW, ends, heads, "DigestBucket")
+    ends, of = f"{_days_of_objects('ErasuresBucket', 'done/')} after the erasure", "ErasuresBucket"
+    shape = {"user_id": True, "by": True, "requested_at": False, "due_at": False, "erased_at": False}
+    yield Store("erasures", "object", "the list of erasures, outside the tables", LAW, ends, shape, of)
+    ends = _days_of_objects("ExportsBucket")
+    yield Store("personal_files", "object", "a copy of one person's data", LAW, ends, Whole(True), "ExportsBucket")
     ends, of = _days_of_objects("FailedRecordsBucket"), "FailedRecordsBucket"
     shape = {"record": Whole(False)}
     yield Store("failed_records", "object", "audit records that a reader could not read", LAW, ends, shape, of)

@@ -16,7 +16,7 @@ from tests import stored_data
 from tests.harness import NAMES
 from tuition.core import archive
 
-BUCKETS = ("ExportsBucket", "ArchiveBucket", "DigestBucket", "FailedRecordsBucket")
+BUCKETS = ("ExportsBucket", "ArchiveBucket", "DigestBucket", "ErasuresBucket", "FailedRecordsBucket")
 LOG_ATTEMPTS = 5
 OF_ACCESS_LOG = "request_id"
 """The field that only lines of the API's access log have."""
@@ -99,6 +99,10 @@ def _content(key: str, body: bytes) -> tuple[str, list[Any]]:
         return "heads", archive.lines(body)
     if folder == "hours" and name.endswith(".json"):
         return "digests", [json.loads(body)]
+    if folder in ("due", "done"):
+        return "erasures", [json.loads(body)]
+    if folder == "personal":
+        return "personal_files", [json.loads(body)]
     if name == "state.json":
         return "exports", [json.loads(body)]
     if name.endswith(".csv") and name != "rest.csv":

@@ -73,7 +73,7 @@ def test_every_line_of_the_declaration_is_used() -> None:
     used = set()
     for store in stores().values():
         for path, _ in attributes(store.shape):
-            names = [name for name in f"{store.name}.{path}".split(".") if name != "*"]
+            names = [name for name in f"{store.name}.{path}".split(".") if name not in ("*", "")]
             if names[-1].endswith("_decimal"):
                 names[-1] = names[-1].removesuffix("_decimal")
             ends = [".".join(names[start:]) for start in range(len(names))]
