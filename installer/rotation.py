@@ -32,7 +32,7 @@ KEY_SECRET, WEBHOOK_SECRET = "StripeSecretArn", "StripeWebhookSecretArn"
 _SYNC = ("payment_intents", "checkout/sessions", "charges", "refunds", "disputes", "promotion_codes", "coupons")
 READS = {
     "default": (*_SYNC, "customers", "products"),
-    "refunds": _SYNC,
+    "refunds": (*_SYNC, "customers"),
     "webhook": _SYNC,
     "reconcile": (*_SYNC, "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
 }

@@ -258,6 +258,9 @@ _SYNC = {
     "coupons": "read",
 }
 _CLOSE = _SYNC | {"payment_intents": "write", "checkout/sessions": "write"}
+DELETIONS = {("RetentionFunction", "PaymentsTable"), ("EraseFunction", "StripeObjectsTable")}
+"""Payments seven years after their money moved last; the pointer from an erased user's Stripe customer to the user."""
+
 STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
     "default": _CLOSE | {"customers": "write", "payment_methods": "write", "products": "write"},
     "refunds": _CLOSE | {"refunds": "write", "customers": "write"},

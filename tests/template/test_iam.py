@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.permissions import ALLOWED
+from tests.permissions import ALLOWED, DELETIONS
 
 DEPLOYMENT_GROUPS = (
     "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:${AWS::StackName}-*"
@@ -73,10 +73,6 @@ def test_every_function_has_a_list_of_permissions(resources: dict[str, Any]) -> 
 @pytest.mark.parametrize("function", ALLOWED)
 def test_a_function_has_exactly_its_listed_permissions(resources: dict[str, Any], function: str) -> None:
     assert permissions(resources, function) == ALLOWED[function]
-
-
-DELETIONS = {("RetentionFunction", "PaymentsTable"), ("EraseFunction", "StripeObjectsTable")}
-"""Payments seven years after their money moved last; the pointer from an erased user's Stripe customer to the user."""
 
 
 @pytest.mark.parametrize("function", ALLOWED)

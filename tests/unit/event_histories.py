@@ -607,7 +607,7 @@ def stripe_answers_from(history: History) -> Iterator[HistoricalStripe]:
         mock.patch.multiple(stripe_client, **{name: getattr(stripe, name) for name in names}),
         mock.patch.object(resolve, "_resolve_at_stripe", stripe.resolve_at_stripe),
         mock.patch.object(resolve.ledger, "load_with_pointers", _no_pointers),
-        mock.patch.object(resolve, "ref_of_stripe_object", return_value=None),
+        mock.patch.object(resolve, "_pointers", return_value=[]),
     ):
         yield stripe
 
