@@ -229,6 +229,34 @@ def test_the_month_continues_where_an_hour_ended(
 
 
 @pytest.mark.usefixtures("_no_progress")
+@pytest.mark.parametrize("failure", [RuntimeError, SystemExit])
+def test_a_day_in_which_each_run_fails_or_is_killed_is_named_and_passed_over(
+    tuition: Harness,
+    student: Student,
+    bucket: ArchiveBucket,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: type[BaseException],
+) -> None:
+    fill_days(tuition, student, 3)
+    real = archive_check.compare
+
+    def compare(day: str, *arguments: Any) -> dict[str, Any]:
+        if day == "2026-11-24":
+            raise failure
+        return real(day, *arguments)
+
+    monkeypatch.setattr(archive_check, "compare", compare)
+    for _ in range(archive_check.MAX_TRIES):
+        with pytest.raises(failure):
+            every_day()
+    assert not counted(capsys)
+    report = every_day()
+    assert (report["done"], report["days"], report["problem_days"]) == (True, 2, ["2026-11-24"])
+    assert counted(capsys)
+
+
+@pytest.mark.usefixtures("_no_progress")
 def test_a_late_month_is_finished_and_rings_its_alarm_meanwhile(
     tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str]
 ) -> None:

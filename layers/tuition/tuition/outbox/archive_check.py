@@ -34,6 +34,8 @@ MAX_LISTED = 100
 """Missing records and gaps that the report names."""
 SCAN_S = 300.0
 """The monthly comparison begins no further day after so many seconds of an hour, so that it slows no table down."""
+MAX_TRIES = 3
+"""Runs of the monthly comparison that may fail in the same day before it is passed over."""
 MAX_PROBLEM_DAYS = 100
 """Days with a problem that the report of a month names."""
 LAST_S = 60.0
@@ -170,7 +172,8 @@ def _name(item: Item) -> str:
 class Month:
     """How far the comparison of a month has come: the day that is next, and the days with a problem until now.
 
-    `days` counts the days that were compared, from the first one of the archive to `through`.
+    `days` counts the days that were compared, from the first one of the archive to `through`. `tries` counts the runs
+    that have begun the next day.
     """
 
     month: str
@@ -180,6 +183,7 @@ class Month:
     days: int = 0
     records: int = 0
     problem_days: list[str] = field(default_factory=list)
+    tries: int = 0
     done_at: str | None = None
 
 
@@ -195,7 +199,8 @@ def daily(remaining: Callable[[], float]) -> dict[str, Any]:
 def compare_month(remaining: Callable[[], float]) -> dict[str, Any]:
     """Continue the comparison of every day, as far as five minutes allow. Return a report. Raises `LeaseTaken`.
 
-    A day that one run cannot compare to its end is named among the days with a problem, and the next one follows.
+    A day that one run cannot compare to its end is named among the days with a problem, and the next one follows. So
+    is a day in which `MAX_TRIES` runs have failed or were killed: it must not keep the later ones from being compared.
     """
     with cursors.lease(cursors.ARCHIVE):
         clock.start_deadline()
@@ -203,7 +208,11 @@ def compare_month(remaining: Callable[[], float]) -> dict[str, Any]:
         while month.done_at is None and remaining() > LAST_S and clock.monotonic() < ends:
             if month.next > month.through:
                 month.done_at = timestamps.iso(clock.now())
+            elif month.tries >= MAX_TRIES:
+                _pass_over(month)
             else:
+                month.tries += 1
+                cursors.store_report(vars(month), cursors.ARCHIVE)  # also a run that does not return has tried
                 _compare_next(month, remaining)
             clock.start_deadline()
             cursors.store_report(vars(month), cursors.ARCHIVE)
@@ -226,7 +235,17 @@ def _month() -> Month:
 def _compare_next(month: Month, remaining: Callable[[], float]) -> None:
     report = compare(month.next, remaining)
     month.days, month.records = month.days + 1, month.records + report["records"]
-    if not report["complete"] and len(month.problem_days) < MAX_PROBLEM_DAYS:
-        month.problem_days.append(month.next)
-    month.next = timestamps.day_after(month.next)
+    _move_on(month, has_problem=not report["complete"])
     logger.info("archive compared", through=month.next, until=month.through, days=month.days, records=month.records)
+
+
+def _pass_over(month: Month) -> None:
+    metrics.count("ArchiveIncomplete")
+    logger.error("the comparison of a day of the archive has failed repeatedly", day=month.next, tries=month.tries)
+    _move_on(month, has_problem=True)
+
+
+def _move_on(month: Month, *, has_problem: bool) -> None:
+    if has_problem and len(month.problem_days) < MAX_PROBLEM_DAYS:
+        month.problem_days.append(month.next)
+    month.next, month.tries = timestamps.day_after(month.next), 0
