@@ -20,7 +20,7 @@ from tuition import clock
 from tuition.core import audit, timestamps
 from tuition.core import retention as core_retention
 from tuition.core.errors import NotFound
-from tuition.core.facts import Facts, Refund
+from tuition.core.facts import Facts, Refund, Withdrawal
 from tuition.intake import retention, stripe_events, walk
 from tuition.intake.walk import Run
 from tuition.outbox import archive, archive_check
@@ -177,6 +177,33 @@ def test_a_payment_to_which_something_may_still_happen_is_kept_and_counted(tuiti
     assert (report["listed"], report["unfinished"], report["deleted"]) == (1, 1, 1)
     assert tuition.payment(open_id)
     assert tuition.payment(purchase["payment_id"]) is None
+
+
+@pytest.mark.parametrize("time", ["before the list", "after the list"])
+def test_a_refund_that_waits_for_approval_keeps_the_payment(tuition: Harness, student: Student, time: str) -> None:
+    payment_id = bought(tuition, student)["payment_id"]
+    wait(tuition, 7 * YEAR_S - 20 * DAY_S if time == "before the list" else 8 * YEAR_S)
+    if time == "after the list":
+        assert run(delete=True)["listed"] == 1
+    response = tuition.refund(student, payment_id)
+    assert (response.status, response.body["refund_request"]["state"]) == (202, "awaiting_approval")
+    if time == "before the list":
+        wait(tuition, YEAR_S)
+        report = run(delete=True)
+        assert (report["listed"], report["unfinished"]) == (0, 1)
+    wait(tuition, 31 * DAY_S)
+    report = run(delete=True)
+    assert (report["deleted"], report["changed"]) == (0, time == "after the list")
+    assert tuition.payment(payment_id).refund_request_state == "awaiting_approval"
+
+
+def test_a_payment_whose_money_is_due_after_a_withdrawal_is_kept(tuition: Harness, student: Student) -> None:
+    payment = tuition.payment(bought(tuition, student)["payment_id"])
+    withdrawn = Facts(withdrawn=Withdrawal(at=int(clock.now())))
+    entry = audit.AuditEntry(timestamps.iso(clock.now()), "withdrawn", "contract.withdrawn", "request")
+    ledger.update(payment.ref, lambda state: Change(state.existing.merged(withdrawn), entry))
+    report = listed_and_deleted(tuition)
+    assert (report["listed"], report["unfinished"], report["deleted"]) == (0, 1, 0)
 
 
 # --- reasons against a deletion ---

@@ -49,8 +49,12 @@ def years_later(at: str, years: int) -> str:
 
 
 def is_due(payment: Payment, last: str, now: str) -> bool:
-    """Whether a payment may be deleted now: it was kept long enough, and nothing more is expected to happen to it."""
-    return kept_until(last) <= now and payments.is_final(payment)
+    """Whether a payment may be deleted now: it was kept long enough, and nothing more is expected to happen to it.
+
+    A refund that staff must approve, or that is due after a withdrawal, is expected.
+    """
+    is_awaited = any(request.undecided for request in payment.requests) or payments.amount_due(payment) > 0
+    return kept_until(last) <= now and payments.is_final(payment) and not is_awaited
 
 
 def is_expired(trail: Sequence[Mapping[str, Any]]) -> bool:
