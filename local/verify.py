@@ -35,9 +35,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.deploy import STACK
 from local.reconcile import ReconcileError, local_connection, physical_id
 from local.running import add_port_option
-from tuition.core import audit, selling
+from tuition import clock
+from tuition.core import audit, retention, selling, timestamps
 from tuition.core import enrollment as enrollments
 from tuition.core.enrollment import Enrollment
+from tuition.core.facts import NO_FACTS
 from tuition.core.payment import Payment
 from tuition.storage import keys, mapping
 from tuition.storage.items import AuditItem, CustomerItem
@@ -59,9 +61,13 @@ LOST = ("lost", "prevented")
 SCHEMA = """
 CREATE TABLE records (subject TEXT, seq INTEGER, hash TEXT, record TEXT);
 CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, item TEXT) WITHOUT ROWID;
+CREATE TABLE deleted (payment_id TEXT PRIMARY KEY, user_id TEXT) WITHOUT ROWID;
 CREATE TABLE blocked (user_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE owners (subject TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE heads (subject TEXT PRIMARY KEY, seq INTEGER, hash TEXT) WITHOUT ROWID;
+"""
+IDS_OF_USER = """
+SELECT payment_id FROM payments WHERE user_id = ?1 UNION SELECT payment_id FROM deleted WHERE user_id = ?1
 """
 
 
@@ -139,7 +145,7 @@ class Verification:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
         self._last_progress = time.monotonic()
-        self.findings = self.records = self.payments = self.users = self.heads = 0
+        self.findings = self.records = self.payments = self.deleted = self.users = self.heads = 0
 
     def close(self) -> None:
         """Close the database. Its folder is removed by the caller."""
@@ -151,6 +157,7 @@ class Verification:
         if not self.records and next(self._tables.scan("PaymentsTable"), None) is None:
             raise NotVerified("the tables have no record and no payment")
         self._verify_payments()
+        self._verify_deleted_payments()
         self._verify_users()
         self._verify_customers()
         self._verify_selling()
@@ -187,6 +194,12 @@ class Verification:
         rows = self._db.execute("SELECT item FROM payments WHERE user_id = ?", (user_id,))
         return [mapping.payment_from_raw(json.loads(item)) for (item,) in rows]
 
+    def _deleted_of(self, user_id: str) -> list[Payment]:
+        """Return the deleted payments of a user as their records show them."""
+        rows = self._db.execute("SELECT payment_id FROM deleted WHERE user_id = ?", (user_id,)).fetchall()
+        payments = [_deleted(payment_id, self._records_of(payment_id)) for (payment_id,) in rows]
+        return [payment for payment in payments if payment]
+
     # --- payments ---
 
     def _verify_payments(self) -> None:
@@ -203,15 +216,38 @@ class Verification:
         self._db.execute("CREATE INDEX by_user ON payments (user_id)")
 
     def _keep(self, payment: Payment, item: str) -> None:
-        """Keep a payment for its user, and the name of a user whom the customer's item must block."""
+        """Keep a payment for its user."""
         values = (payment.payment_id, payment.user_id, item)
         self._db.execute("INSERT OR REPLACE INTO payments VALUES (?, ?, ?)", values)
+        self._keep_blocked(payment)
+
+    def _keep_blocked(self, payment: Payment) -> None:
+        """Keep the name of a user whom the customer's item must block."""
         if _lost([payment]) or payment.holds_first_purchase:
             self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?)", (payment.user_id,))
 
     def _payment_now(self, payment_id: str) -> str | None:
         item = self._tables.get("PaymentsTable", keys.payment_key(payment_id))
         return None if item is None else _payment_problem(item, self._tables.records(payment_id))
+
+    # --- payments that were deleted after their retention period ---
+
+    def _verify_deleted_payments(self) -> None:
+        """Verify the chains that end with the deletion of their payment, and keep whose they are."""
+        query = """
+            SELECT DISTINCT subject FROM records WHERE json_extract(record, '$.type') = ? AND subject GLOB 'pay_*'
+            AND subject NOT IN (SELECT subject FROM owners) ORDER BY 1
+        """
+        for (payment_id,) in self._db.execute(query, (retention.EXPIRED_RECORD,)).fetchall():
+            self._progress(f"deleted payments verified, until {payment_id}")
+            payment = _deleted(payment_id, self._records_of(payment_id))
+            if payment is None:
+                self._report_if_it_stays(payment_id, partial(self._orphan_now, payment_id))
+                continue
+            self.deleted += 1
+            self._db.execute("INSERT INTO deleted VALUES (?, ?)", (payment_id, payment.user_id))
+            self._keep_blocked(payment)
+        self._db.execute("CREATE INDEX deleted_by_user ON deleted (user_id)")
 
     # --- users: enrollments, progress and their own chain ---
 
@@ -222,26 +258,35 @@ class Verification:
             self.users += 1
             self._progress(f"{self.users:,} users verified")
             items = list(group)
-            if _user_problem(user_id, items, self._payments_of(user_id), self._records_of(user_id)):
+            payments = [*self._payments_of(user_id), *self._deleted_of(user_id)]
+            if _user_problem(user_id, items, payments, self._records_of(user_id)):
                 self._report_if_it_stays(user_id, partial(self._user_now, user_id))
         without = self._db.execute(
-            "SELECT DISTINCT user_id FROM payments WHERE user_id NOT IN (SELECT subject FROM owners) ORDER BY 1"
+            "SELECT user_id FROM (SELECT user_id FROM payments UNION SELECT user_id FROM deleted)"
+            " WHERE user_id NOT IN (SELECT subject FROM owners) ORDER BY 1"
         )
         for (user_id,) in without.fetchall():
             self._report_if_it_stays(user_id, partial(self._user_now, user_id))
 
     def _user_now(self, user_id: str) -> str | None:
         items = self._tables.user_items(user_id)
-        payments = self._payments_now(user_id, items)
-        return _user_problem(user_id, items, payments, self._tables.records(user_id))
+        living, deleted = self._payments_now(user_id, items)
+        return _user_problem(user_id, items, [*living, *deleted], self._tables.records(user_id))
 
-    def _payments_now(self, user_id: str, items: Iterable[Item]) -> list[Payment]:
-        """Read the payments of a user that this run has seen, and those that the user's enrollments name."""
-        rows = self._db.execute("SELECT payment_id FROM payments WHERE user_id = ?", (user_id,))
-        ids = [payment_id for (payment_id,) in rows]
+    def _payments_now(self, user_id: str, items: Iterable[Item]) -> tuple[list[Payment], list[Payment]]:
+        """Read the payments of a user that this run has seen, and those that the user's enrollments name.
+
+        Those that were deleted come second, as their records show them.
+        """
+        ids = [payment_id for (payment_id,) in self._db.execute(IDS_OF_USER, (user_id,))]
         ids += [payment_id for item in items if _is_enrollment(item) for payment_id in _standings(item)]
-        payments = [self._tables.payment(payment_id) for payment_id in dict.fromkeys(ids)]
-        return [payment for payment in payments if payment is not None and payment.user_id == user_id]
+        living, deleted = list[Payment](), list[Payment]()
+        for payment_id in dict.fromkeys(ids):
+            payment = self._tables.payment(payment_id)
+            gone = None if payment else _deleted(payment_id, self._tables.records(payment_id))
+            living += [payment] if payment and payment.user_id == user_id else []
+            deleted += [gone] if gone and gone.user_id == user_id else []
+        return living, deleted
 
     # --- customers ---
 
@@ -250,7 +295,7 @@ class Verification:
             user_id = item["user_id"]["S"]
             self._progress(f"customers verified, until {user_id}")
             self._db.execute("DELETE FROM blocked WHERE user_id = ?", (user_id,))
-            if _customer_problem(item, self._payments_of(user_id)):
+            if _customer_problem(item, self._payments_of(user_id), self._deleted_of(user_id)):
                 self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
         for (user_id,) in self._db.execute("SELECT user_id FROM blocked ORDER BY 1").fetchall():
             self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
@@ -258,7 +303,7 @@ class Verification:
     def _customer_now(self, user_id: str) -> str | None:
         key = keys.customer_key(user_id)
         item = self._tables.get("CustomersTable", key) or key
-        return _customer_problem(item, self._payments_now(user_id, self._tables.user_items(user_id)))
+        return _customer_problem(item, *self._payments_now(user_id, self._tables.user_items(user_id)))
 
     # --- the other chains ---
 
@@ -280,6 +325,9 @@ class Verification:
         if subject.startswith("pay_"):
             if self._tables.get("PaymentsTable", keys.payment_key(subject)):
                 return self._payment_now(subject)
+            records = _in_order(self._tables.records(subject))
+            if retention.is_marked(records):
+                return retention.problem(subject, records, timestamps.iso(clock.now()))
             return "it has records, but the payment does not exist"
         return self._user_now(subject)
 
@@ -358,11 +406,24 @@ def _is_readable(item: Item) -> bool:
 
 
 def _payment_problem(item: Item, records: Iterable[Item]) -> str | None:
-    """Return why a payment is not what its records lead to."""
+    """Return why a payment is not what its records lead to, or not as an erasure leaves it."""
     try:
-        return _why(audit.verify_payment(mapping.payment_from_raw(item), records))
+        payment = mapping.payment_from_raw(item)
+        broken = _why(audit.verify_payment(payment, records))
+        if not broken and payment.facts.erased and payment.merged(NO_FACTS) != payment:
+            return "the data of its user were erased, but it has some of them"
+        return broken
     except UNREADABLE as error:
         return f"the payment cannot be read ({type(error).__name__})"
+
+
+def _in_order(records: Iterable[Item]) -> list[Item]:
+    return sorted(records, key=lambda record: int(record["seq"]))
+
+
+def _deleted(payment_id: str, records: Iterable[Item]) -> Payment | None:
+    """Return a payment that was deleted after its retention period, as its records show it; None if it was not."""
+    return retention.deleted(payment_id, _in_order(records), timestamps.iso(clock.now()))
 
 
 def _is_enrollment(item: Item) -> bool:
@@ -389,12 +450,14 @@ def _standings_problem(
 ) -> str | None:
     expected: dict[str, dict[str, Any]] = {track: {} for track in tracks}
     for payment in payments:
+        if payment.facts.erased and payment.track in tracks and not tracks[payment.track].erased:
+            return f"{payment.track}: the data of the user were erased, but the enrollment does not say so"
         standing = enrollments.standing_of(payment)
         expected.setdefault(payment.track, {}).update({payment.payment_id: standing} if standing.counts else {})
     for track, standings in expected.items():
         if track not in tracks:
             return f"{track}: payments exist, but no enrollment"
-        stored = tracks[track].standings
+        stored, standings = tracks[track].standings, enrollments.kept(standings)
         different = [key for key in {**stored, **standings} if stored.get(key) != standings.get(key)]
         if different:
             held, due = _text(stored, different), _text(standings, different)
@@ -428,19 +491,24 @@ def _lost(payments: Iterable[Payment]) -> set[str]:
     return {key for payment in payments for key, one in payment.facts.disputes.items() if one.status in LOST}
 
 
-def _customer_problem(item: Item, payments: Iterable[Payment]) -> str | None:
-    """Return why a customer's lost disputes and first purchases, which block purchases, are not those of payments."""
-    payments = list(payments)
+def _customer_problem(item: Item, payments: list[Payment], deleted: list[Payment]) -> str | None:
+    """Return why a customer's lost disputes and first purchases, which block purchases, are not those of payments.
+
+    Those of deleted payments stay. Their records do not say whether they claimed the first purchase, so they may.
+    """
     try:
         customer = CustomerItem.from_raw_data(item)
         disputes, claims = set(customer.lost_disputes or ()), set(customer.first_purchases or ())
+        is_erased = bool(customer.erasure and customer.erasure["state"] == "erased")
     except UNREADABLE as error:
         return f"the customer cannot be read ({type(error).__name__})"
-    lost = _lost(payments)
+    if is_erased and (customer.stripe_customer_id or customer.email):
+        return "the data of the user were erased, but the customer has some of them"
+    lost = _lost([*payments, *deleted])
     if disputes != lost:
         return f"the payments have lost {sorted(lost)}, but the customer has {sorted(disputes)}"
     holders = {payment.payment_id for payment in payments if payment.holds_first_purchase}
-    if claims != holders:
+    if claims - {payment.payment_id for payment in deleted} != holders:
         return f"the first purchases are {sorted(holders)}, but the customer has {sorted(claims)}"
     return None
 
@@ -476,7 +544,8 @@ def verify(tables: Tables, copy: Path | None = None) -> int:
         closing(Verification(tables, folder)) as run,
     ):
         run.run(copy)
-        counts = f"{run.records:,} records, {run.payments:,} payments, {run.users:,} users"
+        deleted = f" and {run.deleted:,} deleted ones" if run.deleted else ""
+        counts = f"{run.records:,} records, {run.payments:,} payments{deleted}, {run.users:,} users"
         print(f"{counts}: {run.findings:,} findings" if run.findings else f"{counts}: the tables hold")
         if copy is None:
             print("Not shown: whether a chain was hashed again or rolled back together with its payment. Pass --copy.")

@@ -129,15 +129,19 @@ class Enrollment:
         Of past standings only the newest are kept, because the item's size is limited. None of the others decides.
         """
         standings = {**self.standings, payment.payment_id: standing_of(payment)}
-        past = sorted((standing.attempt, key) for key, standing in standings.items() if standing.is_past)
-        newest = {key for _, key in past[-MAX_PAST_STANDINGS:]}
-        standings = {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
         attempt, erased = max(self.attempt, payment.attempt), self.erased or payment.facts.erased
-        return replace(self, standings=standings, attempt=attempt, erased=erased)
+        return replace(self, standings=kept(standings), attempt=attempt, erased=erased)
 
     def standings_to_json(self) -> dict[str, Any]:
         """Return the standings by payment id as dicts for JSON, without flags that are false."""
         return {key: {n: v for n, v in asdict(s).items() if v is not False} for key, s in self.standings.items()}
+
+
+def kept(standings: Mapping[str, Standing]) -> dict[str, Standing]:
+    """Return the standings that an enrollment keeps: the current ones, and the newest of those that are past."""
+    past = sorted((standing.attempt, key) for key, standing in standings.items() if standing.is_past)
+    newest = {key for _, key in past[-MAX_PAST_STANDINGS:]}
+    return {key: standing for key, standing in standings.items() if standing.is_current or key in newest}
 
 
 def standing_problem(enrollment: Enrollment, payment_id: str, payment: Payment | None) -> str | None:

@@ -85,6 +85,34 @@ def at_version(payment: Payment, records: Sequence[StoredRecord], version: int) 
     return Moment(past, newest["recorded_at"], folded.complete)
 
 
+def of_records(records: Sequence[Mapping[str, Any]]) -> Payment | None:
+    """Return a payment that does not exist any more as its records show it; None if they are not those of a payment.
+
+    Records are in the order of `seq`. They have neither the choices of the purchase nor whether its promotion code was
+    for first purchases.
+    """
+    try:
+        start = max(number for number, record in enumerate(records) if is_start(record))
+        first = records[start]
+        context, at = first["transition"]["payment"], first["at"]
+        stripe_object_id = str(context["stripe_object_id"])
+        payment = Payment(
+            payment_id=first["subject"],
+            user_id=first["user_id"],
+            track=first["track"],
+            kind="checkout" if stripe_object_id.startswith("cs_") else "intent",
+            attempt=int(context["attempt"]),
+            stripe_object_id=stripe_object_id,
+            price=Money(int(context["price"]), str(first["transition"]["currency"])),
+            created_at=str(context.get("created_at", at)),
+            updated_at=at,
+        )
+        stored = [{**record, "recorded_at": record["at"]} for record in records]
+        return at_version(payment, stored, len(stored)).payment
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _price(records: Sequence[StoredRecord], price: Money) -> Money:
     """Return the price that the newest record names. Only a payment that was lost and rebuilt may get another one."""
     amounts = [record["transition"]["payment"]["price"] for record in records if "payment" in record["transition"]]

@@ -6,8 +6,8 @@ An enrollment and the audit records stay. The last record of a payment that was 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tuition.core import audit, moments, timestamps
 from tuition.core import payment as payments
-from tuition.core import timestamps
 from tuition.core.payment import Payment
 
 KEPT_YEARS = 7
@@ -57,6 +57,28 @@ def is_due(payment: Payment, last: str, now: str) -> bool:
     return kept_until(last) <= now and payments.is_final(payment) and not is_awaited
 
 
-def is_expired(trail: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether audit records, in the order of their numbers, end with the deletion of their payment."""
+def is_marked(trail: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether audit records, in the order of their numbers, end with one that says that their payment was deleted."""
     return bool(trail) and trail[-1]["type"] == EXPIRED_RECORD
+
+
+def problem(payment_id: str, trail: Sequence[Mapping[str, Any]], now: str) -> str | None:
+    """Return why the last record of a deleted payment is not to be believed; None if the ledger can have written it.
+
+    The ledger deletes no payment before its time, so a forged record must also say that its money moved years ago.
+    """
+    broken = audit.verify(payment_id, trail, len(trail), str(trail[-1]["hash"]))
+    if broken:
+        return f"record {broken.seq}: {broken.why}"
+    payment = moments.of_records(trail)
+    if payment is None:
+        return f"its records end with {EXPIRED_RECORD}, but show no payment"
+    at = str(trail[-1]["at"])
+    if not kept_until(last_movement(payment, trail)) <= at <= now:
+        return f"it was deleted at {at}, but must be kept until {kept_until(last_movement(payment, trail))}"
+    return None
+
+
+def deleted(payment_id: str, trail: Sequence[Mapping[str, Any]], now: str) -> Payment | None:
+    """Return the payment that was deleted after its retention period, as its records show it; None if it was not."""
+    return moments.of_records(trail) if is_marked(trail) and not problem(payment_id, trail, now) else None

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tuition import retry
-from tuition.core import audit, retention
+from tuition import clock, retry
 from tuition.core import enrollment as enrollments
-from tuition.core.enrollment import Enrollment
+from tuition.core import retention, timestamps
+from tuition.core.payment import Payment
 from tuition.storage import keys, mapping, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import EnrollmentItem
@@ -60,11 +60,11 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
         for batch in itertools.batched(granting, PAYMENTS_PER_READ, strict=False)
         for item in queries.payments_by_id(list(batch))
     }
-    expired = _explained_by_records(user_id, by_track, [key for key in granting if key not in stored])
+    stored |= _deleted([key for key in granting if key not in stored])
     result = []
     for track, enrollment in by_track.items():
         for key in enrollment.standings:
-            problem = None if key in expired else enrollments.standing_problem(enrollment, key, stored.get(key))
+            problem = enrollments.standing_problem(enrollment, key, stored.get(key))
             if problem:
                 result.append(StandingProblem(user_id, track, key, problem))
         status = EnrollmentItem.from_raw_data(items[track]).status
@@ -81,19 +81,8 @@ def _problems(user_id: str, items: Mapping[str, Item]) -> list[StandingProblem]:
     return result
 
 
-def _explained_by_records(
-    user_id: str, by_track: Mapping[str, Enrollment], payment_ids: Iterable[str]
-) -> frozenset[str]:
-    """Return those of these missing payments that were deleted in their time, and whose records explain the access.
-
-    They must be of the same user and track, and lead to a payment that succeeded.
-    """
-    explained = set()
-    for payment_id in payment_ids:
-        trail = queries.audit_trail(payment_id)
-        refs = {(str(record["user_id"]), str(record["track"])) for record in trail}
-        tracks = [track for track, enrollment in by_track.items() if payment_id in enrollment.standings]
-        is_own = refs == {(user_id, track) for track in tracks}
-        if is_own and retention.is_expired(trail) and audit.fold(trail)["status"] == "SUCCEEDED":
-            explained.add(payment_id)
-    return frozenset(explained)
+def _deleted(payment_ids: Iterable[str]) -> dict[str, Payment]:
+    """Return those of these missing payments that were deleted in their time, as their records show them."""
+    now = timestamps.iso(clock.now())
+    payments = {key: retention.deleted(key, queries.audit_trail(key), now) for key in payment_ids}
+    return {key: payment for key, payment in payments.items() if payment}
