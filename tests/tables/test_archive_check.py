@@ -297,7 +297,7 @@ def test_the_daily_run_reports_the_age_of_the_newest_compared_day(
         gzip.compress(b"not json"),
         gzip.compress(bytes(core.MAX_CONTENT_BYTES + 1)),
     ],
-    ids=["a hash too short", "no hash", "no gzip", "cut off", "no JSON", "too large"],
+    ids=["no hex", "no position", "no subject", "no gzip", "cut off", "no JSON", "too large"],
 )
 def test_content_that_no_archive_function_wrote_is_a_finding_and_ends_no_comparison(
     tuition: Harness, student: Student, bucket: ArchiveBucket, capsys: pytest.CaptureFixture[str], body: bytes
