@@ -12,6 +12,7 @@ import my_data
 from tests.harness import Harness, Response, Student
 from tests.tables.test_access import DECIDE, buy
 from tests.tables.test_exports import BUCKET, s3_client
+from tests.tables.test_fraud_warnings import ACKNOWLEDGE
 from tests.tables.test_limits import problem, wait_s
 from tests.tables.test_purchase_blocks import lose_dispute
 from tests.tables.test_refunds import ORDER
@@ -114,6 +115,40 @@ def test_an_export_never_says_that_a_bank_suspects_fraud(tuition: Harness, stude
     text = json.dumps(export(tuition, student).body)
     assert "stolen_card" not in text
     assert "generic_decline" in text
+
+
+def test_an_export_has_no_early_fraud_warning(tuition: Harness, student: Student, admin: Student) -> None:
+    purchase = tuition.create(student).body
+    tuition.pay(purchase["payment_intent_id"], "pm_card_createIssuerFraudRecord")
+    tuition.deliver_all()
+    intent = purchase["payment_intent_id"]
+    tuition.at_stripe("POST", "/_sim/early_fraud_warnings", payment_intent=intent, fraud_type="made_with_stolen_card")
+    tuition.deliver_all()
+    payment_id = purchase["payment_id"]
+    first, second = tuition.attention(payment_id)
+    body = {"name": first, "note": "called the bank"}
+    assert tuition.admin(admin, ACKNOWLEDGE, body, payment_id=payment_id).status == 200
+    assert tuition.attention(payment_id) == [second]
+    text = json.dumps(export(tuition, student).body)
+    assert payment_id in text
+    for trace in ("fraud", "issfr_", "stolen", "radar", "called the bank"):
+        assert trace not in text
+
+
+def test_the_export_of_a_member_of_staff_does_not_name_the_people_they_have_read_about(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    buy(tuition, student)
+    tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=student.sub)
+    tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=admin.sub)
+    tuition.admin(admin, THEIRS, user_id=student.sub)
+    data = export(tuition, admin).body
+    assert student.sub not in json.dumps(data)
+    assert [record["transition"] for record in data["records"]] == [
+        {"read": {"users": ["another person"]}},
+        {"read": {"users": [admin.sub]}},
+        {"export": {"kind": "personal_data", "user": "another person"}},
+    ]
 
 
 def test_an_export_has_no_means_to_pay(tuition: Harness, student: Student) -> None:

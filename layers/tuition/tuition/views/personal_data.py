@@ -1,9 +1,9 @@
 """Everything that is stored about one person, for a copy that the person or staff download.
 
-Every attribute of an item is in the copy, so a new attribute is as well. Two things are not: who of the staff decided,
-because that is other people's data, and that a bank suspects fraud, which no student may learn from us. A copy has
-parts, and each part reads a bounded number of items. A part that is too large for a Lambda's answer becomes a file that
-expires after three days.
+Every attribute of an item is in the copy, so a new attribute is as well. Three things are not: who of the staff
+decided, and whose data a member of staff has read, because that is other people's data, and that a bank suspects fraud,
+which no student may learn from us. A copy has parts, and each part reads a bounded number of items. A part that is too
+large for a Lambda's answer becomes a file that expires after three days.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
@@ -48,6 +48,12 @@ LINK_S = 300
 S3_TIMEOUT_S = 3
 STAFF = "staff"
 """Stands for the id of every member of staff."""
+ANOTHER_PERSON = "another person"
+"""Stands for the id of everyone whose data a member of staff has read or exported."""
+FRAUD_WARNING = "fraud_warning:"
+"""The beginning of the name of the attention reason of an early fraud warning."""
+FRAUD_WARNING_EVENTS = "radar."
+"""The beginning of the types of Stripe's events about early fraud warnings."""
 
 
 def part(user_id: str, cursor: str | None) -> dict[str, Any]:
@@ -166,13 +172,14 @@ def _payments(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any]],
 def _payment(user_id: str, item: PaymentItem) -> dict[str, Any]:
     """Return a payment's attributes, its records, and the emails that were sent or skipped about it."""
     stored = {name: getattr(item, name) for name in PaymentItem.get_attributes()}
-    stored["facts"] = _without_suspicion(stored["facts"])
+    stored["facts"] = _without_warnings(_without_suspicion(stored["facts"]))
+    stored["attention"] = [one for one in stored["attention"] or [] if not _is_warning(one["name"])] or None
     for request in stored["refund_requests"]:
         request["by"] = request["by"] if request["by"] == user_id else STAFF
     own = [record for record in queries.audit_items(item.payment_id) if record["user_id"]["S"] == user_id]
     return {
         "attributes": _without_others(stored, user_id),
-        "records": [_record(user_id, record) for record in own],
+        "records": [_record(user_id, record) for record in own if not _is_about_warning(record)],
         "emails": [_email(raw) for raw in queries.emails_about(item.payment_id) if _is_to_student(raw)],
     }
 
@@ -185,7 +192,7 @@ def _own_records(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any
 
 def _record(user_id: str, item: Item) -> dict[str, Any]:
     stored = mapping.stored_record(item)
-    stored["transition"] = _without_suspicion(stored["transition"])
+    stored["transition"] = _without_people(_without_suspicion(stored["transition"]), user_id)
     names = ("at", "recorded_at", "seq", "event_id", "type", "source", "actor", "track", "transition", "hash")
     return {name: _without_others(stored, user_id).get(name) for name in names}
 
@@ -214,7 +221,7 @@ def _plain_value(value: Item) -> Any:
     return sorted(content) if kind in ("SS", "NS") else None if kind == "NULL" else content
 
 
-# --- the data of others ---
+# --- the data of others, and suspicion ---
 
 
 def _without_others(value: Any, user_id: str) -> Any:
@@ -228,6 +235,38 @@ def _actor(name: str, value: Any, user_id: str) -> Any:
     if name in ("actor", "decided_by") and isinstance(value, str):
         return value if value == user_id else STAFF
     return _without_others(value, user_id)
+
+
+def _without_people(transition: Mapping[str, Any], user_id: str) -> dict[str, Any]:
+    """Return the transition of a record of a member of staff without the ids of those whose data they have read."""
+    plain = dict(transition)
+    if "read" in plain:
+        plain["read"] = {"users": [_person_id(one, user_id) for one in plain["read"]["users"]]}
+    if "user" in plain.get("export", {}):
+        plain["export"] = plain["export"] | {"user": _person_id(plain["export"]["user"], user_id)}
+    if "attention" in plain:
+        plain["attention"] = [name for name in plain["attention"] if not _is_warning(name)]
+    return plain
+
+
+def _person_id(person: str, user_id: str) -> str:
+    return person if person == user_id else ANOTHER_PERSON
+
+
+def _without_warnings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts without early fraud warnings, and without what staff decided about these."""
+    plain = {name: value for name, value in facts.items() if name != "fraud_warnings"}
+    if "acknowledged" in plain:
+        plain["acknowledged"] = {name: one for name, one in plain["acknowledged"].items() if not _is_warning(name)}
+    return plain
+
+
+def _is_warning(reason: str) -> bool:
+    return reason.startswith(FRAUD_WARNING)
+
+
+def _is_about_warning(record: Item) -> bool:
+    return bool(record["type"]["S"].startswith(FRAUD_WARNING_EVENTS))
 
 
 def _without_suspicion(value: Any) -> Any:
