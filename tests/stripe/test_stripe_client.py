@@ -146,6 +146,24 @@ def test_a_rotated_key_is_read_again_once_when_stripe_refuses_the_cached_one(
     assert (len(reads), intent_count(simulator)) == (1, 3)
 
 
+def test_a_key_that_was_rotated_while_its_call_was_under_way_refuses_no_payment(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache of the secret expires during the call, so it has the new key before Stripe refuses the old one."""
+    old = simulator.stripe.secret_key
+    settings.stripe_secret_key()
+    new = httpx.post(f"{simulator.url}/_sim/keys", json={}).json()["secret_key"]
+    monkeypatch.setattr(settings, "_read_secret", lambda arn: {"secret_key": new})
+    httpx.request("DELETE", f"{simulator.url}/_sim/keys", json={"secret_key": old}).raise_for_status()
+
+    def create(client: stripe.StripeClient, options: stripe.RequestOptions) -> object:
+        settings._kept.clear()
+        return client.v1.payment_intents.create(INTENT, options)
+
+    stripe_client._ask(create, "during")
+    assert intent_count(simulator) == 1
+
+
 def test_a_revoked_key_that_nothing_replaces_costs_one_read_of_the_secret_per_call(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

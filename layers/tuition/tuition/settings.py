@@ -193,14 +193,14 @@ def stripe_secret_key() -> str:
     return key
 
 
-def is_stripe_key_replaced() -> bool:
-    """Read the secret with Stripe's key again, and return whether this function's key differs from the cached one.
+def is_stripe_key_replaced(refused: str) -> bool:
+    """Read the secret with Stripe's key again, and return whether this function's key differs from the refused one.
 
-    For a key that Stripe refuses: it was rotated, and this container still has the old one. Raises `NotConfigured`.
+    For a key that Stripe refuses: it was rotated, and this container still had the old one at the call. The cache may
+    have expired since, so it does not say which key was refused. Raises `NotConfigured`.
     """
-    before = stripe_secret_key()
     _read_again(settings().stripe_secret_arn)
-    return stripe_secret_key() != before
+    return stripe_secret_key() != refused
 
 
 def are_signing_secrets_replaced() -> bool:

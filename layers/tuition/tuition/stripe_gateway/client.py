@@ -310,12 +310,13 @@ def _ask(operation: Operation, key: str | None = None) -> Answer:
     options = {"idempotency_key": key} if key else {}
     is_key_fresh = False
     for attempt in retry.attempts(retry.STRIPE_RACE):
+        secret_key = stripe_secret_key()
         try:
-            return _answer(operation(_client(), options))
+            return _answer(operation(_client_for(secret_key), options))
         except stripe.StripeError as error:
             if error.http_status == 401 and not is_key_fresh and clock.remaining_s() >= MIN_TIME_FOR_RETRY_S:
                 is_key_fresh = True
-                if is_stripe_key_replaced():
+                if is_stripe_key_replaced(secret_key):
                     continue
             limit = retry.STRIPE_RACE if _is_race(error) else retry.STRIPE
             if not _may_repeat(error) or attempt >= limit.attempts or clock.remaining_s() < MIN_TIME_FOR_RETRY_S:
@@ -376,10 +377,6 @@ def _to_our_error(error: "StripeError") -> StripeRefused | StripeUnavailable | N
     reason = error.user_message or details
     param = cast(str | None, getattr(error, "param", None))
     return StripeRefused(reason, status, type_, _code(error), param, replayed=_is_replayed(error))
-
-
-def _client() -> "StripeClient":
-    return _client_for(stripe_secret_key())
 
 
 @functools.cache
