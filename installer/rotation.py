@@ -77,6 +77,11 @@ def rotate_webhook(run: Run) -> None:
             "rotation": {"delivered": True},
         }
         put_secret(run, WEBHOOK_SECRET, value)
+    elif _is_changed(value["endpoint"], listed):
+        raise Stop(
+            f"The new endpoint {value['endpoint']['id']} has delivered, and was changed or deleted at Stripe since. "
+            "The old one stays. Run python install.py --new-webhook."
+        )
     _remove_other_endpoints(run, key, value["endpoint"])
     rest = {name: part for name, part in value.items() if name != "rotation"}
     put_secret(run, WEBHOOK_SECRET, {**rest, "signing_secrets": value["signing_secrets"][:1]})
@@ -92,8 +97,11 @@ def _endpoints(run: Run, key: str) -> list[dict[str, Any]]:
 def _is_lost(value: Mapping[str, Any], listed: list[dict[str, Any]]) -> bool:
     """Whether the endpoint of an unfinished rotation is not at Stripe as it was made."""
     endpoint = value.get("rotation", {}).get("endpoint")
-    if endpoint is None:
-        return False
+    return endpoint is not None and _is_changed(endpoint, listed)
+
+
+def _is_changed(endpoint: Mapping[str, Any], listed: list[dict[str, Any]]) -> bool:
+    """Whether an endpoint is not at Stripe as it was made."""
     at_stripe = next((one for one in listed if one["id"] == endpoint["id"]), {})
     return (
         at_stripe.get("status") != "enabled"

@@ -197,6 +197,33 @@ def test_a_new_endpoint_that_was_deleted_or_changed_meanwhile_is_made_again(tmp_
     assert world.stored("webhook")["signing_secrets"] == last["_secrets"]
 
 
+@pytest.mark.parametrize("change", ["deleted", "disabled"])
+def test_the_old_endpoint_stays_if_the_new_one_is_lost_after_it_has_delivered(tmp_path: Path, change: str) -> None:
+    world = RotatingWorld()
+    run = registered(tmp_path, world)
+    (old,) = world.endpoints()
+    key = world.simulator.secret_key
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rotation, "_remove_other_endpoints", stop)
+        with pytest.raises(Stopped):
+            rotation.rotate_webhook(run)
+    (new,) = [one for one in world.endpoints() if one["id"] != old["id"]]
+    if change == "deleted":
+        world.stripe(key, "delete", f"/v1/webhook_endpoints/{new['id']}")
+    else:
+        world.stripe(key, "post", f"/v1/webhook_endpoints/{new['id']}", disabled=True)
+    with pytest.raises(Stop, match=r"python install\.py --new-webhook"):
+        rotation.rotate_webhook(run)
+    assert [one["id"] for one in accepted_endpoints(world)] == [old["id"]]
+    run.new_webhook = True
+    register(run)
+    assert len(accepted_endpoints(world)) == 1
+
+
+def stop(*_: object) -> None:
+    raise Stopped
+
+
 def test_there_is_nothing_to_rotate_before_an_endpoint_is_registered(tmp_path: Path) -> None:
     with pytest.raises(Stop, match=r"Run python install\.py"):
         rotation.rotate_webhook(run_in(tmp_path, RotatingWorld()))
