@@ -1,11 +1,13 @@
 """A corrected email address is everywhere at once, with records that do not have it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import my_email
+from tests.erasures import Erasures, running_erasures
 from tests.harness import Harness, Response, Student
 from tests.tables.test_access import buy
 from tests.tables.test_admin import search
@@ -16,6 +18,7 @@ from tuition.core.facts import Facts
 from tuition.payments import email_address
 from tuition.storage import ledger, mapping, queries
 from tuition.storage.ledger import Change
+from tuition.stripe_gateway import client as stripe_client
 
 CORRECT = "POST /api/admin/users/{user_id}/email"
 BY_QUERY = "POST /api/admin/users/email"
@@ -25,6 +28,20 @@ NEW = "moved@example.org"
 def correct(tuition: Harness, student: Student, email: str = NEW, *, verified: bool = True) -> Response:
     moved = Student(student.sub, email=email, verified=verified)
     return tuition.call(my_email.handler, moved, route="POST /api/me/email")
+
+
+@pytest.fixture
+def erasures(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[Erasures]:
+    with running_erasures(tuition, monkeypatch) as running:
+        yield running
+
+
+def schedule_erasure(tuition: Harness, student: Student, erasures: Erasures) -> None:
+    """Let the next run erase the student's data."""
+    tuition.freeze_time()
+    assert erasures.request(student).status == 202
+    erasures.run()
+    tuition.advance_time(7200)
 
 
 def trail_types(subject: str) -> list[str]:
@@ -154,6 +171,77 @@ def test_support_and_students_cannot_correct_the_address_of_others(tuition: Harn
 @pytest.mark.parametrize("user_id", ["nobody-at-all", "pay_1", ""])
 def test_an_unknown_user_has_no_address_to_correct(tuition: Harness, admin: Student, user_id: str) -> None:
     assert tuition.admin(admin, CORRECT, {"email": NEW}, user_id=user_id).status == 404
+
+
+@pytest.mark.parametrize("by", ["student", "staff"])
+def test_an_address_is_corrected_once_although_the_customer_is_missing_at_stripe(
+    tuition: Harness, student: Student, admin: Student, by: str
+) -> None:
+    payment_id = buy(tuition, student)
+    customer_id = customer_item(tuition, student)["stripe_customer_id"]["S"]
+    tuition.at_stripe("DELETE", f"/v1/customers/{customer_id}")
+    for payments in (1, 0):
+        if by == "staff":
+            response = tuition.admin(admin, CORRECT, {"email": NEW}, user_id=student.sub)
+        else:
+            response = correct(tuition, student)
+        assert response.body == {"email": NEW, "payments": payments, "complete": True}
+    assert customer_item(tuition, student)["email"]["S"] == NEW
+    assert tuition.payment(payment_id).email == NEW
+    assert trail_types(student.sub) == [email_address.RECORD]
+
+
+@pytest.mark.parametrize("by", ["student", "staff"])
+@pytest.mark.parametrize("moment", ["before the erasure", "before the call", "after the call"])
+def test_a_correction_that_races_with_an_erasure_stores_no_address(
+    tuition: Harness,
+    student: Student,
+    admin: Student,
+    by: str,
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    erasures: Erasures,
+) -> None:
+    payment_id = buy(tuition, student)
+    customer_id = customer_item(tuition, student)["stripe_customer_id"]["S"]
+    schedule_erasure(tuition, student, erasures)
+    address = f"moved.{student.sub}@example.org"
+    send = stripe_client.update_customer
+
+    def erase() -> None:
+        assert erasures.run()["erased"] == 1
+        assert tuition.payment(payment_id).facts.erased
+
+    def race(*params: Any) -> Any:
+        if moment == "before the call":
+            erase()
+        answer = send(*params)
+        if moment == "after the call":
+            erase()
+        return answer
+
+    monkeypatch.setattr(stripe_client, "update_customer", race)
+    if moment == "before the erasure":
+        erase()
+    if by == "staff":
+        response = tuition.admin(admin, CORRECT, {"email": address}, user_id=student.sub)
+    else:
+        response = correct(tuition, student, address)
+    assert problem(response) == (409, "conflict")
+    assert tuition.at_stripe("GET", f"/v1/customers/{customer_id}").get("deleted")
+    for table in ("payments", "customers", "enrollments", "audit", "stripe_objects", "effects", "limits"):
+        assert address not in json.dumps(tuition.tables.scan(TableName=table)["Items"], default=str)
+
+
+def test_a_correction_of_erased_data_leaves_no_record(
+    tuition: Harness, student: Student, admin: Student, erasures: Erasures
+) -> None:
+    buy(tuition, student)
+    schedule_erasure(tuition, student, erasures)
+    assert erasures.run()["erased"] == 1
+    before = trail_types(student.sub)
+    assert problem(tuition.admin(admin, CORRECT, {"email": NEW}, user_id=student.sub)) == (409, "conflict")
+    assert trail_types(student.sub) == before
 
 
 def test_an_erased_payment_gets_no_address_again(tuition: Harness, student: Student, admin: Student) -> None:

@@ -60,8 +60,8 @@ def send_email(customer: Customer, email: str) -> None:
     """Send the verified address of a user's token to their Stripe customer, unless Stripe was sent it last.
 
     One call and one write. If Stripe rejects the address, as it may in `create`, the customer keeps the one it has,
-    because Stripe cannot unset it. The rejected address is remembered, so it is not sent again. A customer that is
-    missing at Stripe is left to the create, which replaces it. Raises `StripeUnavailable` with nothing stored, so that
+    because Stripe cannot unset it. The rejected address is remembered, so it is not sent again. So is that of a customer
+    that is missing at Stripe, which the create replaces. Raises `StripeUnavailable` with nothing stored, so that
     the next create sends the address.
     """
     if customer.email == email:
@@ -69,9 +69,7 @@ def send_email(customer: Customer, email: str) -> None:
     try:
         stripe_client.update_customer(customer.stripe_customer_id, {"email": email})
     except StripeRefused as refused:
-        if refused.code == "resource_missing":
-            return
-        if refused.param != "email":
+        if refused.code != "resource_missing" and refused.param != "email":
             raise
     ledger.remember_email(customer, email)
 

@@ -69,6 +69,8 @@ def _correct(
     first = next(wrong, None)
     if first is None and not outdated:
         return {"payments": 0, "complete": True}
+    if first is not None:
+        _require_not_erased(first)  # before the record, which would say that an address was corrected
     entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", RECORD, source, actor)
     ledger.record_for_user(user_id, entry, {})
     if customer and outdated:
@@ -92,7 +94,6 @@ def _send_typed(customer: Customer, email: str) -> None:
             raise Unprocessable("Stripe does not accept this email address.", field="email") from refused
         if refused.code != "resource_missing":  # the next create replaces a customer that is missing at Stripe
             raise
-        return
     ledger.remember_email(customer, email)
 
 
@@ -101,12 +102,16 @@ def _correct_payment(payment: Payment, email: str, actor: str, source: Source) -
         current = state.payment
         if current is None or current.email == email:
             return None
-        if current.facts.erased:
-            raise Conflicted("This person's data were erased. Their address cannot be stored again.")
+        _require_not_erased(current)
         entry = AuditEntry(timestamps.iso(clock.now()), f"email:{current.version + 1}", RECORD, source, actor)
         return Change(current.with_email(email), entry)
 
     ledger.update(payment.ref, decide)
+
+
+def _require_not_erased(payment: Payment) -> None:
+    if payment.facts.erased:
+        raise Conflicted("This person's data were erased. Their address cannot be stored again.")
 
 
 def _wrong(user_id: str, email: str) -> Iterator[Payment]:
