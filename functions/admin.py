@@ -8,6 +8,7 @@ from tuition.core.emails import STUDENT_KINDS
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
+from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
 from tuition.payments import access, email_address, emails, erasure, legal_hold, purchase_blocks, refunds, selling
@@ -58,6 +59,13 @@ def explain_payment(request: Request, actor: Identity) -> Reply:
     return Reply(200, explanation)
 
 
+def _find_ref(request: Request, actor: Identity) -> PaymentRef:
+    """Return the payment of a decision, with a record: the answer shows it, also if the decision changes nothing."""
+    ref = resolve.find_ref(request.path("payment_id"))
+    recorded_reads.record(actor.user_id, [ref.user_id])
+    return ref
+
+
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")
 def create_refund(request: Request, actor: Identity) -> Reply:
     body = request.json("amount", "reason", "note", "message", "expected_refundable_amount")
@@ -66,7 +74,7 @@ def create_refund(request: Request, actor: Identity) -> Reply:
     message = text_field(body, "message", max_length=refunds.MAX_TEXT_LENGTH)
     amount, expected = amount_field(body, "amount"), amount_field(body, "expected_refundable_amount")
     key = request.idempotency_key()
-    ref = resolve.find_ref(request.path("payment_id"))
+    ref = _find_ref(request, actor)
     return _refund_reply(
         *refunds.refund(
             ref, amount, reason, note, actor.user_id, expected=expected, message=message, idempotency_key=key
@@ -81,7 +89,7 @@ def decide_refund_request(request: Request, actor: Identity) -> Reply:
     if decision not in ("approve", "decline"):
         raise Unprocessable("decision must be approve or decline", field="decision")
     texts = {name: text_field(body, name, max_length=refunds.MAX_TEXT_LENGTH) for name in ("note", "message")}
-    ref = resolve.find_ref(request.path("payment_id"))
+    ref = _find_ref(request, actor)
     approve, request_id = decision == "approve", request.path("request_id")
     return _refund_reply(*refunds.decide(ref, request_id, approve=approve, staff=actor.user_id, **texts))
 
@@ -98,7 +106,7 @@ def decide_access(request: Request, actor: Identity) -> Reply:
     if decision not in access.DECISIONS:
         raise Unprocessable(f"decision must be one of {', '.join(access.DECISIONS)}", field="decision")
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    ref = resolve.find_ref(request.path("payment_id"))
+    ref = _find_ref(request, actor)
     access.decide(ref, decision, note, actor.user_id)
     return Reply(200, {"payment": staff.payment(ref.payment_id)["payment"]})
 
@@ -109,7 +117,7 @@ def acknowledge(request: Request, actor: Identity) -> Reply:
     name = text_field(body, "name", max_length=300, required=True) or ""
     fingerprint = text_field(body, "fingerprint", max_length=300)
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    ref = resolve.find_ref(request.path("payment_id"))
+    ref = _find_ref(request, actor)
     access.acknowledge(ref, name, fingerprint, note, actor.user_id)
     return Reply(200, {"payment": staff.payment(ref.payment_id)["payment"]})
 
@@ -119,7 +127,7 @@ def send_email(request: Request, actor: Identity) -> Reply:
     kind = request.json("kind").get("kind")
     if kind not in STUDENT_KINDS:
         raise Unprocessable(f"kind must be one of {', '.join(STUDENT_KINDS)}", field="kind")
-    ref = resolve.find_ref(request.path("payment_id"))
+    ref = _find_ref(request, actor)
     emails.send_again(ref, kind, actor.user_id)
     return Reply(202, {"payment_id": ref.payment_id, "kind": kind})
 
@@ -188,9 +196,16 @@ def correct_email(request: Request, actor: Identity) -> Reply:
     return _correct_email(request, request.path("user_id"), actor)
 
 
+def _require_user(user_id: str, actor: Identity) -> str:
+    """Return the user id of a decision, with a record: the answer shows the person's data, also if nothing changes."""
+    recorded_reads.record(actor.user_id, [staff.require_user_id(user_id)])
+    return user_id
+
+
 def _correct_email(request: Request, user_id: str, actor: Identity) -> Reply:
     body = request.json("email")
     email = text_field(body, "email", max_length=email_address.MAX_ADDRESS_LENGTH, required=True) or ""
+    _require_user(user_id, actor)
     return Reply(200, {"email": email, **email_address.correct_for(user_id, email, actor.user_id)})
 
 
@@ -200,7 +215,7 @@ def _decide_purchases(request: Request, user_id: str, actor: Identity) -> Reply:
     if decision not in DECISIONS:
         raise Unprocessable(f"decision must be one of {', '.join(DECISIONS)}", field="decision")
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    purchase_blocks.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
+    purchase_blocks.decide(_require_user(user_id, actor), decision, note, actor.user_id)
     return Reply(200, staff.purchases(user_id))
 
 
@@ -220,7 +235,7 @@ def _decide_legal_hold(request: Request, user_id: str, actor: Identity) -> Reply
     if decision not in legal_hold.DECISIONS:
         raise Unprocessable(f"decision must be one of {', '.join(legal_hold.DECISIONS)}", field="decision")
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    legal_hold.decide(staff.require_user_id(user_id), decision, note, actor.user_id)
+    legal_hold.decide(_require_user(user_id, actor), decision, note, actor.user_id)
     return Reply(200, staff.legal_hold(user_id))
 
 
@@ -236,7 +251,7 @@ def erase_user(request: Request, actor: Identity) -> Reply:
 
 def _erase_user(request: Request, user_id: str, actor: Identity) -> Reply:
     note = text_field(request.json("note"), "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
-    scheduled = erasure.request(staff.require_user_id(user_id), actor.user_id, note)
+    scheduled = erasure.request(_require_user(user_id, actor), actor.user_id, note)
     return Reply(202, {"erasure": erasures.for_staff(scheduled)})
 
 

@@ -11,7 +11,8 @@ from tests.tables.test_limits import problem
 from tests.tables.test_personal_data import THEIRS
 from tests.tables.test_round_trips import record_calls
 from tuition.core import archive, audit, published_events
-from tuition.core.errors import Contended
+from tuition.core.errors import Contended, MoneyOpen
+from tuition.payments import erasure
 from tuition.storage import ledger, mapping, queries
 from tuition.storage.dynamodb import StorageUnavailable
 from tuition.storage.keys import USER_SORT_KEY
@@ -79,6 +80,60 @@ def test_nothing_is_shown_if_the_read_cannot_be_recorded(
     assert "not shown" in response.body["detail"]
     assert read(tuition, admin, route, student, payment_id).status == 200  # a failure is not taken for a record
     assert reads_of(admin) == [[student.sub]]
+
+
+PAYMENT, PERSON = "POST /api/admin/payments/{payment_id}", "POST /api/admin/users/{user_id}"
+NOTE = "a note"
+DECISIONS: dict[str, dict[str, Any]] = {
+    f"{PAYMENT}/access": {"decision": "accept_amount", "note": NOTE},
+    f"{PAYMENT}/attention": {"name": "none", "note": NOTE},
+    f"{PAYMENT}/refunds": {"amount": 90_000, "reason": "a test"},
+    f"{PAYMENT}/refunds/{{request_id}}": {"decision": "approve"},
+    f"{PAYMENT}/emails": {"kind": "withdrawal_received"},
+    f"{PERSON}/purchases": {"decision": "allow", "note": NOTE},
+    f"{PERSON}/legal-hold": {"decision": "lift", "note": NOTE},
+    f"{PERSON}/erasure": {"note": NOTE},
+    f"{PERSON}/email": {"email": "ada@example.org"},
+}
+"""Decisions that change nothing, or are refused."""
+
+
+def decide(tuition: Harness, admin: Student, route: str, student: Student, payment_id: str) -> Any:
+    path = {"user_id": student.sub} if "{user_id}" in route else {"payment_id": payment_id}
+    path |= {"request_id": "rr_none"} if "{request_id}" in route else {}
+    body = {"email": f"{student.sub}@example.org"} if route.endswith("/email") else DECISIONS[route]
+    return tuition.admin(admin, route, body, **path)
+
+
+@pytest.mark.parametrize("route", DECISIONS)
+def test_a_decision_that_changes_nothing_is_a_read_on_record(
+    tuition: Harness, student: Student, admin: Student, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = buy(tuition, student)
+    monkeypatch.setattr(erasure, "request", refuse)
+    decide(tuition, admin, route, student, payment_id)
+    assert reads_of(admin) == [[student.sub]]
+    records = [*queries.audit_trail(student.sub), *queries.audit_trail(payment_id)]
+    assert [record["type"] for record in records if record["source"] == "staff"] == []
+
+
+@pytest.mark.parametrize("route", DECISIONS)
+def test_nothing_is_decided_if_the_read_cannot_be_recorded(
+    tuition: Harness, student: Student, admin: Student, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = buy(tuition, student)
+
+    def fail(*_: Any) -> None:
+        raise Contended("busy")
+
+    monkeypatch.setattr(ledger, "record_for_user", fail)
+    response = decide(tuition, admin, route, student, payment_id)
+    assert problem(response) == (503, "unavailable")
+    assert student.sub not in str(response.body)
+
+
+def refuse(*_: Any) -> None:
+    raise MoneyOpen("A refund is not decided.", "refund_undecided", None)
 
 
 def test_a_person_is_recorded_once_per_hour_and_reader(tuition: Harness, student: Student, admin: Student) -> None:

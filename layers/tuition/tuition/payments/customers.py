@@ -60,9 +60,9 @@ def send_email(customer: Customer, email: str) -> None:
     """Send the verified address of a user's token to their Stripe customer, unless Stripe was sent it last.
 
     One call and one write. If Stripe rejects the address, as it may in `create`, the customer keeps the one it has,
-    because Stripe cannot unset it. The rejected address is remembered, so it is not sent again. So is that of a customer
-    that is missing at Stripe, which the create replaces. Raises `StripeUnavailable` with nothing stored, so that
-    the next create sends the address.
+    because Stripe cannot unset it. The rejected address is remembered, so it is not sent again. So is that of a
+    customer that is missing at Stripe, which the create replaces. Raises `StripeUnavailable` with nothing stored, so
+    that the next create sends the address.
     """
     if customer.email == email:
         return

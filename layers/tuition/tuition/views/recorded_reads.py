@@ -1,8 +1,8 @@
 """Record on the chain of a member of staff whose data they have read: ids only, before anything is shown.
 
-The page of a user or a payment shows one person's data, and so does the result of a search. A list without a search
-is not about one person. A member of staff who reads the same person's data again within an hour leaves no
-further record: the record says that there was at least one read in the hour.
+The page of a user or a payment shows one person's data, and so do the result of a search and the answer to a decision,
+which may change nothing. A list without a search is not about one person. A member of staff who reads the same person's
+data again within an hour leaves no further record: the record says that there was at least one read in the hour.
 """
 
 import hashlib
