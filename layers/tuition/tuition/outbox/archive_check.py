@@ -241,7 +241,7 @@ def _compare_next(month: Month, remaining: Callable[[], float]) -> None:
 
 def _pass_over(month: Month) -> None:
     metrics.count("ArchiveIncomplete")
-    logger.error("the comparison of a day of the archive has failed repeatedly", day=month.next, tries=month.tries)
+    logger.error("the comparison of a day of the archive has failed repeatedly", day=month.next)
     _move_on(month, has_problem=True)
 
 
