@@ -69,7 +69,7 @@ class Category:
 
 
 BOOKS_END = "seven years after the last movement of money"
-ERASURE = f"erasure of the person, at the latest {BOOKS_END}"
+ERASURE = f"erasure of the person; in `payments` at the latest {BOOKS_END}"
 
 PSEUDONYM = Category(
     "pseudonym",
@@ -405,11 +405,11 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     ),
     "stripe_objects": (
         (items.StripeObjectItem,), "StripeObjectsTable", "which payment or user an object at Stripe belongs to",
-        f"{CONTRACT}; {LAW}", BOOKS_END,
+        f"{CONTRACT}; {LAW}", f"{BOOKS_END}; that of a customer with the erasure of the person",
     ),
     "customers": (
         (items.CustomerItem,), "CustomersTable", "each user's customer at Stripe, and blocks of purchases",
-        f"{CONTRACT}; {INTEREST}", ERASURE,
+        f"{CONTRACT}; {INTEREST}", "erasure of the person; ids of disputes and refunds stay, under the pseudonym",
     ),
     "audit": (
         (items.AuditItem,), "AuditTable", "the record of every change", LAW, "stays, under the pseudonym",
