@@ -357,6 +357,20 @@ def test_a_late_event_is_answered_200_and_counted_and_rebuilds_nothing(
     assert tuition.tables.scan(TableName="quarantine")["Items"] == []
 
 
+def test_a_mark_of_a_payment_that_exists_keeps_no_event_away(tuition: Harness, student: Student) -> None:
+    """A restore of the payments alone brings back a payment, and a forger can write a mark."""
+    purchase = bought(tuition, student)
+    payment = tuition.payment(purchase["payment_id"])
+    for stripe_id in (payment.stripe_object_id, payment.stripe_charge_id):
+        mark = {"stripe_id": {"S": stripe_id}, "payment_id": {"S": payment.payment_id}, "state": {"S": "expired"}}
+        tuition.tables.put_item(TableName="stripe_objects", Item=mark)
+    tuition.at_stripe("POST", "/v1/refunds", payment_intent=purchase["payment_intent_id"])
+    outcomes = {tuition.deliver(event).body["outcome"] for event in tuition.new_events()}
+    assert "applied" in outcomes
+    assert "expired" not in outcomes
+    assert tuition.payment(payment.payment_id).status == "REFUNDED"
+
+
 def test_an_event_that_is_being_applied_while_its_payment_is_deleted_changes_nothing(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -611,6 +625,80 @@ def test_a_list_rings_its_alarm_and_an_unfinished_year_grows_old(
     wait(tuition, DAY_S)
     run(delete=True)
     assert metric_values(capsys, "RetentionAge") == [[0.0]]
+
+
+def test_a_run_that_is_killed_at_the_end_of_the_list_has_rung_its_alarm(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bought(tuition, student)
+    wait(tuition, 8 * YEAR_S)
+    real = retention._store
+
+    def store(state: retention.State) -> None:
+        real(state)
+        if state.listed_at:
+            raise SystemExit
+
+    monkeypatch.setattr(retention, "_store", store)
+    with pytest.raises(SystemExit):
+        run(delete=True)
+    monkeypatch.setattr(retention, "_store", real)
+    run(delete=True)
+    assert metric_values(capsys, "PaymentsListed") == [[1.0]]
+
+
+def test_a_run_whose_lease_has_ended_and_its_successor_delete_each_payment_once(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_ids = many(tuition, student, 3)
+    wait(tuition, 8 * YEAR_S)
+    run(delete=True)
+    wait(tuition, 31 * DAY_S)
+    real = ledger.expire
+
+    def slow(payment: Any) -> None:
+        monkeypatch.setattr(ledger, "expire", real)
+        wait(tuition, 3_600)
+        with another_function():
+            assert run(delete=True)["deleted"] == 3
+        real(payment)
+
+    monkeypatch.setattr(ledger, "expire", slow)
+    report = run(delete=True)
+    assert (report["deleted"], report["missing"], bool(report["done_at"])) == (0, 3, True)
+    for payment_id in payment_ids:
+        assert [record["type"] for record in tuition.audit_trail(payment_id)].count("payment.expired") == 1
+    assert stored(tuition, "payments") == []
+
+
+def test_a_list_that_a_year_did_not_finish_is_finished_and_deleted_before_the_next(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PAGE", 1)
+    many(tuition, student, 2)
+    wait(tuition, 8 * YEAR_S)
+    times = iter((900.0, 0.0))
+    assert retention.run(lambda: next(times, 0.0), delete=True)["listed"] == 1
+    wait(tuition, YEAR_S)
+    report = run(delete=True)
+    assert (report["year"], report["listed"], report["deleted"]) == (2034, 2, 0)
+    wait(tuition, 31 * DAY_S)
+    report = run(delete=True)
+    assert (report["year"], report["deleted"], bool(report["done_at"])) == (2034, 2, True)
+    year = int(timestamps.iso(clock.now())[:4])
+    assert run(delete=True)["year"] == year
+
+
+def test_nothing_is_deleted_while_the_clock_is_set_back(tuition: Harness, student: Student) -> None:
+    payment_id = bought(tuition, student)["payment_id"]
+    wait(tuition, 8 * YEAR_S)
+    assert run(delete=True)["listed"] == 1
+    wait(tuition, 31 * DAY_S - 3 * YEAR_S)
+    report = run(delete=True)
+    assert (report["deleted"], report["done_at"]) == (0, None)
+    assert tuition.payment(payment_id)
+    wait(tuition, 3 * YEAR_S)
+    assert run(delete=True)["deleted"] == 1
 
 
 def test_only_one_run_is_in_progress_at_a_time(tuition: Harness) -> None:

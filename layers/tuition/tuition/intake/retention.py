@@ -149,9 +149,9 @@ def _list(state: State, remaining: Callable[[], float]) -> None:
         return
     state.listed_at = _now()
     state.done_at = None if state.listed else state.listed_at
-    _store(state)
-    if state.listed:
+    if state.listed:  # before it is stored: a run that is killed here rings twice instead of never
         metrics.count("PaymentsListed", state.listed)
+    _store(state)
 
 
 def _pages(state: State, last: str) -> Iterator[list[tuple[str, str]]]:

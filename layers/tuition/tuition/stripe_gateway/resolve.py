@@ -149,11 +149,17 @@ def resolve_or_expired(obj: Mapping[str, Any], subject: Subject) -> Resolved | E
         return Resolved(owner, state if owner == named else None)
     expired = [pointer.payment_id for pointer in pointers if pointer and pointer.state == ledger.EXPIRED]
     if expired:
-        return Expired(str(expired[0]))
+        return _expired_or_restored(str(expired[0]))
     if subject in ("refund", "dispute", "fraud_warning"):
         return _resolve_at_stripe(stripe_ids)
     owner = _ref_or_count(metadata)
     return Resolved(owner, state) if owner else None
+
+
+def _expired_or_restored(payment_id: str) -> Resolved | Expired:
+    """Return that a payment was deleted, unless it exists: its mark is older than a restore, or forged."""
+    items = queries.payments_by_id([payment_id])
+    return Resolved(mapping.payment_from_item(items[0]).ref) if items else Expired(payment_id)
 
 
 def payments_of(objects: Sequence[Mapping[str, Any]]) -> list[Payment | None]:
