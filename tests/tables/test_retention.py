@@ -140,6 +140,14 @@ def test_a_payment_is_due_seven_years_after_its_money_moved_last(
     assert run()["listed"] == listed
 
 
+def test_money_that_moved_on_a_leap_day_is_kept_until_february_has_ended(tuition: Harness, student: Student) -> None:
+    until = core_retention.kept_until("2028-02-29T23:59:59.999Z")
+    assert "2035-02-28T23:59:59.999Z" < until < "2035-03-01T00:00:00.000Z"
+    bought(tuition, student)
+    wait(tuition, timestamps.epoch("2036-02-29T12:00:00.000Z") - clock.now())
+    assert run()["listed"] == 1
+
+
 def test_a_late_refund_keeps_a_payment_for_seven_more_years(tuition: Harness, student: Student) -> None:
     purchase = bought(tuition, student)
     tuition.advance_time(40 * DAY_S)
