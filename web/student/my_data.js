@@ -8,7 +8,7 @@ import * as api from "./api.js";
 
 const MAX_CORRECTIONS = 6; // each corrects up to 100 payments, and the API lets six follow each other at once
 const ID = /^[a-z]+_.*[A-Z0-9]/;
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/; // not a key that begins with a time
 const INCLUDED = [
   "Your payments, refunds and disputes, with everything that happened to them",
   "Your enrollments and progress",

@@ -8,36 +8,36 @@ from tests.stack.browser.test_my_data import content, ids
 BUTTON = "Download all data…"
 
 
-def test_an_admin_downloads_everything_about_a_person_on_record(admin: Staff, sub: str) -> None:
-    payment_id = admin.create_and_pay(sub)
-    admin.open(f"#/users/{sub}")
-    admin.page.get_by_role("button", name=BUTTON).press("Enter")
-    expect(admin.dialog).to_contain_text("recorded in your audit trail")
-    admin.expect_accessible()
-    with admin.page.expect_download() as download:
-        admin.page.keyboard.press("Tab")
-        admin.dialog.get_by_role("button", name="Download", exact=True).press("Enter")
+def test_an_admin_downloads_everything_about_a_person_on_record(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.open(f"#/users/{sub}")
+    staff.page.get_by_role("button", name=BUTTON).press("Enter")
+    expect(staff.dialog).to_contain_text("recorded in your audit trail")
+    staff.expect_accessible()
+    with staff.page.expect_download() as download:
+        staff.page.keyboard.press("Tab")
+        staff.dialog.get_by_role("button", name="Download", exact=True).press("Enter")
     assert ids(content(download.value)) == [payment_id]
-    expect(admin.dialog).to_have_count(0)
-    admin.expect_text("Downloaded.")
-    trail = admin.running.staff(f"/users/{admin.sub}")["audit"]
+    expect(staff.dialog).to_have_count(0)
+    staff.expect_text("Downloaded.")
+    trail = staff.running.staff(f"/users/{staff.sub}")["audit"]
     recorded = [record["transition"] for record in trail if sub in str(record["transition"])]
     assert {"read": {"users": [sub]}} in recorded
     assert {"export": {"kind": "personal_data", "user": sub}} in recorded
 
 
-def test_an_admin_corrects_the_address_of_a_student(admin: Staff, sub: str) -> None:
-    payment_id = admin.create_and_pay(sub)
-    admin.open(f"#/users/{sub}")
-    admin.page.get_by_role("button", name="Correct email address…").press("Enter")
-    expect(admin.dialog).to_contain_text(f"Stored now: {sub}@example.org")
-    admin.expect_accessible()
-    admin.dialog.get_by_label("New email address").fill(f"{sub}.new@example.org")
-    admin.page.keyboard.press("Enter")
-    admin.expect_text("Corrected, in 1 payment.")
-    payment = admin.running.staff(f"/payments/{payment_id}")["payment"]
+def test_an_admin_corrects_the_address_of_a_student(staff: Staff, sub: str) -> None:
+    payment_id = staff.create_and_pay(sub)
+    staff.open(f"#/users/{sub}")
+    staff.page.get_by_role("button", name="Correct email address…").press("Enter")
+    expect(staff.dialog).to_contain_text(f"Stored now: {sub}@example.org")
+    staff.expect_accessible()
+    staff.dialog.get_by_label("New email address").fill(f"{sub}.new@example.org")
+    staff.page.keyboard.press("Enter")
+    staff.expect_text("Corrected, in 1 payment.")
+    payment = staff.running.staff(f"/payments/{payment_id}")["payment"]
     assert payment["email"] == f"{sub}.new@example.org"
-    matches = admin.running.staff("/payments", q=f"{sub}.new@")["payments"]
+    matches = staff.running.staff("/payments", q=f"{sub}.new@")["payments"]
     assert [match["payment_id"] for match in matches] == [payment_id]
 
 
