@@ -178,6 +178,7 @@ class StaffPayment(PaymentFields):
     stripe_customer_id: Annotated[str | None, About(examples=["cus_T1x"])]
     stripe_charge_id: Annotated[str | None, About(examples=["ch_3SXk2e"])]
     stripe_checkout_session: Annotated[str | None, About(examples=[None])]
+    paid_at: Time | None
     version: Annotated[int, About("The number of its audit records.", examples=[2])]
     disputed: Annotated[bool, About("Whether there is any dispute, also a decided one.", examples=[False])]
     returnable_until: Annotated[Time | None, About("Until when the bank can return a bank debit.", examples=[None])]

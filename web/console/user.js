@@ -2,6 +2,7 @@
 import { get, post, useDraft, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time, usePages } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
+import { DataPanel, EraseDialog, hasBegun, HoldDialog } from "./erasure.js";
 import { PaymentTable } from "./payment_table.js";
 import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
@@ -91,7 +92,8 @@ function Details({ details, id, query, staff, done }) {
         ${customer && html`<div><dt>Customer since</dt><dd><${Time} at=${customer.created_at} /></dd></div>`}
       </dl>
       ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog("export")}>Download all data…</button>
-        <button type="button" class="quiet" onClick=${() => openDialog("address")}>Correct email address…</button></p>`}</section>
+        ${!hasBegun(user) && html`<button type="button" class="quiet" onClick=${() => openDialog("address")}>Correct email address…</button>`}</p>`}</section>
+      <${DataPanel} user=${user} payments=${payments} complete=${!query.cursor && !next} staff=${staff} />
       <${Purchases} user=${user} staff=${staff} />
       ${!standings.verified && html`<${Standings} problems=${standings.problems} />`}
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
@@ -103,6 +105,9 @@ function Details({ details, id, query, staff, done }) {
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />
     ${staff.decides && query.do === "export" && html`<${ExportDialog} id=${id} done=${done} />`}
     ${staff.decides && query.do === "address" && html`<${AddressDialog} id=${id} current=${user.email} done=${done} />`}
+    ${staff.decides && query.do === "erase" && html`<${EraseDialog} user=${user} enrollments=${enrollments} done=${done} />`}
+    ${staff.decides && query.do === "hold" && html`<${HoldDialog} user=${user} decision="set" done=${done} />`}
+    ${staff.decides && query.do === "lift" && html`<${HoldDialog} user=${user} decision="lift" done=${done} />`}
     ${staff.decides && Object.hasOwn(WORDING, query.do ?? "") && html`<${PurchasesDialog} key=${query.do} id=${id} decision=${query.do} ready=${user.purchases.blocked === (query.do === "allow")} done=${done} />`}`;
 }
 

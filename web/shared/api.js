@@ -11,6 +11,8 @@ export class Problem extends Error {
     this.status = status;
     this.type = (body.type ?? "").split("/").pop();
     this.field = body.field;
+    this.reason = body.reason;
+    this.until = body.until;
     this.retryAfter = retryAfter;
   }
 }

@@ -69,6 +69,9 @@ export const exportMyData = (cursor) =>
 /** Store the address of the sign-in with up to 100 of the student's payments: `{email, payments, complete}`. */
 export const correctMyEmail = () => call("POST", "/me/email");
 
+/** Request the erasure of the student's data. Repeated, it answers the same `{erasure}`. */
+export const eraseMe = () => call("DELETE", "/me");
+
 export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}`);
 export const createPayment = (params) => call("POST", "/payments/create-payment", params);
 export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);

@@ -4,6 +4,7 @@ import { action, h, icon, loading, note, show } from "../shared/dom.js";
 import * as session from "../shared/session.js";
 import { buyView, paidView } from "./buy.js";
 import { cardsView } from "./cards.js";
+import { showErasure, takeErasure } from "./erasure.js";
 import { learningView } from "./learning.js";
 import { myDataView } from "./my_data.js";
 import { paymentsView } from "./payments.js";
@@ -176,6 +177,12 @@ async function start() {
   if (message) {
     show(main, "You are not signed in", note("bad", h("p", {}, message)));
     showHeader("");
+    return;
+  }
+  const erasure = takeErasure();
+  if (erasure) {
+    showErasure(main, erasure);
+    showHeader();
     return;
   }
   await showView();

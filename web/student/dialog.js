@@ -3,12 +3,14 @@ import { explain, reportSessionExpired } from "../shared/api.js";
 import { openModal } from "../shared/dialog.js";
 import { h, note } from "../shared/dom.js";
 
+const sentence = (error) => [h("p", {}, explain(error))];
+
 /**
  * Ask for confirmation. On `confirmText` run `work(formData)` and close the dialog; if `work` throws, show the error in
  * the dialog. Escape, Back and `cancelText` close the dialog and change nothing, except while `work` is running.
- * `onClose` is called whenever the dialog has closed.
+ * `describe(error)` is the error as elements. `onClose` is called whenever the dialog has closed.
  */
-export function confirm({ title, content, confirmText, cancelText = "Keep it", work, onClose }) {
+export function confirm({ title, content, confirmText, cancelText = "Keep it", work, describe = sentence, onClose }) {
   const error = h("div", {});
   const submit = h("button", { type: "submit", class: "danger" }, confirmText);
   const isBusy = () => submit.getAttribute("aria-busy") === "true";
@@ -33,7 +35,7 @@ export function confirm({ title, content, confirmText, cancelText = "Keep it", w
       close();
     } catch (failure) {
       if (reportSessionExpired(failure)) close();
-      else error.replaceChildren(note("bad", h("p", {}, explain(failure))));
+      else error.replaceChildren(note("bad", ...describe(failure)));
     } finally {
       submit.removeAttribute("aria-busy");
     }

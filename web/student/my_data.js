@@ -5,6 +5,7 @@ import { moment, sentenceCase } from "../shared/format.js";
 import { newCopy, readCopy, saveData } from "../shared/personal_data.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
+import { erasurePanel } from "./erasure.js";
 
 const MAX_CORRECTIONS = 6; // each corrects up to 100 payments, and the API lets six follow each other at once
 const ID = /^[a-z]+_.*[A-Z0-9]/;
@@ -17,7 +18,7 @@ const INCLUDED = [
 ];
 
 /** The view with the student's data. Parts that were read stay, so that a refused request continues where it stopped. */
-export async function myDataView({ main }) {
+export async function myDataView({ main, config }) {
   const copy = newCopy();
   const progress = h("div", { role: "status", class: "my-data" });
   const result = h("div", { class: "my-data shown" });
@@ -55,6 +56,7 @@ export async function myDataView({ main }) {
     ),
     progress,
     addressPanel(),
+    erasurePanel(config),
     result,
   );
 }

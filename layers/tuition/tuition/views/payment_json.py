@@ -134,7 +134,7 @@ FIELDS: tuple[Field, ...] = (
     Field("payment_id", api="student", group="payment", csv=True),
     Field("created_at", api="student", group="times", csv=True),
     Field("updated_at", api="student", group="times", csv=True),
-    Field("paid_at", csv=True),
+    Field("paid_at", api="staff", csv=True),
     Field("user_id", api="staff", group="student", csv=True),
     Field("email", api="staff", group="student", csv=True),
     Field("track", api="student", group="payment", csv=True),
