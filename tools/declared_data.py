@@ -341,14 +341,22 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("hour", "hours", "item_key", "kind", "message_id", "messages", "missing", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
     **dict.fromkeys(("problem", "reason", "record", "records", "rows", "sequence_number", "sha256", "sort_key"), False),
-    **dict.fromkeys(("state", "status", "step", "subjects", "task", "through"), False),
-    # of the report of the audit, the recount and the check of the archive
+    **dict.fromkeys(("state", "status", "step", "subjects", "task"), False),
+    # of the report of the audit, the recount, the check of the archive, the deletion of payments, and the erasures
     **dict.fromkeys(("from", "checked", "confirmed", "foreign", "users", "unfinished", "at", "equal"), False),
     **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),
+    **dict.fromkeys(("complete", "missing_records", "subjects_with_gaps", "erased", "waiting", "held"), False),
+    **dict.fromkeys(("year", "parts", "listed", "listed_at", "delete_from", "done_at", "deleted", "changed"), False),
+    **dict.fromkeys(("contended", "expired"), False),
     **_fields(Run, ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at")),
 }
 """The fields of log lines, and whether they are personal. Reports of runs are fields too."""
-LOG_PARTS: Mapping[str, Any] = {"stack_trace": Whole(False), "before": Whole(True), "_aws": Whole(False)}
+LOG_PARTS: Mapping[str, Any] = {
+    "stack_trace": Whole(False),
+    "before": Whole(True),
+    "_aws": Whole(False),
+    "through": Whole(False),  # a day, or the newest digest
+}
 
 
 @functools.cache
@@ -479,8 +487,8 @@ def _objects() -> Iterator[Store]:
     ends = _days_of_objects("ExportsBucket")
     yield Store("personal_files", "object", "a copy of one person's data", LAW, ends, Whole(True), "ExportsBucket")
     ends, of = _days_of_objects("FailedRecordsBucket"), "FailedRecordsBucket"
-    record = {"record": Whole(False)}
-    yield Store("failed_records", "object", "audit records that a reader could not read", LAW, ends, record, of)
+    recordpart = {"record": Whole(False)}
+    yield Store("failed_records", "object", "audit records that a reader could not read", LAW, ends, record,part, of)
 
 
 def _is_personal_column(name: str) -> bool:

@@ -34,6 +34,10 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "create_checkout_session/unknown_track": 422,
     "payment_status/unknown": 404,
     "my_data/export": 200,
+    "my_email/unverified": 403,
+    "me/erase": 202,
+    "erase/scheduled": {"failed": 0, "done": True},
+    "erase/again": {"failed": 0, "done": True},
     "my_payments/first_page": 200,
     "payment_methods/saved": 200,
     "payment_methods/detach_unknown": 404,
@@ -100,7 +104,8 @@ def environment(dynamodb_local_url: str) -> Iterator[dict[str, str]]:
     signing = manager.create_secret(Name="signing", SecretString=json.dumps({"signing_secrets": [SIGNING]}))
     request_export(url)
     make_archive(url)
-    boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="digests")
+    for bucket in ("digests", "erasures"):
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket=bucket)
     kms = boto3.client("kms", endpoint_url=url, region_name="eu-central-1")
     digest_key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
     functions = ThreadingHTTPServer(("127.0.0.1", 0), AcceptsInvocations)
