@@ -178,7 +178,7 @@ OPERATIONS = (
         path=USER,
         body=staff.PurchaseDecision,
         example={"decision": "allow", "note": "The bank was wrong"},
-        errors=DECIDES,
+        errors=(*DECIDES, errors.UserErased),
     ),
     _decide(
         "POST /api/admin/users/purchases",
@@ -189,7 +189,7 @@ OPERATIONS = (
         query=staff.UserIdQuery,
         body=staff.PurchaseDecision,
         example={"decision": "allow", "note": "The bank was wrong"},
-        errors=DECIDES,
+        errors=(*DECIDES, errors.UserErased),
     ),
     _operation(
         "admin",

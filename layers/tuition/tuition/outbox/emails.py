@@ -228,7 +228,13 @@ def send_digest() -> None:
 
 
 def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
-    """Remember addresses that bounce for good or complained. A temporary bounce says nothing about an address."""
+    """Remember addresses that bounce for good or complained. A temporary bounce says nothing about an address.
+
+    A report that arrives after its user's data were erased is dropped, because nobody could remove the address later.
+    """
+    if _is_erased(detail["mail"]):
+        logger.info("a report about an address of an erased user is dropped", message_id=detail["mail"]["messageId"])
+        return
     if detail_type == BOUNCED:
         recipients = detail["bounce"]["bouncedRecipients"] if detail["bounce"]["bounceType"] == "Permanent" else []
         problem = "bounced"
@@ -238,3 +244,10 @@ def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
         effects.note_undeliverable(recipient["emailAddress"], problem)
         metrics.count("EmailBounced")
         logger.warning("an address cannot be used", problem=problem, message_id=detail["mail"]["messageId"])
+
+
+def _is_erased(mail: Mapping[str, Any]) -> bool:
+    """Return whether an email was about a payment that is erased. `ses.send` puts the payment's id into a tag."""
+    payment_id = next(iter(mail.get("tags", {}).get("payment_id", ())), None)
+    raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem] if payment_id else []
+    return bool(raw) and mapping.payment_from_raw(raw[0]).facts.erased

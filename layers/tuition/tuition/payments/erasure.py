@@ -16,7 +16,7 @@ from tuition.core import erasure as core_erasure
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry, Source
 from tuition.core.erasure import Erasure
-from tuition.core.errors import MoneyOpen, StripeRefused, TuitionError
+from tuition.core.errors import LegalHold, MoneyOpen, StripeRefused, TuitionError
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -153,16 +153,26 @@ def run(remaining: Callable[[], float]) -> Report:
             report.done = False
             break
         clock.start_deadline()
-        one = _Erase(user_id, remaining)
-        try:
-            one.step(report)
-        except TuitionError as error:
-            report.failed += 1
-            logger.exception("an erasure failed", user_id=user_id, problem=error.type)
-        if not (one.is_finished or one.is_held):
-            late_since = min(late_since, one.due_at)
+        late_since = min(late_since, _perform(user_id, remaining, report))
     metrics.age("ErasureAge", max(0, clock.now() - late_since))
     return report
+
+
+def _perform(user_id: str, remaining: Callable[[], float], report: Report) -> float:
+    """Do what can be done now for one user. Return since when the erasure is late: now, if it is finished or held."""
+    late_since = clock.now()
+    try:
+        one = _Erase(user_id, remaining)
+        late_since = min(late_since, one.due_at)
+        one.step(report)
+    except LegalHold:
+        report.held += 1
+        return clock.now()
+    except TuitionError as error:
+        report.failed += 1
+        logger.exception("an erasure failed", user_id=user_id, problem=error.type)
+        return late_since
+    return clock.now() if one.is_finished else late_since
 
 
 def again(remaining: Callable[[], float]) -> Report:
@@ -186,17 +196,14 @@ class _Erase:
         values: dict[str, Any] = {name: entry.get(name) for name in _LISTED}
         self._listed = Erasure("scheduled", **values)
         self.due_at = timestamps.epoch(self._listed.due_at)
-        self.is_finished = self.is_held = False
+        self.is_finished = False
 
     def step(self, report: Report) -> None:
-        """Do what can be done now."""
+        """Do what can be done now. Raises `LegalHold` while staff hold the data."""
         erasure = _schedule(self._user_id, self._listed, "reconcile", again=self._is_repetition)
         item = _customer(self._user_id)
         if erasure.state == "scheduled" and not self._is_repetition:
-            if item.legal_hold:
-                self.is_held = True
-                report.held += 1
-                return
+            legal_hold.require_none(item)
             erasure = self._end_sign_in(erasure)
             if not self._may_begin(erasure):
                 report.waiting += 1
@@ -268,8 +275,6 @@ class _Erase:
 
     def _erase_payment(self, payment: Payment) -> None:
         """Erase a payment. The Stripe customer and the address go first, because only the payment names them."""
-        if payment.facts.erased:
-            return
         self._delete_customer(payment.customer)
         self._delete_customer(payment.facts.customer)
         withdrawn = payment.facts.withdrawn
@@ -292,14 +297,14 @@ class _Erase:
 
 _LISTED = ("requested_at", "due_at", "by", "erased_at")
 """The fields of an erasure that its entry on the list has."""
-_REMOVED = ("stripe_customer_id", "generation", "email", "purchase_decision", "legal_hold_decision")
-"""The attributes of a customer item that an erasure removes."""
+_REMOVED = ("stripe_customer_id", "generation", "email", "purchase_decision", "legal_hold_decision", "legal_hold")
+"""The attributes of a customer item that an erasure removes. Only a restore has brought back a hold by then."""
 
 
 def _erased(state: PaymentState) -> Change | None:
-    """Return the change that erases a payment; None if it is erased, or missing."""
+    """Return the change that erases a payment and marks its enrollment; None if both are, or it is missing."""
     payment = state.payment
-    if payment is None or payment.facts.erased:
+    if payment is None or (payment.facts.erased and state.enrollment.erased):
         return None
     entry = AuditEntry(timestamps.iso(clock.now()), f"erased:{payment.version}", "payment.erased", "reconcile")
     return Change(payment.merged(Facts(erased=True)), entry)

@@ -28,10 +28,12 @@ def require_allowed(blocks: PurchaseBlocks) -> None:
 def decide(user_id: str, decision: Decision, note: str, staff: str) -> PurchaseBlocks:
     """Block a user's purchases, or allow them: everything that blocks now, and nothing that will block later.
 
-    Repeating a decision changes nothing. Raises `Conflicted` beyond `MAX_OTHER_BLOCKS`, and `Contended`.
+    Repeating a decision changes nothing. Raises `Conflicted` beyond `MAX_OTHER_BLOCKS`, `UserErased`, and `Contended`.
     """
 
     def change(blocks: PurchaseBlocks, seq: int) -> BlocksChange | None:
+        if blocks.erased:  # the note would stay, because the erasure does not come a second time
+            raise UserErased("The data of this user are erased, or will be. This account cannot buy any more.")
         after = blocks.after(decision, f"{STAFF_BLOCK}{seq}")
         if after == blocks:
             return None
