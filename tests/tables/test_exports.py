@@ -22,11 +22,12 @@ from tests.harness import Harness, Student
 from tests.tables.test_admin import buy_track
 from tuition import clock, log
 from tuition.core import timestamps
+from tuition.core.errors import Contended
 from tuition.core.facts import Balance, Facts, Refund, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Payment, Terms
 from tuition.core.refund_request import RefundRequest, State
-from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage import dynamodb, keys, ledger, mapping, queries
 from tuition.views import exports, payment_list
 from tuition.views.payment_json import PaymentView
 
@@ -443,6 +444,30 @@ def test_the_audit_trail_names_who_ordered_an_export_but_not_the_search_text(
     user = tuition.admin(admin, "GET /api/admin/users/{user_id}", user_id=admin.sub).body
     assert [r["seq"] for r in user["audit"]] == [1, 2]
     assert user["chain"] == {"verified": True, "problem": None}
+
+
+def test_an_export_with_a_search_records_whom_it_is_about(
+    tuition: Harness, files: ExportFiles, student: Student, admin: Student
+) -> None:
+    buy_track(tuition, student, "DP")
+    order_export(tuition, admin, q=f"{student.sub}@example.org")
+    read, ordered = queries.audit_trail(admin.sub)
+    assert (read["type"], read["transition"]) == ("data.read", {"read": {"users": [student.sub]}})
+    assert ordered["type"] == "export.ordered"
+    assert "@" not in json.dumps([read, ordered])
+
+
+def test_no_export_with_a_search_is_made_without_the_record(
+    tuition: Harness, files: ExportFiles, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy_track(tuition, student, "DP")
+
+    def fail(*_: Any) -> None:
+        raise Contended("busy")
+
+    monkeypatch.setattr(ledger, "record_for_user", fail)
+    assert tuition.admin(admin, ORDER, {"filters": {"q": student.sub}}).status == 503
+    assert files.requested == []
 
 
 def test_concurrent_orders_are_all_recorded_in_one_chain(

@@ -34,7 +34,7 @@ from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
-from tuition.views import filters, payment_list, statement
+from tuition.views import filters, payment_list, recorded_reads, statement
 from tuition.views.payment_json import FIELDS, Field, PaymentView
 from tuition.views.spreadsheet import encode, harmless
 from tuition.views.statement import Page, StatementTooLarge
@@ -150,6 +150,7 @@ def order(body: Mapping[str, Any], staff: str, kind: object = "payments", month:
     audited: dict[str, Any]
     if kind == "payments":
         parsed = filters.parse(_as_query(body))
+        _record_reads(parsed, staff)
         query = {n: json.dumps(v) if isinstance(v, (bool, int)) else v for n, v in parsed.to_json().items()}
         audited = {n: value for n, value in query.items() if n != "q"} | ({"searched": True} if parsed.q else {})
     else:
@@ -161,6 +162,16 @@ def order(body: Mapping[str, Any], staff: str, kind: object = "payments", month:
     _s3().put_object(Bucket=settings().exports_bucket, Key=export.object_key("state.json"), Body=_body(export))
     invoke(export_id)
     return _to_json(export)
+
+
+def _record_reads(parsed: filters.Filters, staff: str) -> None:
+    """Record whom an export with a search is about, as for the search itself: the people on its first page.
+
+    More people than that are no read of one person's data.
+    """
+    if parsed.q:
+        views, _ = payment_list.page(parsed, PAGE, None)
+        recorded_reads.record(staff, (view.payment.user_id for view in views))
 
 
 def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
