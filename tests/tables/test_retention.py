@@ -14,6 +14,7 @@ import publish as publish_function
 import retention as function
 from tests import archive_bucket, event_bus, permissions
 from tests.harness import Harness, Student
+from tests.tables.test_received_amounts import buy_in_euro
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_sessions import open_session, pay_session
 from tuition import clock
@@ -212,6 +213,22 @@ def test_a_payment_whose_money_is_due_after_a_withdrawal_is_kept(tuition: Harnes
     ledger.update(payment.ref, lambda state: Change(state.existing.merged(withdrawn), entry))
     report = listed_and_deleted(tuition)
     assert (report["listed"], report["unfinished"], report["deleted"]) == (0, 1, 0)
+
+
+def test_a_payment_that_staff_must_still_decide_about_is_kept_until_they_have(
+    tuition: Harness, student: Student
+) -> None:
+    """Deleted, it would keep its student from buying for ever."""
+    payment_id = buy_in_euro(tuition, student)
+    confirm(tuition)
+    report = listed_and_deleted(tuition)
+    assert (report["listed"], report["unfinished"], report["deleted"]) == (0, 1, 0)
+    assert tuition.create(student).body["detail"].endswith("The school is reviewing your payment.")
+    body = {"decision": "revoke", "note": "never came back"}
+    route = "POST /api/admin/payments/{payment_id}/access"
+    assert tuition.admin(STAFF, route, body, payment_id=payment_id).status == 200
+    assert listed_and_deleted(tuition)["deleted"] == 1
+    assert tuition.create(student).status == 201
 
 
 # --- reasons against a deletion ---

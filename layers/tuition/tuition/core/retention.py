@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tuition.core import audit, moments, timestamps
+from tuition.core import enrollment as enrollments
 from tuition.core import payment as payments
 from tuition.core.payment import Payment
 
@@ -51,9 +52,12 @@ def years_later(at: str, years: int) -> str:
 def is_due(payment: Payment, last: str, now: str) -> bool:
     """Whether a payment may be deleted now: it was kept long enough, and nothing more is expected to happen to it.
 
-    A refund that staff must approve, or that is due after a withdrawal, is expected.
+    A refund that staff must approve, or that is due after a withdrawal, is expected. So is a decision of staff about
+    money that never gave access: until then the student cannot buy the track, and no decision is possible without it.
     """
     is_awaited = any(request.undecided for request in payment.requests) or payments.amount_due(payment) > 0
+    standing = enrollments.standing_of(payment)
+    is_awaited |= standing.holds_funds and not (standing.granted or standing.revoked or standing.withdrawn)
     return kept_until(last) <= now and payments.is_final(payment) and not is_awaited
 
 
