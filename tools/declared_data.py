@@ -487,8 +487,8 @@ def _objects() -> Iterator[Store]:
     ends = _days_of_objects("ExportsBucket")
     yield Store("personal_files", "object", "a copy of one person's data", LAW, ends, Whole(True), "ExportsBucket")
     ends, of = _days_of_objects("FailedRecordsBucket"), "FailedRecordsBucket"
-    recordpart = {"record": Whole(False)}
-    yield Store("failed_records", "object", "audit records that a reader could not read", LAW, ends, record,part, of)
+    record = {"record": Whole(False)}
+    yield Store("failed_records", "object", "audit records that a reader could not read", LAW, ends, record, of)
 
 
 def _is_personal_column(name: str) -> bool:

@@ -71,8 +71,6 @@ def _correct(
         return {"payments": 0, "complete": True}
     if first is not None:
         _require_not_erased(first)  # before the record, which would say that an address was corrected
-    if first is not None:
-        _require_not_erased(first)
     entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", RECORD, source, actor)
     ledger.record_for_user(user_id, entry, {})
     if customer and outdated:
