@@ -230,7 +230,7 @@ def send_digest() -> None:
 def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
     """Remember addresses that bounce for good or complained. A temporary bounce says nothing about an address.
 
-    A report that arrives after its user's data were erased is dropped, because nobody could remove the address later.
+    A report that arrives after its user's data were erased is dropped, because no later run would remove the address.
     """
     if _is_erased(detail["mail"]):
         logger.info("a report about an address of an erased user is dropped", message_id=detail["mail"]["messageId"])
