@@ -55,7 +55,7 @@ function AfterErasure({ erasure, payments, complete }) {
   const until = lastDispute(erasure, payments, complete);
   if (until === undefined) return html`<p>No payment was ever paid, so no dispute can come.</p>`;
   const isOver = until < Date.now();
-  return html`<p>${isOver ? `No dispute can come since ${day(until)}.` : `Disputes can still come until ${day(until)}.`} Stripe has deleted the customer, and keeps the charges with name and card.</p>
+  return html`<p>${isOver ? `Disputes could come until ${day(until)}.` : `Disputes can still come until ${day(until)}.`} Stripe has deleted the customer, and keeps the charges with name and card.</p>
     <p>${isOver ? "Ask now" : `After ${day(until)}, ask`} for redaction: open each payment in Stripe’s dashboard, and ask Stripe’s support there to redact it. A redacted payment loses every dispute and can’t be refunded. <a href=${REDACTION} target="_blank" rel="noopener noreferrer">How Stripe handles deletion requests</a></p>`;
 }
 

@@ -66,14 +66,14 @@ function Purchases({ user, staff }) {
   const { blocked, blocking, decision } = purchases;
   const next = blocked ? "allow" : "block";
   return html`<section class="panel"><h2>Purchases</h2><dl>
-    <div><dt>May buy</dt><dd>${blocked ? "No, until staff allow it" : "Yes"}</dd></div>
+    <div><dt>May buy</dt><dd>${user.erasure ? "No, because the data are erased, or will be" : blocked ? "No, until staff allow it" : "Yes"}</dd></div>
     ${blocked && html`<div><dt>Blocked by</dt><dd>${blocking.map((one) => html`<${Id} key=${one} id=${one} /> `)}</dd></div>`}
     ${decision && html`<div><dt>Last decision</dt><dd>${decision.decision} <${Time} at=${decision.at} /> ${decision.note}</dd></div>`}
     <div><dt>Disputes</dt><dd>${history.disputes}, ${history.disputes_lost} lost</dd></div>
     <div><dt>Refunds</dt><dd>${history.refunds}</dd></div>
     ${Object.entries(refunded).map(([track, count]) => html`<div key=${track}><dt>Refunded payments for ${track}</dt><dd>${count}</dd></div>`)}
   </dl>
-  ${staff.decides && html`<p><button type="button" class="quiet" onClick=${() => openDialog(next)}>${WORDING[next].title}…</button></p>`}</section>`;
+  ${staff.decides && !user.erasure && html`<p><button type="button" class="quiet" onClick=${() => openDialog(next)}>${WORDING[next].title}…</button></p>`}</section>`;
 }
 
 /** Why emails do not reach the user. */

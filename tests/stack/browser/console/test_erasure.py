@@ -101,7 +101,7 @@ def test_open_money_is_named_to_staff_with_its_date(staff: Staff, sub: str) -> N
             "2026-11-01T10:00:00Z",
             ("Disputes can still come until 24 Apr 2028", "After 24 Apr 2028, ask"),
         ),
-        ("2026-11-20T10:00:00Z", "2024-01-01T10:00:00Z", ("No dispute can come since 24 Jun 2025", "Ask now")),
+        ("2026-11-20T10:00:00Z", "2024-01-01T10:00:00Z", ("Disputes could come until 24 Jun 2025", "Ask now")),
         ("2026-11-20T10:00:00Z", None, ("No payment was ever paid, so no dispute can come.",)),
     ],
 )
@@ -123,8 +123,9 @@ def test_an_erased_user_shows_when_disputes_end_and_how_to_ask_for_redaction(
     shown = open_user(staff, sub)
     for text in ("Erased", "by the user", *texts):
         expect(shown).to_contain_text(text)
+    staff.expect_text("No, because the data are erased, or will be")
     expect(shown.get_by_role("link", name="How Stripe handles deletion requests")).to_have_count(int(bool(paid_at)))
-    for name in (*NAMES[:2], "Correct email address…"):
+    for name in (*NAMES[:2], "Correct email address…", "Block purchases…"):
         expect(staff.main.get_by_role("button", name=name)).to_have_count(0)
     for width in WIDTHS:
         staff.page.set_viewport_size({"width": width, "height": 900})
