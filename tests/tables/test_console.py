@@ -632,8 +632,18 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/payments/{payment_id}/emails": {"kind": "purchase_confirmed"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
-    "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},
-    "POST /api/admin/users/purchases": {"decision": "block", "note": "x"},
+    **dict.fromkeys(
+        ("POST /api/admin/users/{user_id}/purchases", "POST /api/admin/users/purchases"),
+        {"decision": "block", "note": "x"},
+    ),
+    **dict.fromkeys(
+        ("POST /api/admin/users/{user_id}/legal-hold", "POST /api/admin/users/legal-hold"),
+        {"decision": "set", "note": "x"},
+    ),
+    **dict.fromkeys(("POST /api/admin/users/{user_id}/erasure", "POST /api/admin/users/erasure"), {"note": "x"}),
+    **dict.fromkeys(
+        ("POST /api/admin/users/{user_id}/email", "POST /api/admin/users/email"), {"email": "ada@example.org"}
+    ),
     "POST /api/admin/exports": {"filters": {}},
     "POST /api/admin/selling": {"selling": False, "note": "x"},
 }
@@ -660,7 +670,7 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
             student, route, {}, payment_id="x", user_id="x", event_id="x", request_id="x", export_id="x"
         )
         assert response.status == 403, route
-    reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "exports" not in r]
+    reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "export" not in r]
     for route in reads:
         query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route == USERS else {}
         path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
