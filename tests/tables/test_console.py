@@ -632,18 +632,14 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/payments/{payment_id}/emails": {"kind": "purchase_confirmed"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
-    **dict.fromkeys(
-        ("POST /api/admin/users/{user_id}/purchases", "POST /api/admin/users/purchases"),
-        {"decision": "block", "note": "x"},
-    ),
-    **dict.fromkeys(
-        ("POST /api/admin/users/{user_id}/legal-hold", "POST /api/admin/users/legal-hold"),
-        {"decision": "set", "note": "x"},
-    ),
-    **dict.fromkeys(("POST /api/admin/users/{user_id}/erasure", "POST /api/admin/users/erasure"), {"note": "x"}),
-    **dict.fromkeys(
-        ("POST /api/admin/users/{user_id}/email", "POST /api/admin/users/email"), {"email": "ada@example.org"}
-    ),
+    "POST /api/admin/users/{user_id}/purchases": {"decision": "block", "note": "x"},
+    "POST /api/admin/users/purchases": {"decision": "block", "note": "x"},
+    "POST /api/admin/users/{user_id}/legal-hold": {"decision": "set", "note": "x"},
+    "POST /api/admin/users/legal-hold": {"decision": "set", "note": "x"},
+    "POST /api/admin/users/{user_id}/erasure": {"note": "x"},
+    "POST /api/admin/users/erasure": {"note": "x"},
+    "POST /api/admin/users/{user_id}/email": {"email": "ada@example.org"},
+    "POST /api/admin/users/email": {"email": "ada@example.org"},
     "POST /api/admin/exports": {"filters": {}},
     "POST /api/admin/selling": {"selling": False, "note": "x"},
 }

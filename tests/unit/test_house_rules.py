@@ -230,7 +230,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "create_payment": CREATE,
     "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
-    "export": LIST | {f"views.{name}" for name in ("exports", "filters", "spreadsheet", "statement")},
+    "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
     "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
     "my_email": COMMIT
     | {"payments.customers", "payments.email_address", "storage.limits"}
