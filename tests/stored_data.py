@@ -57,7 +57,10 @@ def _record(item: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def plain_item(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item, as DynamoDB writes it, as plain values. A text whose attribute has parts is read as JSON."""
+    """Return an item, as DynamoDB writes it, as plain values. A text whose attribute has parts is read as JSON.
+
+    One that a test has made unreadable is passed over.
+    """
     shape = declared_data.stores()[name].shape
     return {key: _plain(value, shape.get(key)) for key, value in item.items()}
 
@@ -69,7 +72,12 @@ def _plain(value: Mapping[str, Any], shape: declared_data.Shape) -> Any:
     if type_ == "L":
         return [_plain(part, None) for part in content]
     has_parts = isinstance(shape, (Mapping, Each, declared_data.Listed))
-    return json.loads(content) if type_ == "S" and has_parts else content
+    if type_ != "S" or not has_parts:
+        return content
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 def _problems(name: str, entry: Any) -> Iterator[str]:
