@@ -110,7 +110,7 @@ CATEGORIES: Mapping[str, Category] = {
         ("refund_requests.by", "discarded.by", "exports.by", "log.before", "event.id", "failed_records.record"),
         PSEUDONYM,
     ),
-    **dict.fromkeys(("erasure.by", "erasures.by"), PSEUDONYM),
+    **dict.fromkeys(("erasure.by", "erasures.by", "log.gaps", "log.item_key", "log.missing"), PSEUDONYM),
     **dict.fromkeys(("email", "email_initial", "email_key", "email.to", "consumer_subject"), CONTACT),
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
@@ -336,9 +336,9 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("subject", "user_id"), True),
     # of everything else
     **dict.fromkeys(
-        ("code", "codes", "day", "done", "entries", "error", "events", "export_id", "failed", "folder", "gaps"), False
+        ("code", "codes", "day", "done", "entries", "error", "events", "export_id", "failed", "folder"), False
     ),
-    **dict.fromkeys(("hour", "hours", "item_key", "kind", "message_id", "messages", "missing", "ms"), False),
+    **dict.fromkeys(("hour", "hours", "kind", "message_id", "messages", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
     **dict.fromkeys(("problem", "reason", "record", "records", "rows", "sequence_number", "sha256", "sort_key"), False),
     **dict.fromkeys(("state", "status", "step", "subjects", "task"), False),
@@ -353,7 +353,7 @@ LOG_FIELDS: Mapping[str, bool] = {
 """The fields of log lines, and whether they are personal. Reports of runs are fields too."""
 LOG_PARTS: Mapping[str, Any] = {
     "stack_trace": Whole(False),
-    "before": Whole(True),
+    **dict.fromkeys(("before", "gaps", "item_key", "missing"), Whole(True)),
     "_aws": Whole(False),
     "through": Whole(False),  # a day, or the newest digest
 }

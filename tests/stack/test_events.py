@@ -17,6 +17,7 @@ from tests import joining
 from tests.event_schemas import schema_of
 from tests.stack import commands
 from tests.stack.conftest import Running
+from tests.stack.left_behind import LOG_ATTEMPTS
 from tools import published_events as reference
 from tuition.core import published_events
 
@@ -188,10 +189,20 @@ def test_a_consumer_is_one_file_and_one_rule(running: Running, token: str, tmp_p
         running.until(lambda: _logged(running, payment_id), "the consumer's line")
     finally:
         cloudformation.delete_stack(StackName=CONSUMER)
+        _remove_logs_of_consumer(running)
 
 
 def _status(cloudformation: Any) -> str:
     return str(cloudformation.describe_stacks(StackName=CONSUMER)["Stacks"][0]["StackStatus"])
+
+
+def _remove_logs_of_consumer(running: Running) -> None:
+    """Remove its lines, because only those of Tuition's functions are declared."""
+    assert running.stack.aws is not None
+    logs = running.stack.aws.client("logs", attempts=LOG_ATTEMPTS)
+    pages = logs.get_paginator("describe_log_groups").paginate()
+    for name in [one["logGroupName"] for page in pages for one in page["logGroups"] if CONSUMER in one["logGroupName"]]:
+        logs.delete_log_group(logGroupName=name)
 
 
 def _logged(running: Running, payment_id: str) -> bool:
