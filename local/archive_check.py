@@ -12,9 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
 
 FUNCTION = "ArchiveCheckFunction"
 
@@ -35,17 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make check-archive", description=__doc__)
     parser.add_argument("--day", help="the day (UTC), default yesterday")
     parser.add_argument("--repair", action="store_true", help="archive what is missing")
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     event = {**({"day": options.day} if options.day else {}), **({"repair": True} if options.repair else {})}
     try:
-        function = Reconciler(
+        function = DeployedFunction(
             stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port, qualifier=None
         )
         report = function.invoke(event)
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_report(report)

@@ -13,7 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.reconcile import MAX_RUNS, MAX_STALLED, ReconcileError, Reconciler, console, parse_options
+from local.deployed_function import CommandFailed, DeployedFunction, console
+from local.reconcile import MAX_RUNS, MAX_STALLED, parse_options
 
 FUNCTION = "AuditFunction"
 MAX_DAYS = 31
@@ -28,7 +29,7 @@ def periods(first: date, last: date) -> Iterator[dict[str, str]]:
         first = end + timedelta(days=1)
 
 
-def finished(audit: Reconciler, event: dict[str, Any]) -> dict[str, Any]:
+def finished(audit: DeployedFunction, event: dict[str, Any]) -> dict[str, Any]:
     """Invoke the function until the audit is finished, or until it stays where it was. Return its last report."""
     report: dict[str, Any] = {}
     stalled = 0
@@ -61,9 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options("make audit", __doc__, arguments)
     events = [{"days": days} for days in periods(options.first, options.last)] if options.first else [{}]
     try:
-        audit = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
+        audit = DeployedFunction(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
         reports = [finished(audit, event) for event in events]
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for report in reports:

@@ -24,9 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.build import ROOT
-from local.deploy import STACK
-from local.reconcile import ReconcileError, console, local_connection, physical_id
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, add_stack_options, console, local_connection, physical_id
 
 THREADS = 16
 BATCH = 1_000
@@ -132,16 +130,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the folder has a copy, 1 if there is no digest or a key is no path, 2 if a bucket was not read."""
     parser = argparse.ArgumentParser(prog="make auditor-copy", description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder to write, which must be empty or absent")
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     if options.folder.exists() and any(options.folder.iterdir()):
         parser.error(f"{options.folder} is not empty")
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
         result = copy(Source(stack=options.stack, aws=options.aws, api_port=options.api_port), options.folder)
-    except (ReconcileError, ClientError, BotoCoreError, OSError) as error:
+    except (CommandFailed, ClientError, BotoCoreError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if result is None:

@@ -12,9 +12,8 @@ import sys
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import MAX_RUNS, ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
+from local.reconcile import MAX_RUNS
 
 FUNCTION = "DigestFunction"
 
@@ -22,12 +21,10 @@ FUNCTION = "DigestFunction"
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if every full hour has its digest, 1 if not, 2 if the function could not run."""
     parser = argparse.ArgumentParser(prog="make digest", description=__doc__)
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     try:
-        function = Reconciler(
+        function = DeployedFunction(
             stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port, qualifier=None
         )
         for _ in range(MAX_RUNS):
@@ -36,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
                 console.print(f"signed {hour}")
             if report["done"] or not report["hours"]:
                 break
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     through = report["through"]

@@ -12,9 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
 
 FUNCTION = "EraseFunction"
 
@@ -32,14 +30,12 @@ def is_complete(report: dict[str, Any]) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if every erasure on the list is done again, 1 if one is not yet, 2 if it could not run."""
     parser = argparse.ArgumentParser(prog="make erase-again", description=__doc__)
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     try:
-        eraser = Reconciler(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
+        eraser = DeployedFunction(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
         report = eraser.invoke({"again": True})
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0 if is_complete(report) else 1

@@ -12,9 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
 
 FUNCTION = "RecountFunction"
 
@@ -34,16 +32,14 @@ def print_report(report: dict[str, Any]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the figures are equal, 1 if some differed or the recount is not complete, 2 if it could not run."""
     parser = argparse.ArgumentParser(prog="make recount", description=__doc__)
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     try:
-        recount = Reconciler(
+        recount = DeployedFunction(
             stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port, qualifier=None
         )
         report = recount.invoke({"full": True})
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_report(report)

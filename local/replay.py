@@ -23,9 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, console, local_connection, physical_id
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, add_stack_options, console, local_connection, physical_id
 
 FUNCTION = "PublishFunction"
 EFFECTS_TABLE = "EFFECTS_TABLE"
@@ -62,11 +60,11 @@ class Replayer:
         return forgotten_since(self._dynamodb.describe_table(TableName=name)["Table"], datetime.now(UTC))
 
     def replay(self, request: dict[str, Any]) -> Report:
-        """Publish one page, and return the function's report. Raises `ReconcileError` if the function fails."""
+        """Publish one page, and return the function's report. Raises `CommandFailed` if the function fails."""
         response = self._client.invoke(FunctionName=self._name, Payload=json.dumps({"replay": request}).encode())
         report: Report = json.loads(response["Payload"].read())
         if response.get("FunctionError"):
-            raise ReconcileError(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
+            raise CommandFailed(f"{report.get('errorType', 'error')}: {report.get('errorMessage', report)}")
         return report
 
 
@@ -132,13 +130,13 @@ def main(arguments: list[str] | None = None) -> int:
         replayer = Replayer(stack=options.stack, aws=options.aws, api_port=options.api_port)
         refused = refusal(options, replayer.forgotten_since())
         if refused:
-            raise ReconcileError(refused)
+            raise CommandFailed(refused)
         if options.subject:
             reports.append(replayer.replay({"subject": options.subject}))
         else:
             for report in of_days(replayer, options.first, options.last, options.after, options.rate):
                 reports.append(report)
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -160,9 +158,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--after", help="resume the first day behind this position")
     parser.add_argument("--rate", type=int, default=RATE, help=f"records per second, default {RATE}")
     parser.add_argument("--emails-may-repeat", action="store_true", help="replay although emails could be sent twice")
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     if (options.day and (options.first or options.last)) or (options.subject and (options.day or options.first)):
         parser.error("name one payment, one day or a range of days")

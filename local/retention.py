@@ -12,9 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, Reconciler, console
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
 
 FUNCTION = "RetentionFunction"
 MAX_RUNS = 100
@@ -36,12 +34,10 @@ def print_report(report: dict[str, Any]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the list is complete, 1 if it is not, 2 if the function could not run."""
     parser = argparse.ArgumentParser(prog="make retention", description=__doc__)
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     try:
-        retention = Reconciler(
+        retention = DeployedFunction(
             stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port, qualifier=None
         )
         report: dict[str, Any] = {}
@@ -52,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         for number in range(report["parts"]):
             for payment_id, last in retention.invoke({"part": number})["payments"].items():
                 console.print(f"{payment_id} money moved last {last}")
-    except (ReconcileError, ClientError, BotoCoreError) as error:
+    except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_report(report)

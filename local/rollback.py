@@ -16,9 +16,7 @@ from typing import Any, NamedTuple
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, local_connection
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, add_stack_options, local_connection
 
 
 class RollbackError(Exception):
@@ -91,9 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         required=True,
         help="a time before the release began, with its zone, for example 2026-11-28T14:00Z",
     )
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     if options.before.tzinfo is None:
         parser.error("--before needs a time zone, for example 2026-11-28T14:00Z")
@@ -103,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         names = aliases(boto3.client("cloudformation", **connection), options.stack)
         moves = plan(functions, names, options.before)
         move(functions, moves)
-    except (RollbackError, ReconcileError, ClientError, BotoCoreError) as error:
+    except (RollbackError, CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{len(moves)} of {len(names)} aliases moved")

@@ -32,9 +32,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK
-from local.reconcile import ReconcileError, local_connection, physical_id
-from local.running import add_port_option
+from local.deployed_function import CommandFailed, add_stack_options, local_connection, physical_id
 from tuition import clock
 from tuition.core import audit, retention, selling, timestamps
 from tuition.core import enrollment as enrollments
@@ -514,7 +512,7 @@ def _customer_problem(item: Item, payments: list[Payment], deleted: list[Payment
 
 
 def connect(*, stack: str, aws: bool, api_port: int | None = None) -> Tables:
-    """Return the tables of a stack. Raises `ReconcileError` or boto3's errors."""
+    """Return the tables of a stack. Raises `CommandFailed` or boto3's errors."""
     connection = {} if aws else local_connection(api_port)
     config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "adaptive", "total_max_attempts": 10})
     names = {table: physical_id(stack, table, connection) for table in TABLES}
@@ -525,14 +523,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the tables hold, 1 if they do not, 2 if they could not be verified."""
     parser = argparse.ArgumentParser(prog="make verify", description=__doc__)
     parser.add_argument("--copy", type=Path, help="an auditor's copy, which tuition_verify.py has verified")
-    parser.add_argument("--aws", action="store_true", help="use a deployed stack, not the local one")
-    parser.add_argument("--stack", default=STACK, help=f"the stack's name, default {STACK}")
-    add_port_option(parser)
+    add_stack_options(parser)
     options = parser.parse_args(arguments)
     try:
         tables = connect(stack=options.stack, aws=options.aws, api_port=options.api_port)
         return verify(tables, options.copy)
-    except (NotVerified, ReconcileError, ClientError, BotoCoreError, OSError, sqlite3.Error) as error:
+    except (NotVerified, CommandFailed, ClientError, BotoCoreError, OSError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return NOT_VERIFIED
 

@@ -10,7 +10,7 @@ import pytest
 
 from local import verify
 from local.build import ROOT
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 from tests.archive_copies import UNTIL, Copy, new_key, pack
 from tests.harness import NAMES, Harness, Student
 from tests.tables.test_purchase_blocks import lose_dispute
@@ -373,7 +373,7 @@ def test_the_exit_codes_say_whether_the_tables_hold_or_could_not_be_verified(
     assert "has no heads" in capsys.readouterr().err
 
     def fail(**_: Any) -> Any:
-        raise ReconcileError("no local stack responds")
+        raise CommandFailed("no local stack responds")
 
     monkeypatch.setattr(verify, "connect", fail)
     assert verify.main([]) == verify.NOT_VERIFIED

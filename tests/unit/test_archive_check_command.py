@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local import archive_check
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 COMPLETE = {
     "day": "2026-11-23",
@@ -23,7 +23,7 @@ MISSING = {"complete": False, "missing_records": 1, "missing": ["pay_1 2026"]}
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError, *arguments: str
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | CommandFailed, *arguments: str
 ) -> tuple[int, list[Any]]:
     """Run the command against a function with this answer. Return the exit code, and what it was invoked with."""
     calls: list[Any] = []
@@ -34,11 +34,11 @@ def run(
 
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             calls.append(event)
-            if isinstance(answer, ReconcileError):
+            if isinstance(answer, CommandFailed):
                 raise answer
             return answer
 
-    monkeypatch.setattr(archive_check, "Reconciler", Function)
+    monkeypatch.setattr(archive_check, "DeployedFunction", Function)
     return archive_check.main(["--aws", *arguments]), calls
 
 
@@ -68,7 +68,7 @@ def test_it_says_what_is_missing_and_ends_with_1_unless_it_was_archived(
 def test_it_asks_for_a_day_and_a_repair_and_ends_with_2_if_the_function_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = ReconcileError("no local stack responds")
+    answer = CommandFailed("no local stack responds")
     code, calls = run(monkeypatch, answer, "--day", "2026-11-23", "--repair")
     assert (code, calls[1]) == (2, {"day": "2026-11-23", "repair": True})
     assert "no local stack responds" in capsys.readouterr().err

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from local import auditor_copy, digest
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 THROUGH = {"hour": "2026-11-28T13", "sha256": "ab" * 32}
 
 
-def sign(monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | ReconcileError]) -> int:
+def sign(monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | CommandFailed]) -> int:
     """Run `make digest` against a function with these answers."""
     remaining = iter(reports)
 
@@ -23,11 +23,11 @@ def sign(monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any] | Reconci
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             assert event == {}
             answer = next(remaining)
-            if isinstance(answer, ReconcileError):
+            if isinstance(answer, CommandFailed):
                 raise answer
             return answer
 
-    monkeypatch.setattr(digest, "Reconciler", Function)
+    monkeypatch.setattr(digest, "DeployedFunction", Function)
     code = digest.main(["--aws"])
     assert list(remaining) == []
     return code
@@ -49,7 +49,7 @@ def test_a_run_that_signs_nothing_and_is_not_finished_ends_with_1(monkeypatch: p
 
 
 def test_a_function_that_fails_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sign(monkeypatch, [ReconcileError("see its log")]) == 2
+    assert sign(monkeypatch, [CommandFailed("see its log")]) == 2
     assert "see its log" in capsys.readouterr().err
 
 

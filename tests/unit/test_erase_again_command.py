@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from local import erase_again
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 DONE = {"erased": 3, "waiting": 1, "held": 0, "failed": 0, "done": True}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError) -> tuple[int, list[Any]]:
+def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | CommandFailed) -> tuple[int, list[Any]]:
     """Run the command against a function with this answer. Return the exit code, and what it was invoked with."""
     calls: list[Any] = []
 
@@ -20,11 +20,11 @@ def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError
 
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             calls.append(event)
-            if isinstance(answer, ReconcileError):
+            if isinstance(answer, CommandFailed):
                 raise answer
             return answer
 
-    monkeypatch.setattr(erase_again, "Reconciler", Function)
+    monkeypatch.setattr(erase_again, "DeployedFunction", Function)
     return erase_again.main(["--aws"]), calls
 
 
@@ -46,5 +46,5 @@ def test_it_ends_with_1_while_an_erasure_is_not_done(
 def test_it_ends_with_2_if_the_function_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, ReconcileError("no local stack responds"))[0] == 2
+    assert run(monkeypatch, CommandFailed("no local stack responds"))[0] == 2
     assert "no local stack responds" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from local import reconcile
+from local import deployed_function, reconcile
 
 COUNTS = ("checked", "confirmed", "drifted", "closed", "orphans", "resumed", "replayed")
 RANGE = ["--from", "2026-11-01", "--to", "2026-11-02"]
@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, reports: list[dict[str, Any]], argument
             assert len(invoked) <= reconcile.MAX_RUNS, "the command does not end"
             return reports[min(len(invoked), len(reports)) - 1]
 
-    monkeypatch.setattr(reconcile, "Reconciler", Function)
+    monkeypatch.setattr(reconcile, "DeployedFunction", Function)
     return reconcile.main(arguments), len(invoked)
 
 
@@ -85,7 +85,7 @@ def test_it_waits_for_another_run(monkeypatch: pytest.MonkeyPatch, capsys: pytes
             return {"Payload": io.BytesIO(json.dumps(answers.pop(0)).encode())}
 
     monkeypatch.setattr(boto3, "client", Client)
-    monkeypatch.setattr(reconcile.time, "sleep", lambda _: None)
+    monkeypatch.setattr(deployed_function.time, "sleep", lambda _: None)
     assert reconcile.main(["--aws"]) == 0
     assert invoked == [{"waits": True}] * 3
     assert "Waiting for it" in capsys.readouterr().out

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from local import recount
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 EQUAL = {"done": True, "equal": True, "payments": 4, "days": 2, "repaired": 0, "missing": [], "differences": []}
 DIFFERENCE = {"roll_up": "2026-11#UTC|day#2026-11-23#usd#DP#card", "figure": "settled", "rolled_up": 1, "recounted": 2}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError) -> tuple[int, list[Any]]:
+def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | CommandFailed) -> tuple[int, list[Any]]:
     """Run the command against a function with this answer. Return the exit code, and what it was invoked with."""
     calls: list[Any] = []
 
@@ -21,11 +21,11 @@ def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | ReconcileError
 
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             calls.append(event)
-            if isinstance(answer, ReconcileError):
+            if isinstance(answer, CommandFailed):
                 raise answer
             return answer
 
-    monkeypatch.setattr(recount, "Reconciler", Function)
+    monkeypatch.setattr(recount, "DeployedFunction", Function)
     return recount.main(["--aws"]), calls
 
 
@@ -54,5 +54,5 @@ def test_it_ends_with_1_and_says_what_differed(
 def test_it_ends_with_2_if_the_function_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, ReconcileError("no local stack responds"))[0] == 2
+    assert run(monkeypatch, CommandFailed("no local stack responds"))[0] == 2
     assert "no local stack responds" in capsys.readouterr().err

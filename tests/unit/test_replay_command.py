@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local import replay
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 
 class Function:
@@ -23,7 +23,7 @@ class Function:
     def replay(self, request: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(request)
         if len(self.requests) in self.fails:
-            raise ReconcileError("the function failed")
+            raise CommandFailed("the function failed")
         ends = "after" in request or "subject" in request
         after = None if ends else f"{request['day']}T12:00:00.000Z#pay_1#1"
         return {"records": 100, "events": 300, "failed": [], "after": after}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local import retention
-from local.reconcile import ReconcileError
+from local.deployed_function import CommandFailed
 
 REPORT = {
     "year": 2034,
@@ -32,11 +32,11 @@ def run(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple[int, list[
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             calls.append(event)
             answer = PART if "part" in event else answers.pop(0)
-            if isinstance(answer, ReconcileError):
+            if isinstance(answer, CommandFailed):
                 raise answer
             return dict(answer)
 
-    monkeypatch.setattr(retention, "Reconciler", Function)
+    monkeypatch.setattr(retention, "DeployedFunction", Function)
     return retention.main(["--aws"]), calls
 
 
@@ -61,4 +61,4 @@ def test_a_finished_deletion_says_when(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_it_ends_with_2_if_the_function_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(monkeypatch, [ReconcileError("no local stack responds")])[0] == 2
+    assert run(monkeypatch, [CommandFailed("no local stack responds")])[0] == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local import demo, reconcile, running
+from local import demo, deployed_function, reconcile, running
 
 
 def ready(port: int) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def test_a_port_without_a_stack_is_an_error(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.count("port 9000") == 2
 
 
-class Busy(reconcile.Reconciler):
-    """A reconciler whose first invocations meet another run."""
+class Busy(deployed_function.DeployedFunction):
+    """A function whose first invocations meet another run."""
 
     def __init__(self, busy: int, reports: list[dict[str, Any]]) -> None:
         self.busy, self.reports = busy, reports
@@ -75,7 +75,7 @@ class Busy(reconcile.Reconciler):
     def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         if self.busy:
             self.busy -= 1
-            raise reconcile.AnotherRun("Another run is in progress.")
+            raise deployed_function.AnotherRun("Another run is in progress.")
         return self.reports.pop(0)
 
 
@@ -92,13 +92,13 @@ def test_a_run_that_meets_another_says_so_once_and_waits_for_it(
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr(reconcile.time, "sleep", sleep)
-    monkeypatch.setattr(reconcile.time, "monotonic", lambda: now)
+    monkeypatch.setattr(deployed_function.time, "sleep", sleep)
+    monkeypatch.setattr(deployed_function.time, "monotonic", lambda: now)
     assert list(reconcile.runs(Busy(3, [report("2", done=True)]))) == [report("2", done=True)]
     assert capsys.readouterr().out.count("Another run is in progress") == 1
-    with pytest.raises(reconcile.AnotherRun):
+    with pytest.raises(deployed_function.AnotherRun):
         Busy(10_000, []).invoke({})
-    assert now < reconcile.WAIT_S + 2 * 15 + reconcile.WAIT_BETWEEN_S
+    assert now < deployed_function.WAIT_S + 2 * 15 + deployed_function.WAIT_BETWEEN_S
 
 
 @pytest.mark.parametrize(
