@@ -305,6 +305,7 @@ def test_make_audit_compares_the_books_of_a_day(running: Running, token: str) ->
     payment = running.create(token, "FSD").json()
     running.pay(payment["payment_intent_id"])
     running.until(lambda: (running.enrollment(token, "FSD") or {}).get("status") == "ENROLLED", "the enrollment")
+    running.until(lambda: running.payment(token, payment["payment_id"])["payment_method"], "the charge")
     assert commands.run(running, "reconcile").returncode == 0  # apply the events that earlier tests dropped
     today = datetime.now(UTC).date().isoformat()
     result = commands.run(running, "audit", "--from", today, "--to", today, process=True)
