@@ -73,6 +73,7 @@ def run_calls(*, fast: bool, patch: pytest.MonkeyPatch) -> tuple[list[Any], list
         http_client=fake_clients.SimulatorTransport(sim),
     )
     client = fake_clients.stripe_client_for(sim, SECRET_KEY) if fast else real
+    patch.setattr(stripe_client, "stripe_secret_key", lambda: SECRET_KEY)
     patch.setattr(stripe_client, "_client_for", lambda _key: client)
     patch.setattr(stripe_client.clock, "pause", lambda *_, **__: None)
     patch.setattr(fake_clients.request_log, "record", lambda *_: None)  # one call here is invalid on purpose
