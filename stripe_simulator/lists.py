@@ -23,6 +23,7 @@ SEARCH_FIELDS = {  # of all resources; see https://docs.stripe.com/search#query-
 }
 CONJUNCTION = re.compile(r"\s+(AND|OR)\s+(?=-?\w+[\[:<>~])", re.IGNORECASE)
 CLAUSE = re.compile(r"""\s*(-?)(\w+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
+ESCAPED = re.compile(r"\\(.)")
 
 
 def is_in_range(created: int, param: Any) -> bool:
@@ -131,7 +132,8 @@ def _clauses(query: str) -> tuple[list[tuple[bool, str, str | None, str, str]], 
             raise validation_error(f"Field `{field}` is an unsupported search field.", param="query")
         if operator not in (":", "~") and not re.fullmatch(r"-?\d{1,15}", bare or quoted or ""):
             raise validation_error(f"Field `{field}` can only be compared with a number.", param="query")
-        clauses.append((bool(negated), field, key, operator, quoted if quoted is not None else bare))
+        term = bare if quoted is None else ESCAPED.sub(r"\1", quoted)
+        clauses.append((bool(negated), field, key, operator, term))
     return clauses, any if words == {"OR"} else all
 
 

@@ -223,6 +223,18 @@ def test_an_invalid_search_query_is_refused(client: stripe.StripeClient, query: 
     assert excinfo.value.http_status == 400
 
 
+@pytest.mark.parametrize(
+    ("value", "escaped"), [("O'Hara", r"O\'Hara"), ('say "hi"', r"say \"hi\""), ("a\\b", r"a\\b"), ("a'b'", r"a\'b\'")]
+)
+def test_a_search_finds_metadata_with_quotes_that_are_escaped(
+    client: stripe.StripeClient, value: str, escaped: str
+) -> None:
+    mark = uuid.uuid4().hex
+    customer = client.v1.customers.create({"metadata": {"name": mark + value}}).id
+    page = client.v1.customers.search({"query": f"metadata['name']:'{mark}{escaped}'"})
+    assert [one.id for one in page.data] == [customer]
+
+
 def test_duplicate_ids_and_invalid_promotion_codes_are_refused(client: stripe.StripeClient) -> None:
     name = f"x{uuid.uuid4().hex}"
     client.v1.products.create({"id": name, "name": "x"})

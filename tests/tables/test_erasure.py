@@ -14,11 +14,14 @@ from tests.permissions import TABLES
 from tests.tables.test_legal_hold import decide
 from tests.tables.test_purchase_blocks import buy
 from tuition.core import archive, audit
+from tuition.core.errors import StripeRefused
 from tuition.core.refs import PaymentRef
-from tuition.payments import erasure, erasure_list, legal_hold
+from tuition.payments import customers, erasure, erasure_list, legal_hold
+from tuition.settings import settings
 from tuition.storage import dynamodb, effects, ledger, mapping, queries
 from tuition.storage.keys import USER_SORT_KEY
 from tuition.stripe_gateway import client as stripe_client
+from tuition.stripe_gateway import resolve
 
 STAFF = "POST /api/admin/users/{user_id}/erasure"
 USER = "GET /api/admin/users/{user_id}"
@@ -259,8 +262,8 @@ def test_late_events_find_the_payment_of_an_erased_user_and_bring_nothing_back(
     assert_erased(tuition, student, customer)
 
 
-CALLS = 25
-"""Calls of the erasure below to a table, to the list or to delete the customer at Stripe."""
+CALLS = 26
+"""Calls of the erasure below to a table, to the list, or to find or delete the customer at Stripe."""
 
 
 @pytest.mark.parametrize("step", range(1, CALLS + 1))
@@ -309,6 +312,7 @@ class Killer:
         for owner, name in (
             (dynamodb, "call"),
             (stripe_client, "delete_customer"),
+            (stripe_client, "search_customers"),
             (erasure_list, "put"),
             (erasure_list, "read"),
             (erasure_list, "remove_due"),
@@ -345,8 +349,22 @@ def test_a_run_without_time_for_all_payments_is_continued_by_the_next(
     assert_erased(tuition, student, customer)
 
 
-def test_stripe_out_of_reach_delays_an_erasure_and_holds_up_no_other(
-    tuition: Harness, student: Student, erasures: Erasures
+def test_stripe_out_of_reach_delays_an_erasure(tuition: Harness, student: Student, erasures: Erasures) -> None:
+    buy(tuition, student)
+    customer = customer_of(tuition, student)
+    erasures.request(student)
+    erasures.run()
+    tuition.advance_time(7200)
+    tuition.stripe_blocked = True
+    report = erasures.run()
+    assert (report["failed"], report["erased"]) == (1, 0)
+    tuition.stripe_blocked = False
+    assert erasures.run()["erased"] == 1
+    assert_erased(tuition, student, customer)
+
+
+def test_an_erasure_whose_search_stripe_refuses_is_tried_again_and_holds_up_no_other(
+    tuition: Harness, student: Student, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Student(f"{student.sub}-other")
     buy(tuition, student)
@@ -355,12 +373,118 @@ def test_stripe_out_of_reach_delays_an_erasure_and_holds_up_no_other(
         erasures.request(user)
     erasures.run()
     tuition.advance_time(7200)
-    tuition.stripe_blocked = True
-    report = erasures.run()
+    search = stripe_client.search_customers
+
+    def refuse(query: str, page: str | None) -> Any:
+        if other.sub in query:
+            return search(query, page)
+        raise StripeRefused("no permission", 403, "invalid_request_error", None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stripe_client, "search_customers", refuse)
+        report = erasures.run()
     assert (report["failed"], report["erased"]) == (1, 1)
-    tuition.stripe_blocked = False
+    assert erasures.entries("due") == [f"due/{student.sub}"]
     assert erasures.run()["erased"] == 1
     assert_erased(tuition, student, customer)
+
+
+# --- customers that no table names ---
+
+
+def create_killed_before_its_commit(tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Begin a purchase that ends after its customer was created at Stripe, and return the customer."""
+
+    def kill(*_args: object, **_kwargs: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(stripe_client, "create_intent", kill)
+        tuition.create(student)
+    (customer,) = customers_at_stripe(tuition, student)
+    return customer
+
+
+def create_customer(tuition: Harness, metadata: dict[str, str]) -> str:
+    params = {f"metadata[{name}]": value for name, value in metadata.items()}
+    return str(tuition.at_stripe("POST", "/v1/customers", **params)["id"])
+
+
+def customers_at_stripe(tuition: Harness, student: Student) -> list[str]:
+    query = f"metadata['user_id']:'{student.sub}'"
+    return [one["id"] for one in tuition.at_stripe("GET", "/v1/customers/search", query=query)["data"]]
+
+
+def test_the_customer_of_a_create_that_was_killed_before_its_commit_is_deleted(
+    tuition: Harness, student: Student, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = create_killed_before_its_commit(tuition, student, monkeypatch)
+    assert customer not in everything_of(tuition, student)
+    erasures.finish(student)
+    assert tuition.at_stripe("GET", f"/v1/customers/{customer}") == {
+        "id": customer,
+        "object": "customer",
+        "deleted": True,
+    }
+
+
+def test_only_the_customers_of_the_user_and_of_this_environment_are_deleted(
+    tuition: Harness, student: Student, erasures: Erasures
+) -> None:
+    ours = {**resolve.owner_metadata(), "user_id": student.sub}
+    others = [
+        ours | {"user_id": student.sub.upper() + "-X"},
+        ours | {"user_id": student.sub.swapcase()},
+        ours | {"environment": "another"},
+        ours | {"app": "another"},
+        {"user_id": student.sub},
+    ]
+    kept = [create_customer(tuition, metadata) for metadata in others]
+    erased = create_customer(tuition, ours)
+    erasures.finish(student)
+    assert tuition.at_stripe("GET", f"/v1/customers/{erased}")["deleted"] is True
+    assert [one for one in kept if tuition.at_stripe("GET", f"/v1/customers/{one}").get("deleted")] == []
+
+
+def test_customers_beyond_what_one_run_searches_are_deleted_by_the_next(
+    tuition: Harness, student: Student, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customers, "MAX_SEARCH_PAGES", 1)
+    metadata = {**resolve.owner_metadata(), "user_id": student.sub}
+    for _ in range(101):
+        create_customer(tuition, metadata)
+    assert erasures.request(student).status == 202
+    erasures.run()
+    tuition.advance_time(7200)
+    assert erasures.run() == {"erased": 0, "waiting": 0, "held": 0, "failed": 0, "done": False}
+    assert len(customers_at_stripe(tuition, student)) == 1
+    assert erasures.run()["erased"] == 1
+    assert customers_at_stripe(tuition, student) == []
+
+
+def test_a_repetition_leaves_a_customer_that_was_created_after_the_erasure(
+    tuition: Harness, student: Student, erasures: Erasures
+) -> None:
+    erasures.finish(student)
+    tuition.advance_time(60)
+    metadata = {**resolve.owner_metadata(), "user_id": student.sub}
+    later = create_customer(tuition, metadata)
+    erasures.run(again=True)
+    assert customers_at_stripe(tuition, student) == [later]
+
+
+def test_an_erasure_waits_until_stripe_s_search_is_complete_even_if_tokens_live_minutes(
+    tuition: Harness, student: Student, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuition.freeze_time()
+    monkeypatch.setenv("TOKEN_MINUTES", "5")
+    settings.cache_clear()
+    assert erasures.request(student).status == 202
+    erasures.run()
+    tuition.advance_time(erasure.SEARCH_DELAY_S - 1)
+    assert erasures.run()["waiting"] == 1
+    tuition.advance_time(601)
+    assert erasures.run()["erased"] == 1
 
 
 # --- after a restore ---

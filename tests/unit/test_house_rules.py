@@ -201,6 +201,11 @@ AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "vie
 
 READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping", "rollups")}
 
+ERASE = (
+    CLOSE - {"stripe_gateway.rebuild"}
+    | {f"payments.{name}" for name in ("customers", "erasure", "erasure_list", "legal_hold")}
+    | {"storage.effects", "storage.limits"}
+)
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
@@ -235,10 +240,8 @@ INIT_LOADS: dict[str, set[str]] = {
     "my_email": COMMIT
     | {"payments.customers", "payments.email_address", "storage.limits"}
     | {"stripe_gateway.client", "stripe_gateway.resolve"},
-    "erase": CLOSE - {"stripe_gateway.rebuild", "stripe_gateway.resolve"}
-    | {"payments.erasure", "payments.erasure_list", "payments.legal_hold", "storage.effects"},
-    "me": CLOSE - {"stripe_gateway.rebuild", "stripe_gateway.resolve"}
-    | {"payments.erasure", "payments.erasure_list", "payments.legal_hold", "storage.effects", "views.erasures"},
+    "erase": ERASE,
+    "me": ERASE | {"views.erasures"},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},

@@ -22,7 +22,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.log import logger
-from tuition.payments import erasure_list, legal_hold
+from tuition.payments import customers, erasure_list, legal_hold
 from tuition.settings import settings
 from tuition.storage import dynamodb, effects, keys, ledger, mapping, queries
 from tuition.storage.dynamodb import Item
@@ -35,6 +35,8 @@ RUN_EVERY_S = 300
 """The schedule of the runs."""
 RESERVE_S = 30
 """One payment of an erasure takes at most this long, with the call to Stripe."""
+SEARCH_DELAY_S = 3600
+"""So long after its creation Stripe's search may not show a customer yet. https://docs.stripe.com/api/customers/search"""
 _MESSAGES: dict[str, str] = {
     "payment_processing": "A payment of yours is being processed. Ask again once it is decided.",
     "refund_undecided": "A refund of yours is not decided yet. Ask again once it is.",
@@ -58,14 +60,15 @@ def request(user_id: str, by: str, note: str | None = None) -> Erasure:
     legal_hold.require_none(item)
     _require_no_open_money(user_id)
     now = clock.now()
-    due_at = now + 2 * RUN_EVERY_S + _token_life_s()
+    due_at = now + 2 * RUN_EVERY_S + _wait_s()
     erasure = Erasure("scheduled", timestamps.iso(now), timestamps.iso(due_at), by, note)
     erasure_list.put("due", user_id, {"requested_at": erasure.requested_at, "due_at": erasure.due_at, "by": by})
     return _schedule(user_id, erasure, "request" if by == user_id else "staff")
 
 
-def _token_life_s() -> int:
-    return settings().token_minutes * 60
+def _wait_s() -> int:
+    """Return after how long no token is valid any more, and Stripe's search shows every customer of a create."""
+    return max(settings().token_minutes * 60, SEARCH_DELAY_S)
 
 
 def _customer(user_id: str) -> CustomerItem:
@@ -228,9 +231,9 @@ class _Erase:
         return self._move(erasure, replace(erasure, sign_in_ended_at=timestamps.iso(clock.now())), "sign_in_ended")
 
     def _may_begin(self, erasure: Erasure) -> bool:
-        """Whether no token of the user is valid any more, and all money is decided."""
-        last_token = timestamps.epoch(erasure.sign_in_ended_at or erasure.due_at) + _token_life_s()
-        if clock.now() < max(timestamps.epoch(erasure.due_at), last_token):
+        """Whether no token of the user is valid any more, Stripe's search is complete, and all money is decided."""
+        earliest = timestamps.epoch(erasure.sign_in_ended_at or erasure.due_at) + _wait_s()
+        if clock.now() < max(timestamps.epoch(erasure.due_at), earliest):
             return False
         try:
             _require_no_open_money(self._user_id)
@@ -271,7 +274,23 @@ class _Erase:
         self._delete_customer(item.stripe_customer_id)
         if item.email:
             effects.forget_address(item.email)
-        return True
+        return self._delete_uncommitted_customers()
+
+    def _delete_uncommitted_customers(self) -> bool:
+        """Delete the customers of creates that were killed before their commit. Return False if some are left.
+
+        Only Stripe names them. A repetition leaves those that were created after the first time.
+        """
+        clock.start_deadline()
+        uncommitted, has_more = customers.search(self._user_id)
+        for customer in uncommitted:
+            if self._erased_at and customer["created"] > timestamps.epoch(self._erased_at):
+                continue
+            if self._remaining() < RESERVE_S:
+                return False
+            clock.start_deadline()
+            self._delete_customer(customer["id"])
+        return not has_more
 
     def _erase_payment(self, payment: Payment) -> None:
         """Erase a payment. The Stripe customer and the address go first, because only the payment names them."""

@@ -154,6 +154,15 @@ def delete_customer(customer_id: str) -> Answer:
     return _ask(lambda c, o: c.v1.customers.delete(customer_id, {}, o))
 
 
+def search_customers(query: str, page: str | None) -> Answer:
+    """Return one page of the customers that match a query, without deleted ones. `next_page` is the next, if any.
+
+    A customer is found up to an hour after it was created. https://docs.stripe.com/api/customers/search
+    """
+    params: Any = {"query": query, "limit": 100} | ({"page": page} if page else {})
+    return _ask(lambda c, o: c.v1.customers.search(params, o))
+
+
 def list_payment_methods(customer_id: str, limit: int, after: str | None) -> Answer:
     """List one page of a customer's saved payment methods: https://docs.stripe.com/api/payment_methods/customer_list."""
     params: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}

@@ -85,9 +85,14 @@ def ref_in_metadata(metadata: Mapping[str, Any]) -> PaymentRef | None:
     Raises `EventUnusable` if they are ours and lack an id. The track may be one that is no longer sold: what was
     bought once can be refunded years later.
     """
-    if not is_of_our_environment(metadata) or _is_of_another_stack(metadata):
+    if not is_ours(metadata):
         return None
     return PaymentRef(object_id(metadata, "payment_id"), object_id(metadata, "user_id"), object_id(metadata, "track"))
+
+
+def is_ours(metadata: object) -> bool:
+    """Whether metadata carry our app and environment, and no other stack's id."""
+    return isinstance(metadata, Mapping) and is_of_our_environment(metadata) and not _is_of_another_stack(metadata)
 
 
 def is_of_our_environment(metadata: object) -> bool:
