@@ -155,7 +155,7 @@ OPERATIONS = (
         path=USER,
         body=personal_data.EmailCorrection,
         example={"email": "ada@example.org"},
-        errors=(*DECIDES, *ASKS_STRIPE),
+        errors=(*DECIDES, errors.LegalHold, *ASKS_STRIPE),
     ),
     _decide(
         "POST /api/admin/users/email",
@@ -166,7 +166,7 @@ OPERATIONS = (
         query=staff.UserIdQuery,
         body=personal_data.EmailCorrection,
         example={"email": "ada@example.org"},
-        errors=(*DECIDES, *ASKS_STRIPE),
+        errors=(*DECIDES, errors.LegalHold, *ASKS_STRIPE),
     ),
     _decide(
         "POST /api/admin/users/{user_id}/purchases",
@@ -219,7 +219,8 @@ OPERATIONS = (
         "POST /api/admin/users/{user_id}/legal-hold",
         "decideLegalHold",
         "Hold a user's data, or lift the hold",
-        "While it holds, the user's data are neither erased nor deleted. Repeating a decision changes nothing.",
+        "While it holds, the user's data are neither erased, deleted nor corrected. Repeating a decision changes "
+        "nothing.",
         staff.UserLegalHold,
         path=USER,
         body=staff.LegalHoldDecision,

@@ -176,7 +176,7 @@ OPERATIONS = (
         " `complete` is true. It counts as ten requests in the student's limits.",
         caller="user",
         answers=(Answer(200, personal_data.CorrectedEmail, "The address is corrected, or was correct."),),
-        errors=(errors.Forbidden, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+        errors=(errors.Forbidden, errors.Conflicted, errors.LegalHold, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
     ),
     Operation(
         route="DELETE /api/me",

@@ -12,6 +12,7 @@ from tests.harness import Harness, Response, Student
 from tests.tables.test_access import buy
 from tests.tables.test_admin import search
 from tests.tables.test_customer_email import customer_item, email_at_stripe
+from tests.tables.test_legal_hold import decide
 from tests.tables.test_limits import problem
 from tuition.core import archive
 from tuition.core.facts import Facts
@@ -83,6 +84,44 @@ def test_staff_correct_the_address_of_a_student(tuition: Harness, student: Stude
     assert item.email == NEW
     (record,) = queries.audit_trail(student.sub)
     assert (record["type"], record["source"], record["actor"]) == (email_address.RECORD, "staff", admin.sub)
+
+
+def test_nothing_is_corrected_while_staff_hold_the_data(tuition: Harness, student: Student, admin: Student) -> None:
+    payment_id = buy(tuition, student)
+    old = f"{student.sub}@example.org"
+    decide(tuition, admin, student, "set")
+    before = trail_types(student.sub)
+    for response in (
+        correct(tuition, student),
+        tuition.admin(admin, CORRECT, {"email": NEW}, user_id=student.sub),
+        tuition.admin(admin, BY_QUERY, {"email": NEW}, query={"user_id": student.sub}),
+    ):
+        assert problem(response) == (409, "legal-hold")
+    assert queries.payments_by_id([payment_id])[0].email == old
+    assert (customer_item(tuition, student)["email"]["S"], email_at_stripe(tuition, student)) == (old, old)
+    assert trail_types(student.sub) == before
+    decide(tuition, admin, student, "lift")
+    assert correct(tuition, student).status == 200
+    assert_corrected(tuition, student, admin, payment_id)
+
+
+def test_a_hold_that_is_set_during_a_correction_keeps_the_other_payments(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        tuition.create(student, save_payment_method=number % 2 == 0)
+    correct_payment = email_address._correct_payment
+
+    def hold_afterwards(*args: Any) -> None:
+        correct_payment(*args)
+        decide(tuition, admin, student, "set")
+
+    monkeypatch.setattr(email_address, "_correct_payment", hold_afterwards)
+    assert correct(tuition, student).body == {"email": NEW, "payments": 1, "complete": False}
+    assert sorted(str(one.email) for one in queries.payments_of_user(student.sub)) == [NEW] + 2 * [
+        f"{student.sub}@example.org"
+    ]
+    assert problem(correct(tuition, student)) == (409, "legal-hold")
 
 
 def test_no_record_has_an_address(tuition: Harness, student: Student) -> None:

@@ -238,7 +238,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
     "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
     "my_email": COMMIT
-    | {"payments.customers", "payments.email_address", "storage.limits"}
+    | {"payments.customers", "payments.email_address", "payments.legal_hold", "storage.limits"}
     | {"stripe_gateway.client", "stripe_gateway.resolve"},
     "erase": ERASE,
     "me": ERASE | {"views.erasures"},

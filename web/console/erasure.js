@@ -121,7 +121,7 @@ export function EraseDialog({ user, enrollments, done }) {
 const HOLD = {
   set: {
     title: "Set legal hold",
-    consequence: "The user’s data are neither erased nor deleted until staff lift the hold. A scheduled erasure stops. Money and access don’t change.",
+    consequence: "The user’s data are neither erased nor deleted, and their email address stays, until staff lift the hold. A scheduled erasure stops. Money and access don’t change.",
     result: "The data are on hold.",
   },
   lift: {

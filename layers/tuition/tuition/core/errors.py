@@ -171,7 +171,7 @@ class NotSelling(Conflicted):
 
 
 class LegalHold(Conflicted):
-    """Staff hold the user's data: they are neither erased nor deleted until the hold is lifted."""
+    """Staff hold the user's data: they are neither erased, deleted nor corrected until the hold is lifted."""
 
     type = "legal-hold"
     title = "These data must be kept for now"

@@ -2,7 +2,8 @@
 
 A student's address is the verified one of their token. Staff type one for a student who cannot sign in. Each payment
 that changes has a record, and so has the user: ids only, never an address. The address of a withdrawal stays, because
-it is part of what the student declared. A repeated request continues after a failure, and changes nothing afterwards.
+it is part of what the student declared. While staff hold the user's data nothing is corrected. A repeated request
+continues after a failure, and changes nothing afterwards.
 """
 
 import re
@@ -16,9 +17,10 @@ from tuition.core.errors import Conflicted, NotFound, StripeRefused, Unprocessab
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import Customer, is_user_id
-from tuition.payments import customers
+from tuition.payments import customers, legal_hold
 from tuition.storage import dynamodb, ledger, limits, mapping, queries
-from tuition.storage.ledger import Change
+from tuition.storage.items import CustomerItem
+from tuition.storage.ledger import Change, CustomerChange
 from tuition.stripe_gateway import client as stripe_client
 
 MAX_PAYMENTS = 100
@@ -34,14 +36,14 @@ _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def correct_own(user_id: str, email: str) -> dict[str, object]:
-    """Correct a student's address to that of their token. Raises `TooManyRequests`, `Contended`."""
+    """Correct a student's address to that of their token. Raises `LegalHold`, `TooManyRequests`, `Contended`."""
     customer, used = ledger.load_customer(user_id)
     limits.take_request(user_id, used, REQUESTS)
     return _correct(user_id, customer, email, user_id, "request", customers.send_email)
 
 
 def correct_for(user_id: str, email: str, staff: str) -> dict[str, object]:
-    """Correct a user's address to one that staff typed. Raises `Unprocessable`, `NotFound` and `Conflicted`."""
+    """Correct a user's address to one that staff typed. Raises `Unprocessable`, `NotFound`, `Conflicted`."""
     if not (_is_plausible(email) and len(email) <= MAX_ADDRESS_LENGTH):
         raise Unprocessable("email must be an address such as ada@example.org", field="email")
     customer, _ = ledger.load_customer(user_id) if is_user_id(user_id) else (None, None)
@@ -71,15 +73,27 @@ def _correct(
         return {"payments": 0, "complete": True}
     if first is not None:
         _require_not_erased(first)  # before the record, which would say that an address was corrected
-    entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", RECORD, source, actor)
-    ledger.record_for_user(user_id, entry, {})
+    _record_unless_held(user_id, actor, source)
     if customer and outdated:
         send(customer, email)
     corrected = 0
     while first is not None and corrected < MAX_PAYMENTS and clock.remaining_s() > LAST_S:
+        if legal_hold.is_held(user_id):  # since the record
+            break
         _correct_payment(first, email, actor, source)
         corrected, first = corrected + 1, next(wrong, None)
     return {"payments": corrected, "complete": first is None}
+
+
+def _record_unless_held(user_id: str, actor: str, source: Source) -> None:
+    """Record the correction on the user's chain. Raises `LegalHold`: the old address may be what a hold is for."""
+    entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", RECORD, source, actor)
+
+    def change(item: CustomerItem, _seq: int) -> CustomerChange:
+        legal_hold.require_none(item)
+        return CustomerChange(entry, {})
+
+    ledger.update_customer(user_id, change)
 
 
 def _send_typed(customer: Customer, email: str) -> None:

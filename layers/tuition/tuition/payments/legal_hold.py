@@ -1,4 +1,4 @@
-"""The legal hold of a user: while staff hold it, the user's data are neither erased nor deleted."""
+"""The legal hold of a user: while staff hold it, the user's data are neither erased, deleted nor corrected."""
 
 import json
 from typing import Any, Literal
