@@ -303,7 +303,7 @@ def _refund(account: Account, params: Object) -> Object:
         )
         return public_fields(refund)
     charge = _charge(account, params)
-    amount = _amount({"amount": charge["amount_captured"] - charge["amount_refunded"], **params})
+    amount = _amount({"amount": refunds.refundable_amount(charge), **params})
     status = _choice(params, "status", "succeeded", ("requires_action", "pending", "succeeded"))
     refunds.check_refundable(charge, amount)
     return public_fields(refunds.add(account, charge, amount, None, {}, status))

@@ -35,8 +35,18 @@ def fee_of(amount: int, method_type: str) -> int:
     return min((amount * BANK_FEE_BASIS_POINTS + 5000) // 10_000, BANK_FEE_MAX)
 
 
-def add(account: Account, kind: str, source: Object, amount: int, fee: int, description: str | None) -> Object:
-    """Add a balance transaction. A negative amount leaves the balance."""
+def add(
+    account: Account,
+    kind: str,
+    source: Object,
+    amount: int,
+    fee: int,
+    description: str | None,
+    category: str | None = None,
+) -> Object:
+    """Add a balance transaction. A negative amount leaves the balance. `category` is by default the type's own."""
+    if category is None:
+        category = "dispute" if source.get("object") == "dispute" else CATEGORIES.get(kind, kind)
     now = account.clock.unix()
     details = []
     if fee:
@@ -64,7 +74,7 @@ def add(account: Account, kind: str, source: Object, amount: int, fee: int, desc
             "fee": fee,
             "fee_details": details,
             "net": amount - fee,
-            "reporting_category": "dispute" if source.get("object") == "dispute" else CATEGORIES.get(kind, kind),
+            "reporting_category": category,
             "source": source.get("id"),
             "status": "pending" if kind in PENDING_TYPES else "available",
             "type": kind,

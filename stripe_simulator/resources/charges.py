@@ -106,13 +106,21 @@ def fail(charge: Object, code: str, decline_code: str | None, message: str) -> N
 
 
 def settle(account: Account, charge: Object) -> None:
-    """Add the charge's amount, less the fee, to the balance."""
+    """Add the charge's amount, less the fee, to the balance. A partial capture has a second transaction.
+
+    https://docs.stripe.com/reports/reporting-categories says that one transaction has the full amount, and another
+    reverses the uncaptured part. The fee is that of the captured amount.
+    """
     kind = charge["payment_method_details"]["type"]
-    amount = charge["amount_captured"]
     name = "charge" if kind == "card" else "payment"
-    fee = balance_transactions.fee_of(amount, kind)
-    transaction = balance_transactions.add(account, name, charge, amount, fee, charge["description"])
+    fee = balance_transactions.fee_of(charge["amount_captured"], kind)
+    transaction = balance_transactions.add(account, name, charge, charge["amount"], fee, charge["description"])
     charge["balance_transaction"] = transaction["id"]
+    uncaptured = charge["amount"] - charge["amount_captured"]
+    if uncaptured:
+        balance_transactions.add(
+            account, "refund", charge, -uncaptured, 0, "REFUND FOR PARTIAL CAPTURE", "partial_capture_reversal"
+        )
 
 
 @task("charge.settle")

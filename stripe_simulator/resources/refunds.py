@@ -42,6 +42,14 @@ def _charge_of(call: Call) -> Object:
     return charge
 
 
+def refundable_amount(charge: Object) -> int:
+    """Return what can still be refunded of a captured charge.
+
+    A partial capture adds the released amount to `amount_refunded`, so this is not relative to `amount_captured`.
+    """
+    return int(charge["amount"] - charge["amount_refunded"])
+
+
 def check_refundable(charge: Object, amount: int) -> None:
     """Raise StripeError if the amount of the charge cannot be refunded."""
     if charge["status"] == "failed":
@@ -57,7 +65,7 @@ def check_refundable(charge: Object, amount: int) -> None:
         raise invalid_request(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
         )
-    refundable = charge["amount_captured"] - charge["amount_refunded"]
+    refundable = refundable_amount(charge)
     if amount > refundable:
         limit = "charge amount" if charge["amount_refunded"] == 0 else "unrefunded amount on charge"
         raise invalid_request(
@@ -74,7 +82,7 @@ def check_refundable(charge: Object, amount: int) -> None:
 def create(call: Call) -> Object:
     """POST /v1/refunds, of a charge or a PaymentIntent. The default amount is the refundable amount."""
     charge = _charge_of(call)
-    amount = call.params.get("amount", charge["amount_captured"] - charge["amount_refunded"])
+    amount = call.params.get("amount", refundable_amount(charge))
     metadata = merge_metadata({}, call.params.get("metadata", {}))
     check_refundable(charge, amount)
     behavior = payment_methods.behavior_of(charge["_test"])

@@ -35,6 +35,7 @@ class World:
         self.stripe = Stripe(seed=seed, clock=lambda: self.now)
         self.headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": API_VERSION}
         self.steps: list[str] = []
+        self.problems: list[str] = []
         self.statuses: Counter[int] = Counter()
 
     def call(self, method: str, path: str, **params: Any) -> Any:
@@ -110,7 +111,19 @@ class World:
     def refund(self) -> None:
         intent = self.any("payment_intent")
         part = {"amount": self.random.randrange(1, intent["amount"] + 10)} if self.random.random() < 0.7 else {}
-        self.call("POST", "/v1/refunds", payment_intent=intent["id"], **part)
+        with self.stripe.account.lock:
+            charge = self.stripe.account.store.find("charge", intent.get("latest_charge") or "") or {}
+            captured = charge.get("captured") and not charge["disputed"]
+            refunded = sum(
+                one["amount"]
+                for one in self.stripe.account.store.all("refund")
+                if one["charge"] == charge.get("id") and one["status"] in REFUNDED
+            )
+            refundable = charge["amount_captured"] - refunded if captured else 0
+            refund = self.call("POST", "/v1/refunds", payment_intent=intent["id"], **part)
+        is_possible = 1 <= part.get("amount", refundable) <= refundable
+        if is_possible != ("error" not in refund) and captured:
+            self.problems.append(f"{intent['id']}: {part} of {refundable} refundable answered {refund}")
 
     def refund_by_staff(self) -> None:
         status = self.random.choice(["requires_action", "pending", "succeeded"])
@@ -178,6 +191,7 @@ def finish(world: World) -> list[str]:
     """Advance the clock until nothing is pending; return the inconsistencies in the account."""
     world.call("POST", "/_sim/clock", advance_s=2 * SESSION_LIFETIME_S)
     return [
+        *world.problems,
         *problems_of_balance(world),
         *problems_of_charges(world),
         *problems_of_intents_and_codes(world),
@@ -214,7 +228,8 @@ def problems_of_charges(world: World) -> list[str]:
         ]
         id, refunded = charge["id"], charge["amount_refunded"]
         uncaptured = charge["amount"] - charge["amount_captured"] if charge["status"] == "succeeded" else 0
-        if refunded not in (sum(refunds), sum(refunds) + uncaptured) or refunded > charge["amount"]:
+        released = uncaptured if charge["captured"] or charge["refunded"] else 0
+        if refunded != sum(refunds) + released or refunded > charge["amount"]:
             messages.append(f"{id}: {refunded} refunded, but its refunds are {refunds}")
         if charge["refunded"] != (refunded == charge["amount"]):
             messages.append(f"{id}: refunded is {charge['refunded']}")
