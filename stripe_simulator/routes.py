@@ -61,5 +61,6 @@ PUBLISHABLE = {
 
 # The order of the hooks is the order of the events.
 payments.ON_SUCCESS.extend((checkout_sessions.on_success, early_fraud_warnings.on_success, disputes.on_success))
-payments.ON_PROCESSING.append(checkout_sessions.on_processing)
+payments.ON_PROCESSING.append(checkout_sessions.on_unpaid)
+payments.ON_AUTHORIZED.append(checkout_sessions.on_unpaid)
 payments.ON_FAILURE.extend((checkout_sessions.on_failure, refunds.on_failure))

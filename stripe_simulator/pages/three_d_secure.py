@@ -65,7 +65,7 @@ def _result(intent: dict[str, Any], text: str, status: int = 200, *, is_framed: 
 
 def add_result(url: str, intent: dict[str, Any]) -> str:
     """Return the return URL with the parameters that Stripe adds to it."""
-    is_success = intent["status"] in ("succeeded", "processing", "requires_capture")
+    is_success = intent["status"] in ("succeeded", "processing", "requires_capture", "requires_confirmation")
     params = urlencode(
         {
             intent["object"]: intent["id"],

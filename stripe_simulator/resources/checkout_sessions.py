@@ -140,13 +140,9 @@ def create(call: Call) -> Object:
     if params.get("currency", currency) != currency:
         raise validation_error(f"The line items are in {currency}, not in {params['currency']}.", param="currency")
     session = _new(account, params, currency, subtotal, discount_total)
+    intent_params = params.get("payment_intent_data") or {}
     session["payment_method_types"] = types or payments.payable_types(
-        [
-            kind
-            for kind in params.get("allowed_payment_method_types") or payment_intents.ENABLED_TYPES
-            if kind not in params.get("excluded_payment_method_types", [])
-        ],
-        currency,
+        payment_intents.allowed_types({**params, "capture_method": intent_params.get("capture_method")}), currency
     )
     _spread(items, discount_total)
     session |= {"_items": items, "_discounts": discounts, "expires_at": expires}
@@ -303,9 +299,10 @@ def _complete(account: Account, session: Object, status: str) -> None:
         "tax_ids": None,
     }
     for discount in session["_discounts"]:
-        account.store.get("coupon", discount["_coupon"])["times_redeemed"] += 1
-        if discount["promotion_code"]:
-            account.store.get("promotion_code", discount["promotion_code"])["times_redeemed"] += 1
+        for kind, id in (("coupon", discount["_coupon"]), ("promotion_code", discount["promotion_code"])):
+            redeemed = account.store.find(kind, id or "")
+            if redeemed is not None:  # a coupon may have been deleted since: the session keeps its discount
+                redeemed["times_redeemed"] += 1
     account.emit("checkout.session.completed", session)
 
 
@@ -314,7 +311,10 @@ def _find_session(account: Account, intent: Object) -> Object | None:
 
 
 def on_success(account: Account, intent: Object, charge: Object) -> None:
-    """Complete the session, or mark it paid if a delayed method completed it before."""
+    """Complete the session, or mark it paid if a delayed method or an authorization completed it before.
+
+    A capture emits no event of the session (m).
+    """
     session = _find_session(account, intent)
     if session is None:
         return
@@ -322,11 +322,12 @@ def on_success(account: Account, intent: Object, charge: Object) -> None:
         _complete(account, session, "paid")
     elif session["payment_status"] == "unpaid":
         session["payment_status"] = "paid"
-        account.emit("checkout.session.async_payment_succeeded", session)
+        if intent["capture_method"] != "manual":
+            account.emit("checkout.session.async_payment_succeeded", session)
 
 
-def on_processing(account: Account, intent: Object, charge: Object) -> None:
-    """Complete the session unpaid, while a delayed method is processing."""
+def on_unpaid(account: Account, intent: Object, charge: Object) -> None:
+    """Complete the session unpaid, while a delayed method is processing or the payment awaits its capture."""
     session = _find_session(account, intent)
     if session is not None and session["status"] == "open":
         _complete(account, session, "unpaid")

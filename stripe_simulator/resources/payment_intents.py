@@ -6,7 +6,7 @@ https://docs.stripe.com/api/payment_intents
 from typing import Any
 
 from stripe_simulator import currencies, lists, validation
-from stripe_simulator.account import NO_REQUEST, Account, Call
+from stripe_simulator.account import NO_REQUEST, Account, Call, task
 from stripe_simulator.errors import StripeError, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import confirmation_tokens, payment_methods, payments
@@ -79,7 +79,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": legacy or payments.payable_types(_allowed_types(params), currency),
+        "payment_method_types": legacy or payments.payable_types(allowed_types(params), currency),
         "processing": None,
         "receipt_email": params.get("receipt_email") or None,
         "review": None,
@@ -94,7 +94,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
     }
 
 
-def _allowed_types(params: dict[str, Any]) -> list[str]:
+def allowed_types(params: dict[str, Any]) -> list[str]:
     """Return the allowed types, by default all that are enabled, without the excluded types."""
     excluded = params.get("excluded_payment_method_types") or []
     if params.get("capture_method") == "manual":
@@ -163,6 +163,7 @@ def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
         off_session=params.get("off_session") not in (None, False),
         error_on_requires_action=bool(params.get("error_on_requires_action")),
         return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),
+        authenticated=intent.get("_authenticated") == intent["payment_method"],
     )
 
 
@@ -205,6 +206,13 @@ def retrieve(call: Call) -> Object:
 def confirm(call: Call) -> Object:
     """POST /v1/payment_intents/:id/confirm, from a server or from Stripe.js."""
     intent, params = _get(call), call.params
+    if call.browser and intent["confirmation_method"] == "manual":
+        raise invalid_request(
+            "The PaymentIntent cannot be confirmed using your publishable key because its `confirmation_method` is "
+            "set to `manual`. Please use your secret key instead, or create a PaymentIntent with "
+            "`confirmation_method` set to `automatic`.",
+            code="payment_intent_invalid_parameter",
+        )
     if intent["status"] not in OPEN_STATUSES:
         raise _unexpected(
             "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed."
@@ -251,7 +259,7 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
     if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:
             intent[name] = params.get(name, intent[name]) or None
-        intent["payment_method_types"] = payments.payable_types(_allowed_types(intent), intent["currency"])
+        intent["payment_method_types"] = payments.payable_types(allowed_types(intent), intent["currency"])
 
 
 def update(call: Call) -> Object:
@@ -298,7 +306,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
 def cancel(call: Call) -> Object:
     """POST /v1/payment_intents/:id/cancel."""
     intent = call.store.get("payment_intent", call.ids[0])
-    if intent.get("_session"):
+    if intent.get("_session") and intent["status"] != "requires_capture":
         raise _unexpected(
             "You cannot cancel this PaymentIntent because it was created by a Checkout Session. Expire the "
             "Checkout Session instead.",
@@ -315,6 +323,14 @@ def cancel(call: Call) -> Object:
     return public_fields(intent)
 
 
+@task("payment_intent.expire_authorization")
+def _expire_authorization(account: Account, id: str, charge_id: str) -> None:
+    """Cancel the intent of an authorization that was not captured in time."""
+    intent = account.store.find("payment_intent", id)
+    if intent is not None and intent["status"] == "requires_capture" and intent["latest_charge"] == charge_id:
+        cancel_intent(account, intent, "automatic", has_expired=True)
+
+
 def _is_stuck(account: Account, intent: Object) -> bool:
     """Return whether the intent stays processing forever: a rare case in which Stripe cancels a processing intent."""
     if intent["status"] != "processing":
@@ -322,9 +338,9 @@ def _is_stuck(account: Account, intent: Object) -> bool:
     return payment_methods.behavior(account.store.get("payment_method", intent["payment_method"])).settles == "never"
 
 
-def cancel_intent(account: Account, intent: Object, reason: str | None) -> None:
-    """Cancel the intent."""
-    payments.release_charge(account, intent)
+def cancel_intent(account: Account, intent: Object, reason: str | None, *, has_expired: bool = False) -> None:
+    """Cancel the intent. `has_expired` is whether its authorization has ended."""
+    payments.release_charge(account, intent, has_expired=has_expired)
     intent["status"], intent["canceled_at"] = "canceled", account.clock.unix()
     intent["cancellation_reason"], intent["amount_capturable"] = reason, 0
     intent["next_action"] = None

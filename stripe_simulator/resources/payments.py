@@ -16,6 +16,7 @@ from stripe_simulator.store import Object, public_fields
 Hook = Callable[[Account, Object, Object], None]
 """A reaction of another resource to a payment: `hook(account, intent, charge)`. `routes.py` registers the hooks."""
 ON_SUCCESS: list[Hook] = []  # the payment succeeded
+ON_AUTHORIZED: list[Hook] = []  # the amount is authorized, and awaits its capture
 ON_PROCESSING: list[Hook] = []  # a delayed payment is processing
 ON_FAILURE: list[Hook] = []  # a delayed payment failed or was canceled
 
@@ -23,6 +24,9 @@ CURRENCIES: dict[str, set[str] | None] = {"card": None, "us_bank_account": {"usd
 AUTHENTICATION_FAILED = (
     "We are unable to authenticate your payment method. Please choose a different payment method and try again."
 )
+AUTHORIZATION_S = 7 * 24 * 3600
+VISA_OFF_SESSION_S = 4 * 24 * 3600 + 18 * 3600
+"""How long an authorization lasts: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method."""
 
 
 def payable_types(types: list[str], currency: str) -> list[str]:
@@ -50,6 +54,7 @@ def pay(
     """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
     check_usable(intent, method)
     behavior = payment_methods.behavior(method)
+    intent.pop("_authenticated", None)
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
     if behavior.settles is not None:
@@ -63,7 +68,9 @@ def pay(
         return
     if behavior.decline is not None:
         raise _decline(account, intent, method, behavior.decline)
-    _succeed(account, intent, method, authenticated=authenticated)
+    charge = _succeed(account, intent, method, authenticated=authenticated)
+    if intent["status"] == "requires_capture":
+        _authorize(account, intent, charge, off_session=off_session)
 
 
 def check_usable(intent: Object, method: Object) -> None:
@@ -146,7 +153,8 @@ def _reset_intent(intent: Object, error: Object) -> None:
     intent["last_payment_error"], intent["next_action"] = error, None
 
 
-def _succeed(account: Account, intent: Object, method: Object, *, authenticated: bool) -> None:
+def _succeed(account: Account, intent: Object, method: Object, *, authenticated: bool) -> Object:
+    """Charge the method, and return the charge: captured, or authorized if the intent is captured manually."""
     capture = intent["capture_method"] != "manual"
     charge = charges.add(account, intent, method, status="succeeded", captured=capture)
     if authenticated:
@@ -163,11 +171,23 @@ def _succeed(account: Account, intent: Object, method: Object, *, authenticated:
     _save_method(account, intent, method)
     if not capture:
         intent["status"], intent["amount_capturable"] = "requires_capture", intent["amount"]
-        account.emit("payment_intent.amount_capturable_updated", intent)
-        account.emit("charge.succeeded", charge)
-        return
+        return charge
     intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
     _emit_succeeded(account, intent, charge)
+    return charge
+
+
+def _authorize(account: Account, intent: Object, charge: Object, *, off_session: bool) -> None:
+    """Emit the events of an authorization, and end it later unless it is captured."""
+    details = charge["payment_method_details"]["card"]
+    seconds = VISA_OFF_SESSION_S if off_session and details["brand"] == "visa" else AUTHORIZATION_S
+    details["capture_before"] = charge["created"] + seconds
+    _emit_created(account, intent)
+    account.emit("payment_intent.amount_capturable_updated", intent)
+    account.emit("charge.succeeded", charge)
+    for hook in ON_AUTHORIZED:
+        hook(account, intent, charge)
+    account.schedule("payment_intent.expire_authorization", intent["id"], charge["id"], seconds=seconds)
 
 
 def _emit_succeeded(account: Account, intent: Object, charge: Object) -> None:
@@ -272,10 +292,14 @@ def complete_authentication(account: Account, intent: Object, *, passed: bool) -
         _reset_intent(intent, error)
         account.emit("payment_intent.payment_failed", intent)
         return
+    if intent["confirmation_method"] == "manual":  # the server must confirm again to attempt the payment
+        intent["status"], intent["next_action"] = "requires_confirmation", None
+        intent["_authenticated"] = method["id"]
+        return
     pay(account, intent, method, authenticated=True)
 
 
-def release_charge(account: Account, intent: Object) -> None:
+def release_charge(account: Account, intent: Object, *, has_expired: bool) -> None:
     """Undo the charge of a canceled intent: stop a pending debit, or release an authorized amount."""
     charge = account.store.find("charge", intent["latest_charge"] or "")
     if charge is not None and charge["status"] == "pending":
@@ -286,7 +310,8 @@ def release_charge(account: Account, intent: Object) -> None:
             hook(account, intent, charge)
     elif intent["status"] == "requires_capture" and charge is not None:
         charge["refunded"], charge["amount_refunded"] = True, charge["amount"]
-        account.emit("charge.refunded", charge, {"amount_refunded": 0, "refunded": False})
+        previous = {"amount_refunded": 0, "refunded": False}
+        account.emit("charge.expired" if has_expired else "charge.refunded", charge, previous)
 
 
 def capture(account: Account, intent: Object, amount: int) -> None:
