@@ -3,16 +3,20 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_simulator.clock import Clock
+from stripe_simulator.errors import StripeError
 from stripe_simulator.idempotency import IdempotencyKeys
 from stripe_simulator.store import Object, Store
 from stripe_simulator.webhooks import Webhooks
 
 TASK_DELAY_S = 2.0  # the default delay of Stripe's asynchronous work
+INTENTS = {"payment_intent", "setup_intent"}
+"""The fields of an error that show an intent."""
 NO_REQUEST: dict[str, str | None] = {"id": None, "idempotency_key": None}
 
 TaskFunction = Callable[..., None]
@@ -113,6 +117,31 @@ class Account:
                 TASKS[due.name](self, *due.arguments)
                 self.unsaved = True
         self.request = before
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Undo all effects of a request that fails, events and scheduled tasks included.
+
+        An error that shows an intent keeps them: the attempt to pay or to save is a fact that the caller can see.
+        """
+        last_task = self.clock.last_task()
+        self.store.begin()
+        self.webhooks.begin()
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, StripeError) and INTENTS & error.fields.keys():
+                self._commit()
+            else:
+                self.store.roll_back()
+                self.webhooks.roll_back()
+                self.clock.forget_after(last_task)
+            raise
+        self._commit()
+
+    def _commit(self) -> None:
+        self.store.commit()
+        self.webhooks.commit()
 
     def lookup(self, id: str) -> Object | None:
         """Return the object with an id, of any kind."""

@@ -240,7 +240,8 @@ class Stripe:
             request.form,
         )
         check_paths(request.operation, paths)
-        content = request.handler(call)
+        with self.account.atomic():
+            content = request.handler(call)
         if paths:
             self._expand(content, paths)
         return content

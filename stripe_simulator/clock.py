@@ -47,6 +47,15 @@ class Clock:
         self._seq += 1
         heapq.heappush(self.tasks, Task(self.now() + seconds, self._seq, name, list(arguments)))
 
+    def last_task(self) -> int:
+        """Return the number of the newest task, for `forget_after`."""
+        return self._seq
+
+    def forget_after(self, seq: int) -> None:
+        """Remove the tasks that are newer than the one with this number."""
+        self.load([task for task in self.tasks if task.seq <= seq])
+        self._seq = max(self._seq, seq)
+
     def load(self, tasks: list[Task]) -> None:
         """Replace the tasks, and number new tasks after them."""
         self.tasks = tasks

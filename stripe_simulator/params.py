@@ -195,6 +195,8 @@ def _parse_compound(type_: dict[str, Any], value: Any, name: str) -> Any:
         return [_parse_value(type_["list"], item, f"{name}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):
         raise validation_error("Invalid object", param=name)
+    if "map" in type_:
+        return {key: _parse_value(type_["map"], item, f"{name}[{key}]") for key, item in value.items()}
     return _parse_object(CLASSES[type_["object"]], value, name)
 
 

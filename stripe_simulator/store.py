@@ -8,11 +8,13 @@ import random
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_simulator.errors import StripeError, resource_missing
 
 Object = dict[str, Any]
+python_id = id  # the name `id` is Stripe's here
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -30,6 +32,14 @@ def public_fields(stored: Object) -> Object:
     return {key: clone(value) for key, value in stored.items() if not key.startswith("_")}
 
 
+@dataclass
+class Journal:
+    """What one request has created, and the objects that it has read and may have changed, as they were."""
+
+    created: list[Object] = field(default_factory=list)
+    before: dict[int, tuple[Object, Object]] = field(default_factory=dict)
+
+
 class Store:
     """Objects by kind and id, in the order of their creation, and the random source of their ids."""
 
@@ -37,6 +47,7 @@ class Store:
         self._seed: int | str | None = seed
         self.reset_random()
         self.objects: dict[str, dict[str, Object]] = {}
+        self._journal: Journal | None = None
 
     def reset_random(self) -> None:
         """Restart the random sequence of the seed."""
@@ -72,11 +83,34 @@ class Store:
     def add(self, stored: Object) -> Object:
         """Store a new object."""
         self.objects.setdefault(stored["object"], {})[stored["id"]] = stored
+        if self._journal is not None:
+            self._journal.created.append(stored)
         return stored
 
     def find(self, kind: str, id: str) -> Object | None:
         """Return the object, or None."""
-        return self.objects.get(kind, {}).get(id)
+        stored = self.objects.get(kind, {}).get(id)
+        if stored is not None and self._journal is not None:
+            self._journal.before.setdefault(python_id(stored), (stored, clone(stored)))
+        return stored
+
+    def begin(self) -> None:
+        """Record from now on what `roll_back` must undo: new objects, and changes of objects that `find` returned."""
+        self._journal = Journal()
+
+    def commit(self) -> None:
+        """Keep everything since `begin`."""
+        self._journal = None
+
+    def roll_back(self) -> None:
+        """Undo everything since `begin`."""
+        journal, self._journal = self._journal or Journal(), None
+        for stored, before in journal.before.values():
+            if stored != before:
+                stored.clear()
+                stored.update(before)
+        for stored in journal.created:
+            self.objects[stored["object"]].pop(stored["id"], None)
 
     def get(self, kind: str, id: str, *, param: str | None = None) -> Object:
         """Return the object. Raises StripeError: 404, or 400 if a parameter named it."""

@@ -105,6 +105,7 @@ class Webhooks:
         self.held: list[Delivery] = []
         self.listeners: list[Callable[[Object, str], None]] = []
         self.wake: Callable[[], None] = lambda: None
+        self._uncommitted: list[tuple[str, str, str, list[Object]]] | None = None
 
     def reset(self) -> None:
         """Delete all events and deliveries, and deliver new events normally."""
@@ -136,11 +137,32 @@ class Webhooks:
             "request": request,
             "type": event_type,
         }
-        payload = json.dumps(event)
-        self.payloads[event["id"]] = payload
-        self.types[event["id"]] = event_type
+        created = (event["id"], event_type, json.dumps(event), endpoints)
+        if self._uncommitted is None:
+            self._publish(*created)
+        else:
+            self._uncommitted.append(created)
+
+    def begin(self) -> None:
+        """Withhold new events until `commit`."""
+        self._uncommitted = []
+
+    def commit(self) -> None:
+        """Publish the events since `begin`."""
+        events, self._uncommitted = self._uncommitted or [], None
+        for created in events:
+            self._publish(*created)
+
+    def roll_back(self) -> None:
+        """Forget the events since `begin`."""
+        self._uncommitted = None
+
+    def _publish(self, event_id: str, event_type: str, payload: str, endpoints: list[Object]) -> None:
+        """Store an event, and start its deliveries."""
+        self.payloads[event_id] = payload
+        self.types[event_id] = event_type
         for endpoint in endpoints:
-            self._deliver(event["id"], payload, endpoint)
+            self._deliver(event_id, payload, endpoint)
         for listener in self.listeners:
             listener(json.loads(payload), payload)
 

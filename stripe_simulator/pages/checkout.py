@@ -50,14 +50,15 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
     """Try to pay, and return the problem, if any."""
     account.request = NO_REQUEST
     try:
-        method = None
-        if session["amount_total"]:
-            problems = [problem for name, problem in INCOMPLETE.items() if name not in form]
-            if problems and "account_number" not in form:
-                return problems[0]
-            method = payment_methods.from_params(account, _method_params(form))
+        problems = [problem for name, problem in INCOMPLETE.items() if name not in form]
+        if session["amount_total"] and problems and "account_number" not in form:
+            return problems[0]
         save = form.get("save") == "on"
-        checkout_sessions.pay(account, session, method, email=form.get("email"), save=save)
+        with account.atomic():
+            session = account.store.get("checkout.session", session["id"])  # the same object, restored on an error
+            is_free = session["amount_total"] == 0
+            method = None if is_free else payment_methods.from_params(account, _method_params(form))
+            checkout_sessions.pay(account, session, method, email=form.get("email"), save=save)
     except StripeError as error:
         return error.message
     return ""

@@ -84,10 +84,15 @@ def check_code(account: Account, code: Object, customer: str | None, amount: int
                 )
 
 
-def _currency_options(params: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Return `currency_options` with integer amounts."""
-    options = params.get("currency_options") or {}
-    return {name.lower(): {k: int(v) for k, v in option.items()} for name, option in options.items()}
+def _currency_options(params: dict[str, Any], path: str) -> dict[str, dict[str, int]]:
+    """Return `currency_options` by currency in lower case. Raises StripeError for an amount below 1."""
+    options: dict[str, dict[str, int]] = {}
+    for name, option in (params.get("currency_options") or {}).items():
+        for field, amount in option.items():
+            param = f"{path}[{name}][{field}]"
+            validation.check_minimum({param: amount}, param, 1)
+        options[currencies.parse(name, f"{path}[{name}]")] = option
+    return options
 
 
 def _check_future(call: Call, name: str) -> None:
@@ -130,7 +135,7 @@ def create_coupon(call: Call) -> Object:
         "times_redeemed": 0,
         "valid": True,
         "_applies_to": params.get("applies_to"),
-        "_currency_options": _currency_options(params),
+        "_currency_options": _currency_options(params, "currency_options"),
     }
     call.store.add(coupon)
     call.account.emit("coupon.created", coupon)
@@ -226,7 +231,7 @@ def create_code(call: Call) -> Object:
         },
         "times_redeemed": 0,
         "_active": params.get("active", True),
-        "_currency_options": _currency_options(restrictions),
+        "_currency_options": _currency_options(restrictions, "restrictions[currency_options]"),
     }
     call.store.add(code)
     call.account.emit("promotion_code.created", code)

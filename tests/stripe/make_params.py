@@ -132,7 +132,10 @@ class Schema:
         if origin is list:
             return [{"list": self.alternatives(typing.get_args(hint)[0])}]
         if origin is dict or "UntypedStripeObject" in str(hint):
-            return ["map"] if typing.get_args(hint)[-1:] == (str,) else ["any"]
+            value = typing.get_args(hint)[-1:]
+            if value and is_typeddict(value[0]):
+                return [{"map": self.alternatives(value[0])}]
+            return ["map"] if value == (str,) else ["any"]
         if is_typeddict(hint):
             return [{"object": self.add(hint)}]
         if hint is typing.Any:

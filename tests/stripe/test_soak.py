@@ -36,10 +36,12 @@ class World:
         self.headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": API_VERSION}
         self.steps: list[str] = []
         self.problems: list[str] = []
+        self.is_alone = True  # whether no other thread sends requests
         self.statuses: Counter[int] = Counter()
 
     def call(self, method: str, path: str, **params: Any) -> Any:
         """Send a request, record it as a step, and return the body of its response."""
+        before = self.counts()
         if path.startswith("/_sim"):
             response = self.stripe.handle(method, path, {}, json.dumps(params).encode())
         else:
@@ -48,7 +50,18 @@ class World:
         self.steps.append(f"{method} {path} {params} -> {response.status}")
         self.statuses[response.status] += 1
         assert response.status < 500, self.steps[-1]
-        return response.json()
+        answer = response.json()
+        shows_intent = "payment_intent" in answer.get("error", {})
+        if self.is_alone and response.status >= 400 and not shows_intent and self.counts() != before:
+            self.problems.append(f"a refused request left something: {self.steps[-1]}")
+        return answer
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of objects of each kind, of events and of scheduled tasks."""
+        account = self.stripe.account
+        objects = {kind: len(objects) for kind, objects in account.store.objects.items()}
+        others = {"events": len(account.webhooks.payloads), "tasks": len(account.clock.tasks)}
+        return {name: count for name, count in (objects | others).items() if count}
 
     def any(self, kind: str) -> dict[str, Any]:
         """Return one of the 30 newest objects of a kind, or a placeholder if there is none."""
@@ -308,6 +321,7 @@ def test_mixed_flows_end_with_consistent_sums_at_full_size(seed: int) -> None:
 
 def run_concurrently(world: World, threads: int, steps: int) -> None:
     """Run random actions in several threads."""
+    world.is_alone = False
     actions = [world.create, world.refund, world.refund, world.confirm, world.cancel, world.capture, world.pay_session]
     actions += [world.create_session, world.create_code, world.expire_session]
     actions += [world.dispute, world.accept_dispute, world.set_refund_status]
