@@ -28,8 +28,11 @@ def _line_items(account: Account, params: list[Object]) -> list[Object]:
             if not price["active"]:
                 message = "The price specified is inactive. This field only accepts active prices."
                 raise invalid_request(message, param=f"{name}[price]")
+            if not account.store.get("product", price["product"])["active"]:
+                message = f"Price `{price['id']}` is not available to be purchased because its product is not active."
+                raise invalid_request(message, param=f"{name}[price]")
         elif "price_data" in item:
-            price = products.new_price(account, item["price_data"])
+            price = products.new_price(account, item["price_data"], f"{name}[price_data]")
             price["active"] = False
         else:
             raise validation_error(f"You must pass price or price_data in {name}.", param=name)

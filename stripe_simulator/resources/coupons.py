@@ -103,10 +103,17 @@ def _check_future(call: Call, name: str) -> None:
 def create_coupon(call: Call) -> Object:
     """POST /v1/coupons."""
     params = call.params
-    if ("percent_off" in params) == ("amount_off" in params):
-        raise validation_error("You must pass exactly one of percent_off or amount_off.", param="percent_off")
+    if "percent_off" not in params and "amount_off" not in params:
+        raise validation_error("Must provide percent_off or amount_off.", code="parameter_missing")
+    if "percent_off" in params and "amount_off" in params:
+        message = "Received both percent_off and amount_off parameters. Please pass in only one."
+        raise validation_error(message)
     if "amount_off" in params and "currency" not in params:
-        raise validation_error("You must pass currency when passing amount_off.", param="currency")
+        raise validation_error("You must pass currency when passing amount_off", param="currency")
+    if params.get("duration") == "repeating" and "duration_in_months" not in params:
+        message = "The duration_in_months param must be set when creating a coupon with a repeating duration"
+        raise validation_error(message, param="duration")
+    validation.check_minimum(params, "duration_in_months", 1)
     validation.check_minimum(params, "amount_off", 1)
     validation.check_minimum(params, "max_redemptions", 1)
     _check_future(call, "redeem_by")
@@ -195,9 +202,22 @@ def _promotion(call: Call) -> Object:
     return {"coupon": promotion.get("coupon"), "type": "coupon"}
 
 
+def _check_minimum_amount(restrictions: dict[str, Any]) -> None:
+    """Raise StripeError if the minimum amount has no currency, or one that is not supported."""
+    if "minimum_amount" in restrictions and "minimum_amount_currency" not in restrictions:
+        message = "You must pass minimum_amount_currency when passing minimum_amount"
+        raise validation_error(message, param="minimum_amount_currency")
+    if "minimum_amount_currency" in restrictions:
+        currency = restrictions["minimum_amount_currency"]
+        name = "restrictions[minimum_amount_currency]"
+        restrictions["minimum_amount_currency"] = currencies.parse(currency, name)
+
+
 def create_code(call: Call) -> Object:
     """POST /v1/promotion_codes."""
     params, promotion = call.params, _promotion(call)
+    restrictions: dict[str, Any] = params.get("restrictions") or {}
+    _check_minimum_amount(restrictions)
     call.store.get("coupon", promotion["coupon"] or "", param="promotion[coupon]")
     if params.get("customer"):
         call.store.get_active("customer", params["customer"], param="customer")
@@ -210,7 +230,6 @@ def create_code(call: Call) -> Object:
         overlaps = None in (params.get("customer"), other["customer"]) or params["customer"] == other["customer"]
         if overlaps and other["code"].lower() == text.lower() and refresh_code(call.account, other)["active"]:
             raise invalid_request(f"An active promotion code with `code: {text}` already exists.")
-    restrictions: dict[str, Any] = params.get("restrictions") or {}
     code: Object = {
         "id": f"promo_1{call.store.token(23)}",
         "object": "promotion_code",

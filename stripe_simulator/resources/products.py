@@ -4,6 +4,7 @@ https://docs.stripe.com/api/products
 https://docs.stripe.com/api/prices
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from stripe_simulator import currencies, lists, validation
@@ -43,17 +44,40 @@ def new_product(account: Account, params: dict[str, Any]) -> Object:
     return product
 
 
-def new_price(account: Account, params: dict[str, Any]) -> Object:
-    """Create a price, and its product if `product_data` describes one."""
-    if params.get("product_data"):
-        product = new_product(account, params["product_data"])["id"]
-    else:
-        if not params.get("product"):
-            raise validation_error("Missing required param: product.", code="parameter_missing", param="product")
-        product = account.store.get("product", params["product"], param="product")["id"]
+def _check_price(account: Account, params: dict[str, Any], path: str) -> None:
+    """Raise StripeError, before anything is created, for parameters that make no price."""
+
+    def param(name: str) -> str:
+        return f"{path}[{name}]" if path else name
+
+    if params.get("product") and params.get("product_data"):
+        message = "You may only specify one of these parameters: product, product_data."
+        raise validation_error(message, param=param("product"))
+    if not params.get("product") and not params.get("product_data"):
+        message = "You must specify either `product` or `product_data` when creating a price."
+        raise validation_error(message, code="parameter_missing", param=param("product"))
+    if params.get("product"):
+        account.store.get("product", params["product"], param=param("product"))
     if "unit_amount" not in params:
-        raise validation_error("Missing required param: unit_amount.", code="parameter_missing", param="unit_amount")
+        message = "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set."
+        raise validation_error(message, code="parameter_missing", param=param("unit_amount"))
     validation.check_minimum(params, "unit_amount", 0)
+    _check_lookup_key(account, params.get("lookup_key"), None)
+
+
+def _check_lookup_key(account: Account, lookup_key: str | None, own_id: str | None) -> None:
+    """Raise StripeError if another price, active or not, has the lookup key."""
+    if not lookup_key:
+        return
+    for other in account.store.all("price"):
+        if other["lookup_key"] == lookup_key and other["id"] != own_id:
+            raise invalid_request(f"A price (`{other['id']}`) already uses that lookup key.", param="lookup_key")
+
+
+def new_price(account: Account, params: dict[str, Any], path: str = "") -> Object:
+    """Create a price, and its product if `product_data` describes one. Errors name parameters of the hash at `path`."""
+    _check_price(account, params, path)
+    product = params.get("product") or new_product(account, params["product_data"])["id"]
     price: Object = {
         "id": f"price_1{account.store.token(23)}",
         "object": "price",
@@ -94,9 +118,36 @@ def create_price(call: Call) -> Object:
     return public_fields(new_price(call.account, call.params))
 
 
-def _update_handler(kind: str, fields: tuple[str, ...]) -> Any:
+def _check_price_update(account: Account, price: Object, params: dict[str, Any]) -> None:
+    """Raise StripeError if the default price of a product would be archived, or a lookup key used twice.
+
+    https://docs.stripe.com/products-prices/manage-prices
+    """
+    product = account.store.get("product", price["product"])
+    if params.get("active") is False and product["default_price"] == price["id"]:
+        raise invalid_request("This price cannot be archived because it is the default price of its product.")
+    _check_lookup_key(account, params.get("lookup_key"), price["id"])
+
+
+def _check_product_update(account: Account, product: Object, params: dict[str, Any]) -> None:
+    """Raise StripeError if the default price is missing, inactive, or a price of another product."""
+    if "default_price" not in params:
+        return
+    price = account.store.get("price", params["default_price"], param="default_price")
+    if price["product"] != product["id"]:
+        message = f"The price {price['id']} belongs to the product {price['product']}, not to {product['id']}."
+        raise invalid_request(message, param="default_price")
+    if not price["active"]:
+        message = "The price specified is inactive. This field only accepts active prices."
+        raise invalid_request(message, param="default_price")
+
+
+def _update_handler(
+    kind: str, check: Callable[[Account, Object, dict[str, Any]], None], fields: tuple[str, ...]
+) -> Any:
     def update(call: Call) -> Object:
         stored = call.store.get(kind, call.ids[0])
+        check(call.account, stored, call.params)
         before = public_fields(stored)
         for name in fields:
             if name in call.params:
@@ -154,11 +205,13 @@ ROUTES = {
     "GET /v1/products": _list_handler("product", "ids", "id", "active", "shippable", "url"),
     "GET /v1/products/*": _retrieve_handler("product"),
     "POST /v1/products/*": _update_handler(
-        "product", ("active", "default_price", "description", "images", "name", "url")
+        "product", _check_product_update, ("active", "default_price", "description", "images", "name", "url")
     ),
     "DELETE /v1/products/*": delete_product,
     "POST /v1/prices": create_price,
     "GET /v1/prices": _list_handler("price", "lookup_keys", "lookup_key", "active", "currency", "product", "type"),
     "GET /v1/prices/*": _retrieve_handler("price"),
-    "POST /v1/prices/*": _update_handler("price", ("active", "lookup_key", "nickname", "tax_behavior")),
+    "POST /v1/prices/*": _update_handler(
+        "price", _check_price_update, ("active", "lookup_key", "nickname", "tax_behavior")
+    ),
 }

@@ -302,6 +302,88 @@ def test_products_are_listed_by_ids_and_prices_by_lookup_keys(client: stripe.Str
     assert [price.id for price in client.v1.prices.list({"lookup_keys": [lookup_key]}).data] == [price_id]
 
 
+def create_price(client: stripe.StripeClient, **more: Any) -> stripe.Price:
+    """Create a price of $5.00, with a product of its own unless `product` names one."""
+    product = {} if "product" in more else {"product_data": {"name": "DP"}}
+    params: Any = {"currency": "usd", "unit_amount": 500, **product, **more}
+    return client.v1.prices.create(params)
+
+
+def test_a_lookup_key_belongs_to_one_price_even_if_that_price_is_archived(client: stripe.StripeClient) -> None:
+    key = uuid.uuid4().hex
+    holder, other = create_price(client, lookup_key=key), create_price(client)
+    taken = rf"A price \(`{holder.id}`\) already uses that lookup key\."
+    for active in (True, False):
+        client.v1.prices.update(holder.id, {"active": active})
+        for call in (
+            lambda: create_price(client, lookup_key=key),
+            lambda: client.v1.prices.update(other.id, {"lookup_key": key}),
+        ):
+            with pytest.raises(stripe.InvalidRequestError, match=taken) as excinfo:
+                call()
+            assert (excinfo.value.http_status, excinfo.value.param) == (400, "lookup_key")
+    assert client.v1.prices.update(holder.id, {"lookup_key": key}).lookup_key == key
+
+
+def test_the_default_price_of_a_product_is_one_of_its_active_prices(client: stripe.StripeClient) -> None:
+    product = client.v1.products.create({"name": "DP"}).id
+    price, other = create_price(client, product=product), create_price(client)
+    archived = client.v1.prices.update(create_price(client, product=product).id, {"active": False})
+    for id in ("price_none", other.id, archived.id):
+        with pytest.raises(stripe.InvalidRequestError) as excinfo:
+            client.v1.products.update(product, {"default_price": id})
+        assert excinfo.value.http_status == 400
+    with pytest.raises(stripe.InvalidRequestError, match="No such price: 'price_none'") as excinfo:
+        client.v1.products.update(product, {"default_price": "price_none"})
+    assert excinfo.value.code == "resource_missing"
+    assert client.v1.products.update(product, {"default_price": price.id}).default_price == price.id
+    with pytest.raises(stripe.InvalidRequestError, match="because it is the default price of its product"):
+        client.v1.prices.update(price.id, {"active": False})
+    assert client.v1.prices.update(price.id, {"nickname": "x"}).active
+    client.v1.products.update(product, {"default_price": create_price(client, product=product).id})
+    assert not client.v1.prices.update(price.id, {"active": False}).active
+
+
+def test_a_price_of_an_archived_product_cannot_be_bought(client: stripe.StripeClient) -> None:
+    price = create_price(client)
+    item: Any = {"price": price.id, "quantity": 1}
+    assert create_session(client, line_items=[item]).amount_total == 500
+    client.v1.products.update(str(price.product), {"active": False})
+    message = f"Price `{price.id}` is not available to be purchased because its product is not active."
+    with pytest.raises(stripe.InvalidRequestError, match=message) as excinfo:
+        create_session(client, line_items=[item])
+    assert excinfo.value.param == "line_items[0][price]"
+
+
+def test_a_price_has_either_a_product_or_product_data(client: stripe.StripeClient) -> None:
+    product = client.v1.products.create({"name": "DP"}).id
+    both: Any = {"currency": "usd", "unit_amount": 500, "product": product, "product_data": {"name": "x"}}
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one of these parameters: product, product_data"):
+        client.v1.prices.create(both)
+    with pytest.raises(stripe.InvalidRequestError, match="either `product` or `product_data`"):
+        client.v1.prices.create({"currency": "usd", "unit_amount": 500})
+    for data in (both, {"currency": "usd", "unit_amount": 500}):
+        with pytest.raises(stripe.InvalidRequestError):
+            create_session(client, line_items=[{"price_data": data, "quantity": 1}])
+
+
+def test_a_repeating_coupon_says_for_how_many_months_and_a_minimum_amount_in_which_currency(
+    client: stripe.StripeClient,
+) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="duration_in_months param must be set") as excinfo:
+        client.v1.coupons.create({"percent_off": 5, "duration": "repeating"})
+    assert excinfo.value.param == "duration"
+    coupon = client.v1.coupons.create({"percent_off": 5, "duration": "repeating", "duration_in_months": 3})
+    assert coupon.duration_in_months == 3
+    params: Any = {"promotion": {"type": "coupon", "coupon": coupon.id}}
+    with pytest.raises(stripe.InvalidRequestError, match="must pass minimum_amount_currency") as excinfo:
+        client.v1.promotion_codes.create(params | {"restrictions": {"minimum_amount": 500}})
+    assert excinfo.value.param == "minimum_amount_currency"
+    restrictions = {"minimum_amount": 500, "minimum_amount_currency": "usd"}
+    code = client.v1.promotion_codes.create(params | {"restrictions": restrictions})
+    assert (code.restrictions.minimum_amount, code.restrictions.minimum_amount_currency) == (500, "usd")
+
+
 def test_an_unknown_id_in_the_path_is_404(client: stripe.StripeClient) -> None:
     api = client.v1
     for call in (
