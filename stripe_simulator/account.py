@@ -186,7 +186,6 @@ class Call:
     path: str
     params: dict[str, Any]
     ids: list[str]
-    versioned: bool = True
     browser: bool = False
     form: dict[str, Any] = field(default_factory=dict)
 

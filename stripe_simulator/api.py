@@ -19,14 +19,14 @@ from urllib.parse import unquote
 
 from stripe_simulator import control, listen
 from stripe_simulator.account import Account, Call, Handler
-from stripe_simulator.errors import NoAnswer, StripeError, validation_error
+from stripe_simulator.errors import NoAnswer, StripeError
 from stripe_simulator.expand import check_paths, expand
 from stripe_simulator.params import check, parse_form
 from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.response import Response
 from stripe_simulator.routes import EXPAND_ONLY, PUBLISHABLE, ROUTES
 from stripe_simulator.store import Object, public_fields
-from stripe_simulator.version import API_VERSION
+from stripe_simulator.version import API_VERSION, family_of
 from stripe_simulator.webhooks import Webhooks
 
 
@@ -39,8 +39,8 @@ class Request:
     form: dict[str, Any]
     key: str | None
     request_id: str
-    versioned: bool
     browser: bool
+    family: str | None = None  # of the version that the request names
     handler: Handler | None = None
     operation: str = ""
     ids: list[str] = field(default_factory=list)
@@ -131,7 +131,6 @@ class Stripe:
                 form={},
                 key=None,
                 request_id=request_id,
-                versioned=False,
                 browser=False,
             )
             lowercase_headers = {name.lower(): value for name, value in headers.items()}
@@ -154,7 +153,8 @@ class Stripe:
         if text is not query and query:
             request.form = parse_form(query) | request.form
         request.browser = self._authenticate(headers, request.form)
-        request.versioned = _has_version(headers)
+        version = headers.get("stripe-version")
+        request.family = None if version is None else family_of(version)
         route = ROUTER.find(request.method, request.path)
         if route is None:
             raise StripeError(
@@ -227,7 +227,7 @@ class Stripe:
         assert request.handler is not None
         if request.fault == "error":
             raise StripeError(500, "api_error", "An error occurred with our connection to a dependency.")
-        params = check(request.operation, request.form, versioned=request.versioned, browser=request.browser)
+        params = check(request.operation, request.form, family=request.family, browser=request.browser)
         paths = params.pop("expand", [])
         call = Call(
             self.account,
@@ -235,7 +235,6 @@ class Stripe:
             request.path,
             params,
             request.ids,
-            request.versioned,
             request.browser,
             request.form,
         )
@@ -308,7 +307,7 @@ class Stripe:
                 "params": request.form,
                 "user_agent": request.user_agent,
                 "idempotency_key": request.headers.get("Idempotency-Key"),
-                "versioned": request.versioned,
+                "versioned": request.family is not None,
                 "publishable": request.browser,
                 "replayed": replayed,
                 "fault": request.fault,
@@ -337,16 +336,3 @@ class Stripe:
             "Cache-Control": "no-cache, no-store",
         }
         return Response(status, common_headers | headers, body)
-
-
-def _has_version(headers: Mapping[str, str]) -> bool:
-    """Return whether the request names the API version.
-
-    https://docs.stripe.com/api/versioning
-    """
-    version = headers.get("stripe-version")
-    if version is None:
-        return False
-    if version != API_VERSION:
-        raise validation_error(f"Invalid Stripe API version: {version}. The simulator supports {API_VERSION}.")
-    return True

@@ -22,7 +22,7 @@ EXPANDABLE: dict[str, dict[str, list[str]]] = SCHEMA["expandable"]
 MAX_PARAMS, MAX_DEPTH = 4000, 20
 TYPES_NOT_SUPPORTED = "payment_method_types_no_longer_supported"
 
-# Parameters that the current version no longer has. They are accepted without Stripe-Version, as the CLI sends them.
+# Parameters that the current version no longer has.
 LEGACY: dict[str, dict[str, list[Any]]] = {
     "PaymentIntentCreateParams": {"payment_method_types": [{"list": ["str"]}]},
     "PaymentIntentUpdateParams": {"payment_method_types": [{"list": ["str"]}]},
@@ -32,6 +32,13 @@ LEGACY: dict[str, dict[str, list[Any]]] = {
     "SessionCreateParams": {"payment_method_types": [{"list": ["str"]}]},
     "PromotionCodeCreateParams": {"coupon": ["str"]},
 }
+TAKEN_BY: dict[str, tuple[str | None, ...]] = {"payment_method_types": (None, "dahlia", "clover"), "coupon": (None,)}
+"""The families of versions that still take each of LEGACY. None is a request without Stripe-Version, as of the CLI.
+
+https://docs.stripe.com/changelog/endive https://docs.stripe.com/changelog/clover
+"""
+UI_MODES = {"hosted": "hosted_page", "embedded": "embedded_page", "custom": "elements"}
+"""The values of `ui_mode` until clover: https://docs.stripe.com/changelog/dahlia."""
 BROWSER: dict[str, dict[str, list[Any]]] = {  # additional parameters of Stripe.js
     "PaymentIntentConfirmParams": {"client_secret": ["str"], "key": ["str"]},
     "PaymentIntentRetrieveParams": {"key": ["str"]},
@@ -39,6 +46,7 @@ BROWSER: dict[str, dict[str, list[Any]]] = {  # additional parameters of Stripe.
     "PaymentMethodCreateParams": {"key": ["str"]},
 }
 # A confirmation accepts card numbers, as Stripe.js sends them, although the typed parameters do not list them.
+CLASSES["WebhookEndpointCreateParams"]["api_version"] = ["str"]  # the endpoint recognizes versions by their pattern
 CARD_DATA = CLASSES["PaymentIntentCreateParamsPaymentMethodData"]
 CARD_DATA["card"] = CLASSES["PaymentMethodCreateParams"]["card"]
 CARD_DATA["type!"][-1]["enum"].append("card")
@@ -88,8 +96,11 @@ def _convert_lists(value: Any) -> Any:
     return items
 
 
-def check(operation: str, params: Mapping[str, Any], *, versioned: bool, browser: bool = False) -> dict[str, Any]:
-    """Return the parameters as typed values. Raises StripeError for an unknown, missing or invalid parameter."""
+def check(operation: str, params: Mapping[str, Any], *, family: str | None, browser: bool = False) -> dict[str, Any]:
+    """Return the parameters as typed values. `family` is that of the request's version, or None.
+
+    Raises StripeError for an unknown, missing or invalid parameter.
+    """
     name = OPERATIONS.get(operation)
     if name is None:
         return dict(params)
@@ -97,16 +108,20 @@ def check(operation: str, params: Mapping[str, Any], *, versioned: bool, browser
     for param in UNSUPPORTED_PARAMS.get(operation, ()):
         if param in params and param in fields:
             raise validation_error(f"The simulator does not support `{param}`, although Stripe does.", param=param)
-    if not versioned:
-        fields.update(LEGACY.get(name, {}))
-        if "coupon" in params and name == "PromotionCodeCreateParams":
-            del fields["promotion!"]
-    elif "payment_method_types" in params and "payment_method_types" in LEGACY.get(name, {}):
-        raise validation_error(
-            "The `payment_method_types` parameter is no longer supported. Use `allowed_payment_method_types` instead.",
-            code=TYPES_NOT_SUPPORTED,
-            param="payment_method_types",
-        )
+    for param, types in LEGACY.get(name, {}).items():
+        if family in TAKEN_BY[param]:
+            fields[param] = types
+            if param == "coupon" and param in params:
+                del fields["promotion!"]
+        elif param == "payment_method_types" and param in params:
+            raise validation_error(
+                "The `payment_method_types` parameter is no longer supported. "
+                "Use `allowed_payment_method_types` instead.",
+                code=TYPES_NOT_SUPPORTED,
+                param=param,
+            )
+    if name == "SessionCreateParams" and family in (None, "clover") and "ui_mode" in params:
+        params = {**params, "ui_mode": UI_MODES.get(str(params["ui_mode"]), params["ui_mode"])}
     if browser:
         fields.update(BROWSER.get(name, {}))
     return _parse_object(fields, params, "")

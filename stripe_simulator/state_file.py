@@ -81,7 +81,7 @@ def _finished(account: Account) -> list[tuple[str, IdempotencyRecord]]:
 
 
 def _delivery_to_json(delivery: Delivery) -> dict[str, Any]:
-    names = ("event_id", "endpoint_id", "url", "due", "tries", "outcome", "log")
+    names = ("event_id", "endpoint_id", "url", "api_version", "due", "tries", "outcome", "log")
     return {name: getattr(delivery, name) for name in names}
 
 

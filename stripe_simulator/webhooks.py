@@ -53,6 +53,7 @@ class Delivery:
     endpoint_id: str
     url: str
     secrets: list[str]
+    api_version: str | None = None  # of the endpoint; None is the account's version
     due: float = 0.0
     tries: int = 0
     outcome: str = "waiting"
@@ -67,12 +68,13 @@ class Delivery:
     @property
     def body(self) -> bytes:
         """The posted body: the event, indented like Stripe's."""
-        return json.dumps(json.loads(self.payload), indent=2).encode()
+        return json.dumps(self.event, indent=2).encode()
 
     @property
     def event(self) -> Object:
-        """The event."""
+        """The event, which names the version of its endpoint."""
         event: Object = json.loads(self.payload)
+        event["api_version"] = self.api_version or event["api_version"]
         return event
 
     def headers(self, body: bytes | None = None) -> dict[str, str]:
@@ -175,7 +177,8 @@ class Webhooks:
         ]
 
     def _add_delivery(self, event_id: str, payload: str, endpoint: Object) -> Delivery:
-        delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"])
+        api_version = endpoint["api_version"]
+        delivery = Delivery(event_id, payload, endpoint["id"], endpoint["url"], endpoint["_secrets"], api_version)
         self.deliveries.setdefault(event_id, []).append(delivery)
         return delivery
 
@@ -192,7 +195,8 @@ class Webhooks:
                 self._send(self._copy(delivery))
 
     def _copy(self, delivery: Delivery) -> Delivery:
-        copy = Delivery(delivery.event_id, delivery.payload, delivery.endpoint_id, delivery.url, delivery.secrets)
+        one = delivery
+        copy = Delivery(one.event_id, one.payload, one.endpoint_id, one.url, one.secrets, one.api_version)
         self.deliveries.setdefault(delivery.event_id, []).append(copy)
         return copy
 

@@ -232,7 +232,7 @@ def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> N
     method = _method(account, params, intent)
     names = (
         *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
-        *("capture_method", "excluded_payment_method_types"),
+        *("capture_method", "excluded_payment_method_types", "payment_method_types"),
     )
     _apply(intent, {name: params[name] for name in names if name in params})
     if "shipping" in params:
@@ -260,6 +260,8 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
         for name in types:
             intent[name] = params.get(name, intent[name]) or None
         intent["payment_method_types"] = payments.payable_types(allowed_types(intent), intent["currency"])
+    if params.get("payment_method_types"):  # of a version that still takes it
+        intent["payment_method_types"], intent["automatic_payment_methods"] = params["payment_method_types"], None
 
 
 def update(call: Call) -> Object:

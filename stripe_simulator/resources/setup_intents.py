@@ -200,6 +200,8 @@ def update(call: Call) -> Object:
             setup["customer"] = call.store.get_active("customer", params["customer"], param="customer")["id"]
         _set_method(call.account, setup, params)
         setup["metadata"] = metadata
+        if params.get("payment_method_types"):  # of a version that still takes it
+            setup["payment_method_types"], setup["automatic_payment_methods"] = params["payment_method_types"], None
         if "description" in params:
             setup["description"] = params["description"]
     return public_fields(setup)

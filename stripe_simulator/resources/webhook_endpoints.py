@@ -7,6 +7,7 @@ from stripe_simulator import lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.store import Object, public_fields
+from stripe_simulator.version import family_of
 
 
 def configure(account: Account, url: str, secret: str | None) -> Object:
@@ -43,10 +44,16 @@ def _add(account: Account, url: str, events: list[str], secret: str | None) -> O
 
 
 def create(call: Call) -> Object:
-    """POST /v1/webhook_endpoints. Only this response includes the secret."""
+    """POST /v1/webhook_endpoints. Only this response includes the secret.
+
+    The events for the endpoint name its `api_version`. Their objects have the shape of the simulator's version.
+    """
     validation.check_url(call.params, "url")
+    api_version = call.params.get("api_version") or None
+    if api_version is not None:
+        family_of(api_version, "api_version")
     endpoint = _add(call.account, call.params["url"], call.params["enabled_events"], None)
-    endpoint["api_version"] = call.params.get("api_version")
+    endpoint["api_version"] = api_version
     endpoint["description"] = call.params.get("description") or None
     endpoint["metadata"] = merge_metadata({}, call.params.get("metadata", {}))
     return public_fields(endpoint) | {"secret": endpoint["_secrets"][0]}

@@ -290,7 +290,7 @@ def test_unsupported_parameters_are_refused_by_name() -> None:
                 assert any(name in SCHEMA["classes"][SCHEMA["operations"][other]] for other in sharing)
                 continue
             with pytest.raises(StripeError) as excinfo:
-                check(operation, {name: "x"}, versioned=True)
+                check(operation, {name: "x"}, family="endive")
             assert excinfo.value.fields["param"] == name and "does not support" in excinfo.value.message
 
 

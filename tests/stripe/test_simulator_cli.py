@@ -82,6 +82,15 @@ def test_trigger_creates_the_event(cli: Run, client: stripe.StripeClient, simula
     assert client.v1.events.list({"type": event}).data, f"no {event}"
 
 
+@pytest.mark.parametrize("version", ["2026-08-26.dahlia", "2025-11-17.clover"])
+def test_the_cli_works_with_an_older_version(
+    cli: Run, client: stripe.StripeClient, simulator: Simulator, version: str
+) -> None:
+    cli("trigger", "payment_intent.succeeded", "--api-version", version)
+    assert client.v1.events.list({"type": "payment_intent.succeeded"}).data
+    assert json.loads(cli("post", "/v1/customers", "--stripe-version", version))["object"] == "customer"
+
+
 def test_listen_forwards_signed_events(
     simulator: Simulator, receiver: Receiver, environment: dict[str, str], tmp_path: Path
 ) -> None:

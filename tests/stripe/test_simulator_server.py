@@ -28,6 +28,10 @@ from stripe_simulator.version import API_VERSION
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 
 INTENT = "amount=500&currency=usd"
+SESSION = (
+    "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=500&line_items[0][quantity]=1"
+    "&line_items[0][price_data][product_data][name]=DP&mode=payment&success_url=https://x/"
+)
 
 
 class InProcessStripe:
@@ -198,16 +202,115 @@ def test_the_replacement_for_stripe_js_is_served_but_no_other_file(simulator: Si
         assert get(path)[0] in (401, 404), path
 
 
-def test_another_version_is_refused_and_a_missing_version_allows_retired_parameters(
-    in_process: InProcessStripe,
+def call_with_version(
+    in_process: InProcessStripe, version: str | None, method: str, path: str, body: str = ""
+) -> Response:
+    """Send a request that names a version, or none."""
+    headers = {"Authorization": f"Bearer {in_process.stripe.secret_key}"}
+    headers |= {} if version is None else {"Stripe-Version": version}
+    return in_process.stripe.handle(method, path, headers, body.encode())
+
+
+@pytest.mark.parametrize("version", [None, "2025-09-30.clover", "2026-03-25.dahlia", "2026-09-30.endive", API_VERSION])
+def test_versions_of_three_families_are_served_in_one_shape(in_process: InProcessStripe, version: str | None) -> None:
+    response = call_with_version(in_process, version, "POST", "/v1/payment_intents", INTENT)
+    assert (response.status, response.headers["Stripe-Version"]) == (200, API_VERSION)
+    current = in_process.call("GET", f"/v1/payment_intents/{response.json()['id']}")
+    assert response.json() == current.json()
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["2020-08-27", "2025-08-27.basil", "2026-08-26.preview", "2026-13-01.clover", "2026-08-26.dahlia; a=v1", "endive"],
+)
+def test_a_version_outside_these_families_is_refused_with_versions_that_work(
+    in_process: InProcessStripe, version: str
 ) -> None:
-    key = {"Authorization": f"Bearer {in_process.stripe.secret_key}"}
-    body = f"{INTENT}&payment_method_types[]=card".encode()
-    other_version, current_version = {"Stripe-Version": "2020-08-27"}, {"Stripe-Version": API_VERSION}
-    assert in_process.stripe.handle("POST", "/v1/payment_intents", key | other_version, body).status == 400
-    assert in_process.stripe.handle("POST", "/v1/payment_intents", key, body).json()["payment_method_types"] == ["card"]
-    response = in_process.stripe.handle("POST", "/v1/payment_intents", key | current_version, body)
-    assert response.json()["error"]["code"] == "payment_method_types_no_longer_supported"
+    body = f"url=https://a.test/&enabled_events[]=*&api_version={version}"
+    refusals = [
+        call_with_version(in_process, version, "GET", "/v1/balance").json()["error"],
+        in_process.call("POST", "/v1/webhook_endpoints", body).json()["error"],
+    ]
+    for error in refusals:
+        assert error["message"].startswith(f"Invalid Stripe API version: {version}.")
+        assert all(name in error["message"] for name in ("endive", "dahlia", "clover", API_VERSION))
+    assert [error.get("param") for error in refusals] == [None, "api_version"]
+    assert in_process.call("GET", "/v1/webhook_endpoints").json()["data"] == []
+
+
+@pytest.mark.parametrize("version", [None, "2025-09-30.clover", "2026-08-26.dahlia", "2026-09-30.endive"])
+def test_payment_method_types_are_taken_until_dahlia(in_process: InProcessStripe, version: str | None) -> None:
+    def call(path: str, body: str) -> Any:
+        return call_with_version(in_process, version, "POST", f"/v1/{path}", body).json()
+
+    types = "payment_method_types[]=card"
+    intent = in_process.call("POST", "/v1/payment_intents", INTENT).json()["id"]
+    setup = in_process.call("POST", "/v1/setup_intents").json()["id"]
+    results = [
+        call("payment_intents", f"{INTENT}&{types}"),
+        call(f"payment_intents/{intent}", types),
+        call(f"payment_intents/{intent}/confirm", f"{types}&payment_method=pm_card_visa"),
+        call("setup_intents", types),
+        call(f"setup_intents/{setup}", types),
+        call("checkout/sessions", f"{SESSION}&{types}"),
+    ]
+    if version == "2026-09-30.endive":
+        assert {one["error"]["code"] for one in results} == {"payment_method_types_no_longer_supported"}
+    else:
+        assert [one["payment_method_types"] for one in results] == [["card"]] * 6
+        assert [one.get("automatic_payment_methods") for one in results] == [None] * 6
+
+
+@pytest.mark.parametrize(("version", "status"), [(None, 200), ("2026-02-25.clover", 200), ("2026-03-25.dahlia", 400)])
+def test_the_ui_mode_hosted_is_taken_until_clover(
+    in_process: InProcessStripe, version: str | None, status: int
+) -> None:
+    response = call_with_version(in_process, version, "POST", "/v1/checkout/sessions", f"{SESSION}&ui_mode=hosted")
+    assert response.status == status
+    assert status == 400 or response.json()["ui_mode"] == "hosted_page"
+
+
+@pytest.mark.parametrize(("version", "status"), [(None, 200), ("2025-09-30.clover", 400), (API_VERSION, 400)])
+def test_a_promotion_code_takes_coupon_only_without_a_version(
+    in_process: InProcessStripe, version: str | None, status: int
+) -> None:
+    coupon = in_process.call("POST", "/v1/coupons", "percent_off=10").json()["id"]
+    response = call_with_version(in_process, version, "POST", "/v1/promotion_codes", f"coupon={coupon}")
+    assert response.status == status
+
+
+def test_the_version_of_an_endpoint_is_kept_and_written_into_its_events(in_process: InProcessStripe) -> None:
+    versions = ["2026-08-26.dahlia", "2025-11-17.clover", None]
+    for version in versions:
+        body = "url=https://a.test/&enabled_events[]=customer.created"
+        body += f"&api_version={version}" if version else ""
+        endpoint = in_process.call("POST", "/v1/webhook_endpoints", body).json()
+        assert in_process.call("GET", f"/v1/webhook_endpoints/{endpoint['id']}").json()["api_version"] == version
+    in_process.call("POST", "/v1/customers")
+    outbox = in_process.stripe.webhooks.outbox
+    assert [one.event["api_version"] for one in outbox] == [*versions[:2], API_VERSION]
+    assert [json.loads(one.body) for one in outbox] == [one.event for one in outbox]
+    (event,) = in_process.call("GET", "/v1/events").json()["data"]
+    assert event["api_version"] == API_VERSION
+    in_process.stripe.webhooks.outbox.clear()
+    in_process.call("POST", f"/v1/events/{event['id']}/retry")
+    assert [one.event["api_version"] for one in outbox] == [*versions[:2], API_VERSION]
+
+
+def test_the_version_of_an_endpoint_survives_a_restart(tmp_path: Path) -> None:
+    first = start(data=tmp_path / "state.json")
+    version = "2026-08-26.dahlia"
+    headers = {"Authorization": f"Bearer {first.secret_key}"}
+    control(first, "/_sim/webhooks", {"deliver": "hold"})
+    endpoint = {"url": "http://127.0.0.1:1/", "enabled_events[]": "*", "api_version": version}
+    httpx.post(f"{first.url}/v1/webhook_endpoints", data=endpoint, headers=headers).raise_for_status()
+    httpx.post(f"{first.url}/v1/customers", headers=headers).raise_for_status()
+    first.stop()
+    second = start(data=tmp_path / "state.json")
+    try:
+        assert [one.event["api_version"] for one in second.stripe.webhooks.held] == [version]
+    finally:
+        second.stop()
 
 
 def test_response_dates_and_created_follow_the_clock(in_process: InProcessStripe) -> None:
@@ -639,16 +742,12 @@ def test_requests_without_a_version_may_use_the_retired_parameters_of_the_cli(in
     assert call(f"/v1/payment_intents/{intent}", "payment_method_types[]=card")["id"] == intent
     confirmation = "payment_method_types[]=card&payment_method=pm_card_visa"
     assert call(f"/v1/payment_intents/{intent}/confirm", confirmation)["status"] == "succeeded"
-    params = (
-        "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=500&line_items[0][quantity]=1"
-        "&line_items[0][price_data][product_data][name]=DP&mode=payment&success_url=https://x/"
-    )
-    session = call("/v1/checkout/sessions", params + "&payment_method_types[]=card")
+    session = call("/v1/checkout/sessions", SESSION + "&payment_method_types[]=card")
     assert session["payment_method_types"] == ["card"]
     coupon = call("/v1/coupons", "percent_off=10")["id"]
     assert call("/v1/promotion_codes", f"coupon={coupon}")["promotion"] == {"coupon": coupon, "type": "coupon"}
-    versioned = in_process.call("POST", "/v1/promotion_codes", f"coupon={coupon}")
-    assert (versioned.status, versioned.json()["error"]["param"]) == (400, "coupon")
+    with_version = in_process.call("POST", "/v1/promotion_codes", f"coupon={coupon}")
+    assert (with_version.status, with_version.json()["error"]["param"]) == (400, "coupon")
 
 
 def test_events_have_the_same_version_with_and_without_a_version_in_the_request(in_process: InProcessStripe) -> None:
