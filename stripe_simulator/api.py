@@ -21,7 +21,7 @@ from stripe_simulator import control, listen
 from stripe_simulator.account import Account, Call, Handler
 from stripe_simulator.errors import NoAnswer, StripeError
 from stripe_simulator.expand import check_paths, expand
-from stripe_simulator.params import check, parse_form
+from stripe_simulator.params import check, parse_form, path_param
 from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.response import Response
 from stripe_simulator.routes import EXPAND_ONLY, PUBLISHABLE, ROUTES
@@ -239,8 +239,16 @@ class Stripe:
             request.form,
         )
         check_paths(request.operation, paths)
-        with self.account.atomic():
-            content = request.handler(call)
+        try:
+            with self.account.atomic():
+                content = request.handler(call)
+        except StripeError as error:
+            if error.missing_id is not None:
+                error.fields["param"] = path_param(request.operation, request.ids, error.missing_id)
+            raise
+        if content.get("object") == "search_result" and "total_count" not in paths:
+            del content["total_count"]
+        paths = [path for path in paths if path != "total_count"]
         if paths:
             self._expand(content, paths)
         return content

@@ -178,6 +178,12 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "authentication_required",
         "Your card was declined. This transaction requires authentication.",
     ),
+    "authentication_not_handled": (
+        "authentication_required",
+        "This payment required an authentication action to complete, but `error_on_requires_action` was set. When "
+        "you're ready, you can upgrade your integration to handle actions at "
+        "https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions.",
+    ),
 }
 
 

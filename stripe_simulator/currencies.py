@@ -34,6 +34,9 @@ def format_amount(amount: int, currency: str) -> str:
 
 def check_amount(amount: int, currency: str) -> None:
     """Raise StripeError unless a payment of the amount is possible."""
+    if amount <= 0:
+        message = "Invalid positive integer" if amount else "This value must be greater than or equal to 1."
+        raise validation_error(message, code="parameter_invalid_integer", param="amount")
     if amount < MIN_AMOUNTS[currency]:
         minimum = format_amount(MIN_AMOUNTS[currency], currency)
         raise validation_error(f"Amount must be at least {minimum} {currency}", code="amount_too_small", param="amount")

@@ -18,7 +18,12 @@ DOCS = "https://docs.stripe.com/error-codes/"
 
 
 class StripeError(Exception):
-    """A response with status >= 400. `stored` is whether an idempotency key keeps it."""
+    """A response with status >= 400. `stored` is whether an idempotency key keeps it.
+
+    `missing_id` is the id in the path of which no object exists. `api.py` names the path's parameter in `param`.
+    """
+
+    missing_id: str | None = None
 
     def __init__(self, status: int, kind: str, message: str, *, stored: bool = True, **fields: Any) -> None:
         super().__init__(message)
@@ -61,7 +66,9 @@ def resource_missing(name: str, id: str, *, param: str | None = None) -> StripeE
     """Return the error for a missing object: 404 if the path names it, 400 if the parameter `param` does."""
     status = 404 if param is None else 400
     message = f"No such {name}: '{id}'"
-    return StripeError(status, "invalid_request_error", message, code="resource_missing", param=param or "id")
+    error = StripeError(status, "invalid_request_error", message, code="resource_missing", param=param)
+    error.missing_id = id if param is None else None
+    return error
 
 
 def card_error(

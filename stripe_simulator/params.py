@@ -18,6 +18,7 @@ SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent / "params.json").read
 OPERATIONS: dict[str, str] = SCHEMA["operations"]
 CLASSES: dict[str, dict[str, list[Any]]] = SCHEMA["classes"]
 ANSWERS: dict[str, str] = SCHEMA["answers"]
+PATH_PARAMS: dict[str, list[str]] = SCHEMA["path_params"]
 EXPANDABLE: dict[str, dict[str, list[str]]] = SCHEMA["expandable"]
 MAX_PARAMS, MAX_DEPTH = 4000, 20
 TYPES_NOT_SUPPORTED = "payment_method_types_no_longer_supported"
@@ -221,6 +222,13 @@ def _parse_map(value: Any, name: str) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise validation_error("Invalid hash", param=name)
     return value
+
+
+def path_param(operation: str, ids: list[str], id: str) -> str:
+    """Return the name of the path's parameter whose value is the id, as Stripe's errors name it."""
+    names = PATH_PARAMS.get(operation, ["id"] * len(ids))
+    name = next((name for name, value in zip(names, ids, strict=True) if value == id), "id")
+    return "id" if name == "customer" else name  # Stripe's reference says `customer`, and its errors `id`
 
 
 def merge_metadata(old: Mapping[str, str], new: Any) -> dict[str, str]:

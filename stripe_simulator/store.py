@@ -40,6 +40,20 @@ class Journal:
     before: dict[int, tuple[Object, Object]] = field(default_factory=dict)
 
 
+def previous_values(before: Object, after: Object) -> Object:
+    """Return the `previous_attributes` of an event: the old values of what changed, null for what is new.
+
+    Of a hash only the changed keys. https://docs.stripe.com/api/events/object
+    """
+    previous: Object = {}
+    for name in [*before, *(name for name in after if name not in before)]:
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            is_hash = isinstance(old, dict) and isinstance(new, dict)
+            previous[name] = previous_values(old, new) if is_hash else clone(old)  # type: ignore[arg-type]
+    return previous
+
+
 class Store:
     """Objects by kind and id, in the order of their creation, and the random source of their ids."""
 

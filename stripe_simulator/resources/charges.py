@@ -9,7 +9,7 @@ from stripe_simulator import lists
 from stripe_simulator.account import Account, Call, task
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, payment_methods
-from stripe_simulator.store import Object, public_fields
+from stripe_simulator.store import Object, previous_values, public_fields
 
 RISK_SCORE = 32
 
@@ -162,7 +162,7 @@ def update(call: Call) -> Object:
     if "fraud_details" in call.params:
         changes["fraud_details"] = call.params["fraud_details"]
     charge.update(changes)
-    previous = {name: before[name] for name in changes if before[name] != charge[name]}
+    previous = previous_values(before, public_fields(charge))
     if previous:
         call.account.emit("charge.updated", charge, previous)
     return public_fields(charge)

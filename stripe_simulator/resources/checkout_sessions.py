@@ -390,15 +390,15 @@ def list_(call: Call) -> Object:
 
 
 def line_items(call: Call) -> Object:
-    """GET /v1/checkout/sessions/:id/line_items."""
+    """GET /v1/checkout/sessions/:id/line_items, in the order of the request that created the session."""
     session = call.store.get("checkout.session", call.ids[0])
-    return lists.page(reversed(session["_items"]), call.params, call.path, "line item")
+    return lists.page(session["_items"], call.params, call.path, "line item")
 
 
 def expand_line_items(account: Account, session: Object) -> Object:
     """Return a session's `line_items`, which responses include only if expanded."""
     stored = account.store.get("checkout.session", session["id"])
-    return lists.page(reversed(stored["_items"]), {}, f"/v1/checkout/sessions/{session['id']}/line_items")
+    return lists.page(stored["_items"], {}, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
 def payment_page(call: Call) -> Object:

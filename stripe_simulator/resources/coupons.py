@@ -12,7 +12,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, public_fields
+from stripe_simulator.store import Object, previous_values, public_fields
 
 
 def discount_amount(coupon: Object, amount: int, currency: str, products: set[str], param: str) -> int:
@@ -172,12 +172,15 @@ def get_coupon(call: Call) -> Object:
 
 def update_coupon(call: Call) -> Object:
     """POST /v1/coupons/:id."""
-    coupon = call.store.get("coupon", call.ids[0])
+    coupon = refresh_coupon(call.account, call.store.get("coupon", call.ids[0]))
+    before = public_fields(coupon)
     if "name" in call.params:
         coupon["name"] = call.params["name"]
     if "metadata" in call.params:
         coupon["metadata"] = merge_metadata(coupon["metadata"], call.params["metadata"])
-    call.account.emit("coupon.updated", coupon, {})
+    previous = previous_values(before, public_fields(coupon))
+    if previous:
+        call.account.emit("coupon.updated", coupon, previous)
     return public_fields(coupon)
 
 
@@ -264,13 +267,16 @@ def get_code(call: Call) -> Object:
 
 def update_code(call: Call) -> Object:
     """POST /v1/promotion_codes/:id."""
-    code = call.store.get("promotion_code", call.ids[0])
+    code = refresh_code(call.account, call.store.get("promotion_code", call.ids[0]))
+    before = public_fields(code)
     if "active" in call.params:
         code["_active"] = call.params["active"]
     if "metadata" in call.params:
         code["metadata"] = merge_metadata(code["metadata"], call.params["metadata"])
     refresh_code(call.account, code)
-    call.account.emit("promotion_code.updated", code, {})
+    previous = previous_values(before, public_fields(code))
+    if previous:
+        call.account.emit("promotion_code.updated", code, previous)
     return public_fields(code)
 
 

@@ -13,7 +13,7 @@ from stripe_simulator.account import Account, Call
 from stripe_simulator.cards import Behavior
 from stripe_simulator.errors import StripeError, card_error, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, public_fields
+from stripe_simulator.store import Object, previous_values, public_fields
 
 DETACHED = (
     "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared "
@@ -320,7 +320,7 @@ def update(call: Call) -> Object:
     for name, value in (call.params.get("card") or {}).items():
         if name in ("exp_month", "exp_year"):
             method["card"][name] = value
-    previous = {name: value for name, value in before.items() if value != method[name]}
+    previous = previous_values(before, public_fields(method))
     if previous:
         call.account.emit("payment_method.updated", method, previous)
     return public_fields(method)

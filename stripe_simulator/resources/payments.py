@@ -63,7 +63,8 @@ def pay(
     conditions = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
     if conditions.get(behavior.authenticate or "") and not authenticated:
         if off_session or error_on_requires_action:
-            raise _decline(account, intent, method, "authentication_required")
+            reason = "authentication_required" if off_session else "authentication_not_handled"
+            raise _decline(account, intent, method, reason)
         _require_action(account, intent, return_url)
         return
     if behavior.decline is not None:
@@ -129,7 +130,7 @@ def _payment_error(method: Object, code: str, message: str, **fields: Any) -> Ob
 def _decline(account: Account, intent: Object, method: Object, reason: str) -> StripeError:
     """Record a declined attempt, and return its error."""
     code, message = cards.MESSAGES[reason]
-    decline_code = reason if code == "card_declined" or reason == "authentication_required" else None
+    decline_code = reason if code in ("card_declined", "authentication_required") else None
     charge = charges.add(account, intent, method, status="failed", captured=False)
     charges.fail(charge, code, decline_code, message)
     intent["latest_charge"] = charge["id"]

@@ -11,7 +11,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, public_fields
+from stripe_simulator.store import Object, previous_values, public_fields
 
 
 def new_product(account: Account, params: dict[str, Any]) -> Object:
@@ -154,7 +154,10 @@ def _update_handler(
                 stored[name] = call.params[name] if call.params[name] != "" else None
         if "metadata" in call.params:
             stored["metadata"] = merge_metadata(stored["metadata"], call.params["metadata"])
-        previous = {name: before[name] for name in before if before[name] != stored[name]}
+        previous = previous_values(before, public_fields(stored))
+        if previous and "updated" in stored:
+            stored["updated"] = call.account.clock.unix()
+            previous = previous_values(before, public_fields(stored))
         if previous:
             call.account.emit(f"{kind}.updated", stored, previous)
         return public_fields(stored)

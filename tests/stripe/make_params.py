@@ -59,6 +59,27 @@ EXTRA_NAMES = vars(stripe._request_options) | {"StripeContext": Any}
 Alternative = str | dict[str, Any]
 
 
+def calls(service: str) -> Iterator[tuple[ast.FunctionDef, str, str]]:
+    """Yield each method of a service that calls the API, the HTTP method, and the path with named parameters."""
+    path = Path(stripe.__file__).parent / (service.replace(".", "/") + ".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        call = OPERATION.search(ast.unparse(node).replace("'", '"')) if isinstance(node, ast.FunctionDef) else None
+        if isinstance(node, ast.FunctionDef) and call is not None and not call[2].startswith(EXCLUDED_PATHS):
+            yield node, call[1].upper(), call[2]
+
+
+def path_params(service: str) -> dict[str, list[str]]:
+    """Return the names of the parameters in the path of each operation, which errors name in `param`.
+
+    For example `{"GET /v1/coupons/*": ["coupon"]}`.
+    """
+    return {
+        f"{method} {re.sub(r'\{[^}]*\}', '*', path)}": names
+        for _, method, path in calls(service)
+        if (names := re.findall(r"\{([^}]*)\}", path))
+    }
+
+
 def operations(service: str) -> dict[str, str]:
     """Return the parameter class of each operation of a service, empty if it takes no parameters.
 
@@ -200,8 +221,10 @@ def build() -> dict[str, Any]:
     schema = Schema()
     table: dict[str, str] = {}
     kinds: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
     for service in SERVICES:
         importlib.import_module(f"stripe.{service}")
+        names |= path_params(service)
         kinds |= response_kinds(service)
         for operation, reference in operations(service).items():
             if not reference:
@@ -214,6 +237,7 @@ def build() -> dict[str, Any]:
         "api_version": stripe.api_version,
         "operations": dict(sorted(table.items())),
         "answers": dict(sorted(kinds.items())),
+        "path_params": dict(sorted(names.items())),
         "expandable": {
             kind: dict(expandable(get_object_class("V1", kind)))
             for kind in sorted({kind.removeprefix("data.") for kind in kinds.values()} | {"item"})

@@ -302,6 +302,136 @@ def test_products_are_listed_by_ids_and_prices_by_lookup_keys(client: stripe.Str
     assert [price.id for price in client.v1.prices.list({"lookup_keys": [lookup_key]}).data] == [price_id]
 
 
+@pytest.mark.parametrize(
+    ("service", "param"),
+    [
+        ("customers", "id"),
+        ("products", "id"),
+        ("events", "id"),
+        ("balance_transactions", "id"),
+        ("prices", "price"),
+        ("coupons", "coupon"),
+        ("promotion_codes", "promotion_code"),
+        ("payment_intents", "intent"),
+        ("setup_intents", "intent"),
+        ("payment_methods", "payment_method"),
+        ("charges", "charge"),
+        ("refunds", "refund"),
+        ("disputes", "dispute"),
+        ("payouts", "payout"),
+        ("checkout.sessions", "session"),
+        ("webhook_endpoints", "webhook_endpoint"),
+    ],
+)
+def test_an_unknown_id_in_the_path_is_named_by_its_parameter(
+    client: stripe.StripeClient, service: str, param: str
+) -> None:
+    api: Any = client.v1
+    for name in service.split("."):
+        api = getattr(api, name)
+    with pytest.raises(stripe.InvalidRequestError, match="No such") as excinfo:
+        api.retrieve("none_such")
+    error = excinfo.value
+    assert (error.http_status, error.code, error.param) == (404, "resource_missing", param)
+
+
+def test_an_unknown_payment_method_of_a_customer_is_named_by_its_parameter(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({}).id
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.customers.payment_methods.retrieve(customer, "pm_none")
+    assert (excinfo.value.http_status, excinfo.value.param) == (404, "payment_method")
+
+
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [(-400, "Invalid positive integer"), (0, "This value must be greater than or equal to 1."), (1, "at least")],
+)
+def test_an_amount_is_a_positive_integer(client: stripe.StripeClient, amount: int, message: str) -> None:
+    intent = client.v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    for call in (
+        lambda: client.v1.payment_intents.create({"amount": amount, "currency": "usd"}),
+        lambda: client.v1.payment_intents.update(intent.id, {"amount": amount}),
+    ):
+        with pytest.raises(stripe.InvalidRequestError, match=message) as excinfo:
+            call()
+        assert excinfo.value.param == "amount"
+        assert excinfo.value.code == ("parameter_invalid_integer" if amount < 1 else "amount_too_small")
+
+
+def test_an_error_on_requires_action_says_that_the_authentication_was_not_handled(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.CardError, match="`error_on_requires_action` was set") as excinfo:
+        pay(client, "pm_card_authenticationRequired", error_on_requires_action=True)
+    error: Any = excinfo.value.error
+    assert (error.code, error.decline_code) == ("authentication_required", "authentication_not_handled")
+    with pytest.raises(stripe.CardError) as excinfo:
+        pay(client, "pm_card_authenticationRequired", off_session=True)
+    error = excinfo.value.error
+    assert (error.code, error.decline_code) == ("authentication_required", "authentication_required")
+
+
+def previous_attributes(client: stripe.StripeClient, event_type: str, id: str) -> list[dict[str, Any]]:
+    """Return `previous_attributes` of the events of a type about an object, newest first."""
+    params: Any = {"type": event_type, "limit": 100, "created": {"gte": int(time.time()) - 600}}
+    events = [event.to_dict() for event in client.v1.events.list(params).data]
+    return [event["data"]["previous_attributes"] for event in events if event["data"]["object"]["id"] == id]
+
+
+def test_an_event_has_the_previous_values_of_what_changed_and_of_metadata_only_the_changed_keys(
+    client: stripe.StripeClient, wait_until: WaitUntil
+) -> None:
+    old: Any = {"metadata": {"same": "1", "old": "2", "gone": "3"}}
+    new: Any = {"metadata": {"old": "4", "gone": "", "new": "5"}}
+    changes = {"old": "2", "gone": "3", "new": None}
+    api = client.v1
+    coupon = api.coupons.create({"percent_off": 5, "name": "Before", **old}).id
+    code = api.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}, **old}).id
+    product = api.products.create({"name": "DP", **old}).id
+    price = create_price(client, product=product, **old).id
+    customer = api.customers.create({"address": {"city": "Graz", "country": "AT"}, **old}).id
+    api.coupons.update(coupon, {"name": "After", **new})
+    api.promotion_codes.update(code, {"active": False, **new})
+    api.prices.update(price, new)
+    api.customers.update(customer, {"address": {"city": "Wien", "country": "AT"}, **new})
+    for kind, id, previous in (
+        ("coupon", coupon, {"metadata": changes, "name": "Before"}),
+        ("promotion_code", code, {"metadata": changes, "active": True}),
+        ("price", price, {"metadata": changes}),
+        ("customer", customer, {"metadata": changes, "address": {"city": "Graz"}}),
+    ):
+        (attributes,) = wait_until(lambda: previous_attributes(client, f"{kind}.updated", id))  # noqa: B023
+        assert attributes == previous
+
+
+def test_an_update_of_a_product_moves_its_time(client: stripe.StripeClient, wait_until: WaitUntil) -> None:
+    product = client.v1.products.create({"name": "DP"})
+    assert product.updated == product.created
+    wait_until(lambda: client.v1.customers.create({}).created > product.created)
+    updated = client.v1.products.update(product.id, {"metadata": {"tier": "1"}})
+    assert updated.updated > product.updated
+    (attributes,) = wait_until(lambda: previous_attributes(client, "product.updated", product.id))
+    assert attributes == {"metadata": {"tier": None}, "updated": product.updated}
+
+
+def test_a_search_counts_its_results_if_expand_names_the_count(client: stripe.StripeClient) -> None:
+    query: Any = {"query": "status:'succeeded'", "limit": 1}
+    assert "total_count" not in client.v1.payment_intents.search(query).to_dict()
+    counted = client.v1.payment_intents.search({**query, "expand": ["total_count", "data.customer"]}).to_dict()
+    assert isinstance(counted["total_count"], int)
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
+        client.v1.payment_intents.list({"expand": ["total_count"]})
+
+
+def test_line_items_are_in_the_order_of_the_request(client: stripe.StripeClient) -> None:
+    names = ["First", "Second", "Third"]
+    items = [{"quantity": 1, "price_data": ITEM["price_data"] | {"product_data": {"name": name}}} for name in names]  # type: ignore[operator]
+    session = create_session(client, line_items=items, expand=["line_items"])
+    assert session.line_items is not None
+    assert [item.description for item in session.line_items.data] == names
+    listed = client.v1.checkout.sessions.line_items.list(session.id, {"limit": 2})
+    assert [item.description for item in listed.data] == names[:2]
+    assert [item.description for item in listed.auto_paging_iter()] == names
+
+
 def create_price(client: stripe.StripeClient, **more: Any) -> stripe.Price:
     """Create a price of $5.00, with a product of its own unless `product` names one."""
     product = {} if "product" in more else {"product_data": {"name": "DP"}}

@@ -25,7 +25,8 @@ from tests.stripe import make_params
 
 CLASSES: dict[str, type[StripeObject]] = {name: get_object_class("V1", name) for name in OBJECT_CLASSES}
 LIST_FIELDS = {"list": {"object", "url", "has_more", "data"}}
-LIST_FIELDS["search_result"] = LIST_FIELDS["list"] | {"next_page", "total_count"}
+LIST_FIELDS["search_result"] = LIST_FIELDS["list"] | {"next_page"}
+OPTIONAL_LIST_FIELDS = {"list": set[str](), "search_result": {"total_count"}}
 ERROR_TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_error"}
 
 
@@ -56,7 +57,8 @@ def problems(value: dict[str, Any], cls: type[StripeObject] | None = None, path:
 def problems_of_list(value: dict[str, Any], class_name: str, path: str) -> list[str]:
     """Return the problems of a list or search result whose items are all of one class."""
     messages = [f"{path}.{key}: missing" for key in LIST_FIELDS[value["object"]] - value.keys()]
-    messages += [f"{path}.{key}: unknown" for key in value.keys() - LIST_FIELDS[value["object"]]]
+    known = LIST_FIELDS[value["object"]] | OPTIONAL_LIST_FIELDS[value["object"]]
+    messages += [f"{path}.{key}: unknown" for key in value.keys() - known]
     if not isinstance(value.get("has_more"), bool) or not isinstance(value.get("data"), list):
         return [*messages, f"{path}: has_more or data has the wrong type"]
     if not str(value.get("url")).startswith("/v1/"):
