@@ -258,7 +258,7 @@ class Stripe:
             stored = self.account.lookup(id)
             return None if stored is None else public_fields(stored)
 
-        def loader(target: Object, path: str) -> Callable[[], Object | None] | None:
+        def loader(target: Object, path: str) -> Callable[[], Object | list[Object] | None] | None:
             load = EXPAND_ONLY.get((target.get("object", ""), path))
             return None if load is None else partial(load, self.account, target)
 

@@ -12,8 +12,14 @@ from stripe_simulator.params import ANSWERS, EXPANDABLE
 from stripe_simulator.store import Object, clone
 
 MAX_DEPTH = 4
+NOT_SIMULATED = {
+    "balance": ("instant_available.net_available",),
+    "customer": ("cash_balance", "tax"),
+    "price": ("currency_options", "tiers"),
+}
+"""Fields that Stripe includes only if expanded, and the simulator does not have."""
 Lookup = Callable[[str], Object | None]
-Loader = Callable[[Object, str], Callable[[], Object | None] | None]
+Loader = Callable[[Object, str], Callable[[], Object | list[Object] | None] | None]
 
 
 def check_paths(operation: str, paths: list[str]) -> None:
@@ -31,6 +37,18 @@ def check_paths(operation: str, paths: list[str]) -> None:
         lacks_data = answer != kind and (steps.pop(0) != "data" or not steps)
         if lacks_data or not _is_expandable(kind, steps):
             raise validation_error(f"This property cannot be expanded ({path}).", param="expand")
+        if _is_not_simulated(kind, steps):
+            message = f"The simulator does not support expanding `{path}`, although Stripe does."
+            raise validation_error(message, param="expand")
+
+
+def _is_not_simulated(kind: str, steps: list[str]) -> bool:
+    """Return whether the steps lead through a field that the simulator does not have, or end at one."""
+    paths = [(".".join(steps[:n]), steps[n:]) for n in range(1, len(steps) + 1)]
+    if any(path in NOT_SIMULATED.get(kind, ()) for path, _ in paths):
+        return True
+    fields = EXPANDABLE.get(kind, {})
+    return any(_is_not_simulated(one, rest) for path, rest in paths if rest for one in fields.get(path, []))
 
 
 def _is_expandable(kind: str, steps: list[str]) -> bool:

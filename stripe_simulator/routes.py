@@ -42,11 +42,17 @@ ROUTES: dict[str, Handler] = {
     **setup_intents.ROUTES,
     **webhook_endpoints.ROUTES,
 }
-EXPAND_ONLY: dict[tuple[str, str], Callable[[Account, Object], Object | None]] = {
+EXPAND_ONLY: dict[tuple[str, str], Callable[[Account, Object], Object | list[Object] | None]] = {
     ("charge", "refunds"): refunds.expand_refunds,
     ("checkout.session", "line_items"): checkout_sessions.expand_line_items,
+    ("checkout.session", "total_details.breakdown"): checkout_sessions.expand_breakdown,
     ("coupon", "applies_to"): coupons.expand_applies_to,
     ("coupon", "currency_options"): coupons.expand_currency_options,
+    ("customer", "sources"): customers.expand_empty_list("sources"),
+    ("customer", "subscriptions"): customers.expand_empty_list("subscriptions"),
+    ("customer", "tax_ids"): customers.expand_empty_list("tax_ids"),
+    ("item", "discounts"): checkout_sessions.expand_item_discounts,
+    ("item", "taxes"): checkout_sessions.expand_item_taxes,
     ("promotion_code", "restrictions.currency_options"): coupons.expand_minimum_amounts,
 }
 """Fields that a response includes only if `expand` names them, by the object's kind and the path inside it."""

@@ -5,6 +5,7 @@ https://docs.stripe.com/api/checkout/sessions
 A session has no PaymentIntent before the first attempt to pay.
 """
 
+import hashlib
 from typing import Any
 
 from stripe_simulator import currencies, lists, validation
@@ -399,6 +400,53 @@ def expand_line_items(account: Account, session: Object) -> Object:
     """Return a session's `line_items`, which responses include only if expanded."""
     stored = account.store.get("checkout.session", session["id"])
     return lists.page(stored["_items"], {}, f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+def _amounts_of_discounts(session: Object, amount: int) -> list[Object]:
+    """Return the session's discounts with their amount. A session has one at most.
+
+    https://docs.stripe.com/api/discounts/object
+    """
+    digest = hashlib.sha256(f"discount {session['id']}".encode()).hexdigest()
+    return [
+        {
+            "amount": amount,
+            "discount": {
+                "id": f"di_1{digest[:23]}",
+                "object": "discount",
+                "checkout_session": session["id"],
+                "customer": session["customer"],
+                "customer_account": None,
+                "end": None,
+                "invoice": None,
+                "invoice_item": None,
+                "promotion_code": discount["promotion_code"],
+                "source": {"coupon": discount["_coupon"], "type": "coupon"},
+                "start": session["created"],
+                "subscription": None,
+                "subscription_item": None,
+            },
+        }
+        for discount in session["_discounts"]
+    ]
+
+
+def expand_breakdown(account: Account, session: Object) -> Object:
+    """Return `total_details.breakdown` of a session, which responses include only if expanded."""
+    stored = account.store.get("checkout.session", session["id"])
+    return {"discounts": _amounts_of_discounts(stored, stored["total_details"]["amount_discount"]), "taxes": []}
+
+
+def expand_item_discounts(account: Account, item: Object) -> list[Object]:
+    """Return the discounts of a line item, which responses include only if expanded."""
+    sessions = account.store.all("checkout.session")
+    session = next(one for one in sessions if any(other["id"] == item["id"] for other in one["_items"]))
+    return _amounts_of_discounts(session, item["amount_discount"])
+
+
+def expand_item_taxes(account: Account, item: Object) -> list[Object]:
+    """Return the taxes of a line item, which responses include only if expanded. There are none."""
+    return []
 
 
 def payment_page(call: Call) -> Object:

@@ -3,10 +3,11 @@
 https://docs.stripe.com/api/customers
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from stripe_simulator import lists, validation
-from stripe_simulator.account import Call
+from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, resource_missing
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import payment_methods
@@ -152,6 +153,15 @@ def retrieve_payment_method(call: Call) -> Object:
     if method["customer"] != customer["id"]:
         raise resource_missing("PaymentMethod", call.ids[1])
     return public_fields(method)
+
+
+def expand_empty_list(name: str) -> Callable[[Account, Object], Object]:
+    """Return a loader of a list that responses include only if expanded, and that is always empty here."""
+
+    def load(account: Account, customer: Object) -> Object:
+        return lists.page([], {}, f"/v1/customers/{customer['id']}/{name}")
+
+    return load
 
 
 ROUTES = {

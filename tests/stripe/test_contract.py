@@ -421,6 +421,27 @@ def test_a_search_counts_its_results_if_expand_names_the_count(client: stripe.St
         client.v1.payment_intents.list({"expand": ["total_count"]})
 
 
+def test_fields_that_are_only_expanded_are_there_even_if_they_are_empty(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({"expand": ["subscriptions", "sources", "tax_ids"]})
+    for name in ("subscriptions", "sources", "tax_ids"):
+        page = customer[name]
+        assert (page.data, page.has_more, page.url) == ([], False, f"/v1/customers/{customer.id}/{name}")
+    assert "subscriptions" not in client.v1.customers.retrieve(customer.id).to_dict()
+    expand = ["total_details.breakdown", "line_items.data.discounts", "line_items.data.taxes"]
+    code = create_code(client)
+    session = create_session(client, discounts=[{"promotion_code": code.id}], expand=expand).to_dict()
+    for amounts in (session["total_details"]["breakdown"]["discounts"], session["line_items"]["data"][0]["discounts"]):
+        (part,) = amounts
+        assert part["amount"] == 9980
+        assert part["discount"]["promotion_code"] == code.id
+        assert part["discount"]["source"] == {"coupon": str(code.promotion.coupon), "type": "coupon"}
+        assert part["discount"]["checkout_session"] == session["id"]
+    assert session["total_details"]["breakdown"]["taxes"] == session["line_items"]["data"][0]["taxes"] == []
+    session = create_session(client, expand=expand).to_dict()
+    assert session["total_details"]["breakdown"] == {"discounts": [], "taxes": []}
+    assert session["line_items"]["data"][0]["discounts"] == []
+
+
 def test_line_items_are_in_the_order_of_the_request(client: stripe.StripeClient) -> None:
     names = ["First", "Second", "Third"]
     items = [{"quantity": 1, "price_data": ITEM["price_data"] | {"product_data": {"name": name}}} for name in names]  # type: ignore[operator]

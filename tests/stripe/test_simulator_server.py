@@ -356,6 +356,26 @@ def test_an_invalid_expand_path_is_refused_before_the_request_executes(in_proces
 
 
 @pytest.mark.parametrize(
+    ("path", "expand"),
+    [
+        ("customers", "data.cash_balance"),
+        ("customers", "data.tax.location"),
+        ("prices", "data.currency_options"),
+        ("prices", "data.tiers"),
+        ("balance", "instant_available.net_available"),
+        ("charges", "data.customer.cash_balance"),
+        ("products", "data.default_price.tiers"),
+    ],
+)
+def test_a_field_that_is_not_simulated_cannot_be_expanded(in_process: InProcessStripe, path: str, expand: str) -> None:
+    error = in_process.call("GET", f"/v1/{path}?expand[]={expand}").json()["error"]
+    assert (error["param"], error["message"]) == (
+        "expand",
+        f"The simulator does not support expanding `{expand}`, although Stripe does.",
+    )
+
+
+@pytest.mark.parametrize(
     ("query", "names"),
     [
         ("email:'ada@x.io' OR name:'Bob'", ["Bob", "Ada"]),

@@ -57,8 +57,8 @@ def problems(value: dict[str, Any], cls: type[StripeObject] | None = None, path:
 def problems_of_list(value: dict[str, Any], class_name: str, path: str) -> list[str]:
     """Return the problems of a list or search result whose items are all of one class."""
     messages = [f"{path}.{key}: missing" for key in LIST_FIELDS[value["object"]] - value.keys()]
-    known = LIST_FIELDS[value["object"]] | OPTIONAL_LIST_FIELDS[value["object"]]
-    messages += [f"{path}.{key}: unknown" for key in value.keys() - known]
+    names = LIST_FIELDS[value["object"]] | OPTIONAL_LIST_FIELDS[value["object"]]
+    messages += [f"{path}.{key}: unknown" for key in value.keys() - names]
     if not isinstance(value.get("has_more"), bool) or not isinstance(value.get("data"), list):
         return [*messages, f"{path}: has_more or data has the wrong type"]
     if not str(value.get("url")).startswith("/v1/"):
@@ -167,7 +167,10 @@ def _check(value: Any, hint: Any, path: str, cls: type) -> list[str]:
         (inner,) = typing.get_args(hint)
         if not isinstance(value, dict) or value.get("object") != "list":
             return [f"{path}: {_short(value)} is not a list object"]
-        return problems_of_list(value, inner.__forward_arg__, path)
+        if isinstance(inner, ForwardRef):
+            return problems_of_list(value, inner.__forward_arg__, path)
+        messages = problems_of_list({**value, "data": []}, "", path)  # a union of classes
+        return messages + [m for n, item in enumerate(value["data"]) for m in _check(item, inner, f"{path}[{n}]", cls)]
     if isinstance(hint, str | ForwardRef):
         return _named(value, hint if isinstance(hint, str) else hint.__forward_arg__, path, cls)
     if "Untyped" in str(hint) or hint is Any:
