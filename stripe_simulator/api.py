@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from stripe_simulator import control, listen
 from stripe_simulator.account import Account, Call, Handler
-from stripe_simulator.errors import NoAnswer, StripeError
+from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
 from stripe_simulator.params import check, parse_form, path_param
 from stripe_simulator.resources.payment_intents import for_browser
@@ -148,14 +148,12 @@ class Stripe:
         if request.fault == "before":
             raise NoAnswer("before")
         request.user_agent = headers.get("user-agent")
-        text = query if request.method in {"GET", "DELETE"} and not body else body.decode(errors="replace")
-        request.form = parse_form(text)
-        if text is not query and query:
-            request.form = parse_form(query) | request.form
+        route = ROUTER.find(request.method, request.path)
+        if route is not None:  # a body of another API, such as JSON for /v2, is a 404
+            request.form = _parse_params(request.method, headers, query, body)
         request.browser = self._authenticate(headers, request.form)
         version = headers.get("stripe-version")
         request.family = None if version is None else family_of(version)
-        route = ROUTER.find(request.method, request.path)
         if route is None:
             raise StripeError(
                 404,
@@ -212,7 +210,7 @@ class Stripe:
                 if request.key is not None:
                     account.idempotency_keys.forget(request.key)
                 raise
-            body = json.dumps(content, indent=2).encode() if request.browser else json.dumps(content).encode()
+            body = _encode(content)
             if request.key is not None:
                 if stored:
                     account.idempotency_keys.finish(request.key, status, body)
@@ -298,10 +296,12 @@ class Stripe:
     def _error_response(self, request: Request, error: StripeError) -> Response:
         content = error.body(request.request_id)
         self._log(request, error.status, error=content["error"])
-        response = self._response(request, error.status, json.dumps(content).encode())
+        response = self._response(request, error.status, _encode(content))
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
         if error.fields.get("code") in {"lock_timeout", "idempotency_key_in_use"}:
             response.headers["Stripe-Should-Retry"] = "true"
-        if error.status == 429:
+        if error.status == 429 and error.fields.get("code") != "lock_timeout":
             response.headers["Stripe-Rate-Limited-Reason"] = "global-rate"
         return response
 
@@ -335,7 +335,7 @@ class Stripe:
         return self._respond(500, error.body(request_id), {"Request-Id": request_id})
 
     def _respond(self, status: int, content: Any, headers: dict[str, str]) -> Response:
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        body = content if isinstance(content, bytes) else _encode(content)
         common_headers = {
             "Content-Type": "application/json",
             "Date": formatdate(self.account.clock.now(), usegmt=True),
@@ -344,3 +344,20 @@ class Stripe:
             "Cache-Control": "no-cache, no-store",
         }
         return Response(status, common_headers | headers, body)
+
+
+def _parse_params(method: str, headers: Mapping[str, str], query: str, body: bytes) -> dict[str, Any]:
+    """Return the parameters of a request, from its body and its query. Raises StripeError if they are malformed."""
+    if body and headers.get("content-type", "").startswith("application/json"):
+        raise validation_error(
+            "Invalid request (check that your POST content type is application/x-www-form-urlencoded). "
+            "If you have any questions, we can help at https://support.stripe.com/."
+        )
+    text = query if method in {"GET", "DELETE"} and not body else body.decode(errors="replace")
+    params = parse_form(text)
+    return parse_form(query) | params if text is not query and query else params
+
+
+def _encode(content: Any) -> bytes:
+    """Return the body of a response, indented like Stripe's."""
+    return json.dumps(content, indent=2).encode()

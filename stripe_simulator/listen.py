@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from stripe_simulator.account import Account, Call
+from stripe_simulator.errors import invalid_request
 from stripe_simulator.store import Object
 from stripe_simulator.version import API_VERSION
 from stripe_simulator.webhooks import signature_header
@@ -21,6 +22,11 @@ from stripe_simulator.webhooks import signature_header
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOL = "stripecli-devproxy-v1"
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+UNSUPPORTED_FEATURES = {
+    "request_logs": "`stripe logs tail`: see /_sim/requests",
+    "v2_events": "thin events (`stripe listen --all-thin`)",
+}
+"""The commands of the CLI by the value of `websocket_features` that they send."""
 
 
 def secret(account: Account) -> str:
@@ -29,8 +35,16 @@ def secret(account: Account) -> str:
 
 
 def open_session(call: Call) -> Object:
-    """POST /v1/stripecli/sessions."""
+    """POST /v1/stripecli/sessions.
+
+    Raises StripeError for a command of the CLI that would wait for messages that never come.
+    """
     account = call.account
+    for feature in call.form.get("websocket_features", []):
+        if feature in UNSUPPORTED_FEATURES:
+            raise invalid_request(
+                f"The simulator does not support {UNSUPPORTED_FEATURES[feature]}. `stripe listen --all-snapshot` works."
+            )
     return {
         "websocket_id": f"cliws_{account.store.token(14)}",
         "websocket_url": account.url.replace("http://", "ws://") + "/_sim/listen",

@@ -10,8 +10,11 @@ from stripe_simulator.account import Account, Call, task
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, payment_methods
 from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.validation import MAX_DESCRIPTOR_LENGTH
 
 RISK_SCORE = 32
+STATEMENT_DESCRIPTOR = "SIMULATOR"
+"""The account's descriptor on statements."""
 
 
 def add(account: Account, intent: Object, method: Object, *, status: str, captured: bool) -> Object:
@@ -29,7 +32,7 @@ def add(account: Account, intent: Object, method: Object, *, status: str, captur
         "application_fee_amount": None,
         "balance_transaction": None,
         "billing_details": dict(method["billing_details"]),
-        "calculated_statement_descriptor": "TUITION" if method["type"] == "card" else None,
+        "calculated_statement_descriptor": _statement_descriptor(intent) if method["type"] == "card" else None,
         "captured": captured and status == "succeeded",
         "created": account.clock.unix(),
         "currency": intent["currency"],
@@ -71,6 +74,15 @@ def add(account: Account, intent: Object, method: Object, *, status: str, captur
         details["amount_authorized"] = intent["amount"] if status == "succeeded" else None
         details["overcapture"]["maximum_amount_capturable"] = intent["amount"] if status == "succeeded" else 0
     return account.store.add(charge)
+
+
+def _statement_descriptor(intent: Object) -> str:
+    """Return what a statement shows: the account's descriptor, and the suffix of the payment.
+
+    https://docs.stripe.com/get-started/account/statement-descriptors#dynamic
+    """
+    suffix = intent["statement_descriptor_suffix"]
+    return f"{STATEMENT_DESCRIPTOR}* {suffix}"[:MAX_DESCRIPTOR_LENGTH] if suffix else STATEMENT_DESCRIPTOR
 
 
 def _outcome() -> Object:

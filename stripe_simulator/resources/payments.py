@@ -134,15 +134,16 @@ def _decline(account: Account, intent: Object, method: Object, reason: str) -> S
     charge = charges.add(account, intent, method, status="failed", captured=False)
     charges.fail(charge, code, decline_code, message)
     intent["latest_charge"] = charge["id"]
-    _reset_intent(intent, _payment_error(method, code, message, charge=charge["id"], decline_code=decline_code))
+    fields = {name: charge["outcome"][name] for name in ("advice_code", "network_advice_code", "network_decline_code")}
+    fields |= {"charge": charge["id"], "decline_code": decline_code}
+    _reset_intent(intent, _payment_error(method, code, message, **fields))
     account.emit("charge.failed", charge)
     _emit_created(account, intent)
     account.emit("payment_intent.payment_failed", intent)
     return card_error(
         message,
         code=code,
-        decline_code=decline_code,
-        charge=charge["id"],
+        **fields,
         payment_intent=public_fields(intent),
         payment_method=public_fields(method),
     )

@@ -112,6 +112,21 @@ def test_listen_forwards_signed_events(
     assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(("logs", "tail"), "stripe logs tail"), (("listen", "--all-thin", "--forward-to", "http://127.0.0.1:1/"), "thin")],
+    ids=["logs", "thin"],
+)
+def test_a_command_that_would_wait_in_vain_is_refused(
+    simulator: Simulator, environment: dict[str, str], words: tuple[str, ...], name: str
+) -> None:
+    command = command_of(simulator, *words)
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert process.returncode != 0
+    assert "The simulator does not support" in process.stdout + process.stderr
+    assert name in process.stdout + process.stderr
+
+
 def test_resource_commands_create_read_update_and_delete(cli: Run, client: stripe.StripeClient) -> None:
     id = json.loads(cli("payment_intents", "create", "--amount", "500", "--currency", "usd"))["id"]
     assert id in cli("payment_intents", "list", "--limit", "1")

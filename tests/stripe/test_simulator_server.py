@@ -747,6 +747,75 @@ def test_every_response_has_its_own_request_id(in_process: InProcessStripe) -> N
         assert response.json()["error"]["request_log_url"].endswith(response.headers["Request-Id"])
 
 
+def test_every_body_is_indented_by_two(in_process: InProcessStripe) -> None:
+    in_process.control("/_sim/calls", match="GET /v1/balance", fail="error")
+    responses = [
+        in_process.call("POST", "/v1/customers", "name=Ada", "k"),
+        in_process.call("POST", "/v1/customers", "name=Ada", "k"),
+        in_process.call("POST", "/v1/customers", "x=1"),
+        in_process.call("GET", "/v1/balance"),
+        in_process.call("GET", "/v1/nothing"),
+        in_process.stripe.handle("GET", "/v1/balance", {}),
+    ]
+    assert [response.status for response in responses] == [200, 200, 400, 500, 404, 401]
+    for response in responses:
+        assert response.body == json.dumps(response.json(), indent=2).encode()
+
+
+def test_an_unauthenticated_request_is_told_how_to_authenticate(in_process: InProcessStripe) -> None:
+    for headers in ({}, {"Authorization": "Bearer sk_test_no"}):
+        response = in_process.stripe.handle("GET", "/v1/balance", headers)
+        assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Basic realm="Stripe"')
+    assert "WWW-Authenticate" not in in_process.call("GET", "/v1/nothing").headers
+
+
+def test_only_a_rate_limit_has_a_reason_in_its_header(in_process: InProcessStripe) -> None:
+    reasons = {}
+    for fault in ("rate_limit", "lock_timeout"):
+        in_process.control("/_sim/calls", match="GET /v1/balance", fail=fault)
+        response = in_process.call("GET", "/v1/balance")
+        assert response.status == 429
+        reasons[fault] = response.headers.get("Stripe-Rate-Limited-Reason")
+    assert reasons == {"rate_limit": "global-rate", "lock_timeout": None}
+
+
+def test_a_decline_has_the_advice_and_the_code_of_the_network(in_process: InProcessStripe) -> None:
+    params = f"{INTENT}&confirm=true&payment_method=pm_card_chargeDeclinedInsufficientFunds&return_url=https://a.test/"
+    error = in_process.call("POST", "/v1/payment_intents", params).json()["error"]
+    outcome = in_process.call("GET", f"/v1/charges/{error['charge']}").json()["outcome"]
+    for name in ("advice_code", "network_decline_code"):
+        assert error[name] == error["payment_intent"]["last_payment_error"][name] == outcome[name] is not None
+
+
+@pytest.mark.parametrize(
+    ("params", "descriptor"),
+    [
+        ("", "SIMULATOR"),
+        ("&statement_descriptor_suffix=Course 2", "SIMULATOR* Course 2"),
+        ("&statement_descriptor_suffix=Data Professional", "SIMULATOR* Data Profes"),
+    ],
+)
+def test_a_statement_shows_the_descriptor_and_the_suffix(
+    in_process: InProcessStripe, params: str, descriptor: str
+) -> None:
+    body = f"{INTENT}&confirm=true&payment_method=pm_card_visa&return_url=https://a.test/&expand[]=latest_charge"
+    charge = in_process.call("POST", "/v1/payment_intents", body + params).json()["latest_charge"]
+    assert charge["calculated_statement_descriptor"] == descriptor
+    assert b"TUITION" not in in_process.call("GET", "/v1/events?limit=100").body
+
+
+def test_json_is_refused_and_a_path_of_another_api_is_unknown(in_process: InProcessStripe) -> None:
+    headers = in_process.headers | {"Content-Type": "application/json; charset=utf-8"}
+    response = in_process.stripe.handle("POST", "/v1/customers", headers, b'{"name": "Ada"}')
+    assert response.status == 400
+    assert "check that your POST content type is application/x-www-form-urlencoded" in response.body.decode()
+    assert in_process.call("GET", "/v1/customers").json()["data"] == []
+    for path in ("/v2/core/event_destinations", "/v2/billing/meter_events"):
+        response = in_process.stripe.handle("POST", path, headers, b'{"name": "Ada"}')
+        assert response.status == 404
+        assert response.json()["error"]["message"].startswith(f"Unrecognized request URL (POST: {path})")
+
+
 # --- versions ---
 
 
