@@ -15,6 +15,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.deployed_function import CommandFailed, DeployedFunction, add_stack_options, console
 
 FUNCTION = "EraseFunction"
+MAX_INVOCATIONS = 1000
+"""Each puts thousands of erasures on the list again."""
+
+
+def erase(eraser: DeployedFunction) -> dict[str, Any]:
+    """Put every erasure on the list again, in as many invocations as that takes, and return the last report."""
+    report = eraser.invoke({"again": True})
+    for _ in range(MAX_INVOCATIONS):
+        if "next" not in report:
+            return report
+        console.print("The list is long. Continuing.")
+        report = eraser.invoke({"again": True, "after": report["next"]})
+    raise CommandFailed("The list of erasures does not end. Look at the log of EraseFunction.")
 
 
 def is_complete(report: dict[str, Any]) -> bool:
@@ -34,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         eraser = DeployedFunction(stack=options.stack, aws=options.aws, function=FUNCTION, api_port=options.api_port)
-        report = eraser.invoke({"again": True})
+        report = erase(eraser)
     except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -80,6 +80,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ErasuresBucket": {"ListBucket"},
         "ErasuresBucket/due/*": {"DeleteObject", "GetObject", "PutObject"},
         "ErasuresBucket/done/*": {"GetObject", "PutObject"},
+        "ErasuresBucket/position": {"GetObject", "PutObject"},
         "UserPool": {"AdminDeleteUser", "AdminDisableUser", "AdminUserGlobalSignOut"},
     },
     "WebhookFunction": LEDGER

@@ -99,7 +99,7 @@ def _content(key: str, body: bytes) -> tuple[str, list[Any]]:
         return "heads", archive.lines(body)
     if folder == "hours" and name.endswith(".json"):
         return "digests", [json.loads(body)]
-    if folder in ("due", "done"):
+    if folder in ("due", "done", "position"):
         return "erasures", [json.loads(body)]
     if folder == "personal":
         return "personal_files", [json.loads(body)]

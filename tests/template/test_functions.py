@@ -889,7 +889,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "PaymentStatusErrorsAlarm": ("AWS/Lambda", "Errors", live("PaymentStatusFunction"), "Sum", 60, 1, 1),
     "MeErrorsAlarm": ("AWS/Lambda", "Errors", live("MeFunction"), "Sum", 60, 1, 1),
     "EraseErrorsAlarm": ("AWS/Lambda", "Errors", live("EraseFunction"), "Sum", 60, 1, 1),
-    "ErasureAgeAlarm": ("Tuition", "ErasureAge", OURS, "Minimum", 3600, 1, 86_400),
+    "ErasureAgeAlarm": ("Tuition", "ErasureAge", OURS, "Maximum", 3600, 1, 86_400),
     "RequestRefundErrorsAlarm": ("AWS/Lambda", "Errors", live("RequestRefundFunction"), "Sum", 60, 1, 1),
     "MyEmailErrorsAlarm": ("AWS/Lambda", "Errors", live("MyEmailFunction"), "Sum", 60, 1, 1),
     "WebhookFunctionErrorsAlarm": ("AWS/Lambda", "Errors", live("WebhookFunction"), "Sum", 60, 1, 1),

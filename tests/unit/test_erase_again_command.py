@@ -10,9 +10,10 @@ from local.deployed_function import CommandFailed
 DONE = {"erased": 3, "waiting": 1, "held": 0, "failed": 0, "done": True}
 
 
-def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | CommandFailed) -> tuple[int, list[Any]]:
-    """Run the command against a function with this answer. Return the exit code, and what it was invoked with."""
+def run(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any] | CommandFailed) -> tuple[int, list[Any]]:
+    """Run the command against a function with these answers. Return the exit code, and what it was invoked with."""
     calls: list[Any] = []
+    following = iter(answers)
 
     class Function:
         def __init__(self, **options: Any) -> None:
@@ -20,6 +21,7 @@ def run(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | CommandFailed)
 
         def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
             calls.append(event)
+            answer = next(following)
             if isinstance(answer, CommandFailed):
                 raise answer
             return answer
@@ -33,6 +35,19 @@ def test_it_erases_everything_on_the_list_again(
 ) -> None:
     assert run(monkeypatch, DONE) == (0, ["EraseFunction", {"again": True}])
     assert "3 erased, 0 failed" in capsys.readouterr().out
+
+
+def test_it_continues_where_an_invocation_had_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {"erased": 0, "waiting": 0, "held": 0, "failed": 0, "done": False}
+    answers = ({**nothing, "next": "ada"}, {**nothing, "next": "mo"}, DONE)
+    again = {"again": True}
+    calls = ["EraseFunction", again, {**again, "after": "ada"}, {**again, "after": "mo"}]
+    assert run(monkeypatch, *answers) == (0, calls)
+
+
+def test_it_ends_with_2_if_the_list_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erase_again, "MAX_INVOCATIONS", 2)
+    assert run(monkeypatch, *[{**DONE, "next": "ada"}] * 3)[0] == 2
 
 
 @pytest.mark.parametrize("change", [{"failed": 1}, {"done": False}])

@@ -148,15 +148,25 @@ class Report:
 
 
 def run(remaining: Callable[[], float]) -> Report:
-    """Perform the erasures that are due, as far as `remaining()` seconds allow. One that fails holds up no other."""
+    """Perform the erasures that are due, as far as `remaining()` seconds allow. One that fails holds up no other.
+
+    A run without time for all stores its position, so that the next one begins with the erasure that this one could not
+    do or complete.
+    """
     clock.start_deadline()
     report, late_since = Report(), clock.now()
-    for user_id in erasure_list.users("due"):
+    last: str | None = None
+    for user_id in erasure_list.due_from_position():
         if remaining() < RESERVE_S:
             report.done = False
             break
         clock.start_deadline()
         late_since = min(late_since, _perform(user_id, remaining, report))
+        if not report.done:
+            break
+        last = user_id
+    if last is not None and not report.done:
+        erasure_list.put_position(last)
     metrics.age("ErasureAge", max(0, clock.now() - late_since))
     return report
 
@@ -178,14 +188,18 @@ def _perform(user_id: str, remaining: Callable[[], float], report: Report) -> fl
     return clock.now() if one.is_finished else late_since
 
 
-def again(remaining: Callable[[], float]) -> Report:
-    """Put every erasure that is done on the list again, then `run`: after a restore, its data are back in the tables.
+def again(remaining: Callable[[], float], after: str | None = None) -> tuple[Report, str | None]:
+    """Put the erasures that are done on the list again, then `run`: after a restore, their data are back in the tables.
 
-    A repetition erases only what was created before the first time.
+    A repetition erases only what was created before the first time. Also return where to continue, as `after`, if the
+    time was up before every erasure was on the list; else None.
     """
-    for user_id in erasure_list.users("done"):
+    for user_id in erasure_list.users("done", after):
+        if remaining() < RESERVE_S:
+            return Report(done=False), after
         erasure_list.put("due", user_id, erasure_list.read("done", user_id))
-    return run(remaining)
+        after = user_id
+    return run(remaining), None
 
 
 class _Erase:
@@ -281,6 +295,8 @@ class _Erase:
 
         Only Stripe names them. A repetition leaves those that were created after the first time.
         """
+        if self._remaining() < RESERVE_S:
+            return False
         clock.start_deadline()
         uncommitted, has_more = customers.search(self._user_id)
         for customer in uncommitted:
