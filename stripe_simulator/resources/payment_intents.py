@@ -144,11 +144,12 @@ def create(call: Call) -> Object:
     call.store.add(intent)
     call.account.emit("payment_intent.created", intent)
     if params.get("confirm"):
-        _confirm(call.account, intent, params)
+        _confirm(call, intent)
     return public_fields(intent)
 
 
-def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
+def _confirm(call: Call, intent: Object) -> None:
+    account, params = call.account, call.params
     if intent["payment_method"] is None:
         raise _unexpected(
             "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update "
@@ -156,6 +157,7 @@ def _confirm(account: Account, intent: Object, params: dict[str, Any]) -> None:
             "with a payment method or ConfirmationToken.",
             intent,
         )
+    payments.check_return_url(intent, params, browser=call.browser)
     payments.pay(
         account,
         intent,
@@ -205,7 +207,7 @@ def retrieve(call: Call) -> Object:
 
 def confirm(call: Call) -> Object:
     """POST /v1/payment_intents/:id/confirm, from a server or from Stripe.js."""
-    intent, params = _get(call), call.params
+    intent = _get(call)
     if call.browser and intent["confirmation_method"] == "manual":
         raise invalid_request(
             "The PaymentIntent cannot be confirmed using your publishable key because its `confirmation_method` is "
@@ -223,13 +225,14 @@ def confirm(call: Call) -> Object:
             intent,
         )
     with validation.restore_on_error(intent):
-        _confirm_with(call.account, intent, params)
+        _confirm_with(call, intent)
     return _visible(call, intent)
 
 
-def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
+def _confirm_with(call: Call, intent: Object) -> None:
+    params = call.params
     _check_texts(params)
-    method = _method(account, params, intent)
+    method = _method(call.account, params, intent)
     names = (
         *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
         *("capture_method", "excluded_payment_method_types", "payment_method_types"),
@@ -240,7 +243,7 @@ def _confirm_with(account: Account, intent: Object, params: dict[str, Any]) -> N
     if method is not None:
         payments.check_usable(intent, method)
         intent["payment_method"] = method["id"]
-    _confirm(account, intent, params)
+    _confirm(call, intent)
 
 
 def _apply(intent: Object, params: dict[str, Any]) -> None:
@@ -261,6 +264,8 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
             intent[name] = params.get(name, intent[name]) or None
         intent["payment_method_types"] = payments.payable_types(allowed_types(intent), intent["currency"])
     if params.get("payment_method_types"):  # of a version that still takes it
+        intent["payment_method_types"], intent["automatic_payment_methods"] = params["payment_method_types"], None
+    if "payment_method_types" in params:  # of a request without a version
         intent["payment_method_types"], intent["automatic_payment_methods"] = params["payment_method_types"], None
 
 

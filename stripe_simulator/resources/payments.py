@@ -41,6 +41,28 @@ def payable_types(types: list[str], currency: str) -> list[str]:
     return payable
 
 
+def check_return_url(intent: Object, params: dict[str, Any], *, browser: bool) -> None:
+    """Raise StripeError if a method that redirects could be used, and a server confirms without `return_url`.
+
+    Stripe.js says itself where the customer returns to, and off session there is no customer who could be redirected.
+    """
+    automatic, allowed = intent["automatic_payment_methods"], intent["allowed_payment_method_types"]
+    could_redirect = automatic is not None and automatic["allow_redirects"] != "never"
+    if allowed and all(kind in CURRENCIES for kind in allowed):  # none of these methods ever redirects
+        could_redirect = False
+    if not could_redirect or browser or params.get("return_url") or params.get("off_session") not in (None, False):
+        return
+    noun = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}[intent["object"]]
+    shown: dict[str, Any] = {intent["object"]: public_fields(intent)}
+    raise invalid_request(
+        f"This {noun} is configured to accept payment methods enabled in your Dashboard. Because some of these "
+        "payment methods might redirect your customer off of your page, you must provide a `return_url`. If you "
+        "don't want to accept redirect-based payment methods, set `automatic_payment_methods[enabled]` to `true` "
+        "and `automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and Payment Intents.",
+        **shown,
+    )
+
+
 def pay(
     account: Account,
     intent: Object,

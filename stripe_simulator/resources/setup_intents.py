@@ -64,7 +64,7 @@ def create(call: Call) -> Object:
     account.emit("setup_intent.created", setup)
     _set_method(account, setup, params)
     if params.get("confirm"):
-        _confirm(account, setup, params)
+        _confirm(call, setup)
     return public_fields(setup)
 
 
@@ -84,9 +84,11 @@ def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None
     setup["payment_method"], setup["status"], setup["next_action"] = method["id"], "requires_confirmation", None
 
 
-def _confirm(account: Account, setup: Object, params: dict[str, Any]) -> None:
+def _confirm(call: Call, setup: Object) -> None:
+    account, params = call.account, call.params
     if setup["payment_method"] is None:
         raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
+    payments.check_return_url(setup, params, browser=call.browser)
     method = account.store.get("payment_method", setup["payment_method"])
     if payment_methods.behavior(method).authenticate and not method["_set_up"]:
         setup["status"] = "requires_action"
@@ -185,7 +187,7 @@ def confirm(call: Call) -> Object:
     validation.check_url(call.params, "return_url")
     with validation.restore_on_error(setup):
         _set_method(call.account, setup, call.params)
-        _confirm(call.account, setup, call.params)
+        _confirm(call, setup)
     return _visible(call, setup)
 
 

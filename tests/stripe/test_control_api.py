@@ -306,7 +306,7 @@ def test_the_control_api_completes_3d_secure(
     assert control(simulator, path, {"outcome": outcome})["status"] == status
     repeated = httpx.post(simulator.url + path, json={"outcome": outcome})
     assert repeated.status_code == 400 and status in repeated.json()["error"]["message"]
-    params: Any = {"confirm": True, "payment_method": "pm_card_authenticationRequired"}
+    params: Any = {"confirm": True, "payment_method": "pm_card_authenticationRequired", "return_url": "https://x/"}
     setup = client.v1.setup_intents.create(params)
     setup_after = control(simulator, f"/_sim/setup_intents/{setup.id}/authenticate", {"outcome": outcome})
     assert setup_after["status"] == status

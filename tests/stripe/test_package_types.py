@@ -19,7 +19,7 @@ from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
 from tests.stripe import make_params
 from tests.stripe.checked_http_client import CheckedHttpClient
 from tests.stripe.conftest import control, live_client
-from tests.stripe.test_contract import DEBIT, ITEM, create_code, create_session, pay
+from tests.stripe.test_contract import DEBIT, ITEM, NO_REDIRECTS, create_code, create_session, pay
 from tests.stripe.typed_responses import CLASSES, operation_of, problems, problems_of_response, return_types
 
 ROUTES_OUTSIDE_THE_PACKAGE = {"POST /v1/events/*/retry", "GET /v1/payment_pages/*", "POST /v1/payment_pages/*/confirm"}
@@ -42,12 +42,14 @@ def call_all_customers(api: Any) -> None:
     api.payment_methods.detach(method)
     for method in ("pm_card_visa", "pm_usBankAccount_success", "pm_card_authenticationRequired"):
         setup = api.setup_intents.create({"customer": customer, "payment_method": method})
-        confirmed = api.setup_intents.confirm(setup.id)
+        confirmed = api.setup_intents.confirm(setup.id, {"return_url": "https://x/"})
         api.setup_intents.update(setup.id, {"metadata": {"a": "b"}})
         if confirmed.status == "requires_action":
             api.setup_intents.cancel(setup.id)
     with pytest.raises(stripe.CardError):
-        api.setup_intents.create({"confirm": True, "payment_method": "pm_card_chargeDeclined"})
+        api.setup_intents.create(
+            {"confirm": True, "payment_method": "pm_card_chargeDeclined", "return_url": "https://x/"}
+        )
     api.setup_intents.retrieve(setup.id)
     api.setup_intents.list({"customer": customer})
     token = api.test_helpers.confirmation_tokens.create({"payment_method": "pm_card_visa", "return_url": "https://x/"})
@@ -84,7 +86,7 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
     api.refunds.create({"payment_intent": pay(client, "pm_card_refundFail").id})
     api.payment_intents.capture(pay(client, "pm_card_visa", capture_method="manual").id)
     api.payment_intents.cancel(pay(client, "pm_card_authenticationRequired", return_url="https://x/").id)
-    intent = api.payment_intents.create({"amount": 500, "currency": "usd"})
+    intent = api.payment_intents.create({"amount": 500, "currency": "usd", "automatic_payment_methods": NO_REDIRECTS})
     with pytest.raises(stripe.CardError):
         api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_chargeDeclined"})
     api.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})

@@ -45,7 +45,9 @@ def successes(results: list[Any]) -> list[Any]:
 @pytest.fixture
 def intent(client: stripe.StripeClient) -> str:
     """The id of an unpaid PaymentIntent."""
-    return client.v1.payment_intents.create({"amount": 49900, "currency": "usd"}).id
+    return client.v1.payment_intents.create(
+        {"amount": 49900, "currency": "usd", "allowed_payment_method_types": ["card"]}
+    ).id
 
 
 @pytest.mark.parametrize("attempt", range(3))

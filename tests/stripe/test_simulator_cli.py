@@ -133,7 +133,9 @@ def test_resource_commands_create_read_update_and_delete(cli: Run, client: strip
     assert id in cli("payment_intents", "retrieve", id)
     assert id in cli("get", f"/v1/payment_intents/{id}")
     assert "metadata" in cli("payment_intents", "update", id, "-d", "metadata[a]=b")
-    intent = json.loads(cli("payment_intents", "confirm", id, "--payment-method", "pm_card_visa"))
+    intent = json.loads(
+        cli("payment_intents", "confirm", id, "--payment-method", "pm_card_visa", "--return-url", "https://x/")
+    )
     assert (intent["status"], intent["metadata"]) == ("succeeded", {"a": "b"})
     assert json.loads(cli("refunds", "create", "--payment-intent", id, "--amount", "100"))["amount"] == 100
     assert intent["latest_charge"] in cli("charges", "list")

@@ -85,7 +85,7 @@ def test_an_idempotency_key_with_another_request_is_refused(in_process: InProces
 
 
 def test_a_decline_and_a_500_are_stored_but_an_invalid_parameter_and_a_429_are_not(in_process: InProcessStripe) -> None:
-    declined = f"{INTENT}&confirm=true&payment_method=pm_card_chargeDeclined"
+    declined = f"{INTENT}&confirm=true&return_url=https://x/&payment_method=pm_card_chargeDeclined"
     assert in_process.call("POST", "/v1/payment_intents", declined, "declined").status == 402
     assert in_process.call("POST", "/v1/payment_intents", declined, "declined").headers["Idempotent-Replayed"]
     in_process.control("/_sim/calls", match="POST /v1/payment_intents", fail="error")
@@ -331,7 +331,7 @@ def test_the_ids_of_a_seed_do_not_depend_on_reads_time_or_webhook_endpoints() ->
         in_process = InProcessStripe()
         if url is not None:
             configure(in_process.stripe.account, url, None)
-        params = f"{INTENT}&confirm=true&payment_method=pm_card_visa"
+        params = f"{INTENT}&confirm=true&return_url=https://x/&payment_method=pm_card_visa"
         intent = in_process.call("POST", "/v1/payment_intents", params).json()
         ids = [intent[name] for name in ("id", "client_secret", "payment_method", "latest_charge")]
         for _ in range(reads):
@@ -541,7 +541,13 @@ def test_a_thousand_intents_are_created_at_a_hundred_per_second_with_linear_memo
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     first = start(data=tmp_path / "state.json")
     client = stripe.StripeClient(first.secret_key, base_addresses={"api": first.url})
-    params: Any = {"amount": 500, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa"}
+    params: Any = {
+        "amount": 500,
+        "currency": "usd",
+        "confirm": True,
+        "payment_method": "pm_card_visa",
+        "return_url": "https://x/",
+    }
     intent = client.v1.payment_intents.create(params, {"idempotency_key": "k"})
     first.stop()
     second = start(data=tmp_path / "state.json")
@@ -830,7 +836,8 @@ def test_requests_without_a_version_may_use_the_retired_parameters_of_the_cli(in
     intent = call("/v1/payment_intents", INTENT)["id"]
     assert call(f"/v1/payment_intents/{intent}", "payment_method_types[]=card")["id"] == intent
     confirmation = "payment_method_types[]=card&payment_method=pm_card_visa"
-    assert call(f"/v1/payment_intents/{intent}/confirm", confirmation)["status"] == "succeeded"
+    confirmed = call(f"/v1/payment_intents/{intent}/confirm", confirmation)
+    assert (confirmed["status"], confirmed["payment_method_types"]) == ("succeeded", ["card"])
     session = call("/v1/checkout/sessions", SESSION + "&payment_method_types[]=card")
     assert session["payment_method_types"] == ["card"]
     coupon = call("/v1/coupons", "percent_off=10")["id"]
@@ -851,7 +858,9 @@ def test_events_have_the_same_version_with_and_without_a_version_in_the_request(
 
 
 def test_events_are_filtered_by_type_wildcard_list_of_types_and_time(in_process: InProcessStripe) -> None:
-    in_process.call("POST", "/v1/payment_intents", f"{INTENT}&confirm=true&payment_method=pm_card_visa")
+    in_process.call(
+        "POST", "/v1/payment_intents", f"{INTENT}&confirm=true&return_url=https://x/&payment_method=pm_card_visa"
+    )
     in_process.now += 100
     customer = in_process.call("POST", "/v1/customers").json()["id"]
     in_process.call("DELETE", f"/v1/customers/{customer}")
@@ -920,7 +929,14 @@ def create_payment(ready: dict[str, Any]) -> list[str]:
     client = stripe.StripeClient(ready["secret_key"], base_addresses={"api": ready["url"]})
     customer = client.v1.customers.create({}).id
     intent = client.v1.payment_intents.create(
-        {"amount": 500, "currency": "usd", "customer": customer, "confirm": True, "payment_method": "pm_card_visa"}
+        {
+            "amount": 500,
+            "currency": "usd",
+            "customer": customer,
+            "confirm": True,
+            "payment_method": "pm_card_visa",
+            "return_url": "https://x/",
+        }
     )
     events = [event.id for event in client.v1.events.list().data]
     return [ready["secret_key"], ready["webhook_secret"], customer, intent.id, str(intent.latest_charge), *events]

@@ -99,15 +99,14 @@ class World:
 
     def pay_saved(self) -> None:
         method = self.any("payment_method")
-        params = {"payment_method": method["id"], "confirm": True}
+        params = {"payment_method": method["id"], "confirm": True, "return_url": "https://x/"}
         if method.get("customer"):
             params["customer"] = method["customer"]
         self.call("POST", "/v1/payment_intents", amount=700, currency="usd", **params)
 
     def confirm(self) -> None:
-        self.call(
-            "POST", f"/v1/payment_intents/{self.any('payment_intent')['id']}/confirm", payment_method=self.method()
-        )
+        path = f"/v1/payment_intents/{self.any('payment_intent')['id']}/confirm"
+        self.call("POST", path, payment_method=self.method(), return_url="https://x/")
 
     def cancel(self) -> None:
         self.call("POST", f"/v1/payment_intents/{self.any('payment_intent')['id']}/cancel")

@@ -226,7 +226,7 @@ def simulated() -> dict[str, dict[str, Any]]:
         "line_items[0][quantity]=1&line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=49900"
     )
     product = "line_items[0][price_data][product_data][name]=DP"
-    payment = "amount=49900&currency=usd&confirm=true&payment_method=pm_card"
+    payment = "amount=49900&currency=usd&confirm=true&return_url=https://x/&payment_method=pm_card"
     calls = [
         ("payment_intents", f"{payment}_visa"),
         ("payment_intents", f"{payment}_createDispute"),
