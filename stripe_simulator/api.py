@@ -69,7 +69,7 @@ class Router:
             return exact, f"{method} {path}", []
         parts = path.split("/")
         for segments, route, handler in self._patterns.get((method, len(parts)), []):
-            if all(segment in ("*", part) for segment, part in zip(segments, parts, strict=True)):
+            if all(segment == part or (segment == "*" and part) for segment, part in zip(segments, parts, strict=True)):
                 return handler, route, [unquote(p) for s, p in zip(segments, parts, strict=True) if s == "*"]
         return None
 
@@ -127,7 +127,7 @@ class Stripe:
                 request_id = f"req_{self.account.store.token(14)}"
             request = Request(
                 method=method,
-                path=path.rstrip("/") if len(path) > 1 else path,
+                path=path,
                 form={},
                 key=None,
                 request_id=request_id,
@@ -152,16 +152,11 @@ class Stripe:
         if route is not None:  # a body of another API, such as JSON for /v2, is a 404
             request.form = _parse_params(request.method, headers, query, body)
         request.browser = self._authenticate(headers, request.form)
+        self._refuse_other_accounts(headers)
         version = headers.get("stripe-version")
         request.family = None if version is None else family_of(version)
         if route is None:
-            raise StripeError(
-                404,
-                "invalid_request_error",
-                f"Unrecognized request URL ({request.method}: {request.path}). "
-                "Please see https://stripe.com/docs or we can help at https://support.stripe.com/.",
-                stored=False,
-            )
+            raise _unrecognized_url(request)
         request.handler, request.operation, request.ids = route
         if request.browser and request.operation not in PUBLISHABLE:
             raise StripeError(
@@ -293,6 +288,23 @@ class Stripe:
             message = f"Invalid API Key provided: {key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
         raise StripeError(401, "invalid_request_error", message, stored=False)
 
+    def _refuse_other_accounts(self, headers: Mapping[str, str]) -> None:
+        """Raise StripeError for a call on behalf of another account: Connect is not simulated.
+
+        https://docs.stripe.com/connect/authentication
+        """
+        for name in ("stripe-account", "stripe-context"):
+            if headers.get(name, self.account.id) != self.account.id:
+                raise StripeError(
+                    403,
+                    "invalid_request_error",
+                    "Only Stripe Connect platforms can work with other accounts. If you specified a client_id "
+                    "parameter, make sure it's correct. If you need to setup a Stripe Connect platform, you can do so "
+                    "at https://dashboard.stripe.com/account/applications/settings. The simulator has no Connect.",
+                    stored=False,
+                    code="platform_account_required",
+                )
+
     def _error_response(self, request: Request, error: StripeError) -> Response:
         content = error.body(request.request_id)
         self._log(request, error.status, error=content["error"])
@@ -356,6 +368,21 @@ def _parse_params(method: str, headers: Mapping[str, str], query: str, body: byt
     text = query if method in {"GET", "DELETE"} and not body else body.decode(errors="replace")
     params = parse_form(text)
     return parse_form(query) | params if text is not query and query else params
+
+
+def _unrecognized_url(request: Request) -> StripeError:
+    """Return the error for a path without a route. A path with an empty id gets a hint."""
+    hint = (
+        "If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make "
+        "sure you passed a valid (non-empty) identifier in your code. "
+    )
+    return StripeError(
+        404,
+        "invalid_request_error",
+        f"Unrecognized request URL ({request.method}: {request.path}). {hint if request.path.endswith('/') else ''}"
+        "Please see https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        stored=False,
+    )
 
 
 def _encode(content: Any) -> bytes:

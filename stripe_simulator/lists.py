@@ -17,12 +17,20 @@ COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     "lt": lambda value, limit: value < limit,
     "lte": lambda value, limit: value <= limit,
 }
-SEARCH_FIELDS = {  # of all resources; see https://docs.stripe.com/search#query-fields-for-payment-intents
-    *("amount", "created", "currency", "customer", "disputed", "metadata", "status", "refunded", "email", "name"),
-    *("phone", "description", "active", "lookup_key", "product", "type", "shippable", "url", "payment_method_details"),
+SEARCH_FIELDS: dict[str, tuple[str, ...]] = {  # https://docs.stripe.com/search#query-fields-for-payment-intents
+    "charges": (
+        *("amount", "billing_details.address.postal_code", "created", "currency", "customer", "disputed", "metadata"),
+        *("refunded", "status"),
+    ),
+    "customers": ("created", "email", "metadata", "name", "phone"),
+    "payment_intents": ("amount", "created", "currency", "customer", "metadata", "status"),
+    "prices": ("active", "currency", "lookup_key", "metadata", "product", "type"),
+    "products": ("active", "description", "metadata", "name", "shippable", "url"),
 }
-CONJUNCTION = re.compile(r"\s+(AND|OR)\s+(?=-?\w+[\[:<>~])", re.IGNORECASE)
-CLAUSE = re.compile(r"""\s*(-?)(\w+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
+CARD_SEARCH_FIELD = re.compile(r"payment_method_details\.card\.(brand|exp_month|exp_year|fingerprint|last4)")
+MAX_CLAUSES, MIN_SUBSTRING_LENGTH = 10, 3
+CONJUNCTION = re.compile(r"\s+(AND|OR)\s+(?=-?[\w.]+[\[:<>~])", re.IGNORECASE)
+CLAUSE = re.compile(r"""\s*(-?)([\w.]+)(?:\[["'](.*?)["']\])?\s*(:|>=|<=|>|<|~)\s*(?:["'](.*?)["']|(\S+))""")
 ESCAPED = re.compile(r"\\(.)")
 
 
@@ -100,7 +108,7 @@ def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
 
     https://docs.stripe.com/search
     """
-    clauses, combine = _clauses(params["query"])
+    clauses, combine = _clauses(params["query"], url.split("/")[2])
     limit, start = _limit(params), _start(params.get("page"))
     results = [item for item in items if combine(_matches(item, clause) for clause in clauses)]
     has_more = len(results) > start + limit
@@ -114,7 +122,9 @@ def search(items: Iterable[Object], params: dict[str, Any], url: str) -> Object:
     }
 
 
-def _clauses(query: str) -> tuple[list[tuple[bool, str, str | None, str, str]], Callable[[Iterable[bool]], bool]]:
+def _clauses(
+    query: str, resource: str
+) -> tuple[list[tuple[bool, str, str | None, str, str]], Callable[[Iterable[bool]], bool]]:
     """Parse a query into its clauses, and `all` or `any` to combine them: a query has AND or OR, not both."""
     parts = CONJUNCTION.split(query.strip())
     words = {word.upper() for word in parts[1::2]}
@@ -122,14 +132,22 @@ def _clauses(query: str) -> tuple[list[tuple[bool, str, str | None, str, str]], 
         raise validation_error(
             "You can combine clauses with AND or with OR, not with both in one query.", param="query"
         )
+    if len(parts[::2]) > MAX_CLAUSES:
+        message = f"You can have at most {MAX_CLAUSES} clauses in a query, but you passed {len(parts[::2])}."
+        raise validation_error(message, param="query")
     clauses = []
     for part in parts[::2]:
         match = CLAUSE.fullmatch(part)
         if match is None:
             raise validation_error(f"We were unable to parse your search query: {query}", param="query")
         negated, field, key, operator, quoted, bare = match.groups()
-        if field not in SEARCH_FIELDS or (key is not None) != (field == "metadata"):
-            raise validation_error(f"Field `{field}` is an unsupported search field.", param="query")
+        is_card_field = resource == "charges" and CARD_SEARCH_FIELD.fullmatch(field)
+        if (field not in SEARCH_FIELDS[resource] and not is_card_field) or (key is not None) != (field == "metadata"):
+            message = f"Field `{field}` is an unsupported search field for resource `{resource}`."
+            raise validation_error(message, param="query")
+        if operator == "~" and len(bare or quoted or "") < MIN_SUBSTRING_LENGTH:
+            message = f"A substring match needs at least {MIN_SUBSTRING_LENGTH} characters."
+            raise validation_error(message, param="query")
         if operator not in (":", "~") and not re.fullmatch(r"-?\d{1,15}", bare or quoted or ""):
             raise validation_error(f"Field `{field}` can only be compared with a number.", param="query")
         term = bare if quoted is None else ESCAPED.sub(r"\1", quoted)
@@ -139,7 +157,9 @@ def _clauses(query: str) -> tuple[list[tuple[bool, str, str | None, str, str]], 
 
 def _matches(item: Object, clause: tuple[bool, str, str | None, str, str]) -> bool:
     negated, field, key, operator, term = clause
-    value = item.get(field)
+    value: Any = item
+    for name in field.split("."):
+        value = (value or {}).get(name)
     if key is not None:
         value = (value or {}).get(key)
     if operator in {":", "~"}:

@@ -20,7 +20,20 @@ CLASSES: dict[str, dict[str, list[Any]]] = SCHEMA["classes"]
 ANSWERS: dict[str, str] = SCHEMA["answers"]
 PATH_PARAMS: dict[str, list[str]] = SCHEMA["path_params"]
 EXPANDABLE: dict[str, dict[str, list[str]]] = SCHEMA["expandable"]
-MAX_PARAMS, MAX_DEPTH = 4000, 20
+MAX_PARAMS, MAX_DEPTH, MAX_LENGTH = 4000, 20, 5000
+MAX_LENGTHS: dict[str, dict[str, int]] = {  # by the parameter class, where it is not MAX_LENGTH
+    "CustomerCreateParams": {"name": 256, "phone": 20, "email": 512, "business_name": 150, "individual_name": 150},
+    "CustomerUpdateParams": {"name": 256, "phone": 20, "email": 512, "business_name": 150, "individual_name": 150},
+    "CouponCreateParams": {"name": 40},
+    "CouponUpdateParams": {"name": 40},
+    "PaymentIntentCreateParams": {"description": 1000},
+    "PaymentIntentUpdateParams": {"description": 1000},
+    "PriceCreateParams": {"lookup_key": 200},
+    "PriceUpdateParams": {"lookup_key": 200},
+    "ProductCreateParams": {"unit_label": 12},
+    "ProductUpdateParams": {"unit_label": 12},
+    "SessionCreateParams": {"client_reference_id": 200},
+}
 TYPES_NOT_SUPPORTED = "payment_method_types_no_longer_supported"
 
 # Parameters that the current version no longer has.
@@ -125,7 +138,17 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
         params = {**params, "ui_mode": UI_MODES.get(str(params["ui_mode"]), params["ui_mode"])}
     if browser:
         fields.update(BROWSER.get(name, {}))
-    return _parse_object(fields, params, "")
+    values = _parse_object(fields, params, "")
+    for param, limit in MAX_LENGTHS.get(name, {}).items():
+        _check_length(values.get(param), limit, param)
+    return values
+
+
+def _check_length(value: Any, limit: int, name: str) -> None:
+    """Raise StripeError for a text that is too long."""
+    if isinstance(value, str) and len(value) > limit:
+        message = f"Invalid string: {value[:10]}...{value[-10:]}; must be at most {limit} characters"
+        raise validation_error(message, code="parameter_invalid_string", param=name)
 
 
 def _parse_object(fields: Mapping[str, list[Any]], params: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -192,10 +215,7 @@ def _parse_scalar(type_: str, value: str, name: str) -> int | bool | str:
         if not re.fullmatch(r"-?\d{1,18}(\.\d{1,12})?", value):
             raise validation_error(f"Invalid decimal: {value}", param=name)
         return value
-    if len(value) > 5000:
-        raise validation_error(
-            "Invalid string: too long, at most 5000 characters", code="parameter_invalid_string", param=name
-        )
+    _check_length(value, MAX_LENGTH, name)
     return value
 
 

@@ -34,7 +34,7 @@ def public_fields(stored: Object) -> Object:
 
 @dataclass
 class Journal:
-    """What one request has created, and the objects that it has read and may have changed, as they were."""
+    """The objects that one request has created, and a copy of each object that it has read and may have changed."""
 
     created: list[Object] = field(default_factory=list)
     before: dict[int, tuple[Object, Object]] = field(default_factory=dict)

@@ -14,11 +14,16 @@ EMAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 MAX_DESCRIPTOR_LENGTH = 22
 
 
-def check_email(params: dict[str, Any], name: str) -> None:
+def _param(path: str, name: str) -> str:
+    """Return the full name of a parameter: `payment_intent_data[receipt_email]` for a path and a name."""
+    return f"{path}[{name}]" if path else name
+
+
+def check_email(params: dict[str, Any], name: str, path: str = "") -> None:
     """Check that a parameter, if present, is an email address."""
     value = params.get(name)
     if value and (len(value) > 512 or not EMAIL.fullmatch(value)):
-        raise validation_error(f"Invalid email address: {value}", code="email_invalid", param=name)
+        raise validation_error(f"Invalid email address: {value}", code="email_invalid", param=_param(path, name))
 
 
 def check_url(params: dict[str, Any], name: str) -> None:
@@ -36,7 +41,7 @@ def check_url(params: dict[str, Any], name: str) -> None:
         raise validation_error(message, code="url_invalid", param=name)
 
 
-def check_statement_descriptor(params: dict[str, Any], name: str) -> None:
+def check_statement_descriptor(params: dict[str, Any], name: str, path: str = "") -> None:
     """Check that a bank statement can show a parameter.
 
     https://docs.stripe.com/get-started/account/statement-descriptors
@@ -46,10 +51,10 @@ def check_statement_descriptor(params: dict[str, Any], name: str) -> None:
         return
     if len(value) > MAX_DESCRIPTOR_LENGTH:
         message = f"The statement descriptor must be at most {MAX_DESCRIPTOR_LENGTH} characters."
-        raise validation_error(message, param=name)
+        raise validation_error(message, param=_param(path, name))
     if re.search(r"[<>\\'\"*]", value) or not re.search(r"[A-Za-z]", value):
         message = "The statement descriptor must contain at least one letter, and none of < > \\ ' \" *."
-        raise validation_error(message, param=name)
+        raise validation_error(message, param=_param(path, name))
 
 
 def check_minimum(params: dict[str, Any], name: str, minimum: int) -> None:

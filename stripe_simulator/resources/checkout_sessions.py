@@ -122,12 +122,11 @@ def create(call: Call) -> Object:
         account.store.get_active("customer", params["customer"], param="customer")
         if params.get("customer_email"):
             raise validation_error("You may only specify one of these parameters: customer, customer_email.")
-    hosted = params.get("ui_mode", "hosted_page") == "hosted_page"
-    if hosted and not params.get("success_url"):
-        raise validation_error("Missing required param: success_url.", code="parameter_missing", param="success_url")
-    for name in ("success_url", "cancel_url", "return_url"):
+    _check_hosted(params)
+    for name in ("success_url", "cancel_url"):
         validation.check_url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
     validation.check_email(params, "customer_email")
+    _check_intent_data(params)
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:
@@ -151,10 +150,32 @@ def create(call: Call) -> Object:
     _spread(items, discount_total)
     session |= {"_items": items, "_discounts": discounts, "expires_at": expires}
     session["discounts"] = [public_fields(discount) for discount in discounts]
-    session["url"] = f"{account.url}/c/pay/{session['id']}" if hosted else None
+    session["url"] = f"{account.url}/c/pay/{session['id']}"
     account.store.add(session)
     account.schedule("session.expire", session["id"], seconds=expires - account.clock.now())
     return public_fields(session)
+
+
+def _check_hosted(params: dict[str, Any]) -> None:
+    """Raise StripeError for a session that is not paid on a hosted page, and for the parameters of others."""
+    ui_mode = params.get("ui_mode", "hosted_page")
+    if ui_mode != "hosted_page":
+        message = f"The simulator does not support `ui_mode` `{ui_mode}`, although Stripe does: only `hosted_page`."
+        raise validation_error(message, param="ui_mode")
+    if "return_url" in params:
+        message = "`return_url` is not allowed if `ui_mode` is `hosted_page`: use `success_url` instead."
+        raise validation_error(message, param="return_url")
+    if not params.get("success_url"):
+        raise validation_error("Missing required param: success_url.", code="parameter_missing", param="success_url")
+
+
+def _check_intent_data(params: dict[str, Any]) -> None:
+    """Check what the later PaymentIntent gets, because only the payer would see its error."""
+    data = params.get("payment_intent_data") or {}
+    payment_intents.check_texts(data, "payment_intent_data")
+    types = payment_intents.named_types(params)
+    payments.check_statement_descriptor(data, types, "payment_intent_data[statement_descriptor]")
+    merge_metadata({}, data.get("metadata", {}))
 
 
 def _spread(items: list[Object], discount_total: int) -> None:
@@ -218,7 +239,7 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "permissions": None,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
-        "return_url": params.get("return_url"),
+        "return_url": None,
         "saved_payment_method_options": params.get("saved_payment_method_options"),
         "setup_intent": None,
         "shipping_address_collection": None,
@@ -229,7 +250,7 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "subscription": None,
         "success_url": params.get("success_url"),
         "total_details": {"amount_discount": discount_total, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": params.get("ui_mode", "hosted_page"),
+        "ui_mode": "hosted_page",
         "url": None,
         "wallet_options": None,
         "_intent_data": data,

@@ -30,7 +30,7 @@ BROWSER_FIELDS = (
 
 def new(account: Account, params: dict[str, Any]) -> Object:
     """Return a new intent, not yet stored. Raises StripeError for invalid parameters."""
-    _check_texts(params)
+    check_texts(params)
     id = f"pi_3{account.store.token(23)}"
     currency = currencies.parse(params["currency"])
     currencies.check_amount(params["amount"], currency)
@@ -94,6 +94,11 @@ def new(account: Account, params: dict[str, Any]) -> Object:
     }
 
 
+def named_types(params: dict[str, Any]) -> list[str]:
+    """Return the types that the parameters of an intent or a session name, if they name any."""
+    return params.get("allowed_payment_method_types") or params.get("payment_method_types") or []
+
+
 def allowed_types(params: dict[str, Any]) -> list[str]:
     """Return the allowed types, by default all that are enabled, without the excluded types."""
     excluded = params.get("excluded_payment_method_types") or []
@@ -107,11 +112,12 @@ def _shipping(params: Any) -> Object | None:
     return {name: params.get(name) for name in SHIPPING_FIELDS} if params else None
 
 
-def _check_texts(params: dict[str, Any]) -> None:
-    validation.check_email(params, "receipt_email")
+def check_texts(params: dict[str, Any], path: str = "") -> None:
+    """Raise StripeError for an invalid address, URL or text. `path` is where the parameters are in the request."""
+    validation.check_email(params, "receipt_email", path)
     validation.check_url(params, "return_url")
-    validation.check_statement_descriptor(params, "statement_descriptor")
-    validation.check_statement_descriptor(params, "statement_descriptor_suffix")
+    validation.check_statement_descriptor(params, "statement_descriptor", path)
+    validation.check_statement_descriptor(params, "statement_descriptor_suffix", path)
 
 
 def _method(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
@@ -135,6 +141,7 @@ def create(call: Call) -> Object:
         if name in params and not params.get("confirm"):
             raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
     intent = new(call.account, params)
+    payments.check_statement_descriptor(intent, named_types(params))
     method = _method(call.account, params, intent)
     if method is not None:
         payments.check_usable(intent, method)
@@ -231,7 +238,7 @@ def confirm(call: Call) -> Object:
 
 def _confirm_with(call: Call, intent: Object) -> None:
     params = call.params
-    _check_texts(params)
+    check_texts(params)
     method = _method(call.account, params, intent)
     names = (
         *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
@@ -258,14 +265,15 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
     if "currency" in params:
         intent["currency"] = currencies.parse(params["currency"])
     currencies.check_amount(intent["amount"], intent["currency"])
+    chosen = {} if intent["automatic_payment_methods"] else {"payment_method_types": intent["payment_method_types"]}
+    allowed = {"allowed_payment_method_types": intent["allowed_payment_method_types"]}
+    payments.check_statement_descriptor(intent, named_types({**chosen, **allowed, **params}))
     types = ("allowed_payment_method_types", "excluded_payment_method_types")
     if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:
             intent[name] = params.get(name, intent[name]) or None
         intent["payment_method_types"] = payments.payable_types(allowed_types(intent), intent["currency"])
-    if params.get("payment_method_types"):  # of a version that still takes it
-        intent["payment_method_types"], intent["automatic_payment_methods"] = params["payment_method_types"], None
-    if "payment_method_types" in params:  # of a request without a version
+    if params.get("payment_method_types"):  # of a version that still takes it, or of none
         intent["payment_method_types"], intent["automatic_payment_methods"] = params["payment_method_types"], None
 
 
@@ -287,7 +295,7 @@ def update(call: Call) -> Object:
 
 
 def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> None:
-    _check_texts(params)
+    check_texts(params)
     if params.get("customer"):
         account.store.get_active("customer", params["customer"], param="customer")
         if intent["customer"] not in (None, params["customer"]):

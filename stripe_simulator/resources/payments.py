@@ -96,6 +96,20 @@ def pay(
         _authorize(account, intent, charge, off_session=off_session)
 
 
+def check_statement_descriptor(params: Object, types: list[str], param: str = "statement_descriptor") -> None:
+    """Raise StripeError for a complete statement descriptor of a card payment: cards only take a suffix.
+
+    https://docs.stripe.com/get-started/account/statement-descriptors
+    """
+    if params.get("statement_descriptor") and "card" in types:
+        raise invalid_request(
+            "The `statement_descriptor` parameter is not supported for the payment_method_type `card`. To continue "
+            "supporting payment_method_type `card`, please pass in `statement_descriptor_suffix` or remove the "
+            "`statement_descriptor` parameter altogether.",
+            param=param,
+        )
+
+
 def check_usable(intent: Object, method: Object) -> None:
     """Raise StripeError if the intent cannot be paid with the method."""
     if method["type"] not in intent["payment_method_types"]:
@@ -105,6 +119,7 @@ def check_usable(intent: Object, method: Object) -> None:
             code="payment_intent_invalid_parameter",
             param="payment_method",
         )
+    check_statement_descriptor(intent, [method["type"]])
     if method.get("_detached"):
         raise invalid_request(payment_methods.DETACHED)
     if method["customer"] is not None and method["customer"] != intent["customer"]:

@@ -52,9 +52,9 @@ class Caller:
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "customer with an unknown method": ("customers", {"email": "a@example.com", "payment_method": "pm_nope"}),
     "customer with a declined card": ("customers", {"payment_method": "pm_card_chargeDeclined"}),
-    "SetupIntent with a method of somebody else": ("setup_intents", {"payment_method": "{other}"}),
+    "SetupIntent with a method of another customer": ("setup_intents", {"payment_method": "{other}"}),
     "SetupIntent with an unknown method": ("setup_intents", {"payment_method": "pm_nope"}),
-    "intent with a method of somebody else": (
+    "intent with a method of another customer": (
         "payment_intents",
         {"amount": 500, "currency": "usd", "payment_method": "{other}"},
     ),
@@ -68,11 +68,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
             "payment_method_data": {"type": "card", "card": {"number": "1", "exp_month": 1, "exp_year": 2040}},
         },
     ),
-    "confirmation with a token of somebody else": (
+    "confirmation with a token of another customer": (
         "payment_intents/{intent}/confirm",
         {"confirmation_token": "{token}", "return_url": "https://example.com"},
     ),
-    "SetupIntent confirmed with a token of somebody else": (
+    "SetupIntent confirmed with a token of another customer": (
         "setup_intents/{setup}/confirm",
         {"confirmation_token": "{token}", "return_url": "https://example.com"},
     ),
