@@ -122,7 +122,22 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
     for param in UNSUPPORTED_PARAMS.get(operation, ()):
         if param in params and param in fields:
             raise validation_error(f"The simulator does not support `{param}`, although Stripe does.", param=param)
-    for param, types in LEGACY.get(name, {}).items():
+    _add_legacy(fields, LEGACY.get(name, {}), params, family)
+    if name == "SessionCreateParams" and family in (None, "clover") and "ui_mode" in params:
+        params = {**params, "ui_mode": UI_MODES.get(str(params["ui_mode"]), params["ui_mode"])}
+    if browser:
+        fields.update(BROWSER.get(name, {}))
+    values = _parse_object(fields, params, "")
+    for param, limit in MAX_LENGTHS.get(name, {}).items():
+        _check_length(values.get(param), limit, param)
+    return values
+
+
+def _add_legacy(
+    fields: dict[str, list[Any]], legacy: Mapping[str, list[Any]], params: Mapping[str, Any], family: str | None
+) -> None:
+    """Add the parameters that only earlier versions take. Raises StripeError for one that this version refuses."""
+    for param, types in legacy.items():
         if family in TAKEN_BY[param]:
             fields[param] = types
             if param == "coupon" and param in params:
@@ -134,14 +149,6 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
                 code=TYPES_NOT_SUPPORTED,
                 param=param,
             )
-    if name == "SessionCreateParams" and family in (None, "clover") and "ui_mode" in params:
-        params = {**params, "ui_mode": UI_MODES.get(str(params["ui_mode"]), params["ui_mode"])}
-    if browser:
-        fields.update(BROWSER.get(name, {}))
-    values = _parse_object(fields, params, "")
-    for param, limit in MAX_LENGTHS.get(name, {}).items():
-        _check_length(values.get(param), limit, param)
-    return values
 
 
 def _check_length(value: Any, limit: int, name: str) -> None:
