@@ -123,7 +123,8 @@ def targets(resources: Resources) -> Iterator[tuple[str, str]]:
             yield from ((f"{name}/index/{index['IndexName']}", service) for index in indexes)
             yield from ([(f"{name}/stream", service)] if "StreamSpecification" in resource["Properties"] else [])
         if service == "s3":
-            folders = ("records/x", "final/x", "exports/x", "personal/x", "due/x", "done/x", "hours/x", "aws/lambda/x")
+            folders = ("records/x", "final/x", "exports/x", "personal/x", "due/x", "done/x", "position", "hours/x")
+            folders += ("aws/lambda/x",)
             yield from ((f"{name}/{folder}", service) for folder in folders)
         if service == "lambda":
             yield from ((f"{name}:{version}", service) for version in ("live", "7"))
