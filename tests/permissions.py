@@ -148,7 +148,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable": {"BatchGetItem", "DeleteItem"},
         "PaymentsTable/index/by_day": {"Query"},
         "StripeObjectsTable": {"BatchGetItem", "PutItem"},
-        "CustomersTable": {"ConditionCheckItem"},
+        "CustomersTable": {"ConditionCheckItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem", "DeleteItem"},
     },

@@ -78,6 +78,15 @@ class PersonalPayment:
 
 
 @dataclass
+class ExpiredPayment:
+    """A payment that was deleted seven years after its money moved last: its audit records and emails stay."""
+
+    payment_id: Annotated[str, About(examples=["pay_1"])]
+    records: list[PersonalRecord]
+    emails: list[PersonalEmail]
+
+
+@dataclass
 class EmailDeliveryProblem:
     """Why the person's address can get no email."""
 
@@ -105,6 +114,7 @@ class PersonalData:
     user_id: UserId
     person: Annotated[Person | None, About("In the first part only.")]
     payments: Annotated[list[PersonalPayment], About("Newest first.")]
+    expired_payments: Annotated[list[ExpiredPayment], About("After the last payment.")]
     records: Annotated[list[PersonalRecord], About("Records about the person that belong to no payment.")]
     next_cursor: Cursor
 

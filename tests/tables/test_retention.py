@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import my_data
 import publish as publish_function
 import retention as function
 from tests import archive_bucket, event_bus, permissions
@@ -29,7 +30,7 @@ from tuition.storage import cursors, dynamodb, ledger, queries
 from tuition.storage.dynamodb import TransactionCanceled
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import resolve
-from tuition.views import standings
+from tuition.views import personal_data, standings
 
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
@@ -313,8 +314,11 @@ def test_the_payment_goes_and_its_pointers_enrollment_and_records_stay(tuition: 
         assert pointer
         assert (pointer.payment_id, pointer.user_id, pointer.track) == (payment.payment_id, None, None)
         assert pointer.state == ledger.EXPIRED
-    for table in ("enrollments", "customers", "effects"):
+    for table in ("enrollments", "effects"):
         assert stored(tuition, table) == before[table]
+    customers = zip(before["customers"], stored(tuition, "customers"), strict=True)
+    ((old, new),) = [(one, another) for one, another in customers if one != another]
+    assert new == old | {"expired_payments": {"SS": [payment.payment_id]}, "updated_at": new["updated_at"]}
     records = stored(tuition, "audit")
     added = [item for item in records if item not in before["audit"]]
     assert [item["type"]["S"] for item in added] == ["payment.expired"]
@@ -731,3 +735,46 @@ def test_only_one_run_is_in_progress_at_a_time(tuition: Harness) -> None:
         assert run(delete=True, waits=True) == {"lease_taken": True}
         with pytest.raises(cursors.LeaseTaken):
             run(delete=True)
+
+
+def exported(tuition: Harness, student: Student) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    while not parts or parts[-1]["next_cursor"]:
+        query = {"cursor": parts[-1]["next_cursor"]} if parts else {}
+        parts.append(tuition.call(my_data.handler, student, query=query, route="GET /api/me/export").body)
+        wait(tuition, 60)
+    return parts
+
+
+def test_an_export_has_the_records_of_deleted_payments_in_as_many_parts_as_they_need(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal_data, "EXPIRED_PER_PART", 1)
+    payment_ids = [bought(tuition, student)["payment_id"]]
+    second = tuition.create(student, "FSD").body
+    tuition.pay(second["payment_intent_id"])
+    tuition.deliver_all()
+    confirm(tuition)
+    payment_ids.append(second["payment_id"])
+    trails = {one: {record["hash"] for record in queries.audit_trail(one)} for one in payment_ids}
+    assert listed_and_deleted(tuition)["deleted"] == 2
+    parts = exported(tuition, student)
+    expired = [payment for part in parts for payment in part["expired_payments"]]
+    assert [payment["payment_id"] for payment in expired] == sorted(payment_ids)
+    for payment in expired:
+        *earlier, last = payment["records"]
+        assert {record["hash"] for record in earlier} == trails[payment["payment_id"]]
+        assert last["type"] == "payment.expired"
+    assert [part["payments"] for part in parts] == [[]] * len(parts)
+    assert parts[0]["person"]["customer"]["expired_payments"] == sorted(payment_ids)
+
+
+def test_an_export_of_a_user_without_a_customer_item_has_the_deleted_payment(
+    tuition: Harness, student: Student
+) -> None:
+    purchase = bought(tuition, student)
+    tuition.tables.delete_item(TableName="customers", Key={"user_id": {"S": student.sub}})
+    assert listed_and_deleted(tuition)["deleted"] == 1
+    (part,) = exported(tuition, student)
+    assert [payment["payment_id"] for payment in part["expired_payments"]] == [purchase["payment_id"]]
+    assert tuition.create(student).status == 409, "the enrollment stays"

@@ -15,6 +15,7 @@ export async function readCopy(copy, load) {
     else if (copy.data) {
       copy.data.person ??= part.person;
       copy.data.payments.push(...part.payments);
+      copy.data.expired_payments.push(...part.expired_payments);
       copy.data.records.push(...part.records);
     } else copy.data = { ...part, next_cursor: null };
     copy.cursor = part.next_cursor;

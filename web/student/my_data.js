@@ -102,13 +102,14 @@ function filesNote(files) {
 }
 
 /** The data as a page to read or print. Nothing is folded away, because a printer would leave it out. */
-function page({ user_id: id, exported_at: at, person, payments, records }) {
+function page({ user_id: id, exported_at: at, person, payments, expired_payments: expired, records }) {
   const print = h("button", { type: "button", class: "quiet", onclick: () => window.print() }, "Print");
   return [
     h("div", { class: "row spread" }, h("h2", { tabindex: "-1" }, `Your data on ${moment(at)}`), print),
     h("p", { class: "small" }, "Amounts are in the smallest unit of their currency: 49900 usd are $499.00."),
     section("You", { user_id: id, ...person }),
     ...payments.map((payment, index) => section(`Payment ${payments.length - index}`, payment)),
+    ...expired.map((payment) => section("Payment that was deleted after seven years", payment)),
     records.length > 0 && section("Records that belong to no payment", records),
   ].filter(Boolean);
 }

@@ -134,7 +134,8 @@ class CustomerItem(Model):
     even if Stripe rejected it. A user who is blocked before the first purchase has no Stripe customer yet. An empty set
     is not stored. `purchase_decision` is the newest one of staff. `first_purchases` has the payment that holds the
     first-purchase claim of the user. `legal_hold` is true while staff hold the user's data, and absent otherwise.
-    `legal_hold_decision` is the newest decision about it. `erasure` is the erasure of the user's data, scheduled or
+    `legal_hold_decision` is the newest decision about it. `expired_payments` are those that were deleted after their
+    retention period, whose records stay. `erasure` is the erasure of the user's data, scheduled or
     done: then the item has no Stripe customer, address and notes of staff any more.
     """
 
@@ -156,6 +157,7 @@ class CustomerItem(Model):
     first_purchases = not_personal(UnicodeSetAttribute(null=True))
     legal_hold = not_personal(BooleanAttribute(null=True))
     legal_hold_decision = personal(JsonAttribute(null=True))
+    expired_payments = not_personal(UnicodeSetAttribute(null=True))
     erasure = personal(JsonAttribute(null=True))
     created_at = not_personal(UnicodeAttribute(null=True))
     updated_at = not_personal(UnicodeAttribute())

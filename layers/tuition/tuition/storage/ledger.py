@@ -615,7 +615,8 @@ def begin_sync(raw: Item) -> bool:
 def expire(payment: Payment) -> None:
     """Delete a payment as it was loaded, after its retention period, in one transaction with its last audit record.
 
-    Its pointers become marks, so that no late event rebuilds it. Its enrollment and its audit records stay.
+    Its pointers become marks, so that no late event rebuilds it. Its enrollment and its audit records stay, and the
+    item of its user's customer names it, so that the user's export finds the records.
     Pointers that only the search needs, and for which the transaction has no room, become marks before it. Raises
     `UserHeld`, or `VersionConflict` if the payment or a pointer has changed: then the payment is as it was.
     """
@@ -635,8 +636,10 @@ def expire(payment: Payment) -> None:
         "Key": keys.customer_key(payment.user_id),
         "ConditionExpression": f"attribute_not_exists({LEGAL_HOLD})",
     }
+    names = {"expired_payments": frozenset({payment.payment_id})}
+    update = _update_customer(payment.user_id, clock.now(), adds=names)
     writes: dict[str, Item] = {
-        "hold": {"ConditionCheck": hold},
+        "hold": {"Update": {**update, **hold}},
         "payment": {"Delete": {**delete, **_version(payment.version)}},
         "audit": {"Put": _put_absent(mapping.record_to_item(record, clock.now()), "subject")},
     }
@@ -644,7 +647,9 @@ def expire(payment: Payment) -> None:
     marks = [{"Put": _put_expired(stripe_id, payment)} for stripe_id in [*searched, *owned]]
     room = MAX_WRITES - len(writes)
     for start in range(0, len(marks) - room, room):
-        _write_expired({"hold": writes["hold"], **_named(marks[start : min(start + room, len(marks) - room)])})
+        _write_expired(
+            {"hold": {"ConditionCheck": hold}, **_named(marks[start : min(start + room, len(marks) - room)])}
+        )
     _write_expired({**writes, **_named(marks[-room:])})
 
 

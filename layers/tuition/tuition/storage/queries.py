@@ -124,8 +124,8 @@ class Cursor:
     """A position in a list: the last item that was read.
 
     `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
-    matches of an address, after those), `dispute`, `event`, `record` or `payment_method`. `sort_key` is the item's sort
-    key in the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
+    matches of an address, after those), `dispute`, `event`, `expired`, `record` or `payment_method`. `sort_key` is the
+    item's sort key in the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str

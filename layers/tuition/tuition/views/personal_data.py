@@ -34,6 +34,8 @@ from tuition.storage.queries import Cursor
 SCHEMA_VERSION = 1
 PAYMENTS_PER_BATCH = 20
 BATCHES_PER_PART = 10
+EXPIRED_PER_PART = 100
+"""Payments that were deleted after their retention period."""
 RECORDS_PER_PART = 500
 """Of the person's own chain. The records of a payment are with their payment."""
 BYTES_PER_PART = 8 * 1024 * 1024
@@ -59,15 +61,19 @@ FRAUD_WARNING_EVENTS = "radar."
 def part(user_id: str, cursor: str | None) -> dict[str, Any]:
     """Return one part of everything that is stored about a person: their payments, then their own records.
 
-    The first part also has what does not grow: the customer item, enrollments, progress and limits. Raises
-    `Unprocessable` for another list's cursor.
+    Between the two are the records of payments that were deleted after their retention period. The first part also has
+    what does not grow: the customer item, enrollments, progress and limits. Raises `Unprocessable` for another list's
+    cursor.
     """
     after = Cursor.decode(cursor, _list_id(user_id)) if cursor else None
     payments: list[dict[str, Any]] = []
+    expired: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
     last = after
-    if after is None or after.stage != "record":
+    if after is None or after.stage not in ("expired", "record"):
         payments, last = _payments(user_id, after)
+    if last is None or last.stage == "expired":
+        expired, last = _expired_payments(user_id, last)
     if last is None or last.stage == "record":
         records, last = _own_records(user_id, last)
     return {
@@ -76,6 +82,7 @@ def part(user_id: str, cursor: str | None) -> dict[str, Any]:
         "user_id": user_id,
         "person": None if after else _person(user_id),
         "payments": payments,
+        "expired_payments": expired,
         "records": records,
         "next_cursor": last.encode(_list_id(user_id)) if last else None,
     }
@@ -101,7 +108,7 @@ def is_empty(data: Mapping[str, Any]) -> bool:
     """Whether the first part shows that nothing is stored about a person."""
     person = data["person"] or {}
     stored = (person.get("customer"), person.get("enrollments"), person.get("progress"), person.get("limits"))
-    return not any((*stored, data["payments"], data["records"]))
+    return not any((*stored, data["payments"], data["expired_payments"], data["records"]))
 
 
 def take_request(user_id: str) -> None:
@@ -176,12 +183,34 @@ def _payment(user_id: str, item: PaymentItem) -> dict[str, Any]:
     stored["attention"] = [one for one in stored["attention"] or [] if not _is_warning(one["name"])] or None
     for request in stored["refund_requests"]:
         request["by"] = request["by"] if request["by"] == user_id else STAFF
-    own = [record for record in queries.audit_items(item.payment_id) if record["user_id"]["S"] == user_id]
+    return {"attributes": _without_others(stored, user_id), **_records_and_emails(user_id, item.payment_id)}
+
+
+def _records_and_emails(user_id: str, payment_id: str) -> dict[str, Any]:
+    own = [record for record in queries.audit_items(payment_id) if record["user_id"]["S"] == user_id]
     return {
-        "attributes": _without_others(stored, user_id),
         "records": [_record(user_id, record) for record in own if not _is_about_warning(record)],
-        "emails": [_email(raw) for raw in queries.emails_about(item.payment_id) if _is_to_student(raw)],
+        "emails": [_email(raw) for raw in queries.emails_about(payment_id) if _is_to_student(raw)],
     }
+
+
+def _expired_payments(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any]], Cursor | None]:
+    """Return the payments that were deleted after their retention period, and the cursor of the next; None at the end.
+
+    Their records and emails stay. A payment that a restore has brought back is among the others too.
+    """
+    raw = dynamodb.batch_get({CustomerItem: [keys.customer_key(user_id)]})[CustomerItem]
+    names = sorted(CustomerItem.from_raw_data(raw[0]).expired_payments or ()) if raw else []
+    left = [name for name in names if after is None or name > after.item_id]
+    payments: list[dict[str, Any]] = []
+    size = 0
+    for payment_id in left[:EXPIRED_PER_PART]:
+        payments.append({"payment_id": payment_id, **_records_and_emails(user_id, payment_id)})
+        size += len(json.dumps(payments[-1]))
+        if size >= BYTES_PER_PART or clock.remaining_s() < LAST_S:
+            break
+    is_end = len(payments) == len(left)
+    return payments, None if is_end else Cursor("expired", payments[-1]["payment_id"], payments[-1]["payment_id"])
 
 
 def _own_records(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any]], Cursor | None]:
