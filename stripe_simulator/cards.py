@@ -17,6 +17,11 @@ class Behavior:
     inquiry: bool = False  # whether that dispute is an inquiry
     fraud_warning: bool = False  # whether an early fraud warning follows the payment
     refund: str = "succeeded"  # "pending": succeeds later; "failed": succeeds, then fails
+    cvc_check: str = "pass"  # the result of the check of a CVC that the customer enters
+    line1_check: str = "pass"  # the same of the first line of an address
+    postal_code_check: str = "pass"  # the same of a postal code
+    risk_level: str = "normal"  # Radar's estimate: "normal" or "elevated"
+    instant_funds: bool = False  # whether the funds are available at once
     settles: str | None = None  # for a delayed method: "succeeded", a failure code, or "never" (then it is cancelable)
 
 
@@ -65,22 +70,42 @@ CARDS: dict[str, Card] = {
     "diners": Card("3056930009020004"),
     "jcb": Card("3566002020360505"),
     "unionpay": Card("6200000000000005"),
-    "bypassPending": Card("4000000000000077"),
+    "bypassPending": Card("4000000000000077", behavior=Behavior(instant_funds=True)),
+    "bypassPendingInternational": Card("4000003720000278", country="IE", behavior=Behavior(instant_funds=True)),
     "visa_chargeDeclined": Card("4000000000000002", behavior=_declines("generic_decline")),
     "visa_chargeDeclinedInsufficientFunds": Card("4000000000009995", behavior=_declines("insufficient_funds")),
     "visa_chargeDeclinedLostCard": Card("4000000000009987", behavior=_declines("lost_card")),
     "visa_chargeDeclinedStolenCard": Card("4000000000009979", behavior=_declines("stolen_card")),
     "chargeDeclinedExpiredCard": Card("4000000000000069", behavior=_declines("expired_card")),
-    "chargeDeclinedIncorrectCvc": Card("4000000000000127", behavior=_declines("incorrect_cvc")),
+    "chargeDeclinedIncorrectCvc": Card(
+        "4000000000000127", behavior=Behavior(decline="incorrect_cvc", attaches=False, cvc_check="fail")
+    ),
     "chargeDeclinedProcessingError": Card("4000000000000119", behavior=_declines("processing_error")),
     "visa_chargeDeclinedVelocityLimitExceeded": Card("4000000000006975", behavior=_declines("card_velocity_exceeded")),
     "chargeDeclinedFraudulent": Card("4100000000000019", behavior=_declines("fraudulent")),
     "radarBlock": Card("4100000000000019", behavior=_declines("fraudulent")),
+    "riskLevelHighest": Card("4000000000004954", behavior=_declines("fraudulent")),
+    "riskLevelElevated": Card("4000000000009235", behavior=Behavior(risk_level="elevated")),
+    "cvcCheckFail": Card("4000000000000101", behavior=Behavior(cvc_check="fail")),
+    "avsZipFail": Card("4000000000000036", behavior=Behavior(postal_code_check="fail")),
+    "cvcCheckFailElevatedRisk": Card("4000058400307872", behavior=Behavior(cvc_check="fail", risk_level="elevated")),
+    "avsZipFailElevatedRisk": Card(
+        "4000058400306072", behavior=Behavior(postal_code_check="fail", risk_level="elevated")
+    ),
+    "avsLine1Fail": Card("4000000000000028", behavior=Behavior(line1_check="fail")),
+    "avsFail": Card("4000000000000010", behavior=Behavior(line1_check="fail", postal_code_check="fail")),
+    "avsUnchecked": Card(
+        "4000000000000044", behavior=Behavior(line1_check="unavailable", postal_code_check="unavailable")
+    ),
     "chargeCustomerFail": Card("4000000000000341", behavior=_declines("generic_decline", attaches=True)),
     "authenticationRequired": Card("4000002760003184", behavior=Behavior(authenticate="always")),
     "authenticationRequiredOnSetup": Card("4000002500003155", behavior=Behavior(authenticate="unless_setup")),
     "authenticationRequiredSetupForOffSession": Card("4000003800000446", behavior=Behavior(authenticate="on_session")),
     "threeDSecureOptional": Card("4000000000003055"),
+    "threeDSecureOptionalProcessingError": Card("4000000000003097"),  # only an attempt at 3-D Secure fails
+    "threeDSecureRequiredProcessingError": Card(
+        "4000008400001280", behavior=_declines("generic_decline", attaches=True)
+    ),
     "threeDSecure2Required": Card("4000000000003220", behavior=Behavior(authenticate="always")),
     "threeDSecureRequired": Card("4000000000003063", behavior=Behavior(authenticate="always")),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card(
@@ -104,10 +129,18 @@ COUNTRIES = {  # https://docs.stripe.com/testing#international-cards
     "ie": "4000003720000005", "it": "4000003800000008", "nl": "4000005280000002", "no": "4000005780000007",
     "pl": "4000006160000005", "pt": "4000006200000007", "se": "4000007520000008", "au": "4000000360000006",
     "jp": "4000003920000003", "hk": "4000003440000004", "sg": "4000007020000003", "in": "4000003560000008",
-    "nz": "4000005540000008",
+    "nz": "4000005540000008", "ar": "4000000320000021", "cl": "4000001520000001", "co": "4000001700000003",
+    "cr": "4000001880000005", "ec": "4000002180000000", "pa": "4000005910000000", "py": "4000006000000066",
+    "pe": "4000006040000068", "uy": "4000008580000003", "ae": "4000007840000001", "bg": "4000001000000000",
+    "by": "4000001120000005", "hr": "4000001910000009", "cy": "4000001960000008", "cz": "4000002030000002",
+    "ee": "4000002330000009", "gi": "4000002920000005", "gr": "4000003000000030", "hu": "4000003480000005",
+    "lv": "4000004280000005", "li": "4000004380000004", "lt": "4000004400000000", "lu": "4000004420000006",
+    "mt": "4000004700000007", "ro": "4000006420000001", "sa": "4000006820000007", "si": "4000007050000006",
+    "sk": "4000007030000001", "cn": "4000001560000002", "my": "4000004580000002", "tw": "4000001580000008",
+    "th_credit": "4000007640000003",
 }
 # fmt: on
-CARDS |= {name: Card(number, country=name.upper()) for name, number in COUNTRIES.items()}
+CARDS |= {name: Card(number, country=name[:2].upper()) for name, number in COUNTRIES.items()}
 ALIASES = {  # other names for the same cards in Stripe's list
     "chargeDeclined": "visa_chargeDeclined",
     "chargeDeclinedInsufficientFunds": "visa_chargeDeclinedInsufficientFunds",
@@ -121,7 +154,23 @@ ALIASES = {  # other names for the same cards in Stripe's list
     "us": "visa",
     "amex_threeDSecureNotSupported": "amex",
 }
-BY_NUMBER = {card.number: card for card in reversed(CARDS.values())}
+PLAIN_CARDS = [  # https://docs.stripe.com/testing#cards: cards that succeed and have no name of a method here
+    *(Card(number) for number in ("4012888888881881", "2223003122003222", "371449635398431", "6011000990139424")),
+    *(Card(number) for number in ("36227206271667", "30569309025904", "38520000023237", "6555900000604105")),
+    *(Card(number) for number in ("3530111333300000", "6205500000000000004", "4000000000000093")),
+    *(Card(number, funding="debit") for number in ("6011981111111113", "6200000000000047")),
+    *(Card(number, country="FR") for number in ("4000002500001001", "5555552500001001")),
+    *(Card(number, country="AU") for number in ("4000050360000001", "5555050360000080")),
+    *(Card(number, country="GB") for number in ("4000058260000005", "5555558265554449")),
+    Card("5200007840000022", country="AE"),
+    Card("4000057640000008", funding="debit", country="TH"),
+]
+UNSUPPORTED = {  # https://docs.stripe.com/testing#disputes: a payment with one is refused by name
+    "4000000404000079": "several disputes of one payment",
+    "4000000404000038": "a dispute that is eligible for Compelling Evidence 3.0",
+    "4000008400000779": "a compliance dispute",
+}
+BY_NUMBER = {card.number: card for card in PLAIN_CARDS} | {card.number: card for card in reversed(CARDS.values())}
 
 # https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test-account-numbers
 BANKS: dict[str, Behavior] = {  # us_bank_account, by the suffix of pm_usBankAccount_…
@@ -174,6 +223,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "processing_error",
         "An error occurred while processing your card. Try again in a little bit.",
     ),
+    "test_mode_live_card": (
+        "card_declined",
+        "Your card was declined. Your request was in test mode, but used a non test (live) card. For a list of valid "
+        "test cards, visit: https://stripe.com/docs/testing.",
+    ),
     "authentication_required": (
         "authentication_required",
         "Your card was declined. This transaction requires authentication.",
@@ -197,5 +251,5 @@ def luhn(number: str) -> bool:
 
 
 def find_card(number: str) -> Card:
-    """Return the test card with a number. A payment with an unknown number succeeds."""
-    return BY_NUMBER.get(number) or Card(number)
+    """Return the test card with a number. A payment with a number that is not Stripe's is declined."""
+    return BY_NUMBER.get(number) or Card(number, behavior=_declines("test_mode_live_card"))

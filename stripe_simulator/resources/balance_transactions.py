@@ -116,11 +116,16 @@ def unpaid(account: Account, currency: str) -> list[Object]:
     return [one for one in _available(account, currency) if "_payout" not in one]
 
 
+def release(account: Account, transaction: Object) -> None:
+    """Make the funds of a transaction available now."""
+    transaction["available_on"], transaction["status"] = account.clock.unix(), "available"
+
+
 def release_pending(account: Account, currency: str) -> None:
     """Make the pending funds of a currency available now."""
     for transaction in account.store.all("balance_transaction"):
         if transaction["currency"] == currency and _refresh(account, transaction)["status"] == "pending":
-            transaction["available_on"], transaction["status"] = account.clock.unix(), "available"
+            release(account, transaction)
 
 
 def list_(call: Call) -> Object:

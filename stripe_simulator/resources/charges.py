@@ -12,7 +12,7 @@ from stripe_simulator.resources import balance_transactions, payment_methods
 from stripe_simulator.store import Object, previous_values, public_fields
 from stripe_simulator.validation import MAX_DESCRIPTOR_LENGTH
 
-RISK_SCORE = 32
+RISK_SCORES = {"normal": 32, "elevated": 67, "highest": 90}
 STATEMENT_DESCRIPTOR = "SIMULATOR"
 """The account's descriptor on statements."""
 
@@ -46,7 +46,7 @@ def add(account: Account, intent: Object, method: Object, *, status: str, captur
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
-        "outcome": _outcome(),
+        "outcome": _outcome(payment_methods.behavior(method).risk_level),
         "paid": status == "succeeded",
         "payment_intent": intent["id"],
         "payment_method": method["id"],
@@ -85,15 +85,15 @@ def _statement_descriptor(intent: Object) -> str:
     return f"{STATEMENT_DESCRIPTOR}* {suffix}"[:MAX_DESCRIPTOR_LENGTH] if suffix else STATEMENT_DESCRIPTOR
 
 
-def _outcome() -> Object:
+def _outcome(risk_level: str) -> Object:
     return {
         "advice_code": None,
         "network_advice_code": None,
         "network_decline_code": None,
         "network_status": "approved_by_network",
         "reason": None,
-        "risk_level": "normal",
-        "risk_score": RISK_SCORE,
+        "risk_level": risk_level,
+        "risk_score": RISK_SCORES[risk_level],
         "seller_message": "Payment complete.",
         "type": "authorized",
     }
@@ -105,14 +105,14 @@ def fail(charge: Object, code: str, decline_code: str | None, message: str) -> N
     charge["status"], charge["paid"], charge["captured"] = "failed", False, False
     charge["failure_code"], charge["failure_message"] = code, message
     charge["receipt_url"] = None
-    charge["outcome"] = _outcome() | {
+    charge["outcome"] = _outcome("highest" if is_blocked else charge["outcome"]["risk_level"]) | {
         "advice_code": "try_again_later" if decline_code == "insufficient_funds" else None,
         "network_decline_code": None if is_blocked else "01",
         "network_status": "not_sent_to_network" if is_blocked else "declined_by_network",
-        "reason": decline_code or code,
-        "risk_level": "highest" if is_blocked else "normal",
-        "risk_score": 90 if is_blocked else RISK_SCORE,
-        "seller_message": "The bank did not return any further details with this decline.",
+        "reason": "highest_risk_level" if is_blocked else decline_code or code,
+        "seller_message": "Stripe blocked this payment as too risky."
+        if is_blocked
+        else "The bank did not return any further details with this decline.",
         "type": "blocked" if is_blocked else "issuer_declined",
     }
 
@@ -128,6 +128,8 @@ def settle(account: Account, charge: Object) -> None:
     fee = balance_transactions.fee_of(charge["amount_captured"], kind)
     transaction = balance_transactions.add(account, name, charge, charge["amount"], fee, charge["description"])
     charge["balance_transaction"] = transaction["id"]
+    if payment_methods.behavior_of(charge["_test"]).instant_funds:
+        balance_transactions.release(account, transaction)
     uncaptured = charge["amount"] - charge["amount_captured"]
     if uncaptured:
         balance_transactions.add(

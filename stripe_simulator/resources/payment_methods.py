@@ -139,14 +139,9 @@ def _card(account: Account, test_name: str, params: dict[str, Any]) -> Object:
     card = cards.find_card(number)
     card_params = params.get("card") or {}
     year = int(card_params.get("exp_year") or 0)
-    address = (params.get("billing_details") or {}).get("address") or {}
     return {
         "brand": card.brand,
-        "checks": {
-            "address_line1_check": "pass" if address.get("line1") else None,
-            "address_postal_code_check": "pass" if address.get("postal_code") else None,
-            "cvc_check": "pass" if card_params.get("cvc") else None,
-        },
+        "checks": _checks(card.behavior, params),
         "country": card.country,
         "display_brand": card.brand,
         "exp_month": int(card_params.get("exp_month") or 12),
@@ -159,6 +154,24 @@ def _card(account: Account, test_name: str, params: dict[str, Any]) -> Object:
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
+    }
+
+
+def _checks(behavior: Behavior, params: dict[str, Any]) -> Object:
+    """Return the results of the checks of an address and a CVC, each null if there is nothing to check.
+
+    A method by a test id fails the checks of its card although it has neither.
+    """
+    address = (params.get("billing_details") or {}).get("address") or {}
+    results = {
+        "address_line1_check": (behavior.line1_check, address.get("line1")),
+        "address_postal_code_check": (behavior.postal_code_check, address.get("postal_code")),
+        "cvc_check": (behavior.cvc_check, (params.get("card") or {}).get("cvc")),
+    }
+    is_test_id = "number" not in (params.get("card") or {})
+    return {
+        name: result if entered or (is_test_id and result != "pass") else None
+        for name, (result, entered) in results.items()
     }
 
 
@@ -240,6 +253,9 @@ def _card_test_name(account: Account, card: dict[str, Any]) -> str:
             else ("The card number is not a valid credit card number.")
         )
         raise StripeError(402, "card_error", message, code=code, param="number")
+    if number in cards.UNSUPPORTED:
+        message = f"The simulator does not support this test card, although Stripe does: {cards.UNSUPPORTED[number]}."
+        raise validation_error(message, param="card[number]")
     if card.get("cvc") and not re.fullmatch(r"\d{3,4}", str(card["cvc"])):
         message = "Your card's security code is invalid."
         raise StripeError(402, "card_error", message, code="invalid_cvc", param="cvc")

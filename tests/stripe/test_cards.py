@@ -43,6 +43,8 @@ class Buyer:
             data = {"type": "sepa_debit", "sepa_debit[iban]": digits}
         else:
             data = {"type": "card", "card[number]": digits, "card[exp_month]": "12", "card[exp_year]": "2040"}
+            data |= {"card[cvc]": "123", "billing_details[address][line1]": "1 Street"}
+            data |= {"billing_details[address][postal_code]": "8010"}
         return str(self.call("POST", "/v1/payment_methods", **data)["id"])
 
     def pay(self, method: str, currency: str, **more: str) -> Any:
@@ -124,7 +126,20 @@ class Buyer:
             return self.authentication_outcome(response, currency)
         assert response["status"] == "succeeded"
         reported = self.dispute_outcome(response, "paid, then disputed: ") or self.fraud_warning_outcome(response)
-        return reported or self.refund_outcome(response)
+        return reported or self.charge_outcome(response) or self.refund_outcome(response)
+
+    def charge_outcome(self, intent: Any) -> str:
+        """Describe the checks that did not pass, the risk and the funds of a payment; empty if all are usual."""
+        charge = self.call("GET", f"/v1/charges/{intent['latest_charge']}")
+        checks = charge["payment_method_details"]["card"]["checks"]
+        unusual = [f"{name}: {result}" for name, result in checks.items() if result not in (None, "pass")]
+        if charge["outcome"]["risk_level"] != "normal":
+            unusual.append(f"risk_level: {charge['outcome']['risk_level']}")
+        self.now += 3
+        transaction = self.call("GET", f"/v1/balance_transactions?source={charge['id']}")["data"][0]
+        if transaction["status"] == "available":
+            unusual.append("the funds are available at once")
+        return ", ".join(["paid", *unusual]) if unusual else ""
 
 
 @pytest.mark.parametrize(("number", "id", "behavior"), documented_cards())
@@ -158,3 +173,45 @@ def test_every_card_name_and_alias_creates_its_card() -> None:
             fields = (method["card"]["brand"], method["card"]["last4"], method["card"]["funding"])
             assert fields == (card.brand, card.number[-4:], card.funding)
         assert cards.luhn(card.number)
+
+
+def test_a_number_that_is_no_test_card_is_declined() -> None:
+    buyer = Buyer()
+    method = buyer.create_method("4000 0000 0000 1000")
+    error = buyer.pay(method, "usd")["error"]
+    assert (error["code"], error["decline_code"]) == ("card_declined", "test_mode_live_card")
+    assert "error" in buyer.call("POST", f"/v1/payment_methods/{method}/attach", customer=buyer.customer)
+
+
+@pytest.mark.parametrize("number", cards.UNSUPPORTED)
+def test_a_test_card_that_is_not_simulated_is_refused_by_name(number: str) -> None:
+    params = {"type": "card", "card[number]": number, "card[exp_month]": "12", "card[exp_year]": "2040"}
+    error = Buyer().call("POST", "/v1/payment_methods", **params)["error"]
+    assert (error["param"], error["type"]) == ("card[number]", "invalid_request_error")
+    assert "does not support this test card" in error["message"]
+    assert cards.luhn(number)
+
+
+@pytest.mark.parametrize("card", cards.PLAIN_CARDS, ids=lambda card: card.number[-6:])
+def test_a_plain_test_card_succeeds(card: cards.Card) -> None:
+    buyer = Buyer()
+    assert cards.luhn(card.number)
+    assert card.brand != "unknown"
+    assert buyer.pay(buyer.create_method(card.number), "usd")["status"] == "succeeded"
+
+
+def test_a_cvc_that_was_not_entered_is_not_checked() -> None:
+    buyer = Buyer()
+    params = {"type": "card", "card[number]": "4000000000000101", "card[exp_month]": "12", "card[exp_year]": "2040"}
+    method = buyer.call("POST", "/v1/payment_methods", **params)
+    assert method["card"]["checks"]["cvc_check"] is None
+
+
+def test_a_payment_that_radar_blocks_says_why() -> None:
+    buyer = Buyer()
+    error = buyer.pay("pm_card_riskLevelHighest", "usd")["error"]
+    outcome = buyer.call("GET", f"/v1/charges/{error['charge']}")["outcome"]
+    assert (outcome["type"], outcome["reason"], outcome["risk_level"]) == ("blocked", "highest_risk_level", "highest")
+    declined = buyer.pay("pm_card_chargeDeclinedIncorrectCvc", "usd")["error"]
+    details = buyer.call("GET", f"/v1/charges/{declined['charge']}")["payment_method_details"]
+    assert details["card"]["checks"]["cvc_check"] == "fail"

@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 import pytest
 from stripe._encode import _api_encode
 
-from stripe_simulator.cards import BANKS, CARDS
+from stripe_simulator.cards import BANKS, CARDS, COUNTRIES
 from stripe_simulator.server import Stripe
 from stripe_simulator.version import API_VERSION
 from tests.stripe import typed_responses
 
-METHODS = [f"pm_card_{name}" for name in CARDS] + [f"pm_usBankAccount_{name}" for name in BANKS]
+METHODS = [f"pm_card_{name}" for name in CARDS if name not in COUNTRIES]
+METHODS += [f"pm_usBankAccount_{name}" for name in BANKS]
 FREQUENT_METHODS = ["pm_card_visa"] * 12 + ["pm_card_createDispute", "pm_card_pendingRefund", "pm_card_refundFail"] * 3
 ITEM = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 49900, "product_data": {"name": "DP"}}}
 RETURNED, REFUNDED = ("failed", "canceled"), ("pending", "succeeded", "requires_action")
