@@ -85,8 +85,9 @@ class _Expander:
         if "object" in target:
             owner, prefix = target, ""
         load = self.loader(owner, prefix + name) if target.get(name) is None else None
-        if load is not None:
-            target[name] = load()
+        content = None if load is None else load()
+        if content is not None:  # otherwise the field stays absent
+            target[name] = content
         value = target.get(name)
         if isinstance(value, str):
             stored = self.lookup(value)

@@ -16,6 +16,7 @@ from stripe_simulator.resources import coupons, customers, payment_intents, paym
 from stripe_simulator.store import Object, public_fields
 
 DAY_S, HALF_HOUR_S, MAX_LINE_ITEMS = 24 * 3600, 1800, 100
+CUSTOM_TEXTS = ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
 
 
 def _line_items(account: Account, params: list[Object]) -> list[Object]:
@@ -210,22 +211,19 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "currency": currency,
         "currency_conversion": None,
         "custom_fields": [],
-        "custom_text": {
-            "after_submit": None,
-            "shipping_address": None,
-            "submit": None,
-            "terms_of_service_acceptance": None,
-        },
+        "custom_text": dict.fromkeys(CUSTOM_TEXTS),
         "customer": params.get("customer"),
         "customer_account": None,
         "customer_creation": None if params.get("customer") else params.get("customer_creation", "if_required"),
         "customer_details": None,
         "customer_email": params.get("customer_email"),
         "discounts": [],
+        "integration_identifier": None,
         "invoice": None,
         "invoice_creation": None,
         "livemode": False,
         "locale": params.get("locale"),
+        "managed_payments": None,
         "metadata": merge_metadata({}, params.get("metadata", {})),
         "mode": "payment",
         "origin_context": None,
@@ -233,14 +231,13 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "payment_link": None,
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": None,
-        "payment_method_options": params.get("payment_method_options") or {},
+        "payment_method_options": _method_options(params.get("payment_method_options") or {}),
         "payment_method_types": [],
         "payment_status": "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
-        "return_url": None,
-        "saved_payment_method_options": params.get("saved_payment_method_options"),
+        "saved_payment_method_options": _saved_method_options(params.get("saved_payment_method_options")),
         "setup_intent": None,
         "shipping_address_collection": None,
         "shipping_cost": None,
@@ -255,6 +252,15 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "wallet_options": None,
         "_intent_data": data,
     }
+
+
+def _method_options(params: Object) -> Object:
+    return params | {"card": {"request_three_d_secure": "automatic"} | params["card"]} if "card" in params else params
+
+
+def _saved_method_options(params: Object | None) -> Object | None:
+    names = ("allow_redisplay_filters", "payment_method_remove", "payment_method_save")
+    return {name: params.get(name) for name in names} if params else None
 
 
 def pay(

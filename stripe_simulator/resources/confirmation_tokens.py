@@ -33,17 +33,25 @@ def create(call: Call) -> Object:
         "expires_at": now + LIFETIME_S,
         "livemode": False,
         "mandate_data": None,
+        "metadata": {},
         "payment_intent": None,
         "payment_method_options": None,
         "payment_method_preview": {name: method[name] for name in (*PREVIEW_FIELDS, method["type"])},
         "return_url": params.get("return_url"),
         "setup_future_usage": params.get("setup_future_usage"),
         "setup_intent": None,
-        "shipping": params.get("shipping"),
+        "shipping": _shipping(params.get("shipping")),
         "use_stripe_sdk": False,
         "_method": method["id"],
     }
     return public_fields(account.store.add(token))
+
+
+def _shipping(params: Object | None) -> Object | None:
+    if not params:
+        return None
+    address = payment_methods.address_fields(params["address"])
+    return {"address": address, "name": params.get("name"), "phone": params.get("phone")}
 
 
 def retrieve(call: Call) -> Object:

@@ -25,7 +25,6 @@ def create(call: Call) -> Object:
         "object": "customer",
         "address": None,
         "balance": params.get("balance", 0),
-        "business_name": None,
         "created": call.account.clock.unix(),
         "currency": None,
         "customer_account": None,
@@ -34,7 +33,6 @@ def create(call: Call) -> Object:
         "description": None,
         "discount": None,
         "email": None,
-        "individual_name": None,
         "invoice_prefix": store.token(8).upper(),
         "invoice_settings": {
             "custom_fields": None,
@@ -65,6 +63,9 @@ def _apply(customer: Object, params: dict[str, Any]) -> None:
     for name in TEXT_FIELDS:
         if name in params:
             customer[name] = params[name] or None
+    for name in ("business_name", "individual_name"):  # absent, not null, if a customer has none
+        if name in params and not params[name]:
+            del customer[name]
     if "address" in params:
         customer["address"] = _address(params["address"])
     if "shipping" in params:

@@ -16,6 +16,8 @@ ENABLED_TYPES = ["card", "us_bank_account", "sepa_debit"]  # the account's payme
 OPEN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE_STATUSES = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
+HIDDEN_OPTIONS = ("cvc_token", "moto", "three_d_secure")
+"""Parameters of `payment_method_options[card]` that a PaymentIntent does not show."""
 SHIPPING_FIELDS = ("address", "carrier", "name", "phone", "tracking_number")
 # fmt: off
 BROWSER_FIELDS = (
@@ -65,21 +67,15 @@ def new(account: Account, params: dict[str, Any]) -> Object:
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
+        "managed_payments": None,
         "metadata": merge_metadata({}, params.get("metadata", {})),
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": params.get("payment_method_options")
-        or {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
+        "payment_method_options": _method_options({}, params.get("payment_method_options")),
         "payment_method_types": legacy or payments.payable_types(allowed_types(params), currency),
+        "payment_record": None,
         "processing": None,
         "receipt_email": params.get("receipt_email") or None,
         "review": None,
@@ -109,7 +105,21 @@ def allowed_types(params: dict[str, Any]) -> list[str]:
 
 
 def _shipping(params: Any) -> Object | None:
-    return {name: params.get(name) for name in SHIPPING_FIELDS} if params else None
+    if not params:
+        return None
+    address = payment_methods.address_fields(params.get("address") or {})
+    return {name: params.get(name) for name in SHIPPING_FIELDS} | {"address": address}
+
+
+def _method_options(options: Object, params: Any) -> Object:
+    """Return the options after a request: merged by type, without those that an intent does not show."""
+    card = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+    merged = {"card": card, **options}
+    for kind, values in (params or {}).items():
+        shown = {name: value for name, value in (values or {}).items() if name not in HIDDEN_OPTIONS}
+        changed = merged.get(kind, {}) | shown
+        merged[kind] = {name: value for name, value in changed.items() if value != ""}
+    return merged
 
 
 def check_texts(params: dict[str, Any], path: str = "") -> None:
@@ -257,11 +267,14 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
     """Apply changes to the intent, and recompute its payment method types."""
     names = (
         "amount description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix "
-        "transfer_group capture_method payment_method_options"
+        "transfer_group capture_method"
     )
     for name in names.split():
         if name in params:
             intent[name] = params[name] if params[name] != "" else None
+    if "payment_method_options" in params:
+        options = _method_options(intent["payment_method_options"], params["payment_method_options"])
+        intent["payment_method_options"] = options
     if "currency" in params:
         intent["currency"] = currencies.parse(params["currency"])
     currencies.check_amount(intent["amount"], intent["currency"])

@@ -48,6 +48,7 @@ def charge_details(account: Account, method: Object) -> Object:
             "amount_authorized": None,
             "authorization_code": account.store.token(6).upper(),
             "checks": dict(card["checks"]),
+            "electronic_commerce_indicator": None,
             "extended_authorization": {"status": "disabled"},
             "incremental_authorization": {"status": "unavailable"},
             "installments": None,
@@ -66,9 +67,7 @@ def charge_details(account: Account, method: Object) -> Object:
     details = dict(method[kind])
     for name in ("networks", "status_details", "generated_from", "financial_connections_account"):
         details.pop(name, None)
-    details |= {"expected_debit_date": None, "mandate": None}
-    if kind == "us_bank_account":
-        details["payment_reference"] = None
+    details["payment_reference" if kind == "us_bank_account" else "mandate"] = None
     return {kind: details, "type": kind}
 
 
@@ -117,12 +116,16 @@ def make(account: Account, test_name: str, params: dict[str, Any]) -> Object:
     return account.store.add(method)
 
 
+def address_fields(params: dict[str, Any]) -> Object:
+    """Return an address with every field."""
+    names = ("city", "country", "line1", "line2", "postal_code", "state")
+    return {name: params.get(name) or None for name in names}
+
+
 def billing_details(params: dict[str, Any]) -> Object:
     """Return billing details with every field."""
-    address = params.get("address") or {}
-    names = ("city", "country", "line1", "line2", "postal_code", "state")
     return {
-        "address": {name: address.get(name) or None for name in names},
+        "address": address_fields(params.get("address") or {}),
         "email": params.get("email") or None,
         "name": params.get("name") or None,
         "phone": params.get("phone") or None,

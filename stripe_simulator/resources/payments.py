@@ -197,6 +197,7 @@ def _succeed(account: Account, intent: Object, method: Object, *, authenticated:
     capture = intent["capture_method"] != "manual"
     charge = charges.add(account, intent, method, status="succeeded", captured=capture)
     if authenticated:
+        charge["payment_method_details"]["card"]["electronic_commerce_indicator"] = "05"
         charge["payment_method_details"]["card"]["three_d_secure"] = {
             "authentication_flow": "challenge",
             "electronic_commerce_indicator": "05",

@@ -34,6 +34,7 @@ def new_product(account: Account, params: dict[str, Any]) -> Object:
         "shippable": params.get("shippable"),
         "statement_descriptor": params.get("statement_descriptor"),
         "tax_code": params.get("tax_code"),
+        "tax_details": None,
         "type": "service",
         "unit_label": params.get("unit_label"),
         "updated": account.clock.unix(),

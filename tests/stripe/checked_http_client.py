@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import stripe
 
-from tests.stripe import typed_responses
+from tests.stripe import typed_responses, typescript_responses
 
 
 class CheckedHttpClient(stripe.RequestsClient):
@@ -27,7 +27,9 @@ class CheckedHttpClient(stripe.RequestsClient):
         """Send a request and check its response, including its request id."""
         content, status, response_headers = super().request(method, url, headers, post_data)
         path = "/" + url.split("/", 3)[3]
-        problems = typed_responses.problems_of_response(method, path, status, json.loads(content))
+        body = json.loads(content)
+        problems = typed_responses.problems_of_response(method, path, status, body)
+        problems += typescript_responses.problems(body) if status < 400 else []
         if self._allow_unknown_fields:
             problems = [problem for problem in problems if not problem.endswith(": unknown")]
         assert not problems, "\n".join(sorted(set(problems)))

@@ -1,5 +1,6 @@
 """Every operation and object of the simulator matches the types of the `stripe` package."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from stripe_simulator.errors import StripeError
 from stripe_simulator.params import SCHEMA, check
 from stripe_simulator.routes import ROUTES
 from stripe_simulator.server import Simulator
+from stripe_simulator.store import public_fields
 from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
-from tests.stripe import make_params
+from stripe_simulator.version import API_VERSION
+from tests.stripe import make_params, make_typescript_fields, typescript_responses
 from tests.stripe.checked_http_client import CheckedHttpClient
 from tests.stripe.conftest import control, live_client
 from tests.stripe.test_contract import DEBIT, ITEM, NO_REDIRECTS, create_code, create_session, pay
@@ -99,6 +102,7 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
         api.disputes.retrieve(dispute.id)
     for warning in api.radar.early_fraud_warnings.list({"expand": ["data.payment_intent"]}).data:
         api.radar.early_fraud_warnings.retrieve(warning.id, {"expand": ["charge"]})
+    call_payments_with_options(client, simulator)
     api.payment_intents.list()
     api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
     api.payment_intents.search({"query": "status:'succeeded'"})
@@ -115,6 +119,37 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
     control(simulator, "/_sim/clock", {"advance_s": 3})
     for one in api.payouts.list({"expand": ["data.failure_balance_transaction"]}).data:
         assert not one.automatic or api.balance_transactions.list({"payout": one.id, "expand": ["data.source"]}).data
+
+
+def call_payments_with_options(client: stripe.StripeClient, simulator: Simulator) -> None:
+    """Pay with partial hashes, from which the answers have every field, and with 3-D Secure and a SEPA debit."""
+    api: Any = client.v1
+    shipping = {"name": "Ada", "address": {"city": "Graz"}}
+    options = {
+        "card": {"setup_future_usage": "none", "moto": True},
+        "us_bank_account": {"verification_method": "instant"},
+    }
+    params = {"shipping": shipping, "payment_method_options": options}
+    intent = pay(client, "pm_card_visa", **params)
+    assert intent.payment_method_options.card.request_three_d_secure == "automatic"  # type: ignore[union-attr]
+    intent = api.payment_intents.create({"amount": 500, "currency": "usd"})
+    updated = api.payment_intents.update(intent.id, {"payment_method_options": {"card": {"network": "visa"}}})
+    assert (updated.payment_method_options.card.network, updated.payment_method_options.card.installments) == (
+        "visa",
+        None,
+    )
+    intent = pay(client, "pm_card_authenticationRequired", return_url="https://x/", **params)
+    control(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": "success"})
+    charge = api.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]}).latest_charge
+    assert charge.payment_method_details.card.electronic_commerce_indicator == "05"
+    iban = {"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}}
+    debit = {"payment_method_data": iban, **DEBIT}
+    api.payment_intents.create({"amount": 500, "currency": "eur", "confirm": True, "return_url": "https://x/", **debit})
+    token = {"payment_method": "pm_card_visa", "shipping": {"name": "Ada", "address": {"city": "Graz"}}}
+    api.test_helpers.confirmation_tokens.create(token)
+    customer = api.customers.create({"business_name": "Ada Ltd"})
+    assert customer.business_name == "Ada Ltd"
+    assert "business_name" not in api.customers.update(customer.id, {"business_name": ""}).to_dict()
 
 
 def call_all_checkout(client: stripe.StripeClient) -> None:
@@ -134,6 +169,19 @@ def call_all_checkout(client: stripe.StripeClient) -> None:
     api.promotion_codes.retrieve(promotion.id, {"expand": ["promotion.coupon"]})
     api.promotion_codes.list()
     coupon = str(promotion.promotion.coupon)
+    options = {
+        "payment_method_options": {"card": {"setup_future_usage": "off_session"}},
+        "saved_payment_method_options": {"payment_method_save": "enabled"},
+        "customer": api.customers.create({}).id,
+    }
+    session = create_session(client, **options, expand=["line_items.data.discounts", "total_details.breakdown"])
+    assert session.saved_payment_method_options.payment_method_remove is None  # type: ignore[union-attr]
+    assert session.payment_method_options.card.request_three_d_secure == "automatic"  # type: ignore[union-attr]
+    for one in (
+        api.coupons.create({"percent_off": 5}),
+        api.coupons.create({"percent_off": 5, "applies_to": {"products": [product]}}),
+    ):
+        api.coupons.retrieve(one.id, {"expand": ["applies_to"]})
     api.coupons.update(coupon, {"name": "z"})
     api.coupons.retrieve(coupon)
     api.coupons.list()
@@ -180,6 +228,48 @@ def test_every_stored_object_has_the_fields_of_its_type(client: stripe.StripeCli
         for stored in objects.values():
             messages |= set(problems({name: value for name, value in stored.items() if not name.startswith("_")}))
     assert not messages, "\n".join(sorted(messages))
+
+
+def test_every_stored_object_tells_null_from_absent(client: stripe.StripeClient, simulator: Simulator) -> None:
+    """The client checks each answer. This is about the objects in events and those that no answer showed."""
+    call_all_customers(client.v1)
+    call_all_payments(client, simulator)
+    call_all_checkout(client)
+    values = [public_fields(one) for objects in simulator.store.objects.values() for one in objects.values()]
+    values += [json.loads(payload) for payload in simulator.stripe.webhooks.payloads.values()]
+    messages = {message for value in values for message in typescript_responses.problems(value)}
+    assert not messages, "\n".join(sorted(messages))
+
+
+def test_the_check_with_typescript_types_reports_what_is_null_absent_unknown_and_mistyped(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    customer = client.v1.customers.create({}).to_dict()
+    assert typescript_responses.problems(customer) == []
+    for change, message in (
+        ({"business_name": None}, "customer.business_name: null, and should be absent"),
+        ({"balance": None}, "customer.balance: None is no number"),
+        ({"balance": True}, "customer.balance: True is no number"),
+        ({"livemode": 1}, "customer.livemode: 1 is no boolean"),
+        ({"odd": 1}, "customer.odd: unknown"),
+        ({"metadata": {"a": 1}}, "customer.metadata{}: 1 is no string"),
+        ({"preferred_locales": "en"}, "customer.preferred_locales: 'en' is no list"),
+        ({"invoice_settings": {}}, "customer.invoice_settings.custom_fields: missing"),
+        ({"default_source": customer}, "customer.default_source: customer is no @account"),
+    ):
+        assert message in typescript_responses.problems(customer | change)
+    without = {name: value for name, value in customer.items() if name not in ("email", "phone")}
+    assert typescript_responses.problems(without) == ["customer.email: missing"]
+    assert typescript_responses.problems({"object": "list", "data": [without]}) == ["customer.email: missing"]
+    event = {"object": "event", "type": "customer.created", "data": {"object": without}}
+    assert typescript_responses.problems(event) == ["customer.created: customer.email: missing"]
+    assert typescript_responses.problems({"id": "cus_1", "object": "customer", "deleted": True}) == []
+    assert typescript_responses.problems({"object": "unheard_of"})
+
+
+def test_typescript_fields_match_the_pinned_package() -> None:
+    assert make_typescript_fields.text() == make_typescript_fields.TARGET.read_text()
+    assert (make_typescript_fields.ensure("stripe") / "esm" / "apiVersion.d.ts").read_text().count(API_VERSION) == 1
 
 
 def test_the_response_check_reports_missing_unknown_and_mistyped_fields(

@@ -768,7 +768,7 @@ def test_every_body_is_indented_by_two(in_process: InProcessStripe) -> None:
         assert response.body == json.dumps(response.json(), indent=2).encode()
 
 
-def test_an_unauthenticated_request_is_told_how_to_authenticate(in_process: InProcessStripe) -> None:
+def test_a_401_says_how_to_authenticate(in_process: InProcessStripe) -> None:
     for headers in ({}, {"Authorization": "Bearer sk_test_no"}):
         response = in_process.stripe.handle("GET", "/v1/balance", headers)
         assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Basic realm="Stripe"')
