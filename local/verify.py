@@ -137,6 +137,7 @@ class Verification:
 
     def __init__(self, tables: Tables, folder: str) -> None:
         self._tables = tables
+        self._other_folder = os.environ.get("SQLITE_TMPDIR")
         os.environ["SQLITE_TMPDIR"] = folder  # sorting spills here too
         self._db = sqlite3.connect(Path(folder) / "tables.sqlite", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{CACHE_KB}"):
@@ -146,8 +147,11 @@ class Verification:
         self.findings = self.records = self.payments = self.deleted = self.users = self.heads = 0
 
     def close(self) -> None:
-        """Close the database. Its folder is removed by the caller."""
+        """Close the database. Its folder is removed by the caller, so later databases spill elsewhere."""
         self._db.close()
+        del os.environ["SQLITE_TMPDIR"]
+        if self._other_folder is not None:
+            os.environ["SQLITE_TMPDIR"] = self._other_folder
 
     def run(self, copy: Path | None = None) -> None:
         """Verify everything. Raises `NotVerified` if there is nothing to verify, or if the copy has no heads."""

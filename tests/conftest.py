@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
+
+from tests import isolation
+
+os.environ.update(isolation.ENVIRONMENT | os.environ)
 
 from local import dynamodb_local
 from tests.recorded_calls import call_log
 from tests.stripe_requests import request_log
 
 STACK_TESTS = Path(__file__).parent / "stack"
-_sleep = time.sleep
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,10 +31,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _real_sleep_is_restored() -> Iterator[None]:
-    """Check that each test restores `time.sleep`. This fixture is set up first and torn down last."""
+def _a_process_as_if_the_test_were_its_only_one() -> Iterator[None]:
+    """Empty every cache before a test, and check that it restores what it has changed for the tests after it.
+
+    This fixture is set up first and torn down last.
+    """
+    isolation.reset()
+    before, session = isolation.state(), boto3.DEFAULT_SESSION
     yield
-    assert time.sleep is _sleep, "the test did not restore the real time.sleep"
+    isolation.restore_session(session)
+    changes = isolation.changes(before, isolation.state())
+    assert not changes, f"the test did not restore: {changes}"
 
 
 @pytest.fixture(scope="session")

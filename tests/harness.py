@@ -15,14 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
-os.environ.setdefault("AWS_ACCESS_KEY_ID", "testing")
-os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "testing")
-os.environ.setdefault("TUITION_ENVIRONMENT", "test")
-os.environ.setdefault("STRIPE_SECRET_ARN", "stripe")
-os.environ.setdefault("STRIPE_WEBHOOK_SECRET_ARN", "webhook")
-os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
-os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tuition")
+from tests import isolation
+
+os.environ.update(isolation.ENVIRONMENT | os.environ)
 
 import boto3
 import botocore

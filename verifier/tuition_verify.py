@@ -285,6 +285,7 @@ class Store:
     """A temporary database on disk: the positions of all records, and the files that digests list."""
 
     def __init__(self, folder: str) -> None:
+        self._other_folder = os.environ.get("SQLITE_TMPDIR")
         os.environ["SQLITE_TMPDIR"] = folder  # sorting spills here too, and not into a small /tmp
         self._db = sqlite3.connect(Path(folder) / "records.sqlite", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{CACHE_KB}"):
@@ -295,8 +296,11 @@ class Store:
         self._object = 0
 
     def close(self) -> None:
-        """Close the database. Its folder is removed by the caller."""
+        """Close the database. Its folder is removed by the caller, so later databases spill elsewhere."""
         self._db.close()
+        del os.environ["SQLITE_TMPDIR"]
+        if self._other_folder is not None:
+            os.environ["SQLITE_TMPDIR"] = self._other_folder
 
     def add_object(self, key: str) -> None:
         """Name the object that the next records are in."""
