@@ -96,6 +96,23 @@ class Running:
             time.sleep(0.1)
         raise AssertionError(f"not after {WAIT_S} s: {what}")
 
+    def until_delivered(self) -> None:
+        """Wait until the stack has answered every event that Stripe does not hold back.
+
+        An event that is being sent is no longer in the simulator's queue, but its delivery has no outcome yet.
+        """
+
+        def is_quiet() -> bool:
+            if self._simulator("webhooks")["waiting"]:
+                return False
+            deliveries = self._simulator("deliveries", limit="100000")["deliveries"]
+            return not any(delivery["outcome"] == "waiting" for delivery in deliveries)
+
+        self.until(is_quiet, "every event is delivered")
+
+    def _simulator(self, path: str, **query: str) -> Any:
+        return self.http.get(f"{self.ready['stripe']}/_sim/{path}", params=query).raise_for_status().json()
+
     def until_enrolled(self, token: str, track: str = "DP") -> Any:
         def active_enrollment() -> Any:
             enrollment = self.enrollment(token, track)

@@ -13,7 +13,7 @@ import pytest
 from tests.seeds import first_seed
 from tests.stack import checkers, commands
 from tests.stack.conftest import Running
-from tests.stack.test_analytics import books, totals, until_counted
+from tests.stack.test_analytics import books, count_earlier_tests, totals, until_counted
 
 Figure = Callable[[str, object], None]
 METHODS = (
@@ -126,10 +126,6 @@ def count_deliveries(running: Running) -> int:
     return sum(row["outcome"] == "delivered" for row in rows)
 
 
-def has_pending_events(running: Running) -> bool:
-    return bool(running.http.get(f"{running.ready['stripe']}/_sim/webhooks").raise_for_status().json()["waiting"])
-
-
 def run_history(running: Running, seed: int, students: int, actions: int) -> int:
     """Run one random history, check the books, and return the number of payments."""
     rng = random.Random(f"histories {seed}")
@@ -140,7 +136,7 @@ def run_history(running: Running, seed: int, students: int, actions: int) -> int
     running.sim("webhooks/release", order="shuffled", seed=seed, times=2)
     running.sim("webhooks", deliver=rng.choice(("normal", "shuffle", "duplicate")))
     running.sim("clock", advance_s=5)  # completes pending bank debits, refunds and disputes
-    running.until(lambda: not has_pending_events(running), "every event is delivered")
+    running.until_delivered()
     reconcile_now(running)
     payments = checkers.check(running)
     before = {name: payment.version for name, payment in checkers.read(running).payments.items()}
@@ -177,8 +173,7 @@ def check_figures(running: Running, figures: dict[str, int], payments: dict[str,
 
 def search(running: Running, histories: int, students: int, actions: int, record_property: Figure) -> None:
     before = count_deliveries(running)
-    commands.run(running, "recount")  # counts the payments of earlier tests
-    until_counted(running)
+    count_earlier_tests(running)
     figures, payments = totals(running), sums(running)
     for seed in range(first_seed(), first_seed() + histories):
         print(f"TUITION_SEED={seed}: {students} students, {actions} actions")

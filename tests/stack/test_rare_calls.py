@@ -5,7 +5,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from tests.stack import checkers, commands
 from tests.stack.conftest import Running
 from tests.stack.test_checkout import create_session
-from tests.stack.test_stories import deliver
+from tests.stack.test_stories import charge_day, deliver
 
 DECLINED = "pm_card_chargeDeclined"
 
@@ -25,10 +24,10 @@ def _check_invariants(running: Running) -> Iterator[None]:
     checkers.check(running)
 
 
-def audit_today(running: Running) -> None:
-    """Run the daily audit over today. Differences that other tests left are no failure here."""
-    today = datetime.now(UTC).date().isoformat()
-    result = commands.run(running, "audit", "--from", today, "--to", today)
+def audit_day_of(running: Running, payment: dict[str, Any]) -> None:
+    """Run the daily audit over the day of a charge. Differences that other tests left are no failure here."""
+    day = charge_day(running, payment)
+    result = commands.run(running, "audit", "--from", day, "--to", day)
     assert result.returncode in (0, 1), result.stderr
 
 
@@ -122,7 +121,8 @@ def test_the_daily_audit_confirms_a_payment_whose_dispute_is_lost(running: Runni
         return bool(running.enrollment(token)["status"] == "WITHDRAWN")
 
     running.until(withdrawn, "the dispute is lost")
-    audit_today(running)
+    running.until_delivered()
+    audit_day_of(running, payment)
     assert running.staff(f"/payments/{payment['payment_id']}/")["facts"]["balance"] is not None
 
 
