@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,16 @@ class Kms:
         return {"Signature": self._keys[KeyId].sign(Message, ec.ECDSA(Prehashed(hashes.SHA256())))}
 
 
+@cache
+def s3_client() -> Any:
+    """Return one client for all tests, because creating it reads the model of all of S3. Only `mock_aws` answers it."""
+    return boto3.client("s3", region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local")
+
+
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[System]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "local")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        s3 = boto3.client("s3")
+        s3 = s3_client()
         for bucket in (ARCHIVE, DIGESTS):
             s3.create_bucket(Bucket=bucket)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
