@@ -55,15 +55,18 @@ class StackScheduling(LoadScopeScheduling):
     """Run the tests that share something expensive on one worker; spread all other tests over the free workers.
 
     The stack tests share two running stacks, one for those with a browser and one for the others, so that two workers
-    can run them. `OWN_STACKS` start stacks of their own. The files of `WHOLE_FILES` share parsed sources, an expanded
-    template or running functions. We need our own scheduler because xdist 3.8 writes its groups where pytest 9.2 no
-    longer reads them.
+    can run them. `OWN_STACKS` start stacks of their own. The files of `WHOLE_FILES` share an expanded template or
+    running functions, those of `SOURCES` the syntax trees of all our code (`tools/structure.py`). We need our own
+    scheduler because xdist 3.8 writes its groups where pytest 9.2 no longer reads them.
     """
 
     WHOLE_FILES = ("tests/unit/", "tests/template/", "tests/runtime/")
+    SOURCES = ("tests/unit/test_dead_code.py", "tests/unit/test_house_rules.py", "tests/unit/test_structure.py")
     OWN_STACKS = ("tests/stack/test_install.py", "tests/stack/test_run.py")
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(self.SOURCES):
+            return "sources"
         if nodeid.startswith((*self.WHOLE_FILES, *self.OWN_STACKS)):
             return nodeid.partition("::")[0]
         if nodeid.startswith("tests/stack/"):

@@ -111,7 +111,7 @@ def _scan(root: Path, paths: list[str], uses: set[str]) -> tuple[list[Unused], s
     finder.used_names.update(uses)
     registered = set()
     for path in paths:
-        nodes = list(ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))))
+        nodes = structure.nodes(root / path)
         finder.used_names.update(_string_constants(nodes) if path != THIS_FILE else ())
         registered |= {(path, line) for line in _registered_lines(nodes)}
     items = []

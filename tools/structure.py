@@ -72,7 +72,7 @@ def imported_names(path: Path, root: Path = ROOT) -> Iterator[str]:
 
     ``from package import name`` yields ``package.name`` if that is a module of the repository, otherwise ``package``.
     """
-    for node in ast.walk(_parse(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -91,8 +91,15 @@ def _is_import_call(function: ast.expr) -> bool:
 
 
 @cache
-def _parse(path: Path) -> ast.Module:
+def tree(path: Path) -> ast.Module:
+    """Return the syntax tree of a Python file."""
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return every node of a Python file. Walking a tree costs more than most checks of its nodes."""
+    return list(ast.walk(tree(path)))
 
 
 def _parent(path: Path, root: Path, level: int) -> str:

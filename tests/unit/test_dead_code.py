@@ -89,7 +89,7 @@ def variables_set() -> dict[str, Any]:
 
 @cache
 def nodes() -> list[ast.AST]:
-    return [node for path in SHIPPED for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    return [node for path in SHIPPED for node in structure.nodes(path)]
 
 
 def settings_fields() -> set[str]:

@@ -14,6 +14,7 @@ import stripe
 from pynamodb.attributes import Attribute
 
 from tests.unit.test_errors import error_classes
+from tools.structure import nodes, tree
 from tuition.intake import stripe_events
 from tuition.storage.items import MODELS, is_personal
 
@@ -49,17 +50,6 @@ FOLDERS: list[set[str]] = [
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    """Return every node of a file. Walking a tree costs more than most rules."""
-    return list(ast.walk(tree(path)))
 
 
 def imports(path: Path) -> Iterator[str]:
