@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -115,18 +116,42 @@ def test_the_artifact_contains_no_native_code(layer: Path) -> None:
     assert list(layer.rglob("*.so")) == []
 
 
-@pytest.mark.parametrize("function", sorted(file.stem for file in (ROOT / "functions").glob("*.py")))
-def test_a_function_can_be_imported_from_the_artifact_alone(layer: Path, function: str) -> None:
-    """Python runs isolated (`-I`) and without site-packages."""
-    code = ROOT / "functions"
-    script = (
-        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\n"
-        f"sys.path += [{str(code)!r}, {str(layer)!r}]\n"
-        f"import {function}; assert callable({function}.handler)"
-    )
-    command = [sys.executable, "-I", "-c", script]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+FUNCTIONS = sorted(file.stem for file in (ROOT / "functions").glob("*.py"))
+IMPORTS = """
+import sys; sys.path[:] = [folder for folder in sys.path if "site-packages" not in folder] + sys.argv[1:3]
+import importlib, json, os, traceback
+import aws_lambda_powertools.logging, botocore.session, pynamodb.models, stripe
+for name in sys.argv[3:]:
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        try:
+            assert callable(importlib.import_module(name).handler)
+        except BaseException:
+            os.write(writer, traceback.format_exc()[-4000:].encode())
+        os._exit(0)
+    os.close(writer)
+    print(json.dumps([name, os.fdopen(reader).read()]))
+    os.wait()
+"""
+"""Imports each function in a process of its own. They are forked from one that has imported the layer's packages."""
+
+
+@pytest.fixture(scope="module")
+def import_errors(layer: Path) -> dict[str, str]:
+    """Return the error of each function's import, if any. Python runs isolated (`-I`) and without site-packages."""
+    command = [sys.executable, "-I", "-c", IMPORTS, str(ROOT / "functions"), str(layer), *FUNCTIONS, "no_such_function"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
+    return dict(json.loads(line) for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_can_be_imported_from_the_artifact_alone(import_errors: dict[str, str], function: str) -> None:
+    assert import_errors[function] == ""
+
+
+def test_a_function_that_cannot_be_imported_is_found(import_errors: dict[str, str]) -> None:
+    assert "No module named 'no_such_function'" in import_errors["no_such_function"]
 
 
 REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
