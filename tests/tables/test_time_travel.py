@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Response, Student
-from tuition.storage import keys
+from tuition.storage import keys, queries
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 STAFF = Student("staff-1", groups=("support",))
@@ -112,6 +112,15 @@ def test_a_moment_that_cannot_be_shown_is_refused(
     payment_id = tuition.create(student).body["payment_id"]
     answer = look(tuition, payment_id, **query)
     assert (answer.status, answer.body.get("field")) == (status, field)
+
+
+def test_a_moment_reads_the_records_once(
+    tuition: Harness, refunded_payment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = queries.audit_items, list[Any]()
+    monkeypatch.setattr(queries, "audit_items", lambda *subject: reads.append(subject) or read(*subject))
+    assert look(tuition, refunded_payment, version="1").status == 200
+    assert len(reads) == 1
 
 
 def test_an_unknown_payment_has_no_moments(tuition: Harness) -> None:

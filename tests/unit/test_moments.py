@@ -87,6 +87,15 @@ def test_a_version_that_never_was_is_refused(version: int) -> None:
         moments.at_version(present, records, version)
 
 
+def test_a_version_is_the_number_of_its_record_also_behind_a_gap() -> None:
+    present, records = stored([payment(), payment(), payment()], [2, 2, 2])
+    with_gap = [records[0], records[2]]
+    assert moments.at_version(present, with_gap, 3).payment.audit_head == records[2]["hash"]
+    assert moments.version_at(with_gap, minute(2)) == 3
+    with pytest.raises(NotFound, match="record 2 of this payment is missing"):
+        moments.at_version(present, with_gap, 2)
+
+
 def test_a_text_that_no_record_has_is_not_recorded() -> None:
     facts = Facts(
         phase=Phase(1, 1, "failed", "card_declined", "Your card was declined."),

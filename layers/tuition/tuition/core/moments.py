@@ -49,20 +49,24 @@ def version_at(records: Sequence[StoredRecord], at: str) -> int:
     for record in records:
         if record["recorded_at"] > at:
             break
-        version += 1
+        version = int(record["seq"])
     if not version:
         raise NotFound(f"This payment did not exist at {at}. It was created at {records[0]['recorded_at']}.")
     return version
 
 
 def at_version(payment: Payment, records: Sequence[StoredRecord], version: int) -> Moment:
-    """Return a payment as it was at a version. Raises `NotFound` for a version that it never had.
+    """Return a payment as it was at a version, the `seq` of the record that led to it.
 
-    Track, kind, attempt and the choices of the purchase never change. They are those of the payment as it is.
+    Track, kind, attempt and the choices of the purchase never change. They are those of the payment as it is. Raises
+    `NotFound` for a version that it never had, or whose record is missing.
     """
-    if not 1 <= version <= len(records):
-        raise NotFound(f"This payment has the versions 1 to {len(records)}.")
-    prefix = records[:version]
+    prefix = [record for record in records if record["seq"] <= version]
+    last = records[-1]["seq"] if records else 0
+    if not 1 <= version <= last:
+        raise NotFound(f"This payment has the versions 1 to {last}.")
+    if not prefix or prefix[-1]["seq"] != version:
+        raise NotFound(f"The audit record {version} of this payment is missing, so that version cannot be shown.")
     start = max((number for number, record in enumerate(prefix) if is_start(record)), default=0)
     since, newest = prefix[start:], prefix[-1]
     folded = recorded_facts.fold(since)

@@ -368,6 +368,13 @@ def audit_items(subject: str, since: str = "") -> list[Item]:
     return [item for page in dynamodb.query_pages(partition, sort_keys=sort_keys) for item in page.items]
 
 
+def recorded_trail(subject: str) -> list[dict[str, Any]]:
+    """Read a subject's audit records as `audit_trail` does, each with the time at which the ledger committed it."""
+    items = [AuditItem.from_raw_data(item) for item in audit_items(subject)]
+    records = [{**mapping.record_to_json(item), "recorded_at": item.recorded_at} for item in items]
+    return sorted(records, key=lambda record: int(record["seq"]))
+
+
 def newest_of_trail(subject: str, first: int, version: int) -> list[dict[str, Any]]:
     """Read a subject's audit records from this position to `version`, in this order. One may be missing.
 
@@ -410,12 +417,6 @@ def expired(payment_ids: Iterable[str]) -> frozenset[str]:
     partitions = {payment_id: Partition(AuditItem, "subject", payment_id) for payment_id in payment_ids}
     newest = {key: dynamodb.query(one, descending=True, limit=1).items for key, one in partitions.items()}
     return frozenset(key for key, items in newest.items() if items and items[0]["type"]["S"] == EXPIRED_RECORD)
-
-
-def recorded_times(subject: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of each of a subject's records, and when the ledger committed it."""
-    for item in audit_items(subject):
-        yield int(item["seq"]["N"]), item["recorded_at"]["S"]
 
 
 def records_of_day(day: str) -> Iterator[Item]:

@@ -1,7 +1,7 @@
 """The views of staff: payments, one payment whole, a user, disputes, and the quarantine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuition import retry
@@ -70,14 +70,13 @@ def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         raise Unprocessable("Send either at or version, not both.", field="at")
     at = timestamps.from_query(query["at"], "at") if "at" in query else None
     version = _version(query["version"]) if "version" in query else 0
-    item, trail = read_with_trail(payment_id)
+    item, records = read_with_trail(payment_id, queries.recorded_trail)
     present = mapping.payment_from_item(item)
-    times = dict(queries.recorded_times(payment_id))
-    records = [{**record, "recorded_at": times[record["seq"]]} for record in trail]
+    trail = [{name: value for name, value in record.items() if name != "recorded_at"} for record in records]
     moment = moments.at_version(present, records, moments.version_at(records, at) if at else version)
     past = moment.payment
     return {
-        **_details(PaymentView(past, []), trail[: past.version]),
+        **_details(PaymentView(past, []), [record for record in trail if record["seq"] <= past.version]),
         "actions": [],
         "chain": _chain(audit.verify_payment(present, trail)),
         "moment": {
@@ -120,15 +119,17 @@ def _can_decline(payment: Payment) -> bool:
     return payment.facts.withdrawn is None
 
 
-def read_with_trail(payment_id: str) -> tuple[PaymentItem, list[dict[str, Any]]]:
-    """Read a payment and its audit trail, again if a commit came between the two: that would look like tampering."""
+def read_with_trail(
+    payment_id: str, read: Callable[[str], list[dict[str, Any]]] = queries.audit_trail
+) -> tuple[PaymentItem, list[dict[str, Any]]]:
+    """Read a payment and, with `read`, its audit trail; again if a commit came between: that looks like tampering."""
     if not payment_id.startswith("pay_") or len(payment_id) > MAX_ID_LENGTH:
         raise NotFound("There is no payment with this id.")
     for _ in retry.attempts(retry.AUDIT_READ):
         items = payments_by_id([payment_id])
         if not items:
             raise NotFound("There is no payment with this id.")
-        trail = queries.audit_trail(payment_id)
+        trail = read(payment_id)
         if len(trail) == int(items[0].version):
             break
     return items[0], trail
