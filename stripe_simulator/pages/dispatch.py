@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stripe_simulator.account import Account
-from stripe_simulator.pages import assets, checkout, overview, three_d_secure
+from stripe_simulator.pages import assets, checkout, overview, receipt, three_d_secure
 from stripe_simulator.response import Response
 
 
@@ -16,6 +16,9 @@ def handle(account: Account, method: str, target: str, headers: Mapping[str, str
     if path.startswith("/c/pay/"):
         with account.lock:
             return checkout.answer(account, method, path.removeprefix("/c/pay/"), body)
+    if path.startswith("/receipts/"):
+        with account.lock:
+            return receipt.answer(account, path)
     if path == "/":
         with account.lock:
             return overview.answer(account, method, body)

@@ -68,7 +68,7 @@ def add(account: Account, intent: Object, method: Object, *, status: str, captur
         "_test": method["_test"],
     }
     if status != "failed":
-        charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{account.store.token(60)}"
+        charge["receipt_url"] = f"{account.url}/receipts/payment/{account.store.token(60)}"
     if method["type"] == "card":
         details = charge["payment_method_details"]["card"]
         details["amount_authorized"] = intent["amount"] if status == "succeeded" else None

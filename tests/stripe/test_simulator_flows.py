@@ -6,12 +6,13 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 
 from stripe_simulator.server import Simulator
 from tests.stripe.conftest import control
-from tests.stripe.test_contract import create_code, create_session, pay
+from tests.stripe.test_contract import DEBIT, create_code, create_session, pay
 
 
 def types(client: stripe.StripeClient) -> list[str]:
@@ -214,6 +215,61 @@ def test_the_events_of_a_flow_are_emitted_in_stripes_usual_order(
     assert [
         name for name in types(client) if not name.startswith(("product", "price", "coupon", "promotion"))
     ] == events
+
+
+def read_receipt(client: stripe.StripeClient, intent: stripe.PaymentIntent) -> str:
+    """Return the page at the `receipt_url` of an intent's charge, without a key, as a customer opens it."""
+    charge = client.v1.charges.retrieve(str(intent.latest_charge))
+    assert charge.receipt_url is not None
+    response = httpx.get(charge.receipt_url)
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    return response.text
+
+
+def test_a_receipt_is_a_page_without_scripts_that_shows_the_payment_and_its_refunds(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    params: Any = {"description": "<Data Professional>", "receipt_email": "ada@example.com"}
+    intent = pay(client, "pm_card_visa", **params)
+    page = read_receipt(client, intent)
+    for text in (
+        "Receipt for $499.00",
+        "Visa ending in 4242",
+        "&lt;Data Professional&gt;",
+        "ada@example.com",
+        intent.id,
+    ):
+        assert text in page, text
+    assert "<script" not in page and "Refund" not in page
+    client.v1.refunds.create({"payment_intent": intent.id, "amount": 10000})
+    page = read_receipt(client, intent)
+    for text in ("−$100.00", "$399.00", "<h2>Refunds</h2>", "$100.00 on"):
+        assert text in page, text
+
+
+def test_a_receipt_says_that_a_payment_is_processing_or_only_authorized(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    debit = pay(client, "pm_usBankAccount_success", **DEBIT)
+    assert "Your payment of $499.00 is processing" in read_receipt(client, debit)
+    assert "Bank account ending in 6789" in read_receipt(client, debit)
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    assert "Receipt for $499.00" in read_receipt(client, debit)
+    hold = pay(client, "pm_card_visa", capture_method="manual")
+    assert "Your payment of $499.00 is authorized" in read_receipt(client, hold)
+
+
+def test_an_unknown_receipt_is_a_404_and_a_receipt_can_be_printed(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    for path in ("/receipts/payment/none", "/receipts/", "/receipts/payment/"):
+        response = httpx.get(simulator.url + path)
+        assert (response.status_code, "No such receipt" in response.text) == (404, True)
+    with pytest.raises(stripe.CardError) as excinfo:
+        pay(client, "pm_card_chargeDeclined")
+    charge = client.v1.charges.retrieve(str(excinfo.value.error.charge))  # type: ignore[union-attr]
+    assert charge.receipt_url is None
+    assert "@media print" in httpx.get(f"{simulator.url}/_js/page.css").text
 
 
 def test_a_session_can_be_paid_on_its_page_after_a_decline(client: stripe.StripeClient, simulator: Simulator) -> None:
