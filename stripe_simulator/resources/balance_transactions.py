@@ -6,11 +6,11 @@ https://docs.stripe.com/api/balance_transactions
 from collections.abc import Iterator
 
 from stripe_simulator import lists
-from stripe_simulator.account import Account, Call
+from stripe_simulator.account import TASK_DELAY_S, Account, Call, task
 from stripe_simulator.errors import validation_error
 from stripe_simulator.store import Object, public_fields
 
-DAY_S = 24 * 3600
+HOUR_S, DAY_S = 3600, 24 * 3600
 CARD_FEE_BASIS_POINTS, CARD_FEE_FIXED = 290, 30  # 2.9 % + 0.30
 BANK_FEE_BASIS_POINTS, BANK_FEE_MAX = 80, 500  # 0.8 %, at most 5.00
 DISPUTE_FEE = 1500
@@ -35,6 +35,10 @@ def fee_of(amount: int, method_type: str) -> int:
     return min((amount * BANK_FEE_BASIS_POINTS + 5000) // 10_000, BANK_FEE_MAX)
 
 
+def _dispute_category(amount: int) -> str:
+    return "dispute_reversal" if amount > 0 else "dispute"
+
+
 def add(
     account: Account,
     kind: str,
@@ -46,7 +50,7 @@ def add(
 ) -> Object:
     """Add a balance transaction. A negative amount leaves the balance. `category` is by default the type's own."""
     if category is None:
-        category = "dispute" if source.get("object") == "dispute" else CATEGORIES.get(kind, kind)
+        category = _dispute_category(amount) if source.get("object") == "dispute" else CATEGORIES.get(kind, kind)
     now = account.clock.unix()
     details = []
     if fee:
@@ -60,7 +64,7 @@ def add(
             }
         )
     prefix = "txn_3" if str(source.get("id")).startswith(("ch_3", "py_3", "re_3", "pyr_3")) else "txn_1"
-    return account.store.add(
+    transaction = account.store.add(
         {
             "id": f"{prefix}{account.store.token(23)}",
             "object": "balance_transaction",
@@ -80,6 +84,27 @@ def add(
             "type": kind,
         }
     )
+    if kind in PENDING_TYPES and transaction["net"] > 0:
+        full_hour = (transaction["available_on"] // HOUR_S + 1) * HOUR_S
+        for seconds in (TASK_DELAY_S, full_hour - account.clock.now()):  # soon, if something releases it at once
+            account.schedule("balance.available", transaction["id"], seconds=seconds)
+    return transaction
+
+
+@task("balance.available")
+def _announce(account: Account, id: str) -> None:
+    """Send `balance.available` once the funds of a transaction are available. One event is for all funds of an hour.
+
+    https://docs.stripe.com/api/events/types#event_types-balance.available
+    """
+    transaction = account.store.get("balance_transaction", id)
+    if transaction.get("_announced") or _refresh(account, transaction)["status"] != "available":
+        return
+    transaction["_announced"] = True
+    moment = round(account.clock.now())
+    if account.balance_announced_at != moment:
+        account.balance_announced_at = moment
+        account.emit("balance.available", _balance(account))
 
 
 def add_without_source(account: Account, kind: str, currency: str, amount: int, description: str | None) -> Object:
@@ -119,6 +144,7 @@ def unpaid(account: Account, currency: str) -> list[Object]:
 def release(account: Account, transaction: Object) -> None:
     """Make the funds of a transaction available now."""
     transaction["available_on"], transaction["status"] = account.clock.unix(), "available"
+    account.schedule("balance.available", transaction["id"], seconds=0)
 
 
 def release_pending(account: Account, currency: str) -> None:
@@ -146,9 +172,13 @@ def list_(call: Call) -> Object:
 
 def balance(call: Call) -> Object:
     """GET /v1/balance."""
+    return _balance(call.account)
+
+
+def _balance(account: Account) -> Object:
     sums: dict[str, dict[str, int]] = {"available": {}, "pending": {}}
-    for transaction in call.store.all("balance_transaction"):
-        status, currency = _refresh(call.account, transaction)["status"], transaction["currency"]
+    for transaction in account.store.all("balance_transaction"):
+        status, currency = _refresh(account, transaction)["status"], transaction["currency"]
         sums[status][currency] = sums[status].get(currency, 0) + transaction["net"]
     for amounts in sums.values():
         amounts.setdefault("usd", 0)

@@ -44,7 +44,8 @@ EVIDENCE_FIELDS = (
     "uncategorized_text",
 )
 REFUNDABLE_STATUSES = ("won", "warning_needs_response", "warning_under_review", "warning_closed")
-RESPONSE_TIME_S = 9 * 24 * 3600
+DAY_S = 24 * 3600
+RESPONSE_TIME_S, INQUIRY_TIME_S = 9 * DAY_S, 120 * DAY_S
 
 
 def open_dispute(account: Account, charge: Object, reason: str, status: str = "needs_response") -> Object:
@@ -88,6 +89,8 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
             "type": "card",
         }
     account.store.add(dispute)
+    account.schedule("dispute.due", dispute["id"], seconds=RESPONSE_TIME_S)
+    account.schedule("dispute.due", dispute["id"], seconds=INQUIRY_TIME_S)
     charge["disputed"], charge["_refundable"] = True, status in REFUNDABLE_STATUSES
     account.emit("charge.dispute.created", dispute)
     if not status.startswith("warning_"):
@@ -197,6 +200,19 @@ def _decide(account: Account, id: str, text: str) -> None:
     }
     if dispute["status"].endswith("under_review") and text in outcomes:
         set_status(account, dispute, outcomes[text])
+
+
+@task("dispute.due")
+def _end_unanswered(account: Account, id: str) -> None:
+    """Lose a dispute that nobody answered in time, and close an inquiry that the bank did not escalate.
+
+    https://docs.stripe.com/disputes/how-disputes-work
+    """
+    dispute = account.store.get("dispute", id)
+    if dispute["status"] == "needs_response":
+        set_status(account, dispute, "lost")
+    elif dispute["status"].startswith("warning_") and account.clock.now() >= dispute["created"] + INQUIRY_TIME_S:
+        set_status(account, dispute, "warning_closed")
 
 
 def close(call: Call) -> Object:

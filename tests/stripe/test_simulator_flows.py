@@ -217,6 +217,42 @@ def test_the_events_of_a_flow_are_emitted_in_stripes_usual_order(
     ] == events
 
 
+def test_an_unanswered_dispute_is_lost_after_its_due_date_and_an_inquiry_closes_after_120_days(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    def statuses() -> dict[str, str]:
+        return {one.id: one.status for one in client.v1.disputes.list({"limit": 100}).data}
+
+    ids = []
+    for method in ("pm_card_createDispute", "pm_card_createDispute", "pm_card_createDisputeInquiry"):
+        intent = pay(client, method)
+        ids.append(client.v1.disputes.list({"payment_intent": intent.id}).data[0].id)
+    unanswered, answered, inquiry = ids
+    client.v1.disputes.update(answered, {"evidence": {"product_description": "a course"}})
+    due = client.v1.disputes.retrieve(unanswered).evidence_details.due_by
+    now = control(simulator, "/_sim/health")["now"]
+    control(simulator, "/_sim/clock", {"advance_s": due - now - 60})
+    assert statuses() == {unanswered: "needs_response", answered: "under_review", inquiry: "warning_needs_response"}
+    control(simulator, "/_sim/clock", {"advance_s": 120})
+    assert statuses() == {unanswered: "lost", answered: "under_review", inquiry: "warning_needs_response"}
+    (event,) = client.v1.events.list({"type": "charge.dispute.closed"}).data
+    assert event.data.object["id"] == unanswered and event.request.id is None  # type: ignore[union-attr]
+    control(simulator, "/_sim/clock", {"advance_s": 112 * 86_400})
+    assert statuses() == {unanswered: "lost", answered: "under_review", inquiry: "warning_closed"}
+
+
+def test_a_won_dispute_is_reported_as_a_reversal(client: stripe.StripeClient, simulator: Simulator) -> None:
+    intent = pay(client, "pm_card_createDispute")
+    (dispute,) = client.v1.disputes.list({"payment_intent": intent.id}).data
+    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    transactions = client.v1.disputes.retrieve(dispute.id).balance_transactions
+    assert [(one.type, one.reporting_category) for one in transactions] == [
+        ("adjustment", "dispute"),
+        ("adjustment", "dispute_reversal"),
+    ]
+
+
 def read_receipt(client: stripe.StripeClient, intent: stripe.PaymentIntent) -> str:
     """Return the page at the `receipt_url` of an intent's charge, without a key, as a customer opens it."""
     charge = client.v1.charges.retrieve(str(intent.latest_charge))

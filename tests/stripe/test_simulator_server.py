@@ -409,6 +409,33 @@ def test_each_currency_has_a_minimum_and_a_maximum_charge(
     assert too_small["message"] == f"Amount must be at least {text}"
 
 
+def test_balance_available_is_sent_once_for_the_funds_of_an_hour(in_process: InProcessStripe) -> None:
+    def amounts() -> list[int]:
+        events = in_process.call("GET", "/v1/events?type=balance.available").json()["data"]
+        return [event["data"]["object"]["available"][0]["amount"] for event in events]
+
+    paid = f"{INTENT}&confirm=true&payment_method=pm_card_visa&return_url=https://a.test/"
+    for _ in range(3):
+        intent = in_process.call("POST", "/v1/payment_intents", paid).json()["id"]
+        in_process.control("/_sim/clock", advance_s=60)
+    in_process.call("POST", "/v1/refunds", f"payment_intent={intent}")
+    in_process.control("/_sim/clock", advance_s=2 * 86_400 + 1800)
+    assert amounts() == []
+    in_process.control("/_sim/clock", advance_s=1800)
+    balance = in_process.call("GET", "/v1/balance").json()
+    assert amounts() == [balance["available"][0]["amount"]] == [3 * (500 - 45) - 500]
+    assert balance["pending"][0]["amount"] == 0
+    in_process.control("/_sim/clock", advance_s=5 * 86_400)
+    assert len(amounts()) == 1
+    in_process.call("POST", "/v1/payment_intents", paid)
+    in_process.control("/_sim/clock", advance_s=3)
+    in_process.control("/_sim/payouts", include_pending=True)
+    in_process.control("/_sim/clock", advance_s=1)
+    assert len(amounts()) == 2
+    in_process.control("/_sim/clock", advance_s=5 * 86_400)
+    assert len(amounts()) == 2
+
+
 def test_an_event_names_the_request_that_caused_it(in_process: InProcessStripe) -> None:
     response = in_process.call("POST", "/v1/customers", "", "k")
     event = in_process.call("GET", "/v1/events").json()["data"][0]
@@ -879,9 +906,9 @@ def test_events_are_filtered_by_type_wildcard_list_of_types_and_time(in_process:
     assert in_process.call("GET", "/v1/events?type=a&types[]=b").status == 400
     newest = in_process.call("GET", "/v1/events?limit=1").json()["data"][0]["id"]
     in_process.now += 29 * 24 * 3600
-    assert len(types("limit=100")) == 6
+    assert len(types("limit=100")) == 7  # balance.available is new
     in_process.now += 2 * 24 * 3600
-    assert types("limit=100") == [], "events are kept for 30 days"
+    assert types("limit=100") == ["balance.available"], "events are kept for 30 days"
     for method, path in (("GET", ""), ("POST", "/retry")):
         response = in_process.call(method, f"/v1/events/{newest}{path}")
         assert (response.status, response.json()["error"]["code"]) == (404, "resource_missing")
