@@ -16,6 +16,7 @@ from tests.tables.test_fraud_warnings import ACKNOWLEDGE
 from tests.tables.test_limits import problem, wait_s
 from tests.tables.test_purchase_blocks import lose_dispute
 from tests.tables.test_refunds import ORDER
+from tuition import log
 from tuition.core.emails import STUDENT_KINDS
 from tuition.core.errors import Contended
 from tuition.storage import dynamodb, effects, keys, ledger, queries
@@ -260,7 +261,7 @@ def test_an_export_that_cannot_be_stored_is_answered_503(
         raise EndpointConnectionError(endpoint_url="https://s3.eu-central-1.amazonaws.com")
 
     monkeypatch.setattr(bucket, "put_object", unreachable)
-    monkeypatch.setattr(personal_data.logger, "exception", lambda *_: None)
+    monkeypatch.setattr(log.logger, "exception", lambda *_: None)
     assert problem(export(tuition, student)) == (503, "unavailable")
 
 

@@ -1,8 +1,10 @@
 """The clients of AWS's services: their timeouts and tries."""
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tuition import aws_client, staff_mfa
+from tuition import aws_client, log, staff_mfa
+from tuition.core.errors import NotFound, Unavailable
 from tuition.intake import release_check, task_queue
 from tuition.outbox import analytics_queue, archive, digest, publish, ses
 from tuition.views import exports
@@ -48,3 +50,21 @@ def test_links_to_an_export_are_signed_with_version_4_for_the_regions_endpoint()
 def test_a_client_is_tried_three_times_by_default() -> None:
     config = aws_client.create("sqs", read_timeout_s=1).meta.config
     assert config.retries["total_max_attempts"] == aws_client.ATTEMPTS == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ClientError({"Error": {"Code": "SlowDown"}}, "PutObject"), EndpointConnectionError(endpoint_url="https://x")],
+)
+def test_a_failure_of_a_service_is_logged_and_unavailable(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    logged: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(log.logger, "exception", lambda event, **fields: logged.append((event, fields)))
+    translated = aws_client.failures_as_unavailable("the user pool failed", operation="admin_delete_user")
+    with pytest.raises(Unavailable, match=type(error).__name__), translated:
+        raise error
+    assert logged == [("the user pool failed", {"operation": "admin_delete_user"})]
+
+
+def test_an_error_of_our_own_passes_through() -> None:
+    with pytest.raises(NotFound), aws_client.failures_as_unavailable("S3 failed"):
+        raise NotFound("You have no such export.")

@@ -5,7 +5,12 @@ botocore is imported with the first client, so that a module that may call a ser
 Source: https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from tuition.core.errors import Unavailable
+from tuition.log import logger
 
 CONNECT_TIMEOUT_S = 2
 ATTEMPTS = 3
@@ -34,3 +39,15 @@ def create(
         **config,
     )
     return botocore.session.get_session().create_client(service, config=settings)
+
+
+@contextmanager
+def failures_as_unavailable(event: str, **fields: Any) -> Iterator[None]:
+    """Log a failure of a service that was not handled as `event`, and raise `Unavailable` instead."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        logger.exception(event, **fields)
+        raise Unavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})") from error

@@ -10,8 +10,6 @@ import functools
 from typing import Any
 
 from tuition import aws_client
-from tuition.core.errors import Unavailable
-from tuition.log import logger
 from tuition.settings import settings
 
 READ_TIMEOUT_S = 5
@@ -32,16 +30,12 @@ def _call(operation: str, user_id: str) -> None:
     pool = settings().user_pool_id
     if not pool:
         return
-    from botocore.exceptions import BotoCoreError, ClientError
-
     client = _client()
-    try:
-        getattr(client, operation)(UserPoolId=pool, Username=user_id)
-    except client.exceptions.UserNotFoundException:
-        return
-    except (ClientError, BotoCoreError) as error:
-        logger.exception("the user pool failed", operation=operation)
-        raise Unavailable(f"The user pool is not responding. Try again. ({type(error).__name__})") from error
+    with aws_client.failures_as_unavailable("the user pool failed", operation=operation):
+        try:
+            getattr(client, operation)(UserPoolId=pool, Username=user_id)
+        except client.exceptions.UserNotFoundException:
+            return
 
 
 @functools.cache

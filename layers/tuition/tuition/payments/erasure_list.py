@@ -8,12 +8,10 @@ behind it. So however many erasures wait for open money, each one has its turn.
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from tuition import aws_client
-from tuition.core.errors import Unavailable
 from tuition.log import logger
 from tuition.settings import settings
 
@@ -25,32 +23,21 @@ POSITION = "position"
 Folder = Literal["due", "done"]
 
 
-@contextmanager
-def _failures_as_unavailable() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        logger.exception("the list of erasures failed")
-        raise Unavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})") from error
-
-
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def put(folder: Folder, user_id: str, values: Mapping[str, Any]) -> None:
     """Store a user's entry, in place of an earlier one."""
     body = json.dumps({"user_id": user_id, **values}).encode()
     _s3().put_object(Bucket=settings().erasures_bucket, Key=_object_key(folder, user_id), Body=body)
 
 
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def read(folder: Folder, user_id: str) -> dict[str, Any]:
     """Return a user's entry, which exists."""
     answer = _s3().get_object(Bucket=settings().erasures_bucket, Key=_object_key(folder, user_id))
     return dict(json.loads(answer["Body"].read()))
 
 
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def remove_due(user_id: str) -> None:
     """Remove the entry of an erasure that is done."""
     _s3().delete_object(Bucket=settings().erasures_bucket, Key=_object_key("due", user_id))
@@ -81,12 +68,12 @@ def due_from_position() -> Iterator[str]:
         yield user_id
 
 
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def _page(folder: Folder, start: Mapping[str, str]) -> dict[str, Any]:
     return dict(_s3().list_objects_v2(Bucket=settings().erasures_bucket, Prefix=f"{folder}/", **start))
 
 
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def _position() -> str | None:
     """Return the user at whom a run has stopped; None if none has yet."""
     from botocore.exceptions import ClientError
@@ -100,7 +87,7 @@ def _position() -> str | None:
     return str(json.loads(answer["Body"].read())["user_id"])
 
 
-@_failures_as_unavailable()
+@aws_client.failures_as_unavailable("the list of erasures failed")
 def put_position(user_id: str) -> None:
     """Store that the next run begins behind this user."""
     body = json.dumps({"user_id": user_id}).encode()

@@ -16,21 +16,19 @@ import csv
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast, get_args
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from tuition import aws_client, clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import NotFound, StripeUnavailable, TuitionError, Unavailable, Unprocessable
+from tuition.core.errors import NotFound, StripeUnavailable, TuitionError, Unprocessable
 from tuition.core.statement import Sum
 from tuition.core.stored import read
-from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger
 from tuition.storage.queries import Cursor
@@ -123,20 +121,10 @@ class Export:
         return f"exports/{self.export_id}/{name}"
 
 
-@contextmanager
-def _aws_failures_as_unavailable() -> Iterator[None]:
-    """Log a failure of S3 or Lambda that was not handled, and raise `Unavailable` instead."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        logger.exception("S3 or Lambda failed")
-        raise Unavailable(f"A part of our system is not responding. Try again. ({type(error).__name__})") from error
-
-
 # --- ordering and downloading ---
 
 
-@_aws_failures_as_unavailable()
+@aws_client.failures_as_unavailable("S3 or Lambda failed")
 def order(body: Mapping[str, Any], staff: str, kind: object = "payments", month: object = None) -> dict[str, Any]:
     """Start an export of all payments that match these filters, or a file of a month. Raises `Unprocessable`."""
     if kind not in get_args(ExportKind):
@@ -187,7 +175,7 @@ def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
     return query
 
 
-@_aws_failures_as_unavailable()
+@aws_client.failures_as_unavailable("S3 or Lambda failed")
 def progress(export_id: str, staff: str) -> dict[str, Any]:
     """Return an export, with a link once it is done. Resume it if it is paused or stale. Raises `NotFound`."""
     if not re.fullmatch(r"exp_[0-9a-f]{32}", export_id):
@@ -243,7 +231,7 @@ def invoke(export_id: str) -> None:
 # --- writing the file ---
 
 
-@_aws_failures_as_unavailable()
+@aws_client.failures_as_unavailable("S3 or Lambda failed")
 def make(export_id: str, remaining_s: Callable[[], float]) -> Export:
     """Run or resume an export until it is done or time runs short. Raises `ExportTaken`."""
     export, etag = _load(export_id)

@@ -15,16 +15,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from tuition import aws_client, clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.emails import STUDENT_KINDS
-from tuition.core.errors import NotFound, Unavailable
+from tuition.core.errors import NotFound
 from tuition.core.payment import DECLINED, SUSPECTED_FRAUD
 from tuition.core.refs import is_user_id
-from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, queries
 from tuition.storage.dynamodb import Item
@@ -124,12 +121,9 @@ def answer(data: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     object_key = f"personal/{uuid.uuid4().hex}.json"  # access logs have it, so it names no student
     file = {"Bucket": settings().exports_bucket, "Key": object_key}
     shown = {"ResponseContentDisposition": 'attachment; filename="my-data.json"'}
-    try:
+    with aws_client.failures_as_unavailable("the file with a person's data could not be stored"):
         _s3().put_object(**file, Body=body.encode(), ContentType="application/json")
         url = _s3().generate_presigned_url("get_object", Params={**file, **shown}, ExpiresIn=LINK_S)
-    except (ClientError, BotoCoreError) as error:
-        logger.exception("the file with a person's data could not be stored")
-        raise Unavailable("Your data could not be prepared. Try again in a few minutes.") from error
     return 202, {
         "url": str(url),
         "url_expires_at": timestamps.iso(clock.now() + LINK_S),
