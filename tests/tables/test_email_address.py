@@ -153,6 +153,29 @@ def test_a_large_history_takes_several_requests(
     assert correct(tuition, student).body == {"email": NEW, "payments": 1, "complete": True}
 
 
+def test_a_request_reads_a_bounded_number_of_payments(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        tuition.create(student, save_payment_method=number % 2 == 0)
+    monkeypatch.setattr(queries, "PAGE_OF_PAYMENTS", 1)
+    monkeypatch.setattr(email_address, "MAX_PAGES", 2)
+    assert correct(tuition, student).body == {"email": NEW, "payments": 2, "complete": False}
+    assert problem(correct(tuition, student)) == (503, "contended")
+    monkeypatch.setattr(email_address, "MAX_PAGES", 4)
+    assert correct(tuition, student).body == {"email": NEW, "payments": 1, "complete": True}
+    assert correct(tuition, student).body == {"email": NEW, "payments": 0, "complete": True}
+
+
+def test_a_request_without_time_reads_no_further_page(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(tuition, student)
+    correct(tuition, student)
+    monkeypatch.setattr(email_address, "LAST_S", 60.0)
+    assert problem(correct(tuition, student)) == (503, "contended")
+
+
 def test_a_correction_that_failed_at_stripe_continues_when_it_is_repeated(
     tuition: Harness, student: Student, admin: Student
 ) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.audit import AuditEntry, Source
-from tuition.core.errors import Conflicted, NotFound, StripeRefused, Unprocessable
+from tuition.core.errors import Conflicted, Contended, NotFound, StripeRefused, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import Customer, is_user_id
@@ -25,6 +25,8 @@ from tuition.stripe_gateway import client as stripe_client
 
 MAX_PAYMENTS = 100
 """Payments that one request corrects. The next request continues."""
+MAX_PAGES = 200
+"""Pages of payments that one request reads, the corrected ones too."""
 MAX_ADDRESS_LENGTH = 254
 """https://www.rfc-editor.org/rfc/rfc3696#section-3, with its erratum 1690"""
 LAST_S = 6.0
@@ -81,7 +83,11 @@ def _correct(
         if legal_hold.is_held(user_id):  # since the record
             break
         _correct_payment(first, email, actor, source)
-        corrected, first = corrected + 1, next(wrong, None)
+        corrected += 1
+        try:
+            first = next(wrong, None)
+        except Contended:  # the next request reads on with more time
+            break
     return {"payments": corrected, "complete": first is None}
 
 
@@ -134,7 +140,10 @@ def _wrong(user_id: str, email: str) -> Iterator[Payment]:
 
 
 def _payments(user_id: str) -> Iterator[Payment]:
+    """Yield the payments, the newest first. Raises `Contended` if they are more than one request can read."""
     pages = dynamodb.query_pages(queries.by_user(user_id), descending=True, limit=queries.PAGE_OF_PAYMENTS)
-    for page in pages:
+    for number, page in enumerate(pages):
+        if number == MAX_PAGES or clock.remaining_s() <= LAST_S:
+            raise Contended("These are too many payments to read in one request. Try again.")
         for item in queries.payments_by_id([key["payment_id"]["S"] for key in page.items]):
             yield mapping.payment_from_item(item)
