@@ -10,7 +10,7 @@ from tests import event_bus
 from tests.event_bus import EventBus, Queue
 from tests.unit.test_audit_stream import counted, failures
 from tools import published_events as reference
-from tuition.core import published_events
+from tuition.core import emails, published_events
 from tuition.core.audit import AuditEntry, Record
 from tuition.outbox import publish
 from tuition.storage import dynamodb, mapping
@@ -80,6 +80,26 @@ def test_only_the_records_of_refused_entries_are_tried_again(bus: EventBus, caps
     bus.refuses = lambda detail: False
     assert deliver(item(1), item(3)) == []
     assert len(set(bus.ids)) == len(bus.ids) == 8
+
+
+def test_the_events_that_an_email_may_follow_are_counted_once_the_bus_has_taken_them(
+    bus: EventBus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An alarm compares the count with what the rule of the emails invokes."""
+    failed = {"status": {"from": "CREATED", "to": "FAILED"}, "currency": "usd"}
+    bus.refuses = lambda detail: detail["subject"] == "pay_2"
+    assert deliver(item(0), item(1, failed), item(2, failed), item(3, failed)) == ["102"]
+    followed = [entry["DetailType"] for entry in bus.entries if entry["DetailType"] in emails.EVENT_TYPES]
+    assert followed == [published_events.PAYMENT_FAILED] * 2
+    assert numbers_of("EmailEventPublished", capsys) == [2.0]
+    assert deliver(item(4)) == []
+    assert numbers_of("EmailEventPublished", capsys) == []
+
+
+def numbers_of(metric: str, capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """Return the numbers that were added to a metric since the last call."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    return [number for line in lines for number in line.get(metric, [])]
 
 
 def test_records_of_a_call_without_an_answer_are_tried_again_with_all_behind_it(

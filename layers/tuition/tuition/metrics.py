@@ -29,6 +29,7 @@ Name = Literal[
     "ChargeDeclined",
     "StripeRateLimited",
     "WithdrawalOverdue",
+    "EmailEventPublished",
     "EmailUnsent",
     "EmailDropped",
     "EmailBounced",

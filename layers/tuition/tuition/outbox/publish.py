@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tuition import aws_client, metrics
-from tuition.core import published_events, timestamps
+from tuition.core import emails, published_events, timestamps
 from tuition.log import logger
 from tuition.outbox import analytics_queue
 from tuition.settings import settings
@@ -136,17 +136,22 @@ def _calls(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
 
 
 def _put(call: list[_Entry], outcome: Outcome) -> bool:
-    """Make one call, and add what it did. Return False if it was not answered: then the bus may have taken it."""
+    """Make one call, and add what it did. Return False if it was not answered: then the bus may have taken it.
+
+    Counts the events that an email may follow: if the rule of the emails then invokes nothing, an alarm rings.
+    """
     try:
         response = _client().put_events(Entries=[entry.params for entry in call])
     except (ClientError, BotoCoreError):
         logger.exception("the bus did not take a call", entries=len(call))
         metrics.count("EventNotPublished", len(call))
         return False
-    refused = [
-        (entry, result) for entry, result in zip(call, response["Entries"], strict=True) if "ErrorCode" in result
-    ]
-    outcome.events += len(call) - len(refused)
+    results = list(zip(call, response["Entries"], strict=True))
+    refused = [(entry, result) for entry, result in results if "ErrorCode" in result]
+    taken = [entry.params["DetailType"] for entry, result in results if "ErrorCode" not in result]
+    outcome.events += len(taken)
+    if for_emails := sum(type_ in emails.EVENT_TYPES for type_ in taken):
+        metrics.count("EmailEventPublished", for_emails)
     if refused:
         logger.error("the bus refused entries", codes=sorted({result["ErrorCode"] for _, result in refused}))
         metrics.count("EventNotPublished", len(refused))
