@@ -204,7 +204,7 @@ def _decide(account: Account, id: str, text: str) -> None:
 
 @task("dispute.due")
 def _end_unanswered(account: Account, id: str) -> None:
-    """Lose a dispute that nobody answered in time, and close an inquiry that the bank did not escalate.
+    """Lose a dispute that is unanswered at its due date, and close an inquiry that the bank did not escalate.
 
     https://docs.stripe.com/disputes/how-disputes-work
     """

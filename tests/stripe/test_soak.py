@@ -274,7 +274,8 @@ def problems_of_events(world: World) -> list[str]:
     for payload in world.stripe.webhooks.payloads.values():
         event = json.loads(payload)
         messages |= set(typed_responses.problems_of_event(event))
-        newest[event["data"]["object"]["id"]] = event["data"]["object"]
+        if "id" in event["data"]["object"]:  # a balance has none
+            newest[event["data"]["object"]["id"]] = event["data"]["object"]
     for kind in ("payment_intent", "refund", "dispute", "checkout.session"):
         for item in world.all(kind):
             status = newest.get(item["id"], item)["status"]
