@@ -211,6 +211,7 @@ def register_webhook(run: Run) -> None:
             key, "post", "/v1/webhook_endpoints", **changes, api_version=API_VERSION, description=DESCRIPTION
         )
         secrets = [endpoint["secret"], *value.get("signing_secrets", [])][:2]
+        value.pop("rotation", None)  # it was about the endpoint that this one replaces
     put_secret(
         run,
         "StripeWebhookSecretArn",

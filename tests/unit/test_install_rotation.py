@@ -217,7 +217,11 @@ def test_the_old_endpoint_stays_if_the_new_one_is_lost_after_it_has_delivered(tm
     assert [one["id"] for one in accepted_endpoints(world)] == [old["id"]]
     run.new_webhook = True
     register(run)
-    assert len(accepted_endpoints(world)) == 1
+    (replaced,) = accepted_endpoints(world)
+    assert "rotation" not in world.stored("webhook")
+    rotation.rotate_webhook(run)
+    (last,) = accepted_endpoints(world)
+    assert last["id"] != replaced["id"], "the next rotation makes an endpoint again"
 
 
 def stop(*_: object) -> None:
