@@ -70,4 +70,19 @@ def test_s3_says_whether_a_bucket_has_object_lock(monkeypatch: pytest.MonkeyPatc
         assert s3.list_buckets()["Buckets"] == []
 
 
+def test_a_versioned_bucket_is_emptied_of_old_versions_and_markers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the list of erasures is: entries of `due/` are deleted, and their versions stay for a month."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        s3: Any = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        for key in ("due/ada", "due/ada", "done/ada"):
+            s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+        s3.delete_object(Bucket=BUCKET, Key="due/ada")
+        removal._delete_bucket(run_with(s3), BUCKET)
+        assert s3.list_buckets()["Buckets"] == []
+
+
 LATE = "2126-11-28T13:00:00.000Z"
