@@ -6,7 +6,7 @@ simulator refuses the parameters that Stripe's own types refuse. https://docs.st
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -119,8 +119,10 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
     if name is None:
         return dict(params)
     fields = dict(CLASSES[name]) if name else {}
-    for param in UNSUPPORTED_PARAMS.get(operation, ()):
-        if param in params and param in fields:
+    unsupported = UNSUPPORTED_PARAMS.get(operation, ())
+    for pattern, param in _names(params) if unsupported else ():
+        head = pattern.partition("[")[0]
+        if pattern in unsupported and (head in fields or f"{head}!" in fields):
             raise validation_error(f"The simulator does not support `{param}`, although Stripe does.", param=param)
     _add_legacy(fields, LEGACY.get(name, {}), params, family)
     if name == "SessionCreateParams" and family in (None, "clover") and "ui_mode" in params:
@@ -149,6 +151,18 @@ def _add_legacy(
                 code=TYPES_NOT_SUPPORTED,
                 param=param,
             )
+
+
+def _names(value: Any, pattern: str = "", name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every parameter twice: as a pattern without the indexes of lists (`items[][price]`), and as its name."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _names(item, f"{pattern}[]", f"{name}[{index}]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            inner, inner_name = (f"{pattern}[{key}]", f"{name}[{key}]") if name else (key, key)
+            yield inner, inner_name
+            yield from _names(item, inner, inner_name)
 
 
 def _check_length(value: Any, limit: int, name: str) -> None:

@@ -12,6 +12,7 @@ from stripe_simulator.resources import balance_transactions, payment_methods
 from stripe_simulator.store import Object, previous_values, public_fields
 from stripe_simulator.validation import MAX_DESCRIPTOR_LENGTH
 
+SHIPPING_FIELDS = ("address", "carrier", "name", "phone", "tracking_number")
 RISK_SCORES = {"normal": 32, "elevated": 67, "highest": 90}
 STATEMENT_DESCRIPTOR = "SIMULATOR"
 """The account's descriptor on statements."""
@@ -64,7 +65,7 @@ def add(account: Account, intent: Object, method: Object, *, status: str, captur
         "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
         "status": status,
         "transfer_data": None,
-        "transfer_group": None,
+        "transfer_group": intent["transfer_group"],
         "_test": method["_test"],
     }
     if status != "failed":
@@ -83,6 +84,14 @@ def _statement_descriptor(intent: Object) -> str:
     """
     suffix = intent["statement_descriptor_suffix"]
     return f"{STATEMENT_DESCRIPTOR}* {suffix}"[:MAX_DESCRIPTOR_LENGTH] if suffix else STATEMENT_DESCRIPTOR
+
+
+def shipping(params: Any) -> Object | None:
+    """Return the shipping of an intent or a charge with every field."""
+    if not params:
+        return None
+    address = payment_methods.address_fields(params.get("address") or {})
+    return {name: params.get(name) for name in SHIPPING_FIELDS} | {"address": address}
 
 
 def _outcome(risk_level: str) -> Object:
@@ -153,7 +162,7 @@ def retrieve(call: Call) -> Object:
 
 def list_(call: Call) -> Object:
     """GET /v1/charges."""
-    charges = lists.select(call.store.all("charge"), call.params, "customer", "payment_intent")
+    charges = lists.select(call.store.all("charge"), call.params, "customer", "payment_intent", "transfer_group")
     return lists.page(charges, call.params, call.path, "charge")
 
 
@@ -175,6 +184,8 @@ def update(call: Call) -> Object:
         changes["metadata"] = merge_metadata(charge["metadata"], call.params["metadata"])
     if "fraud_details" in call.params:
         changes["fraud_details"] = call.params["fraud_details"]
+    if "shipping" in call.params:
+        changes["shipping"] = shipping(call.params["shipping"])
     charge.update(changes)
     previous = previous_values(before, public_fields(charge))
     if previous:

@@ -178,6 +178,7 @@ def update_coupon(call: Call) -> Object:
         coupon["name"] = call.params["name"]
     if "metadata" in call.params:
         coupon["metadata"] = merge_metadata(coupon["metadata"], call.params["metadata"])
+    coupon["_currency_options"] |= _currency_options(call.params, "currency_options")
     previous = previous_values(before, public_fields(coupon))
     if previous:
         call.account.emit("coupon.updated", coupon, previous)
@@ -273,6 +274,8 @@ def update_code(call: Call) -> Object:
         code["_active"] = call.params["active"]
     if "metadata" in call.params:
         code["metadata"] = merge_metadata(code["metadata"], call.params["metadata"])
+    restrictions: dict[str, Any] = call.params.get("restrictions") or {}
+    code["_currency_options"] |= _currency_options(restrictions, "restrictions[currency_options]")
     refresh_code(call.account, code)
     previous = previous_values(before, public_fields(code))
     if previous:

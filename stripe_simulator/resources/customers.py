@@ -24,7 +24,7 @@ def create(call: Call) -> Object:
         "id": store.new_id("cus", 14),
         "object": "customer",
         "address": None,
-        "balance": params.get("balance", 0),
+        "balance": 0,
         "created": call.account.clock.unix(),
         "currency": None,
         "customer_account": None,
@@ -45,7 +45,7 @@ def create(call: Call) -> Object:
         "name": None,
         "next_invoice_sequence": 1,
         "phone": None,
-        "preferred_locales": params.get("preferred_locales", []),
+        "preferred_locales": [],
         "shipping": None,
         "tax_exempt": "none",
         "test_clock": None,
@@ -66,6 +66,9 @@ def _apply(customer: Object, params: dict[str, Any]) -> None:
     for name in ("business_name", "individual_name"):  # absent, not null, if a customer has none
         if name in params and not params[name]:
             del customer[name]
+    for name in ("balance", "preferred_locales"):
+        if name in params:
+            customer[name] = params[name]
     if "address" in params:
         customer["address"] = _address(params["address"])
     if "shipping" in params:

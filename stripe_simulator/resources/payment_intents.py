@@ -9,7 +9,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import NO_REQUEST, Account, Call, task
 from stripe_simulator.errors import StripeError, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import confirmation_tokens, payment_methods, payments
+from stripe_simulator.resources import charges, confirmation_tokens, payment_methods, payments
 from stripe_simulator.store import Object, public_fields
 
 ENABLED_TYPES = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
@@ -18,7 +18,6 @@ CANCELABLE_STATUSES = ("requires_payment_method", "requires_capture", "requires_
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
 HIDDEN_OPTIONS = ("cvc_token", "moto", "three_d_secure")
 """Parameters of `payment_method_options[card]` that a PaymentIntent does not show."""
-SHIPPING_FIELDS = ("address", "carrier", "name", "phone", "tracking_number")
 # fmt: off
 BROWSER_FIELDS = (
     "id", "object", "allowed_payment_method_types", "amount", "amount_details", "automatic_payment_methods",
@@ -39,6 +38,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
     if params.get("customer"):
         account.store.get_active("customer", params["customer"], param="customer")
     automatic = params.get("automatic_payment_methods")
+    check_automatic(params)
     legacy = params.get("payment_method_types")
     allowed = params.get("allowed_payment_method_types")
     allow_redirects = (automatic or {}).get("allow_redirects", "always")
@@ -80,7 +80,7 @@ def new(account: Account, params: dict[str, Any]) -> Object:
         "receipt_email": params.get("receipt_email") or None,
         "review": None,
         "setup_future_usage": params.get("setup_future_usage") or None,
-        "shipping": _shipping(params.get("shipping")),
+        "shipping": charges.shipping(params.get("shipping")),
         "source": None,
         "statement_descriptor": params.get("statement_descriptor"),
         "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
@@ -88,6 +88,14 @@ def new(account: Account, params: dict[str, Any]) -> Object:
         "transfer_data": None,
         "transfer_group": params.get("transfer_group"),
     }
+
+
+def check_automatic(params: dict[str, Any]) -> None:
+    """Raise StripeError if the request disables automatic payment methods."""
+    if (params.get("automatic_payment_methods") or {}).get("enabled") is False:
+        name = "automatic_payment_methods[enabled]"
+        message = f"The simulator does not support `{name}` `false`, although Stripe does: name the allowed types."
+        raise validation_error(message, param=name)
 
 
 def named_types(params: dict[str, Any]) -> list[str]:
@@ -102,13 +110,6 @@ def allowed_types(params: dict[str, Any]) -> list[str]:
         # Only cards support separate capture.
         excluded = [*excluded, *(kind for kind in ENABLED_TYPES if kind != "card")]
     return [kind for kind in params.get("allowed_payment_method_types") or ENABLED_TYPES if kind not in excluded]
-
-
-def _shipping(params: Any) -> Object | None:
-    if not params:
-        return None
-    address = payment_methods.address_fields(params.get("address") or {})
-    return {name: params.get(name) for name in SHIPPING_FIELDS} | {"address": address}
 
 
 def _method_options(options: Object, params: Any) -> Object:
@@ -157,7 +158,7 @@ def create(call: Call) -> Object:
         payments.check_usable(intent, method)
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
         intent["setup_future_usage"] = params.get("setup_future_usage") or None
-        intent["shipping"] = _shipping(params.get("shipping"))
+        intent["shipping"] = charges.shipping(params.get("shipping"))
     call.store.add(intent)
     call.account.emit("payment_intent.created", intent)
     if params.get("confirm"):
@@ -256,7 +257,7 @@ def _confirm_with(call: Call, intent: Object) -> None:
     )
     _apply(intent, {name: params[name] for name in names if name in params})
     if "shipping" in params:
-        intent["shipping"] = _shipping(params["shipping"])
+        intent["shipping"] = charges.shipping(params["shipping"])
     if method is not None:
         payments.check_usable(intent, method)
         intent["payment_method"] = method["id"]
@@ -325,7 +326,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
     _apply(intent, params)
     intent["metadata"] = metadata
     if "shipping" in params:
-        intent["shipping"] = _shipping(params["shipping"])
+        intent["shipping"] = charges.shipping(params["shipping"])
     if method is not None:
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
         intent["next_action"] = None
@@ -395,6 +396,9 @@ def capture(call: Call) -> Object:
             param="amount_to_capture",
         )
     metadata = merge_metadata(intent["metadata"], call.params.get("metadata", {}))
+    validation.check_statement_descriptor(call.params, "statement_descriptor_suffix")
+    if "statement_descriptor_suffix" in call.params:
+        intent["statement_descriptor_suffix"] = call.params["statement_descriptor_suffix"] or None
     payments.capture(call.account, intent, amount)
     intent["metadata"] = metadata
     return public_fields(intent)

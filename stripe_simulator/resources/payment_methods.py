@@ -153,7 +153,7 @@ def _card(account: Account, test_name: str, params: dict[str, Any]) -> Object:
         "funding": card.funding,
         "generated_from": None,
         "last4": number[-4:],
-        "networks": {"available": [card.brand], "preferred": None},
+        "networks": {"available": [card.brand], "preferred": (card_params.get("networks") or {}).get("preferred")},
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
@@ -207,6 +207,8 @@ def _sepa(account: Account, test_name: str, params: dict[str, Any]) -> Object:
     }
 
 
+COMMON_PARAMS = ("allow_redisplay", "billing_details", "key", "metadata", "radar_options", "type")
+"""The parameters of a method that do not depend on its type. `radar_options` has no effect, `key` is a browser's."""
 DETAILS = {"card": _card, "us_bank_account": _bank, "sepa_debit": _sepa}
 
 
@@ -218,6 +220,13 @@ def from_params(account: Account, params: dict[str, Any]) -> Object:
         raise validation_error(f"The simulator does not support payment methods of type {kind}.", param="type")
     if not details:
         raise validation_error(f"Missing required param: {kind}.", code="parameter_missing", param=kind)
+    if details.get("financial_connections_account"):
+        name = "us_bank_account[financial_connections_account]"
+        raise validation_error(f"The simulator does not support `{name}`, although Stripe does.", param=name)
+    for name in params:
+        if name not in (kind, *COMMON_PARAMS):
+            message = f"The simulator does not support `{name}` of a payment method of type {kind}."
+            raise validation_error(message, param=name)
     if kind == "card":
         return make(account, _card_test_name(account, details), params)
     if kind == "us_bank_account":
@@ -336,13 +345,24 @@ def update(call: Call) -> Object:
         method["billing_details"] = billing_details(merged)
     if "allow_redisplay" in call.params:
         method["allow_redisplay"] = call.params["allow_redisplay"]
-    for name, value in (call.params.get("card") or {}).items():
-        if name in ("exp_month", "exp_year"):
-            method["card"][name] = value
+    _update_details(method, call.params)
     previous = previous_values(before, public_fields(method))
     if previous:
         call.account.emit("payment_method.updated", method, previous)
     return public_fields(method)
+
+
+def _update_details(method: Object, params: dict[str, Any]) -> None:
+    """Change the fields that can change. Raises StripeError for the hash of another type."""
+    for kind in ("card", "us_bank_account"):
+        if params.get(kind) and method["type"] != kind:
+            message = f"You can only update `{kind}` of a PaymentMethod of type {kind}, not of type {method['type']}."
+            raise invalid_request(message, param=kind)
+        for name, value in (params.get(kind) or {}).items():
+            if name == "networks":
+                method[kind][name]["preferred"] = (value or {}).get("preferred") or None
+            else:
+                method[kind][name] = value
 
 
 def attach(call: Call) -> Object:

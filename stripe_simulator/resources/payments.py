@@ -359,6 +359,7 @@ def capture(account: Account, intent: Object, amount: int) -> None:
     charge = account.store.get("charge", intent["latest_charge"])
     intent["status"], intent["amount_received"], intent["amount_capturable"] = "succeeded", amount, 0
     charge["captured"], charge["amount_captured"] = True, amount
+    charge["statement_descriptor_suffix"] = intent["statement_descriptor_suffix"]
     if amount < charge["amount"]:
         charge["amount_refunded"] = charge["amount"] - amount
     charges.settle(account, charge)

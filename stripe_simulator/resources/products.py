@@ -14,6 +14,12 @@ from stripe_simulator.params import merge_metadata
 from stripe_simulator.store import Object, previous_values, public_fields
 
 
+def _dimensions(params: dict[str, Any]) -> Object | None:
+    """Return the dimensions of a product in inches and its weight in ounces, if the request has them."""
+    dimensions = params.get("package_dimensions")
+    return {name: float(value) for name, value in dimensions.items()} if dimensions else None
+
+
 def new_product(account: Account, params: dict[str, Any]) -> Object:
     """Create a product."""
     if params.get("id") and account.store.find("product", params["id"]) is not None:
@@ -30,12 +36,12 @@ def new_product(account: Account, params: dict[str, Any]) -> Object:
         "marketing_features": params.get("marketing_features", []),
         "metadata": merge_metadata({}, params.get("metadata", {})),
         "name": params["name"],
-        "package_dimensions": None,
+        "package_dimensions": _dimensions(params),
         "shippable": params.get("shippable"),
         "statement_descriptor": params.get("statement_descriptor"),
         "tax_code": params.get("tax_code"),
         "tax_details": None,
-        "type": "service",
+        "type": params.get("type", "service"),
         "unit_label": params.get("unit_label"),
         "updated": account.clock.unix(),
         "url": params.get("url"),
@@ -63,6 +69,9 @@ def _check_price(account: Account, params: dict[str, Any], path: str) -> None:
         message = "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set."
         raise validation_error(message, code="parameter_missing", param=param("unit_amount"))
     validation.check_minimum(params, "unit_amount", 0)
+    if params.get("billing_scheme") == "tiered":
+        message = "The simulator does not support `billing_scheme` `tiered`, although Stripe does."
+        raise validation_error(message, param="billing_scheme")
     _check_lookup_key(account, params.get("lookup_key"), None)
 
 
@@ -153,6 +162,8 @@ def _update_handler(
         for name in fields:
             if name in call.params:
                 stored[name] = call.params[name] if call.params[name] != "" else None
+        if "package_dimensions" in call.params:
+            stored["package_dimensions"] = _dimensions(call.params)
         if "metadata" in call.params:
             stored["metadata"] = merge_metadata(stored["metadata"], call.params["metadata"])
         previous = previous_values(before, public_fields(stored))
@@ -206,10 +217,15 @@ ROUTES = {
     "GET /v1/products/search": _search_handler("product"),
     "GET /v1/prices/search": _search_handler("price"),
     "POST /v1/products": create_product,
-    "GET /v1/products": _list_handler("product", "ids", "id", "active", "shippable", "url"),
+    "GET /v1/products": _list_handler("product", "ids", "id", "active", "shippable", "type", "url"),
     "GET /v1/products/*": _retrieve_handler("product"),
     "POST /v1/products/*": _update_handler(
-        "product", _check_product_update, ("active", "default_price", "description", "images", "name", "url")
+        "product",
+        _check_product_update,
+        (
+            *("active", "default_price", "description", "images", "marketing_features", "name", "shippable"),
+            *("statement_descriptor", "tax_code", "unit_label", "url"),
+        ),
     ),
     "DELETE /v1/products/*": delete_product,
     "POST /v1/prices": create_price,

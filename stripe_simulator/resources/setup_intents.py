@@ -27,6 +27,7 @@ def create(call: Call) -> Object:
             raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
     id = f"seti_1{account.store.token(23)}"
     allowed, legacy = params.get("allowed_payment_method_types"), params.get("payment_method_types")
+    payment_intents.check_automatic(params)
     automatic = params.get("automatic_payment_methods") or {}
     setup: Object = {
         "id": id,
@@ -54,8 +55,7 @@ def create(call: Call) -> Object:
         "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"mandate_options": None, "network": None, "request_three_d_secure": None}},
-        "payment_method_types": legacy
-        or [type_ for type_ in allowed or payment_intents.ENABLED_TYPES if type_ in payments.CURRENCIES],
+        "payment_method_types": legacy or _types(params),
         "single_use_mandate": None,
         "status": "requires_payment_method",
         "usage": params.get("usage", "off_session"),
@@ -68,6 +68,20 @@ def create(call: Call) -> Object:
     return public_fields(setup)
 
 
+def _types(params: dict[str, Any]) -> list[str]:
+    return [kind for kind in payment_intents.allowed_types(params) if kind in payments.CURRENCIES]
+
+
+def _set_types(setup: Object, params: dict[str, Any]) -> None:
+    """Set the types that the request allows or excludes, if it says so."""
+    names = ("allowed_payment_method_types", "excluded_payment_method_types")
+    if any(name in params for name in names):
+        setup |= {name: params[name] or None for name in names if name in params}
+        setup["payment_method_types"] = _types(setup)
+    if "payment_method_types" in params:  # of a request without a version
+        setup["payment_method_types"], setup["automatic_payment_methods"] = params["payment_method_types"], None
+
+
 def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None:
     """Set the payment method that the request names or describes, if any."""
     method = confirmation_tokens.use_token(account, params, setup)
@@ -77,6 +91,12 @@ def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None
         method = payment_methods.resolve(account, params["payment_method"])
     if method is None:
         return
+    if method["type"] not in setup["payment_method_types"]:
+        raise invalid_request(
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this SetupIntent. Please attach a "
+            f"PaymentMethod of one of the following types: {', '.join(setup['payment_method_types'])}.",
+            param="payment_method",
+        )
     if method.get("_detached"):
         raise invalid_request(payment_methods.DETACHED)
     if method["customer"] not in (None, setup["customer"]):
@@ -92,7 +112,9 @@ def _confirm(call: Call, setup: Object) -> None:
     method = account.store.get("payment_method", setup["payment_method"])
     if payment_methods.behavior(method).authenticate and not method["_set_up"]:
         setup["status"] = "requires_action"
-        setup["next_action"] = payments.next_action(account, setup, params.get("return_url"))
+        setup["next_action"] = payments.next_action(
+            account, setup, None if params.get("use_stripe_sdk") else params.get("return_url")
+        )
         account.emit("setup_intent.requires_action", setup)
         return
     _finish(account, setup, method)
@@ -186,6 +208,7 @@ def confirm(call: Call) -> Object:
     setup = _get_open(call, "confirm")
     validation.check_url(call.params, "return_url")
     with validation.restore_on_error(setup):
+        _set_types(setup, call.params)
         _set_method(call.account, setup, call.params)
         _confirm(call, setup)
     return _visible(call, setup)
@@ -200,6 +223,7 @@ def update(call: Call) -> Object:
     with validation.restore_on_error(setup):
         if params.get("customer"):
             setup["customer"] = call.store.get_active("customer", params["customer"], param="customer")["id"]
+        _set_types(setup, params)
         _set_method(call.account, setup, params)
         setup["metadata"] = metadata
         if params.get("payment_method_types"):  # of a version that still takes it

@@ -373,17 +373,28 @@ def test_the_live_run_passes_on_an_account_that_is_in_use(client: stripe.StripeC
     assert len(simulator.store.objects["payment_intent"]) > 50
 
 
+def nested(pattern: str) -> tuple[dict[str, Any], str]:
+    """Return parameters that have the parameter of a pattern such as `items[][price]`, and the name of that one."""
+    head, *steps = pattern.replace("]", "").split("[")
+    value: Any = "x"
+    for step in reversed(steps):
+        value = {step: value} if step else [value]
+    return {head: value}, head + "".join(f"[{step or 0}]" for step in steps)
+
+
 def test_unsupported_parameters_are_refused_by_name() -> None:
     for operation, names in UNSUPPORTED_PARAMS.items():
         for name in names:
             fields = SCHEMA["classes"][SCHEMA["operations"][operation]]
-            if name not in fields:  # the operations of a resource share one list
+            head = name.partition("[")[0]
+            if not {head, f"{head}!"} & fields.keys():  # the operations of a resource share one list
                 sharing = [other for other in UNSUPPORTED_PARAMS if name in UNSUPPORTED_PARAMS[other]]
                 assert any(name in SCHEMA["classes"][SCHEMA["operations"][other]] for other in sharing)
                 continue
+            params, param = nested(name)
             with pytest.raises(StripeError) as excinfo:
-                check(operation, {name: "x"}, family="endive")
-            assert excinfo.value.fields["param"] == name and "does not support" in excinfo.value.message
+                check(operation, params, family="endive")
+            assert excinfo.value.fields["param"] == param and "does not support" in excinfo.value.message
 
 
 def test_every_parameter_of_the_package_is_read_or_refused() -> None:
