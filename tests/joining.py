@@ -4,9 +4,6 @@ import os
 import re
 from typing import Any
 
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
-
 from local import deploy
 from local.ministack import REGION
 from tools.published_events import PAGE
@@ -24,6 +21,9 @@ def consumer_file() -> str:
 
 def consumer_template(code: Any) -> dict[str, Any]:
     """Return the example consumer's template as SAM expands it, with its code at this place."""
+    from samtranslator.translator.transform import transform  # slow to import, and only one worker needs it
+    from samtranslator.yaml_helper import yaml_parse
+
     os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the only variable that the transform reads
     template = yaml_parse(blocks("yaml")[0])
     template["Resources"]["SettledFunction"]["Properties"]["CodeUri"] = code
@@ -32,5 +32,7 @@ def consumer_template(code: Any) -> dict[str, Any]:
 
 
 def outside_template() -> dict[str, Any]:
+    from samtranslator.yaml_helper import yaml_parse
+
     template: dict[str, Any] = yaml_parse(blocks("yaml")[1])
     return template

@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,7 +87,12 @@ def load() -> Any:
     return schema
 
 
-SCHEMA = load()
+@cache
+def schema() -> Any:
+    """Return the document, loaded once. Loading takes a second, and only one worker needs it."""
+    return load()
+
+
 CALLS: Counter[str] = Counter()
 
 
@@ -160,7 +166,7 @@ def failure(running: Running, operation: Operation, mode: GenerationMode, reques
 
     @seed(first_seed())
     @settings(QUIET, max_examples=requests)
-    @given(case=SCHEMA[operation.url_path][operation.method].as_strategy(generation_mode=mode))
+    @given(case=schema()[operation.url_path][operation.method].as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
         response = case.call(base_url=running.ready["api"], headers=headers, timeout=WAIT_S)
         CALLS[f"{mode.value} {response.status_code // 100}xx"] += 1
