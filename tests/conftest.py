@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +24,9 @@ from tests.recorded_calls import call_log
 from tests.stripe_requests import request_log
 
 STACK_TESTS = Path(__file__).parent / "stack"
+_sleep = time.sleep
+_processor_seconds: dict[str, float] = {}
+"""By worker, with all the processes that it has started."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -133,6 +138,7 @@ def pytest_testnodedown(node: Any) -> None:
     if "stripe_requests" in output:
         request_log.merge(output["stripe_requests"])
         call_log.merge(output["calls"])
+        _processor_seconds[node.gateway.id] = output["processor_seconds"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -142,7 +148,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output |= {"stripe_requests": request_log.report(), "calls": call_log.report()}
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        seconds = sum(one.ru_utime + one.ru_stime for one in usage)
+        output |= {"stripe_requests": request_log.report(), "calls": call_log.report(), "processor_seconds": seconds}
     elif session.exitstatus == pytest.ExitCode.OK and (_request_problems(session.config) or call_log.problems()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -159,7 +167,7 @@ def _folder(report: pytest.TestReport) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print how many tests passed in each folder, and in each backend where a test runs on several."""
+    """Print how many tests passed in each folder, and in each backend where a test runs on several, and their time."""
     counts: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         if getattr(report, "when", None) != "call":
@@ -183,6 +191,27 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_sep("-", "passed tests by folder")
         for name, count in sorted(counts.items()):
             terminalreporter.write_line(f"{count:6d}  {name}")
+        _print_seconds(terminalreporter)
+
+
+def _print_seconds(terminalreporter: Any) -> None:
+    """Print how long the tests of each folder took, and how busy each worker was: both should be until the end."""
+    reports = [
+        report
+        for one in ("passed", "failed", "error", "")
+        for report in terminalreporter.stats.get(one, ())
+        if hasattr(report, "duration")
+    ]
+    folders, workers = Counter[str](), Counter[str]()
+    for report in reports:
+        folders[_folder(report)] += report.duration
+        workers[getattr(report, "worker_id", "main")] += report.duration
+    terminalreporter.write_sep("-", "seconds by folder and by worker")
+    for name, seconds in sorted(folders.items()):
+        terminalreporter.write_line(f"{seconds:6.0f}  {name}")
+    for name, seconds in sorted(workers.items()):
+        processor = f", {_processor_seconds[name]:.0f} processor seconds" if name in _processor_seconds else ""
+        terminalreporter.write_line(f"{seconds:6.0f}  {name}{processor}")
 
 
 def _print_schedules(terminalreporter: Any) -> None:
