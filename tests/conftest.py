@@ -21,6 +21,7 @@ os.environ.update(isolation.ENVIRONMENT | os.environ)
 
 from local import dynamodb_local
 from tests.recorded_calls import call_log
+from tests.seeds import first_seed
 from tests.stripe_requests import request_log
 
 STACK_TESTS = Path(__file__).parent / "stack"
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--screenshots DIR`: the browser tests save pictures of the main steps there."""
     parser.addoption("--screenshots", help="a folder for screenshots of the student page")
     parser.addoption("--record", action="store_true", help="write what AWS and Stripe answered to the installer")
+    compare_all = "compare every call of tests/tables with DynamoDB Local"
+    parser.addoption("--compare-all", action="store_true", help=compare_all)
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +215,8 @@ def _print_seconds(terminalreporter: Any) -> None:
     for name, seconds in sorted(workers.items()):
         processor = f", {_processor_seconds[name]:.0f} processor seconds" if name in _processor_seconds else ""
         terminalreporter.write_line(f"{seconds:6.0f}  {name}{processor}")
+        if "tables on compared" in counts:
+            terminalreporter.write_line(f"TUITION_SEED={first_seed()} drew those that are compared")
 
 
 def _print_schedules(terminalreporter: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tuition in one process: the real handlers, the simulator without a socket, and tables in moto or DynamoDB Local.
+"""Tuition in one process: the real handlers, the simulator without a socket, and tables in a DynamoDB for tests.
 
 There is a fake only where a network would be: Stripe's HTTP client passes each request to the simulator.
 """
@@ -44,6 +44,8 @@ from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import openapi_answers, permissions
+from tests.in_memory_dynamodb.client import Client
+from tests.in_memory_dynamodb.tables import InMemoryDynamoDB
 from tests.local_http import LocalHTTP
 from tests.shards import set_shards_from_environment
 from tests.stripe_requests import request_log
@@ -92,6 +94,12 @@ def create_tables(client: Any) -> None:
 def delete_tables(client: Any) -> None:
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
+
+
+def in_memory_client() -> Any:
+    """Return a client of a new in-memory DynamoDB without tables. It enforces permissions."""
+    database = InMemoryDynamoDB()
+    return permissions.enforced(Client(lambda method, params: getattr(database, method)(**params)))
 
 
 def client_for(url: str | None) -> Any:

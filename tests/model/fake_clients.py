@@ -19,7 +19,7 @@ from stripe._api_requestor import _APIRequestor
 from stripe._encode import _api_encode
 
 from stripe_simulator.account import Fault
-from tests.model.fake_dynamodb import Item
+from tests.in_memory_dynamodb.tables import Item
 from tests.stripe_requests import request_log
 
 RETRIEVALS = ("GET /v1/payment_intents", "GET /v1/checkout/sessions")

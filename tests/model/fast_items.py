@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pynamodb.models import Model
 
-from tests.model.fake_dynamodb import Item
+from tests.in_memory_dynamodb.tables import Item
 from tuition.storage import dynamodb, mapping
 
 

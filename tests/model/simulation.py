@@ -21,12 +21,12 @@ import greenlet
 import pytest
 import stripe
 
-import tests.harness  # noqa: F401  (sets the environment variables of the settings before tuition is imported)
+from tests.harness import create_tables  # isort: skip  (sets the settings' variables before tuition is imported)
 from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
+from tests.in_memory_dynamodb.tables import InMemoryDynamoDB, Item
 from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
-from tests.model.fake_dynamodb import FakeDynamoDB, Item
 from tests.shards import set_shards_from_environment
 from tuition import clock, metrics, retry, settings
 from tuition.core import catalog, refs
@@ -137,7 +137,8 @@ class Simulation:
 
     def __init__(self, seed: int = 1) -> None:
         self.now = START
-        self.tables = FakeDynamoDB()
+        self.tables = InMemoryDynamoDB(exact=False)
+        create_tables(self.tables)
         self.stripe = Stripe(seed=seed, clock=lambda: self.now, secret_key=SECRET_KEY)
         self.actors: list[Actor] = []
         self.current: Actor | None = None

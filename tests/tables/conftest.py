@@ -1,6 +1,7 @@
-"""Fixtures of the tests on tables: in DynamoDB Local, and for the files of `ON_MOTO_TOO` also in moto."""
+"""Fixtures of the tests on tables, and the DynamoDB on which each test runs."""
 
 import itertools
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,41 +9,78 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from tests import stored_data
-from tests.harness import Harness, Student, client_for, create_tables, delete_tables, running_harness
+from tests import permissions, stored_data
+from tests.harness import (
+    Harness,
+    Student,
+    client_for,
+    create_tables,
+    delete_tables,
+    in_memory_client,
+    running_harness,
+)
+from tests.in_memory_dynamodb.client import Client
+from tests.in_memory_dynamodb.comparison import Comparison
+from tests.seeds import first_seed
 from tuition.core.emails import Email
 from tuition.outbox import rendering
 from tuition.outbox.rendering import Rendered
 
 _user_numbers = itertools.count(1)
-ON_MOTO_TOO: Mapping[str, str] = {
+IN_MEMORY, COMPARED, DYNAMODB_LOCAL, MOTO = "in-memory", "compared", "dynamodb-local", "moto"
+COMPARED_PERCENT = 8
+"""Of the test functions. The seed of the run, `TUITION_SEED`, decides which."""
+STATEMENTS: Mapping[str, str] = {
     "test_creates.py": "creates that compete: which cancellation reason decides the answer",
     "test_first_purchases.py": "the claim of a first purchase is a condition on another item",
     "test_large_events.py": "the size limit of an item",
-    "test_ledger.py": "transactions, their conditions, and the item that a canceled one returns",
+    "test_ledger.py": "transactions, their conditions, each cancellation reason, and the item that it returns",
     "test_malicious_input.py": "any text as a value and as a part of a key",
     "test_refund_queue.py": "a sparse index, to which an item is added and from which it is removed",
     "test_shards.py": "every index, its order and its paging, in one and in four shards",
     "test_stripe_events.py": "an event is applied once: the condition on the audit record, and the quarantine",
-    "test_student_views.py": "consistent reads of a partition in pages",
+    "test_student_views.py": "consistent reads of a partition, and their paging",
 }
-"""The files whose tests also run on moto, and the feature of DynamoDB that they use.
+"""The files that test statements themselves, and the feature of DynamoDB that they use.
 
-All tests run on DynamoDB Local: it is closer to AWS, its transactions are atomic under threads, and a test takes half
-the processor time there. A second implementation of DynamoDB can find only a statement that we misunderstand, so only
-the tests of statements need it. A rule about payments holds or fails alike on both.
+All tests of these files run compared: each call goes to DynamoDB Local and to the in-memory DynamoDB, and the answers
+must be the same.
+"""
+ON_MOTO_TOO = {
+    "test_first_purchases.py",
+    "test_large_events.py",
+    "test_ledger.py",
+    "test_malicious_input.py",
+    "test_refund_queue.py",
+    "test_student_views.py",
+}
+"""The files whose tests also run on moto, a third implementation, which others wrote.
+
+It can find only a statement that we misunderstand, so each feature needs it once. It copies whole tables for each
+transaction: the other files took more processor time on it than all other tests on moto together.
 """
 
 
-def backends_of(file: Path) -> list[str]:
-    """Return the backends on which the tests of a file run."""
-    return ["moto", "dynamodb-local"] if file.name in ON_MOTO_TOO else ["dynamodb-local"]
+def backend_of(name: str, *, has_threads: bool = False, compares_all: bool = False) -> str:
+    """Return the backend of a test function, `file::function`: DynamoDB Local, or what takes its place.
+
+    A test with threads runs on DynamoDB Local alone, which answers calls at once. Decision 37 has the reasons.
+    """
+    if has_threads:
+        return DYNAMODB_LOCAL
+    is_drawn = zlib.crc32(f"{first_seed()} {name}".encode()) % 100 < COMPARED_PERCENT
+    return COMPARED if compares_all or is_drawn or name.partition("::")[0] in STATEMENTS else IN_MEMORY
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on both backends if its file is in `ON_MOTO_TOO`, otherwise on DynamoDB Local alone."""
+    """Choose the backends of a test: moto too if its file is in `ON_MOTO_TOO`."""
     if "backend" in metafunc.fixturenames:
-        backends = backends_of(Path(metafunc.module.__file__))
+        file = Path(metafunc.module.__file__).name
+        has_threads = metafunc.definition.get_closest_marker("threads") is not None
+        compares_all = metafunc.config.getoption("compare_all")
+        name = f"{file}::{metafunc.definition.originalname}"
+        backends = [MOTO] if file in ON_MOTO_TOO else []
+        backends.append(backend_of(name, has_threads=has_threads, compares_all=compares_all))
         metafunc.parametrize("backend", backends, indirect=True, scope="session")
 
 
@@ -53,11 +91,14 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def _backend_client(backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    if backend == "moto":
+    if backend == MOTO:
         with mock_aws():
             yield client_for(None)
+    elif backend == IN_MEMORY:
+        yield in_memory_client()
     else:
-        yield client_for(request.getfixturevalue("dynamodb_local_url"))
+        real = client_for(request.getfixturevalue("dynamodb_local_url"))
+        yield real if backend == DYNAMODB_LOCAL else permissions.enforced(Client(Comparison(real).perform))
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +128,6 @@ def _items(client: Any, table: str) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def tuition(client: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Harness]:
     """A harness with a seed of the test's own, so that no two tests create the same Stripe ids."""
-    import zlib
-
     with running_harness(client, monkeypatch, seed=zlib.crc32(request.node.nodeid.encode())) as harness:
         yield harness
 

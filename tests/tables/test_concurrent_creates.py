@@ -92,6 +92,7 @@ def check_responses(creates: list[Create], responses: list[Response]) -> None:
             assert response.status in (409, 503), response
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize(("size", "seed"), [(40, 1), (40, 2), (40, 3), (50, 4), (50, 5), (50, 6)])
 def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_opens_exactly_one(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int
@@ -110,6 +111,7 @@ def test_concurrent_creates_of_every_kind_leave_one_payable_object_and_the_next_
     check_payments(tuition, student)
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("seed", SEEDS)
 def test_concurrent_creates_that_are_paid_immediately_take_one_payment(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -142,6 +144,7 @@ def test_concurrent_creates_that_are_paid_immediately_take_one_payment(
     check_payments(tuition, student)
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_payment_during_concurrent_creates_is_either_taken_or_closed(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -172,6 +175,7 @@ def test_a_payment_during_concurrent_creates_is_either_taken_or_closed(
     check_payments(tuition, student)
 
 
+@pytest.mark.threads
 def test_twenty_concurrent_creates_of_each_kind_leave_one_payable_object(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -587,6 +587,7 @@ def test_a_discarded_event_is_removed_after_ninety_days(tuition: Harness, studen
 # --- concurrent refunds ---
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("body", [{"amount": 20000, "expected_refundable_amount": 49900}, {}], ids=["partial", "full"])
 def test_of_two_concurrent_refunds_by_staff_one_is_refused(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, body: dict[str, int]

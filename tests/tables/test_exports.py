@@ -470,6 +470,7 @@ def test_no_export_with_a_search_is_made_without_the_record(
     assert files.requested == []
 
 
+@pytest.mark.threads
 def test_concurrent_orders_are_all_recorded_in_one_chain(
     tuition: Harness, files: ExportFiles, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,7 @@ def test_an_unavailable_table_answers_503_and_a_retry_leaves_one_payment(
     assert len([i for i in intents if i["metadata"]["user_id"] == student.sub]) == 1
 
 
+@pytest.mark.threads
 def test_twelve_concurrent_creates_return_one_intent(
     tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +227,7 @@ def serialize_calls(tuition: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuition.tables, "_make_api_call", locked)
 
 
+@pytest.mark.threads
 def test_thirty_concurrent_deliveries_of_one_event_apply_it_once(
     tuition: Harness, student: Student, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -249,6 +249,7 @@ def test_every_reason_of_a_refusal_counts_so_guesses_at_real_codes_are_bounded(
     assert open_session(tuition, other, promotion_code=real).status == 201
 
 
+@pytest.mark.threads
 def test_guesses_at_once_ask_stripe_five_times(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +278,7 @@ def test_a_code_counts_only_if_it_is_refused_and_not_if_its_create_ends_otherwis
         assert "refused_codes" not in stored_limits(tuition, student)
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("kind", ["intent", "session", "code"])
 def test_twelve_creates_of_one_kind_at_once_are_one_payment_and_twelve_good_answers(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -344,6 +346,7 @@ def test_a_user_without_a_customer_has_no_methods_and_no_limits(tuition: Harness
     assert stored_limits(tuition, student) == {}
 
 
+@pytest.mark.threads
 def test_requests_at_once_never_take_more_than_the_bucket_has(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +410,7 @@ def test_status_heals_a_lost_webhook_after_five_seconds_and_a_webhook_shows_at_o
     assert tuition.enrollment(student)["status"] == "ENROLLED"
 
 
+@pytest.mark.threads
 def test_status_requests_at_once_sync_once(tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "SYNC_INTERVAL_S", 5)
     tuition.freeze_time()
@@ -490,6 +494,7 @@ def test_a_decline_is_still_one_read_and_one_transaction(tuition: Harness, stude
 # --- races with the limits as they are ---
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize(("size", "seed"), [(40, 1), (50, 2)])
 def test_concurrent_creates_with_limits_leave_one_payable_object_and_the_next_answers_it_or_a_wait(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, seed: int, size: int

@@ -147,6 +147,7 @@ def test_staff_send_at_most_ten_emails_per_payment_within_24_hours(
     assert tuition.admin(admin, SEND, order, payment_id=payment_id).status == 429
 
 
+@pytest.mark.threads
 def test_requests_at_once_cannot_pass_the_limit_together(tuition: Harness, student: Student, admin: Student) -> None:
     payment_id, order = states.buy(tuition, student), {"kind": "purchase_confirmed"}
     for _ in range(MAX_PER_DAY - 1):
@@ -167,6 +168,7 @@ def requested_emails(tuition: Harness, payment_id: str) -> list[str]:
     return sorted(type_.removeprefix("email.requested.") for type_ in types if type_.startswith("email.requested."))
 
 
+@pytest.mark.threads
 def test_two_kinds_of_email_that_are_requested_at_once_are_both_recorded(
     tuition: Harness, student: Student, admin: Student
 ) -> None:

@@ -1,0 +1,1 @@
+"""DynamoDB in memory, for the tests on tables and for the search."""
