@@ -88,6 +88,28 @@ def _check(operation: OperationModel, params: Item) -> None:
             raise ParamValidationError(report=report.generate_report())
 
 
+def _is_text_or_number(value: Any) -> bool:
+    if type(value) is not dict or len(value) != 1:
+        return False
+    ((kind, text),) = value.items()
+    return kind in ("S", "N") and type(text) is str
+
+
+def _structure(shape: Shape) -> Callable[[Any], bool]:
+    assert isinstance(shape, StructureShape)
+    members = {name: inner.name for name, inner in shape.members.items()}
+    required = set(shape.required_members)
+
+    def is_structure(value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and required <= value.keys()
+            and all(name in members and _checks(members[name])(inner) for name, inner in value.items())
+        )
+
+    return is_structure
+
+
 @cache
 def _checks(name: str) -> Callable[[Any], bool]:
     return _compiled(service_model().shape_for(name))
@@ -99,18 +121,11 @@ def _is_clearly_valid(shape: Shape) -> Callable[[Any], bool]:
 
 
 def _compiled(shape: Shape) -> Callable[[Any], bool]:
+    if shape.name == "AttributeValue":
+        is_any_value = _structure(shape)
+        return lambda value: _is_text_or_number(value) or is_any_value(value)
     if isinstance(shape, StructureShape):
-        members = {name: inner.name for name, inner in shape.members.items()}
-        required = set(shape.required_members)
-
-        def is_structure(value: Any) -> bool:
-            return (
-                isinstance(value, dict)
-                and required <= value.keys()
-                and all(name in members and _checks(members[name])(inner) for name, inner in value.items())
-            )
-
-        return is_structure
+        return _structure(shape)
     if isinstance(shape, ListShape):
         inner, fewest = shape.member.name, shape.metadata.get("min", 0)
         return lambda value: (
