@@ -9,6 +9,7 @@ _INTENT = (
     *("amount_details", "application_fee_amount", "customer_account", "hooks", "mandate", "on_behalf_of"),
     *("payment_details", "payment_method_configuration", "radar_options", "transfer_data"),
 )
+_CARD_OPTIONS = tuple(f"payment_method_options[card][{name}]" for name in ("cvc_token", "moto", "three_d_secure"))
 _SESSION = (
     *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
     *("customer_account", "customer_update", "integration_identifier", "invoice_creation", "managed_payments"),
@@ -33,9 +34,9 @@ _SETUP = (
 )
 
 UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
-    "POST /v1/payment_intents": _INTENT,
-    "POST /v1/payment_intents/*": _INTENT,
-    "POST /v1/payment_intents/*/confirm": (*_INTENT, "amount_to_confirm"),
+    "POST /v1/payment_intents": (*_INTENT, *_CARD_OPTIONS),
+    "POST /v1/payment_intents/*": (*_INTENT, *_CARD_OPTIONS),
+    "POST /v1/payment_intents/*/confirm": (*_INTENT, *_CARD_OPTIONS, "amount_to_confirm"),
     "POST /v1/payment_intents/*/capture": (*_INTENT, "final_capture", "statement_descriptor"),
     "POST /v1/checkout/sessions": _SESSION,
     "POST /v1/checkout/sessions/*": ("collected_information", "line_items", "payment_intent_data", "shipping_options"),

@@ -194,6 +194,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_sep("-", "passed tests by folder")
         for name, count in sorted(counts.items()):
             terminalreporter.write_line(f"{count:6d}  {name}")
+        if "tables on compared" in counts:
+            terminalreporter.write_line(f"TUITION_SEED={first_seed()} drew those that are compared")
         _print_seconds(terminalreporter)
 
 
@@ -215,8 +217,6 @@ def _print_seconds(terminalreporter: Any) -> None:
     for name, seconds in sorted(workers.items()):
         processor = f", {_processor_seconds[name]:.0f} processor seconds" if name in _processor_seconds else ""
         terminalreporter.write_line(f"{seconds:6.0f}  {name}{processor}")
-        if "tables on compared" in counts:
-            terminalreporter.write_line(f"TUITION_SEED={first_seed()} drew those that are compared")
 
 
 def _print_schedules(terminalreporter: Any) -> None:

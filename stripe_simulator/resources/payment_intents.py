@@ -16,8 +16,6 @@ ENABLED_TYPES = ["card", "us_bank_account", "sepa_debit"]  # the account's payme
 OPEN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE_STATUSES = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
 UNEXPECTED_STATE = "payment_intent_unexpected_state"
-HIDDEN_OPTIONS = ("cvc_token", "moto", "three_d_secure")
-"""Parameters of `payment_method_options[card]` that a PaymentIntent does not show."""
 # fmt: off
 BROWSER_FIELDS = (
     "id", "object", "allowed_payment_method_types", "amount", "amount_details", "automatic_payment_methods",
@@ -113,12 +111,11 @@ def allowed_types(params: dict[str, Any]) -> list[str]:
 
 
 def _method_options(options: Object, params: Any) -> Object:
-    """Return the options after a request: merged by type, without those that an intent does not show."""
+    """Return the options after a request: merged by type."""
     card = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
     merged = {"card": card, **options}
     for kind, values in (params or {}).items():
-        shown = {name: value for name, value in (values or {}).items() if name not in HIDDEN_OPTIONS}
-        changed = merged.get(kind, {}) | shown
+        changed = merged.get(kind, {}) | (values or {})
         merged[kind] = {name: value for name, value in changed.items() if value != ""}
     return merged
 

@@ -126,7 +126,7 @@ def call_payments_with_options(client: stripe.StripeClient, simulator: Simulator
     api: Any = client.v1
     shipping = {"name": "Ada", "address": {"city": "Graz"}}
     options = {
-        "card": {"setup_future_usage": "none", "moto": True},
+        "card": {"setup_future_usage": "none"},
         "us_bank_account": {"verification_method": "instant"},
     }
     params = {"shipping": shipping, "payment_method_options": options}

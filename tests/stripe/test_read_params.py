@@ -152,7 +152,10 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
     "POST /v1/coupons": [{"amount_off": 50, "currency": "usd", "duration": "once"}, {"duration": "repeating"}],
     "POST /v1/promotion_codes": [{"promotion": {"type": "coupon", "coupon": "C"}}, {}],
     "POST /v1/products": [{"name": "DP"}],
-    "POST /v1/prices": [{"currency": "usd", "unit_amount": 500, "product": "{product}"}],
+    "POST /v1/prices": [
+        {"currency": "usd", "unit_amount": 500, "product": "{product}"},
+        {"currency": "usd", "unit_amount": 500, "product_data": {"name": "DP"}},
+    ],
     "POST /v1/payment_methods": [
         {"type": "card", "card": CARD},
         BANK,
