@@ -1,4 +1,4 @@
-"""The commands that staff run against the running stack: `make reconcile`, `audit`, `recount` and `replay`."""
+"""The commands that staff run against the running stack: `make reconcile`, `audit`, `recount` and the others."""
 
 import contextlib
 import io
@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
-from local import audit, reconcile, recount, replay
+from local import audit, erase_again, reconcile, recount, replay
 from local.build import ROOT
 from local.running import running_file
 from tests.stack.conftest import Running
 
 MAINS: dict[str, Callable[[list[str]], int]] = {
     "audit": audit.main,
+    "erase_again": erase_again.main,
     "recount": recount.main,
     "reconcile": reconcile.main,
     "replay": replay.main,
