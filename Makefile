@@ -68,6 +68,10 @@ reconcile: .venv/.made ## find changes at Stripe that no webhook delivered; ARGS
 check-archive: .venv/.made ## compare the archive with the audit table; ARGS="--day 2026-11-23 --repair", --aws
 	@exec $(PYTHON) -m local.archive_check $(ARGS)
 
+.PHONY: extend-locks
+extend-locks: .venv/.made ## extend or release the archive's locks that end with this year; ARGS=--aws for a deployed stack
+	@exec $(PYTHON) -m local.archive_locks $(ARGS)
+
 .PHONY: erase-again
 erase-again: .venv/.made ## do every erasure again after a restore of the tables; ARGS=--aws for a deployed stack
 	@exec $(PYTHON) -m local.erase_again $(ARGS)

@@ -32,6 +32,7 @@ CREATE = REBUILD | {
 }
 FAILED_RUNS = {"FailedRuns": {"SendMessage"}}
 """Lambda sends an invocation that failed with the rights of its function."""
+LOCKS = {"GetObjectRetention", "PutObjectRetention", "PutObjectVersionTagging"}
 ALLOWED: dict[str, dict[str, set[str]]] = {
     "TracksFunction": {},
     "EnrollmentsFunction": {
@@ -151,6 +152,15 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "CustomersTable": {"ConditionCheckItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},
         "CursorsTable": {"GetItem", "UpdateItem", "DeleteItem"},
+    },
+    "ArchiveLocksFunction": FAILED_RUNS
+    | {
+        "PaymentsTable": {"BatchGetItem"},
+        "AuditTable": {"Query"},
+        "CursorsTable": {"GetItem", "UpdateItem"},
+        "ArchiveBucket": {"ListBucketVersions"},
+        "ArchiveBucket/records/*": LOCKS | {"GetObjectVersion"},
+        "ArchiveBucket/final/*": LOCKS,
     },
     "DigestFunction": FAILED_RUNS
     | {

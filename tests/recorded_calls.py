@@ -55,6 +55,7 @@ UNUSED: dict[Call, str] = {
     ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObject"): REPAIR,
     ("ArchiveCheckFunction", "ArchiveBucket/records/*", "PutObjectRetention"): LOCK,
     ("ArchiveCheckFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("ArchiveLocksFunction", "FailedRuns", "SendMessage"): SENDER,
     ("ArchiveCheckFunction", "CursorsTable", "GetItem"): HOURLY,
     ("ArchiveCheckFunction", "CursorsTable", "UpdateItem"): HOURLY,
     ("AuditFunction", "EnrollmentsTable", "PutItem"): RESTORE,

@@ -70,6 +70,7 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "recount/full": {"done": True, "missing": []},
     "audit/daily": {"done": True, "failed": [], "differences": []},
     "audit/days": {"done": True, "from": "2026-11-01", "through": "2026-11-02"},
+    "archive_locks/hourly": {"done": True, "failed": 0},
     "archive_check/daily": {"done": True, "complete": True},
     "archive_check/every_day": {"done": True, "complete": True},
     "archive_check/repair": {"done": True, "complete": True, "day": "2026-11-23"},

@@ -140,6 +140,7 @@ FLOWS: dict[str, Flow] = {
     "AuditFunction": lambda running, sub: bool(invoke(running, "AuditFunction", {})),
     "AnalyticsFunction": count,
     "DigestFunction": lambda running, sub: bool(invoke(running, "DigestFunction", {})),
+    "ArchiveLocksFunction": lambda running, sub: bool(invoke(running, "ArchiveLocksFunction", {"again": True})),
     "RetentionFunction": lambda running, sub: bool(invoke(running, "RetentionFunction", {})),
     "RecountFunction": lambda running, sub: bool(invoke(running, "RecountFunction", {})),
     "ArchiveCheckFunction": lambda running, sub: bool(invoke(running, "ArchiveCheckFunction", {})),

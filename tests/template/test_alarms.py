@@ -341,7 +341,7 @@ def test_a_failure_that_cannot_be_kept_raises_an_alarm(expand: Any) -> None:
     parts = [*of_type(resources, "AWS::Lambda::EventSourceMapping").values()]
     parts += of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
     kept = [part["FunctionName"]["Ref"] for part in parts if "OnFailure" in part.get("DestinationConfig", {})]
-    assert len(kept) == 10
+    assert len(kept) == 11
     assert references(expand, "DestinationDeliveryFailures", "FunctionName") == sorted(kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import PRODUCTION, of_type
 from tuition.core import archive as core_archive
 from tuition.core import emails as core_emails
-from tuition.outbox import emails
+from tuition.outbox import archive_locks, emails
 from tuition.payments import erasure
 from tuition.settings import Settings
 from tuition.storage import cursors
@@ -44,6 +45,7 @@ FILES = {
     "AuditFunction": "audit",
     "ArchiveFunction": "archive",
     "ArchiveCheckFunction": "archive_check",
+    "ArchiveLocksFunction": "archive_locks",
     "AnalyticsFunction": "analytics",
     "RecountFunction": "recount",
     "DigestFunction": "digest",
@@ -57,7 +59,7 @@ BEHIND_THE_GATEWAY = sorted(
     - {"EmailsFunction", "ArchiveCheckFunction", "EraseFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
-    - {"DigestFunction", "RetentionFunction"}
+    - {"DigestFunction", "RetentionFunction", "ArchiveLocksFunction"}
 )
 
 
@@ -93,6 +95,7 @@ def test_the_recount_runs_after_the_audit_with_the_timeout_of_its_lease(resource
         "RecountFunction": "cron(0 5 * * ? *)",
         "ArchiveCheckFunction": "cron(30 5 * * ? *)",
         "EmailQueue": "cron(0 6 * * ? *)",
+        "ArchiveLocksFunction": "cron(40 * * * ? *)",
         "DigestFunction": "cron(10 * * * ? *)",
         "EraseFunction": "rate(5 minutes)",
     }
@@ -263,14 +266,46 @@ def test_objects_of_the_archive_are_locked_and_expire_after_their_lock(resources
         "ObjectLockEnabled": "Enabled",
         "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
     }
-    life = {rule.get("Prefix"): rule for rule in properties["LifecycleConfiguration"]["Rules"]}
-    assert set(life) == {"records/", "final/", None}
-    for prefix, years in (("records/", core_archive.RECORD_YEARS), ("final/", core_archive.FINAL_FORM_YEARS)):
+    life = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    for name, prefix, years in (
+        ("ExpireRecords", "records/", core_archive.RECORD_YEARS),
+        ("ExpireFinalForms", "final/", core_archive.FINAL_FORM_YEARS),
+    ):
+        rule = life.pop(name)
+        assert rule["Prefix"] == prefix
+        assert rule["TagFilters"] == archive_locks.RELEASED, "an object whose lock was extended has not the tag"
         for year in range(2026, 2126):  # an object of the first moment of a year has the longest lock
             first = datetime(year, 1, 1, tzinfo=UTC)
             end = core_archive.locked_until(first.isoformat(), years, for_years=True)
-            assert 0 <= life[prefix]["ExpirationInDays"] - (datetime.fromisoformat(end) - first).days <= 3
-    assert life[None] == {"Id": "RemoveMarkers", "Status": "Enabled", "ExpiredObjectDeleteMarker": True}
+            assert 0 <= rule["ExpirationInDays"] - (datetime.fromisoformat(end) - first).days <= 3
+    assert life.pop("RemoveMarkers") == {"Id": "RemoveMarkers", "Status": "Enabled", "ExpiredObjectDeleteMarker": True}
+    (old,) = life.values()
+    assert set(old) == {"Id", "Status", "NoncurrentVersionExpiration"}, "a locked version outlasts it: S3 refuses"
+    assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": 366}
+
+
+def test_the_function_of_the_locks_reads_and_extends_them_and_puts_no_object(resources: dict[str, Any]) -> None:
+    role = json.dumps(resources["ArchiveLocksFunctionRole"])
+    actions = set(re.findall(r"s3:\w+", role))
+    assert actions == {
+        *("s3:ListBucketVersions", "s3:GetObjectVersion", "s3:GetObjectRetention"),
+        *("s3:PutObjectRetention", "s3:PutObjectVersionTagging"),
+    }
+    properties = resources["ArchiveLocksFunction"]["Properties"]
+    assert properties["Timeout"] == cursors.LEASE_S
+    assert properties["Timeout"] - archive_locks.LAST_S > archive_locks.RUN_S, "a run ends by its own limit"
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    function = {"Fn::GetAtt": ["ArchiveLocksFunction", "Arn"]}
+    ((target, rule),) = [(one, rule) for rule in rules for one in rule["Targets"] if one["Arn"] == function]
+    assert ("Input" not in target, rule["ScheduleExpression"]) == (True, "cron(40 * * * ? *)")
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_only_production_extends_locks_for_years(expand: Any, environment: str) -> None:
+    resources = expand(**{**PRODUCTION, "Environment": environment})["Resources"]
+    variables = resources["ArchiveLocksFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["ARCHIVE_FOR_YEARS"] == ("true" if environment == "production" else "false")
+    assert variables["ARCHIVE_BUCKET"] == {"Ref": "ArchiveBucket"}
 
 
 def test_only_production_locks_the_archive_for_years_and_denies_deletion_to_all_but_the_break_glass_role(
@@ -340,7 +375,8 @@ def test_no_role_of_a_function_deletes_from_the_archive_or_passes_over_its_locks
     for action in ("BypassGovernanceRetention", "s3:DeleteObject", "PutBucketObjectLock", "s3:PutLifecycle"):
         assert action not in roles
     writers = {name for name, role in of_type(resources, "AWS::IAM::Role").items() if "ArchiveBucket" in str(role)}
-    assert writers == {"ArchiveFunctionRole", "ArchiveCheckFunctionRole", "DigestFunctionRole"}
+    locks = {"ArchiveLocksFunctionRole"}
+    assert writers == {"ArchiveFunctionRole", "ArchiveCheckFunctionRole", "DigestFunctionRole"} | locks
 
 
 def test_digests_are_locked_longer_than_what_they_list_and_in_production_for_everyone(
@@ -863,12 +899,14 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ExpiredEventAlarm": ("Tuition", "ExpiredEvent", OURS, "Sum", 300, 1, 1),
     "ArchiveCheckAgeAlarm": ("Tuition", "ArchiveCheckAge", OURS, "Minimum", 86_400, 2, 86_400),
     "ArchiveScanAgeAlarm": ("Tuition", "ArchiveScanAge", OURS, "Minimum", 86_400, 2, 1_814_400),
+    "ArchiveLockAgeAlarm": ("Tuition", "ArchiveLockAge", OURS, "Minimum", 86_400, 2, 1_209_600),
     "StaffDigestAgeAlarm": ("Tuition", "StaffDigestAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AnalyticsDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", UNCOUNTED, "Maximum", 300, 1, 1),
     "AnalyticsAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNREAD, "Maximum", 300, 1, 900),
     "BooksAgeAlarm": ("Tuition", "BooksAge", OURS, "Minimum", 86_400, 2, 86_400),
     "AuditRecordChangedAlarm": ("Tuition", "AuditRecordChanged", OURS, "Sum", 60, 1, 1),
     "ArchiveIncompleteAlarm": ("Tuition", "ArchiveIncomplete", OURS, "Sum", 300, 1, 1),
+    "ArchiveLockFailedAlarm": ("Tuition", "ArchiveLockFailed", OURS, "Sum", 300, 1, 1),
     "RecordNotArchivedAlarm": ("Tuition", "RecordNotArchived", OURS, "Sum", 300, 1, 1),
     "AuditStreamFailedAlarm": ("Tuition", "AuditStreamFailed", OURS, "Sum", 300, 1, 1),
     "EmailUnsentAlarm": ("Tuition", "EmailUnsent", OURS, "Sum", 300, 1, 1),
@@ -908,6 +946,7 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
 AGES_OF_RUNS = (
     *("ReconcileAgeAlarm", "BooksAgeAlarm", "RecountAgeAlarm", "DigestAgeAlarm", "ErasureAgeAlarm"),
     *("RetentionAgeAlarm", "ArchiveCheckAgeAlarm", "ArchiveScanAgeAlarm", "StaffDigestAgeAlarm"),
+    "ArchiveLockAgeAlarm",
 )
 """The alarms that also ring without data: then the run on a schedule does not run at all."""
 

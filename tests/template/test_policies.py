@@ -45,6 +45,7 @@ PERMISSIONS_WITHOUT_OPERATION = {
     | {
         "BypassGovernanceRetention",
         "PutObjectVersionAcl",
+        "PutObjectVersionTagging",
         "PutLifecycleConfiguration",
         "PutBucketObjectLockConfiguration",
     }
@@ -287,7 +288,9 @@ def _buckets() -> Iterator[Case]:
         # administrators may remove these policies: docs/security.md says what shows it
         yield "s3:PutBucketPolicy", bucket, TLS, INSIDE
     yield "s3:BypassGovernanceRetention", "ArchiveBucket/records/x", TLS, ONLY_BREAK_GLASS
-    yield "s3:PutObject", "ArchiveBucket/records/x", TLS, INSIDE
+    for action in ("s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectVersionTagging"):
+        yield action, "ArchiveBucket/records/x", TLS, INSIDE
+        yield action, "ArchiveBucket/records/x", NO_TLS, set()
     yield "s3:PutObject", "DigestBucket/hours/x", TLS, set()
     yield "s3:PutObject", "DigestBucket/hours/x", NEW_OBJECT, INSIDE
 

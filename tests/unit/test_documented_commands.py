@@ -26,6 +26,7 @@ TESTS = {
     r"make reconcile( .*)?": "tests/stack/test_stories.py",
     r"make recount( .*)?": "tests/stack/test_analytics.py",
     r"make check-archive( .*)?": "tests/stack/test_archive.py",
+    r"make extend-locks( .*)?": "tests/stack/test_archive_locks.py",
     r"make verify( .*)?": "tests/tables/test_verify.py",
     r"make audit( .*)?": "tests/stack/test_stories.py",
     r"make replay( .*)?": "tests/stack/test_events.py",

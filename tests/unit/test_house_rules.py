@@ -217,6 +217,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
     "archive_check": READ | {"outbox.archive", "outbox.archive_check", "storage.cursors", "storage.leases"},
+    "archive_locks": READ | {"outbox.archive_locks", "storage.cursors", "storage.leases"},
     "digest": {"outbox.digest"},
     "audit": APPLY
     | AUDIT

@@ -36,6 +36,8 @@ RECOUNT = "recount"
 """The item with the report of the recount of the roll-ups, and with its lease."""
 ARCHIVE = "archive"
 """The item with the progress of the monthly comparison of the archive, and with its lease."""
+ARCHIVE_LOCKS = "archive_locks"
+"""The item with the position of the yearly look at the archive's locks, and with its lease."""
 RETENTION = "retention"
 """The item with the state of the yearly deletion of payments, and with its lease."""
 LISTED_S = 400 * 86_400
