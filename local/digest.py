@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             report = function.invoke({})
             for hour in report["hours"]:
                 console.print(f"signed {hour}")
-            if report["done"] or not report["hours"]:
+            if report["done"] or not (report["hours"] or report.get("parts")):  # an hour may need several runs
                 break
     except (CommandFailed, ClientError, BotoCoreError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -341,7 +341,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("hour", "hours", "kind", "message_id", "messages", "ms"), False),
     **dict.fromkeys(("object_key", "objects", "operation", "outcome", "passed", "payment_id", "payout"), False),
     **dict.fromkeys(("problem", "reason", "record", "records", "rows", "sequence_number", "sha256", "sort_key"), False),
-    **dict.fromkeys(("state", "status", "step", "subjects", "task"), False),
+    **dict.fromkeys(("state", "status", "step", "subjects", "task", "part"), False),
     # of the report of the audit, the recount, the check of the archive, the deletion of payments, and the erasures
     **dict.fromkeys(("from", "checked", "confirmed", "foreign", "users", "unfinished", "at", "equal"), False),
     **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),
@@ -503,8 +503,8 @@ def _is_personal_column(name: str) -> bool:
 
 _POSITION = {"subject": False, "seq": False}
 _DIGEST: Mapping[str, Any] = {
-    **dict.fromkeys(("format", "hour", "archive", "key_id", "records"), False),
-    "previous": dict.fromkeys(("hour", "sha256", "signature"), False),
+    **dict.fromkeys(("format", "part", "more", "hour", "archive", "key_id", "records"), False),
+    "previous": dict.fromkeys(("hour", "part", "sha256", "signature"), False),
     "objects": Listed(
         {
             **dict.fromkeys(("key", "version_id", "size", "sha256", "records"), False),

@@ -44,10 +44,13 @@ except ImportError as missing:
     sys.exit(2)
 
 HOLDS, DOES_NOT_HOLD, NOT_CHECKED = 0, 1, 2
-FORMAT = 1
+FORMATS = (1, 2)
+"""The formats that this program reads: of an hour with one digest, and of one with several."""
 DIGEST_DELAY = timedelta(minutes=20)
 """How long after its end an hour has its digest. Without `--until`, younger hours need none."""
 MAX_DIGEST_BYTES = 16 * 1024 * 1024
+MAX_PARTS = 9_999
+"""Digests of one hour."""
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """The longest record or final form that is read. An item of DynamoDB has at most 400 KB."""
 EXTRA_LINES = 1_000
@@ -62,6 +65,7 @@ MAX_PRINTED = 200
 HOUR_FORMAT = "%Y-%m-%dT%H"
 MAX_SEQ = 2**53
 HASH = re.compile(r"[0-9a-f]{64}")
+DIGEST_FILE = re.compile(r"(\d\d)(?:-(\d{4}))?\.json(?:\.sig)?", re.ASCII)
 HOUR = re.compile(r"2\d{3}-\d\d-\d\dT\d\d", re.ASCII)
 DAY_FOLDER = re.compile(r"dt=(2\d{3}-\d\d-\d\d)", re.ASCII)
 OBJECT_KEY = re.compile(
@@ -174,15 +178,37 @@ class Entry:
     last: Position | None
 
 
-@dataclass(frozen=True)
-class Digest:
-    """A digest: see README.md."""
+class Name(NamedTuple):
+    """Which digest of a chain it is: an hour's, or a part with which the hour does not end (else 0)."""
 
     hour: str
+    part: int
+
+    @property
+    def file(self) -> str:
+        """The path of its file in the folder `hours`, without an extension."""
+        return f"dt={self.hour[:10]}/{self.hour[11:]}{f'-{self.part:04}' if self.part else ''}"
+
+    def __str__(self) -> str:
+        return f"{self.hour} part {self.part}" if self.part else self.hour
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A digest: see README.md. `part` is its number if its hour has several, else 0."""
+
+    hour: str
+    part: int
+    more: bool
     key_id: str
-    previous: tuple[str, str, bytes] | None
+    previous: tuple[Name, str, bytes] | None
     objects: list[Entry]
     heads_sha256: str
+
+    @property
+    def name(self) -> Name:
+        """Its name: that of the hour, if the hour ends with it."""
+        return Name(self.hour, self.part if self.more else 0)
 
 
 def typed(value: Any, kind: type) -> Any:
@@ -196,15 +222,21 @@ def parse_digest(content: bytes) -> Digest:
     """Return a digest. Raises `UnusableError` if the content does not have the documented structure."""
     try:
         body = typed(json.loads(content), dict)
-        if body["format"] != FORMAT:
-            raise UnusableError(f"its format is {body['format']!r:.60}; this program reads format {FORMAT}")
+        if body["format"] not in FORMATS or isinstance(body["format"], bool):
+            formats = " and ".join(map(str, FORMATS))
+            raise UnusableError(f"its format is {body['format']!r:.60}; this program reads the formats {formats}")
+        is_part = body["format"] == FORMATS[1]
+        part, more = (parse_part(body["part"]), typed(body["more"], bool)) if is_part else (0, False)
         before = body["previous"]
         previous = None
         if before is not None:
             signature = base64.b64decode(before["signature"], validate=True)
-            previous = (typed(before["hour"], str), typed(before["sha256"], str), signature)
+            name = Name(typed(before["hour"], str), parse_part(before["part"]) if "part" in before else 0)
+            previous = (name, typed(before["sha256"], str), signature)
         return Digest(
             typed(body["hour"], str),
+            part,
+            more,
             typed(body["key_id"], str),
             previous,
             [parse_entry(entry) for entry in typed(body["objects"], list)],
@@ -212,6 +244,13 @@ def parse_digest(content: bytes) -> Digest:
         )
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise UnusableError(f"it is no digest ({type(error).__name__}: {error!s:.60})") from error
+
+
+def parse_part(value: Any) -> int:
+    """Return the number of a part of an hour."""
+    if not 1 <= typed(value, int) <= MAX_PARTS:
+        raise UnusableError(f"{value!r:.60} is no number of a part")
+    return int(value)
 
 
 def parse_entry(entry: Any) -> Entry:
@@ -369,7 +408,7 @@ class Verification:
 
     def __init__(self, options: Options, report: Report, store: Store) -> None:
         self._options, self._report, self._store = options, report, store
-        self._previous: tuple[str, str, bytes] | None = None
+        self._previous: tuple[Name, str, bytes] | None = None
         self._roots_to_meet = set(options.roots)
         self._first = self._last = ""
         self._digests = self._objects = self._records = self._subjects = 0
@@ -384,25 +423,40 @@ class Verification:
             raise UnusableError(f"{self._options.digests} contains no digest (hours/dt=…/HH.json)")
         if next(self._objects_of_copy(), None) is None:
             raise UnusableError(f"{self._options.archive} contains no object (records/dt=…/HH-….jsonl.gz)")
-        for number, hour in enumerate(hours, start=1):
-            self._check_continuity(hour)
-            self._check_digest(hour)
+        for number, (hour, parts) in enumerate(hours, start=1):
+            self._check_hour(hour, parts, is_newest=number == len(hours))
             self._report.progress(f"{hour}: {number:,} of {len(hours):,} digests, {self._records:,} records")
         self._check_end()
         self._check_files()
         self._check_chains()
         self._summarize()
 
-    def _hours(self) -> Iterator[str]:
-        """Yield the hours that have a digest or a signature, in order."""
+    def _hours(self) -> Iterator[tuple[str, set[int]]]:
+        """Yield the hours that have a digest or a signature, in order, each with its parts: 0 is the hour's digest."""
         top = self._options.digests / "hours"
         for folder in sorted(os.listdir(top)) if top.is_dir() else ():
             day = DAY_FOLDER.fullmatch(folder)
-            names = {name.partition(".")[0] for name in os.listdir(top / folder) if ".json" in name} if day else set()
-            for name in sorted(names):
-                hour = f"{day[1] if day else ''}T{name}"
-                if is_hour(hour) and (self._options.since is None or hour >= self._options.since):
-                    yield hour
+            parts: dict[str, set[int]] = {}
+            for name in os.listdir(top / folder) if day else ():
+                file = DIGEST_FILE.fullmatch(name)
+                hour = f"{day[1] if day else ''}T{file[1] if file else ''}"
+                if file and is_hour(hour) and (self._options.since is None or hour >= self._options.since):
+                    parts.setdefault(hour, set()).add(int(file[2] or 0))
+            yield from sorted(parts.items())
+
+    def _check_hour(self, hour: str, parts: set[int], *, is_newest: bool) -> None:
+        """Check the digests of an hour: its parts, which must have no gap, and the one with which it ends.
+
+        The newest hour may have parts only, if it need not have a digest yet: the others are still being made.
+        """
+        is_unfinished = is_newest and 0 not in parts and bool(self._last) and hour > self._options.last_hour
+        if not is_unfinished:
+            self._check_continuity(hour)
+        newest = max(parts)
+        for part in range(1, newest + 1):
+            self._check_digest(Name(hour, part), part)
+        if not is_unfinished:
+            self._check_digest(Name(hour, 0), newest + 1 if newest else 0)
 
     # --- digests ---
 
@@ -418,22 +472,30 @@ class Verification:
     def _report_missing(self, first: str, last: str) -> None:
         self._report.finding(span(first, last), "the digest is missing" if first == last else "the digests are missing")
 
-    def _check_digest(self, hour: str) -> None:
-        name = f"hours/dt={hour[:10]}/{hour[11:]}.json"
-        content = self._read(name, "the digest is missing")
-        signature = self._read(f"{name}.sig", "the digest has no signature")
+    def _check_digest(self, name: Name, part: int) -> None:
+        """Check a digest. `part` is the number that it must have: 0 for an hour with one digest."""
+        hour, place = name.hour, f"hours/{name.file}.json"
+        content = self._read(place, "the digest is missing")
+        signature = self._read(f"{place}.sig", "the digest has no signature")
         if content is None:
             self._previous = None
             return
         sha256 = hashlib.sha256(content).hexdigest()
-        digest = self._parse(name, content, signature)
+        digest = self._parse(place, content, signature)
         if digest is not None:
             if digest.hour != hour:
-                self._report.finding(name, f"the digest is of another hour, {digest.hour}")
-            self._check_previous(name, hour, digest)
+                self._report.finding(place, f"the digest is of another hour, {digest.hour}")
+            elif digest.name != name:
+                self._report.finding(place, f"the digest has another place in its hour: it is that of {digest.name}")
+            elif digest.part != part:
+                of_hour = f"part {digest.part}" if digest.part else "the only digest"
+                self._report.finding(place, f"it is {of_hour} of its hour, but {max(part - 1, 0)} parts are before it")
+            self._check_previous(place, name, digest)
             self._check_objects(hour, digest)
-        self._previous = (hour, sha256, signature or b"")
+        self._previous = (name, sha256, signature or b"")
         self._digests += 1
+        if name.part:
+            return
         self._check_root_file(hour, sha256)
         if sha256 in self._roots_to_meet:
             self._roots_to_meet.remove(sha256)
@@ -496,22 +558,25 @@ class Verification:
             self._report.finding(name, "the signature does not fit: the digest or its signature was changed")
         return digest
 
-    def _check_previous(self, name: str, hour: str, digest: Digest) -> None:
-        if hour == self._first:
+    def _check_previous(self, place: str, name: Name, digest: Digest) -> None:
+        hour, is_first = name.hour, digest.part <= 1
+        if hour == self._first and is_first:
             if digest.previous is not None and self._options.since is None:
-                self._report.finding(name, f"the digests before it are missing: it continues {digest.previous[0]}")
+                self._report.finding(place, f"the digests before it are missing: it continues {digest.previous[0]}")
             return
         if digest.previous is None:
-            self._report.finding(name, "it claims to be the first digest, but earlier ones exist")
+            self._report.finding(place, "it claims to be the first digest, but earlier ones exist")
             return
         before, sha256, signature = digest.previous
-        if before != following(hour, -1):
-            self._report.finding(name, f"it continues the digest of {before}, and not of the hour before")
+        expected = Name(following(hour, -1), 0) if is_first else Name(hour, digest.part - 1)
+        if before != expected:
+            which = "of the hour before" if is_first else f"of {expected}"
+            self._report.finding(place, f"it continues the digest of {before}, and not {which}")
         elif self._previous is not None and self._previous[0] == before:
             if sha256 != self._previous[1]:
-                self._report.finding(name, f"the digest of {before} before it is not the one that it continues")
+                self._report.finding(place, f"the digest of {before} before it is not the one that it continues")
             elif signature != self._previous[2]:
-                self._report.finding(name, f"the signature of the digest of {before} before it was replaced")
+                self._report.finding(place, f"the signature of the digest of {before} before it was replaced")
 
     def _check_end(self) -> None:
         """Report a tail that was cut off, and roots that no digest has."""
@@ -627,7 +692,7 @@ class Verification:
 
     def _check_heads(self, hour: str, digest: Digest, before: int) -> None:
         """Check the heads file of an hour against the digest, and against the records of its objects."""
-        key = f"heads/dt={hour[:10]}/{hour[11:]}.jsonl.gz"
+        key = f"heads/{Name(hour, digest.part).file}.jsonl.gz"
         path = self._options.digests / key
         try:
             sha256 = file_sha256(path)

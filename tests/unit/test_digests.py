@@ -1,9 +1,12 @@
 """The hourly digests: what they cover, their signature, runs that were missed, interrupted or doubled."""
 
+import base64
 import gzip
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,6 +16,7 @@ from typing import Any
 import boto3
 import moto.s3.models
 import pytest
+from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,9 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from moto import mock_aws
 
 from tests.archive_copies import Copy, new_key, pack
-from tuition import clock, metrics
+from tuition import aws_client, clock, metrics
 from tuition.core import digests
-from tuition.outbox import digest
+from tuition.outbox import archive, digest
 from tuition.outbox.digest import DigestConflict
 from tuition.settings import settings
 from verifier import tuition_verify
@@ -82,8 +86,11 @@ class System:
         return folder
 
     def verify(self, folder: Path, until: str, *arguments: str) -> int:
+        """Verify a new copy with the auditor's program."""
+        return self.verify_copy(self.copy(folder), until, *arguments)
+
+    def verify_copy(self, copy: Path, until: str, *arguments: str) -> int:
         """Verify a copy with the auditor's program."""
-        copy = self.copy(folder)
         keys = [part for path in (copy / DIGESTS / "keys").glob("*") for part in ("--key", str(path))]
         where = ["--archive", str(copy / ARCHIVE), "--digests", str(copy / DIGESTS), "--until", until]
         return tuition_verify.main([*where, *keys, *arguments])
@@ -247,7 +254,7 @@ def test_a_second_run_for_the_same_hours_changes_nothing(system: System) -> None
     first = system.run(at="2026-11-28T00:10")
     versions = system.s3.list_object_versions(Bucket=DIGESTS)["Versions"]
     second = system.run(at="2026-11-28T00:20")
-    assert second == {**first, "hours": []}
+    assert second == {**first, "hours": [], "parts": 0}
     assert system.s3.list_object_versions(Bucket=DIGESTS)["Versions"] == versions
 
 
@@ -378,6 +385,357 @@ def test_a_failure_of_a_call_is_raised_and_leaves_the_digest_to_the_next_run(
     with pytest.raises(ClientError):
         system.run(at="2026-11-28T00:10")
     assert system.names("hours/") == []
+
+
+# --- hours with several digests ---
+
+
+@pytest.fixture
+def crowded(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
+    """An hour with eight versions of seven objects, in parts of three, between two other hours."""
+    monkeypatch.setattr(digests, "PART_OBJECTS", 3)
+    system.put("a", "pay_1")
+    system.now = START + timedelta(hours=1)
+    for number in range(5):
+        system.put(f"{number}", f"pay_{number % 3}")
+    again = system.s3.get_object(Bucket=ARCHIVE, Key="records/dt=2026-11-27/22-3.jsonl.gz")["Body"].read()
+    system.s3.put_object(Bucket=ARCHIVE, Key="records/dt=2026-11-27/22-3.jsonl.gz", Body=again)
+    system.put("late", "pay_5", named=START)
+    system.s3.put_object(Bucket=ARCHIVE, Key="final/dt=2026-11-27/22-pay_5-v1.json.gz", Body=final_form(system))
+    system.now = START + timedelta(hours=2)
+    system.put("z", "pay_1")
+    return system
+
+
+def final_form(system: System) -> bytes:
+    record = system.chains.chains["pay_5"][-1]
+    return pack([{"payment_id": "pay_5", "version": 1, "audit_head": record["hash"]}])
+
+
+PARTS = ["22-0001.json", "22-0001.json.sig", "22-0002.json", "22-0002.json.sig", "22.json", "22.json.sig"]
+
+
+def test_an_hour_with_many_objects_has_several_chained_digests_that_the_auditor_can_verify(
+    crowded: System, tmp_path: Path
+) -> None:
+    report = crowded.run(at="2026-11-28T00:10")
+    assert (report["hours"], report["parts"]) == (["2026-11-27T21", "2026-11-27T22", "2026-11-27T23"], 5)
+    assert [name.rpartition("/")[2] for name in crowded.names("hours/dt=2026-11-27/22")] == PARTS
+    assert len(crowded.names("heads/dt=2026-11-27/22")) == 3
+    parts = [json.loads(crowded.get(digests.digest_key("2026-11-27T22", part))) for part in (1, 2, 0)]
+    assert [(part["format"], part["part"], part["more"]) for part in parts] == [
+        (2, 1, True),
+        (2, 2, True),
+        (2, 3, False),
+    ]
+    assert [part["previous"].get("part") for part in parts] == [None, 1, 2]
+    assert [part["previous"]["hour"] for part in parts] == ["2026-11-27T21", "2026-11-27T22", "2026-11-27T22"]
+    listed = [(entry["key"], entry["version_id"]) for part in parts for entry in part["objects"]]
+    assert (listed, len(listed)) == (sorted(listed), 8)
+    following = crowded.digest("2026-11-27T23")
+    assert (following["format"], "part" in following) == (1, False)
+    last = hashlib.sha256(crowded.get(digests.digest_key("2026-11-27T22"))).hexdigest()
+    assert following["previous"]["sha256"] == last
+    assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_all_versions_of_a_key_are_in_one_part_unless_they_are_more_than_a_part_has(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(digests, "PART_OBJECTS", 2)
+    system.put("0", "pay_0")
+    for name, number in (("1", 2), ("2", 5)):
+        key = system.put(name, f"pay_{name}")
+        body = system.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read()
+        for _ in range(number - 1):
+            system.s3.put_object(Bucket=ARCHIVE, Key=key, Body=body)
+    system.run(at="2026-11-27T22:10")
+    parts = [json.loads(system.get(digests.digest_key("2026-11-27T21", part))) for part in (1, 2, 3, 4, 0)]
+    assert [[entry["key"][-10] for entry in part["objects"]] for part in parts] == [
+        ["0"],
+        ["1", "1"],
+        ["2", "2"],
+        ["2", "2"],
+        ["2"],
+    ]
+    assert system.verify(tmp_path / "copy", "2026-11-27T22") == tuition_verify.HOLDS
+
+
+@pytest.mark.parametrize("step", range(14))
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_run_that_is_killed_in_an_hour_of_several_parts_is_completed_by_the_next(
+    step: int, is_done: bool, crowded: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = 0
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(crowded.s3, name)
+
+        def put_object(self, **params: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes == step + 1 and not is_done:
+                raise ConnectionError
+            response = crowded.s3.put_object(**params)
+            if writes == step + 1:
+                raise ConnectionError
+            return response
+
+    monkeypatch.setattr(digest, "_s3", Failing)
+    with pytest.raises(ConnectionError):
+        crowded.run(at="2026-11-28T00:10")
+    monkeypatch.setattr(digest, "_s3", lambda: crowded.s3)
+    crowded.run(at="2026-11-28T00:20")
+    assert [name.rpartition("/")[2] for name in crowded.names("hours/dt=2026-11-27/22")] == PARTS
+    assert crowded.has_one_version_of_each()
+    assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_runs_without_time_make_a_part_each_and_an_unfinished_hour_holds_for_the_auditor(
+    crowded: System, tmp_path: Path
+) -> None:
+    reports: list[dict[str, Any]] = []
+    while not (reports and reports[-1]["done"]):
+        times = iter([900.0])
+        crowded.now = datetime.fromisoformat("2026-11-28T00:10+00:00")
+        reports.append(digest.make(lambda times=times: next(times, 0.0)))
+        assert len(reports) < 10
+        if len(reports) > 1:  # the first part has the object that was named before the hour
+            until = f"2026-11-27T{22 if len(reports) < 4 else 23}"
+            assert crowded.verify(tmp_path / f"copy{len(reports)}", until) == tuition_verify.HOLDS
+    assert [report["parts"] for report in reports] == [1] * 5
+    assert [len(report["hours"]) for report in reports] == [1, 0, 0, 1, 1]
+    assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def test_an_object_that_was_deleted_between_two_runs_hides_no_other(crowded: System, tmp_path: Path) -> None:
+    """Only the break-glass role can. A part begins behind the last object of the part before, not after a number."""
+    for _ in range(2):
+        times = iter([900.0])
+        crowded.now = datetime.fromisoformat("2026-11-28T00:10+00:00")
+        digest.make(lambda times=times: next(times, 0.0))
+    (first, *_) = json.loads(crowded.get(digests.digest_key("2026-11-27T22", 1)))["objects"]
+    crowded.s3.delete_object(Bucket=ARCHIVE, Key=first["key"], VersionId=first["version_id"])
+    crowded.run(at="2026-11-28T00:20")
+    parts = [json.loads(crowded.get(digests.digest_key("2026-11-27T22", part))) for part in (1, 2, 0)]
+    assert sum(len(part["objects"]) for part in parts) == 8
+    assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.DOES_NOT_HOLD
+
+
+def test_two_runs_at_once_make_the_same_parts(crowded: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = 0
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(crowded.s3, name)
+
+        def put_object(self, **params: Any) -> Any:
+            nonlocal writes
+            writes += 1
+            if writes in (5, 8):
+                crowded.run(at="2026-11-28T00:10")
+            return crowded.s3.put_object(**params)
+
+    monkeypatch.setattr(digest, "_s3", Interrupted)
+    crowded.run(at="2026-11-28T00:10")
+    assert crowded.has_one_version_of_each()
+    assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    def tamper(digests_of_copy: Path) -> None:
+        (digests_of_copy / name).unlink()
+
+    return tamper
+
+
+def remove_both_parts(digests_of_copy: Path) -> None:
+    for part in (1, 2):
+        for name in (digests.digest_key(CROWDED, part), digests.signature_key(CROWDED, part)):
+            (digests_of_copy / name).unlink()
+
+
+def exchange_parts(digests_of_copy: Path) -> None:
+    for name in (digests.digest_key, digests.signature_key):
+        first, second = (digests_of_copy / name(CROWDED, part) for part in (1, 2))
+        contents = first.read_bytes(), second.read_bytes()
+        second.write_bytes(contents[0])
+        first.write_bytes(contents[1])
+
+
+def change_a_part(digests_of_copy: Path) -> None:
+    path = digests_of_copy / digests.digest_key(CROWDED, 2)
+    path.write_bytes(path.read_bytes().replace(b'"part":2', b'"part":3'))
+
+
+def add_a_part(digests_of_copy: Path) -> None:
+    for name in (digests.digest_key, digests.signature_key):
+        (digests_of_copy / name(CROWDED, 3)).write_bytes((digests_of_copy / name(CROWDED, 2)).read_bytes())
+
+
+def make_an_hour_end_with_its_first_part(digests_of_copy: Path) -> None:
+    """The signed parts behind it are removed with their objects, as if they had never been."""
+    for name in (digests.digest_key, digests.signature_key):
+        (digests_of_copy / name(CROWDED)).write_bytes((digests_of_copy / name(CROWDED, 1)).read_bytes())
+        for part in (1, 2):
+            (digests_of_copy / name(CROWDED, part)).unlink()
+
+
+CROWDED = "2026-11-27T22"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "text"),
+    [
+        (remove("hours/dt=2026-11-27/22-0001.json"), "22-0001.json: the digest is missing"),
+        (remove("hours/dt=2026-11-27/22-0002.json"), "22-0002.json: the digest is missing"),
+        (remove("hours/dt=2026-11-27/22-0002.json.sig"), "22-0002.json.sig: the digest has no signature"),
+        (remove("hours/dt=2026-11-27/22.json"), "22.json: the digest is missing"),
+        (remove("heads/dt=2026-11-27/22-0003.jsonl.gz"), "22-0003.jsonl.gz: the heads are missing"),
+        (remove_both_parts, "it is part 3 of its hour, but 0 parts are before it"),
+        (exchange_parts, "the digest has another place in its hour: it is that of 2026-11-27T22 part 2"),
+        (change_a_part, "the signature does not fit"),
+        (add_a_part, "22-0003.json: the digest has another place in its hour"),
+        (make_an_hour_end_with_its_first_part, "22.json: the digest has another place in its hour"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else value.__name__,
+)
+def test_tampering_with_a_part_is_found_and_located(
+    crowded: System,
+    tmp_path: Path,
+    tamper: Callable[[Path], None],
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    crowded.run(at="2026-11-28T00:10")
+    copy = crowded.copy(tmp_path / "copy")
+    assert crowded.verify_copy(copy, "2026-11-28T00") == tuition_verify.HOLDS
+    capsys.readouterr()
+    tamper(copy / DIGESTS)
+    assert crowded.verify_copy(copy, "2026-11-28T00") == tuition_verify.DOES_NOT_HOLD
+    assert text in capsys.readouterr().out
+
+
+def test_more_parts_than_the_limit_are_a_conflict(crowded: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "MAX_PARTS", 2)
+    with pytest.raises(DigestConflict, match="more than 2 parts"):
+        crowded.run(at="2026-11-28T00:10")
+
+
+def test_the_last_digest_of_a_day_is_its_root_also_in_parts(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "PART_OBJECTS", 1)
+    system.now = START + timedelta(hours=2)
+    for name in "abc":
+        system.put(name, "pay_1")
+    system.run(at="2026-11-28T00:10")
+    root = system.get("roots/2026-11-27.txt").decode()
+    assert root == digests.root_line("2026-11-27", system.get(digests.digest_key("2026-11-27T23")))
+    assert system.verify(tmp_path / "copy", "2026-11-28T00", "--root", root) == tuition_verify.HOLDS
+
+
+def test_an_object_that_is_larger_than_any_of_the_archive_is_hashed_in_blocks(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a forged object is. It stops no digest, and needs no memory."""
+    monkeypatch.setattr("tuition.core.archive.MAX_OBJECT_BYTES", 100)
+    monkeypatch.setattr(digest, "BLOCK_BYTES", 64)
+    key = system.put("a", "pay_1")
+    body = system.s3.get_object(Bucket=ARCHIVE, Key=key)["Body"].read()
+    system.run(at="2026-11-27T22:10")
+    (entry,) = system.digest("2026-11-27T21")["objects"]
+    assert entry["size"] == len(body) > 100
+    assert (entry["sha256"], entry["records"]) == (hashlib.sha256(body).hexdigest(), None)
+
+
+class Crowd:
+    """S3 with small objects of one hour, which it makes as they are listed, and a digest bucket."""
+
+    BODY = pack([{"subject": "pay_1", "seq": 1, "hash": "ab" * 32}])
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.stored: dict[str, bytes] = {}
+
+    def list_object_versions(self, Bucket: str, Prefix: str, KeyMarker: str = "", **_: Any) -> dict[str, Any]:
+        if Prefix != "records/dt=2026-11-27/":
+            return {}
+        digits = KeyMarker.rpartition("-")[2] if KeyMarker.endswith(".gz") else ""
+        first = int(digits[:8]) + 1 if digits else 0
+        numbers = range(first, min(first + 1_000, self.number))
+        entry = {"VersionId": "v" * 32, "Size": len(self.BODY), "LastModified": START}
+        versions = [{"Key": f"records/dt=2026-11-27/21-{number:08}.jsonl.gz", **entry} for number in numbers]
+        is_last = numbers.stop == self.number
+        more = {} if is_last else {"NextKeyMarker": versions[-1]["Key"], "NextVersionIdMarker": "v" * 32}
+        return {"Versions": versions, "IsTruncated": not is_last, **more}
+
+    def get_object(self, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.BODY if Bucket == ARCHIVE else self.stored[Key])}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **_: Any) -> None:
+        assert len(Body) < tuition_verify.MAX_DIGEST_BYTES / 4
+        assert self.stored.setdefault(Key, Body) is Body
+
+    def list_objects_v2(self, Bucket: str, Prefix: str) -> dict[str, Any]:
+        return {"Contents": [{"Key": key} for key in sorted(self.stored) if key.startswith(Prefix)]}
+
+
+def test_an_hour_of_any_size_needs_the_same_memory(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one digest, 60,000 objects would have more than the 16 MB that the verifier reads. A part has 5,000."""
+    monkeypatch.setattr(digests, "PART_OBJECTS", 1_000)
+    peaks = []
+    for number in (4_000, 8_000):
+        crowd = Crowd(number)
+        monkeypatch.setattr(digest, "_s3", lambda crowd=crowd: crowd)
+        key = digest._Key()
+        tracemalloc.start()
+        try:
+            signed, parts = digest._make("2026-11-27T21", None, key, lambda: 900.0)
+            peaks.append(tracemalloc.get_traced_memory()[1] - sum(map(len, crowd.stored.values())))
+        finally:
+            tracemalloc.stop()
+        assert (signed.part if signed else None, parts) == (0, number // digests.PART_OBJECTS)
+        contents = [json.loads(body) for name, body in crowd.stored.items() if name.endswith(".json")]
+        assert sum(len(part["objects"]) for part in contents) == number
+    assert peaks[1] < peaks[0] * 1.2 < 20_000_000
+
+
+class Empty(io.BytesIO):
+    """The body of an answer without content, as urllib3 has it."""
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield nothing."""
+        yield from ()
+
+
+def test_s3_gets_the_sha_256_of_what_is_written_and_refuses_a_corrupted_upload(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Botocore's own CRC32 is of what it sends. This hash is made of the content before botocore has it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    """
+    sent: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request)
+        return AWSResponse(request.url, 200, HeadersDict(), Empty())
+
+    for module, name in ((digest, "_s3"), (archive, "_client")):
+        client = aws_client.create("s3", read_timeout_s=1)
+        client.meta.events.register_first("before-send.s3.PutObject", answer)
+        monkeypatch.setattr(module, name, lambda client=client: client)
+    assert digest._put_once("hours/x", b"content") == b"content"
+    assert archive._put("records/x", b"content", "2034-12-31T23:59:59.000Z")
+    expected = base64.b64encode(hashlib.sha256(b"content").digest())
+    for request in sent:
+        assert request.headers["x-amz-checksum-sha256"] == expected
+        assert request.headers["x-amz-sdk-checksum-algorithm"] == b"SHA256"
+        assert "x-amz-trailer" not in request.headers
+        assert not any("crc" in name.lower() for name in request.headers)
+    assert len(sent) == 2
 
 
 # --- differences and keys ---

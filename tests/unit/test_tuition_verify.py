@@ -677,11 +677,11 @@ def test_a_folder_that_cannot_be_listed_could_not_be_checked(
 def test_a_digest_of_a_later_format_could_not_be_checked(
     copy: Copy, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuition.core.digests.FORMAT", 2)
+    monkeypatch.setattr("tuition.core.digests.FORMAT", 3)
     copy.sign()
     result = verify(copy)
     assert result.code == NOT_CHECKED, result.out
-    assert "its signature is right, but its format is 2; this program reads format 1" in result.out
+    assert "its signature is right, but its format is 3; this program reads the formats 1 and 2" in result.out
 
 
 def test_wrong_arguments_could_not_be_checked(copy: Copy) -> None:

@@ -1,7 +1,9 @@
 """The signed digest of an hour: every object that the archive received, chained to the digest of the hour before.
 
 The model is the digest file of CloudTrail. `verifier/README.md` describes the format for auditors. A digest has the
-same bytes whenever it is made, so that two runs for one hour agree. An hour without objects has a digest too.
+same bytes whenever it is made, so that two runs for one hour agree. An hour without objects has a digest too. An hour
+with very many objects has several, each signed and chained to the one before: its parts, numbered from 1. The last part
+has the name of the hour's digest, so an hour is complete once that exists.
 
 Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html
 """
@@ -19,6 +21,12 @@ from typing import Any
 from tuition.core import archive, timestamps
 
 FORMAT = 1
+PART_FORMAT = 2
+"""The format of a part of an hour, which other hours do not have."""
+PART_OBJECTS = 5_000
+"""Versions of objects per part. A digest with as many has some 2 MB, and the verifier reads 16 MB."""
+MAX_PARTS = 9_999
+"""Parts of one hour."""
 HOUR_S = 3_600
 RECORDS = "records/"
 PREFIXES = ("final/", RECORDS)
@@ -37,11 +45,15 @@ class Head:
 
 @dataclass(frozen=True)
 class Previous:
-    """The digest before: its hour, the SHA-256 of its file, and its signature."""
+    """The digest before: its hour, the SHA-256 of its file, and its signature.
+
+    `part` is its number if it is a part with which its hour does not end, else 0.
+    """
 
     hour: str
     sha256: str
     signature: bytes
+    part: int = 0
 
 
 def hour_after(hour: str) -> str:
@@ -49,19 +61,26 @@ def hour_after(hour: str) -> str:
     return timestamps.iso(timestamps.epoch(f"{hour}:00:00Z") + HOUR_S)[:13]
 
 
-def digest_key(hour: str) -> str:
-    """Return the S3 key of an hour's digest; the hour is `2026-11-28T13` in UTC. Its signature is beside it."""
-    return f"hours/dt={hour[:10]}/{hour[11:]}.json"
+def _file(hour: str, part: int) -> str:
+    return f"dt={hour[:10]}/{hour[11:]}{f'-{part:04}' if part else ''}"
 
 
-def signature_key(hour: str) -> str:
+def digest_key(hour: str, part: int = 0) -> str:
+    """Return the S3 key of an hour's digest; the hour is `2026-11-28T13` in UTC. Its signature is beside it.
+
+    With `part`, return that of a part with which the hour does not end.
+    """
+    return f"hours/{_file(hour, part)}.json"
+
+
+def signature_key(hour: str, part: int = 0) -> str:
     """Return the S3 key of the signature of an hour's digest: DER, as OpenSSL and KMS use it."""
-    return f"{digest_key(hour)}.sig"
+    return f"{digest_key(hour, part)}.sig"
 
 
-def heads_key(hour: str) -> str:
-    """Return the S3 key of the heads of an hour."""
-    return f"heads/dt={hour[:10]}/{hour[11:]}.jsonl.gz"
+def heads_key(hour: str, part: int = 0) -> str:
+    """Return the S3 key of the heads of an hour, or of any of its parts."""
+    return f"heads/{_file(hour, part)}.jsonl.gz"
 
 
 def root_key(day: str) -> str:
@@ -84,11 +103,11 @@ def describe(key: str, version_id: str, content: bytes, heads: dict[str, Head]) 
 
     An object that cannot be read is listed by its hash alone, with `records` null, so that it stops no digest.
     """
-    entry = {"key": key, "version_id": version_id, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    sha256 = hashlib.sha256(content).hexdigest()
     try:
         records = _records(key, content)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return {**entry, "records": None, "first": None, "last": None}
+        return describe_unread(key, version_id, len(content), sha256)
     if key.startswith(RECORDS):
         for subject, head in records:
             newest = heads.get(subject)
@@ -96,7 +115,14 @@ def describe(key: str, version_id: str, content: bytes, heads: dict[str, Head]) 
                 heads[subject] = head
     positions = [{"subject": subject, "seq": head.seq} for subject, head in (records[:1] + records[-1:])]
     first, last = (positions[0], positions[-1]) if positions else (None, None)
-    return {**entry, "records": len(records), "first": first, "last": last}
+    contents = {"records": len(records), "first": first, "last": last}
+    return describe_unread(key, version_id, len(content), sha256) | contents
+
+
+def describe_unread(key: str, version_id: str, size: int, sha256: str) -> dict[str, Any]:
+    """Return what a digest says about a version whose records were not read, because they cannot be."""
+    entry: dict[str, Any] = {"key": key, "version_id": version_id, "size": size, "sha256": sha256}
+    return {**entry, "records": None, "first": None, "last": None}
 
 
 def _records(key: str, content: bytes) -> list[tuple[str, Head]]:
@@ -127,16 +153,23 @@ def digest_file(
     objects: Iterable[Mapping[str, Any]],
     heads: Mapping[str, Head],
     heads_content: bytes,
+    part: int = 0,
+    *,
+    more: bool = False,
 ) -> bytes:
-    """Return the digest of an hour. `archive` is the name of the bucket, `key_id` is `key_fingerprint` of its key."""
+    """Return the digest of an hour. `archive` is the name of the bucket, `key_id` is `key_fingerprint` of its key.
+
+    `part` is the number of a part of an hour that has several, and `more` says that others follow; else 0.
+    """
     listed = sorted(objects, key=lambda entry: (entry["key"], entry["version_id"]))
-    before = None
+    before: dict[str, Any] | None = None
     if previous:
         signature = base64.b64encode(previous.signature).decode()
         before = {"hour": previous.hour, "sha256": previous.sha256, "signature": signature}
+        before |= {"part": previous.part} if previous.part else {}
     return _canonical(
         {
-            "format": FORMAT,
+            **({"format": PART_FORMAT, "part": part, "more": more} if part else {"format": FORMAT}),
             "hour": hour,
             "archive": archive,
             "key_id": key_id,
@@ -144,7 +177,7 @@ def digest_file(
             "objects": listed,
             "records": sum(entry["records"] or 0 for entry in listed if entry["key"].startswith(RECORDS)),
             "heads": {
-                "key": heads_key(hour),
+                "key": heads_key(hour, part),
                 "sha256": hashlib.sha256(heads_content).hexdigest(),
                 "subjects": len(heads),
             },
@@ -160,6 +193,12 @@ def key_fingerprint(public_key: bytes) -> str:
 def key_of(digest: bytes) -> str:
     """Return the id of the key that a digest names."""
     return str(json.loads(digest)["key_id"])
+
+
+def last_object_of(digest: bytes) -> tuple[str, str]:
+    """Return the key and the version id of the last object that a part of an hour lists."""
+    last = json.loads(digest)["objects"][-1]
+    return str(last["key"]), str(last["version_id"])
 
 
 def pem(public_key: bytes) -> bytes:
