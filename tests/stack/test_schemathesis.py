@@ -151,8 +151,14 @@ def follow_links(running: Running, sequences: int) -> Counter[str]:
     return outcomes
 
 
-def test_purchases_follow_the_links_of_the_document(running: Running, record_property: Any) -> None:
-    outcomes = follow_links(running, SEQUENCES)
+@pytest.fixture(scope="session")
+def outcomes(running: Running) -> Counter[str]:
+    """Send the sequences once, with new users. Every later run of them has users who have bought."""
+    return follow_links(running, SEQUENCES)
+
+
+@pytest.mark.timeout(600)
+def test_purchases_follow_the_links_of_the_document(outcomes: Counter[str], record_property: Any) -> None:
     for name, count in sorted(outcomes.items()):
         record_property("figure", (f"schemathesis: {name}", count))
     assert {"createPayment 201", "paid succeeded", "status SUCCEEDED"} <= set(outcomes), outcomes
@@ -184,6 +190,7 @@ def failure(running: Running, operation: Operation, mode: GenerationMode, reques
     return None
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_sells_again")
 def test_every_operation_answers_generated_requests_as_it_declares(running: Running, record_property: Any) -> None:
     started = time.monotonic()
@@ -261,6 +268,8 @@ def test_the_generated_requests_find_no_defect_behind_a_front_without_one(runnin
         assert failure(sound, operation, GenerationMode.POSITIVE, 1) is None
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("outcomes")
 @pytest.mark.parametrize(("defect", "report"), DEFECTS, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_sequences_find_a_planted_defect(running: Running, defect: Defect, report: str) -> None:
     path = operation_of("createPayment").url_path
