@@ -62,6 +62,9 @@ async function callOnce(method, path, body) {
     throw new Offline();
   }
   if (response.status === 401) {
+    // The user may have signed in again since the request was sent. A refused request had no effect, so it is repeated.
+    const newer = session.token();
+    if (newer && newer !== token) return callOnce(method, path, body);
     session.clear();
     throw new SessionExpired("Your session has expired. Sign in to continue where you left off.");
   }

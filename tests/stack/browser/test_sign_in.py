@@ -103,6 +103,22 @@ def test_the_hosted_sign_in_leads_back_to_the_requested_view(student: Student, h
     assert "code" not in student.page.url and "state" not in student.page.url
 
 
+def test_a_late_refusal_of_an_old_token_keeps_the_user_signed_in(student: Student) -> None:
+    """The browser reports the refusal itself as an error. The page sends the request again with the new token."""
+    student.expected_errors.append("status of 401 ")
+    student.open("#/nowhere")
+    student.page.evaluate("token => sessionStorage.setItem('tuition.token', token + 'x')", student.token)
+
+    def sign_in_again_and_continue(route: Route) -> None:
+        student.page.evaluate("token => sessionStorage.setItem('tuition.token', token)", student.token)
+        route.continue_()
+
+    student.page.route("**/api/payments/my-payments*", sign_in_again_and_continue)
+    student.open("#/payments")
+    student.expect_text("No payments yet.")
+    assert student.page.evaluate("sessionStorage.getItem('tuition.token')") == student.token
+
+
 def test_signing_out_also_signs_out_of_the_hosted_page(student: Student, hosted: HostedPage) -> None:
     student.open("#/nowhere")
     student.page.locator("#who").get_by_role("button", name="Sign in").click()
