@@ -1,4 +1,8 @@
-"""/api/admin/…: what staff look at and decide. Each route names the group that may use it: `support` or `admin`."""
+"""/api/admin/…: what staff look at and decide. Each route names the group that may use it: `support` or `admin`.
+
+The modules that only a few routes use are imported inside them, because few requests pay for that, but each cold start
+would.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -11,10 +15,9 @@ from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
-from tuition.payments import access, email_address, emails, erasure, legal_hold, purchase_blocks, refunds, selling
+from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
-from tuition.views import analytics as analytics_view
-from tuition.views import counts, erasures, explain, exports, filters, personal_data, recorded_reads, staff
+from tuition.views import counts, explain, filters, recorded_reads, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -164,6 +167,8 @@ def _user_reply(request: Request, actor: Identity, user_id: str, query: Mapping[
 
 @route("GET /api/admin/users/export", "admin")
 def export_user_by_query(request: Request, actor: Identity) -> Reply:
+    from tuition.views import personal_data
+
     query = request.query("user_id", "cursor")
     if not query.get("user_id"):
         raise Unprocessable("Send the user's id as user_id.", field="user_id")
@@ -172,6 +177,8 @@ def export_user_by_query(request: Request, actor: Identity) -> Reply:
 
 @route("GET /api/admin/users/{user_id}/export", "admin")
 def export_user(request: Request, actor: Identity) -> Reply:
+    from tuition.views import personal_data
+
     cursor = request.query("cursor").get("cursor")
     return Reply(*personal_data.for_staff(request.path("user_id"), cursor, actor.user_id))
 
@@ -250,6 +257,9 @@ def erase_user(request: Request, actor: Identity) -> Reply:
 
 
 def _erase_user(request: Request, user_id: str, actor: Identity) -> Reply:
+    from tuition.payments import erasure
+    from tuition.views import erasures
+
     note = text_field(request.json("note"), "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     scheduled = erasure.request(_require_user(user_id, actor), actor.user_id, note)
     return Reply(202, {"erasure": erasures.for_staff(scheduled)})
@@ -268,12 +278,16 @@ def read_books(_request: Request, _actor: Identity) -> Reply:
 
 @route("GET /api/admin/analytics", "support")
 def read_analytics(request: Request, _actor: Identity) -> Reply:
-    return Reply(200, analytics_view.analytics(request.query(*analytics_view.QUERY)))
+    from tuition.views import analytics
+
+    return Reply(200, analytics.analytics(request.query(*analytics.QUERY)))
 
 
 @route("GET /api/admin/analytics/details", "support")
 def read_analytics_details(request: Request, _actor: Identity) -> Reply:
-    return Reply(200, analytics_view.details(request.query(*analytics_view.DETAILS_QUERY)))
+    from tuition.views import analytics
+
+    return Reply(200, analytics.details(request.query(*analytics.DETAILS_QUERY)))
 
 
 @route("GET /api/admin/selling", "support")
@@ -328,6 +342,8 @@ def discard_event(request: Request, actor: Identity) -> Reply:
 
 @route("POST /api/admin/exports", "admin")
 def order_export(request: Request, actor: Identity) -> Reply:
+    from tuition.views import exports
+
     body = request.json("kind", "filters", "month")
     export_filters = body.get("filters", {})
     if not isinstance(export_filters, dict):
@@ -338,6 +354,8 @@ def order_export(request: Request, actor: Identity) -> Reply:
 
 @route("GET /api/admin/exports/{export_id}", "admin")
 def read_export(request: Request, actor: Identity) -> Reply:
+    from tuition.views import exports
+
     return Reply(200, exports.progress(request.path("export_id"), actor.user_id))
 
 

@@ -240,7 +240,7 @@ class Verification:
             SELECT DISTINCT subject FROM records WHERE json_extract(record, '$.type') = ? AND subject GLOB 'pay_*'
             AND subject NOT IN (SELECT subject FROM owners) ORDER BY 1
         """
-        for (payment_id,) in self._db.execute(query, (retention.EXPIRED_RECORD,)).fetchall():
+        for (payment_id,) in self._db.execute(query, (audit.EXPIRED_RECORD,)).fetchall():
             self._progress(f"deleted payments verified, until {payment_id}")
             payment = _deleted(payment_id, self._records_of(payment_id))
             if payment is None:

@@ -94,7 +94,7 @@ def every_create_has_its_own_idempotency_key(patch: Patch) -> None:
 
 def stale_idempotent_replay_is_not_retrieved_again(patch: Patch) -> None:
     real = stripe_client._answer
-    patch.setattr(stripe_client, "_answer", lambda obj: replace(real(obj), replayed=False))
+    patch.setattr(stripe_client, "_answer", lambda obj: real(obj)._replace(replayed=False))
 
 
 def create_closes_payments_opened_after_it_started(patch: Patch) -> None:

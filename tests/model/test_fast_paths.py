@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -81,7 +80,7 @@ def run_calls(*, fast: bool, patch: pytest.MonkeyPatch) -> tuple[list[Any], list
     for call in stripe_calls(sim):
         try:
             answer = call()
-            outcomes.append(asdict(answer) if isinstance(answer, Answer) else answer)
+            outcomes.append(answer._asdict() if isinstance(answer, Answer) else answer)
         except (StripeRefused, StripeUnavailable) as error:
             outcomes.append((type(error).__name__, str(error), dict(vars(error))))
     requests = [dict(request) for request in sim.stripe.account.log]

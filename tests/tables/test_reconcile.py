@@ -303,7 +303,7 @@ def test_an_event_that_becomes_visible_late_is_applied_by_the_second_walk(
 
     def nothing_yet(*args: Any) -> stripe_client.Answer:
         answer = real(*args)
-        return replace(answer, object={"data": [], "has_more": False})
+        return answer._replace(object={"data": [], "has_more": False})
 
     with monkeypatch.context() as patch:
         patch.setattr(stripe_client, "list_created", nothing_yet)
@@ -575,7 +575,7 @@ def test_a_payment_that_cannot_be_written_stops_no_other(
             raise KeyError("status")
         facts = change.payment.facts
         large = replace(change.payment, facts=replace(facts, intent="x" * 450_000))
-        return commit(before, replace(change, payment=large), **more)
+        return commit(before, change._replace(payment=large), **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "commit", fail_for_one)

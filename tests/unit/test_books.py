@@ -1,7 +1,6 @@
 """The comparison of a movement of Stripe's balance with what our payment has of it."""
 
 import json
-from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -69,7 +68,7 @@ def test_a_later_movement_of_a_source_in_the_same_direction_is_one_too_many(
     """In every order, and not if the money came back in between."""
     lost = Facts(settled=PAID.settled, disputes={"source_1": Dispute(1, "lost", 100, 30, "fraudulent")})
     movements = [
-        replace(moved("dispute", "pi_1", amount), transaction_id=f"txn_{number}", created=30 + number)
+        moved("dispute", "pi_1", amount)._replace(transaction_id=f"txn_{number}", created=30 + number)
         for number, amount in enumerate(amounts)
     ]
     for order in (movements, movements[::-1]):

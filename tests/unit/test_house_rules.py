@@ -200,7 +200,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
     | LIST
     | {"payments.customers", "payments.legal_hold", "payments.email_address"}
-    | {"stripe_gateway.closing", "payments.erasure", "payments.erasure_list", "views.erasures"}
+    | {"stripe_gateway.closing", "views.erasures"}
     | {"payments.access", "payments.emails", "payments.purchase_blocks", "payments.refunds", "payments.selling"}
     | {
         "storage.cursors",
@@ -210,9 +210,8 @@ INIT_LOADS: dict[str, set[str]] = {
         "storage.selling_switch",
         "views.selling",
     }
-    | {"storage.rollups", "views.analytics"}
-    | {f"views.{name}" for name in ("counts", "exports", "facts_json", "filters", "staff", "standings", "student")}
-    | {"views.explain", "views.personal_data", "views.recorded_reads", "views.spreadsheet", "views.statement"},
+    | {f"views.{name}" for name in ("counts", "facts_json", "filters", "staff", "standings", "student")}
+    | {"views.explain", "views.recorded_reads"},
     "analytics": READ_ROLL_UPS | {"outbox.analytics", "storage.queries"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},

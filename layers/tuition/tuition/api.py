@@ -15,7 +15,7 @@ import re
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuition import clock
 from tuition.core.errors import (
@@ -45,8 +45,7 @@ Event = Mapping[str, Any]
 Result = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The caller, from the claims of an ID token that the gateway has verified.
 
     `email` is None unless it is verified. `has_mfa`: the token says that the caller used a second factor, or nothing

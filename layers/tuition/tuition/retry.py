@@ -4,13 +4,12 @@ Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-wit
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tuition import clock
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """How often something is tried, and how long to wait in between: full jitter, doubling from `base_s` to `max_s`.
 
     `base_s` 0: no wait, because the next try depends on another writer's state and not on time.

@@ -29,11 +29,12 @@ With its default of 2,000 it looks 30 to 40 times during INIT, and finds next to
 gc.set_threshold(GARBAGE_THRESHOLD)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """One field per environment variable of the same name in upper case; the template says what each is for.
 
-    `docs/setup.md` explains them to operators. Lists are separated by commas.
+    `docs/setup.md` explains them to operators. Lists are separated by commas. Nothing compares or prints settings, so
+    INIT need not create the functions for that.
     """
 
     tuition_environment: str = "local"

@@ -12,8 +12,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from tuition.core import audit, recorded_facts, timestamps
 from tuition.core import payment as payments
@@ -35,8 +34,7 @@ ID_LENGTH = 32
 """Hex digits of the hash in the name of an object with records."""
 
 
-@dataclass(frozen=True)
-class Each:
+class Each(NamedTuple):
     """An object of a JSON value whose names are ids, such as those of Stripe's objects. Each value has this shape."""
 
     shape: Any

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core import payment as payments
 from tuition.core import recorded_facts, timestamps
@@ -21,6 +21,8 @@ SCHEMA_VERSION = 2
 """Records of version 1 have no facts. They stay as they are, and a chain may have both."""
 WITHDRAWN_RECORD = "contract.withdrawn"
 """The type of the record of a student's withdrawal. A payment that was lost is rebuilt with it."""
+EXPIRED_RECORD = "payment.expired"
+"""The type of the last record of a payment that was deleted after its retention period."""
 Source = Literal["webhook", "pull", "request", "staff", "reconcile"]
 
 
@@ -226,8 +228,7 @@ def _amounts(payment: Payment) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(NamedTuple):
     """Where and why a chain is broken."""
 
     seq: int

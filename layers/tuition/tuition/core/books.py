@@ -10,7 +10,7 @@ Sources: https://docs.stripe.com/api/balance_transactions/object, https://docs.s
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core import timestamps
 from tuition.core.facts import Balance, BalanceTransaction, MovementKind, Settled
@@ -38,8 +38,7 @@ MAX_PROBLEM_LENGTH = 200
 """In characters, of a problem that is stored on a payment: it is also a fingerprint."""
 
 
-@dataclass(frozen=True)
-class Movement:
+class Movement(NamedTuple):
     """One balance transaction of a charge, refund or dispute.
 
     `amount` is the source's, in minor units of `currency`, the charge's currency; below zero if it left the balance. A
@@ -96,8 +95,7 @@ Group = tuple[Kind, str, str | None]
 """The kind, day and currency of a sum."""
 
 
-@dataclass(frozen=True)
-class Sum:
+class Sum(NamedTuple):
     """The movements of one kind, UTC day and currency, in minor units. `ids` are of the rows that differ."""
 
     kind: Kind
@@ -109,7 +107,7 @@ class Sum:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API and the stored report have it."""
-        return {**asdict(self), "ids": list(self.ids)}
+        return {**self._asdict(), "ids": list(self.ids)}
 
 
 @dataclass

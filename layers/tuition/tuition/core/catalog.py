@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from tuition.core.errors import UnknownTrack
 from tuition.core.money import Money
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A step of a project. `step` is its code within the project."""
 
     step: str
     title: str
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A project of a track, with its steps in order. `project` is its code within the track."""
 
     project: str

@@ -7,7 +7,7 @@ that it ended.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from tuition.core import catalog, published_events, timestamps
 from tuition.core import payment as payments
@@ -74,8 +74,7 @@ _SETTLING = frozenset(
 NEEDS_RESPONSE = frozenset({"needs_response", "warning_needs_response"})
 
 
-@dataclass(frozen=True)
-class Instant:
+class Instant(NamedTuple):
     """A time (RFC 3339 UTC), which the reader sees in the school's time zone."""
 
     at: str
@@ -98,8 +97,7 @@ class Email:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class EmailEvent:
+class EmailEvent(NamedTuple):
     """A published event that an email may follow: its detail type, and its detail (`core/published_events.py`)."""
 
     type: str

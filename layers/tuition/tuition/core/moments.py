@@ -5,8 +5,8 @@ by the time at which each record was committed, and not by Stripe's times: an ev
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from tuition.core import audit, recorded_facts, timestamps
 from tuition.core import payment as payments
@@ -26,8 +26,7 @@ StoredRecord = Mapping[str, Any]
 """A record's body with its `hash` and `recorded_at`."""
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """A payment at a version. `complete` says that records hold all its facts: none is of schema version 1.
 
     Otherwise facts are known as far as transitions and later records show them.

@@ -10,7 +10,7 @@ WITHOUT_DECIMALS = frozenset(
 WITH_THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Money:
     """An amount in the minor unit of its currency (cents for `usd`), as Stripe counts it.
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuition.core import facts as core_facts
 from tuition.core import refund_request, timestamps
@@ -315,8 +315,7 @@ def status(facts: Facts) -> Status:
     return "CREATED"
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """Why the last attempt to pay failed, in Stripe's code and words."""
 
     code: str
@@ -388,8 +387,7 @@ def amount_agrees(payment: Payment) -> bool:
     return payment.facts.settled is not None and payment.facts.settled.money == payment.price
 
 
-@dataclass(frozen=True)
-class AccessTerm:
+class AccessTerm(NamedTuple):
     """One condition of access. All of them must hold.
 
     `reason` is why a paid payment gives no access if it does not hold. `facts` are the facts that decide it.

@@ -3,8 +3,7 @@
 The ledger locks and unlocks projects. Only the curriculum writes whether a step is done.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
@@ -12,8 +11,7 @@ from tuition.core.enrollment import Enrollment
 Change = Literal["unlock", "restore", "lock"]
 
 
-@dataclass(frozen=True)
-class ProjectChange:
+class ProjectChange(NamedTuple):
     """A change of one project.
 
     `unlock` opens it. `lock` saves its state, then locks it. `restore` brings the saved state back; without one, the

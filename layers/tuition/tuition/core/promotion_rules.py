@@ -4,8 +4,7 @@ Sources: https://docs.stripe.com/api/promotion_codes/object, https://docs.stripe
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuition.core.money import Money
 
@@ -20,8 +19,7 @@ Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 """
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a code cannot be used. `message` is for the student."""
 
     reason: Reason

@@ -8,8 +8,7 @@ Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-struc
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuition.core import payment as payments
 from tuition.core.selling import SUBJECT as SELLING_SUBJECT
@@ -61,8 +60,7 @@ _OF_DECIDED_DISPUTE = {
 _OF_DECIDED_REQUEST = {"submitting": REFUND_APPROVED, "declined": REFUND_DECLINED, "rejected": REFUND_REJECTED}
 
 
-@dataclass(frozen=True)
-class PublishedEvent:
+class PublishedEvent(NamedTuple):
     """An event as EventBridge carries it: its detail type, and its `detail` in JSON types.
 
     `detail["id"]` is unique and stable. It begins with the key of its record.

@@ -10,7 +10,7 @@ payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuition.core.facts import (
     UNKNOWN,
@@ -211,8 +211,7 @@ def _restored_value(name: str, value: Any, marker: str) -> Any:
     return {key: {**entry, **withheld} for key, entry in value.items()} if name in MAPS else {**value, **withheld}
 
 
-@dataclass(frozen=True)
-class Folded:
+class Folded(NamedTuple):
     """The reduced facts to which some records of a payment lead.
 
     `complete` says that every record since the payment was created, or rebuilt, has its facts. Records of schema 1 have

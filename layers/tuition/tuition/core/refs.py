@@ -1,6 +1,7 @@
 """References to a payment and to a user's Stripe customer."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_USER_ID_LENGTH = 128
 
@@ -25,8 +26,7 @@ class PaymentRef:
     track: str
 
 
-@dataclass(frozen=True)
-class Customer:
+class Customer(NamedTuple):
     """A user's Stripe customer. `generation` rises each time a new customer replaces one that is missing at Stripe.
 
     `email` is the address that Stripe was sent last, even if Stripe rejected it. None: not known. `first_purchases` has

@@ -13,8 +13,6 @@ from tuition.core.payment import Payment
 
 KEPT_YEARS = 7
 """The years after the last movement of money in which a payment is kept."""
-EXPIRED_RECORD = "payment.expired"
-"""The type of the last record of a payment that was deleted."""
 _OF_MONEY = ("settled", "refunded", "lost", "refunds", "disputes")
 """The parts of a transition that show that money moved, or that a bank decided about it."""
 
@@ -63,7 +61,7 @@ def is_due(payment: Payment, last: str, now: str) -> bool:
 
 def is_marked(trail: Sequence[Mapping[str, Any]]) -> bool:
     """Whether audit records, in the order of their numbers, end with one that says that their payment was deleted."""
-    return bool(trail) and trail[-1]["type"] == EXPIRED_RECORD
+    return bool(trail) and trail[-1]["type"] == audit.EXPIRED_RECORD
 
 
 def problem(payment_id: str, trail: Sequence[Mapping[str, Any]], now: str) -> str | None:
@@ -76,7 +74,7 @@ def problem(payment_id: str, trail: Sequence[Mapping[str, Any]], now: str) -> st
         return f"record {broken.seq}: {broken.why}"
     payment = moments.of_records(trail)
     if payment is None:
-        return f"its records end with {EXPIRED_RECORD}, but show no payment"
+        return f"its records end with {audit.EXPIRED_RECORD}, but show no payment"
     at = str(trail[-1]["at"])
     if not kept_until(last_movement(payment, trail)) <= at <= now:
         return f"it was deleted at {at}, but must be kept until {kept_until(last_movement(payment, trail))}"

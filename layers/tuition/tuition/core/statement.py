@@ -10,7 +10,7 @@ https://docs.stripe.com/payouts/reconciliation
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from tuition.core import books, timestamps
 from tuition.core.books import Movement
@@ -54,8 +54,7 @@ MAX_DESCRIPTION_LENGTH = 200
 """In characters. The rest is cut off."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One balance transaction with its payment.
 
     `amount`, `fee` and `net` are in `currency`, the settlement currency. `source_amount` is the amount of the charge,
@@ -90,7 +89,7 @@ class Line:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        return asdict(self)
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,7 @@ class Sum:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Total:
+class Total(NamedTuple):
     """The changes of the balance in one currency.
 
     `net` = `settled` + `refunded` + `lost` + `fees` are the lines of payments. `balance_change` = `net` + `other` +
@@ -130,7 +128,7 @@ class Total:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API has it."""
-        return asdict(self)
+        return self._asdict()
 
 
 def movement(transaction: Mapping[str, Any]) -> Movement | None:

@@ -9,8 +9,7 @@ Source: https://docs.stripe.com/api/events/types
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuition import clock, metrics
 from tuition.core import payment as payments
@@ -38,8 +37,7 @@ RELEASE_CHECK = "tuition.release_check"
 """The type of the test event that `release_check` signs. Stripe has no such type."""
 
 
-@dataclass(frozen=True)
-class EventType:
+class EventType(NamedTuple):
     """The subject of a type of events, and how their object is read.
 
     Without `read` the payment is always synced. `has_refund_total`: the object is a charge whose `amount_refunded` must
@@ -78,7 +76,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "charge.succeeded": _CHARGE,
     "charge.failed": _CHARGE,
     "charge.updated": _CHARGE,
-    "charge.refunded": replace(_CHARGE, has_refund_total=True),
+    "charge.refunded": _CHARGE._replace(has_refund_total=True),
     "refund.created": _REFUND,
     "refund.updated": _REFUND,
     "refund.failed": _REFUND,
@@ -92,8 +90,7 @@ EVENT_TYPES: Mapping[str, EventType] = {
 """Every event type that is applied. All others are ignored."""
 
 
-@dataclass(frozen=True)
-class ParsedEvent:
+class ParsedEvent(NamedTuple):
     """A parsed event. If the payment must be synced (`needs_sync`), `facts` are empty.
 
     The exception is a dispute without an intent. Its facts have stamp 0, so that every sync outranks them: they make
@@ -104,7 +101,7 @@ class ParsedEvent:
     type: str
     at: int
     obj: Mapping[str, Any]
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = NO_FACTS
     intent: str | None = None
     session: str | None = None
     charge: str | None = None
@@ -162,7 +159,7 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
         metrics.count("ExpiredEvent")
         return "expired"
     ref, parsed = resolved.ref, parse(event)
-    parsed = replace(parsed, intent=parsed.intent or resolved.intent)
+    parsed = parsed._replace(intent=parsed.intent or resolved.intent)
     state = ledger.update(ref, lambda before: _decide(parsed, ref, before), resolved.state)
     if state.payment is None:
         return "not_found"
@@ -203,12 +200,12 @@ def parse(event: Mapping[str, Any]) -> ParsedEvent:
     outline = _outline(event)
     event_type = outline.event_type
     if event_type.subject == "session":
-        outline = replace(outline, session=object_id(outline.obj, "id"))
+        outline = outline._replace(session=object_id(outline.obj, "id"))
     if outline.needs_sync or event_type.read is None:
         by_charge = event_type.subject == "dispute" and outline.intent is None
-        return replace(outline, facts=stripe_json.of_dispute(outline.obj, 0)) if by_charge else outline
+        return outline._replace(facts=stripe_json.of_dispute(outline.obj, 0)) if by_charge else outline
     total = integer(outline.obj, "amount_refunded") if event_type.has_refund_total else None
-    return replace(outline, facts=event_type.read(outline.obj, outline.at), refunded_total=total)
+    return outline._replace(facts=event_type.read(outline.obj, outline.at), refunded_total=total)
 
 
 def _outline(event: Mapping[str, Any]) -> ParsedEvent:

@@ -9,7 +9,7 @@ can commit a dead object.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tuition import clock, retry
 from tuition.core import payment as payments
@@ -48,8 +48,7 @@ ATTEMPTS_WINDOW_S = 3600
 """The time within which a user may begin `payments_per_hour` payments for a track."""
 
 
-@dataclass(frozen=True)
-class Buyer:
+class Buyer(NamedTuple):
     """A user who buys: the user id and the verified email address of their token."""
 
     user_id: str
@@ -77,8 +76,7 @@ class PurchaseRequest:
     has_closed: bool = False
 
 
-@dataclass(frozen=True)
-class OpenedPayment:
+class OpenedPayment(NamedTuple):
     """An open payment and Stripe's object to pay it with. `new`: created by this request."""
 
     payment: Payment

@@ -4,8 +4,7 @@ Applying the code, computing the discounted amount and counting redemptions is l
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuition import clock
 from tuition.core import promotion_rules
@@ -15,8 +14,7 @@ from tuition.core.promotion_rules import UNKNOWN, Refusal
 from tuition.stripe_gateway import client as stripe_client
 
 
-@dataclass(frozen=True)
-class PromotionCode:
+class PromotionCode(NamedTuple):
     """A code that can be used: its Stripe id (`promo_…`), and whether it is for first purchases only."""
 
     id: str

@@ -6,8 +6,8 @@ request, Stripe's own event and the reconciler all resume it, with the same idem
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from tuition import clock, retry
 from tuition.core import payment as payments
@@ -46,8 +46,7 @@ _STRIPE_FAILURES = (StripeUnavailable, StripeRefused, NotConfigured)
 """Failures that do not stop a withdrawal: Stripe does not answer, or refuses our request or our key."""
 
 
-@dataclass(frozen=True)
-class Actor:
+class Actor(NamedTuple):
     """The performer of an action, as its audit record names it. The reconciler has no user id."""
 
     source: Source

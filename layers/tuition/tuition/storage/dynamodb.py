@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import botocore.session
 from botocore.config import Config
@@ -210,16 +210,14 @@ class Partition:
     index: str | None = None
 
 
-@dataclass(frozen=True)
-class SortKeys:
+class SortKeys(NamedTuple):
     """A condition on the sort keys of a partition, with its values: `#sort <= :high`."""
 
     condition: str
     values: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """One page of a query. `last_key` is where the next page starts; None after the last page."""
 
     items: list[Item]

@@ -6,7 +6,7 @@ consumer died between the two, so the effect may or may not have happened.
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tuition import clock
 from tuition.core import timestamps
@@ -19,8 +19,7 @@ ADDRESS = "address"
 DELIVERY = "delivery"
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """One effect: the consumer, the subject of the record, and what begins with the record's sort key."""
 
     consumer: str

@@ -3,7 +3,7 @@
 import unicodedata
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tuition.storage.dynamodb import Item
 
@@ -13,8 +13,7 @@ SELLING = "selling"
 """The name, in the cursors table, of the switch that stops new purchases."""
 
 
-@dataclass(frozen=True)
-class Shards:
+class Shards(NamedTuple):
     """Over how many shards the values of an index's hash key are spread: as writers write them, and as readers read.
 
     The two differ only in the first of the two releases that change a number.

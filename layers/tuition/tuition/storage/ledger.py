@@ -16,14 +16,14 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 import json
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynamodb.models import Model
 
 from tuition import clock, metrics, retry
 from tuition.core import archive, audit, catalog, progress, recorded_facts, timestamps
 from tuition.core import payment as payments
-from tuition.core.audit import AuditEntry, Record
+from tuition.core.audit import EXPIRED_RECORD, AuditEntry, Record
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, TuitionError
 from tuition.core.facts import NO_FACTS, Facts
@@ -32,7 +32,6 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.purchase_blocks import DECLINES_BLOCK, NO_BLOCKS, PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
-from tuition.core.retention import EXPIRED_RECORD
 from tuition.core.selling import Selling
 from tuition.settings import settings
 from tuition.storage import dynamodb, keys, mapping, queries
@@ -66,16 +65,14 @@ _UNCLAIMED = "attribute_not_exists(first_purchases) OR first_purchases = :first_
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"}
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A payment's new value, and the audit entry that says why."""
 
     payment: Payment
     entry: AuditEntry
 
 
-@dataclass(frozen=True)
-class BlocksChange:
+class BlocksChange(NamedTuple):
     """The blocks of a user after a decision of staff, the entry for the chain of the user, and the decision."""
 
     blocks: PurchaseBlocks
@@ -229,7 +226,7 @@ def commit(
     `accepted_codes` are the entries of promotion codes in the user's limits that were not refused. Raises
     `AlreadyRecorded`, `StripeObjectTaken`, `FirstPurchaseTaken` or `VersionConflict` with nothing written.
     """
-    change = replace(change, payment=_without_erased(change.payment, before.enrollment))
+    change = change._replace(payment=_without_erased(change.payment, before.enrollment))
     enrollment = _next_enrollment(before.enrollment, change.payment, attempt_times)
     limits, declines = _counted(before, change.payment)
     changed = PaymentState(change.payment, enrollment, limits)

@@ -6,7 +6,7 @@ ledger's transactions, payments on the enrollment.
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tuition import clock, retry
 from tuition.core.errors import Contended, TooManyRequests
@@ -17,8 +17,7 @@ from tuition.storage.dynamodb import ConditionFailed, Item, ItemBusy, StorageUna
 from tuition.storage.items import LimitsItem
 
 
-@dataclass(frozen=True)
-class CodeLookup:
+class CodeLookup(NamedTuple):
     """A lookup of a promotion code. It counts as refused unless a create's transaction or `release_code` removes it.
 
     `own`: this request wrote `entry`. Otherwise it shares the entry of another request for the same code.

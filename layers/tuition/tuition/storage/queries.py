@@ -9,15 +9,14 @@ import heapq
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pynamodb.models import Model
 
 from tuition.core import timestamps
+from tuition.core.audit import EXPIRED_RECORD
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import NO_DUE_DATE, CheckDue, Payment
-from tuition.core.retention import EXPIRED_RECORD
 from tuition.storage import dynamodb, keys, mapping
 from tuition.storage.dynamodb import Item, Page, Partition, SortKeys
 from tuition.storage.items import (
@@ -119,8 +118,7 @@ def _items(pages: Iterator[Page]) -> Iterator[Item]:
 # --- the cursor ---
 
 
-@dataclass(frozen=True)
-class Cursor:
+class Cursor(NamedTuple):
     """A position in a list: the last item that was read.
 
     `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
@@ -288,8 +286,7 @@ def oldest_refund_request() -> str | None:
     return page.items[0]["refund_requested_at"]["S"].partition("#")[0] if page.items else None
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """The payments that wait for staff: how many of each kind, and the first times (RFC 3339 UTC)."""
 
     requests: int

@@ -1,7 +1,8 @@
 """The switch that stops selling: one item of `cursors`, which the ledger writes together with its record."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from tuition import retry
 from tuition.core.audit import AuditEntry, Record
@@ -12,8 +13,7 @@ from tuition.storage.items import CursorItem
 from tuition.storage.ledger import AlreadyRecorded, VersionConflict
 
 
-@dataclass(frozen=True)
-class SellingChange:
+class SellingChange(NamedTuple):
     """The selling switch after a decision of staff, and the entry for its chain."""
 
     selling: Selling

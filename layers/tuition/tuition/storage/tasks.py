@@ -9,7 +9,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuition import clock
 from tuition.core.stored import read as read_stored
@@ -73,16 +73,14 @@ class Task:
         return read_stored(cls, {**stored, "name": name, **ids})
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Whether a task is held or finished. `report` is what it did once it is finished; until then it may be held."""
 
     is_held: bool
     report: dict[str, Any] | None
 
 
-@dataclass(frozen=True)
-class StoredTask:
+class StoredTask(NamedTuple):
     """A task as its item has it, with its state. `progress` is what `checkpoint` stored."""
 
     task: Task
@@ -91,8 +89,7 @@ class StoredTask:
     progress: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A claimed task, with its last checkpoint. Only its holder may finish it or release it."""
 
     task: Task

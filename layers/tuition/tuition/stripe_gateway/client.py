@@ -14,9 +14,8 @@ Sources: https://docs.stripe.com/api/idempotent_requests, https://docs.stripe.co
 import functools
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from tuition import clock, metrics, retry
 from tuition.core.errors import NotConfigured, StripeRefused, StripeUnavailable
@@ -42,8 +41,7 @@ Listed = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Stripe's object as a plain dict. `date` is the time of the answer by Stripe's clock, in epoch seconds."""
 
     object: dict[str, Any]

@@ -4,8 +4,7 @@ Every difference between the two kinds is in this module.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tuition.core import stripe_json
 from tuition.core.errors import StripeRefused, StripeUnavailable
@@ -18,8 +17,7 @@ PAYABLE = ("open", "requires_payment_method", "requires_confirmation", "requires
 """The statuses, of both kinds, in which an object can still be paid."""
 
 
-@dataclass(frozen=True)
-class StripeObject:
+class StripeObject(NamedTuple):
     """A PaymentIntent (`kind` intent) or a Checkout Session (`kind` checkout), by its id."""
 
     kind: Kind

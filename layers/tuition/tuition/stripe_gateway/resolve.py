@@ -5,9 +5,8 @@ decide only where there is no pointer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import batched
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from tuition import metrics
 from tuition.core.errors import EventUnusable, NotFound
@@ -28,8 +27,7 @@ POINTED = ("pi_", "cs_", "ch_", "py_", "re_", "pyr_", "dp_", "du_")
 Subject = Literal["intent", "session", "charge", "refund", "dispute", "fraud_warning"]
 
 
-@dataclass(frozen=True)
-class StripeIds:
+class StripeIds(NamedTuple):
     """The ids of the session, intent and charge that a Stripe object is or names."""
 
     session: str | None
@@ -41,8 +39,7 @@ class StripeIds:
         return [stripe_id for stripe_id in (self.session, self.intent, self.charge) if stripe_id]
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The payment that an object belongs to, and its state if the same read has loaded it.
 
     `intent` is the intent of a refund or dispute that names only its charge, if Stripe had to be asked for it.
@@ -53,8 +50,7 @@ class Resolved:
     intent: str | None = None
 
 
-@dataclass(frozen=True)
-class Expired:
+class Expired(NamedTuple):
     """The payment that an object belongs to was deleted, seven years after its money moved last."""
 
     payment_id: str
@@ -231,7 +227,7 @@ def _resolve_at_stripe(stripe_ids: StripeIds) -> Resolved | Expired | None:
             return None
         charge = stripe_client.retrieve_charge(stripe_ids.charge).object
         resolved, intent = resolve_or_expired(charge, "charge"), optional_id(charge, "payment_intent")
-        return replace(resolved, intent=intent) if isinstance(resolved, Resolved) else resolved
+        return resolved._replace(intent=intent) if isinstance(resolved, Resolved) else resolved
     ref = _ref_or_count(stripe_client.retrieve_intent(intent).object.get("metadata"))
     return Resolved(ref) if ref else None
 

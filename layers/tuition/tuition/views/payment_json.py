@@ -4,8 +4,7 @@ A row says how the field is read and where it appears; docs/architecture.md has 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tuition.core import payment as payments
 from tuition.core import timestamps
@@ -21,8 +20,7 @@ DASHBOARD = "https://dashboard.stripe.com"
 Group = Literal["payment", "student", "money", "refund", "method", "stripe", "times", "record"]
 
 
-@dataclass(frozen=True)
-class PaymentView:
+class PaymentView(NamedTuple):
     """A payment with what does not follow from it alone.
 
     The attention reasons depend on the student's other payments too; `check_at` is when the reconciler looks next.
@@ -42,8 +40,7 @@ class PaymentView:
         }
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field of a payment.
 
     `read` gives its value; by default it is the attribute of `Payment` with this name. `api` says who sees it in the
@@ -202,7 +199,7 @@ def _json(view: PaymentView, audiences: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _failure_json(failure: Failure | None) -> dict[str, Any] | None:
-    return vars(failure) if failure else None
+    return failure._asdict() if failure else None
 
 
 def student_json(payment: Payment) -> dict[str, Any]:

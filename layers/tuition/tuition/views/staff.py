@@ -6,7 +6,6 @@ from typing import Any
 
 from tuition import retry
 from tuition.core import audit, catalog, moments, timestamps
-from tuition.core import books as core_books
 from tuition.core import payment as payments_rules
 from tuition.core.erasure import Erasure
 from tuition.core.errors import NotFound, Unprocessable
@@ -320,7 +319,9 @@ def _purchases_json(item: CustomerItem) -> dict[str, Any]:
 
 def books() -> dict[str, Any]:
     """Return the result of the daily audit, with what one that is not finished has found. Null before the first."""
-    return core_books.shown(cursors.read_report(), cursors.read_plan(cursors.DAILY)[1])
+    from tuition.core import books  # for one route only, so it is not loaded at INIT
+
+    return books.shown(cursors.read_report(), cursors.read_plan(cursors.DAILY)[1])
 
 
 def _customer_json(item: CustomerItem) -> dict[str, Any]:
