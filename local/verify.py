@@ -26,7 +26,7 @@ from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -36,11 +36,11 @@ from local.deployed_function import CommandFailed, add_stack_options, local_conn
 from tuition import clock
 from tuition.core import audit, retention, selling, timestamps
 from tuition.core import enrollment as enrollments
-from tuition.core.enrollment import Enrollment
+from tuition.core.enrollment import Enrollment, Standing
 from tuition.core.facts import NO_FACTS
 from tuition.core.payment import Payment
 from tuition.storage import keys, mapping
-from tuition.storage.items import AuditItem, CustomerItem
+from tuition.storage.items import CustomerItem
 
 Item = dict[str, Any]
 TABLES = ("AuditTable", "PaymentsTable", "EnrollmentsTable", "CustomersTable", "CursorsTable")
@@ -56,12 +56,15 @@ HOLDS, DOES_NOT_HOLD, NOT_VERIFIED = 0, 1, 2
 UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
 """Errors of an item that the ledger has not written."""
 LOST = ("lost", "prevented")
+TEXTS = ("subject", "at", "event_id", "type", "source", "user_id", "previous", "hash")
+"""The attributes that each audit item has as text."""
 SCHEMA = """
 CREATE TABLE records (subject TEXT, seq INTEGER, hash TEXT, record TEXT);
-CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, item TEXT) WITHOUT ROWID;
+CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, summary TEXT) WITHOUT ROWID;
 CREATE TABLE deleted (payment_id TEXT PRIMARY KEY, user_id TEXT) WITHOUT ROWID;
 CREATE TABLE blocked (user_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE owners (subject TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE names (name TEXT);
 CREATE TABLE heads (subject TEXT PRIMARY KEY, seq INTEGER, hash TEXT) WITHOUT ROWID;
 """
 IDS_OF_USER = """
@@ -129,7 +132,49 @@ class Tables:
 
 
 def _record(item: Item) -> Item:
-    return mapping.record_to_json(AuditItem.from_raw_data(item))
+    """Return the body of an audit item with its hash: as `mapping.record_to_json`, but without pynamodb's model.
+
+    Raises one of `UNREADABLE` for an item that the ledger has not written.
+    """
+    body: Item = {name: item[name]["S"] for name in TEXTS}
+    body |= {"actor": item["actor"]["S"]} if "actor" in item else {}
+    body |= {"track": item["track"]["S"] if "track" in item else None}
+    body |= {"seq": int(item["seq"]["N"]), "schema_version": int(item["schema_version"]["N"])}
+    for name in ("transition", "facts"):
+        if name in item or name == "transition":
+            body[name] = json.loads(item[name]["S"])
+            if not isinstance(body[name], dict):
+                raise TypeError(f"{name} is no object")
+    return body
+
+
+class PaymentSummary(NamedTuple):
+    """The parts of a payment that explain its user's enrollment and customer."""
+
+    payment_id: str
+    user_id: str
+    track: str
+    erased: bool
+    standing: Standing
+    lost_disputes: frozenset[str]
+    holds_first_purchase: bool
+
+    @classmethod
+    def of(cls, payment: Payment) -> PaymentSummary:
+        """Return the summary of a payment."""
+        lost = frozenset(key for key, dispute in payment.facts.disputes.items() if dispute.status in LOST)
+        names = (payment.payment_id, payment.user_id, payment.track)
+        return cls(*names, payment.facts.erased, enrollments.standing_of(payment), lost, payment.holds_first_purchase)
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps([*self[:4], asdict(self.standing), sorted(self.lost_disputes), self.holds_first_purchase])
+
+    @classmethod
+    def from_json(cls, text: str) -> PaymentSummary:
+        """Return the summary that `to_json` wrote."""
+        payment_id, user_id, track, erased, standing, lost, holds_first_purchase = json.loads(text)
+        return cls(payment_id, user_id, track, erased, Standing(**standing), frozenset(lost), holds_first_purchase)
 
 
 class Verification:
@@ -192,15 +237,22 @@ class Verification:
         rows = self._db.execute("SELECT record FROM records WHERE subject = ? ORDER BY seq", (subject,))
         return [json.loads(record) for (record,) in rows]
 
-    def _payments_of(self, user_id: str) -> list[Payment]:
-        rows = self._db.execute("SELECT item FROM payments WHERE user_id = ?", (user_id,))
-        return [mapping.payment_from_raw(json.loads(item)) for (item,) in rows]
+    def _payments_of(self, user_id: str) -> list[PaymentSummary]:
+        rows = self._db.execute("SELECT summary FROM payments WHERE user_id = ?", (user_id,))
+        return [PaymentSummary.from_json(summary) for (summary,) in rows]
 
-    def _deleted_of(self, user_id: str) -> list[Payment]:
+    def _deleted_of(self, user_id: str) -> list[PaymentSummary]:
         """Return the deleted payments of a user as their records show them."""
         rows = self._db.execute("SELECT payment_id FROM deleted WHERE user_id = ?", (user_id,)).fetchall()
         payments = [_deleted(payment_id, self._records_of(payment_id)) for (payment_id,) in rows]
-        return [payment for payment in payments if payment]
+        return [PaymentSummary.of(payment) for payment in payments if payment]
+
+    def _names(self, insert: str, *values: str) -> Iterator[str]:
+        """Yield the names that a statement inserts into `names`: on disk, because the other tables change meanwhile."""
+        self._db.execute("DELETE FROM names")
+        self._db.execute(insert, values)
+        for (name,) in self._db.execute("SELECT name FROM names ORDER BY rowid"):
+            yield name
 
     # --- payments ---
 
@@ -209,38 +261,44 @@ class Verification:
             self.payments += 1
             self._progress(f"{self.payments:,} payments verified")
             payment_id = item["payment_id"]["S"]
-            records = self._records_of(payment_id)
-            problem = _payment_problem(item, records)
-            if problem:
+            payment, records = _payment(item), self._records_of(payment_id)
+            if payment is None or _payment_problem(payment, records):
                 self._report_if_it_stays(payment_id, partial(self._payment_now, payment_id))
-            if problem is None or _is_readable(item):
-                self._keep(mapping.payment_from_raw(item), json.dumps(item))
+            if payment is not None:
+                self._keep(PaymentSummary.of(payment))
         self._db.execute("CREATE INDEX by_user ON payments (user_id)")
 
-    def _keep(self, payment: Payment, item: str) -> None:
+    def _keep(self, payment: PaymentSummary) -> None:
         """Keep a payment for its user."""
-        values = (payment.payment_id, payment.user_id, item)
+        values = (payment.payment_id, payment.user_id, payment.to_json())
         self._db.execute("INSERT OR REPLACE INTO payments VALUES (?, ?, ?)", values)
         self._keep_blocked(payment)
 
-    def _keep_blocked(self, payment: Payment) -> None:
+    def _keep_blocked(self, payment: PaymentSummary) -> None:
         """Keep the name of a user whom the customer's item must block."""
-        if _lost([payment]) or payment.holds_first_purchase:
+        if payment.lost_disputes or payment.holds_first_purchase:
             self._db.execute("INSERT OR IGNORE INTO blocked VALUES (?)", (payment.user_id,))
 
     def _payment_now(self, payment_id: str) -> str | None:
         item = self._tables.get("PaymentsTable", keys.payment_key(payment_id))
-        return None if item is None else _payment_problem(item, self._tables.records(payment_id))
+        if item is None:
+            return None
+        try:
+            payment = mapping.payment_from_raw(item)
+        except UNREADABLE as error:
+            return f"the payment cannot be read ({type(error).__name__})"
+        return _payment_problem(payment, self._tables.records(payment_id))
 
     # --- payments that were deleted after their retention period ---
 
     def _verify_deleted_payments(self) -> None:
         """Verify the chains that end with the deletion of their payment, and keep whose they are."""
         query = """
+            INSERT INTO names
             SELECT DISTINCT subject FROM records WHERE json_extract(record, '$.type') = ? AND subject GLOB 'pay_*'
             AND subject NOT IN (SELECT subject FROM owners) ORDER BY 1
         """
-        for (payment_id,) in self._db.execute(query, (audit.EXPIRED_RECORD,)).fetchall():
+        for payment_id in self._names(query, audit.EXPIRED_RECORD):
             self._progress(f"deleted payments verified, until {payment_id}")
             payment = _deleted(payment_id, self._records_of(payment_id))
             if payment is None:
@@ -248,7 +306,7 @@ class Verification:
                 continue
             self.deleted += 1
             self._db.execute("INSERT INTO deleted VALUES (?, ?)", (payment_id, payment.user_id))
-            self._keep_blocked(payment)
+            self._keep_blocked(PaymentSummary.of(payment))
         self._db.execute("CREATE INDEX deleted_by_user ON deleted (user_id)")
 
     # --- users: enrollments, progress and their own chain ---
@@ -263,11 +321,11 @@ class Verification:
             payments = [*self._payments_of(user_id), *self._deleted_of(user_id)]
             if _user_problem(user_id, items, payments, self._records_of(user_id)):
                 self._report_if_it_stays(user_id, partial(self._user_now, user_id))
-        without = self._db.execute(
-            "SELECT user_id FROM (SELECT user_id FROM payments UNION SELECT user_id FROM deleted)"
+        without = self._names(
+            "INSERT INTO names SELECT user_id FROM (SELECT user_id FROM payments UNION SELECT user_id FROM deleted)"
             " WHERE user_id NOT IN (SELECT subject FROM owners) ORDER BY 1"
         )
-        for (user_id,) in without.fetchall():
+        for user_id in without:
             self._report_if_it_stays(user_id, partial(self._user_now, user_id))
 
     def _user_now(self, user_id: str) -> str | None:
@@ -275,19 +333,19 @@ class Verification:
         living, deleted = self._payments_now(user_id, items)
         return _user_problem(user_id, items, [*living, *deleted], self._tables.records(user_id))
 
-    def _payments_now(self, user_id: str, items: Iterable[Item]) -> tuple[list[Payment], list[Payment]]:
+    def _payments_now(self, user_id: str, items: Iterable[Item]) -> tuple[list[PaymentSummary], list[PaymentSummary]]:
         """Read the payments of a user that this run has seen, and those that the user's enrollments name.
 
         Those that were deleted come second, as their records show them.
         """
         ids = [payment_id for (payment_id,) in self._db.execute(IDS_OF_USER, (user_id,))]
         ids += [payment_id for item in items if _is_enrollment(item) for payment_id in _standings(item)]
-        living, deleted = list[Payment](), list[Payment]()
+        living, deleted = list[PaymentSummary](), list[PaymentSummary]()
         for payment_id in dict.fromkeys(ids):
             payment = self._tables.payment(payment_id)
             gone = None if payment else _deleted(payment_id, self._tables.records(payment_id))
-            living += [payment] if payment and payment.user_id == user_id else []
-            deleted += [gone] if gone and gone.user_id == user_id else []
+            living += [PaymentSummary.of(payment)] if payment and payment.user_id == user_id else []
+            deleted += [PaymentSummary.of(gone)] if gone and gone.user_id == user_id else []
         return living, deleted
 
     # --- customers ---
@@ -299,7 +357,7 @@ class Verification:
             self._db.execute("DELETE FROM blocked WHERE user_id = ?", (user_id,))
             if _customer_problem(item, self._payments_of(user_id), self._deleted_of(user_id)):
                 self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
-        for (user_id,) in self._db.execute("SELECT user_id FROM blocked ORDER BY 1").fetchall():
+        for user_id in self._names("INSERT INTO names SELECT user_id FROM blocked ORDER BY 1"):
             self._report_if_it_stays(f"customer {user_id}", partial(self._customer_now, user_id))
 
     def _customer_now(self, user_id: str) -> str | None:
@@ -319,8 +377,8 @@ class Verification:
 
     def _verify_other_subjects(self) -> None:
         """Report chains without an owner: a payment or the head of a user was removed, or the records are forged."""
-        query = "SELECT DISTINCT subject FROM records WHERE subject NOT IN (SELECT subject FROM owners) ORDER BY 1"
-        for (subject,) in self._db.execute(query).fetchall():
+        others = "SELECT DISTINCT subject FROM records WHERE subject NOT IN (SELECT subject FROM owners) ORDER BY 1"
+        for subject in self._names(f"INSERT INTO names {others}"):
             self._report_if_it_stays(subject, partial(self._orphan_now, subject))
 
     def _orphan_now(self, subject: str) -> str | None:
@@ -399,18 +457,17 @@ def _why(broken: audit.Broken | None) -> str | None:
     return f"record {broken.seq}: {broken.why}" if broken else None
 
 
-def _is_readable(item: Item) -> bool:
+def _payment(item: Item) -> Payment | None:
+    """Return the payment of an item; None if it cannot be read."""
     try:
-        mapping.payment_from_raw(item)
+        return mapping.payment_from_raw(item)
     except UNREADABLE:
-        return False
-    return True
+        return None
 
 
-def _payment_problem(item: Item, records: Iterable[Item]) -> str | None:
+def _payment_problem(payment: Payment, records: Iterable[Item]) -> str | None:
     """Return why a payment is not what its records lead to, or not as an erasure leaves it."""
     try:
-        payment = mapping.payment_from_raw(item)
         broken = _why(audit.verify_payment(payment, records))
         if not broken and payment.facts.erased and payment.merged(NO_FACTS) != payment:
             return "the data of its user were erased, but it has some of them"
@@ -436,7 +493,9 @@ def _standings(item: Item) -> Mapping[str, Any]:
     return mapping.enrollment_from_raw(item).standings
 
 
-def _user_problem(user_id: str, items: Iterable[Item], payments: Iterable[Payment], records: list[Item]) -> str | None:
+def _user_problem(
+    user_id: str, items: Iterable[Item], payments: Iterable[PaymentSummary], records: list[Item]
+) -> str | None:
     """Return why a user's enrollments, progress and own records are not what payments and records lead to."""
     by_key = {item["sort_key"]["S"]: item for item in items}
     try:
@@ -448,13 +507,13 @@ def _user_problem(user_id: str, items: Iterable[Item], payments: Iterable[Paymen
 
 
 def _standings_problem(
-    tracks: Mapping[str, Enrollment], by_key: Mapping[str, Item], payments: Iterable[Payment]
+    tracks: Mapping[str, Enrollment], by_key: Mapping[str, Item], payments: Iterable[PaymentSummary]
 ) -> str | None:
     expected: dict[str, dict[str, Any]] = {track: {} for track in tracks}
     for payment in payments:
-        if payment.facts.erased and payment.track in tracks and not tracks[payment.track].erased:
+        if payment.erased and payment.track in tracks and not tracks[payment.track].erased:
             return f"{payment.track}: the data of the user were erased, but the enrollment does not say so"
-        standing = enrollments.standing_of(payment)
+        standing = payment.standing
         expected.setdefault(payment.track, {}).update({payment.payment_id: standing} if standing.counts else {})
     for track, standings in expected.items():
         if track not in tracks:
@@ -489,11 +548,7 @@ def _text(standings: Mapping[str, Any], ids: Iterable[str]) -> str:
     )
 
 
-def _lost(payments: Iterable[Payment]) -> set[str]:
-    return {key for payment in payments for key, one in payment.facts.disputes.items() if one.status in LOST}
-
-
-def _customer_problem(item: Item, payments: list[Payment], deleted: list[Payment]) -> str | None:
+def _customer_problem(item: Item, payments: list[PaymentSummary], deleted: list[PaymentSummary]) -> str | None:
     """Return why a customer's lost disputes and first purchases, which block purchases, are not those of payments.
 
     Those of deleted payments stay. Their records do not say whether they claimed the first purchase, so they may.
@@ -506,7 +561,7 @@ def _customer_problem(item: Item, payments: list[Payment], deleted: list[Payment
         return f"the customer cannot be read ({type(error).__name__})"
     if is_erased and (customer.stripe_customer_id or customer.email):
         return "the data of the user were erased, but the customer has some of them"
-    lost = _lost([*payments, *deleted])
+    lost = {dispute for payment in (*payments, *deleted) for dispute in payment.lost_disputes}
     if disputes != lost:
         return f"the payments have lost {sorted(lost)}, but the customer has {sorted(disputes)}"
     holders = {payment.payment_id for payment in payments if payment.holds_first_purchase}
