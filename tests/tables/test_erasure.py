@@ -462,6 +462,32 @@ def test_customers_beyond_what_one_run_searches_are_deleted_by_the_next(
     assert customers_at_stripe(tuition, student) == []
 
 
+def test_a_customer_of_another_user_is_kept_though_its_metadata_name_the_erased_one(
+    tuition: Harness, student: Student, erasures: Erasures
+) -> None:
+    other = Student(f"{student.sub}-other")
+    buy(tuition, student)
+    buy(tuition, other)
+    erased, kept = customer_of(tuition, student), customer_of(tuition, other)
+    tuition.at_stripe("POST", f"/v1/customers/{kept}", **{"metadata[user_id]": student.sub})
+    erasures.finish(student)
+    assert tuition.at_stripe("GET", f"/v1/customers/{erased}")["deleted"] is True
+    assert "deleted" not in tuition.at_stripe("GET", f"/v1/customers/{kept}")
+
+
+def test_any_number_of_foreign_customers_with_the_same_user_id_delay_no_erasure(
+    tuition: Harness, student: Student, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customers, "MAX_SEARCH_PAGES", 1)
+    ours = {**resolve.owner_metadata(), "user_id": student.sub}
+    erased = create_customer(tuition, ours)
+    for number in range(102):
+        create_customer(tuition, ours | {"app" if number % 2 else "environment": "another"})
+    erasures.finish(student)
+    assert tuition.at_stripe("GET", f"/v1/customers/{erased}")["deleted"] is True
+    assert erased not in customers_at_stripe(tuition, student)
+
+
 def test_a_repetition_leaves_a_customer_that_was_created_after_the_erasure(
     tuition: Harness, student: Student, erasures: Erasures
 ) -> None:

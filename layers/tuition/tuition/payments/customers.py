@@ -102,9 +102,16 @@ def search(user_id: str) -> tuple[list[dict[str, Any]], bool]:
 
 
 def _query(user_id: str) -> str:
-    """Return a query in Stripe's language: https://docs.stripe.com/search#search-query-language."""
-    escaped = user_id.replace("\\", "\\\\").replace("'", "\\'")
-    return f"metadata['user_id']:'{escaped}'"
+    """Return a query in Stripe's language: https://docs.stripe.com/search#search-query-language.
+
+    It names app and environment, so that customers of others with the same user id use up none of the pages.
+    """
+    metadata = {"user_id": user_id, "app": resolve.APP, "environment": settings().tuition_environment}
+    return " AND ".join(f"metadata['{name}']:'{_escaped(text)}'" for name, text in metadata.items())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _is_of(customer: Mapping[str, Any], user_id: str) -> bool:

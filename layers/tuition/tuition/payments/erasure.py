@@ -293,7 +293,8 @@ class _Erase:
     def _delete_uncommitted_customers(self) -> bool:
         """Delete the customers of creates that were killed before their commit. Return False if some are left.
 
-        Only Stripe names them. A repetition leaves those that were created after the first time.
+        Only Stripe names them. A repetition leaves those that were created after the first time. So does every erasure
+        with a customer whose pointer names another user: anybody with access to Stripe's dashboard can edit metadata.
         """
         if self._remaining() < RESERVE_S:
             return False
@@ -305,8 +306,15 @@ class _Erase:
             if self._remaining() < RESERVE_S:
                 return False
             clock.start_deadline()
+            if self._is_of_another_user(customer["id"]):
+                logger.warning("the customer of another user has this user id in its metadata", user_id=self._user_id)
+                continue
             self._delete_customer(customer["id"])
         return not has_more
+
+    def _is_of_another_user(self, customer_id: str) -> bool:
+        pointer = queries.stripe_object(customer_id)
+        return pointer is not None and pointer.user_id != self._user_id
 
     def _erase_payment(self, payment: Payment) -> None:
         """Erase a payment. The Stripe customer and the address go first, because only the payment names them."""
