@@ -56,6 +56,10 @@ class Queue:
         self.attempts: list[str] = []
         self.unfinished: set[str] = set()
         """Users whose next attempt uses up the time of its run."""
+        self.endless: set[str] = set()
+        """Users of whom each attempt does."""
+        self.broken: set[str] = set()
+        """Users of whom each attempt ends with an error that nobody expects."""
         self.seconds = 0.0
 
     def add(self, *user_ids: str) -> None:
@@ -70,8 +74,10 @@ class Queue:
             assert self.seconds >= erasure.RESERVE_S
             self.attempts.append(user_id)
             self.seconds -= ATTEMPT_S
-            if user_id in self.unfinished:
-                self.unfinished.remove(user_id)
+            if user_id in self.broken:
+                raise ValueError(user_id)
+            if user_id in self.unfinished | self.endless:
+                self.unfinished.discard(user_id)
                 self.seconds, report.done = 0.0, False
             elif user_id.startswith("z"):
                 erasure_list.remove_due(user_id)
@@ -132,11 +138,54 @@ def test_a_run_with_time_for_all_tries_each_once_wherever_the_last_one_stopped(q
 
 def test_an_erasure_that_used_up_the_time_is_the_first_of_the_next_run(queue: Queue) -> None:
     queue.add(*WAITING[:20])
-    queue.unfinished = {WAITING[7], WAITING[0]}
-    assert queue.run()["done"] is False
+    queue.unfinished = {WAITING[7]}
     assert queue.run()["done"] is False
     assert queue.run()["done"] is True
-    assert queue.attempts == [WAITING[0], *WAITING[:8], *WAITING[7:20], *WAITING[:7]]
+    assert queue.attempts == [*WAITING[:8], *WAITING[7:20], *WAITING[:7]]
+
+
+@pytest.mark.parametrize("position", [0, 7, 19], ids=["first", "middle", "last"])
+def test_an_erasure_that_uses_up_the_time_of_every_run_delays_no_other_beyond_one_circle(
+    queue: Queue, position: int
+) -> None:
+    queue.add(*WAITING[:20])
+    queue.endless = {WAITING[position]}
+    for _ in range(4):
+        assert queue.run()["done"] is False
+    assert set(queue.attempts) == set(WAITING[:20])
+    assert queue.attempts.count(WAITING[position]) == 4
+
+
+@pytest.mark.parametrize("position", [0, 7, 19], ids=["first", "middle", "last"])
+def test_an_erasure_with_an_unexpected_error_ends_its_run_and_delays_no_other_beyond_one_circle(
+    queue: Queue, position: int
+) -> None:
+    queue.add(*WAITING[:20])
+    queue.broken = {WAITING[position]}
+    for _ in range(2):
+        with pytest.raises(ValueError, match=WAITING[position]):
+            queue.run()
+    assert set(queue.attempts) == set(WAITING[:20])
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b"{}"], ids=["empty", "bytes", "list", "none"])
+def test_a_run_with_a_damaged_position_begins_at_the_front(queue: Queue, body: bytes) -> None:
+    queue.add(*WAITING[:20])
+    queue.bucket.objects[erasure_list.POSITION] = body
+    assert queue.run()["done"] is True
+    assert queue.attempts == WAITING[:20]
+
+
+def test_a_run_from_the_stale_position_of_a_run_beside_it_tries_all(queue: Queue) -> None:
+    queue.add(*WAITING[:20])
+    queue.unfinished = {WAITING[7]}
+    queue.run()
+    erasure_list.put_position(WAITING[3])  # a run beside it began earlier, and stores its position later
+    for user_id in WAITING[2:6]:
+        erasure_list.remove_due(user_id)
+    queue.attempts.clear()
+    assert queue.run()["done"] is True
+    assert queue.attempts == [*WAITING[6:20], *WAITING[:2]]
 
 
 def test_after_a_restore_thousands_are_put_on_the_list_in_several_invocations(

@@ -150,8 +150,9 @@ class Report:
 def run(remaining: Callable[[], float]) -> Report:
     """Perform the erasures that are due, as far as `remaining()` seconds allow. One that fails holds up no other.
 
-    A run without time for all stores its position, so that the next one begins with the erasure that this one could not
-    do or complete.
+    A run without time for all stores its position. The next one begins with the erasure that this one could not
+    complete, or behind it if it was the first: then it had the whole time, and may need that of many runs. An error
+    that is no `TuitionError` ends the run, and the next one begins behind its erasure.
     """
     clock.start_deadline()
     report, late_since = Report(), clock.now()
@@ -161,8 +162,13 @@ def run(remaining: Callable[[], float]) -> Report:
             report.done = False
             break
         clock.start_deadline()
-        late_since = min(late_since, _perform(user_id, remaining, report))
+        try:
+            late_since = min(late_since, _perform(user_id, remaining, report))
+        except Exception:
+            erasure_list.put_position(user_id)
+            raise
         if not report.done:
+            last = last or user_id
             break
         last = user_id
     if last is not None and not report.done:

@@ -75,7 +75,10 @@ def _page(folder: Folder, start: Mapping[str, str]) -> dict[str, Any]:
 
 @aws_client.failures_as_unavailable("the list of erasures failed")
 def _position() -> str | None:
-    """Return the user at whom a run has stopped; None if none has yet."""
+    """Return the user at whom a run has stopped; None if none has yet, or if the object cannot be read as one of ours.
+
+    It only says where to begin, so a run must not depend on it.
+    """
     from botocore.exceptions import ClientError
 
     try:
@@ -84,7 +87,11 @@ def _position() -> str | None:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
         return None
-    return str(json.loads(answer["Body"].read())["user_id"])
+    try:
+        return str(json.loads(answer["Body"].read())["user_id"])
+    except (ValueError, KeyError, TypeError):
+        logger.exception("the position in the list of erasures is damaged, so the run begins at the front")
+        return None
 
 
 @aws_client.failures_as_unavailable("the list of erasures failed")
