@@ -182,6 +182,10 @@ def _delete_log_group(run: Run, group: str) -> None:
     run.world.client("logs").delete_log_group(logGroupName=group)
 
 
+def _delete_queue(run: Run, queue: str) -> None:
+    run.world.client("sqs").delete_queue(QueueUrl=queue)
+
+
 def _delete_budget(run: Run, name: str) -> None:
     run.world.client("budgets", GLOBAL_REGION).delete_budget(AccountId=run.account, BudgetName=name)
 
@@ -198,5 +202,6 @@ DELETE: Mapping[str, Callable[[Run, str], None]] = {
     "AWS::Cognito::UserPool": _delete_pool,
     "AWS::SecretsManager::Secret": _delete_secret,
     "AWS::Logs::LogGroup": _delete_log_group,
+    "AWS::SQS::Queue": _delete_queue,
 }
 """How each type of resource is deleted that a deleted stack leaves behind."""

@@ -38,6 +38,7 @@ CALLS = {
         *("list_subscriptions_by_topic", "create_topic", "subscribe", "delete_topic"),
         *("get_topic_attributes", "set_topic_attributes"),
     },
+    "sqs": {"delete_queue"},
     "sts": {"get_caller_identity"},
 }
 """The operations that the installer and `make live-aws` call, by service."""

@@ -139,6 +139,7 @@ def is_missing(error: ClientError) -> bool:
 MISSING = frozenset(
     {"404", "NoSuchBucket", "NoSuchKey", "NoSuchEntity", "NotFound", "NotFoundException", "PolicyNotFoundException"}
     | {"ResourceNotFoundException", "UserNotFoundException", "NoSuchTagSet", "NoSuchPublicAccessBlockConfiguration"}
+    | {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 )
 """The codes with which services of AWS say that a thing does not exist."""
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorizedException", "403"})

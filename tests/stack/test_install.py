@@ -218,6 +218,7 @@ def test_install_py_of_a_clean_clone_is_interrupted_at_four_steps_resumed_and_re
         "stacks": [s["StackName"] for s in place.aws.client("cloudformation").describe_stacks()["Stacks"]],
         "tables": place.aws.client("dynamodb").list_tables()["TableNames"],
         "buckets": [b["Name"] for b in place.aws.client("s3").list_buckets()["Buckets"]],
+        "queues": place.aws.client("sqs").list_queues(QueueNamePrefix="tuition-thrown").get("QueueUrls", []),
     }
     assert not [name for names in left.values() for name in names if "thrown" in name], left
 

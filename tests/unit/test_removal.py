@@ -10,6 +10,8 @@ from moto import mock_aws
 
 from installer import removal
 from installer.world import Stop
+from local import deploy
+from local.build import ROOT
 from tuition.core.archive import locked_until
 
 BUCKET = "tuition-archive"
@@ -83,6 +85,28 @@ def test_a_versioned_bucket_is_emptied_of_old_versions_and_markers_too(monkeypat
         s3.delete_object(Bucket=BUCKET, Key="due/ada")
         removal._delete_bucket(run_with(s3), BUCKET)
         assert s3.list_buckets()["Buckets"] == []
+
+
+def test_a_queue_is_deleted_and_one_that_an_earlier_attempt_deleted_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("failed-runs", "emails", "other")]
+        sqs.delete_queue(QueueUrl=urls[0])
+        for url in urls[:2]:
+            removal._ignoring_missing(removal.DELETE["AWS::SQS::Queue"], run_with(sqs), url)
+        assert sqs.list_queues()["QueueUrls"] == urls[2:]
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "web.yaml"])
+def test_every_type_that_a_deleted_stack_leaves_behind_is_removed(name: str) -> None:
+    resources = deploy.read_template(ROOT / name)["Resources"]
+    kept = {one["Type"] for one in resources.values() if one.get("DeletionPolicy", "Delete") != "Delete"}
+    assert kept
+    assert kept - removal.DELETE.keys() == set()
 
 
 LATE = "2126-11-28T13:00:00.000Z"
