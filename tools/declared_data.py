@@ -418,7 +418,8 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     ),
     "customers": (
         (items.CustomerItem,), "CustomersTable", "each user's customer at Stripe, and blocks of purchases",
-        f"{CONTRACT}; {INTEREST}", "erasure of the person; ids of disputes and refunds stay, under the pseudonym",
+        f"{CONTRACT}; {INTEREST}",
+        "erasure of the person; ids of disputes, refunds and deleted payments stay, under the pseudonym",
     ),
     "audit": (
         (items.AuditItem,), "AuditTable", "the record of every change", LAW, "stays, under the pseudonym",

@@ -14,6 +14,7 @@ import my_data
 import publish as publish_function
 import retention as function
 from tests import archive_bucket, event_bus, permissions
+from tests.erasures import running_erasures
 from tests.harness import Harness, Student
 from tests.tables.test_received_amounts import buy_in_euro
 from tests.tables.test_reconcile import metric_values
@@ -778,3 +779,17 @@ def test_an_export_of_a_user_without_a_customer_item_has_the_deleted_payment(
     (part,) = exported(tuition, student)
     assert [payment["payment_id"] for payment in part["expired_payments"]] == [purchase["payment_id"]]
     assert tuition.create(student).status == 409, "the enrollment stays"
+
+
+def test_the_records_of_deleted_payments_are_exported_after_an_erasure_too(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = bought(tuition, student)
+    assert listed_and_deleted(tuition)["deleted"] == 1
+    with running_erasures(tuition, monkeypatch) as erasures:
+        erasures.finish(student)
+    part = personal_data.part(student.sub, None)
+    assert part["person"]["customer"]["erasure"]["state"] == "erased"
+    assert part["person"]["customer"]["stripe_customer_id"] is None
+    (expired,) = part["expired_payments"]
+    assert (expired["payment_id"], expired["records"][-1]["type"]) == (purchase["payment_id"], "payment.expired")
