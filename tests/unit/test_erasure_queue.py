@@ -59,7 +59,7 @@ class Queue:
         self.endless: set[str] = set()
         """Users of whom each attempt does."""
         self.broken: set[str] = set()
-        """Users of whom each attempt ends with an error that nobody expects."""
+        """Users of whom each attempt ends with an unexpected error."""
         self.seconds = 0.0
 
     def add(self, *user_ids: str) -> None:
