@@ -348,7 +348,9 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("complete", "missing_records", "subjects_with_gaps", "erased", "waiting", "held"), False),
     **dict.fromkeys(("year", "parts", "listed", "listed_at", "delete_from", "done_at", "deleted", "changed"), False),
     **dict.fromkeys(("contended", "expired"), False),
-    **dict.fromkeys(("started_at", "key", "version", "tries", "later", "extended", "kept", "released"), False),
+    **dict.fromkeys(
+        ("started_at", "key", "version", "tries", "killed", "later", "extended", "kept", "released"), False
+    ),
     **_fields(Run, ("remaining", "again", "day_old_prices", "unanswered_in_a_row", "newest_event_at")),
 }
 """The fields of log lines, and whether they are personal. Reports of runs are fields too."""

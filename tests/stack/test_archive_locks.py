@@ -23,38 +23,44 @@ LOCK_S = 2
 
 @pytest.fixture
 def old_objects(running: Running, token: str) -> Iterator[dict[str, str]]:
-    """Objects of a payment that exists and of one that does not, by name, with their version, until their lock ends."""
+    """Objects by name, with their version, until their lock ends.
+
+    They are of a payment that exists, of one that is missing without a record of its deletion, and of no payment.
+    """
     s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
     payment_id = buy(running, token)
     versions = {}
-    for payment in (payment_id, "pay_gone"):
+    objects = {f"records/{OLD}-user.jsonl.gz": archive.content([{"subject": "a-user", "seq": 1}])}
+    for payment in (payment_id, "pay_missing"):
         records = archive.content([{"subject": "a-user", "seq": 1}, {"subject": payment, "seq": 1}])
         for key, body in {
             f"records/{OLD}-{payment}.jsonl.gz": records,
             f"final/{OLD}-{payment}-v1.json.gz": archive.content([{"payment_id": payment}]),
         }.items():
-            until = datetime.now(UTC) + timedelta(seconds=LOCK_S)
-            lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
-            versions[key] = s3.put_object(Bucket=bucket, Key=key, Body=body, **lock)["VersionId"]
+            objects[key] = body
+    for key, body in objects.items():
+        until = datetime.now(UTC) + timedelta(seconds=LOCK_S)
+        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
+        versions[key] = s3.put_object(Bucket=bucket, Key=key, Body=body, **lock)["VersionId"]
     time.sleep(LOCK_S)
     yield versions
     for key, version in versions.items():
         s3.delete_object(Bucket=bucket, Key=key, VersionId=version, BypassGovernanceRetention=True)
 
 
-def test_the_command_extends_the_locks_of_a_payment_and_releases_those_of_a_deleted_one(
+def test_the_command_extends_the_locks_of_payments_that_were_not_deleted_and_releases_the_others(
     running: Running, old_objects: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     s3, bucket = aws(running, "s3"), physical(running, "ArchiveBucket")
     port = ["--api-port", running.ready["api"].rpartition(":")[2]]
     with running_file(running.ready):
         assert command.main(port) == 0
-    assert "2 extended, 2 released, 0 kept, 0 later, 0 missing, 0 failed" in capsys.readouterr().out
+    assert "4 extended, 1 released, 0 kept, 0 later, 0 missing, 0 failed" in capsys.readouterr().out
     for key, version in old_objects.items():
         where = {"Bucket": bucket, "Key": key, "VersionId": version}
         until = s3.get_object_retention(**where)["Retention"]["RetainUntilDate"]
         tags = s3.get_object_tagging(**where)["TagSet"]
-        if "pay_gone" in key:
+        if "user" in key:
             assert (until < datetime.now(UTC), tags) == (True, RELEASED)
             continue
         assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)

@@ -319,6 +319,33 @@ def test_a_payment_that_a_legal_hold_keeps_has_locked_objects_until_the_end_of_t
     assert ends([one for one in bucket.of(payment_id) if not one.tags]) == {2035 if kept == "a legal hold" else 2034}
 
 
+@pytest.mark.parametrize("what", ["missing without its last record", "unreadable", "without a readable record"])
+def test_a_payment_that_was_not_deleted_but_cannot_be_read_keeps_its_objects_for_another_year(
+    tuition: Harness, student: Student, bucket: Bucket, what: str
+) -> None:
+    """A restore can lose a payment, which is rebuilt later. Its objects must still be there, and hold up no others."""
+    payment_id, other = bought(tuition, student), bought(tuition, Student(f"{student.sub}-other"))
+    archive_new(tuition, set())
+    go_to(tuition, "2030-05-01")
+    move_money(tuition, other)
+    go_to(tuition, "2034-10-01")
+    key = {"payment_id": {"S": payment_id}}
+    if what == "missing without its last record":
+        tuition.tables.delete_item(TableName="payments", Key=key)
+    elif what == "unreadable":
+        values = {":broken": {"S": "[" * 100_000}}
+        tuition.tables.update_item(
+            TableName="payments", Key=key, UpdateExpression="SET facts = :broken", ExpressionAttributeValues=values
+        )
+    else:
+        item = {"subject": {"S": payment_id}, "sort_key": {"S": "2020"}, "seq": {"S": "x"}}
+        tuition.tables.put_item(TableName="audit", Item=item)
+    report = run()
+    assert (report["done"], report["failed"], report["released"]) == (True, 0, 0)
+    assert ends([one for one in bucket.versions if f"-{payment_id}-v" in one.key]) == {2035}
+    assert ends(bucket.of(other)) == {2037, 2038}
+
+
 def test_an_object_of_several_payments_is_locked_for_the_one_that_is_kept_longest(
     tuition: Harness, student: Student, bucket: Bucket
 ) -> None:
@@ -446,6 +473,7 @@ class Killed(BaseException):
 
 def test_a_kill_at_any_call_loses_nothing(eleven_objects: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before and after each call in turn, until a run ends. The position never passes an object that is not locked."""
+    monkeypatch.setattr(archive_locks, "MAX_TRIES", 1_000)  # else the fourth kill in a page passes an object over
     for kind in ("fails", "loses"):
         for number in itertools.count():
             calls = itertools.count()
@@ -466,6 +494,32 @@ def test_a_kill_at_any_call_loses_nothing(eleven_objects: Bucket, monkeypatch: p
             break
         setattr(eleven_objects, kind, lambda operation, key: None)
     assert locked_for_good(eleven_objects)
+
+
+def test_an_object_that_kills_every_run_is_passed_over_alone_with_an_alarm(
+    eleven_objects: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forged object can take more memory or time than a run has. It must not end the extension of all locks."""
+    monkeypatch.setattr(archive_locks, "PAGE", 100)
+    deadly = sorted(one.key for one in eleven_objects.versions if one.key.startswith("records/"))[5]
+
+    def kill(operation: str, key: str) -> Exception | None:
+        if (operation, key) == ("look", deadly):
+            raise Killed
+        return None
+
+    eleven_objects.fails = kill
+    for _ in range(50):
+        try:
+            report = run()
+        except Killed:
+            at = clock.now()
+            monkeypatch.setattr(clock, "now", lambda at=at: at + 1000)  # the lease of a killed run ends
+        else:
+            break
+    assert (report["done"], report["failed"]) == (True, 1)
+    assert '"ArchiveLockFailed":[1.0]' in capsys.readouterr().out
+    assert [one.key for one in eleven_objects.versions if one.until.year < 2037] == [deadly]
 
 
 def test_a_lost_answer_is_no_failure_the_next_run_sees_the_later_lock(eleven_objects: Bucket) -> None:
@@ -546,8 +600,11 @@ def test_the_version_of_the_position_may_be_deleted_between_two_runs(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"no gzip", core_archive.content([{"seq": 1}]), core_archive.content([])[:-4]],
-    ids=["empty", "other bytes", "no record", "cut off"],
+    [
+        *(b"", b"no gzip", core_archive.content([{"seq": 1}]), core_archive.content([])[:-4]),
+        *(core_archive.content([{"subject": f"pay_{text}"}]) for text in ("x" * 2_045, "\ud800", "\n")),
+    ],
+    ids=["empty", "other bytes", "no record", "cut off", "long id", "half a surrogate pair", "line end"],
 )
 def test_an_object_that_cannot_be_read_is_neither_extended_nor_released_and_raises_the_alarm(
     eleven_objects: Bucket, body: bytes, capsys: pytest.CaptureFixture[str]

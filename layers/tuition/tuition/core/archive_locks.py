@@ -16,6 +16,7 @@ DELETED_BY = "04-01"
 """The day by which the yearly deletion has deleted the payments whose retention period ended in the year before."""
 PAYMENT = "pay_"
 """How the subjects begin that are payments. The other chains have no money that moves."""
+MAX_ID_LENGTH = 255
 
 
 def last_sweep_due(now: str) -> str:
@@ -41,12 +42,20 @@ def payment_of(object_key: str) -> str | None:
     return payment if payment and version.isdigit() and name.endswith(".json.gz") else None
 
 
-def needed_until(last: str, folder: str, now: str) -> str:
-    """Return until when the objects of a payment that exists are locked; its money moved last at `last`.
+def is_payment_id(subject: str) -> bool:
+    """Whether a subject can be the id of a payment: text of this form, and no longer than a key of DynamoDB may be."""
+    return len(subject) <= MAX_ID_LENGTH and subject.isascii() and subject.isprintable()
+
+
+def needed_until(last: str | None, folder: str, now: str) -> str:
+    """Return until when the objects of a payment that was not deleted are locked; its money moved last at `last`.
 
     A payment that should have been deleted long ago is kept by a legal hold, or because something may still happen to
-    it. Its objects are locked until the end of the next year, in which they are looked at again.
+    it. Its objects are locked until the end of the next year, in which they are looked at again. So are those of a
+    payment whose last movement is not known (None).
     """
+    if last is None:
+        return archive.locked_until(now, 1, for_years=True)
     until = archive.locked_until(last, FOLDERS[folder], for_years=True)
     if f"{retention.years_later(retention.kept_until(last), 1)[:4]}-{DELETED_BY}" <= now:
         return max(until, archive.locked_until(now, 1, for_years=True))

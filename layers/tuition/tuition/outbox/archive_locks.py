@@ -4,8 +4,10 @@ From October on, once a year, a sweep looks at each version of an object whose l
 
 - A payment of it exists, and must be kept for longer: its lock is extended. Locks are never shortened. S3 refuses it,
   because no role of a function has the right to bypass a lock.
-- Its lock has ended, and no payment of it exists: it gets the tag by which S3's lifecycle expires it. A lifecycle rule
-  knows the age of an object and not its lock. It would hide a locked object behind a delete marker.
+- A payment of it is missing, but its records do not end with its deletion, such as after a restore; or it cannot be
+  read: its lock is extended until the end of the next year.
+- Its lock has ended, and all its payments were deleted: it gets the tag by which S3's lifecycle expires it. A lifecycle
+  rule knows the age of an object and not its lock. It would hide a locked object behind a delete marker.
 
 The function runs every hour, and each run continues for five minutes where the last one ended. Everything may be
 repeated: an object whose lock is extended has a later lock, and a tag is the same when it is set again.
@@ -31,6 +33,7 @@ from tuition.core.stored import read
 from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import cursors, mapping, queries
+from tuition.storage.items import PaymentItem
 
 PAGE = 100
 """Versions of objects that are looked at before the position is stored."""
@@ -39,13 +42,18 @@ RUN_S = 300.0
 LAST_S = 120.0
 """With less time than this a run begins no further page."""
 MAX_TRIES = 3
-"""Runs in which a page may fail before the objects that fail are passed over, with an alarm."""
+"""Runs in which a page may fail before the objects that fail are passed over, with an alarm.
+
+So is an object that is alone in its page, after so many runs in a row were killed in that page and in larger ones.
+"""
 MAX_AT_ONCE = 8
 """Calls to S3 at the same time."""
 RELEASED = [{"Key": "lock", "Value": "ended"}]
 """The tag of an object that S3's lifecycle may expire. The template has the same in `ArchiveBucket`."""
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
 """S3's errors for a version that was deleted, such as by its lifecycle, after it was listed."""
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+"""Errors of a payment or an audit record that the ledger has not written."""
 COUNTS = ("later", "extended", "kept", "released", "missing", "failed")
 
 
@@ -57,9 +65,10 @@ class PageFailed(Exception):
 class Sweep:
     """How far the sweep of a year has come: behind a version of a key of this folder. Times are RFC 3339 UTC.
 
-    `tries` counts the runs that have begun the next page. `counts` says what became of the versions: their lock ends in
-    `later` years, was `extended`, or is `kept` until it ends with the year; they were `released`, or were `missing`
-    when their turn came; or S3 or their content `failed`, which raises an alarm.
+    `tries` counts the runs that have begun the next page, and `killed` those in a row that did not return, for
+    lack of time or memory. `counts` says what became of the versions: their lock ends in `later` years, was `extended`,
+    or is `kept` until it ends with the year; they were `released`, or were `missing` when their turn came; or S3 or
+    their content `failed`, which raises an alarm.
     """
 
     year: int
@@ -68,6 +77,7 @@ class Sweep:
     key: str = ""
     version: str = ""
     tries: int = 0
+    killed: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     done_at: str | None = None
 
@@ -125,10 +135,18 @@ def _store(sweep: Sweep) -> None:
 def _next_page(sweep: Sweep) -> None:
     """Look at the next page of versions, act, and store the position behind it. Raises `PageFailed`."""
     versions, following = _page(sweep)
-    sweep.tries += 1
+    is_deadly = sweep.killed >= MAX_TRIES
+    sweep.tries, sweep.killed = sweep.tries + 1, sweep.killed + 1
     _store(sweep)  # also a run that does not return has tried
-    counts = _handle(sweep, versions)
+    try:
+        counts = Counter(failed=len(versions)) if is_deadly else _handle(sweep, versions)
+    except Exception:
+        _store_end(sweep)
+        raise
+    for version in versions if is_deadly else ():
+        logger.error("the runs that looked at an object of the archive were killed", object_key=version["Key"])
     if counts["failed"] and sweep.tries < MAX_TRIES:
+        _store_end(sweep)
         raise PageFailed(f"{counts['failed']} objects behind {sweep.key or sweep.folder}")
     if counts["failed"]:
         metrics.count("ArchiveLockFailed", counts["failed"])
@@ -138,6 +156,12 @@ def _next_page(sweep: Sweep) -> None:
     else:
         _end_folder(sweep)
     sweep.tries = 0
+    _store_end(sweep)
+
+
+def _store_end(sweep: Sweep) -> None:
+    """Store that the run was not killed in its page."""
+    sweep.killed = 0
     _store(sweep)
 
 
@@ -152,8 +176,12 @@ def _end_folder(sweep: Sweep) -> None:
 
 
 def _page(sweep: Sweep) -> tuple[list[dict[str, Any]], tuple[str, str] | None]:
-    """Return the versions behind the position that are old enough, and the position behind them; None at the end."""
-    params: dict[str, Any] = {"Bucket": settings().archive_bucket, "Prefix": sweep.folder, "MaxKeys": PAGE}
+    """Return the versions behind the position that are old enough, and the position behind them; None at the end.
+
+    After a run that was killed in a page, the page is smaller. In the end it has one version.
+    """
+    limit = max(1, PAGE // 10**sweep.killed)
+    params: dict[str, Any] = {"Bucket": settings().archive_bucket, "Prefix": sweep.folder, "MaxKeys": limit}
     try:
         page = _s3().list_object_versions(**params, **_marker(sweep))
     except ClientError as error:
@@ -219,23 +247,52 @@ def _payments_in(name: Mapping[str, str], size: int) -> set[str]:
     records = archive.lines(_s3().get_object(**name)["Body"].read())
     if not all(isinstance(record, dict) and isinstance(record.get("subject"), str) for record in records):
         raise ValueError("it has a line that is no record")
-    return {record["subject"] for record in records if record["subject"].startswith(archive_locks.PAYMENT)}
+    payments = {record["subject"] for record in records if record["subject"].startswith(archive_locks.PAYMENT)}
+    if not all(map(archive_locks.is_payment_id, payments)):
+        raise ValueError("it has a record of a payment that cannot exist")
+    return payments
 
 
-def _last_movements(payment_ids: Sequence[str]) -> dict[str, str]:
-    """Return when money of each of these payments moved last. Payments that were deleted are left out."""
-    movements: dict[str, str] = {}
+def _last_movements(payment_ids: Sequence[str]) -> dict[str, str | None]:
+    """Return when money of each of these payments moved last. Payments that were deleted are left out.
+
+    It is None for a payment that cannot be read, and for one that is missing without a record of its deletion.
+    """
+    movements: dict[str, str | None] = {}
     for batch in itertools.batched(payment_ids, queries.PAGE_OF_PAYMENTS, strict=False):
         clock.start_deadline()
-        for item in queries.payments_by_id(list(batch)):
-            clock.start_deadline()
-            payment = mapping.payment_from_item(item)
-            trail = queries.audit_trail(payment.payment_id)
-            movements[payment.payment_id] = retention.last_movement(payment, trail)
+        exist: dict[str, str | None] = {}
+        try:
+            exist |= {item.payment_id: _last_movement(item) for item in queries.payments_by_id(list(batch))}
+        except UNREADABLE:  # each alone, so that one does not hold up the others
+            for payment_id in batch:
+                exist |= _last_movement_of(payment_id)
+        movements |= exist | dict.fromkeys(one for one in batch if one not in exist and not _is_deleted(one))
     return movements
 
 
-def _decide(version: _Version, movements: Mapping[str, str], now: str) -> str:
+def _last_movement_of(payment_id: str) -> dict[str, str | None]:
+    """Return the last movement of one payment, None if it cannot be read; nothing for a missing one."""
+    clock.start_deadline()
+    try:
+        return {item.payment_id: _last_movement(item) for item in queries.payments_by_id([payment_id])}
+    except UNREADABLE:
+        logger.exception("a payment of an object of the archive cannot be read", payment_id=payment_id)
+        return {payment_id: None}
+
+
+def _last_movement(item: PaymentItem) -> str:
+    clock.start_deadline()
+    payment = mapping.payment_from_item(item)
+    return retention.last_movement(payment, queries.audit_trail(payment.payment_id))
+
+
+def _is_deleted(payment_id: str) -> bool:
+    clock.start_deadline()
+    return bool(queries.expired([payment_id]))
+
+
+def _decide(version: _Version, movements: Mapping[str, str | None], now: str) -> str:
     """Extend the lock of a version, release it, or do nothing. Return the end as in `COUNTS`. Raises `ClientError`."""
     folder = f"{version.key.partition('/')[0]}/"
     exist = [movements[payment] for payment in version.payments if payment in movements]
