@@ -53,11 +53,12 @@ PROGRESS_S = 2.0
 MAX_PRINTED = 200
 """Findings that are printed. The others are counted."""
 HOLDS, DOES_NOT_HOLD, NOT_VERIFIED = 0, 1, 2
-UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 """Errors of an item that the ledger has not written."""
 LOST = ("lost", "prevented")
 TEXTS = ("subject", "at", "event_id", "type", "source", "user_id", "previous", "hash")
 """The attributes that each audit item has as text."""
+MAX_SEQ = 2**53
 SCHEMA = """
 CREATE TABLE records (subject TEXT, seq INTEGER, hash TEXT, record TEXT);
 CREATE TABLE payments (payment_id TEXT PRIMARY KEY, user_id TEXT, summary TEXT) WITHOUT ROWID;
@@ -140,6 +141,8 @@ def _record(item: Item) -> Item:
     body |= {"actor": item["actor"]["S"]} if "actor" in item else {}
     body |= {"track": item["track"]["S"] if "track" in item else None}
     body |= {"seq": int(item["seq"]["N"]), "schema_version": int(item["schema_version"]["N"])}
+    if not 0 < body["seq"] <= MAX_SEQ:
+        raise ValueError("seq is no position")
     for name in ("transition", "facts"):
         if name in item or name == "transition":
             body[name] = json.loads(item[name]["S"])

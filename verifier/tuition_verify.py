@@ -260,7 +260,8 @@ def parse_entry(entry: Any) -> Entry:
         raise UnusableError(f"{key!r:.200} is no key of the archive")
     records = entry["records"]
     first, last = (None if at is None else parse_position(at) for at in (entry["first"], entry["last"]))
-    return Entry(key, version_id, typed(entry["sha256"], str), records and typed(records, int), first, last)
+    count = None if records is None else typed(records, int)
+    return Entry(key, version_id, typed(entry["sha256"], str), count, first, last)
 
 
 def parse_position(at: Any) -> Position:
@@ -450,8 +451,7 @@ class Verification:
         The newest hour may have parts only, if it need not have a digest yet: the others are still being made.
         """
         is_unfinished = is_newest and 0 not in parts and bool(self._last) and hour > self._options.last_hour
-        if not is_unfinished:
-            self._check_continuity(hour)
+        self._check_continuity(hour, counts=not is_unfinished)
         newest = max(parts)
         for part in range(1, newest + 1):
             self._check_digest(Name(hour, part), part)
@@ -460,14 +460,15 @@ class Verification:
 
     # --- digests ---
 
-    def _check_continuity(self, hour: str) -> None:
-        """Report the hours without a digest before this one."""
+    def _check_continuity(self, hour: str, *, counts: bool) -> None:
+        """Report the hours without a digest before this one. An unfinished hour does not count as the last one."""
         if self._last and following(self._last) != hour:
             self._report_missing(following(self._last), following(hour, -1))
         elif not self._last and self._options.since is not None and self._options.since < hour:
             self._report_missing(self._options.since, following(hour, -1))
-        self._first = self._first or hour
-        self._last = hour
+        if counts:
+            self._first = self._first or hour
+            self._last = hour
 
     def _report_missing(self, first: str, last: str) -> None:
         self._report.finding(span(first, last), "the digest is missing" if first == last else "the digests are missing")

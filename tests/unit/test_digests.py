@@ -509,6 +509,31 @@ def test_runs_without_time_make_a_part_each_and_an_unfinished_hour_holds_for_the
     assert crowded.verify(tmp_path / "copy", "2026-11-28T00") == tuition_verify.HOLDS
 
 
+def test_an_hour_that_is_missing_before_an_unfinished_hour_is_found(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The parts of an unfinished hour prove that the hours before it had digests, whatever `--until` says."""
+    monkeypatch.setattr(digests, "PART_OBJECTS", 3)
+    removed = ""
+    for hour in (0, 1, 2):
+        system.now = START + timedelta(hours=hour)
+        for number in range(5 if hour == 2 else 1):
+            key = system.put(f"{number}", f"pay_{hour}_{number}")
+            removed = key if hour == 1 else removed
+    times = iter([900.0] * 3)
+    system.now = datetime.fromisoformat("2026-11-28T00:10+00:00")
+    assert len(digest.make(lambda: next(times, 0.0))["hours"]) == 2
+    copy = system.copy(tmp_path / "copy")
+    assert (copy / DIGESTS / digests.digest_key("2026-11-27T23", 1)).exists()
+    assert system.verify_copy(copy, "2026-11-27T22") == tuition_verify.HOLDS
+    (copy / ARCHIVE / removed).unlink()
+    for name in (digests.digest_key, digests.signature_key, digests.heads_key):
+        (copy / DIGESTS / name("2026-11-27T22")).unlink()
+    capsys.readouterr()
+    assert system.verify_copy(copy, "2026-11-27T22") == tuition_verify.DOES_NOT_HOLD
+    assert "FINDING 2026-11-27T22: the digest is missing" in capsys.readouterr().out
+
+
 def test_an_object_that_was_deleted_between_two_runs_hides_no_other(crowded: System, tmp_path: Path) -> None:
     """Only the break-glass role can. A part begins behind the last object of the part before, not after a number."""
     for _ in range(2):
@@ -615,6 +640,30 @@ def test_tampering_with_a_part_is_found_and_located(
     tamper(copy / DIGESTS)
     assert crowded.verify_copy(copy, "2026-11-28T00") == tuition_verify.DOES_NOT_HOLD
     assert text in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}\n" * 2_000_000,
+        b'{"hash":"","seq":1,"subject":"a"}\n' * 100_001,
+        b"[" + b"{}," * 1_400_000 + b"{}]",
+        b'{"hash":"","seq":1,"subject":"a"}\n' + b"{}\n" * 2_000_000,
+    ],
+    ids=["many lines", "many records", "a long line", "many lines behind a record"],
+)
+def test_a_small_object_with_a_large_content_takes_little_memory_and_stops_no_digest(content: bytes) -> None:
+    """A function that runs out of memory is killed, and would be killed again each hour."""
+    body = gzip.compress(content, compresslevel=1)
+    heads: dict[str, digests.Head] = {}
+    tracemalloc.start()
+    try:
+        entry = digests.describe("records/dt=2026-11-28/13-x.jsonl.gz", "v", body, heads)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (entry["records"], entry["size"], heads) == (None, len(body), {})
+    assert peak < 2 * len(content) + 60_000_000
 
 
 def test_more_parts_than_the_limit_are_a_conflict(crowded: System, monkeypatch: pytest.MonkeyPatch) -> None:

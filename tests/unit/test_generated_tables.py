@@ -81,3 +81,40 @@ def test_a_record_is_read_as_its_model_reads_it() -> None:
         for name in (*verify.TEXTS, "seq", "schema_version", "transition"):
             with pytest.raises(verify.UNREADABLE):
                 verify._record({key: value for key, value in item.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seq", {"N": text}) for text in ("1E+2", "1.5", "-1", "0", "9" * 38)),
+        *(("seq", value) for value in ({"S": "1"}, {"NULL": True}, {"B": b"1"})),
+        *(("schema_version", value) for value in ({"N": "1E+2"}, {"NULL": True})),
+        *(("transition", value) for value in ({"S": "[" * 100_000}, {"S": "[]"}, {"S": ""}, {"NULL": True}, {"M": {}})),
+        *(("hash", value) for value in ({"B": b"hash"}, {"NULL": True}, {"N": "1"})),
+        *(("actor", value) for value in ({"NULL": True}, {"B": b"staff"})),
+        *(("facts", value) for value in ({"NULL": True}, {"S": "[" * 100_000})),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_record_of_another_type_is_a_finding_and_no_crash(
+    name: str,
+    value: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
+    client = Client(3)
+    real = client.scan
+
+    def scan(**params: Any) -> dict[str, Any]:
+        page = real(**params)
+        if params["TableName"] == "AuditTable":
+            page["Items"][7][name] = value
+        return page
+
+    monkeypatch.setattr(client, "scan", scan)
+    monkeypatch.setattr(client, "get_item", lambda **params: {})
+    monkeypatch.setattr(client, "query", lambda **params: {"Items": []})
+    assert verified(client, tmp_path).findings >= 1
+    assert "is no record (" in capsys.readouterr().out

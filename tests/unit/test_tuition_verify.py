@@ -533,6 +533,19 @@ def rewrite_history(copy: Copy) -> None:
     shutil.rmtree(copy.archive / "final")
 
 
+@pytest.mark.parametrize("records", ["", [], {}, 0.0, False])
+def test_a_digest_with_a_number_of_another_type_was_changed(records: Any, copy: Copy, verify: Verify) -> None:
+    """It must not end the verification as an error of the program, which is no finding."""
+    path = copy.digest(ATTACKED)
+    body = json.loads(path.read_bytes())
+    body["objects"][0]["records"] = records
+    path.write_text(json.dumps(body))
+    (copy.archive / body["objects"][0]["key"]).unlink()
+    result = verify(copy)
+    assert result.code == DOES_NOT_HOLD
+    assert re.search(rf"FINDING hours/.*{ATTACKED[11:]}.json: the digest was changed", result.out), result.out
+
+
 def test_a_history_that_the_key_holder_signed_again_is_found_by_a_root_alone(copy: Copy, verify: Verify) -> None:
     root = copy.root_of("2026-11-27T23")
     rewrite_history(copy)

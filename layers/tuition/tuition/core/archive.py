@@ -9,6 +9,8 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 
 import gzip
 import hashlib
+import io
+import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +32,10 @@ MAX_OBJECT_BYTES = 16 * 1024 * 1024
 """Of an object as it is stored. A batch of the stream has at most 6 MB, also without compression."""
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 """Of an object without compression."""
+MAX_RECORDS = 100_000
+"""Of an object. A batch of the stream has at most 500 records."""
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""Of a record or final form. An item of DynamoDB has at most 400 KB."""
 ID_LENGTH = 32
 """Hex digits of the hash in the name of an object with records."""
 
@@ -208,7 +214,23 @@ def content(values: Iterable[Mapping[str, Any]]) -> bytes:
 
 def lines(body: bytes) -> list[dict[str, Any]]:
     """Return the values of an object's content. Raises `ValueError` or `zlib.error` for other content."""
-    return [json.loads(line) for line in decompressed(body).splitlines()]
+    return list(each_line(body))
+
+
+def each_line(body: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the values of an object's content, so that only one of them is in memory.
+
+    A forged object of 60 KB can contain 20 million values. Raises `ValueError` or `zlib.error` for content that is not
+    that of an object of the archive, also behind the first values.
+    """
+    content = io.BytesIO(decompressed(body))
+    for number in itertools.count(1):
+        line = content.readline(MAX_LINE_BYTES + 1)
+        if not line:
+            return
+        if len(line) > MAX_LINE_BYTES or number > MAX_RECORDS:
+            raise ValueError("the object has a line that is too long, or too many of them")
+        yield json.loads(line)
 
 
 def decompressed(body: bytes) -> bytes:

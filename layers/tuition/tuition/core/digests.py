@@ -128,8 +128,10 @@ def describe_unread(key: str, version_id: str, size: int, sha256: str) -> dict[s
 def _records(key: str, content: bytes) -> list[tuple[str, Head]]:
     """Return the subject, position and hash of each record in the object. A final form is one, named by its key."""
     if key.startswith(RECORDS):
-        records = [json.loads(line) for line in archive.decompressed(content).splitlines()]
-        return [(str(record["subject"]), Head(int(record["seq"]), str(record["hash"]))) for record in records]
+        return [
+            (str(record["subject"]), Head(int(record["seq"]), str(record["hash"])))
+            for record in archive.each_line(content)
+        ]
     name = _FINAL.fullmatch(key.rpartition("/")[2].partition("-")[2])
     if name is None:
         raise ValueError(key)

@@ -244,10 +244,12 @@ def _payments_in(name: Mapping[str, str], size: int) -> set[str]:
     """Return the payments that an object has records of. Raises `ValueError` for one that cannot be read."""
     if size > archive.MAX_OBJECT_BYTES:
         raise ValueError(f"it has {size} bytes")
-    records = archive.lines(_s3().get_object(**name)["Body"].read())
-    if not all(isinstance(record, dict) and isinstance(record.get("subject"), str) for record in records):
-        raise ValueError("it has a line that is no record")
-    payments = {record["subject"] for record in records if record["subject"].startswith(archive_locks.PAYMENT)}
+    payments = set[str]()
+    for record in archive.each_line(_s3().get_object(**name)["Body"].read()):
+        if not isinstance(record, dict) or not isinstance(record.get("subject"), str):
+            raise ValueError("it has a line that is no record")
+        if record["subject"].startswith(archive_locks.PAYMENT):
+            payments.add(record["subject"])
     if not all(map(archive_locks.is_payment_id, payments)):
         raise ValueError("it has a record of a payment that cannot exist")
     return payments
