@@ -148,9 +148,13 @@ class Bucket:
             old = (now - version.written).days >= AGE[f"{version.key.partition('/')[0]}/"]
             if old and version.tags == archive_locks.RELEASED and version.key not in self.markers:
                 self.markers[version.key] = now
+        newest = {version.key: version for version in self.versions}
         for version in list(self.versions):
             hidden = self.markers.get(version.key)
-            if hidden and now - hidden >= timedelta(days=1) and version.until < now:
+            if newest[version.key] is not version:
+                hidden = hidden or newest[version.key].written
+            is_released = version.tags == archive_locks.RELEASED
+            if hidden and is_released and now - hidden >= timedelta(days=1) and version.until < now:
                 self.versions.remove(version)
 
     def of(self, payment_id: str) -> list[Version]:
@@ -376,6 +380,34 @@ def test_every_version_of_an_object_is_looked_at_and_each_keeps_its_mode(
     run()
     assert {one.until.year for one in bucket.of(payment_id)} == {2037, 2038}
     assert [one.mode for one in bucket.versions].count("COMPLIANCE") == 1
+
+
+def test_a_version_that_another_one_hides_outlasts_its_payment_and_expires_afterwards(
+    tuition: Harness, student: Student, bucket: Bucket
+) -> None:
+    """The lock of a final form ends on 31 December, and its payment is deleted in February."""
+    payment_id = bought(tuition, student)
+    archive_new(tuition, set())
+    (final,) = [one for one in bucket.of(payment_id) if one.key.startswith("final/")]
+    go_to(tuition, "2027-03-01")
+    forged = core_archive.content([{"payment_id": payment_id, "version": 1}])
+    bucket.put_object(
+        Key=final.key, Body=forged, ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate="2027-03-02T00:00:00Z"
+    )
+    for day in ("2033-10-01", "2034-01-15"):
+        go_to(tuition, day)
+        run()
+        bucket.expire()
+    assert tuition.payment(payment_id)
+    assert final in bucket.versions
+    delete_due_payments(tuition, 2034)
+    for day in ("2034-10-01", "2035-10-01"):
+        go_to(tuition, day)
+        run()
+        bucket.expire()
+        tuition.offset_s += 2 * DAY_S
+        bucket.expire()
+    assert final not in bucket.versions
 
 
 def test_the_first_lock_is_the_rule_for_money_that_moved_on_the_day_of_the_write() -> None:
