@@ -11,7 +11,7 @@ from typing import Any
 from stripe_simulator.clock import Clock
 from stripe_simulator.errors import StripeError
 from stripe_simulator.idempotency import IdempotencyKeys
-from stripe_simulator.store import Object, Store
+from stripe_simulator.store import Object, Store, public_fields
 from stripe_simulator.webhooks import Webhooks
 
 TASK_DELAY_S = 2.0  # the default delay of Stripe's asynchronous work
@@ -123,7 +123,8 @@ class Account:
     def atomic(self) -> Iterator[None]:
         """Undo all effects of a request that fails, events and scheduled tasks included.
 
-        An error that shows an intent keeps them: the attempt to pay or to save is a fact that the caller can see.
+        Two errors keep them, because the caller can see their effects: a decline (402) that shows an intent, and an
+        error that shows an intent which the request has created. Any other error shows an intent as it was before.
         """
         last_task = self.clock.last_task()
         self.store.begin()
@@ -131,14 +132,26 @@ class Account:
         try:
             yield
         except Exception as error:
-            if isinstance(error, StripeError) and INTENTS & error.fields.keys():
+            if isinstance(error, StripeError) and self._shows_effects(error):
                 self._commit()
             else:
                 self.store.roll_back()
                 self.webhooks.roll_back()
                 self.clock.forget_after(last_task)
+                if isinstance(error, StripeError):
+                    self._show_stored_intents(error)
             raise
         self._commit()
+
+    def _shows_effects(self, error: StripeError) -> bool:
+        """Return whether the error shows an intent that the failed request has changed for good or created."""
+        intents = [error.fields[name] for name in INTENTS & error.fields.keys()]
+        return any(error.status == 402 or self.store.has_created(intent["id"]) for intent in intents)
+
+    def _show_stored_intents(self, error: StripeError) -> None:
+        """Replace each intent of the error with its state after the effects of the request were undone."""
+        for name in INTENTS & error.fields.keys():
+            error.fields[name] = public_fields(self.store.get(name, error.fields[name]["id"]))
 
     def _commit(self) -> None:
         self.store.commit()

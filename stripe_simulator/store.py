@@ -112,6 +112,10 @@ class Store:
         """Record from now on what `roll_back` must undo: new objects, and changes of objects that `find` returned."""
         self._journal = Journal()
 
+    def has_created(self, id: str) -> bool:
+        """Return whether an object with the id was created since `begin`."""
+        return self._journal is not None and any(stored["id"] == id for stored in self._journal.created)
+
     def commit(self) -> None:
         """Keep everything since `begin`."""
         self._journal = None

@@ -25,7 +25,9 @@ class Caller:
         intent = self.send("POST", "/v1/payment_intents", amount=500, currency="usd")["id"]
         setup = self.send("POST", "/v1/setup_intents")["id"]
         token = self.send("POST", "/v1/test_helpers/confirmation_tokens", payment_method=other)["id"]
+        new_token = self.send("POST", "/v1/test_helpers/confirmation_tokens", payment_method="pm_card_visa")["id"]
         self.names = {"{other}": other, "{customer}": customer, "{intent}": intent, "{setup}": setup, "{token}": token}
+        self.names["{new_token}"] = new_token
 
     def send(self, method: str, path: str, **params: Any) -> Any:
         """Send a request and return the body of its response."""
@@ -76,6 +78,18 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "setup_intents/{setup}/confirm",
         {"confirmation_token": "{token}", "return_url": "https://example.com"},
     ),
+    "confirmation with a token and without a return URL": (
+        "payment_intents/{intent}/confirm",
+        {"confirmation_token": "{new_token}"},
+    ),
+    "SetupIntent confirmed with a token and without a return URL": (
+        "setup_intents/{setup}/confirm",
+        {"confirmation_token": "{new_token}"},
+    ),
+    "confirmation with a new method and without a return URL": (
+        "payment_intents/{intent}/confirm",
+        {"payment_method": "pm_card_visa", "receipt_email": "a@example.com"},
+    ),
     "product with a bad default price": (
         "products",
         {"name": "DP", "default_price_data": {"currency": "usd", "unit_amount": -1}},
@@ -108,6 +122,16 @@ def test_a_refused_request_leaves_nothing(case: str) -> None:
     error = caller.refuse(f"/v1/{path}", params)
     assert error["type"] in ("invalid_request_error", "card_error")
     assert caller.state() == before
+
+
+@pytest.mark.parametrize("kind", ["payment_intent", "setup_intent"])
+def test_a_confirmation_token_can_be_used_after_a_refused_confirmation(kind: str) -> None:
+    caller = Caller()
+    intent, token = caller.names[{"payment_intent": "{intent}", "setup_intent": "{setup}"}[kind]], "{new_token}"
+    error = caller.refuse(f"/v1/{kind}s/{intent}/confirm", {"confirmation_token": token})
+    assert error[kind] == caller.send("GET", f"/v1/{kind}s/{intent}")
+    params = {"confirmation_token": caller.names[token], "return_url": "https://example.com"}
+    assert caller.send("POST", f"/v1/{kind}s/{intent}/confirm", **params)["status"] == "succeeded"
 
 
 def test_a_declined_payment_keeps_its_intent_charge_and_events() -> None:
