@@ -73,7 +73,6 @@ class Account:
         self.idempotency_keys = IdempotencyKeys(self.clock)
         self.faults: list[Fault] = []
         self.per_second = 0  # the rate limit; 0 means no limit
-        self.balance_announced_at = 0  # the time of the last `balance.available`
         self._second, self._requests_this_second = 0, 0
 
     def count_request(self) -> bool:

@@ -93,18 +93,17 @@ def add(
 
 @task("balance.available")
 def _announce(account: Account, id: str) -> None:
-    """Send `balance.available` once the funds of a transaction are available. One event is for all funds of an hour.
+    """Send `balance.available` once the funds of a transaction are available. One event is for all available funds.
 
     https://docs.stripe.com/api/events/types#event_types-balance.available
     """
     transaction = account.store.get("balance_transaction", id)
     if transaction.get("_announced") or _refresh(account, transaction)["status"] != "available":
         return
-    transaction["_announced"] = True
-    moment = round(account.clock.now())
-    if account.balance_announced_at != moment:
-        account.balance_announced_at = moment
-        account.emit("balance.available", _balance(account))
+    for other in account.store.all("balance_transaction"):
+        if _refresh(account, other)["status"] == "available":
+            other["_announced"] = True
+    account.emit("balance.available", _balance(account))
 
 
 def add_without_source(account: Account, kind: str, currency: str, amount: int, description: str | None) -> Object:

@@ -436,6 +436,22 @@ def test_balance_available_is_sent_once_for_the_funds_of_an_hour(in_process: InP
     assert len(amounts()) == 2
 
 
+def test_balance_available_is_sent_for_all_funds_of_the_same_second(in_process: InProcessStripe) -> None:
+    def amounts() -> list[int]:
+        events = in_process.call("GET", "/v1/events?type=balance.available").json()["data"]
+        return [event["data"]["object"]["available"][0]["amount"] for event in events]
+
+    paid = f"{INTENT}&confirm=true&return_url=https://a.test/&capture_method=automatic&payment_method="
+    for _ in range(2):
+        in_process.call("POST", "/v1/payment_intents", f"{paid}pm_card_bypassPending")
+        in_process.control("/_sim/clock", advance_s=0)
+    assert amounts() == [2 * (500 - 45), 500 - 45]
+    in_process.control("/_sim/reset")
+    in_process.call("POST", "/v1/payment_intents", f"{paid}pm_card_bypassPending")
+    in_process.control("/_sim/clock", advance_s=0)
+    assert amounts() == [500 - 45]
+
+
 def test_an_event_names_the_request_that_caused_it(in_process: InProcessStripe) -> None:
     response = in_process.call("POST", "/v1/customers", "", "k")
     event = in_process.call("GET", "/v1/events").json()["data"][0]
