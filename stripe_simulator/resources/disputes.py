@@ -62,7 +62,7 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
         "enhanced_eligibility_types": [],
         "evidence": dict.fromkeys(EVIDENCE_FIELDS) | {"enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": account.clock.unix() + RESPONSE_TIME_S,
+            "due_by": None,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
@@ -89,7 +89,7 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
             "type": "card",
         }
     account.store.add(dispute)
-    account.schedule("dispute.due", dispute["id"], seconds=RESPONSE_TIME_S)
+    _schedule_due_date(account, dispute)
     account.schedule("dispute.due", dispute["id"], seconds=INQUIRY_TIME_S)
     charge["disputed"], charge["_refundable"] = True, status in REFUNDABLE_STATUSES
     account.emit("charge.dispute.created", dispute)
@@ -98,6 +98,11 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
     if status == "prevented":
         account.emit("charge.dispute.closed", dispute)
     return dispute
+
+
+def _schedule_due_date(account: Account, dispute: Object) -> None:
+    dispute["evidence_details"]["due_by"] = account.clock.unix() + RESPONSE_TIME_S
+    account.schedule("dispute.due", dispute["id"], seconds=RESPONSE_TIME_S)
 
 
 def _withdraw(account: Account, dispute: Object) -> None:
@@ -131,7 +136,10 @@ def set_status(account: Account, dispute: Object, status: str) -> None:
     previous_status = dispute["status"]
     if status == previous_status:
         return
-    dispute["status"] = status
+    dispute["status"], previous = status, {"status": previous_status}
+    if status == "needs_response":  # an escalated inquiry, or a reopened dispute, has a due date of its own
+        previous["evidence_details"] = {"due_by": dispute["evidence_details"]["due_by"]}
+        _schedule_due_date(account, dispute)
     charge = account.store.get("charge", dispute["charge"])
     charge["_refundable"] = status in REFUNDABLE_STATUSES
     dispute["is_charge_refundable"] = status.startswith("warning_") and status != "warning_closed"
@@ -140,7 +148,7 @@ def set_status(account: Account, dispute: Object, status: str) -> None:
     if status in ("needs_response", "lost", "prevented") and not are_funds_withdrawn:
         _withdraw(account, dispute)
     event_type = "charge.dispute.closed" if is_closed else "charge.dispute.updated"
-    account.emit(event_type, dispute, {"status": previous_status})
+    account.emit(event_type, dispute, previous)
     if status == "won" and are_funds_withdrawn:
         _reinstate(account, dispute)
 
@@ -208,10 +216,10 @@ def _end_unanswered(account: Account, id: str) -> None:
 
     https://docs.stripe.com/disputes/how-disputes-work
     """
-    dispute = account.store.get("dispute", id)
-    if dispute["status"] == "needs_response":
+    dispute, now = account.store.get("dispute", id), account.clock.now()
+    if dispute["status"] == "needs_response" and now >= dispute["evidence_details"]["due_by"]:
         set_status(account, dispute, "lost")
-    elif dispute["status"].startswith("warning_") and account.clock.now() >= dispute["created"] + INQUIRY_TIME_S:
+    elif dispute["status"].startswith("warning_") and now >= dispute["created"] + INQUIRY_TIME_S:
         set_status(account, dispute, "warning_closed")
 
 

@@ -241,6 +241,30 @@ def test_an_unanswered_dispute_is_lost_after_its_due_date_and_an_inquiry_closes_
     assert statuses() == {unanswered: "lost", answered: "under_review", inquiry: "warning_closed"}
 
 
+@pytest.mark.parametrize("days", [20, 115])
+def test_an_escalated_inquiry_has_a_due_date_of_its_own(
+    client: stripe.StripeClient, simulator: Simulator, days: int
+) -> None:
+    def advance(days: float) -> None:
+        control(simulator, "/_sim/clock", {"advance_s": days * 86_400})
+
+    charge = pay(client, "pm_card_createDisputeInquiry").latest_charge
+    dispute = client.v1.disputes.list({"charge": str(charge)}).data[0]
+    advance(days)
+    control(simulator, "/_sim/disputes", {"dispute": dispute.id, "status": "needs_response"})
+    event = client.v1.events.list({"type": "charge.dispute.updated"}).data[0]
+    details = event.data.object["evidence_details"]
+    assert abs(details["due_by"] - event.created - 9 * 86_400) < 60
+    assert event.to_dict()["data"]["previous_attributes"] == {
+        "status": "warning_needs_response",
+        "evidence_details": {"due_by": dispute.evidence_details.due_by},
+    }
+    advance(8.9)
+    assert client.v1.disputes.retrieve(dispute.id).status == "needs_response"
+    advance(0.2)
+    assert client.v1.disputes.retrieve(dispute.id).status == "lost"
+
+
 def test_a_won_dispute_is_reported_as_a_reversal(client: stripe.StripeClient, simulator: Simulator) -> None:
     intent = pay(client, "pm_card_createDispute")
     (dispute,) = client.v1.disputes.list({"payment_intent": intent.id}).data
