@@ -9,7 +9,9 @@ _INTENT = (
     *("amount_details", "application_fee_amount", "customer_account", "hooks", "mandate", "on_behalf_of"),
     *("payment_details", "payment_method_configuration", "radar_options", "transfer_data"),
 )
-_CARD_OPTIONS = tuple(f"payment_method_options[card][{name}]" for name in ("cvc_token", "moto", "three_d_secure"))
+_CARD_OPTIONS = tuple(
+    f"payment_method_options[card][{name}]" for name in ("capture_method", "cvc_token", "moto", "three_d_secure")
+)
 _SESSION = (
     *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
     *("customer_account", "customer_update", "integration_identifier", "invoice_creation", "managed_payments"),
@@ -18,6 +20,7 @@ _SESSION = (
     *("redirect_on_completion", "setup_intent_data", "shipping_address_collection", "shipping_options"),
     *("subscription_data", "tax_id_collection", "wallet_options"),
     *(f"payment_intent_data[{name}]" for name in ("application_fee_amount", "on_behalf_of", "transfer_data")),
+    *("payment_method_options[card][capture_method]", "payment_method_options[card][restrictions]"),
     *("line_items[][adjustable_quantity]", "line_items[][dynamic_tax_rates]", "line_items[][tax_rates]"),
     *("line_items[][price_data][recurring]", "line_items[][price_data][unit_amount_decimal]"),
     "line_items[][price_data][product_data][tax_details]",

@@ -292,14 +292,16 @@ def pay(
 def _intent(account: Account, session: Object) -> Object:
     if session["payment_intent"] is not None:
         return account.store.get("payment_intent", session["payment_intent"])
-    data = session["_intent_data"]
-    if session["customer"] is None and (session["customer_creation"] == "always" or data.get("setup_future_usage")):
+    data, usages = session["_intent_data"], _usages(session)
+    is_saved = data.get("setup_future_usage") or any(usage != "none" for usage in usages.values())
+    if session["customer"] is None and (session["customer_creation"] == "always" or is_saved):
         session["customer"] = _customer(account, session)
     params = {k: v for k, v in data.items() if k not in ("application_fee_amount", "transfer_data", "on_behalf_of")}
     params |= {
         "amount": session["amount_total"],
         "currency": session["currency"],
         "customer": session["customer"],
+        "payment_method_options": {kind: {"setup_future_usage": usage} for kind, usage in usages.items()},
         "payment_method_types": list(session["payment_method_types"]),
     }
     intent = payment_intents.new(account, params)
@@ -307,6 +309,12 @@ def _intent(account: Account, session: Object) -> Object:
     intent["_session"] = session["id"]
     session["payment_intent"] = intent["id"]
     return account.store.add(intent)
+
+
+def _usages(session: Object) -> dict[str, str]:
+    """Return `setup_future_usage` of each type of payment method for which the session's options set it."""
+    options = session["payment_method_options"].items()
+    return {kind: option["setup_future_usage"] for kind, option in options if "setup_future_usage" in option}
 
 
 def _customer(account: Account, session: Object) -> str:

@@ -511,6 +511,22 @@ def test_a_card_is_saved_only_after_authentication_on_the_banks_page(
     assert ("setup_intent.setup_failed" in types(client)) == (outcome == "failure")
 
 
+def test_a_session_saves_the_method_if_the_options_of_its_type_say_so(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    def pay_session(**options: dict[str, str]) -> tuple[str | None, Any]:
+        session = create_session(client, payment_method_options=options)
+        submit(str(session.url), **card("4242424242424242"))
+        paid = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent"]}).to_dict()
+        return paid["customer"], paid["payment_intent"]
+
+    customer, intent = pay_session(card={"setup_future_usage": "off_session"})
+    assert intent["payment_method_options"]["card"]["setup_future_usage"] == "off_session"
+    (method,) = client.v1.customers.payment_methods.list(str(customer)).data
+    assert (method.id, method.allow_redisplay) == (intent["payment_method"], "limited")
+    assert pay_session(us_bank_account={"setup_future_usage": "none"})[0] is None
+
+
 @pytest.mark.parametrize(("checkbox", "allow_redisplay"), [("on", "always"), ("", None)])
 def test_a_card_saved_in_checkout_may_be_redisplayed_as_the_customer_agreed(
     client: stripe.StripeClient, simulator: Simulator, checkbox: str, allow_redisplay: str | None
