@@ -327,9 +327,10 @@ def _pay_out(account: Account, params: Object) -> Object:
     include_pending = params.get("include_pending", False)
     if not isinstance(include_pending, bool):
         raise invalid_request("include_pending must be true or false", param="include_pending")
-    if include_pending:
-        balance_transactions.release_pending(account, currency)
-    return public_fields(payouts.pay_out(account, currency, amount))
+    with account.atomic():  # a refused payout leaves the pending funds pending
+        if include_pending:
+            balance_transactions.release_pending(account, currency)
+        return public_fields(payouts.pay_out(account, currency, amount))
 
 
 def _add_balance_transaction(account: Account, params: Object) -> Object:

@@ -150,7 +150,7 @@ def release_pending(account: Account, currency: str) -> None:
     """Make the pending funds of a currency available now."""
     for transaction in account.store.all("balance_transaction"):
         if transaction["currency"] == currency and _refresh(account, transaction)["status"] == "pending":
-            release(account, transaction)
+            release(account, account.store.get("balance_transaction", transaction["id"]))  # `get` lets it be undone
 
 
 def list_(call: Call) -> Object:

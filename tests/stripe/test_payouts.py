@@ -60,6 +60,15 @@ def test_only_available_funds_are_paid_out_and_each_once(client: stripe.StripeCl
     assert pay_out(simulator, currency="eur")["destination"] != payout["destination"]
 
 
+def test_a_refused_payout_leaves_pending_funds_pending(client: stripe.StripeClient, simulator: Simulator) -> None:
+    pay(client, "pm_card_visa", capture_method="automatic")
+    before = client.v1.balance.retrieve().to_dict()
+    assert refuse(simulator, currency="usd", amount=999_999, include_pending=True)["code"] == "balance_insufficient"
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    assert client.v1.balance.retrieve().to_dict() == before
+    assert client.v1.events.list({"type": "balance.available"}).data == []
+
+
 def test_a_payout_is_reconciled_then_arrives(client: stripe.StripeClient, simulator: Simulator) -> None:
     pay(client, "pm_card_visa", capture_method="automatic")
     payout = pay_out(simulator, include_pending=True)
