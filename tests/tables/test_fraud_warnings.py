@@ -63,8 +63,9 @@ def test_a_warning_whose_webhook_was_lost_is_found_within_the_hour(tuition: Harn
 
 
 def test_a_warning_about_another_app_is_foreign(tuition: Harness) -> None:
-    intent = tuition.at_stripe("POST", "/v1/payment_intents", amount=500, currency="usd")
-    tuition.pay(intent["id"])
+    allowed = {"allowed_payment_method_types[0]": "card"}
+    intent = tuition.at_stripe("POST", "/v1/payment_intents", amount=500, currency="usd", **allowed)
+    assert tuition.pay(intent["id"])["status"] == "succeeded"
     tuition.new_events()
     warn(tuition, {"payment_intent_id": intent["id"]})
     (event,) = tuition.new_events()
