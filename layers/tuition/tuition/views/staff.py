@@ -119,16 +119,19 @@ def _can_decline(payment: Payment) -> bool:
 
 
 def read_with_trail(
-    payment_id: str, read: Callable[[str], list[dict[str, Any]]] = queries.audit_trail
+    payment_id: str, read: Callable[[str], list[dict[str, Any]]] | None = None
 ) -> tuple[PaymentItem, list[dict[str, Any]]]:
-    """Read a payment and, with `read`, its audit trail; again if a commit came between: that looks like tampering."""
+    """Read a payment and its audit trail; again if a commit came between: that looks like tampering.
+
+    `read` reads the trail, by default as `queries.audit_trail`.
+    """
     if not payment_id.startswith("pay_") or len(payment_id) > MAX_ID_LENGTH:
         raise NotFound("There is no payment with this id.")
     for _ in retry.attempts(retry.AUDIT_READ):
         items = payments_by_id([payment_id])
         if not items:
             raise NotFound("There is no payment with this id.")
-        trail = read(payment_id)
+        trail = (read or queries.audit_trail)(payment_id)
         if len(trail) == int(items[0].version):
             break
     return items[0], trail
