@@ -184,6 +184,29 @@ def test_an_erasure_is_refused_while_a_hold_stands_and_one_that_is_scheduled_wai
     assert not legal_hold.is_held(student.sub)
 
 
+def test_an_erasure_that_continues_after_a_hold_ends_the_sign_in_that_staff_may_have_enabled_again(
+    tuition: Harness, student: Student, erasures: Erasures, admin: Student
+) -> None:
+    buy(tuition, student)
+    assert erasures.request(student).status == 202
+    erasures.run()
+    tuition.advance_time(60)
+    decide(tuition, admin, student, "set")
+    tuition.advance_time(7200)
+    assert erasures.run()["held"] == 1
+    ended = [("admin_disable_user", student.sub), ("admin_user_global_sign_out", student.sub)]
+    assert erasures.pool == ended
+    decide(tuition, admin, student, "lift")
+    tuition.advance_time(60)
+    assert erasures.run()["waiting"] == 1
+    assert erasures.pool == ended * 2
+    tuition.advance_time(3000)
+    assert erasures.run()["waiting"] == 1
+    tuition.advance_time(700)
+    assert erasures.run()["erased"] == 1
+    assert erasures.pool == [*ended * 2, ("admin_delete_user", student.sub)]
+
+
 def test_a_dispute_that_opens_after_the_request_delays_the_erasure(
     tuition: Harness, student: Student, erasures: Erasures
 ) -> None:

@@ -227,7 +227,7 @@ class _Erase:
         item = _customer(self._user_id)
         if erasure.state == "scheduled" and not self._is_repetition:
             legal_hold.require_none(item)
-            erasure = self._end_sign_in(erasure)
+            erasure = self._end_sign_in(erasure, item)
             if not self._may_begin(erasure):
                 report.waiting += 1
                 return
@@ -244,8 +244,10 @@ class _Erase:
         self.is_finished = True
         report.erased += 1
 
-    def _end_sign_in(self, erasure: Erasure) -> Erasure:
-        if erasure.sign_in_ended_at:
+    def _end_sign_in(self, erasure: Erasure, item: CustomerItem) -> Erasure:
+        """End the sign-in, again after a hold that was lifted since: staff may have enabled it while the hold stood."""
+        lifted_at = (item.legal_hold_decision or {}).get("at", "")
+        if erasure.sign_in_ended_at and erasure.sign_in_ended_at >= lifted_at:
             return erasure
         user_pool.end_sign_in(self._user_id)
         return self._move(erasure, replace(erasure, sign_in_ended_at=timestamps.iso(clock.now())), "sign_in_ended")
