@@ -9,8 +9,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 
 import gzip
 import hashlib
-import io
-import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -223,14 +221,15 @@ def each_line(body: bytes) -> Iterator[dict[str, Any]]:
     A forged object of 60 KB can contain 20 million values. Raises `ValueError` or `zlib.error` for content that is not
     that of an object of the archive, also behind the first values.
     """
-    content = io.BytesIO(decompressed(body))
-    for number in itertools.count(1):
-        line = content.readline(MAX_LINE_BYTES + 1)
-        if not line:
-            return
-        if len(line) > MAX_LINE_BYTES or number > MAX_RECORDS:
+    content = decompressed(body)
+    start = number = 0
+    while start < len(content):
+        end = content.find(b"\n", start) + 1 or len(content)
+        number += 1
+        if end - start > MAX_LINE_BYTES or number > MAX_RECORDS:
             raise ValueError("the object has a line that is too long, or too many of them")
-        yield json.loads(line)
+        yield json.loads(content[start:end])
+        start = end
 
 
 def decompressed(body: bytes) -> bytes:
