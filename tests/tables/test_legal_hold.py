@@ -37,7 +37,7 @@ def test_each_decision_is_recorded_once_on_the_user_s_chain_without_the_note(
         ("legal_hold.lift", admin.sub),
     ]
     assert trail[0]["transition"] == {"legal_hold": {"from": False, "to": True}}
-    assert "4711" not in str(trail)
+    assert "claim" not in str(trail)
     assert [archive.undeclared(archive.RECORD, record) for record in trail] == [[], []]
     head = mapping.chain_head(queries.user_items(student.sub)[USER_SORT_KEY])
     assert audit.verify(student.sub, trail, *head) is None
