@@ -74,12 +74,31 @@ def cli(simulator: Simulator, environment: dict[str, str]) -> Run:
         "product.created",
         "coupon.created",
         "promotion_code.created",
+        "balance.available",
+        "charge.captured",
+        "payment_intent.amount_capturable_updated",
+        "product.updated",
+        "product.deleted",
+        "coupon.updated",
+        "coupon.deleted",
+        "promotion_code.updated",
     ],
 )
 def test_trigger_creates_the_event(cli: Run, client: stripe.StripeClient, simulator: Simulator, event: str) -> None:
     cli("trigger", event)
     control(simulator, "/_sim/clock", {"advance_s": 3})
     assert client.v1.events.list({"type": event}).data, f"no {event}"
+
+
+@pytest.mark.parametrize("event", ["setup_intent.requires_action", "payment_method.updated"])
+def test_trigger_creates_the_event_of_a_setup_with_a_return_url(
+    cli: Run, client: stripe.StripeClient, simulator: Simulator, environment: dict[str, str], event: str
+) -> None:
+    command = command_of(simulator, "trigger", event)
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert process.returncode != 0 and "return_url" in process.stdout + process.stderr
+    cli("trigger", event, "--add", "setup_intent:return_url=https://example.com")
+    assert client.v1.events.list({"type": event}).data
 
 
 @pytest.mark.parametrize("version", ["2026-08-26.dahlia", "2025-11-17.clover"])
