@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from local.dynamodb_local import free_port
 EMULATOR = f"aws-lambda-rie-{'arm64' if platform.machine() in ('arm64', 'aarch64') else 'x86_64'}"
 INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 INIT_SECONDS = 60
+START_SECONDS = 60
+PORT_TRIES = 3
 
 
 @contextlib.contextmanager
@@ -36,26 +39,48 @@ def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO, 
     Its INIT starts with the first invocation. The function and its runtime write to ``log``. ``built`` is the build
     whose layer it uses.
     """
-    port = free_port()
     # The last folder has the runtime's own client, awslambdaric.
     site_packages = Path(sys.executable).parent.parent / "lib/python3.13/site-packages"
     paths = [code, built / "TuitionLayer" / "python", site_packages]
-    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    emulator = Path(samcli.__file__).parent / "local" / "rapid" / EMULATOR
-    process = subprocess.Popen(
-        [str(emulator), *addresses, sys.executable, "-m", "awslambdaric", f"{name}.handler"],
-        cwd=code,
-        env={**environment, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    python_path = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "awslambdaric", f"{name}.handler"]
+    process, port = _start(command, code, {**environment, **python_path}, log)
     try:
         yield f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _start(
+    command: list[str], folder: Path, environment: Mapping[str, str], log: TextIO
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the emulator, and return it with its port once it listens. It ends by itself if a port is taken.
+
+    Raises RuntimeError if it does not listen on `PORT_TRIES` pairs of ports, or within `START_SECONDS`.
+    """
+    emulator = Path(samcli.__file__).parent / "local" / "rapid" / EMULATOR
+    for _ in range(PORT_TRIES):
+        port = free_port()
+        addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+        addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
+        process = subprocess.Popen(
+            [str(emulator), *addresses, *command],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return process, port
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    raise RuntimeError("the emulator of the Lambda runtime did not listen; its log says why")
 
 
 def functions(built: Path = BUILT) -> dict[str, Path]:

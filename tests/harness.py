@@ -58,6 +58,7 @@ from tuition.stripe_gateway import client as stripe_client
 from tuition.views import recorded_reads
 
 SECRET = "whsec_test"
+PAGE = "https://tuition.example/"
 SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=testing/20260101/eu-central-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -316,16 +317,21 @@ class Harness:
 
     # --- events at Stripe ---
 
-    def at_stripe(self, method: str, path: str, **params: Any) -> dict[str, Any]:
-        """Call Stripe as the student's browser, the Dashboard or the simulator's control API, not as Tuition."""
+    def at_stripe(self, method: str, path: str, *, may_be_refused: bool = False, **params: Any) -> dict[str, Any]:
+        """Call Stripe as the student's browser, the Dashboard or the simulator's control API, not as Tuition.
+
+        A 400 fails the test, unless the object may be in a state that refuses the call.
+        """
         sim = path.startswith("/_sim")
         body = json.dumps(params) if sim else "&".join(f"{k}={v}" for k, v in params.items())
         headers = {"Authorization": f"Bearer {self.stripe.secret_key}", "Stripe-Version": stripe.api_version or ""}
         response = self.stripe.handle(method, path, headers, body.encode())
+        assert may_be_refused or response.status != 400, f"Stripe refuses {method} {path} {params}: {response.json()}"
         return dict(response.json())
 
-    def pay(self, intent_id: str, method: str = "pm_card_visa") -> dict[str, Any]:
-        return self.at_stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
+    def pay(self, intent_id: str, method: str = "pm_card_visa", *, may_be_refused: bool = False) -> dict[str, Any]:
+        path, params = f"/v1/payment_intents/{intent_id}/confirm", {"payment_method": method, "return_url": PAGE}
+        return self.at_stripe("POST", path, may_be_refused=may_be_refused, **params)
 
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events that Stripe has created since the last call, oldest first."""

@@ -43,7 +43,7 @@ class World:
     def call(self, method: str, path: str, **params: Any) -> Any:
         """Send a request, record it as a step, and return the body of its response."""
         with self.stripe.account.lock:
-            self.stripe.account.run_due()  # what an earlier request has scheduled
+            self.stripe.account.run_due()  # the tasks of an earlier request
         before = self.counts()
         if path.startswith("/_sim"):
             response = self.stripe.handle(method, path, {}, json.dumps(params).encode())

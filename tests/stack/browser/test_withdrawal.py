@@ -134,7 +134,7 @@ def test_staff_see_by_when_a_withdrawal_is_due_and_can_only_approve_it(staff: St
 
 def test_a_student_withdraws_while_the_bank_processes_the_debit(student: Student) -> None:
     created = student.running.create(student.token).json()
-    student.running.pay(created["payment_intent_id"], "pm_usBankAccount_success")
+    student.running.pay(created["payment_intent_id"], "pm_usBankAccount_processing")
     student.running.until(lambda: student.payments()[0]["status"] == "PROCESSING", "the bank processes the debit")
     dialog = open_declaration(student)
     expect(dialog).to_contain_text("If your bank makes the payment, you get it back. If it fails, you owe nothing.")
