@@ -55,7 +55,7 @@ def running(name: str, code: Path, environment: Mapping[str, str], log: TextIO, 
 def _start(
     command: list[str], folder: Path, environment: Mapping[str, str], log: TextIO
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the emulator, and return it with its port once it listens. It ends by itself if a port is taken.
+    """Start the emulator, and return it with its port once it listens. It exits if a port is taken.
 
     Raises RuntimeError if it does not listen on `PORT_TRIES` pairs of ports, or within `START_SECONDS`.
     """
