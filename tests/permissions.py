@@ -52,7 +52,11 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "ExportsBucket/personal/*": {"GetObject", "PutObject"},
     },
     "MyEmailFunction": LEDGER
-    | {"PaymentsTable/index/by_user": {"Query"}, "CustomersTable": {"BatchGetItem", "UpdateItem"}},
+    | {
+        "PaymentsTable/index/by_user": {"Query"},
+        "CustomersTable": {"BatchGetItem", "UpdateItem"},
+        "EffectsTable": {"DeleteItem"},
+    },
     "MyPaymentsFunction": {"PaymentsTable/index/by_user": {"Query"}, "PaymentsTable": {"BatchGetItem"}},
     "CreatePaymentFunction": LEDGER | CREATE,
     "CreateCheckoutSessionFunction": LEDGER | CREATE,
@@ -103,7 +107,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "QuarantineTable": {"GetItem", "UpdateItem", "DeleteItem"},
         "QuarantineTable/index/by_first_at": {"Query"},
         "CursorsTable": {"GetItem", "PutItem"},
-        "EffectsTable": {"GetItem", "Query"},
+        "EffectsTable": {"GetItem", "Query", "DeleteItem"},
         "ErasuresBucket/due/*": {"PutObject"},
     },
     "ExportFunction": FAILED_RUNS

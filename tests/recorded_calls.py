@@ -75,6 +75,7 @@ UNUSED: dict[Call, str] = {
     ("EraseFunction", "FailedRuns", "SendMessage"): SENDER,
     ("EraseFunction", "ErasuresBucket/position", "PutObject"): "only without time: `tests/unit/test_erasure_queue.py`",
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("AdminFunction", "EffectsTable", "DeleteItem"): "only for a correction: `tests/tables/test_email_address.py`",
     ("AdminFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
     ("AdminFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,
     ("MyEmailFunction", "EnrollmentsTable", "UpdateItem"): SAME_ACCESS,

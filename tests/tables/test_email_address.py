@@ -17,7 +17,7 @@ from tests.tables.test_limits import problem
 from tuition.core import archive
 from tuition.core.facts import Facts
 from tuition.payments import email_address
-from tuition.storage import ledger, mapping, queries
+from tuition.storage import effects, ledger, mapping, queries
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
 
@@ -70,6 +70,13 @@ def test_a_student_corrects_their_address_to_that_of_their_token(
     (record,) = [one for one in queries.audit_trail(payment_id) if one["type"] == email_address.RECORD]
     assert (record["source"], record["actor"]) == ("request", student.sub)
     assert trail_types(student.sub) == [email_address.RECORD]
+
+
+def test_a_corrected_address_leaves_no_mark_that_an_erasure_could_not_find(tuition: Harness, student: Student) -> None:
+    buy(tuition, student)
+    effects.note_undeliverable(f"{student.sub}@example.org", "bounced")
+    assert correct(tuition, student).status == 200
+    assert effects.delivery_problem(f"{student.sub}@example.org") is None
 
 
 @pytest.mark.parametrize("route", [CORRECT, BY_QUERY])

@@ -10,6 +10,7 @@ import botocore.exceptions
 import pytest
 
 import emails as emails_function
+import my_email
 from tests import permissions
 from tests.harness import Harness, Student
 from tests.tables.test_access import DECIDE as ACCESS
@@ -820,9 +821,10 @@ def test_an_email_about_an_unknown_payment_is_not_found(tuition: Harness, admin:
 # --- addresses that bounce ---
 
 
-def report(outbox: Outbox, address: str, kind: str = "Permanent") -> None:
+def report(outbox: Outbox, address: str, kind: str = "Permanent", payment_id: str | None = None) -> None:
     """Deliver SES's event: https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html."""
-    mail = {"messageId": "m-1", "destination": [address]}
+    mail: dict[str, Any] = {"messageId": "m-1", "destination": [address]}
+    mail |= {"tags": {"payment_id": [payment_id]}} if payment_id else {}
     if kind == "complaint":
         detail = {"complaint": {"complainedRecipients": [{"emailAddress": address}]}, "mail": mail}
         event = {"detail-type": emails.COMPLAINED, "detail": detail}
@@ -830,6 +832,22 @@ def report(outbox: Outbox, address: str, kind: str = "Permanent") -> None:
         bounce = {"bounceType": kind, "bouncedRecipients": [{"emailAddress": address}]}
         event = {"detail-type": emails.BOUNCED, "detail": {"bounce": bounce, "mail": mail}}
     assert outbox.deliver({"source": "aws.ses", **event})
+
+
+def test_a_late_bounce_of_an_address_that_was_corrected_is_not_remembered(
+    tuition: Harness, outbox: Outbox, student: Student
+) -> None:
+    payment_id = buy(tuition, student)
+    old = student.claims["email"]
+    report(outbox, old.upper(), payment_id=payment_id)
+    assert effects.delivery_problem(old) is not None
+    moved = Student(student.sub, email="moved@example.org")
+    assert tuition.call(my_email.handler, moved, route="POST /api/me/email").status == 200
+    report(outbox, old, payment_id=payment_id)
+    assert effects.delivery_problem(old) is None
+    report(outbox, "moved@example.org", payment_id=payment_id)
+    assert effects.delivery_problem("moved@example.org") is not None
+    effects.forget_address("moved@example.org")
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
     "my_email": COMMIT
     | {"payments.customers", "payments.email_address", "payments.legal_hold", "storage.limits"}
-    | {"stripe_gateway.client", "stripe_gateway.resolve"},
+    | {"storage.effects", "stripe_gateway.client", "stripe_gateway.resolve"},
     "erase": ERASE,
     "me": ERASE | {"views.erasures"},
     "my_payments": READ | {"views.payment_json", "views.student"},

@@ -230,24 +230,40 @@ def send_digest() -> None:
 def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
     """Remember addresses that bounce for good or complained. A temporary bounce says nothing about an address.
 
-    A report that arrives after its user's data were erased is dropped, because no later run would remove the address.
+    A report that arrives after its user's data were erased, or after the address was corrected, is dropped, because no
+    later run would remove the address.
     """
-    if _is_erased(detail["mail"]):
-        logger.info("a report about an address of an erased user is dropped", message_id=detail["mail"]["messageId"])
-        return
+    remembered, message_id = _remembered(detail["mail"]), detail["mail"]["messageId"]
     if detail_type == BOUNCED:
         recipients = detail["bounce"]["bouncedRecipients"] if detail["bounce"]["bounceType"] == "Permanent" else []
         problem = "bounced"
     else:
         recipients, problem = detail["complaint"]["complainedRecipients"], "complained"
     for recipient in recipients:
-        effects.note_undeliverable(recipient["emailAddress"], problem)
+        address = recipient["emailAddress"]
+        if remembered is not None and address.strip().casefold() not in remembered:
+            logger.info("a report about an address that is not stored any more is dropped", message_id=message_id)
+            continue
+        effects.note_undeliverable(address, problem)
         metrics.count("EmailBounced")
-        logger.warning("an address cannot be used", problem=problem, message_id=detail["mail"]["messageId"])
+        logger.warning("an address cannot be used", problem=problem, message_id=message_id)
 
 
-def _is_erased(mail: Mapping[str, Any]) -> bool:
-    """Return whether an email was about a payment that is erased. `ses.send` puts the payment's id into a tag."""
+def _remembered(mail: Mapping[str, Any]) -> set[str] | None:
+    """Return the addresses that are stored for the payment of an email, without case. None if it is about no payment.
+
+    They are those of the payment, its user and the staff; none once the user's data are erased. `ses.send` puts the
+    payment's id into a tag.
+    """
     payment_id = next(iter(mail.get("tags", {}).get("payment_id", ())), None)
     raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem] if payment_id else []
-    return bool(raw) and mapping.payment_from_raw(raw[0]).facts.erased
+    if not raw:
+        return None
+    payment = mapping.payment_from_raw(raw[0])
+    if payment.facts.erased:
+        return set()
+    customers = dynamodb.batch_get({CustomerItem: [keys.customer_key(payment.user_id)]})[CustomerItem]
+    newest = CustomerItem.from_raw_data(customers[0]).email if customers else None
+    withdrawn = payment.facts.withdrawn
+    stored = {payment.email, withdrawn.email if withdrawn else None, newest, *settings().staff_emails} - {None}
+    return {str(address).strip().casefold() for address in stored}

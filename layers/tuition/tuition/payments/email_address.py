@@ -1,9 +1,9 @@
 """Correct the email address of a user: at Stripe, in the customer item, and in their payments with its index keys.
 
 A student's address is the verified one of their token. Staff type one for a student who cannot sign in. Each payment
-that changes has a record, and so has the user: ids only, never an address. The address of a withdrawal stays, because
-it is part of what the student declared. While staff hold the user's data nothing is corrected. A repeated request
-continues after a failure, and changes nothing afterwards.
+that changes has a record, and so has the user: ids only, never an address. A mark that the old address is undeliverable
+is removed. The address of a withdrawal stays, because it is part of what the student declared. While staff hold the
+user's data nothing is corrected. A repeated request continues after a failure, and changes nothing afterwards.
 """
 
 import re
@@ -18,7 +18,7 @@ from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import Customer, is_user_id
 from tuition.payments import customers, legal_hold
-from tuition.storage import dynamodb, ledger, limits, mapping, queries
+from tuition.storage import dynamodb, effects, ledger, limits, mapping, queries
 from tuition.storage.items import CustomerItem
 from tuition.storage.ledger import Change, CustomerChange
 from tuition.stripe_gateway import client as stripe_client
@@ -77,11 +77,13 @@ def _correct(
         _require_not_erased(first)  # before the record, which would say that an address was corrected
     _record_unless_held(user_id, actor, source)
     if customer and outdated:
+        _forget(customer.email)
         send(customer, email)
     corrected = 0
     while first is not None and corrected < MAX_PAYMENTS and clock.remaining_s() > LAST_S:
         if legal_hold.is_held(user_id):  # since the record
             break
+        _forget(first.email)
         _correct_payment(first, email, actor, source)
         corrected += 1
         try:
@@ -89,6 +91,12 @@ def _correct(
         except Contended:  # the next request reads on with more time
             break
     return {"payments": corrected, "complete": first is None}
+
+
+def _forget(address: str | None) -> None:
+    """Remove the mark of an undeliverable address before it is overwritten: an erasure could not find it afterwards."""
+    if address:
+        effects.forget_address(address)
 
 
 def _record_unless_held(user_id: str, actor: str, source: Source) -> None:

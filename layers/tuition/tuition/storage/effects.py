@@ -103,7 +103,7 @@ def note_undeliverable(address: str, problem: str) -> None:
 
 
 def forget_address(address: str) -> None:
-    """Remove what is remembered of an address, because its owner's data are erased. A hash would still name it."""
+    """Remove what is remembered of an address that was corrected or erased. A hash would still name it."""
     dynamodb.delete(EffectItem, _address_key(address))
 
 
