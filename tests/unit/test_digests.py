@@ -7,6 +7,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -288,13 +289,9 @@ def test_a_pause_beyond_the_limit_is_no_new_beginning(system: System, monkeypatc
 # --- interrupted and doubled runs ---
 
 
-@pytest.mark.parametrize("step", range(11))
-@pytest.mark.parametrize("is_done", [False, True])
-def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
-    step: int, is_done: bool, system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The write fails before its effect, or its answer is lost."""
-    fill(system)
+@contextmanager
+def failing_write(system: System, step: int, *, is_done: bool) -> Iterator[None]:
+    """Let the write of this number fail: before its effect, or with a lost answer if `is_done`."""
     writes = 0
 
     class Failing:
@@ -311,10 +308,19 @@ def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
                 raise ConnectionError
             return response
 
-    monkeypatch.setattr(digest, "_s3", Failing)
-    with pytest.raises(ConnectionError):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "_s3", Failing)
+        yield
+
+
+@pytest.mark.parametrize("step", range(11))
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_run_that_is_killed_at_any_write_is_completed_by_the_next(
+    step: int, is_done: bool, system: System, tmp_path: Path
+) -> None:
+    fill(system)
+    with failing_write(system, step, is_done=is_done), pytest.raises(ConnectionError):
         system.run(at="2026-11-28T00:10")
-    monkeypatch.setattr(digest, "_s3", lambda: system.s3)
     system.run(at="2026-11-28T00:20")
     assert len(system.names("hours/")) == 6
     assert system.names("roots/") == ["roots/2026-11-27.txt"]
@@ -464,28 +470,10 @@ def test_all_versions_of_a_key_are_in_one_part_unless_they_are_more_than_a_part_
 @pytest.mark.parametrize("step", range(14))
 @pytest.mark.parametrize("is_done", [False, True])
 def test_a_run_that_is_killed_in_an_hour_of_several_parts_is_completed_by_the_next(
-    step: int, is_done: bool, crowded: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, is_done: bool, crowded: System, tmp_path: Path
 ) -> None:
-    writes = 0
-
-    class Failing:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(crowded.s3, name)
-
-        def put_object(self, **params: Any) -> Any:
-            nonlocal writes
-            writes += 1
-            if writes == step + 1 and not is_done:
-                raise ConnectionError
-            response = crowded.s3.put_object(**params)
-            if writes == step + 1:
-                raise ConnectionError
-            return response
-
-    monkeypatch.setattr(digest, "_s3", Failing)
-    with pytest.raises(ConnectionError):
+    with failing_write(crowded, step, is_done=is_done), pytest.raises(ConnectionError):
         crowded.run(at="2026-11-28T00:10")
-    monkeypatch.setattr(digest, "_s3", lambda: crowded.s3)
     crowded.run(at="2026-11-28T00:20")
     assert [name.rpartition("/")[2] for name in crowded.names("hours/dt=2026-11-27/22")] == PARTS
     assert crowded.has_one_version_of_each()

@@ -21,6 +21,22 @@ def verified(client: Client, folder: Path) -> verify.Verification:
     return run
 
 
+def altered(monkeypatch: pytest.MonkeyPatch, name: str, value: dict[str, Any]) -> Client:
+    """Return tables of three payments, in which one record has another value."""
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
+    client = Client(3)
+    real = client.scan
+
+    def scan(**params: Any) -> dict[str, Any]:
+        page = real(**params)
+        if params["TableName"] == "AuditTable":
+            page["Items"][7][name] = value
+        return page
+
+    monkeypatch.setattr(client, "scan", scan)
+    return client
+
+
 def test_generated_tables_hold(tmp_path: Path) -> None:
     run = verified(Client(250), tmp_path)
     assert (run.records, run.payments, run.users, run.findings) == (1250, 250, 250, 0)
@@ -29,25 +45,18 @@ def test_generated_tables_hold(tmp_path: Path) -> None:
 def test_an_altered_record_of_generated_tables_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verify, "PAUSE_S", 0)
-    client = Client(3)
-    real = client.scan
-
-    def scan(**params: Any) -> dict[str, Any]:
-        page = real(**params)
-        if params["TableName"] == "AuditTable":
-            page["Items"][7]["type"]["S"] = "charge.captured"
-        return page
+    client = altered(monkeypatch, "type", {"S": "charge.captured"})
 
     def get_item(**params: Any) -> dict[str, Any]:
-        payments = [item for item in real(TableName="PaymentsTable")["Items"] if item.items() >= params["Key"].items()]
+        payments = [
+            item for item in client.scan(TableName="PaymentsTable")["Items"] if item.items() >= params["Key"].items()
+        ]
         return {"Item": payments[0]} if payments else {}
 
     def query(**params: Any) -> dict[str, Any]:
         subject = params["ExpressionAttributeValues"][":key"]
-        return {"Items": [item for item in scan(TableName="AuditTable")["Items"] if item["subject"] == subject]}
+        return {"Items": [item for item in client.scan(TableName="AuditTable")["Items"] if item["subject"] == subject]}
 
-    monkeypatch.setattr(client, "scan", scan)
     monkeypatch.setattr(client, "get_item", get_item)
     monkeypatch.setattr(client, "query", query)
     assert verified(client, tmp_path).findings == 1
@@ -103,17 +112,7 @@ def test_a_record_of_another_type_is_a_finding_and_no_crash(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(verify, "PAUSE_S", 0)
-    client = Client(3)
-    real = client.scan
-
-    def scan(**params: Any) -> dict[str, Any]:
-        page = real(**params)
-        if params["TableName"] == "AuditTable":
-            page["Items"][7][name] = value
-        return page
-
-    monkeypatch.setattr(client, "scan", scan)
+    client = altered(monkeypatch, name, value)
     monkeypatch.setattr(client, "get_item", lambda **params: {})
     monkeypatch.setattr(client, "query", lambda **params: {"Items": []})
     assert verified(client, tmp_path).findings >= 1
