@@ -241,7 +241,7 @@ def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
         recipients, problem = detail["complaint"]["complainedRecipients"], "complained"
     for recipient in recipients:
         address = recipient["emailAddress"]
-        if remembered is not None and address.strip().casefold() not in remembered:
+        if remembered is not None and effects.address_hash(address) not in remembered:
             logger.info("a report about an address that is not stored any more is dropped", message_id=message_id)
             continue
         effects.note_undeliverable(address, problem)
@@ -250,10 +250,10 @@ def _note_addresses(detail_type: str, detail: Mapping[str, Any]) -> None:
 
 
 def _remembered(mail: Mapping[str, Any]) -> set[str] | None:
-    """Return the addresses that are stored for the payment of an email, without case. None if it is about no payment.
+    """Return the hashes of the addresses that are stored for an email's payment. None if the email is about no payment.
 
-    They are those of the payment, its user and the staff; none once the user's data are erased. `ses.send` puts the
-    payment's id into a tag.
+    The addresses are those of the payment, its user and the staff; none once the user's data are erased. `ses.send`
+    puts the payment's id into a tag.
     """
     payment_id = next(iter(mail.get("tags", {}).get("payment_id", ())), None)
     raw = dynamodb.batch_get({PaymentItem: [keys.payment_key(payment_id)]})[PaymentItem] if payment_id else []
@@ -266,4 +266,4 @@ def _remembered(mail: Mapping[str, Any]) -> set[str] | None:
     newest = CustomerItem.from_raw_data(customers[0]).email if customers else None
     withdrawn = payment.facts.withdrawn
     stored = {payment.email, withdrawn.email if withdrawn else None, newest, *settings().staff_emails} - {None}
-    return {str(address).strip().casefold() for address in stored}
+    return {effects.address_hash(str(address)) for address in stored}
