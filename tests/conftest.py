@@ -154,14 +154,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         seconds = sum(one.ru_utime + one.ru_stime for one in usage)
         output |= {"stripe_requests": request_log.report(), "calls": call_log.report(), "processor_seconds": seconds}
-    elif session.exitstatus == pytest.ExitCode.OK and (_request_problems(session.config) or call_log.problems()):
+    elif session.exitstatus == pytest.ExitCode.OK and _problems(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _request_problems(config: pytest.Config) -> list[str]:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Print why the run fails although no test did: last, where a reader of the end of a log finds it."""
+    if hasattr(config, "workeroutput") or config.pluginmanager.get_plugin("terminalreporter") is None:
+        return
+    for problem in _problems(config):
+        config.get_terminal_writer().line(f"FAILED {problem}", red=True)
+
+
+def _problems(config: pytest.Config) -> list[str]:
+    """Return what is wrong with the recorded requests to Stripe and calls to AWS."""
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     passed = Counter(_folder(report) for report in reporter.getreports("passed") if report.when == "call")
-    return request_log.problems(passed)
+    requests = [f"requests to Stripe: {problem}" for problem in request_log.problems(passed)]
+    return requests + [f"calls to AWS: {problem}" for problem in call_log.problems()]
 
 
 def _folder(report: pytest.TestReport) -> str:
@@ -182,12 +192,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if operations:
             summary = f"{operations.total()} requests of {len(operations)} operations match Stripe's types"
             terminalreporter.write_line(f"tests/{folder}: {summary}")
-    for problem in _request_problems(config):
-        terminalreporter.write_line(f"requests to Stripe: {problem}", red=True)
     if call_log.allowed:
         terminalreporter.write_line(f"tests/stack: {call_log.summary()}")
-    for problem in call_log.problems():
-        terminalreporter.write_line(f"calls to AWS: {problem}", red=True)
     _print_schedules(terminalreporter)
     _print_figures(terminalreporter)
     if counts:
