@@ -19,6 +19,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """Parse the seed of `--disorder`."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a seed: use a whole number")
+    return int(text)
+
+
 def main() -> int:
     """Run until SIGINT or SIGTERM, and return the exit status."""
     parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe simulator for one machine.")
@@ -30,6 +37,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="makes all ids deterministic")
     parser.add_argument("--data", type=Path, help="a file that keeps the state (default: memory only)")
     parser.add_argument("--public", metavar="HOST", help="a host name whose pages may use /_sim, besides this machine")
+    parser.add_argument(
+        "--disorder", type=seed, metavar="SEED", help="delivers events out of order, twice and late, as this seed draws"
+    )
     options = parser.parse_args()
     try:
         simulator = start(
@@ -41,6 +51,7 @@ def main() -> int:
             publishable_key=options.publishable_key,
             data=options.data,
             public_host=options.public,
+            disorder=options.disorder,
         )
     except OSError as error:
         subject = error.filename or f"port {options.port}"

@@ -35,12 +35,16 @@ def task(name: str) -> Callable[[TaskFunction], TaskFunction]:
 
 @dataclass
 class Fault:
-    """A fault for the next matching calls. `match` is the method and the path segments, `*` for any."""
+    """A fault for the next matching calls. `match` is the method and the path segments, `*` for any.
+
+    `["*"]` alone matches every call. The first `skip` matching calls have no fault.
+    """
 
     match: list[str]
     times: int
     fail: str
     seconds: float
+    skip: int = 0
 
 
 class Account:

@@ -86,8 +86,10 @@ class Stripe:
         clock: Callable[[], float] = time.time,
         secret_key: str | None = None,
         publishable_key: str | None = None,
+        disorder: int | None = None,
     ) -> None:
         self.account = Account(seed, clock, secret_key, publishable_key)
+        self.account.webhooks.set_default_seed(disorder)
 
     @property
     def secret_key(self) -> str:

@@ -21,7 +21,9 @@ from stripe_simulator.store import Object, public_fields
 from stripe_simulator.webhooks import MODES
 
 MAX_COUNT, MAX_SECONDS, DAY_S = 1_000_000, 100 * 365 * 86400.0, 86400.0
+MAX_DRAIN_S = 600.0
 METHODS = ("GET", "POST", "DELETE", "*")
+ANY_CALL = "*"
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
 INTENTS = ("payment_intents", "setup_intents")
 
@@ -74,18 +76,29 @@ def _parse_int(text: str, name: str) -> int:
 
 
 def take_fault(account: Account, method: str, path: str) -> Fault | None:
-    """Return the fault that matches a call, and count it as used."""
-    parts = path.strip("/").split("/")
-    for fault in account.faults:
-        fault_method, *segments = fault.match
-        if fault_method not in ("*", method) or len(segments) != len(parts):
-            continue
-        if all(segment in ("*", part) for segment, part in zip(segments, parts, strict=True)):
+    """Return the first fault that matches a call and skips none, and count it as used."""
+    taken: Fault | None = None
+    for fault in [one for one in account.faults if _matches(one, method, path)]:
+        if fault.skip > 0:
+            fault.skip -= 1
+        elif taken is None:
+            taken = fault
             fault.times -= 1
             if fault.times <= 0:
                 account.faults.remove(fault)
-            return fault
-    return None
+    return taken
+
+
+def _matches(fault: Fault, method: str, path: str) -> bool:
+    if fault.match == [ANY_CALL]:
+        return True
+    fault_method, *segments = fault.match
+    parts = path.strip("/").split("/")
+    return (
+        fault_method in ("*", method)
+        and len(segments) == len(parts)
+        and all(segment in ("*", part) for segment, part in zip(segments, parts, strict=True))
+    )
 
 
 def raise_fault(fault: str | None) -> None:
@@ -137,8 +150,13 @@ def _reset(account: Account, params: Object) -> Object:
 
 def _set_webhooks(account: Account, params: Object) -> Object:
     webhooks = account.webhooks
-    webhooks.mode = _choice(params, "deliver", webhooks.mode, MODES)
+    mode = _choice(params, "deliver", webhooks.mode, MODES)
+    if "seed" in params and mode != "disorder":
+        raise invalid_request("seed is only for deliver 'disorder'", param="seed")
+    seed = _count(params, "seed", webhooks.default_seed or 1, minimum=0) if mode == "disorder" else None
     webhooks.delay_s = _seconds(params, "delay_s", webhooks.delay_s)
+    if "deliver" in params or "seed" in params:
+        webhooks.set_mode(mode, seed)
     return _get_webhooks(account, params)
 
 
@@ -147,8 +165,9 @@ def _get_webhooks(account: Account, params: Object) -> Object:
     return {
         "deliver": webhooks.mode,
         "delay_s": webhooks.delay_s,
+        **({} if webhooks.seed is None else {"seed": webhooks.seed}),
         "held": len(webhooks.held),
-        "waiting": len(webhooks.outbox),
+        "waiting": webhooks.waiting,
     }
 
 
@@ -158,19 +177,31 @@ def _release(account: Account, params: Object) -> Object:
     return {"released": account.webhooks.release(order, seed, times)}
 
 
+def _drain(account: Account, params: Object) -> Object:
+    """Wait until nothing is due or in flight: a test then knows which deliveries succeeded and which failed."""
+    timeout_s = _seconds(params, "timeout_s", 30.0, maximum=MAX_DRAIN_S)
+    if account.webhooks.drain is None:
+        raise invalid_request("Without a socket, the simulator sends nothing: deliveries wait in webhooks.outbox.")
+    drained = account.webhooks.drain(timeout_s)
+    return {"drained": drained, "held": len(account.webhooks.held), "waiting": account.webhooks.waiting}
+
+
 def _add_fault(account: Account, params: Object) -> Object:
     fail = _choice(params, "fail", "before", FAULTS)
-    method, _, path = str(params.get("match", "")).partition(" ")
-    if method not in METHODS or not path.startswith("/v1/"):
+    match = str(params.get("match", ""))
+    method, _, path = match.partition(" ")
+    if match != ANY_CALL and (method not in METHODS or not path.startswith("/v1/")):
         raise invalid_request(
-            "match must be a method and a path, such as 'POST /v1/payment_intents/*/confirm' ('*' for any method)",
+            "match must be a method and a path, such as 'POST /v1/payment_intents/*/confirm' ('*' for any method), "
+            "or '*' for every call",
             param="match",
         )
-    times = _count(params, "times", 1)
+    times, skip = _count(params, "times", 1), _count(params, "skip", 0, minimum=0)
     if "seconds" in params and fail != "slow":
         raise invalid_request("seconds is only for fail 'slow'; a 'hang' takes 60 s", param="seconds")
     seconds = _seconds(params, "seconds", 1.0 if fail == "slow" else 0.0, maximum=3600)
-    account.faults.append(Fault([method, *path.strip("/").split("/")], times, fail, seconds))
+    segments = [ANY_CALL] if match == ANY_CALL else [method, *path.strip("/").split("/")]
+    account.faults.append(Fault(segments, times, fail, seconds, skip))
     return _get_faults(account, params)
 
 
@@ -178,9 +209,10 @@ def _get_faults(account: Account, params: Object) -> Object:
     return {
         "calls": [
             {
-                "match": f"{one.match[0]} /{'/'.join(one.match[1:])}",
+                "match": ANY_CALL if one.match == [ANY_CALL] else f"{one.match[0]} /{'/'.join(one.match[1:])}",
                 "times": one.times,
                 "fail": one.fail,
+                **({"skip": one.skip} if one.skip else {}),
                 **({"seconds": one.seconds} if one.fail == "slow" else {}),
             }
             for one in account.faults
@@ -244,6 +276,7 @@ def _get_requests(account: Account, params: Object) -> Object:
 
 def _get_deliveries(account: Account, params: Object) -> Object:
     rows: list[Any] = []
+    queued = {id(delivery) for delivery in account.webhooks.outbox}
     for deliveries in account.webhooks.deliveries.values():
         for one in deliveries:
             rows.append(
@@ -253,6 +286,7 @@ def _get_deliveries(account: Account, params: Object) -> Object:
                     "endpoint": one.endpoint_id,
                     "url": one.url,
                     "outcome": one.outcome,
+                    "due": one.due if id(one) in queued else None,
                     "tries": one.log,
                 }
             )
@@ -379,12 +413,13 @@ Control = Callable[[Account, Object], Object]
 CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/health": {"GET": (_get_health, ())},
     "/_sim/reset": {"POST": (_reset, ())},
-    "/_sim/webhooks": {"GET": (_get_webhooks, ()), "POST": (_set_webhooks, ("deliver", "delay_s"))},
+    "/_sim/webhooks": {"GET": (_get_webhooks, ()), "POST": (_set_webhooks, ("deliver", "delay_s", "seed"))},
     "/_sim/webhooks/release": {"POST": (_release, ("order", "seed", "times"))},
+    "/_sim/webhooks/drain": {"POST": (_drain, ("timeout_s",))},
     "/_sim/webhooks/roll": {"POST": (_roll_secrets, ("endpoint", "secret", "keep_s"))},
     "/_sim/calls": {
         "GET": (_get_faults, ()),
-        "POST": (_add_fault, ("match", "times", "fail", "seconds")),
+        "POST": (_add_fault, ("match", "times", "fail", "seconds", "skip")),
         "DELETE": (_clear_faults, ()),
     },
     "/_sim/keys": {"POST": (_add_key, ("secret_key",)), "DELETE": (_expire_key, ("secret_key",))},

@@ -19,11 +19,12 @@ def start(
     publishable_key: str | None = None,
     data: Path | None = None,
     public_host: str | None = None,
+    disorder: int | None = None,
 ) -> Simulator:
     """Start a simulator in its own threads, with a webhook endpoint if a URL is passed.
 
     With `data`, read the state from that file now, and write it back every few seconds and in `stop()`.
-    Besides this machine, pages of `public_host` may use the control API.
+    Besides this machine, pages of `public_host` may use the control API. `disorder` is the seed of `--disorder`.
     Raises OSError for an unusable port or file, `state_file.StateFileError`, and StripeError for an invalid URL.
     """
     state = (state_file.read(data) if data else None) or {}
@@ -31,6 +32,7 @@ def start(
         seed=seed,
         secret_key=secret_key or state.get("secret_key"),
         publishable_key=publishable_key or state.get("publishable_key"),
+        disorder=disorder,
     )
     if state:
         state_file.load(stripe.account, state)

@@ -4,6 +4,7 @@ https://docs.stripe.com/webhooks
 
 `Webhooks` decides which event goes to which endpoint and when. `Sender` has the threads that post them; without a
 sender, deliveries wait in `outbox`. Released deliveries keep their order: each waits for a response to the one before.
+So do the deliveries of `disorder.py`.
 """
 
 import contextlib
@@ -19,13 +20,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from stripe_simulator import disorder
 from stripe_simulator.clock import Clock
 from stripe_simulator.store import Object, Store
 from stripe_simulator.version import API_VERSION
 
 FIRST_RETRY_S, MAX_RETRY_S, MAX_TRIES = 1.0, 3600.0, 40
 CONNECT_TIMEOUT_S, TIMEOUT_S = 5.0, 30.0
-MODES = ("normal", "hold", "drop", "duplicate", "shuffle")
+MODES = ("normal", "hold", "drop", "duplicate", "shuffle", "disorder")
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
@@ -57,7 +59,7 @@ class Delivery:
     due: float = 0.0
     tries: int = 0
     outcome: str = "waiting"
-    predecessor: "Delivery | None" = None  # in the same release
+    predecessor: "Delivery | None" = None  # in the same release, or in the disorder of its endpoint
     log: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -100,6 +102,9 @@ class Webhooks:
         self.store = store
         self.clock = clock
         self.mode, self.delay_s = "normal", 0.0
+        self.seed: int | None = None  # of the mode "disorder"
+        self.default_seed: int | None = None
+        self._queues: dict[str, disorder.Queue] = {}  # endpoint id -> its deliveries in disorder
         self.payloads: dict[str, str] = {}  # event id -> its JSON when it was created
         self.types: dict[str, str] = {}  # event id -> its type
         self.deliveries: dict[str, list[Delivery]] = {}  # event id -> its deliveries
@@ -107,13 +112,32 @@ class Webhooks:
         self.held: list[Delivery] = []
         self.listeners: list[Callable[[Object, str], None]] = []
         self.wake: Callable[[], None] = lambda: None
+        self.drain: Callable[[float], bool] | None = None
+        """Set by the sender, if there is one: `Sender.drain`."""
         self._uncommitted: list[tuple[str, str, str, list[Object]]] | None = None
 
     def reset(self) -> None:
-        """Delete all events and deliveries, and deliver new events normally."""
-        self.mode, self.delay_s = "normal", 0.0
-        for collection in (self.payloads, self.types, self.deliveries, self.outbox, self.held):
+        """Delete all events and deliveries, and deliver new events normally or in the disorder of `--disorder`."""
+        self.delay_s = 0.0
+        for collection in (self.payloads, self.types, self.deliveries, self.outbox, self.held, self._queues):
             collection.clear()
+        self.set_mode("normal" if self.default_seed is None else "disorder", self.default_seed)
+
+    def set_default_seed(self, seed: int | None) -> None:
+        """Deliver in the disorder of this seed, also after a reset. None means normally."""
+        self.default_seed = seed
+        self.set_mode("normal" if seed is None else "disorder", seed)
+
+    def set_mode(self, mode: str, seed: int | None = None) -> None:
+        """Deliver new events in this way. The disorder of a seed begins again with each call."""
+        self.send_disordered()
+        self._queues.clear()
+        self.mode, self.seed = mode, seed
+
+    @property
+    def waiting(self) -> int:
+        """The number of deliveries that are not held and not in flight, failed ones before their next try included."""
+        return len(self.outbox) + sum(map(len, self._queues.values()))
 
     def emit(
         self,
@@ -189,10 +213,38 @@ class Webhooks:
         elif self.mode == "hold":
             delivery.outcome = "held"
             self.held.append(delivery)
+        elif self.mode == "disorder":
+            self._disorder(delivery)
         else:
             self._send(delivery)
             if self.mode == "duplicate":
                 self._send(self._copy(delivery))
+
+    def _disorder(self, delivery: Delivery) -> None:
+        """Send the deliveries of the endpoint whose turn has come; this one may have to wait for later ones."""
+        queue = self._queues.get(delivery.endpoint_id)
+        if queue is None:
+            queue = self._queues[delivery.endpoint_id] = disorder.Queue(f"{self.seed} {len(self._queues)}")
+        copies = [self._copy(delivery)] if queue.draw_double() else []
+        for one in (delivery, *copies):
+            queue.add(one, self.clock.now())
+        queue.last = self._send_in_order(queue.take(), queue.last)
+
+    def send_disordered(self, until: float = disorder.NEVER) -> bool:
+        """Send what waits for later deliveries, of the endpoints quiet at this time. Return whether any was."""
+        queues = [queue for queue in self._queues.values() if len(queue) and queue.quiet_at <= until]
+        for queue in queues:
+            queue.last = self._send_in_order(queue.take(everything=True), queue.last)
+        return bool(queues)
+
+    def _send_in_order(self, deliveries: list[Delivery], last: Delivery | None) -> Delivery | None:
+        """Send each after a response to the one before, the first after a response to `last`. Return the last one."""
+        for delivery in deliveries:
+            delivery.outcome, delivery.due = "waiting", self.clock.now() + self.delay_s
+            delivery.predecessor, last = last, delivery
+            self.outbox.append(delivery)
+        self.wake()
+        return last
 
     def _copy(self, delivery: Delivery) -> Delivery:
         one = delivery
@@ -219,14 +271,11 @@ class Webhooks:
         elif order == "shuffled":
             random.Random(seed).shuffle(queue)
         released: set[int] = set()
-        last: Delivery | None = None
+        deliveries = []
         for original in queue:
-            delivery = self._copy(original) if id(original) in released else original
+            deliveries.append(self._copy(original) if id(original) in released else original)
             released.add(id(original))
-            delivery.outcome, delivery.due = "waiting", self.clock.now() + self.delay_s
-            delivery.predecessor, last = last, delivery
-            self.outbox.append(delivery)
-        self.wake()
+        self._send_in_order(deliveries, None)
         return len(queue)
 
     def resend(self, event_id: str, endpoint_id: str | None = None) -> None:
@@ -245,6 +294,7 @@ class Webhooks:
     def pop_due(self) -> Delivery | None:
         """Remove the next due delivery from the outbox and return it."""
         now = self.clock.now()
+        self.send_disordered(until=now)
         for index, delivery in enumerate(self.outbox):
             if delivery.due <= now and delivery.is_ready:
                 delivery.predecessor = None
@@ -253,7 +303,13 @@ class Webhooks:
 
     def next_at(self) -> float | None:
         """Return when the next delivery is due."""
-        return min((delivery.due for delivery in self.outbox if delivery.is_ready), default=None)
+        quiet_at = [queue.quiet_at for queue in self._queues.values() if len(queue)]
+        return min((*quiet_at, *(delivery.due for delivery in self.outbox if delivery.is_ready)), default=None)
+
+    def is_drained(self) -> bool:
+        """Return whether each delivery that is not held has been tried, and the next try of failed ones is not due."""
+        now = self.clock.now()
+        return not any(delivery.tries == 0 or delivery.due <= now for delivery in self.outbox)
 
     def record_try(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
         """Log a try. After a failure, schedule the next try with exponential backoff: 1, 2, 4 … seconds."""
@@ -284,9 +340,11 @@ class Sender:
         self._webhooks = webhooks
         self._lock = lock
         self._ready = threading.Condition(lock)
+        self._tried = threading.Condition(lock)
+        self._in_flight = 0
         self._turn = threading.Lock()
         self._stopped = False
-        webhooks.wake = self._notify
+        webhooks.wake, webhooks.drain = self._notify, self.drain
         self._threads = [threading.Thread(target=self._work, name=f"webhook-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -300,13 +358,32 @@ class Sender:
         with self._lock:
             self._stopped = True
             self._ready.notify_all()
+            self._tried.notify_all()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Send what waits for later deliveries, wait until nothing is due or in flight, and return whether that is so.
+
+        It does not wait for deliveries that are held, nor for the next try of those that failed. The caller may hold
+        the lock, which is released meanwhile.
+        """
+        end = time.monotonic() + timeout_s
+        with self._lock:
+            while not self._stopped:
+                if not self._in_flight and self._webhooks.is_drained():
+                    if not self._webhooks.send_disordered():
+                        return True
+                elif not self._tried.wait(end - time.monotonic()) and time.monotonic() >= end:
+                    return False
+        return False
 
     def _work(self) -> None:
         while (delivery := self._next()) is not None:
             status, problem = post(delivery, self._turn.release)
             with self._lock:
                 self._webhooks.record_try(delivery, status, problem)
+                self._in_flight -= 1
                 self._ready.notify()
+                self._tried.notify_all()
 
     def _next(self) -> Delivery | None:
         """Wait for a due delivery and return it with the turn still locked. Return None after `stop()`."""
@@ -315,6 +392,7 @@ class Sender:
             while not self._stopped:
                 delivery = self._webhooks.pop_due()
                 if delivery is not None:
+                    self._in_flight += 1
                     return delivery
                 at = self._webhooks.next_at()
                 wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
