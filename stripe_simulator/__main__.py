@@ -67,6 +67,7 @@ def main() -> int:
         "secret_key": simulator.secret_key,
         "publishable_key": simulator.publishable_key,
         "webhook_secret": simulator.webhook_secret,
+        "admin_key": simulator.admin_key,
     }
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

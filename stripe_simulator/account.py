@@ -1,5 +1,7 @@
-"""The simulated account: all of its state, behind one lock."""
+"""A simulated account: all of its state, behind one lock. `accounts.py` has the accounts side by side."""
 
+import contextlib
+import socket
 import threading
 import time
 from collections import deque
@@ -52,7 +54,7 @@ class Account:
 
     def __init__(
         self,
-        seed: int | None = None,
+        seed: int | str | None = None,
         source: Callable[[], float] = time.time,
         secret_key: str | None = None,
         publishable_key: str | None = None,
@@ -73,6 +75,8 @@ class Account:
         self.generation = 0  # the number of resets
         self.run = 1  # counts the runs that share one state file
         self.unsaved = False
+        self.created = self.clock.unix()
+        self.connections: set[socket.socket] = set()  # of `stripe listen`
         self.webhooks = Webhooks(self.store, self.clock)
         self.idempotency_keys = IdempotencyKeys(self.clock)
         self.faults: list[Fault] = []
@@ -101,6 +105,13 @@ class Account:
         self.idempotency_keys.records.clear()
         self.faults.clear()
         self.per_second = 0
+
+    def close(self) -> None:
+        """Drop everything, and disconnect `stripe listen`: the account was deleted."""
+        self.reset()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # already closed
+                connection.shutdown(socket.SHUT_RDWR)
 
     def emit(self, event_type: str, stored: Object, previous: Object | None = None) -> None:
         """Create an event for a change of an object. `previous` has the old values of the changed fields."""

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from stripe_simulator import control, listen
 from stripe_simulator.account import Account, Call, Handler
+from stripe_simulator.accounts import Accounts, mask
 from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
 from stripe_simulator.params import check, parse_form, path_param
@@ -34,6 +35,7 @@ from stripe_simulator.webhooks import Webhooks
 class Request:
     """A request that may execute: authenticated, routed, and the first of its idempotency key."""
 
+    account: Account
     method: str
     path: str
     form: dict[str, Any]
@@ -78,7 +80,7 @@ ROUTER = Router({**ROUTES, "POST /v1/stripecli/sessions": listen.open_session})
 
 
 class Stripe:
-    """The simulator without a socket: one account behind one lock."""
+    """The simulator without a socket: accounts side by side, each behind a lock of its own."""
 
     def __init__(
         self,
@@ -86,24 +88,34 @@ class Stripe:
         clock: Callable[[], float] = time.time,
         secret_key: str | None = None,
         publishable_key: str | None = None,
+        admin_key: str | None = None,
         disorder: int | None = None,
     ) -> None:
-        self.account = Account(seed, clock, secret_key, publishable_key)
-        self.account.webhooks.set_default_seed(disorder)
+        self.accounts = Accounts(seed, clock, secret_key, publishable_key, admin_key, disorder)
+
+    @property
+    def account(self) -> Account:
+        """The default account, the one with the keys of the command line."""
+        return self.accounts.default
 
     @property
     def secret_key(self) -> str:
-        """The account's secret key."""
+        """The default account's secret key."""
         return self.account.secret_key
 
     @property
     def publishable_key(self) -> str:
-        """The account's publishable key."""
+        """The default account's publishable key."""
         return self.account.publishable_key
 
     @property
+    def admin_key(self) -> str:
+        """The key that lists and deletes accounts."""
+        return self.accounts.admin_key
+
+    @property
     def webhooks(self) -> Webhooks:
-        """The events and deliveries. Without a sender, deliveries wait in `webhooks.outbox`."""
+        """The default account's events and deliveries. Without a sender, deliveries wait in `webhooks.outbox`."""
         return self.account.webhooks
 
     def handle(self, method: str, path_with_query: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
@@ -113,21 +125,28 @@ class Stripe:
             return request
         if request.fault == "hang":
             if request.key is not None:
-                self.account.idempotency_keys.forget(request.key)
+                request.account.idempotency_keys.forget(request.key)
             raise NoAnswer("hang")
         return self.execute(request)
 
     def begin(self, method: str, path_with_query: str, headers: Mapping[str, str], body: bytes) -> Response | Request:
         """Do everything that precedes execution. Return the request, or a response if it may not execute."""
         path, _, query = path_with_query.partition("?")
-        with self.account.lock:
-            self.account.run_due()
-            if path.startswith("/_sim/"):
-                status, content = control.handle(self.account, method, path, query, body)
-                return self._respond(status, content, {})
-            with self.account.store.random_stream("requests"):
-                request_id = f"req_{self.account.store.token(14)}"
+        lowercase_headers = {name.lower(): value for name, value in headers.items()}
+        if path.startswith("/_sim/"):
+            return self._control(method, path, query, lowercase_headers, body)
+        key, refusal = _api_key(method, lowercase_headers, query, body), None
+        try:
+            account = self.accounts.select(key)
+        except StripeError as error:  # the default account logs the refusal, and its faults apply before it
+            account, refusal = self.account, error
+        with account.lock:
+            account.run_due()
+            account.unsaved |= method != "GET"
+            with account.store.random_stream("requests"):
+                request_id = f"req_{account.store.token(14)}"
             request = Request(
+                account=account,
                 method=method,
                 path=path,
                 form={},
@@ -135,16 +154,46 @@ class Stripe:
                 request_id=request_id,
                 browser=False,
             )
-            lowercase_headers = {name.lower(): value for name, value in headers.items()}
             try:
-                replay = self._admit(request, lowercase_headers, query, body)
+                replay = self._admit(request, lowercase_headers, query, body, key, refusal)
             except StripeError as error:
                 return self._error_response(request, error)
             return replay or request
 
-    def _admit(self, request: Request, headers: dict[str, str], query: str, body: bytes) -> Response | None:
-        """Parse, authenticate and route the request. Return the response to replay, if there is one."""
-        fault = control.take_fault(self.account, request.method, request.path)
+    def _control(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Handle a request to the control API: it acts on the account of its key, or else on the default account."""
+        account, is_admin = self.account, False
+        try:
+            if headers.get("authorization"):
+                key = _authorization_key(headers)
+                is_admin = key == self.admin_key
+                if is_admin and path.rstrip("/") != control.ACCOUNTS:
+                    raise _admin_key_refused()
+                account = self.account if is_admin else self.accounts.select(key)
+        except StripeError as error:
+            return self._respond(self.account, error.status, error.body("req_sim"), {})
+        with account.lock:
+            account.run_due()
+            account.unsaved |= method != "GET"
+            caller = control.Caller(self.accounts, account, is_admin)
+            status, content = control.handle(caller, method, path, query, body)
+            return self._respond(account, status, content, {})
+
+    def _admit(
+        self,
+        request: Request,
+        headers: dict[str, str],
+        query: str,
+        body: bytes,
+        key: str,
+        refusal: StripeError | None,
+    ) -> Response | None:
+        """Parse, authenticate and route the request. Return the response to replay, if there is one.
+
+        `refusal` is the error of an API key that selects no account.
+        """
+        account = request.account
+        fault = control.take_fault(account, request.method, request.path)
         if fault is not None:
             request.fault, request.seconds = fault.fail, fault.seconds
         if request.fault == "before":
@@ -153,8 +202,13 @@ class Stripe:
         route = ROUTER.find(request.method, request.path)
         if route is not None:  # a body of another API, such as JSON for /v2, is a 404
             request.form = _parse_params(request.method, headers, query, body)
-        request.browser = self._authenticate(headers, request.form)
-        self._refuse_other_accounts(headers)
+        if refusal is not None:
+            raise refusal
+        if key in account.expired_keys:
+            message = f"Expired API Key provided: {mask(key)}"
+            raise StripeError(401, "invalid_request_error", message, stored=False, code="api_key_expired")
+        request.browser = key == account.publishable_key
+        _refuse_other_accounts(account, headers)
         version = headers.get("stripe-version")
         request.family = None if version is None else family_of(version)
         if route is None:
@@ -168,18 +222,18 @@ class Stripe:
                 stored=False,
                 code="secret_key_required",
             )
-        if self.account.per_second and self.account.count_request():
+        if account.per_second and account.count_request():
             request.fault = "rate_limit"
         control.raise_fault(request.fault)
-        key = headers.get("idempotency-key")
-        if request.method != "POST" or not key:
+        idempotency_key = headers.get("idempotency-key")
+        if request.method != "POST" or not idempotency_key:
             return None
-        return self._replay(request, key)
+        return self._replay(request, idempotency_key)
 
     def _replay(self, request: Request, key: str) -> Response | None:
         request.headers["Idempotency-Key"] = key
         fingerprint = hashlib.sha256(json.dumps(request.form, sort_keys=True).encode()).hexdigest()
-        keys = self.account.idempotency_keys
+        keys = request.account.idempotency_keys
         record = keys.begin(key, request.method, request.path, fingerprint, request.request_id)
         request.key = key
         if record is None:
@@ -192,9 +246,10 @@ class Stripe:
 
     def execute(self, request: Request) -> Response:
         """Execute the request, and keep the response under its idempotency key."""
-        account = self.account
+        account = request.account
         with account.lock:
             account.run_due()
+            account.unsaved |= request.method != "GET"
             account.request = {"id": request.request_id, "idempotency_key": request.key}
             stored = True
             try:
@@ -225,7 +280,7 @@ class Stripe:
         params = check(request.operation, request.form, family=request.family, browser=request.browser)
         paths = params.pop("expand", [])
         call = Call(
-            self.account,
+            request.account,
             request.method,
             request.path,
             params,
@@ -235,7 +290,7 @@ class Stripe:
         )
         check_paths(request.operation, paths)
         try:
-            with self.account.atomic():
+            with request.account.atomic():
                 content = request.handler(call)
         except StripeError as error:
             if error.missing_id is not None:
@@ -245,67 +300,8 @@ class Stripe:
             del content["total_count"]
         paths = [path for path in paths if path != "total_count"]
         if paths:
-            self._expand(content, paths)
+            _expand(request.account, content, paths)
         return content
-
-    def _expand(self, content: Object, paths: list[str]) -> None:
-        def lookup(id: str) -> Object | None:
-            stored = self.account.lookup(id)
-            return None if stored is None else public_fields(stored)
-
-        def loader(target: Object, path: str) -> Callable[[], Object | list[Object] | None] | None:
-            load = EXPAND_ONLY.get((target.get("object", ""), path))
-            return None if load is None else partial(load, self.account, target)
-
-        expand(content, paths, lookup, loader)
-
-    def _authenticate(self, headers: Mapping[str, str], form: dict[str, Any]) -> bool:
-        """Return whether the request uses the publishable key.
-
-        https://docs.stripe.com/api/authentication
-        """
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        key = value.strip() if scheme.lower() == "bearer" else ""
-        if scheme.lower() == "basic":
-            try:
-                key = base64.b64decode(value).decode().split(":", 1)[0]
-            except ValueError:
-                key = ""
-        if not scheme and isinstance(form.get("key"), str):
-            key = form["key"]
-        if key in self.account.expired_keys:
-            masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
-            message = f"Expired API Key provided: {masked}"
-            raise StripeError(401, "invalid_request_error", message, stored=False, code="api_key_expired")
-        if key in (self.account.secret_key, *self.account.more_secret_keys):
-            return False
-        if key == self.account.publishable_key:
-            return True
-        if not key:
-            message = (
-                "You did not provide an API key. You need to provide your API key in the Authorization header, "
-                "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
-            )
-        else:
-            message = f"Invalid API Key provided: {key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
-        raise StripeError(401, "invalid_request_error", message, stored=False)
-
-    def _refuse_other_accounts(self, headers: Mapping[str, str]) -> None:
-        """Raise StripeError for a call on behalf of another account: Connect is not simulated.
-
-        https://docs.stripe.com/connect/authentication
-        """
-        for name in ("stripe-account", "stripe-context"):
-            if headers.get(name, self.account.id) != self.account.id:
-                raise StripeError(
-                    403,
-                    "invalid_request_error",
-                    "Only Stripe Connect platforms can work with other accounts. If you specified a client_id "
-                    "parameter, make sure it's correct. If you need to setup a Stripe Connect platform, you can do so "
-                    "at https://dashboard.stripe.com/account/applications/settings. The simulator has no Connect.",
-                    stored=False,
-                    code="platform_account_required",
-                )
 
     def _error_response(self, request: Request, error: StripeError) -> Response:
         content = error.body(request.request_id)
@@ -320,10 +316,10 @@ class Stripe:
         return response
 
     def _log(self, request: Request, status: int, *, error: Any = None, replayed: bool = False) -> None:
-        self.account.log.append(
+        request.account.log.append(
             {
                 "request_id": request.request_id,
-                "at": self.account.clock.unix(),
+                "at": request.account.clock.unix(),
                 "method": request.method,
                 "path": request.path,
                 "params": request.form,
@@ -340,24 +336,95 @@ class Stripe:
 
     def _response(self, request: Request, status: int, body: bytes) -> Response:
         headers = {"Request-Id": request.request_id, "Stripe-Version": API_VERSION, **request.headers}
-        return self._respond(status, body, headers)
+        return self._respond(request.account, status, body, headers)
 
     def internal_error(self) -> Response:
         """Return the response for an error of the simulator itself, in the words of Stripe's own message."""
         error = StripeError(500, "api_error", "Sorry, there was an error on the simulator's end: see its log.")
-        request_id = f"req_{self.account.store.token(14)}"
-        return self._respond(500, error.body(request_id), {"Request-Id": request_id})
+        with self.account.lock, self.account.store.random_stream("requests"):
+            request_id = f"req_{self.account.store.token(14)}"
+        return self._respond(self.account, 500, error.body(request_id), {"Request-Id": request_id})
 
-    def _respond(self, status: int, content: Any, headers: dict[str, str]) -> Response:
+    def _respond(self, account: Account, status: int, content: Any, headers: dict[str, str]) -> Response:
         body = content if isinstance(content, bytes) else _encode(content)
         common_headers = {
             "Content-Type": "application/json",
-            "Date": formatdate(self.account.clock.now(), usegmt=True),
+            "Date": formatdate(account.clock.now(), usegmt=True),
             "Access-Control-Allow-Origin": "*",
             "Access-Control-Expose-Headers": "Request-Id",
             "Cache-Control": "no-cache, no-store",
         }
         return Response(status, common_headers | headers, body)
+
+
+def _api_key(method: str, headers: Mapping[str, str], query: str, body: bytes) -> str:
+    """Return the API key of a request, of its header `Authorization` or else of its parameter `key`.
+
+    https://docs.stripe.com/api/authentication
+    """
+    if headers.get("authorization"):
+        return _authorization_key(headers)
+    try:
+        key = _parse_params(method, headers, query, body).get("key")
+    except StripeError:  # reported when the request is admitted
+        return ""
+    return key if isinstance(key, str) else ""
+
+
+def _authorization_key(headers: Mapping[str, str]) -> str:
+    """Return the key of `Authorization`, Bearer or Basic, or an empty string."""
+    scheme, _, value = headers["authorization"].partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value).decode().split(":", 1)[0]
+        except ValueError:
+            return ""
+    return ""
+
+
+def _admin_key_refused() -> StripeError:
+    return StripeError(
+        403,
+        "invalid_request_error",
+        f"The admin key only lists and deletes accounts ({control.ACCOUNTS}). To control an account, send its secret "
+        "key, or no key for the default account.",
+        stored=False,
+    )
+
+
+def _refuse_other_accounts(account: Account, headers: Mapping[str, str]) -> None:
+    """Raise StripeError for a call on behalf of another account: Connect is not simulated.
+
+    https://docs.stripe.com/connect/authentication
+    """
+    for name in ("Stripe-Account", "Stripe-Context"):
+        if headers.get(name.lower(), account.id) != account.id:
+            raise StripeError(
+                403,
+                "invalid_request_error",
+                "Only Stripe Connect platforms can work with other accounts. If you specified a client_id "
+                "parameter, make sure it's correct. If you need to setup a Stripe Connect platform, you can do so "
+                "at https://dashboard.stripe.com/account/applications/settings. The simulator does not support "
+                f"Connect and its header `{name}`: to act on another account, send the key of that account.",
+                stored=False,
+                code="platform_account_required",
+            )
+
+
+def _expand(account: Account, content: Object, paths: list[str]) -> None:
+    """Expand the paths of a response with the objects of the account."""
+
+    def lookup(id: str) -> Object | None:
+        stored = account.lookup(id)
+        return None if stored is None else public_fields(stored)
+
+    def loader(target: Object, path: str) -> Callable[[], Object | list[Object] | None] | None:
+        load = EXPAND_ONLY.get((target.get("object", ""), path))
+        return None if load is None else partial(load, account, target)
+
+    expand(content, paths, lookup, loader)
 
 
 def _parse_params(method: str, headers: Mapping[str, str], query: str, body: bytes) -> dict[str, Any]:

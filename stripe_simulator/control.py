@@ -1,11 +1,16 @@
-"""The control API, `/_sim/…`: how a test controls the simulator. JSON in and out, without an API key."""
+"""The control API, `/_sim/…`: how a test controls the simulator. JSON in and out.
+
+A call acts on the account of its API key, or without a key on the default account.
+"""
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from stripe_simulator.account import Account, Fault, task
+from stripe_simulator.accounts import Accounts, KeyConflict
 from stripe_simulator.currencies import MIN_AMOUNTS
 from stripe_simulator.errors import StripeError, invalid_request
 from stripe_simulator.resources import (
@@ -26,9 +31,19 @@ METHODS = ("GET", "POST", "DELETE", "*")
 ANY_CALL = "*"
 FAULTS = ("before", "after", "hang", "rate_limit", "lock_timeout", "error", "slow")
 INTENTS = ("payment_intents", "setup_intents")
+ACCOUNTS = "/_sim/accounts"
 
 
-def handle(account: Account, method: str, path: str, query: str, body: bytes) -> tuple[int, Object]:
+@dataclass(frozen=True)
+class Caller:
+    """The account on which a request acts, among all accounts. `is_admin` is whether it has the admin key."""
+
+    accounts: Accounts
+    account: Account
+    is_admin: bool = False
+
+
+def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> tuple[int, Object]:
     """Handle one request, and return the status and the content of the response.
 
     An invalid body gets 400, an unknown path 404, and an unsupported method 405.
@@ -42,14 +57,20 @@ def handle(account: Account, method: str, path: str, query: str, body: bytes) ->
         if len(parts) == 4 and parts[3] == "authenticate" and parts[1] in INTENTS:
             _check_method(method, ("POST",), path)
             _check_fields(params, ("outcome",), path)
-            return 200, _authenticate(account, parts[1], parts[2], params)
+            return 200, _authenticate(caller.account, parts[1], parts[2], params)
+        if path in ACCOUNT_CONTROLS:
+            _check_method(method, tuple(ACCOUNT_CONTROLS[path]), path)
+            account_control, fields = ACCOUNT_CONTROLS[path][method]
+            _check_fields(params, fields, path)
+            return 200, account_control(caller, params)
         if path not in CONTROLS:
-            return 404, {"error": {"message": f"No such path: {path}. There are: {', '.join(CONTROLS)}"}}
+            paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS))
+            return 404, {"error": {"message": f"No such path: {path}. There are: {paths}"}}
         _check_method(method, tuple(CONTROLS[path]), path)
         control, fields = CONTROLS[path][method]
         params |= {name: _parse_int(values[0], name) for name, values in parse_qs(query).items()}
         _check_fields(params, fields, path)
-        return 200, control(account, params)
+        return 200, control(caller.account, params)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         return 400, {"error": {"message": f"The body is not JSON: {error}"}}
     except StripeError as error:
@@ -388,25 +409,67 @@ def _amount(params: Object) -> int:
     return amount
 
 
-def _add_key(account: Account, params: Object) -> Object:
+def _add_key(caller: Caller, params: Object) -> Object:
     """Add a secret key, as a person does in the Dashboard. Every key may do everything."""
+    account = caller.account
     key = params.get("secret_key", f"sk_test_{account.store.token(24)}")
     if not isinstance(key, str) or not key.startswith(("sk_test_", "rk_test_")):
         raise invalid_request("secret_key must begin with sk_test_ or rk_test_", param="secret_key")
-    if key != account.secret_key and key not in account.more_secret_keys:
-        account.more_secret_keys.append(key)
+    try:
+        caller.accounts.add_key(account, key)
+    except KeyConflict as error:
+        message = "secret_key belongs to another account already: add another key, or delete that account first."
+        raise invalid_request(message, param="secret_key") from error
     account.expired_keys[:] = [expired for expired in account.expired_keys if expired != key]
     return {"secret_key": key}
 
 
-def _expire_key(account: Account, params: Object) -> Object:
+def _expire_key(caller: Caller, params: Object) -> Object:
     """Expire a secret key: from now on it gets 401."""
-    key = params.get("secret_key")
-    if key not in (account.secret_key, *account.more_secret_keys):
+    account, key = caller.account, params.get("secret_key")
+    if not isinstance(key, str) or not caller.accounts.has_key(account, key):
         raise invalid_request("secret_key must be a secret key of this account", param="secret_key")
     if key not in account.expired_keys:
         account.expired_keys.append(key)
     return {"expired": True}
+
+
+def _list_accounts(caller: Caller, params: Object) -> Object:
+    """List all accounts, the default account first."""
+    if not caller.is_admin:
+        raise StripeError(403, "invalid_request_error", f"GET {ACCOUNTS} needs the admin key, of the line `ready`.")
+    rows = [
+        {
+            "id": one.id,
+            "default": one is caller.accounts.default,
+            "secret_key": one.secret_key,
+            "publishable_key": one.publishable_key,
+            "created": one.created,
+            "objects": sum(len(objects) for objects in list(one.store.objects.values())),
+            "events": len(one.webhooks.payloads),
+        }
+        for one in caller.accounts.all()
+    ]
+    return {"accounts": rows}
+
+
+def _delete_accounts(caller: Caller, params: Object) -> Object:
+    """Delete the account of the key. With the admin key: the named account, or all but the default account."""
+    accounts, id = caller.accounts, params.get("account")
+    targets = [caller.account]
+    if caller.is_admin and id is None:
+        targets = [one for one in accounts.all() if one is not accounts.default]
+    elif id is not None and id != caller.account.id:
+        target = accounts.find(id) if isinstance(id, str) and caller.is_admin else None
+        if target is None:
+            whose = "an account" if caller.is_admin else "the account of the key"
+            raise invalid_request(f"account must be the id of {whose}", param="account")
+        targets = [target]
+    if accounts.default in targets:
+        raise invalid_request("The default account cannot be deleted. POST /_sim/reset empties it.", param="account")
+    for one in targets:
+        accounts.delete(one)
+    return {"deleted": [one.id for one in targets]}
 
 
 Control = Callable[[Account, Object], Object]
@@ -422,7 +485,6 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
         "POST": (_add_fault, ("match", "times", "fail", "seconds", "skip")),
         "DELETE": (_clear_faults, ()),
     },
-    "/_sim/keys": {"POST": (_add_key, ("secret_key",)), "DELETE": (_expire_key, ("secret_key",))},
     "/_sim/limits": {"GET": (_set_rate_limit, ()), "POST": (_set_rate_limit, ("per_second",))},
     "/_sim/clock": {"GET": (_advance_clock, ()), "POST": (_advance_clock, ("advance_s",))},
     "/_sim/disputes": {"POST": (_dispute, ("payment_intent", "charge", "reason", "status", "dispute"))},
@@ -436,3 +498,9 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/deliveries": {"GET": (_get_deliveries, ("limit",))},
 }
 """Path -> method -> the function and the fields that it takes."""
+AccountControl = Callable[[Caller, Object], Object]
+ACCOUNT_CONTROLS: dict[str, dict[str, tuple[AccountControl, tuple[str, ...]]]] = {
+    ACCOUNTS: {"GET": (_list_accounts, ()), "DELETE": (_delete_accounts, ("account",))},
+    "/_sim/keys": {"POST": (_add_key, ("secret_key",)), "DELETE": (_expire_key, ("secret_key",))},
+}
+"""The controls of accounts and their keys, which need all accounts."""

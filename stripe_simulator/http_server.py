@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from stripe_simulator import callers, listen, state_file
+from stripe_simulator.account import Account
 from stripe_simulator.api import Stripe
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.pages import dispatch
@@ -22,15 +23,17 @@ HANG_S = 60.0
 LINGER_S = 5.0
 """How long a `hang` fault lasts after the client has disconnected."""
 LOG = logging.getLogger("stripe_simulator")
+TICK_S = 0.25
+"""How often due tasks are run and due deliveries are sent while no requests arrive."""
 MAX_BODY_BYTES = 4 * 1024 * 1024
 PREFLIGHT = (
     b"HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, POST, DELETE"
     b"\r\nAccess-Control-Allow-Headers: authorization, content-type, stripe-version, idempotency-key"
     b"\r\nAccess-Control-Max-Age: 300\r\nContent-Length: 0\r\n\r\n"
 )
-
-
-FORBIDDEN = Response(403, {"Content-Type": "text/plain; charset=utf-8"}, callers.REFUSAL.encode())
+PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+FORBIDDEN = Response(403, PLAIN_TEXT, callers.REFUSAL.encode())
+NO_ACCOUNT = Response(404, PLAIN_TEXT, b"No such account. Run `stripe listen` again.")
 
 
 class Simulator:
@@ -51,16 +54,20 @@ class Simulator:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        stripe.account.url = self.url
+        for account in stripe.accounts.all():
+            account.url = self.url
         if data is not None:
             try:
-                state_file.save(stripe.account, data)
+                state_file.save(stripe.accounts, data)
             except OSError:
                 self._listener.close()
                 raise
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
-        self.sender = Sender(stripe.webhooks, stripe.account.lock)
+        self._senders: dict[str, Sender] = {}
+        stripe.accounts.on_open, stripe.accounts.on_close = self._open, self._close_account
+        for account in stripe.accounts.all():
+            self._open(account)
         self._threads = [
             threading.Thread(target=self._accept, name="stripe-accept", daemon=True),
             threading.Thread(target=self._tick, name="stripe-clock", daemon=True),
@@ -68,25 +75,38 @@ class Simulator:
         for thread in self._threads:
             thread.start()
 
+    def _open(self, account: Account) -> None:
+        """Send the deliveries of an account, whose threads start when there are any."""
+        self._senders[account.id] = Sender(account.webhooks, account.lock)
+
+    def _close_account(self, account: Account) -> None:
+        self._senders.pop(account.id).stop()
+
     @property
     def secret_key(self) -> str:
-        """The account's secret key."""
+        """The default account's secret key."""
         return self.stripe.secret_key
 
     @property
     def publishable_key(self) -> str:
-        """The account's publishable key."""
+        """The default account's publishable key."""
         return self.stripe.publishable_key
 
     @property
+    def admin_key(self) -> str:
+        """The key that lists and deletes accounts."""
+        return self.stripe.admin_key
+
+    @property
     def store(self) -> Store:
-        """The account's objects, for the assertions of tests."""
+        """The default account's objects, for the assertions of tests."""
         return self.stripe.account.store
 
     def stop(self) -> None:
         """Close the port and all connections."""
         self.stopping.set()
-        self.sender.stop()
+        for sender in list(self._senders.values()):
+            sender.stop()
         _close(self._listener)
         for connection in list(self._connections):
             _close(connection)
@@ -96,22 +116,36 @@ class Simulator:
             self._save(self._data)
 
     def _tick(self) -> None:
-        """Run due tasks and save the state while no requests arrive."""
-        account, saved_at = self.stripe.account, time.monotonic()
+        """Run due tasks, send due deliveries and save the state while no requests arrive."""
+        accounts, saved_at = self.stripe.accounts, time.monotonic()
         while not self.stopping.is_set():
-            with account.lock:
-                account.run_due()
-                at = account.clock.next_at()
-                wait = 0.25 if at is None else min(0.25, max(0.01, at - account.clock.now()))
+            wait = min((self._run_due(account) for account in accounts.all()), default=TICK_S)
             is_save_due = time.monotonic() - saved_at >= state_file.SAVE_INTERVAL_S
-            if self._data is not None and account.unsaved and is_save_due:
+            if self._data is not None and is_save_due and accounts.is_unsaved():
                 self._save(self._data)
                 saved_at = time.monotonic()
             self.stopping.wait(wait)
 
+    def _run_due(self, account: Account) -> float:
+        """Run the due tasks of an account, and return the seconds until the next one, at most `TICK_S`.
+
+        A request that executes runs them itself, so an account that is locked can wait for the next tick.
+        """
+        if not (account.clock.tasks or account.webhooks.waiting) or not account.lock.acquire(blocking=False):
+            return TICK_S
+        try:
+            account.run_due()
+            sender = self._senders.get(account.id)
+            if sender is not None:
+                sender.start_if_due(TICK_S)
+            at = account.clock.next_at()
+            return TICK_S if at is None else min(TICK_S, max(0.01, at - account.clock.now()))
+        finally:
+            account.lock.release()
+
     def _save(self, path: Path) -> None:
         try:
-            state_file.save(self.stripe.account, path)
+            state_file.save(self.stripe.accounts, path)
         except OSError as error:
             LOG.error("the state could not be saved in %s: %s", path, error)
 
@@ -131,7 +165,7 @@ class Simulator:
                 while not self.stopping.is_set():
                     request = read_request(reader)
                     if request is not None and request[2].get("upgrade", "").lower() == "websocket":
-                        listen.serve(self.stripe.account, connection, reader, request[2])
+                        self._listen(connection, reader, request[1], request[2])
                         return
                     if request is None or not self._reply(connection, *request):
                         return
@@ -140,6 +174,16 @@ class Simulator:
         finally:
             self._connections.discard(connection)
             _close(connection)
+
+    def _listen(self, connection: socket.socket, reader: object, target: str, headers: dict[str, str]) -> None:
+        """Serve the websocket of `stripe listen`, whose path names the account."""
+        account = self.stripe.accounts.find(target.partition("?")[0].removeprefix(listen.PATH))
+        if not callers.is_own(headers, self.public_host):
+            connection.sendall(encode_response(FORBIDDEN))
+        elif account is None:
+            connection.sendall(encode_response(NO_ACCOUNT))
+        else:
+            listen.serve(account, connection, reader, headers)
 
     def _reply(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
         """Send the response, and return whether the connection stays open."""
@@ -162,21 +206,19 @@ class Simulator:
     def _handle(
         self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> Response:
-        if method != "GET":
-            self.stripe.account.unsaved = True
-        page = dispatch.handle(self.stripe.account, method, target, headers, body)
+        page = dispatch.handle(self.stripe.accounts, method, target, headers, body)
         if page is not None:
             return page
         request = self.stripe.begin(method, target, headers, body)
         if isinstance(request, Response):
             return request
         if request.fault == "hang" or request.seconds:
-            generation = self.stripe.account.generation
+            generation = request.account.generation
             if request.seconds:
                 self.stopping.wait(request.seconds)
             else:
                 self._hang(connection)
-            if self.stopping.is_set() or generation != self.stripe.account.generation:
+            if self.stopping.is_set() or generation != request.account.generation:
                 raise NoAnswer("hang")
         return self.stripe.execute(request)
 

@@ -20,6 +20,8 @@ from stripe_simulator.version import API_VERSION
 from stripe_simulator.webhooks import signature_header
 
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+PATH = "/_sim/listen/"
+"""The path of the websocket, before the id of the account whose events it forwards."""
 PROTOCOL = "stripecli-devproxy-v1"
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 UNSUPPORTED_FEATURES = {
@@ -47,7 +49,7 @@ def open_session(call: Call) -> Object:
             )
     return {
         "websocket_id": f"cliws_{account.store.token(14)}",
-        "websocket_url": account.url.replace("http://", "ws://") + "/_sim/listen",
+        "websocket_url": account.url.replace("http://", "ws://") + f"{PATH}{account.id}",
         "websocket_authorized_feature": "webhooks",
         "reconnect_delay": 60,
         "secret": secret(account),
@@ -74,6 +76,7 @@ def serve(account: Account, connection: socket.socket, reader: Any, headers: dic
     writer.start()
     with account.lock:
         account.webhooks.listeners.append(forward)
+        account.connections.add(connection)
     try:
         while (frame := read_frame(reader)) is not None:
             if frame[0] == PING:
@@ -83,6 +86,7 @@ def serve(account: Account, connection: socket.socket, reader: Any, headers: dic
     finally:
         with account.lock:
             account.webhooks.listeners.remove(forward)
+            account.connections.discard(connection)
         frames.put(None)
 
 

@@ -21,21 +21,23 @@ def start(
     public_host: str | None = None,
     disorder: int | None = None,
 ) -> Simulator:
-    """Start a simulator in its own threads, with a webhook endpoint if a URL is passed.
+    """Start a simulator in its own threads. A webhook URL gets an endpoint of the default account.
 
     With `data`, read the state from that file now, and write it back every few seconds and in `stop()`.
     Besides this machine, pages of `public_host` may use the control API. `disorder` is the seed of `--disorder`.
     Raises OSError for an unusable port or file, `state_file.StateFileError`, and StripeError for an invalid URL.
     """
     state = (state_file.read(data) if data else None) or {}
+    default = state["accounts"][0] if state else {}
     stripe = Stripe(
         seed=seed,
-        secret_key=secret_key or state.get("secret_key"),
-        publishable_key=publishable_key or state.get("publishable_key"),
+        secret_key=secret_key or default.get("secret_key"),
+        publishable_key=publishable_key or default.get("publishable_key"),
+        admin_key=state.get("admin_key"),
         disorder=disorder,
     )
-    if state:
-        state_file.load(stripe.account, state)
+    if data and state:
+        state_file.load(stripe.accounts, state, data)
     secret = None
     if webhook_url is not None:
         secret = configure(stripe.account, webhook_url, webhook_secret)["_secrets"][0]

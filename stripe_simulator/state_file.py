@@ -1,4 +1,8 @@
-"""`--data FILE`: the account's state as JSON, read at the start and written while the simulator runs and at its end."""
+"""`--data FILE`: the state of all accounts as JSON, read at the start, and written while the simulator runs and ends.
+
+Kept are the accounts with their keys, objects, events, deliveries, idempotency keys and clocks, and how each delivers
+its events. The request log, the faults and the rate limits end with the run.
+"""
 
 import json
 from dataclasses import asdict
@@ -6,24 +10,39 @@ from pathlib import Path
 from typing import Any
 
 from stripe_simulator.account import Account
+from stripe_simulator.accounts import Accounts, KeyConflict, mask
 from stripe_simulator.clock import Task
 from stripe_simulator.idempotency import IdempotencyRecord
 from stripe_simulator.webhooks import MAX_TRIES, Delivery, Webhooks
 
 SAVE_INTERVAL_S = 5.0
+VERSION = 2
+"""The version of the format. Files of version 1, which name none, have one account."""
+State = dict[str, Any]
 
 
 class StateFileError(Exception):
     """The file does not contain a state of the simulator."""
 
 
-def save(account: Account, path: Path) -> None:
+def save(accounts: Accounts, path: Path) -> None:
     """Write the state to a new file, then replace the old file with it. Raises OSError."""
+    accounts.unsaved = False
+    states = [_account_to_json(account) for account in accounts.all()]
+    head = json.dumps({"version": VERSION, "admin_key": accounts.admin_key})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new_file = path.with_suffix(path.suffix + ".new")
+    new_file.write_text(f'{head[:-1]}, "accounts": [{", ".join(states)}]}}')
+    new_file.replace(path)
+
+
+def _account_to_json(account: Account) -> str:
     with account.lock:
         account.unsaved = False
         state = {
             "run": account.run,
             "id": account.id,
+            "created": account.created,
             "secret_key": account.secret_key,
             "publishable_key": account.publishable_key,
             "more_secret_keys": account.more_secret_keys,
@@ -31,6 +50,8 @@ def save(account: Account, path: Path) -> None:
             "offset": account.clock.offset,
             "later": [asdict(task) for task in account.clock.tasks],
             "objects": account.store.objects,
+            "deliver": account.webhooks.mode,
+            "delay_s": account.webhooks.delay_s,
             "payloads": account.webhooks.payloads,
             "types": account.webhooks.types,
             "deliveries": [
@@ -38,41 +59,69 @@ def save(account: Account, path: Path) -> None:
             ],
             "keys": {key: asdict(record) | {"body": record.body.decode()} for key, record in _finished(account)},
         }
-        text = json.dumps(state)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new_file = path.with_suffix(path.suffix + ".new")
-    new_file.write_text(text)
-    new_file.replace(path)
+        return json.dumps(state)
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Path) -> State | None:
     """Return the saved state, or None if there is no file. Raises StateFileError and OSError."""
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = json.loads(path.read_text())
-        return {**state, "run": state["run"] + 1}
-    except (ValueError, TypeError, KeyError) as error:
+        state: State = json.loads(path.read_text())
+        if state.get("version", VERSION) != VERSION:
+            raise StateFileError(
+                f"{path} has version {state['version']} of the state, and this simulator reads version {VERSION}: "
+                "use a newer simulator, or another file"
+            )
+        if "accounts" not in state:  # version 1, the state of one account
+            state = {"accounts": [state]}
+        for account in state["accounts"]:
+            account["run"] += 1
+        state["accounts"][0]["secret_key"]
+        return state
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise StateFileError(f"{path} is not a state file of the simulator ({error!r})") from error
 
 
-def load(account: Account, state: dict[str, Any]) -> None:
-    """Load a saved state. The API keys stay as they are, because the command line may set them."""
-    with account.lock:
-        account.id, account.run = state["id"], state["run"]
-        account.more_secret_keys = state.get("more_secret_keys", [])
-        account.expired_keys = state.get("expired_keys", [])
-        account.store.start_run(account.run)
-        account.clock.offset = state["offset"]
-        account.clock.load([Task(**task) for task in state["later"]])
-        account.store.objects.update(state["objects"])
-        account.webhooks.payloads.update(state["payloads"])
-        account.webhooks.types.update(state["types"])
-        for one in state["deliveries"]:
-            _load_delivery(account.webhooks, one)
-        for key, record in state["keys"].items():
-            body = record["body"].encode()
-            account.idempotency_keys.records[key] = IdempotencyRecord(**(record | {"body": body}))
+def load(accounts: Accounts, state: State, path: Path) -> None:
+    """Load a saved state. The default account's keys stay as they are, because the command line may set them.
+
+    Raises StateFileError for a file that lacks a part, or in which another account has a key of the default account.
+    """
+    try:
+        first, *others = state["accounts"]
+        accounts.replace(accounts.default, lambda account: _load_account(account, first))
+        for one in others:
+            account = accounts.new(one["secret_key"])
+            _load_account(account, one)
+            accounts.register(account)
+    except KeyConflict as error:
+        raise StateFileError(
+            f"{path} has an account of its own for the key {mask(str(error))}, so the default account cannot have it: "
+            "use another --secret-key or --publishable-key, or another file"
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StateFileError(f"{path} is not a state file of the simulator ({error!r})") from error
+
+
+def _load_account(account: Account, state: State) -> None:
+    account.id, account.run = state["id"], state["run"]
+    account.created = state.get("created", account.created)
+    account.more_secret_keys = state.get("more_secret_keys", [])
+    account.expired_keys = state.get("expired_keys", [])
+    account.store.start_run(account.run)
+    account.clock.offset = state["offset"]
+    account.clock.load([Task(**task) for task in state["later"]])
+    account.store.objects.update(state["objects"])
+    account.webhooks.mode = state.get("deliver", "normal")
+    account.webhooks.delay_s = state.get("delay_s", 0.0)
+    account.webhooks.payloads.update(state["payloads"])
+    account.webhooks.types.update(state["types"])
+    for one in state["deliveries"]:
+        _load_delivery(account.webhooks, one)
+    for key, record in state["keys"].items():
+        body = record["body"].encode()
+        account.idempotency_keys.records[key] = IdempotencyRecord(**(record | {"body": body}))
 
 
 def _finished(account: Account) -> list[tuple[str, IdempotencyRecord]]:

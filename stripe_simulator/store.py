@@ -57,8 +57,8 @@ def previous_values(before: Object, after: Object) -> Object:
 class Store:
     """Objects by kind and id, in the order of their creation, and the random source of their ids."""
 
-    def __init__(self, seed: int | None = None) -> None:
-        self._seed: int | str | None = seed
+    def __init__(self, seed: int | str | None = None) -> None:
+        self._seed = seed
         self.reset_random()
         self.objects: dict[str, dict[str, Object]] = {}
         self._journal: Journal | None = None

@@ -27,6 +27,9 @@ from stripe_simulator.version import API_VERSION
 
 FIRST_RETRY_S, MAX_RETRY_S, MAX_TRIES = 1.0, 3600.0, 40
 CONNECT_TIMEOUT_S, TIMEOUT_S = 5.0, 30.0
+IDLE_S = 1.0
+"""How long a thread of a sender waits for a delivery before it ends."""
+MAX_THREADS = 4
 MODES = ("normal", "hold", "drop", "duplicate", "shuffle", "disorder")
 
 
@@ -334,28 +337,41 @@ class Webhooks:
 
 
 class Sender:
-    """Threads that post due deliveries. One thread at a time sends, in order, while the others wait for responses."""
+    """Threads that post the due deliveries of one account. One at a time sends, in order; the others await responses.
 
-    def __init__(self, webhooks: Webhooks, lock: threading.RLock, threads: int = 4) -> None:
+    The threads start when deliveries are due, and end when nothing has been due for `IDLE_S`.
+    """
+
+    def __init__(self, webhooks: Webhooks, lock: threading.RLock) -> None:
         self._webhooks = webhooks
-        self._lock = lock
         self._ready = threading.Condition(lock)
         self._tried = threading.Condition(lock)
         self._in_flight = 0
-        self._turn = threading.Lock()
         self._stopped = False
+        self._is_sending = False
+        self._threads, self._idle_threads = 0, 0
         webhooks.wake, webhooks.drain = self._notify, self.drain
-        self._threads = [threading.Thread(target=self._work, name=f"webhook-{n}", daemon=True) for n in range(threads)]
-        for thread in self._threads:
-            thread.start()
 
     def _notify(self) -> None:
-        with self._lock:
+        with self._ready:
             self._ready.notify()
+            self._start_thread()
+
+    def start_if_due(self, seconds: float) -> None:
+        """Start a thread if a delivery is due within that time and no thread waits for it. The lock must be held."""
+        at = None if self._idle_threads else self._webhooks.next_at()
+        if at is not None and at <= self._webhooks.clock.now() + seconds:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        """Start a thread if there are deliveries and no thread waits for them. The lock must be held."""
+        if self._webhooks.waiting and not self._idle_threads and self._threads < MAX_THREADS and not self._stopped:
+            self._threads += 1
+            threading.Thread(target=self._work, name="webhook", daemon=True).start()
 
     def stop(self) -> None:
         """Stop the threads. A request in flight finishes first."""
-        with self._lock:
+        with self._ready:
             self._stopped = True
             self._ready.notify_all()
             self._tried.notify_all()
@@ -367,7 +383,7 @@ class Sender:
         the lock, which is released meanwhile.
         """
         end = time.monotonic() + timeout_s
-        with self._lock:
+        with self._ready:
             while not self._stopped:
                 if not self._in_flight and self._webhooks.is_drained():
                     if not self._webhooks.send_disordered():
@@ -378,27 +394,40 @@ class Sender:
 
     def _work(self) -> None:
         while (delivery := self._next()) is not None:
-            status, problem = post(delivery, self._turn.release)
-            with self._lock:
+            status, problem = post(delivery, self._end_sending)
+            with self._ready:
                 self._webhooks.record_try(delivery, status, problem)
                 self._in_flight -= 1
                 self._ready.notify()
                 self._tried.notify_all()
 
+    def _end_sending(self) -> None:
+        with self._ready:
+            self._is_sending = False
+            self._notify()
+
     def _next(self) -> Delivery | None:
-        """Wait for a due delivery and return it with the turn still locked. Return None after `stop()`."""
-        self._turn.acquire()
-        with self._lock:
+        """Wait for a due delivery, and return it as the one that is being sent. Return None if the thread must end."""
+        with self._ready:
+            idle_until = time.monotonic() + IDLE_S
             while not self._stopped:
-                delivery = self._webhooks.pop_due()
+                delivery = None if self._is_sending else self._webhooks.pop_due()
                 if delivery is not None:
                     self._in_flight += 1
+                    self._is_sending = True
+                    self._start_thread()
                     return delivery
-                at = self._webhooks.next_at()
-                wait = 5.0 if at is None else max(0.01, at - self._webhooks.clock.now())
-                self._ready.wait(min(wait, 5.0))
-        self._turn.release()
-        return None
+                wait = idle_until - time.monotonic()
+                if wait <= 0:
+                    break
+                at = None if self._is_sending else self._webhooks.next_at()
+                if at is not None:
+                    wait = min(wait, max(0.01, at - self._webhooks.clock.now()))
+                self._idle_threads += 1
+                self._ready.wait(wait)
+                self._idle_threads -= 1
+            self._threads -= 1
+            return None
 
 
 def post(delivery: Delivery, on_sent: Callable[[], None]) -> tuple[int | None, str | None]:

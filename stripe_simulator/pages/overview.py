@@ -1,9 +1,13 @@
-"""The overview at `/`: objects, events and deliveries, with a button to resend each event."""
+"""The overview at `/`: objects, events and deliveries of an account, with a button to resend each event.
+
+`/?account=acct_…` shows another account than the default one.
+"""
 
 import html
 import json
 
 from stripe_simulator.account import Account
+from stripe_simulator.accounts import Accounts
 from stripe_simulator.pages import objects
 from stripe_simulator.pages.html_page import page, read_form, redirect
 from stripe_simulator.response import Response
@@ -11,14 +15,14 @@ from stripe_simulator.response import Response
 MAX_EVENTS = 100
 
 
-def answer(account: Account, method: str, body: bytes) -> Response:
+def answer(accounts: Accounts, account: Account, method: str, body: bytes) -> Response:
     """GET /, and POST / with the `event` to resend."""
     webhooks = account.webhooks
     if method == "POST":
         id = read_form(body).get("event", "")
         if id in webhooks.payloads:
             webhooks.resend(id)
-        return redirect("/")
+        return redirect(_path(accounts, account))
     ids = list(webhooks.payloads)
     rows = "".join(_event_row(account, id) for id in ids[: -MAX_EVENTS - 1 : -1])
     events = (
@@ -33,8 +37,25 @@ def answer(account: Account, method: str, body: bytes) -> Response:
     title = f"Events and deliveries: {len(ids)}{limit}{held}"
     return page(
         "Stripe simulator",
-        f"<h1>Stripe simulator</h1><h2>Objects</h2>{objects.tables(account)}<h2>{title}</h2>{events}",
+        f"<h1>Stripe simulator</h1>{_links(accounts, account)}<h2>Objects</h2>{objects.tables(account)}"
+        f"<h2>{title}</h2>{events}",
     )
+
+
+def _path(accounts: Accounts, account: Account) -> str:
+    return "/" if account is accounts.default else f"/?account={account.id}"
+
+
+def _links(accounts: Accounts, account: Account) -> str:
+    """Return links to all accounts, if there are several."""
+    count, current = len(accounts.all()), ' aria-current="page"'
+    if count == 1:
+        return ""
+    links = "".join(
+        f'<li><a href="{_path(accounts, one)}"{current if one is account else ""}>{one.id}</a></li>'
+        for one in accounts.all()
+    )
+    return f"<details><summary>Account {account.id}, one of {count}</summary><ul>{links}</ul></details>"
 
 
 def _event_row(account: Account, id: str) -> str:

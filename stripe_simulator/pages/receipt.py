@@ -5,8 +5,10 @@ https://docs.stripe.com/receipts
 
 import html
 import time
+from collections.abc import Iterable
 
 from stripe_simulator.account import Account
+from stripe_simulator.accounts import Accounts
 from stripe_simulator.currencies import format_amount
 from stripe_simulator.pages.html_page import message, page
 from stripe_simulator.response import Response
@@ -15,10 +17,17 @@ from stripe_simulator.store import Object
 KINDS = {"us_bank_account": "Bank account", "sepa_debit": "SEPA debit"}
 
 
+def owner(accounts: Accounts, path: str) -> Account:
+    """Return the account that has the charge of a receipt, or the default account if none has."""
+    for account in accounts.all():
+        if _charge(list(account.store.objects.get("charge", {}).values()), path) is not None:
+            return account
+    return accounts.default
+
+
 def answer(account: Account, path: str) -> Response:
     """GET the address of a receipt. Anyone who has the address can read it, as at Stripe."""
-    charges = account.store.all("charge")  # by path only, because a restart may change the port
-    charge = next((one for one in charges if one["receipt_url"] and one["receipt_url"].endswith(path)), None)
+    charge = _charge(account.store.all("charge"), path)
     if charge is None:
         return message("No such receipt", "Check the link, or ask the business for a new one.", 404)
     rows = "".join(
@@ -32,6 +41,11 @@ def answer(account: Account, path: str) -> Response:
         + (f"<h2>Refunds</h2><ul>{refunds}</ul>" if refunds else "")
         + f"<p>Payment {html.escape(charge['payment_intent'] or charge['id'])}</p>",
     )
+
+
+def _charge(charges: Iterable[Object], path: str) -> Object | None:
+    """Return the charge of a receipt, by its path only, because a restart may change the port."""
+    return next((one for one in charges if one["receipt_url"] and one["receipt_url"].endswith(path)), None)
 
 
 def _title(charge: Object) -> str:

@@ -12,7 +12,7 @@ import pytest
 import stripe
 
 from stripe_simulator import http_server
-from stripe_simulator.control import CONTROLS
+from stripe_simulator.control import ACCOUNT_CONTROLS, CONTROLS
 from stripe_simulator.server import Simulator, start
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 from tests.stripe.test_contract import pay
@@ -485,7 +485,7 @@ def test_an_invalid_control_call_gets_an_error_that_names_the_problem(
 
 def test_every_control_route_is_documented() -> None:
     text = (Path(__file__).parents[2] / "stripe_simulator" / "README.md").read_text()
-    assert [path for path in CONTROLS if f"{path}" not in text] == []
+    assert [path for path in (*CONTROLS, *ACCOUNT_CONTROLS) if f"{path}" not in text] == []
 
 
 def test_invalid_http_closes_only_its_connection(simulator: Simulator) -> None:
