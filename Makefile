@@ -171,6 +171,7 @@ static: .venv/.made
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy layers/tuition/tuition functions installer local stripe_simulator tools verifier
+	@.venv/bin/mypy --python-version 3.11 stripe_simulator
 
 .PHONY: lint
 lint: static .venv-checkov/.made ## check style, types, dead code and the templates

@@ -7,9 +7,16 @@ import sys
 import threading
 from pathlib import Path
 
+from stripe_simulator import addresses
 from stripe_simulator.errors import StripeError
 from stripe_simulator.server import start
 from stripe_simulator.state_file import StateFileError
+
+EXPOSED = (
+    "stripe_simulator: it listens on {host}. Every program that reaches this port can read and change the test data, "
+    "and /_sim needs no key. Let only machines that you trust reach it."
+)
+"""The warning for a host that is not loopback."""
 
 
 def port(text: str) -> int:
@@ -26,6 +33,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def public_url(text: str) -> str:
+    """Parse the URL of `--public-url`."""
+    try:
+        return addresses.public_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def main() -> int:
     """Run until SIGINT or SIGTERM, and return the exit status."""
     parser = argparse.ArgumentParser("stripe_simulator", description="A Stripe simulator for one machine.")
@@ -40,6 +55,8 @@ def main() -> int:
     parser.add_argument(
         "--disorder", type=seed, metavar="SEED", help="delivers events out of order, twice and late, as this seed draws"
     )
+    parser.add_argument("--host", default=addresses.LOOPBACK, help="the address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--public-url", type=public_url, help="begins the URLs of objects (default: the address)")
     options = parser.parse_args()
     try:
         simulator = start(
@@ -52,9 +69,12 @@ def main() -> int:
             data=options.data,
             public_host=options.public,
             disorder=options.disorder,
+            host=options.host,
+            public_url=options.public_url,
         )
     except OSError as error:
-        subject = error.filename or f"port {options.port}"
+        place = "" if options.host == addresses.LOOPBACK else f"{options.host} "
+        subject = error.filename or f"{place}port {options.port}"
         print(f"stripe_simulator: {subject}: {error.strerror or error}", file=sys.stderr)
         return 1
     except StateFileError as error:
@@ -62,6 +82,8 @@ def main() -> int:
         return 1
     except StripeError as error:
         parser.error(f"argument --webhook-url: {error}")
+    if not addresses.is_loopback(options.host):
+        print(EXPOSED.format(host=options.host), file=sys.stderr)
     ready = {
         "url": simulator.url,
         "secret_key": simulator.secret_key,

@@ -1,14 +1,19 @@
 """Admit callers and pages of this machine to the control API, the bank's page and the overview.
 
+The hosts that the simulator was started with (`--host`, `--public-url`, `--public`) count as this machine.
+
 They need no API key. So a page of another origin must not reach them through the browser of a person who runs the
 simulator: neither directly (`Origin`) nor under a name that resolves to this machine (`Host`, DNS rebinding).
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
-REFUSAL = "This part of the simulator only answers callers and pages of this machine."
+REFUSAL = (
+    "This part of the simulator only answers callers and pages of this machine. "
+    "Start it with --public-url to use it under another name."
+)
 
 
 def is_guarded(target: str) -> bool:
@@ -17,21 +22,19 @@ def is_guarded(target: str) -> bool:
     return path == "/" or path == "/_sim" or path.startswith("/_sim/")
 
 
-def is_own(headers: Mapping[str, str], public_host: str | None) -> bool:
-    """Return whether `Host` and `Origin`, where they are sent, are loopback or the public host."""
+def is_own(headers: Mapping[str, str], hosts: Collection[str]) -> bool:
+    """Return whether `Host` and `Origin`, where they are sent, are loopback or one of the hosts, in lower case."""
     host, origin = headers.get("host"), headers.get("origin")
-    return (host is None or _is_own_url(f"//{host}", public_host)) and (
-        origin is None or _is_own_url(origin, public_host)
-    )
+    return (host is None or _is_own_url(f"//{host}", hosts)) and (origin is None or _is_own_url(origin, hosts))
 
 
-def _is_own_url(url: str, public_host: str | None) -> bool:
+def _is_own_url(url: str, hosts: Collection[str]) -> bool:
     try:
         parts = urlsplit(url)
         name = parts.hostname
         if name is None or "@" in parts.netloc:
             return False
-        if name == "localhost" or (public_host is not None and name == public_host.lower()):
+        if name == "localhost" or name in hosts:
             return True
         return ipaddress.ip_address(name).is_loopback
     except ValueError:  # not a URL, or a name that is no IP address

@@ -1,4 +1,4 @@
-"""The HTTP server on a port of 127.0.0.1: a thin shell around `Stripe`, with one thread per connection."""
+"""The HTTP server: a thin shell around `Stripe`, with one thread per connection."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
-from stripe_simulator import callers, listen, state_file
+from stripe_simulator import addresses, callers, listen, state_file
 from stripe_simulator.account import Account
 from stripe_simulator.api import Stripe
 from stripe_simulator.errors import NoAnswer
@@ -46,16 +46,19 @@ class Simulator:
         webhook_secret: str | None = None,
         data: Path | None = None,
         public_host: str | None = None,
+        host: str = addresses.LOOPBACK,
+        public_url: str | None = None,
     ) -> None:
         self.stripe = stripe
         self.public_host = public_host
         self._data = data
         self.webhook_secret = webhook_secret
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        self._listener = addresses.listen(host, port)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = addresses.local_url(host, self.port)
+        self.public_url = public_url or self.url
         for account in stripe.accounts.all():
-            account.url = self.url
+            account.url = self.public_url
         if data is not None:
             try:
                 state_file.save(stripe.accounts, data)
@@ -96,6 +99,12 @@ class Simulator:
     def admin_key(self) -> str:
         """The key that lists and deletes accounts."""
         return self.stripe.admin_key
+
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that may use `/_sim`, besides loopback."""
+        hosts = {addresses.host_of(self.url), addresses.host_of(self.public_url)}
+        return hosts | ({self.public_host.lower()} if self.public_host else set())
 
     @property
     def store(self) -> Store:
@@ -178,7 +187,7 @@ class Simulator:
     def _listen(self, connection: socket.socket, reader: object, target: str, headers: dict[str, str]) -> None:
         """Serve the websocket of `stripe listen`, whose path names the account."""
         account = self.stripe.accounts.find(target.partition("?")[0].removeprefix(listen.PATH))
-        if not callers.is_own(headers, self.public_host):
+        if not callers.is_own(headers, self.hosts):
             connection.sendall(encode_response(FORBIDDEN))
         elif account is None:
             connection.sendall(encode_response(NO_ACCOUNT))
@@ -187,7 +196,7 @@ class Simulator:
 
     def _reply(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
         """Send the response, and return whether the connection stays open."""
-        if callers.is_guarded(target) and not callers.is_own(headers, self.public_host):
+        if callers.is_guarded(target) and not callers.is_own(headers, self.hosts):
             connection.sendall(encode_response(FORBIDDEN, head_only=method == "HEAD"))
             return True
         if method == "OPTIONS":

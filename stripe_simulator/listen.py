@@ -49,7 +49,7 @@ def open_session(call: Call) -> Object:
             )
     return {
         "websocket_id": f"cliws_{account.store.token(14)}",
-        "websocket_url": account.url.replace("http://", "ws://") + f"{PATH}{account.id}",
+        "websocket_url": account.url.replace("http", "ws", 1) + f"{PATH}{account.id}",
         "websocket_authorized_feature": "webhooks",
         "reconnect_delay": 60,
         "secret": secret(account),

@@ -12,7 +12,9 @@ DOCUMENTS = [
     ROOT / "verifier" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LANGUAGES = {"sh", "text", "json", "diff", "python", "yaml", "sql"}
+LANGUAGES = {"sh", "text", "json", "diff", "python", "yaml", "sql", "js"}
+NOT_RUN = {"ruby": "# not run here", "go": "// not run here", "php": "// not run here"}
+"""The languages of no test, by the first line of a block."""
 NEEDS = re.compile(r"# (?:.*; )?needs (an AWS account|a Stripe account|Docker|hours)$")
 CI = ".ci/run"
 TESTS = {
@@ -36,7 +38,8 @@ TESTS = {
     r"\S+ python -m tests\.model\.search .*": "tests/model/test_search.py",
     r"\S+ \S+ python -m tests\.model\.test_planted_defects": "tests/model/test_planted_defects.py",
     r"pip install cryptography|python tuition_verify\.py .*|openssl dgst .*": "tests/unit/test_tuition_verify.py",
-    r"python -m stripe_simulator .*": "tests/stripe/test_simulator_server.py",
+    r"pip install \./stripe_simulator|stripe_simulator( .*)?": "tests/stripe/test_distribution.py",
+    r"python -m stripe_simulator( .*)?": "tests/stripe/test_simulator_server.py",
     r"stripe (trigger|listen|events resend|payment_intents list) .*": "tests/stripe/test_simulator_cli.py",
 }
 """Which test, or the CI script, runs the commands of a kind."""
@@ -62,7 +65,8 @@ def commands(lines: str) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_every_command_is_run_by_a_test_or_says_what_it_needs(document: Path) -> None:
     for language, lines in blocks(document):
-        assert language in LANGUAGES, f"name the language of the block that begins {lines[:60]!r}"
+        assert language in LANGUAGES | NOT_RUN.keys(), f"name the language of the block that begins {lines[:60]!r}"
+        assert lines.startswith(NOT_RUN.get(language, "")), f"no test runs {language}: say so in the first line"
         for command in commands(lines) if language == "sh" else []:
             assert any(re.fullmatch(pattern, command) for pattern in TESTS), command
 

@@ -497,8 +497,9 @@ def all_imports() -> set[str]:
 
 @cache
 def commands() -> str:
-    """Return the files that call programs or set pytest's options, as one text."""
-    paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / ".ci" / "run"]
+    """Return the files that call programs, set pytest's options or name a build backend, as one text."""
+    paths = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "stripe_simulator" / "pyproject.toml"]
+    paths += [ROOT / ".ci" / "run"]
     paths += [*sorted((ROOT / "local").glob("*.py")), *sorted((ROOT / "tools").glob("*.py"))]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
