@@ -27,6 +27,7 @@ from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.response import Response
 from stripe_simulator.routes import EXPAND_ONLY, PUBLISHABLE, ROUTES
 from stripe_simulator.store import Object, public_fields
+from stripe_simulator.unsupported_paths import refusal_of
 from stripe_simulator.version import API_VERSION, family_of
 from stripe_simulator.webhooks import Webhooks
 
@@ -440,7 +441,13 @@ def _parse_params(method: str, headers: Mapping[str, str], query: str, body: byt
 
 
 def _unrecognized_url(request: Request) -> StripeError:
-    """Return the error for a path without a route. A path with an empty id gets a hint."""
+    """Return the error for a path without a route. A path with an empty id gets a hint.
+
+    A part of Stripe that is not simulated is refused by name: its 404 would look like a missing object.
+    """
+    refusal = refusal_of(request.method, request.path)
+    if refusal is not None:
+        return validation_error(refusal)
     hint = (
         "If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make "
         "sure you passed a valid (non-empty) identifier in your code. "
