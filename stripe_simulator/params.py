@@ -80,15 +80,15 @@ def parse_form(text: str) -> dict[str, Any]:
         head = name.split("[", 1)[0]
         rest = name[len(head) :]
         keys = BRACKETS.findall(rest)
-        if not head or rest != "".join(f"[{key}]" for key in keys) or len(keys) > MAX_DEPTH:
+        if not head or rest != "".join(f"[{key}]" for key in keys) or len(keys) > MAX_DEPTH or "\0" in name:
             raise validation_error(f"Invalid parameter name: {name[:200]}", param=name[:200])
         _insert(tree, [head, *keys], value, name)
-    return {name: _convert_lists(value) for name, value in tree.items()}
+    return {name: _convert_lists(value, name) for name, value in tree.items()}
 
 
 def _insert(tree: dict[str, Any], keys: list[str], value: str, name: str) -> None:
-    for key in keys[:-1]:
-        subtree = tree.setdefault(key if key else f"\0{len(tree)}", {})
+    for index, key in enumerate(keys[:-1]):
+        subtree = tree.setdefault(key or _item_key(tree, keys[index + 1 :]), {})
         if not isinstance(subtree, dict):
             raise validation_error(f"Invalid parameter: {name} is both a value and an object", param=name)
         tree = subtree
@@ -98,13 +98,32 @@ def _insert(tree: dict[str, Any], keys: list[str], value: str, name: str) -> Non
     tree[last] = value
 
 
-def _convert_lists(value: Any) -> Any:
-    """Convert dicts whose keys are all indexes, or all `[]`, to lists."""
+def _item_key(items: dict[str, Any], keys: list[str]) -> str:
+    """Return the key of the item that `[]` means: the last item, or a new one if the last item has the parameter.
+
+    `a[][b]=1&a[][c]=2&a[][b]=3` has two items, as in Rack, which parses Stripe's parameters (m).
+    """
+    last = f"\0{len(items) - 1}"
+    item = items.get(last)
+    for key in keys:
+        if not isinstance(item, dict):
+            break
+        if key not in item:
+            return last
+        item = item[key]
+    return f"\0{len(items)}"
+
+
+def _convert_lists(value: Any, name: str) -> Any:
+    """Convert dicts whose keys are all indexes, or all `[]`, to lists. Raises StripeError if only some are `[]`."""
     if not isinstance(value, dict):
         return value
-    items = {key: _convert_lists(item) for key, item in value.items()}
+    names = {key: f"{name}[{'' if key.startswith('\0') else key}]" for key in value}
+    items = {key: _convert_lists(item, names[key]) for key, item in value.items()}
     if all(key.startswith("\0") for key in items):
         return list(items.values())
+    if any(key.startswith("\0") for key in items):
+        raise validation_error(f"Invalid parameter: {name} is both an array and a hash", param=name)
     if all(key.isdecimal() for key in items):
         return [items[key] for key in sorted(items, key=int)]
     return items

@@ -10,7 +10,8 @@ _INTENT = (
     *("payment_details", "payment_method_configuration", "radar_options", "transfer_data"),
 )
 _CARD_OPTIONS = tuple(
-    f"payment_method_options[card][{name}]" for name in ("capture_method", "cvc_token", "moto", "three_d_secure")
+    f"payment_method_options[card][{name}]"
+    for name in ("capture_method", "cvc_token", "installments", "mandate_options", "moto", "three_d_secure")
 )
 _SESSION = (
     *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
@@ -20,7 +21,7 @@ _SESSION = (
     *("redirect_on_completion", "setup_intent_data", "shipping_address_collection", "shipping_options"),
     *("subscription_data", "tax_id_collection", "wallet_options"),
     *(f"payment_intent_data[{name}]" for name in ("application_fee_amount", "on_behalf_of", "transfer_data")),
-    *("payment_method_options[card][capture_method]", "payment_method_options[card][restrictions]"),
+    *(f"payment_method_options[card][{name}]" for name in ("capture_method", "installments", "restrictions")),
     *("line_items[][adjustable_quantity]", "line_items[][dynamic_tax_rates]", "line_items[][tax_rates]"),
     *("line_items[][price_data][recurring]", "line_items[][price_data][unit_amount_decimal]"),
     "line_items[][price_data][product_data][tax_details]",
@@ -45,6 +46,7 @@ UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
     "POST /v1/checkout/sessions/*": ("collected_information", "line_items", "payment_intent_data", "shipping_options"),
     "POST /v1/customers": (*_CUSTOMER, "tax_id_data", "test_clock"),
     "POST /v1/customers/*": _CUSTOMER,
+    "POST /v1/disputes/*": ("evidence[appeal]", "evidence[enhanced_evidence]"),
     "POST /v1/refunds": (
         "currency",
         "customer",

@@ -128,6 +128,7 @@ def create(call: Call) -> Object:
         validation.check_url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
     validation.check_email(params, "customer_email")
     _check_intent_data(params)
+    payments.check_method_options(params.get("payment_method_options") or {})
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:
@@ -269,12 +270,15 @@ def pay(
     """Pay the session, like the Pay button of the hosted page. Raises StripeError 402 for a decline."""
     if session["status"] != "open":
         raise invalid_request(f"This Checkout Session is {session['status']}.")
+    customer = account.store.find("customer", session["customer"]) if session["customer"] else {}
+    if customer is None or customer.get("deleted"):
+        raise invalid_request("The customer of this Checkout Session has been deleted.", code="resource_missing")
     session["_email"] = email
     for discount in session["_discounts"]:
         if discount["promotion_code"]:
             code = account.store.get("promotion_code", discount["promotion_code"])
             amount, currency = session["amount_subtotal"], session["currency"]
-            coupons.check_code(account, code, session["customer"], amount, currency, "discounts")
+            coupons.check_code(account, code, session["customer"], amount, currency, None)
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
         return

@@ -24,7 +24,7 @@ def create(call: Call) -> Object:
     if "payment_method" in params:
         method = payment_methods.resolve(account, params["payment_method"])
     else:
-        method = payment_methods.from_params(account, params["payment_method_data"])
+        method = payment_methods.from_params(account, params["payment_method_data"], "payment_method_data")
     now = account.clock.unix()
     token: Object = {
         "id": f"ctoken_1{account.store.token(23)}",

@@ -59,7 +59,9 @@ def refresh_code(account: Account, code: Object) -> Object:
     return code
 
 
-def check_code(account: Account, code: Object, customer: str | None, amount: int, currency: str, param: str) -> None:
+def check_code(
+    account: Account, code: Object, customer: str | None, amount: int, currency: str, param: str | None
+) -> None:
     """Raise StripeError if the promotion code does not apply to a purchase of the amount by the customer."""
     if not refresh_code(account, code)["active"]:
         is_expired = _is_past(account, code["expires_at"])

@@ -74,7 +74,12 @@ def _apply(customer: Object, params: dict[str, Any]) -> None:
     if "shipping" in params:
         customer["shipping"] = _shipping(params["shipping"])
     for name, value in (params.get("invoice_settings") or {}).items():
-        customer["invoice_settings"][name] = value or None
+        customer["invoice_settings"][name] = _rendering(value) if name == "rendering_options" else value or None
+
+
+def _rendering(params: Any) -> Object | None:
+    """Return rendering options with every field."""
+    return {name: params.get(name) or None for name in ("amount_tax_display", "template")} if params else None
 
 
 def _address(params: Any) -> Object | None:

@@ -114,7 +114,10 @@ def _method_options(options: Object, params: Any) -> Object:
     """Return the options after a request: merged by type."""
     card = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
     merged = {"card": card, **options}
+    payments.check_method_options(params or {})
     for kind, values in (params or {}).items():
+        if kind not in payments.CURRENCIES:
+            continue  # an empty value unsets what is not there
         changed = merged.get(kind, {}) | (values or {})
         merged[kind] = {name: value for name, value in changed.items() if value != ""}
     return merged
@@ -136,7 +139,7 @@ def _method(account: Account, params: dict[str, Any], intent: Object) -> Object 
     if params.get("payment_method_data") and params.get("payment_method"):
         raise validation_error("You may only specify one of these parameters: payment_method, payment_method_data.")
     if params.get("payment_method_data"):
-        return payment_methods.from_params(account, params["payment_method_data"])
+        return payment_methods.from_params(account, params["payment_method_data"], "payment_method_data")
     if params.get("payment_method"):
         return payment_methods.resolve(account, params["payment_method"])
     return None
@@ -152,7 +155,7 @@ def create(call: Call) -> Object:
     payments.check_statement_descriptor(intent, named_types(params))
     method = _method(call.account, params, intent)
     if method is not None:
-        payments.check_usable(intent, method)
+        payments.check_usable(intent, method, "statement_descriptor")
         intent["payment_method"], intent["status"] = method["id"], "requires_confirmation"
         intent["setup_future_usage"] = params.get("setup_future_usage") or None
         intent["shipping"] = charges.shipping(params.get("shipping"))
@@ -319,7 +322,7 @@ def _update_with(account: Account, intent: Object, params: dict[str, Any]) -> No
         currencies.check_amount(params["amount"], intent["currency"])
     method = _method(account, params, intent)
     if method is not None:
-        payments.check_usable(intent, method)
+        payments.check_usable(intent, method, "statement_descriptor")
     _apply(intent, params)
     intent["metadata"] = metadata
     if "shipping" in params:

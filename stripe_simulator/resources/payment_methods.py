@@ -6,6 +6,7 @@ https://docs.stripe.com/api/payment_methods
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from stripe_simulator import cards, lists
@@ -212,23 +213,25 @@ COMMON_PARAMS = ("allow_redisplay", "billing_details", "key", "metadata", "radar
 DETAILS = {"card": _card, "us_bank_account": _bank, "sepa_debit": _sepa}
 
 
-def from_params(account: Account, params: dict[str, Any]) -> Object:
-    """Create the method that a request describes: its `type`, and the hash of that name."""
+def from_params(account: Account, params: dict[str, Any], path: str = "") -> Object:
+    """Create the method that a request describes: its `type`, and the hash of that name.
+
+    Errors name parameters of the hash at `path`.
+    """
+
+    def param(name: str) -> str:
+        head, bracket, rest = name.partition("[")
+        return f"{path}[{head}]{bracket}{rest}" if path else name
+
     kind = params.get("type")
     details = params.get(kind) if kind else None
     if kind not in DETAILS:
-        raise validation_error(f"The simulator does not support payment methods of type {kind}.", param="type")
+        raise validation_error(f"The simulator does not support payment methods of type {kind}.", param=param("type"))
     if not details:
-        raise validation_error(f"Missing required param: {kind}.", code="parameter_missing", param=kind)
-    if details.get("financial_connections_account"):
-        name = "us_bank_account[financial_connections_account]"
-        raise validation_error(f"The simulator does not support `{name}`, although Stripe does.", param=name)
-    for name in params:
-        if name not in (kind, *COMMON_PARAMS):
-            message = f"The simulator does not support `{name}` of a payment method of type {kind}."
-            raise validation_error(message, param=name)
+        raise validation_error(f"Missing required param: {kind}.", code="parameter_missing", param=param(kind))
+    _check_names(str(kind), params, param)
     if kind == "card":
-        return make(account, _card_test_name(account, details), params)
+        return make(account, _card_test_name(account, details, param), params)
     if kind == "us_bank_account":
         number = details.get("account_number", "")
         if number not in cards.BANK_NUMBERS:
@@ -236,26 +239,37 @@ def from_params(account: Account, params: dict[str, Any]) -> Object:
                 "You must use a test bank account number in test mode. Try 000123456789 or see more options at "
                 "https://stripe.com/docs/payments/ach-debit/accept-a-payment#test-account-numbers.",
                 code="account_number_invalid",
-                param="us_bank_account[account_number]",
+                param=param("us_bank_account[account_number]"),
             )
         return make(account, f"bank:{cards.BANK_NUMBERS[number]}", params)
     iban = str(details.get("iban", "")).replace(" ", "").upper()
     if len(iban) < 15:
-        raise invalid_request("The IBAN you provided is invalid.", code="invalid_iban", param="sepa_debit[iban]")
+        raise invalid_request("The IBAN you provided is invalid.", code="invalid_iban", param=param("sepa_debit[iban]"))
     return make(account, f"iban:{iban}", params)
 
 
-def _card_test_name(account: Account, card: dict[str, Any]) -> str:
+def _check_names(kind: str, params: dict[str, Any], param: Callable[[str], str]) -> None:
+    """Raise StripeError for a parameter of another type of payment method, or one that is not simulated."""
+    if params[kind].get("financial_connections_account"):
+        name = "us_bank_account[financial_connections_account]"
+        raise validation_error(f"The simulator does not support `{name}`, although Stripe does.", param=param(name))
+    for name in params:
+        if name not in (kind, *COMMON_PARAMS):
+            message = f"The simulator does not support `{name}` of a payment method of type {kind}."
+            raise validation_error(message, param=param(name))
+
+
+def _card_test_name(account: Account, card: dict[str, Any], param: Callable[[str], str]) -> str:
     if "token" in card:
         test_name = find_test_name(card["token"])
         if test_name is None:
-            raise resource_missing("token", card["token"], param="card[token]")
+            raise resource_missing("token", card["token"], param=param("card[token]"))
         return test_name
     number = str(card.get("number", "")).replace(" ", "").replace("-", "")
     for name in ("number", "exp_month", "exp_year"):
         if name not in card:
             raise validation_error(
-                f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]"
+                f"Missing required param: card[{name}].", code="parameter_missing", param=param(f"card[{name}]")
             )
     if not number.isdecimal() or not 12 <= len(number) <= 19 or not cards.luhn(number):
         code = "incorrect_number" if number.isdecimal() else "invalid_number"
@@ -267,7 +281,7 @@ def _card_test_name(account: Account, card: dict[str, Any]) -> str:
         raise StripeError(402, "card_error", message, code=code, param="number")
     if number in cards.UNSUPPORTED:
         message = f"The simulator does not support this test card, although Stripe does: {cards.UNSUPPORTED[number]}."
-        raise validation_error(message, param="card[number]")
+        raise validation_error(message, param=param("card[number]"))
     if card.get("cvc") and not re.fullmatch(r"\d{3,4}", str(card["cvc"])):
         message = "Your card's security code is invalid."
         raise StripeError(402, "card_error", message, code="invalid_cvc", param="cvc")

@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe_simulator import cards
 from stripe_simulator.account import Account, task
-from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request
+from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request, validation_error
 from stripe_simulator.resources import charges, payment_methods
 from stripe_simulator.store import Object, public_fields
 
@@ -39,6 +39,14 @@ def payable_types(types: list[str], currency: str) -> list[str]:
             param="allowed_payment_method_types",
         )
     return payable
+
+
+def check_method_options(options: dict[str, Any]) -> None:
+    """Raise StripeError for options of a payment method that is not simulated."""
+    for kind, values in options.items():
+        if values and kind not in CURRENCIES:
+            name = f"payment_method_options[{kind}]"
+            raise validation_error(f"The simulator does not support `{name}`, although Stripe does.", param=name)
 
 
 def check_return_url(intent: Object, params: dict[str, Any], *, browser: bool) -> None:
@@ -96,7 +104,7 @@ def pay(
         _authorize(account, intent, charge, off_session=off_session)
 
 
-def check_statement_descriptor(params: Object, types: list[str], param: str = "statement_descriptor") -> None:
+def check_statement_descriptor(params: Object, types: list[str], param: str | None = "statement_descriptor") -> None:
     """Raise StripeError for a complete statement descriptor of a card payment: cards only take a suffix.
 
     https://docs.stripe.com/get-started/account/statement-descriptors
@@ -110,8 +118,11 @@ def check_statement_descriptor(params: Object, types: list[str], param: str = "s
         )
 
 
-def check_usable(intent: Object, method: Object) -> None:
-    """Raise StripeError if the intent cannot be paid with the method."""
+def check_usable(intent: Object, method: Object, descriptor_param: str | None = None) -> None:
+    """Raise StripeError if the intent cannot be paid with the method.
+
+    `descriptor_param` is the parameter of the request that could set the intent's statement descriptor.
+    """
     if method["type"] not in intent["payment_method_types"]:
         raise invalid_request(
             f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent. Please attach "
@@ -119,7 +130,7 @@ def check_usable(intent: Object, method: Object) -> None:
             code="payment_intent_invalid_parameter",
             param="payment_method",
         )
-    check_statement_descriptor(intent, [method["type"]])
+    check_statement_descriptor(intent, [method["type"]], descriptor_param)
     if method.get("_detached"):
         raise invalid_request(payment_methods.DETACHED)
     if method["customer"] is not None and method["customer"] != intent["customer"]:

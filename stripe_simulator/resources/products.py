@@ -13,6 +13,9 @@ from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.store import Object, previous_values, public_fields
 
+LISTS = ("images", "marketing_features")
+"""The fields of a product that an empty value makes an empty list, not null."""
+
 
 def _dimensions(params: dict[str, Any]) -> Object | None:
     """Return the dimensions of a product in inches and its weight in ounces, if the request has them."""
@@ -119,7 +122,7 @@ def create_product(call: Call) -> Object:
     product = new_product(call.account, call.params)
     if call.params.get("default_price_data"):
         data = call.params["default_price_data"] | {"product": product["id"]}
-        product["default_price"] = new_price(call.account, data)["id"]
+        product["default_price"] = new_price(call.account, data, "default_price_data")["id"]
     return public_fields(product)
 
 
@@ -161,7 +164,8 @@ def _update_handler(
         before = public_fields(stored)
         for name in fields:
             if name in call.params:
-                stored[name] = call.params[name] if call.params[name] != "" else None
+                empty: list[Any] | None = [] if name in LISTS else None
+                stored[name] = call.params[name] if call.params[name] != "" else empty
         if "package_dimensions" in call.params:
             stored["package_dimensions"] = _dimensions(call.params)
         if "metadata" in call.params:

@@ -86,7 +86,7 @@ def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None
     """Set the payment method that the request names or describes, if any."""
     method = confirmation_tokens.use_token(account, params, setup)
     if method is None and params.get("payment_method_data"):
-        method = payment_methods.from_params(account, params["payment_method_data"])
+        method = payment_methods.from_params(account, params["payment_method_data"], "payment_method_data")
     if method is None and params.get("payment_method"):
         method = payment_methods.resolve(account, params["payment_method"])
     if method is None:
