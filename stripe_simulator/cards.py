@@ -3,7 +3,7 @@
 https://docs.stripe.com/testing
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,86 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "you're ready, you can upgrade your integration to handle actions at "
         "https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions.",
     ),
+    "transaction_not_allowed": ("card_declined", "Your card does not support this type of purchase."),
+    "card_not_supported": ("card_declined", "Your card is not supported."),
+    "currency_not_supported": ("card_declined", "Your card does not support this currency."),
 }
+MESSAGES |= dict.fromkeys(
+    (
+        *("approve_with_id", "call_issuer", "do_not_honor", "duplicate_transaction", "invalid_account"),
+        *("invalid_amount", "issuer_not_available", "new_account_information_available", "no_action_taken"),
+        *("not_permitted", "pickup_card", "reenter_transaction", "restricted_card"),
+        *("revocation_of_all_authorizations", "revocation_of_authorization", "security_violation"),
+        *("service_not_allowed", "stop_payment_order", "withdrawal_count_limit_exceeded"),
+    ),
+    ("card_declined", "Your card was declined."),
+)
+
+RETRY, STOP, CONFIRM = "try_again_later", "do_not_try_again", "confirm_card_data"
+# decline code -> (advice, code of the network). Stripe lists no advice by code: that of a generic decline is captured,
+# the rest is from memory, and the codes of the network are those of ISO 8583. A decline that is not here has neither.
+# https://docs.stripe.com/declines/card#retrying-issuer-declines
+ADVICE: dict[str, tuple[str, str | None]] = {
+    "generic_decline": (RETRY, "01"),
+    "approve_with_id": (RETRY, "01"),
+    "call_issuer": (RETRY, "01"),
+    "card_velocity_exceeded": (RETRY, "65"),
+    "do_not_honor": (RETRY, "05"),
+    "insufficient_funds": (RETRY, "51"),
+    "issuer_not_available": (RETRY, "91"),
+    "processing_error": (RETRY, None),
+    "reenter_transaction": (RETRY, "19"),
+    "withdrawal_count_limit_exceeded": (RETRY, "65"),
+    "card_not_supported": (STOP, "57"),
+    "currency_not_supported": (STOP, "57"),
+    "lost_card": (STOP, "41"),
+    "not_permitted": (STOP, "57"),
+    "pickup_card": (STOP, "04"),
+    "restricted_card": (STOP, "62"),
+    "revocation_of_all_authorizations": (STOP, "R1"),
+    "revocation_of_authorization": (STOP, "R0"),
+    "security_violation": (STOP, "63"),
+    "service_not_allowed": (STOP, "57"),
+    "stolen_card": (STOP, "43"),
+    "stop_payment_order": (STOP, "R0"),
+    "transaction_not_allowed": (STOP, "57"),
+    "expired_card": (CONFIRM, "54"),
+    "incorrect_cvc": (CONFIRM, "N7"),
+    "invalid_account": (CONFIRM, "14"),
+    "new_account_information_available": (CONFIRM, None),
+}
+MASTERCARD_ADVICE = {CONFIRM: "01", RETRY: "02", STOP: "03"}
+"""The Merchant Advice Codes of Mastercard. The other networks give no code of advice."""
+
+
+def decline_codes(reason: str, brand: str) -> dict[str, str | None]:
+    """Return the codes of a decline that say whether to try again: Stripe's advice, and both codes of the network."""
+    advice, network_code = ADVICE.get(reason, (None, None))
+    network_advice = MASTERCARD_ADVICE[advice] if advice and network_code and brand == "mastercard" else None
+    return {"advice_code": advice, "network_advice_code": network_advice, "network_decline_code": network_code}
+
+
+# The behavior of one attempt, which `POST /_sim/payment_methods/{id}` sets: see README.md.
+OK, REQUIRES_ACTION, PROCESSING = "ok", "requires_action", "processing"
+CARD_STEPS = (
+    OK,
+    REQUIRES_ACTION,
+    *(code for code in MESSAGES if code not in ("test_mode_live_card", "authentication_not_handled")),
+)
+DEBIT_STEPS = (
+    *(OK, PROCESSING, "account_closed", "charge_exceeds_source_limit", "debit_not_authorized", "generic_decline"),
+    *("insufficient_funds", "invalid_currency", "no_account"),
+)
+
+
+def after_step(behavior: Behavior, step: str) -> Behavior:
+    """Return the behavior of an attempt with a step in place of what the method usually does."""
+    if behavior.settles is not None:
+        outcome = {OK: "succeeded", PROCESSING: "never"}.get(step, step)
+        return replace(behavior, settles=outcome)
+    authenticate = "always" if step == REQUIRES_ACTION else None
+    decline = None if step in (OK, REQUIRES_ACTION) else step
+    return replace(behavior, authenticate=authenticate, decline=decline, attaches=False)
 
 
 def luhn(number: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from stripe_simulator.account import Account, Fault, task
+from stripe_simulator.account import NO_REQUEST, Account, Fault, task
 from stripe_simulator.accounts import Accounts, KeyConflict
 from stripe_simulator.currencies import MIN_AMOUNTS
 from stripe_simulator.errors import StripeError, invalid_request
@@ -18,6 +18,7 @@ from stripe_simulator.resources import (
     disputes,
     early_fraud_warnings,
     payment_intents,
+    payment_methods,
     payouts,
     refunds,
     setup_intents,
@@ -63,8 +64,15 @@ def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> t
             account_control, fields = ACCOUNT_CONTROLS[path][method]
             _check_fields(params, fields, path)
             return 200, account_control(caller, params)
+        if len(parts) == 3 and f"/_sim/{parts[1]}/*" in OBJECT_CONTROLS:
+            controls = OBJECT_CONTROLS[f"/_sim/{parts[1]}/*"]
+            _check_method(method, tuple(controls), path)
+            object_control, fields = controls[method]
+            _check_fields(params, fields, path)
+            with caller.account.atomic():
+                return 200, object_control(caller.account, parts[2], params)
         if path not in CONTROLS:
-            paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS))
+            paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS, *OBJECT_CONTROLS))
             return 404, {"error": {"message": f"No such path: {path}. There are: {paths}"}}
         _check_method(method, tuple(CONTROLS[path]), path)
         control, fields = CONTROLS[path][method]
@@ -472,6 +480,43 @@ def _delete_accounts(caller: Caller, params: Object) -> Object:
     return {"deleted": [one.id for one in targets]}
 
 
+def _get_payment_method(account: Account, id: str, params: Object) -> Object:
+    method = account.store.find("payment_method", id)
+    if method is None:
+        hint = "" if payment_methods.find_test_name(id) is None else ": each use of a test id creates another one"
+        raise StripeError(404, "invalid_request_error", f"No such PaymentMethod: '{id}'{hint}")
+    return {"payment_method": public_fields(method), "next": list(method.get("_next", []))}
+
+
+def _set_payment_method(account: Account, id: str, params: Object) -> Object:
+    """Set what the next attempts with a method do, or update its card as the network does."""
+    _get_payment_method(account, id, {})
+    method = account.store.get("payment_method", id)
+    if not params:
+        raise invalid_request("Pass next, card or both.")
+    if "next" in params:
+        payment_methods.set_steps(method, params["next"])
+    if "card" in params:
+        before, account.request = account.request, NO_REQUEST
+        try:
+            payment_methods.update_automatically(account, method, _card_fields(params["card"]))
+        finally:
+            account.request = before
+    return _get_payment_method(account, id, {})
+
+
+def _card_fields(card: Any) -> Object:
+    """Return the fields of a card that the network updates."""
+    if not isinstance(card, dict) or not card:
+        raise invalid_request("card must have number, exp_month or exp_year", param="card")
+    _check_fields(card, ("number", "exp_month", "exp_year"), "card")
+    for name in card.keys() & {"exp_month", "exp_year"}:
+        _count(card, name, 1)
+    if not isinstance(card.get("number", ""), str):
+        raise invalid_request("number must be a string", param="card")
+    return card
+
+
 Control = Callable[[Account, Object], Object]
 CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/health": {"GET": (_get_health, ())},
@@ -504,3 +549,8 @@ ACCOUNT_CONTROLS: dict[str, dict[str, tuple[AccountControl, tuple[str, ...]]]] =
     "/_sim/keys": {"POST": (_add_key, ("secret_key",)), "DELETE": (_expire_key, ("secret_key",))},
 }
 """The controls of accounts and their keys, which need all accounts."""
+ObjectControl = Callable[[Account, str, Object], Object]
+OBJECT_CONTROLS: dict[str, dict[str, tuple[ObjectControl, tuple[str, ...]]]] = {
+    "/_sim/payment_methods/*": {"GET": (_get_payment_method, ()), "POST": (_set_payment_method, ("next", "card"))},
+}
+"""The same for one object, whose id `*` stands for."""

@@ -118,7 +118,7 @@ def _convert_lists(value: Any, name: str) -> Any:
     """Convert dicts whose keys are all indexes, or all `[]`, to lists. Raises StripeError if only some are `[]`."""
     if not isinstance(value, dict):
         return value
-    names = {key: f"{name}[{'' if key.startswith('\0') else key}]" for key in value}
+    names = {key: f"{name}[]" if key.startswith("\0") else f"{name}[{key}]" for key in value}
     items = {key: _convert_lists(item, names[key]) for key, item in value.items()}
     if all(key.startswith("\0") for key in items):
         return list(items.values())

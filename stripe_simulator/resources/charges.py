@@ -108,15 +108,14 @@ def _outcome(risk_level: str) -> Object:
     }
 
 
-def fail(charge: Object, code: str, decline_code: str | None, message: str) -> None:
-    """Mark the charge as failed."""
+def fail(charge: Object, code: str, decline_code: str | None, message: str, codes: Object | None = None) -> None:
+    """Mark the charge as failed. `codes` has the advice and the codes of the network for a declined card."""
     is_blocked = decline_code == "fraudulent"
     charge["status"], charge["paid"], charge["captured"] = "failed", False, False
     charge["failure_code"], charge["failure_message"] = code, message
     charge["receipt_url"] = None
     charge["outcome"] = _outcome("highest" if is_blocked else charge["outcome"]["risk_level"]) | {
-        "advice_code": "try_again_later" if decline_code == "insufficient_funds" else None,
-        "network_decline_code": None if is_blocked else "01",
+        **(codes or {}),
         "network_status": "not_sent_to_network" if is_blocked else "declined_by_network",
         "reason": "highest_risk_level" if is_blocked else decline_code or code,
         "seller_message": "Stripe blocked this payment as too risky."

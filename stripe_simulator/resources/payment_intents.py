@@ -364,7 +364,7 @@ def _is_stuck(account: Account, intent: Object) -> bool:
     """Return whether the intent stays processing forever: a rare case in which Stripe cancels a processing intent."""
     if intent["status"] != "processing":
         return False
-    return payment_methods.behavior(account.store.get("payment_method", intent["payment_method"])).settles == "never"
+    return bool(account.store.get("charge", intent["latest_charge"])["_settles"] == "never")
 
 
 def cancel_intent(account: Account, intent: Object, reason: str | None, *, has_expired: bool = False) -> None:

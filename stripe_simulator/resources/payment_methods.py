@@ -22,10 +22,45 @@ DETACHED = (
     "again. To use a PaymentMethod multiple times, you must attach it to a Customer first."
 )
 
+MAX_STEPS = 100
+HELPER_YEAR, HELPER_YEARS = 2034, 4
+"""The year in which the cards of test ids expire, and how many years they are valid at least."""
+AUTOMATICALLY_UPDATED = (
+    *("brand", "country", "display_brand", "exp_month", "exp_year", "fingerprint", "funding", "last4", "networks"),
+)
+"""The fields that an update by the network changes."""
 
-def behavior(method: Object) -> Behavior:
-    """Return the behavior of payments with the method."""
-    return behavior_of(method["_test"])
+
+def behavior(method: Object, step: str | None = None) -> Behavior:
+    """Return the behavior of payments with the method, with a step in place of what the method usually does."""
+    usual = behavior_of(method["_test"])
+    return usual if step is None else cards.after_step(usual, step)
+
+
+def take_step(method: Object) -> str | None:
+    """Return the next of the steps that the control API has set, if there is one, and remove it."""
+    steps: list[str] = method.get("_next", [])
+    return steps.pop(0) if steps else None
+
+
+def set_steps(method: Object, steps: Any) -> None:
+    """Set the behavior of the next attempts. Raises StripeError for a step that the method's type does not have."""
+    steps_of_type = cards.CARD_STEPS if method["type"] == "card" else cards.DEBIT_STEPS
+    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
+        raise invalid_request(f"next must be a list of at most {MAX_STEPS} steps", param="next")
+    for step in steps:
+        if step not in steps_of_type:
+            message = f"next has an unknown step for a {method['type']}: {step}. There are: {', '.join(steps_of_type)}"
+            raise invalid_request(message, param="next")
+    method["_next"] = list(steps)
+
+
+def has_expired(account: Account, method: Object) -> bool:
+    """Return whether the method is a card whose last month has passed."""
+    if method["type"] != "card":
+        return False
+    today = time.gmtime(account.clock.now())
+    return (method["card"]["exp_year"], method["card"]["exp_month"]) < (today.tm_year, today.tm_mon)
 
 
 def behavior_of(test_name: str) -> Behavior:
@@ -142,14 +177,15 @@ def _card(account: Account, test_name: str, params: dict[str, Any]) -> Object:
     number = test_name.partition(":")[2]
     card = cards.find_card(number)
     card_params = params.get("card") or {}
-    year = int(card_params.get("exp_year") or 0)
+    year = _full_year(int(card_params.get("exp_year") or 0))
+    helper_year = max(HELPER_YEAR, time.gmtime(account.clock.now()).tm_year + HELPER_YEARS)
     return {
         "brand": card.brand,
         "checks": _checks(card.behavior, params),
         "country": card.country,
         "display_brand": card.brand,
         "exp_month": int(card_params.get("exp_month") or 12),
-        "exp_year": (year + 2000 if 0 < year < 100 else year) or 2034,
+        "exp_year": year or helper_year,
         "fingerprint": _fingerprint(account, number),
         "funding": card.funding,
         "generated_from": None,
@@ -294,8 +330,13 @@ def _card_test_name(account: Account, card: dict[str, Any], param: Callable[[str
             code="invalid_expiry_month",
             param="exp_month",
         )
-    _check_expiry(account, month, year + 2000 if year < 100 else year)
+    _check_expiry(account, month, _full_year(year))
     return f"card:{number}"
+
+
+def _full_year(year: int) -> int:
+    """Return a year with four digits."""
+    return year + 2000 if 0 < year < 100 else year
 
 
 def _check_expiry(account: Account, month: int, year: int) -> None:
@@ -310,6 +351,14 @@ def _check_expiry(account: Account, month: int, year: int) -> None:
         )
 
 
+def refusal_to_save(account: Account, method: Object, attempt: Behavior, step: str | None = None) -> str | None:
+    """Return the reason why the issuer refuses that a card is saved, if it does. A step decides alone."""
+    if step is None and has_expired(account, method):
+        return "expired_card"
+    refuses = attempt.decline is not None and not attempt.attaches and attempt.authenticate is None
+    return attempt.decline if refuses else None
+
+
 def attach_to(account: Account, id: str, customer: str) -> Object:
     """Attach a method to a customer. Some declined test cards fail here, as they do at Stripe."""
     method = resolve(account, id)
@@ -322,10 +371,11 @@ def attach_to(account: Account, id: str, customer: str) -> Object:
         )
     if method.get("_detached"):
         raise invalid_request(DETACHED)
-    test_behavior = behavior(method)
-    if test_behavior.decline and not test_behavior.attaches and not test_behavior.authenticate:
-        code, message = cards.MESSAGES[test_behavior.decline]
-        raise card_error(message, code=code, decline_code=test_behavior.decline if code == "card_declined" else None)
+    reason = refusal_to_save(account, method, behavior(method))
+    if reason is not None:
+        code, message = cards.MESSAGES[reason]
+        codes = cards.decline_codes(reason, method["card"]["brand"])
+        raise card_error(message, code=code, decline_code=reason if code == "card_declined" else None, **codes)
     method["customer"] = customer
     account.emit("payment_method.attached", method)
     return method
@@ -359,15 +409,15 @@ def update(call: Call) -> Object:
         method["billing_details"] = billing_details(merged)
     if "allow_redisplay" in call.params:
         method["allow_redisplay"] = call.params["allow_redisplay"]
-    _update_details(method, call.params)
+    _update_details(call.account, method, call.params)
     previous = previous_values(before, public_fields(method))
     if previous:
         call.account.emit("payment_method.updated", method, previous)
     return public_fields(method)
 
 
-def _update_details(method: Object, params: dict[str, Any]) -> None:
-    """Change the fields that can change. Raises StripeError for the hash of another type."""
+def _update_details(account: Account, method: Object, params: dict[str, Any]) -> None:
+    """Change the fields that can change. Raises StripeError for the hash of another type, or a date in the past."""
     for kind in ("card", "us_bank_account"):
         if params.get(kind) and method["type"] != kind:
             message = f"You can only update `{kind}` of a PaymentMethod of type {kind}, not of type {method['type']}."
@@ -376,7 +426,32 @@ def _update_details(method: Object, params: dict[str, Any]) -> None:
             if name == "networks":
                 method[kind][name]["preferred"] = (value or {}).get("preferred") or None
             else:
-                method[kind][name] = value
+                method[kind][name] = _full_year(value) if name == "exp_year" else value
+    if any(name in (params.get("card") or {}) for name in ("exp_month", "exp_year")):
+        _check_expiry(account, method["card"]["exp_month"], method["card"]["exp_year"])
+
+
+def update_automatically(account: Account, method: Object, params: Object) -> None:
+    """Update a saved card as its network does: a new expiry date, or another number in place of the first.
+
+    https://docs.stripe.com/payments/cards/overview#automatic-card-updates
+    """
+    if method["type"] != "card" or method["customer"] is None:
+        raise invalid_request("Only a card that is attached to a customer is updated automatically.", param="card")
+    before = public_fields(method)
+    names = ("exp_month", "exp_year")
+    details = {"number": method["_test"].partition(":")[2], **{name: method["card"][name] for name in names}, **params}
+    try:
+        test_name = _card_test_name(account, details, lambda _name: "card")
+    except StripeError as error:
+        raise invalid_request(error.message, param="card") from error
+    card = _card(account, test_name, {"card": details})
+    method["card"] |= {name: card[name] for name in AUTOMATICALLY_UPDATED}
+    method["_test"] = test_name
+    previous = previous_values(before, public_fields(method))
+    if not previous:
+        raise invalid_request("card has the number and the expiry date that the payment method has.", param="card")
+    account.emit("payment_method.automatically_updated", method, previous)
 
 
 def attach(call: Call) -> Object:

@@ -83,13 +83,17 @@ def pay(
 ) -> None:
     """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
     check_usable(intent, method)
-    behavior = payment_methods.behavior(method)
+    step = intent.get("_step") if authenticated else payment_methods.take_step(method)
+    behavior = payment_methods.behavior(method, step)
+    intent["_step"] = step
     intent.pop("_authenticated", None)
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
     if behavior.settles is not None:
-        _process(account, intent, method)
+        _process(account, intent, method, behavior.settles)
         return
+    if step is None and payment_methods.has_expired(account, method):
+        raise _decline(account, intent, method, "expired_card")
     conditions = {"always": True, "unless_setup": not method["_set_up"], "on_session": not off_session}
     if conditions.get(behavior.authenticate or "") and not authenticated:
         if off_session or error_on_requires_action:
@@ -180,7 +184,7 @@ def _decline(account: Account, intent: Object, method: Object, reason: str) -> S
     code, message = cards.MESSAGES[reason]
     decline_code = reason if code in ("card_declined", "authentication_required") else None
     charge = charges.add(account, intent, method, status="failed", captured=False)
-    charges.fail(charge, code, decline_code, message)
+    charges.fail(charge, code, decline_code, message, cards.decline_codes(reason, method["card"]["brand"]))
     intent["latest_charge"] = charge["id"]
     fields = {name: charge["outcome"][name] for name in ("advice_code", "network_advice_code", "network_decline_code")}
     fields |= {"charge": charge["id"], "decline_code": decline_code}
@@ -284,9 +288,10 @@ def _save_method(account: Account, intent: Object, method: Object) -> None:
         method["_detached"] = True
 
 
-def _process(account: Account, intent: Object, method: Object) -> None:
-    """Start a delayed payment: it is processing now, and succeeds or fails later."""
+def _process(account: Account, intent: Object, method: Object, outcome: str) -> None:
+    """Start a delayed payment: it is processing now, and has its outcome later: see `Behavior.settles`."""
     charge = charges.add(account, intent, method, status="pending", captured=True)
+    charge["_settles"] = outcome
     charge["captured"], charge["amount_captured"] = True, intent["amount"]
     intent["latest_charge"], intent["last_payment_error"] = charge["id"], None
     intent["status"] = "processing"
@@ -296,7 +301,7 @@ def _process(account: Account, intent: Object, method: Object) -> None:
     account.emit("charge.pending", charge)
     for hook in ON_PROCESSING:
         hook(account, intent, charge)
-    if payment_methods.behavior(method).settles != "never":
+    if outcome != "never":
         account.schedule("payment_intent.settle", intent["id"], charge["id"])
 
 
@@ -307,7 +312,7 @@ def _settle(account: Account, intent_id: str, charge_id: str) -> None:
     if intent["status"] != "processing":
         return
     method = account.store.get("payment_method", charge["payment_method"])
-    outcome = payment_methods.behavior(method).settles
+    outcome = charge["_settles"]
     if outcome == "succeeded":
         charge["status"], charge["paid"] = "succeeded", True
         intent["status"], intent["amount_received"] = "succeeded", intent["amount"]

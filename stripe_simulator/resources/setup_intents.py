@@ -110,7 +110,10 @@ def _confirm(call: Call, setup: Object) -> None:
         raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
     payments.check_return_url(setup, params, browser=call.browser)
     method = account.store.get("payment_method", setup["payment_method"])
-    if payment_methods.behavior(method).authenticate and not method["_set_up"]:
+    step = payment_methods.take_step(method) if method["type"] == "card" else None
+    behavior = payment_methods.behavior(method, step)
+    setup["_step"] = step
+    if behavior.authenticate and (step or not method["_set_up"]):
         setup["status"] = "requires_action"
         setup["next_action"] = payments.next_action(
             account, setup, None if params.get("use_stripe_sdk") else params.get("return_url")
@@ -121,15 +124,17 @@ def _confirm(call: Call, setup: Object) -> None:
 
 
 def _finish(account: Account, setup: Object, method: Object) -> None:
-    behavior = payment_methods.behavior(method)
-    if behavior.decline is not None and not behavior.attaches and behavior.authenticate is None:
-        code, message = cards.MESSAGES[behavior.decline]
-        decline_code = behavior.decline if code == "card_declined" else None
-        _fail(account, setup, method, {"code": code, "decline_code": decline_code, "message": message})
+    step = setup.get("_step")
+    reason = payment_methods.refusal_to_save(account, method, payment_methods.behavior(method, step), step)
+    if reason is not None:
+        code, message = cards.MESSAGES[reason]
+        codes = cards.decline_codes(reason, method["card"]["brand"])
+        codes |= {"decline_code": reason if code in ("card_declined", "authentication_required") else None}
+        _fail(account, setup, method, {"code": code, "message": message, **codes})
         raise card_error(
             message,
             code=code,
-            decline_code=decline_code,
+            **codes,
             setup_intent=public_fields(setup),
             payment_method=public_fields(method),
         )

@@ -1,0 +1,487 @@
+"""Saved payment methods, as payment plans charge them: sequences of outcomes, declines, expiry and updates."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import stripe
+
+from stripe_simulator import cards, state_file
+from stripe_simulator.control import OBJECT_CONTROLS
+from stripe_simulator.server import Simulator, Stripe
+from tests.stripe.conftest import control
+from tests.stripe.test_cards import DOCUMENT
+from tests.stripe.test_contract import DEBIT, pay
+
+YEAR_S = 366 * 24 * 3600
+
+
+def save(client: stripe.StripeClient, method: str = "pm_card_visa") -> tuple[str, str]:
+    """Attach a payment method to a new customer; return the ids of both."""
+    customer = client.v1.customers.create({}).id
+    return client.v1.payment_methods.attach(method, {"customer": customer}).id, customer
+
+
+def set_next(simulator: Simulator, method: str, *steps: str) -> Any:
+    """Set what the next attempts with a method do."""
+    return control(simulator, f"/_sim/payment_methods/{method}", {"next": list(steps)})
+
+
+def charge(client: stripe.StripeClient, method: str, customer: str, **more: Any) -> stripe.PaymentIntent:
+    """Charge a saved method off session."""
+    return pay(client, method, customer=customer, off_session=True, **more)
+
+
+def declined(client: stripe.StripeClient, method: str, customer: str, **more: Any) -> stripe.CardError:
+    """Charge a saved method and return the decline."""
+    with pytest.raises(stripe.CardError) as excinfo:
+        charge(client, method, customer, **more)
+    assert excinfo.value.http_status == 402
+    return excinfo.value
+
+
+def decline_code(client: stripe.StripeClient, method: str, customer: str) -> str:
+    """Charge a saved method and return the code of the decline."""
+    error: Any = declined(client, method, customer).error
+    return str(error.decline_code)
+
+
+# --- sequences of outcomes ---
+
+
+def test_each_attempt_takes_one_step_and_then_the_card_does_as_before(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "insufficient_funds", "do_not_honor", "ok")
+    assert [decline_code(client, method, customer) for _ in range(2)] == ["insufficient_funds", "do_not_honor"]
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["ok"]
+    assert [charge(client, method, customer).status for _ in range(2)] == ["succeeded", "succeeded"]
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == []
+
+
+def test_ok_succeeds_with_a_card_that_is_usually_declined(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client, "pm_card_chargeCustomerFail")
+    set_next(simulator, method, "ok")
+    assert charge(client, method, customer).status == "succeeded"
+    assert decline_code(client, method, customer) == "generic_decline"
+
+
+def test_steps_are_set_again_and_removed(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    assert set_next(simulator, method, "lost_card", "lost_card")["next"] == ["lost_card", "lost_card"]
+    assert set_next(simulator, method, "stolen_card")["next"] == ["stolen_card"]
+    assert set_next(simulator, method)["next"] == []
+    assert charge(client, method, customer).status == "succeeded"
+
+
+def test_a_retried_request_takes_no_further_step(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "insufficient_funds", "ok")
+    params: Any = {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
+    intent = client.v1.payment_intents.create(params).id
+    for _ in range(3):
+        with pytest.raises(stripe.CardError):
+            client.v1.payment_intents.confirm(intent, {"off_session": True}, {"idempotency_key": "first"})
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["ok"]
+
+
+def test_a_refused_confirmation_takes_no_step(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, _ = save(client)
+    set_next(simulator, method, "insufficient_funds")
+    with pytest.raises(stripe.InvalidRequestError, match="belongs to the Customer"):
+        pay(client, method)
+    with pytest.raises(stripe.InvalidRequestError, match="return_url"):
+        client.v1.payment_intents.create(
+            {"amount": 500, "currency": "usd", "confirm": True, "payment_method": "pm_card_visa"}
+        )
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["insufficient_funds"]
+
+
+def test_requires_action_asks_for_3d_secure_and_then_succeeds(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "requires_action", "insufficient_funds")
+    intent = pay(client, method, customer=customer)
+    assert intent.status == "requires_action"
+    authenticated = control(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": "success"})
+    assert authenticated["status"] == "succeeded"
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["insufficient_funds"]
+
+
+def test_requires_action_succeeds_when_the_server_confirms_again(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "requires_action", "insufficient_funds")
+    intent = pay(client, method, customer=customer, confirmation_method="manual")
+    control(simulator, f"/_sim/payment_intents/{intent.id}/authenticate", {"outcome": "success"})
+    assert client.v1.payment_intents.confirm(intent.id).status == "succeeded"
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["insufficient_funds"]
+
+
+@pytest.mark.parametrize("step", ["requires_action", "authentication_required"])
+def test_a_step_with_authentication_is_a_decline_off_session(
+    client: stripe.StripeClient, simulator: Simulator, step: str
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, step)
+    assert decline_code(client, method, customer) == "authentication_required"
+
+
+def test_a_setup_takes_a_step_too(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "transaction_not_allowed", "requires_action", "ok", "lost_card")
+    params: Any = {"customer": customer, "payment_method": method, "confirm": True, "return_url": "https://x/"}
+    with pytest.raises(stripe.CardError) as excinfo:
+        client.v1.setup_intents.create(params)
+    error: Any = excinfo.value.error
+    assert (error.decline_code, error.advice_code, error.network_decline_code) == (
+        "transaction_not_allowed",
+        "do_not_try_again",
+        "57",
+    )
+    setup = client.v1.setup_intents.retrieve(error.setup_intent.id)
+    assert (setup.status, setup.last_setup_error.advice_code) == ("requires_payment_method", "do_not_try_again")  # type: ignore[union-attr]
+    setup = client.v1.setup_intents.create(params)
+    assert setup.status == "requires_action"
+    path = f"/_sim/setup_intents/{setup.id}/authenticate"
+    assert control(simulator, path, {"outcome": "success"})["status"] == "succeeded"
+    assert client.v1.setup_intents.create(params).status == "succeeded"
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == ["lost_card"]
+
+
+@pytest.mark.parametrize("step", [step for step in cards.DEBIT_STEPS if step not in ("ok", "processing")])
+def test_a_bank_debit_fails_with_the_step_after_processing(
+    client: stripe.StripeClient, simulator: Simulator, step: str
+) -> None:
+    method, customer = save(client, "pm_usBankAccount_success")
+    set_next(simulator, method, step, "ok")
+    intents = [pay(client, method, customer=customer, **DEBIT) for _ in range(2)]
+    assert [intent.status for intent in intents] == ["processing", "processing"]
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    failed, paid = (client.v1.payment_intents.retrieve(intent.id) for intent in intents)
+    assert (failed.status, failed.last_payment_error.code) == ("requires_payment_method", step)  # type: ignore[union-attr]
+    assert paid.status == "succeeded"
+
+
+def test_a_bank_debit_stays_processing_until_it_is_canceled(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client, "pm_usBankAccount_noAccount")
+    set_next(simulator, method, "processing", "ok")
+    stuck, paid = (pay(client, method, customer=customer, **DEBIT) for _ in range(2))
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    assert client.v1.payment_intents.retrieve(paid.id).status == "succeeded"
+    assert client.v1.payment_intents.retrieve(stuck.id).status == "processing"
+    assert client.v1.payment_intents.cancel(stuck.id).status == "canceled"
+
+
+INVALID: list[tuple[str, Any, str]] = [
+    ("pm_card_visa", {"next": ["no_such_code"]}, "next has an unknown step for a card: no_such_code. There are: ok,"),
+    ("pm_card_visa", {"next": ["account_closed"]}, "unknown step for a card: account_closed"),
+    ("pm_card_visa", {"next": ["processing"]}, "unknown step for a card: processing"),
+    ("pm_card_visa", {"next": ["ok", 5]}, "unknown step for a card: 5"),
+    ("pm_card_visa", {"next": "ok"}, "next must be a list of at most 100 steps"),
+    ("pm_card_visa", {"next": ["ok"] * 101}, "next must be a list of at most 100 steps"),
+    ("pm_card_visa", {}, "Pass next, card or both"),
+    ("pm_card_visa", {"then": ["ok"]}, "has no field then: it takes next, card"),
+    ("pm_card_visa", {"card": {}}, "card must have number, exp_month or exp_year"),
+    ("pm_card_visa", {"card": {"cvc": "123"}}, "card has no field cvc"),
+    ("pm_card_visa", {"card": {"exp_year": "2040"}}, "exp_year must be a whole number"),
+    ("pm_card_visa", {"card": {"exp_month": 13}}, "expiration month is invalid"),
+    ("pm_card_visa", {"card": {"exp_year": 2020}}, "expiration year is invalid"),
+    ("pm_card_visa", {"card": {"number": 4242}}, "number must be a string"),
+    ("pm_card_visa", {"card": {"number": "4242424242424241"}}, "card number is incorrect"),
+    ("pm_card_visa", {"card": {"exp_month": 12, "exp_year": 2034}}, "that the payment method has"),
+    ("pm_usBankAccount_success", {"next": ["lost_card"]}, "unknown step for a us_bank_account: lost_card"),
+    ("pm_usBankAccount_success", {"next": ["requires_action"]}, "unknown step for a us_bank_account"),
+    ("pm_usBankAccount_success", {"card": {"exp_year": 2040}}, "Only a card that is attached to a customer"),
+]
+
+
+@pytest.mark.parametrize(("method", "body", "message"), INVALID, ids=[message for *_, message in INVALID])
+def test_an_invalid_change_of_a_method_is_refused_and_changes_nothing(
+    client: stripe.StripeClient, simulator: Simulator, method: str, body: Any, message: str
+) -> None:
+    saved, _ = save(client, method)
+    before = control(simulator, f"/_sim/payment_methods/{saved}")
+    response = httpx.post(f"{simulator.url}/_sim/payment_methods/{saved}", json=body)
+    assert (response.status_code, message in response.json()["error"]["message"]) == (400, True), response.text
+    assert control(simulator, f"/_sim/payment_methods/{saved}") == before
+
+
+def test_steps_are_kept_with_a_card_only_if_all_of_the_change_is_valid(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, _ = save(client)
+    body = {"next": ["lost_card"], "card": {"exp_month": 13}}
+    assert httpx.post(f"{simulator.url}/_sim/payment_methods/{method}", json=body).status_code == 400
+    assert control(simulator, f"/_sim/payment_methods/{method}")["next"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("pm_none", "No such PaymentMethod: 'pm_none'"), ("pm_card_visa", "each use of a test id creates another one")],
+)
+def test_the_control_call_needs_the_id_of_a_payment_method(simulator: Simulator, method: str, message: str) -> None:
+    response = httpx.post(f"{simulator.url}/_sim/payment_methods/{method}", json={"next": ["ok"]})
+    assert (response.status_code, message in response.json()["error"]["message"]) == (404, True)
+    assert httpx.delete(f"{simulator.url}/_sim/payment_methods/{method}").status_code == 405
+
+
+def test_every_step_and_every_control_of_one_object_is_documented() -> None:
+    text = DOCUMENT.read_text()
+    assert [step for step in (*cards.CARD_STEPS, *cards.DEBIT_STEPS) if f"`{step}`" not in text] == []
+    assert [path for path in OBJECT_CONTROLS if path.replace("*", "{id}") not in text] == []
+
+
+# --- codes of a decline ---
+
+
+@pytest.mark.parametrize(
+    ("step", "codes"),
+    [
+        ("generic_decline", ("try_again_later", None, "01")),  # as captured from Stripe's test mode
+        ("insufficient_funds", ("try_again_later", None, "51")),
+        ("stolen_card", ("do_not_try_again", None, "43")),
+        ("expired_card", ("confirm_card_data", None, "54")),
+        ("authentication_required", (None, None, None)),
+    ],
+)
+def test_a_decline_has_its_codes_in_the_error_the_intent_and_the_charge(
+    client: stripe.StripeClient, simulator: Simulator, step: str, codes: tuple[str | None, ...]
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, step)
+    error: Any = declined(client, method, customer).error
+    intent: Any = client.v1.payment_intents.retrieve(error.payment_intent.id)
+    outcome: Any = client.v1.charges.retrieve(error.charge).outcome
+    names = ("advice_code", "network_advice_code", "network_decline_code")
+    for holder in (error, intent.last_payment_error, outcome):
+        assert tuple(holder.to_dict().get(name) for name in names) == codes
+    assert outcome.type == "issuer_declined"
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"), [("insufficient_funds", "02"), ("lost_card", "03"), ("incorrect_cvc", "01")]
+)
+def test_mastercard_gives_advice_of_its_own(
+    client: stripe.StripeClient, simulator: Simulator, step: str, advice: str
+) -> None:
+    method, customer = save(client, "pm_card_mastercard")
+    set_next(simulator, method, step)
+    error: Any = declined(client, method, customer).error
+    assert error.network_advice_code == advice
+
+
+def test_a_payment_that_radar_blocks_has_no_code_of_a_network(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.CardError) as excinfo:
+        pay(client, "pm_card_radarBlock")
+    error: Any = excinfo.value.error
+    outcome: Any = client.v1.charges.retrieve(error.charge).outcome
+    assert (outcome.type, outcome.advice_code, outcome.network_decline_code) == ("blocked", None, None)
+
+
+def test_a_card_that_cannot_be_attached_has_the_codes_of_its_decline(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    with pytest.raises(stripe.CardError) as excinfo:
+        save(client, "pm_card_visa_chargeDeclinedLostCard")
+    error: Any = excinfo.value.error
+    assert (error.decline_code, error.advice_code, error.network_decline_code) == (
+        "lost_card",
+        "do_not_try_again",
+        "41",
+    )
+
+
+def test_a_failed_bank_debit_has_no_code_of_a_card_network(client: stripe.StripeClient, simulator: Simulator) -> None:
+    intent = pay(client, "pm_usBankAccount_insufficientFunds", **DEBIT)
+    control(simulator, "/_sim/clock", {"advance_s": 3})
+    failed: Any = client.v1.charges.retrieve(str(intent.latest_charge))
+    assert (failed.status, failed.outcome.advice_code, failed.outcome.network_decline_code) == ("failed", None, None)
+
+
+# --- off session ---
+
+
+def test_an_off_session_decline_keeps_the_method_for_the_customer_to_authenticate(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client, "pm_card_authenticationRequired")
+    error: Any = declined(client, method, customer).error
+    assert (error.type, error.code) == ("card_error", "authentication_required")
+    intent = client.v1.payment_intents.retrieve(error.payment_intent.id)
+    assert (intent.status, intent.payment_method) == ("requires_payment_method", None)
+    kept: Any = intent.last_payment_error.payment_method  # type: ignore[union-attr]
+    assert (kept.id, kept.customer) == (method, customer)
+    again = client.v1.payment_intents.confirm(intent.id, {"payment_method": kept.id, "return_url": "https://x/"})
+    assert again.status == "requires_action"
+    path = f"/_sim/payment_intents/{intent.id}/authenticate"
+    assert control(simulator, path, {"outcome": "success"})["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("value", [True, "one_off", "recurring"])
+def test_every_value_of_off_session_declines_a_card_that_needs_authentication(
+    client: stripe.StripeClient, value: Any
+) -> None:
+    method, customer = save(client, "pm_card_authenticationRequiredOnSetup")
+    with pytest.raises(stripe.CardError) as excinfo:
+        pay(client, method, customer=customer, off_session=value)
+    assert excinfo.value.code == "authentication_required"
+
+
+@pytest.mark.parametrize("how", ["setup", "payment"])
+def test_a_card_that_was_set_up_succeeds_off_session(
+    client: stripe.StripeClient, simulator: Simulator, how: str
+) -> None:
+    customer = client.v1.customers.create({}).id
+    params: Any = {"customer": customer, "payment_method": "pm_card_authenticationRequiredOnSetup", "confirm": True}
+    params |= {"return_url": "https://x/"}
+    if how == "setup":
+        intent: Any = client.v1.setup_intents.create(params)
+    else:
+        params |= {"amount": 500, "currency": "usd", "setup_future_usage": "off_session"}
+        intent = client.v1.payment_intents.create(params)
+    assert intent.status == "requires_action"
+    control(simulator, f"/_sim/{intent.object}s/{intent.id}/authenticate", {"outcome": "success"})
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert [charge(client, method.id, customer).status for _ in range(2)] == ["succeeded", "succeeded"]
+
+
+def test_error_on_requires_action_declines_a_card_that_needs_authentication(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    method, customer = save(client)
+    set_next(simulator, method, "requires_action")
+    with pytest.raises(stripe.CardError) as excinfo:
+        pay(client, method, customer=customer, error_on_requires_action=True)
+    assert (excinfo.value.code, excinfo.value.error.decline_code) == (  # type: ignore[union-attr]
+        "authentication_required",
+        "authentication_not_handled",
+    )
+
+
+# --- expiry ---
+
+
+def year_of(simulator: Simulator) -> int:
+    """Return the year on the simulator's clock."""
+    return time.gmtime(control(simulator, "/_sim/health")["now"]).tm_year
+
+
+def create_card(client: stripe.StripeClient, month: int, year: int) -> str:
+    """Create a card with an expiry date and return its id."""
+    params: Any = {"type": "card", "card": {"number": "4242424242424242", "exp_month": month, "exp_year": year}}
+    return client.v1.payment_methods.create(params).id
+
+
+def test_a_card_is_declined_after_its_last_month(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client, create_card(client, 12, year_of(simulator) + 2))
+    assert charge(client, method, customer).status == "succeeded"
+    control(simulator, "/_sim/clock", {"advance_s": 4 * YEAR_S})
+    error: Any = declined(client, method, customer).error
+    assert (error.code, error.advice_code, error.network_decline_code) == ("expired_card", "confirm_card_data", "54")
+    assert error.payment_intent.status == "requires_payment_method"
+    params: Any = {"customer": customer, "payment_method": method, "confirm": True, "return_url": "https://x/"}
+    with pytest.raises(stripe.CardError, match="expired"):
+        client.v1.setup_intents.create(params)
+
+
+def test_the_last_month_ends_when_the_next_one_begins() -> None:
+    now = [1_800_000_000.0]  # 15 January 2027
+    simulator = Stripe(seed=1, clock=lambda: now[0])
+
+    def status(method: str) -> int:
+        body = f"amount=500&currency=usd&confirm=true&payment_method={method}&off_session=true"
+        return simulator.handle(
+            "POST", "/v1/payment_intents", {"Authorization": f"Bearer {simulator.secret_key}"}, body.encode()
+        ).status
+
+    def create() -> str:
+        body = b"type=card&card[number]=4242424242424242&card[exp_month]=2&card[exp_year]=27"
+        headers = {"Authorization": f"Bearer {simulator.secret_key}"}
+        return str(simulator.handle("POST", "/v1/payment_methods", headers, body).json()["id"])
+
+    methods = [create(), create()]
+    now[0] = 1_803_859_199.0  # 28 February 2027, 23:59:59
+    assert status(methods[0]) == 200
+    now[0] += 1
+    assert status(methods[1]) == 402
+
+
+def test_an_expired_card_cannot_be_attached(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method = create_card(client, 12, year_of(simulator) + 2)
+    control(simulator, "/_sim/clock", {"advance_s": 4 * YEAR_S})
+    with pytest.raises(stripe.CardError) as excinfo:
+        save(client, method)
+    assert excinfo.value.code == "expired_card"
+
+
+def test_a_card_of_a_test_id_is_valid_at_any_time(client: stripe.StripeClient, simulator: Simulator) -> None:
+    for _ in range(3):
+        method, customer = save(client)
+        control(simulator, "/_sim/clock", {"advance_s": 3 * YEAR_S})
+        assert charge(client, method, customer).status == "succeeded"
+
+
+def test_a_new_expiry_date_makes_an_expired_card_valid(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    control(simulator, "/_sim/clock", {"advance_s": 20 * YEAR_S})
+    assert declined(client, method, customer).code == "expired_card"
+    with pytest.raises(stripe.CardError):
+        client.v1.payment_methods.update(method, {"card": {"exp_year": 2035}})
+    client.v1.payment_methods.update(method, {"card": {"exp_month": 1, "exp_year": 60}})
+    assert client.v1.payment_methods.retrieve(method).card.exp_year == 2060  # type: ignore[union-attr]
+    assert charge(client, method, customer).status == "succeeded"
+
+
+# --- updates by networks ---
+
+
+def updates(client: stripe.StripeClient) -> list[Any]:
+    """Return the events about automatic updates, newest first."""
+    return client.v1.events.list({"type": "payment_method.automatically_updated"}).data
+
+
+def test_a_network_updates_the_expiry_date_of_a_saved_card(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    control(simulator, f"/_sim/payment_methods/{method}", {"card": {"exp_month": 3, "exp_year": 2040}})
+    card: Any = client.v1.payment_methods.retrieve(method).card
+    assert (card.exp_month, card.exp_year, card.last4) == (3, 2040, "4242")
+    (event,) = updates(client)
+    assert event.data.previous_attributes.to_dict() == {"card": {"exp_month": 12, "exp_year": 2034}}
+    assert event.data.object.to_dict() == client.v1.payment_methods.retrieve(method).to_dict()
+    assert (event.request.id, event.request.idempotency_key) == (None, None)
+    assert charge(client, method, customer).status == "succeeded"
+
+
+def test_a_network_replaces_the_number_of_a_saved_card(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method, customer = save(client)
+    before: Any = client.v1.payment_methods.retrieve(method).card
+    control(simulator, f"/_sim/payment_methods/{method}", {"card": {"number": "4000000000000341"}})
+    (event,) = updates(client)
+    previous = event.data.previous_attributes.to_dict()
+    assert previous == {"card": {"fingerprint": before.fingerprint, "last4": "4242"}}
+    assert client.v1.payment_methods.retrieve(method).card.last4 == "0341"  # type: ignore[union-attr]
+    assert decline_code(client, method, customer) == "generic_decline"
+
+
+def test_only_a_saved_card_is_updated_by_its_network(client: stripe.StripeClient, simulator: Simulator) -> None:
+    method = create_card(client, 12, 2040)
+    response = httpx.post(f"{simulator.url}/_sim/payment_methods/{method}", json={"card": {"exp_year": 2041}})
+    assert response.status_code == 400 and "attached to a customer" in response.json()["error"]["message"]
+    assert updates(client) == []
+
+
+def test_the_steps_are_part_of_the_saved_state(tmp_path: Path) -> None:
+    first, second = Stripe(seed=1, secret_key="sk_test_1"), Stripe(seed=1, secret_key="sk_test_1")
+    headers = {"Authorization": "Bearer sk_test_1"}
+    body = b"type=card&card[number]=4242424242424242&card[exp_month]=12&card[exp_year]=40"
+    method = first.handle("POST", "/v1/payment_methods", headers, body).json()["id"]
+    first.handle("POST", f"/_sim/payment_methods/{method}", {}, b'{"next": ["lost_card"]}')
+    state_file.save(first.account, tmp_path / "state.json")
+    state_file.load(second.account, state_file.read(tmp_path / "state.json") or {})
+    assert second.handle("GET", f"/_sim/payment_methods/{method}", {}).json()["next"] == ["lost_card"]
