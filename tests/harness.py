@@ -97,9 +97,9 @@ def delete_tables(client: Any) -> None:
         client.delete_table(TableName=name)
 
 
-def in_memory_client() -> Any:
-    """Return a client of a new in-memory DynamoDB without tables. It enforces permissions."""
-    database = InMemoryDynamoDB()
+def in_memory_client(database: InMemoryDynamoDB | None = None) -> Any:
+    """Return a client of an in-memory DynamoDB, by default a new one without tables. It enforces permissions."""
+    database = database or InMemoryDynamoDB()
     return permissions.enforced(Client(lambda method, params: getattr(database, method)(**params)))
 
 

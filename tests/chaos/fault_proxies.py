@@ -4,7 +4,6 @@ Nothing here knows which calls a flow makes. A first run counts them; each later
 """
 
 import contextlib
-import http.client
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stripe_simulator.http_server import read_request
+from tests.chaos.backends import SHAPES, Response, Upstream
 
 Backend = Literal["dynamodb", "stripe"]
 Fate = Literal["kill before", "kill after", "drop before", "drop after", "error", "throttle", "kept error", "late"]
@@ -26,8 +26,6 @@ LASTING: tuple[Fate, ...] = ("drop before", "drop after", "error", "throttle")
 """The fates that may also last: the backend then stays unreachable until the flow has ended."""
 WRITES = {"TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"}
 READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
-
-Response = tuple[int, list[tuple[str, str]], bytes]
 
 
 @dataclass(frozen=True)
@@ -101,11 +99,11 @@ class FaultGate:
 
 
 class Proxy:
-    """An HTTP/1.1 proxy to one address, on its own port, with one thread per connection."""
+    """An HTTP/1.1 proxy to what `connect` connects to, on its own port, with one thread per connection."""
 
-    def __init__(self, backend: Backend, port: int, gate: FaultGate) -> None:
+    def __init__(self, backend: Backend, connect: Callable[[], Upstream], gate: FaultGate) -> None:
         self._backend: Backend = backend
-        self._port = port
+        self.connect = connect
         self._gate = gate
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -126,7 +124,7 @@ class Proxy:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        upstream = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        upstream = self.connect()
         with connection, contextlib.closing(upstream), contextlib.suppress(OSError, ValueError):
             reader = connection.makefile("rb")
             while True:
@@ -139,29 +137,27 @@ class Proxy:
                 connection.sendall(_encode(response))
 
     def _respond(
-        self, upstream: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str], body: bytes
+        self, upstream: Upstream, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> Response | None:
         call = self._call(method, target, headers)
         fate = self._gate.arrive(call)
 
         write = json.loads(body) if call.backend == "dynamodb" and call.name not in READS else None
 
-        def forward(connection: http.client.HTTPConnection = upstream) -> Response:
+        def forward(connection: Upstream = upstream) -> Response:
             if write:
                 self._gate.on_write(write)
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            content = response.read()
+            response = connection.send(method, target, headers, body)
             if write:
                 self._gate.on_write(write)
-            return response.status, list(response.getheaders()), content
+            return response
 
         if fate in (None, "kept error"):
             if fate and self._gate.keep_error and call.backend == "stripe":
                 self._gate.keep_error(f"{method} {target.partition('?')[0]}")
             return forward()
         if fate == "late":
-            separate = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+            separate = self.connect()
             self._gate.delayed.append(lambda: forward(separate))
             return None
         if fate in ("error", "throttle"):
@@ -187,14 +183,14 @@ def _refusal(call: Call, fate: Fate, body: bytes) -> Response:
             error |= {"type": "invalid_request_error", "code": "rate_limit"}
         return status, [("Request-Id", "req_proxy"), ("Content-Type", "application/json")], _json({"error": error})
     message = "injected by the test"
-    fault: dict[str, Any] = {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": message}
+    fault: dict[str, Any] = {"__type": f"{SHAPES}InternalServerError", "message": message}
     if fate == "throttle" and call.name == "TransactWriteItems":
         reasons = [{"Code": "None"} for _ in json.loads(body)["TransactItems"]]
         reasons[0] = {"Code": "TransactionConflict", "Message": message}
-        fault = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"}
+        fault = {"__type": f"{SHAPES}TransactionCanceledException"}
         fault |= {"message": message, "CancellationReasons": reasons}
     elif fate == "throttle":
-        fault["__type"] = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
+        fault["__type"] = f"{SHAPES}ProvisionedThroughputExceededException"
     return 500 if fate == "error" else 400, [("Content-Type", "application/x-amz-json-1.0")], _json(fault)
 
 
@@ -211,12 +207,14 @@ def _encode(response: Response) -> bytes:
 
 
 @contextlib.contextmanager
-def start_proxies(dynamodb_port: int, stripe_port: int) -> Iterator[tuple[FaultGate, str, str]]:
-    """Yield the gate, and the addresses of the proxies of DynamoDB and of Stripe."""
+def start_proxies(
+    dynamodb: Callable[[], Upstream], stripe: Callable[[], Upstream]
+) -> Iterator[tuple[FaultGate, Proxy, Proxy]]:
+    """Yield the gate, and the proxies of DynamoDB and of Stripe."""
     gate = FaultGate()
-    dynamodb, stripe = Proxy("dynamodb", dynamodb_port, gate), Proxy("stripe", stripe_port, gate)
+    proxies = Proxy("dynamodb", dynamodb, gate), Proxy("stripe", stripe, gate)
     try:
-        yield gate, dynamodb.url, stripe.url
+        yield gate, *proxies
     finally:
-        dynamodb.stop()
-        stripe.stop()
+        for proxy in proxies:
+            proxy.stop()

@@ -87,14 +87,15 @@ class Outcome:
         return None if self.response is None else self.response.get("statusCode", 200)
 
 
-def start() -> None:
-    """Start the fork server with this module and a client of `DYNAMODB_ENDPOINT_URL` loaded.
+def start(dynamodb_url: str) -> None:
+    """Start the fork server with this module and a client of DynamoDB at this URL loaded.
 
     In Python 3.13.0 a fork server does not take over `sys.path`, and it ignores a module that it cannot import.
     """
     multiprocessing.set_forkserver_preload([__name__])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(IN_FORK_SERVER, "1")
+        patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb_url)
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         forkserver.ensure_running()
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,10 +16,19 @@ from stripe_simulator.http_server import Simulator
 from stripe_simulator.server import Stripe
 from tests import consistency
 from tests.chaos import function_host, planted_defects
-from tests.chaos.fault_proxies import FATES, LASTING, READS, Call, FaultGate, FaultPoint, start_proxies
+from tests.chaos.backends import InProcess, OverHTTP, Upstream
+from tests.chaos.fault_proxies import FATES, LASTING, READS, Call, FaultGate, FaultPoint, Proxy, start_proxies
 from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
 from tests.chaos.function_host import Job, Outcome
-from tests.harness import SECRET, Harness, client_for, create_tables, delete_tables, running_harness
+from tests.harness import (
+    SECRET,
+    Harness,
+    client_for,
+    create_tables,
+    in_memory_client,
+    running_harness,
+)
+from tests.in_memory_dynamodb.tables import InMemoryDynamoDB
 from tuition import clock
 from tuition.intake import walk
 from tuition.storage import cursors, dynamodb
@@ -42,14 +51,13 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 class KnownTables:
     """The items of the tables as last read: only a table that was written since is read again, or cleared.
 
-    It sees the writes of the harness's own client, and those of the invocations, which pass the gate.
+    It sees the writes of the harness's own client, and is told of those of the invocations, which pass the gate.
     """
 
-    def __init__(self, client: Any, gate: FaultGate) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
         self._filled = {dynamodb.table_name(model) for model in MODELS}
         self._pages: dict[str, Any] = {}
-        gate.on_write = self._note
         client.meta.events.register("before-parameter-build.dynamodb", self._note_call)
 
     def scan(self, *, TableName: str, **params: Any) -> Any:
@@ -69,9 +77,10 @@ class KnownTables:
 
     def _note_call(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name not in READS:
-            self._note(params)
+            self.note(params)
 
-    def _note(self, params: dict[str, Any]) -> None:
+    def note(self, params: dict[str, Any]) -> None:
+        """Remember which tables a write may have changed."""
         writes = [write for item in params.get("TransactItems", ()) for write in item.values()]
         names = {write["TableName"] for write in (*writes, params) if "TableName" in write}
         for table in names | set(params.get("RequestItems", ())):
@@ -79,16 +88,50 @@ class KnownTables:
             self._pages.pop(table, None)
 
 
-@dataclass
-class FaultHarness:
-    """DynamoDB Local and the simulator behind their proxies, for many runs one after the other."""
+@dataclass(frozen=True)
+class Database:
+    """A DynamoDB with tables: a client, a connection of the proxy, and what is known of the tables."""
 
     client: Any
+    connect: Callable[[], Upstream]
+    tables: KnownTables
+
+
+def open_database(url: str | None) -> Database:
+    """Create the tables in the DynamoDB Local at `url`, or in a new DynamoDB in memory."""
+    if url is None:
+        database = InMemoryDynamoDB()
+        client, connect = in_memory_client(database), lambda: InProcess(database)
+    else:
+        port = urlsplit(url).port or 0
+        client, connect = client_for(url), lambda: OverHTTP(port)
+    create_tables(client)
+    return Database(client, connect, KnownTables(client))
+
+
+@dataclass
+class FaultHarness:
+    """A DynamoDB and the simulator behind their proxies, for many runs one after the other."""
+
     simulated: Stripe
     gate: FaultGate
-    dynamodb: str
+    dynamodb_proxy: Proxy
     stripe: str
-    tables: KnownTables
+    database: Database
+
+    @property
+    def client(self) -> Any:
+        return self.database.client
+
+    @property
+    def tables(self) -> KnownTables:
+        return self.database.tables
+
+    def use(self, database: Database) -> None:
+        """Put another DynamoDB behind the proxy."""
+        self.database = database
+        self.dynamodb_proxy.connect = database.connect
+        self.gate.on_write = database.tables.note
 
     # --- one run ---
 
@@ -120,7 +163,8 @@ class FaultHarness:
             Fault([call.split()[0], *call.split()[1].strip("/").split("/")], 1, "error", 0.0)
         )
         secrets = {"stripe": {"secret_key": w.stripe.secret_key}, "webhook": {"signing_secrets": [SECRET]}}
-        job = Job(invocation.function, invocation.event, self.dynamodb, self.stripe, clock.now(), secrets, self._defect)
+        address = self.dynamodb_proxy.url
+        job = Job(invocation.function, invocation.event, address, self.stripe, clock.now(), secrets, self._defect)
 
         def on_start(pid: int | None) -> None:
             self.gate.pid = pid
@@ -240,21 +284,19 @@ def _run_hourly(w: Harness, *, early: bool) -> None:
 
 
 @contextlib.contextmanager
-def start_harness(url: str) -> Iterator[FaultHarness]:
-    """Yield a harness with its own tables in the DynamoDB Local at `url`, which are emptied for every run."""
-    client = client_for(url)
-    create_tables(client)
+def start_harness() -> Iterator[FaultHarness]:
+    """Yield a harness with a DynamoDB in memory. Each run empties the tables."""
+    database = open_database(None)
     simulated = Stripe(seed=1)
     simulator = Simulator(simulated)
-    proxies = start_proxies(urlsplit(url).port or 0, simulator.port)
-    with pytest.MonkeyPatch.context() as patch, proxies as (gate, dynamodb_url, stripe_url):
-        patch.setenv("DYNAMODB_ENDPOINT_URL", dynamodb_url)
-        function_host.start()
+    with start_proxies(database.connect, lambda: OverHTTP(simulator.port)) as (gate, dynamodb_proxy, stripe_proxy):
+        function_host.start(dynamodb_proxy.url)
         try:
-            yield FaultHarness(client, simulated, gate, dynamodb_url, stripe_url, KnownTables(client, gate))
+            harness = FaultHarness(simulated, gate, dynamodb_proxy, stripe_proxy.url, database)
+            harness.use(database)
+            yield harness
         finally:
             simulator.stop()
-            delete_tables(client)
 
 
 def fault_points(calls: list[Call]) -> list[FaultPoint]:

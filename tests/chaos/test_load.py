@@ -9,7 +9,7 @@ from tests.chaos.flows import clear_tables
 from tests.chaos.harness import FaultHarness
 from tests.seeds import first_seed
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.threads]
 
 
 def test_no_event_of_many_payments_is_lost_when_events_are_shuffled_and_doubled(

@@ -20,7 +20,7 @@ from tuition import clock
 from tuition.intake import walk
 from tuition.storage import cursors, ledger
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.threads]
 REFUND = "POST /api/admin/payments/{payment_id}/refunds"
 DECIDE = "POST /api/admin/payments/{payment_id}/access"
 _real_sleep = time.sleep

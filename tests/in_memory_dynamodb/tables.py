@@ -103,6 +103,7 @@ class InMemoryDynamoDB:
         self.exact = exact
         self.tables: dict[str, Table] = {}
         self.stored: dict[str, dict[Key, Item]] = {}
+        self._tokens: dict[str | None, Sequence[Item]] = {}
         self._lock = threading.RLock()
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -208,7 +209,7 @@ class InMemoryDynamoDB:
         if sum(len(request["Keys"]) for request in RequestItems.values()) > MAX_BATCH_GET:
             raise invalid("Too many items requested for the BatchGetItem call")
         responses = {name: self._batch_of_table(name, **request) for name, request in RequestItems.items()}
-        if self.exact and sum(values.size(i) for items in responses.values() for i in items) > MAX_BATCH_GET_BYTES:
+        if self.exact and _bytes([item for items in responses.values() for item in items]) > MAX_BATCH_GET_BYTES:
             raise NotImplementedError("a batch with unprocessed keys")
         return {"Responses": responses, "UnprocessedKeys": {}}
 
@@ -393,7 +394,12 @@ class InMemoryDynamoDB:
         return {"UnprocessedItems": {}}
 
     @_operation
-    def transact_write_items(self, *, TransactItems: Sequence[Item]) -> Item:
+    def transact_write_items(self, *, TransactItems: Sequence[Item], ClientRequestToken: str | None = None) -> Item:
+        """Write all or nothing. A token that a transaction was written with is never forgotten here."""
+        if ClientRequestToken in self._tokens:
+            if self._tokens[ClientRequestToken] == TransactItems:
+                return {}
+            raise error("IdempotentParameterMismatchException", "", Message="")
         if len(TransactItems) > MAX_TRANSACTION:
             raise invalid("Member must have length less than or equal to 100")
         changes = [_Change(self, kind, write) for one in TransactItems for kind, write in one.items()]
@@ -412,10 +418,12 @@ class InMemoryDynamoDB:
             raise refused
         if not all(allowed):
             _cancel([change.reason(ok) for change, ok in zip(changes, allowed, strict=True)])
-        if self.exact and sum(values.size(change.after or {}) for change in changes) > MAX_TRANSACTION_BYTES:
+        if self.exact and _bytes([change.after or {} for change in changes]) > MAX_TRANSACTION_BYTES:
             raise NotImplementedError("a transaction of more than 4 MB")
         for change in changes:
             change.apply()
+        if ClientRequestToken is not None:
+            self._tokens[ClientRequestToken] = TransactItems
         return {}
 
 
@@ -567,8 +575,17 @@ def _segment(hash_key: str, segments: int) -> int:
     return int.from_bytes(values.hash_of(hash_key)) * segments // _HASH_SPACE
 
 
+def _bytes(items: list[Item]) -> int:
+    """Return the size of items, or more if they are too few to reach the limit of a call."""
+    if len(items) * values.MAX_ITEM_BYTES <= MAX_TRANSACTION_BYTES:
+        return len(items) * values.MAX_ITEM_BYTES
+    return sum(map(values.size, items))
+
+
 def _fitting(items: list[Item]) -> int:
     """Return how many of these items a page has: it ends with the item that exceeds 1 MB."""
+    if len(items) * values.MAX_ITEM_BYTES <= values.MAX_PAGE_BYTES:
+        return len(items)
     total = 0
     for number, item in enumerate(items, 1):
         total += values.size(item)

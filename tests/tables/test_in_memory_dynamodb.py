@@ -2,6 +2,7 @@
 
 import random
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -206,6 +207,32 @@ def test_items_are_listed_and_paged_alike(compared: Client) -> None:
             }
             pages = list(compared.get_paginator("query").paginate(**query))
             assert sum(page["Count"] for page in pages) > 4
+
+
+def test_a_transaction_is_written_once_per_token(compared: Client) -> None:
+    """Botocore gives each transaction a token, so that a retry after a lost answer writes nothing twice."""
+    key = {"user_id": {"S": "of a token"}, "sort_key": {"S": "DP"}}
+    values = {":one": {"N": "1"}, ":zero": {"N": "0"}}
+    expression = "SET version = if_not_exists(version, :zero) + :one"
+    update = {
+        "TableName": "enrollments",
+        "Key": key,
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": values,
+    }
+    token, is_there = str(uuid.uuid4()), {"ConditionExpression": "attribute_exists(user_id)"}
+
+    def write(token: str, **more: str) -> None:
+        compared.transact_write_items(TransactItems=[{"Update": update | more}], ClientRequestToken=token)
+
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        write(token, **is_there)
+    write(str(uuid.uuid4()))
+    for _ in range(3):
+        write(token, **is_there)  # the canceled attempt has not used the token
+    with pytest.raises(ClientError, match="IdempotentParameterMismatchException"):
+        write(token)
+    assert compared.get_item(TableName="enrollments", Key=key)["Item"]["version"] == {"N": "2"}
 
 
 def test_a_page_ends_after_a_megabyte(compared: Client) -> None:
