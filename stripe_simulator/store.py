@@ -21,15 +21,19 @@ ALPHABET = string.ascii_letters + string.digits
 def clone(value: Any) -> Any:
     """Return a deep copy of a JSON value."""
     if isinstance(value, dict):
-        return {key: clone(item) for key, item in value.items()}
+        return {key: clone(item) if isinstance(item, (dict, list)) else item for key, item in value.items()}
     if isinstance(value, list):
-        return [clone(item) for item in value]
+        return [clone(item) if isinstance(item, (dict, list)) else item for item in value]
     return value
 
 
 def public_fields(stored: Object) -> Object:
     """Return a copy of an object without the simulator's own fields."""
-    return {key: clone(value) for key, value in stored.items() if not key.startswith("_")}
+    return {
+        key: clone(value) if isinstance(value, (dict, list)) else value
+        for key, value in stored.items()
+        if not key.startswith("_")
+    }
 
 
 @dataclass

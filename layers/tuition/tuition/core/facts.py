@@ -379,6 +379,8 @@ def _either[T](a: T | None, b: T | None, join: Callable[[T, T], T]) -> T | None:
 
 
 def _each[T](a: Mapping[str, T], b: Mapping[str, T], join: Callable[[T, T], T]) -> dict[str, T]:
+    if not (a or b):
+        return {}
     return {key: cast(T, _either(a.get(key), b.get(key), join)) for key in sorted({*a, *b})}
 
 

@@ -8,6 +8,7 @@ Every field of every fact is declared here, as recorded or not. A field that is 
 payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc7396
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -89,6 +90,7 @@ _MARKS = "_.:#/-"
 """Besides letters and digits, the characters of ids, statuses, currencies, times and codes."""
 MAX_ID_LENGTH = 255
 """In characters, of an id that is recorded."""
+_ID = re.compile(rf"[a-zA-Z0-9{re.escape(_MARKS)}]{{1,{MAX_ID_LENGTH}}}")
 MAX_TEXT_LENGTH = 100
 """In characters, of a recorded text of a fact. A longer one is recorded as `UNKNOWN`."""
 
@@ -114,11 +116,12 @@ def reduced(facts: Facts) -> dict[str, Any]:
 def _reduced_value(value: Any) -> Any:
     if isinstance(value, str):
         return coded(value) if len(value) <= MAX_TEXT_LENGTH else UNKNOWN
-    if isinstance(value, Mapping):
-        return {_coded_name(key): _reduced_value(entry) for key, entry in value.items()}
+    if isinstance(value, int):
+        return value
     declared = DECLARED.get(type(value))
     if declared is None:
-        return value
+        is_map = isinstance(value, Mapping)
+        return {_coded_name(key): _reduced_value(entry) for key, entry in value.items()} if is_map else value
     fields = {name: getattr(value, name) for name in declared.recorded}
     fields = {name: _reduced_value(one) for name, one in fields.items() if one is not None and one is not False}
     return fields | {name: {_coded_name(key): {} for key in getattr(value, name)} for name in declared.keys_only}
@@ -126,8 +129,7 @@ def _reduced_value(value: Any) -> Any:
 
 def is_id(text: str) -> bool:
     """Whether a text is an id, a status, a currency, a time or a code. Other texts are `UNKNOWN` in records."""
-    is_plain = text.isascii() and all(char.isalnum() or char in _MARKS for char in text)
-    return 0 < len(text) <= MAX_ID_LENGTH and is_plain
+    return _ID.fullmatch(text) is not None
 
 
 def coded(value: Any) -> Any:
