@@ -151,6 +151,10 @@ class Accounts:
         """Return whether a secret or restricted key acts on the account."""
         return key != account.publishable_key and self._find(key) is account
 
+    def is_made_up(self, key: str) -> bool:
+        """Return whether a key selects or makes another account than the default one."""
+        return MADE_UP_KEY.fullmatch(key) is not None and self._find(key) is not self.default
+
     def _find(self, key: str) -> Account | None:
         """Return the account of a key. A secret key and the restricted key of the same letters act on one account."""
         account = self._by_key.get(key)

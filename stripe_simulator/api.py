@@ -161,6 +161,13 @@ class Stripe:
                 return self._error_response(request, error)
             return replay or request
 
+    def has_made_up_key(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Return whether a request has a secret key that is not the default account's.
+
+        Any page on the web can make up such a key, so only programs and pages of this machine may use one.
+        """
+        return self.accounts.is_made_up(_api_key(method, headers, target.partition("?")[2], body))
+
     def _control(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Handle a request to the control API: it acts on the account of its key, or else on the default account."""
         account, is_admin = self.account, False

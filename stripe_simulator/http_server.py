@@ -67,7 +67,7 @@ class Simulator:
                 raise
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
-        self._senders: dict[str, Sender] = {}
+        self._senders: dict[Account, Sender] = {}
         stripe.accounts.on_open, stripe.accounts.on_close = self._open, self._close_account
         for account in stripe.accounts.all():
             self._open(account)
@@ -80,10 +80,10 @@ class Simulator:
 
     def _open(self, account: Account) -> None:
         """Send the deliveries of an account, whose threads start when there are any."""
-        self._senders[account.id] = Sender(account.webhooks, account.lock)
+        self._senders[account] = Sender(account.webhooks, account.lock, f"webhooks-{account.id}")
 
     def _close_account(self, account: Account) -> None:
-        self._senders.pop(account.id).stop()
+        self._senders.pop(account).stop()
 
     @property
     def secret_key(self) -> str:
@@ -144,7 +144,7 @@ class Simulator:
             return TICK_S
         try:
             account.run_due()
-            sender = self._senders.get(account.id)
+            sender = self._senders.get(account)
             if sender is not None:
                 sender.start_if_due(TICK_S)
             at = account.clock.next_at()
@@ -202,6 +202,9 @@ class Simulator:
         if method == "OPTIONS":
             connection.sendall(PREFLIGHT)
             return True
+        if self._is_foreign_page(headers) and self.stripe.has_made_up_key(method, target, headers, body):
+            connection.sendall(encode_response(FORBIDDEN, head_only=method == "HEAD"))
+            return True
         try:
             response = self._handle(connection, method, target, headers, body)
         except NoAnswer:
@@ -211,6 +214,10 @@ class Simulator:
             response = self.stripe.internal_error()
         connection.sendall(encode_response(response, head_only=method == "HEAD"))
         return headers.get("connection", "").lower() != "close"
+
+    def _is_foreign_page(self, headers: dict[str, str]) -> bool:
+        """Return whether a page of another origin sends the request. Programs send no `Origin`."""
+        return "origin" in headers and not callers.is_own({"origin": headers["origin"]}, self.public_host)
 
     def _handle(
         self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes

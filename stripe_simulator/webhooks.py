@@ -342,8 +342,9 @@ class Sender:
     The threads start when deliveries are due, and end when nothing has been due for `IDLE_S`.
     """
 
-    def __init__(self, webhooks: Webhooks, lock: threading.RLock) -> None:
+    def __init__(self, webhooks: Webhooks, lock: threading.RLock, name: str) -> None:
         self._webhooks = webhooks
+        self._name = name  # of the threads
         self._ready = threading.Condition(lock)
         self._tried = threading.Condition(lock)
         self._in_flight = 0
@@ -367,7 +368,7 @@ class Sender:
         """Start a thread if there are deliveries and no thread waits for them. The lock must be held."""
         if self._webhooks.waiting and not self._idle_threads and self._threads < MAX_THREADS and not self._stopped:
             self._threads += 1
-            threading.Thread(target=self._work, name="webhook", daemon=True).start()
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
 
     def stop(self) -> None:
         """Stop the threads. A request in flight finishes first."""

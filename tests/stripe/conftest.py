@@ -65,7 +65,10 @@ def control(simulator: Simulator, path: str, body: dict[str, Any] | None = None)
 
 @pytest.fixture
 def simulator(shared_simulator: Simulator) -> Iterator[Simulator]:
-    """A reset simulator; after the test, every event that it created is checked against the package's types."""
+    """A reset simulator with one account; after the test, every event of it is checked against the package's types."""
+    accounts = shared_simulator.stripe.accounts
+    for account in accounts.all()[1:]:
+        accounts.delete(account)
     control(shared_simulator, "/_sim/reset", {})
     yield shared_simulator
     events = [json.loads(payload) for payload in list(shared_simulator.stripe.webhooks.payloads.values())]

@@ -1,20 +1,25 @@
 """Accounts side by side: which key selects which account, and that it shares nothing with another."""
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+import stripe
 
 from stripe_simulator import accounts as accounts_module
+from stripe_simulator import state_file, webhooks
 from stripe_simulator.errors import NoAnswer
+from stripe_simulator.pages import dispatch
 from stripe_simulator.response import Response
-from stripe_simulator.server import Simulator, Stripe
+from stripe_simulator.server import Simulator, Stripe, start
 from stripe_simulator.version import API_VERSION
 from tests.stripe.conftest import Receiver, eventually
 
@@ -402,3 +407,352 @@ def test_the_endpoint_of_the_command_line_belongs_to_the_default_account(
     names = [json.loads(body)["data"]["object"]["name"] for _, body in receiver.deliveries]
     assert names == [simulator.secret_key]
     assert httpx.get(f"{simulator.url}/v1/webhook_endpoints", auth=(A, "")).json()["data"] == []
+
+
+# --- pages ---
+
+
+def page(side_by_side: Accounts, method: str, target: str, **form: str) -> tuple[int, str]:
+    """Open a page, or send its form. Pages have no key."""
+    response = dispatch.handle(side_by_side.stripe.accounts, method, target, {}, urlencode(form).encode())
+    assert response is not None, target
+    return response.status, response.body.decode()
+
+
+CARD_FORM = {"email": "ada@example.com", "number": "4242424242424242", "expiry": "12/40", "cvc": "123"}
+SESSION = {
+    "line_items[0][price_data][currency]": "usd",
+    "line_items[0][price_data][unit_amount]": "500",
+    "line_items[0][price_data][product_data][name]": "Course",
+    "line_items[0][quantity]": "1",
+    "mode": "payment",
+    "success_url": "https://x/",
+}
+
+
+def test_the_checkout_page_finds_the_account_of_its_session(side_by_side: Accounts) -> None:
+    for key in (DEFAULT, A, B):
+        session = side_by_side.create(key, "checkout/sessions", SESSION)
+        status, text = page(side_by_side, "GET", f"/c/pay/{session['id']}")
+        assert status == 200 and "Course" in text
+        assert page(side_by_side, "POST", f"/c/pay/{session['id']}", **CARD_FORM)[0] == 303
+        paid = side_by_side.call(key, "GET", f"/v1/checkout/sessions/{session['id']}").json()
+        assert paid["payment_status"] == "paid"
+    counts = [len(side_by_side.call(key, "GET", "/v1/charges").json()["data"]) for key in (DEFAULT, A, B)]
+    assert counts == [1, 1, 1]
+    assert page(side_by_side, "GET", "/c/pay/cs_test_none")[0] == 404
+
+
+@pytest.mark.parametrize("kind", ["payment_intents", "setup_intents"])
+def test_the_page_of_the_bank_finds_the_account_of_its_intent(side_by_side: Accounts, kind: str) -> None:
+    form = {**PAID, "payment_method": "pm_card_authenticationRequired"}
+    form = (
+        form if kind == "payment_intents" else {key: form[key] for key in ("confirm", "payment_method", "return_url")}
+    )
+    intent = side_by_side.create(A, kind, form)
+    path = intent["next_action"]["redirect_to_url"]["url"].partition("12111")[2]
+    assert page(side_by_side, "GET", path)[0] == 200
+    assert page(side_by_side, "POST", path, outcome="success")[0] == 303
+    assert side_by_side.call(A, "GET", f"/v1/{kind}/{intent['id']}").json()["status"] == "succeeded"
+    assert page(side_by_side, "GET", "/_sim/3ds/pi_none")[0] == 404
+    control = f"{kind}/{intent['id']}/authenticate"
+    for key, expected in ((None, 404), (B, 404), (A, 400)):  # 400: authenticated before
+        assert side_by_side.control(key, "POST", control, outcome="success")[0] == expected
+
+
+def test_a_receipt_finds_the_account_of_its_charge(side_by_side: Accounts) -> None:
+    for key, name in ((DEFAULT, "none"), (A, "first"), (B, "second")):
+        intent = side_by_side.create(key, "payment_intents", {**PAID, "description": f"Course {name}"})
+        charge = side_by_side.call(key, "GET", f"/v1/charges/{intent['latest_charge']}").json()
+        status, text = page(side_by_side, "GET", charge["receipt_url"].partition("12111")[2])
+        assert status == 200 and f"Course {name}" in text
+    assert page(side_by_side, "GET", "/receipts/payment/none")[0] == 404
+
+
+def test_the_overview_shows_one_account_and_links_to_the_others(side_by_side: Accounts) -> None:
+    assert "acct_" not in page(side_by_side, "GET", "/")[1]
+    for key in (DEFAULT, A):
+        side_by_side.create(key, "webhook_endpoints", {"url": "https://a.test/", "enabled_events[]": "*"})
+        side_by_side.create(key, "customers", {"name": f"of {key}"})
+    accounts = side_by_side.stripe.accounts
+    default, other = accounts.select(DEFAULT), accounts.select(A)
+    first, second = page(side_by_side, "GET", "/")[1], page(side_by_side, "GET", f"/?account={other.id}")[1]
+    assert f"of {DEFAULT}" in first and f"of {A}" not in first
+    assert f"of {A}" in second and f"of {DEFAULT}" not in second
+    for text in (first, second):
+        assert f'href="/?account={other.id}"' in text and default.id in text
+        assert A not in text.replace(f"of {A}", "") and "whsec_" not in text
+    event = next(iter(other.webhooks.payloads))
+    page(side_by_side, "POST", "/", event=event)
+    assert len(other.webhooks.outbox) == 1
+    page(side_by_side, "POST", f"/?account={other.id}", event=event)
+    assert len(other.webhooks.outbox) == 2 and len(default.webhooks.outbox) == 1
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])
+def test_a_page_of_another_origin_cannot_use_a_key_that_it_made_up(simulator: Simulator, origin: str) -> None:
+    key = "sk_test_MadeUpByAPage1"
+    calls: list[dict[str, Any]] = [
+        {"headers": {"Authorization": f"Bearer {key}"}},
+        {"headers": {"Authorization": f"Bearer {key.replace('sk_', 'rk_')}"}},
+        {"data": {"key": key}},
+        {"params": {"key": key}},
+        {"auth": (key, "")},
+    ]
+    for call in calls:
+        headers = {**call.pop("headers", {}), "Origin": origin}
+        assert httpx.post(f"{simulator.url}/v1/customers", headers=headers, **call).status_code == 403
+    for allowed in ("http://localhost:3000", "http://127.0.0.1:8000"):
+        response = httpx.get(f"{simulator.url}/v1/customers", headers={"Origin": allowed}, auth=(key, ""))
+        assert response.json()["data"] == []
+    public = httpx.post(
+        f"{simulator.url}/v1/payment_methods",
+        headers={"Origin": origin},
+        data={"key": key.replace("sk_", "pk_"), "type": "card", "card[number]": "4242424242424242", "card[cvc]": "123"}
+        | {"card[exp_month]": "12", "card[exp_year]": "2040"},
+    )
+    default = httpx.get(f"{simulator.url}/v1/customers", headers={"Origin": origin}, auth=(simulator.secret_key, ""))
+    assert (public.status_code, default.status_code) == (200, 200), public.text
+
+
+# --- deliveries and threads ---
+
+
+def client_of(simulator: Simulator, key: str) -> stripe.StripeClient:
+    return stripe.StripeClient(key, base_addresses={"api": simulator.url})
+
+
+def test_each_account_sends_its_own_webhooks_at_the_same_time(simulator: Simulator, receiver: Receiver) -> None:
+    keys = [f"sk_test_SendsWebhooks{number:02}" for number in range(5)]
+    secrets = {}
+    for key in keys:
+        endpoint: Any = {"url": f"{receiver.url}?{key}", "enabled_events": ["customer.created"]}
+        secrets[key] = client_of(simulator, key).v1.webhook_endpoints.create(endpoint).secret
+    for number in range(4):
+        for key in keys:
+            client_of(simulator, key).v1.customers.create({"name": f"{key} {number}"})
+    eventually(lambda: len(receiver.deliveries) == 20)
+    names: dict[str, list[str]] = {key: [] for key in keys}
+    for signature, body in receiver.deliveries:
+        key, number = json.loads(body)["data"]["object"]["name"].split(" ")
+        assert stripe.Webhook.construct_event(body, signature, secrets[key])
+        names[key].append(number)
+    assert {key: sorted(numbers) for key, numbers in names.items()} == {key: ["0", "1", "2", "3"] for key in keys}
+
+
+def test_the_threads_of_a_sender_end_and_start_again(
+    simulator: Simulator, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = simulator.stripe.accounts.select("sk_test_StartsThreads1")
+
+    def threads() -> int:
+        return sum(thread.name == f"webhooks-{account.id}" for thread in threading.enumerate())
+
+    monkeypatch.setattr(webhooks, "IDLE_S", 0.05)
+    client = client_of(simulator, account.secret_key)
+    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
+    for count in (1, 2):
+        client.v1.customers.create({})
+        eventually(lambda count=count: len(receiver.deliveries) == count)  # type: ignore[misc]
+        eventually(lambda: threads() == 0)
+    receiver.statuses = [500]
+    client.v1.customers.create({})
+    eventually(lambda: len(receiver.deliveries) == 4)  # retried after a second, although the threads have ended
+
+
+def test_an_account_answers_while_another_account_is_locked(simulator: Simulator) -> None:
+    busy = simulator.stripe.accounts.select("sk_test_IsBusy000001")
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with busy.lock:
+            held.set()
+            release.wait(timeout=60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(timeout=30)
+        for key in (simulator.secret_key, "sk_test_IsFree000001", "sk_test_IsNew0000001"):
+            session = client_of(simulator, key).v1.checkout.sessions.create(
+                {
+                    "mode": "payment",
+                    "success_url": "https://x/",
+                    "line_items": [
+                        {
+                            "quantity": 1,
+                            "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Course"}},
+                        }
+                    ],
+                }
+            )
+            assert session.url is not None and httpx.get(session.url, timeout=20).status_code == 200
+            assert httpx.get(f"{simulator.url}/_sim/health", auth=(key, ""), timeout=20).status_code == 200
+    finally:
+        release.set()
+        thread.join()
+
+
+def test_accounts_are_made_used_listed_and_deleted_by_many_threads_at_once(simulator: Simulator) -> None:
+    keys = [f"sk_test_Contended{number:04}" for number in range(4)]
+    admin = (simulator.stripe.admin_key, "")
+
+    def work(number: int) -> set[int]:
+        statuses = set()
+        with httpx.Client(base_url=simulator.url, timeout=60) as api:
+            for turn in range(15):
+                key = (keys[(number + turn) % len(keys)], "")
+                statuses.add(api.post("/v1/customers", auth=key).status_code)
+                statuses.add(api.post("/_sim/clock", auth=key, json={"advance_s": 5}).status_code)
+                if turn % 5 == number % 5:
+                    statuses.add(api.request("DELETE", "/_sim/accounts", auth=key).status_code)
+                statuses.add(api.get("/_sim/accounts", auth=admin).status_code)
+        return statuses
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(work, range(8))) == {200}
+
+
+def test_a_request_in_flight_ends_with_its_account(simulator: Simulator) -> None:
+    key = ("sk_test_InFlight00001", "")
+    fault = {"match": "POST /v1/customers", "fail": "slow", "seconds": 1.0}
+    httpx.post(f"{simulator.url}/_sim/calls", auth=key, json=fault).raise_for_status()
+
+    def send() -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.post(f"{simulator.url}/v1/customers", auth=key, timeout=30)
+
+    thread = ThreadPoolExecutor(1).submit(send)
+    eventually(lambda: httpx.get(f"{simulator.url}/_sim/calls", auth=key).json() == {"calls": []})
+    httpx.request("DELETE", f"{simulator.url}/_sim/accounts", auth=key).raise_for_status()
+    thread.result(timeout=60)
+    assert httpx.get(f"{simulator.url}/v1/customers", auth=key).json()["data"] == []
+
+
+# --- saved state ---
+
+
+def test_all_accounts_survive_a_restart(tmp_path: Path, receiver: Receiver) -> None:
+    file = tmp_path / "state.json"
+    first = start(data=file, seed=9, secret_key=DEFAULT)
+    customers, admin = {}, first.admin_key
+    for number, key in enumerate((DEFAULT, A, B)):
+        endpoint: Any = {"url": receiver.url, "enabled_events": ["customer.created"]}
+        client_of(first, key).v1.webhook_endpoints.create(endpoint)
+        httpx.post(f"{first.url}/_sim/webhooks", auth=(key, ""), json={"deliver": "hold", "delay_s": number})
+        customers[key] = client_of(first, key).v1.customers.create({"name": key}, {"idempotency_key": "k"}).id
+        httpx.post(f"{first.url}/_sim/clock", auth=(key, ""), json={"advance_s": 1000 * number})
+    httpx.post(f"{first.url}/_sim/keys", auth=(A, ""), json={"secret_key": "rk_test_added"}).raise_for_status()
+    httpx.request("DELETE", f"{first.url}/_sim/keys", auth=(B, ""), json={"secret_key": B}).raise_for_status()
+    rows = httpx.get(f"{first.url}/_sim/accounts", auth=(admin, "")).json()
+    first.stop()
+    second = start(data=file, seed=9)
+    try:
+        assert second.admin_key == admin
+        assert httpx.get(f"{second.url}/_sim/accounts", auth=(admin, "")).json() == rows
+        for number, key in enumerate((DEFAULT, A)):
+            client = client_of(second, key)
+            replay = client.v1.customers.create({"name": key}, {"idempotency_key": "k"})
+            assert replay.id == customers[key]
+            created = client.v1.customers.create({})
+            assert created.id != replay.id and 1000 * number - 60 < created.created - time.time() < 1000 * number + 60
+            state = httpx.get(f"{second.url}/_sim/webhooks", auth=(key, "")).json()
+            assert state == {"deliver": "hold", "delay_s": float(number), "held": 2, "waiting": 0}
+        assert httpx.get(f"{second.url}/v1/customers", auth=("rk_test_added", "")).json()["data"][1]["name"] == A
+        assert httpx.get(f"{second.url}/v1/customers", auth=(B, "")).json()["error"]["code"] == "api_key_expired"
+        assert receiver.deliveries == []
+        httpx.post(f"{second.url}/_sim/webhooks/release", auth=(B, "")).raise_for_status()
+        eventually(lambda: len(receiver.deliveries) == 1)
+        assert json.loads(receiver.deliveries[0][1])["data"]["object"]["name"] == B
+    finally:
+        second.stop()
+
+
+def test_pending_deliveries_of_every_account_are_sent_after_a_restart(tmp_path: Path, receiver: Receiver) -> None:
+    file = tmp_path / "state.json"
+    first = start(data=file)
+    endpoint: Any = {"url": receiver.url, "enabled_events": ["customer.created"]}
+    receiver.statuses = [500] * 100
+    client_of(first, A).v1.webhook_endpoints.create(endpoint)
+    client_of(first, A).v1.customers.create({"name": "late"})
+    eventually(lambda: len(receiver.deliveries) == 1)
+    first.stop()
+    receiver.deliveries.clear()
+    receiver.statuses.clear()
+    second = start(data=file)
+    try:
+        eventually(lambda: len(receiver.deliveries) == 1)
+        assert json.loads(receiver.deliveries[0][1])["data"]["object"]["name"] == "late"
+    finally:
+        second.stop()
+
+
+def test_an_account_that_is_made_or_deleted_is_saved_while_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_file, "SAVE_INTERVAL_S", 0.05)
+    file = tmp_path / "state.json"
+    simulator = start(data=file)
+    try:
+        httpx.get(f"{simulator.url}/v1/customers", auth=(A, "")).raise_for_status()
+        eventually(lambda: A in file.read_text())
+        httpx.request("DELETE", f"{simulator.url}/_sim/accounts", auth=(A, "")).raise_for_status()
+        eventually(lambda: A not in file.read_text())
+    finally:
+        simulator.stop()
+
+
+def test_a_state_file_of_one_account_is_read_as_the_default_account(tmp_path: Path) -> None:
+    """The format before accounts had no version and no delivery mode."""
+    file = tmp_path / "state.json"
+    first = start(data=file, secret_key=DEFAULT)
+    customer = client_of(first, DEFAULT).v1.customers.create({}).id
+    first.stop()
+    (state,) = json.loads(file.read_text())["accounts"]
+    for name in ("created", "deliver", "delay_s"):
+        del state[name]
+    file.write_text(json.dumps(state))
+    second = start(data=file)
+    try:
+        assert second.secret_key == DEFAULT
+        assert client_of(second, DEFAULT).v1.customers.retrieve(customer).id == customer
+        assert client_of(second, A).v1.customers.list().data == []
+    finally:
+        second.stop()
+
+
+def saved(tmp_path: Path) -> dict[str, Any]:
+    """Return the state of a simulator with the default account and account A."""
+    simulator = start(data=tmp_path / "saved.json", secret_key=DEFAULT)
+    client_of(simulator, A).v1.customers.create({})
+    simulator.stop()
+    return dict(json.loads((tmp_path / "saved.json").read_text()))
+
+
+def test_a_state_file_that_cannot_be_read_is_refused_and_left_unchanged(tmp_path: Path) -> None:
+    state = saved(tmp_path)
+    default, other = state["accounts"]
+    without_objects = {name: value for name, value in other.items() if name != "objects"}
+    without_key = {name: value for name, value in other.items() if name != "secret_key"}
+    problems = {
+        "version 3": {**state, "version": 3},
+        "not a state file": {**state, "accounts": []},
+        "KeyError('objects')": {**state, "accounts": [default, without_objects]},
+        "KeyError('secret_key')": {**state, "accounts": [default, without_key]},
+        "is not a state file of the simulator": {**state, "accounts": [default, "x"]},
+    }
+    file = tmp_path / "state.json"
+    for message, content in problems.items():
+        file.write_text(json.dumps(content))
+        with pytest.raises(state_file.StateFileError, match=re.escape(message)):
+            start(data=file)
+        assert json.loads(file.read_text()) == content
+
+
+def test_the_key_of_another_saved_account_cannot_become_the_default_key(tmp_path: Path) -> None:
+    saved(tmp_path)
+    for options in ({"secret_key": A}, {"publishable_key": A.replace("sk_", "pk_")}):
+        with pytest.raises(state_file.StateFileError, match="use another --secret-key or --publishable-key") as error:
+            start(data=tmp_path / "saved.json", **options)  # type: ignore[arg-type]
+        assert A[8:] not in str(error.value)
+    start(data=tmp_path / "saved.json", secret_key="sk_test_CCCCcccc2222").stop()

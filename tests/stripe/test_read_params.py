@@ -182,26 +182,28 @@ HARMLESS = {
 class Trials:
     """One account with the objects of SETUP, which is as it was before each call."""
 
-    def __init__(self) -> None:
-        self.stripe = Stripe(seed=1, clock=lambda: 1_800_000_000.0)
+    def __init__(self, stripe: Stripe | None = None, key: str | None = None) -> None:
+        self.stripe = stripe or Stripe(seed=1, clock=lambda: 1_800_000_000.0)
+        self.key = key or self.stripe.secret_key
+        self.account = self.stripe.accounts.select(self.key)
         self.ids: dict[str, str] = {}
         for name, path, params in SETUP:
             self.ids[name] = self.send("POST", f"/v1/{path}", params)[1]["id"]
-        store = self.stripe.account.store
+        store = self.account.store
         self.ids["charge"] = store.get("payment_intent", self.ids["paid"])["latest_charge"]
         self.ids["dispute"] = next(store.all("dispute"))["id"]
         self.control("early_fraud_warnings", charge=self.ids["charge"])
         self.control("balance_transactions", type="contribution", amount=5000)
         self.control("payouts", currency="usd", include_pending=True)
-        webhooks = self.stripe.account.webhooks
+        webhooks = self.account.webhooks
         self.collections: list[Any] = [webhooks.payloads, webhooks.types, webhooks.deliveries, webhooks.outbox]
         self.copies = [one.copy() for one in self.collections]
-        self.objects, self.tasks = clone(store.objects), list(self.stripe.account.clock.tasks)
+        self.objects, self.tasks = clone(store.objects), list(self.account.clock.tasks)
         self.random = {random: random.getstate() for random in (store.random, *store._streams.values())}
 
     def restore(self) -> None:
         """Restore the account as it was after SETUP, the random sequence of its ids included."""
-        account = self.stripe.account
+        account = self.account
         for collection, copy in zip(self.collections, self.copies, strict=True):
             collection.clear()
             (collection.extend if isinstance(collection, list) else collection.update)(copy)
@@ -217,21 +219,22 @@ class Trials:
             text = text.replace(f"{{{name}}}", id)
         path, params = json.loads(text)
         encoded = urlencode(list(_api_encode(params)))
-        headers = {"Authorization": f"Bearer {self.stripe.secret_key}"}
+        headers = {"Authorization": f"Bearer {self.key}"}
         target = path if method == "POST" else f"{path}?{encoded}"
         response = self.stripe.handle(method, target, headers, encoded.encode() if method == "POST" else b"")
         return response.status, response.json()
 
     def control(self, name: str, **body: Any) -> None:
         """Call the control API."""
-        response = self.stripe.handle("POST", f"/_sim/{name}", {}, json.dumps(body).encode())
+        headers = {"Authorization": f"Bearer {self.key}"}
+        response = self.stripe.handle("POST", f"/_sim/{name}", headers, json.dumps(body).encode())
         assert response.status == 200, response.json()
 
     def outcome(self, method: str, path: str, params: Params) -> str:
         """Restore the account, make a call, and return everything that it has changed, as text."""
         self.restore()
         answer = self.send(method, path, params)
-        account = self.stripe.account
+        account = self.account
         if path == "/v1/checkout/sessions" and method == "POST" and answer[0] == 200:
             self.send("POST", f"/v1/payment_pages/{answer[1]['id']}/confirm", {"payment_method": "pm_card_visa"})
             account.store.get("checkout.session", answer[1]["id"]).pop("_intent_data")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 import stripe
 
@@ -129,6 +130,53 @@ def test_listen_forwards_signed_events(
     header, body = receiver.deliveries[0]
     secret = listen.secret(simulator.stripe.account)
     assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
+
+
+def test_listen_forwards_the_events_of_the_account_of_its_key(
+    simulator: Simulator, receiver: Receiver, environment: dict[str, str], tmp_path: Path
+) -> None:
+    account = simulator.stripe.accounts.select("sk_test_ListensForEvents1")
+    command = command_of(simulator, "listen", "--all-snapshot", "--forward-to", receiver.url)
+    command[command.index("--api-key") + 1] = account.secret_key
+    with (tmp_path / "log").open("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 60
+            while not account.webhooks.listeners:
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.05)
+            for key in (simulator.secret_key, account.secret_key):
+                client = stripe.StripeClient(key, base_addresses={"api": simulator.url})
+                client.v1.customers.create({"name": key})
+            eventually(lambda: len(receiver.deliveries) == 1)
+            simulator.stripe.accounts.delete(account)
+            eventually(lambda: not account.connections)
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+    header, body = receiver.deliveries[0]
+    event = stripe.Webhook.construct_event(body, header, listen.secret(account))
+    assert event.data.object["name"] == account.secret_key
+    assert listen.secret(account) != listen.secret(simulator.stripe.account)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("acct_none", {}, 404),
+        ("", {}, 404),
+        ("own", {"Origin": "https://evil.example"}, 403),
+        ("own", {"Host": "evil.example"}, 403),
+    ],
+)
+def test_the_websocket_needs_an_account_and_refuses_pages_of_other_origins(
+    shared_simulator: Simulator, path: str, headers: dict[str, str], status: int
+) -> None:
+    account = shared_simulator.stripe.account
+    websocket = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
+    url = f"{shared_simulator.url}/_sim/listen/{account.id if path == 'own' else path}"
+    assert httpx.get(url, headers=websocket | headers).status_code == status
+    assert account.connections == set()
 
 
 @pytest.mark.parametrize(
