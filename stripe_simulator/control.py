@@ -263,7 +263,8 @@ def _advance_clock(account: Account, params: Object) -> Object:
     account.clock.advance(max(0.0, until - account.clock.now()))
     account.run_due()
     account.webhooks.wake()
-    return {"now": account.clock.unix(), "offset_s": account.clock.offset}
+    next_task_at = account.clock.next_at()
+    return {"now": account.clock.unix(), "offset_s": account.clock.offset, "next_task_at": next_task_at}
 
 
 def _set_rate_limit(account: Account, params: Object) -> Object:
@@ -319,7 +320,9 @@ def _get_deliveries(account: Account, params: Object) -> Object:
                     "tries": one.log,
                 }
             )
-    return {"deliveries": rows[-_count(params, "limit", 1000) :]}
+    webhooks = account.webhooks
+    events = {"events": [webhooks.event(id) for id in webhooks.payloads]} if params.get("events") else {}
+    return {"deliveries": rows[-_count(params, "limit", 1000) :], **events}
 
 
 def _get_health(account: Account, params: Object) -> Object:
@@ -540,7 +543,7 @@ CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     },
     "/_sim/balance_transactions": {"POST": (_add_balance_transaction, ("type", "currency", "amount", "description"))},
     "/_sim/requests": {"GET": (_get_requests, ("limit",))},
-    "/_sim/deliveries": {"GET": (_get_deliveries, ("limit",))},
+    "/_sim/deliveries": {"GET": (_get_deliveries, ("limit", "events"))},
 }
 """Path -> method -> the function and the fields that it takes."""
 AccountControl = Callable[[Caller, Object], Object]

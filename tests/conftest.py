@@ -24,6 +24,7 @@ from tests.recorded_calls import call_log
 from tests.seeds import first_seed
 from tests.stripe_requests import request_log
 
+pytest_plugins = ["pytester", "stripe_simulator.pytest_plugin"]
 STACK_TESTS = Path(__file__).parent / "stack"
 _sleep = time.sleep
 _processor_seconds: dict[str, float] = {}

@@ -47,6 +47,8 @@ ALLOWED = {
     "do_[A-Z]*": "http.server calls it",
     "from_": "the query parameter `from`, which Python cannot name; tools/openapi.py reads the dataclass",
     "log_message": "http.server calls it",
+    "prepared": "the flows and checks of stripe_simulator/testing/fault_runs.py read it",
+    "pytest_*": "pytest calls its hooks",
 }
 """Unused names, as patterns, that stay."""
 ALLOWED_IN_TESTS = {

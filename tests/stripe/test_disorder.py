@@ -13,7 +13,7 @@ import stripe
 from stripe_simulator.disorder import MAX_OVERTAKEN, QUIET_S
 from stripe_simulator.resources.webhook_endpoints import configure
 from stripe_simulator.server import Simulator, Stripe, start
-from tests.stripe.conftest import Receiver, control, create_customers, names_delivered
+from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 from tests.stripe.test_simulator_server import start_program
 
 COUNT = 40
@@ -140,6 +140,25 @@ def test_a_reset_restores_the_disorder_of_the_command_line_and_begins_it_again()
         assert "seed" not in control(simulator, "/_sim/webhooks")
         control(simulator, "/_sim/reset", {})
         state = control(simulator, "/_sim/webhooks")
+        assert (state["deliver"], state["seed"]) == ("disorder", 7)
+    finally:
+        simulator.stop()
+
+
+def test_late_deliveries_arrive_once_the_account_is_quiet(receiver: Receiver) -> None:
+    simulator = start(webhook_url=receiver.url, disorder=7)
+    try:
+        create_customers(simulator, COUNT)
+        eventually(lambda: set(names_delivered(receiver)) == set(NAMES))
+    finally:
+        simulator.stop()
+
+
+def test_every_account_has_the_disorder_of_the_command_line() -> None:
+    simulator = start(disorder=7)
+    try:
+        key = {"Authorization": "Bearer sk_test_anotheraccount"}
+        state = httpx.get(f"{simulator.url}/_sim/webhooks", headers=key).json()
         assert (state["deliver"], state["seed"]) == ("disorder", 7)
     finally:
         simulator.stop()

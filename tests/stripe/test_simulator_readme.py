@@ -38,14 +38,13 @@ def outputs(text: str) -> list[str]:
     return OUTPUT.findall(text)
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
+PROGRAMS = [text for _, text in blocks("python") if "pytest" not in text]
+"""`test_pytest_plugin.py` runs the tests of the manual."""
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_a_python_program_prints_what_its_comments_say(number: int, tmp_path: Path) -> None:
-    text = blocks("python")[number][1]
-    if "def test_" in text:
-        (tmp_path / "test_example.py").write_text(text)
-        options = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis")
-        assert "1 passed" in run("python", "-m", "pytest", *options, "test_example.py", folder=tmp_path)
-        return
+    text = PROGRAMS[number]
     assert outputs(text), "a program that prints nothing shows nothing"
     assert run("python", "-c", text, folder=tmp_path).splitlines() == outputs(text)
 
