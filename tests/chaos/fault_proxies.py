@@ -1,6 +1,7 @@
 """Counting proxies in front of DynamoDB and of Stripe. They share a gate that counts the calls and injects one fault.
 
-Nothing here knows which calls a flow makes. A first run counts them; each later run injects one fault at one call.
+`stripe_simulator.testing.fault_runs` has the points and their order. A point that lasts also is the fate of every later
+call to the same backend.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stripe_simulator.http_server import read_request
+from stripe_simulator.testing.fault_runs import FaultPoint
 from tests.chaos.backends import SHAPES, Response, Upstream
 
 Backend = Literal["dynamodb", "stripe"]
@@ -29,18 +31,6 @@ READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
 
 
 @dataclass(frozen=True)
-class FaultPoint:
-    """A fault: the fate of call number `call` (from 0), and of every later call to the same backend if it `lasts`."""
-
-    call: int
-    fate: Fate
-    lasts: bool = False
-
-    def __str__(self) -> str:
-        return f"call {self.call} {self.fate}{' from then on' if self.lasts else ''}"
-
-
-@dataclass(frozen=True)
 class Call:
     """One call that passed a proxy."""
 
@@ -50,6 +40,11 @@ class Call:
     @property
     def is_write(self) -> bool:
         return self.name.startswith("POST") if self.backend == "stripe" else self.name in WRITES
+
+    def fates(self) -> list[Fate]:
+        """Return the fates that the call can have."""
+        is_post, is_write = self.name.startswith("POST"), self.is_write
+        return [fate for fate in FATES if (fate != "kept error" or is_post) and (fate != "late" or is_write)]
 
 
 @dataclass
@@ -71,7 +66,7 @@ class FaultGate:
         self.point, self.pid, self.hit = point, None, False
         self.calls = []
 
-    def arrive(self, call: Call) -> Fate | None:
+    def arrive(self, call: Call) -> str | None:
         """Count a call, and return its fate if the fault applies to it."""
         with self._lock:
             number = len(self.calls)
@@ -174,7 +169,7 @@ class Proxy:
         return Call("stripe", f"{method} {target.partition('?')[0]}")
 
 
-def _refusal(call: Call, fate: Fate, body: bytes) -> Response:
+def _refusal(call: Call, fate: str, body: bytes) -> Response:
     """Return the backend's error or throttling response. A throttled transaction is canceled by a conflict."""
     if call.backend == "stripe":
         status = 500 if fate == "error" else 429

@@ -14,10 +14,11 @@ import pytest
 from stripe_simulator.account import Fault
 from stripe_simulator.http_server import Simulator
 from stripe_simulator.server import Stripe
+from stripe_simulator.testing.fault_runs import FaultPoint
 from tests import consistency
 from tests.chaos import function_host, planted_defects
 from tests.chaos.backends import InProcess, OverHTTP, Upstream
-from tests.chaos.fault_proxies import FATES, LASTING, READS, Call, FaultGate, FaultPoint, Proxy, start_proxies
+from tests.chaos.fault_proxies import FATES, READS, Call, FaultGate, Proxy, start_proxies
 from tests.chaos.flows import FLOWS, SEED_NAMES, Invocation, clear_tables
 from tests.chaos.function_host import Job, Outcome
 from tests.harness import (
@@ -297,17 +298,3 @@ def start_harness() -> Iterator[FaultHarness]:
             yield harness
         finally:
             simulator.stop()
-
-
-def fault_points(calls: list[Call]) -> list[FaultPoint]:
-    """Return every fault of every call."""
-    points = []
-    for number, call in enumerate(calls):
-        for fate in FATES:
-            if fate == "kept error" and not call.name.startswith("POST"):
-                continue
-            if fate == "late" and not call.is_write:
-                continue
-            points.append(FaultPoint(number, fate))
-            points += [FaultPoint(number, fate, lasts=True)] if fate in LASTING else []
-    return points

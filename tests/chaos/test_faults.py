@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.fault_proxies import FATES, LASTING, Call, Fate, FaultPoint
+from stripe_simulator.testing.fault_runs import FaultPoint, fault_points, run_at_each
+from tests.chaos.fault_proxies import FATES, LASTING, Call, Fate
 from tests.chaos.flows import FLOWS
-from tests.chaos.harness import RECOVERIES, FaultHarness, Recovery, fault_points
+from tests.chaos.harness import RECOVERIES, FaultHarness, Recovery
 from tests.seeds import first_seed
 from tuition.storage import dynamodb
 from tuition.storage.items import MODELS
@@ -20,7 +21,7 @@ Choose = Callable[[list[Call]], list[tuple[FaultPoint, Recovery]]]
 
 
 def all_faults(calls: list[Call]) -> list[tuple[FaultPoint, Recovery]]:
-    return [(point, recovery) for point in fault_points(calls) for recovery in RECOVERIES]
+    return [(point, recovery) for point in fault_points(calls, Call.fates, LASTING) for recovery in RECOVERIES]
 
 
 def sample_faults(calls: list[Call]) -> list[tuple[FaultPoint, Recovery]]:
@@ -35,12 +36,14 @@ def sample_faults(calls: list[Call]) -> list[tuple[FaultPoint, Recovery]]:
 
 def check_flow(harness: FaultHarness, flow: str, choose: Choose, record_property: RecordProperty) -> None:
     seed, calls = first_seed(), harness.record_calls(flow)
-    faults = choose(calls)
-    for point, recovery in faults:
-        problems = harness.run_with_fault(flow, point, recovery, seed)
-        assert not problems, f"TUITION_SEED={seed} {flow}: {point} ({calls[point.call].name}), {recovery}: {problems}"
-    print(f"TUITION_SEED={seed} {flow}: {len(calls)} calls, {len(faults)} faults injected")
-    record_property("figure", ("crash points injected", len(faults)))
+
+    def run(fault: tuple[FaultPoint, Recovery]) -> None:
+        problems = harness.run_with_fault(flow, *fault, seed)
+        assert not problems, f"TUITION_SEED={seed} {flow}: {problems}"
+
+    count = run_at_each(choose(calls), run, lambda fault: f"{fault[0]} ({calls[fault[0].call].name}), {fault[1]}")
+    print(f"TUITION_SEED={seed} {flow}: {len(calls)} calls, {count} faults injected")
+    record_property("figure", ("crash points injected", count))
 
 
 @pytest.mark.parametrize("flow", FLOWS)

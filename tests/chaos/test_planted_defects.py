@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.chaos.fault_proxies import Fate, FaultPoint
+from stripe_simulator.testing.fault_runs import FaultPoint
+from tests.chaos.fault_proxies import Fate
 from tests.chaos.harness import FaultHarness, Recovery
 from tests.chaos.planted_defects import DEFECTS
 from tests.seeds import first_seed
