@@ -10,9 +10,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 from stripe_simulator.testing.account import DRAIN_S, StripeAccount
 from stripe_simulator.testing.deliveries import Expected, assert_delivered, expectation, report
@@ -28,15 +27,11 @@ POLL_S = 0.02
 """How long `stop` waits at most for the server's loop."""
 
 
-@dataclass(frozen=True)
-class ReceivedWebhook:
-    """A delivery whose signature is valid, as a handler of an application would receive it."""
+class ReceivedWebhook(NamedTuple):
+    """A delivery as the handler of an application would receive it: the header `Stripe-Signature`, and the body."""
 
-    body: bytes
     signature: str
-    """The header `Stripe-Signature`."""
-    headers: Mapping[str, str]
-    """All headers, by names in lowercase."""
+    body: bytes
 
     @property
     def event(self) -> Event:
@@ -51,10 +46,10 @@ Handler = Callable[[ReceivedWebhook], int | None]
 class WebhookReceiver:
     """A webhook endpoint of one account. Get one from `WebhookServer.receiver`."""
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str | None) -> None:
         self.url = url
         self.secret = secret
-        """The signing secret that each delivery must have been signed with."""
+        """The signing secret that each delivery must have been signed with. None accepts any signature."""
         self.account: StripeAccount | None = None
         self.endpoint_id: str | None = None
         self.statuses: list[int] = []
@@ -133,11 +128,10 @@ class WebhookReceiver:
             return report(self.account, [expected], self.endpoint_id)
         return "delivered: " + (", ".join(self.types()) or "nothing")
 
-    def receive(self, body: bytes, headers: Mapping[str, str]) -> int:
+    def receive(self, received: ReceivedWebhook) -> int:
         """Verify and keep a delivery, and return the status of the response."""
-        received = ReceivedWebhook(body, headers.get("stripe-signature", ""), headers)
-        problem = signature_problem(self.secret, body, received.signature)
-        if problem is not None:
+        problem = self.secret and signature_problem(self.secret, received.body, received.signature)
+        if problem:
             with self._changed:
                 self.problems.append(problem)
                 self._changed.notify_all()
@@ -185,8 +179,8 @@ class WebhookServer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver = receivers.get(self.path)
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                self.send_response(410 if receiver is None else receiver.receive(body, headers))
+                received = ReceivedWebhook(self.headers.get("Stripe-Signature", ""), body)
+                self.send_response(410 if receiver is None else receiver.receive(received))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -198,8 +192,8 @@ class WebhookServer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
 
-    def receiver(self, secret: str = "whsec_unset") -> WebhookReceiver:
-        """Return a receiver with a URL of its own."""
+    def receiver(self, secret: str | None = None) -> WebhookReceiver:
+        """Return a receiver with a URL of its own. To verify signatures, pass a secret or `connect` it."""
         path = f"/{secrets.token_hex(8)}"
         self._receivers[path] = WebhookReceiver(self.url + path, secret)
         return self._receivers[path]

@@ -7,18 +7,17 @@ STRIPE_API_BASE.
 
 import json
 import os
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import stripe
 
 from stripe_simulator.server import Simulator, start
+from stripe_simulator.testing.receiver import WebhookReceiver as Receiver
+from stripe_simulator.testing.receiver import WebhookServer
 from tests.stripe import typed_responses
 from tests.stripe.checked_http_client import CheckedHttpClient
 
@@ -32,20 +31,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         simulator_only = SIMULATOR_FIXTURES & set(metafunc.fixturenames)
         live = [] if simulator_only else [pytest.param("live", marks=pytest.mark.live)]
         metafunc.parametrize("backend", ["simulator", *live])
-
-
-@dataclass
-class Receiver:
-    """A webhook endpoint that records its deliveries and answers with `statuses`, then 200."""
-
-    url: str
-    deliveries: list[tuple[str, bytes]]
-    """The `Stripe-Signature` header and the body of each delivery."""
-    statuses: list[int]
-
-    def types(self) -> list[str]:
-        """Return the event types in the order of delivery."""
-        return [json.loads(body)["type"] for _, body in self.deliveries]
 
 
 @pytest.fixture(scope="session")
@@ -139,27 +124,12 @@ def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A webhook endpoint on a port of its own."""
-    receiver = Receiver("", [], [])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.deliveries.append((self.headers["Stripe-Signature"], body))
-            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing, to keep the tests' output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()  # stops within 20 ms
+def receiver(stripe_webhook_server: WebhookServer) -> Iterator[Receiver]:
+    """A webhook endpoint, of no account yet."""
+    receiver = stripe_webhook_server.receiver()
     yield receiver
-    server.shutdown()
-    server.server_close()
+    stripe_webhook_server.remove(receiver)
+    receiver.check()
 
 
 @pytest.fixture
@@ -168,6 +138,11 @@ def webhook_simulator(receiver: Receiver) -> Iterator[Simulator]:
     simulator = start(webhook_url=receiver.url, webhook_secret="whsec_one")
     yield simulator
     simulator.stop()
+
+
+def drain(simulator: Simulator) -> None:
+    """Wait until each delivery that is due has been tried."""
+    assert control(simulator, "/_sim/webhooks/drain", {})["drained"]
 
 
 def create_customers(simulator: Simulator, count: int) -> None:
@@ -179,4 +154,4 @@ def create_customers(simulator: Simulator, count: int) -> None:
 
 def names_delivered(receiver: Receiver) -> list[str]:
     """Return the customer names of the deliveries, in order."""
-    return [json.loads(body)["data"]["object"]["name"] for _, body in receiver.deliveries]
+    return [event["data"]["object"]["name"] for event in receiver.events]

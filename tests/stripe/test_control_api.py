@@ -14,7 +14,7 @@ import stripe
 from stripe_simulator import http_server
 from stripe_simulator.control import ACCOUNT_CONTROLS, CONTROLS
 from stripe_simulator.server import Simulator, start
-from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
+from tests.stripe.conftest import Receiver, control, create_customers, drain, eventually, names_delivered
 from tests.stripe.test_contract import pay
 
 INTENT: Any = {"amount": 500, "currency": "usd"}
@@ -171,7 +171,8 @@ def test_held_webhooks_are_delivered_on_release(webhook_simulator: Simulator, re
     assert control(webhook_simulator, "/_sim/webhooks")["held"] == 5 and receiver.deliveries == []
     body = {"order": "as_created", "seed": 1, "times": 1}
     assert control(webhook_simulator, "/_sim/webhooks/release", body) == {"released": 5}
-    eventually(lambda: len(receiver.deliveries) == 5)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 5
     assert names_delivered(receiver) == [str(n) for n in range(5)]
     assert control(webhook_simulator, "/_sim/webhooks")["held"] == 0
 
@@ -184,7 +185,8 @@ def test_released_webhooks_arrive_in_the_requested_order(
     create_customers(webhook_simulator, 20)
     as_created = [str(n) for n in range(20)]
     control(webhook_simulator, "/_sim/webhooks/release", {"order": order, "seed": 7, "times": 1})
-    eventually(lambda: len(receiver.deliveries) == 20)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 20
     shuffled = list(as_created)
     random.Random(7).shuffle(shuffled)
     orders = {"as_created": as_created, "reversed": as_created[::-1], "shuffled": shuffled}
@@ -196,9 +198,11 @@ def test_a_release_continues_after_a_failed_delivery(webhook_simulator: Simulato
     create_customers(webhook_simulator, 3)
     receiver.statuses = [500]
     control(webhook_simulator, "/_sim/webhooks/release", {"order": "reversed"})
-    eventually(lambda: len(receiver.deliveries) == 3)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 3
     control(webhook_simulator, "/_sim/clock", {"advance_s": 1})
-    eventually(lambda: len(receiver.deliveries) == 4)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 4
     assert names_delivered(receiver) == ["2", "1", "0", "2"]
 
 
@@ -207,7 +211,8 @@ def test_an_unreachable_endpoint_does_not_block_the_others(webhook_simulator: Si
     for url in ("http://127.0.0.1:1/", "http://127.0.0.1/ö", "http://" + "x" * 70 + "/"):
         client.v1.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
     create_customers(webhook_simulator, 10)
-    eventually(lambda: len(receiver.deliveries) == 10)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 10
     for url in ("http://127.0.0.1:99999/", "ftp://x.y/", "127.0.0.1:80", "http://"):
         with pytest.raises(stripe.InvalidRequestError) as excinfo:
             client.v1.webhook_endpoints.create({"url": url, "enabled_events": ["*"]})
@@ -219,7 +224,8 @@ def test_a_release_can_deliver_each_event_several_times(webhook_simulator: Simul
     create_customers(webhook_simulator, 2)
     body = {"order": "shuffled", "seed": 1, "times": 3}
     assert control(webhook_simulator, "/_sim/webhooks/release", body) == {"released": 6}
-    eventually(lambda: len(receiver.deliveries) == 6)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 6
     assert sorted(names_delivered(receiver)) == ["0"] * 3 + ["1"] * 3
 
 
@@ -229,8 +235,7 @@ def test_the_delivery_mode_decides_how_often_events_are_delivered(
 ) -> None:
     control(webhook_simulator, "/_sim/webhooks", {"deliver": mode, "delay_s": 0})
     create_customers(webhook_simulator, 2)
-    eventually(lambda: len(receiver.deliveries) >= count)
-    time.sleep(0.1)
+    drain(webhook_simulator)
     assert len(receiver.deliveries) == count
     outcomes = {delivery["outcome"] for delivery in control(webhook_simulator, "/_sim/deliveries")["deliveries"]}
     assert outcomes == {"dropped" if mode == "drop" else "delivered"}
@@ -239,16 +244,18 @@ def test_the_delivery_mode_decides_how_often_events_are_delivered(
 def test_a_delayed_delivery_waits_for_the_simulators_clock(webhook_simulator: Simulator, receiver: Receiver) -> None:
     control(webhook_simulator, "/_sim/webhooks", {"deliver": "normal", "delay_s": 300})
     create_customers(webhook_simulator, 1)
-    time.sleep(0.2)
+    assert not control(webhook_simulator, "/_sim/webhooks/drain", {"timeout_s": 0.1})["drained"]
     assert receiver.deliveries == []
     control(webhook_simulator, "/_sim/clock", {"advance_s": 301})
-    eventually(lambda: len(receiver.deliveries) == 1)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 1
 
 
 def test_shuffled_deliveries_arrive_out_of_order(webhook_simulator: Simulator, receiver: Receiver) -> None:
     control(webhook_simulator, "/_sim/webhooks", {"deliver": "shuffle"})
     create_customers(webhook_simulator, 12)
-    eventually(lambda: len(receiver.deliveries) == 12)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 12
     assert names_delivered(receiver) != [str(n) for n in range(12)]
     assert sorted(names_delivered(receiver), key=int) == [str(n) for n in range(12)]
 
@@ -258,14 +265,16 @@ def test_after_a_roll_both_secrets_sign_until_the_old_one_expires(
 ) -> None:
     (new,) = control(webhook_simulator, "/_sim/webhooks/roll", {"keep_s": 3600})["secrets"].values()
     create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 1)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 1
     header, body = receiver.deliveries[0]
     assert header.count("v1=") == 2 and header.count("v0=") == 1
     for secret in (new, "whsec_one"):
         assert stripe.Webhook.construct_event(body, header, secret).type == "customer.created"
     control(webhook_simulator, "/_sim/clock", {"advance_s": 3601})
     create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 2)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 2
     header, body = receiver.deliveries[1]
     assert header.count("v1=") == 1
     assert stripe.Webhook.construct_event(body, header, new).type == "customer.created"
@@ -291,7 +300,8 @@ def test_the_clock_changes_the_dates_of_objects_but_not_of_signatures(
     clock = control(webhook_simulator, "/_sim/clock", {"advance_s": 10 * 86400})
     assert abs(clock["now"] - now - 10 * 86400) < 5 and abs(clock["offset_s"] - 10 * 86400) < 0.1
     create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 1)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 1
     header, body = receiver.deliveries[0]
     assert json.loads(body)["created"] >= int(now) + 10 * 86400
     assert abs(int(header.split(",")[0].removeprefix("t=")) - now) < 60
@@ -373,7 +383,8 @@ def test_a_reset_deletes_everything_but_the_keys_and_the_first_endpoint(
     webhook_simulator: Simulator, receiver: Receiver
 ) -> None:
     create_customers(webhook_simulator, 3)
-    eventually(lambda: len(receiver.deliveries) == 3)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 3
     client_of(webhook_simulator).v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
     for path, body in (
         ("/_sim/webhooks", {"deliver": "hold", "delay_s": 9}),
@@ -392,7 +403,8 @@ def test_a_reset_deletes_everything_but_the_keys_and_the_first_endpoint(
     (endpoint,) = client.v1.webhook_endpoints.list().data
     assert endpoint.url == receiver.url
     create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 4)
+    drain(webhook_simulator)
+    assert len(receiver.deliveries) == 4
 
 
 def test_a_reset_needs_no_body_and_returns_json(simulator: Simulator) -> None:

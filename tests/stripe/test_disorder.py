@@ -34,7 +34,7 @@ def order_of(simulator: Simulator, receiver: Receiver, seed: int) -> list[str]:
     """Return the order in which the events of new customers arrive."""
     control(simulator, "/_sim/reset", {})
     control(simulator, "/_sim/webhooks", {"deliver": "disorder", "seed": seed})
-    receiver.deliveries.clear()
+    receiver.clear()
     create_customers(simulator, COUNT)
     assert control(simulator, "/_sim/webhooks/drain", {})["drained"]
     return names_delivered(receiver)

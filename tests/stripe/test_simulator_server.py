@@ -25,7 +25,7 @@ from stripe_simulator.resources.webhook_endpoints import configure
 from stripe_simulator.response import Response
 from stripe_simulator.server import Simulator, Stripe, start
 from stripe_simulator.version import API_VERSION
-from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
+from tests.stripe.conftest import Receiver, control, create_customers, drain, eventually, names_delivered
 
 INTENT = "amount=500&currency=usd"
 SESSION = (
@@ -480,7 +480,7 @@ def test_the_stripe_package_verifies_the_signature_of_a_delivery(
     webhook_simulator: Simulator, receiver: Receiver
 ) -> None:
     create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 1)
+    drain(webhook_simulator)
     header, body = receiver.deliveries[0]
     assert stripe.Webhook.construct_event(body, header, "whsec_one").type == "customer.created"
     with pytest.raises(stripe.SignatureVerificationError):
@@ -550,18 +550,18 @@ def test_the_page_shows_objects_events_and_deliveries_and_resends_an_event(
     client = stripe.StripeClient(webhook_simulator.secret_key, base_addresses={"api": webhook_simulator.url})
     assert "No events yet." in read_page()
     customer = client.v1.customers.create({"name": "<b>Ada</b>"}).id
-    eventually(lambda: len(receiver.deliveries) == 1)
+    drain(webhook_simulator)
     control(webhook_simulator, "/_sim/clock", {"advance_s": 1})
-    eventually(lambda: len(receiver.deliveries) == 2)
-    event = json.loads(receiver.deliveries[0][1])["id"]
-    eventually(lambda: f"{receiver.url}: delivered (500, 200)" in read_page())
+    drain(webhook_simulator)
+    event = receiver.events[0]["id"]
     page = read_page()
-    for text in (customer, event, "customer.created", "&lt;b&gt;Ada&lt;/b&gt;"):
+    delivery = f"{receiver.url}: delivered (500, 200)"
+    for text in (customer, event, "customer.created", "&lt;b&gt;Ada&lt;/b&gt;", delivery):
         assert text in page, text
     assert "<b>Ada" not in page and "_secrets" not in page and "whsec_" not in page
     urllib.request.urlopen(webhook_simulator.url, data=f"event={event}".encode())
-    eventually(lambda: len(receiver.deliveries) == 3)
     urllib.request.urlopen(webhook_simulator.url, data=b"event=evt_none")
+    drain(webhook_simulator)
     assert len(receiver.deliveries) == 3
 
 
@@ -626,7 +626,7 @@ def test_the_state_is_saved_while_running_and_includes_pending_deliveries(
         content = file.read_bytes()
         first.stop()
         file.write_bytes(content)  # as if the simulator had been killed instead of stopped
-        receiver.deliveries.clear()
+        receiver.clear()
         receiver.statuses.clear()
         second = start(data=file, webhook_url=receiver.url)
         assert second.webhook_secret == "whsec_one"
@@ -932,27 +932,22 @@ def test_events_are_filtered_by_type_wildcard_list_of_types_and_time(in_process:
 
 def test_events_are_filtered_by_delivery_success(webhook_simulator: Simulator, receiver: Receiver) -> None:
     receiver.statuses += [200, 500, 500, 500]
-    create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 1)
-    create_customers(webhook_simulator, 1)
-    eventually(lambda: len(receiver.deliveries) == 2)
+    for _ in range(2):
+        create_customers(webhook_simulator, 1)
+        drain(webhook_simulator)
     client = stripe.StripeClient(webhook_simulator.secret_key, base_addresses={"api": webhook_simulator.url})
-    first, second = (json.loads(body)["id"] for _, body in receiver.deliveries)
+    first, second = (event["id"] for event in receiver.events[:2])
 
     def events(*, delivery_success: bool) -> list[str]:
         return [event.id for event in client.v1.events.list({"delivery_success": delivery_success}).data]
 
-    def is_retry_waiting() -> bool:
-        return bool(control(webhook_simulator, "/_sim/webhooks")["waiting"])
-
-    eventually(lambda: events(delivery_success=True) == [first] and events(delivery_success=False) == [second], 6)
+    assert (events(delivery_success=True), events(delivery_success=False)) == ([first], [second])
     assert client.v1.events.retrieve(second).pending_webhooks == 1
-    for count in (3, 4, 5):
-        eventually(lambda n=count: is_retry_waiting() or len(receiver.deliveries) >= n)  # type: ignore[misc]
+    for _ in range(3):
         control(webhook_simulator, "/_sim/clock", {"advance_s": 4})
-        eventually(lambda n=count: len(receiver.deliveries) >= n)  # type: ignore[misc]
+        drain(webhook_simulator)
     assert len(receiver.deliveries) == 5
-    eventually(lambda: events(delivery_success=True) == [second, first] and events(delivery_success=False) == [])
+    assert (events(delivery_success=True), events(delivery_success=False)) == ([second, first], [])
 
 
 # --- the program ---

@@ -2,11 +2,8 @@
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +12,24 @@ import pytest
 import webhook
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
+from stripe_simulator.testing.receiver import ReceivedWebhook, WebhookReceiver, WebhookServer
 from tests.harness import Harness, Student
 from tests.stripe import stripe_cli
 from tuition import settings
 
-PATH = "/api/payments/webhook"
 
-
-@contextmanager
-def serve_webhook(tuition: Harness) -> Iterator[tuple[str, list[int]]]:
-    """Serve the webhook's handler on a port; yield its URL and the statuses of its responses."""
+def serve_webhook(tuition: Harness, server: WebhookServer) -> tuple[WebhookReceiver, list[int]]:
+    """Serve the webhook's handler; return its receiver and the statuses of its responses."""
     statuses: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status = tuition.call(webhook.handler, None, body, headers=headers).status if self.path == PATH else 404
-            statuses.append(status)
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def handle(received: ReceivedWebhook) -> int:
+        headers = {"stripe-signature": received.signature}
+        statuses.append(tuition.call(webhook.handler, None, received.body.decode(), headers=headers).status)
+        return statuses[-1]
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing, to keep the test output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{PATH}", statuses
-    finally:
-        server.shutdown()
-        server.server_close()
+    receiver = server.receiver()
+    receiver.handler = handle
+    return receiver, statuses
 
 
 def wait_until(condition: Callable[[], Any], log: Path) -> Any:
@@ -59,7 +42,11 @@ def wait_until(condition: Callable[[], Any], log: Path) -> Any:
 
 
 def test_a_payment_whose_events_stripe_listen_forwards_enrolls(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tuition: Harness,
+    student: Student,
+    stripe_webhook_server: WebhookServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     simulator = Simulator(tuition.stripe)
     webhook_secret = {"signing_secrets": [listen.secret(tuition.stripe.account)]}
@@ -69,8 +56,9 @@ def test_a_payment_whose_events_stripe_listen_forwards_enrolls(
     env = os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
     options = ["--api-base", simulator.url, "--api-key", simulator.secret_key]
     program, log = str(stripe_cli.ensure()), tmp_path / "log"
-    with serve_webhook(tuition) as (url, statuses), log.open("w") as output:
-        command = [program, "listen", "--all-snapshot", "--forward-to", url, *options]
+    receiver, statuses = serve_webhook(tuition, stripe_webhook_server)
+    with log.open("w") as output:
+        command = [program, "listen", "--all-snapshot", "--forward-to", receiver.url, *options]
         listener = subprocess.Popen(command, env=env, stdout=output, stderr=output)
         try:
             wait_until(lambda: tuition.stripe.webhooks.listeners, log)
@@ -86,6 +74,7 @@ def test_a_payment_whose_events_stripe_listen_forwards_enrolls(
             subprocess.run([program, "events", "resend", event, *options], env=env, check=True, capture_output=True)
             wait_until(lambda: len(statuses) > count, log)
             assert set(statuses) == {200}
+            receiver.check()
         finally:
             listener.terminate()
             listener.wait(timeout=10)
