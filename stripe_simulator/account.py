@@ -12,10 +12,15 @@ from typing import Any
 
 from stripe_simulator.clock import Clock
 from stripe_simulator.errors import StripeError
+from stripe_simulator.history import History
 from stripe_simulator.idempotency import IdempotencyKeys
 from stripe_simulator.store import Object, Store, public_fields
 from stripe_simulator.webhooks import Webhooks
 
+MAX_REQUESTS = 10_000
+"""The requests that the log keeps."""
+MAX_RESPONSES, MAX_RESPONSE_BYTES = 100, 32 * 1024
+"""The responses that are kept for the inspector, and the size of the largest."""
 TASK_DELAY_S = 2.0  # the default delay of Stripe's asynchronous work
 INTENTS = {"payment_intent", "setup_intent"}
 """The fields of an error that show an intent."""
@@ -71,7 +76,9 @@ class Account:
         self.expired_keys: list[str] = []
         self.url = "http://127.0.0.1:12111"  # the HTTP server sets its real address
         self.request: dict[str, str | None] = NO_REQUEST  # the `request` of new events
-        self.log: deque[Object] = deque(maxlen=10_000)
+        self.log: deque[Object] = deque(maxlen=MAX_REQUESTS)
+        self.responses: dict[str, bytes] = {}  # the newest responses, by the id of the request
+        self.history = History()
         self.generation = 0  # the number of resets
         self.run = 1  # counts the runs that share one state file
         self.unsaved = False
@@ -96,6 +103,8 @@ class Account:
         endpoints = self.store.objects.get("webhook_endpoint", {})
         self.generation += 1
         self.log.clear()
+        self.responses.clear()
+        self.history.clear()
         self.clock.tasks.clear()
         self.clock.offset = 0.0
         self.store.objects.clear()
@@ -129,9 +138,31 @@ class Account:
         before, self.request = self.request, NO_REQUEST
         with self.store.random_stream("later"):
             while (due := self.clock.pop_due()) is not None:
-                TASKS[due.name](self, *due.arguments)
+                with self.recording(f"later: {due.name}"):
+                    TASKS[due.name](self, *due.arguments)
                 self.unsaved = True
         self.request = before
+
+    def keep_response(self, request_id: str, body: bytes) -> None:
+        """Keep a response for the inspector, and drop the oldest one."""
+        if len(body) <= MAX_RESPONSE_BYTES:
+            self.responses[request_id] = body
+            if len(self.responses) > MAX_RESPONSES:
+                del self.responses[next(iter(self.responses))]
+
+    @contextmanager
+    def recording(self, source: str) -> Iterator[None]:
+        """Record the changes of objects in the history. Within another recording, they belong to that one."""
+        if self.store.is_watched:
+            yield
+            return
+        self.webhooks.emitted.clear()
+        with self.store.watch() as watch:
+            try:
+                yield
+            finally:
+                events = [event for event in self.webhooks.emitted if event[0] in self.webhooks.payloads]
+                self.history.record(watch, self.store.objects, source, self.clock.unix(), events)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

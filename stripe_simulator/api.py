@@ -17,11 +17,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from stripe_simulator import control, listen
+from stripe_simulator import control, listen, rules
 from stripe_simulator.account import Account, Call, Handler
 from stripe_simulator.accounts import Accounts, mask
 from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
+from stripe_simulator.masking import mask_params
 from stripe_simulator.params import check, parse_form, path_param
 from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.response import Response
@@ -30,6 +31,8 @@ from stripe_simulator.store import Object, public_fields
 from stripe_simulator.unsupported_paths import refusal_of
 from stripe_simulator.version import API_VERSION, family_of
 from stripe_simulator.webhooks import Webhooks
+
+LOGGED_ERROR_FIELDS = ("type", "code", "decline_code", "message", "param")
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Request:
     seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     user_agent: str | None = None
+    start: float = 0.0
 
 
 class Router:
@@ -154,6 +158,7 @@ class Stripe:
                 key=None,
                 request_id=request_id,
                 browser=False,
+                start=account.clock.real(),
             )
             try:
                 replay = self._admit(request, lowercase_headers, query, body, key, refusal)
@@ -259,10 +264,12 @@ class Stripe:
             account.run_due()
             account.unsaved |= request.method != "GET"
             account.request = {"id": request.request_id, "idempotency_key": request.key}
-            stored = True
+            stored, rule = True, []
             try:
-                status, content = 200, self._call_handler(request)
+                with account.recording(request.request_id):
+                    status, content = 200, self._call_handler(request)
             except StripeError as error:
+                rule = rules.trace(error)
                 status, content, stored = error.status, error.body(request.request_id), error.stored
                 if request.browser and "payment_intent" in content["error"]:
                     content["error"]["payment_intent"] = for_browser(content["error"]["payment_intent"])
@@ -276,7 +283,7 @@ class Stripe:
                     account.idempotency_keys.finish(request.key, status, body)
                 else:
                     account.idempotency_keys.forget(request.key)
-            self._log(request, status, error=content.get("error") if status >= 400 else None)
+            self._log(request, status, error=content.get("error") if status >= 400 else None, rule=rule)
             if request.fault == "after":
                 raise NoAnswer("after")
             return self._response(request, status, body)
@@ -313,7 +320,7 @@ class Stripe:
 
     def _error_response(self, request: Request, error: StripeError) -> Response:
         content = error.body(request.request_id)
-        self._log(request, error.status, error=content["error"])
+        self._log(request, error.status, error=content["error"], rule=rules.trace(error))
         response = self._response(request, error.status, _encode(content))
         if error.status == 401:
             response.headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
@@ -323,14 +330,18 @@ class Stripe:
             response.headers["Stripe-Rate-Limited-Reason"] = "global-rate"
         return response
 
-    def _log(self, request: Request, status: int, *, error: Any = None, replayed: bool = False) -> None:
+    def _log(
+        self, request: Request, status: int, *, error: Any = None, rule: list[str] | None = None, replayed: bool = False
+    ) -> None:
+        """Add a request to the log, without the numbers of cards and accounts."""
         request.account.log.append(
             {
                 "request_id": request.request_id,
                 "at": request.account.clock.unix(),
                 "method": request.method,
                 "path": request.path,
-                "params": request.form,
+                "operation": request.operation or None,
+                "params": mask_params(request.form),
                 "user_agent": request.user_agent,
                 "idempotency_key": request.headers.get("Idempotency-Key"),
                 "versioned": request.family is not None,
@@ -338,11 +349,14 @@ class Stripe:
                 "replayed": replayed,
                 "fault": request.fault,
                 "status": status,
-                "error": error and {k: error.get(k) for k in ("type", "code", "message", "param")},
+                "duration_ms": round((request.account.clock.real() - request.start) * 1000, 1),
+                "error": error and {name: error.get(name) for name in LOGGED_ERROR_FIELDS},
+                "rule": rule,
             }
         )
 
     def _response(self, request: Request, status: int, body: bytes) -> Response:
+        request.account.keep_response(request.request_id, body)
         headers = {"Request-Id": request.request_id, "Stripe-Version": API_VERSION, **request.headers}
         return self._respond(request.account, status, body, headers)
 

@@ -1,4 +1,4 @@
-"""Admit callers and pages of this machine to the control API, the bank's page and the overview.
+"""Admit callers and pages of this machine to the control API, the bank's page and the inspector.
 
 The hosts that the simulator was started with (`--host`, `--public-url`, `--public`) count as this machine.
 
@@ -19,7 +19,7 @@ REFUSAL = (
 def is_guarded(target: str) -> bool:
     """Return whether a request for this target must come from this machine."""
     path = target.partition("?")[0]
-    return path == "/" or path == "/_sim" or path.startswith("/_sim/")
+    return path in ("/", "/_sim", "/inspect") or path.startswith(("/_sim/", "/inspect/"))
 
 
 def is_own(headers: Mapping[str, str], hosts: Collection[str]) -> bool:

@@ -34,6 +34,10 @@ class Clock:
         """Return the simulated time in seconds since the epoch."""
         return self._source() + self.offset
 
+    def real(self) -> float:
+        """Return the time in seconds since the epoch that `advance` does not move, to measure durations."""
+        return self._source()
+
     def unix(self) -> int:
         """Return the time in whole seconds, the unit of `created`."""
         return int(self.now())

@@ -217,7 +217,7 @@ class Simulator:
 
     def _is_foreign_page(self, headers: dict[str, str]) -> bool:
         """Return whether a page of another origin sends the request. Programs send no `Origin`."""
-        return "origin" in headers and not callers.is_own({"origin": headers["origin"]}, self.public_host)
+        return "origin" in headers and not callers.is_own({"origin": headers["origin"]}, self.hosts)
 
     def _handle(
         self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes

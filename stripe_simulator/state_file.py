@@ -140,6 +140,8 @@ def _load_delivery(webhooks: Webhooks, fields: dict[str, Any]) -> None:
     secrets = endpoint["_secrets"] if endpoint else []
     delivery = Delivery(payload=webhooks.payloads[fields["event_id"]], secrets=secrets, **fields)
     webhooks.deliveries.setdefault(delivery.event_id, []).append(delivery)
+    for entry in delivery.log:
+        webhooks.keep_response(entry)
     if delivery.outcome == "held":
         webhooks.held.append(delivery)
     elif endpoint and delivery.outcome in ("waiting", "failed") and delivery.tries < MAX_TRIES:

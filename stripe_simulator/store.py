@@ -44,6 +44,14 @@ class Journal:
     before: dict[int, tuple[Object, Object]] = field(default_factory=dict)
 
 
+@dataclass
+class Watch:
+    """The objects that were added, and a copy of each that was read, since `Store.watch`: it may have changed."""
+
+    added: list[Object] = field(default_factory=list)
+    before: dict[int, tuple[Object, Object]] = field(default_factory=dict)
+
+
 def previous_values(before: Object, after: Object) -> Object:
     """Return the `previous_attributes` of an event: the old values of what changed, null for what is new.
 
@@ -66,6 +74,7 @@ class Store:
         self.reset_random()
         self.objects: dict[str, dict[str, Object]] = {}
         self._journal: Journal | None = None
+        self._watch: Watch | None = None
 
     def reset_random(self) -> None:
         """Restart the random sequence of the seed."""
@@ -103,14 +112,39 @@ class Store:
         self.objects.setdefault(stored["object"], {})[stored["id"]] = stored
         if self._journal is not None:
             self._journal.created.append(stored)
+        if self._watch is not None:
+            self._watch.added.append(stored)
         return stored
 
     def find(self, kind: str, id: str) -> Object | None:
         """Return the object, or None."""
         stored = self.objects.get(kind, {}).get(id)
-        if stored is not None and self._journal is not None:
-            self._journal.before.setdefault(python_id(stored), (stored, clone(stored)))
+        if stored is not None:
+            self.keep(stored)
         return stored
+
+    def keep(self, stored: Object) -> None:
+        """Keep a copy of an object that is about to change, for `roll_back` and for the history. `find` does it too."""
+        key, copy = python_id(stored), None
+        if self._watch is not None and key not in self._watch.before:
+            copy = clone(stored)
+            self._watch.before[key] = (stored, copy)
+        if self._journal is not None and key not in self._journal.before:
+            self._journal.before[key] = (stored, clone(stored) if copy is None else copy)
+
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """Record the objects that are added, and those that `find` returns, which may change."""
+        self._watch = watch = Watch()
+        try:
+            yield watch
+        finally:
+            self._watch = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a watch is going on."""
+        return self._watch is not None
 
     def begin(self) -> None:
         """Record from now on what `roll_back` must undo: new objects, and changes of objects that `find` returned."""
@@ -130,7 +164,7 @@ class Store:
         for stored, before in journal.before.values():
             if stored != before:
                 stored.clear()
-                stored.update(before)
+                stored.update(clone(before))
         for stored in journal.created:
             self.objects[stored["object"]].pop(stored["id"], None)
 

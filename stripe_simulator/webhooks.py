@@ -15,6 +15,7 @@ import json
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,10 @@ CONNECT_TIMEOUT_S, TIMEOUT_S = 5.0, 30.0
 IDLE_S = 1.0
 """How long a thread of a sender waits for a delivery before it ends."""
 MAX_THREADS = 4
+MAX_RESPONSE_LENGTH, MAX_RESPONSES = 1000, 1000
+"""The characters of a response that are kept, and the tries whose response is kept."""
+MAX_EMITTED = 1000
+"""The events of one recorded operation that the history links with their objects."""
 MODES = ("normal", "hold", "drop", "duplicate", "shuffle", "disorder")
 
 
@@ -113,6 +118,8 @@ class Webhooks:
         self.deliveries: dict[str, list[Delivery]] = {}  # event id -> its deliveries
         self.outbox: list[Delivery] = []
         self.held: list[Delivery] = []
+        self.emitted: deque[tuple[str, str | None]] = deque(maxlen=MAX_EMITTED)  # the newest events and their objects
+        self.responses: deque[dict[str, Any]] = deque()  # the tries whose response is kept, oldest first
         self.listeners: list[Callable[[Object, str], None]] = []
         self.wake: Callable[[], None] = lambda: None
         self.drain: Callable[[float], bool] | None = None
@@ -122,7 +129,15 @@ class Webhooks:
     def reset(self) -> None:
         """Delete all events and deliveries, and deliver new events normally or in the disorder of `--disorder`."""
         self.delay_s = 0.0
-        for collection in (self.payloads, self.types, self.deliveries, self.outbox, self.held, self._queues):
+        for collection in (
+            self.payloads,
+            self.types,
+            self.deliveries,
+            self.outbox,
+            self.held,
+            self._queues,
+            self.responses,
+        ):
             collection.clear()
         self.set_mode("normal" if self.default_seed is None else "disorder", self.default_seed)
 
@@ -154,7 +169,7 @@ class Webhooks:
         if previous is not None:
             data["previous_attributes"] = previous
         prefix = "evt_1" if stored["object"] not in {"payment_intent", "charge", "refund"} else "evt_3"
-        endpoints = self._endpoints(event_type)
+        endpoints = self.endpoints_for(event_type)
         event: Object = {
             "id": f"{prefix}{self.store.token(23)}",
             "object": "event",
@@ -166,6 +181,7 @@ class Webhooks:
             "request": request,
             "type": event_type,
         }
+        self.emitted.append((event["id"], stored.get("id")))
         created = (event["id"], event_type, json.dumps(event), endpoints)
         if self._uncommitted is None:
             self._publish(*created)
@@ -195,7 +211,8 @@ class Webhooks:
         for listener in self.listeners:
             listener(json.loads(payload), payload)
 
-    def _endpoints(self, event_type: str) -> list[Object]:
+    def endpoints_for(self, event_type: str) -> list[Object]:
+        """Return the enabled endpoints that receive events of a type."""
         return [
             endpoint
             for endpoint in self.store.objects.get("webhook_endpoint", {}).values()
@@ -284,7 +301,7 @@ class Webhooks:
     def resend(self, event_id: str, endpoint_id: str | None = None) -> None:
         """Deliver an event again, to one endpoint or to all."""
         payload = self.payloads[event_id]
-        for endpoint in self._endpoints(self.types[event_id]):
+        for endpoint in self.endpoints_for(self.types[event_id]):
             if endpoint_id is None or endpoint["id"] == endpoint_id:
                 delivery = self._add_delivery(event_id, payload, endpoint)
                 delivery.due = self.clock.now()
@@ -314,10 +331,20 @@ class Webhooks:
         now = self.clock.now()
         return not any(delivery.tries == 0 or delivery.due <= now for delivery in self.outbox)
 
-    def record_try(self, delivery: Delivery, status: int | None, problem: str | None) -> None:
+    def record_try(
+        self,
+        delivery: Delivery,
+        status: int | None,
+        problem: str | None,
+        *,
+        response: str | None = None,
+        duration_ms: int | None = None,
+    ) -> None:
         """Log a try. After a failure, schedule the next try with exponential backoff: 1, 2, 4 … seconds."""
         delivery.tries += 1
-        delivery.log.append({"at": self.clock.unix(), "status": status, "problem": problem})
+        entry = {"at": self.clock.unix(), "status": status, "problem": problem, "duration_ms": duration_ms}
+        delivery.log.append(entry | {"response": response})
+        self.keep_response(delivery.log[-1])
         if status is not None and 200 <= status < 300:
             delivery.outcome = "delivered"
             return
@@ -326,6 +353,12 @@ class Webhooks:
             wait = min(FIRST_RETRY_S * 2 ** (delivery.tries - 1), MAX_RETRY_S)
             delivery.due = self.clock.now() + wait
             self.outbox.append(delivery)
+
+    def keep_response(self, entry: dict[str, Any]) -> None:
+        """Drop the oldest response once there are more than MAX_RESPONSES."""
+        self.responses.append(entry)
+        if len(self.responses) > MAX_RESPONSES:
+            self.responses.popleft()["response"] = None
 
     def event(self, id: str) -> Object:
         """Return an event as the API does, with the current `pending_webhooks`."""
@@ -395,9 +428,11 @@ class Sender:
 
     def _work(self) -> None:
         while (delivery := self._next()) is not None:
-            status, problem = post(delivery, self._end_sending)
+            start = time.monotonic()
+            status, problem, response = post(delivery, self._end_sending)
+            duration_ms = int((time.monotonic() - start) * 1000)
             with self._ready:
-                self._webhooks.record_try(delivery, status, problem)
+                self._webhooks.record_try(delivery, status, problem, response=response, duration_ms=duration_ms)
                 self._in_flight -= 1
                 self._ready.notify()
                 self._tried.notify_all()
@@ -431,8 +466,8 @@ class Sender:
             return None
 
 
-def post(delivery: Delivery, on_sent: Callable[[], None]) -> tuple[int | None, str | None]:
-    """Try a delivery once, and return the status of the response or the problem.
+def post(delivery: Delivery, on_sent: Callable[[], None]) -> tuple[int | None, str | None, str | None]:
+    """Try a delivery once, and return the status of the response or the problem, and the start of the response.
 
     Calls `on_sent` exactly once, before it waits for the response.
     """
@@ -443,10 +478,10 @@ def post(delivery: Delivery, on_sent: Callable[[], None]) -> tuple[int | None, s
             on_sent()
         with contextlib.closing(connection):
             response = connection.getresponse()
-            response.read(10_000)
-            return response.status, None
+            text = response.read(10_000).decode(errors="replace")
+            return response.status, None, text[:MAX_RESPONSE_LENGTH]
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return None, str(error) or type(error).__name__
+        return None, str(error) or type(error).__name__, None
 
 
 def _send_request(delivery: Delivery) -> http.client.HTTPConnection:

@@ -1,10 +1,10 @@
 """The page for a path. A page has no API key: it finds its account by the id of its object."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
 from stripe_simulator.accounts import Accounts
-from stripe_simulator.pages import assets, checkout, overview, receipt, three_d_secure
+from stripe_simulator.pages import assets, checkout, receipt, three_d_secure
+from stripe_simulator.pages.inspector import dispatch as inspector
 from stripe_simulator.response import Response
 
 
@@ -14,22 +14,19 @@ def handle(accounts: Accounts, method: str, target: str, headers: Mapping[str, s
     if path.startswith("/_sim/3ds/"):
         id = path.removeprefix("/_sim/3ds/")
         account = accounts.owner(id, "payment_intent", "setup_intent")
-        with account.lock:
+        with account.lock, account.recording(f"{method} /_sim/3ds"):
             account.unsaved |= method != "GET"
             return three_d_secure.answer(account, method, id, query, body)
     if path.startswith("/c/pay/"):
         id = path.removeprefix("/c/pay/")
         account = accounts.owner(id, "checkout.session")
-        with account.lock:
+        with account.lock, account.recording(f"{method} /c/pay"):
             account.unsaved |= method != "GET"
             return checkout.answer(account, method, id, body)
     if path.startswith("/receipts/"):
         account = receipt.owner(accounts, path)
         with account.lock:
             return receipt.answer(account, path)
-    if path == "/":
-        account = accounts.find(parse_qs(query).get("account", [""])[0]) or accounts.default
-        with account.lock:
-            account.unsaved |= method != "GET"
-            return overview.answer(accounts, account, method, body)
+    if inspector.is_page(path):
+        return inspector.answer(accounts, method, path, query, body)
     return assets.answer(path)

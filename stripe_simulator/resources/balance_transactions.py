@@ -118,7 +118,8 @@ def retrieve(call: Call) -> Object:
 
 def _refresh(account: Account, transaction: Object) -> Object:
     """Update and return the transaction, which becomes available with time."""
-    if transaction["available_on"] <= account.clock.now():
+    if transaction["status"] != "available" and transaction["available_on"] <= account.clock.now():
+        account.store.keep(transaction)
         transaction["status"] = "available"
     return transaction
 

@@ -46,7 +46,10 @@ def _is_past(account: Account, timestamp: int | None) -> bool:
 
 def refresh_coupon(account: Account, coupon: Object) -> Object:
     """Update and return the coupon: `valid` depends on its redemptions and the time."""
-    coupon["valid"] = not _is_redeemed(coupon) and not _is_past(account, coupon["redeem_by"])
+    is_valid = not _is_redeemed(coupon) and not _is_past(account, coupon["redeem_by"])
+    if coupon["valid"] != is_valid:
+        account.store.keep(coupon)
+        coupon["valid"] = is_valid
     return coupon
 
 
@@ -55,7 +58,10 @@ def refresh_code(account: Account, code: Object) -> Object:
     coupon = account.store.find("coupon", code["promotion"]["coupon"])
     is_coupon_valid = coupon is not None and refresh_coupon(account, coupon)["valid"]
     is_usable = not _is_redeemed(code) and not _is_past(account, code["expires_at"]) and is_coupon_valid
-    code["active"] = code["_active"] and is_usable
+    is_active = code["_active"] and is_usable
+    if code["active"] != is_active:
+        account.store.keep(code)
+        code["active"] = is_active
     return code
 
 

@@ -129,6 +129,7 @@ def delete(call: Call) -> Object:
     customer = call.store.get_active("customer", call.ids[0])
     for method in call.store.all("payment_method"):
         if method["customer"] == customer["id"]:
+            call.store.keep(method)
             method["customer"], method["_detached"] = None, True
     call.account.emit("customer.deleted", customer)
     tombstone = {"id": customer["id"], "object": "customer", "deleted": True}

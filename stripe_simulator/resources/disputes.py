@@ -168,6 +168,7 @@ def close_inquiries(account: Account, charge: Object) -> None:
             "warning_needs_response",
             "warning_under_review",
         ):
+            account.store.keep(dispute)
             set_status(account, dispute, "warning_closed")
 
 

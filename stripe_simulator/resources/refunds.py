@@ -192,6 +192,7 @@ def on_failure(account: Account, intent: Object, charge: Object) -> None:
     """Fail the refunds of a failed debit: there is no money to refund."""
     for refund in account.store.all("refund"):
         if refund["charge"] == charge["id"] and refund["status"] not in FINAL_STATUSES:
+            account.store.keep(refund)
             _reverse(account, refund, "failed", "declined")
 
 

@@ -538,7 +538,7 @@ def send(simulator: Simulator, method: str, path: str, headers: dict[str, str], 
         {"Host": "127.0.0.1", "Origin": "https://evil.example"},
     ],
 )
-@pytest.mark.parametrize("path", ["/_sim/reset", "/_sim/refunds", "/_sim/3ds/pi_1", "/"])
+@pytest.mark.parametrize("path", ["/_sim/reset", "/_sim/refunds", "/_sim/3ds/pi_1", "/", "/inspect/events/release"])
 def test_a_page_of_another_origin_cannot_control_the_simulator(
     simulator: Simulator, client: stripe.StripeClient, headers: dict[str, str], path: str
 ) -> None:

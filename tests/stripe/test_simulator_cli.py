@@ -14,7 +14,7 @@ import stripe
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import stripe_cli
-from tests.stripe.conftest import Receiver, control, drain
+from tests.stripe.conftest import Receiver, control, drain, eventually
 
 Run = Callable[..., str]
 
