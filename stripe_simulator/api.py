@@ -222,10 +222,10 @@ class Stripe:
             raise StripeError(401, "invalid_request_error", message, stored=False, code="api_key_expired")
         request.browser = key == account.publishable_key
         _refuse_other_accounts(account, headers)
-        version = headers.get("stripe-version")
-        request.family = None if version is None else family_of(version)
         if route is None:
             raise _unrecognized_url(request)
+        version = headers.get("stripe-version")
+        request.family = None if version is None else family_of(version)
         request.handler, request.operation, request.ids = route
         if request.browser and request.operation not in PUBLISHABLE:
             raise StripeError(
@@ -473,10 +473,14 @@ def _unrecognized_url(request: Request) -> StripeError:
         "If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make "
         "sure you passed a valid (non-empty) identifier in your code. "
     )
+    if request.path.startswith("/v2/"):
+        hint = "The simulator does not simulate API v2, although Stripe does. "
+    elif not request.path.endswith("/"):
+        hint = ""
     return StripeError(
         404,
         "invalid_request_error",
-        f"Unrecognized request URL ({request.method}: {request.path}). {hint if request.path.endswith('/') else ''}"
+        f"Unrecognized request URL ({request.method}: {request.path}). {hint}"
         "Please see https://stripe.com/docs or we can help at https://support.stripe.com/.",
         stored=False,
     )

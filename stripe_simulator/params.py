@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from stripe_simulator.errors import StripeError, validation_error
-from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
+from stripe_simulator.unsupported_params import REMOVED_PARAMS, UNSUPPORTED_PARAMS
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent / "params.json").read_text())
 OPERATIONS: dict[str, str] = SCHEMA["operations"]
@@ -64,6 +64,17 @@ CLASSES["WebhookEndpointCreateParams"]["api_version"] = ["str"]  # the endpoint 
 CARD_DATA = CLASSES["PaymentIntentCreateParamsPaymentMethodData"]
 CARD_DATA["card"] = CLASSES["PaymentMethodCreateParams"]["card"]
 CARD_DATA["type!"][-1]["enum"].append("card")
+SIMULATED_METHODS = ("card", "us_bank_account", "sepa_debit")
+OPTIONS_OF_OTHER_METHODS: dict[str, tuple[str, ...]] = {
+    operation: tuple(f"payment_method_options[{kind}]" for kind in CLASSES[options] if kind not in SIMULATED_METHODS)
+    for operation, options in (
+        ("POST /v1/payment_intents", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/payment_intents/*", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/payment_intents/*/confirm", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/checkout/sessions", "SessionCreateParamsPaymentMethodOptions"),
+    )
+}
+"""The options of payment methods that are not simulated, refused by name."""
 BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
@@ -138,10 +149,11 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
     if name is None:
         return dict(params)
     fields = dict(CLASSES[name]) if name else {}
-    unsupported = UNSUPPORTED_PARAMS.get(operation, ())
+    unsupported = UNSUPPORTED_PARAMS.get(operation, ()) + OPTIONS_OF_OTHER_METHODS.get(operation, ())
+    removed = REMOVED_PARAMS.get(operation, ()) if family is None else ()
     for pattern, param in _names(params) if unsupported else ():
         head = pattern.partition("[")[0]
-        if pattern in unsupported and (head in fields or f"{head}!" in fields):
+        if (pattern in unsupported and (head in fields or f"{head}!" in fields)) or pattern in removed:
             raise validation_error(f"The simulator does not support `{param}`, although Stripe does.", param=param)
     _add_legacy(fields, LEGACY.get(name, {}), params, family)
     if name == "SessionCreateParams" and family in (None, "clover") and "ui_mode" in params:

@@ -55,6 +55,7 @@ UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
         "refund_application_fee",
         "reverse_transfer",
     ),
+    "POST /v1/payouts": ("destination", "payout_method", "source_type"),
     "POST /v1/prices": _PRICE,
     "POST /v1/prices/*": ("currency_options", "transfer_lookup_key"),
     "POST /v1/products": ("tax_details", *(f"default_price_data[{name}]" for name in _DEFAULT_PRICE)),
@@ -74,3 +75,9 @@ UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
     "GET /v1/payment_intents": ("customer_account",),
     "GET /v1/setup_intents": ("attach_to_self", "customer_account"),
 }
+
+REMOVED_PARAMS: dict[str, tuple[str, ...]] = {
+    "POST /v1/customers": ("coupon", "promotion_code"),
+    "POST /v1/customers/*": ("coupon", "promotion_code"),
+}
+"""Parameters of discounts that the current version no longer has, and that requests without a version still send."""

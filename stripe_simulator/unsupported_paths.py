@@ -84,22 +84,19 @@ _ROOTS: dict[str, str] = {
     "payment_intents/*/apply_customer_balance": "cash balances",
     "payment_intents/*/increment_authorization": "incremental authorizations",
     "payment_intents/*/verify_microdeposits": "micro-deposits",
-    "payouts/*/cancel": "payouts by API calls",
-    "payouts/*/reverse": "payouts by API calls",
+    "payouts/*/reverse": "reversals of payouts",
     "products/*/features": "entitlements",
     "setup_intents/*/verify_microdeposits": "micro-deposits",
 }
 """The paths without `/v1/` -> the part of Stripe. Every method and every deeper path is refused."""
 _OPERATIONS: dict[str, str] = {
     "POST /v1/charges": "charges without a PaymentIntent",
-    "POST /v1/payouts": "payouts by API calls",
-    "POST /v1/payouts/*": "payouts by API calls",
 }
 """Single operations of resources that the simulator has."""
 _HINTS: dict[str, str] = {
     "captures of charges": "Capture the PaymentIntent.",
     "charges without a PaymentIntent": "Create a PaymentIntent.",
-    "payouts by API calls": "Use `POST /_sim/payouts`.",
+    "reversals of payouts": "Use `POST /_sim/payouts`.",
     "test clocks": "Advance the time with `POST /_sim/clock`.",
     "tokens": "Use a test token, such as `tok_visa`.",
 }

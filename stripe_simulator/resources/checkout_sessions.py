@@ -128,7 +128,6 @@ def create(call: Call) -> Object:
         validation.check_url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
     validation.check_email(params, "customer_email")
     _check_intent_data(params)
-    payments.check_method_options(params.get("payment_method_options") or {})
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:

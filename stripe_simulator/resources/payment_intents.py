@@ -114,10 +114,7 @@ def _method_options(options: Object, params: Any) -> Object:
     """Return the options after a request: merged by type."""
     card = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
     merged = {"card": card, **options}
-    payments.check_method_options(params or {})
     for kind, values in (params or {}).items():
-        if kind not in payments.CURRENCIES:
-            continue  # an empty value unsets what is not there
         changed = merged.get(kind, {}) | (values or {})
         merged[kind] = {name: value for name, value in changed.items() if value != ""}
     return merged

@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe_simulator import cards
 from stripe_simulator.account import Account, task
-from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request, validation_error
+from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request
 from stripe_simulator.resources import charges, payment_methods
 from stripe_simulator.store import Object, public_fields
 
@@ -39,14 +39,6 @@ def payable_types(types: list[str], currency: str) -> list[str]:
             param="allowed_payment_method_types",
         )
     return payable
-
-
-def check_method_options(options: dict[str, Any]) -> None:
-    """Raise StripeError for options of a payment method that is not simulated."""
-    for kind, values in options.items():
-        if values and kind not in CURRENCIES:
-            name = f"payment_method_options[{kind}]"
-            raise validation_error(f"The simulator does not support `{name}`, although Stripe does.", param=name)
 
 
 def check_return_url(intent: Object, params: dict[str, Any], *, browser: bool) -> None:
@@ -246,8 +238,12 @@ def _authorize(account: Account, intent: Object, charge: Object, *, off_session:
 
 
 def _emit_succeeded(account: Account, intent: Object, charge: Object) -> None:
-    """Emit the events of a captured payment, and settle its charge now or later."""
-    settles_now = intent["capture_method"] == "automatic"
+    """Emit the events of a captured payment, and settle its charge now or later.
+
+    The funds of a test card that bypasses the pending balance are available with the response.
+    """
+    bypasses_pending = payment_methods.behavior_of(charge["_test"]).instant_funds
+    settles_now = intent["capture_method"] == "automatic" or bypasses_pending
     if settles_now:
         charges.settle(account, charge)
     events = [("payment_intent.succeeded", intent), ("charge.succeeded", charge)]

@@ -4,11 +4,12 @@ https://docs.stripe.com/api/payouts
 https://docs.stripe.com/payouts/reconciliation
 """
 
-from stripe_simulator import lists
+from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call, task
-from stripe_simulator.errors import invalid_request
+from stripe_simulator.errors import invalid_request, validation_error
+from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions
-from stripe_simulator.store import Object, public_fields
+from stripe_simulator.store import Object, previous_values, public_fields
 
 DAY_S = 24 * 3600
 ARRIVAL_DAYS = 2
@@ -22,8 +23,10 @@ FAILURES = {
 REVERSALS = {"failed": "payout_failure", "canceled": "payout_cancel"}
 
 
-def pay_out(account: Account, currency: str, amount: int | None = None) -> Object:
+def pay_out(account: Account, currency: str, amount: int | None = None, fields: Object | None = None) -> Object:
     """Pay out the available balance of a currency; with an amount, that amount as a manual payout.
+
+    `fields` replace those of the new payout.
 
     An automatic payout includes each available balance transaction that no earlier payout includes. Stripe cannot say
     which transactions a manual payout includes. Raises StripeError if the balance does not suffice.
@@ -64,7 +67,8 @@ def pay_out(account: Account, currency: str, amount: int | None = None) -> Objec
         "trace_id": {"status": "pending", "value": None},
         "type": "bank_account",
     }
-    account.store.add(payout)
+    account.store.add(payout | (fields or {}))
+    payout = account.store.get("payout", payout["id"])
     own = balance_transactions.add(account, "payout", payout, -amount, 0, "STRIPE PAYOUT")
     payout["balance_transaction"] = own["id"]
     if is_automatic:
@@ -126,6 +130,39 @@ def set_status(account: Account, payout: Object, status: str, failure_code: str 
     account.emit("payout.updated" if status == "in_transit" else f"payout.{status}", payout, previous)
 
 
+def create(call: Call) -> Object:
+    """POST /v1/payouts, a manual payout."""
+    params = call.params
+    if params.get("method") == "instant":
+        message = "The simulator does not support `method` `instant`, although Stripe does."
+        raise validation_error(message, param="method")
+    validation.check_minimum(params, "amount", 1)
+    validation.check_statement_descriptor(params, "statement_descriptor")
+    fields: Object = {name: params.get(name) for name in ("description", "statement_descriptor")}
+    fields["metadata"] = merge_metadata({}, params.get("metadata", {}))
+    return public_fields(pay_out(call.account, currencies.parse(params["currency"]), params["amount"], fields))
+
+
+def update(call: Call) -> Object:
+    """POST /v1/payouts/:id. Only metadata can change."""
+    payout = call.store.get("payout", call.ids[0])
+    before = public_fields(payout)
+    payout["metadata"] = merge_metadata(payout["metadata"], call.params.get("metadata", {}))
+    previous = previous_values(before, public_fields(payout))
+    if previous:
+        call.account.emit("payout.updated", payout, previous)
+    return public_fields(payout)
+
+
+def cancel(call: Call) -> Object:
+    """POST /v1/payouts/:id/cancel, only of a manual payout that is pending."""
+    payout = call.store.get("payout", call.ids[0])
+    if payout["automatic"] or payout["status"] != "pending":
+        raise invalid_request(f"Only a manual payout that is pending can be canceled: {payout['id']} is not.")
+    set_status(call.account, payout, "canceled")
+    return public_fields(payout)
+
+
 def retrieve(call: Call) -> Object:
     """GET /v1/payouts/:id."""
     return public_fields(call.store.get("payout", call.ids[0]))
@@ -139,6 +176,9 @@ def list_(call: Call) -> Object:
 
 
 ROUTES = {
+    "POST /v1/payouts": create,
     "GET /v1/payouts": list_,
     "GET /v1/payouts/*": retrieve,
+    "POST /v1/payouts/*": update,
+    "POST /v1/payouts/*/cancel": cancel,
 }

@@ -238,6 +238,8 @@ class Fuzz(World):
 
     def check_replay(self, method: str, target: str, headers: dict[str, str], body: bytes, response: Response) -> None:
         """Send a request again: the response is the stored one, or the request was refused before it executed."""
+        with self.stripe.account.lock:
+            self.stripe.account.run_due()
         before = self.counts()
         again = self.stripe.handle(method, target, headers, body)
         is_replay = again.headers.get("Idempotent-Replayed") == "true"

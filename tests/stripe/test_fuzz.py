@@ -283,3 +283,14 @@ def test_evidence_for_an_appeal_or_a_network_program_is_refused_by_name(caller: 
 
 def test_frequent_operations_exist() -> None:
     assert set(FREQUENT) <= set(ROUTES)
+
+
+@pytest.mark.parametrize("name", ["coupon", "promotion_code"])
+def test_a_discount_of_a_customer_is_refused_by_name_without_a_version(caller: Caller, name: str) -> None:
+    customer = caller.send("POST", "customers")["id"]
+    for path in ("customers", f"customers/{customer}"):
+        error = caller.send("POST", path, **{name: "C"})["error"]
+        assert (error["param"], error["message"]) == (
+            name,
+            f"The simulator does not support `{name}`, although Stripe does.",
+        )

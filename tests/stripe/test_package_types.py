@@ -114,6 +114,11 @@ def call_all_payments(client: stripe.StripeClient, simulator: Simulator) -> None
     api.balance.retrieve()
     for body in ({"include_pending": True, "amount": 500}, {}):
         payout = control(simulator, "/_sim/payouts", body)
+    funds: Any = {"amount": 500, "currency": "usd", "payment_method": "pm_card_bypassPending", "off_session": True}
+    api.payment_intents.create({**funds, "confirm": True})
+    manual = api.payouts.create({"amount": 100, "currency": "usd", "statement_descriptor": "SCHOOL"})
+    api.payouts.update(manual.id, {"metadata": {"a": "b"}})
+    api.payouts.cancel(manual.id)
     api.payouts.retrieve(payout["id"], {"expand": ["balance_transaction.source"]})
     control(simulator, "/_sim/payouts", {"payout": payout["id"], "status": "failed"})
     control(simulator, "/_sim/clock", {"advance_s": 3})

@@ -183,3 +183,45 @@ def test_a_change_of_a_payout_that_stripe_never_makes_is_refused(
     payout = pay_out(simulator, include_pending=True)
     assert refuse(simulator, payout=payout["id"], status=status, failure_code=code)
     assert client.v1.payouts.retrieve(payout["id"]).status == "pending"
+
+
+# --- manual payouts by API calls ---
+
+
+def test_a_payout_by_an_api_call_is_manual_and_can_be_canceled_while_it_is_pending(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    api = client.v1.payouts
+    with pytest.raises(stripe.InvalidRequestError, match="insufficient funds") as excinfo:
+        api.create({"amount": 500, "currency": "usd"})
+    assert excinfo.value.code == "balance_insufficient"
+    pay(client, "pm_card_bypassPending")
+    payout = api.create({"amount": 500, "currency": "usd", "description": "rent", "metadata": {"a": "b"}})
+    assert (payout.automatic, payout.description, payout.status) == (False, "rent", "pending")
+    assert api.update(payout.id, {"metadata": {"a": ""}}).metadata.to_dict() == {}
+    assert api.cancel(payout.id).status == "canceled"
+    with pytest.raises(stripe.InvalidRequestError, match="Only a manual payout that is pending"):
+        api.cancel(payout.id)
+    assert types_of_events(client, payout.id) == ["payout.created", "payout.updated", "payout.canceled"]
+    assert sum(one.amount for one in client.v1.balance.retrieve().available) == 48423
+
+
+def test_an_automatic_payout_cannot_be_canceled(client: stripe.StripeClient, simulator: Simulator) -> None:
+    pay(client, "pm_card_bypassPending")
+    with pytest.raises(stripe.InvalidRequestError, match="Only a manual payout that is pending"):
+        client.v1.payouts.cancel(pay_out(simulator)["id"])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"method": "instant"}, {"destination": "ba_1"}, {"source_type": "fpx"}, {"amount": 0}],
+    ids=["instant", "destination", "source_type", "amount"],
+)
+def test_a_payout_by_an_api_call_that_is_not_simulated_or_empty_is_refused(
+    client: stripe.StripeClient, simulator: Simulator, params: Any
+) -> None:
+    pay(client, "pm_card_bypassPending")
+    with pytest.raises(stripe.InvalidRequestError) as excinfo:
+        client.v1.payouts.create({"amount": 500, "currency": "usd", **params})
+    assert excinfo.value.param == next(iter(params))
+    assert client.v1.payouts.list({}).data == []

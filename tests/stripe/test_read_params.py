@@ -129,6 +129,7 @@ PATH_IDS: dict[str, list[str]] = {  # the objects for `*` in the path of an oper
     "confirmation_tokens": ["{token}"],
     "charges": ["{charge}"],
     "disputes": ["{dispute}"],
+    "payouts": ["{payout}"],
 }
 BASES: dict[str, list[Params]] = {  # the parameters that each parameter is added to; each is tried
     "POST /v1/payment_intents": [
@@ -163,6 +164,7 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
     ],
     "POST /v1/payment_methods/*/attach": [{"customer": "{customer}"}],
     "GET /v1/payment_methods": [{"customer": "{customer}"}],
+    "POST /v1/payouts": [{"amount": 500, "currency": "usd"}],
     "POST /v1/refunds": [{"payment_intent": "{paid}"}],
     "POST /v1/webhook_endpoints": [{"url": LINK, "enabled_events": ["*"]}],
     "POST /v1/test_helpers/confirmation_tokens": [{"payment_method": "pm_card_visa"}, {"payment_method_data": BANK}],
@@ -195,6 +197,9 @@ class Trials:
         self.control("early_fraud_warnings", charge=self.ids["charge"])
         self.control("balance_transactions", type="contribution", amount=5000)
         self.control("payouts", currency="usd", include_pending=True)
+        funds = {"amount": 5000, "payment_method": "pm_card_bypassPending"}
+        self.send("POST", "/v1/payment_intents", {"currency": "usd", "confirm": True, "off_session": True, **funds})
+        self.ids["payout"] = next(store.all("payout"))["id"]
         webhooks = self.account.webhooks
         self.collections: list[Any] = [webhooks.payloads, webhooks.types, webhooks.deliveries, webhooks.outbox]
         self.copies = [one.copy() for one in self.collections]

@@ -1,7 +1,6 @@
 """The official Stripe CLI works with the simulator."""
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,10 +12,12 @@ import stripe
 
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
-from tests.stripe import stripe_cli
-from tests.stripe.conftest import Receiver, control, drain, eventually
+from tests.stripe import cli_triggers, stripe_cli
+from tests.stripe.conftest import Receiver, drain, eventually
 
 Run = Callable[..., str]
+ROOT = Path(__file__).parents[2]
+VERSION = stripe_cli.PACKAGE.rpartition("@")[2]
 
 
 def command_of(simulator: Simulator, *words: str) -> list[str]:
@@ -27,7 +28,7 @@ def command_of(simulator: Simulator, *words: str) -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """An environment in which the CLI has no configuration and sends no telemetry."""
-    return os.environ | {"HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
+    return cli_triggers.environment(tmp_path)
 
 
 @pytest.fixture
@@ -43,63 +44,44 @@ def cli(simulator: Simulator, environment: dict[str, str]) -> Run:
     return run
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        "payment_intent.created",
-        "payment_intent.succeeded",
-        "payment_intent.payment_failed",
-        "payment_intent.canceled",
-        "payment_intent.requires_action",
-        "payment_intent.processing",
-        "charge.succeeded",
-        "charge.failed",
-        "charge.refunded",
-        "charge.refund.updated",
-        "charge.dispute.created",
-        "charge.dispute.closed",
-        "charge.dispute.updated",
-        "checkout.session.completed",
-        "checkout.session.expired",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "customer.created",
-        "customer.updated",
-        "customer.deleted",
-        "payment_method.attached",
-        "payment_method.detached",
-        "setup_intent.created",
-        "setup_intent.succeeded",
-        "setup_intent.setup_failed",
-        "setup_intent.canceled",
-        "product.created",
-        "coupon.created",
-        "promotion_code.created",
-        "balance.available",
-        "charge.captured",
-        "payment_intent.amount_capturable_updated",
-        "product.updated",
-        "product.deleted",
-        "coupon.updated",
-        "coupon.deleted",
-        "promotion_code.updated",
-    ],
-)
-def test_trigger_creates_the_event(cli: Run, client: stripe.StripeClient, simulator: Simulator, event: str) -> None:
-    cli("trigger", event)
-    control(simulator, "/_sim/clock", {"advance_s": 3})
-    assert client.v1.events.list({"type": event}).data, f"no {event}"
+ROWS = {row.event: row for row in cli_triggers.read_table()}
+"""The results in benchmarks/stripe_triggers.md."""
+
+
+def compare_trigger(simulator: Simulator, event: str, home: Path) -> None:
+    """Trigger an event, and compare its result with the table."""
+    command = "make bench BENCH=stripe_triggers"
+    assert cli_triggers.trigger(simulator, event, home) == ROWS[event], f"the table differs: run `{command}`"
+
+
+@pytest.mark.parametrize("event", [row.event for row in ROWS.values() if row.result == cli_triggers.PASSES])
+def test_trigger_creates_the_event(simulator: Simulator, tmp_path: Path, event: str) -> None:
+    compare_trigger(simulator, event, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("event", [row.event for row in ROWS.values() if row.result != cli_triggers.PASSES])
+def test_trigger_of_another_event_is_refused_as_the_table_says(
+    simulator: Simulator, tmp_path: Path, event: str
+) -> None:
+    compare_trigger(simulator, event, tmp_path)
+
+
+def test_the_table_has_every_event_of_the_cli_which_passes_or_is_refused_by_name(tmp_path: Path) -> None:
+    assert list(ROWS) == cli_triggers.all_events(tmp_path)
+    assert cli_triggers.write_table(list(ROWS.values()), VERSION) == cli_triggers.TABLE.read_text()
+    for row in ROWS.values():
+        assert row.result == cli_triggers.PASSES or cli_triggers.REFUSED_BY_NAME.fullmatch(row.result), row
+    passing = [row for row in ROWS.values() if row.result == cli_triggers.PASSES]
+    manual = (ROOT / "stripe_simulator" / "README.md").read_text()
+    assert f"`stripe trigger` of CLI {VERSION} creates {len(passing)} of its {len(ROWS)} events" in manual
 
 
 @pytest.mark.parametrize("event", ["setup_intent.requires_action", "payment_method.updated"])
-def test_trigger_creates_the_event_of_a_setup_with_a_return_url(
-    cli: Run, client: stripe.StripeClient, simulator: Simulator, environment: dict[str, str], event: str
-) -> None:
+def test_trigger_of_a_setup_needs_a_return_url(simulator: Simulator, environment: dict[str, str], event: str) -> None:
     command = command_of(simulator, "trigger", event)
     process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert process.returncode != 0 and "return_url" in process.stdout + process.stderr
-    cli("trigger", event, "--add", "setup_intent:return_url=https://example.com")
-    assert client.v1.events.list({"type": event}).data
 
 
 @pytest.mark.parametrize("version", ["2026-08-26.dahlia", "2025-11-17.clover"])

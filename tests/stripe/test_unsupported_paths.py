@@ -77,7 +77,7 @@ def test_every_path_of_a_part_that_is_not_simulated_is_refused_by_its_name(metho
 def test_a_refusal_says_what_works_instead() -> None:
     assert call("POST", "/v1/test_helpers/test_clocks")[1]["message"].endswith("`POST /_sim/clock`.")
     assert call("POST", "/v1/charges")[1]["message"].endswith("Create a PaymentIntent.")
-    assert call("POST", "/v1/payouts/po_x/cancel")[1]["message"].endswith("Use `POST /_sim/payouts`.")
+    assert call("POST", "/v1/payouts/po_x/reverse")[1]["message"].endswith("Use `POST /_sim/payouts`.")
 
 
 def test_an_invalid_key_is_refused_before_the_part() -> None:
@@ -101,3 +101,11 @@ def test_an_invalid_key_is_refused_before_the_part() -> None:
 def test_a_path_that_stripe_does_not_have_is_unknown(method: str, path: str) -> None:
     status, error = call(method, path)
     assert (status, error["message"].split(" (")[0]) == (404, "Unrecognized request URL")
+
+
+def test_the_second_version_of_the_api_is_unknown_and_named_before_its_version() -> None:
+    stripe = Stripe(seed=1)
+    headers = {"Authorization": f"Bearer {stripe.secret_key}", "Stripe-Version": "2024-09-30.acacia"}
+    response = stripe.handle("POST", "/v2/billing/meter_event_session", headers, b"{}")
+    assert response.status == 404
+    assert "The simulator does not simulate API v2" in response.json()["error"]["message"]
