@@ -178,7 +178,7 @@ class WebhookServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver = receivers.get(self.path)
+                receiver = receivers.get(self.path.partition("?")[0])
                 received = ReceivedWebhook(self.headers.get("Stripe-Signature", ""), body)
                 self.send_response(410 if receiver is None else receiver.receive(received))
                 self.send_header("Content-Length", "0")

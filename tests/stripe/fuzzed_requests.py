@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from stripe_simulator import state_file
-from stripe_simulator.account import Account
+from stripe_simulator.accounts import Accounts
 from stripe_simulator.api import Router
 from stripe_simulator.errors import StripeError
 from stripe_simulator.params import BROWSER, CLASSES, LEGACY, OPERATIONS, PATH_PARAMS, parse_form
@@ -165,7 +165,7 @@ class Fuzz(World):
                 if number % 3 == 0:
                     self.step()
                 self.fuzz()
-            messages = [*finish_all(self), *round_trip_problems(self.stripe.account)]
+            messages = [*finish_all(self), *round_trip_problems(self.stripe.accounts)]
             if messages:
                 raise Problem("\n".join(messages))
         except Exception as error:
@@ -599,16 +599,17 @@ def finish_all(fuzz: Fuzz) -> list[str]:
     return messages
 
 
-def round_trip_problems(account: Account) -> list[str]:
-    """Return whether an account that is read from its state file is written otherwise."""
+def round_trip_problems(accounts: Accounts) -> list[str]:
+    """Return whether accounts that are read from their state file are written otherwise."""
     with tempfile.TemporaryDirectory() as folder:
         first, second = Path(folder) / "first", Path(folder) / "second"
-        state_file.save(account, first)
+        state_file.save(accounts, first)
         state = state_file.read(first)
         assert state is not None
-        copy = Account(None, account.clock._source)
-        copy.secret_key, copy.publishable_key = account.secret_key, account.publishable_key
-        state_file.load(copy, state)
+        default = accounts.default
+        keys = default.secret_key, default.publishable_key, accounts.admin_key
+        copy = Accounts(None, default.clock._source, *keys)
+        state_file.load(copy, state, first)
         state_file.save(copy, second)
-        before, after = json.loads(first.read_text()), json.loads(second.read_text())
+        (before,), (after,) = (json.loads(path.read_text())["accounts"] for path in (first, second))
     return [f"the state file loses `{name}`" for name in before if name != "run" and before[name] != after[name]]

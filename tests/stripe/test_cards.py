@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).parents[2] / "stripe_simulator" / "README.md"
 
 def documented_cards() -> list[tuple[str, str, str]]:
     """Return the number, the id (or "") and the behavior of each row of the table."""
-    table = DOCUMENT.read_text().partition("## Cards and accounts")[2].partition("## Control API")[0]
+    table = DOCUMENT.read_text().partition("## Cards and accounts\n")[2].partition("\n## ")[0]
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
     return [(number, id, behavior) for number, id, behavior in rows[2:]]
 

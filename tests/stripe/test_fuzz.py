@@ -74,8 +74,8 @@ def _settle_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lose_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = state_file.load
-    monkeypatch.setattr(state_file, "load", lambda account, state: original(account, state | {"later": []}))
+    original = state_file._load_account
+    monkeypatch.setattr(state_file, "_load_account", lambda account, state: original(account, state | {"later": []}))
 
 
 DEFECTS = {

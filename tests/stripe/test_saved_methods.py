@@ -482,6 +482,7 @@ def test_the_steps_are_part_of_the_saved_state(tmp_path: Path) -> None:
     body = b"type=card&card[number]=4242424242424242&card[exp_month]=12&card[exp_year]=40"
     method = first.handle("POST", "/v1/payment_methods", headers, body).json()["id"]
     first.handle("POST", f"/_sim/payment_methods/{method}", {}, b'{"next": ["lost_card"]}')
-    state_file.save(first.account, tmp_path / "state.json")
-    state_file.load(second.account, state_file.read(tmp_path / "state.json") or {})
+    path = tmp_path / "state.json"
+    state_file.save(first.accounts, path)
+    state_file.load(second.accounts, state_file.read(path) or {}, path)
     assert second.handle("GET", f"/_sim/payment_methods/{method}", {}).json()["next"] == ["lost_card"]
