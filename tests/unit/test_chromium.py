@@ -32,6 +32,12 @@ def test_a_program_that_fails_to_start_is_skipped(tmp_path: Path) -> None:
     assert chromium.find() == chrome
 
 
+def test_a_headless_shell_is_preferred(tmp_path: Path) -> None:
+    program(tmp_path, "chromium", 0)
+    shell = program(tmp_path, "chromium-headless-shell", 0)
+    assert chromium.find() == shell
+
+
 def test_the_error_says_how_to_install_a_browser(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,4 +51,4 @@ def test_the_error_says_how_to_install_a_browser(
     monkeypatch.setattr(chromium.subprocess, "run", fail)
     assert chromium.main() == 1
     assert [command[1:] for command in commands] == [["-m", "playwright", "install", "chromium"]]
-    assert "apt-get install chromium" in capsys.readouterr().err
+    assert "apt-get install chromium-headless-shell" in capsys.readouterr().err

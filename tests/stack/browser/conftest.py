@@ -22,7 +22,7 @@ def playwright() -> Iterator[Playwright]:
 def browser(playwright: Playwright) -> Iterator[Browser]:
     path = chromium.find()
     assert path, chromium.HOW
-    instance = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    instance = playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
     yield instance
     instance.close()
 
