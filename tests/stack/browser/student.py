@@ -1,6 +1,7 @@
 """A student with a browser: their actions, and the checks that every page must pass."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +150,21 @@ class Student:
         return list(payments)
 
     # --- checks of every page ---
+
+    def screens(self) -> Iterator[None]:
+        """Yield once per size while the open page has it and its color scheme, then return to the student's own.
+
+        So one page is checked on both. Stripe's fields follow a change of the scheme later: they need a page for each.
+        """
+        for size in SIZES:
+            self._resize(size)
+            yield
+        self._resize(self.size)
+
+    def _resize(self, size: str) -> None:
+        width, height, scheme = SIZES[size]
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=scheme)
 
     def expect_accessible(self, name: str | None = None) -> None:
         """Expect no violation of WCAG 2.1 AA in the page or its frames, and no horizontal scrolling.

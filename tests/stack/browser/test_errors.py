@@ -1,8 +1,8 @@
 """The page tells a student when something is slow, refused or unavailable, and how to continue."""
 
 import re
+from typing import Any
 
-import pytest
 from playwright.sync_api import Route, expect
 
 from tests.stack.browser.student import Student
@@ -254,32 +254,71 @@ def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
     assert student.page.evaluate("document.activeElement.tagName") == "H1"
 
 
-@pytest.mark.parametrize(
-    ("state", "answer", "text"),
-    [
-        ("awaiting_approval", None, "We’re reviewing your request. You keep access until then."),
-        ("submitting", None, "Your refund is being processed."),
-        ("declined", None, "We declined your request."),
-        ("declined", "Your course is done.", "We declined your request: Your course is done."),
-        ("pending", "Sorry about that.", "Your refund is being processed. The school’s message: Sorry about that."),
-        ("rejected", "charge_disputed", "Stripe couldn’t make the refund: charge_disputed."),
-        ("failed", None, "Your bank returned the refund."),
-    ],
+REFUND_REQUESTS = (
+    ("awaiting_approval", None, "We’re reviewing your request. You keep access until then."),
+    ("submitting", None, "Your refund is being processed."),
+    ("declined", None, "We declined your request."),
+    ("declined", "Your course is done.", "We declined your request: Your course is done."),
+    ("pending", "Sorry about that.", "Your refund is being processed. The school’s message: Sorry about that."),
+    ("rejected", "charge_disputed", "Stripe couldn’t make the refund: charge_disputed."),
+    ("failed", None, "Your bank returned the refund."),
 )
-def test_the_state_of_a_refund_request_is_shown(student: Student, state: str, answer: str | None, text: str) -> None:
-    student.open_payment_form()
-    student.pay(GOOD)
-    student.expect_enrolled()
-    unfinished = state in ("awaiting_approval", "submitting", "pending")
-    request = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z", "state": state}
+"""A state, the school's message or Stripe's reason, and what the page says."""
+
+
+def test_every_state_of_a_refund_request_is_shown(student: Student) -> None:
+    created = student.running.create(student.token).json()
+    student.running.pay(created["payment_intent_id"])
+    student.running.until_enrolled(student.token)
+    shown: dict[str, Any] = {}
 
     def add_request(route: Route) -> None:
         body = route.fetch().json()
-        body["payments"][0] |= {"refund_request": {**request, "answer": answer}, "can_request_refund": not unfinished}
+        body["payments"][0] |= shown
         route.fulfill(json=body)
 
     student.page.route("**/my-payments*", add_request)
-    student.open("#/payments")
-    student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
-    expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
-    student.expect_accessible()
+    for state, answer, text in REFUND_REQUESTS:
+        unfinished = state in ("awaiting_approval", "submitting", "pending")
+        request = {"id": "rr_1", "amount": 49900, "reason": "no time", "at": "2026-11-24T08:00:00.000Z"}
+        request |= {"state": state, "answer": answer}
+        shown |= {"refund_request": request, "can_request_refund": not unfinished}
+        student.open("#/")
+        student.expect_heading("Choose your track")
+        student.open("#/payments")
+        if state == REFUND_REQUESTS[0][0]:
+            student.sign_in()
+        student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
+        expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
+        student.expect_accessible()
+
+
+def test_a_refund_whose_response_is_lost_is_still_shown(student: Student) -> None:
+    student.expected_errors.append("ERR_FAILED")
+    student.open_payment_form()
+    student.pay(GOOD)
+    student.expect_enrolled()
+    student.open("#/learning")
+    student.expect_heading("My learning")
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+    student.page.get_by_role("button", name="Request a refund").click()
+    dialog = student.page.get_by_role("dialog")
+    student.page.go_back()
+    student.expect_heading("My learning")
+    expect(dialog).to_have_count(0)
+    student.page.get_by_role("link", name="Payments", exact=True).click()
+
+    def lose_response(route: Route) -> None:
+        student.page.keyboard.press("Escape")  # the request is under way and cannot be canceled
+        expect(dialog).to_be_visible()
+        route.fetch()
+        route.abort()
+
+    student.page.route("**/request-refund", lose_response)
+    student.page.get_by_role("button", name="Request a refund").click()
+    dialog.get_by_label("Reason for your refund").fill("I have no time")
+    dialog.get_by_role("button", name="Request refund").click()
+    student.expect_text("Refunded. $499.00 is on its way to your Visa ending in 4242.")
+    expect(dialog).to_have_count(0)
+    intent = student.payments()[0]["payment_intent_id"]
+    assert len(student.running.stripe("GET", f"/v1/refunds?payment_intent={intent}")["data"]) == 1
