@@ -81,7 +81,7 @@ def _plain(value: Mapping[str, Any], shape: declared_data.Shape) -> Any:
 
 
 def _problems(name: str, entry: Any) -> Iterator[str]:
-    parts = list(declared_data.values(name, entry))
+    parts = declared_data.values(name, entry)
     for path, category, _ in parts:
         if category is None:
             yield declared_data.problem(name, path)

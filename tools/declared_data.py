@@ -574,41 +574,45 @@ def problem(name: str, path: str) -> str:
     return f"{name}{path} is not declared: {HOW_TO_DECLARE[stores()[name].kind]}."
 
 
-def values(name: str, value: Any) -> Iterator[tuple[str, Category | None, Any]]:
-    """Yield each part of a value that a store has: its path, its category (None if it is not declared), the part.
-
-    The ids by which entries are kept are parts too.
-    """
-    yield from _values(stores()[name].shape, value, "")
+Part = tuple[str, Category | None, Any]
+"""A part of a value that a store has: its path, its category (None if it is not declared), the part."""
 
 
-def _values(shape: Shape, value: Any, path: str) -> Iterator[tuple[str, Category | None, Any]]:
-    """Yield the parts of a value. Null has no parts, so it fits any shape."""
+def values(name: str, value: Any) -> list[Part]:
+    """Return each part of a value that a store has. The ids by which entries are kept are parts too."""
+    parts: list[Part] = []
+    _add_parts(stores()[name].shape, value, "", parts)
+    return parts
+
+
+def _add_parts(shape: Shape, value: Any, path: str, parts: list[Part]) -> None:
+    """Add the parts of a value. Null has no parts, so it fits any shape."""
     if value is None:
         return
-    if isinstance(shape, Whole):
-        yield path, shape.value, value  # type: ignore[misc]  # `stores` has replaced whether it is personal
-    elif isinstance(shape, Category):
-        entries = value if isinstance(value, (list, set)) else [value]
-        yield path, None if any(isinstance(one, Mapping) for one in entries) else shape, value
+    if isinstance(shape, Category):
+        entries = value if isinstance(value, (list, set)) else (value,)
+        is_declared = isinstance(value, str) or not any(isinstance(one, Mapping) for one in entries)
+        parts.append((path, shape if is_declared else None, value))
+    elif isinstance(shape, Whole):
+        parts.append((path, shape.value, value))  # type: ignore[arg-type]  # `stores` has replaced whether it is personal
     elif isinstance(value, Mapping) and isinstance(shape, (Mapping, Each)):
-        yield from _named_values(shape, value, path)
+        _add_named_parts(shape, value, path, parts)
     elif isinstance(value, list) and isinstance(shape, Listed):
         for one in value:
-            yield from _values(shape.shape, one, path)
+            _add_parts(shape.shape, one, path, parts)
     else:
-        yield path, None, value
+        parts.append((path, None, value))
 
 
-def _named_values(shape: Shape, value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Category | None, Any]]:
+def _add_named_parts(shape: Shape, value: Mapping[str, Any], path: str, parts: list[Part]) -> None:
     for name, one in value.items():
         if isinstance(shape, Each):
-            yield f"{path}.*", NONE, name
-            yield from _values(shape.shape, one, f"{path}.*")
+            parts.append((f"{path}.*", NONE, name))
+            _add_parts(shape.shape, one, f"{path}.*", parts)
         elif name in shape:
-            yield from _values(shape[name], one, f"{path}.{name}")
+            _add_parts(shape[name], one, f"{path}.{name}", parts)
         else:
-            yield f"{path}.{name}", None, one
+            parts.append((f"{path}.{name}", None, one))
 
 
 def attributes(shape: Shape, path: str = "") -> Iterator[tuple[str, Category]]:

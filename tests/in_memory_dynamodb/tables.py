@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError
@@ -55,6 +56,58 @@ class Table:
     name: str
     keys: Key
     indexes: dict[str, Index] = field(default_factory=dict)
+
+
+class Stored(dict[Key, Item]):
+    """The items of a table by key, and by each attribute that has been the hash key of a query.
+
+    An item is changed by storing another one. The other ways to change a dictionary are refused.
+    """
+
+    def __init__(self, items: Mapping[Key, Item] = MappingProxyType({})) -> None:
+        super().__init__(items)
+        self._partitions: dict[str, dict[str, dict[Key, Item]]] = {}
+
+    def partition(self, attribute: str, value: str) -> Mapping[Key, Item]:
+        """Return the items with this value of an attribute."""
+        if attribute not in self._partitions:
+            partitions = self._partitions[attribute] = {}
+            for key, item in self.items():
+                _add(partitions, attribute, key, item)
+        return self._partitions[attribute].get(value, {})
+
+    def __setitem__(self, key: Key, item: Item) -> None:
+        self._leave(key)
+        super().__setitem__(key, item)
+        for attribute, partitions in self._partitions.items():
+            _add(partitions, attribute, key, item)
+
+    def pop(self, key: Key, default: Any = None) -> Any:
+        """Remove an item if there is one, and return it."""
+        self._leave(key)
+        return super().pop(key, default)
+
+    def _leave(self, key: Key) -> None:
+        """Remove the item with this key from its partitions."""
+        item = self.get(key, {})
+        for attribute, partitions in self._partitions.items():
+            if attribute in item:
+                del partitions[item[attribute]["S"]][key]
+
+    def clear(self) -> None:
+        """Remove every item."""
+        super().clear()
+        self._partitions.clear()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError("this way to change the items of a table")
+
+    __delitem__ = __ior__ = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+
+def _add(partitions: dict[str, dict[Key, Item]], attribute: str, key: Key, item: Item) -> None:
+    if attribute in item:
+        partitions.setdefault(item[attribute]["S"], {})[key] = item
 
 
 @cache
@@ -133,7 +186,7 @@ class InMemoryDynamoDB:
             projected = (*start_key, *projection.get("NonKeyAttributes", ()))
             table.indexes[one["IndexName"]] = Index(one["IndexName"], keys, start_key, projected)
         self.tables[TableName] = table
-        self.stored[TableName] = {}
+        self.stored[TableName] = Stored()
         return {"TableDescription": {"TableName": TableName, "TableStatus": "ACTIVE"}}
 
     @_operation
@@ -262,30 +315,28 @@ class InMemoryDynamoDB:
         partition = _partition(parsed, keys, names, ExpressionAttributeValues)
         if self.exact:
             _check_key_condition(parsed, keys, names, ExpressionAttributeValues)
-        hash_key = keys[0]
-        of_partition = (
-            [(key, item) for key, item in self.stored[TableName].items() if key[0] == partition]
-            if index is None
-            else [
-                (key, item)
-                for key, item in self.stored[TableName].items()
-                if hash_key in item and item[hash_key]["S"] == partition and keys[-1] in item
-            ]
-        )
+        is_whole = len(_conditions(parsed)) == 1
         matches = [
             (self._position(key, item, index), item)
-            for key, item in of_partition
-            if is_met(item, names, ExpressionAttributeValues)
+            for key, item in self._items(TableName).partition(keys[0], partition).items()
+            if keys[-1] in item and (is_whole or is_met(item, names, ExpressionAttributeValues))
         ]
         matches.sort(key=lambda one: one[0], reverse=not ScanIndexForward)
         if ExclusiveStartKey is not None:
-            if ExclusiveStartKey.get(hash_key) != {"S": partition} or not is_met(
+            if ExclusiveStartKey.get(keys[0]) != {"S": partition} or not is_met(
                 ExclusiveStartKey, names, ExpressionAttributeValues
             ):
                 raise invalid("The provided starting key does not match the range key predicate")
             start = self._start(table, index, ExclusiveStartKey)
             matches = [one for one in matches if (one[0] > start if ScanIndexForward else one[0] < start)]
         return self._page(table, index, [item for _, item in matches], Limit)
+
+    def _items(self, table: str) -> Stored:
+        """Return the items of a table, which the search replaces when it restores one."""
+        stored = self.stored[table]
+        if not isinstance(stored, Stored):
+            stored = self.stored[table] = Stored(stored)
+        return stored
 
     def _index(self, table: Table, name: str | None, *, consistent: bool) -> Index | None:
         if name is None:
