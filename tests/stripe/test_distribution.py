@@ -28,7 +28,7 @@ NEVER_INSTALLED = {"pyproject.toml", "LICENSE", "Dockerfile"}
 IMPORT_ALL = """
 import importlib, pkgutil, stripe_simulator
 for module in pkgutil.walk_packages(stripe_simulator.__path__, "stripe_simulator."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith(("__main__", ".pytest_plugin")):  # pytest imports the plugin
         importlib.import_module(module.name)
 print(stripe_simulator.__file__)
 """
@@ -107,6 +107,11 @@ def test_the_wheel_and_the_sdist_have_every_file(package: Package) -> None:
     with tarfile.open(package.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names == files | {"PKG-INFO"}
+
+
+def test_the_package_activates_its_pytest_plugin(environment: Path, tmp_path: Path) -> None:
+    code = "import importlib.metadata as m; print([e.value for e in m.entry_points(group='pytest11')])"
+    assert run(environment / "python", "-c", code, folder=tmp_path) == "['stripe_simulator.pytest_plugin']\n"
 
 
 def test_the_license_is_the_repositorys() -> None:

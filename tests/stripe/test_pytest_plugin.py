@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -665,11 +666,13 @@ def test_the_plugin_is_loaded_by_an_entry_point(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, also_by_name: bool
 ) -> None:
     """Of a made-up package with the entry point of the real one. Other installed plugins load too, as they would."""
+    project = tomllib.loads((ROOT / "stripe_simulator" / "pyproject.toml").read_text())["project"]
+    ((name, value),) = project["entry-points"]["pytest11"].items()
     site = pytester.mkdir("site")
     metadata = site / "made_up-1.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(f"[pytest11]\n{PLUGIN} = {PLUGIN}\n")
+    (metadata / "entry_points.txt").write_text(f"[pytest11]\n{name} = {value}\n")
     monkeypatch.syspath_prepend(site)
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     if also_by_name:
