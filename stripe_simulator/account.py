@@ -232,6 +232,7 @@ KINDS_BY_PREFIX: dict[str, tuple[str, ...]] = {
     "price": ("price",),
     "promo": ("promotion_code",),
     "seti": ("setup_intent",),
+    "mandate": ("mandate",),
     "we": ("webhook_endpoint",),
 }
 
@@ -247,6 +248,7 @@ class Call:
     ids: list[str]
     browser: bool = False
     form: dict[str, Any] = field(default_factory=dict)
+    user_agent: str | None = None
 
     @property
     def store(self) -> Store:

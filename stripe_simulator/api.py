@@ -302,6 +302,7 @@ class Stripe:
             request.ids,
             request.browser,
             request.form,
+            request.user_agent,
         )
         check_paths(request.operation, paths)
         try:

@@ -17,6 +17,7 @@ from stripe_simulator.resources import (
     balance_transactions,
     disputes,
     early_fraud_warnings,
+    mandates,
     payment_intents,
     payment_methods,
     payouts,
@@ -524,6 +525,17 @@ def _card_fields(card: Any) -> Object:
     return card
 
 
+def _set_mandate(account: Account, id: str, params: Object) -> Object:
+    """Set the status of a mandate, as the customer's bank does."""
+    mandate = account.store.get("mandate", id)
+    before, account.request = account.request, NO_REQUEST
+    try:
+        mandates.set_status(account, mandate, _choice(params, "status", "inactive", mandates.STATUSES))
+    finally:
+        account.request = before
+    return public_fields(mandate)
+
+
 Control = Callable[[Account, Object], Object]
 CONTROLS: dict[str, dict[str, tuple[Control, tuple[str, ...]]]] = {
     "/_sim/health": {"GET": (_get_health, ())},
@@ -559,5 +571,6 @@ ACCOUNT_CONTROLS: dict[str, dict[str, tuple[AccountControl, tuple[str, ...]]]] =
 ObjectControl = Callable[[Account, str, Object], Object]
 OBJECT_CONTROLS: dict[str, dict[str, tuple[ObjectControl, tuple[str, ...]]]] = {
     "/_sim/payment_methods/*": {"GET": (_get_payment_method, ()), "POST": (_set_payment_method, ("next", "card"))},
+    "/_sim/mandates/*": {"POST": (_set_mandate, ("status",))},
 }
 """The same for one object, whose id `*` stands for."""

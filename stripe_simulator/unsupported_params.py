@@ -6,7 +6,7 @@ that the simulator supports in part. A nested parameter has the path `a[b]`, and
 """
 
 _INTENT = (
-    *("amount_details", "application_fee_amount", "customer_account", "hooks", "mandate", "on_behalf_of"),
+    *("amount_details", "application_fee_amount", "customer_account", "hooks", "on_behalf_of"),
     *("payment_details", "payment_method_configuration", "radar_options", "transfer_data"),
 )
 _CARD_OPTIONS = tuple(

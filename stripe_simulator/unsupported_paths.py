@@ -33,7 +33,6 @@ _ROOTS: dict[str, str] = {
     "invoiceitems": "invoice items",
     "invoices": "invoices",
     "issuing": "Issuing",
-    "mandates": "mandates",
     "orders": "orders",
     "payment_attempt_records": "payment records",
     "payment_links": "payment links",

@@ -44,6 +44,7 @@ from stripe_simulator.errors import NoAnswer
 from stripe_simulator.server import Stripe
 from stripe_simulator.webhooks import signature
 from tests import openapi_answers, permissions
+from tests.acceptance import ACCEPTANCE
 from tests.in_memory_dynamodb.client import Client
 from tests.in_memory_dynamodb.tables import InMemoryDynamoDB
 from tests.local_http import LocalHTTP
@@ -331,7 +332,7 @@ class Harness:
 
     def pay(self, intent_id: str, method: str = "pm_card_visa", *, may_be_refused: bool = False) -> dict[str, Any]:
         path, params = f"/v1/payment_intents/{intent_id}/confirm", {"payment_method": method, "return_url": PAGE}
-        return self.at_stripe("POST", path, may_be_refused=may_be_refused, **params)
+        return self.at_stripe("POST", path, may_be_refused=may_be_refused, **params, **ACCEPTANCE)
 
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events that Stripe has created since the last call, oldest first."""

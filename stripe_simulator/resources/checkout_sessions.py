@@ -12,7 +12,15 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import coupons, customers, payment_intents, payment_methods, payments, products
+from stripe_simulator.resources import (
+    coupons,
+    customers,
+    mandates,
+    payment_intents,
+    payment_methods,
+    payments,
+    products,
+)
 from stripe_simulator.store import Object, public_fields
 
 DAY_S, HALF_HOUR_S, MAX_LINE_ITEMS = 24 * 3600, 1800, 100
@@ -289,7 +297,8 @@ def pay(
         intent["setup_future_usage"] = intent["setup_future_usage"] or "on_session"
         intent["_save_checked"] = True
     page = f"{account.url}/c/pay/{session['id']}"
-    payments.pay(account, intent, method, return_url=page)
+    consent = mandates.Consent(mandates.accepted_online(account))
+    payments.pay(account, intent, method, return_url=page, consent=consent)
 
 
 def _intent(account: Account, session: Object) -> Object:

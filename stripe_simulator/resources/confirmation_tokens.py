@@ -7,7 +7,7 @@ from typing import Any
 
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, validation_error
-from stripe_simulator.resources import payment_methods
+from stripe_simulator.resources import mandates, payment_methods
 from stripe_simulator.store import Object, public_fields
 
 LIFETIME_S = 12 * 3600
@@ -32,7 +32,7 @@ def create(call: Call) -> Object:
         "created": now,
         "expires_at": now + LIFETIME_S,
         "livemode": False,
-        "mandate_data": None,
+        "mandate_data": _mandate_data(account, method),
         "metadata": {},
         "payment_intent": None,
         "payment_method_options": None,
@@ -45,6 +45,14 @@ def create(call: Call) -> Object:
         "_method": method["id"],
     }
     return public_fields(account.store.add(token))
+
+
+def _mandate_data(account: Account, method: Object) -> Object | None:
+    """Return the acceptance of a mandate, which Stripe.js collects with the details of a bank account."""
+    if method["type"] == "card":
+        return None
+    acceptance = mandates.accepted_online(account, "Stripe.js")
+    return {"customer_acceptance": {"online": acceptance["online"], "type": "online"}}
 
 
 def _shipping(params: Object | None) -> Object | None:
@@ -77,7 +85,7 @@ def use_token(account: Account, params: dict[str, Any], intent: Object) -> Objec
     if token["payment_intent"] or token["setup_intent"]:
         raise invalid_request("This ConfirmationToken has already been used.", param="confirmation_token")
     token[intent["object"]] = intent["id"]
-    for name in ("return_url", "setup_future_usage", "shipping"):
+    for name in ("return_url", "setup_future_usage", "shipping", "mandate_data"):
         if token[name] and not params.get(name):
             params[name] = token[name]
     return account.store.get("payment_method", token["_method"])

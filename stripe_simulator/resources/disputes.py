@@ -10,7 +10,7 @@ from stripe_simulator import lists
 from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import invalid_request
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import balance_transactions, payment_methods
+from stripe_simulator.resources import balance_transactions, mandates, payment_methods
 from stripe_simulator.store import Object, previous_values, public_fields
 
 OPEN_STATUSES = ("needs_response", "warning_needs_response", "appeal_needs_response")
@@ -97,6 +97,8 @@ def open_dispute(account: Account, charge: Object, reason: str, status: str = "n
         _withdraw(account, dispute)
     if status == "prevented":
         account.emit("charge.dispute.closed", dispute)
+    if kind == "us_bank_account":
+        mandates.revoke_all(account, charge["payment_method"])
     return dispute
 
 

@@ -9,7 +9,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import NO_REQUEST, Account, Call, task
 from stripe_simulator.errors import StripeError, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import charges, confirmation_tokens, payment_methods, payments
+from stripe_simulator.resources import charges, confirmation_tokens, mandates, payment_methods, payments
 from stripe_simulator.store import Object, public_fields
 
 ENABLED_TYPES = ["card", "us_bank_account", "sepa_debit"]  # the account's payment methods
@@ -145,9 +145,8 @@ def _method(account: Account, params: dict[str, Any], intent: Object) -> Object 
 def create(call: Call) -> Object:
     """POST /v1/payment_intents."""
     params = call.params
-    for name in ("off_session", "return_url", "error_on_requires_action", "mandate_data"):
-        if name in params and not params.get("confirm"):
-            raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
+    names = ("off_session", "return_url", "error_on_requires_action", "mandate_data", "mandate")
+    mandates.check_confirm(params, names, "PaymentIntent")
     intent = new(call.account, params)
     payments.check_statement_descriptor(intent, named_types(params))
     method = _method(call.account, params, intent)
@@ -181,6 +180,7 @@ def _confirm(call: Call, intent: Object) -> None:
         error_on_requires_action=bool(params.get("error_on_requires_action")),
         return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),
         authenticated=intent.get("_authenticated") == intent["payment_method"],
+        consent=mandates.consent_of(call),
     )
 
 

@@ -73,6 +73,13 @@ def behavior_of(test_name: str) -> Behavior:
     return cards.IBANS.get(name, Behavior(settles="succeeded"))
 
 
+def future_usage(intent: Object, method: Object) -> str | None:
+    """Return the usage for which a payment saves its method, or None if it does not."""
+    options = (intent["payment_method_options"] or {}).get(method["type"]) or {}
+    usage = options.get("setup_future_usage") or intent["setup_future_usage"]
+    return usage if usage in ("on_session", "off_session") else None
+
+
 def charge_details(account: Account, method: Object) -> Object:
     """Return the `payment_method_details` of a charge."""
     kind = method["type"]

@@ -10,7 +10,7 @@ from typing import Any
 from stripe_simulator import cards
 from stripe_simulator.account import Account, task
 from stripe_simulator.errors import DOCS, StripeError, card_error, invalid_request
-from stripe_simulator.resources import charges, payment_methods
+from stripe_simulator.resources import charges, mandates, payment_methods
 from stripe_simulator.store import Object, public_fields
 
 Hook = Callable[[Account, Object, Object], None]
@@ -72,17 +72,23 @@ def pay(
     error_on_requires_action: bool = False,
     return_url: str | None = None,
     authenticated: bool = False,
+    consent: mandates.Consent = mandates.NO_CONSENT,
 ) -> None:
     """Try to pay the intent with the method. Raises StripeError 402 for a decline, which also changes the intent."""
     check_usable(intent, method)
+    if method["type"] == "card":
+        mandates.refuse_for_card(intent, consent)
+        mandate = None
+    else:
+        mandate = mandates.use(account, intent, method, consent)
     step = intent.get("_step") if authenticated else payment_methods.take_step(method)
     behavior = payment_methods.behavior(method, step)
     intent["_step"] = step
     intent.pop("_authenticated", None)
     intent["payment_method"] = method["id"]
     intent["next_action"] = None
-    if behavior.settles is not None:
-        _process(account, intent, method, behavior.settles)
+    if mandate is not None:
+        _process(account, intent, method, str(behavior.settles), mandate)
         return
     if step is None and payment_methods.has_expired(account, method):
         raise _decline(account, intent, method, "expired_card")
@@ -271,9 +277,7 @@ def _save_method(account: Account, intent: Object, method: Object) -> None:
     A Checkout Session sets an unspecified `allow_redisplay`: to `always` if the customer checked the box to save the
     method, to `limited` otherwise. https://docs.stripe.com/payments/checkout/save-during-payment
     """
-    options = (intent["payment_method_options"] or {}).get(method["type"]) or {}
-    usage = options.get("setup_future_usage") or intent["setup_future_usage"]
-    if usage in ("on_session", "off_session") and intent["customer"]:
+    if payment_methods.future_usage(intent, method) is not None and intent["customer"]:
         method["_set_up"] = True
         if intent.get("_session") and method["allow_redisplay"] == "unspecified":
             method["allow_redisplay"] = "always" if intent.get("_save_checked") else "limited"
@@ -284,10 +288,11 @@ def _save_method(account: Account, intent: Object, method: Object) -> None:
         method["_detached"] = True
 
 
-def _process(account: Account, intent: Object, method: Object, outcome: str) -> None:
+def _process(account: Account, intent: Object, method: Object, outcome: str, mandate: Object) -> None:
     """Start a delayed payment: it is processing now, and has its outcome later: see `Behavior.settles`."""
     charge = charges.add(account, intent, method, status="pending", captured=True)
     charge["_settles"] = outcome
+    charge["payment_method_details"][method["type"]]["mandate"] = mandate["id"]
     charge["captured"], charge["amount_captured"] = True, intent["amount"]
     intent["latest_charge"], intent["last_payment_error"] = charge["id"], None
     intent["status"] = "processing"

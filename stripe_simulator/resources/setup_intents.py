@@ -9,7 +9,7 @@ from stripe_simulator import cards, lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import StripeError, card_error, invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import confirmation_tokens, payment_intents, payment_methods, payments
+from stripe_simulator.resources import confirmation_tokens, mandates, payment_intents, payment_methods, payments
 from stripe_simulator.store import Object, public_fields
 
 OPEN_STATUSES = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -22,9 +22,7 @@ def create(call: Call) -> Object:
     account, params = call.account, call.params
     if params.get("customer"):
         account.store.get_active("customer", params["customer"], param="customer")
-    for name in ("return_url", "mandate_data"):
-        if name in params and not params.get("confirm"):
-            raise validation_error(f"The parameter {name} cannot be passed when confirm is not true.", param=name)
+    mandates.check_confirm(params, ("return_url", "mandate_data"), "SetupIntent")
     id = f"seti_1{account.store.token(23)}"
     allowed, legacy = params.get("allowed_payment_method_types"), params.get("payment_method_types")
     payment_intents.check_automatic(params)
@@ -110,6 +108,8 @@ def _confirm(call: Call, setup: Object) -> None:
         raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
     payments.check_return_url(setup, params, browser=call.browser)
     method = account.store.get("payment_method", setup["payment_method"])
+    if method["type"] != "card":
+        setup["mandate"] = mandates.use(account, setup, method, mandates.consent_of(call))["id"]
     step = payment_methods.take_step(method) if method["type"] == "card" else None
     behavior = payment_methods.behavior(method, step)
     setup["_step"] = step

@@ -24,6 +24,7 @@ import stripe
 from tests.harness import create_tables  # isort: skip  (sets the settings' variables before tuition is imported)
 from stripe_simulator.resources import events
 from stripe_simulator.server import Stripe
+from tests.acceptance import ACCEPTANCE
 from tests.in_memory_dynamodb.tables import InMemoryDynamoDB, Item
 from tests.limits import raise_limits
 from tests.model import fake_clients, fast_items
@@ -386,7 +387,7 @@ class Simulation:
         """Confirm an intent as the browser does, or a session on Stripe's page."""
         if object_id.startswith("cs_"):
             return self.at_stripe("POST", f"/v1/payment_pages/{object_id}/confirm", payment_method=method)
-        return self.at_stripe("POST", f"/v1/payment_intents/{object_id}/confirm", payment_method=method)
+        return self.at_stripe("POST", f"/v1/payment_intents/{object_id}/confirm", payment_method=method, **ACCEPTANCE)
 
     def pass_time(self, seconds: float) -> None:
         """Advance the clock; Stripe does what is due. An invocation in flight for too long times out, as in Lambda."""

@@ -11,6 +11,7 @@ import pytest
 
 from local.stack import Settings, Stack
 from tests import openapi_answers
+from tests.acceptance import ACCEPTANCE
 from tests.recorded_calls import CallLog, call_log
 from tests.stack import left_behind
 from tests.stripe_requests import request_log
@@ -63,7 +64,8 @@ class Running:
         return self.http.post(f"{self.ready['stripe']}/_sim/{path}", json=body).raise_for_status().json()
 
     def pay(self, intent_id: str, method: str = "pm_card_visa") -> Any:
-        return self.stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", payment_method=method)
+        params = {"payment_method": method, **ACCEPTANCE}
+        return self.stripe("POST", f"/v1/payment_intents/{intent_id}/confirm", **params)
 
     def payment(self, token: str, reference: str) -> Any:
         return self.api("GET", f"/api/payments/status/{reference}", token).json()

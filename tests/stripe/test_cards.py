@@ -50,6 +50,7 @@ class Buyer:
     def pay(self, method: str, currency: str, **more: str) -> Any:
         """Create and confirm a PaymentIntent; return it or Stripe's error."""
         params = {"amount": "500", "currency": currency, "confirm": "true", "payment_method": method}
+        params |= {"mandate_data[customer_acceptance][type]": "offline"}
         params |= {"automatic_payment_methods[enabled]": "true", "automatic_payment_methods[allow_redirects]": "never"}
         return self.call("POST", "/v1/payment_intents", **params, **more)
 

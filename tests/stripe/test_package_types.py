@@ -45,7 +45,8 @@ def call_all_customers(api: Any) -> None:
     api.payment_methods.detach(method)
     for method in ("pm_card_visa", "pm_usBankAccount_success", "pm_card_authenticationRequired"):
         setup = api.setup_intents.create({"customer": customer, "payment_method": method})
-        confirmed = api.setup_intents.confirm(setup.id, {"return_url": "https://x/"})
+        confirmed = api.setup_intents.confirm(setup.id, {"return_url": "https://x/", **DEBIT})
+        assert confirmed.mandate is None or api.mandates.retrieve(confirmed.mandate).type == "multi_use"
         api.setup_intents.update(setup.id, {"metadata": {"a": "b"}})
         if confirmed.status == "requires_action":
             api.setup_intents.cancel(setup.id)
@@ -226,7 +227,7 @@ def test_every_stored_object_has_the_fields_of_its_type(client: stripe.StripeCli
     assert set(simulator.store.objects) == {
         *("customer", "payment_method", "setup_intent", "confirmation_token", "payment_intent", "charge", "refund"),
         *("dispute", "balance_transaction", "product", "price", "coupon", "promotion_code", "checkout.session"),
-        *("webhook_endpoint", "radar.early_fraud_warning", "payout"),
+        *("webhook_endpoint", "radar.early_fraud_warning", "payout", "mandate"),
     }
     messages: set[str] = set()
     for objects in simulator.store.objects.values():

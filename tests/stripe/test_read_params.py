@@ -34,6 +34,8 @@ VALUES: dict[str, list[Any]] = {  # type-valid values of each type; the first is
 }
 BANK = {"type": "us_bank_account", "us_bank_account": {"account_number": "000123456789"}}
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040}
+SEPA = {"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}}
+DEBIT = {"amount": 500, "currency": "usd", "confirm": True, "return_url": LINK}
 ITEM = {
     "quantity": 1,
     "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "DP"}},
@@ -141,14 +143,17 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
             "return_url": LINK,
             "payment_method": "pm_card_authenticationRequired",
         },
+        {**DEBIT, "payment_method": "{bank}", "customer": "{customer}"},
+        {"amount": 500, "currency": "eur", "confirm": True, "return_url": LINK, "payment_method_data": SEPA},
     ],
     "POST /v1/disputes/*": [{"evidence": {"uncategorized_text": "x"}}],
-    "POST /v1/payment_intents/*/confirm": [{"return_url": LINK}],
+    "POST /v1/payment_intents/*/confirm": [{"return_url": LINK}, {"return_url": LINK, "payment_method_data": BANK}],
     "POST /v1/setup_intents": [
         {},
         {"confirm": True, "return_url": LINK, "payment_method": "pm_card_authenticationRequired"},
+        {"confirm": True, "return_url": LINK, "payment_method_data": BANK},
     ],
-    "POST /v1/setup_intents/*/confirm": [{"return_url": LINK}],
+    "POST /v1/setup_intents/*/confirm": [{"return_url": LINK}, {"return_url": LINK, "payment_method_data": BANK}],
     "POST /v1/checkout/sessions": [{"mode": "payment", "success_url": LINK, "line_items": [ITEM]}],
     "POST /v1/coupons": [{"amount_off": 50, "currency": "usd", "duration": "once"}, {"duration": "repeating"}],
     "POST /v1/promotion_codes": [{"promotion": {"type": "coupon", "coupon": "C"}}, {}],
@@ -175,7 +180,6 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
 ROUTES_WITHOUT_TYPES = {"POST /v1/events/*/retry", "GET /v1/payment_pages/*", "POST /v1/payment_pages/*/confirm"}
 SIMULATED_TYPES = ("card", "us_bank_account", "sepa_debit")
 HARMLESS = {
-    "mandate_data": "mandates are not simulated, and every bank debit is accepted without one",
     "radar_options": "a session of Radar only improves the estimate of the risk",
 }
 """Parameters without an effect, by their name at any depth, with the reason."""

@@ -132,11 +132,11 @@ EVENTS_OF_FLOWS: dict[str, tuple[Callable[[stripe.StripeClient], Any], list[str]
     "declined payment": (decline, [CREATED, "charge.failed", "payment_intent.payment_failed"]),
     "3-D Secure": (lambda c: pay(c, "pm_card_authenticationRequired"), [CREATED, "payment_intent.requires_action"]),
     "bank debit": (
-        lambda c: pay(c, "pm_usBankAccount_success"),
+        lambda c: pay(c, "pm_usBankAccount_success", **DEBIT),
         [CREATED, *PROCESSING, *PAID],
     ),
     "failed bank debit": (
-        lambda c: pay(c, "pm_usBankAccount_noAccount"),
+        lambda c: pay(c, "pm_usBankAccount_noAccount", **DEBIT),
         [CREATED, *PROCESSING, "charge.failed", "payment_intent.payment_failed"],
     ),
     "refund": (
@@ -471,7 +471,7 @@ def test_the_balance_equals_payments_less_refunds_disputes_and_fees(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
     for method in ("pm_card_visa", "pm_card_createDispute", "pm_card_refundFail", "pm_usBankAccount_success"):
-        intent = pay(client, method)
+        intent = pay(client, method, **DEBIT)
         advance(simulator)
         if "Dispute" not in method:
             client.v1.refunds.create({"payment_intent": intent.id, "amount": 1000})

@@ -79,6 +79,10 @@ class World:
         """Return a random test payment method."""
         return self.random.choice(FREQUENT_METHODS + METHODS)
 
+    def mandate(self) -> dict[str, str]:
+        """Return the acceptance of a mandate, or nothing in one of five calls."""
+        return {"mandate_data[customer_acceptance][type]": "offline"} if self.random.random() < 0.8 else {}
+
     # --- actions ---
 
     def create(self) -> None:
@@ -90,7 +94,7 @@ class World:
         if self.random.random() < 0.2:
             more["capture_method"] = self.random.choice(["manual", "automatic"])
         if self.random.random() < 0.6:
-            more |= {"confirm": True, "payment_method": self.method(), "return_url": "https://x/"}
+            more |= {"confirm": True, "payment_method": self.method(), "return_url": "https://x/", **self.mandate()}
         amount = self.random.randrange(50, 90_000)
         self.call("POST", "/v1/payment_intents", amount=amount, currency="usd", **more)
 
@@ -102,14 +106,14 @@ class World:
 
     def pay_saved(self) -> None:
         method = self.any("payment_method")
-        params = {"payment_method": method["id"], "confirm": True, "return_url": "https://x/"}
+        params = {"payment_method": method["id"], "confirm": True, "return_url": "https://x/", **self.mandate()}
         if method.get("customer"):
             params["customer"] = method["customer"]
         self.call("POST", "/v1/payment_intents", amount=700, currency="usd", **params)
 
     def confirm(self) -> None:
         path = f"/v1/payment_intents/{self.any('payment_intent')['id']}/confirm"
-        self.call("POST", path, payment_method=self.method(), return_url="https://x/")
+        self.call("POST", path, payment_method=self.method(), return_url="https://x/", **self.mandate())
 
     def cancel(self) -> None:
         self.call("POST", f"/v1/payment_intents/{self.any('payment_intent')['id']}/cancel")

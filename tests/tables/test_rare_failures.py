@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.acceptance import ACCEPTANCE
 from tests.harness import Harness, Student
 from tests.tables.test_sessions import open_session, payable_ids
 from tuition import settings
@@ -191,7 +192,7 @@ def test_an_open_payment_lost_in_a_restore_blocks_no_purchase_and_is_not_paid_tw
     elif meanwhile != "nothing":
         method = "pm_card_visa" if meanwhile == "paid" else "pm_usBankAccount_processing"
         page = f"payment_intents/{object_id}" if kind == "intent" else f"payment_pages/{object_id}"
-        tuition.at_stripe("POST", f"/v1/{page}/confirm", payment_method=method)
+        tuition.at_stripe("POST", f"/v1/{page}/confirm", payment_method=method, **ACCEPTANCE)
     tuition.new_events()
     tuition.advance_time(61)
     response = create(student)
