@@ -329,14 +329,6 @@ def _card_test_name(account: Account, card: dict[str, Any], param: Callable[[str
         message = "Your card's security code is invalid."
         raise StripeError(402, "card_error", message, code="invalid_cvc", param="cvc")
     month, year = int(card["exp_month"]), int(card["exp_year"])
-    if not 1 <= month <= 12:
-        raise StripeError(
-            402,
-            "card_error",
-            "Your card's expiration month is invalid.",
-            code="invalid_expiry_month",
-            param="exp_month",
-        )
     _check_expiry(account, month, _full_year(year))
     return f"card:{number}"
 
@@ -347,6 +339,14 @@ def _full_year(year: int) -> int:
 
 
 def _check_expiry(account: Account, month: int, year: int) -> None:
+    if not 1 <= month <= 12:
+        raise StripeError(
+            402,
+            "card_error",
+            "Your card's expiration month is invalid.",
+            code="invalid_expiry_month",
+            param="exp_month",
+        )
     today = time.gmtime(account.clock.now())
     if (year, month) < (today.tm_year, today.tm_mon) or year > today.tm_year + 50:
         raise StripeError(

@@ -438,6 +438,19 @@ def test_a_new_expiry_date_makes_an_expired_card_valid(client: stripe.StripeClie
     assert charge(client, method, customer).status == "succeeded"
 
 
+@pytest.mark.parametrize(("field", "value"), [("exp_month", 13), ("exp_month", 0), ("exp_year", 2020)])
+def test_an_update_with_an_invalid_expiry_date_is_refused(
+    client: stripe.StripeClient, simulator: Simulator, field: str, value: int
+) -> None:
+    method, _ = save(client)
+    before = simulator.store.get("payment_method", method)["card"].copy()
+    params: Any = {"card": {field: value}}
+    with pytest.raises(stripe.CardError) as excinfo:
+        client.v1.payment_methods.update(method, params)
+    assert (excinfo.value.param, excinfo.value.code) == (field, f"invalid_expiry_{field.removeprefix('exp_')}")
+    assert simulator.store.get("payment_method", method)["card"] == before
+
+
 # --- updates by networks ---
 
 
