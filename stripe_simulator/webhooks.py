@@ -401,7 +401,14 @@ class Sender:
         """Start a thread if there are deliveries and no thread waits for them. The lock must be held."""
         if self._webhooks.waiting and not self._idle_threads and self._threads < MAX_THREADS and not self._stopped:
             self._threads += 1
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            with self._ready:
+                self._threads -= 1
 
     def stop(self) -> None:
         """Stop the threads. A request in flight finishes first."""
@@ -462,7 +469,6 @@ class Sender:
                 self._idle_threads += 1
                 self._ready.wait(wait)
                 self._idle_threads -= 1
-            self._threads -= 1
             return None
 
 

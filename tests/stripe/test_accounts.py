@@ -16,6 +16,7 @@ import stripe
 
 from stripe_simulator import accounts as accounts_module
 from stripe_simulator import state_file, webhooks
+from stripe_simulator.account import Account
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.pages import dispatch
 from stripe_simulator.response import Response
@@ -146,8 +147,17 @@ def test_basic_and_bearer_authorization_select_the_same_account(simulator: Simul
     assert response.json()["id"] == customer
 
 
-def test_the_first_use_of_a_key_by_many_threads_makes_one_account(side_by_side: Accounts) -> None:
-    barrier = threading.Barrier(20)
+def test_the_first_use_of_a_key_by_many_threads_makes_one_account(
+    side_by_side: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, barrier = side_by_side.stripe.accounts, threading.Barrier(20)
+    new = accounts.new
+
+    def new_after_a_while(key: str) -> Account:
+        time.sleep(0.05)  # the other threads meanwhile look for the account too
+        return new(key)
+
+    monkeypatch.setattr(accounts, "new", new_after_a_while)
 
     def use(number: int) -> str:
         barrier.wait(timeout=30)
@@ -611,6 +621,29 @@ def test_accounts_are_made_used_listed_and_deleted_by_many_threads_at_once(simul
 
     with ThreadPoolExecutor(8) as pool:
         assert set().union(*pool.map(work, range(8))) == {200}
+
+
+def test_an_account_made_again_while_it_is_deleted_sends_its_webhooks(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = start(seed=4)  # with a seed, the new account has the id of the old one
+    try:
+        accounts = simulator.stripe.accounts
+        old, on_close = accounts.select(A), accounts.on_close
+
+        def make_again_first(account: Account) -> None:
+            assert accounts.select(A).id == account.id
+            on_close(account)
+
+        monkeypatch.setattr(accounts, "on_close", make_again_first)
+        accounts.delete(old)
+        assert accounts.select(A) is not old
+        client = client_of(simulator, A)
+        client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
+        client.v1.customers.create({})
+        eventually(lambda: len(receiver.deliveries) == 1)
+    finally:
+        simulator.stop()
 
 
 def test_a_request_in_flight_ends_with_its_account(simulator: Simulator) -> None:
