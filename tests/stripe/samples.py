@@ -5,7 +5,7 @@ Each shop is a server of its own, with the official `stripe` package, and fulfil
 - `AcceptPayment`: https://docs.stripe.com/payments/accept-a-payment
 - `Checkout`: https://docs.stripe.com/checkout/fulfillment
 - `SaveCard`: https://docs.stripe.com/payments/save-and-reuse
-- `PlaceHold`: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method, also with a confirmation by the server:
+- `PlaceHold`: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method, where the server confirms as in
   https://docs.stripe.com/payments/accept-a-payment-synchronously
 """
 
@@ -38,6 +38,7 @@ class Shop:
         self.client: stripe.StripeClient
         self.fulfilled: list[str] = []
         self.events: list[str] = []
+        self.lock = threading.Lock()
         shop = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -133,9 +134,10 @@ class Checkout(Shop):
     def fulfill(self, id: str) -> None:
         """Fulfill a session that is paid, at most once."""
         session = self.client.v1.checkout.sessions.retrieve(id, {"expand": ["line_items"]})
-        if session.payment_status != "unpaid" and id not in self.fulfilled:
-            assert session.line_items is not None and session.line_items.data[0].description == "Course"
-            self.fulfilled.append(id)
+        assert session.line_items is not None and session.line_items.data[0].description == "Course"
+        with self.lock:  # the webhook and the customer's return may come at the same time
+            if session.payment_status != "unpaid" and id not in self.fulfilled:
+                self.fulfilled.append(id)
 
     def on_event(self, event: stripe.Event) -> None:
         """Fulfill a session that is complete, or whose delayed payment has succeeded."""
@@ -155,7 +157,7 @@ class SaveCard(Shop):
         return {"customer": customer.id, "client_secret": setup.client_secret}
 
     def charge(self, body: Body) -> Body:
-        """Charge the saved card. Raises CardError, from which the page learns that it must authenticate."""
+        """Charge the saved card. Raises CardError if the bank declines, or asks for the customer."""
         methods = self.client.v1.payment_methods.list({"customer": body["customer"], "type": "card"})
         intent = self.client.v1.payment_intents.create(
             {
@@ -251,9 +253,8 @@ class Page:
 
     def authenticate(self, kind: str, id: str, outcome: str = "success") -> Body:
         """Answer the bank's question."""
-        return _send(f"{self.simulator.url}/_sim/{kind}/{id}/authenticate", json.dumps({"outcome": outcome}).encode())[
-            1
-        ]
+        url = f"{self.simulator.url}/_sim/{kind}/{id}/authenticate"
+        return _send(url, json.dumps({"outcome": outcome}).encode())[1]
 
     def pay_on_stripes_page(self, url: str, number: str = CARD) -> str:
         """Fill in the form of Checkout, and return the address to which it leads, or the text of the page."""

@@ -81,7 +81,7 @@ def test_a_checkout_session_is_fulfilled_once_by_the_webhook_and_the_return(open
     assert page.shop.client.v1.checkout.sessions.retrieve(id).amount_total == 2 * PRICE
 
 
-def test_a_checkout_session_that_nobody_pays_is_not_fulfilled(open_shop: Open) -> None:
+def test_a_checkout_session_that_expires_unpaid_is_not_fulfilled(open_shop: Open) -> None:
     page = open_shop(Checkout)
     id = page.post("create_session")[1]["url"].rpartition("/")[2]
     assert page.post("return_page", session_id=id)[1] == {"status": "open", "payment_status": "unpaid"}
