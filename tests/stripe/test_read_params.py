@@ -2,6 +2,7 @@
 
 Each operation is called with and without each of its parameters, nested ones included, on accounts that are equal in
 everything else. The parameter is read if one of its values changes the response, an object, an event or a task.
+`stripe_simulator/COVERAGE.md` lists the result.
 """
 
 import json
@@ -18,6 +19,8 @@ from stripe_simulator.routes import ROUTES
 from stripe_simulator.server import Stripe
 from stripe_simulator.store import clone
 from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
+from tests.stripe import coverage_page
+from tests.stripe.coverage_page import OLDER, PARTLY_REFUSED, REFUSED, SIMULATED
 
 Path = tuple[str, ...]
 Params = dict[str, Any]
@@ -357,14 +360,20 @@ def trials() -> Trials:
     return Trials()
 
 
-def has_effect(operation: str, path: Path, values: list[Any], *, required: bool) -> bool:
-    """Return whether a value of the parameter changes the outcome of a call."""
+def effect(operation: str, path: Path, values: list[Any], *, required: bool) -> str:
+    """Return SIMULATED if a value of the parameter changes the outcome of a call, and "" if none does.
+
+    A value that is refused by name ends the search: PARTLY_REFUSED if another value is not, or REFUSED.
+
+    The bases that have the object of the parameter come first: with another one, the whole object may be refused.
+    """
     class_name = OPERATIONS[operation]
+    bases = sorted(BASES.get(operation, [{}]), key=lambda base: path[0] not in base)
+    whole = WHOLE.get(path[0], [None]) if len(path) > 1 else [None]
     for method, target in paths_of(operation):
-        for base in BASES.get(operation, [{}]):
+        for base in bases:
             outcomes: set[str] = set()
-            whole = WHOLE.get(path[0], [None]) if len(path) > 1 else [None]
-            for start in whole:
+            for start in sorted(whole, key=lambda start: start is not None and path[1] not in start):
                 start_params = base if start is None else {**base, path[0]: start}
                 for value in values:
                     params = with_value(start_params, class_name, path, value)
@@ -372,13 +381,36 @@ def has_effect(operation: str, path: Path, values: list[Any], *, required: bool)
                         outcomes.add(trials().outcome(method, target, without(params, path)))
                     outcome = trials().outcome(method, target, params)
                     if is_refusal(outcome, path):
-                        return True
+                        others = [one for one in (values[0], values[-1]) if one != value]
+                        more = [with_value(start_params, class_name, path, one) for one in others]
+                        accepted = any(not is_refusal(trials().outcome(method, target, one), path) for one in more)
+                        return PARTLY_REFUSED if accepted else REFUSED
                     if '"parameter_unknown"' not in outcome:  # the value was one of another operation
                         outcomes.add(outcome)
                     if len(outcomes) > 1:
-                        return True
+                        return SIMULATED
                 outcomes.clear()
-    return False
+    return ""
+
+
+def state(operation: str, path: Path, values: list[Any], *, required: bool) -> str:
+    """Return the state of a parameter for the page of the coverage, or "" if it has no effect."""
+    harmless = next((name for name in path if name in HARMLESS), None)
+    if harmless is not None:
+        return f"no effect: {HARMLESS[harmless]}"
+    is_constant = required and len(values) == 1
+    result = SIMULATED if is_constant else effect(operation, path, values, required=required)
+    is_older = len(path) == 1 and path[0] in LEGACY.get(OPERATIONS[operation], {})
+    return OLDER if is_older and result == SIMULATED else result
+
+
+def states(operation: str) -> dict[str, str]:
+    """Return the state of each parameter of an operation by its pattern."""
+    refused, class_name = UNSUPPORTED_PARAMS.get(operation, ()), OPERATIONS[operation]
+    params = leaves(class_name, refused)
+    result = {pattern_of(path): state(operation, path, values, required=required) for path, values, required in params}
+    fields = {name.removesuffix("!") for name in CLASSES[class_name]}
+    return result | {name: REFUSED for name in refused if name.partition("[")[0] in fields}
 
 
 OPERATIONS_WITH_PARAMS = sorted(one for one in set(ROUTES) - ROUTES_WITHOUT_TYPES if OPERATIONS[one])
@@ -386,10 +418,7 @@ OPERATIONS_WITH_PARAMS = sorted(one for one in set(ROUTES) - ROUTES_WITHOUT_TYPE
 
 @pytest.mark.parametrize("operation", OPERATIONS_WITH_PARAMS)
 def test_every_accepted_parameter_has_an_effect(operation: str) -> None:
-    unread = []
-    for path, values, required in leaves(OPERATIONS[operation], UNSUPPORTED_PARAMS.get(operation, ())):
-        is_constant = required and len(values) == 1
-        is_harmless = is_constant or not HARMLESS.keys().isdisjoint(path)
-        if not is_harmless and not has_effect(operation, path, values, required=required):
-            unread.append(pattern_of(path))
-    assert unread == []
+    by_pattern = states(operation)
+    assert [pattern for pattern, state in by_pattern.items() if not state] == []
+    section = coverage_page.section(operation, by_pattern, UNSUPPORTED_PARAMS.get(operation, ()))
+    assert section in coverage_page.PAGE.read_text(), "run `python -m tests.stripe.make_coverage`"

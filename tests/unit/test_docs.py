@@ -137,6 +137,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md",
 PAGES += [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "stripe_simulator" / "README.md",
+    ROOT / "stripe_simulator" / "COVERAGE.md",
     ROOT / "events" / "README.md",
 ]
 LAYER = ROOT / "layers" / "tuition" / "tuition"
