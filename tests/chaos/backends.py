@@ -1,4 +1,4 @@
-"""What answers behind the proxies: servers over HTTP, and the in-memory DynamoDB in process."""
+"""The backends of the proxies: servers over HTTP, and the in-memory DynamoDB in process."""
 
 import http.client
 import json

@@ -52,7 +52,7 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
 class KnownTables:
     """The items of the tables as last read: only a table that was written since is read again, or cleared.
 
-    It sees the writes of the harness's own client, and is told of those of the invocations, which pass the gate.
+    It sees the writes of the harness's own client; the gate reports those of the invocations, which pass it.
     """
 
     def __init__(self, client: Any) -> None:

@@ -154,7 +154,7 @@ def test_the_simulator_never_imports_tuition(path: Path) -> None:
 @each_of(sorted((PACKAGE / "core").glob("*.py")))
 def test_the_core_is_pure(path: Path) -> None:
     """Values in, values out. `pathlib` reads the one file that ships beside the catalog, `zoneinfo` the time zones."""
-    allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "tomllib", "types"}
+    allowed = {"base64", "collections", "dataclasses", "functools", "hashlib", "hmac", "json", "re", "tomllib", "types"}
     allowed |= (
         {"typing", "tuition"}
         | ({"datetime", "zoneinfo"} if path.name == "timestamps.py" else set())
