@@ -21,6 +21,7 @@ SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "
 """The states that docs/testing.md shows."""
 VIOLATIONS_ONLY = {"resultTypes": ["violations"], "selectors": False}
 """Options of axe. Without them it also describes each node that passes, which takes a quarter of its time."""
+USES_SCHEME = "scheme => ['', scheme].includes(document.documentElement.style.colorScheme)"
 TITLES = {"DP": "Data Professional", "FSD": "Full-Stack Developer"}
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -36,7 +37,7 @@ class Student:
         self.running = running
         self.context = context
         self.sub = sub
-        self.size = size
+        self.size = self.screen = size
         self.screenshots = screenshots
         self.errors: list[str] = []
         self.expected_errors: list[str] = [r"status of 402 .*"]
@@ -154,17 +155,25 @@ class Student:
     def screens(self) -> Iterator[None]:
         """Yield once per size while the open page has it and its color scheme, then return to the student's own.
 
-        So one page is checked on both. Stripe's fields follow a change of the scheme later: they need a page for each.
+        So one page is checked on both.
         """
         for size in SIZES:
-            self._resize(size)
+            self._show_on(size)
             yield
-        self._resize(self.size)
+        self._show_on(self.size)
 
-    def _resize(self, size: str) -> None:
+    def _show_on(self, size: str) -> None:
         width, height, scheme = SIZES[size]
+        self.screen = size
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme)
+        for frame in self.page.frames:  # the page tells Stripe's fields which scheme to use
+            frame.wait_for_function(USES_SCHEME, arg=scheme)
+
+    def expect_accessible_on_every_screen(self, name: str | None = None) -> None:
+        """Check the open page as `expect_accessible` does, on a phone and on a desktop."""
+        for _ in self.screens():
+            self.expect_accessible(name)
 
     def expect_accessible(self, name: str | None = None) -> None:
         """Expect no violation of WCAG 2.1 AA in the page or its frames, and no horizontal scrolling.
@@ -186,7 +195,7 @@ class Student:
     def take_screenshot(self, name: str) -> None:
         if self.screenshots:
             self.screenshots.mkdir(parents=True, exist_ok=True)
-            path = self.screenshots / f"{name}-{self.size}.png"
+            path = self.screenshots / f"{name}-{self.screen}.png"
             self.page.screenshot(path=path, animations="disabled", full_page=True)
 
 

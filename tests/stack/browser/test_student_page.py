@@ -1,4 +1,4 @@
-"""The student page in use, on a phone and on a desktop."""
+"""The student page in use. Each state is checked on a phone and on a desktop."""
 
 import pytest
 from playwright.sync_api import expect
@@ -9,11 +9,6 @@ GOOD, DECLINED, SECURE = "4242424242424242", "4000000000000002", "40000027600031
 INSUFFICIENT = "4000000000009995"
 
 
-@pytest.fixture(params=list(SIZES))
-def size(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def create_promotion_code(student: Student, percent: int, **extra: object) -> str:
     """Create a promotion code for a discount in percent."""
     coupon = student.running.stripe("POST", "/v1/coupons", percent_off=percent)
@@ -22,6 +17,7 @@ def create_promotion_code(student: Student, percent: int, **extra: object) -> st
     return str(student.running.stripe("POST", "/v1/promotion_codes", **params)["code"])
 
 
+@pytest.mark.parametrize("size", SIZES)
 def test_paying_by_card_enrolls_and_unlocks_the_first_project(student: Student) -> None:
     student.open()
     student.expect_heading("Choose your track")
@@ -55,7 +51,7 @@ def test_a_declined_card_shows_the_reason_and_the_next_one_enrolls(student: Stud
     student.open_payment_form()
     student.pay(INSUFFICIENT)
     student.expect_text("Your card has insufficient funds.")
-    student.expect_accessible("declined")
+    student.expect_accessible_on_every_screen("declined")
     student.pay(GOOD)
     student.expect_enrolled()
     assert len(student.payments()) == 1
@@ -66,7 +62,7 @@ def test_three_d_secure_opens_in_a_dialog(student: Student) -> None:
     student.pay(SECURE)
     complete = student.bank.get_by_role("button", name="Complete authentication")
     expect(complete).to_be_visible()
-    student.expect_accessible("three-d-secure")
+    student.expect_accessible_on_every_screen("three-d-secure")
     complete.click()
     student.expect_enrolled()
 
@@ -76,7 +72,7 @@ def test_a_failed_three_d_secure_charges_nothing_and_another_card_enrolls(studen
     student.pay(SECURE)
     student.bank.get_by_role("button", name="Fail authentication").click()
     student.expect_text("We are unable to authenticate your payment method.")
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.pay(GOOD)
     student.expect_enrolled()
 
@@ -85,10 +81,10 @@ def test_checkout_enrolls_after_a_declined_card(student: Student) -> None:
     student.open_payment_form("FSD")
     student.continue_to_checkout()
     student.expect_checkout()
-    student.expect_accessible("checkout")
+    student.expect_accessible_on_every_screen("checkout")
     student.pay_on_checkout(DECLINED)
     expect(student.page.get_by_role("alert")).to_have_text("Your card was declined.")
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.pay_on_checkout(GOOD)
     student.expect_enrolled("FSD")
     student.expect_text("You paid $599.00.")
@@ -102,7 +98,7 @@ def test_three_d_secure_on_checkout_leads_back_enrolled(student: Student) -> Non
     student.page.get_by_role("button", name="Fail authentication").click()
     expect(student.page.get_by_role("alert")).to_contain_text("unable to authenticate")
     student.pay_on_checkout(SECURE)
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.page.get_by_role("button", name="Complete authentication").click()
     student.expect_enrolled()
 
@@ -114,7 +110,7 @@ def test_a_checkout_left_without_paying_can_be_resumed(student: Student) -> None
     student.page.get_by_role("link", name="Back without paying").click()
     student.expect_text("You left Stripe’s page before paying. You haven’t been charged.")
     expect(student.page.get_by_role("radio", name="Stripe Checkout")).to_be_checked()
-    student.expect_accessible("canceled")
+    student.expect_accessible_on_every_screen("canceled")
     student.pay_button.click()
     assert student.expect_checkout() == first
     student.pay_on_checkout(GOOD)
@@ -130,12 +126,12 @@ def test_a_promotion_code_lowers_the_price_and_an_unknown_one_shows_an_error(stu
     error = student.page.locator("#code-error")
     expect(error).to_have_text("This promotion code is not valid. Check the spelling, or continue without it.")
     expect(student.page.get_by_role("textbox", name="Promotion code")).to_be_focused()
-    student.expect_accessible("code-refused")
+    student.expect_accessible_on_every_screen("code-refused")
     student.continue_to_checkout(code)
     student.expect_checkout()
     expect(student.page.get_by_text(f"Promotion code applied: {code}")).to_be_visible()
     expect(student.page.get_by_text("−$99.80")).to_be_visible()
-    student.expect_accessible("checkout-code")
+    student.expect_accessible_on_every_screen("checkout-code")
     student.pay_on_checkout(GOOD)
     student.expect_enrolled()
     student.expect_text("You paid $399.20.")
@@ -147,7 +143,7 @@ def test_a_full_discount_enrolls_without_a_card(student: Student) -> None:
     student.continue_to_checkout(code)
     student.expect_checkout()
     expect(student.page.get_by_label("Card number")).to_have_count(0)
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.page.get_by_role("button", name="Pay").click()
     student.expect_enrolled()
     student.expect_text("Your promotion code covered the full price. Nothing was charged.")
@@ -164,14 +160,14 @@ def test_a_saved_card_pays_the_next_track_and_can_be_removed(student: Student) -
     student.open_payment_form("FSD")
     saved = student.page.get_by_role("radio", name="Visa ending in 4242")
     expect(saved).to_be_checked()
-    student.expect_accessible("saved")
+    student.expect_accessible_on_every_screen("saved")
     student.pay_button.click()
     student.expect_enrolled("FSD")
     student.open("#/cards")
     student.expect_heading("Saved cards")
-    student.expect_accessible("cards")
+    student.expect_accessible_on_every_screen("cards")
     student.page.get_by_role("button", name="Remove Visa ending in 4242").click()
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     student.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     student.expect_text("No saved cards.")
     assert student.running.api("GET", "/api/payments/payment-methods", student.token).json()["payment_methods"] == []
@@ -183,11 +179,11 @@ def test_requesting_a_refund_states_the_consequences_and_ends_the_enrollment(stu
     student.expect_enrolled()
     student.open("#/payments")
     student.expect_heading("My payments")
-    student.expect_accessible("payments")
+    student.expect_accessible_on_every_screen("payments")
     student.page.get_by_role("button", name="Request a refund").click()
     dialog = student.page.get_by_role("dialog")
     expect(dialog).to_contain_text("You’ll lose access to Data Professional.")
-    student.expect_accessible("refund")
+    student.expect_accessible_on_every_screen("refund")
     dialog.get_by_role("button", name="Keep my enrollment").click()
     expect(dialog).to_have_count(0)
     expect(student.page.get_by_role("button", name="Request a refund")).to_be_focused()
@@ -196,9 +192,9 @@ def test_requesting_a_refund_states_the_consequences_and_ends_the_enrollment(stu
     dialog.get_by_role("button", name="Request refund").click()
     student.expect_text("Refunded. $499.00 is on its way to your Visa ending in 4242.")
     student.expect_text("Refunded")
-    student.expect_accessible("refunded")
+    student.expect_accessible_on_every_screen("refunded")
     payment = student.payments()[0]
     assert (payment["status"], payment["refund_reason"]) == ("REFUNDED", "I have no time this year")
     student.open("#/learning")
     student.expect_text("No longer enrolled")
-    student.expect_accessible()
+    student.expect_accessible_on_every_screen()

@@ -148,8 +148,7 @@ def test_a_pending_refund_is_not_shown_as_refunded(student: Student) -> None:
     expect(student.main.get_by_text("Refund in progress", exact=True)).to_be_visible()
     for untrue in ("on its way", "$499.00 refunded", "Refunded"):
         expect(student.main.get_by_text(untrue)).to_have_count(0)
-    for _ in student.screens():
-        student.expect_accessible()
+    student.expect_accessible_on_every_screen()
     intent_id = student.payments()[0]["payment_intent_id"]
     refunds = student.running.stripe("GET", f"/v1/refunds?payment_intent={intent_id}")
     student.running.sim("refunds", refund=refunds["data"][0]["id"], status="succeeded")
@@ -170,5 +169,4 @@ def test_another_amount_than_the_price_is_shown_beside_it(student: Student) -> N
     row = student.main.get_by_role("listitem").first
     expect(row).to_contain_text("€100.00")
     expect(row).to_contain_text("Price: $499.00")
-    for _ in student.screens():
-        student.expect_accessible()
+    student.expect_accessible_on_every_screen()
