@@ -536,7 +536,7 @@ def test_each_account_sends_its_own_webhooks_at_the_same_time(simulator: Simulat
     keys = [f"sk_test_SendsWebhooks{number:02}" for number in range(5)]
     secrets = {}
     for key in keys:
-        endpoint: Any = {"url": f"{receiver.url}?{key}", "enabled_events": ["customer.created"]}
+        endpoint: Any = {"url": receiver.url, "enabled_events": ["customer.created"]}
         secrets[key] = client_of(simulator, key).v1.webhook_endpoints.create(endpoint).secret
     for number in range(4):
         for key in keys:

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -118,21 +119,25 @@ def test_listen_forwards_the_events_of_the_account_of_its_key(
     simulator: Simulator, receiver: Receiver, environment: dict[str, str], tmp_path: Path
 ) -> None:
     account = simulator.stripe.accounts.select("sk_test_ListensForEvents1")
+
+    def wait_until(check: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 60
+        while not check():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+
     command = command_of(simulator, "listen", "--all-snapshot", "--forward-to", receiver.url)
     command[command.index("--api-key") + 1] = account.secret_key
     with (tmp_path / "log").open("w+") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + 60
-            while not account.webhooks.listeners:
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.05)
+            wait_until(lambda: account.webhooks.listeners)
             for key in (simulator.secret_key, account.secret_key):
                 client = stripe.StripeClient(key, base_addresses={"api": simulator.url})
                 client.v1.customers.create({"name": key})
-            eventually(lambda: len(receiver.deliveries) == 1)
+            wait_until(lambda: len(receiver.deliveries) == 1)
             simulator.stripe.accounts.delete(account)
-            eventually(lambda: not account.connections)
+            wait_until(lambda: not account.connections)
         finally:
             process.terminate()
             process.wait(timeout=10)
