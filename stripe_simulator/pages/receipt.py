@@ -38,8 +38,8 @@ def answer(account: Account, path: str) -> Response:
         "Receipt",
         f'<p class="bank">Stripe simulator · test mode</p><h1>{html.escape(_title(charge))}</h1>'
         f'<dl class="summary">{rows}</dl>'
-        + (f"<h2>Refunds</h2><ul>{refunds}</ul>" if refunds else "")
-        + f"<p>Payment {html.escape(charge['payment_intent'] or charge['id'])}</p>",
+        + (f'<h2>Refunds</h2><ul class="refunds">{refunds}</ul>' if refunds else "")
+        + f'<p class="small">Payment {html.escape(charge["payment_intent"] or charge["id"])}</p>',
     )
 
 
@@ -79,7 +79,8 @@ def _method(charge: Object) -> str:
 
 def _refund(refund: Object) -> str:
     amount = format_amount(refund["amount"], refund["currency"])
-    return f"<li>{html.escape(amount)} on {_date(refund['created'])}: {html.escape(refund['status'])}</li>"
+    status = html.escape(refund["status"].replace("_", " "))
+    return f"<li><span>{_date(refund['created'])} · {status}</span><span>{html.escape(amount)}</span></li>"
 
 
 def _date(timestamp: int) -> str:

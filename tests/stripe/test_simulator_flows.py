@@ -303,7 +303,7 @@ def test_a_receipt_is_a_page_without_scripts_that_shows_the_payment_and_its_refu
     assert "<script" not in page and "Refund" not in page
     client.v1.refunds.create({"payment_intent": intent.id, "amount": 10000})
     page = read_receipt(client, intent)
-    for text in ("−$100.00", "$399.00", "<h2>Refunds</h2>", "$100.00 on"):
+    for text in ("−$100.00", "$399.00", "<h2>Refunds</h2>", " · succeeded</span><span>$100.00"):
         assert text in page, text
 
 

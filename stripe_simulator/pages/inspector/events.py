@@ -115,7 +115,7 @@ def _next_try(view: View, delivery: Delivery) -> float | None:
 
 def _delivery_status(view: View, delivery: Delivery) -> Html:
     last = delivery.log[-1] if delivery.log else None
-    detail = f" {last['status'] or 'no response'}" if last else ""
+    detail = (f" {last['status']}" if last["status"] else ", no response") if last else ""
     return parts.status(f"{delivery.outcome}{detail}", parts.TONE_OF.get(delivery.outcome))
 
 

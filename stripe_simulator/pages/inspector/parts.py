@@ -21,20 +21,37 @@ TONE_OF = {status: tone for tone, statuses in TONES.items() for status in status
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, wide: Sequence[int] = ()) -> Html:
-    """Return a table in a box that scrolls. A narrow window hides the columns `wide`."""
+    """Return a table in a box that scrolls.
 
-    def cells(name: str, row: Sequence[object], **attributes: object) -> Html:
+    A narrow window shows each row as a block, without the columns `wide`. The roles keep it a table for screen readers.
+    """
+
+    def row_of(name: str, role: str, cells: Sequence[object], labels: Sequence[str] | None = None) -> Html:
         return tag(
-            "tr", [tag(name, cell, class_="wide" if n in wide else None, **attributes) for n, cell in enumerate(row)]
+            "tr",
+            [
+                tag(
+                    name,
+                    cell,
+                    class_="wide" if n in wide else None,
+                    role=role,
+                    scope="col" if name == "th" else None,
+                    data_label=labels[n] if labels else None,
+                )
+                for n, cell in enumerate(cells)
+            ],
+            role="row",
         )
 
+    body = [row_of("td", "cell", row, columns) for row in rows]
     return tag(
         "div",
         tag(
             "table",
             tag("caption", caption, class_="visually-hidden"),
-            tag("thead", cells("th", columns, scope="col")),
-            tag("tbody", [cells("td", row) for row in rows]),
+            tag("thead", row_of("th", "columnheader", columns), role="rowgroup"),
+            tag("tbody", body, role="rowgroup"),
+            role="table",
         ),
         class_="table",
         role="region",
@@ -43,10 +60,10 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
     )
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Html:
-    """Return a list of names and values, without the values that are None."""
+def facts(pairs: Iterable[tuple[str, object]], *, in_rows: bool = False) -> Html:
+    """Return a list of names and values, without the values that are None: in columns, or each in a row."""
     items = [tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs if value is not None]
-    return tag("dl", items, class_="facts")
+    return tag("dl", items, class_="facts rows" if in_rows else "facts")
 
 
 def status(text: str, tone: str | None = None) -> Html:

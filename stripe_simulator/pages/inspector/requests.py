@@ -176,7 +176,7 @@ def _refusal(view: View, entry: Object) -> Html:
                 ("Parameter", tag("code", error["param"]) if error["param"] else None),
             ]
         ),
-        parts.facts([("Rule", rule_text), ("Documentation", tag("ul", links, class_="pages"))]),
+        parts.facts([("Rule", rule_text), ("Documentation", tag("ul", links, class_="pages"))], in_rows=True),
         tag("details", tag("summary", "Where the simulator refused it"), tag("ol", places, class_="places"))
         if places
         else None,
