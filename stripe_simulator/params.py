@@ -64,17 +64,6 @@ CLASSES["WebhookEndpointCreateParams"]["api_version"] = ["str"]  # the endpoint 
 CARD_DATA = CLASSES["PaymentIntentCreateParamsPaymentMethodData"]
 CARD_DATA["card"] = CLASSES["PaymentMethodCreateParams"]["card"]
 CARD_DATA["type!"][-1]["enum"].append("card")
-SIMULATED_METHODS = ("card", "us_bank_account", "sepa_debit")
-OPTIONS_OF_OTHER_METHODS: dict[str, tuple[str, ...]] = {
-    operation: tuple(f"payment_method_options[{kind}]" for kind in CLASSES[options] if kind not in SIMULATED_METHODS)
-    for operation, options in (
-        ("POST /v1/payment_intents", "PaymentIntentCreateParamsPaymentMethodOptions"),
-        ("POST /v1/payment_intents/*", "PaymentIntentCreateParamsPaymentMethodOptions"),
-        ("POST /v1/payment_intents/*/confirm", "PaymentIntentCreateParamsPaymentMethodOptions"),
-        ("POST /v1/checkout/sessions", "SessionCreateParamsPaymentMethodOptions"),
-    )
-}
-"""The options of payment methods that are not simulated, refused by name."""
 BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
@@ -149,7 +138,7 @@ def check(operation: str, params: Mapping[str, Any], *, family: str | None, brow
     if name is None:
         return dict(params)
     fields = dict(CLASSES[name]) if name else {}
-    unsupported = UNSUPPORTED_PARAMS.get(operation, ()) + OPTIONS_OF_OTHER_METHODS.get(operation, ())
+    unsupported = UNSUPPORTED_PARAMS.get(operation, ())
     removed = REMOVED_PARAMS.get(operation, ()) if family is None else ()
     for pattern, param in _names(params) if unsupported else ():
         head = pattern.partition("[")[0]

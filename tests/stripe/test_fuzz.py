@@ -13,10 +13,13 @@ import pytest
 
 from stripe_simulator import currencies, state_file
 from stripe_simulator.currencies import MIN_AMOUNTS
+from stripe_simulator.params import CLASSES
 from stripe_simulator.resources import balance_transactions, customers, refunds
+from stripe_simulator.resources.payments import CURRENCIES
 from stripe_simulator.response import Response
 from stripe_simulator.routes import ROUTES
 from stripe_simulator.server import Stripe
+from stripe_simulator.unsupported_params import UNSUPPORTED_PARAMS
 from tests.seeds import first_seed
 from tests.stripe.fuzzed_requests import FREQUENT, Fuzz, Problem, is_param, problems_of_answer, sent_names
 
@@ -294,3 +297,19 @@ def test_a_discount_of_a_customer_is_refused_by_name_without_a_version(caller: C
             name,
             f"The simulator does not support `{name}`, although Stripe does.",
         )
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        ("POST /v1/payment_intents", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/payment_intents/*", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/payment_intents/*/confirm", "PaymentIntentCreateParamsPaymentMethodOptions"),
+        ("POST /v1/checkout/sessions", "SessionCreateParamsPaymentMethodOptions"),
+    ],
+    ids=["create", "update", "confirm", "session"],
+)
+def test_the_options_of_every_method_that_is_not_simulated_are_refused(operation: str, options: str) -> None:
+    refused = {name for name in UNSUPPORTED_PARAMS[operation] if name.count("[") == 1}
+    expected = {f"payment_method_options[{kind}]" for kind in CLASSES[options] if kind not in CURRENCIES}
+    assert {name for name in refused if name.startswith("payment_method_options[")} == expected
