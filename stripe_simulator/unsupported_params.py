@@ -14,24 +14,18 @@ _CARD_OPTIONS = tuple(
     for name in ("capture_method", "cvc_token", "installments", "mandate_options", "moto", "three_d_secure")
 )
 _METHODS = (  # payment methods that are not simulated, with options of intents and of sessions
-    "acss_debit affirm afterpay_clearpay alipay alma amazon_pay au_becs_debit bacs_debit bancontact billie blik "
-    "boleto cashapp crypto customer_balance eps fpx giropay grabpay ideal kakao_pay klarna konbini kr_card link "
-    "mobilepay multibanco naver_pay oxxo p24 pay_by_bank payco paynow paypal payto pix revolut_pay samsung_pay "
-    "satispay scalapay sequra sofort sunbit swish twint upi wechat_pay "
-).split()
-_METHODS_OF_INTENTS = [
-    "bizum",
-    "card_present",
-    "interac_present",
-    "mb_way",
-    "nz_bank_account",
-    "paypay",
-    "promptpay",
-    "zip",
-]
+    *("acss_debit", "affirm", "afterpay_clearpay", "alipay", "alma", "amazon_pay", "au_becs_debit", "bacs_debit"),
+    *("bancontact", "billie", "blik", "boleto", "cashapp", "crypto", "customer_balance", "eps", "fpx", "giropay"),
+    *("grabpay", "ideal", "kakao_pay", "klarna", "konbini", "kr_card", "link", "mobilepay", "multibanco"),
+    *("naver_pay", "oxxo", "p24", "pay_by_bank", "payco", "paynow", "paypal", "payto", "pix", "revolut_pay"),
+    *("samsung_pay", "satispay", "scalapay", "sequra", "sofort", "sunbit", "swish", "twint", "upi", "wechat_pay"),
+)
+_METHODS_OF_INTENTS = (
+    *("bizum", "card_present", "interac_present", "mb_way", "nz_bank_account", "paypay", "promptpay", "zip"),
+)
 _OPTIONS = tuple(f"payment_method_options[{kind}]" for kind in (*_METHODS, *_METHODS_OF_INTENTS))
 _SESSION = (
-    *(f"payment_method_options[{kind}]" for kind in _METHODS),
+    *(f"payment_method_options[{kind}]" for kind in (*_METHODS, "demo_pay")),
     *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
     *("customer_account", "customer_update", "integration_identifier", "invoice_creation", "managed_payments"),
     *("name_collection", "optional_items", "origin_context", "payment_method_collection"),
