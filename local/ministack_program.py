@@ -1,9 +1,13 @@
 """MiniStack with workers that start in a tenth of the time: the program that :mod:`local.ministack` runs.
 
 For every worker, MiniStack unpacks the layer of 2,500 files and starts a Python, which imports the layer's packages:
-together a second of a processor. Here the workers share one unpacked layer, and are forked from a process that has
-imported the packages once. A worker still imports Tuition's own modules itself, with its own settings. On a system
-without process file descriptors (macOS), workers start as MiniStack starts them.
+together a second of a processor. Here the workers share the unpacked code, and are forked from a process that has
+imported the packages and the pure core once. A worker still imports Tuition's other modules itself, with its own
+settings. On a system without process file descriptors (macOS), workers start as MiniStack starts them.
+
+After each answer of a worker, MiniStack looks for lines of its log once per millisecond, for 5 to 50 ms. A forked
+worker marks where the log of an invocation ends, so that nothing is waited for. A read of a stream is answered when
+there are records, so that its readers need not ask again and again.
 
 This file runs in ``.venv-ministack``. It is also the program of the parent process, which needs the standard library
 only. ``tests/runtime`` runs the functions in Lambda's own runtime, where they import everything themselves.
@@ -16,30 +20,38 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]  # our own folder: a module of it could hide one that MiniStack imports
 
+import asyncio
 import contextlib
+import functools
 import gc
 import hashlib
 import importlib
 import json
 import os
+import queue
 import runpy
 import select
 import signal
 import socket
 import subprocess
 import threading
+import time
 import types
 import weakref
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO, cast
 
 PACKAGES = (
     *("botocore.handlers", "botocore.session", "pynamodb.attributes", "pynamodb.models", "requests", "stripe"),
     *("aws_lambda_powertools.logging", "aws_lambda_powertools.metrics"),
 )
 """The modules of the layer's packages that our code imports. An absent one is left to the workers."""
+CORE = "tuition.core"
+"""The package of the layer whose modules read no setting, so that they are the same in every function."""
+SERVICES = ("dynamodb", "secretsmanager")
+"""The services of which most functions create a client."""
 LAYERS = "_LAMBDA_LAYERS_DIRS"
 """MiniStack's variable with the folders of a worker's unpacked layers."""
 WORKER_SCRIPT = "_worker.py"
@@ -47,20 +59,26 @@ FORK_SECONDS = 30
 """The limit for one answer of the parent. The first one waits until it has imported the packages."""
 MAX_REQUEST_BYTES = 64 * 1024
 """The limit of a request to the parent: a worker's environment variables, which Lambda limits to 4 KB."""
+END_OF_LOG = "end of the log of invocation "
+"""Begins the line that a worker writes behind the log of an invocation. It is no part of the log."""
+LOG_SECONDS = 5
+"""The limit for that line, which a worker has written before its answer."""
+LONG_POLL_SECONDS = 2.0
+"""The longest wait of a read for records. A reader that is stopped may wait for it."""
+LOOK_SECONDS = 0.05
+
+# --- code that is unpacked once ---
 
 
-# --- one unpacked layer ---
-
-
-class SharedLayer:
-    """A layer's archive that is unpacked once. Like Lambda's /opt, no function may write to it."""
+class SharedArchive:
+    """The archive of a layer or a function that is unpacked once. As in Lambda, no function may write to its code."""
 
     _lock = threading.Lock()
 
     def __init__(self, file: str) -> None:
         self._file = Path(file)
 
-    def __enter__(self) -> SharedLayer:
+    def __enter__(self) -> SharedArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +92,7 @@ class SharedLayer:
         """Replace the worker's folder by a link to the shared one, in the temporary folder of MiniStack."""
         with self._file.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        shared = self._file.parent.parent / f"layer-{digest}"
+        shared = self._file.parent.parent / f"code-{digest}"
         with self._lock:
             if not shared.exists():
                 unfinished = shared.with_suffix(".unfinished")
@@ -87,7 +105,8 @@ class SharedLayer:
 
 
 def _open_archive(file: str) -> Any:
-    return SharedLayer(file) if Path(file).name.startswith("layer_") else zipfile.ZipFile(file)
+    name = Path(file).name
+    return SharedArchive(file) if name == "code.zip" or name.startswith("layer_") else zipfile.ZipFile(file)
 
 
 # --- workers that are forked ---
@@ -100,9 +119,15 @@ class Worker:
         self.pid = pid
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self._process = process
+        self._answers = 0
         self._ended = select.poll()
         self._ended.register(process, select.POLLIN)
         weakref.finalize(self, os.close, process)
+
+    def next_mark(self) -> str:
+        """Return the line that ends the log of the next invocation."""
+        self._answers += 1
+        return f"{END_OF_LOG}{self._answers}"
 
     def poll(self) -> int | None:
         """Return None while the process runs, then 0: MiniStack does not use the status, which its parent has."""
@@ -195,13 +220,66 @@ class Parents:
             return subprocess.Popen(command, **options)
 
 
-def share_layers_and_fork_workers() -> None:
-    """Replace how MiniStack unpacks a layer and starts a worker."""
+def lines_until(mark: str, lines: queue.Queue[str]) -> list[str]:
+    """Return the lines of a log up to a mark, without earlier marks. A function that closed its log writes no mark."""
+    log: list[str] = []
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return log
+        if line == mark:
+            return log
+        if not line.startswith(END_OF_LOG):
+            log.append(line)
+
+
+def install() -> None:
+    """Replace the parts of MiniStack that this module's docstring names."""
+    share_code_and_fork_workers()
+    wait_for_stream_records()
+
+
+def share_code_and_fork_workers() -> None:
+    """Replace how MiniStack unpacks code, starts a worker, and reads the log of an invocation."""
     from ministack.core import lambda_runtime
 
     archives = types.SimpleNamespace(**{**vars(zipfile), "ZipFile": _open_archive})
     processes = types.SimpleNamespace(**{**vars(subprocess), "Popen": Parents().start})
     lambda_runtime.zipfile, lambda_runtime.subprocess = archives, processes
+    read_log = lambda_runtime.Worker._drain_stderr_bounded
+
+    def read_marked_log(worker: Any, *limits: float, **named_limits: float) -> str:
+        if isinstance(worker._proc, Worker):
+            return "\n".join(lines_until(worker._proc.next_mark(), worker._stderr_queue))
+        log: str = read_log(worker, *limits, **named_limits)
+        return "\n".join(line for line in log.split("\n") if not line.startswith(END_OF_LOG))
+
+    lambda_runtime.Worker._drain_stderr_bounded = read_marked_log
+
+
+# --- reads of streams ---
+
+
+def wait_for_stream_records() -> None:
+    """Let a read of a stream wait until there are records, for at most `LONG_POLL_SECONDS`."""
+    from ministack.services import dynamodb_streams
+
+    answer = dynamodb_streams.handle_request
+
+    async def answer_when_there_are_records(
+        method: str, path: str, headers: Mapping[str, str], *more: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        deadline = time.monotonic() + LONG_POLL_SECONDS
+        while True:
+            status, response_headers, body = await answer(method, path, headers, *more)
+            is_empty = headers.get("x-amz-target", "").endswith(".GetRecords") and not json.loads(body).get("Records")
+            if status != 200 or not is_empty or time.monotonic() >= deadline:
+                return status, response_headers, body
+            await asyncio.sleep(LOOK_SECONDS)
+
+    dynamodb_streams.handle_request = answer_when_there_are_records
 
 
 # --- the parent process ---
@@ -210,10 +288,14 @@ def share_layers_and_fork_workers() -> None:
 def serve(connection: socket.socket, layers: Sequence[str]) -> None:
     """Import the packages of the layers, and fork a worker per request until MiniStack ends. Returns in no worker."""
     path = list(sys.path)
-    sys.path[:0] = [str(Path(layer) / "python") for layer in layers]
-    for name in PACKAGES:
+    folders = [Path(layer) / "python" for layer in layers]
+    sys.path[:0] = map(str, folders)
+    core = [f"{CORE}.{file.stem}" for folder in folders for file in folder.glob(f"{CORE.replace('.', '/')}/[!_]*.py")]
+    for name in (*PACKAGES, *core):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        _remember_service_models()
     sys.path[:] = path
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel then removes ended workers
     gc.collect()
@@ -237,6 +319,40 @@ def serve(connection: socket.socket, layers: Sequence[str]) -> None:
             os.close(one)
 
 
+def _remember_service_models() -> None:
+    """Let botocore parse each of its JSON files once, and those of `SERVICES` now. It changes none of them."""
+    import botocore.session
+    from botocore import loaders
+
+    files: Any = loaders.JSONFileLoader()
+    files.load_file = functools.cache(files.load_file)
+    setattr(loaders.Loader, "FILE_LOADER_CLASS", staticmethod(lambda: files))  # noqa: B010  # a type to its stubs
+    session = botocore.session.get_session()
+    credentials: Any = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    for service in SERVICES:
+        session.create_client(service, "us-east-1", **credentials)
+
+
+class Answers:
+    """The output on which a worker answers. Before each answer it ends the log of the invocation with a mark."""
+
+    def __init__(self, output: IO[str], log: IO[str]) -> None:
+        self._output, self._log = output, log
+        self._count = 0
+
+    def write(self, text: str) -> None:
+        """Write an answer. The first one says that the worker is ready: it answers no invocation."""
+        if self._count:
+            self._log.write(f"{END_OF_LOG}{self._count}\n")
+            self._log.flush()
+        self._count += 1
+        self._output.write(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self._output.flush()
+
+
 def _run(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Become the worker, and end with it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -248,6 +364,7 @@ def _run(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     os.environ.update(request["environment"])
     sys.argv[:] = [request["script"]]
     sys.path.insert(0, str(Path(request["script"]).parent))
+    sys.stdout = cast(TextIO, Answers(sys.stdout, sys.stderr))
     runpy.run_path(request["script"], run_name="__main__")
     sys.exit()
 
@@ -259,7 +376,7 @@ def main() -> None:
         return
     from ministack.app import main as run_ministack
 
-    share_layers_and_fork_workers()
+    install()
     run_ministack()
 
 

@@ -294,6 +294,8 @@ class Stack:
         if self.web_server is not None:
             self.web_server.close()
         for reader in self.stream_readers:
+            reader.request_stop()
+        for reader in self.stream_readers:
             reader.stop()
         if self.simulator is not None:
             self.simulator.stop()

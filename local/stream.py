@@ -22,7 +22,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.change_set import DeployedStack
 from local.ministack import MiniStack
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.05
+"""Between two reads. A read without records takes two seconds, because MiniStack waits for them."""
+ERROR_SECONDS = 0.5
 STOP_SECONDS = 5
 FIRST_WAIT_SECONDS = 0.05
 MAX_WAIT_SECONDS = 0.5
@@ -119,19 +121,26 @@ class StreamReader:
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
 
+    def request_stop(self) -> None:
+        """Stop soon. `stop` also waits for it."""
+        self._stopped.set()
+
     def stop(self) -> None:
         """Stop after the current batch, or between two tries of it. A new reader delivers such a batch again."""
-        self._stopped.set()
+        self.request_stop()
         self._thread.join(STOP_SECONDS)
 
     def _read(self) -> None:
         """Read page by page. A failed call starts again behind the last record that was delivered."""
         iterator: str | None = None
-        while not self._stopped.wait(POLL_SECONDS):
+        pause = POLL_SECONDS
+        while not self._stopped.wait(pause):
             try:
                 iterator = self._deliver_page(iterator or self._iterator())
+                pause = POLL_SECONDS
             except (BotoCoreError, ClientError):
                 iterator = None
+                pause = ERROR_SECONDS
             except Stopped:
                 return
 

@@ -53,6 +53,6 @@ def record_calls(path):
 
 
 if __name__ == "__main__":
-    ministack_program.share_layers_and_fork_workers()
+    ministack_program.install()
     record_calls(Path(sys.argv.pop()))
     main()

@@ -64,20 +64,23 @@ def test_a_purchase_and_a_refund_are_archived_and_locked_within_a_minute(running
     running.until(lambda: running.payment(token, payment_id)["status"] == "REFUNDED", "the refund")
     running.until_delivered()  # every event of the refund adds a record
     refunded = time.monotonic()
-    running.until(lambda: is_archived(running, payment_id, start), "every record in the archive")
-    trail = [record for _, record in sorted(of_payment(running, payment_id, start).items())]
-    assert audit.verify(payment_id, trail, len(trail), trail[-1]["hash"]) is None
 
-    def form_of_last_record() -> Any:
-        """Return the final form that the last record carries. It is written after the records of its batch."""
-        lines = [line for lines in final_forms(running, payment_id, start).values() for line in lines]
-        return next((line for line in lines if line["version"] == len(trail)), None)
+    def archived() -> Any:
+        """Return the records, the final forms and the last form once the archive has everything of the last record.
 
-    last = running.until(form_of_last_record, "the final form of the last record")
+        A form is written after the records of its batch, and a late event adds another record.
+        """
+        if not is_archived(running, payment_id, start):
+            return None
+        trail = [record for _, record in sorted(of_payment(running, payment_id, start).items())]
+        forms = final_forms(running, payment_id, start)
+        versions = {line["version"]: line for lines in forms.values() for line in lines}
+        return (trail, forms, versions[len(trail)]) if versions and max(versions) == len(trail) else None
+
+    trail, forms, last = running.until(archived, "every record and the final form of the last one in the archive")
     assert time.monotonic() - refunded < WITHIN_S
-    forms = final_forms(running, payment_id, start)
+    assert audit.verify(payment_id, trail, len(trail), trail[-1]["hash"]) is None
     assert (last["status"], last["refund_amount"]) == ("REFUNDED", 49900)
-    assert last["version"] == max(line["version"] for lines in forms.values() for line in lines)
     assert core.undeclared(core.FINAL_FORM, last) == []
     assert "@" not in json.dumps([trail, list(forms.values())])
     written = {name: lines for name, lines in objects(running, "records", start) if has_record_of(payment_id, lines)}
