@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -116,9 +117,15 @@ def _emails(value: str, answers: Mapping[str, str]) -> str | None:
     return next((problem for problem in problems if problem), None)
 
 
+@cache
+def _zones() -> set[str]:
+    """Return the time zones of this machine. Finding them reads a folder of hundreds of files."""
+    return available_timezones()
+
+
 def _time_zone(value: str, _: Mapping[str, str]) -> str | None:
     """Check a name against this machine's time zones, if it has any."""
-    zones = available_timezones()
+    zones = _zones()
     is_known = value in zones if zones else re.fullmatch(r"[A-Za-z][\w+-]*(/[\w+-]+)*", value)
     return None if is_known else "use a name of the IANA database, such as Europe/Berlin"
 

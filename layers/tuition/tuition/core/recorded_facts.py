@@ -8,7 +8,6 @@ Every field of every fact is declared here, as recorded or not. A field that is 
 payment without touching its records. Source: https://www.rfc-editor.org/rfc/rfc7396
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -86,11 +85,10 @@ MAPS = frozenset(
 )
 """The facts that have an entry per id or name."""
 
-_MARKS = "_.:#/-"
-"""Besides letters and digits, the characters of ids, statuses, currencies, times and codes."""
+_OF_IDS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:#/-"
+"""The characters of ids, statuses, currencies, times and codes."""
 MAX_ID_LENGTH = 255
 """In characters, of an id that is recorded."""
-_ID = re.compile(rf"[a-zA-Z0-9{re.escape(_MARKS)}]{{1,{MAX_ID_LENGTH}}}")
 MAX_TEXT_LENGTH = 100
 """In characters, of a recorded text of a fact. A longer one is recorded as `UNKNOWN`."""
 
@@ -129,7 +127,7 @@ def _reduced_value(value: Any) -> Any:
 
 def is_id(text: str) -> bool:
     """Whether a text is an id, a status, a currency, a time or a code. Other texts are `UNKNOWN` in records."""
-    return _ID.fullmatch(text) is not None
+    return 0 < len(text) <= MAX_ID_LENGTH and not text.strip(_OF_IDS)
 
 
 def coded(value: Any) -> Any:
