@@ -19,18 +19,23 @@ ABSENT: Any = object()
 
 @dataclass(slots=True)
 class Change:
-    """One change of an object. `source` is the id of a request, or says what else changed the object."""
+    """One change of an object. `source` is the id of a request, or says what else changed the object.
+
+    `previous` has the old values of the changed fields. It is None if the object was created.
+    """
 
     number: int
     at: int
     id: str
     kind: str
     source: str
-    previous: Object
+    previous: Object | None
     events: list[str] = field(default_factory=list)
 
     def undo(self, state: Object) -> Object:
         """Return the state before this change. An object that did not exist is empty."""
+        if self.previous is None:
+            return {}
         before = state | self.previous
         return {name: value for name, value in before.items() if value is not ABSENT}
 
@@ -41,7 +46,7 @@ class History:
     def __init__(self) -> None:
         self.changes: deque[Change] = deque()
         self._of_object: dict[str, deque[Change]] = {}
-        self._number = 0
+        self._number = 1
 
     def clear(self) -> None:
         """Forget all changes."""
@@ -61,18 +66,21 @@ class History:
         for event_id, object_id in events:
             if object_id is not None:
                 events_of.setdefault(object_id, []).append(event_id)
-        added = {stored["id"] for stored in watch.added}
-        pairs = [*((stored, {}) for stored in watch.added), *watch.before.values()]
-        for stored, before in pairs:
-            id, kind = stored["id"] if stored else before["id"], (stored or before)["object"]
-            if before and id in added:
+        added = {stored["id"]: stored["object"] for stored in watch.added if stored}  # one that is undone may be empty
+        for id, kind in added.items():
+            if id in objects.get(kind, {}):
+                self._append(Change(self._number, at, id, kind, source, None, events_of.pop(id, [])))
+        for stored, before in watch.before.values():
+            id, kind = before["id"], before["object"]
+            after = objects.get(kind, {}).get(id, {})
+            if id in added or (after is stored and stored == before and id not in events_of):
                 continue
-            previous = _previous(before, objects.get(kind, {}).get(id, {}))
+            previous = _previous(before, after)
             if previous or id in events_of:
-                self._number += 1
                 self._append(Change(self._number, at, id, kind, source, previous, events_of.pop(id, [])))
 
     def _append(self, change: Change) -> None:
+        self._number += 1
         self.changes.append(change)
         self._of_object.setdefault(change.id, deque()).append(change)
         if len(self.changes) > MAX_CHANGES:

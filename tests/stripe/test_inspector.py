@@ -582,7 +582,7 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
         present = world.stripe.account.lookup(id)
         assert present is not None and present[name] == value, (id, present)
         change = world.stripe.account.history.of(id)[0]
-        assert name in change.previous, (id, change)
+        assert change.previous is not None and name in change.previous, (id, change)
 
 
 # --- accounts ---

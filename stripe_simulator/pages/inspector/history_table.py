@@ -66,7 +66,7 @@ def changes_table(view: View, changes: list[Change]) -> Html:
         (
             view.link(change.id, change=str(change.number)),
             change.kind.replace("_", " "),
-            ", ".join(list(change.previous)[:MAX_FIELDS]) if change.previous else "–",
+            "created" if change.previous is None else ", ".join(list(change.previous)[:MAX_FIELDS]) or "–",
             _events(view, change.events),
         )
         for change in changes[:MAX_ROWS]
