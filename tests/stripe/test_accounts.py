@@ -479,23 +479,25 @@ def test_a_receipt_finds_the_account_of_its_charge(side_by_side: Accounts) -> No
     assert page(side_by_side, "GET", "/receipts/payment/none")[0] == 404
 
 
-def test_the_overview_shows_one_account_and_links_to_the_others(side_by_side: Accounts) -> None:
-    assert "acct_" not in page(side_by_side, "GET", "/")[1]
-    for key in (DEFAULT, A):
+def test_the_inspector_shows_one_account_and_links_to_the_others(side_by_side: Accounts) -> None:
+    assert "/inspect/accounts" not in page(side_by_side, "GET", "/")[1]
+    for key, name in ((DEFAULT, "first"), (A, "second")):
         side_by_side.create(key, "webhook_endpoints", {"url": "https://a.test/", "enabled_events[]": "*"})
-        side_by_side.create(key, "customers", {"name": f"of {key}"})
+        side_by_side.create(key, "customers", {"name": f"of the {name}"})
     accounts = side_by_side.stripe.accounts
     default, other = accounts.select(DEFAULT), accounts.select(A)
-    first, second = page(side_by_side, "GET", "/")[1], page(side_by_side, "GET", f"/?account={other.id}")[1]
-    assert f"of {DEFAULT}" in first and f"of {A}" not in first
-    assert f"of {A}" in second and f"of {DEFAULT}" not in second
-    for text in (first, second):
-        assert f'href="/?account={other.id}"' in text and default.id in text
-        assert A not in text.replace(f"of {A}", "") and "whsec_" not in text
+    path = "/inspect/objects?kind=customer"
+    first, second = page(side_by_side, "GET", path)[1], page(side_by_side, "GET", f"{path}&account={other.id}")[1]
+    assert "of the first" in first and "of the second" not in first
+    assert "of the second" in second and "of the first" not in second
+    switcher = page(side_by_side, "GET", "/inspect/accounts")[1]
+    assert f'href="/?account={other.id}"' in switcher and default.id in switcher
+    for text in (first, second, switcher):
+        assert A not in text and DEFAULT not in text and "whsec_" not in text
     event = next(iter(other.webhooks.payloads))
-    page(side_by_side, "POST", "/", event=event)
+    page(side_by_side, "POST", f"/inspect/events/{event}/resend")
     assert len(other.webhooks.outbox) == 1
-    page(side_by_side, "POST", f"/?account={other.id}", event=event)
+    page(side_by_side, "POST", f"/inspect/events/{event}/resend", account=other.id)
     assert len(other.webhooks.outbox) == 2 and len(default.webhooks.outbox) == 1
 
 
