@@ -71,7 +71,7 @@ def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> t
             _check_method(method, tuple(controls), path)
             object_control, fields = controls[method]
             _check_fields(params, fields, path)
-            with caller.account.atomic():
+            with caller.account.recording(f"{method} {path}"), caller.account.atomic():
                 return 200, object_control(caller.account, parts[2], params)
         if path not in CONTROLS:
             paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS, *OBJECT_CONTROLS))

@@ -14,7 +14,7 @@ import stripe
 from stripe_simulator import listen
 from stripe_simulator.server import Simulator
 from tests.stripe import cli_triggers, stripe_cli
-from tests.stripe.conftest import Receiver, drain, eventually
+from tests.stripe.conftest import Receiver, drain
 
 Run = Callable[..., str]
 ROOT = Path(__file__).parents[2]
