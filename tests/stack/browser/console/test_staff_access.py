@@ -212,7 +212,7 @@ def test_every_view_fits_a_window_320_pixels_wide(staff: Staff, sub: str) -> Non
     views = (*lists, "exports?new=1", f"users/{sub}")
     for view in (*views, f"payments/{created['payment_id']}", f"payments/{created['payment_id']}?do=refund"):
         staff.open(f"#/{view}")
-        expect(staff.main.get_by_role("status")).to_have_count(0)
+        expect(staff.main.locator("[role=status] .spinner")).to_have_count(0)
         staff.expect_accessible()
     widths = staff.page.locator(".timeline .title").evaluate_all("titles => titles.map((title) => title.offsetWidth)")
     assert min(widths) > 200
