@@ -252,7 +252,7 @@ def _confirm_with(call: Call, intent: Object) -> None:
         *("receipt_email", "setup_future_usage", "allowed_payment_method_types", "payment_method_options"),
         *("capture_method", "excluded_payment_method_types", "payment_method_types"),
     )
-    _apply(intent, {name: params[name] for name in names if name in params})
+    _apply(intent, {name: params[name] for name in names if name in params}, descriptor_param=None)
     if "shipping" in params:
         intent["shipping"] = charges.shipping(params["shipping"])
     if method is not None:
@@ -261,8 +261,11 @@ def _confirm_with(call: Call, intent: Object) -> None:
     _confirm(call, intent)
 
 
-def _apply(intent: Object, params: dict[str, Any]) -> None:
-    """Apply changes to the intent, and recompute its payment method types."""
+def _apply(intent: Object, params: dict[str, Any], descriptor_param: str | None = "statement_descriptor") -> None:
+    """Apply changes to the intent, and recompute its payment method types.
+
+    `descriptor_param` is the parameter of the request that could set the intent's statement descriptor.
+    """
     names = (
         "amount description receipt_email setup_future_usage statement_descriptor statement_descriptor_suffix "
         "transfer_group capture_method"
@@ -278,7 +281,7 @@ def _apply(intent: Object, params: dict[str, Any]) -> None:
     currencies.check_amount(intent["amount"], intent["currency"])
     chosen = {} if intent["automatic_payment_methods"] else {"payment_method_types": intent["payment_method_types"]}
     allowed = {"allowed_payment_method_types": intent["allowed_payment_method_types"]}
-    payments.check_statement_descriptor(intent, named_types({**chosen, **allowed, **params}))
+    payments.check_statement_descriptor(intent, named_types({**chosen, **allowed, **params}), descriptor_param)
     types = ("allowed_payment_method_types", "excluded_payment_method_types")
     if any(name in params for name in (*types, "currency", "capture_method")):
         for name in types:

@@ -266,11 +266,12 @@ def test_an_empty_value_empties_a_list_of_a_product(caller: Caller) -> None:
     assert caller.send("POST", f"products/{product}", marketing_features="", images="")["marketing_features"] == []
 
 
+@pytest.mark.parametrize("more", [{}, {"excluded_payment_method_types[0]": "affirm"}], ids=["plain", "excluded"])
 def test_a_confirmation_of_an_intent_with_a_statement_descriptor_names_no_parameter_that_it_lacks(
-    caller: Caller,
+    caller: Caller, more: dict[str, str]
 ) -> None:
     intent = caller.send("POST", "payment_intents", amount="500", currency="usd", statement_descriptor="SCHOOL")["id"]
-    params = {"payment_method": "pm_card_visa", "return_url": "https://example.com"}
+    params = {"payment_method": "pm_card_visa", "return_url": "https://example.com", **more}
     error = caller.send("POST", f"payment_intents/{intent}/confirm", **params)["error"]
     assert "`statement_descriptor` parameter is not supported" in error["message"] and "param" not in error
 
