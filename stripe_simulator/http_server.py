@@ -138,7 +138,8 @@ class Simulator:
     def _run_due(self, account: Account) -> float:
         """Run the due tasks of an account, and return the seconds until the next one, at most `TICK_S`.
 
-        A request that executes runs them itself, so an account that is locked can wait for the next tick.
+        A request that executes runs them itself, so an account that is locked can wait for the next tick. A task that
+        raises must stop neither the tasks of other accounts nor the saving of the state.
         """
         if not (account.clock.tasks or account.webhooks.waiting) or not account.lock.acquire(blocking=False):
             return TICK_S
@@ -149,6 +150,9 @@ class Simulator:
                 sender.start_if_due(TICK_S)
             at = account.clock.next_at()
             return TICK_S if at is None else min(TICK_S, max(0.01, at - account.clock.now()))
+        except Exception:
+            LOG.exception("a task of the account %s: an error of the simulator", account.id)
+            return TICK_S
         finally:
             account.lock.release()
 

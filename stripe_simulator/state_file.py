@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stripe_simulator.account import Account
+from stripe_simulator.account import TASKS, Account
 from stripe_simulator.accounts import Accounts, KeyConflict, mask
 from stripe_simulator.clock import Task
 from stripe_simulator.idempotency import IdempotencyRecord
+from stripe_simulator.resources import payment_methods
 from stripe_simulator.webhooks import MAX_TRIES, Delivery, Webhooks
 
 SAVE_INTERVAL_S = 5.0
@@ -111,8 +112,9 @@ def _load_account(account: Account, state: State) -> None:
     account.expired_keys = state.get("expired_keys", [])
     account.store.start_run(account.run)
     account.clock.offset = state["offset"]
-    account.clock.load([Task(**task) for task in state["later"]])
+    account.clock.load([_load_task(task) for task in state["later"]])
     account.store.objects.update(state["objects"])
+    _add_outcomes(account)
     account.webhooks.mode = state.get("deliver", "normal")
     account.webhooks.delay_s = state.get("delay_s", 0.0)
     account.webhooks.payloads.update(state["payloads"])
@@ -122,6 +124,22 @@ def _load_account(account: Account, state: State) -> None:
     for key, record in state["keys"].items():
         body = record["body"].encode()
         account.idempotency_keys.records[key] = IdempotencyRecord(**(record | {"body": body}))
+
+
+def _load_task(fields: dict[str, Any]) -> Task:
+    """Return a task. Raises ValueError for one that only another version of the simulator has."""
+    task = Task(**fields)
+    if task.name not in TASKS:
+        raise ValueError(f"this version has no task {task.name}")
+    return task
+
+
+def _add_outcomes(account: Account) -> None:
+    """Give each pending debit the outcome that files of earlier versions lack: the usual one of its payment method."""
+    for charge in account.store.objects.get("charge", {}).values():
+        if charge["status"] == "pending" and "_settles" not in charge:
+            method = account.store.objects["payment_method"][charge["payment_method"]]
+            charge["_settles"] = payment_methods.behavior(method).settles
 
 
 def _finished(account: Account) -> list[tuple[str, IdempotencyRecord]]:

@@ -16,7 +16,7 @@ import stripe
 
 from stripe_simulator import accounts as accounts_module
 from stripe_simulator import state_file, webhooks
-from stripe_simulator.account import Account
+from stripe_simulator.account import TASKS, Account
 from stripe_simulator.errors import NoAnswer
 from stripe_simulator.pages import dispatch
 from stripe_simulator.response import Response
@@ -756,6 +756,70 @@ def test_a_state_file_of_one_account_is_read_as_the_default_account(tmp_path: Pa
         second.stop()
 
 
+DEBIT: Any = {
+    "amount": 500,
+    "currency": "usd",
+    "confirm": True,
+    "allowed_payment_method_types": ["us_bank_account"],
+    "mandate_data": {"customer_acceptance": {"type": "offline"}},
+}
+
+
+def test_processing_debits_of_an_earlier_state_file_have_their_usual_outcome(tmp_path: Path) -> None:
+    """Files from before mandates do not say how a processing debit ends."""
+    file, ids = tmp_path / "state.json", {}
+    first = start(data=file)
+    httpx.post(f"{first.url}/_sim/webhooks", json={"deliver": "hold"}).raise_for_status()
+    for name in ("success", "accountClosed", "processing"):
+        params = DEBIT | {"payment_method": f"pm_usBankAccount_{name}"}
+        ids[name] = client_of(first, first.secret_key).v1.payment_intents.create(params).id
+    first.stop()
+    state = json.loads(file.read_text())
+    for charge in state["accounts"][0]["objects"]["charge"].values():
+        del charge["_settles"]
+    file.write_text(json.dumps(state["accounts"][0]))
+    second = start(data=file)
+    try:
+        httpx.post(f"{second.url}/_sim/clock", json={"advance_s": 60}).raise_for_status()
+        intents = client_of(second, second.secret_key).v1.payment_intents
+        statuses = {name: intents.retrieve(id).status for name, id in ids.items()}
+        assert statuses == {
+            "success": "succeeded",
+            "accountClosed": "requires_payment_method",
+            "processing": "processing",
+        }
+        assert intents.cancel(ids["processing"]).status == "canceled"
+    finally:
+        second.stop()
+
+
+def test_a_task_that_raises_stops_neither_other_accounts_nor_the_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(state_file, "SAVE_INTERVAL_S", 0.05)
+    ran: list[str] = []
+
+    def work(account: Account, name: str) -> None:
+        if name == "raises":
+            raise ZeroDivisionError
+        ran.append(name)
+
+    monkeypatch.setitem(TASKS, "test.work", work)
+    file = tmp_path / "state.json"
+    simulator = start(data=file)
+    try:
+        for key, name in ((A, "raises"), (A, "after it"), (B, "beside it")):
+            account = simulator.stripe.accounts.select(key)
+            with account.lock:
+                account.schedule("test.work", name, seconds=0.05 * (1 + len(name)))
+        eventually(lambda: sorted(ran) == ["after it", "beside it"])
+        assert "a task of the account" in caplog.text and "ZeroDivisionError" in caplog.text
+        simulator.stripe.accounts.select("sk_test_LaterLater01")
+        eventually(lambda: "sk_test_LaterLater01" in file.read_text())
+    finally:
+        simulator.stop()
+
+
 def saved(tmp_path: Path) -> dict[str, Any]:
     """Return the state of a simulator with the default account and account A."""
     simulator = start(data=tmp_path / "saved.json", secret_key=DEFAULT)
@@ -769,11 +833,13 @@ def test_a_state_file_that_cannot_be_read_is_refused_and_left_unchanged(tmp_path
     default, other = state["accounts"]
     without_objects = {name: value for name, value in other.items() if name != "objects"}
     without_key = {name: value for name, value in other.items() if name != "secret_key"}
+    other_task = other | {"later": [{"at": 0.0, "seq": 1, "name": "moon.rise", "arguments": []}]}
     problems = {
         "version 3": {**state, "version": 3},
         "not a state file": {**state, "accounts": []},
         "KeyError('objects')": {**state, "accounts": [default, without_objects]},
         "KeyError('secret_key')": {**state, "accounts": [default, without_key]},
+        "this version has no task moon.rise": {**state, "accounts": [default, other_task]},
         "is not a state file of the simulator": {**state, "accounts": [default, "x"]},
     }
     file = tmp_path / "state.json"
