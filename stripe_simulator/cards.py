@@ -109,7 +109,7 @@ CARDS: dict[str, Card] = {
     "threeDSecure2Required": Card("4000000000003220", behavior=Behavior(authenticate="always")),
     "threeDSecureRequired": Card("4000000000003063", behavior=Behavior(authenticate="always")),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card(
-        "4000008260003178", behavior=Behavior(authenticate="always", decline="insufficient_funds")
+        "4000008260003178", behavior=Behavior(authenticate="unless_setup", decline="insufficient_funds")
     ),
     "threeDSecureRequiredChargeDeclined": Card(
         "4000008400001629", behavior=Behavior(authenticate="always", decline="generic_decline")

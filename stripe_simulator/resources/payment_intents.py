@@ -171,12 +171,20 @@ def _confirm(call: Call, intent: Object) -> None:
             "with a payment method or ConfirmationToken.",
             intent,
         )
+    off_session = params.get("off_session") not in (None, False)
+    if off_session and intent["setup_future_usage"]:
+        raise invalid_request(
+            "You cannot confirm with the `off_session` parameter when `setup_future_usage` is also set on the "
+            "PaymentIntent because you cannot set up future usages when processing payments off-session.",
+            param="off_session",
+            payment_intent=public_fields(intent),
+        )
     payments.check_return_url(intent, params, browser=call.browser)
     payments.pay(
         account,
         intent,
         account.store.get("payment_method", intent["payment_method"]),
-        off_session=params.get("off_session") not in (None, False),
+        off_session=off_session,
         error_on_requires_action=bool(params.get("error_on_requires_action")),
         return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),
         authenticated=intent.get("_authenticated") == intent["payment_method"],

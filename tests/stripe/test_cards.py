@@ -66,13 +66,22 @@ class Buyer:
         path = f"/_sim/payment_intents/{intent['id']}/authenticate"
         intent = self.stripe.handle("POST", path, {}, b"").json()
         if intent["status"] != "succeeded":
-            error = intent["last_payment_error"]
-            return f"3-D Secure, then declined: {error['decline_code']}"
+            code = intent["last_payment_error"]["decline_code"]
+            return f"3-D Secure{self.exception_after_setup(intent, currency)}, then declined: {code}"
         on_session = self.pay(intent["payment_method"], currency, customer=self.customer)
         off_session = self.pay(intent["payment_method"], currency, customer=self.customer, off_session="true")
         if on_session["status"] == "requires_action" and "error" not in off_session:
             return "3-D Secure unless off session"
         return "3-D Secure unless set up before" if on_session["status"] == "succeeded" else "3-D Secure, always"
+
+    def exception_after_setup(self, intent: Any, currency: str) -> str:
+        """Set up the method of a declined payment, pay off session, and say whether 3-D Secure is still required."""
+        method = intent["last_payment_error"]["payment_method"]["id"]
+        params = {"customer": self.customer, "payment_method": method, "confirm": "true", "return_url": "https://x/"}
+        setup = self.call("POST", "/v1/setup_intents", **params)
+        self.stripe.handle("POST", f"/_sim/setup_intents/{setup['id']}/authenticate", {}, b"")
+        error = self.pay(method, currency, customer=self.customer, off_session="true")["error"]
+        return "" if error["code"] == "authentication_required" else " unless set up before"
 
     def debit_outcome(self, intent: Any) -> str:
         """Wait for a bank debit and describe how it ends."""

@@ -351,6 +351,37 @@ def test_a_card_that_was_set_up_succeeds_off_session(
     assert [charge(client, method.id, customer).status for _ in range(2)] == ["succeeded", "succeeded"]
 
 
+def test_a_card_without_funds_is_declined_off_session_after_its_authenticated_setup(
+    client: stripe.StripeClient, simulator: Simulator
+) -> None:
+    """It is declined "even after being successfully authenticated or previously set up": docs.stripe.com/testing."""
+    customer = client.v1.customers.create({}).id
+    card = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
+    params: Any = {"customer": customer, "payment_method": card, "confirm": True, "return_url": "https://x/"}
+    setup = client.v1.setup_intents.create(params)
+    assert setup.status == "requires_action"
+    assert control(simulator, f"/_sim/setup_intents/{setup.id}/authenticate", {})["status"] == "succeeded"
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert decline_code(client, method.id, customer) == "insufficient_funds"
+
+
+@pytest.mark.parametrize("where", ["create", "confirm", "earlier"])
+def test_a_payment_off_session_cannot_save_its_method(client: stripe.StripeClient, where: str) -> None:
+    method, customer = save(client)
+    payment: Any = {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
+    saved: Any = {"setup_future_usage": "off_session"}
+    charged: Any = {"off_session": True}
+    with pytest.raises(stripe.InvalidRequestError, match="cannot set up future usages when processing") as excinfo:
+        if where == "create":
+            client.v1.payment_intents.create(payment | saved | charged | {"confirm": True})
+        else:
+            intent = client.v1.payment_intents.create(payment | (saved if where == "earlier" else {}))
+            client.v1.payment_intents.confirm(intent.id, charged | (saved if where == "confirm" else {}))
+    error: Any = excinfo.value.error
+    assert error.payment_intent.status == "requires_confirmation"
+    assert client.v1.charges.list({"payment_intent": error.payment_intent.id}).data == []
+
+
 def test_error_on_requires_action_declines_a_card_that_needs_authentication(
     client: stripe.StripeClient, simulator: Simulator
 ) -> None:
