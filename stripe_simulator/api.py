@@ -22,7 +22,7 @@ from stripe_simulator.account import Account, Call, Handler
 from stripe_simulator.accounts import Accounts, mask
 from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
-from stripe_simulator.masking import mask_params
+from stripe_simulator.masking import mask_params, mask_text
 from stripe_simulator.params import check, parse_form, path_param
 from stripe_simulator.resources.payment_intents import for_browser
 from stripe_simulator.response import Response
@@ -335,29 +335,32 @@ class Stripe:
         self, request: Request, status: int, *, error: Any = None, rule: list[str] | None = None, replayed: bool = False
     ) -> None:
         """Add a request to the log, without the numbers of cards and accounts."""
+        key = request.headers.get("Idempotency-Key")
+        shown = {name: (error or {}).get(name) for name in LOGGED_ERROR_FIELDS}
         request.account.log.append(
             {
                 "request_id": request.request_id,
                 "at": request.account.clock.unix(),
                 "method": request.method,
-                "path": request.path,
+                "path": mask_text(request.path),
                 "operation": request.operation or None,
                 "params": mask_params(request.form),
                 "user_agent": request.user_agent,
-                "idempotency_key": request.headers.get("Idempotency-Key"),
+                "idempotency_key": key and mask_text(key),
                 "versioned": request.family is not None,
                 "publishable": request.browser,
                 "replayed": replayed,
                 "fault": request.fault,
                 "status": status,
                 "duration_ms": round((request.account.clock.real() - request.start) * 1000, 1),
-                "error": error and {name: error.get(name) for name in LOGGED_ERROR_FIELDS},
+                "error": error and {name: text and mask_text(text) for name, text in shown.items()},
                 "rule": rule,
             }
         )
 
     def _response(self, request: Request, status: int, body: bytes) -> Response:
-        request.account.keep_response(request.request_id, body)
+        shown = mask_text(body.decode()).encode() if status >= 400 else body  # an error repeats what it refuses
+        request.account.keep_response(request.request_id, shown)
         headers = {"Request-Id": request.request_id, "Stripe-Version": API_VERSION, **request.headers}
         return self._respond(request.account, status, body, headers)
 

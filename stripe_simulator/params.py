@@ -74,7 +74,9 @@ def parse_form(text: str) -> dict[str, Any]:
             text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_PARAMS
         )
     except ValueError as error:
-        raise validation_error(f"Invalid request body: {error}") from error
+        reason = str(error).partition(":")[0]  # what follows repeats the body, which may have the number of a card
+        message = f"Invalid request body: {reason} (check that its content type is application/x-www-form-urlencoded)."
+        raise validation_error(message) from error
     tree: dict[str, Any] = {}
     for name, value in pairs:
         head = name.split("[", 1)[0]

@@ -17,7 +17,7 @@ from stripe_simulator.masking import mask_params
 from stripe_simulator.pages.inspector import parts
 from stripe_simulator.pages.inspector.reference import operation_page
 from stripe_simulator.routes import ROUTES
-from stripe_simulator.server import Simulator
+from stripe_simulator.server import Simulator, Stripe
 from stripe_simulator.store import clone
 from tests.stripe.conftest import Receiver, control, eventually
 from tests.stripe.html_document import Element, parse
@@ -227,14 +227,43 @@ def test_only_numbers_of_cards_and_accounts_are_masked() -> None:
         "card": {"number": "4000002500003155", "cvc": "123"},
         "us_bank_account": {"account_number": "000123456789", "routing_number": "110000000"},
         "list": ["5555-5555-5555-4444", "5555-5555-5555-4445"],
-        "metadata": {"order": "1234567890123456"},
+        "metadata": {"order": "1234567890123456", "at": "1795967218000"},
     }
     assert mask_params(params) == {
         "card": {"number": "••••3155", "cvc": "•••"},
         "us_bank_account": {"account_number": "••••6789", "routing_number": "110000000"},
         "list": ["••••4444", "5555-5555-5555-4445"],
-        "metadata": {"order": "1234567890123456"},
+        "metadata": {"order": "1234567890123456", "at": "1795967218000"},
     }
+
+
+NUMBER = "4242424242424242"
+PLACES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
+    "JSON without its type": ("POST", "/v1/payment_methods", f'{{"card": {{"number": "{NUMBER}"}}}}'.encode(), {}),
+    "a longer text": ("POST", "/v1/customers", f"description=pay 12 {NUMBER} 123 or no.{NUMBER}!".encode(), {}),
+    "the name of a parameter": ("POST", "/v1/customers", f"{NUMBER}=1&metadata[{NUMBER}]=1".encode(), {}),
+    "a path": ("GET", f"/v1/customers/{NUMBER}", b"", {}),
+    "an id": ("POST", "/v1/payment_intents", f"amount=500&currency=usd&payment_method={NUMBER}".encode(), {}),
+    "an idempotency key": ("POST", "/v1/customers", b"name=Ada", {"Idempotency-Key": f"order {NUMBER}"}),
+    "a query": ("POST", f"/v1/customers?email={NUMBER}", b"", {}),
+    "codes of other names": (
+        *("POST", "/v1/payment_methods"),
+        b"type=card&card[Number]=4242 4242-4242 4242&card[CVC]=737&card[cvv]=737",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_no_log_and_no_kept_response_has_a_card_number_wherever_a_request_had_it(where: str) -> None:
+    simulator = Stripe(seed=1)
+    method, path, body, headers = PLACES[where]
+    response = simulator.handle(method, path, {"Authorization": f"Bearer {simulator.secret_key}", **headers}, body)
+    (row,) = simulator.account.log
+    text = json.dumps(row, ensure_ascii=False)
+    assert NUMBER not in text and "4242-" not in text and '"737"' not in text
+    kept = simulator.account.responses[row["request_id"]].decode()
+    assert response.status == 200 or NUMBER not in kept
 
 
 # --- callers ---
