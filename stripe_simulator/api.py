@@ -24,7 +24,7 @@ from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
 from stripe_simulator.masking import mask_params, mask_text
 from stripe_simulator.params import check, parse_form, path_param
-from stripe_simulator.resources.payment_intents import for_browser
+from stripe_simulator.resources import payment_intents, setup_intents
 from stripe_simulator.response import Response
 from stripe_simulator.routes import EXPAND_ONLY, PUBLISHABLE, ROUTES
 from stripe_simulator.store import Object, public_fields
@@ -32,6 +32,8 @@ from stripe_simulator.unsupported_paths import refusal_of
 from stripe_simulator.version import API_VERSION, family_of
 from stripe_simulator.webhooks import Webhooks
 
+FOR_BROWSER = {"payment_intent": payment_intents.for_browser, "setup_intent": setup_intents.for_browser}
+"""The fields of an error that a publishable key may see only in part."""
 LOGGED_ERROR_FIELDS = ("type", "code", "decline_code", "message", "param")
 
 
@@ -271,8 +273,8 @@ class Stripe:
             except StripeError as error:
                 rule = rules.trace(error)
                 status, content, stored = error.status, error.body(request.request_id), error.stored
-                if request.browser and "payment_intent" in content["error"]:
-                    content["error"]["payment_intent"] = for_browser(content["error"]["payment_intent"])
+                for name in FOR_BROWSER.keys() & content["error"].keys() if request.browser else ():
+                    content["error"][name] = FOR_BROWSER[name](content["error"][name])
             except Exception:
                 if request.key is not None:
                     account.idempotency_keys.forget(request.key)

@@ -247,9 +247,24 @@ def confirm(call: Call) -> Object:
             "requires_action.",
             intent,
         )
+    if call.browser:
+        _check_usage(intent, call.params)
     with validation.restore_on_error(intent):
         _confirm_with(call, intent)
     return _visible(call, intent)
+
+
+def _check_usage(intent: Object, params: dict[str, Any]) -> None:
+    """Raise StripeError if a browser changes `setup_future_usage`, unless from `on_session` to `off_session`.
+
+    https://docs.stripe.com/api/payment_intents/confirm
+    """
+    before, after = intent["setup_future_usage"], params.get("setup_future_usage", intent["setup_future_usage"])
+    if before is not None and after not in (before, "off_session"):
+        raise invalid_request(
+            "With a publishable key, you may only update `setup_future_usage` from `on_session` to `off_session`.",
+            param="setup_future_usage",
+        )
 
 
 def _confirm_with(call: Call, intent: Object) -> None:

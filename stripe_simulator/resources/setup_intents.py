@@ -83,6 +83,8 @@ def _set_types(setup: Object, params: dict[str, Any]) -> None:
 def _set_method(account: Account, setup: Object, params: dict[str, Any]) -> None:
     """Set the payment method that the request names or describes, if any."""
     method = confirmation_tokens.use_token(account, params, setup)
+    if params.get("payment_method_data") and params.get("payment_method"):
+        raise validation_error("You may only specify one of these parameters: payment_method, payment_method_data.")
     if method is None and params.get("payment_method_data"):
         method = payment_methods.from_params(account, params["payment_method_data"], "payment_method_data")
     if method is None and params.get("payment_method"):
@@ -205,7 +207,12 @@ def _get(call: Call) -> Object:
 def _visible(call: Call, setup: Object) -> Object:
     """Return the fields that the caller may see."""
     fields = public_fields(setup)
-    return {k: v for k, v in fields.items() if k not in HIDDEN_FROM_BROWSERS} if call.browser else fields
+    return for_browser(fields) if call.browser else fields
+
+
+def for_browser(setup: Object) -> Object:
+    """Return the fields that a publishable key may see: neither the customer nor the metadata."""
+    return {name: value for name, value in setup.items() if name not in HIDDEN_FROM_BROWSERS}
 
 
 def confirm(call: Call) -> Object:

@@ -1,6 +1,7 @@
 """Saved payment methods, as payment plans charge them: sequences of outcomes, declines, expiry and updates."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -368,18 +369,77 @@ def test_a_card_without_funds_is_declined_off_session_after_its_authenticated_se
 @pytest.mark.parametrize("where", ["create", "confirm", "earlier"])
 def test_a_payment_off_session_cannot_save_its_method(client: stripe.StripeClient, where: str) -> None:
     method, customer = save(client)
-    payment: Any = {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
+    params: Any = {"amount": 500, "currency": "usd", "customer": customer, "payment_method": method}
     saved: Any = {"setup_future_usage": "off_session"}
-    charged: Any = {"off_session": True}
+    if where == "create":
+        confirm = partial(client.v1.payment_intents.create, params | saved | {"off_session": True, "confirm": True})
+    else:
+        intent = client.v1.payment_intents.create(params | (saved if where == "earlier" else {}))
+        more: Any = {"off_session": True, **(saved if where == "confirm" else {})}
+        confirm = partial(client.v1.payment_intents.confirm, intent.id, more)
     with pytest.raises(stripe.InvalidRequestError, match="cannot set up future usages when processing") as excinfo:
-        if where == "create":
-            client.v1.payment_intents.create(payment | saved | charged | {"confirm": True})
-        else:
-            intent = client.v1.payment_intents.create(payment | (saved if where == "earlier" else {}))
-            client.v1.payment_intents.confirm(intent.id, charged | (saved if where == "confirm" else {}))
+        confirm()
     error: Any = excinfo.value.error
     assert error.payment_intent.status == "requires_confirmation"
     assert client.v1.charges.list({"payment_intent": error.payment_intent.id}).data == []
+
+
+def confirm_in_browser(simulator: Simulator, intent: Any, **params: str) -> httpx.Response:
+    """Confirm an intent as Stripe.js does, with the publishable key and the client secret."""
+    headers = {"Authorization": f"Bearer {simulator.publishable_key}"}
+    form = {"client_secret": str(intent.client_secret), "return_url": "https://x/", **params}
+    return httpx.post(f"{simulator.url}/v1/{intent.object}s/{intent.id}/confirm", data=form, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "result"),
+    [
+        ("off_session", "on_session", None),
+        ("off_session", "", None),
+        ("on_session", "off_session", "off_session"),
+        ("on_session", "on_session", "on_session"),
+        (None, "on_session", "on_session"),
+    ],
+)
+def test_a_browser_changes_the_usage_only_from_on_session_to_off_session(
+    client: stripe.StripeClient, simulator: Simulator, before: Any, after: str, result: str | None
+) -> None:
+    """The reference of `setup_future_usage` says so for requests with a publishable key."""
+    params: Any = {"amount": 500, "currency": "usd", **({"setup_future_usage": before} if before else {})}
+    intent = client.v1.payment_intents.create(params)
+    response = confirm_in_browser(simulator, intent, payment_method="pm_card_visa", setup_future_usage=after)
+    stored = client.v1.payment_intents.retrieve(intent.id)
+    if result is None:
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "setup_future_usage")
+        assert (stored.status, stored.setup_future_usage) == ("requires_payment_method", before)
+    else:
+        assert (stored.status, stored.setup_future_usage) == ("succeeded", result)
+
+
+@pytest.mark.parametrize("method", ["pm_card_chargeDeclined", ""])
+def test_the_error_of_a_setup_in_a_browser_hides_the_customer_and_the_metadata(
+    client: stripe.StripeClient, simulator: Simulator, method: str
+) -> None:
+    customer = client.v1.customers.create({}).id
+    setup = client.v1.setup_intents.create({"customer": customer, "metadata": {"internal": "note"}})
+    error = confirm_in_browser(simulator, setup, **({"payment_method": method} if method else {})).json()["error"]
+    shown = error["setup_intent"]
+    assert (shown["id"], shown["status"]) == (setup.id, "requires_payment_method")
+    assert not {"customer", "metadata", "mandate"} & shown.keys()
+
+
+def test_a_setup_takes_a_payment_method_or_the_data_of_one(client: stripe.StripeClient) -> None:
+    both: Any = {
+        "payment_method": "pm_card_visa",
+        "payment_method_data": {"type": "card", "card": {"token": "tok_visa"}},
+    }
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one of these parameters: payment_method, "):
+        client.v1.setup_intents.create(both)
+    setup = client.v1.setup_intents.create({})
+    for change in (client.v1.setup_intents.update, client.v1.setup_intents.confirm):
+        with pytest.raises(stripe.InvalidRequestError, match="only specify one of these parameters: payment_method, "):
+            change(setup.id, both)
+    assert client.v1.setup_intents.retrieve(setup.id).payment_method is None
 
 
 def test_error_on_requires_action_declines_a_card_that_needs_authentication(
