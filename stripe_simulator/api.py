@@ -35,6 +35,8 @@ from stripe_simulator.webhooks import Webhooks
 FOR_BROWSER = {"payment_intent": payment_intents.for_browser, "setup_intent": setup_intents.for_browser}
 """The fields of an error that a publishable key may see only in part."""
 LOGGED_ERROR_FIELDS = ("type", "code", "decline_code", "message", "param")
+MAX_LOGGED_HEADER = 255
+"""The characters of a header that the log keeps: the longest idempotency key."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Request:
     seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     user_agent: str | None = None
+    version: str | None = None
+    sent_key: str | None = None
     start: float = 0.0
 
 
@@ -160,6 +164,9 @@ class Stripe:
                 key=None,
                 request_id=request_id,
                 browser=False,
+                user_agent=lowercase_headers.get("user-agent"),
+                version=lowercase_headers.get("stripe-version", "")[:MAX_LOGGED_HEADER] or None,
+                sent_key=lowercase_headers.get("idempotency-key", "")[:MAX_LOGGED_HEADER] or None,
                 start=account.clock.real(),
             )
             try:
@@ -213,10 +220,8 @@ class Stripe:
             request.fault, request.seconds = fault.fail, fault.seconds
         if request.fault == "before":
             raise NoAnswer("before")
-        request.user_agent = headers.get("user-agent")
         route = ROUTER.find(request.method, request.path)
-        if route is not None:  # a body of another API, such as JSON for /v2, is a 404
-            request.form = _parse_params(request.method, headers, query, body)
+        request.form = _read_params(request.method, headers, query, body, is_routed=route is not None)
         if refusal is not None:
             raise refusal
         if key in account.expired_keys:
@@ -337,7 +342,7 @@ class Stripe:
         self, request: Request, status: int, *, error: Any = None, rule: list[str] | None = None, replayed: bool = False
     ) -> None:
         """Add a request to the log, without the numbers of cards and accounts."""
-        key = request.headers.get("Idempotency-Key")
+        key = request.sent_key
         shown = {name: (error or {}).get(name) for name in LOGGED_ERROR_FIELDS}
         request.account.log.append(
             {
@@ -349,7 +354,7 @@ class Stripe:
                 "params": mask_params(request.form),
                 "user_agent": request.user_agent,
                 "idempotency_key": key and mask_text(key),
-                "versioned": request.family is not None,
+                "version": request.version and mask_text(request.version),
                 "publishable": request.browser,
                 "replayed": replayed,
                 "fault": request.fault,
@@ -465,6 +470,18 @@ def _parse_params(method: str, headers: Mapping[str, str], query: str, body: byt
     text = query if method in {"GET", "DELETE"} and not body else body.decode(errors="replace")
     params = parse_form(text)
     return parse_form(query) | params if text is not query and query else params
+
+
+def _read_params(
+    method: str, headers: Mapping[str, str], query: str, body: bytes, *, is_routed: bool
+) -> dict[str, Any]:
+    """Return the parameters. Without a route they are only for the log: JSON for /v2 gets its 404, not a 400."""
+    try:
+        return _parse_params(method, headers, query, body)
+    except StripeError:
+        if is_routed:
+            raise
+        return {}
 
 
 def _unrecognized_url(request: Request) -> StripeError:

@@ -401,7 +401,10 @@ def test_a_refused_request_names_its_rule_and_stripes_pages(
     addresses = links(page)
     assert addresses["Stripe’s reference"] == "https://docs.stripe.com/api/payment_intents/create"
     assert addresses["Error code amount_too_small"] == "https://docs.stripe.com/error-codes#amount-too-small"
-    assert addresses["The rule"] == "https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"
+    assert (
+        addresses["docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"]
+        == "https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts"
+    )
     places = texts(page, "code")
     assert "currencies.py check_amount" in places and "resources/payment_intents.py create" in places
     assert json.loads(next(page.all("pre")).text) == {"amount": "10", "currency": "usd"}
@@ -409,9 +412,20 @@ def test_a_refused_request_names_its_rule_and_stripes_pages(
 
 REFUSALS: list[tuple[str, str, dict[str, Any], str]] = [
     ("an_unknown_parameter", "customers", {"nme": "x"}, "parameter_unknown · nme"),
-    ("a_parameter_that_is_not_simulated", "payment_intents", CONFIRMED | {"mandate": "m"}, "not simulated · mandate"),
+    (
+        "a_parameter_that_is_not_simulated",
+        "payment_intents",
+        CONFIRMED | {"on_behalf_of": "a"},
+        "not simulated · on_behalf_of",
+    ),
     ("a_decline", "payment_intents", CONFIRMED | {"payment_method": "pm_card_chargeDeclined"}, "generic_decline"),
-    ("an_unknown_path", "nothing", {}, "invalid_request_error"),
+    (
+        "an_unknown_path",
+        "nothing",
+        {},
+        "Unrecognized request URL (POST: /v1/nothing). Please see https://stripe.com/docs or we can help at h…",
+    ),
+    ("a_part_that_is_not_simulated", "subscriptions", {"customer": "cus_x"}, "not simulated"),
     ("a_missing_object", "refunds", {"payment_intent": "pi_x"}, "resource_missing · payment_intent"),
 ]
 
@@ -438,6 +452,36 @@ def test_a_replayed_request_and_a_conflicting_key_differ(browser: Browser, strip
     assert len(table(browser.open("/inspect/requests?result=replayed"), "Requests")) == 1
     conflict = browser.open(f"/inspect/requests/{rows[0][4]}")
     assert links(conflict)["Idempotent requests"] == "https://docs.stripe.com/api/idempotent_requests"
+
+
+def test_the_key_of_a_request_leads_to_all_requests_with_it(
+    browser: Browser, stripe_client: stripe.StripeClient
+) -> None:
+    for key in ("k" * 255, "k" * 255, "another"):
+        stripe_client.v1.customers.create({}, {"idempotency_key": key})
+    *_, row = table(browser.open("/inspect/requests"), "Requests")
+    same = browser.open(links(browser.open(f"/inspect/requests/{row[4]}"))[row[3]])
+    assert [one[3] for one in table(same, "Requests")] == ["k" * 255] * 2
+    assert "Requests with the idempotency key" in same.text
+
+
+def test_a_request_that_is_refused_early_shows_what_was_sent(browser: Browser, simulator: Simulator) -> None:
+    def send(path: str, key: str, version: str) -> Element:
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-1", "Stripe-Version": version}
+        response = browser.http.post(path, data={"customer": "cus_1", "card[number]": "4242" * 4}, headers=headers)
+        assert response.status_code >= 400
+        return browser.open(f"/inspect/requests/{response.headers['Request-Id']}")
+
+    for page in (
+        send("/v1/subscriptions", simulator.secret_key, "2026-10-28.endive"),
+        send("/v1/customers", simulator.secret_key, "2020-08-27"),
+        send("/v1/customers", "sk_test_short", "2026-10-28.endive"),
+    ):
+        facts = dict(zip(texts(page, "dt"), texts(page, "dd"), strict=True))
+        assert facts["Idempotency key"] == "order-1"
+        assert facts["Stripe-Version"] in ("2026-10-28.endive", "2020-08-27")
+        params = {"customer": "cus_1", "card": {"number": "••••4242"}}
+        assert json.loads(next(page.all("pre")).text) == params
 
 
 def test_a_request_shows_its_response_and_the_objects_and_events_that_it_made(
@@ -591,10 +635,21 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
     method = world.call("POST", "/v1/payment_methods/pm_card_us/attach", customer=customer)["id"]
     world.call("DELETE", f"/v1/customers/{customer}")
     debit: dict[str, Any] = {"amount": 900, "currency": "usd", "confirm": True, "return_url": "https://x/"}
-    debit["payment_method"] = "pm_usBankAccount_insufficientFunds"
+    debit |= {
+        "payment_method": "pm_usBankAccount_insufficientFunds",
+        "mandate_data[customer_acceptance][type]": "offline",
+    }
     intent = world.call("POST", "/v1/payment_intents", **debit)
     refund = world.call("POST", "/v1/refunds", payment_intent=intent["id"])
-    intent = world.call("POST", "/v1/payment_intents", **{**debit, "payment_method": "pm_card_us"})
+    intent = world.call(
+        "POST",
+        "/v1/payment_intents",
+        amount=900,
+        currency="usd",
+        confirm=True,
+        return_url="https://x/",
+        payment_method="pm_card_us",
+    )
     transaction = world.call("GET", f"/v1/charges/{intent['latest_charge']}")["balance_transaction"]
     coupon = world.call("POST", "/v1/coupons", percent_off=10, redeem_by=int(world.now) + 3600)["id"]
     world.call("POST", "/_sim/clock", advance_s=3 * 86400)

@@ -1,6 +1,7 @@
 """The pages of requests: the log with its filters, and one request with the rule that refused it."""
 
 import json
+import re
 from itertools import dropwhile, islice
 
 from stripe_simulator import rules
@@ -10,22 +11,25 @@ from stripe_simulator.pages.inspector.frame import missing, page
 from stripe_simulator.pages.inspector.history_table import changes_table
 from stripe_simulator.pages.inspector.markup import Html, tag
 from stripe_simulator.pages.inspector.reference import error_pages, operation_page
-from stripe_simulator.pages.inspector.view import View
+from stripe_simulator.pages.inspector.view import MAX_QUERY_LENGTH, View
 from stripe_simulator.response import Response
 from stripe_simulator.store import Object
 
+NOT_SIMULATED = re.compile("The simulator does not (support|simulate)")
+MAX_TITLE = 100
+"""The characters of an error message in a table."""
 RESULTS = {"succeeded": "succeeded", "refused": "refused", "replayed": "replayed by idempotency key"}
 
 
 def list_page(view: View) -> Response:
-    """GET /inspect/requests?operation&result&before: the requests, newest first."""
+    """GET /inspect/requests?operation&result&key&before: the requests, newest first. `key` is an idempotency key."""
     log, before = view.account.log, view.param("before")
     entries = reversed(log)
     if before:
         entries = islice(dropwhile(lambda one: one["request_id"] != before, entries), 1, None)
     chosen = list(islice((one for one in entries if _matches(view, one)), parts.PAGE_SIZE + 1))
     older = chosen[parts.PAGE_SIZE - 1]["request_id"] if len(chosen) > parts.PAGE_SIZE else None
-    params = {name: view.param(name) for name in ("operation", "result")}
+    params = {name: view.param(name) for name in ("operation", "result", "key")}
     is_narrowed = any(params.values()) or before is not None
     empty = "No request matches." if is_narrowed else "No requests yet."
     full = len(log) == MAX_REQUESTS
@@ -35,6 +39,7 @@ def list_page(view: View) -> Response:
         tag("h1", "Requests", tag("span", f"{len(log):,}", class_="count")),
         tag("p", f"The log keeps the newest {MAX_REQUESTS:,} requests.", class_="aside") if full else None,
         _filters(view),
+        _key_note(view),
         table_of(view, chosen[: parts.PAGE_SIZE]) if chosen else tag("p", empty, class_="empty"),
         parts.pager(view, ["requests"], newer=before is not None, older=older, **params),
         part="requests",
@@ -45,6 +50,9 @@ def list_page(view: View) -> Response:
 def _matches(view: View, entry: Object) -> bool:
     operation, result = view.param("operation"), view.param("result")
     if operation and entry["operation"] != operation:
+        return False
+    key = view.param("key")
+    if key and (entry["idempotency_key"] or "")[:MAX_QUERY_LENGTH] != key:
         return False
     return not result or result in _results(entry)
 
@@ -61,6 +69,15 @@ def _filters(view: View) -> Html:
         parts.choice("operation", "Operation", [(one, one) for one in operations], view.param("operation")),
         parts.choice("result", "Result", list(RESULTS.items()), view.param("result")),
     )
+
+
+def _key_note(view: View) -> Html | None:
+    """Return a note while the list has only the requests of one idempotency key."""
+    key = view.param("key")
+    if not key:
+        return None
+    every = tag("a", "Show all requests", href=view.url("requests"))
+    return tag("p", "Requests with the idempotency key ", tag("code", key), ". ", every, class_="note")
 
 
 def _by_path(operation: str) -> tuple[str, str]:
@@ -102,9 +119,12 @@ def title_of(entry: Object) -> str | None:
     if entry["fault"] in ("rate_limit", "lock_timeout", "error"):
         return f"a fault: {entry['fault']}"
     subject = f" · {error['param']}" if error["param"] else ""
-    if error["message"].startswith("The simulator does not support"):
+    if NOT_SIMULATED.search(error["message"]):
         return f"not simulated{subject}"
-    return f"{error['decline_code'] or error['code'] or error['type']}{subject}"
+    reason = error["decline_code"] or error["code"]
+    if reason is None and error["type"] == "invalid_request_error":  # most refusals: only the message tells them apart
+        reason = error["message"] if len(error["message"]) <= MAX_TITLE else f"{error['message'][:MAX_TITLE]}…"
+    return f"{reason or error['type']}{subject}"
 
 
 def request_page(view: View, id: str) -> Response:
@@ -138,15 +158,17 @@ def _reference(entry: Object) -> Html | None:
 
 
 def _facts(view: View, entry: Object) -> Html:
-    key = "publishable key" if entry["publishable"] else "secret key"
+    authorized_by = "publishable key" if entry["publishable"] else "secret key"
+    key = entry["idempotency_key"]
+    others = view.url("requests", key=key and key[:MAX_QUERY_LENGTH])
     return parts.facts(
         [
             ("Request", tag("span", entry["request_id"], class_="id")),
             ("At (UTC)", parts.moment(entry["at"])),
             ("Duration", parts.duration(entry["duration_ms"])),
-            ("Idempotency key", entry["idempotency_key"]),
-            ("Authorized by", key if entry["status"] != 401 else None),
-            ("Stripe-Version sent", "yes" if entry["versioned"] else "no"),
+            ("Idempotency key", tag("a", key, href=others, title="All requests with this key") if key else None),
+            ("Authorized by", authorized_by if entry["status"] != 401 else None),
+            ("Stripe-Version", tag("span", entry["version"], class_="id") if entry["version"] else "not sent"),
             ("Fault", f"{entry['fault']}, by /_sim/calls or /_sim/limits" if entry["fault"] else None),
             ("Client", tag("span", entry["user_agent"], class_="id") if entry["user_agent"] else None),
         ]
@@ -161,7 +183,7 @@ def _refusal(view: View, entry: Object) -> Html:
     rule_text = tag("span", rule.text, " ", tag("code", rule.name)) if rule else None
     pages = [*error_pages(error)]
     if rule is not None and rule.page and rule.page not in {address for _, address in pages}:
-        pages.append(("The rule", rule.page))
+        pages.append((rule.page.removeprefix("https://"), rule.page))
     links = [tag("li", tag("a", name, href=address, rel="noreferrer")) for name, address in pages]
     places = [tag("li", tag("code", one.name), tag("span", one.text, class_="quiet")) for one in functions]
     return tag(
