@@ -669,6 +669,36 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
         assert change.previous is not None and name in change.previous, (id, change)
 
 
+def test_a_failed_payment_names_its_error_and_the_next_page_of_the_customer(
+    browser: Browser, simulator: Simulator, stripe_client: stripe.StripeClient
+) -> None:
+    def facts(id: str, at: str = "") -> dict[str, str]:
+        page = browser.open(f"/inspect/objects/{id}{at}").one("dl")
+        return dict(zip(texts(page, "dt"), texts(page, "dd"), strict=True))
+
+    intent = pay(stripe_client, payment_method="pm_card_authenticationRequired").id
+    assert facts(intent)["Page for the customer"] == "3-D Secure" and "Last error" not in facts(intent)
+    address = links(browser.open(f"/inspect/objects/{intent}"))["3-D Secure"]
+    assert "Complete authentication" in browser.http.get(address).text
+    control(simulator, f"/_sim/payment_intents/{intent}/authenticate", {"outcome": "failure"})
+    assert "(payment_intent_authentication_failure)" in facts(intent)["Last error"]
+    assert "Page for the customer" not in facts(intent)
+    rows = table(browser.open(f"/inspect/objects/{intent}"), "History")
+    assert "next_action redirect_to_url → null" in rows[0][2] and "doc_url" not in rows[0][2]
+    refuse(lambda: pay(stripe_client, payment_method="pm_card_chargeDeclinedLostCard"))
+    (declined,) = stripe_client.v1.charges.list({"limit": 1}).data
+    assert facts(declined.id)["Last error"] == "Your card was declined."
+    paid = pay(stripe_client, metadata={"order": "order-77"})
+    assert facts(str(paid.latest_charge))["Page for the customer"] == "Receipt"
+    item: Any = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 900, "product_data": {"name": "x"}}}
+    session = stripe_client.v1.checkout.sessions.create(
+        {"mode": "payment", "success_url": "https://x/", "line_items": [item], "client_reference_id": "order-78"}
+    )
+    assert links(browser.open(f"/inspect/objects/{session.id}"))["Checkout"] == session.url
+    for text, id in (("order-77", paid.id), ("ORDER-78", session.id)):
+        assert id in [row[1] for row in table(browser.open(f"/inspect/search?q={text}"), "Results")]
+
+
 # --- accounts ---
 
 

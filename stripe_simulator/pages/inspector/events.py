@@ -116,6 +116,8 @@ def _next_try(view: View, delivery: Delivery) -> float | None:
 def _delivery_status(view: View, delivery: Delivery) -> Html:
     last = delivery.log[-1] if delivery.log else None
     detail = (f" {last['status']}" if last["status"] else ", no response") if last else ""
+    if len(delivery.log) > 1:
+        detail += f", {len(delivery.log)} tries"
     return parts.status(f"{delivery.outcome}{detail}", parts.TONE_OF.get(delivery.outcome))
 
 
@@ -146,7 +148,6 @@ def event_page(view: View, id: str) -> Response:
 def _head(view: View, event: Object) -> Html:
     request = event["request"] or {}
     request_id = request.get("id")
-    is_kept = request_id is not None and view.is_known(request_id)
     return tag(
         "div",
         tag("p", tag("a", "Events", href=view.url("events")), class_="crumb"),
@@ -156,14 +157,26 @@ def _head(view: View, event: Object) -> Html:
             [
                 ("Event", tag("span", event["id"], class_="id")),
                 ("Object", _object_link(view, event)),
-                ("Request", view.link(str(request_id)) if is_kept else request_id or "none: it happened later"),
+                ("Request", _request_link(view, request_id)),
                 ("Idempotency key", request.get("idempotency_key")),
                 ("Created (UTC)", parts.moment(event["created"])),
-                ("Endpoints that wait for it", event["pending_webhooks"]),
+                ("Not yet delivered to", _endpoints(event["pending_webhooks"])),
             ]
         ),
         class_="head",
     )
+
+
+def _request_link(view: View, id: str | None) -> object:
+    """Return a link to the request that caused an event, by its method and path."""
+    if id is None:
+        return "none: a scheduled task caused it"
+    request = view.find_request(id)
+    return view.link(id, f"{request['method']} {request['path']}") if request else id
+
+
+def _endpoints(count: int) -> str:
+    return f"{count} endpoint{'' if count == 1 else 's'}"
 
 
 def changes(view: View, previous: Object, current: Object) -> Html:

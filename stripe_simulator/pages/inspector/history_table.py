@@ -125,5 +125,16 @@ def _short(view: View, value: Any) -> Html:
         return tag("span", "absent", class_="quiet")
     if isinstance(value, str) and "_" in value and view.is_known(value):
         return view.link(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else _outline(value)
     return tag("span", text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…", class_="value")
+
+
+def _outline(value: Any) -> str:
+    """Return JSON if it is short, and otherwise what tells it apart: its message, its type, or how long it is."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= MAX_LENGTH:
+        return text
+    if isinstance(value, list):
+        return f"{len(value)} item{'' if len(value) == 1 else 's'}"
+    name = next((name for name in ("message", "type", "id") if isinstance(value.get(name), str)), None)
+    return text if name is None else str(value[name])

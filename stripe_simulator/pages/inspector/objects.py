@@ -11,6 +11,8 @@ from stripe_simulator.pages.inspector.view import View
 from stripe_simulator.response import Response
 from stripe_simulator.store import Object, public_fields
 
+CUSTOMER_PAGES = {"checkout.session": ("url", "Checkout"), "charge": ("receipt_url", "Receipt")}
+"""The field of a kind with the address of a page for the customer, and the name of that page."""
 SUMMARY_FIELDS = ("description", "email", "name", "code", "reason", "fraud_type", "url", "type", "failure_code")
 NAMES = {"radar.early_fraud_warning": "early fraud warning", "checkout.session": "Checkout Session"}
 MAX_METADATA = 3
@@ -145,6 +147,8 @@ def object_page(view: View, id: str) -> Response:
             [
                 ("Amount", parts.amount(shown)),
                 ("Summary", summary(shown) or None),
+                ("Last error", _last_error(shown)),
+                ("Page for the customer", _customer_page(shown) if stored and not state_then else None),
                 ("Created (UTC)", parts.moment(shown["created"]) if "created" in shown else None),
                 ("Metadata", _metadata(shown)),
             ]
@@ -160,6 +164,26 @@ def object_page(view: View, id: str) -> Response:
         json_view.show(view, shown, "State as JSON"),
         part="objects",
     )
+
+
+def _last_error(shown: Object) -> str | None:
+    """Return why the last attempt of an intent, a charge, a refund or a payout failed, or None."""
+    error = shown.get("last_payment_error") or shown.get("last_setup_error")
+    if error:
+        return f"{error['message']} ({error.get('decline_code') or error.get('code') or error['type']})"
+    reasons = [shown.get(name) for name in ("failure_message", "failure_code", "failure_reason")]
+    return next((one for one in reasons if one), None)
+
+
+def _customer_page(shown: Object) -> Html | None:
+    """Return a link to the page on which the customer pays, authenticates or reads the receipt, or None."""
+    action = shown.get("next_action") or {}
+    address = action.get("redirect_to_url", {}).get("url") or action.get("use_stripe_sdk", {}).get("stripe_js")
+    name = "3-D Secure"
+    if shown["object"] in CUSTOMER_PAGES:
+        field, name = CUSTOMER_PAGES[shown["object"]]
+        address = shown.get(field)
+    return tag("a", name, href=address) if address else None
 
 
 def _state_at(

@@ -14,7 +14,7 @@ from stripe_simulator.response import Response
 MAX_RESULTS = 50
 MIN_LENGTH = 3
 """A shorter text finds only whole ids."""
-FIELDS = ("email", "name", "code", "description")
+FIELDS = ("email", "name", "code", "description", "client_reference_id")
 
 
 def search_page(view: View) -> Response:
@@ -27,7 +27,7 @@ def search_page(view: View) -> Response:
     more = f"More than {MAX_RESULTS} results. " if len(results) > MAX_RESULTS else ""
     rows = [(kind, view.link(id), tag("span", note, class_="summary")) for kind, id, note in results[:MAX_RESULTS]]
     if not text:
-        note = "Enter an id, a part of it, an email address or an idempotency key."
+        note = "Enter an id, a part of it, an email address, a value of the metadata or an idempotency key."
     elif rows:
         note = f"{more}Nothing has exactly this id."
     else:
@@ -46,7 +46,8 @@ def _matches(view: View, text: str) -> Iterator[tuple[str, str, str]]:
     account, lower = view.account, text.lower()
     for kind in list(account.store.objects):
         for stored in account.store.all(kind):
-            texts = (stored["id"], *(stored.get(name) for name in FIELDS))
+            metadata = stored.get("metadata") or {}
+            texts = (stored["id"], *(stored.get(name) for name in FIELDS), *metadata.values())
             if any(isinstance(one, str) and lower in one.lower() for one in texts):
                 yield name_of(kind).capitalize(), stored["id"], summary(stored)
     for id in reversed(account.webhooks.payloads):
