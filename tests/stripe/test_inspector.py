@@ -360,6 +360,20 @@ def test_events_are_filtered_by_type_endpoint_and_outcome(webhook_simulator: Sim
     browser.http.close()
 
 
+def test_the_overview_counts_the_deliveries_of_each_endpoint(webhook_simulator: Simulator, receiver: Receiver) -> None:
+    browser, client = Browser(webhook_simulator), client_of(webhook_simulator)
+    receiver.statuses += [500] * 20  # also for the next tries
+    client.v1.customers.create({})
+    control(webhook_simulator, "/_sim/webhooks/drain", {})
+    control(webhook_simulator, "/_sim/webhooks", {"deliver": "hold"})
+    client.v1.customers.create({})
+    ((_, status, deliveries, *_),) = table(browser.open("/"), "Webhook endpoints")
+    assert (status, deliveries) == ("enabled", "1 failed1 held")
+    failed = browser.open(links(browser.open("/"))["1 failed"])
+    assert [row[0] for row in table(failed, "Events")] == ["customer.created"]
+    browser.http.close()
+
+
 def test_held_deliveries_are_released_by_a_button(webhook_simulator: Simulator, receiver: Receiver) -> None:
     browser = Browser(webhook_simulator)
     control(webhook_simulator, "/_sim/webhooks", {"deliver": "hold"})

@@ -1,5 +1,6 @@
 """The first page of the inspector: what the account has, how its webhooks are, and what happened last."""
 
+from collections import Counter
 from itertools import islice
 
 from stripe_simulator.pages.inspector import events, parts, requests
@@ -11,6 +12,8 @@ from stripe_simulator.response import Response
 
 RECENT = 10
 """The rows of each list."""
+MAX_COUNTED = 1000
+"""The newest events whose deliveries are counted for each endpoint."""
 MAX_TYPES = 4
 """The event types of an endpoint that are listed."""
 
@@ -73,13 +76,36 @@ def _requests(view: View) -> Html | None:
     return _section(view, "Latest requests", "requests", requests.table_of(view, newest)) if newest else None
 
 
+def _outcomes(view: View) -> Counter[tuple[str, str]]:
+    """Return how many deliveries of the newest events each endpoint has, by outcome."""
+    deliveries = view.account.webhooks.deliveries
+    newest = islice(reversed(view.account.webhooks.payloads), MAX_COUNTED)
+    return Counter((one.endpoint_id, one.outcome) for id in newest for one in deliveries.get(id, ()))
+
+
+def _deliveries(view: View, endpoint: str, outcomes: Counter[tuple[str, str]]) -> list[Html]:
+    """Return the number of deliveries to an endpoint by outcome, each as a link to their events, failed ones first."""
+    counts = [(outcome, outcomes[endpoint, outcome]) for outcome in ("failed", *events.OUTCOMES)]
+    return [
+        tag(
+            "a",
+            parts.status(f"{count:,} {outcome}", parts.TONE_OF.get(outcome)),
+            href=view.url("events", endpoint=endpoint, outcome=outcome),
+        )
+        for outcome, count in dict(counts).items()
+        if count
+    ]
+
+
 def _endpoints(view: View) -> Html | None:
     webhooks = view.account.webhooks
     endpoints = list(islice(view.account.store.all("webhook_endpoint"), RECENT))
+    outcomes = _outcomes(view)
     rows = [
         (
             view.link(one["id"], one["url"]),
             parts.status(one["status"]),
+            _deliveries(view, one["id"], outcomes) or "–",
             ", ".join(one["enabled_events"][:MAX_TYPES]) + (" …" if len(one["enabled_events"]) > MAX_TYPES else ""),
             tag("a", "Events", href=view.url("events", endpoint=one["id"]), aria_label=f"Events sent to {one['url']}"),
         )
@@ -88,7 +114,7 @@ def _endpoints(view: View) -> Html | None:
     mode = "" if webhooks.mode == "normal" else f" Deliveries are set to “{webhooks.mode}”."
     listeners = f" {len(webhooks.listeners)} connected by stripe listen." if webhooks.listeners else ""
     waiting = f" {len(webhooks.outbox):,} waiting." if webhooks.outbox else ""
-    table = parts.table("Webhook endpoints", ("URL", "Status", "Event types", "Events"), rows, wide=(2,))
+    table = parts.table("Webhook endpoints", ("URL", "Status", "Deliveries", "Event types", "Events"), rows, wide=(3,))
     return tag(
         "section",
         tag("h2", "Webhook endpoints"),
