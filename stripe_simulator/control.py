@@ -56,6 +56,11 @@ def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> t
             raise invalid_request("The body must be a JSON object.")
         path = path.rstrip("/")
         parts = path.strip("/").split("/")
+        query_params = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
+        if path in CONTROLS:
+            params |= {name: _parse_int(text, name) for name, text in query_params.items()}
+        else:
+            params |= query_params
         if len(parts) == 4 and parts[3] == "authenticate" and parts[1] in INTENTS:
             _check_method(method, ("POST",), path)
             _check_fields(params, ("outcome",), path)
@@ -78,7 +83,6 @@ def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> t
             return 404, {"error": {"message": f"No such path: {path}. There are: {paths}"}}
         _check_method(method, tuple(CONTROLS[path]), path)
         control, fields = CONTROLS[path][method]
-        params |= {name: _parse_int(values[0], name) for name, values in parse_qs(query).items()}
         _check_fields(params, fields, path)
         if path == "/_sim/clock":  # each task that it runs is recorded on its own
             return 200, control(caller.account, params)

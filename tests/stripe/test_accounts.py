@@ -251,6 +251,29 @@ def test_accounts_are_deleted_by_their_own_key_or_by_the_admin_key(side_by_side:
     assert side_by_side.call(DEFAULT, "GET", f"/v1/customers/{customers[DEFAULT]}").status == 200
 
 
+def test_the_query_of_a_control_call_counts_like_its_body(side_by_side: Accounts) -> None:
+    """A query that is ignored would delete all accounts instead of one."""
+    admin = side_by_side.stripe.admin_key
+    for key in (A, B):
+        side_by_side.create(key, "customers")
+    account = side_by_side.stripe.accounts.select(A)
+    status, content = side_by_side.control(admin, "DELETE", "accounts?account=acct_none")
+    assert (status, content["error"]["param"]) == (400, "account")
+    assert side_by_side.control(admin, "DELETE", f"accounts?account={account.id}")[1] == {"deleted": [account.id]}
+    assert side_by_side.ids() == [DEFAULT, B]
+    for method, path in (
+        ("DELETE", "accounts?id=acct_1"),
+        ("GET", "accounts?limit=1"),
+        ("DELETE", "accounts?account="),
+    ):
+        assert side_by_side.control(admin, method, path)[0] == 400, path
+    assert side_by_side.ids() == [DEFAULT, B]
+    intent = side_by_side.create(B, "payment_intents", PAID | {"payment_method": "pm_card_threeDSecure2Required"})["id"]
+    status, content = side_by_side.control(B, "POST", f"payment_intents/{intent}/authenticate?outcome=failure")
+    assert (status, content["status"]) == (200, "requires_payment_method")
+    assert side_by_side.control(B, "POST", f"payment_intents/{intent}/authenticate?passed=0")[0] == 400
+
+
 def test_a_reset_empties_the_account_of_the_key_only(side_by_side: Accounts) -> None:
     for key in (DEFAULT, A, B):
         side_by_side.create(key, "customers")
