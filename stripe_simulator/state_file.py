@@ -1,7 +1,7 @@
 """`--data FILE`: the state of all accounts as JSON, read at the start, and written while the simulator runs and ends.
 
-Kept are the accounts with their keys, objects, events, deliveries, idempotency keys and clocks, and how each delivers
-its events. The request log, the faults and the rate limits end with the run.
+Kept are the accounts with their keys, objects, events, deliveries, idempotency keys and clocks, and the delivery mode
+that `/_sim/webhooks` has set. The request log, the faults and the rate limits end with the run.
 """
 
 import json
@@ -51,7 +51,8 @@ def _account_to_json(account: Account) -> str:
             "offset": account.clock.offset,
             "later": [asdict(task) for task in account.clock.tasks],
             "objects": account.store.objects,
-            "deliver": account.webhooks.mode,
+            "deliver": None if account.webhooks.has_default_mode else account.webhooks.mode,
+            "seed": account.webhooks.seed,
             "delay_s": account.webhooks.delay_s,
             "payloads": account.webhooks.payloads,
             "types": account.webhooks.types,
@@ -115,7 +116,8 @@ def _load_account(account: Account, state: State) -> None:
     account.clock.load([_load_task(task) for task in state["later"]])
     account.store.objects.update(state["objects"])
     _add_outcomes(account)
-    account.webhooks.mode = state.get("deliver", "normal")
+    if state.get("deliver") is not None:
+        account.webhooks.set_mode(state["deliver"], state.get("seed"))
     account.webhooks.delay_s = state.get("delay_s", 0.0)
     account.webhooks.payloads.update(state["payloads"])
     account.webhooks.types.update(state["types"])

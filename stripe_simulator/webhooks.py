@@ -146,6 +146,12 @@ class Webhooks:
         self.default_seed = seed
         self.set_mode("normal" if seed is None else "disorder", seed)
 
+    @property
+    def has_default_mode(self) -> bool:
+        """Whether new events are delivered as the command line says: normally, or in the disorder of its seed."""
+        default = "normal" if self.default_seed is None else "disorder"
+        return (self.mode, self.seed) == (default, self.default_seed)
+
     def set_mode(self, mode: str, seed: int | None = None) -> None:
         """Deliver new events in this way. The disorder of a seed begins again with each call."""
         self.send_disordered()

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -281,3 +282,26 @@ def test_two_faults_count_the_same_calls(simulator: Simulator) -> None:
 def test_a_skip_that_is_no_count_is_refused(simulator: Simulator) -> None:
     response = httpx.post(f"{simulator.url}/_sim/calls", content=json.dumps({"match": "*", "skip": -1}))
     assert response.status_code == 400 and "skip must be a whole number" in response.json()["error"]["message"]
+
+
+def mode_after_a_restart(file: Path, option: int | None, **mode: Any) -> dict[str, Any]:
+    """Start a simulator with the file and the option `--disorder`, set a mode, stop it, and return what it was."""
+    simulator = start(data=file, disorder=option)
+    try:
+        before = control(simulator, "/_sim/webhooks")
+        if mode:
+            control(simulator, "/_sim/webhooks", mode)
+    finally:
+        simulator.stop()
+    return {name: before[name] for name in ("deliver", "seed") if name in before}
+
+
+def test_a_state_file_keeps_the_mode_of_a_control_call_and_not_that_of_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    assert mode_after_a_restart(file, None) == {"deliver": "normal"}
+    assert mode_after_a_restart(file, 7) == {"deliver": "disorder", "seed": 7}
+    assert mode_after_a_restart(file, 8) == {"deliver": "disorder", "seed": 8}
+    assert mode_after_a_restart(file, None, deliver="disorder", seed=5) == {"deliver": "normal"}
+    assert mode_after_a_restart(file, None) == {"deliver": "disorder", "seed": 5}
+    assert mode_after_a_restart(file, 7, deliver="normal") == {"deliver": "disorder", "seed": 5}
+    assert mode_after_a_restart(file, 7) == {"deliver": "normal"}
