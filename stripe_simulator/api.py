@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from stripe_simulator import control, listen, rules
-from stripe_simulator.account import Account, Call, Handler
+from stripe_simulator.account import NO_REQUEST, Account, Call, Handler
 from stripe_simulator.accounts import Accounts, mask
 from stripe_simulator.errors import NoAnswer, StripeError, validation_error
 from stripe_simulator.expand import check_paths, expand
@@ -284,6 +284,8 @@ class Stripe:
                 if request.key is not None:
                     account.idempotency_keys.forget(request.key)
                 raise
+            finally:
+                account.request = NO_REQUEST  # no later event, such as that of a control call, is of this request
             body = _encode(content)
             if request.key is not None:
                 if stored:

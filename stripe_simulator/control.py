@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from stripe_simulator.account import NO_REQUEST, Account, Fault, task
+from stripe_simulator.account import Account, Fault, task
 from stripe_simulator.accounts import Accounts, KeyConflict
 from stripe_simulator.currencies import MIN_AMOUNTS
 from stripe_simulator.errors import StripeError, invalid_request
@@ -509,11 +509,7 @@ def _set_payment_method(account: Account, id: str, params: Object) -> Object:
     if "next" in params:
         payment_methods.set_steps(method, params["next"])
     if "card" in params:
-        before, account.request = account.request, NO_REQUEST
-        try:
-            payment_methods.update_automatically(account, method, _card_fields(params["card"]))
-        finally:
-            account.request = before
+        payment_methods.update_automatically(account, method, _card_fields(params["card"]))
     return _get_payment_method(account, id, {})
 
 
@@ -532,11 +528,7 @@ def _card_fields(card: Any) -> Object:
 def _set_mandate(account: Account, id: str, params: Object) -> Object:
     """Set the status of a mandate, as the customer's bank does."""
     mandate = account.store.get("mandate", id)
-    before, account.request = account.request, NO_REQUEST
-    try:
-        mandates.set_status(account, mandate, _choice(params, "status", "inactive", mandates.STATUSES))
-    finally:
-        account.request = before
+    mandates.set_status(account, mandate, _choice(params, "status", "inactive", mandates.STATUSES))
     return public_fields(mandate)
 
 

@@ -6,7 +6,7 @@ https://docs.stripe.com/payments/checkout
 import html
 from typing import Any
 
-from stripe_simulator.account import NO_REQUEST, Account
+from stripe_simulator.account import Account
 from stripe_simulator.currencies import format_amount
 from stripe_simulator.errors import StripeError
 from stripe_simulator.pages.html_page import message, page, read_form, redirect
@@ -48,7 +48,6 @@ def answer(account: Account, method: str, id: str, body: bytes) -> Response:
 
 def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
     """Try to pay, and return the problem, if any."""
-    account.request = NO_REQUEST
     try:
         problems = [problem for name, problem in INCOMPLETE.items() if name not in form]
         if session["amount_total"] and problems and "account_number" not in form:

@@ -6,7 +6,7 @@ https://docs.stripe.com/api/payment_intents
 from typing import Any
 
 from stripe_simulator import currencies, lists, validation
-from stripe_simulator.account import NO_REQUEST, Account, Call, task
+from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import StripeError, invalid_request, resource_missing, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import charges, confirmation_tokens, mandates, payment_methods, payments
@@ -443,14 +443,11 @@ def complete_authentication(account: Account, id: str, *, passed: bool) -> Objec
     intent = account.store.find("payment_intent", id)
     if intent is None:
         raise resource_missing("payment_intent", id)
-    before, account.request = account.request, NO_REQUEST
     try:
         payments.complete_authentication(account, intent, passed=passed)
     except StripeError as error:
         if error.status != 402:  # a decline after the step is a valid outcome
             raise
-    finally:
-        account.request = before
     return public_fields(intent)
 
 

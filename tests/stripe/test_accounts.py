@@ -274,6 +274,29 @@ def test_the_query_of_a_control_call_counts_like_its_body(side_by_side: Accounts
     assert side_by_side.control(B, "POST", f"payment_intents/{intent}/authenticate?passed=0")[0] == 400
 
 
+def test_an_event_of_a_control_call_names_no_request(side_by_side: Accounts) -> None:
+    """As at Stripe for what the Dashboard, a bank or Stripe itself causes. The last request had another cause."""
+    nobody = {"id": None, "idempotency_key": None}
+    intent = side_by_side.create(A, "payment_intents", PAID)["id"]
+    waiting = side_by_side.create(A, "setup_intents")["id"]
+    confirmation = {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://x/"}
+    side_by_side.create(A, f"setup_intents/{waiting}/confirm", confirmation)
+    before = len(side_by_side.call(A, "GET", "/v1/events", {"limit": 100}).json()["data"])
+    for path, body in (
+        ("refunds", {"payment_intent": intent, "amount": 100}),
+        ("early_fraud_warnings", {"payment_intent": intent}),
+        ("disputes", {"payment_intent": intent}),
+        (f"setup_intents/{waiting}/authenticate", {"outcome": "success"}),
+    ):
+        status, content = side_by_side.control(A, "POST", path, **body)
+        assert status == 200, content
+    events = side_by_side.call(A, "GET", "/v1/events", {"limit": 100}).json()["data"]
+    news = events[: len(events) - before]
+    assert {"charge.refunded", "charge.dispute.created", "setup_intent.succeeded"} <= {one["type"] for one in news}
+    assert [one["request"] for one in news] == [nobody] * len(news)
+    assert all(one["request"]["id"] for one in events[len(news) :])
+
+
 def test_a_reset_empties_the_account_of_the_key_only(side_by_side: Accounts) -> None:
     for key in (DEFAULT, A, B):
         side_by_side.create(key, "customers")
