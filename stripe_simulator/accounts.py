@@ -176,8 +176,9 @@ def _with_prefix(key: str, prefix: str) -> str:
 
 
 def mask(key: str) -> str:
-    """Return a key as errors show it."""
-    return f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
+    """Return a key as errors show it: its prefix, if it is long enough, and its last four characters."""
+    prefix = key[:PREFIX_LENGTH] if len(key) >= PREFIX_LENGTH + 4 else ""
+    return f"{prefix}{'*' * (len(key) - len(prefix) - 4)}{key[-4:]}"
 
 
 def _invalid_key(key: str) -> StripeError:

@@ -102,10 +102,26 @@ def test_every_other_key_is_a_401_in_the_words_of_stripe(side_by_side: Accounts,
         response = side_by_side.call(key, "GET", path)
         error = response.json()["error"]
         assert (response.status, error["type"]) == (401, "invalid_request_error")
-        assert error["message"].startswith(f"Invalid API Key provided: {key[:8]}")
+        assert re.fullmatch(f"Invalid API Key provided: .*{key[-4:]}", error["message"])
         assert response.headers["WWW-Authenticate"] == 'Basic realm="Stripe"'
     assert side_by_side.control(key, "GET", "health")[0] == 401
     assert side_by_side.ids() == [DEFAULT]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("sk_test_dummy", "sk_test_*ummy"),
+        ("sk_test_abcd", "sk_test_abcd"),
+        ("undefined", "*****ined"),
+        ("False", "*alse"),
+        ("nil", "nil"),
+    ],
+)
+def test_an_error_shows_a_key_in_part_as_stripe_does(side_by_side: Accounts, key: str, text: str) -> None:
+    """The texts are from reports of users."""
+    message = side_by_side.call(key, "GET", "/v1/customers").json()["error"]["message"]
+    assert message == f"Invalid API Key provided: {text}"
 
 
 def test_a_request_without_a_key_is_a_401_and_makes_no_account(side_by_side: Accounts) -> None:
