@@ -56,7 +56,7 @@ class Accounts:
 
     def is_unsaved(self) -> bool:
         """Return whether anything has changed since the state was saved."""
-        return self.unsaved or any(account.unsaved for account in self.all())
+        return self.unsaved or any(account.unsaved or account.webhooks.unsaved for account in self.all())
 
     def find(self, id: str) -> Account | None:
         """Return the account with an id (`acct_…`)."""

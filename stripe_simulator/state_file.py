@@ -39,7 +39,7 @@ def save(accounts: Accounts, path: Path) -> None:
 
 def _account_to_json(account: Account) -> str:
     with account.lock:
-        account.unsaved = False
+        account.unsaved = account.webhooks.unsaved = False
         state = {
             "run": account.run,
             "id": account.id,

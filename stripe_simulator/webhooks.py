@@ -124,6 +124,7 @@ class Webhooks:
         self.wake: Callable[[], None] = lambda: None
         self.drain: Callable[[float], bool] | None = None
         """Set by the sender, if there is one: `Sender.drain`."""
+        self.unsaved = False  # a delivery was tried
         self._uncommitted: list[tuple[str, str, str, list[Object]]] | None = None
 
     def reset(self) -> None:
@@ -348,6 +349,7 @@ class Webhooks:
     ) -> None:
         """Log a try. After a failure, schedule the next try with exponential backoff: 1, 2, 4 … seconds."""
         delivery.tries += 1
+        self.unsaved = True
         entry = {"at": self.clock.unix(), "status": status, "problem": problem, "duration_ms": duration_ms}
         delivery.log.append(entry | {"response": response})
         self.keep_response(delivery.log[-1])

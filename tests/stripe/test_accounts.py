@@ -818,6 +818,31 @@ def test_a_state_file_of_one_account_is_read_as_the_default_account(tmp_path: Pa
         second.stop()
 
 
+def test_a_delivery_is_saved_while_running_when_its_response_has_come(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a run after `kill -9` would send again what was delivered long ago."""
+    monkeypatch.setattr(state_file, "SAVE_INTERVAL_S", 0.05)
+    file, may_respond = tmp_path / "state.json", threading.Event()
+    receiver.handler = lambda delivery: 200 if may_respond.wait(60) else 500
+    simulator = start(data=file)
+
+    def outcomes() -> list[str]:
+        accounts = json.loads(file.read_text())["accounts"]
+        return [one["outcome"] for account in accounts for one in account["deliveries"]]
+
+    try:
+        endpoint: Any = {"url": receiver.url, "enabled_events": ["customer.created"]}
+        client_of(simulator, A).v1.webhook_endpoints.create(endpoint)
+        client_of(simulator, A).v1.customers.create({})
+        eventually(lambda: outcomes() == ["waiting"] and not simulator.stripe.accounts.is_unsaved())
+        may_respond.set()
+        eventually(lambda: outcomes() == ["delivered"])
+    finally:
+        may_respond.set()
+        simulator.stop()
+
+
 DEBIT: Any = {
     "amount": 500,
     "currency": "usd",
