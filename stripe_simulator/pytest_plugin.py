@@ -163,14 +163,17 @@ def stripe_each_fault(
 # --- the marker ---
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Cause the faults of the markers in the test itself, not in its fixtures. Fail if no call met one of them."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Cause the faults of the markers in the test itself, not in its fixtures. Fail if no call met one of them.
+
+    This runs for every kind of test, also for a method of a `unittest.TestCase`, whose `setUp` is part of the test.
+    """
     __tracebackhide__ = True
-    faults = [_fault(marker) for marker in reversed(list(pyfuncitem.iter_markers(MARKER)))]
+    faults = [_fault(marker) for marker in reversed(list(item.iter_markers(MARKER)))]
     if not faults:
         return (yield)
-    account = pyfuncitem.funcargs.get("stripe_account")
+    account = getattr(item, "funcargs", {}).get("stripe_account")
     if not isinstance(account, StripeAccount):
         pytest.fail(f"@pytest.mark.{MARKER} needs a fixture of the account, such as stripe_client", pytrace=False)
     for fault in faults:

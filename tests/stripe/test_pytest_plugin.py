@@ -479,6 +479,33 @@ def test_it(stripe_client):
     assert "no call met the fault of @pytest.mark.stripe_fault: [{'match': 'POST /v1/customers'" in text
 
 
+def test_faults_meet_the_calls_of_a_unittest_method_too(pytester: pytest.Pytester) -> None:
+    """A marker that is ignored would let the test pass without the fault."""
+    result = run(
+        pytester,
+        """
+import unittest
+import pytest, stripe
+
+class TestIt(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def client(self, stripe_client):
+        self.customers = stripe_client.v1.customers
+
+    @pytest.mark.stripe_fault("POST /v1/customers")
+    def test_it(self):
+        with self.assertRaises(stripe.APIConnectionError):
+            self.customers.create({})
+
+    @pytest.mark.stripe_fault("POST /v1/refunds")
+    def test_without_a_call(self):
+        self.customers.create({})
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*no call met the fault of @pytest.mark.stripe_fault: *POST /v1/refunds*"])
+
+
 def test_the_marker_is_registered(pytester: pytest.Pytester) -> None:
     text = pytester.runpytest_inprocess("-p", PLUGIN, "--markers").stdout.str()
     assert "@pytest.mark.stripe_fault(match, fail='before', times=1, skip=0, seconds=None)" in text
