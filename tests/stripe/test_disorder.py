@@ -2,8 +2,10 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import stripe
 from stripe_simulator.disorder import MAX_OVERTAKEN, QUIET_S
 from stripe_simulator.resources.webhook_endpoints import configure
 from stripe_simulator.server import Simulator, Stripe, start
+from stripe_simulator.testing.receiver import ReceivedWebhook
 from tests.stripe.conftest import Receiver, control, create_customers, eventually, names_delivered
 from tests.stripe.test_simulator_server import start_program
 
@@ -282,6 +285,29 @@ def test_two_faults_count_the_same_calls(simulator: Simulator) -> None:
 def test_a_skip_that_is_no_count_is_refused(simulator: Simulator) -> None:
     response = httpx.post(f"{simulator.url}/_sim/calls", content=json.dumps({"match": "*", "skip": -1}))
     assert response.status_code == 400 and "skip must be a whole number" in response.json()["error"]["message"]
+
+
+def test_a_request_during_a_drain_is_the_cause_of_its_changes(simulator: Simulator, receiver: Receiver) -> None:
+    """The handler of a webhook, which makes the request, runs while the drain waits for its response."""
+    client = stripe.StripeClient(simulator.secret_key, base_addresses={"api": simulator.url})
+    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.created"]})
+    is_draining, replies = threading.Event(), []
+
+    def reply(delivery: ReceivedWebhook) -> None:
+        assert is_draining.wait(60)
+        if not replies:
+            replies.append(client.v1.products.create({"name": "Course"}).last_response.request_id)
+
+    receiver.handler = reply
+    history = simulator.stripe.account.history
+    client.v1.customers.create({})
+    with ThreadPoolExecutor(1) as pool:
+        drain = pool.submit(control, simulator, "/_sim/webhooks/drain", {})
+        eventually(lambda: simulator.stripe.webhooks.outbox == [])
+        time.sleep(0.3)  # the drain has begun to wait; if it has not, the test passes without a drain
+        is_draining.set()
+        assert drain.result(timeout=60)["drained"]
+    assert [change.source for change in history.changes if change.kind == "product"] == replies
 
 
 def mode_after_a_restart(file: Path, option: int | None, **mode: Any) -> dict[str, Any]:
