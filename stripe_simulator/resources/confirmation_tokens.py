@@ -68,17 +68,14 @@ def retrieve(call: Call) -> Object:
 
 
 def use_token(account: Account, params: dict[str, Any], intent: Object) -> Object | None:
-    """Use the token that a confirmation names, if any, and return its payment method.
+    """Use the token that a confirmation names, if any, and return its payment method unless the request names one.
 
-    Adds the token's other values to `params`. A token can be used once.
+    Adds the token's other values to `params`: those of the request take precedence. A token can be used once.
+
+    https://docs.stripe.com/api/payment_intents/confirm
     """
     if "confirmation_token" not in params:
         return None
-    if params.get("payment_method") or params.get("payment_method_data"):
-        raise validation_error(
-            "You may only specify one of these parameters: confirmation_token, payment_method, payment_method_data.",
-            param="confirmation_token",
-        )
     token = account.store.get("confirmation_token", params["confirmation_token"], param="confirmation_token")
     if token["expires_at"] <= account.clock.now():
         raise invalid_request("This ConfirmationToken has expired.", param="confirmation_token")
@@ -88,6 +85,8 @@ def use_token(account: Account, params: dict[str, Any], intent: Object) -> Objec
     for name in ("return_url", "setup_future_usage", "shipping", "mandate_data"):
         if token[name] and not params.get(name):
             params[name] = token[name]
+    if params.get("payment_method") or params.get("payment_method_data"):
+        return None
     return account.store.get("payment_method", token["_method"])
 
 

@@ -180,10 +180,13 @@ def _confirm(call: Call, intent: Object) -> None:
             payment_intent=public_fields(intent),
         )
     payments.check_return_url(intent, params, browser=call.browser)
+    method = account.store.get("payment_method", intent["payment_method"])
+    if intent["customer"] and payment_methods.future_usage(intent, method) is not None:
+        account.store.get_active("customer", intent["customer"], param="customer")  # it may have been deleted (m)
     payments.pay(
         account,
         intent,
-        account.store.get("payment_method", intent["payment_method"]),
+        method,
         off_session=off_session,
         error_on_requires_action=bool(params.get("error_on_requires_action")),
         return_url=None if params.get("use_stripe_sdk") else params.get("return_url"),

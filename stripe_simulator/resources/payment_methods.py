@@ -80,6 +80,13 @@ def future_usage(intent: Object, method: Object) -> str | None:
     return usage if usage in ("on_session", "off_session") else None
 
 
+def save_for_customer(account: Account, method: Object, customer_id: str | None) -> None:
+    """Attach a method after its payment or its setup, unless the customer has been deleted meanwhile."""
+    if method["customer"] is None and customer_id and not account.store.get("customer", customer_id).get("deleted"):
+        method["customer"] = customer_id
+        account.emit("payment_method.attached", method)
+
+
 def charge_details(account: Account, method: Object) -> Object:
     """Return the `payment_method_details` of a charge."""
     kind = method["type"]

@@ -281,9 +281,7 @@ def _save_method(account: Account, intent: Object, method: Object) -> None:
         method["_set_up"] = True
         if intent.get("_session") and method["allow_redisplay"] == "unspecified":
             method["allow_redisplay"] = "always" if intent.get("_save_checked") else "limited"
-        if method["customer"] is None:
-            method["customer"] = intent["customer"]
-            account.emit("payment_method.attached", method)
+        payment_methods.save_for_customer(account, method, intent["customer"])
     elif method["customer"] is None:
         method["_detached"] = True
 

@@ -109,6 +109,8 @@ def _confirm(call: Call, setup: Object) -> None:
     if setup["payment_method"] is None:
         raise _unexpected("You cannot confirm this SetupIntent because it's missing a payment method.", setup)
     payments.check_return_url(setup, params, browser=call.browser)
+    if setup["customer"]:  # it may have been deleted: no method can be saved then (m)
+        account.store.get_active("customer", setup["customer"], param="customer")
     method = account.store.get("payment_method", setup["payment_method"])
     if method["type"] != "card":
         setup["mandate"] = mandates.use(account, setup, method, mandates.consent_of(call))["id"]
@@ -142,9 +144,7 @@ def _finish(account: Account, setup: Object, method: Object) -> None:
         )
     method["_set_up"] = True
     setup["status"], setup["next_action"], setup["last_setup_error"] = "succeeded", None, None
-    if setup["customer"] and method["customer"] is None:
-        method["customer"] = setup["customer"]
-        account.emit("payment_method.attached", method)
+    payment_methods.save_for_customer(account, method, setup["customer"])
     account.emit("setup_intent.succeeded", setup)
 
 

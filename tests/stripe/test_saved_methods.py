@@ -384,6 +384,47 @@ def test_a_payment_off_session_cannot_save_its_method(client: stripe.StripeClien
     assert client.v1.charges.list({"payment_intent": error.payment_intent.id}).data == []
 
 
+@pytest.mark.parametrize("kind", ["payment", "setup"])
+def test_no_method_is_saved_for_a_customer_who_was_deleted(
+    client: stripe.StripeClient, simulator: Simulator, kind: str
+) -> None:
+    """The customer is deleted before the confirmation, or while the customer authenticates."""
+    params: Any = {} if kind == "setup" else {"amount": 500, "currency": "usd", "setup_future_usage": "off_session"}
+    intents: Any = client.v1.setup_intents if kind == "setup" else client.v1.payment_intents
+    confirmation: Any = {"payment_method": "pm_card_authenticationRequired", "return_url": "https://x/"}
+    customers = [client.v1.customers.create({}).id for _ in range(2)]
+    early, late = [intents.create(params | {"customer": customer}) for customer in customers]
+    assert intents.confirm(late.id, confirmation).status == "requires_action"
+    for customer in customers:
+        client.v1.customers.delete(customer)
+    with pytest.raises(stripe.InvalidRequestError, match=f"No such customer: '{customers[0]}'") as excinfo:
+        intents.confirm(early.id, confirmation)
+    assert (excinfo.value.code, excinfo.value.param) == ("resource_missing", "customer")
+    method = intents.retrieve(late.id).payment_method
+    assert control(simulator, f"/_sim/{late.object}s/{late.id}/authenticate", {})["status"] == "succeeded"
+    assert client.v1.payment_methods.retrieve(method).customer is None
+    assert client.v1.events.list({"type": "payment_method.attached"}).data == []
+
+
+@pytest.mark.parametrize("named", ["payment_method", "payment_method_data"])
+def test_the_method_of_a_request_takes_precedence_over_that_of_a_confirmation_token(
+    client: stripe.StripeClient, named: str
+) -> None:
+    """The reference says so of all properties that both have."""
+    token = client.v1.test_helpers.confirmation_tokens.create(
+        {"payment_method": "pm_card_visa", "return_url": "https://x/", "setup_future_usage": "off_session"}
+    )
+    customer = client.v1.customers.create({}).id
+    params: Any = {"amount": 500, "currency": "usd", "customer": customer, "confirm": True}
+    card: Any = {"type": "card", "card": {"token": "tok_mastercard"}}
+    params |= {"confirmation_token": token.id, named: card if named.endswith("data") else "pm_card_mastercard"}
+    intent = client.v1.payment_intents.create(params)
+    (method,) = client.v1.customers.payment_methods.list(customer).data
+    assert (intent.payment_method, method.card.brand) == (method.id, "mastercard")  # type: ignore[union-attr]
+    assert intent.setup_future_usage == "off_session"
+    assert client.v1.confirmation_tokens.retrieve(token.id).payment_intent == intent.id
+
+
 def confirm_in_browser(simulator: Simulator, intent: Any, **params: str) -> httpx.Response:
     """Confirm an intent as Stripe.js does, with the publishable key and the client secret."""
     headers = {"Authorization": f"Bearer {simulator.publishable_key}"}

@@ -31,6 +31,16 @@ PARTS = {  # a path of each part that payment plans could be built with -> the n
     "test_helpers/test_clocks": "test clocks",
     "customers/cus_x/subscriptions": "subscriptions",
     "customers/cus_x/balance_transactions": "customer balances",
+    # paths of Stripe's OpenAPI specification that the package no longer has
+    "balance/history": "earlier paths of balance transactions",
+    "charges/ch_x/dispute": "earlier paths of disputes",
+    "charges/ch_x/refund": "earlier paths of refunds",
+    "charges/ch_x/refunds": "earlier paths of refunds",
+    "customers/cus_x/bank_accounts": "sources",
+    "customers/cus_x/cards": "sources",
+    "external_accounts": "Connect",
+    "link_account_sessions": "Financial Connections",
+    "linked_accounts": "Financial Connections",
 }
 
 
