@@ -74,7 +74,7 @@ def parse_form(text: str) -> dict[str, Any]:
             text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_PARAMS
         )
     except ValueError as error:
-        reason = str(error).partition(":")[0]  # what follows repeats the body, which may have the number of a card
+        reason = str(error).partition(":")[0]  # the rest repeats the body, which may have card numbers
         message = f"Invalid request body: {reason} (check that its content type is application/x-www-form-urlencoded)."
         raise validation_error(message) from error
     tree: dict[str, Any] = {}
