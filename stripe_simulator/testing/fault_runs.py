@@ -6,7 +6,7 @@ Nothing here knows which calls are made: a first run counts them, and each later
 `/_sim/calls` into the calls to the simulator.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ def run_at_each(points: Iterable[Any], run: Callable[[Any], object], describe: C
     for point in points:
         try:
             run(point)
-        except Exception as error:
+        except BaseException as error:  # pytest.fail() and pytest.raises() raise no Exception
             error.add_note(f"with the fault: {describe(point)}")
             raise
         count += 1
@@ -125,9 +125,17 @@ def run_each_fault(
         never_made = any((one["match"], one["times"]) == (EVERY_CALL, times) for one in run.account.faults())
         assert not never_made, "the call was never made: the flow makes other calls than in its first run"
         run.account.control("DELETE /_sim/calls")
-        calls = _requests(run.account)[earlier:]
-        check(run)
-        return calls
+        requests = _requests(run.account)[earlier:]
+        try:
+            check(run)
+        except BaseException as error:
+            error.add_note(
+                "\n  ".join(
+                    ["the calls that reached Stripe in this run:", *(map(_result, requests) if requests else ["none"])]
+                )
+            )
+            raise
+        return [_call(one) for one in requests]
 
     calls = run_at(None)
     assert calls, "the flow makes no call to the simulator"
@@ -136,7 +144,16 @@ def run_each_fault(
     return points
 
 
-def _requests(account: StripeAccount) -> list[str]:
-    """Return the method and the path of each request so far."""
-    requests = account.control(f"GET /_sim/requests?limit={MAX_CALLS}")["requests"]
-    return [f"{one['method']} {one['path']}" for one in requests]
+def _requests(account: StripeAccount) -> list[dict[str, Any]]:
+    """Return the log of the requests so far."""
+    requests: list[dict[str, Any]] = account.control(f"GET /_sim/requests?limit={MAX_CALLS}")["requests"]
+    return requests
+
+
+def _call(request: Mapping[str, Any]) -> str:
+    return f"{request['method']} {request['path']}"
+
+
+def _result(request: Mapping[str, Any]) -> str:
+    fault = f" (fault: {request['fault']})" if request["fault"] else ""
+    return f"{_call(request)} -> {request['status']}{fault}"

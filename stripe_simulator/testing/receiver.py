@@ -115,7 +115,11 @@ class WebhookReceiver:
         __tracebackhide__ = True
         self.check()
         assert self.account is not None, "connect() the receiver to an account first"
-        return assert_delivered(self.account, *expected, only=only, endpoint=self.endpoint_id, timeout=timeout)
+        try:
+            return assert_delivered(self.account, *expected, only=only, endpoint=self.endpoint_id, timeout=timeout)
+        except AssertionError:
+            self.check()  # an exception of the handler says more than its 500
+            raise
 
     def check(self) -> None:
         """Raise AssertionError if a delivery was refused or the handler raised an exception."""

@@ -215,6 +215,21 @@ def test_it(stripe_client, stripe_webhooks):
     assert "customer.created: the handler raised ZeroDivisionError('division by zero')" in text
 
 
+def test_a_missing_delivery_names_the_exception_of_the_handler(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_it(stripe_client, stripe_webhooks):
+    stripe_webhooks.handler = lambda received: 1 / 0
+    stripe_client.v1.customers.create({"name": "Ada"})
+    stripe_webhooks.assert_delivered("customer.created")
+""",
+    )
+    result.assert_outcomes(failed=1, errors=1)
+    _, _, failure = result.stdout.str().partition("= FAILURES =")
+    assert "the handler raised ZeroDivisionError('division by zero')" in failure and "responded 500" in failure
+
+
 def test_a_webhook_with_an_invalid_signature_is_refused_and_fails_the_test(pytester: pytest.Pytester) -> None:
     text = output_of_failure(
         pytester,
@@ -562,6 +577,22 @@ def test_it(stripe_each_fault):
 """,
     )
     assert "with the fault: call 0 error (POST /v1/customers)" in text
+    assert "the calls that reached Stripe in this run:" in text and "POST /v1/customers -> 500 (fault: error)" in text
+
+
+def test_a_failure_of_pytest_in_a_run_names_the_fault_too(pytester: pytest.Pytester) -> None:
+    text = output_of_failure(
+        pytester,
+        """
+def test_it(stripe_each_fault):
+    def check(run):
+        if run.point:
+            with pytest.raises(ValueError):
+                pass
+    stripe_each_fault(lambda run: run.client.v1.customers.create({}), check)
+""",
+    )
+    assert "DID NOT RAISE" in text and "with the fault: call 0 before (POST /v1/customers)" in text
 
 
 @pytest.mark.parametrize(
