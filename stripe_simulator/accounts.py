@@ -183,6 +183,10 @@ def mask(key: str) -> str:
 
 def _invalid_key(key: str) -> StripeError:
     message = f"Invalid API Key provided: {mask(key)}"
+    if key.startswith((SECRET, RESTRICTED)):
+        message += ". The simulator takes its own keys, and others with 12 or more letters and digits after `sk_test_`"
+    elif key.startswith(PUBLISHABLE):
+        message += ". The simulator takes a publishable key once the secret key with the same ending has been used"
     if not key:
         message = (
             "You did not provide an API key. You need to provide your API key in the Authorization header, "

@@ -277,7 +277,7 @@ class Stripe:
                     status, content = 200, self._call_handler(request)
             except StripeError as error:
                 rule = rules.trace(error)
-                status, content, stored = error.status, error.body(request.request_id), error.stored
+                status, content, stored = error.status, _error_body(request, error), error.stored
                 for name in FOR_BROWSER.keys() & content["error"].keys() if request.browser else ():
                     content["error"][name] = FOR_BROWSER[name](content["error"][name])
             except Exception:
@@ -329,7 +329,7 @@ class Stripe:
         return content
 
     def _error_response(self, request: Request, error: StripeError) -> Response:
-        content = error.body(request.request_id)
+        content = _error_body(request, error)
         self._log(request, error.status, error=content["error"], rule=rules.trace(error))
         response = self._response(request, error.status, _encode(content))
         if error.status == 401:
@@ -390,6 +390,11 @@ class Stripe:
             "Cache-Control": "no-cache, no-store",
         }
         return Response(status, common_headers | headers, body)
+
+
+def _error_body(request: Request, error: StripeError) -> Object:
+    """Return the body of an error. Its `request_log_url` is the page of the request in the inspector."""
+    return error.body(request.request_id, f"{request.account.url}/inspect/requests/")
 
 
 def _api_key(method: str, headers: Mapping[str, str], query: str, body: bytes) -> str:

@@ -81,7 +81,8 @@ def handle(caller: Caller, method: str, path: str, query: str, body: bytes) -> t
             with caller.account.recording(f"{method} {path}"), caller.account.atomic():
                 return 200, object_control(caller.account, parts[2], params)
         if path not in CONTROLS:
-            paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS, *OBJECT_CONTROLS))
+            intents = [f"/_sim/{name}/*/authenticate" for name in INTENTS]
+            paths = ", ".join((*CONTROLS, *ACCOUNT_CONTROLS, *OBJECT_CONTROLS, *intents))
             return 404, {"error": {"message": f"No such path: {path}. There are: {paths}"}}
         _check_method(method, tuple(CONTROLS[path]), path)
         control, fields = CONTROLS[path][method]

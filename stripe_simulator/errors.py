@@ -15,6 +15,7 @@ An idempotency key keeps the response of every error but a validation error.
 from typing import Any
 
 DOCS = "https://docs.stripe.com/error-codes/"
+LOGS = "https://dashboard.stripe.com/test/logs/"
 
 
 class StripeError(Exception):
@@ -33,14 +34,14 @@ class StripeError(Exception):
         self.stored = stored
         self.fields = {name: value for name, value in fields.items() if value is not None}
 
-    def body(self, request_id: str) -> dict[str, Any]:
-        """Return the response body."""
+    def body(self, request_id: str, log_url: str = LOGS) -> dict[str, Any]:
+        """Return the response body. `log_url` begins the address of the request's page in the inspector."""
         error: dict[str, Any] = {"message": self.message, "type": self.kind}
         error.update(self.fields)
         code = error.get("code")
         if isinstance(code, str) and self.kind in {"invalid_request_error", "card_error"}:
             error["doc_url"] = DOCS + code.replace("_", "-")
-        error["request_log_url"] = f"https://dashboard.stripe.com/test/logs/{request_id}"
+        error["request_log_url"] = f"{log_url}{request_id}"
         return {"error": error}
 
 

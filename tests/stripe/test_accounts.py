@@ -103,6 +103,7 @@ def test_every_other_key_is_a_401_in_the_words_of_stripe(side_by_side: Accounts,
         error = response.json()["error"]
         assert (response.status, error["type"]) == (401, "invalid_request_error")
         assert re.fullmatch(f"Invalid API Key provided: .*{key[-4:]}", error["message"])
+        assert ("The simulator takes" in error["message"]) == key.startswith(("sk_test_", "rk_test_", "pk_test_"))
         assert response.headers["WWW-Authenticate"] == 'Basic realm="Stripe"'
     assert side_by_side.control(key, "GET", "health")[0] == 401
     assert side_by_side.ids() == [DEFAULT]

@@ -482,6 +482,7 @@ INVALID_CALLS = [
     ("GET", "/_sim/reset", None, 405, "takes POST, not GET"),
     ("DELETE", "/_sim/clock", None, 405, "takes GET and POST"),
     ("POST", "/_sim/none", {}, 404, "There are: /_sim/health"),
+    ("POST", "/_sim/none", {}, 404, "/_sim/payment_intents/*/authenticate"),
 ]
 
 

@@ -468,6 +468,20 @@ def test_a_replayed_request_and_a_conflicting_key_differ(browser: Browser, strip
     assert links(conflict)["Idempotent requests"] == "https://docs.stripe.com/api/idempotent_requests"
 
 
+@pytest.mark.parametrize("key", [None, "sk_test_AnotherAccount12345"], ids=["default", "another"])
+def test_the_log_url_of_an_error_is_the_page_of_its_request(
+    browser: Browser, simulator: Simulator, key: str | None
+) -> None:
+    client = stripe.StripeClient(key or simulator.secret_key, base_addresses={"api": simulator.url})
+    for call in (
+        lambda: client.v1.customers.retrieve("cus_none"),
+        lambda: client.v1.subscriptions.create({"customer": "cus_none", "items": []}),
+    ):
+        error = refuse(call)
+        page = browser.open(error.json_body["error"]["request_log_url"])
+        assert page.one("p", class_="message").text == error.error.message
+
+
 def test_the_key_of_a_request_leads_to_all_requests_with_it(
     browser: Browser, stripe_client: stripe.StripeClient
 ) -> None:

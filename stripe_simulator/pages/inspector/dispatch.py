@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from stripe_simulator.account import Account
 from stripe_simulator.accounts import Accounts
 from stripe_simulator.pages.html_page import read_form
 from stripe_simulator.pages.inspector import accounts_list, events, home, objects, requests, search
@@ -35,7 +36,7 @@ def answer(accounts: Accounts, method: str, path: str, query: str, body: bytes) 
     params = read_query(query)
     form = read_form(body) if method == "POST" else {}
     id = form.get("account") or params.get("account")
-    account = accounts.find(id) if id else accounts.default
+    account = accounts.find(id) if id else _account_of(accounts, path)
     is_known = account is not None
     account = account or accounts.default
     segments = [unquote(segment) for segment in path.removeprefix(PREFIX).strip("/").split("/")]
@@ -48,6 +49,15 @@ def answer(accounts: Accounts, method: str, path: str, query: str, body: bytes) 
             account.unsaved = True
             return _post(view, segments, form)
         return _get(view, segments) if method in ("GET", "HEAD") else _not_allowed(view)
+
+
+def _account_of(accounts: Accounts, path: str) -> Account:
+    """Return the account of a page without one: that of a request whose response is kept, or else the default account.
+
+    So the `request_log_url` of an error needs no account.
+    """
+    id = path.removeprefix(f"{PREFIX}/requests/")
+    return next((one for one in accounts.all() if id in one.responses), accounts.default)
 
 
 def _get(view: View, segments: list[str]) -> Response:
