@@ -700,22 +700,25 @@ def test_a_change_of_an_object_that_the_request_did_not_name_is_recorded() -> No
 def test_a_failed_payment_names_its_error_and_the_next_page_of_the_customer(
     browser: Browser, simulator: Simulator, stripe_client: stripe.StripeClient
 ) -> None:
-    def facts(id: str, at: str = "") -> dict[str, str]:
-        page = browser.open(f"/inspect/objects/{id}{at}").one("dl")
+    def errors(id: str) -> list[str]:
+        return texts(browser.open(f"/inspect/objects/{id}"), "p", class_="message")
+
+    def facts(id: str) -> dict[str, str]:
+        page = browser.open(f"/inspect/objects/{id}").one("dl")
         return dict(zip(texts(page, "dt"), texts(page, "dd"), strict=True))
 
     intent = pay(stripe_client, payment_method="pm_card_authenticationRequired").id
-    assert facts(intent)["Page for the customer"] == "3-D Secure" and "Last error" not in facts(intent)
+    assert facts(intent)["Page for the customer"] == "3-D Secure" and not errors(intent)
     address = links(browser.open(f"/inspect/objects/{intent}"))["3-D Secure"]
     assert "Complete authentication" in browser.http.get(address).text
     control(simulator, f"/_sim/payment_intents/{intent}/authenticate", {"outcome": "failure"})
-    assert "(payment_intent_authentication_failure)" in facts(intent)["Last error"]
+    assert errors(intent)[0].endswith(" (payment_intent_authentication_failure)")
     assert "Page for the customer" not in facts(intent)
     rows = table(browser.open(f"/inspect/objects/{intent}"), "History")
     assert "next_action redirect_to_url → null" in rows[0][2] and "doc_url" not in rows[0][2]
     refuse(lambda: pay(stripe_client, payment_method="pm_card_chargeDeclinedLostCard"))
     (declined,) = stripe_client.v1.charges.list({"limit": 1}).data
-    assert facts(declined.id)["Last error"] == "Your card was declined."
+    assert errors(declined.id) == ["Last error: Your card was declined."]
     paid = pay(stripe_client, metadata={"order": "order-77"})
     assert facts(str(paid.latest_charge))["Page for the customer"] == "Receipt"
     item: Any = {"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 900, "product_data": {"name": "x"}}}

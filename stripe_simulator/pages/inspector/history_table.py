@@ -77,7 +77,7 @@ def changes_table(view: View, changes: list[Change]) -> Html:
 def _source(view: View, change: Change) -> Html:
     """Return a link to the request that made a change, or the name of what else made it."""
     if not change.source.startswith("req_"):
-        return tag("span", change.source, class_="id")
+        return tag("span", change.source, class_="id source")
     request = view.find_request(change.source)
     text = f"{request['method']} {request['path']}" if request else "a request that the log no longer has"
     return view.link(change.source, text) if request else tag("span", text)

@@ -113,7 +113,7 @@ def _endpoints(view: View) -> Html | None:
     ]
     mode = "" if webhooks.mode == "normal" else f" Deliveries are set to “{webhooks.mode}”."
     listeners = f" {len(webhooks.listeners)} connected by stripe listen." if webhooks.listeners else ""
-    waiting = f" {len(webhooks.outbox):,} waiting." if webhooks.outbox else ""
+    waiting = f" {len(webhooks.outbox):,} waiting for their turn or the next try." if webhooks.outbox else ""
     table = parts.table("Webhook endpoints", ("URL", "Status", "Deliveries", "Event types", "Events"), rows, wide=(3,))
     return tag(
         "section",

@@ -95,7 +95,7 @@ def table_of(view: View, caption: str, objects: list[Object], *, with_kind: bool
     ]
     columns = [*(["Kind"] if with_kind else []), "Id", "Status", "Amount", "Summary", "Created (UTC)"]
     last = len(columns) - 1
-    return parts.table(caption, columns, rows, wide=(last - 1, last))
+    return parts.table(caption, columns, rows, wide=(last,))
 
 
 def state(stored: Object) -> list[Html]:
@@ -139,15 +139,16 @@ def object_page(view: View, id: str) -> Response:
     shown = state_then or _last_state(states) or present
     kind = shown["object"]
     others = related(view.account, shown)
+    error = _last_error(shown)
     return page(
         view,
         f"{name_of(kind).capitalize()} {id}",
         _head(view, id, kind, state(shown) if stored else [parts.status("deleted")]),
+        tag("p", f"Last error: {error}", class_="message") if error else None,
         parts.facts(
             [
                 ("Amount", parts.amount(shown)),
                 ("Summary", summary(shown) or None),
-                ("Last error", _last_error(shown)),
                 ("Page for the customer", _customer_page(shown) if stored and not state_then else None),
                 ("Created (UTC)", parts.moment(shown["created"]) if "created" in shown else None),
                 ("Metadata", _metadata(shown)),

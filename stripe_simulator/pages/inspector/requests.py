@@ -90,7 +90,12 @@ def table_of(view: View, entries: list[Object]) -> Html:
     rows = [
         (
             status_of(entry),
-            tag("a", f"{entry['method']} {entry['path']}", href=view.url("requests", entry["request_id"]), class_="id"),
+            tag(
+                "a",
+                f"{entry['method']} {entry['path']}",
+                href=view.url("requests", entry["request_id"]),
+                class_="id request",
+            ),
             tag("span", title_of(entry), class_="summary", title=(entry["error"] or {}).get("message")),
             tag("span", entry["idempotency_key"] or "–", class_="summary short", title=entry["idempotency_key"]),
             tag("span", entry["request_id"], class_="id"),
