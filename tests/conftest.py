@@ -70,7 +70,7 @@ class StackScheduling(LoadScopeScheduling):
     """
 
     WHOLE_FILES = ("tests/unit/", "tests/template/", "tests/runtime/")
-    SOURCES = ("tests/unit/test_dead_code.py", "tests/unit/test_house_rules.py", "tests/unit/test_structure.py")
+    SOURCES = (*(f"tests/unit/test_{name}.py" for name in ("dead_code", "house_rules", "structure", "words")),)
     OWN_STACKS = ("tests/stack/test_install.py", "tests/stack/test_run.py")
 
     def _split_scope(self, nodeid: str) -> str:

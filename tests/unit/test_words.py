@@ -1,8 +1,8 @@
 """The words of the project: plain English in prose, and the names of the glossary in code.
 
 Each rule has a name, a pattern, the plain alternative, one example that it reports and one that it accepts. A report
-has the form `file:line: rule: "match": suggestion`. `python tests/unit/test_words.py [path…]` prints all reports, or
-those of the files and folders given.
+has the form `file:line: rule: "match": suggestion`. `python -m tests.unit.test_words [path…]` prints all reports,
+or those of the files and folders given.
 
 Prose is the text of Markdown and HTML files, comments, docstrings, string literals of three words or more, and the
 names of test functions. Code is everything else.
@@ -14,13 +14,15 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pytest
+
+from tools import structure
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {".py", ".js", ".md", ".yaml", ".toml", ".html", ".css", ".in"}
@@ -323,20 +325,28 @@ def comments(source: str) -> Iterator[Block]:
         yield Block(start, "\n".join(lines))
 
 
-def python_blocks(source: str) -> Iterator[Block]:
-    """Yield a Python file as code, its comments, strings and test names as prose, and its assigned names."""
+def python_blocks(source: str, nodes: Iterable[ast.AST] | None = None) -> Iterator[Block]:
+    """Yield a Python file as code, its comments, strings and test names as prose, and its assigned names.
+
+    `nodes` are those of its syntax tree, if the caller has them. There are a million in all files, so a node is
+    selected by its class alone.
+    """
     yield Block(1, source, "code")
     yield from comments(source)
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Constant(value=str(text)) if len(text.split()) > 2:
-                yield Block(node.lineno, text)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                yield Block(node.lineno, name, "name")
-                if name.startswith("test_"):
-                    yield Block(node.lineno, name.removeprefix("test_").replace("_", " "))
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
-                yield Block(node.lineno, name, "name")
+    for node in ast.walk(ast.parse(source)) if nodes is None else nodes:
+        kind = type(node)
+        if kind is ast.Name or kind is ast.Attribute:
+            if type(node.ctx) is ast.Store:
+                yield Block(node.lineno, node.id if kind is ast.Name else node.attr, "name")
+        elif kind is ast.Constant:
+            if isinstance(node.value, str) and len(node.value.split()) > 2:
+                yield Block(node.lineno, node.value)
+        elif kind is ast.arg:
+            yield Block(node.lineno, node.arg, "name")
+        elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+            yield Block(node.lineno, node.name, "name")
+            if node.name.startswith("test_"):
+                yield Block(node.lineno, node.name.removeprefix("test_").replace("_", " "))
 
 
 def script_blocks(source: str) -> Iterator[Block]:
@@ -392,11 +402,16 @@ def files() -> list[str]:
     return [path for path in readable if not path.startswith(THIRD_PARTY) and path != THIS_FILE]
 
 
-def blocks(path: str, source: str) -> dict[Kind, list[Block]]:
-    """Return the blocks of a file by kind. The name of a test file is prose too."""
+def blocks(path: str, source: str | None = None) -> dict[Kind, list[Block]]:
+    """Return the blocks of a file, or of a source in its place, by kind. The name of a test file is prose too."""
     name = [Block(1, Path(path).stem.removeprefix("test_").replace("_", " "))] if "/test_" in path else []
     groups: dict[Kind, list[Block]] = {"prose": name, "code": [], "name": []}
-    for block in READERS.get(Path(path).suffix, plain_blocks)(source):
+    text = (ROOT / path).read_text(encoding="utf-8") if source is None else source
+    if source is None and path.endswith(".py"):
+        each = python_blocks(text, structure.nodes(ROOT / path))
+    else:
+        each = READERS.get(Path(path).suffix, plain_blocks)(text)
+    for block in each:
         groups[block.kind].append(block)
     return groups
 
@@ -415,8 +430,8 @@ def matches(rule: Rule, block: Block) -> Iterator[tuple[int, str]]:
         yield block.line + block.text.count("\n", 0, start), " ".join(text.split())
 
 
-def all_matches(path: str, source: str) -> Iterator[tuple[Rule, int, str]]:
-    """Yield each rule that matches in a file, with the line and the text of the match."""
+def all_matches(path: str, source: str | None = None) -> Iterator[tuple[Rule, int, str]]:
+    """Yield each rule that matches in a file, or in a source in its place, with the line and the text of the match."""
     groups = blocks(path, source)
     for rule in RULES:
         for line, text in sorted({match for block in groups[rule.kind] for match in matches(rule, block)}):
@@ -425,7 +440,7 @@ def all_matches(path: str, source: str) -> Iterator[tuple[Rule, int, str]]:
 
 def reports(path: str) -> Iterator[str]:
     """Yield a line for each match in a file that is not allowed."""
-    for rule, line, text in all_matches(path, (ROOT / path).read_text(encoding="utf-8")):
+    for rule, line, text in all_matches(path):
         if (path, text) not in ALLOWED:
             yield f'{path}:{line}: {rule.name}: "{text}": {rule.instead}'
 
@@ -472,8 +487,7 @@ def test_every_file_follows_the_rules_of_words() -> None:
 
 def test_every_allowed_report_still_occurs() -> None:
     for path, text in ALLOWED:
-        source = (ROOT / path).read_text(encoding="utf-8")
-        assert text in [match for _, _, match in all_matches(path, source)], path
+        assert text in [match for _, _, match in all_matches(path)], path
 
 
 if __name__ == "__main__":
