@@ -123,8 +123,11 @@ def concerns(statement: Statement, resource: str) -> bool:
 
 
 def _fits(statement: Statement, element: str, value: str, matches: Any) -> bool:
-    if element in statement:
-        return any(matches(pattern, value) for pattern in many(statement[element]))
+    patterns = statement.get(element)
+    if isinstance(patterns, str):
+        return bool(matches(patterns, value))
+    if patterns is not None:
+        return any(matches(pattern, value) for pattern in patterns)
     if f"Not{element}" in statement:
         return not any(matches(pattern, value) for pattern in many(statement[f"Not{element}"]))
     return element == "Resource"

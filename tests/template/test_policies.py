@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -383,23 +383,27 @@ EQUIVALENT = {
 """Changes of a statement that change nothing on AWS, by owner and a part of what was done."""
 
 
-def is_noticed(world: World, at: Statement, other: dict[str, Any] | None, tried: Iterable[Call]) -> bool:
-    """Whether a request is judged otherwise than expected once a statement is another one."""
+def is_noticed(world: World, at: Statement, other: dict[str, Any] | None, tried: Mapping[str, list[Call]]) -> bool:
+    """Whether a request is judged otherwise than expected once a statement is another one. `tried` is by target."""
     changed = world.with_statement(at, other)
     if at.owner.startswith("policy of "):
         return next(resource_violations(changed, at.owner.removeprefix("policy of ")), None) is not None
     role, both = world.role(at.owner), [world.read(at), *([other] if other else [])]
     concerned = [
         (action, target, context)
-        for action, target, context in tried
-        if any(concerns(one, world.arn(target)) for one in both)
-        and any(applies(one, world.request(role, action, target, context)) for one in both)
+        for on_target in tried
+        if any(concerns(one, world.arn(on_target)) for one in both)
+        for action, target, context in tried[on_target]
+        if any(applies(one, world.request(role, action, target, context)) for one in both)
     ]
     return next(role_violations(changed, at.owner, concerned), None) is not None
 
 
 def unnoticed(world: World, owners: Iterable[str], tried: Iterable[Call]) -> list[str]:
     """Return the changes of statements of these owners that no expectation notices."""
+    by_target: dict[str, list[Call]] = {}
+    for call in tried:
+        by_target.setdefault(call[1], []).append(call)
     changes = (
         (at, world.read(at), change, other)
         for at in world.statements()
@@ -411,7 +415,7 @@ def unnoticed(world: World, owners: Iterable[str], tried: Iterable[Call]) -> lis
         for at, statement, change, other in changes
         if other != statement
         and not any(at.owner == owner and part in change for owner, part in EQUIVALENT)
-        and not is_noticed(world, at, other, tried)
+        and not is_noticed(world, at, other, by_target)
     ]
 
 
