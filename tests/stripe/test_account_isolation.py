@@ -26,6 +26,14 @@ from tests.stripe.test_read_params import (
 )
 
 OTHER, OWN = "sk_test_OtherAccount1", "sk_test_OwnAccount0001"
+DEBIT = {
+    "amount": 500,
+    "currency": "usd",
+    "confirm": True,
+    "payment_method": "pm_usBankAccount_success",
+    "return_url": "https://example.com",
+    "mandate_data": {"customer_acceptance": {"type": "offline"}},
+}
 SHARED_ID, ONLY_COUPON = "C", "COUPON_OF_THE_OTHER"
 """The ids of a coupon that both accounts have, and of one that only the other account has."""
 KINDS = {  # the kind of object that a segment of a path or a parameter names, if its name is another one
@@ -50,6 +58,8 @@ def trials() -> tuple[Trials, Trials]:
     other, own = Trials(stripe, OTHER), Trials(stripe, OWN)
     coupon = {"id": ONLY_COUPON, "percent_off": 5, "duration": "once"}
     assert other.send("POST", "/v1/coupons", coupon)[0] == 200
+    for one in (other, own):  # a debit, which makes a mandate
+        assert one.send("POST", "/v1/payment_intents", DEBIT)[0] == 200
     return other, own
 
 
