@@ -150,6 +150,7 @@ import os, signal
 from installer import state
 
 put = state.State.put
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs without it
 
 def put_and_interrupt(self, name, value):
     put(self, name, value)
