@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--webhook-url", help="the URL that receives every event")
     parser.add_argument("--webhook-secret", help="whsec_… that signs the events (default: generated)")
     parser.add_argument("--secret-key", help="sk_test_… that the API accepts (default: generated)")
-    parser.add_argument("--publishable-key", help="pk_test_… that the API accepts (default: generated)")
+    parser.add_argument("--publishable-key", help="pk_test_… that the API accepts (default: that of --secret-key)")
     parser.add_argument("--seed", type=int, help="makes all ids deterministic")
     parser.add_argument("--data", type=Path, help="a file that keeps the state (default: memory only)")
     parser.add_argument("--public", metavar="HOST", help="a host name whose pages may use /_sim, besides this machine")

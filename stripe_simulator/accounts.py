@@ -44,7 +44,7 @@ class Accounts:
         self.unsaved = False  # an account was deleted
         self.on_open: Callable[[Account], None] = lambda account: None
         self.on_close: Callable[[Account], None] = lambda account: None
-        self.default = Account(seed, source, secret_key, publishable_key)
+        self.default = Account(seed, source, secret_key, publishable_key or _publishable_key_of(secret_key))
         self.default.webhooks.set_default_seed(disorder)
         with self.default.store.random_stream("admin"):
             self.admin_key = admin_key or f"admin_{self.default.store.token(24)}"
@@ -173,6 +173,13 @@ class Accounts:
 
 def _with_prefix(key: str, prefix: str) -> str:
     return prefix + key[PREFIX_LENGTH:]
+
+
+def _publishable_key_of(secret_key: str | None) -> str | None:
+    """Return the publishable key of the same letters, or None for no secret key or one with another prefix."""
+    if secret_key is None or not secret_key.startswith((SECRET, RESTRICTED)) or len(secret_key) == PREFIX_LENGTH:
+        return None
+    return _with_prefix(secret_key, PUBLISHABLE)
 
 
 def mask(key: str) -> str:

@@ -111,6 +111,31 @@ def test_every_other_key_is_a_401_in_the_words_of_stripe(side_by_side: Accounts,
 
 
 @pytest.mark.parametrize(
+    ("options", "publishable_key"),
+    [
+        ({"secret_key": A}, A.replace("sk_", "pk_")),
+        ({"secret_key": "sk_test_x"}, "pk_test_x"),
+        ({"secret_key": "rk_test_x-y"}, "pk_test_x-y"),
+        ({"secret_key": A, "publishable_key": "pk_test_other"}, "pk_test_other"),
+    ],
+    ids=["usual", "short", "restricted", "other"],
+)
+def test_the_publishable_key_of_a_chosen_secret_key_has_its_letters(
+    options: dict[str, str], publishable_key: str
+) -> None:
+    simulated = Stripe(**options)  # type: ignore[arg-type]
+    assert simulated.publishable_key == publishable_key
+    path = "/v1/payment_intents/pi_none?client_secret=pi_none_secret_none"
+    response = simulated.handle("GET", path, {"Authorization": f"Bearer {publishable_key}"})
+    assert response.status == 404
+
+
+@pytest.mark.parametrize("secret_key", [None, "sk_test_", "dummy"])
+def test_other_publishable_keys_are_generated(secret_key: str | None) -> None:
+    assert re.fullmatch("pk_test_[A-Za-z0-9]{24}", Stripe(secret_key=secret_key).publishable_key)
+
+
+@pytest.mark.parametrize(
     ("key", "text"),
     [
         ("sk_test_dummy", "sk_test_*ummy"),
