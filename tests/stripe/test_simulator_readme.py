@@ -1,13 +1,16 @@
 """The programs in the simulator's README run unchanged, and print what their comments say."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stripe_simulator.server import start
 from tests.stripe import make_typescript_fields
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +60,15 @@ def test_the_node_program_prints_what_its_comments_say(tmp_path: Path) -> None:
     assert outputs(text)
     printed = run("python", "-c", make_typescript_fields.NODE, "pay.mjs", folder=tmp_path)
     assert printed.splitlines() == outputs(text)
+
+
+def test_the_first_request_creates_a_customer(tmp_path: Path) -> None:
+    (command,) = [line for _, text in blocks("sh") for line in text.splitlines() if line.startswith("curl ")]
+    simulator = start()
+    words = shlex.split(command.replace("http://127.0.0.1:12111", simulator.url))
+    customer = json.loads(run(*words, folder=tmp_path))
+    simulator.stop()
+    assert (customer["object"], customer["email"]) == ("customer", "ada@example.com")
 
 
 def test_the_comment_of_a_print_statement_is_its_output() -> None:

@@ -39,6 +39,7 @@ TESTS = {
     r"\S+ \S+ python -m tests\.model\.test_planted_defects": "tests/model/test_planted_defects.py",
     r"pip install cryptography|python tuition_verify\.py .*|openssl dgst .*": "tests/unit/test_tuition_verify.py",
     r"pip install \./stripe_simulator|stripe_simulator( .*)?": "tests/stripe/test_distribution.py",
+    r"curl http://127\.0\.0\.1:12111/.*": "tests/stripe/test_simulator_readme.py",
     r"python -m stripe_simulator( .*)?": "tests/stripe/test_simulator_server.py",
     r"stripe (trigger|listen|events resend|payment_intents list) .*": "tests/stripe/test_simulator_cli.py",
 }
