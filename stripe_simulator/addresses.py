@@ -36,7 +36,8 @@ def host_of(url: str) -> str:
 def public_url(text: str) -> str:
     """Return a public URL without a slash at its end.
 
-    Raises ValueError for a URL with a path, because the pages name each other by absolute paths.
+    Raises ValueError for a URL with a path, because the pages name each other by absolute paths, and for a host with
+    other letters than those of ASCII, because the header `Location` of a redirect has it.
     """
     url = text.removesuffix("/")
     try:
@@ -44,6 +45,10 @@ def public_url(text: str) -> str:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:  # brackets without an IPv6 address, or an invalid port
         valid = False
-    if not valid or url != f"{parts.scheme}://{parts.netloc}" or any(character.isspace() for character in url):
+    if not valid or url != f"{parts.scheme}://{parts.netloc}" or url.endswith(":") or not _is_printable(url):
         raise ValueError(f"{text} is not a public URL: use a scheme, a host and a port, as in http://stripe:12111")
     return url
+
+
+def _is_printable(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url

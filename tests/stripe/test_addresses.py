@@ -139,6 +139,7 @@ def test_the_url_of_a_listener_and_whether_only_this_machine_reaches_it(host: st
     [
         *("stripe:12111", "ftp://stripe", "http://", "http://stripe/path", "http://stripe?x=1", "http://stripe#x"),
         *("http://user@stripe", "http://stripe:0", "http://stripe:99999", "http://[::1", "http://a b", "", "//stripe"),
+        *("http://stripe:", "http://münchen", "http://стрипе:12111", "http://a\tb", "http://a\x7f"),
     ],
 )
 def test_an_invalid_public_url_is_refused(url: str) -> None:
