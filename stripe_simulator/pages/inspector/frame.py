@@ -81,7 +81,7 @@ def _header(view: View, part: str | None) -> Html:
             name="q",
             type="search",
             value=view.param("q"),
-            placeholder="Search by id, email or key",
+            placeholder="Id, email or key",
             autocomplete="off",
             spellcheck="false",
             maxlength="200",
