@@ -74,14 +74,14 @@ def _header(view: View, part: str | None) -> Html:
     ]
     search = tag(
         "form",
-        tag("label", "Search by id", for_="q", class_="visually-hidden"),
+        tag("label", "Search", for_="q", class_="visually-hidden"),
         tag(
             "input",
             id="q",
             name="q",
             type="search",
             value=view.param("q"),
-            placeholder="Id, email or key",
+            placeholder="Id, email or metadata",
             autocomplete="off",
             spellcheck="false",
             maxlength="200",
