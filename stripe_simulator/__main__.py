@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from stripe_simulator import addresses
+from stripe_simulator.accounts import check_keys
 from stripe_simulator.errors import StripeError
 from stripe_simulator.server import start
 from stripe_simulator.state_file import StateFileError
@@ -58,6 +59,10 @@ def main() -> int:
     parser.add_argument("--host", default=addresses.LOOPBACK, help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--public-url", type=public_url, help="begins the URLs of objects (default: the address)")
     options = parser.parse_args()
+    try:
+        check_keys(options.secret_key, options.publishable_key)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         simulator = start(
             port=options.port,

@@ -182,6 +182,15 @@ def _publishable_key_of(secret_key: str | None) -> str | None:
     return _with_prefix(secret_key, PUBLISHABLE)
 
 
+def check_keys(secret_key: str | None, publishable_key: str | None) -> None:
+    """Check the keys of a command line. Raises ValueError for keys with which no request could be authenticated."""
+    for option, key in (("--secret-key", secret_key), ("--publishable-key", publishable_key)):
+        if key is not None and (not key or not key.isascii() or not key.isprintable() or " " in key or ":" in key):
+            raise ValueError(f"argument {option}: {key!r} is not a key: use letters and digits, such as sk_test_123")
+    if secret_key is not None and secret_key == publishable_key:
+        raise ValueError("argument --publishable-key: it must differ from the secret key")
+
+
 def mask(key: str) -> str:
     """Return a key as errors show it: its prefix, if it is long enough, and its last four characters."""
     prefix = key[:PREFIX_LENGTH] if len(key) >= PREFIX_LENGTH + 4 else ""
