@@ -37,7 +37,7 @@ def _mask_groups(text: str) -> str:
     masked, end, index = "", 0, 0
     while index < len(groups):
         start = groups[index][0]
-        ends = [stop for _, stop in groups[index:] if stop - start < 2 * MAX_DIGITS]
+        ends = [stop for _, stop in groups[index : index + MAX_DIGITS] if stop - start < 2 * MAX_DIGITS]
         stop = next((stop for stop in ends if _is_card_number(text[start:stop])), None)
         if stop is not None:
             masked, end = f"{masked}{text[end:start]}••••{text[stop - 4 : stop]}", stop
@@ -47,8 +47,10 @@ def _mask_groups(text: str) -> str:
 
 def _is_card_number(text: str) -> bool:
     """Return whether a text has the form and the check digit of a card number."""
+    if text[0] not in FIRST_DIGITS or len(text) < MIN_DIGITS:
+        return False
     digits = [int(char) for char in reversed(text) if char.isdecimal()]
-    if not MIN_DIGITS <= len(digits) <= MAX_DIGITS or text[0] not in FIRST_DIGITS:
+    if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         return False
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
