@@ -7,7 +7,7 @@ everything else. The parameter is read if one of its values changes the response
 
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -360,6 +360,12 @@ def trials() -> Trials:
     return Trials()
 
 
+@lru_cache(maxsize=32)
+def outcome_without(method: str, target: str, params: str) -> str:
+    """Return the outcome of a call without the parameter that is tried. Most parameters of an operation share it."""
+    return trials().outcome(method, target, json.loads(params))
+
+
 def effect(operation: str, path: Path, values: list[Any], *, required: bool) -> str:
     """Return SIMULATED if a value of the parameter changes the outcome of a call, and "" if none does.
 
@@ -378,7 +384,7 @@ def effect(operation: str, path: Path, values: list[Any], *, required: bool) -> 
                 for value in values:
                     params = with_value(start_params, class_name, path, value)
                     if not required:
-                        outcomes.add(trials().outcome(method, target, without(params, path)))
+                        outcomes.add(outcome_without(method, target, json.dumps(without(params, path))))
                     outcome = trials().outcome(method, target, params)
                     if is_refusal(outcome, path):
                         others = [one for one in (values[0], values[-1]) if one != value]
