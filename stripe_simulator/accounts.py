@@ -100,6 +100,9 @@ class Accounts:
         account = Account(seed, self._source, secret_key, publishable_key)
         account.url = self.default.url
         account.webhooks.set_default_seed(self._disorder)
+        if self.default.run > 1:  # an earlier run may have ended before it saved the account
+            account.run = self.default.run
+            account.store.start_run(account.run)
         return account
 
     def register(self, account: Account) -> None:

@@ -871,6 +871,18 @@ def test_a_delivery_is_saved_while_running_when_its_response_has_come(
         simulator.stop()
 
 
+def test_an_account_that_was_not_saved_has_other_ids_in_the_next_run(tmp_path: Path) -> None:
+    """Its webhooks may have been delivered, so an id of the next run would name another object."""
+    file, ids = tmp_path / "state.json", set()
+    for _ in range(3):
+        simulator = start(data=file, seed=5)
+        content = file.read_bytes()
+        ids.add(client_of(simulator, A).v1.customers.create({}).id)
+        simulator.stop()
+        file.write_bytes(content)  # as after `kill -9`
+    assert len(ids) == 3
+
+
 DEBIT: Any = {
     "amount": 500,
     "currency": "usd",
