@@ -27,25 +27,34 @@ DAY_S, HALF_HOUR_S, MAX_LINE_ITEMS = 24 * 3600, 1800, 100
 CUSTOM_TEXTS = ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
 
 
+def _price(account: Account, item: Object, name: str) -> Object:
+    """Return the price of a line item: an existing one, or a new one from `price_data`, which stays inactive."""
+    if "price" in item:
+        price = account.store.get("price", item["price"], param=f"{name}[price]")
+        if not price["active"]:
+            message = "The price specified is inactive. This field only accepts active prices."
+            raise invalid_request(message, param=f"{name}[price]")
+        if not account.store.get("product", price["product"])["active"]:
+            message = f"Price `{price['id']}` is not available to be purchased because its product is not active."
+            raise invalid_request(message, param=f"{name}[price]")
+        return price
+    if "price_data" not in item:
+        raise validation_error(f"You must pass price or price_data in {name}.", param=name)
+    price = products.new_price(account, item["price_data"], f"{name}[price_data]")
+    price["active"] = False
+    if not account.store.get("product", price["product"])["active"]:
+        message = f"Product `{price['product']}` is not available to be purchased because it is not active."
+        raise invalid_request(message, param=f"{name}[price_data][product]")
+    return price
+
+
 def _line_items(account: Account, params: list[Object]) -> list[Object]:
     items = []
     if len(params) > MAX_LINE_ITEMS:
         raise validation_error(f"You may pass up to {MAX_LINE_ITEMS} line items.", param="line_items")
     for index, item in enumerate(params):
         name = f"line_items[{index}]"
-        if "price" in item:
-            price = account.store.get("price", item["price"], param=f"{name}[price]")
-            if not price["active"]:
-                message = "The price specified is inactive. This field only accepts active prices."
-                raise invalid_request(message, param=f"{name}[price]")
-            if not account.store.get("product", price["product"])["active"]:
-                message = f"Price `{price['id']}` is not available to be purchased because its product is not active."
-                raise invalid_request(message, param=f"{name}[price]")
-        elif "price_data" in item:
-            price = products.new_price(account, item["price_data"], f"{name}[price_data]")
-            price["active"] = False
-        else:
-            raise validation_error(f"You must pass price or price_data in {name}.", param=name)
+        price = _price(account, item, name)
         quantity = item.get("quantity")
         if not quantity:
             raise validation_error(f"Quantity is required. Add `quantity` to `{name}`.", param=f"{name}[quantity]")

@@ -509,6 +509,10 @@ def test_a_price_of_an_archived_product_cannot_be_bought(client: stripe.StripeCl
     with pytest.raises(stripe.InvalidRequestError, match=message) as excinfo:
         create_session(client, line_items=[item])
     assert excinfo.value.param == "line_items[0][price]"
+    data: Any = {"currency": "usd", "unit_amount": 500, "product": str(price.product)}
+    with pytest.raises(stripe.InvalidRequestError, match="is not available to be purchased") as excinfo:
+        create_session(client, line_items=[{"price_data": data, "quantity": 1}])
+    assert excinfo.value.param == "line_items[0][price_data][product]"
 
 
 def test_a_price_has_either_a_product_or_product_data(client: stripe.StripeClient) -> None:
