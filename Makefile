@@ -121,7 +121,7 @@ test-tools: venv
 
 .PHONY: test
 test: test-tools ## run every test; ARGS="-k refund" for some, TESTS=tests/unit for a folder
-	@$(PYTHON) -m pytest -n 5 --durations=20 $(TESTS) $(ARGS)
+	@$(PYTHON) -m pytest -n 3 --durations=20 $(TESTS) $(ARGS)
 
 .PHONY: compat
 compat: venv ## write what this version writes into tests/compat; ARGS=0.1.0 is the version
