@@ -165,6 +165,8 @@ class Student:
     def _show_on(self, size: str) -> None:
         width, height, scheme = SIZES[size]
         self.screen = size
+        for frame in self.page.frames:  # one that is still loading would miss the page's message
+            frame.wait_for_load_state()
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme)
         for frame in self.page.frames:  # the page tells Stripe's fields which scheme to use
