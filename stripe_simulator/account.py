@@ -14,7 +14,7 @@ from stripe_simulator.clock import Clock
 from stripe_simulator.errors import StripeError
 from stripe_simulator.history import History
 from stripe_simulator.idempotency import IdempotencyKeys
-from stripe_simulator.store import Object, Store, public_fields
+from stripe_simulator.store import Object, Store, previous_values, public_fields
 from stripe_simulator.webhooks import Webhooks
 
 MAX_REQUESTS = 10_000
@@ -125,6 +125,14 @@ class Account:
     def emit(self, event_type: str, stored: Object, previous: Object | None = None) -> None:
         """Create an event for a change of an object. `previous` has the old values of the changed fields."""
         self.webhooks.emit(event_type, stored, self.request, previous)
+
+    def emit_update(self, stored: Object, before: Object, *event_types: str) -> Object:
+        """Create the events of an update, if the object differs from `before`. Return it as responses show it."""
+        after = public_fields(stored)
+        previous = previous_values(before, after)
+        for event_type in event_types if previous else ():
+            self.emit(event_type, stored, previous)
+        return after
 
     def schedule(self, name: str, *arguments: Any, seconds: float = TASK_DELAY_S) -> None:
         """Schedule a registered task."""

@@ -87,7 +87,7 @@ class Accounts:
             if account is None:
                 if len(self._by_id) >= MAX_ACCOUNTS:
                     raise _too_many_accounts()
-                account = self.new(SECRET + key[PREFIX_LENGTH:])
+                account = self.new(_with_prefix(key, SECRET))
                 self._register(account)
                 account.unsaved = True
                 self.on_open(account)
@@ -96,7 +96,7 @@ class Accounts:
     def new(self, secret_key: str) -> Account:
         """Return an account of this key, without registering it. Its ids follow from the seed and the key alone."""
         seed = None if self._seed is None else f"{self._seed} {secret_key}"
-        publishable_key = PUBLISHABLE + secret_key[PREFIX_LENGTH:]
+        publishable_key = _with_prefix(secret_key, PUBLISHABLE)
         account = Account(seed, self._source, secret_key, publishable_key)
         account.url = self.default.url
         account.webhooks.set_default_seed(self._disorder)

@@ -9,7 +9,7 @@ from stripe_simulator import lists
 from stripe_simulator.account import Account, Call, task
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, payment_methods
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 from stripe_simulator.validation import MAX_DESCRIPTOR_LENGTH
 
 SHIPPING_FIELDS = ("address", "carrier", "name", "phone", "tracking_number")
@@ -186,10 +186,7 @@ def update(call: Call) -> Object:
     if "shipping" in call.params:
         changes["shipping"] = shipping(call.params["shipping"])
     charge.update(changes)
-    previous = previous_values(before, public_fields(charge))
-    if previous:
-        call.account.emit("charge.updated", charge, previous)
-    return public_fields(charge)
+    return call.account.emit_update(charge, before, "charge.updated")
 
 
 ROUTES = {

@@ -12,7 +12,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 
 def discount_amount(coupon: Object, amount: int, currency: str, products: set[str], param: str) -> int:
@@ -187,10 +187,7 @@ def update_coupon(call: Call) -> Object:
     if "metadata" in call.params:
         coupon["metadata"] = merge_metadata(coupon["metadata"], call.params["metadata"])
     coupon["_currency_options"] |= _currency_options(call.params, "currency_options")
-    previous = previous_values(before, public_fields(coupon))
-    if previous:
-        call.account.emit("coupon.updated", coupon, previous)
-    return public_fields(coupon)
+    return call.account.emit_update(coupon, before, "coupon.updated")
 
 
 def delete_coupon(call: Call) -> Object:
@@ -285,10 +282,7 @@ def update_code(call: Call) -> Object:
     restrictions: dict[str, Any] = call.params.get("restrictions") or {}
     code["_currency_options"] |= _currency_options(restrictions, "restrictions[currency_options]")
     refresh_code(call.account, code)
-    previous = previous_values(before, public_fields(code))
-    if previous:
-        call.account.emit("promotion_code.updated", code, previous)
-    return public_fields(code)
+    return call.account.emit_update(code, before, "promotion_code.updated")
 
 
 def list_codes(call: Call) -> Object:

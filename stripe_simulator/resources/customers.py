@@ -11,7 +11,7 @@ from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, resource_missing
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import payment_methods
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 TEXT_FIELDS = ("description", "email", "name", "phone", "business_name", "individual_name", "tax_exempt")
 
@@ -117,11 +117,7 @@ def update(call: Call) -> Object:
             )
     customer["metadata"] = metadata
     _apply(customer, call.params)
-    after = public_fields(customer)
-    previous = previous_values(before, after)
-    if previous:
-        call.account.emit("customer.updated", customer, previous)
-    return after
+    return call.account.emit_update(customer, before, "customer.updated")
 
 
 def delete(call: Call) -> Object:

@@ -11,7 +11,7 @@ from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import invalid_request
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, mandates, payment_methods
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 OPEN_STATUSES = ("needs_response", "warning_needs_response", "appeal_needs_response")
 EVIDENCE_FIELDS = (
@@ -194,10 +194,7 @@ def update(call: Call) -> Object:
         prefix = dispute["status"].removesuffix("needs_response")
         dispute["status"] = f"{prefix}under_review"
         call.account.schedule("dispute.decide", dispute["id"], evidence.get("uncategorized_text") or "")
-    previous = previous_values(before, public_fields(dispute))
-    if previous:
-        call.account.emit("charge.dispute.updated", dispute, previous)
-    return public_fields(dispute)
+    return call.account.emit_update(dispute, before, "charge.dispute.updated")
 
 
 @task("dispute.decide")

@@ -424,10 +424,7 @@ def update(call: Call) -> Object:
     if "allow_redisplay" in call.params:
         method["allow_redisplay"] = call.params["allow_redisplay"]
     _update_details(call.account, method, call.params)
-    previous = previous_values(before, public_fields(method))
-    if previous:
-        call.account.emit("payment_method.updated", method, previous)
-    return public_fields(method)
+    return call.account.emit_update(method, before, "payment_method.updated")
 
 
 def _update_details(account: Account, method: Object, params: dict[str, Any]) -> None:

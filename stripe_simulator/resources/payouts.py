@@ -9,7 +9,7 @@ from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 DAY_S = 24 * 3600
 ARRIVAL_DAYS = 2
@@ -148,10 +148,7 @@ def update(call: Call) -> Object:
     payout = call.store.get("payout", call.ids[0])
     before = public_fields(payout)
     payout["metadata"] = merge_metadata(payout["metadata"], call.params.get("metadata", {}))
-    previous = previous_values(before, public_fields(payout))
-    if previous:
-        call.account.emit("payout.updated", payout, previous)
-    return public_fields(payout)
+    return call.account.emit_update(payout, before, "payout.updated")
 
 
 def cancel(call: Call) -> Object:

@@ -11,7 +11,7 @@ from stripe_simulator import currencies, lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 LISTS = ("images", "marketing_features")
 """The fields of a product that an empty value makes an empty list, not null."""
@@ -170,13 +170,9 @@ def _update_handler(
             stored["package_dimensions"] = _dimensions(call.params)
         if "metadata" in call.params:
             stored["metadata"] = merge_metadata(stored["metadata"], call.params["metadata"])
-        previous = previous_values(before, public_fields(stored))
-        if previous and "updated" in stored:
+        if "updated" in stored and public_fields(stored) != before:
             stored["updated"] = call.account.clock.unix()
-            previous = previous_values(before, public_fields(stored))
-        if previous:
-            call.account.emit(f"{kind}.updated", stored, previous)
-        return public_fields(stored)
+        return call.account.emit_update(stored, before, f"{kind}.updated")
 
     return update
 

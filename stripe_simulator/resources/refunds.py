@@ -8,7 +8,7 @@ from stripe_simulator.account import Account, Call, task
 from stripe_simulator.errors import invalid_request, validation_error
 from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import balance_transactions, disputes, payment_methods
-from stripe_simulator.store import Object, previous_values, public_fields
+from stripe_simulator.store import Object, public_fields
 
 STATUSES = ("requires_action", "pending", "succeeded", "failed", "canceled")
 FINAL_STATUSES = ("failed", "canceled")
@@ -239,11 +239,7 @@ def update(call: Call) -> Object:
     refund = call.store.get("refund", call.ids[0])
     before = public_fields(refund)
     refund["metadata"] = merge_metadata(refund["metadata"], call.params.get("metadata", {}))
-    previous = previous_values(before, public_fields(refund))
-    if previous:
-        call.account.emit("refund.updated", refund, previous)
-        call.account.emit("charge.refund.updated", refund, previous)
-    return public_fields(refund)
+    return call.account.emit_update(refund, before, "refund.updated", "charge.refund.updated")
 
 
 def cancel(call: Call) -> Object:
