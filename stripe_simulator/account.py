@@ -144,12 +144,14 @@ class Account:
         if not self.clock.tasks:
             return
         before, self.request = self.request, NO_REQUEST
-        with self.store.random_stream("later"):
-            while (due := self.clock.pop_due()) is not None:
-                with self.recording(f"later: {due.name}"):
-                    TASKS[due.name](self, *due.arguments)
-                self.unsaved = True
-        self.request = before
+        try:
+            with self.store.random_stream("later"):
+                while (due := self.clock.pop_due()) is not None:
+                    with self.recording(f"later: {due.name}"):
+                        TASKS[due.name](self, *due.arguments)
+                    self.unsaved = True
+        finally:
+            self.request = before
 
     def keep_response(self, request_id: str, body: bytes) -> None:
         """Keep a response for the inspector, and drop the oldest one."""

@@ -947,6 +947,16 @@ def test_a_task_that_raises_stops_neither_other_accounts_nor_the_saving(
         simulator.stop()
 
 
+def test_the_request_in_progress_stays_so_if_a_task_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "test.work", lambda account: {}["absent"])
+    account = Stripe().account
+    account.request = {"id": "req_1", "idempotency_key": None}
+    account.schedule("test.work", seconds=0)
+    with pytest.raises(KeyError):
+        account.run_due()
+    assert account.request["id"] == "req_1"
+
+
 def saved(tmp_path: Path) -> dict[str, Any]:
     """Return the state of a simulator with the default account and account A."""
     simulator = start(data=tmp_path / "saved.json", secret_key=DEFAULT)
