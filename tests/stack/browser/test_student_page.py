@@ -1,7 +1,7 @@
 """The student page in use. Each state is checked on a phone and on a desktop."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.stack.browser.student import SIZES, Student
 
@@ -135,6 +135,17 @@ def test_a_promotion_code_lowers_the_price_and_an_unknown_one_shows_an_error(stu
     student.pay_on_checkout(GOOD)
     student.expect_enrolled()
     student.expect_text("You paid $399.20.")
+
+
+def test_stripes_fields_follow_a_color_scheme_that_changes_while_they_load(student: Student) -> None:
+    held: list[Route] = []
+    student.page.route("**/_js/element.html", lambda route: held.append(route))
+    student.page.emulate_media(color_scheme="dark")
+    with student.page.expect_request("**/_js/element.html"):
+        student.open_payment_form()
+    student.page.emulate_media(color_scheme="light")
+    held.pop().continue_()
+    expect(student.fields.locator("html")).to_have_css("color-scheme", "light")
 
 
 def test_a_full_discount_enrolls_without_a_card(student: Student) -> None:
