@@ -113,19 +113,24 @@ class WebhookReceiver:
     def assert_delivered(self, *expected: Expected, only: bool = False, timeout: float = DRAIN_S) -> list[Event]:
         """Assert that these events were delivered here, in any order. See `deliveries.assert_delivered`."""
         __tracebackhide__ = True
-        self.check()
         assert self.account is not None, "connect() the receiver to an account first"
         try:
-            return assert_delivered(self.account, *expected, only=only, endpoint=self.endpoint_id, timeout=timeout)
-        except AssertionError:
-            self.check()  # an exception of the handler says more than its 500
+            events = assert_delivered(self.account, *expected, only=only, endpoint=self.endpoint_id, timeout=timeout)
+        except AssertionError as error:
+            if self.problems:  # an exception of the handler says more than its 500
+                raise AssertionError(f"{error}\n{self._problems()}") from None
             raise
+        self.check()
+        return events
 
     def check(self) -> None:
         """Raise AssertionError if a delivery was refused or the handler raised an exception."""
         __tracebackhide__ = True
         if self.problems:
-            raise AssertionError("webhooks that could not be accepted:\n  " + "\n  ".join(self.problems))
+            raise AssertionError(self._problems())
+
+    def _problems(self) -> str:
+        return "webhooks that could not be accepted:\n  " + "\n  ".join(self.problems)
 
     def _report(self, expected: Any) -> str:
         if self.account is not None:

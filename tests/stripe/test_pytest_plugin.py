@@ -222,6 +222,7 @@ def test_a_missing_delivery_names_the_exception_of_the_handler(pytester: pytest.
 def test_it(stripe_client, stripe_webhooks):
     stripe_webhooks.handler = lambda received: 1 / 0
     stripe_client.v1.customers.create({"name": "Ada"})
+    stripe_webhooks.account.drain()
     stripe_webhooks.assert_delivered("customer.created")
 """,
     )
