@@ -28,5 +28,16 @@ def _track_json(track: catalog.Track) -> dict[str, Any]:
         {"project": p.project, "title": p.title, "steps": [{"step": s.step, "title": s.title} for s in p.steps]}
         for p in track.projects
     ]
-    price = {"amount": track.price.amount, "currency": track.price.currency}
-    return {"track": track.track, "title": track.title, **price, "projects": projects}
+    return {
+        "track": track.track,
+        "title": track.title,
+        "amount": track.price.amount,
+        "currency": track.price.currency,
+        "summary": track.summary,
+        "level": track.level,
+        "duration": track.duration,
+        "outcomes": list(track.outcomes),
+        "prerequisites": list(track.prerequisites),
+        "questions": [question._asdict() for question in track.questions],
+        "projects": projects,
+    }

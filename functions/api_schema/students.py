@@ -44,13 +44,27 @@ class Project:
 
 
 @dataclass
+class Question:
+    """A question that students ask before they buy."""
+
+    question: Annotated[str, About(examples=["When can I start?"])]
+    answer: Annotated[str, About(examples=["At once."])]
+
+
+@dataclass
 class TrackForSale:
-    """A track that is for sale, with its price."""
+    """A track that is for sale, with its price. Its texts are plain text."""
 
     track: Track
     title: Annotated[str, About(examples=["Data Professional"])]
     amount: Amount
     currency: Currency
+    summary: Annotated[str, About("The track in one sentence.", examples=["Learn to answer questions."])]
+    level: Annotated[str, About(examples=["Beginner"])]
+    duration: Annotated[str, About("How long it takes.", examples=["12 weeks at 8 hours per week"])]
+    outcomes: Annotated[list[str], About("The skills that a student gains.", examples=[["Train a model"]])]
+    prerequisites: Annotated[list[str], About("The skills that a student needs before.", examples=[["Basic Python"]])]
+    questions: list[Question]
     projects: list[Project]
 
 

@@ -34,17 +34,39 @@ def test_the_catalog_is_immutable() -> None:
         catalog.tracks()["DP"] = catalog.find("FSD")  # type: ignore[index]
 
 
+TRACK = """
+[X]
+title = "X"
+amount = 4
+currency = "usd"
+summary = "A track."
+level = "Beginner"
+duration = "A week"
+outcomes = ["One thing"]
+projects = []
+"""
+
+
 @pytest.mark.parametrize(
-    "toml", ['[X]\ntitle = "X"', '[X]\ntitle = "X"\namount = 4.5\ncurrency = "usd"\nprojects = []']
+    ("correct", "wrong"),
+    [
+        ("amount = 4", "amount = 4.5"),
+        ('currency = "usd"', ""),
+        ('summary = "A track."', ""),
+        ('summary = "A track."', 'summary = " "'),
+        ('outcomes = ["One thing"]', 'outcomes = "One thing"'),
+        ('outcomes = ["One thing"]', "outcomes = [1]"),
+        ("projects = []", 'projects = []\nquestions = [{question = "Why?"}]'),
+    ],
 )
-def test_a_malformed_catalog_is_rejected(toml: str) -> None:
+def test_a_malformed_catalog_is_rejected(correct: str, wrong: str) -> None:
+    assert correct in TRACK
     with pytest.raises((KeyError, TypeError)):
-        catalog.parse(toml)
+        catalog.parse(TRACK.replace(correct, wrong))
 
 
 def test_a_track_is_sold_unless_the_file_says_otherwise() -> None:
-    track = '[X]\ntitle = "X"\namount = 4\ncurrency = "usd"\nprojects = []\n'
-    assert catalog.parse(track)["X"].sold
-    assert not catalog.parse(f"{track}sold = false")["X"].sold
+    assert catalog.parse(TRACK)["X"].sold
+    assert not catalog.parse(f"{TRACK}sold = false")["X"].sold
     with pytest.raises(TypeError):
-        catalog.parse(f'{track}sold = "no"')
+        catalog.parse(f'{TRACK}sold = "no"')

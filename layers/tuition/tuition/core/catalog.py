@@ -27,9 +27,19 @@ class Project(NamedTuple):
     steps: tuple[Step, ...]
 
 
+class Question(NamedTuple):
+    """A question that students ask before they buy a track, with its answer."""
+
+    question: str
+    answer: str
+
+
 @dataclass(frozen=True)
 class Track:
     """A track as it is today. The price of an earlier purchase is on its payment, not here.
+
+    The page of a track shows the fields from `summary` to `questions` as they are written: plain text. `outcomes` are
+    what a student learns, `prerequisites` what they must know before.
 
     A track that is no longer sold (`sold` false) is not offered. Its students keep their enrollment and progress.
     """
@@ -37,6 +47,12 @@ class Track:
     track: str
     title: str
     price: Money
+    summary: str
+    level: str
+    duration: str
+    outcomes: tuple[str, ...]
+    prerequisites: tuple[str, ...]
+    questions: tuple[Question, ...]
     projects: tuple[Project, ...]
     sold: bool = True
 
@@ -60,12 +76,23 @@ def find(code: object) -> Track:
 
 
 def parse(toml: str) -> dict[str, Track]:
-    """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong."""
+    """Return the tracks of a catalog in TOML. Raises `KeyError` or `TypeError` if its structure is wrong.
+
+    `prerequisites` and `questions` may be left out. A text that is empty is a `TypeError` too.
+    """
     return {
         code: Track(
             track=code,
             title=entry["title"],
             price=Money(entry["amount"], entry["currency"]),
+            summary=_text(entry["summary"]),
+            level=_text(entry["level"]),
+            duration=_text(entry["duration"]),
+            outcomes=_texts(entry["outcomes"]),
+            prerequisites=_texts(entry.get("prerequisites", [])),
+            questions=tuple(
+                Question(_text(each["question"]), _text(each["answer"])) for each in entry.get("questions", [])
+            ),
             projects=tuple(
                 Project(project["project"], project["title"], tuple(Step(**step) for step in project["steps"]))
                 for project in entry["projects"]
@@ -74,6 +101,19 @@ def parse(toml: str) -> dict[str, Track]:
         )
         for code, entry in tomllib.loads(toml).items()
     }
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    """Return a list of texts. Raises `TypeError` for anything else: a single text would become its letters."""
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} must be a list of texts")
+    return tuple(_text(value) for value in values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{value!r} must be a text and not empty")
+    return value
 
 
 def _flag(entry: Mapping[str, object], name: str) -> bool:
