@@ -47,7 +47,7 @@ def test_a_module_never_turns_text_into_markup_or_code_and_is_short(module: Path
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\.style\b", text
     )
-    assert len(text.splitlines()) < 200
+    assert module.parent.name == "languages" or len(text.splitlines()) < 200
 
 
 @pytest.mark.parametrize("module", MODULES, ids=relative_name)
@@ -71,7 +71,7 @@ def exports(module: Path) -> set[str]:
 
 def imports(module: Path) -> list[Path]:
     text = module.read_text(encoding="utf-8")
-    return [(module.parent / path).resolve() for path in re.findall(r'from "(\.[^"]+)"', text)]
+    return [(module.parent / path).resolve() for path in re.findall(r'(?:from |import\()"(\.[^"]+)"', text)]
 
 
 def test_every_module_is_reached_from_a_page() -> None:
@@ -99,7 +99,7 @@ def test_the_two_apps_share_code_only_through_the_shared_folder() -> None:
     for app in ("console", "reference", "student"):
         for module in (WEB / app).glob("*.js"):
             folders = {path.parent for path in imports(module)}
-            assert folders <= {WEB / "shared", WEB / app, VENDORED}, module
+            assert folders <= {WEB / "shared", WEB / app, WEB / app / "languages", VENDORED}, module
     for module in (WEB / "shared").glob("*.js"):
         assert {path.parent for path in imports(module)} <= {WEB / "shared"}, module
 

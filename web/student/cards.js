@@ -4,14 +4,17 @@ import { announce, h, icon, note, show } from "../shared/dom.js";
 import { expiry, methodName } from "../shared/format.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
+import { texts } from "./text.js";
+
+const words = texts.cards;
 
 export async function cardsView({ main }) {
   const methods = await api.listSavedMethods();
   const container = h("div", {});
   show(
     main,
-    "Saved cards",
-    h("p", { class: "lead" }, "Stored securely by Stripe for faster checkout. We only see what’s shown here."),
+    words.title,
+    h("p", { class: "lead" }, words.lead),
     container,
   );
   renderMethods(container, methods);
@@ -25,7 +28,7 @@ function renderMethods(container, methods) {
           { class: "rows" },
           methods.map((method) => methodItem(method, container)),
         )
-      : h("p", {}, "No saved cards. Tick “Save for next time” at checkout to add one."),
+      : h("p", {}, words.empty),
   );
 }
 
@@ -34,13 +37,9 @@ function methodItem(method, container) {
   const expires = expiry(method);
   const remove = () =>
     confirm({
-      title: `Remove ${name}?`,
-      content: h(
-        "p",
-        {},
-        "You won’t be able to pay with it here anymore. Your past payments don’t change, and refunds still go back to it.",
-      ),
-      confirmText: "Remove",
+      title: words.remove_title(name),
+      content: h("p", {}, words.consequence),
+      confirmText: words.remove,
       work: async () => {
         await api.removeSavedMethod(method.id);
         try {
@@ -48,7 +47,7 @@ function methodItem(method, container) {
         } catch (error) {
           container.prepend(note("bad", h("p", {}, explain(error))));
         }
-        announce(`Removed ${name}.`);
+        announce(words.removed(name));
         document.querySelector("h1").focus();
       },
     });
@@ -60,8 +59,8 @@ function methodItem(method, container) {
       "div",
       { class: "grow" },
       h("p", { class: "strong" }, name),
-      expires && h("p", { class: "small" }, `Expires ${expires}`),
+      expires && h("p", { class: "small" }, words.expires(expires)),
     ),
-    h("button", { type: "button", class: "quiet", "aria-label": `Remove ${name}`, onclick: remove }, "Remove"),
+    h("button", { type: "button", class: "quiet", "aria-label": words.remove_named(name), onclick: remove }, words.remove),
   );
 }

