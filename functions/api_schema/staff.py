@@ -25,10 +25,17 @@ from tuition.payments import legal_hold
 from tuition.payments.access import AccessDecision
 from tuition.views import statement
 from tuition.views.exports import ExportKind
+from tuition.views.filters import MAX_CODE_LENGTH, Refunded
 
 Flag = Literal["true", "false"]
 AnyTrack = Annotated[str, About("The code of a track.", enum=list(catalog.tracks()), examples=["DP"])]
 EnrollmentStatus = enrollment.Status
+Code = Annotated[str, About(pattern=f"^[a-z0-9_]{{1,{MAX_CODE_LENGTH}}}$")]
+REFUNDED = (
+    "`true`: all of it was refunded. `false`: not all. `partly`: only a part. `any`: all or a part. `none`: nothing."
+)
+METHOD = "The type of the payment method, or the brand of the card."
+FAILURE = "Stripe's code of why the last attempt of an unpaid payment failed."
 
 
 # --- lists ---
@@ -40,12 +47,14 @@ class PaymentsQuery(PageQuery):
 
     status: Status | None = None
     track: AnyTrack | None = None
-    refunded: Flag | None = None
+    refunded: Annotated[Refunded | None, About(REFUNDED)] = None
     attention: Flag | None = None
     disputed: Flag | None = None
     refund_request: Annotated[State | None, About("The state of the undecided refund request, else of the newest.")] = (
         None
     )
+    method: Annotated[Code | None, About(METHOD, examples=["us_bank_account"])] = None
+    failure: Annotated[Code | None, About(FAILURE, examples=["insufficient_funds"])] = None
     from_: Annotated[Day | None, About("The first UTC day of `created_at`.", name="from", examples=["2026-11-01"])] = (
         None
     )
@@ -895,10 +904,12 @@ class PaymentFilters:
 
     status: Status | None = None
     track: AnyTrack | None = None
-    refunded: Annotated[bool | Flag | None, About()] = None
+    refunded: Annotated[bool | Refunded | None, About(REFUNDED)] = None
     attention: Annotated[bool | Flag | None, About()] = None
     disputed: Annotated[bool | Flag | None, About()] = None
     refund_request: State | None = None
+    method: Annotated[Code | None, About(METHOD)] = None
+    failure: Annotated[Code | None, About(FAILURE)] = None
     from_: Annotated[Day | None, About(name="from", examples=["2026-11-01"])] = None
     to: Day | None = None
     amount_min: Annotated[int | None, About(minimum=0, maximum=999_999_999_999)] = None

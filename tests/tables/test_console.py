@@ -80,9 +80,40 @@ def test_filters_by_amount_and_dispute_combine(tuition: Harness, student: Studen
     assert search_own(amount_min="0", status="SUCCEEDED", track="DP", disputed="true") == {with_dispute}
 
 
+def test_filters_by_refund_method_and_failure_combine(tuition: Harness, student: Student, admin: Student) -> None:
+    users = [student, *(Student(f"{student.sub}-{name}") for name in ("whole", "free", "failed"))]
+    part, whole, none = (str(buy_track(tuition, user)["payment_id"]) for user in users[:3])
+    for payment_id, amount in ((part, 100), (whole, 49900)):
+        body = {"amount": amount, "reason": "A part was missing"}
+        assert tuition.admin(admin, REFUND, body, payment_id=payment_id).status == 200
+    purchase = tuition.create(users[3]).body
+    failed = str(purchase["payment_id"])
+    tuition.pay(purchase["payment_intent_id"], "pm_card_chargeDeclinedInsufficientFunds")
+    tuition.deliver_all()
+
+    def search_own(**query: str) -> set[str]:
+        return set(search(tuition, admin, limit="2", **query)) & {part, whole, none, failed}
+
+    assert search_own(refunded="true") == {whole}
+    assert search_own(refunded="partly") == {part}
+    assert search_own(refunded="any") == {part, whole}
+    assert search_own(refunded="none") == {none, failed}
+    assert search_own(refunded="false") == {part, none, failed}
+    assert search_own(refunded="partly", status="REFUNDED") == set()
+    assert search_own(failure="insufficient_funds") == {failed}
+    assert search_own(failure="expired_card") == set()
+    assert search_own(method="visa", refunded="none") == {none, failed}
+    assert search_own(method="card", refunded="any", track="DP") == {part, whole}
+    assert search_own(method="us_bank_account") == set()
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        {"refunded": "maybe"},
+        {"method": "Visa"},
+        {"failure": ""},
+        {"failure": "a" * 61},
         {"amount_min": "-1"},
         {"amount_max": "1.5"},
         {"amount_min": "1e3"},
@@ -95,7 +126,7 @@ def test_filters_by_amount_and_dispute_combine(tuition: Harness, student: Studen
         {"q": "\x00"},
     ],
 )
-def test_an_invalid_amount_or_search_text_is_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
+def test_an_invalid_filter_is_refused(tuition: Harness, admin: Student, query: dict[str, str]) -> None:
     response = tuition.admin(admin, LIST, query=query)
     assert (response.status, response.body["field"]) == (422, next(iter(query)))
 

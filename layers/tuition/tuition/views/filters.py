@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Any
+from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote
 
 from tuition.core import catalog
@@ -17,8 +17,18 @@ from tuition.core.stripe_json import MAX_ID_LENGTH
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
-    *("refund_request", "q", "limit", "cursor"),
+    *("refund_request", "method", "failure", "q", "limit", "cursor"),
 )
+Refunded = Literal["true", "false", "partly", "any", "none"]
+"""How much was refunded: all of it, not all, only a part, all or a part, or nothing."""
+STATUSES_OF_REFUNDED: dict[str, tuple[str, ...]] = {
+    "true": ("REFUNDED",),
+    "partly": ("SUCCEEDED",),
+    "any": ("SUCCEEDED", "REFUNDED"),
+}
+STATUSES_OF_FAILURES = ("FAILED", "CANCELED")
+MAX_CODE_LENGTH = 60
+"""Characters of a payment method or a failure code in a filter. Stripe's longest known code has fewer."""
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters without width, which are pasted along with an address."""
 OPENING, CLOSING = "<([{\"':;,", '>)]}":;,!?'
@@ -31,7 +41,7 @@ class Filters:
 
     status: str | None = None
     track: str | None = None
-    refunded: bool | None = None
+    refunded: Refunded | None = None
     attention: bool | None = None
     disputed: bool | None = None
     first: date | None = None
@@ -39,14 +49,20 @@ class Filters:
     amount_min: int | None = None
     amount_max: int | None = None
     refund_request: str | None = None
+    method: str | None = None
+    failure: str | None = None
     q: str | None = None
 
     @property
     def statuses(self) -> list[str]:
         """The statuses that a matching payment can have."""
-        paid = ("SUCCEEDED", "REFUNDED") if self.refund_request else STATUSES  # only what is paid can be refunded
-        candidates = [status for status in paid if self.status in (None, status)]
-        return [status for status in candidates if not self.refunded or status == "REFUNDED"]
+        possible = [
+            ("SUCCEEDED", "REFUNDED") if self.refund_request else STATUSES,  # only what is paid can be refunded
+            STATUSES_OF_REFUNDED.get(self.refunded or "", STATUSES),
+            STATUSES_OF_FAILURES if self.failure else STATUSES,
+            (self.status,) if self.status else STATUSES,
+        ]
+        return [status for status in STATUSES if all(status in statuses for statuses in possible)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the filters that are set, named as in the query."""
@@ -88,7 +104,7 @@ def parse(query: Mapping[str, str]) -> Filters:
     return Filters(
         status=_one_of(query, "status", STATUSES),
         track=_one_of(query, "track", tuple(catalog.tracks())),
-        refunded=flag(query, "refunded"),
+        refunded=cast(Refunded | None, _one_of(query, "refunded", get_args(Refunded))),
         attention=flag(query, "attention"),
         disputed=flag(query, "disputed"),
         first=first,
@@ -96,6 +112,8 @@ def parse(query: Mapping[str, str]) -> Filters:
         amount_min=amount_min,
         amount_max=amount_max,
         refund_request=_one_of(query, "refund_request", STATES),
+        method=_code(query, "method"),
+        failure=_code(query, "failure"),
         q=_search_text(query.get("q", "")),
     )
 
@@ -105,6 +123,13 @@ def _search_text(q: str) -> str | None:
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None
+
+
+def _code(query: Mapping[str, str], name: str) -> str | None:
+    """Parse one of Stripe's codes, such as `us_bank_account`. Stripe adds new ones, so any code is accepted."""
+    if name in query and not re.fullmatch(rf"[a-z0-9_]{{1,{MAX_CODE_LENGTH}}}", query[name]):
+        raise Unprocessable(f"{name} must be one of Stripe's codes, such as us_bank_account", field=name)
+    return query.get(name)
 
 
 def _one_of(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:

@@ -14,13 +14,15 @@ from itertools import islice
 
 from tuition import clock
 from tuition.core import attention, catalog, timestamps
+from tuition.core import payment as payments
 from tuition.core.errors import NotFound
+from tuition.core.payment import STATUSES, Payment
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.dynamodb import Partition
 from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.stripe_gateway import resolve
-from tuition.views.filters import EPOCH, Filters
+from tuition.views.filters import EPOCH, Filters, Refunded
 from tuition.views.payment_json import PaymentView
 
 MAX_BATCHES_PER_PAGE = 5
@@ -57,13 +59,19 @@ def matches(filters: Filters, view: PaymentView) -> bool:
     payment, day = view.payment, view.payment.created_at[:10]
     exact = (
         (filters.attention, bool(view.attention)),
-        (filters.refunded, payment.refunded),
         (filters.disputed, bool(payment.facts.disputes)),
         (filters.status, payment.status),
         (filters.track, payment.track),
         (filters.refund_request, payment.refund_request_state),
     )
     if any(chosen not in (None, value) for chosen, value in exact):
+        return False
+    if filters.refunded and filters.refunded not in _refunded(payment):
+        return False
+    method = payment.payment_method or {}
+    if filters.method and filters.method not in (method.get("type"), method.get("brand")):
+        return False
+    if filters.failure and filters.failure != _failure_code(payment):
         return False
     if payment.amount < (filters.amount_min or 0) or (
         filters.amount_max is not None and payment.amount > filters.amount_max
@@ -72,6 +80,18 @@ def matches(filters: Filters, view: PaymentView) -> bool:
     first = filters.first.isoformat() if filters.first else day
     last = filters.last.isoformat() if filters.last else day
     return first <= day <= last
+
+
+def _refunded(payment: Payment) -> tuple[Refunded, ...]:
+    """Return the values of the filter `refunded` that a payment matches."""
+    if payment.refunded:
+        return ("true", "any")
+    return ("false", "partly", "any") if payment.refund_amount else ("false", "none")
+
+
+def _failure_code(payment: Payment) -> str | None:
+    failure = payments.failure(payment.facts)
+    return failure.code if failure else None
 
 
 # --- pages ---
@@ -125,8 +145,8 @@ def _cursors(filters: Filters, after: Cursor | None, page_size: int, *, steady: 
         yield from _search(filters, after, page_size)
         return
     before = after.listed_before() if after else None
-    narrowed = filters.disputed or filters.attention or filters.refund_request
-    if steady or not (narrowed or filters.status or filters.refunded or filters.track):
+    narrowed = filters.disputed or filters.attention or filters.track or len(filters.statuses) < len(STATUSES)
+    if steady or not narrowed:
         sources = [_months(filters, before, page_size)]
     else:
         sources = [_walk(partition, filters, before, page_size) for partition in _partitions(filters)]
