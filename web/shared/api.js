@@ -1,13 +1,12 @@
 // Calls to our API (docs/api.md), and what can go wrong with them in words for people.
-import { moment } from "./format.js";
+import { moment, timeOfDay } from "./format.js";
 import * as session from "./session.js";
-
-const UNAVAILABLE = "Our system is temporarily unavailable. Please try again in a moment.";
+import { words } from "./words.js";
 
 /** The API's refusal: an RFC 9457 problem, the gateway's own `{"message"}`, or a body that cannot be read. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
-    super(body.detail ?? (status >= 500 ? UNAVAILABLE : (body.message ?? "Something went wrong.")));
+    super(body.detail ?? (status >= 500 ? words.unavailable : (body.message ?? words.refused)));
     this.status = status;
     this.type = (body.type ?? "").split("/").pop();
     this.field = body.field;
@@ -20,7 +19,7 @@ export class Problem extends Error {
 /** No complete response arrived, so the call may or may not have taken effect. */
 export class Offline extends Error {
   constructor() {
-    super("We can’t connect. Check your internet connection and try again.");
+    super(words.offline);
   }
 }
 
@@ -66,7 +65,7 @@ async function callOnce(method, path, body) {
     const newer = session.token();
     if (newer && newer !== token) return callOnce(method, path, body);
     session.clear();
-    throw new SessionExpired("Your session has expired. Sign in to continue where you left off.");
+    throw new SessionExpired(words.session_expired);
   }
   const json = await response.json().catch(() => undefined);
   if (response.ok && json) return json;
@@ -88,11 +87,11 @@ export function explain(error) {
     const sentence = /[.!?]$/.test(detail) ? detail : `${detail}.`;
     if (error.status !== 429 && !error.retryAfter) return sentence;
     const seconds = error.retryAfter ?? 30;
-    if (seconds > LONG_WAIT_S) return `${sentence} Try again after ${moment(Date.now() + seconds * 1000)}.`;
-    const at = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(Date.now() + seconds * 1000);
-    return `${sentence} Try again in ${seconds} s (at ${at}).`;
+    const at = Date.now() + seconds * 1000;
+    if (seconds > LONG_WAIT_S) return `${sentence} ${words.try_after(moment(at))}`;
+    return `${sentence} ${words.try_in(seconds, timeOfDay(at))}`;
   }
   if (error instanceof Offline || error instanceof SessionExpired) return error.message;
   console.error(error);
-  return "Something went wrong on this page. Please reload it.";
+  return words.broken;
 }

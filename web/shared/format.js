@@ -1,4 +1,12 @@
 // How both apps write money, times, payment methods and Stripe's codes.
+import { words } from "./words.js";
+
+let place = { locale: "en-GB", moneyLocale: "en", zone: false };
+
+/** Write dates and money as readers of a locale do, and the time zone with each time. Staff read `24 Nov 2026, 14:05`. */
+export const writeFor = (locale) => {
+  place = { locale, moneyLocale: locale, zone: true };
+};
 
 /** Currencies whose amounts Stripe does not count in hundredths (https://docs.stripe.com/currencies#zero-decimal). */
 const WITHOUT_DECIMALS = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "));
@@ -26,10 +34,10 @@ export const groupedDecimal = (amount, currency) =>
 /** With the currency's code, as staff read it: `1,200.00 USD`. */
 export const moneyWithCode = (amount, currency) => `${groupedDecimal(amount, currency)} ${currency.toUpperCase()}`;
 
-/** With the currency's symbol, as students read it: `money(49900, "usd")` is `$499.00`. */
+/** With the currency's symbol, as students read it: `money(49900, "usd")` is `$499.00`, and `499,00 $` in German. */
 export function money(amount, currency) {
   const digits = fractionDigits(currency);
-  const format = new Intl.NumberFormat("en", {
+  const format = new Intl.NumberFormat(place.moneyLocale, {
     style: "currency",
     currency: currency.toUpperCase(),
     minimumFractionDigits: digits,
@@ -63,15 +71,18 @@ const CARD_BRANDS = {
 
 /** As students read it: `Visa ending in 4242`, `Bank account ending in 6789`. */
 export function methodName({ type, brand, last4 }) {
-  const name = type === "us_bank_account" ? "Bank account" : (CARD_BRANDS[brand]?.name ?? "Card");
-  return last4 ? `${name} ending in ${last4}` : name;
+  const name = type === "us_bank_account" ? words.bank_account : (CARD_BRANDS[brand]?.name ?? words.card);
+  return last4 ? words.method_ending_in(name, last4) : name;
 }
+
+/** Types of payment methods whose code is no name. */
+const TYPES = { us_bank_account: "US bank account" };
 
 /** As staff read it: `Visa ··4242`. Empty without a method. */
 export function shortMethodName(method) {
   if (!method) return "";
   const brand = CARD_BRANDS[method.brand];
-  const name = brand?.short ?? brand?.name ?? sentenceCase(method.type ?? "card");
+  const name = brand?.short ?? brand?.name ?? TYPES[method.type] ?? sentenceCase(method.type ?? "card");
   return method.last4 ? `${name} ··${method.last4}` : name;
 }
 
@@ -80,14 +91,24 @@ export function expiry({ exp_month: month, exp_year: year }) {
   return month && year ? `${String(month).padStart(2, "0")}/${String(year).slice(-2)}` : "";
 }
 
-const local = (options) => new Intl.DateTimeFormat("en-GB", options);
+const local = (options) => new Intl.DateTimeFormat(place.locale, options);
+const DAY = { day: "numeric", month: "short", year: "numeric" };
 
 /** A day in the reader's time zone: `24 Nov 2026`. */
-export const day = (time) => local({ day: "numeric", month: "short", year: "numeric" }).format(new Date(time));
+export const day = (time) => local(DAY).format(new Date(time));
 
-/** A moment in the reader's time zone: `24 Nov 2026, 14:05`, or with seconds. */
-export const moment = (time, seconds = false) =>
-  local({ dateStyle: "medium", timeStyle: seconds ? "medium" : "short" }).format(new Date(time));
+const clock = (seconds) => ({
+  hour: "numeric",
+  minute: "2-digit",
+  ...(seconds && { second: "2-digit" }),
+  ...(place.zone && { timeZoneName: "short" }),
+});
+
+/** A moment in the reader's time zone: `24 Nov 2026, 14:05`, or with seconds; for students `24 Nov 2026, 14:05 CET`. */
+export const moment = (time, seconds = false) => local({ ...DAY, ...clock(seconds) }).format(new Date(time));
+
+/** The time of day of a moment: `14:05:10`. */
+export const timeOfDay = (time) => local({ timeStyle: "medium" }).format(new Date(time));
 
 /** A moment in UTC: `2026-11-24 13:05:00 UTC`. */
 export const utc = (time) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;

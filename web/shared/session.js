@@ -1,11 +1,11 @@
 // The signed-in user. Only the ID token is stored, for this tab only; there is no refresh token.
 // On AWS, users sign in on Cognito's hosted page: authorization code with PKCE. A local stack issues its own tokens.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/using-pkce-in-authorization-code.html
+import { words } from "./words.js";
 
 const TOKEN = "tuition.token";
 const PENDING_SIGN_IN = "tuition.sign-in";
 const LEEWAY_S = 30;
-const INVALID_LINK = "That sign-in link is no longer valid. Please sign in again.";
 
 /** The claims of a token, unverified: the API verifies it. */
 function claims(token) {
@@ -22,12 +22,15 @@ export function token() {
   return null;
 }
 
-/** `{sub, email, groups}` of the signed-in user, or null. The groups claim is a list of names, or one name. */
+/**
+ * `{sub, email, email_verified, groups}` of the signed-in user, or null. The groups claim is a list of names, or one
+ * name. A token that says nothing about the address counts as verified here: the API decides.
+ */
 export function currentUser(groupsClaim = "cognito:groups") {
   const idToken = token();
   if (!idToken) return null;
-  const { sub, email, [groupsClaim]: groups = [] } = claims(idToken);
-  return { sub, email, groups: Array.isArray(groups) ? groups : [groups] };
+  const { sub, email, email_verified: verified = true, [groupsClaim]: groups = [] } = claims(idToken);
+  return { sub, email, email_verified: String(verified) === "true", groups: Array.isArray(groups) ? groups : [groups] };
 }
 
 /** Forget the ID token. */
@@ -74,8 +77,8 @@ export async function startHostedSignIn({ domain, client_id: clientId }, returnT
 export async function finishHostedSignIn({ domain, client_id: clientId }, query) {
   const flow = JSON.parse(sessionStorage.getItem(PENDING_SIGN_IN) ?? "{}");
   sessionStorage.removeItem(PENDING_SIGN_IN);
-  if (!flow.state || query.get("state") !== flow.state) throw new Error(INVALID_LINK);
-  if (query.has("error")) throw new Error(query.get("error_description") ?? "The sign-in was canceled.");
+  if (!flow.state || query.get("state") !== flow.state) throw new Error(words.sign_in_invalid);
+  if (query.has("error")) throw new Error(query.get("error_description") ?? words.sign_in_canceled);
   const form = {
     grant_type: "authorization_code",
     client_id: clientId,
@@ -84,9 +87,9 @@ export async function finishHostedSignIn({ domain, client_id: clientId }, query)
     code_verifier: flow.verifier,
   };
   const response = await fetch(`${domain}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
-  if (!response.ok) throw new Error("We couldn’t complete the sign-in. Please sign in again.");
+  if (!response.ok) throw new Error(words.sign_in_failed);
   const { id_token: idToken } = await response.json();
-  if (claims(idToken).nonce !== flow.nonce) throw new Error(INVALID_LINK);
+  if (claims(idToken).nonce !== flow.nonce) throw new Error(words.sign_in_invalid);
   sessionStorage.setItem(TOKEN, idToken);
   return flow.returnTo;
 }

@@ -1,6 +1,7 @@
 // The sign-in of both apps: Cognito's hosted page in production, any email address on a local stack.
 import { action, h } from "./dom.js";
 import * as session from "./session.js";
+import { words } from "./words.js";
 
 /**
  * The sign-in as an element. `returnTo` is where the hosted page leads back to; `onSignIn` is called after a local
@@ -14,7 +15,7 @@ export function signInPanel({ config, intro, returnTo, localEmail, roles = [], o
 
 function hosted(config, intro, returnTo) {
   const leave = () => session.startHostedSignIn(config.sign_in, returnTo());
-  return h("div", {}, h("p", {}, intro), action("Sign in", leave, { class: "wide" }));
+  return h("div", {}, h("p", {}, intro), action(words.sign_in, leave, { class: "wide" }));
 }
 
 function local({ email, roles, onSignIn }) {
@@ -38,11 +39,11 @@ function local({ email, roles, onSignIn }) {
   return h(
     "form",
     { onsubmit: submit },
-    h("p", {}, "This stack runs on your own machine. Sign in as anyone you like."),
-    h("label", { for: "email" }, "Email address"),
+    h("p", {}, words.sign_in_locally),
+    h("label", { for: "email" }, words.email_address),
     address,
-    roles.length > 0 && [h("label", { for: "role" }, "Role"), role],
+    roles.length > 0 && [h("label", { for: "role" }, words.role), role],
     error,
-    h("button", { type: "submit", class: "wide" }, "Sign in"),
+    h("button", { type: "submit", class: "wide" }, words.sign_in),
   );
 }

@@ -1,7 +1,10 @@
 // The student page: choosing the view, showing who is signed in, and arriving from Stripe or from the sign-in.
 import { explain, SessionExpired } from "../shared/api.js";
 import { action, h, icon, loading, note, show } from "../shared/dom.js";
+import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
+import { useWords } from "../shared/words.js";
+import { handleArrival } from "./arrival.js";
 import { buyView, paidView } from "./buy.js";
 import { cardsView } from "./cards.js";
 import { showErasure, takeErasure } from "./erasure.js";
@@ -10,8 +13,10 @@ import { myDataView } from "./my_data.js";
 import { paymentsView } from "./payments.js";
 import { showSignIn } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
+import { language, locale, texts } from "./text.js";
 import { tracksView } from "./tracks.js";
 
+const words = texts.app;
 const VIEWS = new Map([
   ["", tracksView],
   ["buy", buyView],
@@ -23,11 +28,11 @@ const VIEWS = new Map([
 ]);
 const PUBLIC_VIEWS = new Set([""]);
 const NAV_LINKS = [
-  ["", "Tracks"],
-  ["learning", "My learning"],
-  ["payments", "Payments"],
-  ["cards", "Cards"],
-  ["data", "My data"],
+  ["", words.tracks],
+  ["learning", words.learning],
+  ["payments", words.payments],
+  ["cards", words.cards],
+  ["data", words.data],
 ];
 const main = document.getElementById("main");
 let config, currentView, arrival;
@@ -45,10 +50,10 @@ async function showView() {
   showHeader(name);
   const view = VIEWS.get(name);
   try {
-    if (!view) show(main, "Page not found", h("p", {}, h("a", { href: "#/" }, "Browse tracks")));
+    if (!view) show(main, words.not_found, h("p", {}, h("a", { href: "#/" }, words.browse)));
     else if (!session.currentUser() && !PUBLIC_VIEWS.has(name)) askToSignIn();
     else {
-      const container = h("div", {}, loading("Loading…")); // detached when the user leaves, so late results stay hidden
+      const container = h("div", {}, loading(words.loading)); // detached when the user leaves, so late results stay hidden
       main.replaceChildren(container);
       await view({ main: container, config, signal, reload: showView }, ...params, arrivedWith);
     }
@@ -76,9 +81,9 @@ function onSessionExpired(error, onSignIn) {
 function showError(error, retry) {
   show(
     main,
-    "Something went wrong",
+    words.error,
     note("bad", h("p", {}, explain(error))),
-    h("p", {}, action("Try again", retry)),
+    h("p", {}, action(words.try_again, retry)),
   );
 }
 
@@ -102,47 +107,10 @@ function showHeader(name) {
       ...(user
         ? [
             h("span", { class: "mail", title: user.email }, user.email),
-            button(() => session.signOut(config.sign_in), icon("out"), "Sign out"),
+            button(() => session.signOut(config.sign_in), icon("out"), words.sign_out),
           ]
-        : [button(() => askToSignIn(), "Sign in")]),
+        : [button(() => askToSignIn(), words.sign_in)]),
     );
-}
-
-/**
- * Turn the query that Stripe or the hosted sign-in added to the address into a view, and remove it from the address.
- * Returns an error message if the sign-in failed.
- */
-async function handleArrival() {
-  const query = new URLSearchParams(location.search);
-  let hash = location.hash || "#/";
-  let message;
-  if (query.has("state")) {
-    try {
-      hash = await session.finishHostedSignIn(config.sign_in, query);
-      if (hash.startsWith("/")) return leave(hash);
-    } catch (error) {
-      message = error.message;
-    }
-  } else if (query.has("paid")) {
-    const id = query.get("session") ?? query.get("payment_intent");
-    hash = `#/buy/${query.get("paid")}`;
-    arrival = id ? { paid: id, refused: query.get("redirect_status") === "failed" } : undefined;
-  } else if (query.has("canceled")) {
-    hash = `#/buy/${query.get("canceled")}`;
-    arrival = { canceled: true };
-  } else if (query.get("payment") === "success" && query.has("session_id")) {
-    hash = `#/paid/${query.get("session_id")}`;
-  } else if (query.has("payment")) {
-    hash = "#/payments";
-  }
-  if (location.search) history.replaceState(null, "", `/${hash}`);
-  return message;
-}
-
-/** Go to another page that asked for the sign-in: the console. */
-function leave(path) {
-  location.replace(path);
-  return new Promise(() => {});
 }
 
 function showWhetherOffline() {
@@ -165,17 +133,30 @@ function listen() {
   window.addEventListener("pageshow", ({ persisted }) => persisted && showView());
 }
 
+/** Put the page itself into the reader's language: the texts of index.html, the shared modules, dates and money. */
+function speak() {
+  document.documentElement.lang = language;
+  document.querySelector(".skip").textContent = words.skip;
+  document.getElementById("nav").setAttribute("aria-label", words.nav);
+  document.getElementById("offline").textContent = words.offline;
+  document.querySelector(".foot p").textContent = words.footer;
+  useWords(texts.shared);
+  writeFor(locale);
+}
+
 async function start() {
-  show(main, "Tuition", loading("Loading…"));
+  speak();
+  show(main, words.brand, loading(words.loading));
   for (const name of ["online", "offline"]) window.addEventListener(name, showWhetherOffline);
   showWhetherOffline();
   const response = await fetch("/config.json");
   config = await response.json();
-  const message = await handleArrival();
+  const { arrival: arrivedWith, message } = await handleArrival(config);
+  arrival = arrivedWith;
   listen();
   loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
   if (message) {
-    show(main, "You are not signed in", note("bad", h("p", {}, message)));
+    show(main, words.not_signed_in, note("bad", h("p", {}, message)));
     showHeader("");
     return;
   }
@@ -192,8 +173,8 @@ start().catch((error) => {
   console.error(error);
   show(
     main,
-    "We couldn’t load the page",
-    note("bad", h("p", {}, "We can’t connect. Check your internet connection and try again.")),
-    h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Reload")),
+    words.not_loaded,
+    note("bad", h("p", {}, words.not_loaded_why)),
+    h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, words.reload)),
   );
 });

@@ -2,6 +2,9 @@
 import { explain, reportSessionExpired } from "../shared/api.js";
 import { openModal } from "../shared/dialog.js";
 import { h, note } from "../shared/dom.js";
+import { texts } from "./text.js";
+
+const words = texts.dialog;
 
 const sentence = (error) => [h("p", {}, explain(error))];
 
@@ -10,7 +13,7 @@ const sentence = (error) => [h("p", {}, explain(error))];
  * the dialog. Escape, Back and `cancelText` close the dialog and change nothing, except while `work` is running.
  * `describe(error)` is the error as elements. `onClose` is called whenever the dialog has closed.
  */
-export function confirm({ title, content, confirmText, cancelText = "Keep it", work, describe = sentence, onClose }) {
+export function confirm({ title, content, confirmText, cancelText = words.keep, work, describe = sentence, onClose }) {
   const error = h("div", {});
   const submit = h("button", { type: "submit", class: "danger" }, confirmText);
   const isBusy = () => submit.getAttribute("aria-busy") === "true";

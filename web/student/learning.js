@@ -3,6 +3,9 @@ import { explain } from "../shared/api.js";
 import { h, icon, note, show } from "../shared/dom.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
+import { texts } from "./text.js";
+
+const words = texts.learning;
 
 export async function learningView({ main }) {
   const [{ enrollments, blocked }, titles, { tracks }] = await Promise.all([
@@ -14,15 +17,15 @@ export async function learningView({ main }) {
   if (!enrollments.length) {
     show(
       main,
-      "My learning",
-      h("p", { class: "lead" }, "You’re not enrolled in a track yet."),
-      h("p", {}, h("a", { class: "button", href: "#/" }, "Browse tracks")),
+      words.title,
+      h("p", { class: "lead" }, words.empty),
+      h("p", {}, h("a", { class: "button", href: "#/" }, words.browse)),
     );
     return;
   }
   show(
     main,
-    "My learning",
+    words.title,
     enrollments.map((enrollment) =>
       enrollmentPanel(enrollment, titles.get(enrollment.track), blocked, sold.has(enrollment.track)),
     ),
@@ -42,20 +45,20 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
     whyDetails(track, title),
-    hasProgress && h("p", { class: "small", id: `progress-${track}` }, `${done} of ${steps.length} steps done`),
+    hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }
 
-/** "Why?": once opened, the API says in plain words why the student is enrolled or not. */
+/** words.why: once opened, the API says in plain words why the student is enrolled or not. */
 function whyDetails(track, title) {
   const answer = h("p", { role: "status" });
   let loaded = false;
   const ask = async () => {
     if (loaded) return;
     loaded = true;
-    answer.textContent = "Loading…";
+    answer.textContent = words.loading;
     try {
       answer.textContent = (await api.explainEnrollment(track)).sentence;
     } catch (error) {
@@ -66,12 +69,12 @@ function whyDetails(track, title) {
   return h(
     "details",
     { class: "why", ontoggle: ask },
-    h("summary", {}, "Why?", h("span", { class: "visually-hidden" }, ` ${title}`)),
+    h("summary", {}, words.why, h("span", { class: "visually-hidden" }, ` ${title}`)),
     answer,
   );
 }
 
-const LINKS = { complete: "Complete payment", view: "View payment status", enroll: "Enroll again" };
+const LINKS = { complete: words.complete, view: words.view, enroll: words.enroll };
 
 function linkOf(actions, track) {
   const name = Object.keys(LINKS).find((one) => actions.includes(one));
@@ -80,7 +83,7 @@ function linkOf(actions, track) {
 
 function projectItem({ title, unlocked, steps }) {
   const done = steps.filter((step) => step.done).length;
-  const state = unlocked ? (done === steps.length ? "Done" : "Unlocked") : "Locked";
+  const state = unlocked ? (done === steps.length ? words.project_done : words.unlocked) : words.locked;
   return h(
     "li",
     { class: unlocked ? "open" : "locked" },
@@ -104,6 +107,6 @@ function stepItem({ title, done }) {
     { class: done ? "done" : "" },
     h("span", { class: "box", "aria-hidden": "true" }, done && icon("check")),
     title,
-    h("span", { class: "visually-hidden" }, done ? " (done)" : " (not done)"),
+    h("span", { class: "visually-hidden" }, ` ${done ? words.step_done : words.step_not_done}`),
   );
 }

@@ -6,16 +6,13 @@ import { newCopy, readCopy, saveData } from "../shared/personal_data.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import { erasurePanel } from "./erasure.js";
+import { texts } from "./text.js";
+
+const words = texts.my_data;
 
 const MAX_CORRECTIONS = 6; // each corrects up to 100 payments, and the API lets six follow each other at once
 const ID = /^[a-z]+_.*[A-Z0-9]/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/; // not a key that begins with a time
-const INCLUDED = [
-  "Your payments, refunds and disputes, with everything that happened to them",
-  "Your enrollments and progress",
-  "The emails that we sent you about payments, but not their text",
-  "Your customer number at Stripe, and what keeps you from buying, if anything does",
-];
 
 /** The view with the student's data. Parts that were read stay, so that a refused request continues where it stopped. */
 export async function myDataView({ main, config }) {
@@ -25,18 +22,18 @@ export async function myDataView({ main, config }) {
   const onError = (error) => {
     if (error instanceof SessionExpired) throw error;
     progress.replaceChildren(
-      note("bad", h("p", {}, explain(error)), copy.cursor && h("p", {}, "The parts that we have are kept. The next click continues.")),
+      note("bad", h("p", {}, explain(error)), copy.cursor && h("p", {}, words.kept)),
     );
   };
   const after = (then) => async () => {
-    progress.replaceChildren(h("p", { class: "small" }, "Collecting your data…"));
+    progress.replaceChildren(h("p", { class: "small" }, words.collecting));
     await readCopy(copy, api.exportMyData);
     progress.replaceChildren(...filesNote(copy.files));
     if (copy.data) then(copy.data);
   };
   const download = (data) => {
     saveData(data, "my-data");
-    announce("Your data was saved as a file.");
+    announce(words.downloaded);
   };
   const read = (data) => {
     result.replaceChildren(...page(data));
@@ -44,15 +41,15 @@ export async function myDataView({ main, config }) {
   };
   show(
     main,
-    "My data",
-    h("p", { class: "lead" }, "You can get a copy of everything that we store about you."),
-    h("ul", {}, INCLUDED.map((one) => h("li", {}, one))),
-    h("p", {}, "Your saved cards are stored by Stripe: see ", h("a", { href: "#/cards" }, "Cards"), "."),
+    words.title,
+    h("p", { class: "lead" }, words.lead),
+    h("ul", {}, Object.values(words.included).map((one) => h("li", {}, one))),
+    h("p", {}, ...words.cards(h("a", { href: "#/cards" }, words.cards_link))),
     h(
       "p",
       { class: "row" },
-      action("Download my data", after(download), { onError }),
-      action("Show my data", after(read), { onError, class: "quiet" }),
+      action(words.download, after(download), { onError }),
+      action(words.show, after(read), { onError, class: "quiet" }),
     ),
     progress,
     addressPanel(),
@@ -69,10 +66,10 @@ function addressPanel() {
     for (let number = 0; number < MAX_CORRECTIONS; number += 1) {
       const { email, complete } = await api.correctMyEmail();
       if (!complete) continue;
-      outcome.replaceChildren(note("good", h("p", {}, `Your payments have the address ${email}.`)));
+      outcome.replaceChildren(note("good", h("p", {}, words.updated(email))));
       return;
     }
-    outcome.replaceChildren(note("info", h("p", {}, "Some payments are left. Update the address again.")));
+    outcome.replaceChildren(note("info", h("p", {}, words.updated_partly)));
   };
   const onError = (error) => {
     if (error instanceof SessionExpired) throw error;
@@ -80,14 +77,10 @@ function addressPanel() {
   };
   return h(
     "section",
-    { class: "panel my-data", "aria-label": "Email address" },
-    h("h2", {}, "Email address"),
-    h(
-      "p",
-      {},
-      `You are signed in with ${currentUser()?.email ?? "no email address"}. If we write to an older address, or your payments show one, update it.`,
-    ),
-    action("Update my address", correct, { onError, class: "quiet" }),
+    { class: "panel my-data", "aria-label": words.address },
+    h("h2", {}, words.address),
+    h("p", {}, words.address_lead(currentUser()?.email ?? words.no_address)),
+    action(words.update, correct, { onError, class: "quiet" }),
     outcome,
   );
 }
@@ -96,21 +89,20 @@ function addressPanel() {
 function filesNote(files) {
   if (!files.length) return [];
   const link = ({ url, url_expires_at: until }, index) =>
-    h("li", {}, h("a", { href: url }, `Part ${index + 1}`), ` (until ${moment(until)})`);
-  const text = "A part of your data is too large to show here. Download it now:";
-  return [note("info", h("p", {}, text), h("ul", {}, files.map(link)))];
+    h("li", {}, h("a", { href: url }, words.file(index + 1)), words.file_until(moment(until)));
+  return [note("info", h("p", {}, words.files), h("ul", {}, files.map(link)))];
 }
 
 /** The data as a page to read or print. Nothing is folded away, because a printer would leave it out. */
 function page({ user_id: id, exported_at: at, person, payments, expired_payments: expired, records }) {
-  const print = h("button", { type: "button", class: "quiet", onclick: () => window.print() }, "Print");
+  const print = h("button", { type: "button", class: "quiet", onclick: () => window.print() }, words.print);
   return [
-    h("div", { class: "row spread" }, h("h2", { tabindex: "-1" }, `Your data on ${moment(at)}`), print),
-    h("p", { class: "small" }, "Amounts are in the smallest unit of their currency: 49900 usd are $499.00."),
-    section("You", { user_id: id, ...person }),
-    ...payments.map((payment, index) => section(`Payment ${payments.length - index}`, payment)),
-    ...expired.map((payment) => section("Payment that was deleted after seven years", payment)),
-    records.length > 0 && section("Records that belong to no payment", records),
+    h("div", { class: "row spread" }, h("h2", { tabindex: "-1" }, words.heading(moment(at))), print),
+    h("p", { class: "small" }, words.units),
+    section(words.you, { user_id: id, ...person }),
+    ...payments.map((payment, index) => section(words.payment(payments.length - index), payment)),
+    ...expired.map((payment) => section(words.expired_payment, payment)),
+    records.length > 0 && section(words.records, records),
   ].filter(Boolean);
 }
 
@@ -129,7 +121,7 @@ function tree(value) {
           h("div", { class: typeof part === "object" ? "" : "leaf" }, h("dt", {}, label(name)), h("dd", {}, tree(part))),
         ),
     );
-  if (typeof value === "boolean") return value ? "Yes" : "No";
+  if (typeof value === "boolean") return value ? words.yes : words.no;
   return TIME.test(value) ? h("time", { datetime: value }, moment(value, true)) : String(value);
 }
 

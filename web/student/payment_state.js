@@ -1,45 +1,23 @@
 // The meaning of a payment and its enrollment for the student: the one place that turns them into words and actions.
-import { day, money } from "../shared/format.js";
+import { day, moment, money } from "../shared/format.js";
 import { isOpen } from "./api.js";
+import { texts } from "./text.js";
 import { canWithdraw } from "./withdrawal.js";
 
-const PROCESSING =
-  "Your bank is processing your payment. This usually takes up to four business days. Please don’t pay again.";
-const REFUND_TIME = "It usually appears on your statement within 5–10 days.";
+const words = texts.payment_state;
 
 /**
  * Why a paid payment gives no access. `enroll` says whether enrolling again would help: never after a decision of the
  * school, and never while we hold money that gives no access.
  */
 const NO_ACCESS = {
-  revoked: {
-    chip: ["bad", "lock", "Access ended"],
-    sentence: "The school has ended the access from this payment. Contact us if you think this is a mistake.",
-  },
-  dispute_lost: {
-    chip: ["bad", "alert", "Charged back"],
-    sentence: "Your bank took this payment back, so it no longer gives you access.",
-    enroll: true,
-  },
-  refunded: {
-    chip: ["", "back", "Refunded"],
-    sentence: "Your payment was refunded, so your access has ended. Your progress is saved in case you come back.",
-    enroll: true,
-  },
-  withdrawn: {
-    chip: ["", "back", "Withdrawn"],
-    sentence: "You withdrew from this contract, so your access has ended. Your progress is saved in case you come back.",
-    enroll: true,
-  },
-  amount_differs: {
-    chip: ["bad", "alert", "Under review"],
-    sentence:
-      "We received your payment, but the amount differs from the price. The school is reviewing it and will contact " +
-      "you. Please don’t pay again.",
-  },
+  revoked: { chip: ["bad", "lock", words.revoked], sentence: words.revoked_why },
+  dispute_lost: { chip: ["bad", "alert", words.dispute_lost], sentence: words.dispute_lost_why, enroll: true },
+  refunded: { chip: ["", "back", words.refunded], sentence: words.refunded_why, enroll: true },
+  withdrawn: { chip: ["", "back", words.withdrawn], sentence: words.withdrawn_why, enroll: true },
+  amount_differs: { chip: ["bad", "alert", words.amount_differs], sentence: words.amount_differs_why },
 };
 
-const NO_LONGER_SOLD = "We no longer sell this track. Contact us if you have questions.";
 const BUYING = ["view", "complete", "enroll"];
 
 const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefined;
@@ -47,33 +25,33 @@ const joined = (...sentences) => sentences.filter(Boolean).join(" ") || undefine
 /** The chip of a payment, and what the student must know about it: in the list of payments, or about the enrollment. */
 function describePayment(payment, inList) {
   const { status, failure, currency, no_access_reason: reason, refund_pending_amount: pending } = payment;
-  if (payment.verify_by) return { chip: ["", "clock", "Confirm your bank account"], sentence: verifyText(payment) };
-  if (status === "CREATED") return { chip: ["", "clock", "Not paid yet"] };
-  if (status === "PROCESSING") return { chip: ["", "clock", "Processing"], sentence: PROCESSING };
-  if (status === "FAILED") return { chip: ["bad", "alert", "Failed"], sentence: failure?.message };
+  if (payment.verify_by) return { chip: ["", "clock", words.verify], sentence: words.verify_why(moment(payment.verify_by)) };
+  if (status === "CREATED") return { chip: ["", "clock", words.unpaid] };
+  if (status === "PROCESSING") return { chip: ["", "hourglass", words.processing], sentence: words.processing_why };
+  if (status === "FAILED") return { chip: ["bad", "alert", words.failed], sentence: failure?.message };
   if (status === "CANCELED")
-    return { chip: ["", "clock", "Expired"], sentence: failure && `The last attempt failed: ${failure.message}` };
+    return { chip: ["", "close", words.closed], sentence: failure && words.last_failure(failure.message) };
   // A later payment may give access again, so a payment that ended like this says nothing about access in the list.
   const why = inList && ["refunded", "withdrawn"].includes(reason) ? undefined : NO_ACCESS[reason]?.sentence;
   if (payment.dispute === "open") {
-    const dispute = "Your bank has opened a dispute about this payment, so it can’t be refunded until the bank decides.";
-    return { chip: ["bad", "alert", "Disputed"], sentence: joined(dispute, why ?? "You keep your access until then.") };
+    const sentence = joined(words.disputed_why, why ?? words.disputed_access);
+    return { chip: ["bad", "alert", words.disputed], sentence };
   }
-  const underWay = pending > 0 && `Your refund of ${money(pending, currency)} is being processed. ${REFUND_TIME}`;
+  const underWay = pending > 0 && words.refund_pending_why(money(pending, currency));
   if (status === "REFUNDED" && underWay)
-    return { chip: ["", "clock", "Refund in progress"], sentence: joined(underWay, why) };
+    return { chip: ["", "hourglass", words.refund_pending], sentence: joined(underWay, why) };
   if (reason) {
     const { chip } = NO_ACCESS[status === "REFUNDED" ? "refunded" : reason];
     return { chip, sentence: joined(underWay, why) };
   }
-  return { chip: ["good", "check", "Paid"], sentence: underWay || refundPromise(payment) };
+  return { chip: ["good", "check", words.paid], sentence: underWay || refundPromise(payment) };
 }
 
 function refundPromise(payment) {
   const { can_request_refund: canRequest, refundable_until: until, withdrawal } = payment;
-  if (canWithdraw(payment)) return `You can withdraw from this contract until ${day(withdrawal.possible_until)}.`;
+  if (canWithdraw(payment)) return words.withdrawal_until(day(withdrawal.possible_until));
   if (!canRequest || !until || new Date(until) < Date.now()) return undefined;
-  return `You can get a refund without approval until ${day(until)}, unless we refunded this track to you before.`;
+  return words.refund_until(day(until));
 }
 
 /** The actions that a payment allows: `view` one under way, `complete` an unpaid one, `withdraw`, request a `refund`. */
@@ -97,7 +75,7 @@ export function describe({ sold = true, ...about }) {
   const isHeld = about.payment || about.enrollment?.status === "ENROLLED";
   return {
     chip,
-    sentence: isHeld ? sentence : joined(!isWaiting && sentence, NO_LONGER_SOLD),
+    sentence: isHeld ? sentence : joined(!isWaiting && sentence, words.no_longer_sold),
     actions: actions.filter((each) => !BUYING.includes(each)),
   };
 }
@@ -109,16 +87,15 @@ function describeSold({ payment, enrollment, blocked }) {
   const actions = current ? paymentActions(current, blocked) : [];
   if (enrollment?.status === "ENROLLED") {
     const sentence = current?.dispute === "open" ? about.sentence : undefined;
-    return { chip: ["good", "check", "Enrolled"], sentence, actions: ["learn", ...actions] };
+    return { chip: ["good", "check", words.enrolled], sentence, actions: ["learn", ...actions] };
   }
   if (current && isOpen(current)) {
-    const unlock = "Your projects unlock as soon as your payment is complete.";
-    const sentence = actions.includes("view") ? about.sentence : (blocked ?? joined(about.sentence, unlock));
-    const text = actions.includes("view") ? "Payment processing" : "Waiting for payment";
-    return { chip: current.verify_by ? about.chip : ["", "clock", text], sentence, actions };
+    const sentence = actions.includes("view") ? about.sentence : (blocked ?? joined(about.sentence, words.unlocks));
+    const chip = actions.includes("view") ? ["", "hourglass", words.payment_processing] : ["", "clock", words.waiting];
+    return { chip: current.verify_by ? about.chip : chip, sentence, actions };
   }
   const mayEnroll = !current || NO_ACCESS[current.no_access_reason]?.enroll;
   const sentence = joined(about.sentence, mayEnroll && blocked);
-  const chip = current?.no_access_reason === "amount_differs" ? about.chip : ["", "lock", "No longer enrolled"];
+  const chip = current?.no_access_reason === "amount_differs" ? about.chip : ["", "lock", words.not_enrolled];
   return { chip: enrollment && chip, sentence, actions: mayEnroll && !blocked ? [...actions, "enroll"] : actions };
 }

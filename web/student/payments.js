@@ -5,11 +5,14 @@ import { day, differsFromPrice, methodName, moment, money } from "../shared/form
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 import { refundRequestNote, requestRefund } from "./refund.js";
+import { texts } from "./text.js";
 import { requestWithdrawal, withdrawalNote } from "./withdrawal.js";
+
+const words = texts.payments;
 
 /** Reasons that Stripe names itself, for a refund that was not requested here. */
 const REASONS_OF_STRIPE = {
-  duplicate: "you were charged twice",
+  duplicate: words.duplicate,
   fraudulent: "",
   requested_by_customer: "",
   expired_uncaptured_charge: "",
@@ -19,8 +22,8 @@ const REASONS_OF_STRIPE = {
 export async function paymentsView({ main }, paymentId) {
   const [page, catalog, titles] = await Promise.all([api.listPayments(), api.getCatalog(), api.getTitles()]);
   const sold = new Set(catalog.tracks.map(({ track }) => track));
-  const list = h("ul", { class: "rows", "aria-label": "Payments" });
-  show(main, "My payments", ...(page.payments.length ? [list] : emptyState()));
+  const list = h("ul", { class: "rows", "aria-label": words.list });
+  show(main, words.title, ...(page.payments.length ? [list] : emptyState()));
   const context = { titles, sold };
   list.append(...page.payments.map((payment) => paymentItem(payment, context)));
   if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
@@ -32,10 +35,9 @@ export async function paymentsView({ main }, paymentId) {
 }
 
 function emptyState() {
-  const text = "No payments yet. When you enroll in a track, your payments and receipts appear here.";
   return [
-    h("p", { class: "lead" }, text),
-    h("p", {}, h("a", { class: "button", href: "#/" }, "Browse tracks")),
+    h("p", { class: "lead" }, words.empty),
+    h("p", {}, h("a", { class: "button", href: "#/" }, words.browse)),
   ];
 }
 
@@ -47,14 +49,14 @@ function olderPayments(list, firstCursor, context) {
     const page = await api.listPayments(cursor);
     cursor = page.next_cursor;
     list.append(...page.payments.map((payment) => paymentItem(payment, context)));
-    announce(`${page.payments.length} more payments`);
+    announce(words.loaded(page.payments.length));
     if (!cursor) button.remove();
   };
   const onError = (error) => {
     if (error instanceof SessionExpired) throw error;
     errorBox.replaceChildren(note("bad", h("p", {}, explain(error))));
   };
-  const button = action("Show older payments", load, { class: "quiet", onError });
+  const button = action(words.older, load, { class: "quiet", onError });
   return h("div", {}, button, errorBox);
 }
 
@@ -83,7 +85,7 @@ function paymentItem(payment, context) {
       "div",
       { class: "sum" },
       h("p", { class: "strong" }, money(amount, currency)),
-      differsFromPrice(payment) && h("p", { class: "small" }, `Price: ${money(price.amount, price.currency)}`),
+      differsFromPrice(payment) && h("p", { class: "small" }, words.price(money(price.amount, price.currency))),
       h("span", { class: `chip ${kind}` }, icon(drawing), text),
     ),
     withdrawalNote(payment),
@@ -94,9 +96,10 @@ function paymentItem(payment, context) {
 }
 
 function refundedText({ refund_amount: counted, refund_pending_amount: pending, currency, refunded_at: at, refund_reason: why }) {
-  const amount = counted - pending;
+  const amount = money(counted - pending, currency);
+  const refund = at ? words.refunded_on(amount, day(at)) : words.refunded(amount);
   const reason = REASONS_OF_STRIPE[why] ?? why;
-  return `${money(amount, currency)} refunded${at ? ` on ${day(at)}` : ""}${reason ? `. Reason: ${reason}` : ""}`;
+  return reason ? words.refund_reason(refund, reason) : refund;
 }
 
 function actions(payment, title, context, item) {
@@ -104,16 +107,16 @@ function actions(payment, title, context, item) {
   const { actions: allowed } = describe({ payment, sold: context.sold.has(track) });
   const links = [];
   if (receipt) {
-    const label = `Receipt for ${title} (opens a new tab)`;
-    links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, "Receipt"));
+    const label = words.receipt_for(title);
+    links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, words.receipt));
   }
-  if (allowed.includes("view")) links.push(h("a", { href: `#/buy/${track}` }, "View status"));
-  if (allowed.includes("complete")) links.push(h("a", { href: `#/buy/${track}` }, "Complete payment"));
+  if (allowed.includes("view")) links.push(h("a", { href: `#/buy/${track}` }, words.view));
+  if (allowed.includes("complete")) links.push(h("a", { href: `#/buy/${track}` }, words.complete));
   const onDone = (updated, message) => replaceItem(item(), paymentItem(updated, context), message);
   if (allowed.includes("withdraw"))
-    links.push(button("Withdraw from contract here", ` for ${title}`, () => requestWithdrawal({ payment, title }, onDone)));
+    links.push(button(words.withdraw, words.withdraw_for(title), () => requestWithdrawal({ payment, title }, onDone)));
   if (allowed.includes("refund"))
-    links.push(button("Request a refund", ` of ${title}`, () => requestRefund({ payment, title }, onDone)));
+    links.push(button(words.refund, words.refund_of(title), () => requestRefund({ payment, title }, onDone)));
   return links;
 }
 

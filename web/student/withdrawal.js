@@ -6,6 +6,9 @@ import { day, moment, money } from "../shared/format.js";
 import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
 import { confirm } from "./dialog.js";
+import { texts } from "./text.js";
+
+const words = texts.withdrawal;
 
 /** Whether the student can withdraw from the contract of a payment now. */
 export const canWithdraw = ({ withdrawal }) =>
@@ -26,13 +29,11 @@ export function withdrawalNote({ withdrawal, status, amount, refundable_amount: 
       h(
         "p",
         {},
-        "You withdrew from this contract on ",
-        h("time", { datetime: at }, moment(at)),
-        `.${email ? ` We send the acknowledgement to ${email}.` : ""}`,
+        ...words.declared(h("time", { datetime: at }, moment(at)), email ? words.acknowledged(email) : ""),
       ),
       status === "PROCESSING" &&
-        h("p", {}, `If your bank makes the payment of ${money(amount, currency)}, you get it back by ${day(dueBy)} at the latest.`),
-      isDue && h("p", {}, `You get ${money(refundable, currency)} back by ${day(dueBy)} at the latest.`),
+        h("p", {}, words.processing(money(amount, currency), day(dueBy))),
+      isDue && h("p", {}, words.due(money(refundable, currency), day(dueBy))),
     ),
   );
 }
@@ -43,35 +44,35 @@ export function requestWithdrawal({ payment, title }, onDone) {
   const email = currentUser()?.email;
   const item = (name, text) => [h("dt", {}, name), h("dd", {}, text)];
   confirm({
-    title: "Withdraw from contract",
+    title: words.title,
     content: h(
       "div",
       {},
-      h("p", {}, `You withdraw from the contract for ${title}. You need no reason.`),
+      h("p", {}, words.lead(title)),
       h("dl", { class: "small" }, [
-        ...item("Contract", title),
-        ...item("Order", id),
-        ...item("Ordered on", moment(createdAt)),
-        ...item(status === "PROCESSING" ? "Price" : "Paid", money(amount, currency)),
-        ...item("Acknowledgement to", email ?? "the email address of your order"),
+        ...item(words.contract, title),
+        ...item(words.order, id),
+        ...item(words.ordered, moment(createdAt)),
+        ...item(status === "PROCESSING" ? words.price : words.paid, money(amount, currency)),
+        ...item(words.acknowledgement, email ?? words.address_of_order),
       ]),
       h("ul", {}, [
-        h("li", {}, "The withdrawal takes effect at once and can’t be undone."),
-        status === "PROCESSING" && h("li", {}, "If your bank makes the payment, you get it back. If it fails, you owe nothing."),
-        refundable > 0 && h("li", {}, `You get ${money(refundable, currency)} back, within 14 days at the latest.`),
+        h("li", {}, words.final),
+        status === "PROCESSING" && h("li", {}, words.returned),
+        refundable > 0 && h("li", {}, words.refunded(money(refundable, currency))),
         status !== "PROCESSING" &&
           !payment.no_access_reason &&
-          h("li", {}, `You’ll lose access to ${title}. Your progress is saved in case you come back.`),
+          h("li", {}, words.access_lost(title)),
       ]),
-      h("label", { for: "withdrawal-name" }, "Your name"),
+      h("label", { for: "withdrawal-name" }, words.name),
       h("input", { id: "withdrawal-name", name: "name", autocomplete: "name", maxlength: "200", required: true }),
     ),
-    confirmText: "Confirm withdrawal",
-    cancelText: "Cancel",
+    confirmText: words.confirm,
+    cancelText: words.cancel,
     work: async (form) => {
       const name = form.get("name").replace(/\s+/g, " ").trim();
       const updated = await api.withdraw(id, name).catch((error) => paymentAfterError(id, error));
-      onDone(updated, `We received your withdrawal on ${moment(updated.withdrawal.submitted_at)}.`);
+      onDone(updated, words.received(moment(updated.withdrawal.submitted_at)));
     },
   });
 }

@@ -288,7 +288,7 @@ def test_every_state_of_a_refund_request_is_shown(student: Student) -> None:
         student.open("#/payments")
         if state == REFUND_REQUESTS[0][0]:
             student.sign_in()
-        student.expect_text(f"You requested a refund of $499.00 on 24 Nov 2026. {text}")
+        student.expect_text(f"You requested a refund of $499.00 on Nov 24, 2026. {text}")
         expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
         student.expect_accessible()
 
