@@ -29,7 +29,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str | None, list[str]]] = {
     "pending refund": ({"status": "REFUNDED", "refund_pending_amount": 49900, "no_access_reason": "refunded",
                         "can_request_refund": False}, "Refund in progress", "Your refund of $499.00", []),
 }  # fmt: skip
-"""What differs from a paid payment, and the chip, the sentence and the actions that follow."""
+"""The values that differ from a paid payment, and the chip, the sentence and the actions that follow."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def descriptions() -> dict[str, dict[str, Any]]:
     """The descriptions of all cases, as a payment in the list and as the payment of an enrollment."""
     payments = {name: PAYMENT | changes for name, (changes, *_) in CASES.items()}
     code = f"""
+        globalThis.window = new EventTarget();
         Object.defineProperty(globalThis, "navigator", {{ value: {{ language: "en-US", languages: ["en-US"] }} }});
         const {{ writeFor }} = await import("{(MODULE.parents[1] / "shared" / "format.js").as_uri()}");
         writeFor("en-US");

@@ -56,13 +56,20 @@ export function announce(text) {
   }, 50);
 }
 
-/** Show a view and focus its heading, so that keyboards and screen readers continue there. */
+let isUsed = false;
+for (const name of ["click", "submit", "hashchange"])
+  window.addEventListener(name, () => { isUsed = true; }, { capture: true, once: true });
+
+/**
+ * Show a view and focus its heading, so that keyboards and screen readers continue there. The first view of a page that
+ * was just loaded leaves the focus at the start of the page, so that the first Tab reaches the skip link.
+ */
 export function show(main, title, ...content) {
   const heading = h("h1", { tabindex: "-1" }, title);
   main.replaceChildren(heading, ...content.flat().filter(Boolean));
   if (!main.isConnected) return; // the user has moved on to another view
   document.title = `${title} · Tuition`;
-  heading.focus({ preventScroll: true });
+  if (isUsed) heading.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 

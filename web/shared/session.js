@@ -55,8 +55,11 @@ const encode = (bytes) =>
     .replace(/=/g, "");
 const home = () => `${location.origin}/`;
 
-/** Go to the hosted sign-in. `returnTo` is where to continue afterwards: a hash, or a path with its hash. */
-export async function startHostedSignIn({ domain, client_id: clientId }, returnTo) {
+/**
+ * Go to the hosted sign-in, or to its page for new users. `returnTo` is where to continue afterwards: a hash, or a path
+ * with its hash. https://docs.aws.amazon.com/cognito/latest/developerguide/managed-login-endpoints.html
+ */
+export async function startHostedSignIn({ domain, client_id: clientId }, returnTo, page = "oauth2/authorize") {
   const flow = { state: random(), nonce: random(), verifier: random(), returnTo };
   sessionStorage.setItem(PENDING_SIGN_IN, JSON.stringify(flow));
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(flow.verifier));
@@ -70,15 +73,24 @@ export async function startHostedSignIn({ domain, client_id: clientId }, returnT
     code_challenge: encode(new Uint8Array(digest)),
     code_challenge_method: "S256",
   });
-  location.assign(`${domain}/oauth2/authorize?${query}`);
+  location.assign(`${domain}/${page}?${query}`);
+}
+
+/** The hosted sign-in failed. `returnTo` is where the user wanted to continue, if this tab started the sign-in. */
+class SignInFailed extends Error {
+  constructor(message, returnTo) {
+    super(message);
+    this.returnTo = returnTo;
+  }
 }
 
 /** Complete the hosted sign-in and return `returnTo`. Throws if this tab did not start that sign-in. */
 export async function finishHostedSignIn({ domain, client_id: clientId }, query) {
   const flow = JSON.parse(sessionStorage.getItem(PENDING_SIGN_IN) ?? "{}");
   sessionStorage.removeItem(PENDING_SIGN_IN);
-  if (!flow.state || query.get("state") !== flow.state) throw new Error(words.sign_in_invalid);
-  if (query.has("error")) throw new Error(query.get("error_description") ?? words.sign_in_canceled);
+  const failed = (message) => new SignInFailed(message, flow.returnTo);
+  if (!flow.state || query.get("state") !== flow.state) throw failed(words.sign_in_invalid);
+  if (query.has("error")) throw failed(query.get("error_description") ?? words.sign_in_canceled);
   const form = {
     grant_type: "authorization_code",
     client_id: clientId,
@@ -87,9 +99,9 @@ export async function finishHostedSignIn({ domain, client_id: clientId }, query)
     code_verifier: flow.verifier,
   };
   const response = await fetch(`${domain}/oauth2/token`, { method: "POST", body: new URLSearchParams(form) });
-  if (!response.ok) throw new Error(words.sign_in_failed);
+  if (!response.ok) throw failed(words.sign_in_failed);
   const { id_token: idToken } = await response.json();
-  if (claims(idToken).nonce !== flow.nonce) throw new Error(words.sign_in_invalid);
+  if (claims(idToken).nonce !== flow.nonce) throw failed(words.sign_in_invalid);
   sessionStorage.setItem(TOKEN, idToken);
   return flow.returnTo;
 }

@@ -5,17 +5,24 @@ import { words } from "./words.js";
 
 /**
  * The sign-in as an element. `returnTo` is where the hosted page leads back to; `onSignIn` is called after a local
- * sign-in. `roles` are `[group, label]` to choose from on a local stack, the first one by default.
+ * sign-in. `roles` are `[group, label]` to choose from on a local stack, the first one by default. `mayRegister` offers the
+ * hosted page for new users too.
  */
-export function signInPanel({ config, intro, returnTo, localEmail, roles = [], onSignIn }) {
+export function signInPanel({ config, intro, returnTo, localEmail, roles = [], mayRegister = false, onSignIn }) {
   return config.sign_in.kind === "cognito"
-    ? hosted(config, intro, returnTo)
+    ? hosted(config, intro, returnTo, mayRegister)
     : local({ email: localEmail, roles, onSignIn });
 }
 
-function hosted(config, intro, returnTo) {
-  const leave = () => session.startHostedSignIn(config.sign_in, returnTo());
-  return h("div", {}, h("p", {}, intro), action(words.sign_in, leave, { class: "wide" }));
+function hosted(config, intro, returnTo, mayRegister) {
+  const leave = (page) => session.startHostedSignIn(config.sign_in, returnTo(), page);
+  return h(
+    "div",
+    {},
+    h("p", {}, intro),
+    action(words.sign_in, () => leave(), { class: "wide" }),
+    mayRegister && action(words.create_account, () => leave("signup"), { class: "wide quiet" }),
+  );
 }
 
 function local({ email, roles, onSignIn }) {

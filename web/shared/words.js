@@ -12,6 +12,7 @@ export const words = {
   sign_in_canceled: "The sign-in was canceled.",
   sign_in_failed: "We couldn’t complete the sign-in. Please sign in again.",
   sign_in: "Sign in",
+  create_account: "Create an account",
   sign_in_locally: "This stack runs on your own machine. Sign in as anyone you like.",
   email_address: "Email address",
   role: "Role",

@@ -1,6 +1,6 @@
-// The student page: choosing the view, showing who is signed in, and arriving from Stripe or from the sign-in.
-import { explain, SessionExpired } from "../shared/api.js";
-import { action, h, icon, loading, note, show } from "../shared/dom.js";
+// The student page: choosing the view, and what surrounds it.
+import { explain, Offline, SessionExpired } from "../shared/api.js";
+import { action, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { useWords } from "../shared/words.js";
@@ -8,10 +8,11 @@ import { handleArrival } from "./arrival.js";
 import { buyView, paidView } from "./buy.js";
 import { cardsView } from "./cards.js";
 import { showErasure, takeErasure } from "./erasure.js";
+import { showHeader } from "./header.js";
 import { learningView } from "./learning.js";
 import { myDataView } from "./my_data.js";
 import { paymentsView } from "./payments.js";
-import { showSignIn } from "./sign_in.js";
+import { showSignIn, signInView } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
 import { language, locale, texts } from "./text.js";
 import { tracksView } from "./tracks.js";
@@ -25,15 +26,9 @@ const VIEWS = new Map([
   ["payments", paymentsView],
   ["cards", cardsView],
   ["data", myDataView],
+  ["sign-in", signInView],
 ]);
-const PUBLIC_VIEWS = new Set([""]);
-const NAV_LINKS = [
-  ["", words.tracks],
-  ["learning", words.learning],
-  ["payments", words.payments],
-  ["cards", words.cards],
-  ["data", words.data],
-];
+const PUBLIC_VIEWS = new Set(["", "sign-in"]);
 const main = document.getElementById("main");
 let config, currentView, arrival;
 
@@ -47,7 +42,8 @@ async function showView() {
   const [name, ...params] = route();
   const arrivedWith = arrival;
   arrival = undefined;
-  showHeader(name);
+  document.getElementById("live").textContent = ""; // it was about the view before
+  showHeader(config, name, route().join("/"));
   const view = VIEWS.get(name);
   try {
     if (!view) show(main, words.not_found, h("p", {}, h("a", { href: "#/" }, words.browse)));
@@ -64,7 +60,7 @@ async function showView() {
       return showView();
     };
     if (error instanceof SessionExpired) onSessionExpired(error, retry);
-    else showError(error, retry);
+    else showError(error, retry, signal);
   }
 }
 
@@ -74,43 +70,14 @@ function askToSignIn(message, onSignIn = showView) {
 
 /** Ask to sign in, then return to the current view. */
 function onSessionExpired(error, onSignIn) {
-  showHeader(route()[0]);
+  showHeader(config, route()[0], route().join("/"));
   askToSignIn(error.message, onSignIn);
 }
 
-function showError(error, retry) {
-  show(
-    main,
-    words.error,
-    note("bad", h("p", {}, explain(error))),
-    h("p", {}, action(words.try_again, retry)),
-  );
-}
-
-/** The header: links to the views, and the signed-in user. */
-function showHeader(name) {
-  const user = session.currentUser();
-  const links = NAV_LINKS.filter(([to]) => user || PUBLIC_VIEWS.has(to));
-  document.getElementById("nav").replaceChildren(
-    h(
-      "ul",
-      {},
-      links.map(([to, text]) =>
-        h("li", {}, h("a", { href: `#/${to}`, "aria-current": to === name ? "page" : undefined }, text)),
-      ),
-    ),
-  );
-  const button = (onclick, ...content) => h("button", { type: "button", class: "quiet small", onclick }, ...content);
-  document
-    .getElementById("who")
-    .replaceChildren(
-      ...(user
-        ? [
-            h("span", { class: "mail", title: user.email }, user.email),
-            button(() => session.signOut(config.sign_in), icon("out"), words.sign_out),
-          ]
-        : [button(() => askToSignIn(), words.sign_in)]),
-    );
+/** Say what went wrong. If there was no connection, try again as soon as there is one. */
+function showError(error, retry, signal) {
+  show(main, words.error, note("bad", h("p", {}, explain(error))), h("p", {}, action(words.try_again, retry)));
+  if (error instanceof Offline) window.addEventListener("online", retry, { signal, once: true });
 }
 
 function showWhetherOffline() {
@@ -121,6 +88,10 @@ function listen() {
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault(); // its hash would be taken for a view
     main.focus();
+  });
+  document.addEventListener("click", ({ target }) => {
+    const link = target.closest("a[href^='#/']");
+    if (link?.hash === (location.hash || "#/")) showView(); // a link to the current view loads it again
   });
   window.addEventListener("hashchange", () => showView());
   window.addEventListener("session-expired", ({ detail }) => onSessionExpired(detail));
@@ -151,22 +122,24 @@ async function start() {
   showWhetherOffline();
   const response = await fetch("/config.json");
   config = await response.json();
-  const { arrival: arrivedWith, message } = await handleArrival(config);
+  const { arrival: arrivedWith, failure } = await handleArrival(config);
   arrival = arrivedWith;
   listen();
   loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
-  if (message) {
-    show(main, words.not_signed_in, note("bad", h("p", {}, message)));
-    showHeader("");
-    return;
-  }
   const erasure = takeErasure();
-  if (erasure) {
-    showErasure(main, erasure);
-    showHeader();
-    return;
-  }
-  await showView();
+  if (!failure && !erasure) return showView();
+  showHeader(config);
+  if (failure) showFailedSignIn(failure);
+  else showErasure(main, erasure);
+  return undefined;
+}
+
+function showFailedSignIn({ message, returnTo }) {
+  const links = [
+    h("a", { class: "button", href: returnTo }, words.sign_in_again),
+    h("a", { href: "#/" }, words.browse),
+  ];
+  show(main, words.not_signed_in, note("bad", h("p", {}, message)), h("p", { class: "row" }, ...links));
 }
 
 start().catch((error) => {

@@ -2,19 +2,22 @@
 import * as session from "../shared/session.js";
 
 /**
- * Turn the query into a view, and remove it from the address. Returns `{arrival, message}`: how the student came back
- * from Stripe, as the view of buying takes it, and an error message if the sign-in failed.
+ * Turn the query into a view, and remove it from the address. Returns `{arrival, failure}`: how the student came back
+ * from Stripe, as the view of buying takes it, and `{message, returnTo}` if the sign-in failed: why, and where to sign in
+ * again for what the student wanted.
  */
 export async function handleArrival(config) {
   const query = new URLSearchParams(location.search);
   let hash = location.hash || "#/";
-  let arrival, message;
+  let arrival, failure;
   if (query.has("state")) {
     try {
       hash = await session.finishHostedSignIn(config.sign_in, query);
       if (hash.startsWith("/")) return leave(hash);
     } catch (error) {
-      message = error.message;
+      const target = error.returnTo ?? "#/";
+      const returnTo = target.startsWith("/") ? target : `#/sign-in/${target.replace(/^#\/?/, "")}`;
+      failure = { message: error.message, returnTo };
     }
   } else if (query.has("paid")) {
     const id = query.get("session") ?? query.get("payment_intent");
@@ -29,7 +32,7 @@ export async function handleArrival(config) {
     hash = "#/payments";
   }
   if (location.search) history.replaceState(null, "", `/${hash}`);
-  return { arrival, message };
+  return { arrival, failure };
 }
 
 /** Go to another page that asked for the sign-in: the console. */

@@ -1,20 +1,30 @@
 // The sign-in view of the student page.
 import { h, note, show } from "../shared/dom.js";
+import { currentUser } from "../shared/session.js";
 import { signInPanel } from "../shared/sign_in.js";
 import { texts } from "./text.js";
 
 const words = texts.sign_in;
 
+/** The view `#/sign-in/payments/pay_1`: sign in, then go to `#/payments/pay_1`. */
+export async function signInView({ main, config }, ...path) {
+  const returnTo = `#/${path.filter(Boolean).join("/")}`;
+  const leave = () => location.replace(returnTo);
+  if (currentUser()) leave();
+  else showSignIn({ main, config, returnTo, onSignIn: leave });
+}
+
 /**
  * Show the sign-in, below `about`, an element with what the student is about to do. `onSignIn` is called after a local
- * sign-in; the hosted one leads back to the current view.
+ * sign-in; the hosted one leads back to `returnTo`.
  */
-export function showSignIn({ main, config, message, about, onSignIn }) {
+export function showSignIn({ main, config, message, about, returnTo = location.hash, onSignIn }) {
   const panel = signInPanel({
     config,
     intro: words.intro,
-    returnTo: () => location.hash,
+    returnTo: () => returnTo,
     localEmail: "ada@example.org",
+    mayRegister: true,
     onSignIn,
   });
   show(

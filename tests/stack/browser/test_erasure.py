@@ -60,7 +60,7 @@ def test_a_student_erases_their_account_with_the_keyboard_and_is_signed_out(stud
     expect(student.main.locator(f"time[datetime='{erasure['due_at']}']")).to_be_visible()
     student.expect_text("You are signed out.")
     assert student.page.evaluate("sessionStorage.length") == 0
-    expect(student.page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(student.page.get_by_role("link", name="Sign in")).to_be_visible()
     student.expect_accessible()
     student.take_screenshot("erasure-requested")
     student.page.reload()

@@ -93,6 +93,10 @@ def test_the_hosted_sign_in_leads_back_to_the_requested_view(student: Student, h
     student.open("#/buy/FSD")
     student.expect_heading("Sign in")
     student.expect_accessible()
+    student.page.route(f"{DOMAIN}/signup?*", lambda route: route.fulfill(body="New users"))
+    student.main.get_by_role("button", name="Create an account").click()
+    student.page.wait_for_url(f"{DOMAIN}/signup?*")
+    student.page.go_back()
     with student.page.expect_response(f"{DOMAIN}/oauth2/token"):
         student.main.get_by_role("button", name="Sign in").click()
     student.page.wait_for_url("**/#/buy/FSD")
@@ -121,10 +125,10 @@ def test_a_late_refusal_of_an_old_token_keeps_the_user_signed_in(student: Studen
 
 def test_signing_out_also_signs_out_of_the_hosted_page(student: Student, hosted: HostedPage) -> None:
     student.open("#/nowhere")
-    student.page.locator("#who").get_by_role("button", name="Sign in").click()
+    student.page.locator("#who").get_by_role("link", name="Sign in").click()
     student.main.get_by_role("button", name="Sign in").click()
     student.page.get_by_role("button", name="Sign out").click()
-    expect(student.page.locator("#who").get_by_role("button", name="Sign in")).to_be_visible()
+    expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
     assert (student.page.evaluate("sessionStorage.length"), hosted.tokens_issued) == (0, 1)
 
 
@@ -135,7 +139,8 @@ def test_a_sign_in_that_this_tab_did_not_start_is_rejected(student: Student, hos
     student.expect_text("That sign-in link is no longer valid. Please sign in again.")
     assert hosted.tokens_issued == 0
     hosted.state, hosted.nonce = None, "of-another-sign-in"
-    student.open("#/cards")
+    student.main.get_by_role("link", name="Sign in").click()
+    assert student.page.url.endswith("#/sign-in/cards")
     student.main.get_by_role("button", name="Sign in").click()
     student.expect_text("That sign-in link is no longer valid. Please sign in again.")
     assert student.page.evaluate("sessionStorage.getItem('tuition.token')") is None
@@ -147,7 +152,7 @@ def test_the_next_user_of_a_browser_sees_nothing_of_the_previous_user(student: S
     student.expect_text("Your card was declined.")
     student.page.get_by_role("button", name="Sign out").click()
     student.expect_heading("Choose your track")
-    expect(student.page.locator("#who").get_by_role("button", name="Sign in")).to_be_visible()
+    expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
     student.sub += "-sister"
     student.open_payment_form()
     expect(student.main.get_by_text("It hasn’t been completed")).to_have_count(0)
