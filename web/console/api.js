@@ -1,6 +1,6 @@
 // Calls to the staff API (docs/api.md), a hook that loads a response, and drafts of typed text.
 import { call, explain, Offline, Problem, reportSessionExpired } from "../shared/api.js";
-import { useEffect, useState } from "./preact.js";
+import { useEffect, useRef, useState } from "./preact.js";
 
 export { explain, reportSessionExpired };
 
@@ -16,9 +16,35 @@ export const post = (path, body) => call("POST", path, body, 1);
 /** Whether a failed call may still have taken effect: no response arrived, or the server failed. */
 export const isUncertain = (error) => error instanceof Offline || (error instanceof Problem && error.status >= 500);
 
+/** Load everything again that is shown. */
+export const refresh = () => window.dispatchEvent(new Event("refresh"));
+
+const INTERVAL_MS = 60_000;
+const TOLERANCE_MS = 1000; // a timer may be a little early
+
+/** Call `look` once a minute while the page is visible, and when it becomes visible after a minute or more. */
+export function useVisibleInterval(look) {
+  const current = useRef(look);
+  current.current = look;
+  useEffect(() => {
+    let lookedAt = Date.now();
+    const lookIfDue = () => {
+      if (document.hidden || !navigator.onLine || Date.now() - lookedAt < INTERVAL_MS - TOLERANCE_MS) return;
+      lookedAt = Date.now();
+      current.current();
+    };
+    const timer = setInterval(lookIfDue, INTERVAL_MS);
+    document.addEventListener("visibilitychange", lookIfDue);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", lookIfDue);
+    };
+  }, []);
+}
+
 /**
- * `{ response, error, loading, reload }` of an asynchronous `load`. It loads again when `deps` change. During a
- * `reload()` the previous response stays.
+ * `{ response, error, loading, reload }` of an asynchronous `load`. It loads again when `deps` change, on `refresh()`,
+ * and once the browser is online again after a failed connection. During a `reload()` the previous response stays.
  */
 export function useResponse(load, deps) {
   const key = JSON.stringify(deps);
@@ -39,7 +65,16 @@ export function useResponse(load, deps) {
     };
   }, [key, reloads]);
   const shown = state.key === key ? state : { loading: true };
-  return { ...shown, reload: () => setReloads((count) => count + 1) };
+  const reload = () => setReloads((count) => count + 1);
+  const isOffline = shown.error instanceof Offline;
+  useEffect(() => {
+    const events = isOffline ? ["refresh", "online"] : ["refresh"];
+    for (const event of events) window.addEventListener(event, reload);
+    return () => {
+      for (const event of events) window.removeEventListener(event, reload);
+    };
+  }, [isOffline]);
+  return { ...shown, reload };
 }
 
 const DRAFT_PREFIX = "tuition.draft.";

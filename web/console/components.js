@@ -1,7 +1,8 @@
 // Components that several views share.
+import { announce } from "../shared/dom.js";
 import { differsFromPrice, moment, moneyWithCode, utc } from "../shared/format.js";
 import { explain } from "./api.js";
-import { html, useState } from "./preact.js";
+import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
 import { enrollmentStatus, paymentStatus } from "./status.js";
 
@@ -63,7 +64,9 @@ export function Id({ id }) {
   return html`<span class="id"><code>${id}</code><button type="button" class="copy" onClick=${copy} aria-label=${`Copy ${id}`}>${copied ? "copied" : "copy"}</button></span>`;
 }
 
-export const UserLink = ({ id, children }) => html`<a href=${routeTo(["users", id])}>${children ?? id}</a>`;
+/** A link to a user. A long address is cut in a table, and whole on hover. */
+export const UserLink = ({ id, children }) =>
+  html`<a class="user" href=${routeTo(["users", id])} title=${children ?? id}>${children ?? id}</a>`;
 
 /** A page of Stripe's, in a new tab. */
 export const StripeLink = ({ href, children }) =>
@@ -113,8 +116,26 @@ export function usePages(entries) {
   return [entries.slice(0, shown), more];
 }
 
-/** Links to the older, the previous and the newest page of a list. */
+/** Whether the browser has a connection. */
+export function useOnline() {
+  const [isOnline, set] = useState(navigator.onLine);
+  useEffect(() => {
+    const update = () => set(navigator.onLine);
+    window.addEventListener("online", update);
+    window.addEventListener("offline", update);
+    return () => {
+      window.removeEventListener("online", update);
+      window.removeEventListener("offline", update);
+    };
+  }, []);
+  return isOnline;
+}
+
+/** Links to the older, the previous and the newest page of a list. It announces to screen readers how many entries are shown. */
 export function Pager({ query, path, next, count, note }) {
+  useEffect(() => {
+    if (count !== undefined) announce(`${count} shown${next ? ", more on the next page" : ""}`);
+  }, [count, next]);
   return html`<nav class="pager" aria-label="Pages">
     <span>${count === undefined ? "" : `${count} shown`}${note ? ` · ${note}` : ""}</span>
     <span class="grow"></span>

@@ -1,6 +1,6 @@
 // The header: the navigation, and who is signed in. Links that need more than one line are in menus.
 import * as session from "../shared/session.js";
-import { discardDrafts, get } from "./api.js";
+import { discardDrafts, get, refresh, useVisibleInterval } from "./api.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { routeTo } from "./route.js";
 
@@ -41,12 +41,15 @@ function Navigation({ view }) {
   const inMenu = isNarrow ? [...DAILY_LINKS, ...OTHER_LINKS] : OTHER_LINKS;
   const [, current] = inMenu.find(([name]) => name === view) ?? [];
   const link = ([name, text]) => html`<li key=${name}>
-    <a href=${routeTo([name])} aria-current=${name === view ? "page" : undefined}>${text}${COUNTED[name] && html`<${Count} ...${COUNTED[name]} />`}</a></li>`;
+    <a href=${routeTo([name])} aria-current=${name === view ? "page" : undefined} onClick=${refreshCurrent}>${text}${COUNTED[name] && html`<${Count} ...${COUNTED[name]} />`}</a></li>`;
   return html`<nav aria-label="Main">
     ${!isNarrow && html`<ul class="links">${DAILY_LINKS.map(link)}</ul>`}
     <${Menu} key=${isNarrow} id="more-views" text=${isNarrow ? "Menu" : "More"} current=${current}><ul>${inMenu.map(link)}</ul><//>
   </nav>`;
 }
+
+/** A click on a link to the current address changes no address, so it loads the view again. */
+const refreshCurrent = ({ currentTarget }) => currentTarget.hash === location.hash && refresh();
 
 function useNarrow() {
   const [isNarrow, set] = useState(NARROW.matches);
@@ -117,15 +120,18 @@ function Menu({ id, text, label, current, end = false, children }) {
 /** The length of a queue, at most "20+". Its place is kept free, so that nothing moves when the number arrives. */
 function Count({ path, list, meaning }) {
   const [count, setCount] = useState("");
+  const load = () =>
+    get(path, { limit: 20 }).then(
+      ({ [list]: rows, next_cursor: next }) => setCount(`${rows.length}${next ? "+" : ""}`),
+      () => setCount(""),
+    );
+  useVisibleInterval(load);
   useEffect(() => {
-    const load = () =>
-      get(path, { limit: 20 }).then(
-        ({ [list]: rows, next_cursor: next }) => setCount(`${rows.length}${next ? "+" : ""}`),
-        () => setCount(""),
-      );
     load();
-    window.addEventListener("payment-changed", load);
-    return () => window.removeEventListener("payment-changed", load);
+    for (const event of ["payment-changed", "refresh"]) window.addEventListener(event, load);
+    return () => {
+      for (const event of ["payment-changed", "refresh"]) window.removeEventListener(event, load);
+    };
   }, []);
   return html`<span class="count">${count && html`<b class=${count === "0" ? "zero" : ""}>${count}</b><span class="visually-hidden"> ${meaning}</span>`}</span>`;
 }

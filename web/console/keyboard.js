@@ -1,5 +1,6 @@
 // Keyboard shortcuts. Single-key shortcuts can be turned off (WCAG 2.1.4), and never act in a text field.
 import { Dialog } from "./dialog.js";
+import { focusHeading } from "./focus.js";
 import { html, useLayoutEffect, useState } from "./preact.js";
 import { navigate } from "./route.js";
 
@@ -34,12 +35,15 @@ function onKeyDown(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isDialogOpen()) return;
   const { key, target } = event;
   if (isTextField(target)) {
-    if (key === "Escape") target.blur();
+    if (key === "Escape") focusHeading();
     return;
   }
   if ((key === "ArrowDown" || key === "ArrowUp") && moveFocus(key === "ArrowDown" ? 1 : -1)) event.preventDefault();
+  else if (key === "Escape") goUp(); // no character, so it acts even if single-key shortcuts are off
   else if (!localStorage.getItem(DISABLED)) onSingleKey(event);
 }
+
+const goUp = () => document.querySelector("a[data-up]")?.click();
 
 function onSingleKey(event) {
   const { key } = event;
@@ -48,7 +52,7 @@ function onSingleKey(event) {
   if (afterG && VIEWS[key]) navigate([VIEWS[key]]);
   else if (key === "/") focusSearch(event);
   else if (key === "j" || key === "k") moveFocus(key === "j" ? 1 : -1);
-  else if (key === "Escape" || key === "u") document.querySelector("a[data-up]")?.click();
+  else if (key === "u") goUp();
   else if (key === "r") document.querySelector("button[data-shortcut=r]")?.click();
   else if (key === "?") window.dispatchEvent(new Event("show-shortcuts"));
 }

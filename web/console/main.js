@@ -3,9 +3,10 @@ import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { Attention } from "./attention.js";
 import { Books } from "./books.js";
-import { Empty, ErrorMessage } from "./components.js";
+import { Empty, ErrorMessage, useOnline } from "./components.js";
 import { Disputes } from "./disputes.js";
 import { Exports } from "./exports.js";
+import { useFocusOfView, useHeading } from "./focus.js";
 import { Header } from "./header.js";
 import { ShortcutHelp, useKeyboard } from "./keyboard.js";
 import { Overview } from "./overview.js";
@@ -15,6 +16,7 @@ import { html, render, useLayoutEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
 import { RefundRequests } from "./refund_requests.js";
 import { rememberList, routeTo, useRoute } from "./route.js";
+import { useRows } from "./rows.js";
 import { Selling, SellingBanner } from "./selling.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
 import { Statement } from "./statement.js";
@@ -48,7 +50,10 @@ function App({ config }) {
   const [expiredMessage, setExpiredMessage] = useState("");
   const [helpOpen, setHelpOpen] = useState(false);
   const [, setSignIns] = useState(0);
+  const isOnline = useOnline();
   useKeyboard();
+  useHeading();
+  useRows();
   useLayoutEffect(() => {
     const onExpired = ({ detail }) => setExpiredMessage(detail.message);
     const onHelp = () => setHelpOpen(true);
@@ -68,6 +73,8 @@ function App({ config }) {
   return html`
     <a class="skip" href="#main" onClick=${skipToContent}>Skip to content</a>
     <${Header} config=${config} user=${user} view=${path[0]} signedIn=${signedIn} showHelp=${() => setHelpOpen(true)} />
+    <div id="live" class="visually-hidden" role="status"></div>
+    <div role="status">${!isOnline && html`<p class="offline">You’re offline. What you see may be out of date. It loads again when you’re back.</p>`}</div>
     <main id="main" tabindex="-1">
       ${!signedIn && html`<${SignIn} config=${config} message=${expiredMessage} onSignIn=${onSignIn} />`}
       ${signedIn && !user.isStaff && html`<${NoStaffAccess} user=${user} config=${config} />`}
@@ -83,16 +90,12 @@ function skipToContent(event) {
   document.getElementById("main").focus();
 }
 
-/** The view of a route. Sets the title, and focuses the heading when the view changes, unless a field of it has focus. */
+/** The view of a route. */
 function View({ path, query, staff }) {
   const [name, id] = path;
   const views = id ? DETAIL_VIEWS : LIST_VIEWS;
   const CurrentView = Object.hasOwn(views, name) ? views[name] : undefined;
-  useLayoutEffect(() => {
-    const heading = document.querySelector("h1");
-    document.title = `${heading?.textContent ?? "Console"} · Tuition console`;
-    if (!document.activeElement?.matches("main input")) heading?.focus({ preventScroll: true });
-  }, [name, id]);
+  useFocusOfView(`${name}/${id ?? ""}`);
   if (CurrentView && !id) rememberList();
   if (!CurrentView)
     return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["overview"])}>Go to Overview</a><//>`;
