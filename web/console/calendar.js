@@ -7,6 +7,7 @@ import { routeTo } from "./route.js";
 
 const FIRST_YEAR = 2020;
 const MAX_REQUESTS = 30;
+const NARROW = "(max-width: 75rem)"; // as in console.css
 
 const monthName = (month) =>
   new Intl.DateTimeFormat("en-GB", { month: "long", timeZone: "UTC" }).format(new Date(`${month}-01T00:00:00Z`));
@@ -32,7 +33,9 @@ export function Calendar({ query }) {
     if (selectedMonth) setYear(Number(selectedMonth.slice(0, 4)));
   }, [selectedMonth]);
   const { response, error, reload } = useResponse(() => loadCounts({ year }), [year]);
-  return html`<aside class="calendar" aria-label="By date">
+  const [isOpen] = useState(() => !matchMedia(NARROW).matches);
+  return html`<aside class="calendar" aria-label="By date"><details open=${isOpen}>
+    <summary>By date</summary>
     <div class="year">
       <button type="button" class="quiet" aria-label="Previous year" disabled=${year <= FIRST_YEAR} onClick=${() => setYear(year - 1)}>‹</button>
       <h2>${year}</h2>
@@ -51,7 +54,7 @@ export function Calendar({ query }) {
       )}</ul>`
     }
     ${response && !response.counts.length && html`<p class="small">No payments in ${year}.</p>`}
-  </aside>`;
+  </details></aside>`;
 }
 
 function Days({ query, month }) {

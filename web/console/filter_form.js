@@ -1,18 +1,26 @@
 // The form above the payments list. Every change goes into the address.
 import { decimal, minorUnits, sentenceCase } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
-import { activeFilters, hasFilters } from "./filters.js";
-import { html, useLayoutEffect, useRef } from "./preact.js";
+import { AMOUNT_ERROR, activeFilters, hasFilters } from "./filters.js";
+import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
-import { paymentStatuses, refundStates } from "./status.js";
+import { failureCodes, methods, paymentStatuses, refundStates } from "./status.js";
 
 const YES_NO = [
   ["true", "yes"],
   ["false", "no"],
 ];
+const REFUNDED = [
+  ["true", "all"],
+  ["partly", "a part"],
+  ["any", "all or a part"],
+  ["none", "nothing"],
+];
 const CURRENCY = "usd";
+const NARROW = "(max-width: 60rem)";
+const ALWAYS_SHOWN = ["q", "status"];
 
-export function FilterForm({ query, staff }) {
+export function FilterForm({ query, errors, staff }) {
   const catalog = useResponse(() => get("/payments/tracks"), []);
   const set = (changes) => changeQuery({ ...changes, cursor: "" });
   const { tracks: sold = [], no_longer_sold: former = [] } = catalog.response ?? {};
@@ -23,34 +31,67 @@ export function FilterForm({ query, staff }) {
       ${hasFilters(query) && html`<a class="button quiet" href=${routeTo(["payments"])}>Clear all filters</a>`}
       ${staff.decides && html`<a class="button quiet" href=${routeTo(["exports"], { ...activeFilters(query), new: "1" })}>Export all as CSV</a>`}
     </div>
-    <div class="line">
+    <${Folded} query=${query}>
       <${SelectField} name="status" query=${query} set=${set} options=${paymentStatuses} />
       <${SelectField} name="track" query=${query} set=${set} options=${tracks} />
-      <${SelectField} name="refunded" query=${query} set=${set} options=${YES_NO} />
+      <${SelectField} name="refunded" query=${query} set=${set} options=${REFUNDED} />
       <${SelectField} name="attention" query=${query} set=${set} options=${YES_NO} />
       <${SelectField} name="disputed" query=${query} set=${set} options=${YES_NO} />
       <${SelectField} name="refund_request" query=${query} set=${set} options=${refundStates} />
-      <${DateField} name="from" query=${query} set=${set} />
-      <${DateField} name="to" query=${query} set=${set} />
-      <${AmountField} name="amount_min" label="Min amount" query=${query} set=${set} />
-      <${AmountField} name="amount_max" label="Max amount" query=${query} set=${set} />
-    </div>
+      <${SelectField} name="method" query=${query} set=${set} options=${methods} />
+      <${SelectField} name="failure" query=${query} set=${set} options=${failureCodes} />
+      <${DateField} name="from" query=${query} error=${errors.from} set=${set} />
+      <${DateField} name="to" query=${query} error=${errors.to} set=${set} />
+      <${AmountField} name="amount_min" label="Min amount" query=${query} error=${errors.amount_min} set=${set} />
+      <${AmountField} name="amount_max" label="Max amount" query=${query} error=${errors.amount_max} set=${set} />
+    <//>
   </form>`;
 }
 
-/** The props of a text field that applies its value on Enter or when it loses the focus. */
-function useTextField(value, apply) {
+/** The fields of filters. A narrow window shows them on request, so that the list is not below them. */
+function Folded({ query, children }) {
+  const active = Object.keys(activeFilters(query)).filter((name) => !ALWAYS_SHOWN.includes(name)).length;
+  const [isOpen] = useState(() => active > 0 || !matchMedia(NARROW).matches);
+  return html`<details class="more" open=${isOpen}>
+    <summary>Filters${active > 0 && ` (${active})`}</summary>
+    <div class="line">${children}</div>
+  </details>`;
+}
+
+/**
+ * The props of a text field that applies its value on Enter or when it loses the focus. Escape restores it. A value
+ * that the field did not apply, such as that of an earlier address, replaces what is typed.
+ */
+function useTextField(value, apply, reset = () => {}) {
   const field = useRef(null);
+  const applied = useRef(value);
   useLayoutEffect(() => {
-    if (field.current && document.activeElement !== field.current) field.current.value = value;
+    const isOwn = applied.current === value && document.activeElement === field.current;
+    if (!isOwn) field.current.value = value;
+    applied.current = value;
   }, [value]);
   const commit = () => {
     const text = field.current.value.trim();
-    if (text !== value) apply(text);
+    if (text === value) return reset();
+    applied.current = text;
+    return apply(text);
   };
-  const onKeyDown = (event) => event.key === "Enter" && (event.preventDefault(), commit());
+  const onKeyDown = (event) => {
+    if (event.key === "Escape") field.current.value = value;
+    if (event.key === "Enter") event.preventDefault();
+    if (event.key === "Enter") commit();
+  };
   return { ref: field, onBlur: commit, onKeyDown };
 }
+
+/** A field with its label and, under it, what is wrong with its value. */
+function Field({ name, label, isOn, error, children }) {
+  return html`<span class=${`field ${isOn ? "on" : ""}`}><label for=${`f-${name}`}>${label}</label>
+    ${children}
+    ${error && html`<span class="error" id=${`f-${name}-error`} role="alert">${error}</span>`}</span>`;
+}
+
+const invalid = (name, error) => error && { "aria-invalid": "true", "aria-describedby": `f-${name}-error` };
 
 function SearchField({ query, set }) {
   const props = useTextField(query.q ?? "", (q) => set({ q }));
@@ -63,32 +104,39 @@ function SearchField({ query, set }) {
     }
   }, []);
   return html`<span class="field wide"><label for="q">Find <kbd>/</kbd></label>
-    <input id="q" type="search" autocomplete="off" spellcheck="false" placeholder="Search by email, user ID or Stripe ID" ...${props} /></span>`;
+    <input id="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email, user ID or Stripe ID" ...${props} /></span>`;
 }
 
 function SelectField({ name, query, set, options }) {
-  const apply = (event) => set({ [name]: event.target.value });
-  return html`<span class=${`field ${query[name] ? "on" : ""}`}><label for=${`f-${name}`}>${sentenceCase(name)}</label>
-    <select id=${`f-${name}`} value=${query[name] ?? ""} onChange=${apply}>
-      <option value="">any</option>
-      ${options.map(([value, text]) => html`<option key=${value} value=${value} title=${value} selected=${query[name] === value}>${text}</option>`)}
-    </select></span>`;
-}
-
-function DateField({ name, query, set }) {
-  const apply = (event) => set({ [name]: event.target.value });
-  return html`<span class=${`field ${query[name] ? "on" : ""}`}><label for=${`f-${name}`}>${sentenceCase(name)}</label>
-    <input id=${`f-${name}`} type="date" min="2020-01-01" max="2199-12-31" value=${query[name] ?? ""} onChange=${apply} /></span>`;
-}
-
-function AmountField({ name, label, query, set }) {
   const value = query[name] ?? "";
+  const apply = (event) => set({ [name]: event.target.value });
+  const isListed = !value || options.some(([one]) => one === value);
+  const all = isListed ? options : [...options, [value, sentenceCase(value)]];
+  return html`<${Field} name=${name} label=${sentenceCase(name)} isOn=${value}>
+    <select id=${`f-${name}`} value=${value} onChange=${apply}>
+      <option value="">any</option>
+      ${all.map(([key, text]) => html`<option key=${key} value=${key} title=${key} selected=${value === key}>${text}</option>`)}
+    </select><//>`;
+}
+
+function DateField({ name, query, error, set }) {
+  const apply = (event) => set({ [name]: event.target.value });
+  return html`<${Field} name=${name} label=${sentenceCase(name)} isOn=${query[name]} error=${error}>
+    <input id=${`f-${name}`} type="date" min="2020-01-01" max="2199-12-31" value=${query[name] ?? ""} onChange=${apply} ...${invalid(name, error)} /><//>`;
+}
+
+/** An amount in major units. A text that is no amount stays in the field, with an error, and filters nothing. */
+function AmountField({ name, label, query, error, set }) {
+  const value = query[name] ?? "";
+  const [typedError, setTypedError] = useState("");
   const text = /^\d+$/.test(value) ? decimal(Number(value), CURRENCY) : value;
   const props = useTextField(text, (typed) => {
     const amount = minorUnits(typed, CURRENCY);
-    props.ref.current.setAttribute("aria-invalid", typed && amount === undefined ? "true" : "false");
+    setTypedError(typed && amount === undefined ? AMOUNT_ERROR : "");
     if (!typed || amount !== undefined) set({ [name]: typed ? amount : "" });
-  });
-  return html`<span class=${`field ${query[name] ? "on" : ""}`}><label for=${`f-${name}`}>${label}</label>
-    <input id=${`f-${name}`} class="short" inputmode="decimal" autocomplete="off" ...${props} /></span>`;
+  }, () => setTypedError(""));
+  useLayoutEffect(() => setTypedError(""), [value]);
+  const problem = typedError || error;
+  return html`<${Field} name=${name} label=${label} isOn=${value} error=${problem}>
+    <input id=${`f-${name}`} class="short" inputmode="decimal" autocomplete="off" ...${props} ...${invalid(name, problem)} /><//>`;
 }

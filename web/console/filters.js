@@ -8,6 +8,8 @@ const FILTERS = [
   "attention",
   "disputed",
   "refund_request",
+  "method",
+  "failure",
   "from",
   "to",
   "amount_min",
@@ -19,3 +21,21 @@ export const activeFilters = (query) =>
   Object.fromEntries(FILTERS.filter((name) => query[name]).map((name) => [name, query[name]]));
 
 export const hasFilters = (query) => Object.keys(activeFilters(query)).length > 0;
+
+const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text);
+const isAmount = (text) => /^\d{1,12}$/.test(text);
+
+/** What is wrong with the filters of an address: a sentence by the name of the filter. */
+export function filterErrors({ from, to, amount_min: min, amount_max: max }) {
+  const errors = {};
+  for (const [name, day] of Object.entries({ from, to }))
+    if (day && !isDay(day)) errors[name] = "Enter a day, such as 2026-11-23.";
+  for (const [name, amount] of Object.entries({ amount_min: min, amount_max: max }))
+    if (amount && !isAmount(amount)) errors[name] = AMOUNT_ERROR;
+  if (!errors.from && !errors.to && from && to && from > to) errors.from = "The start date can’t be after the end date.";
+  if (!errors.amount_min && !errors.amount_max && min && max && Number(min) > Number(max))
+    errors.amount_min = "The minimum amount can’t be higher than the maximum.";
+  return errors;
+}
+
+export const AMOUNT_ERROR = "Enter an amount, such as 49.50.";

@@ -1,5 +1,5 @@
 // A table of payments: of the payments list and of a user.
-import { shortMethodName } from "../shared/format.js";
+import { moment, shortMethodName } from "../shared/format.js";
 import { Amount, AttentionChips, Failure, None, Status, Time, UserLink } from "./components.js";
 import { html, useLayoutEffect, useRef } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -19,22 +19,23 @@ export function PaymentTable({ payments, showStudent = true }) {
     if (link) link.focus({ preventScroll: false });
     lastOpened = undefined;
   }, []);
-  return html`<div class="scroll"><table class="rows">
-    <thead><tr><th>Created</th><th>Status</th><th class="right">Amount</th><th>Track</th>${showStudent && html`<th>Student</th>`}<th>Method</th><th>Attention</th><th>Payment</th></tr></thead>
+  return html`<div class="scroll"><table class=${`rows payments ${showStudent ? "" : "of-user"}`}>
+    <caption class="visually-hidden">Payments</caption>
+    <thead><tr><th scope="col">Created</th><th scope="col">Status</th><th scope="col" class="right">Amount</th><th scope="col">Track</th>${showStudent && html`<th scope="col">Student</th>`}<th scope="col">Method</th><th scope="col">Attention</th></tr></thead>
     <tbody ref=${body}>${payments.map((payment) => html`<${Row} key=${payment.payment_id} payment=${payment} showStudent=${showStudent} />`)}</tbody>
   </table></div>`;
 }
 
 function Row({ payment, showStudent }) {
-  const { payment_id: id, created_at: createdAt, track, failure, attention } = payment;
+  const { payment_id: id, created_at: createdAt, track, failure, attention, user_id: userId, email } = payment;
+  const name = `${moment(createdAt)}, ${track}${showStudent ? `, ${email ?? userId}` : ""}`;
   return html`<tr data-id=${id}>
-    <td><a class="open" href=${routeTo(["payments", id])} onClick=${rememberOpened(id)}><${Time} at=${createdAt} /></a></td>
-    <td><${Status} payment=${payment} /><${Failure} failure=${failure} /></td>
-    <td class="right"><${Amount} payment=${payment} /></td>
-    <td>${track}</td>
-    ${showStudent && html`<td><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>`}
-    <td>${shortMethodName(payment.payment_method) || html`<${None} />`}</td>
-    <td>${attention.length ? html`<${AttentionChips} reasons=${attention} />` : html`<${None} />`}</td>
-    <td class="cut" title=${id}><code>${id}</code></td>
+    <td class="created"><a class="open" href=${routeTo(["payments", id])} aria-label=${name} onClick=${rememberOpened(id)}><${Time} at=${createdAt} /></a></td>
+    <td class="status"><${Status} payment=${payment} /><${Failure} failure=${failure} /></td>
+    <td class="amount right"><${Amount} payment=${payment} /></td>
+    <td class="track">${track}</td>
+    ${showStudent && html`<td class="student"><${UserLink} id=${userId}>${email ?? userId}<//></td>`}
+    <td class="method">${shortMethodName(payment.payment_method) || html`<${None} />`}</td>
+    <td class="reasons">${attention.length ? html`<${AttentionChips} reasons=${attention} />` : html`<${None} />`}</td>
   </tr>`;
 }

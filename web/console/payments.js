@@ -1,15 +1,17 @@
 // The payments list, with filters and a calendar to narrow it down.
-import { get, useResponse } from "./api.js";
+import { announce } from "../shared/dom.js";
+import { explain, get, refresh, useResponse, useVisibleInterval } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { Empty, WhenLoaded, Pager } from "./components.js";
 import { FilterForm } from "./filter_form.js";
-import { activeFilters, hasFilters } from "./filters.js";
+import { activeFilters, filterErrors, hasFilters } from "./filters.js";
 import { PaymentTable } from "./payment_table.js";
-import { html } from "./preact.js";
+import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
 
 const PAGE_SIZE = 50;
 const MAX_PAGES_READ = 5;
+const MAX_NEW = 20;
 
 /** A page of payments. A page without a match is followed by the next one, a limited number of times. */
 async function loadPage(query) {
@@ -21,23 +23,55 @@ async function loadPage(query) {
   return page;
 }
 
+const NO_PAGE = { payments: [], next_cursor: null };
+
+/** What is wrong with a filter: in the address, or in the API's words about one of its fields. */
+function errorsOf(query, error) {
+  const errors = filterErrors(query);
+  if (error?.status !== 422 || !Object.hasOwn(activeFilters(query), error.field)) return errors;
+  return { [error.field]: explain(error), ...errors };
+}
+
 export function Payments({ query, staff }) {
   const filters = activeFilters(query);
-  const state = useResponse(() => loadPage(query), [filters, query.cursor]);
+  const isInvalid = Object.keys(filterErrors(query)).length > 0;
+  const load = async () => (isInvalid ? NO_PAGE : loadPage(query));
+  const state = useResponse(load, [filters, query.cursor]);
+  const errors = errorsOf(query, state.error);
   const empty = ({ payments, next_cursor: next }) => !payments.length && !next && html`<${NoPayments} query=${query} />`;
   return html`<div class="browse">
     <${Calendar} query=${query} />
     <div class="list">
-      <h1 tabindex="-1">Payments</h1>
-      <${FilterForm} query=${query} staff=${staff} />
-      <${WhenLoaded} of=${state} empty=${empty}>
+      <div class="headline"><h1 tabindex="-1">Payments</h1><span class="grow"></span><${Refresh} query=${query} payments=${state.response?.payments} /></div>
+      <${FilterForm} query=${query} errors=${errors} staff=${staff} />
+      ${
+        Object.keys(errors).length
+          ? html`<${Empty} title="Correct the filter that is marked"><p><a href=${routeTo(["payments"])}>Clear the filters</a></p><//>`
+          : html`<${WhenLoaded} of=${state} empty=${empty}>
         ${({ payments, next_cursor: next }) => html`
           <${PaymentTable} payments=${payments} />
           <${Pager} path=${["payments"]} query=${{ ...filters, cursor: query.cursor }} next=${next} count=${payments.length}
             note=${next && !payments.length ? "No matches yet. Keep looking in older payments." : ""} />`}
-      <//>
+      <//>`
+      }
     </div>
   </div>`;
+}
+
+/** Loads the list again. On its first page it counts the payments that are not in the list yet, once a minute. */
+function Refresh({ query, payments }) {
+  const [count, setCount] = useState("");
+  useEffect(() => setCount(""), [payments]);
+  useVisibleInterval(async () => {
+    if (!payments || query.cursor || query.q) return; // each search is recorded as a read of a person's data
+    const listed = new Set(payments.map(({ payment_id: id }) => id));
+    const page = await get("/admin/payments", { ...activeFilters(query), limit: MAX_NEW }).catch(() => NO_PAGE);
+    const first = page.payments.findIndex(({ payment_id: id }) => listed.has(id));
+    const number = first < 0 ? page.payments.length : first;
+    setCount(number ? `${number}${number === MAX_NEW ? "+" : ""}` : "");
+    if (number) announce(`${number} new ${number === 1 ? "payment" : "payments"}`);
+  });
+  return html`<button type="button" class=${`refresh ${count ? "" : "quiet"}`} onClick=${refresh}>${count ? `Show ${count} new` : "Refresh"}</button>`;
 }
 
 function NoPayments({ query }) {

@@ -19,6 +19,34 @@ export function paymentStatus(status, refunded = 0) {
   return PAYMENT_STATUSES[status] ?? [status, ""];
 }
 
+/** `[code, name]` of the payment methods and card brands to filter by. */
+export const methods = [
+  ["card", "Card"],
+  ["us_bank_account", "US bank account"],
+  ["link", "Link"],
+  ["visa", "Visa"],
+  ["mastercard", "Mastercard"],
+  ["amex", "American Express"],
+  ["discover", "Discover"],
+];
+
+/** `[code, name]` of the usual reasons of failures: https://docs.stripe.com/declines/codes */
+export const failureCodes = [
+  "insufficient_funds",
+  "generic_decline",
+  "do_not_honor",
+  "expired_card",
+  "incorrect_cvc",
+  "incorrect_number",
+  "lost_card",
+  "stolen_card",
+  "fraudulent",
+  "processing_error",
+  "authentication_required",
+  "payment_intent_authentication_failure",
+  "payment_failed",
+].map((code) => [code, sentenceCase(code)]);
+
 const ENROLLMENT_STATUSES = {
   ENROLLED: ["Enrolled", "good"],
   PENDING: ["Waiting for payment", ""],
