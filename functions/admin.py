@@ -40,9 +40,9 @@ def route(path: str, group: Literal["support", "admin"]) -> Callable[[Handler], 
 
 @route("GET /api/admin/payments", "support")
 def list_payments(request: Request, actor: Identity) -> Reply:
-    query = request.query(*filters.FILTERS)
-    parsed = filters.parse(query)
-    page = staff.payments(parsed, request.limit(query), query.get("cursor"))
+    query = request.query(*filters.LIST_QUERY)
+    parsed, order = filters.parse(query), filters.parse_order(query)
+    page = staff.payments(parsed, request.limit(query), query.get("cursor"), order)
     if parsed.q:
         recorded_reads.record(actor.user_id, (payment["user_id"] for payment in page["payments"]))
     return Reply(200, page)
@@ -137,8 +137,9 @@ def send_email(request: Request, actor: Identity) -> Reply:
 
 @route("GET /api/admin/attention", "support")
 def list_attention(request: Request, _actor: Identity) -> Reply:
-    query = request.query("limit", "cursor")
-    return Reply(200, staff.payments(filters.Filters(attention=True), request.limit(query), query.get("cursor")))
+    query = request.query("order", "limit", "cursor")
+    needs_attention, order = filters.Filters(attention=True), filters.parse_order(query)
+    return Reply(200, staff.payments(needs_attention, request.limit(query), query.get("cursor"), order))
 
 
 @route("GET /api/admin/counts", "support")

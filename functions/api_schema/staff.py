@@ -25,7 +25,7 @@ from tuition.payments import legal_hold
 from tuition.payments.access import AccessDecision
 from tuition.views import statement
 from tuition.views.exports import ExportKind
-from tuition.views.filters import MAX_CODE_LENGTH, Refunded
+from tuition.views.filters import MAX_CODE_LENGTH, Order, Refunded
 
 Flag = Literal["true", "false"]
 AnyTrack = Annotated[str, About("The code of a track.", enum=list(catalog.tracks()), examples=["DP"])]
@@ -34,6 +34,7 @@ Code = Annotated[str, About(pattern=f"^[a-z0-9_]{{1,{MAX_CODE_LENGTH}}}$")]
 REFUNDED = (
     "`true`: all of it was refunded. `false`: not all. `partly`: only a part. `any`: all or a part. `none`: nothing."
 )
+ORDER = "By the time of creation."
 METHOD = "The type of the payment method, or the brand of the card."
 FAILURE = "Stripe's code of why the last attempt of an unpaid payment failed."
 
@@ -70,6 +71,14 @@ class PaymentsQuery(PageQuery):
             examples=["ada@"],
         ),
     ] = None
+    order: Annotated[Order, About(ORDER + " Not with `q`, which has its own order.")] = "newest"
+
+
+@dataclass(kw_only=True)
+class AttentionQuery(PageQuery):
+    """A page of the payments that need attention."""
+
+    order: Annotated[Order, About(ORDER)] = "newest"
 
 
 @dataclass

@@ -360,7 +360,7 @@ OPERATIONS = (
         "List the payments that need attention",
         "Each with its reasons.",
         staff.StaffPayments,
-        query=PageQuery,
+        query=staff.AttentionQuery,
     ),
     _read(
         "GET /api/admin/books",

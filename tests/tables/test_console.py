@@ -110,6 +110,8 @@ def test_filters_by_refund_method_and_failure_combine(tuition: Harness, student:
 @pytest.mark.parametrize(
     "query",
     [
+        {"order": "amount"},
+        {"order": "oldest", "q": "ada"},
         {"refunded": "maybe"},
         {"method": "Visa"},
         {"failure": ""},
@@ -163,7 +165,13 @@ def test_a_cursor_is_valid_only_for_its_own_filter(tuition: Harness, student: St
         buy_track(tuition, student, track)
     cursor = tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED"}).body["next_cursor"]
     assert tuition.admin(admin, LIST, query={"limit": "1", "status": "SUCCEEDED", "cursor": cursor}).status == 200
-    for query in ({}, {"status": "FAILED"}, {"q": student.sub}, {"status": "SUCCEEDED", "track": "DP"}):
+    others: list[dict[str, str]] = [
+        {},
+        {"status": "FAILED"},
+        {"q": student.sub},
+        {"status": "SUCCEEDED", "track": "DP"},
+    ]
+    for query in (*others, {"status": "SUCCEEDED", "order": "oldest"}):
         response = tuition.admin(admin, LIST, query={**query, "cursor": cursor})
         assert (response.status, response.body["field"]) == (422, "cursor"), query
 

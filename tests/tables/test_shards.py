@@ -88,6 +88,11 @@ def test_pages_of_a_list_have_each_payment_once_in_order(tuition: Harness, admin
     assert listed(tuition, admin, limit, track="DP") == positions(payments)
     day = payments[0].created_at[:10]
     assert listed(tuition, admin, limit, **{"from": day, "to": day}) == positions(payments)
+    assert listed(tuition, admin, limit, order="oldest") == positions(payments)[::-1]
+    assert (
+        listed(tuition, admin, limit, order="oldest", status="SUCCEEDED", **{"from": day})
+        == positions(payments[::2])[::-1]
+    )
 
 
 def test_an_export_reads_each_payment_once(tuition: Harness) -> None:

@@ -233,10 +233,12 @@ def payments_of_user(user_id: str) -> Iterator[Payment]:
         yield from map(mapping.payment_from_item, items)
 
 
-def sort_keys_between(partition: Partition, low: str, high: str, page_size: int) -> Iterator[str]:
-    """Yield a partition's sort keys from high to low, both inclusive."""
+def sort_keys_between(
+    partition: Partition, low: str, high: str, page_size: int, *, ascending: bool = False
+) -> Iterator[str]:
+    """Yield a partition's sort keys from high to low, or ascending, both inclusive."""
     between = SortKeys("#sort BETWEEN :low AND :high", {":low": low, ":high": high})
-    for page in dynamodb.query_pages(partition, sort_keys=between, descending=True, limit=page_size):
+    for page in dynamodb.query_pages(partition, sort_keys=between, descending=not ascending, limit=page_size):
         yield from (key[str(partition.sort_key)]["S"] for key in page.items)
 
 

@@ -166,7 +166,7 @@ def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
     """Return the filters of a body as they are written in a query."""
     query = {}
     for name, value in body.items():
-        if name not in filters.FILTERS or name in ("limit", "cursor"):
+        if name not in filters.FILTERS:
             raise Unprocessable(f"{name[:40]!r} is not a filter", field="filters")
         if value is not None:
             if not isinstance(value, (str, int)):

@@ -17,8 +17,10 @@ from tuition.core.stripe_json import MAX_ID_LENGTH
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
-    *("refund_request", "method", "failure", "q", "limit", "cursor"),
+    *("refund_request", "method", "failure", "q"),
 )
+LIST_QUERY = (*FILTERS, "order", "limit", "cursor")
+Order = Literal["newest", "oldest"]
 Refunded = Literal["true", "false", "partly", "any", "none"]
 """How much was refunded: all of it, not all, only a part, all or a part, or nothing."""
 STATUSES_OF_REFUNDED: dict[str, tuple[str, ...]] = {
@@ -123,6 +125,14 @@ def _search_text(q: str) -> str | None:
     if len(q) > MAX_ID_LENGTH or not q.isprintable():
         raise Unprocessable(f"q must have at most {MAX_ID_LENGTH} printable characters", field="q")
     return q or None
+
+
+def parse_order(query: Mapping[str, str]) -> Order:
+    """Parse the order of a list: by the time of creation. A search has its own order. Raises `Unprocessable`."""
+    order = _one_of(query, "order", get_args(Order)) or "newest"
+    if order == "oldest" and query.get("q"):
+        raise Unprocessable("A search has its own order. Leave out order or q.", field="order")
+    return cast(Order, order)
 
 
 def _code(query: Mapping[str, str], name: str) -> str | None:

@@ -22,7 +22,7 @@ from tuition.storage.dynamodb import Partition
 from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.stripe_gateway import resolve
-from tuition.views.filters import EPOCH, Filters, Refunded
+from tuition.views.filters import EPOCH, Filters, Order, Refunded
 from tuition.views.payment_json import PaymentView
 
 MAX_BATCHES_PER_PAGE = 5
@@ -97,22 +97,25 @@ def _failure_code(payment: Payment) -> str | None:
 # --- pages ---
 
 
-def page(filters: Filters, limit: int, cursor: str | None) -> tuple[list[PaymentView], str | None]:
+def page(
+    filters: Filters, limit: int, cursor: str | None, order: Order = "newest"
+) -> tuple[list[PaymentView], str | None]:
     """Return a page of matching payments and the cursor of the next. The page may be short if a match is rare."""
-    after = Cursor.decode(cursor, filters.digest) if cursor else None
-    views, last = find(filters, limit, after)
-    return views, last.encode(filters.digest) if last else None
+    list_id = filters.digest if order == "newest" else f"{filters.digest}:{order}"
+    after = Cursor.decode(cursor, list_id) if cursor else None
+    views, last = find(filters, limit, after, order=order)
+    return views, last.encode(list_id) if last else None
 
 
 def find(
-    filters: Filters, limit: int, after: Cursor | None = None, *, steady: bool = False
+    filters: Filters, limit: int, after: Cursor | None = None, *, steady: bool = False, order: Order = "newest"
 ) -> tuple[list[PaymentView], Cursor | None]:
     """Return at most `limit` payments after a cursor, and the cursor of the next page; None after the last page.
 
     `steady` reads by sort keys that never change and covers every day in range, so that no payment is missed because
     it moves from one partition to another during the walk.
     """
-    cursors = _cursors(filters, after, limit + 1, steady=steady)
+    cursors = _cursors(filters, after, limit + 1, steady=steady, order=order)
     views: list[PaymentView] = []
     last: Cursor | None = None
     for _ in range(MAX_BATCHES_PER_PAGE):
@@ -139,18 +142,24 @@ def _load(batch: list[Cursor], filters: Filters, *, steady: bool) -> list[Paymen
     return load_views(items, with_doubles=is_queue)
 
 
-def _cursors(filters: Filters, after: Cursor | None, page_size: int, *, steady: bool) -> Iterator[Cursor]:
-    """Yield the position of each candidate once, from the narrowest index."""
+def _cursors(
+    filters: Filters, after: Cursor | None, page_size: int, *, steady: bool = False, order: Order = "newest"
+) -> Iterator[Cursor]:
+    """Yield the position of each candidate once, from the narrowest index.
+
+    The oldest payments come from the partitions by status: months would be walked from the first one on, most of them
+    empty.
+    """
     if filters.q:
         yield from _search(filters, after, page_size)
         return
     before = after.listed_before() if after else None
     narrowed = filters.disputed or filters.attention or filters.track or len(filters.statuses) < len(STATUSES)
-    if steady or not narrowed:
+    if order == "newest" and (steady or not narrowed):
         sources = [_months(filters, before, page_size)]
     else:
-        sources = [_walk(partition, filters, before, page_size) for partition in _partitions(filters)]
-    yield from map(Cursor.listed, _merge(sources))
+        sources = [_walk(partition, filters, before, page_size, order) for partition in _partitions(filters)]
+    yield from map(Cursor.listed, _merge(sources, order))
 
 
 def _partitions(filters: Filters) -> list[Partition]:
@@ -164,10 +173,10 @@ def _partitions(filters: Filters) -> list[Partition]:
     return [shard for status, track in pairs for shard in queries.by_status(status, track)]
 
 
-def _merge(sources: list[Iterator[str]]) -> Iterator[str]:
-    """Merge descending sort keys, each once."""
+def _merge(sources: list[Iterator[str]], order: Order = "newest") -> Iterator[str]:
+    """Merge sort keys in this order, each once."""
     last: str | None = None
-    for key in heapq.merge(*sources, reverse=True):
+    for key in heapq.merge(*sources, reverse=order == "newest"):
         if key != last:
             yield key
         last = key
@@ -189,14 +198,20 @@ def _months(filters: Filters, before: str | None, page_size: int) -> Iterator[st
         yield f"{last_day.isoformat()}T23:59:59.999Z#"
 
 
-def _walk(partition: Partition, filters: Filters, before: str | None, page_size: int) -> Iterator[str]:
-    """Yield the sort keys of one partition within the filter's days, newest first."""
+def _walk(
+    partition: Partition, filters: Filters, position: str | None, page_size: int, order: Order = "newest"
+) -> Iterator[str]:
+    """Yield the sort keys of one partition within the filter's days that follow a position in this order."""
     low = filters.first.isoformat() if filters.first else "0"
     high = (filters.last + timedelta(days=1)).isoformat() if filters.last else "9"
-    high = min(high, before) if before else high
+    if position and order == "newest":
+        high = min(high, position)
+    elif position:
+        low = max(low, position)
     if high < low:
         return
-    yield from (key for key in queries.sort_keys_between(partition, low, high, page_size) if key != before)
+    sort_keys = queries.sort_keys_between(partition, low, high, page_size, ascending=order == "oldest")
+    yield from (key for key in sort_keys if key != position)
 
 
 def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[PaymentView], str | None]:

@@ -20,7 +20,7 @@ from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
 from tuition.storage.queries import Cursor, payments_by_id
 from tuition.views import erasures, facts_json, payment_json, payment_list, standings, student
-from tuition.views.filters import Filters
+from tuition.views.filters import Filters, Order
 from tuition.views.payment_json import PaymentView
 
 MAX_OWN_RECORDS = 1000
@@ -28,9 +28,9 @@ MAX_OWN_RECORDS = 1000
 about in an hour. The daily audit verifies the whole chain."""
 
 
-def payments(filters: Filters, limit: int, cursor: str | None) -> dict[str, Any]:
+def payments(filters: Filters, limit: int, cursor: str | None, order: Order = "newest") -> dict[str, Any]:
     """Return a page of payments."""
-    views, next_cursor = payment_list.page(filters, limit, cursor)
+    views, next_cursor = payment_list.page(filters, limit, cursor, order)
     return {"payments": [view.json() for view in views], "next_cursor": next_cursor}
 
 
