@@ -17,7 +17,7 @@ from tuition.core.refund_request import RefundRequest
 from tuition.intake import stripe_events
 from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.stripe_gateway import resolve
-from tuition.views import counts, explain, filters, recorded_reads, staff
+from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -46,6 +46,16 @@ def list_payments(request: Request, actor: Identity) -> Reply:
     if parsed.q:
         recorded_reads.record(actor.user_id, (payment["user_id"] for payment in page["payments"]))
     return Reply(200, page)
+
+
+@route("GET /api/admin/payments/totals", "support")
+def read_totals(request: Request, actor: Identity) -> Reply:
+    query = request.query(*filters.FILTERS, "cursor")
+    parsed = filters.parse(query)
+    totals, users = payment_list.totals(parsed, query.get("cursor"))
+    if parsed.q:
+        recorded_reads.record(actor.user_id, users)
+    return Reply(200, totals)
 
 
 @route("GET /api/admin/payments/{payment_id}", "support")

@@ -43,7 +43,7 @@ FAILURE = "Stripe's code of why the last attempt of an unpaid payment failed."
 
 
 @dataclass(kw_only=True)
-class PaymentsQuery(PageQuery):
+class FiltersQuery:
     """Filters for payments. All are optional, and all are combined."""
 
     status: Status | None = None
@@ -71,7 +71,40 @@ class PaymentsQuery(PageQuery):
             examples=["ada@"],
         ),
     ] = None
+
+
+@dataclass(kw_only=True)
+class PaymentsQuery(FiltersQuery, PageQuery):
+    """A page of the payments that match filters."""
+
     order: Annotated[Order, About(ORDER + " Not with `q`, which has its own order.")] = "newest"
+
+
+@dataclass(kw_only=True)
+class TotalsQuery(FiltersQuery):
+    """Which payments to add up, and where to continue."""
+
+    cursor: Annotated[str | None, About("The `next_cursor` of the answer before.", examples=["eyJ2IjoxfQ"])] = None
+
+
+@dataclass
+class TotalsOfCurrency:
+    """Sums of payments in one currency."""
+
+    currency: Currency
+    amount: Annotated[Amount, About("Of all that match: what was received, and the price until then.")]
+    received: Annotated[Amount, About("Of those that settled.")]
+    refunded: Annotated[Amount, About("Refunds that are pending or succeeded.", examples=[0])]
+
+
+@dataclass
+class Totals:
+    """The number and the sums of the matching payments among those that were read. Add up all answers."""
+
+    payments: Annotated[int, About("Payments that match.", examples=[417])]
+    read: Annotated[int, About("Payments that were read, at most 500.", examples=[500])]
+    sums: list[TotalsOfCurrency]
+    next_cursor: Cursor
 
 
 @dataclass(kw_only=True)

@@ -76,6 +76,14 @@ OPERATIONS = (
         query=staff.PaymentsQuery,
     ),
     _read(
+        "GET /api/admin/payments/totals",
+        "getTotals",
+        "Count and add up the payments that match filters",
+        "At most 500 payments per answer. Follow `next_cursor` and add up the answers.",
+        staff.Totals,
+        query=staff.TotalsQuery,
+    ),
+    _read(
         "GET /api/admin/payments/{payment_id}",
         "getPayment",
         "Read one payment with everything about it",

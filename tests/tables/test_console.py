@@ -1,5 +1,6 @@
 """The staff views beyond the payments list: filters, counts, one payment, one user, disputes and quarantine."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from tuition.intake import walk
 from tuition.storage import dynamodb, keys, mapping, queries
 from tuition.storage.items import PaymentItem
 from tuition.storage.queries import Cursor
-from tuition.views import counts, filters
+from tuition.views import counts, filters, payment_list
 
 COUNTS = "GET /api/admin/counts"
+TOTALS = "GET /api/admin/payments/totals"
 USERS = "GET /api/admin/users"
 USER = "GET /api/admin/users/{user_id}"
 DISPUTES = "GET /api/admin/disputes"
@@ -105,6 +107,38 @@ def test_filters_by_refund_method_and_failure_combine(tuition: Harness, student:
     assert search_own(method="visa", refunded="none") == {none, failed}
     assert search_own(method="card", refunded="any", track="DP") == {part, whole}
     assert search_own(method="us_bank_account") == set()
+
+
+def test_totals_of_a_filter_are_the_sums_of_its_pages(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_list, "TOTALS_BATCH", 1)
+    monkeypatch.setattr(payment_list, "MAX_BATCHES_PER_PAGE", 2)
+    users = [Student(f"{student.sub}{number}") for number in range(4)]
+    bought = [str(buy_track(tuition, user, track)["payment_id"]) for user in users[:3] for track in ("DP", "FSD")]
+    tuition.create(users[3])
+    body = {"amount": 900, "reason": "A part was missing"}
+    assert tuition.admin(admin, REFUND, body, payment_id=bought[1]).status == 200
+
+    def totals(**query: str) -> Counter[str]:
+        sums: Counter[str] = Counter()
+        while True:
+            answer = tuition.admin(admin, TOTALS, query=query).body
+            assert answer["read"] <= 2
+            sums.update({name: answer[name] for name in ("payments", "read")})
+            for one in answer["sums"]:
+                assert one.pop("currency") == "usd"
+                sums.update(one)
+            if answer["next_cursor"] is None:
+                return sums
+            query["cursor"] = answer["next_cursor"]
+
+    all_amounts = 3 * (49900 + 59900)
+    expected = {"payments": 7, "amount": all_amounts + 49900, "received": all_amounts, "refunded": 900}
+    assert totals(q=student.sub) == {**expected, "read": 7}
+    partly = totals(q=student.sub, refunded="partly")
+    assert (partly["payments"], partly["received"], partly["refunded"]) == (1, 59900, 900)
+    assert totals(q=f"nobody-{student.sub}")["payments"] == 0
 
 
 @pytest.mark.parametrize(

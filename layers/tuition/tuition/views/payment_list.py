@@ -8,9 +8,11 @@ carries what: docs/decisions/0002-indexes.md.
 import hashlib
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import islice
+from typing import Any
 
 from tuition import clock
 from tuition.core import attention, catalog, timestamps
@@ -27,6 +29,8 @@ from tuition.views.payment_json import PaymentView
 
 MAX_BATCHES_PER_PAGE = 5
 """Batches of items that one page may read."""
+TOTALS_BATCH = 100
+"""Payments of one batch of totals."""
 MAX_MONTHS_PER_PAGE = 24
 """Months that one page may look into."""
 DISPUTED = ("open", "over")
@@ -129,6 +133,42 @@ def find(
     if last and not last.item_id:
         return views, last
     return views, last if next(cursors, None) else None
+
+
+def totals(filters: Filters, cursor: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the number and the sums of matching payments among the next ones, and the users of the first batch.
+
+    `read` is how many payments were read. Add up the answers until there is no `next_cursor`. Amounts are in minor
+    units, by currency: `amount` of all matching payments, `received` and `refunded` of those that settled.
+    """
+    after = Cursor.decode(cursor, filters.digest) if cursor else None
+    cursors = _cursors(filters, after, TOTALS_BATCH + 1)
+    sums: dict[str, Counter[str]] = {}
+    users: list[str] = []
+    count, read, last = 0, 0, None
+    for number in range(MAX_BATCHES_PER_PAGE):
+        batch = list(islice(cursors, TOTALS_BATCH))
+        last = batch[-1] if batch else None
+        read += sum(1 for one in batch if one.item_id)
+        for view in _load(batch, filters, steady=True):
+            if matches(filters, view):
+                count += 1
+                users += [] if number else [view.payment.user_id]
+                sums.setdefault(view.payment.currency, Counter()).update(_amounts(view.payment))
+        if last is None or not last.item_id:
+            break
+    more = last and (not last.item_id or next(cursors, None))
+    return {
+        "payments": count,
+        "read": read,
+        "sums": [{"currency": currency, **amounts} for currency, amounts in sorted(sums.items())],
+        "next_cursor": last.encode(filters.digest) if last and more else None,
+    }, users
+
+
+def _amounts(payment: Payment) -> dict[str, int]:
+    received = payment.facts.settled.amount if payment.facts.settled else 0
+    return {"amount": payment.amount, "received": received, "refunded": payment.refund_amount}
 
 
 def _load(batch: list[Cursor], filters: Filters, *, steady: bool) -> list[PaymentView]:
