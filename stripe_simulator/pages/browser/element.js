@@ -44,6 +44,7 @@ const kind = () => document.querySelector("[name=kind]:checked").value;
 
 function show() {
   byId("kinds").hidden = types.length < 2;
+  if (!types.includes(kind())) document.querySelector(`[name=kind][value="${types[0]}"]`).checked = true;
   for (const name of Object.keys(FIELDS)) byId(name).hidden = name !== kind();
 }
 

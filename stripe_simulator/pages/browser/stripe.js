@@ -8,11 +8,10 @@
   };
 
   class Element {
-    constructor(group) {
+    constructor(group, type) {
       this.group = group;
+      this.type = type;
       this.listeners = {};
-      this.pending = new Map();
-      this.calls = 0;
     }
 
     on(name, listener) {
@@ -21,7 +20,70 @@
     }
 
     emit(name, fields = {}) {
-      for (const listener of this.listeners[name] ?? []) listener({ elementType: "payment", ...fields });
+      for (const listener of this.listeners[name] ?? []) listener({ elementType: this.type, ...fields });
+    }
+
+    destroy() {
+      this.unmount();
+      this.group.element = undefined;
+    }
+  }
+
+  /**
+   * The buttons of wallets. A page under test names them before it loads this script, with the payment method that each
+   * one pays with: `window.stripeSimulatorWallets = { googlePay: "pm_card_visa" }`. Without it there are none, as in a
+   * browser without wallets. A button pays as soon as the page resolves its click.
+   */
+  class ExpressCheckoutElement extends Element {
+    mount(target) {
+      const container = typeof target === "string" ? document.querySelector(target) : target;
+      const wallets = Object.entries(window.stripeSimulatorWallets ?? {});
+      this.buttons = wallets.map(([wallet, method]) => this.button(wallet, method));
+      container.replaceChildren(...this.buttons);
+      const available = Object.fromEntries(wallets.map(([wallet]) => [wallet, { available: true }]));
+      const shown = Object.fromEntries(wallets.map(([wallet]) => [wallet, true]));
+      setTimeout(() => {
+        this.emit("ready", { availablePaymentMethods: wallets.length ? shown : undefined });
+        this.emit("availablepaymentmethodschange", { paymentMethods: wallets.length ? available : undefined });
+      });
+    }
+
+    button(wallet, method) {
+      const type = wallet.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = { applePay: "Apple Pay", googlePay: "Google Pay", link: "Link" }[wallet] ?? wallet;
+      Object.assign(button.style, { width: "100%", color: "#fff", background: "#000", borderColor: "#fff" });
+      button.addEventListener("click", () => {
+        const resolve = () => {
+          this.method = method;
+          this.emit("confirm", { expressPaymentType: type, paymentFailed: () => {} });
+        };
+        this.emit("click", { expressPaymentType: type, resolve, reject: () => {} });
+      });
+      return button;
+    }
+
+    async submit() {
+      return {};
+    }
+
+    confirm({ clientSecret, returnUrl }) {
+      const params = { use_stripe_sdk: true, client_secret: clientSecret, payment_method: this.method };
+      if (returnUrl) params.return_url = returnUrl;
+      return api(this.group.key, "POST", `${path(clientSecret)}/confirm`, params);
+    }
+
+    unmount() {
+      for (const button of this.buttons ?? []) button.remove();
+    }
+  }
+
+  class PaymentElement extends Element {
+    constructor(group) {
+      super(group, "payment");
+      this.pending = new Map();
+      this.calls = 0;
     }
 
     mount(target) {
@@ -72,17 +134,23 @@
       this.call("clear");
     }
 
+    async submit() {
+      const { error, type } = await this.call("submit");
+      return error ? { error } : { selectedPaymentMethod: type };
+    }
+
+    confirm(params) {
+      return this.call("confirm", params);
+    }
+
     unmount() {
       this.frame?.remove();
       this.port?.close();
       this.port = undefined;
     }
-
-    destroy() {
-      this.unmount();
-      this.group.element = undefined;
-    }
   }
+
+  const ELEMENTS = { payment: PaymentElement, expressCheckout: ExpressCheckoutElement };
 
   /** Converts an appearance to the variables of the frame's stylesheet. */
   function frameAppearance(appearance = {}) {
@@ -121,25 +189,34 @@
     }
 
     create(type) {
-      if (type !== "payment") throw new Error(`The simulator does not support Elements of type ${type}.`);
-      if (this.element) throw new Error("Can only create one Element of type payment.");
-      this.element = new Element(this);
+      if (!Object.hasOwn(ELEMENTS, type)) throw new Error(`The simulator does not support Elements of type ${type}.`);
+      if (this.element) throw new Error(`Can only create one Element of type ${this.element.type}.`);
+      this.element = new ELEMENTS[type](this, type);
       return this.element;
     }
 
     getElement(type) {
-      return type === "payment" ? (this.element ?? null) : null;
+      return this.element?.type === type ? this.element : null;
     }
 
     async update(options) {
       Object.assign(this.options, options);
-      if (options.appearance) this.element?.call("appearance", { ...frameAppearance(options.appearance) });
-      if (options.allowedPaymentMethodTypes) this.element?.call("types", { types: await this.types() });
+      const fields = this.getElement("payment");
+      if (options.appearance) fields?.call("appearance", { ...frameAppearance(options.appearance) });
+      if (options.allowedPaymentMethodTypes) fields?.call("types", { types: await this.types() });
     }
 
-    async submit() {
-      const { error, type } = await this.element.call("submit");
-      return error ? { error } : { selectedPaymentMethod: type };
+    submit() {
+      return this.element.submit();
+    }
+
+    /** Stripe refuses an intent that lacks a type that its Elements offer, and accepts one with more. */
+    async requireTypesOf(clientSecret) {
+      const { allowedPaymentMethodTypes: offered = [] } = this.options;
+      const { paymentIntent } = await retrieve(this.key, clientSecret);
+      const accepted = paymentIntent?.payment_method_types ?? offered;
+      if (!offered.every((type) => accepted.includes(type)))
+        throw new Error(`The types of Elements (${offered}) do not match those of the PaymentIntent (${accepted}).`);
     }
   }
 
@@ -233,8 +310,9 @@
       if (redirect === "always" && !returnUrl) throw new Error("confirmPayment needs confirmParams.return_url.");
       const params = { use_stripe_sdk: true, client_secret: clientSecret, ...(returnUrl && { return_url: returnUrl }) };
       if (confirmParams.payment_method) params.payment_method = confirmParams.payment_method;
+      await elements?.requireTypesOf(clientSecret);
       let result = elements
-        ? await elements.element.call("confirm", { clientSecret, returnUrl })
+        ? await elements.element.confirm({ clientSecret, returnUrl })
         : await api(key, "POST", `${path(clientSecret)}/confirm`, params);
       if (result.paymentIntent?.status === "requires_action") result = await handleNextAction({ clientSecret });
       if (result.error || redirect !== "always") return result;
