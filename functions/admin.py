@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from tuition.api import Identity, Reply, Request, amount_field, endpoint, flag_field, text_field, version_field
+from tuition.core import notes as note_rules
 from tuition.core.emails import STUDENT_KINDS
 from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import RefundRequest
+from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake import stripe_events
 from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
+from tuition.storage.notes import NoteTopic
 from tuition.stripe_gateway import resolve
 from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff
+from tuition.views import notes as notes_view
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
 
@@ -274,6 +278,53 @@ def _erase_user(request: Request, user_id: str, actor: Identity) -> Reply:
     note = text_field(request.json("note"), "note", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     scheduled = erasure.request(_require_user(user_id, actor), actor.user_id, note)
     return Reply(202, {"erasure": erasures.for_staff(scheduled)})
+
+
+NOTE_TOPIC = ("payment_id", "user_id")
+
+
+def _note_topic(query: Mapping[str, str], actor: Identity) -> NoteTopic:
+    """Return the topic of a note, with a record: the answer shows the other notes, also if nothing changes."""
+    if len(query) != 1:
+        raise Unprocessable("Send either payment_id or user_id.", field="payment_id")
+    if "user_id" in query:
+        return NoteTopic(_require_user(query["user_id"], actor))
+    ref = resolve.find_ref(query["payment_id"])
+    recorded_reads.record(actor.user_id, [ref.user_id])
+    return NoteTopic(ref.user_id, ref.payment_id)
+
+
+@route("POST /api/admin/notes", "admin")
+def write_note(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import notes
+
+    query, body = request.query(*NOTE_TOPIC), request.json("text")
+    text = text_field(body, "text", max_length=note_rules.MAX_NOTE_LENGTH, required=True) or ""
+    topic = _note_topic(query, actor)
+    notes.write(topic, text, actor.user_id)
+    return Reply(201, {"notes": notes_view.shown(topic)})
+
+
+@route("POST /api/admin/notes/delete", "admin")
+def delete_note(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import notes
+
+    query, body = request.query(*NOTE_TOPIC), request.json("note_id")
+    note_id = text_field(body, "note_id", max_length=MAX_ID_LENGTH, required=True) or ""
+    topic = _note_topic(query, actor)
+    notes.delete(topic, note_id, actor.user_id)
+    return Reply(200, {"notes": notes_view.shown(topic)})
+
+
+@route("POST /api/admin/tags", "admin")
+def change_tags(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import notes
+
+    query, body = request.query(*NOTE_TOPIC), request.json("add", "remove")
+    add, remove = (note_rules.tags(body.get(name, []), name) for name in ("add", "remove"))
+    topic = _note_topic(query, actor)
+    notes.change_tags(topic, add, remove, actor.user_id)
+    return Reply(200, {"notes": notes_view.shown(topic)})
 
 
 @route("GET /api/admin/disputes", "support")

@@ -49,6 +49,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "LimitsTable": {"BatchGetItem", "UpdateItem"},
         "AuditTable": {"Query"},
         "EffectsTable": {"GetItem", "Query"},
+        "NotesTable": {"Query"},
         "ExportsBucket/personal/*": {"GetObject", "PutObject"},
     },
     "MyEmailFunction": LEDGER
@@ -82,6 +83,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"DeleteItem"},
         "EffectsTable": {"DeleteItem"},
+        "NotesTable": {"Query", "DeleteItem"},
         "ErasuresBucket": {"ListBucket"},
         "ErasuresBucket/due/*": {"DeleteObject", "GetObject", "PutObject"},
         "ErasuresBucket/done/*": {"GetObject", "PutObject"},
@@ -96,6 +98,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     | RESOLVE
     | {
         "PaymentsTable/index/*": {"Query"},
+        "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
+        "NotesTable": {"Query", "PutItem", "DeleteItem"},
         "AuditTable": {"PutItem", "Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
@@ -155,6 +159,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StripeObjectsTable": {"BatchGetItem", "PutItem"},
         "CustomersTable": {"ConditionCheckItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},
+        "NotesTable": {"Query", "DeleteItem"},
         "CursorsTable": {"GetItem", "UpdateItem", "DeleteItem"},
     },
     "ArchiveLocksFunction": FAILED_RUNS
@@ -252,6 +257,7 @@ TABLES = {
     "analytics": "AnalyticsTable",
     "limits": "LimitsTable",
     "effects": "EffectsTable",
+    "notes": "NotesTable",
 }
 STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",

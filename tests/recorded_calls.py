@@ -109,6 +109,8 @@ UNUSED: dict[Call, str] = {
     ("RetentionFunction", "AuditTable", "PutItem"): EXPIRY,
     ("RetentionFunction", "AuditTable", "Query"): EXPIRY,
     ("RetentionFunction", "CursorsTable", "DeleteItem"): EXPIRY,
+    ("RetentionFunction", "NotesTable", "Query"): EXPIRY,
+    ("RetentionFunction", "NotesTable", "DeleteItem"): EXPIRY,
     (
         "DigestFunction",
         "ArchiveBucket/records/*",

@@ -117,7 +117,7 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
-    "personal_files": WRITTEN,
+    **dict.fromkeys(("personal_files", "notes.text", "notes.tags"), WRITTEN),
     **dict.fromkeys(("refund_requests.reason", "refund_requests.answer", "refund_requests.order_key"), WRITTEN),
     **dict.fromkeys(("email.reason", "email.text", "email.html"), WRITTEN),
     **dict.fromkeys(("report", "progress", "plan", "problem", "unknown"), FINDINGS),
@@ -446,6 +446,10 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     "effects": (
         (items.EffectItem,), "EffectsTable", "which emails were sent; hashes of undeliverable addresses", CONTRACT,
         "stays as long as the audit records that it names",
+    ),
+    "notes": (
+        (items.NoteItem,), "NotesTable", "notes and tags of staff about a student or a payment", INTEREST,
+        f"its deletion by staff, erasure of the person; of a payment {BOOKS_END}",
     ),
 }  # fmt: skip
 

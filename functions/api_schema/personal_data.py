@@ -16,7 +16,7 @@ from pynamodb.models import Model
 from api_schema.about import About, Cursor, Email, Time, Track, UserId
 from tuition.core.audit import Source
 from tuition.core.emails import StudentKind
-from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem
 
 _TYPES: dict[type[Attribute[Any]], Any] = {
     BooleanAttribute: bool | None,
@@ -38,6 +38,7 @@ def _stored(name: str, model: type[Model], about: str) -> type:
 StoredPayment = _stored("StoredPayment", PaymentItem, "A payment, as it is stored.")
 StoredCustomer = _stored("StoredCustomer", CustomerItem, "The person's Stripe customer, disputes, refunds and blocks.")
 StoredEnrollment = _stored("StoredEnrollment", EnrollmentItem, "The enrollment in one track (`sort_key`).")
+StoredNote = _stored("StoredNote", NoteItem, "A note or the tags of staff, about the person or a payment (`sort_key`).")
 StoredLimits = _stored("StoredLimits", LimitsItem, "The used-up part of the person's limits.")
 
 
@@ -103,6 +104,7 @@ class Person:
     limits: StoredLimits | None  # type: ignore[valid-type]
     enrollments: list[StoredEnrollment]  # type: ignore[valid-type]
     progress: Annotated[list[dict[str, Any]], About("Each project that was unlocked, with its steps.", examples=[[]])]
+    notes: list[StoredNote]  # type: ignore[valid-type]
 
 
 @dataclass

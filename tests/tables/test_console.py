@@ -714,6 +714,9 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/users/erasure": {"note": "x"},
     "POST /api/admin/users/{user_id}/email": {"email": "ada@example.org"},
     "POST /api/admin/users/email": {"email": "ada@example.org"},
+    "POST /api/admin/notes": {"text": "x"},
+    "POST /api/admin/notes/delete": {"note_id": "note_1"},
+    "POST /api/admin/tags": {"add": ["x"]},
     "POST /api/admin/exports": {"filters": {}},
     "POST /api/admin/selling": {"selling": False, "note": "x"},
 }

@@ -253,6 +253,8 @@ def bought_everything(tuition: Harness, student: Student, admin: Student) -> str
     purchases = "POST /api/admin/users/{user_id}/purchases"
     body = {"decision": "block", "note": "a secret note"}
     assert tuition.admin(admin, purchases, body, user_id=student.sub).status == 200
+    written = {"text": "a secret note"}
+    assert tuition.admin(admin, "POST /api/admin/notes", written, query={"user_id": student.sub}).status == 201
     effects.note_undeliverable(f"{student.sub}@example.org", "bounced")
     return customer_of(tuition, student)
 
@@ -285,7 +287,7 @@ def test_late_events_find_the_payment_of_an_erased_user_and_bring_nothing_back(
     assert_erased(tuition, student, customer)
 
 
-CALLS = 26
+CALLS = 28
 """Calls of the erasure below to a table, to the list, or to find or delete the customer at Stripe."""
 
 

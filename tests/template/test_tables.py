@@ -32,6 +32,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "CursorsTable": (["name"], {}),
     "LimitsTable": (["user_id"], {}),
     "EffectsTable": (["consumer_subject", "sort_key"], {}),
+    "NotesTable": (["user_id", "sort_key"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
 EXPIRING = {"LimitsTable", "CursorsTable", "QuarantineTable"}
@@ -49,6 +50,7 @@ ENVIRONMENT = {
     "QUARANTINE_TABLE": "QuarantineTable",
     "LIMITS_TABLE": "LimitsTable",
     "EFFECTS_TABLE": "EffectsTable",
+    "NOTES_TABLE": "NotesTable",
 }
 ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
 

@@ -194,7 +194,7 @@ READ_ROLL_UPS = {f"storage.{name}" for name in ("dynamodb", "items", "json_attri
 ERASE = (
     CLOSE - {"stripe_gateway.rebuild"}
     | {f"payments.{name}" for name in ("customers", "erasure", "erasure_list", "legal_hold")}
-    | {"storage.effects", "storage.limits"}
+    | {"storage.effects", "storage.limits", "storage.notes"}
 )
 INIT_LOADS: dict[str, set[str]] = {
     "admin": APPLY
@@ -211,7 +211,7 @@ INIT_LOADS: dict[str, set[str]] = {
         "views.selling",
     }
     | {f"views.{name}" for name in ("counts", "facts_json", "filters", "staff", "standings", "student")}
-    | {"views.explain", "views.recorded_reads"},
+    | {"storage.notes", "views.explain", "views.notes", "views.recorded_reads"},
     "analytics": READ_ROLL_UPS | {"outbox.analytics", "storage.queries"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},
@@ -226,7 +226,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
-    "my_data": COMMIT | {"storage.effects", "storage.limits", "views.personal_data"},
+    "my_data": COMMIT | {"storage.effects", "storage.limits", "storage.notes", "views.personal_data"},
     "my_email": COMMIT
     | {"payments.customers", "payments.email_address", "payments.legal_hold", "storage.limits"}
     | {"storage.effects", "stripe_gateway.client", "stripe_gateway.resolve"},
@@ -241,7 +241,7 @@ INIT_LOADS: dict[str, set[str]] = {
     "reconcile_worker": RECONCILE | AUDIT | {"storage.selling_switch"},
     "recount": READ_ROLL_UPS
     | {"outbox.analytics", "outbox.recount", "storage.cursors", "storage.leases", "storage.queries"},
-    "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases"},
+    "retention": COMMIT | {"intake.retention", "storage.cursors", "storage.leases", "storage.notes"},
     "release_check": APPLY | {"intake.release_check"},
     "request_refund": SYNC | {"payments.refunds", "storage.limits", "views.payment_json"},
     "staff_groups": set(),
@@ -346,6 +346,7 @@ OWN_TABLE = {
     PACKAGE / "storage" / "limits.py": "LimitsItem",
     PACKAGE / "storage" / "leases.py": "CursorItem",
     PACKAGE / "storage" / "effects.py": "EffectItem",
+    PACKAGE / "storage" / "notes.py": "NoteItem",
     PACKAGE / "storage" / "tasks.py": "CursorItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }

@@ -7,6 +7,7 @@ import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from ".
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { Explanation } from "./explanation.js";
 import { MomentNotice, NoSuchMoment } from "./moment.js";
+import { Notes } from "./notes.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
@@ -58,6 +59,7 @@ function Details({ details, query, staff, message, done }) {
     <${AttentionNotes} payment=${payment} staff=${staff} />
     ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}
     <${RefundRequests} details=${details} staff=${staff} />
+    ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}
     <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} moment=${details.moment} /></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
 }

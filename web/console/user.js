@@ -3,6 +3,7 @@ import { get, post, useDraft, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time, usePages } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { DataPanel, EraseDialog, hasBegun, HoldDialog } from "./erasure.js";
+import { Notes } from "./notes.js";
 import { PaymentTable } from "./payment_table.js";
 import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
@@ -100,6 +101,7 @@ function Details({ details, id, query, staff, done }) {
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
       ${audit.length > 0 && html`<${Actions} audit=${audit} chain=${chain} />`}
     </div>
+    <${Notes} topic=${{ user_id: id }} notes=${details.notes} staff=${staff} done=${done} />
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />

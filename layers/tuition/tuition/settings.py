@@ -86,6 +86,7 @@ class Settings:
     analytics_table: str = "analytics"
     limits_table: str = "limits"
     effects_table: str = "effects"
+    notes_table: str = "notes"
     exports_bucket: str = "exports"
     erasures_bucket: str = "erasures"
     archive_bucket: str = "archive"

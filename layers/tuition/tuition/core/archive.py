@@ -97,6 +97,8 @@ TRANSITION: Mapping[str, Any] = {
         **dict.fromkeys(("kind", "month", "status", "track", "refunded", "attention", "disputed", "from"), VALUE),
         **dict.fromkeys(("to", "amount_min", "amount_max", "refund_request", "searched", "user"), VALUE),
     },
+    "note": {"id": VALUE, "payment": VALUE},
+    "tags": {"added": VALUE, "removed": VALUE, "payment": VALUE},
     "read": {"users": VALUE},
     "replay": VALUE,
     "discard": VALUE,

@@ -24,10 +24,11 @@ from tuition.core.refs import PaymentRef
 from tuition.log import logger
 from tuition.payments import customers, erasure_list, legal_hold
 from tuition.settings import settings
-from tuition.storage import dynamodb, effects, keys, ledger, mapping, queries
+from tuition.storage import dynamodb, effects, keys, ledger, mapping, notes, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem
 from tuition.storage.ledger import Change, CustomerChange
+from tuition.storage.notes import NoteTopic
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, sync
 
@@ -285,7 +286,7 @@ class _Erase:
         return Erasure.from_json(_customer(self._user_id).erasure) or after
 
     def _erase(self, item: CustomerItem) -> bool:
-        """Erase every payment of the user, then the customer. Return False if the time was up before the end."""
+        """Erase the payments, notes and customer of the user. Return False if the time was up before the end."""
         for payment in queries.payments_of_user(self._user_id):
             if self._erased_at and payment.created_at > self._erased_at:
                 continue
@@ -293,6 +294,7 @@ class _Erase:
                 return False
             clock.start_deadline()
             self._erase_payment(payment)
+        notes.erase(NoteTopic(self._user_id), self._erased_at)
         self._delete_customer(item.stripe_customer_id)
         if item.email:
             effects.forget_address(item.email)

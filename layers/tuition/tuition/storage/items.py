@@ -343,7 +343,26 @@ class EffectItem(Model):
     at = not_personal(UnicodeAttribute())
 
 
+class NoteItem(Model):
+    """A note of staff about a user or one of their payments, or all tags of one of these.
+
+    The sort key is `<payment id>#<note id>`, or `<payment id>#tags`. One about the user begins with `user`.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().notes_table
+
+    user_id = personal(UnicodeAttribute(hash_key=True))
+    sort_key = not_personal(UnicodeAttribute(range_key=True))
+    text = personal(UnicodeAttribute(null=True))
+    tags = personal(UnicodeSetAttribute(null=True))
+    actor = personal(UnicodeAttribute())
+    at = not_personal(UnicodeAttribute())
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
-    *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem),
+    *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem, NoteItem),
 )

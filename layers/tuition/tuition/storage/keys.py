@@ -11,6 +11,9 @@ USER_SORT_KEY = "#user"
 """The sort key, in the enrollments table, of a user's own audit chain, which belongs to no track."""
 SELLING = "selling"
 """The name, in the cursors table, of the switch that stops new purchases."""
+TAGS = "tags"
+"""The name, in the notes table, of the item with all tags of a user or payment. No id of a note is equal to it."""
+_ABOUT_USER = "user"
 
 
 class Shards(NamedTuple):
@@ -99,6 +102,22 @@ def audit_key(subject: str, sort_key: str) -> Item:
 def effect_key(consumer: str, subject: str, sort_key: str) -> Item:
     """Return the key of what a consumer did about a record; the sort key begins with the record's own."""
     return {"consumer_subject": {"S": f"{consumer}#{subject}"}, "sort_key": {"S": sort_key}}
+
+
+def note_key(user_id: str, sort_key: str) -> Item:
+    """Return the key of a note, or of tags, of a user."""
+    return {"user_id": {"S": user_id}, "sort_key": {"S": sort_key}}
+
+
+def note_sort_key(payment_id: str | None, name: str) -> str:
+    """Return the sort key of a note or of `TAGS`, about a payment or about the user: all of one begin alike."""
+    return f"{payment_id or _ABOUT_USER}#{name}"
+
+
+def payment_of_note(sort_key: str) -> str | None:
+    """Return the payment that a note or tags are about; None if it is the user."""
+    topic = sort_key.partition("#")[0]
+    return None if topic == _ABOUT_USER else topic
 
 
 def quarantine_key(event_id: str) -> Item:

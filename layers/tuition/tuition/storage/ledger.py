@@ -82,12 +82,16 @@ class BlocksChange(NamedTuple):
 
 @dataclass(frozen=True)
 class CustomerChange:
-    """Attributes of a user's customer item to set and to remove, and the entry for the chain of the user."""
+    """Attributes of a user's customer item to set and to remove, and the entry for the chain of the user.
+
+    `writes` are further writes of the same transaction, by name, to tables that are not the ledger's, and conditions.
+    """
 
     entry: AuditEntry
     transition: Mapping[str, Any]
     values: Mapping[str, Item] = field(default_factory=dict)
     removes: tuple[str, ...] = ()
+    writes: Mapping[str, Item] = field(default_factory=dict)
 
 
 class AlreadyRecorded(TuitionError):
@@ -837,7 +841,8 @@ def update_customer(user_id: str, decide: Callable[[CustomerItem, int], Customer
         if change is None:
             return None
         update = _update_customer(user_id, clock.now(), values=change.values, removes=change.removes)
-        writes = {"customer": {"Update": update}, **_chained(user_id, change.entry, None, change.transition, head)}
+        chained = _chained(user_id, change.entry, None, change.transition, head)
+        writes = {"customer": {"Update": update}, **chained, **change.writes}
         try:
             return _write(writes, None, is_sync=False)
         except (AlreadyRecorded, VersionConflict):

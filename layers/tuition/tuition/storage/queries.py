@@ -349,6 +349,11 @@ def user_items(user_id: str) -> dict[str, Item]:
     return {item["sort_key"]["S"]: item for item in _all(EnrollmentItem, "user_id", user_id)}
 
 
+def is_known_user(user_id: str) -> bool:
+    """Whether the user has an enrollment, with or without access, or a record of their own. One query."""
+    return bool(dynamodb.query(Partition(EnrollmentItem, "user_id", user_id), limit=1).items)
+
+
 def audit_trail(subject: str, since: str = "") -> list[dict[str, Any]]:
     """Read a subject's audit records in the order of `seq`, each as `tuition.core.audit` hashed it, with its hash.
 

@@ -23,9 +23,10 @@ from tuition.core.errors import NotFound
 from tuition.core.payment import DECLINED, SUSPECTED_FRAUD
 from tuition.core.refs import is_user_id
 from tuition.settings import settings
-from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, queries
+from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, notes, queries
 from tuition.storage.dynamodb import Item
-from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, PaymentItem
+from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem
+from tuition.storage.notes import NoteTopic
 from tuition.storage.queries import Cursor
 
 SCHEMA_VERSION = 1
@@ -59,8 +60,8 @@ def part(user_id: str, cursor: str | None) -> dict[str, Any]:
     """Return one part of everything that is stored about a person: their payments, then their own records.
 
     Between the two are the records of payments that were deleted after their retention period. The first part also has
-    what does not grow: the customer item, enrollments, progress and limits. Raises `Unprocessable` for another list's
-    cursor.
+    what does not grow with the payments: the customer item, enrollments, progress, limits and notes. Raises
+    `Unprocessable` for another list's cursor.
     """
     after = Cursor.decode(cursor, _list_id(user_id)) if cursor else None
     payments: list[dict[str, Any]] = []
@@ -104,7 +105,7 @@ def for_staff(user_id: str, cursor: str | None, staff: str) -> tuple[int, dict[s
 def is_empty(data: Mapping[str, Any]) -> bool:
     """Whether the first part shows that nothing is stored about a person."""
     person = data["person"] or {}
-    stored = (person.get("customer"), person.get("enrollments"), person.get("progress"), person.get("limits"))
+    stored = tuple(person.get(name) for name in ("customer", "enrollments", "progress", "limits", "notes"))
     return not any((*stored, data["payments"], data["expired_payments"], data["records"]))
 
 
@@ -151,7 +152,12 @@ def _person(user_id: str) -> dict[str, Any]:
         "limits": next((mapping.attributes(LimitsItem, item) for item in raw[LimitsItem]), None),
         "enrollments": [mapping.attributes(EnrollmentItem, item) for item in tracks.values()],
         "progress": [_plain(item) for item in projects.values()],
+        "notes": [_note(item, user_id) for item in notes.read(NoteTopic(user_id))],
     }
+
+
+def _note(item: NoteItem, user_id: str) -> Any:
+    return _without_others(mapping.attributes(NoteItem, dynamodb.to_raw(item)), user_id)
 
 
 def _payments(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any]], Cursor | None]:

@@ -18,8 +18,9 @@ from tuition.payments import legal_hold as legal_holds
 from tuition.storage import cursors, dynamodb, effects, keys, mapping, quarantine, queries
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
+from tuition.storage.notes import NoteTopic
 from tuition.storage.queries import Cursor, payments_by_id
-from tuition.views import erasures, facts_json, payment_json, payment_list, standings, student
+from tuition.views import erasures, facts_json, notes, payment_json, payment_list, standings, student
 from tuition.views.filters import Filters, Order
 from tuition.views.payment_json import PaymentView
 
@@ -38,7 +39,7 @@ def payments(filters: Filters, limit: int, cursor: str | None, order: Order = "n
 
 
 def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return a payment with its fields, facts, refund requests and verified audit trail. Raises `NotFound`.
+    """Return a payment with its fields, facts, refund requests, notes and verified audit trail. Raises `NotFound`.
 
     With `at` (a time) or `version` in the query, return it as it was then. Raises `Unprocessable`.
     """
@@ -50,6 +51,7 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
         **_details(view, trail),
         "actions": _actions(view.payment, trail),
         "chain": _chain(audit.verify_payment(view.payment, trail)),
+        "notes": notes.shown(NoteTopic(item.user_id, item.payment_id)),
         "moment": None,
     }
 
@@ -78,6 +80,7 @@ def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         **_details(PaymentView(past, []), [record for record in trail if record["seq"] <= past.version]),
         "actions": [],
         "chain": _chain(audit.verify_payment(present, trail)),
+        "notes": None,
         "moment": {
             "version": past.version,
             "versions": present.version,
@@ -240,7 +243,7 @@ def _quarantined_json(item: QuarantineItem) -> dict[str, Any]:
 
 
 def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Return a user with a page of their payments, their enrollments, Stripe customer and own audit chain.
+    """Return a user with a page of their payments, their enrollments, Stripe customer, notes and own audit chain.
 
     Raises `NotFound` if nothing is stored for this user id.
     """
@@ -274,6 +277,7 @@ def user(user_id: str, limit: int, cursor: str | None) -> dict[str, Any]:
         "enrollments": student.enrollments_json(items),
         "payments": [view.json() for view in views],
         "next_cursor": next_cursor,
+        "notes": notes.shown(NoteTopic(user_id)),
         "audit": trail,
         "chain": _chain(audit.verify(user_id, trail, version, head, first)),
         "standings": {"verified": not problems, "problems": [problem.to_json() for problem in problems]},
