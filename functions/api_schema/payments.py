@@ -167,6 +167,9 @@ class AttentionReason:
     name: Annotated[str, About(examples=["rebuilt"])]
     fingerprint: Annotated[str, About("It changes with the reason.", examples=["rebuilt"])]
     detail: Annotated[str, About(examples=["our record was missing and was rebuilt from Stripe"])]
+    due_by: Annotated[
+        Time | None, About("By when a dispute must be answered or a withdrawal refunded.", examples=[None])
+    ]
 
 
 @dataclass(kw_only=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from api_schema.about import About, Amount, Currency, Cursor, Day, Email, PaymentId, Text, Time, Track, Url, UserId
 from api_schema.payments import (
+    AttentionReason,
     PaymentMethod,
     Price,
     StaffPayment,
@@ -184,6 +185,7 @@ class Dispute(DisputeFields):
     track: Track
     payment_status: Annotated[Status, About(examples=["SUCCEEDED"])]
     enrollment: Annotated[EnrollmentStatus | None, About("The student's current status.", examples=["ENROLLED"])]
+    attention: Annotated[AttentionReason | None, About("The reason for attention; null once it is acknowledged.")]
 
 
 @dataclass

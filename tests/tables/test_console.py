@@ -446,6 +446,10 @@ def test_disputes_are_listed_by_due_date_with_the_students_enrollment(
     row = next(row for row in rows if row["payment_id"] == first)
     assert (row["status"], row["amount"], row["currency"], row["over"]) == ("needs_response", 49900, "usd", False)
     assert row["enrollment"] == "ENROLLED"
+    assert (row["attention"]["name"], row["attention"]["due_by"]) == (f"dispute:{row['dispute_id']}", row["due_by"])
+    body = {**{key: row["attention"][key] for key in ("name", "fingerprint")}, "note": "Evidence was sent"}
+    tuition.admin(admin, "POST /api/admin/payments/{payment_id}/attention", body, payment_id=first)
+    assert next(one for one in own_disputes() if one["payment_id"] == first)["attention"] is None
     assert row["stripe_url"] == f"https://dashboard.stripe.com/test/disputes/{row['dispute_id']}"
     assert own_disputes(state="over") == []
     tuition.at_stripe(

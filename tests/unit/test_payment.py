@@ -8,7 +8,7 @@ import pytest
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core import timestamps
-from tuition.core.attention import reasons, unacknowledged
+from tuition.core.attention import due_by, reasons, unacknowledged
 from tuition.core.facts import (
     Acknowledgement,
     Charge,
@@ -227,6 +227,20 @@ def test_attention_reasons_are_derived_from_the_facts(facts: list[Facts], names:
     assert [reason.name for reason in unacknowledged(payment(*facts))] == names
 
 
+@pytest.mark.parametrize(
+    ("facts", "due"),
+    [
+        ([disputed("needs_response")], None),
+        ([Facts(disputes={"du_1": Dispute(1, "needs_response", 1, 30, "fraudulent", due_by=60)})], "00:01:00"),
+        ([Facts(disputes={"du_1": Dispute(1, "lost", 1, 30, "fraudulent", due_by=60)})], None),
+        ([Facts(rebuilt=True)], None),
+    ],
+)
+def test_only_an_open_dispute_has_a_due_date_if_the_bank_names_one(facts: list[Facts], due: str | None) -> None:
+    one = payment(PAID, *facts)
+    assert [due_by(one, reason) for reason in reasons(one)] == [f"1970-01-01T{due}.000Z" if due else None]
+
+
 def test_a_double_payment_needs_attention_only_while_it_holds_funds() -> None:
     assert [c.name for c in reasons(payment(PAID), double=True)] == ["double"]
     assert reasons(payment(PAID, refunded(49900)), double=True) == []
@@ -324,6 +338,7 @@ def test_the_amount_due_after_a_withdrawal_and_the_state_of_its_request_do_not_d
         assert payments.amount_due(result) == due
         withdrawal = [reason for reason in reasons(result) if reason.name == "withdrawal"]
         assert [reason.fingerprint for reason in withdrawal] == (["1970-01-15T00:00:20.000Z"] if due else [])
+        assert [due_by(result, reason) for reason in withdrawal] == [result.refund_due_by] * len(withdrawal)
         if PAID in order and WITHDRAWN in order:
             later = payment(WITHDRAWN).with_requests((waiting,))
             for fact in order:

@@ -1,81 +1,116 @@
-// The queue of payments that need attention: each reason with a suggested action.
+// The queue of payments that need attention: each reason with a suggested action, worked in the row.
+import { moneyWithCode, relativeTime } from "../shared/format.js";
+import { ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
+import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Amount, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
-import { html } from "./preact.js";
-import { routeTo } from "./route.js";
+import { html, useRef, useState } from "./preact.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { LoadedDecision } from "./refund_requests.js";
+import { ResolveBatch } from "./resolve_batch.js";
+import { Result } from "./result.js";
+import { openDialog, routeTo } from "./route.js";
 
-const OPEN_DISPUTE =
-  "Submit evidence in Stripe by the due date. If the dispute is lost, the student loses access.";
-const LOST_DISPUTE =
-  "Nothing: the dispute is decided. The student lost access and may buy again only if staff allow it. Mark as resolved.";
-const SUGGESTED_ACTIONS = {
-  amount: "Refund the payment, or accept the amount: the student is then enrolled.",
-  double: "Refund one of the two payments.",
-  fraud_warning:
-    "Talk to the student. Refund the payment before it is disputed, or revoke access.",
-  refund_request: "Approve or decline the request.",
-  withdrawal: "Refund the payment by this day. The student has withdrawn from the contract, so it cannot be declined.",
-  refund: "The student is enrolled again, unless they have withdrawn. Refund another way, or try again.",
-  claim: "Find out who created the other object, and refund it in Stripe.",
-  gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
-  unknown: "Look at the object in Stripe, and tell a developer. The unknown value counts for nothing here.",
-  books: "Compare the payment with Stripe’s balance transactions, then mark as resolved.",
-  chain: "Someone may have changed our tables. Tell a developer, and keep the payment as it is.",
-  unconfirmed: "Look at the payment in Stripe. If it was never paid, revoke access and find out who sent the event.",
-  rebuilt: "Check for other missing records, then mark as resolved.",
-};
+const SOON_MS = 3 * 86_400_000;
+/** Reasons that only a decision about the request, or a refund, ends. */
+const NOT_RESOLVED = ["", "refund_request", "withdrawal"];
 
-/** The kind of an attention reason: `dispute:du_1` is a `dispute`. */
-export const kindOf = ({ name }) => name.split(":")[0];
+/** A payment in the list without a reason of its own belongs to a double payment. */
+const reasonsOf = ({ attention }) =>
+  attention.length ? attention : [{ name: "", detail: "part of a double payment in this list" }];
 
-/** The detail of an attention reason, with Stripe's codes in words. */
-export const detailText = ({ detail }) => detail.replace(/([a-z])_([a-z])/g, "$1 $2");
+const rowOf = (payment, reason) => ({
+  key: `${payment.payment_id} ${reason.name}`,
+  canChoose: !NOT_RESOLVED.includes(kindOf(reason)),
+  payment,
+  reason,
+});
 
-/** The usual next step for an attention reason. A dispute's fingerprint is its status. */
-export function suggestedAction(reason) {
-  if (kindOf(reason) !== "dispute") return SUGGESTED_ACTIONS[kindOf(reason)] ?? "";
-  return ["lost", "prevented"].includes(reason.fingerprint) ? LOST_DISPUTE : OPEN_DISPUTE;
-}
+const nameOf = ({ payment, reason }) => `${kindOf(reason).replace("_", " ")} of ${payment.email ?? payment.user_id}, ${payment.track}`;
 
 export function Attention({ query, staff }) {
   const state = useResponse(() => get("/admin/attention", { limit: 50, cursor: query.cursor }), [query.cursor]);
-  const empty = ({ payments, next_cursor: next }) =>
-    !payments.length &&
+  const [result, setResult] = useState(undefined);
+  const payments = state.response?.payments ?? [];
+  const rows = payments.flatMap((payment) => reasonsOf(payment).map((reason) => rowOf(payment, reason)));
+  const queue = useQueue(rows, state.response);
+  const done = (keys, text, kind) => {
+    if (text) setResult({ text, kind });
+    if (keys.length) queue.decided(keys);
+    window.dispatchEvent(new Event("payment-changed"));
+    state.reload();
+  };
+  const empty = ({ payments: shown, next_cursor: next }) =>
+    !shown.length &&
     !next &&
     html`<${Empty} title="Nothing needs attention"><p>Disputes, differing amounts, double payments and failed refunds appear here.</p><//>`;
   return html`<h1 tabindex="-1">Needs attention</h1>
+    <${Result} result=${result} />
     <${WhenLoaded} of=${state} empty=${empty}>
-      ${({ payments, next_cursor: next }) => html`<div class="scroll"><table class="rows">
-        <thead><tr><th>Created</th><th>Student</th><th>Track</th><th class="right">Amount</th><th>Status</th><th>Issue</th><th>Suggested action</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-        <tbody>${payments.flatMap((payment) => reasons(payment).map((reason, index) => html`<${Row} key=${`${payment.payment_id} ${reason.name}`} payment=${payment} reason=${reason} isFirst=${index === 0} staff=${staff} />`))}</tbody>
+      ${({ next_cursor: next }) => html`
+      ${staff.decides && html`<${QueueBar} queue=${queue}>
+        <button type="button" class="quiet" onClick=${() => queue.withChosen(() => openDialog("resolve-selected"))}>Mark selected as resolved…</button><//>`}
+      <div class="scroll"><table class="rows queue">
+        <caption class="visually-hidden">Payments that need attention, newest first</caption>
+        <thead><tr>${staff.decides && html`<${ChooseAll} queue=${queue} />`}<th scope="col">Created</th><th scope="col">Student</th><th scope="col">Track</th><th scope="col" class="right">Amount</th><th scope="col">Status</th><th scope="col">Issue and suggested action</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <tbody>${rows.map((row) => html`<${Row} key=${row.key} row=${row} queue=${queue} staff=${staff} />`)}</tbody>
       </table></div>
       <${Pager} path=${["attention"]} query=${query} next=${next} count=${payments.length} />`}
-    <//>`;
+    <//>
+    ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} rows=${rows} queue=${queue} done=${done} />`}`;
 }
 
-/** A payment in the list without a reason of its own belongs to a double payment. */
-const reasons = ({ attention }) =>
-  attention.length ? attention : [{ name: "", detail: "part of a double payment in this list" }];
-
-/** How staff end a reason: a refund request is decided, everything else is marked as resolved. */
-function ActionLink({ id, reason }) {
-  if (kindOf(reason) === "refund_request") return html`<a class="button quiet" href=${routeTo(["payments", id])}>Decide…</a>`;
-  const query = { do: "resolve", on: reason.name };
-  return html`<a class="button quiet" href=${routeTo(["payments", id], query)}>Mark as resolved…</a>`;
-}
-
-function Row({ payment, reason, isFirst, staff }) {
-  const { payment_id: id } = payment;
+function Row({ row, queue, staff }) {
+  const { payment, reason } = row;
+  const { payment_id: id, currency } = payment;
   const kind = kindOf(reason);
   const detail = detailText(reason);
-  return html`<tr data-id=${id}>
-    <td><a class=${isFirst ? "open" : ""} href=${routeTo(["payments", id])}><${Time} at=${payment.created_at} /></a></td>
-    <td><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>
+  return html`<tr data-id=${id} data-row=${row.key}>
+    ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${nameOf(row)} />`}
+    <td><a class="open" href=${routeTo(["payments", id])}><${Time} at=${payment.created_at} /><span class="visually-hidden"> ${moneyWithCode(payment.amount, currency)}, ${nameOf(row)}</span></a></td>
+    <td class="person"><${UserLink} id=${payment.user_id}>${payment.email ?? payment.user_id}<//></td>
     <td>${payment.track}</td>
     <td class="right"><${Amount} payment=${payment} /></td>
     <td><${Status} payment=${payment} /></td>
-    <td class="long"><span class="chip warn">${kind.replace("_", " ") || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}</td>
-    <td class="long small">${suggestedAction(reason)}</td>
-    <td class="actions">${staff.decides && reason.name && html`<${ActionLink} id=${id} reason=${reason} />`}</td>
+    <td class="long"><span class="chip warn">${kind.replace("_", " ") || "other"}</span> ${kind && detail.startsWith(`${kind} `) ? detail.slice(kind.length + 1) : detail}<${DueBy} reason=${reason} /><span class="advice">${suggestedAction(reason)}</span></td>
+    <td class="actions">${staff.decides && html`<${RowActions} row=${row} />`}</td>
   </tr>`;
+}
+
+/** When an answer or a refund is due, in red within the last three days. */
+export function DueBy({ reason: { due_by: dueBy } }) {
+  if (!dueBy) return null;
+  const isSoon = new Date(dueBy) - Date.now() < SOON_MS;
+  return html`<span class=${`advice ${isSoon ? "soon" : ""}`}>due <${Time} at=${dueBy} />, ${relativeTime(dueBy)}</span>`;
+}
+
+/** How staff end a reason: a refund request is decided, a withdrawal is refunded, all else is marked as resolved. */
+function RowActions({ row }) {
+  const { payment, reason, key } = row;
+  const of = html`<span class="visually-hidden"> ${nameOf(row)}</span>`;
+  const button = (name, text, quiet = true) =>
+    html`<button type="button" class=${quiet ? "quiet" : ""} data-next onClick=${() => openDialog(name, { on: key })}>${text}${of}</button>`;
+  if (kindOf(reason) === "refund_request")
+    return html`${payment.dispute !== "open" && button("approve", "Approve…", false)} ${button("decline", "Decline…")}`;
+  if (kindOf(reason) === "withdrawal")
+    return html`<a class="button quiet" data-next href=${routeTo(["payments", payment.payment_id], { do: "refund" })}>Refund…${of}</a>`;
+  return reason.name && button("resolve", "Mark as resolved…");
+}
+
+/** The dialog named in the address, if its row is in the list. It stays open if another member of staff acts first. */
+function OpenDialog({ query, rows, queue, done }) {
+  const row = rows.find(({ key }) => key === query.on);
+  const opened = useRef(row);
+  const chosen = useRef(rows.filter(({ key }) => queue.chosen.includes(key)));
+  if (query.do === "resolve-selected" && chosen.current.length)
+    return html`<${ResolveBatch} rows=${chosen.current} nameOf=${nameOf} done=${done} />`;
+  opened.current ??= row; // the list may load after the dialog's address
+  if (!opened.current) return null;
+  const { payment, reason, key, canChoose } = opened.current;
+  const finish = (text) => done(text ? [key] : [], text);
+  if (query.do === "resolve" && canChoose)
+    return html`<${ResolveDialog} details=${{ payment }} reason=${row?.reason ?? reason} present=${Boolean(row)} done=${finish} />`;
+  if (["approve", "decline"].includes(query.do) && kindOf(reason) === "refund_request")
+    return html`<${LoadedDecision} row=${{ id: reason.name.split(":")[1], payment_id: payment.payment_id }} decision=${query.do} done=${(_, text) => finish(text)} />`;
+  return null;
 }

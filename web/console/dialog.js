@@ -7,9 +7,11 @@ import { closeDialog } from "./route.js";
 /** A dialog that stays open while the address names it. Escape and Cancel change nothing. */
 export function Dialog({ title, onClose = closeDialog, children }) {
   const element = useRef(null);
+  const latest = useRef(onClose); // Escape closes the dialog as it is now, not as it was when it opened
+  latest.current = onClose;
   useLayoutEffect(() => {
     const { current } = element;
-    openModal(current, { close: onClose });
+    openModal(current, { close: () => latest.current() });
     return () => current.close();
   }, []);
   return html`<dialog ref=${element} aria-labelledby="dialog-title">

@@ -1,16 +1,40 @@
-// Disputes: the amount, the date by which the bank wants an answer, and the student's enrollment.
+// The queue of disputes: the amount, the date by which the bank wants an answer, and the student's enrollment.
 import { moneyWithCode, relativeTime, sentenceCase } from "../shared/format.js";
+import { ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
-import { html } from "./preact.js";
-import { routeTo } from "./route.js";
+import { html, useRef, useState } from "./preact.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { ResolveBatch } from "./resolve_batch.js";
+import { Result } from "./result.js";
+import { openDialog, routeTo } from "./route.js";
 
 const SOON_MS = 3 * 86_400_000;
 
-export function Disputes({ query }) {
+/** A dispute as a row of the queue. It can be marked as resolved while it is a reason for attention. */
+const rowOf = (dispute) => ({
+  key: dispute.dispute_id,
+  canChoose: Boolean(dispute.attention),
+  dispute,
+  payment: dispute,
+  reason: dispute.attention,
+});
+
+const nameOf = ({ dispute }) => `dispute of ${dispute.email ?? dispute.user_id}, ${dispute.track}`;
+
+export function Disputes({ query, staff }) {
   const state = query.state === "over" ? "over" : "open";
   const load = () => get("/admin/disputes", { state, limit: 50, cursor: query.cursor });
   const response = useResponse(load, [state, query.cursor]);
+  const [result, setResult] = useState(undefined);
+  const rows = (response.response?.disputes ?? []).map(rowOf);
+  const queue = useQueue(rows, response.response);
+  const done = (keys, text, kind) => {
+    if (text) setResult({ text, kind });
+    if (keys.length) queue.decided(keys);
+    window.dispatchEvent(new Event("payment-changed"));
+    response.reload();
+  };
   const empty = ({ disputes, next_cursor: next }) =>
     !disputes.length &&
     !next &&
@@ -20,27 +44,37 @@ export function Disputes({ query }) {
       <a href=${routeTo(["disputes"])} aria-current=${state === "open" ? "true" : undefined}>Open (due soonest first)</a>
       <a href=${routeTo(["disputes"], { state: "over" })} aria-current=${state === "over" ? "true" : undefined}>Decided</a>
     </nav>
+    <${Result} result=${result} />
     <${WhenLoaded} of=${response} empty=${empty}>
-      ${({ disputes, next_cursor: next }) => html`<div class="scroll"><table class="rows">
-        <thead><tr><th>Respond by</th><th>Reason</th><th>Status</th><th class="right">Amount</th><th>Student</th><th>Track</th><th>Enrollment</th><th>Opened</th><th>Stripe</th></tr></thead>
-        <tbody>${disputes.map((dispute) => html`<${Row} key=${dispute.dispute_id} dispute=${dispute} />`)}</tbody>
+      ${({ disputes, next_cursor: next }) => html`
+      ${staff.decides && html`<${QueueBar} queue=${queue}>
+        <button type="button" class="quiet" onClick=${() => queue.withChosen(() => openDialog("resolve-selected"))}>Mark selected as resolved…</button><//>`}
+      <div class="scroll"><table class="rows queue">
+        <caption class="visually-hidden">${state === "open" ? "Open disputes, due soonest first" : "Decided disputes, newest first"}</caption>
+        <thead><tr>${staff.decides && html`<${ChooseAll} queue=${queue} />`}<th scope="col">${state === "open" ? "Respond by" : "Decided"}</th><th scope="col">Reason</th><th scope="col">Status</th><th scope="col" class="right">Amount</th><th scope="col">Student</th><th scope="col">Track</th><th scope="col">Enrollment</th><th scope="col">Opened</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <tbody>${rows.map((row) => html`<${Row} key=${row.key} row=${row} queue=${queue} staff=${staff} />`)}</tbody>
       </table></div>
       <${Pager} path=${["disputes"]} query=${query} next=${next} count=${disputes.length} />`}
-    <//>`;
+    <//>
+    ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} rows=${rows} queue=${queue} done=${done} />`}`;
 }
 
-function Row({ dispute }) {
+function Row({ row, queue, staff }) {
+  const { dispute, key } = row;
   const color = dispute.status === "won" ? "good" : dispute.over ? "bad" : "warn";
-  return html`<tr>
-    <td><a class="open" href=${routeTo(["payments", dispute.payment_id])}><${DueDate} dispute=${dispute} /></a></td>
+  const of = html`<span class="visually-hidden"> ${nameOf(row)}</span>`;
+  return html`<tr data-id=${dispute.payment_id} data-row=${key}>
+    ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${nameOf(row)} />`}
+    <td><a class="open" href=${routeTo(["payments", dispute.payment_id])}><${DueDate} dispute=${dispute} />${of}</a></td>
     <td>${sentenceCase(dispute.reason)}</td>
     <td><span class=${`chip ${color}`}>${sentenceCase(dispute.status).toLowerCase()}</span></td>
     <td class="right"><span class="sum">${moneyWithCode(dispute.amount, dispute.currency)}</span></td>
-    <td><${UserLink} id=${dispute.user_id}>${dispute.email ?? dispute.user_id}<//></td>
+    <td class="person"><${UserLink} id=${dispute.user_id}>${dispute.email ?? dispute.user_id}<//></td>
     <td>${dispute.track}</td>
     <td><${EnrollmentStatus} status=${dispute.enrollment} /></td>
-    <td><${Time} at=${dispute.created_at} /></td>
-    <td><${StripeLink} href=${dispute.stripe_url}>${dispute.over ? "View in Stripe" : "Respond in Stripe"}<//></td>
+    <td data-label="Opened"><${Time} at=${dispute.created_at} /></td>
+    <td class="actions"><${StripeLink} href=${dispute.stripe_url}>${dispute.over ? "View in Stripe" : "Respond in Stripe"}<//>
+      ${staff.decides && row.canChoose && html`<button type="button" class="quiet" data-next onClick=${() => openDialog("resolve", { on: key })}>Mark as resolved…${of}</button>`}</td>
   </tr>`;
 }
 
@@ -50,4 +84,18 @@ function DueDate({ dispute }) {
   if (!dueBy) return "No due date";
   const isSoon = new Date(dueBy) - Date.now() < SOON_MS;
   return html`<${Time} at=${dueBy} /><span class=${`why ${isSoon ? "soon" : ""}`}>${relativeTime(dueBy)}</span>`;
+}
+
+/** The dialog named in the address, if its row is in the list. It stays open if another member of staff acts first. */
+function OpenDialog({ query, rows, queue, done }) {
+  const row = rows.find(({ key }) => key === query.on);
+  const opened = useRef(undefined);
+  const chosen = useRef(rows.filter(({ key }) => queue.chosen.includes(key)));
+  if (query.do === "resolve-selected" && chosen.current.length)
+    return html`<${ResolveBatch} rows=${chosen.current} nameOf=${nameOf} done=${done} />`;
+  if (row?.canChoose) opened.current ??= row;
+  if (query.do !== "resolve" || !opened.current) return null;
+  const { dispute, reason, key } = opened.current;
+  const finish = (text) => done(text ? [key] : [], text);
+  return html`<${ResolveDialog} details=${{ payment: dispute }} reason=${row?.reason ?? reason} present=${Boolean(row?.reason)} done=${finish} />`;
 }

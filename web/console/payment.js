@@ -2,7 +2,7 @@
 import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { explain, get, useResponse } from "./api.js";
-import { detailText, kindOf, suggestedAction } from "./attention.js";
+import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { Explanation } from "./explanation.js";

@@ -1,90 +1,88 @@
 // Quarantine: Stripe events that we could not process. Staff see why, what Stripe sent, and can retry or discard.
-import { explain, get, post, reportSessionExpired, useDraft, useResponse } from "./api.js";
+import { explain, get, post, reportSessionExpired, useResponse } from "./api.js";
 import { Button, Empty, Id, WhenLoaded, Loading, Pager, Time } from "./components.js";
-import { ConfirmDialog, TextField } from "./dialog.js";
 import { html, useRef, useState } from "./preact.js";
+import { DiscardBatch, DiscardDialog, outcomeText, RetryBatch } from "./quarantine_dialogs.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { Result } from "./result.js";
 import { openDialog } from "./route.js";
-
-const OUTCOMES = {
-  applied: "Applied. It has left quarantine.",
-  expired: "Its payment was deleted seven years after its money moved last. It has left quarantine.",
-  foreign: "It belongs to another app, mode or environment. It has left quarantine.",
-  ignored: "We don’t use events of this type. It has left quarantine.",
-  not_found: "Its payment doesn’t exist and no money was paid. It has left quarantine.",
-  quarantined: "Still failing. It stays in quarantine.",
-};
 
 export function Quarantine({ query, staff }) {
   const state = useResponse(() => get("/admin/quarantine", { limit: 50, cursor: query.cursor }), [query.cursor]);
-  const [message, setMessage] = useState({});
+  const [result, setResult] = useState(undefined);
   const [busyId, setBusyId] = useState("");
   const running = useRef(false);
+  const events = state.response?.events ?? [];
+  const rows = events.map((event) => ({ key: event.event_id, canChoose: true, event }));
+  const queue = useQueue(rows, state.response);
   const retry = async (id) => {
     if (running.current) return;
     running.current = true;
     setBusyId(id);
     try {
       const { outcome } = await post(`/admin/quarantine/${encodeURIComponent(id)}/replay`);
-      setMessage({ text: `${id}: ${OUTCOMES[outcome] ?? outcome}`, good: outcome !== "quarantined" });
+      const hasLeft = outcome !== "quarantined";
+      setResult({ text: `${id}: ${outcomeText(outcome)}`, kind: hasLeft ? "good" : "warn" });
+      if (hasLeft) queue.decided([id]);
       state.reload();
     } catch (error) {
       if (!reportSessionExpired(error))
-        setMessage({ text: `${id}: ${explain(error)} It’s safe to try again.`, good: false });
+        setResult({ text: `${id}: ${explain(error)} It’s safe to try again.`, kind: "warn" });
     } finally {
       running.current = false;
       setBusyId("");
     }
   };
-  const done = (text) => {
-    if (text) setMessage({ text, good: true });
+  const done = (keys, text, kind) => {
+    if (text) setResult({ text, kind });
+    if (keys.length) queue.decided(keys);
     state.reload();
   };
-  const empty = ({ events, next_cursor: next }) =>
-    !events.length && !next && html`<${Empty} title="Quarantine is empty"><p>Every Stripe event was processed.</p><//>`;
+  const empty = ({ events: shown, next_cursor: next }) =>
+    !shown.length && !next && html`<${Empty} title="Quarantine is empty"><p>Every Stripe event was processed.</p><//>`;
+  const open = (name) => queue.withChosen(() => openDialog(name));
   return html`<h1 tabindex="-1">Quarantine</h1>
     <p class="small">Stripe events we couldn’t process. Fix the cause, then retry; retrying is safe. Discard an event that must not be applied.</p>
-    ${message.text && html`<p class=${`note ${message.good ? "good" : "warn"}`} role="status">${message.text}</p>`}
+    <${Result} result=${result} />
     <${WhenLoaded} of=${state} empty=${empty}>
-      ${({ events, next_cursor: next }) => html`<div class="scroll"><table class="rows">
-        <thead><tr><th>First received</th><th>Reason</th><th>Event</th><th class="right">Attempts</th><th>Last attempt</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-        <tbody>${events.map(
-          (event) => html`<tr key=${event.event_id}>
-          <td><${Time} at=${event.first_at} /></td>
-          <td class="long">${event.reason}<${EventDetails} id=${event.event_id} /></td>
-          <td><${Id} id=${event.event_id} /></td>
-          <td class="right">${event.tries}</td>
-          <td><${Time} at=${event.last_at} /></td>
-          <td class="actions">${staff.decides && html`<${Button} class="quiet" busy=${busyId === event.event_id} onClick=${() => retry(event.event_id)}>Retry<//>
-            <button type="button" class="quiet" onClick=${() => openDialog("discard", { on: event.event_id })}>Discard…</button>`}</td>
-        </tr>`,
-        )}</tbody>
+      ${({ next_cursor: next }) => html`
+      ${staff.decides && html`<${QueueBar} queue=${queue}>
+        <button type="button" class="quiet" onClick=${() => open("retry-selected")}>Retry selected…</button>
+        <button type="button" class="quiet" onClick=${() => open("discard-selected")}>Discard selected…</button><//>`}
+      <div class="scroll"><table class="rows queue">
+        <caption class="visually-hidden">Stripe events in quarantine, newest first</caption>
+        <thead><tr>${staff.decides && html`<${ChooseAll} queue=${queue} />`}<th scope="col">First received</th><th scope="col">Reason</th><th scope="col">Event</th><th scope="col" class="right">Attempts</th><th scope="col">Last attempt</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <tbody>${rows.map((row) => html`<${Row} key=${row.key} row=${row} queue=${queue} staff=${staff} busy=${busyId === row.key} retry=${retry} />`)}</tbody>
       </table></div>
       <${Pager} path=${["quarantine"]} query=${query} next=${next} count=${events.length} />`}
     <//>
-    ${staff.decides && query.do === "discard" && query.on && html`<${DiscardDialog} key=${query.on} id=${query.on} done=${done} />`}`;
+    ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} queue=${queue} done=${done} />`}`;
 }
 
-const CONSEQUENCE =
-  "What Stripe sent is removed, and the event is not tried again. Its ID and reason stay for 90 days. The payment doesn’t change.";
+function Row({ row, queue, staff, busy, retry }) {
+  const { event, key } = row;
+  const of = html`<span class="visually-hidden"> ${key}</span>`;
+  return html`<tr data-row=${key}>
+    ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${`event ${key}`} />`}
+    <td><${Time} at=${event.first_at} /></td>
+    <td class="long">${event.reason}<${EventDetails} id=${key} /></td>
+    <td><${Id} id=${key} /></td>
+    <td class="right" data-label="Attempts">${event.tries}</td>
+    <td data-label="Last attempt"><${Time} at=${event.last_at} /></td>
+    <td class="actions">${staff.decides && html`<${Button} class="quiet" data-next busy=${busy} onClick=${() => retry(key)}>Retry${of}<//>
+      <button type="button" class="quiet" onClick=${() => openDialog("discard", { on: key })}>Discard…${of}</button>`}</td>
+  </tr>`;
+}
 
-/** Discard an event that is not to be applied. */
-function DiscardDialog({ id, done }) {
-  const path = `/admin/quarantine/${encodeURIComponent(id)}`;
-  const [note, setNote, discardDraft] = useDraft(`discard.${id}`);
-  const submit = async () => {
-    await post(`${path}/discard`, { note: note.trim() });
-    discardDraft();
-    return `${id}: Discarded. It has left quarantine.`;
-  };
-  const check = async () => {
-    const { event } = await get(path);
-    if (!event.discarded) return { text: "We checked: it was not discarded. It’s safe to try again." };
-    discardDraft();
-    return { text: "We checked: it is discarded.", final: true };
-  };
-  return html`<${ConfirmDialog} title="Discard event" consequence=${CONSEQUENCE} confirmText="Discard" danger=${true} ready=${note.trim() !== ""} submit=${submit} check=${check} done=${done}>
-    <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint="Internal note; only staff can see this." />
-  <//>`;
+/** The dialog named in the address: about one event, or about those that were chosen when it opened. */
+function OpenDialog({ query, queue, done }) {
+  const chosen = useRef(queue.chosen);
+  const ids = chosen.current;
+  if (query.do === "discard" && query.on)
+    return html`<${DiscardDialog} id=${query.on} done=${(text) => done(text ? [query.on] : [], text)} />`;
+  if (query.do === "retry-selected" && ids.length) return html`<${RetryBatch} ids=${ids} done=${done} />`;
+  if (query.do === "discard-selected" && ids.length) return html`<${DiscardBatch} ids=${ids} done=${done} />`;
+  return null;
 }
 
 /** The event as Stripe sent it, loaded when it is opened. */

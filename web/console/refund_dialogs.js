@@ -9,7 +9,7 @@ const UNDONE = "It’s safe to try again.";
 const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}`;
 
 /** How a refund of all or part of a payment changes the student's access. */
-function accessAfterRefund({ payment, groups }, isFull) {
+export function accessAfterRefund({ payment, groups }, isFull) {
   if (!groups.payment.grants_access) return "access doesn’t change, because this payment grants none";
   if (!isFull) return "the student stays enrolled";
   if (payment.attention.some(({ name }) => name === "double"))
@@ -25,13 +25,13 @@ function consequenceOf(details, amount) {
 }
 
 /** A warning while the bank can still return the debit: the school would then pay the student twice. */
-function ReturnWarning({ until }) {
+export function ReturnWarning({ until }) {
   if (!until || Date.parse(until) < Date.now()) return null;
   return html`<p class="note warn" role="note">Paid by bank debit. Until ${day(until)} the student’s bank can still return the debit. If it does so after this refund, the student gets the money twice.</p>`;
 }
 
 /** The result of a refund request, for a payment with this refundable amount. */
-function requestOutcome({ state, amount, answer }, { refundable_amount: refundable, currency }) {
+export function requestOutcome({ state, amount, answer }, { refundable_amount: refundable, currency }) {
   const refund = moneyWithCode(amount, currency);
   if (state === "succeeded") return `Refunded ${refund}; ${moneyWithCode(refundable, currency)} can still be refunded.`;
   if (state === "pending") return `Refund of ${refund} submitted. Stripe is processing it.`;

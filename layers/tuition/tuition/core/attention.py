@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuition.core import payment as payments
+from tuition.core import timestamps
 from tuition.core.facts import Facts
 from tuition.core.payment import Payment
 
+DISPUTE = "dispute:"
+"""Before the id of a dispute that is not won."""
 REFUND_REQUEST = "refund_request:"
 """Before the id of a refund request that awaits approval. Only a decision about the request ends this reason."""
 
@@ -83,7 +86,7 @@ def _bank_reasons(facts: Facts) -> Iterator[AttentionReason]:
     for dispute_id, dispute in facts.disputes.items():
         if dispute.status not in ("won", "warning_closed"):
             detail = f"dispute {dispute.status}, {dispute.reason}"
-            yield AttentionReason(f"dispute:{dispute_id}", dispute.status, detail)
+            yield AttentionReason(f"{DISPUTE}{dispute_id}", dispute.status, detail)
     for warning_id, warning in facts.fraud_warnings.items():
         detail = f"the card's issuer warns of fraud: {warning.type}"
         yield AttentionReason(f"fraud_warning:{warning_id}", warning.type, detail)
@@ -92,6 +95,16 @@ def _bank_reasons(facts: Facts) -> Iterator[AttentionReason]:
 def _unknown_values(payment: Payment) -> Iterator[AttentionReason]:
     for name, value in payment.facts.unknown.items():
         yield AttentionReason(f"unknown:{name}", value, f"Stripe shows {value} as {name}, which Tuition cannot read")
+
+
+def due_by(payment: Payment, reason: AttentionReason) -> str | None:
+    """Return by when a dispute must be answered or a withdrawal refunded (RFC 3339 UTC); None for other reasons."""
+    if reason.name == WITHDRAWAL:
+        return payment.refund_due_by
+    dispute = payment.facts.disputes.get(reason.name.removeprefix(DISPUTE))
+    if dispute is None or dispute.due_by is None or dispute.status in payments.DECIDED_DISPUTES:
+        return None
+    return timestamps.iso(dispute.due_by)
 
 
 def unacknowledged(payment: Payment, *, double: bool = False) -> list[AttentionReason]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from tuition.core import payment as payments
 from tuition.core import timestamps
-from tuition.core.attention import AttentionReason
+from tuition.core.attention import AttentionReason, due_by
 from tuition.core.facts import Balance, Settled
 from tuition.core.money import Money
 from tuition.core.payment import Failure, Payment
@@ -36,8 +36,12 @@ class PaymentView(NamedTuple):
         return {
             **_json(self, ("student", "staff")),
             "failure": _failure_json(payments.failure(self.payment.facts)),
-            "attention": [vars(reason) for reason in self.attention],
+            "attention": [self.reason_json(reason) for reason in self.attention],
         }
+
+    def reason_json(self, reason: AttentionReason) -> dict[str, Any]:
+        """Return an attention reason as staff see it, with the time by which they must act."""
+        return {**vars(reason), "due_by": due_by(self.payment, reason)}
 
 
 class Field(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tuition import retry
-from tuition.core import audit, catalog, moments, timestamps
+from tuition.core import attention, audit, catalog, moments, timestamps
 from tuition.core import payment as payments_rules
 from tuition.core.erasure import Erasure
 from tuition.core.errors import NotFound, Unprocessable
@@ -169,11 +169,13 @@ def disputes(state: str | None, limit: int, cursor: str | None) -> dict[str, Any
 
 def _dispute_row(view: PaymentView, dispute_id: str) -> dict[str, Any]:
     names = ("payment_id", "user_id", "email", "track")
+    open_reasons = {reason.name: view.reason_json(reason) for reason in view.attention}
     return {
         **facts_json.dispute_json(view.payment, dispute_id),
         **{name: getattr(view.payment, name) for name in names},
         "payment_status": view.payment.status,
         "enrollment": view.enrollment,
+        "attention": open_reasons.get(f"{attention.DISPUTE}{dispute_id}"),
     }
 
 

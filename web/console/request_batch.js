@@ -1,0 +1,101 @@
+// Approving or declining several refund requests at once.
+import { moneyWithCode } from "../shared/format.js";
+import { explain, get, post, reportSessionExpired, useDraft } from "./api.js";
+import { BatchDialog } from "./batch_dialog.js";
+import { TextField } from "./dialog.js";
+import { html, useEffect, useState } from "./preact.js";
+import { accessAfterRefund, requestOutcome, ReturnWarning } from "./refund_dialogs.js";
+
+const paymentPath = ({ payment_id: id }) => `/admin/payments/${encodeURIComponent(id)}`;
+
+/** `{ id: details }` of the payments of these requests, read one after the other, and the error of the first failure. */
+function usePayments(requests) {
+  const [state, set] = useState({ details: {} });
+  useEffect(() => {
+    let current = true;
+    const load = async () => {
+      try {
+        for (const request of requests) {
+          if (!current) return;
+          const details = await get(paymentPath(request));
+          set((before) => ({ details: { ...before.details, [request.id]: details } }));
+        }
+      } catch (error) {
+        if (!reportSessionExpired(error)) set((before) => ({ ...before, error }));
+      }
+    };
+    load();
+    return () => {
+      current = false;
+    };
+  }, []);
+  return state;
+}
+
+/** `1,497.00 USD`, or `998.00 USD and 100.00 EUR`: the sums of amounts by currency. */
+function totals(amounts) {
+  const sums = new Map();
+  for (const { amount, currency } of amounts) sums.set(currency, (sums.get(currency) ?? 0) + amount);
+  return [...sums].map(([currency, amount]) => moneyWithCode(amount, currency)).join(" and ");
+}
+
+/** What is refunded for a request: never more than can be refunded. */
+const amountOf = ({ amount, refundable_amount: refundable, currency }) => ({ amount: Math.min(amount, refundable), currency });
+
+/**
+ * Approve or decline these requests of the queue, with the same message and note. An approval shows what each refund
+ * changes, so it reads the payments first. Repeating a decision resumes its refund, and never makes another.
+ */
+export function RequestBatch({ requests, decision, mayDecide, done }) {
+  const approving = decision === "approve";
+  const [decidable] = useState(requests.filter(mayDecide));
+  const { details, error } = usePayments(approving ? decidable : []);
+  const [note, setNote, discardNote] = useDraft(`batch.${decision}.note`);
+  const [message, setMessage, discardMessage] = useDraft(`batch.${decision}.message`);
+  const items = decidable.map((request) => itemOf(request, approving, details[request.id]));
+  const send = async ({ request }) => {
+    const body = { decision, note: note.trim() || undefined, message: message.trim() || undefined };
+    const { payment, refund_request: decided } = await post(`${paymentPath(request)}/refunds/${encodeURIComponent(request.id)}`, body);
+    return approving ? requestOutcome(decided, payment) : "Declined. No money moved.";
+  };
+  const check = async ({ request }) => {
+    const { payment } = await get(paymentPath(request));
+    const current = payment.refund_requests.find(({ id }) => id === request.id);
+    if (current.state === "awaiting_approval") return { text: "We checked: it is still undecided. It’s safe to try again." };
+    return { text: `We checked: ${requestOutcome(current, payment)}`, final: true };
+  };
+  const finish = (keys, text) => {
+    discardNote();
+    discardMessage();
+    done(keys, text);
+  };
+  const read = Object.keys(details).length;
+  const isLoaded = !approving || read === decidable.length;
+  const skipped = requests.length - decidable.length;
+  const left = skipped ? ` ${skipped} of the selected cannot be ${approving ? "approved" : "declined"} and stay as they are.` : "";
+  const consequence = approving
+    ? `Refund ${totals(decidable.map(amountOf))} in ${decidable.length} ${decidable.length === 1 ? "refund" : "refunds"}, one after the other.${left}`
+    : `Decline ${decidable.length} ${decidable.length === 1 ? "request" : "requests"}. No money moves and access doesn’t change.${left}`;
+  const reading = error ? explain(error) : `The payments are being read: ${read} of ${decidable.length}. Try again in a moment.`;
+  const problem = decidable.length === 0 ? "None of the selected can be decided." : isLoaded ? "" : reading;
+  return html`<${BatchDialog} title=${approving ? "Approve selected requests" : "Decline selected requests"} consequence=${consequence}
+    confirmText=${approving ? `Refund ${totals(decidable.map(amountOf))}` : `Decline ${decidable.length}`} danger=${approving} problem=${problem} items=${items} send=${send} check=${check} done=${finish}>
+    ${approving && error && html`<p class="note bad" role="alert">${explain(error)}</p>`}
+    <${TextField} id="message" label="Message to each student" text=${message} write=${setMessage} hint="Each student sees this message with the payment." />
+    <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
+  <//>`;
+}
+
+/** A request as an item of the dialog. `details` is its payment, once it is read. */
+function itemOf(request, approving, details) {
+  const { amount, currency } = amountOf(request);
+  const access = details && accessAfterRefund(details, amount === details.payment.refundable_amount);
+  const returnable = details && html`<${ReturnWarning} until=${details.payment.returnable_until} />`;
+  const consequence = access ? `; ${access}.` : approving ? "; reading the payment…" : "";
+  return {
+    key: request.id,
+    request,
+    label: `${request.email ?? request.user_id}, ${request.track}`,
+    detail: html`${moneyWithCode(approving ? amount : request.amount, currency)}${consequence} “${request.reason}”${approving && returnable}`,
+  };
+}
