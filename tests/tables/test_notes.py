@@ -191,11 +191,11 @@ def test_a_note_that_loses_against_the_begin_of_an_erasure_is_not_stored(
 ) -> None:
     """The erasure commits between the note's decision and its transaction."""
     buy(tuition, student)
-    begun: list[bool] = []
+    steps: list[bool] = []
 
     def begin_first(topic: NoteTopic) -> list[Any]:
-        if not begun:
-            begun.append(True)
+        if not steps:
+            steps.append(True)
             erasing = {"state": "erasing", "requested_at": "2026-11-29T00:00:00.000Z", "by": student.sub}
             value = {"S": json.dumps(erasing | {"due_at": "2026-11-29T00:00:00.000Z"})}
             entry = AuditEntry("2026-11-29T00:00:00.000Z", "erasure:1", "erasure.begun", "reconcile")
@@ -206,7 +206,7 @@ def test_a_note_that_loses_against_the_begin_of_an_erasure_is_not_stored(
     read = notes.read
     monkeypatch.setattr(payment_notes.notes, "read", begin_first)
     assert problem(write(tuition, admin, user_id=student.sub)) == (409, "user-erased")
-    assert (begun, read(NoteTopic(student.sub))) == ([True], [])
+    assert (steps, read(NoteTopic(student.sub))) == ([True], [])
 
 
 def test_nothing_is_deleted_while_the_student_s_data_are_on_hold(

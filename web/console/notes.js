@@ -18,14 +18,14 @@ export function Notes({ topic, notes, staff, done }) {
   const heading = useRef(null);
   useLayoutEffect(() => setChanged(null), [notes]);
   const { tags, notes: list, full } = changed ?? notes;
-  const send = async (route, body, field, said) => {
+  const send = async (route, body, field, message) => {
     if (busy.current) return false;
     busy.current = true;
     setState({ busy: field });
     try {
       const response = await post(`/admin/${route}?${new URLSearchParams(topic)}`, body);
       setChanged(response.notes);
-      setState({ said });
+      setState({ message });
       return true;
     } catch (error) {
       if (reportSessionExpired(error)) return false;
@@ -37,8 +37,8 @@ export function Notes({ topic, notes, staff, done }) {
       busy.current = false;
     }
   };
-  const remove = async (route, body, field, said) => {
-    if (await send(route, body, field, said)) heading.current.focus(); // the button that was pressed is gone
+  const remove = async (route, body, field, message) => {
+    if (await send(route, body, field, message)) heading.current.focus(); // the pressed button was removed
   };
   if (!staff.decides && !tags.length && !list.length) return null;
   return html`<section class="panel notes" aria-labelledby="notes"><h2 id="notes" tabindex="-1" ref=${heading}>Notes and tags</h2>
@@ -46,7 +46,7 @@ export function Notes({ topic, notes, staff, done }) {
     <ul class="plain">${list.map((note) => html`<${Note} key=${note.note_id} note=${note} topic=${topic} state=${state} remove=${remove} staff=${staff} />`)}</ul>
     ${staff.decides && !full && html`<${NoteForm} topic=${topic} state=${state} send=${send} />`}
     ${staff.decides && full && html`<p class="small">This student has as many notes as there can be. Delete one to write another.</p>`}
-    <p class="visually-hidden" role="status">${state.said}</p>
+    <p class="visually-hidden" role="status">${state.message}</p>
     ${state.error && !FIELDS.includes(state.field) && html`<p class="error" role="alert">${state.error}</p>`}
   </section>`;
 }

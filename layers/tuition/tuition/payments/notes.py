@@ -89,14 +89,14 @@ def _commit(topic: NoteTopic, staff: str, decide: Callable[[list[NoteItem]], _Ch
 
     def change(item: CustomerItem, seq: int) -> CustomerChange | None:
         _require_writable(topic, item)
-        made = decide(notes.read(NoteTopic(topic.user_id)))
-        if made is None:
+        changed = decide(notes.read(NoteTopic(topic.user_id)))
+        if changed is None:
             return None
-        if made.deletes and item.legal_hold:
+        if changed.deletes and item.legal_hold:
             raise LegalHold("A legal hold forbids to delete anything about this student.")
-        entry = AuditEntry(timestamps.iso(clock.now()), f"note:{seq}", made.type, "staff", staff)
-        writes = {"note": made.write} | ({"payment": _exists(topic.payment_id)} if topic.payment_id else {})
-        return CustomerChange(entry, made.transition, writes=writes)
+        entry = AuditEntry(timestamps.iso(clock.now()), f"note:{seq}", changed.type, "staff", staff)
+        writes = {"note": changed.write} | ({"payment": _exists(topic.payment_id)} if topic.payment_id else {})
+        return CustomerChange(entry, changed.transition, writes=writes)
 
     ledger.update_customer(topic.user_id, change)
 
