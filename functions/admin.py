@@ -52,6 +52,13 @@ def list_payments(request: Request, actor: Identity) -> Reply:
     return Reply(200, page)
 
 
+@route("GET /api/admin/payments/statuses", "support")
+def read_statuses(request: Request, _actor: Identity) -> Reply:
+    from tuition.views import analytics
+
+    return Reply(200, analytics.statuses(request.query(*analytics.STATUSES_QUERY)))
+
+
 @route("GET /api/admin/payments/totals", "support")
 def read_totals(request: Request, actor: Identity) -> Reply:
     query = request.query(*filters.FILTERS, "cursor")

@@ -124,6 +124,29 @@ class StaffPayments:
     next_cursor: Cursor
 
 
+StatusMonth = Annotated[str, About(pattern="^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
+
+
+@dataclass(kw_only=True)
+class StatusesQuery:
+    """Which payments to count: those created in whole months (UTC), all by default."""
+
+    first_month: StatusMonth | None = None
+    last_month: StatusMonth | None = None
+    track: AnyTrack | None = None
+
+
+@dataclass
+class Statuses:
+    """How many payments have each status now."""
+
+    all: Annotated[int, About(examples=[1284])]
+    statuses: Annotated[dict[str, int], About("By status, also those that no payment has.", examples=[{"FAILED": 77}])]
+    partly_refunded: Annotated[int, About("Of the `SUCCEEDED` ones.", examples=[9])]
+    disputed: Annotated[int, About("Of any status, also after the dispute was decided.", examples=[13])]
+    changed_at: Annotated[Time | None, About("When one of these numbers last changed; null without payments.")]
+
+
 @dataclass(kw_only=True)
 class CountsQuery:
     """A month or a year. Send exactly one."""

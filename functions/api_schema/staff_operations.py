@@ -76,6 +76,14 @@ OPERATIONS = (
         query=staff.PaymentsQuery,
     ),
     _read(
+        "GET /api/admin/payments/statuses",
+        "getStatuses",
+        "Count the payments by status",
+        "From the figures that follow each change of a payment within seconds.",
+        staff.Statuses,
+        query=staff.StatusesQuery,
+    ),
+    _read(
         "GET /api/admin/payments/totals",
         "getTotals",
         "Count and add up the payments that match filters",

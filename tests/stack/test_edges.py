@@ -22,6 +22,7 @@ def test_every_route_exists_and_answers_on_the_public_origin_with_a_slash_too(ru
         ("GET", "/api/admin/payments/pay_x"),
         ("POST", "/api/admin/payments/pay_x/refunds"),
         ("POST", "/api/admin/payments/pay_x/refunds/rr_x"),
+        ("GET", "/api/admin/payments/statuses"),
         ("GET", "/api/admin/payments/totals"),
         ("GET", "/api/admin/counts"),
         ("GET", "/api/admin/users/x"),

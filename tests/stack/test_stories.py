@@ -169,6 +169,7 @@ def test_every_route_except_the_catalog_and_the_webhook_requires_a_token(running
         ("GET", "/api/admin/payments/pay_1"),
         ("POST", "/api/admin/payments/pay_1/refunds"),
         ("POST", "/api/admin/payments/pay_1/refunds/rr_1"),
+        ("GET", "/api/admin/payments/statuses"),
         ("GET", "/api/admin/payments/totals"),
         ("GET", "/api/admin/counts"),
         ("GET", "/api/admin/users/x"),

@@ -13,7 +13,7 @@ from tests.tables.test_promotion_codes import create_code
 from tests.tables.test_reconcile import metric_values
 from tests.tables.test_sessions import open_session, pay_session
 from tuition import clock, metrics, retry, settings
-from tuition.core import rollups
+from tuition.core import rollups, timestamps
 from tuition.core.errors import NotConfigured
 from tuition.core.facts import Facts, Refund
 from tuition.core.rollups import Contribution
@@ -495,18 +495,19 @@ def test_a_changed_roll_up_is_shown_every_night_until_it_is_corrected(
     assert [night(tuition)["equal"] for _ in range(2)] == [True, True]
 
 
-def test_a_wrong_cohort_is_found_every_night_after_its_month_until_it_is_corrected(
-    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kind", "figure"), [("cohort", "enrolled"), ("status", "SUCCEEDED")])
+def test_a_wrong_figure_of_a_month_is_found_every_night_after_it_until_it_is_corrected(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch, kind: str, figure: str
 ) -> None:
     no_wait(monkeypatch)
     bought(tuition, student)
     deliver(tuition)
     tuition.count_records(tuition.stored_records())
-    key = tamper(tuition, "cohort", enrolled=4)
+    key = tamper(tuition, kind, **{figure: 4})
     counted = differing(monkeypatch)
-    assert night(tuition)["equal"] is True, "the month has not ended, so its cohorts are still changing"
+    assert night(tuition)["equal"] is True, "the month has not ended, so its figures are still changing"
     tuition.advance_time(7 * DAY_S)
-    difference = {"roll_up": key, "figure": "enrolled", "rolled_up": 4, "recounted": 1}
+    difference = {"roll_up": key, "figure": figure, "rolled_up": 4, "recounted": 1}
     assert [night(tuition)["differences"] for _ in range(2)] == [[difference]] * 2
     assert counted == ["AnalyticsDifference"] * 2
     assert tuition.recount(full=True)["repaired"] == 1
@@ -701,6 +702,28 @@ def details(tuition: Harness, **query: str) -> dict[str, Any]:
     answer = tuition.admin(STAFF, "GET /api/admin/analytics/details", query=query)
     assert answer.status == 200, answer.body
     return dict(answer.body)
+
+
+def test_staff_read_how_many_payments_have_each_status(tuition: Harness, student: Student, admin: Student) -> None:
+    route = "GET /api/admin/payments/statuses"
+    nothing = tuition.admin(admin, route).body
+    assert (nothing["all"], set(nothing["statuses"].values()), nothing["changed_at"]) == (0, {0}, None)
+    busy_days(tuition, student)
+    tuition.count_records(tuition.stored_records())
+    counted = tuition.admin(admin, route).body
+    assert counted["all"] == 4
+    assert {name: number for name, number in counted["statuses"].items() if number} == {
+        "CREATED": 1,
+        "SUCCEEDED": 2,
+        "REFUNDED": 1,
+    }
+    assert (counted["partly_refunded"], counted["disputed"]) == (0, 1)
+    assert counted["changed_at"] == timestamps.iso(clock.now())
+    of_track = tuition.admin(admin, route, query={"track": "FSD", "first_month": "2026-11", "last_month": "2026-11"})
+    assert of_track.body["all"] == 1
+    assert tuition.admin(admin, route, query={"last_month": "2026-10"}).body["all"] == 0
+    for query in ({"first_month": "2026-13"}, {"first_month": "2026-12", "last_month": "2026-11"}, {"track": "X"}):
+        assert tuition.admin(admin, route, query=query).status == 422
 
 
 def test_staff_read_outcomes_by_track_and_method_and_the_cohorts(tuition: Harness, student: Student) -> None:

@@ -34,6 +34,7 @@ ROUTES = {
     ("POST", "/api/admin/payments/{payment_id}/access"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/attention"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/payments/{payment_id}/emails"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/payments/statuses"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/payments/totals"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/counts"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users"): ("AdminFunction", "signed in"),

@@ -41,8 +41,14 @@ def payment(*all_facts: Facts, payment_id: str = "pay_1", **fields: Any) -> Paym
 
 
 def figures(one: Payment, zone: str = "UTC") -> dict[str, dict[str, int]]:
-    """Return what a payment contributes in a zone, by the sort key."""
-    return {key.measure: numbers for key, numbers in rollups.contribution(one, [zone]).items()}
+    """Return what a payment contributes to days, codes and cohorts in a zone, by the sort key."""
+    contributed = rollups.contribution(one, [zone]).items()
+    return {key.measure: numbers for key, numbers in contributed if not key.period.startswith("statuses#")}
+
+
+def statuses(one: Payment) -> dict[str, int]:
+    """Return what a payment contributes to the numbers of payments by status, in all zones."""
+    return rollups.contribution(one, ZONES)[RollUpKey("statuses#UTC", "status#2026-11#DP")]
 
 
 VISA = Charge("succeeded", 49900, AT + 60, "card")
@@ -72,7 +78,7 @@ def test_a_settled_payment_contributes_to_the_day_on_which_it_settled_and_to_its
 def test_a_day_in_the_schools_time_zone_is_another_one_at_night() -> None:
     assert set(figures(payment(PAID), "America/Los_Angeles")) == {"day#2026-11-22#usd#DP#card", "cohort#2026-11#DP"}
     partitions = {key.period for key in rollups.contribution(payment(), ZONES)}
-    assert partitions == {"2026-11#UTC", "2026-11#America/Los_Angeles"}
+    assert partitions == {"2026-11#UTC", "2026-11#America/Los_Angeles", "statuses#UTC"}
 
 
 def test_a_fee_in_the_settlement_currency_is_never_added_to_another_currency() -> None:
@@ -109,6 +115,16 @@ def test_a_dispute_counts_on_the_day_it_was_opened_and_an_inquiry_does_not() -> 
     assert disputed("won") == {"disputed": 49900, "disputes": 1}
     assert disputed("lost") == {"disputed": 49900, "disputes": 1, "lost": 49900}
     assert disputed("warning_needs_response") is None
+
+
+def test_a_payment_counts_once_under_its_status_in_the_month_of_its_creation() -> None:
+    assert statuses(payment()) == {"CREATED": 1}
+    assert statuses(payment(PAID)) == {"SUCCEEDED": 1}
+    part, whole = (Facts(refunds={"re_1": Refund("succeeded", amount, AT)}) for amount in (100, 49900))
+    assert statuses(payment(PAID, part)) == {"SUCCEEDED": 1, "partly_refunded": 1}
+    assert statuses(payment(PAID, whole)) == {"REFUNDED": 1}
+    disputed = Facts(disputes={"du_1": Dispute(1, "won", 49900, AT + 40 * DAY_S, "fraudulent")})
+    assert statuses(payment(PAID, disputed)) == {"SUCCEEDED": 1, "disputed": 1}
 
 
 def test_a_promotion_code_counts_once_it_was_used_to_pay() -> None:

@@ -141,13 +141,13 @@ function Differences({ at, equal, differences }) {
 
 const AMOUNTS = new Set(["created", "settled", "refunded", "lost", "fees", "disputed", "discount"]);
 
-/** One difference. A roll-up's key is `2026-11#UTC|day#2026-11-23#usd#DP#card`, or without currency and method. */
+/** One difference. A roll-up's key is `2026-11#UTC|day#2026-11-23#usd#DP#card`; cohorts and statuses have no currency. */
 function Difference({ roll_up: key, figure, rolled_up: counted, recounted }) {
   if (figure === "missing")
     return html`Payment <a href=${routeTo(["payments", key])}><code>${key}</code></a> is not counted as it is now.`;
   const [partition, measure = ""] = key.split("|");
   const [kind, period, ...parts] = measure.split("#");
-  const [currency, track, ...rest] = kind === "cohort" ? [undefined, ...parts] : parts;
+  const [currency, track, ...rest] = ["cohort", "status"].includes(kind) ? [undefined, ...parts] : parts;
   const of = [currency?.toUpperCase(), track, rest.join("#")].filter(Boolean).join(", "); // a code may contain "#"
   const text = (number) => (currency && AMOUNTS.has(figure) ? money(number, currency) : whole(number));
   return html`<span title=${key}>${period} (${partition.split("#")[1]}), ${of}: ${sentenceCase(figure).toLowerCase()} ${text(counted)} instead of ${text(recounted)}</span>`;

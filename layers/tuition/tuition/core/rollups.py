@@ -30,7 +30,9 @@ NO_METHOD = "none"
 """The method of a payment without a charge: it is open, or it was free."""
 FAILURE = "failure:"
 """The figure that counts the charges that failed with a code begins with this."""
-DAY, CODE, COHORT = "day", "code", "cohort"
+DAY, CODE, COHORT, STATUS = "day", "code", "cohort", "status"
+PARTLY_REFUNDED, DISPUTED = "partly_refunded", "disputed"
+"""Figures of `STATUS` beside the statuses themselves."""
 MAX_GROUP_ID_LENGTH = 128
 """Characters of a message group's id in SQS, each a letter, a digit or punctuation of ASCII."""
 MAX_CODE_LENGTH = 100
@@ -43,6 +45,7 @@ class RollUpKey:
 
     The figures of a day are in `2026-11#<zone>` under `day#<day>#<currency>#<track>#<method>`, the uses of a promotion
     code under `code#<day>#<currency>#<track>#<code>`. Cohorts are in `cohorts#<zone>` under `cohort#<month>#<track>`.
+    How many payments have each status is in `statuses#UTC` under `status#<month>#<track>`, by the month of creation.
     """
 
     period: str
@@ -74,6 +77,11 @@ def cohort_partition(zone: str) -> str:
     return f"cohorts#{zone}"
 
 
+def status_partition(zone: str) -> str:
+    """Return the partition of the numbers of payments by status."""
+    return f"statuses#{zone}"
+
+
 def contribution(payment: Payment | None, zones: Iterable[str]) -> Contribution:
     """Return what a payment contributes, in each of these time zones. A payment that does not exist has nothing."""
     figures: defaultdict[RollUpKey, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -95,6 +103,8 @@ def _figures(payment: Payment, zone: str) -> Iterator[_Figure]:
     yield day, "created", payment.price.amount
     yield day, "payments", 1
     yield day, "paid", 1 if facts.settled else 0
+    if zone == timestamps.UTC_ZONE:  # staff choose the days of lists in UTC
+        yield from _statuses(payment)
     yield from _settled(payment, zone, method, created)
     for refund in facts.refunds.values():
         if refund.status in payments.COUNTED_REFUNDS:
@@ -112,6 +122,14 @@ def _figures(payment: Payment, zone: str) -> Iterator[_Figure]:
             currency = charge.currency or payment.currency
             day = _day_key(payment, zone, charge.created, currency, charge.type or method)
             yield day, f"{FAILURE}{charge.code or UNKNOWN}", 1
+
+
+def _statuses(payment: Payment) -> Iterator[_Figure]:
+    measure = "#".join((STATUS, payment.created_at[:7], payment.track))
+    month = RollUpKey(status_partition(timestamps.UTC_ZONE), measure)
+    yield month, payment.status, 1
+    yield month, PARTLY_REFUNDED, 1 if payment.refund_amount and not payment.refunded else 0
+    yield month, DISPUTED, 1 if payment.facts.disputes else 0
 
 
 def _settled(payment: Payment, zone: str, method: str, created: int) -> Iterator[_Figure]:

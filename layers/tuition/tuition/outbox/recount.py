@@ -42,7 +42,7 @@ FIRST_DAY = "2020-01-01"
 """No payment is older."""
 
 Period = tuple[str, str]
-"""A time zone, and a day in it, or a month (`2026-11`) for its cohorts."""
+"""A time zone, and a day in it, or a month (`2026-11`) for its cohorts and statuses."""
 Differences = dict[RollUpKey, tuple[Figures, Figures]]
 """The figures of a roll-up, and those that the payments have, if the two differ."""
 
@@ -156,7 +156,7 @@ def _end(day: str) -> float:
 
 
 def _period(key: RollUpKey) -> Period:
-    """Return the day of a roll-up, or the month of a cohort."""
+    """Return the day of a roll-up, or the month of a cohort or of statuses."""
     return key.period.partition("#")[2], key.parts[1]
 
 
@@ -236,9 +236,11 @@ def _compare(run: Recount, periods: list[Period], recorded: list[str]) -> Differ
 
 def _roll_ups_of(period: Period) -> Iterator[RollUp]:
     zone, name = period
-    is_month = _is_month(period)
-    partition = rollups.cohort_partition(zone) if is_month else rollups.month_partition(name[:7], zone)
-    for kind in [rollups.COHORT] if is_month else [rollups.DAY, rollups.CODE]:
+    partition = rollups.month_partition(name[:7], zone)
+    kinds = {rollups.DAY: partition, rollups.CODE: partition}
+    if _is_month(period):
+        kinds = {rollups.COHORT: rollups.cohort_partition(zone), rollups.STATUS: rollups.status_partition(zone)}
+    for kind, partition in kinds.items():
         yield from stored.between(partition, f"{kind}#{name}#", f"{kind}#{name}#\uffff")
 
 
@@ -303,7 +305,8 @@ def _every_roll_up(run: Recount) -> dict[RollUpKey, RollUp]:
     months = timestamps.months_between(timestamps.day_after(FIRST_DAY, -1), tomorrow)
     roll_ups: dict[RollUpKey, RollUp] = {}
     for zone in analytics.zones():
-        for period in [*(rollups.month_partition(month, zone) for month in months), rollups.cohort_partition(zone)]:
+        by_month = [rollups.cohort_partition(zone), rollups.status_partition(zone)]
+        for period in [*(rollups.month_partition(month, zone) for month in months), *by_month]:
             run.check_time()
-            roll_ups |= {one.key: one for one in stored.between(period, rollups.CODE, f"{rollups.DAY}~")}
+            roll_ups |= {one.key: one for one in stored.between(period, rollups.CODE, f"{rollups.STATUS}~")}
     return roll_ups

@@ -282,7 +282,7 @@ class RollUpItem(Model):
     """A roll-up of analytics: the sum of what payments contribute to it (`tuition.core.rollups`).
 
     `recorded_days` are the days on which the audit records were committed that changed it: the recount finds by them
-    the payments that contribute. So that each contribution is counted once, a payment has such an item too, under
+    the payments that contribute. `changed_at` is when it last changed. So that each contribution is counted once, a payment has such an item too, under
     `counted#<payment id>`: its `figures` have what was counted of it, by the key of the roll-up.
     """
 
@@ -296,6 +296,7 @@ class RollUpItem(Model):
     figures = not_personal(JsonAttribute())
     version = not_personal(NumberAttribute())
     recorded_days = not_personal(UnicodeSetAttribute(null=True))
+    changed_at = not_personal(UnicodeAttribute(null=True))
 
 
 class LimitsItem(Model):

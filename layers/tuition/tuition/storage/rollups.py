@@ -41,12 +41,13 @@ class RollUpConflict(TuitionError):
 
 @dataclass(frozen=True)
 class RollUp:
-    """A roll-up as it was read. `version` is 0 if it does not exist."""
+    """A roll-up as it was read. `version` is 0 if it does not exist. `changed_at` is RFC 3339."""
 
     key: RollUpKey
     figures: Figures = field(default_factory=dict)
     version: int = 0
     recorded_days: frozenset[str] = frozenset()
+    changed_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def store(claims: Iterable[Claim], counted: Iterable[Counted], roll_ups: Iterabl
     now = timestamps.iso(clock.now())
     writes = [_claim(subject, sort_key, now) for subject, sort_key in claims]
     writes += [_put(_counted_key(one.payment_id), one.figures, one.version, frozenset()) for one in counted]
-    writes += [_put(one.key, one.figures, one.version, one.recorded_days) for one in roll_ups]
+    writes += [_put(one.key, one.figures, one.version, one.recorded_days, now) for one in roll_ups]
     try:
         dynamodb.call("transact_write_items", TransactItems=writes)
     except TransactionCanceled as canceled:
@@ -150,7 +151,7 @@ def _batches(item_keys: list[Item]) -> Iterator[tuple[Item, ...]]:
 
 def _roll_up(item: RollUpItem) -> RollUp:
     key = RollUpKey(item.period, item.measure)
-    return RollUp(key, dict(item.figures), int(item.version), frozenset(item.recorded_days or ()))
+    return RollUp(key, dict(item.figures), int(item.version), frozenset(item.recorded_days or ()), item.changed_at)
 
 
 def _claim(subject: str, sort_key: str, now: str) -> Item:
@@ -159,9 +160,13 @@ def _claim(subject: str, sort_key: str, now: str) -> Item:
     return {"Put": {**put, "ConditionExpression": "attribute_not_exists(consumer_subject)"}}
 
 
-def _put(key: RollUpKey, figures: object, version: int, recorded_days: frozenset[str]) -> Item:
+def _put(
+    key: RollUpKey, figures: object, version: int, recorded_days: frozenset[str], changed_at: str | None = None
+) -> Item:
     days = set(recorded_days) or None
-    item = RollUpItem(key.period, key.measure, figures=figures, version=version + 1, recorded_days=days)
+    item = RollUpItem(
+        key.period, key.measure, figures=figures, version=version + 1, recorded_days=days, changed_at=changed_at
+    )
     put: Item = {"TableName": dynamodb.table_name(RollUpItem), "Item": dynamodb.to_raw(item)}
     if not version:
         return {"Put": {**put, "ConditionExpression": "attribute_not_exists(version)"}}

@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 from tuition import clock
 from tuition.core import catalog, rollups, timestamps
 from tuition.core.errors import Unprocessable
+from tuition.core.payment import STATUSES
 from tuition.core.rollups import By, Figures
 from tuition.core.timestamps import UTC_ZONE
 from tuition.settings import school_time_zone
@@ -17,8 +18,10 @@ from tuition.storage import cursors
 from tuition.storage import rollups as stored
 from tuition.storage.rollups import RollUp
 
+STATUSES_QUERY = ("first_month", "last_month", "track")
 DETAILS_QUERY = ("from", "to", "currency", "track", "zone")
 QUERY = ("from", "to", "by", "currency", "track", "zone")
+FIRST_MONTH, LAST_MONTH = "2020-01", "2199-12"
 ZONES = ("utc", "school")
 DEFAULT_DAYS = 30
 MAX_DAYS = 731
@@ -101,6 +104,33 @@ def _outcomes(figures: Figures) -> dict[str, int | None]:
     return {**{name: figures.get(name, 0) for name in OUTCOMES}, "mean_seconds_to_pay": mean}
 
 
+def statuses(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return how many payments have each status, and when these numbers last changed. Raises `Unprocessable`.
+
+    Those created in whole months (UTC), all of them by default. One query: an item for each month and track.
+    """
+    first, last = _month(query, "first_month"), _month(query, "last_month")
+    if first and last and first > last:
+        raise Unprocessable("The first month cannot be after the last month.", field="first_month")
+    low, high = f"{rollups.STATUS}#{first or FIRST_MONTH}#", f"{rollups.STATUS}#{last or LAST_MONTH}#\uffff"
+    track = _track(query)
+    counted = [
+        roll_up
+        for roll_up in stored.between(rollups.status_partition(UTC_ZONE), low, high)
+        if track in (None, roll_up.key.parts[2])
+    ]
+    figures: Figures = {}
+    for roll_up in counted:
+        figures = rollups.added(figures, roll_up.figures)
+    return {
+        "all": sum(figures.get(status, 0) for status in STATUSES),
+        "statuses": {status: figures.get(status, 0) for status in STATUSES},
+        "partly_refunded": figures.get(rollups.PARTLY_REFUNDED, 0),
+        "disputed": figures.get(rollups.DISPUTED, 0),
+        "changed_at": max((roll_up.changed_at for roll_up in counted if roll_up.changed_at), default=None),
+    }
+
+
 def _codes(selected: Range) -> tuple[list[dict[str, Any]], bool]:
     """Return the most used codes of the range, and whether all of its roll-ups were read."""
     roll_ups = list(itertools.islice(_roll_ups(selected, rollups.CODE), MAX_CODE_ROLL_UPS + 1))
@@ -141,13 +171,25 @@ def parse(query: Mapping[str, str]) -> Range:
         raise Unprocessable("The start date cannot be after the end date.", field="from")
     if timestamps.day_after(first, MAX_DAYS) <= last:
         raise Unprocessable(f"Choose at most {MAX_DAYS} days.", field="from")
-    track = query.get("track")
-    if track is not None and track not in catalog.tracks():
-        raise Unprocessable(f"track must be one of {', '.join(catalog.tracks())}", field="track")
+    track = _track(query)
     currency = query.get("currency")
     if currency is not None and not re.fullmatch("[a-z]{3}", currency):
         raise Unprocessable("currency must be three small letters, such as usd", field="currency")
     return Range(first, last, cast(By, by), zone, currency, track)
+
+
+def _track(query: Mapping[str, str]) -> str | None:
+    track = query.get("track")
+    if track is not None and track not in catalog.tracks():
+        raise Unprocessable(f"track must be one of {', '.join(catalog.tracks())}", field="track")
+    return track
+
+
+def _month(query: Mapping[str, str], name: str) -> str | None:
+    month = query.get(name)
+    if month is not None and not (re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month) and month < "2200"):
+        raise Unprocessable(f"{name} must be a month such as 2026-11", field=name)
+    return month
 
 
 def _day(query: Mapping[str, str], name: str) -> str | None:
