@@ -25,7 +25,7 @@ export const hasFilters = (query) => Object.keys(activeFilters(query)).length > 
 const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text);
 const isAmount = (text) => /^\d{1,12}$/.test(text);
 
-/** What is wrong with the filters of an address: a sentence by the name of the filter. */
+/** The errors in the filters of an address: a sentence by the name of the filter. */
 export function filterErrors({ from, to, amount_min: min, amount_max: max }) {
   const errors = {};
   for (const [name, day] of Object.entries({ from, to }))

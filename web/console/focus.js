@@ -1,4 +1,4 @@
-// The heading of the view: it names the tab, and has the focus whenever the focused element is gone.
+// The heading of the view: it names the tab, and gets the focus if the focused element was removed.
 import { useLayoutEffect } from "./preact.js";
 
 let hasNavigated = false;
