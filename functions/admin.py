@@ -14,7 +14,7 @@ from tuition.core.errors import NotFound, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refs import PaymentRef
-from tuition.core.refund_request import RefundRequest
+from tuition.core.refund_request import STRIPE_REASONS, RefundRequest
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake import stripe_events
 from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
@@ -92,18 +92,28 @@ def _find_ref(request: Request, actor: Identity) -> PaymentRef:
 
 @route("POST /api/admin/payments/{payment_id}/refunds", "admin")
 def create_refund(request: Request, actor: Identity) -> Reply:
-    body = request.json("amount", "reason", "note", "message", "expected_refundable_amount")
+    body = request.json("amount", "reason", "note", "message", "expected_refundable_amount", "stripe_reason")
     reason = text_field(body, "reason", max_length=refunds.MAX_TEXT_LENGTH, required=True) or ""
     note = text_field(body, "note", max_length=refunds.MAX_TEXT_LENGTH)
     message = text_field(body, "message", max_length=refunds.MAX_TEXT_LENGTH)
     amount, expected = amount_field(body, "amount"), amount_field(body, "expected_refundable_amount")
+    stripe_reason = body.get("stripe_reason")
+    if stripe_reason not in (None, *STRIPE_REASONS):
+        raise Unprocessable(f"stripe_reason must be one of {', '.join(STRIPE_REASONS)}", field="stripe_reason")
     key = request.idempotency_key()
     ref = _find_ref(request, actor)
-    return _refund_reply(
-        *refunds.refund(
-            ref, amount, reason, note, actor.user_id, expected=expected, message=message, idempotency_key=key
-        )
+    payment, refund_request = refunds.refund(
+        ref,
+        amount,
+        reason,
+        note,
+        actor.user_id,
+        expected=expected,
+        message=message,
+        idempotency_key=key,
+        stripe_reason=stripe_reason,
     )
+    return _refund_reply(payment, refund_request)
 
 
 @route("POST /api/admin/payments/{payment_id}/refunds/{request_id}", "admin")

@@ -117,7 +117,7 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
-    **dict.fromkeys(("personal_files", "notes.text", "notes.tags"), WRITTEN),
+    **dict.fromkeys(("refund_requests.stripe_reason", "personal_files", "notes.text", "notes.tags"), WRITTEN),
     **dict.fromkeys(("refund_requests.reason", "refund_requests.answer", "refund_requests.order_key"), WRITTEN),
     **dict.fromkeys(("email.reason", "email.text", "email.html"), WRITTEN),
     **dict.fromkeys(("report", "progress", "plan", "problem", "unknown"), FINDINGS),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from api_schema.about import About, Amount, Currency, Email, IntentId, PaymentId, Time, Track, Url, UserId
 from tuition.core.facts import Kind
 from tuition.core.payment import NoAccess, Status
-from tuition.core.refund_request import State
+from tuition.core.refund_request import State, StripeReason
 
 
 @dataclass
@@ -207,6 +207,7 @@ class StaffRefundRequest:
     decided_by: Annotated[str | None, About("The member of staff.", examples=["grace"])] = None
     refund: Annotated[str | None, About("The id of Stripe's refund.", examples=["re_3SXk2e"])] = None
     order_key: Annotated[str | None, About("A digest of the `Idempotency-Key`.")] = None
+    stripe_reason: Annotated[StripeReason | None, About("The reason that staff chose for Stripe.")] = None
 
 
 @dataclass(kw_only=True)

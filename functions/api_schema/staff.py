@@ -20,7 +20,7 @@ from tuition.core.emails import StudentKind
 from tuition.core.facts import Kind, PhaseName
 from tuition.core.notes import MAX_NOTE_LENGTH, MAX_TAGS
 from tuition.core.payment import NoAccess, Status, Term
-from tuition.core.refund_request import State
+from tuition.core.refund_request import State, StripeReason
 from tuition.core.stripe_json import MAX_ID_LENGTH
 from tuition.intake.stripe_events import Outcome
 from tuition.payments import legal_hold
@@ -729,6 +729,10 @@ class StaffRefundOrder:
     expected_refundable_amount: Annotated[
         int | None,
         About("The refundable amount that you saw: 409 if it has changed.", minimum=1, maximum=999_999_999),
+    ] = None
+    stripe_reason: Annotated[
+        StripeReason | None,
+        About("Stripe's reason, by default `requested_by_customer`. After `fraudulent` Stripe blocks the card."),
     ] = None
 
 

@@ -486,6 +486,10 @@ def test_a_refund_with_the_same_idempotency_key_is_made_once(
     assert (late.status, late.body["refund_request"]) == (200, first.body["refund_request"])
     other = order_refund(tuition, admin, payment_id, 6000, "key-1")
     assert (other.status, other.body["field"]) == (422, "idempotency-key")
+    other = order_refund(tuition, admin, payment_id, 5000, "key-1", stripe_reason="fraudulent")
+    assert (other.status, other.body["field"]) == (422, "idempotency-key")
+    unknown = order_refund(tuition, admin, payment_id, 5000, stripe_reason="expired_uncaptured_charge")
+    assert (unknown.status, unknown.body["field"]) == (422, "stripe_reason")
     colleague = Student(f"{admin.sub}-b", groups=("admin",))
     assert order_refund(tuition, colleague, payment_id, 5000, "key-1").status == 200
     assert amounts(tuition, payment_id) == [4000, 5000, 5000]
@@ -650,8 +654,9 @@ def test_a_refund_with_a_used_up_idempotency_key_is_retried_by_the_same_actor(
 ) -> None:
     payment_id = buy(tuition, student)
     tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/refunds", times=1, fail="error")
-    order = {"amount": 10000, "reason": "half a course"}
+    order = {"amount": 10000, "reason": "half a course", "stripe_reason": "duplicate"}
     assert tuition.admin(admin, ORDER, order, payment_id=payment_id).status == 200
+    assert [refund["reason"] for refund in refunds_at_stripe(tuition, payment_id)] == ["duplicate"]
     assert actors_of(tuition, payment_id, "refund.tried_again") == [("staff", admin.sub)]
     assert actors_of(tuition, payment_id, "refund.made") == [("staff", admin.sub)]
 

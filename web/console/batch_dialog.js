@@ -8,7 +8,7 @@ import { closeDialog } from "./route.js";
 const OF_ONE_ITEM = new Set([404, 409, 422]);
 const SENDING = { text: "Sending…", kind: "busy", isOpen: true };
 
-/** `{ text, kind, isOpen }`: what became of one item. An open one was not decided: no further item is sent after it. */
+/** `{ text, kind, isOpen }`: the outcome of one item. An open item was not decided: no further item is sent after it. */
 async function decide(item, send, check) {
   try {
     const sent = await send(item);
@@ -20,7 +20,7 @@ async function decide(item, send, check) {
   }
 }
 
-/** What became of an item whose response was lost. The next item waits until a person has seen this. */
+/** The outcome of an item whose response was lost. The next item waits until a person has seen this. */
 async function checked(item, check, problem) {
   try {
     const { text, final } = await check(item);

@@ -21,17 +21,22 @@ export function Dialog({ title, onClose = closeDialog, children }) {
 }
 
 /**
- * A form in a dialog that states its consequence and is sent once. `submit()` sends it and returns a message; it cannot
- * be canceled. If its response is lost, `check()` finds out what happened and returns `{ text, final }`, with `final`
+ * A form in a dialog that states its consequence and is sent once. It is sent if it is `ready`, else it says what is
+ * `missing`. `submit()` sends it and returns a message; it cannot be canceled. If its response is lost, `check()` finds out what happened and returns `{ text, final }`, with `final`
  * if there is nothing left to send. `done(message)` reloads the view behind the dialog.
  */
 export function ConfirmDialog(props) {
-  const { title, consequence, confirmText, danger = false, ready = true, submit, check, done, children } = props;
+  const { title, consequence, confirmText, danger = false, ready = true, missing = "", submit, check, done, children } = props;
   const busy = useRef(false);
   const [state, set] = useState({});
   const send = async (event) => {
     event.preventDefault();
-    if (busy.current || !ready) return;
+    if (busy.current) return;
+    if (!ready) {
+      set({ error: missing });
+      event.target.querySelector("[aria-invalid=true]")?.focus();
+      return;
+    }
     busy.current = true;
     set({ busy: true });
     try {
@@ -65,7 +70,7 @@ export function ConfirmDialog(props) {
             ? html`<button type="button" onClick=${close}>Close</button>`
             : html`
           <button type="button" class="quiet" disabled=${state.busy} onClick=${cancel}>Cancel</button>
-          <button type="submit" class=${danger ? "danger" : ""} aria-busy=${state.busy ? "true" : undefined} disabled=${!ready}>${confirmText}</button>`
+          <button type="submit" class=${danger ? "danger" : ""} aria-busy=${state.busy ? "true" : undefined} aria-disabled=${ready ? undefined : "true"}>${confirmText}</button>`
         }
       </div>
     </form>

@@ -11,6 +11,7 @@ import { Notes } from "./notes.js";
 import { PaymentFields } from "./payment_fields.js";
 import { html, useRef, useState } from "./preact.js";
 import { RefundDialog, RequestDialog } from "./refund_dialogs.js";
+import { Result } from "./result.js";
 import { lastList, openDialog } from "./route.js";
 import { enrollmentStatus, refundState } from "./status.js";
 import { Timeline } from "./timeline.js";
@@ -18,9 +19,9 @@ import { Timeline } from "./timeline.js";
 export function Payment({ id, query, staff }) {
   const { at, version } = query;
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}`, { at, version }), [id, at, version]);
-  const [message, setMessage] = useState("");
+  const [result, setResult] = useState(undefined);
   const done = (text) => {
-    setMessage(text ?? "");
+    setResult(text ? { text } : undefined);
     window.dispatchEvent(new Event("payment-changed"));
     state.reload();
   };
@@ -30,10 +31,10 @@ export function Payment({ id, query, staff }) {
     return html`<h1 tabindex="-1">Payment not found</h1><${Empty} title=${`There is no payment ${id}`}><a href=${lastList()}>Back to the list</a><//>`;
   return html`<p class="crumbs"><a data-up href=${lastList()}>← Back to the list</a> <kbd>Esc</kbd></p>
     ${!state.response && html`<h1 tabindex="-1">Payment</h1>`}
-    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} query=${query} staff=${staff} message=${message} done=${done} />`}<//>`;
+    <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} query=${query} staff=${staff} result=${result} done=${done} />`}<//>`;
 }
 
-function Details({ details, query, staff, message, done }) {
+function Details({ details, query, staff, result, done }) {
   const { payment, groups } = details;
   const { currency, refund_amount: refunded, refundable_amount: refundable } = payment;
   const { grants_access: grantsAccess, enrollment } = groups.payment;
@@ -54,7 +55,7 @@ function Details({ details, query, staff, message, done }) {
       <span>${grantsAccess ? "Access granted" : "No access"}</span>
       ${enrollment && html`<span>Student: ${enrollmentStatus(enrollment)[0]}</span>`}
     </p>
-    ${message && html`<p class="note good" role="status">${message}</p>`}
+    <${Result} result=${result} takesFocus=${true} />
     <${MomentNotice} details=${details} />
     <${AttentionNotes} payment=${payment} staff=${staff} />
     ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}

@@ -63,7 +63,7 @@ function Row({ row, queue, staff, busy, retry }) {
   const { event, key } = row;
   const of = html`<span class="visually-hidden"> ${key}</span>`;
   return html`<tr data-row=${key}>
-    ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${`event ${key}`} />`}
+    ${staff.decides && html`<${Choose} queue=${queue} row=${row} name=${key} />`}
     <td><${Time} at=${event.first_at} /></td>
     <td class="long">${event.reason}<${EventDetails} id=${key} /></td>
     <td><${Id} id=${key} /></td>

@@ -14,7 +14,7 @@ const OUTCOMES = {
 };
 const NOTE_HINT = "Internal note; only staff can see this.";
 
-/** What became of a retried event, as a sentence. */
+/** The outcome of a retry as a sentence. */
 export const outcomeText = (outcome) => OUTCOMES[outcome] ?? outcome;
 
 const path = (id) => `/admin/quarantine/${encodeURIComponent(id)}`;
@@ -42,9 +42,9 @@ export function DiscardDialog({ id, done }) {
     return `${id}: Discarded. It has left quarantine.`;
   };
   const check = async () => {
-    const found = await checkDiscarded(id);
-    if (found.final) discardDraft();
-    return found;
+    const outcome = await checkDiscarded(id);
+    if (outcome.final) discardDraft();
+    return outcome;
   };
   return html`<${ConfirmDialog} title="Discard event" consequence=${ONE_DISCARDED} confirmText="Discard" danger=${true} ready=${note.trim() !== ""} submit=${submit} check=${check} done=${done}>
     <${TextField} id="note" label="Reason" required=${true} text=${note} write=${setNote} hint=${NOTE_HINT} />

@@ -3,6 +3,7 @@ import { day, decimal, groupedDecimal, minorUnits, moneyWithCode } from "../shar
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
+import { Presets, Preview, REFUND_KINDS, Whom } from "./refund_fields.js";
 import { refundStateName } from "./status.js";
 
 const UNDONE = "It’s safe to try again.";
@@ -45,18 +46,22 @@ export function RefundDialog({ details, done }) {
   const { payment_id: id, refundable_amount: refundable, currency } = payment;
   const [draft, setTyped, discardTyped] = useDraft(`refund.${id}.amount`, null);
   const typed = draft ?? decimal(refundable, currency);
-  const [reason, setReason, discardReason] = useDraft(`refund.${id}.reason`);
+  const [kindName, setKind, discardKind] = useDraft(`refund.${id}.kind`, "requested_by_customer");
+  const kind = REFUND_KINDS[kindName];
+  const [ownReason, setReason, discardReason] = useDraft(`refund.${id}.reason`, null);
+  const reason = ownReason ?? kind.reason;
   const [note, setNote, discardNote] = useDraft(`refund.${id}.note`);
   const [message, setMessage, discardMessage] = useDraft(`refund.${id}.message`);
   const amount = minorUnits(typed, currency);
   const isValid = amount > 0 && amount <= refundable;
   const requestsBefore = payment.refund_requests.map((request) => request.id);
-  const discard = () => [discardTyped, discardReason, discardNote, discardMessage].forEach((drop) => drop());
+  const discard = () => [discardTyped, discardKind, discardReason, discardNote, discardMessage].forEach((drop) => drop());
   const submit = async () => {
     const body = {
       amount,
       expected_refundable_amount: refundable,
       reason: reason.trim(),
+      stripe_reason: kindName === "other" ? undefined : kindName,
       note: note.trim() || undefined,
       message: message.trim() || undefined,
     };
@@ -71,18 +76,24 @@ export function RefundDialog({ details, done }) {
     discard();
     return { text: `We checked: ${requestOutcome(request, current)}`, final: true };
   };
-  const consequence = isValid
-    ? consequenceOf(details, amount)
-    : `Enter an amount between ${groupedDecimal(1, currency)} and ${moneyWithCode(refundable, currency)}.`;
+  const between = `Enter an amount between ${groupedDecimal(1, currency)} and ${moneyWithCode(refundable, currency)}.`;
+  const consequence = isValid ? consequenceOf(details, amount) : between;
   const confirmText = isValid ? `Refund ${moneyWithCode(amount, currency)}` : "Refund";
   const received = moneyWithCode(payment.amount, currency);
-  return html`<${ConfirmDialog} title="Refund" consequence=${consequence} confirmText=${confirmText} danger=${true} ready=${isValid && reason.trim() !== ""} submit=${submit} check=${check} done=${done}>
+  return html`<${ConfirmDialog} title="Refund" consequence=${consequence} confirmText=${confirmText} danger=${true} ready=${isValid && reason.trim() !== ""} missing=${isValid ? "Give a reason." : between} submit=${submit} check=${check} done=${done}>
+    <${Whom} payment=${payment} />
     <${ReturnWarning} until=${payment.returnable_until} />
     <label for="amount">Amount in ${currency.toUpperCase()}</label>
-    <input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />
+    <div class="with-presets"><input id="amount" class="sum" inputmode="decimal" autocomplete="off" autofocus required value=${typed} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${isValid ? "false" : "true"} aria-describedby="amount-hint" />
+      <${Presets} refundable=${refundable} currency=${currency} amount=${amount} choose=${(value) => setTyped(decimal(value, currency))} /></div>
     <p class="small" id="amount-hint">${moneyWithCode(refundable, currency)} of the ${received} received can be refunded. The money goes back to the original payment method.</p>
+    <label for="refund-kind">Kind of refund</label>
+    <select id="refund-kind" value=${kindName} onChange=${(event) => setKind(event.target.value)} aria-describedby="refund-kind-hint">
+      ${Object.entries(REFUND_KINDS).map(([name, { title }]) => html`<option key=${name} value=${name}>${title}</option>`)}</select>
+    <p class="small" id="refund-kind-hint">${kind.hint}</p>
     <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="The student sees this reason with the refund." />
-    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment." />
+    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the refund." />
+    <${Preview} heading=${isValid ? `${moneyWithCode(amount, currency)} refunded` : "Refunded"} reason=${reason} message=${message} />
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }
@@ -121,8 +132,10 @@ export function RequestDialog({ details, request, decision, done }) {
   const confirmText = approving ? `Refund ${moneyWithCode(amount, currency)}` : "Decline";
   return html`<${ConfirmDialog} title=${title} consequence=${consequence} confirmText=${confirmText} danger=${approving} ready=${undecided} submit=${submit} check=${check} done=${done}>
     ${approving && html`<${ReturnWarning} until=${payment.returnable_until} />`}
+    <${Whom} payment=${payment} />
     <blockquote>${request.reason}</blockquote>
-    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment." />
+    <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the decision." />
+    ${undecided && html`<${Preview} heading=${approving ? `Your refund of ${moneyWithCode(amount, currency)} was approved` : `Your refund request for ${moneyWithCode(amount, currency)} was declined`} message=${message} />`}
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }

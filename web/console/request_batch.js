@@ -39,7 +39,7 @@ function totals(amounts) {
   return [...sums].map(([currency, amount]) => moneyWithCode(amount, currency)).join(" and ");
 }
 
-/** What is refunded for a request: never more than can be refunded. */
+/** The amount of a request, and never more than can be refunded. */
 const amountOf = ({ amount, refundable_amount: refundable, currency }) => ({ amount: Math.min(amount, refundable), currency });
 
 /**

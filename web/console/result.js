@@ -1,4 +1,4 @@
-// What a decision did, above the view that it changed.
+// The result of a decision, above the view that it changed.
 import { html, useLayoutEffect, useRef } from "./preact.js";
 
 /**

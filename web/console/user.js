@@ -7,22 +7,23 @@ import { Notes } from "./notes.js";
 import { PaymentTable } from "./payment_table.js";
 import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
+import { Result } from "./result.js";
 import { openDialog, routeTo } from "./route.js";
 import { AuditStatus } from "./timeline.js";
 
 export function User({ id, query, staff }) {
-  const [message, setMessage] = useState("");
+  const [result, setResult] = useState(undefined);
   const load = () => get("/admin/users", { user_id: id, limit: 50, cursor: query.cursor });
   const state = useResponse(load, [id, query.cursor]);
   const done = (text) => {
-    if (text) setMessage(text);
+    if (text) setResult({ text });
     state.reload();
   };
   if (state.error?.status === 404)
     return html`<h1 tabindex="-1">User not found</h1><${Empty} title=${`There is no user ${id}`}><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
   return html`<p class="crumbs"><a data-up href=${routeTo(["payments"], { q: id })}>← Payments of this user</a></p>
     <h1 tabindex="-1">${state.response?.user.email ?? id}</h1>
-    ${message && html`<p class="note good" role="status">${message}</p>`}
+    <${Result} result=${result} takesFocus=${true} />
     <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} staff=${staff} done=${done} />`}<//>`;
 }
 

@@ -19,6 +19,12 @@ State = Literal[
     "awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed", "superseded"
 ]
 STATES: tuple[State, ...] = get_args(State)
+StripeReason = Literal["requested_by_customer", "duplicate", "fraudulent"]
+"""The reasons that Stripe takes. After `fraudulent` it blocks the card and the address.
+
+Source: https://docs.stripe.com/api/refunds/create#create_refund-reason
+"""
+STRIPE_REASONS: tuple[StripeReason, ...] = get_args(StripeReason)
 MAX_REQUESTS = 50
 """Refund requests per payment, whatever became of them: every request stays on the payment's item."""
 MAX_WITH_TEXTS = 15
@@ -44,7 +50,8 @@ class RefundRequest:
 
     `answer` is why it was declined automatically, rejected by Stripe, or failed. `message` is what staff wrote to the
     student, `note` what they wrote for other staff. `decided_by` is the member of staff, `refund` the id of Stripe's
-    refund. `order_key` identifies the `Idempotency-Key` that staff sent.
+    refund. `order_key` identifies the `Idempotency-Key` that staff sent. `stripe_reason` is what Stripe gets as
+    reason, by default `requested_by_customer`; students never see it.
     """
 
     id: str
@@ -60,6 +67,7 @@ class RefundRequest:
     decided_by: str | None = None
     refund: str | None = None
     order_key: str | None = None
+    stripe_reason: StripeReason | None = None
 
     @property
     def undecided(self) -> bool:
@@ -108,7 +116,9 @@ def without_old_texts(requests: tuple[RefundRequest, ...]) -> tuple[RefundReques
 
 def without_texts(requests: Iterable[RefundRequest]) -> tuple[RefundRequest, ...]:
     """Return the requests without what a person or a bank wrote in them, as an erasure leaves them."""
-    return tuple(replace(request, reason="", note=None, message=None, answer=None) for request in requests)
+    return tuple(
+        replace(request, reason="", note=None, message=None, answer=None, stripe_reason=None) for request in requests
+    )
 
 
 def decline_awaiting(requests: Iterable[RefundRequest], answer: str) -> tuple[RefundRequest, ...]:

@@ -28,7 +28,14 @@ from tuition.core.facts import Facts, Withdrawal
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
-from tuition.core.refund_request import MAX_ANSWER_LENGTH, MAX_REJECTIONS, MAX_REQUESTS, RefundRequest, State
+from tuition.core.refund_request import (
+    MAX_ANSWER_LENGTH,
+    MAX_REJECTIONS,
+    MAX_REQUESTS,
+    RefundRequest,
+    State,
+    StripeReason,
+)
 from tuition.log import logger
 from tuition.settings import settings
 from tuition.storage import ledger, limits
@@ -179,14 +186,15 @@ def refund(
     expected: int | None = None,
     message: str | None = None,
     idempotency_key: str | None = None,
+    stripe_reason: StripeReason | None = None,
 ) -> tuple[Payment, RefundRequest]:
     """Refund an amount (minor units), or all that can be refunded, for staff. Raises as `request`, and `Unprocessable`.
 
-    The student sees `reason` and `message`, and never `note`. `expected` is the refundable amount that they saw: if it
-    has changed, another refund came first. With an `idempotency_key` the same order is made once. With neither, an
-    amount that was refunded before is refused (`RefundRepeated`), because the order may be a repetition of one whose
-    answer was lost. Repeating a refund that is being submitted resumes it. Another member of staff's refund is resumed,
-    then refused.
+    The student sees `reason` and `message`, and never `note` or `stripe_reason`. `expected` is the refundable amount
+    that they saw: if it has changed, another refund came first. With an `idempotency_key` the same order is made once.
+    With neither, an amount that was refunded before is refused (`RefundRepeated`), because the order may be a
+    repetition of one whose answer was lost. Repeating a refund that is being submitted resumes it. Another member of
+    staff's refund is resumed, then refused.
     """
     order_key = _order_key(ref, staff, idempotency_key) if idempotency_key else None
 
@@ -211,19 +219,23 @@ def refund(
                 "expected_refundable_amount or an Idempotency-Key."
             )
         request = _new(payment, chosen, reason, by=staff, state="submitting")
-        return replace(request, note=note, message=message, order_key=order_key)
+        return replace(request, note=note, message=message, order_key=order_key, stripe_reason=stripe_reason)
 
     actor = Actor("staff", staff)
     payment, fresh = _add(ref, new_request, "refund.created_by_staff", actor)
     same_order = _by_order_key(payment, order_key)
-    if same_order and (same_order.reason, same_order.amount) != (reason, amount or same_order.amount):
+    if same_order and (same_order.reason, same_order.stripe_reason, same_order.amount) != (
+        reason,
+        stripe_reason,
+        amount or same_order.amount,
+    ):
         raise Unprocessable(
             "This Idempotency-Key was used for another refund. Send a new one.", field="idempotency-key"
         )
     current = same_order or _current(payment)
     result = _resumed(ref, payment, current.id, actor, fresh=fresh)
-    order = (staff, reason, amount or current.amount, order_key)
-    if (current.by, current.reason, current.amount, current.order_key) != order:
+    order = (staff, reason, stripe_reason, amount or current.amount, order_key)
+    if (current.by, current.reason, current.stripe_reason, current.amount, current.order_key) != order:
         raise RefundRefused("Another refund of this payment was being made. Reload the payment, then decide again.")
     return result
 
@@ -431,7 +443,7 @@ def _submit(ref: PaymentRef, payment: Payment, existing: RefundRequest, actor: A
     params = {
         "payment_intent": payment.intent,
         "amount": existing.amount,
-        "reason": "requested_by_customer",
+        "reason": existing.stripe_reason or "requested_by_customer",
         "metadata": metadata,
     }
     try:

@@ -110,10 +110,21 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     staff.open_dialog("Refund…")
     expect(amount).to_have_value("120")  # the typed amount is kept
     staff.submit_refund("120.00")
+    expect(staff.main.get_by_role("status").first).to_be_focused()
     staff.expect_text("Refunded 120.00 USD; 379.00 USD can still be refunded.")
     expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
     staff.open_dialog("Refund…")
+    expect(dialog).to_contain_text(f"{sub}@example.org · DP · Visa ··4242")
+    dialog.get_by_role("button", name="Half").click()
+    expect(amount).to_have_value("189.50")
+    dialog.get_by_role("button", name="All").click()
     expect(amount).to_have_value("379.00")
+    dialog.get_by_label("Kind of refund").select_option("Duplicate payment")
+    expect(dialog.get_by_label("Reason")).to_have_value("You had paid twice")
+    dialog.get_by_label("Message").fill("Sorry for the confusion")
+    preview = dialog.get_by_role("figure")
+    expect(preview).to_contain_text("379.00 USD refunded. Reason: You had paid twice")
+    expect(preview).to_contain_text("Sorry for the confusion")
     expect(consequence).to_have_text(
         "Refund 379.00 of the remaining 379.00 USD; the student loses access to DP and its projects are locked."
     )
@@ -125,6 +136,8 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     expect(timeline_entry(staff, "Refund created by staff").first).to_contain_text(staff.sub)
     staff.expect_accessible()
     assert sorted(staff.refunded_amounts(payment_id)) == [12000, 37900]
+    newest = staff.details(payment_id)["payment"]["refund_requests"][-1]
+    assert (newest["stripe_reason"], newest["message"]) == ("duplicate", "Sorry for the confusion")
     assert staff.details(payment_id)["payment"]["status"] == "REFUNDED"
     response = staff.running.api(
         "POST", f"/api/admin/payments/{payment_id}/refunds", staff.token, json={"reason": "once more", "amount": 1}

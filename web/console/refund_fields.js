@@ -1,0 +1,41 @@
+// Parts of the dialogs about refunds: whom it concerns, the usual amounts and reasons, and what the student will read.
+import { day, moneyWithCode, shortMethodName } from "../shared/format.js";
+import { html } from "./preact.js";
+
+/** The kinds of refunds: the reasons that Stripe takes, and any other. `reason` is what the student reads by default. */
+export const REFUND_KINDS = {
+  requested_by_customer: {
+    title: "Requested by the student",
+    hint: "Stripe records “requested by customer”.",
+    reason: "You asked for this refund",
+  },
+  duplicate: { title: "Duplicate payment", hint: "Stripe records “duplicate”.", reason: "You had paid twice" },
+  fraudulent: {
+    title: "Fraudulent payment",
+    hint: "Stripe records “fraudulent” and blocks this card and email address. The student doesn’t see this.",
+    reason: "We canceled this purchase",
+  },
+  other: { title: "Other", hint: "Say why below. Stripe records “requested by customer”.", reason: "" },
+};
+
+/** The student, the track and the payment method of a payment. */
+export function Whom({ payment }) {
+  const { email, user_id: userId, track, payment_method: method, paid_at: paidAt } = payment;
+  const parts = [track, shortMethodName(method), paidAt && `paid ${day(paidAt)}`];
+  return html`<p class="whom"><strong>${email ?? userId}</strong> · ${parts.filter(Boolean).join(" · ")}</p>`;
+}
+
+/** Buttons for all of what can be refunded, and for half of it. */
+export function Presets({ refundable, currency, amount, choose }) {
+  const half = Math.floor(refundable / 2);
+  const preset = (text, value) =>
+    html`<button type="button" class="quiet" aria-pressed=${amount === value ? "true" : "false"} onClick=${() => choose(value)}>${text}<span class="visually-hidden">, ${moneyWithCode(value, currency)}</span></button>`;
+  return html`<span class="presets" role="group" aria-label="Usual amounts">${preset("All", refundable)}${half > 0 && preset("Half", half)}</span>`;
+}
+
+/** What the student reads, from the texts as they are typed. */
+export function Preview({ heading, reason = "", message }) {
+  return html`<figure class="preview"><figcaption>Preview: what the student reads</figcaption>
+    <p class="strong">${heading}${reason.trim() && `. Reason: ${reason.trim()}`}</p>
+    ${message.trim() ? html`<p>${message.trim()}</p>` : html`<p class="none">No message</p>`}</figure>`;
+}
