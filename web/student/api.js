@@ -47,6 +47,9 @@ export function listPayments(cursor) {
   return call("GET", `/payments/my-payments?limit=20${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 }
 
+/** A payment by its own id. The API syncs an open one with Stripe. */
+export const readPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);
+
 /** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
 export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);
 
@@ -77,4 +80,14 @@ export const createPayment = (params) => call("POST", "/payments/create-payment"
 export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);
 export const withdraw = (id, name) =>
   call("POST", "/payments/request-refund", { payment_id: id, withdrawal: true, name });
+/** Close an unpaid payment of the student. Repeated, it answers the same payment. */
+export const cancelPayment = (id) => call("POST", `/payments/${encodeURIComponent(id)}/cancel`);
+
+/** Withdraw a refund request that waits for the school. Repeated, it answers the same payment. */
+export const withdrawRefundRequest = (id, requestId) =>
+  call("POST", `/payments/${encodeURIComponent(id)}/refunds/${encodeURIComponent(requestId)}/withdraw`);
+
+/** End the sign-in on every device: `{signed_out, tokens_valid_until}`. */
+export const signOutEverywhere = () => call("POST", "/me/sign-out-everywhere");
+
 export const requestRefund = (id, reason) => call("POST", "/payments/request-refund", { payment_id: id, reason });

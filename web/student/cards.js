@@ -47,6 +47,8 @@ function methodItem(method, container) {
         } catch (error) {
           container.prepend(note("bad", h("p", {}, explain(error))));
         }
+      },
+      onDone: () => {
         announce(words.removed(name));
         document.querySelector("h1").focus();
       },

@@ -1,37 +1,26 @@
 // My payments: the list with receipts and refunds.
 import { explain, SessionExpired } from "../shared/api.js";
 import { action, announce, h, icon, note, show } from "../shared/dom.js";
-import { day, differsFromPrice, methodName, moment, money } from "../shared/format.js";
+import { differsFromPrice, methodName, moment, money } from "../shared/format.js";
 import * as api from "./api.js";
+import { paymentActions, refundedText } from "./payment_actions.js";
+import { paymentPage } from "./payment_page.js";
 import { describe } from "./payment_state.js";
-import { refundRequestNote, requestRefund } from "./refund.js";
+import { refundRequestNote } from "./refund.js";
 import { texts } from "./text.js";
-import { requestWithdrawal, withdrawalNote } from "./withdrawal.js";
+import { withdrawalNote } from "./withdrawal.js";
 
 const words = texts.payments;
 
-/** Reasons that Stripe names itself, for a refund that was not requested here. */
-const REASONS_OF_STRIPE = {
-  duplicate: words.duplicate,
-  fraudulent: "",
-  requested_by_customer: "",
-  expired_uncaptured_charge: "",
-};
-
-/** The list of payments. An email's link names one of them (`#/payments/pay_1`), which is brought into view. */
-export async function paymentsView({ main }, paymentId) {
+/** The list of payments, or the page of one of them: `#/payments/pay_1`. */
+export async function paymentsView(context, paymentId) {
+  if (paymentId) return paymentPage(context, paymentId);
   const [page, catalog, titles] = await Promise.all([api.listPayments(), api.getCatalog(), api.getTitles()]);
-  const sold = new Set(catalog.tracks.map(({ track }) => track));
-  const list = h("ul", { class: "rows", "aria-label": words.list });
-  show(main, words.title, ...(page.payments.length ? [list] : emptyState()));
-  const context = { titles, sold };
-  list.append(...page.payments.map((payment) => paymentItem(payment, context)));
-  if (page.next_cursor) main.append(olderPayments(list, page.next_cursor, context));
-  const named = page.payments.findIndex((payment) => payment.payment_id === paymentId);
-  if (named >= 0) {
-    list.children[named].scrollIntoView({ block: "center" });
-    list.children[named].focus({ preventScroll: true });
-  }
+  const lists = paymentLists({ titles, sold: new Set(catalog.tracks.map(({ track }) => track)) });
+  lists.add(page.payments);
+  const older = page.next_cursor && olderPayments(lists, page.next_cursor);
+  show(context.main, words.title, ...(page.payments.length ? [lists.element, older] : emptyState()));
+  return undefined;
 }
 
 function emptyState() {
@@ -41,14 +30,30 @@ function emptyState() {
   ];
 }
 
-function olderPayments(list, firstCursor, context) {
+/** `{element, add(payments)}`: the payments, and folded away those that were closed unpaid. */
+function paymentLists(context) {
+  const list = h("ul", { class: "rows", "aria-label": words.list });
+  const closed = h("ul", { class: "rows", "aria-label": words.closed_list });
+  const summary = h("summary", {});
+  const details = h("details", { class: "closed", hidden: true }, summary, closed);
+  const add = (payments) => {
+    for (const payment of payments)
+      (payment.status === "CANCELED" ? closed : list).append(paymentItem(payment, context));
+    summary.textContent = words.closed(closed.children.length);
+    details.hidden = !closed.children.length;
+    details.open ||= !list.children.length;
+  };
+  return { element: h("div", {}, list, details), add };
+}
+
+function olderPayments(lists, firstCursor) {
   let cursor = firstCursor;
   const errorBox = h("div", {});
   const load = async () => {
     errorBox.replaceChildren();
     const page = await api.listPayments(cursor);
     cursor = page.next_cursor;
-    list.append(...page.payments.map((payment) => paymentItem(payment, context)));
+    lists.add(page.payments);
     announce(words.loaded(page.payments.length));
     if (!cursor) button.remove();
   };
@@ -65,20 +70,22 @@ function paymentItem(payment, context) {
   const { chip, sentence } = describe({ payment });
   const [kind, drawing, text] = chip;
   const title = context.titles.get(track) ?? track;
+  const refunded = refundedText(payment);
+  const onDone = (updated, message) => replaceItem(item, paymentItem(updated, context), message);
   const item = h(
     "li",
-    { tabindex: -1 },
+    { tabindex: "-1" },
     h(
       "div",
       { class: "grow" },
-      h("h2", {}, title),
+      h("h2", {}, h("a", { href: `#/payments/${payment.payment_id}` }, title)),
       h(
         "p",
         { class: "small" },
         h("time", { datetime: createdAt }, moment(createdAt)),
         payment.payment_method && ` · ${methodName(payment.payment_method)}`,
       ),
-      payment.refund_amount > payment.refund_pending_amount && h("p", { class: "small" }, refundedText(payment)),
+      refunded && h("p", { class: "small" }, refunded),
       sentence && h("p", { class: "small" }, sentence),
     ),
     h(
@@ -90,43 +97,14 @@ function paymentItem(payment, context) {
     ),
     withdrawalNote(payment),
     refundRequestNote(payment),
-    h("div", { class: "row whole" }, ...actions(payment, title, context, () => item)),
+    h("div", { class: "row whole" }, ...paymentActions({ payment, title, isSold: context.sold.has(track) }, onDone)),
   );
   return item;
 }
-
-function refundedText({ refund_amount: counted, refund_pending_amount: pending, currency, refunded_at: at, refund_reason: why }) {
-  const amount = money(counted - pending, currency);
-  const refund = at ? words.refunded_on(amount, day(at)) : words.refunded(amount);
-  const reason = REASONS_OF_STRIPE[why] ?? why;
-  return reason ? words.refund_reason(refund, reason) : refund;
-}
-
-function actions(payment, title, context, item) {
-  const { receipt_url: receipt, track } = payment;
-  const { actions: allowed } = describe({ payment, sold: context.sold.has(track) });
-  const links = [];
-  if (receipt) {
-    const label = words.receipt_for(title);
-    links.push(h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, words.receipt));
-  }
-  if (allowed.includes("view")) links.push(h("a", { href: `#/buy/${track}` }, words.view));
-  if (allowed.includes("complete")) links.push(h("a", { href: `#/buy/${track}` }, words.complete));
-  const onDone = (updated, message) => replaceItem(item(), paymentItem(updated, context), message);
-  if (allowed.includes("withdraw"))
-    links.push(button(words.withdraw, words.withdraw_for(title), () => requestWithdrawal({ payment, title }, onDone)));
-  if (allowed.includes("refund"))
-    links.push(button(words.refund, words.refund_of(title), () => requestRefund({ payment, title }, onDone)));
-  return links;
-}
-
-const button = (text, about, onclick) =>
-  h("button", { type: "button", class: "quiet", onclick }, text, h("span", { class: "visually-hidden" }, about));
 
 function replaceItem(item, updated, message) {
   if (message) updated.append(note("good", h("p", {}, message)));
   item.replaceWith(updated);
   announce(updated.querySelector(".note")?.textContent ?? "");
-  updated.setAttribute("tabindex", "-1");
   updated.focus();
 }

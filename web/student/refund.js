@@ -28,6 +28,7 @@ export function refundRequestNote(payment) {
     declined: answer ? words.declined_because(answer) : words.declined,
     rejected: answer ? words.rejected_because(answer) : words.rejected,
     failed: words.failed,
+    withdrawn: words.withdrawn,
   }[request.state];
   return state && h("div", { class: "note info" }, icon("clock"), h("p", {}, `${intro} ${state}`));
 }
@@ -53,14 +54,28 @@ export function requestRefund({ payment, title }, onDone) {
     ),
     confirmText: words.confirm,
     cancelText: payment.no_access_reason ? words.cancel : words.keep,
-    work: async (form) => {
+    draft: `refund ${payment.payment_id}`,
+    work: (form) => {
       const reason = form.get("reason").replace(/\s+/g, " ").trim();
-      const updated = await api
-        .requestRefund(payment.payment_id, reason)
-        .catch((error) => paymentAfterError(payment, error));
+      return api.requestRefund(payment.payment_id, reason).catch((error) => paymentAfterError(payment, error));
+    },
+    onDone: (updated) => {
       const refunded = updated.status === "REFUNDED" && updated.refund_pending_amount === 0;
       onDone(updated, refunded && (method ? words.refunded(amount, method) : words.refunded_unknown(amount)));
     },
+  });
+}
+
+/** Withdraw a request that waits for the school. `onDone` receives the updated payment and a message about it. */
+export function withdrawRequest({ payment, title }, onDone) {
+  const { payment_id: id, refund_request: request, currency } = payment;
+  confirm({
+    title: words.withdraw_title,
+    content: h("p", {}, words.withdraw_consequence(money(request.amount, currency), title)),
+    confirmText: words.withdraw_confirm,
+    cancelText: words.withdraw_cancel,
+    work: () => api.withdrawRefundRequest(id, request.id),
+    onDone: (updated) => onDone(updated, words.withdrawn),
   });
 }
 

@@ -69,11 +69,12 @@ export function requestWithdrawal({ payment, title }, onDone) {
     ),
     confirmText: words.confirm,
     cancelText: words.cancel,
-    work: async (form) => {
+    draft: `withdrawal ${id}`,
+    work: (form) => {
       const name = form.get("name").replace(/\s+/g, " ").trim();
-      const updated = await api.withdraw(id, name).catch((error) => paymentAfterError(id, error));
-      onDone(updated, words.received(moment(updated.withdrawal.submitted_at)));
+      return api.withdraw(id, name).catch((error) => paymentAfterError(id, error));
     },
+    onDone: (updated) => onDone(updated, words.received(moment(updated.withdrawal.submitted_at))),
   });
 }
 
