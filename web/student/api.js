@@ -7,13 +7,22 @@ let catalog;
 /** Whether a payment is still open: it is unpaid, and may yet be paid. */
 export const isOpen = (payment) => UNPAID.includes(payment.status);
 
-/** `{tracks, no_longer_sold, publishable_key, payment_method_types, refund_window_days, consumer_region}`, fetched once. */
+/**
+ * The tracks and what a page needs to sell them, fetched once: `{tracks, no_longer_sold, publishable_key,
+ * payment_method_types, refund_window_days, consumer_region, support_contact, terms, privacy_url}`.
+ */
 export function getCatalog() {
   catalog ??= call("GET", "/payments/tracks").catch((error) => {
     catalog = undefined;
     throw error;
   });
   return catalog;
+}
+
+/** The catalog as it is now: the school has changed its terms. */
+export function reloadCatalog() {
+  catalog = undefined;
+  return getCatalog();
 }
 
 export const getTrack = async (id) => (await getCatalog()).tracks.find(({ track }) => track === id);
@@ -77,6 +86,9 @@ export const eraseMe = () => call("DELETE", "/me");
 
 export const removeSavedMethod = (id) => call("DELETE", `/payments/payment-methods/${encodeURIComponent(id)}`);
 export const createPayment = (params) => call("POST", "/payments/create-payment", params);
+/** The effect of a promotion code on the price, `{promotion_code, discount, amount}`. Nothing is created. */
+export const previewPromotionCode = (track, code) =>
+  call("POST", "/payments/promotion-codes/preview", { track, promotion_code: code });
 export const createCheckoutSession = (params) => call("POST", "/payments/create-checkout-session", params);
 export const withdraw = (id, name) =>
   call("POST", "/payments/request-refund", { payment_id: id, withdrawal: true, name });

@@ -15,11 +15,13 @@ import { paymentsView } from "./payments.js";
 import { showSignIn, signInView } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
 import { language, locale, texts } from "./text.js";
+import { trackView } from "./track.js";
 import { tracksView } from "./tracks.js";
 
 const words = texts.app;
 const VIEWS = new Map([
   ["", tracksView],
+  ["tracks", trackView],
   ["buy", buyView],
   ["paid", paidView],
   ["learning", learningView],
@@ -28,7 +30,7 @@ const VIEWS = new Map([
   ["data", myDataView],
   ["sign-in", signInView],
 ]);
-const PUBLIC_VIEWS = new Set(["", "sign-in"]);
+const PUBLIC_VIEWS = new Set(["", "sign-in", "tracks"]);
 const main = document.getElementById("main");
 let config, currentView, arrival;
 

@@ -5,14 +5,12 @@ import { differsFromPrice, money } from "../shared/format.js";
 import * as api from "./api.js";
 import { describe } from "./payment_state.js";
 import { pollPayment } from "./poll.js";
+import { texts } from "./text.js";
+
+const words = texts.confirmation;
 
 /** After this many attempts (about ten seconds) the stored status must include the payment that was just made. */
 const FRESH_AFTER_ATTEMPTS = 8;
-
-const PROCESSING_TEXT =
-  "Your bank is processing the payment. This usually takes up to four business days. " +
-  "We’ll enroll you as soon as it clears.";
-const NOT_RECEIVED_TEXT = "We haven’t received a payment yet, and you haven’t been charged.";
 
 /**
  * Show a payment's status until it is final. Returns the payment if the student has to pay again (it failed or was
@@ -20,8 +18,9 @@ const NOT_RECEIVED_TEXT = "We haven’t received a payment yet, and you haven’
  * counts only after `failedAfter` attempts, or once the payment has been processing.
  */
 export async function followPayment({ main, signal, reload }, track, id, failedAfter = FRESH_AFTER_ATTEMPTS) {
-  const container = h("div", {}, loading("Confirming your payment…"));
-  show(main, "Your payment", h("div", { class: "panel" }, container));
+  const container = h("div", {}, loading(words.confirming));
+  show(main, words.title, h("div", { class: "panel" }, container));
+  announce(words.confirming);
   let shown, processing;
   const showState = (name, text, ...content) => {
     if (shown === name) return;
@@ -32,40 +31,38 @@ export async function followPayment({ main, signal, reload }, track, id, failedA
   for await (const { payment, enrolled, error, attempt } of pollPayment(id, signal)) {
     if (signal.aborted) return undefined;
     if (error) {
-      showState("error", explain(error), loading("Trying again…"), note("info", h("p", {}, explain(error))));
+      showState("error", explain(error), loading(words.trying_again), note("info", h("p", {}, explain(error))));
     } else if (payment.status === "SUCCEEDED") {
       (enrolled ? showEnrolled : showUnderReview)(main, track, payment);
       return undefined;
     } else if (payment.status === "PROCESSING") {
       processing = true;
-      showState("processing", PROCESSING_TEXT, loading("Processing"), processingNote());
+      showState("processing", words.processing_text, loading(words.processing), processingNote());
     } else if (!api.isOpen(payment)) {
       return payment;
     } else if (payment.status === "FAILED" && (processing || attempt >= failedAfter)) {
       return payment;
     } else if (attempt > FRESH_AFTER_ATTEMPTS) {
-      showState("not received", NOT_RECEIVED_TEXT, loading("Still checking…"), notReceivedNote(reload));
+      showState("not_received", words.not_received, loading(words.still_checking), notReceivedNote(reload));
     }
   }
   return undefined;
 }
 
 function processingNote() {
-  const advice = "You can close this page. Please don’t pay again: your payment is on its way.";
-  return note("info", h("p", {}, PROCESSING_TEXT), h("p", {}, advice));
+  return note("info", h("p", {}, words.processing_text), h("p", {}, words.advice));
 }
 
 function notReceivedNote(reload) {
-  return note("info", h("p", {}, NOT_RECEIVED_TEXT), h("p", {}, action("Complete payment", reload)));
+  return note("info", h("p", {}, words.not_received), h("p", {}, action(words.complete, reload)));
 }
 
 /** Paid, but not enrolled: the amount differs from the price, or a dispute or staff ended the access. */
 function showUnderReview(main, track, payment) {
-  const checking = `We received your payment for ${track.title}, but we need to check it before we can enroll you.`;
-  const text = payment.no_access_reason ? describe({ payment }).sentence : checking;
+  const text = payment.no_access_reason ? describe({ payment }).sentence : words.checking(track.title);
   show(
     main,
-    "We’re checking your payment",
+    words.checking_title,
     h(
       "div",
       { class: "panel" },
@@ -73,9 +70,9 @@ function showUnderReview(main, track, payment) {
         "info",
         h("p", {}, text),
         differsFromPrice(payment) && h("p", {}, paidText(payment)),
-        h("p", {}, "We’ve been notified and will get back to you. Please contact us before you pay again."),
+        h("p", {}, words.notified),
       ),
-      h("p", { class: "row" }, h("a", { class: "button", href: "#/payments" }, "My payments")),
+      h("p", { class: "row" }, h("a", { class: "button", href: "#/payments" }, words.my_payments)),
     ),
   );
   announce(text);
@@ -83,31 +80,31 @@ function showUnderReview(main, track, payment) {
 
 function paidText(payment) {
   const { amount, currency, price } = payment;
-  const priceText = differsFromPrice(payment) ? ` The price was ${money(price.amount, price.currency)}.` : "";
-  return `You paid ${money(amount, currency)}.${priceText}`;
+  const paid = words.paid(money(amount, currency));
+  return differsFromPrice(payment) ? `${paid} ${words.price_was(money(price.amount, price.currency))}` : paid;
 }
 
 function showEnrolled(main, track, payment) {
   const paid =
     payment.amount === 0 && !differsFromPrice(payment)
-      ? "Your promotion code covered the full price. Nothing was charged."
+      ? words.free
       : paidText(payment);
   show(
     main,
-    `You are enrolled in ${track.title}`,
+    words.enrolled_title(track.title),
     h(
       "div",
       { class: "panel" },
-      note("good", h("p", {}, paid), h("p", {}, `Your first project, “${track.projects[0].title}”, is unlocked.`)),
+      note("good", h("p", {}, paid), h("p", {}, words.unlocked(track.projects[0].title))),
       h(
         "p",
         { class: "row" },
-        h("a", { class: "button", href: "#/learning" }, "Start learning"),
+        h("a", { class: "button", href: "#/learning" }, words.start),
         payment.receipt_url &&
-          h("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt (opens a new tab)"),
-        h("a", { href: "#/payments" }, "My payments"),
+          h("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, words.receipt),
+        h("a", { href: "#/payments" }, words.my_payments),
       ),
     ),
   );
-  announce(`Payment received. You are enrolled in ${track.title}.`);
+  announce(words.received(track.title));
 }

@@ -5,7 +5,7 @@
 import { explain, Problem } from "../shared/api.js";
 import * as api from "./api.js";
 
-/** The payment was refused: the reason for the student, and the field that it belongs to. */
+/** The payment was refused: the reason for the student, and the field that shows it already or must show it. */
 export class PaymentDeclined extends Error {
   constructor(message, field) {
     super(message);
@@ -23,12 +23,17 @@ const MAX_ATTEMPTS = 2;
  * has accepted the payment. Throws PaymentDeclined if it is refused, and the errors of a create. Pays nothing if the
  * student has left the form in the meantime.
  */
-export async function payOnPage(stripe, track, { elements, method, save }, signal) {
+export async function payOnPage(stripe, track, { elements, method, save, terms }, signal) {
   if (elements) {
     const { error } = await elements.submit();
-    if (error) throw new PaymentDeclined(error.message, "element");
+    if (error) throw new PaymentDeclined(error.message, error.type === "validation_error" ? "element" : undefined);
   }
-  const params = { track, ...(save && { save_payment_method: true }), ...(method && { payment_method: method }) };
+  const params = {
+    track,
+    ...(save && { save_payment_method: true }),
+    ...(method && { payment_method: method }),
+    ...(terms && { terms }),
+  };
   for (let attempt = 1; ; attempt += 1) {
     const payment = await api.createPayment(params);
     signal.throwIfAborted();
@@ -39,8 +44,7 @@ export async function payOnPage(stripe, track, { elements, method, save }, signa
     const intentStatus = error?.code === UNEXPECTED_STATE ? error.payment_intent?.status : undefined;
     if (!error || PAID.includes(intentStatus)) return payment.payment_id;
     // An intent that another tab has just canceled is replaced by the next create.
-    if (intentStatus !== "canceled" || attempt === MAX_ATTEMPTS)
-      throw new PaymentDeclined(error.message, elements ? "element" : undefined);
+    if (intentStatus !== "canceled" || attempt === MAX_ATTEMPTS) throw new PaymentDeclined(error.message);
   }
 }
 
@@ -73,10 +77,11 @@ export async function readInterrupted(stripe, track, { save_payment_method: save
  * Go to Stripe Checkout. Returns the payment's id only if that session was already completed and a bank still decides.
  * Throws PaymentDeclined for a promotion code that cannot be used, and the errors of a create.
  */
-export async function payWithCheckout(track, { code }, signal) {
+export async function payWithCheckout(track, { code, terms }, signal) {
   const params = {
     track,
     ...(code && { promotion_code: code }),
+    ...(terms && { terms }),
     save_payment_method: true, // Checkout asks the student for consent
     success_url: `${returnUrl(track)}&session={CHECKOUT_SESSION_ID}`,
     cancel_url: `${location.origin}/?canceled=${track}`,

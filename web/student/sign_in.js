@@ -2,6 +2,7 @@
 import { h, note, show } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import { signInPanel } from "../shared/sign_in.js";
+import { orderPreview } from "./order_summary.js";
 import { texts } from "./text.js";
 
 const words = texts.sign_in;
@@ -15,10 +16,11 @@ export async function signInView({ main, config }, ...path) {
 }
 
 /**
- * Show the sign-in, below `about`, an element with what the student is about to do. `onSignIn` is called after a local
+ * Show the sign-in, beside the track that the visitor is about to buy, if they are. `onSignIn` is called after a local
  * sign-in; the hosted one leads back to `returnTo`.
  */
-export function showSignIn({ main, config, message, about, returnTo = location.hash, onSignIn }) {
+export function showSignIn({ main, config, message, returnTo = location.hash, onSignIn }) {
+  const [, track] = /^#\/buy\/(\w+)$/.exec(returnTo) ?? [];
   const panel = signInPanel({
     config,
     intro: words.intro,
@@ -31,7 +33,8 @@ export function showSignIn({ main, config, message, about, returnTo = location.h
     main,
     words.title,
     message && note("info", h("p", {}, message)),
-    about,
-    h("div", { class: "panel narrow" }, panel),
+    track
+      ? h("div", { class: "columns" }, h("div", { class: "panel" }, panel), orderPreview(track))
+      : h("div", { class: "panel narrow" }, panel),
   );
 }

@@ -1,9 +1,8 @@
 // Stripe.js, loaded once from the address in config.json: https://js.stripe.com in production.
 import { getCatalog } from "./api.js";
+import { texts } from "./text.js";
 
-const NOT_LOADED =
-  "The card form didn’t load. Check your connection or turn off content blockers for this page, " +
-  "or pay with Stripe Checkout instead.";
+const words = texts.stripe;
 let loading;
 
 export class StripeNotLoaded extends Error {}
@@ -29,7 +28,7 @@ function loadScript(address) {
     script.addEventListener("load", resolve);
     script.addEventListener("error", () => {
       script.remove();
-      reject(new StripeNotLoaded(NOT_LOADED));
+      reject(new StripeNotLoaded(words.not_loaded));
     });
     document.head.append(script);
   });

@@ -1,32 +1,28 @@
 // The catalog: the tracks and their prices, for everyone.
-import { h, icon, show } from "../shared/dom.js";
+import { h, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
-import { currentUser } from "../shared/session.js";
-import * as api from "./api.js";
-import { describe } from "./payment_state.js";
+import { loadTracks, nextStep } from "./next_step.js";
+import { refundPromise } from "./order_summary.js";
+import { schoolLinks } from "./school_links.js";
+import { texts } from "./text.js";
 import { trackDrawing } from "./track_drawing.js";
 
+const words = texts.tracks;
+
 export async function tracksView({ main }) {
-  const [{ tracks }, learning] = await Promise.all([
-    api.getCatalog(),
-    currentUser() ? api.getLearning() : { enrollments: [] },
-  ]);
-  const enrollments = new Map(learning.enrollments.map((enrollment) => [enrollment.track, enrollment]));
-  const stateOf = (track) => describe({ enrollment: enrollments.get(track), blocked: learning.blocked });
+  const { catalog, stateOf } = await loadTracks();
   show(
     main,
-    "Choose your track",
-    h("p", { class: "lead" }, "Pay once and learn at your own pace. Your first project unlocks as soon as you enroll."),
-    h(
-      "ul",
-      { class: "tracks" },
-      tracks.map((track) => trackCard(track, stateOf(track.track))),
-    ),
+    words.title,
+    h("p", { class: "lead" }, words.lead),
+    h("ul", { class: "tracks" }, catalog.tracks.map((track) => trackCard(track, stateOf(track)))),
+    h("p", { class: "small promise" }, refundPromise(catalog)),
+    schoolLinks(catalog),
   );
 }
 
 function trackCard(track, state) {
-  const steps = track.projects.reduce((sum, project) => sum + project.steps.length, 0);
+  const page = `#/tracks/${track.track}`;
   return h(
     "li",
     { class: "track" },
@@ -34,36 +30,13 @@ function trackCard(track, state) {
     h(
       "div",
       { class: "body" },
-      h("h2", {}, track.title),
-      h("p", { class: "price" }, money(track.amount, track.currency), h("span", { class: "small" }, " one-time")),
-      h("p", { class: "small" }, `${track.projects.length} projects, ${steps} steps`),
-      h(
-        "ol",
-        { class: "projects" },
-        track.projects.map((project) => h("li", {}, project.title)),
-      ),
+      h("h2", {}, h("a", { href: page }, track.title)),
+      h("p", { class: "price" }, money(track.amount, track.currency), h("span", { class: "small" }, ` ${words.once}`)),
+      h("p", {}, track.summary),
+      h("p", { class: "small" }, [track.level, track.duration].filter(Boolean).join(" · ")),
+      h("ol", { class: "projects" }, track.projects.map((project) => h("li", {}, project.title))),
+      h("p", {}, h("a", { href: page }, words.details(track.title))),
       nextStep(track, state),
-    ),
-  );
-}
-
-function nextStep({ track, title }, { chip, sentence, actions }) {
-  const [kind, drawing, text] = chip ?? [];
-  const links = [
-    ["learn", "#/learning", `Continue ${title}`],
-    ["view", `#/buy/${track}`, `View payment status of ${title}`],
-    ["complete", `#/buy/${track}`, `Complete enrollment in ${title}`],
-    ["enroll", `#/buy/${track}`, `Enroll in ${title}`],
-  ].filter(([name]) => actions.includes(name));
-  return h(
-    "div",
-    { class: "next" },
-    sentence && h("p", { class: "small" }, sentence),
-    h(
-      "p",
-      { class: "row" },
-      chip && !actions.includes("enroll") && h("span", { class: `chip ${kind}` }, icon(drawing), text),
-      links.slice(0, 1).map(([, href, label]) => h("a", { class: "button", href }, label)),
     ),
   );
 }

@@ -81,6 +81,12 @@ class Student:
             self.sign_in()
         self.expect_heading(f"Enroll in {TITLES[track]}")
 
+    def agree_to_terms(self) -> None:
+        """Tick the box of the school's terms, which the local stack may have none of."""
+        box = self.main.get_by_role("checkbox", name="I agree to the terms")
+        if box.count():
+            box.check()
+
     @property
     def main(self) -> Locator:
         return self.page.locator("main")
@@ -105,8 +111,8 @@ class Student:
 
     @property
     def fields(self) -> FrameLocator:
-        """Stripe's fields."""
-        return self.page.frame_locator("#payment-element iframe")
+        """Stripe's fields of the chosen way to pay."""
+        return self.page.frame_locator(".stripe-fields:visible iframe")
 
     @property
     def bank(self) -> FrameLocator:
@@ -115,23 +121,48 @@ class Student:
 
     @property
     def pay_button(self) -> Locator:
-        return self.main.get_by_role("button", name=re.compile(r"^(Pay \$|Continue to Stripe)"))
+        return self.main.get_by_role("button", name=re.compile(r"^(Pay \$|Paying|Continue to Stripe|Opening)"))
 
     def fill_card(self, number: str) -> None:
         self.fields.get_by_label("Card number").fill(number)
         self.fields.get_by_label("Expiry").fill("12 / 34")
         self.fields.get_by_label("CVC").fill("123")
 
+    def press_pay(self) -> None:
+        """Agree to the terms, if that is still to be done, and press the button."""
+        self.agree_to_terms()
+        self.pay_button.click()
+
     def pay(self, number: str) -> None:
         self.fill_card(number)
-        self.pay_button.click()
+        self.press_pay()
+
+    def choose(self, way: str) -> None:
+        self.page.get_by_role("radio", name=way, exact=True).check()
+
+    def fill_bank_account(self, number: str) -> None:
+        self.choose("US bank account")
+        self.fields.get_by_label("Routing number").fill("110000000")
+        self.fields.get_by_label("Account number").fill(number)
 
     # --- paying with Stripe Checkout ---
 
+    def type_code(self, code: str) -> None:
+        field = self.page.get_by_role("textbox", name="Promotion code")
+        if not field.is_visible():
+            self.page.get_by_text("Add promotion code").click()
+        field.fill(code)
+
+    def apply_code(self, code: str) -> None:
+        self.type_code(code)
+        self.page.get_by_role("button", name="Apply").click()
+
     def continue_to_checkout(self, code: str = "") -> None:
+        if code:
+            self.apply_code(code)
+            expect(self.page.get_by_role("button", name=f"Remove promotion code {code}")).to_be_visible()
         self.page.get_by_role("radio", name="Stripe Checkout").check()
-        self.page.get_by_role("textbox", name="Promotion code").fill(code)
-        self.pay_button.click()
+        self.press_pay()
 
     def expect_checkout(self) -> str:
         """Wait for Checkout and return its address."""

@@ -30,7 +30,7 @@ def test_two_tabs_pay_once(student: Student) -> None:
     other.pay(GOOD)
     other.expect_enrolled()
     student.expected_errors.append(r"status of 409 .*/create-payment")
-    student.pay_button.click()
+    student.press_pay()
     student.expect_text("You’re already enrolled in this track")
     assert [intent["status"] for intent in intents(student)] == ["succeeded"]
     student.errors += other.errors
@@ -41,10 +41,8 @@ def test_a_stale_tab_shows_the_payment_that_a_bank_is_processing(student: Studen
     student.open_payment_form()
     other = Student(student.running, student.context, student.sub, student.size, None)
     other.open_payment_form()
-    other.fields.get_by_text("US bank account").click()
-    other.fields.get_by_label("Routing number").fill("110000000")
-    other.fields.get_by_label("Account number").fill("000000000009")
-    other.pay_button.click()
+    other.fill_bank_account("000000000009")
+    other.press_pay()
     other.expect_text("Please don’t pay again: your payment is on its way.")
     student.continue_to_checkout()
     student.expect_text("Please don’t pay again: your payment is on its way.")
@@ -114,7 +112,7 @@ def test_a_reload_right_after_paying_shows_the_enrollment(student: Student) -> N
     student.open_payment_form()
     student.fill_card(GOOD)
     with student.page.expect_response("**/v1/payment_intents/*/confirm"):
-        student.pay_button.click()
+        student.press_pay()
     student.page.reload()
     expect(student.main).to_contain_text("enrolled in", ignore_case=True)
     student.running.sim("webhooks/release", order="as_created")
@@ -128,7 +126,7 @@ def test_back_from_checkout_shows_the_open_payment(student: Student) -> None:
     student.page.go_back()
     student.expect_text("It hasn’t been completed, and you haven’t been charged.")
     expect(student.page.get_by_role("radio", name="Stripe Checkout")).to_be_checked()
-    student.pay_button.click()
+    student.press_pay()
     assert student.expect_checkout() == first
 
 
@@ -144,7 +142,7 @@ def test_a_page_restored_from_the_back_forward_cache_reloads_its_state(student: 
     student.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     student.expect_text("It hasn’t been completed, and you haven’t been charged.")
     expect(student.pay_button).not_to_have_attribute("aria-busy", "true")
-    student.pay_button.click()
+    student.press_pay()
     student.expect_checkout()
 
 
@@ -167,7 +165,7 @@ def test_paying_on_the_page_closes_the_open_checkout(student: Student) -> None:
     student.continue_to_checkout()
     session = student.expect_checkout().rpartition("/")[2]
     student.page.go_back()
-    student.page.get_by_role("radio", name="New card or US bank account").check()
+    student.choose("Card")
     student.pay(GOOD)
     student.expect_enrolled()
     assert student.running.stripe("GET", f"/v1/checkout/sessions/{session}")["status"] == "expired"
@@ -199,7 +197,7 @@ def test_an_intent_canceled_just_before_its_confirmation_is_replaced(student: St
         route.continue_()
 
     student.page.route("**/v1/payment_intents/*/confirm", cancel_first)
-    student.pay_button.click()
+    student.press_pay()
     student.expect_enrolled()
     assert canceled
     assert [intent["status"] for intent in intents(student)] == ["succeeded", "canceled"]
@@ -227,6 +225,6 @@ def test_a_student_who_lost_a_dispute_reads_why_buying_is_blocked(student: Stude
     }
     student.page.route("**/create-payment", lambda route: route.fulfill(status=409, json=problem))
     student.expected_errors.append(r"status of 409 .*/create-payment")
-    student.pay_button.click()
+    student.press_pay()
     student.expect_text("because a bank took back an earlier payment of yours. Write to the school.")
     student.expect_accessible()

@@ -117,10 +117,8 @@ def test_another_amount_is_said_and_no_card_form_is_offered(student: Student) ->
 
 def test_a_bank_transfer_under_way_never_asks_for_payment(student: Student) -> None:
     student.open_payment_form()
-    student.fields.get_by_text("US bank account").click()
-    student.fields.get_by_label("Routing number").fill("110000000")
-    student.fields.get_by_label("Account number").fill("000000000009")
-    student.pay_button.click()
+    student.fill_bank_account("000000000009")
+    student.press_pay()
     student.expect_text("Please don’t pay again: your payment is on its way.")
     for address, heading in (("#/", "Choose your track"), ("#/learning", "My learning"), ("#/payments", "My payments")):
         open_view(student, address, heading)

@@ -100,6 +100,6 @@ def test_a_student_with_the_form_open_reads_that_nothing_is_sold(student: Studen
     student.fill_card(GOOD)
     stop(running)
     student.expected_errors.append(r"status of 409 .*/create-payment")
-    student.pay_button.click()
+    student.press_pay()
     student.expect_text("The school has stopped selling for the moment.")
     student.expect_accessible()

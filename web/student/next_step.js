@@ -1,0 +1,41 @@
+// The next step of a student with a track: enroll, complete a payment, or continue. On its card and on its page.
+import { h, icon } from "../shared/dom.js";
+import { currentUser } from "../shared/session.js";
+import * as api from "./api.js";
+import { describe } from "./payment_state.js";
+import { texts } from "./text.js";
+
+const words = texts.next_step;
+
+/** `{catalog, stateOf(track)}`: the catalog, and the student's state of each of its tracks as `describe` returns it. */
+export async function loadTracks() {
+  const [catalog, learning] = await Promise.all([
+    api.getCatalog(),
+    currentUser() ? api.getLearning() : { enrollments: [] },
+  ]);
+  const enrollments = new Map(learning.enrollments.map((enrollment) => [enrollment.track, enrollment]));
+  const stateOf = ({ track }) => describe({ enrollment: enrollments.get(track), blocked: learning.blocked });
+  return { catalog, stateOf };
+}
+
+/** The next step as a button, with the state of the enrollment and what the student must know about it. */
+export function nextStep({ track, title }, { chip, sentence, actions }) {
+  const [kind, drawing, text] = chip ?? [];
+  const links = [
+    ["learn", "#/learning", words.continue(title)],
+    ["view", `#/buy/${track}`, words.view(title)],
+    ["complete", `#/buy/${track}`, words.complete(title)],
+    ["enroll", `#/buy/${track}`, words.enroll(title)],
+  ].filter(([name]) => actions.includes(name));
+  return h(
+    "div",
+    { class: "next" },
+    sentence && h("p", { class: "small" }, sentence),
+    h(
+      "p",
+      { class: "row" },
+      chip && !actions.includes("enroll") && h("span", { class: `chip ${kind}` }, icon(drawing), text),
+      links.slice(0, 1).map(([, href, label]) => h("a", { class: "button", href }, label)),
+    ),
+  );
+}

@@ -1,0 +1,108 @@
+// The ways to pay, as one flat list: saved methods, each kind of new method, and Stripe Checkout.
+import { h, icon } from "../shared/dom.js";
+import { expiry, methodName, sentenceCase } from "../shared/format.js";
+import { methodFields } from "./card_fields.js";
+import { texts } from "./text.js";
+
+const words = texts.ways;
+const CHECKOUT = "checkout";
+
+/**
+ * `{element, choice(), showOnlyCheckout(reasons)}`. `choice` is `{kind: "checkout"}`, `{kind: "saved", method}` or
+ * `{kind: "new", elements, save}`. With `reasons`, which are sentences, the list has Stripe Checkout alone and says why.
+ * `started` has the choices of an open payment, as the API names them, so that the list offers the same way to pay.
+ * `onChange` is called after each choice, and `onError` receives why Stripe's fields could not be loaded.
+ */
+export function waysToPay({ track, types, savedMethods, started, config, onChange, onError }) {
+  const fields = new Map(types.filter((type) => type !== "link").map((type) => [type, newMethod(type)]));
+  const savedIds = savedMethods.map(({ id }) => id);
+  const [firstType] = fields.keys();
+  let preferred = savedIds.find((id) => id === started?.payment_method) ?? savedIds[0] ?? firstType ?? CHECKOUT;
+  if (started?.kind === CHECKOUT) preferred = CHECKOUT;
+  const elsewhere = h(
+    "div",
+    {},
+    savedMethods.map((method) =>
+      option(method.id, preferred, "card", methodName(method), expiry(method) && words.expires(expiry(method))),
+    ),
+    [...fields].flatMap(([type, { panel }]) => [
+      option(type, preferred, type === "card" ? "card" : "bank", words.types[type] ?? sentenceCase(type)),
+      panel,
+    ]),
+  );
+  const why = h("div", { class: "small why-checkout" });
+  const element = h(
+    "fieldset",
+    {},
+    h("legend", {}, words.legend),
+    elsewhere,
+    option(CHECKOUT, preferred, "out", words.checkout, words.checkout_hint),
+    why,
+  );
+
+  const chosen = () => element.querySelector(":checked").value;
+  const select = (value) => {
+    element.querySelector(`input[value="${CSS.escape(value)}"]`).checked = true;
+  };
+
+  function newMethod(type) {
+    const container = h("div", { class: "stripe-fields" });
+    const input = h("input", { type: "checkbox", id: `save-${type}`, "aria-describedby": `save-${type}-hint` });
+    input.checked = started?.kind === "intent" && Boolean(started.save_payment_method);
+    const stripeFields = methodFields(config, track, type, container, () => input.checked);
+    input.addEventListener("change", stripeFields.updateUsage);
+    const save = [
+      h("label", { class: "check" }, input, words.save),
+      h("p", { class: "small hint", id: `save-${type}-hint` }, words.save_hint),
+    ];
+    return { panel: h("div", { class: "more" }, container, ...save), stripeFields, input };
+  }
+
+  function showChoice() {
+    const value = chosen();
+    for (const [type, { panel }] of fields) panel.hidden = type !== value;
+    fields
+      .get(value)
+      ?.stripeFields.mount()
+      .catch((error) => onError(error.message));
+  }
+
+  element.addEventListener("change", ({ target }) => {
+    if (target.type !== "radio") return;
+    preferred = target.value;
+    showChoice();
+    onChange();
+  });
+  showChoice();
+  return {
+    element,
+    choice() {
+      const value = chosen();
+      if (value === CHECKOUT) return { kind: CHECKOUT };
+      const method = fields.get(value);
+      if (!method) return { kind: "saved", method: value };
+      return { kind: "new", elements: method.stripeFields.elements(), save: method.input.checked };
+    },
+    showOnlyCheckout(reasons) {
+      elsewhere.hidden = reasons.length > 0;
+      why.replaceChildren(...reasons.map((reason) => h("p", {}, reason)));
+      select(reasons.length ? CHECKOUT : preferred);
+      showChoice();
+    },
+  };
+}
+
+function option(value, preselected, drawing, text, detail) {
+  return h(
+    "label",
+    { class: "way" },
+    h("input", { type: "radio", name: "way", value, checked: value === preselected }),
+    icon(drawing),
+    h(
+      "span",
+      { class: "grow" },
+      h("span", { class: "strong" }, text),
+      detail && h("span", { class: "small" }, ` ${detail}`),
+    ),
+  );
+}
