@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import posixpath
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from installer.run import Run
 from installer.stack import apply, expanded, is_same_template
 from installer.world import GLOBAL_REGION, Stop
 from local import build, change_set, pages
+from local.web_files import ASSETS, WebFile
 
 CSP_REPORTS = "/csp-reports"
 LIST_PAGES = 20
@@ -139,36 +142,55 @@ def config(run: Run) -> dict[str, object]:
     return {"stripe_js": f"{simulator}/endive/stripe.js" if simulator else pages.STRIPE_JS, "sign_in": sign_in}
 
 
-def files(run: Run, root: Path = build.ROOT / "web") -> dict[str, tuple[bytes, str]]:
-    """Return the content and the media type of each file by object key."""
-    result = {
-        file.relative_to(root).as_posix(): (file.read_bytes(), pages.content_type(file))
-        for file in sorted(root.rglob("*"))
-        if file.is_file()
-    }
-    text = json.dumps(config(run), indent=2, sort_keys=True) + "\n"
-    return {**result, "config.json": (text.encode(), "application/json")}
+def files(run: Run, root: Path = build.ROOT / "web") -> dict[str, WebFile]:
+    """Return each file by its object key."""
+    return pages.Site(root, config(run)).files()
 
 
-def _served(run: Run) -> Mapping[str, str]:
-    """Return the ETag, which is the MD5, of each object in the bucket of the pages."""
+@dataclass(frozen=True)
+class Served:
+    """An object in the bucket of the pages: the MD5 of its content, and when it was uploaded."""
+
+    md5: str
+    uploaded_at: datetime
+
+
+def _served(run: Run) -> Mapping[str, Served]:
+    """Return each object in the bucket of the pages by its key."""
     s3 = run.world.client("s3")
-    etags: dict[str, str] = {}
+    objects: dict[str, Served] = {}
     token: dict[str, str] = {}
     for _ in range(LIST_PAGES):
         page = s3.list_objects_v2(Bucket=run.deployed_web().outputs["PagesBucket"], **token)
-        etags |= {item["Key"]: item["ETag"].strip('"') for item in page.get("Contents", [])}
+        for item in page.get("Contents", []):
+            objects[item["Key"]] = Served(item["ETag"].strip('"'), item["LastModified"])
         if not page.get("NextContinuationToken"):
-            return etags
+            return objects
         token = {"ContinuationToken": page["NextContinuationToken"]}
     raise Stop(f"The bucket of the pages has more than {LIST_PAGES * 1000} files. Is it the right one?")
 
 
+def differences(ours: Mapping[str, WebFile], served: Mapping[str, Served]) -> tuple[list[str], list[str]]:
+    """Return the object keys to upload and to delete.
+
+    An asset is uploaded before the pages that name it. The assets of the release before this one stay, because a
+    browser may have loaded a page just before the upload.
+    """
+    upload = [
+        key
+        for key, file in ours.items()
+        if key not in served or served[key].md5 != hashlib.md5(file.content, usedforsecurity=False).hexdigest()
+    ]
+    foreign = {key: item for key, item in served.items() if key not in ours}
+    earlier = {key: item for key, item in foreign.items() if key.startswith(ASSETS)}
+    newest = max(earlier, key=lambda key: earlier[key].uploaded_at, default="")
+    kept = posixpath.join(*newest.split("/")[:2], "") if newest else ""
+    delete = [key for key in foreign if not (kept and key.startswith(kept))]
+    return sorted(upload, key=lambda key: not key.startswith(ASSETS)), delete
+
+
 def _differing(run: Run) -> tuple[list[str], list[str]]:
-    """Return the object keys to upload and to delete."""
-    served = _served(run)
-    ours = {key: hashlib.md5(content, usedforsecurity=False).hexdigest() for key, (content, _) in files(run).items()}
-    return [key for key in ours if served.get(key) != ours[key]], [key for key in served if key not in ours]
+    return differences(files(run), _served(run))
 
 
 def look_at_files(run: Run) -> Sequence[str]:
@@ -182,17 +204,19 @@ def upload_files(run: Run) -> None:
     """Upload the files that differ, delete foreign ones, and have CloudFront read them again."""
     s3 = run.world.client("s3")
     bucket = run.deployed_web().outputs["PagesBucket"]
-    upload, delete = _differing(run)
-    contents = files(run)
+    ours = files(run)
+    upload, delete = differences(ours, _served(run))
     for key in upload:
-        content, media_type = contents[key]
-        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type, CacheControl="no-cache")
+        file = ours[key]
+        s3.put_object(
+            Bucket=bucket, Key=key, Body=file.content, ContentType=file.media_type, CacheControl=file.cache_control
+        )
     if delete:
         s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in delete[:DELETED_AT_ONCE]]})
     run.world.client("cloudfront").create_invalidation(
         DistributionId=run.deployed_web().outputs["DistributionId"],
         InvalidationBatch={
             "Paths": {"Quantity": 1, "Items": ["/*"]},
-            "CallerReference": hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:32],
+            "CallerReference": hashlib.sha256(repr(sorted(ours.items())).encode()).hexdigest()[:32],
         },
     )

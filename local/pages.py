@@ -1,4 +1,4 @@
-"""The web pages: which file a path names, the generated ``config.json``, and the headers of every response.
+"""The web pages of a site: which file a path names, the generated ``config.json``, and the headers of every response.
 
 In production CloudFront serves the same files from S3 with the headers in ``web.yaml``. ``tests/unit/test_web.py``
 checks that they equal those of :func:`headers`. Sources:
@@ -8,17 +8,21 @@ https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Secu
 
 from __future__ import annotations
 
-import mimetypes
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from local.web_files import REVALIDATE, WebFile, web_files
 
 STRIPE_JS = "https://js.stripe.com/endive/stripe.js"
 """Stripe.js of the pinned API version's release. The pages may load it from this address only."""
 STRIPE_SCRIPTS = ("https://js.stripe.com", "https://*.js.stripe.com")
 STRIPE_FRAMES = (*STRIPE_SCRIPTS, "https://hooks.stripe.com")
 STRIPE_CALLS = ("https://api.stripe.com",)
+CONFIG = "config.json"
+"""The only file that differs between deployments."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +43,10 @@ class Site:
     origins: Origins = field(default_factory=Origins)
     reports: str = ""
 
-    def file(self, path: str) -> Path | None:
-        """Return the file of a path (for a folder, its ``index.html``), or None."""
-        root = self.root.resolve()
-        file = (root / path.lstrip("/")).resolve()
-        if file.is_dir():
-            file = file / "index.html"
-        return file if file.is_relative_to(root) and file.is_file() else None
-
-    def is_folder(self, path: str) -> bool:
-        """Return whether a path names a folder with a page but lacks the final slash, on which relative URLs depend."""
-        root = self.root.resolve()
-        folder = (root / path.lstrip("/")).resolve()
-        return not path.endswith("/") and folder.is_relative_to(root) and (folder / "index.html").is_file()
+    def files(self) -> dict[str, WebFile]:
+        """Return every served file by its path without the first slash."""
+        config = json.dumps(self.config, indent=2, sort_keys=True) + "\n"
+        return {**web_files(self.root), CONFIG: WebFile(config.encode(), "application/json", REVALIDATE)}
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the headers of every page and file."""
@@ -87,10 +82,3 @@ def headers(origins: Origins, reports: str = "") -> list[tuple[str, str]]:
         ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
         ("Cross-Origin-Opener-Policy", "same-origin-allow-popups"),
     ]
-
-
-def content_type(file: Path) -> str:
-    """Return a file's media type, with the charset if it is text."""
-    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    is_text = media_type.startswith("text/") or media_type.endswith(("javascript", "xml"))
-    return f"{media_type}; charset=utf-8" if is_text else media_type

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from local import pages
 from local.stack import ROOT
+from local.web_files import web_files
 
 SECONDS = 20
 
@@ -30,19 +31,19 @@ def differences(origin: str, root: Path = ROOT / "web") -> Iterator[str]:
     if origins is None:
         yield f"config.json loads Stripe.js from {config['stripe_js']}"
         return
-    for file in sorted(path for path in root.rglob("*") if path.is_file()):
-        path = "/" if file.name == "index.html" and file.parent == root else f"/{file.relative_to(root)}"
+    for name, file in web_files(root).items():
+        path = f"/{name}".removesuffix("index.html")
         try:
             headers, content = _get(origin + path)
         except urllib.error.URLError as error:
             yield f"{path} is not served: {error}"
             continue
-        if content != file.read_bytes():
-            yield f"{path} is another file: sha256 {_hash(content)}, here {_hash(file.read_bytes())}"
-        for name, expected in pages.headers(origins):
-            actual = headers.get(name.lower(), "").partition("; report-uri ")[0]
+        if content != file.content:
+            yield f"{path} is another file: sha256 {_hash(content)}, here {_hash(file.content)}"
+        for header, expected in [*pages.headers(origins), ("Cache-Control", file.cache_control)]:
+            actual = headers.get(header.lower(), "").partition("; report-uri ")[0]
             if actual != expected:
-                yield f"{path} comes with {name}: {actual or 'nothing'}"
+                yield f"{path} comes with {header}: {actual or 'nothing'}"
 
 
 def _origins(config: dict[str, object]) -> pages.Origins | None:

@@ -6,6 +6,8 @@ a token for any person, so the server listens on loopback only and accepts only 
 machine, which stops DNS rebinding. Browsers report violations of the content security policy to ``POST /_local/csp``;
 ``GET`` lists them. ``GET /_local/outbox`` shows the emails that
 were sent, as JSON for a client that accepts it.
+
+Pages are compressed and cached as CloudFront does it, so that a measured load is like one in production.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from typing import Any
 
 from local import outbox
 from local.outbox import Outbox
-from local.pages import Site, content_type
+from local.pages import Site
+from local.web_files import ASSETS, WebFile, modification_times
 
 BODY_LIMIT = 6 * 1024 * 1024
 """The most bytes that a synchronous Lambda invocation accepts. MiniStack would accept more."""
@@ -64,6 +67,7 @@ class WebServer(ThreadingHTTPServer):
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.csp_reports: deque[Any] = deque(maxlen=100)
+        self._files: tuple[object, dict[str, WebFile]] = (None, {})
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     @property
@@ -78,6 +82,16 @@ class WebServer(ThreadingHTTPServer):
         self.api_path = api_path
         self.issue_token = issue_token
         self._thread.start()
+
+    def file(self, path: str) -> WebFile | None:
+        """Return a file of the pages. An edited file is read again at the next request that is not for an asset."""
+        _, files = self._files
+        if not path.startswith(ASSETS):
+            state = (self.site, modification_times(self.site.root))
+            if self._files[0] != state:
+                self._files = (state, self.site.files())
+            _, files = self._files
+        return files.get(path)
 
     def close(self) -> None:
         """Stop listening, and drop the requests in progress."""
@@ -224,20 +238,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, outbox.HEADERS, outbox.page(emails).encode())
 
     def _page(self, path: str) -> None:
-        """Send a file of the web pages, or the generated ``config.json``."""
-        site = self.server.site
-        common = [*site.headers(), ("Cache-Control", "no-store")]
-        if path == "/config.json":
-            self._send(200, [*common, ("Content-Type", "application/json")], json.dumps(site.config).encode())
-            return
-        if site.is_folder(path):
+        """Send a file of the web pages, compressed and with the cache headers that it has in production."""
+        common = self.server.site.headers()
+        name = f"{path}index.html".lstrip("/") if path.endswith("/") else path.lstrip("/")
+        file = self.server.file(name)
+        if file is None and self.server.file(f"{name}/index.html"):
             self._send(301, [*common, ("Location", f"{path}/")], b"")
             return
-        file = site.file(path)
         if file is None:
             self._send_json(404, {"message": "Not Found"})
             return
-        self._send(200, [*common, ("Content-Type", content_type(file))], file.read_bytes())
+        headers = [*common, ("Cache-Control", file.cache_control), ("ETag", file.etag), ("Vary", "Accept-Encoding")]
+        if self.headers.get("If-None-Match") == file.etag:
+            self._send(304, headers, b"")
+            return
+        content = file.content
+        if file.compressed is not None and "gzip" in self.headers.get("Accept-Encoding", ""):
+            headers.append(("Content-Encoding", "gzip"))
+            content = file.compressed
+        self._send(200, [*headers, ("Content-Type", file.media_type)], content)
 
     def _send_json(self, status: int, value: Any) -> None:
         self._send(status, [("Content-Type", "application/json")], json.dumps(value).encode())
@@ -247,7 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             for name, value in headers:
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
+            if status != 304:
+                self.send_header("Content-Length", str(len(content)))
             if self.close_connection:
                 self.send_header("Connection", "close")
             self.end_headers()

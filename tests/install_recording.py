@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ REPLACED = (
     (re.compile(r"\btuition-[0-9a-f]{16}\b"), "<change set>"),
 )
 OBJECTS = {"put_object", "head_object", "get_object", "delete_object", "delete_objects", "list_objects_v2"}
+UPLOADED_AT = datetime(2026, 11, 29, tzinfo=UTC)
 REPEATABLE = (
     *("lambda invoke", "sns create_topic", "iam create_role", "s3 create_bucket", "cloudformation create_change_set"),
     *("cloudformation update_termination_protection",),
@@ -238,7 +240,7 @@ class ReplayWorld(World):
             objects.pop(place, None)
         elif operation == "list_objects_v2":
             listed = [
-                {"Key": key, "ETag": hashlib.md5(body, usedforsecurity=False).hexdigest()}
+                {"Key": key, "ETag": hashlib.md5(body, usedforsecurity=False).hexdigest(), "LastModified": UPLOADED_AT}
                 for (bucket, key), body in objects.items()
                 if bucket == params["Bucket"]
             ]

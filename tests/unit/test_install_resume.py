@@ -13,6 +13,7 @@ from installer import stack, web
 from installer.__main__ import main
 from installer.steps import BEFORE_LOCK, STEPS
 from local import build, deploy
+from local.web_files import REVALIDATE, WebFile
 from tests.install_recording import FILE, Account, ReplayWorld, Stopped, Unseen
 
 RECORDING: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
@@ -40,7 +41,7 @@ def _what_is_deployed_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(stack, "expanded", expanded)
     monkeypatch.setattr(web, "expanded", expanded)
-    monkeypatch.setattr(web, "files", lambda _run: {"index.html": (b"page", "text/html")})
+    monkeypatch.setattr(web, "files", lambda _run: {"index.html": WebFile(b"page", "text/html", REVALIDATE)})
     monkeypatch.setattr(build, "build", lambda _root: False)
     monkeypatch.setattr(deploy, "architecture", lambda: RECORDING["architecture"])
 

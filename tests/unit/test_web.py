@@ -1,19 +1,26 @@
 """Checks of the web pages without a browser: their scripts, their imports, and the headers of production."""
 
+import hashlib
 import json
+import posixpath
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 import yaml
 
-from local import pages, web_server
+from installer import web
+from local import pages, web_files, web_server
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -35,7 +42,7 @@ def test_a_page_has_no_inline_code_and_loads_only_our_files(page: Path) -> None:
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, re.DOTALL)
     assert scripts and all(not body.strip() for _, body in scripts)
-    loaded = re.findall(r'(?:src|href)="([^"#]+)"', text)
+    loaded = re.findall(r'(?:src|href)="([^"#]+)"', re.sub(r'<link rel="preload" [^>]*>', "", text))
     assert loaded
     for path in loaded:
         assert (page.parent / path).is_file(), path
@@ -67,6 +74,102 @@ def exports(module: Path) -> set[str]:
     for reexported in re.findall(r"^export \{([^}]+)\}", text, re.MULTILINE):
         names += re.findall(r"\w+", reexported)
     return set(names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative_name)
+def test_a_served_page_names_every_file_that_it_needs_so_that_they_load_at_once(page: Path) -> None:
+    """The first level of imports is enough to find the others: a module that no link names would load a level later."""
+    files = web_files.web_files(WEB)
+    text = files[page.relative_to(WEB).as_posix()].content.decode()
+    named = set(re.findall(r'(?:src|href)="/(assets/[^"]+)"', text))
+    assert named <= set(files)
+    folder = posixpath.join(*next(iter(named)).split("/")[:2])
+    modules = {name for name in named if name.endswith(".js")}
+    imported = {
+        f"{folder}/{path.relative_to(WEB.resolve()).as_posix()}"
+        for module in modules
+        for path in imports(WEB / module.removeprefix(f"{folder}/"))
+    }
+    assert modules and imported <= modules
+    styles = set(re.findall(r'rel="stylesheet" href="([^"]+)"', page.read_text(encoding="utf-8")))
+    assert styles and len(named - modules) == len(styles)
+
+
+def test_assets_move_to_another_folder_when_one_of_them_changes_and_only_they_are_kept_for_ever(tmp_path: Path) -> None:
+    shutil.copytree(WEB, tmp_path / "web")
+    before = web_files.web_files(tmp_path / "web")
+    (tmp_path / "web" / "shared" / "format.js").write_text("export const zero = 0;\n")
+    after = web_files.web_files(tmp_path / "web")
+    assert not {path for path in before if path.startswith("assets/")} & set(after)
+    assert before["console/index.html"] != after["console/index.html"]
+    assert before["icon.svg"] == after["icon.svg"]
+    for path, file in after.items():
+        assert (file.cache_control == web_files.CACHE_FOREVER) == path.startswith("assets/"), path
+
+
+def test_modules_that_only_a_later_view_imports_are_listed_apart() -> None:
+    sources = {
+        "a/main.js": b'import { b } from "../b.js";\nconst later = () => import("./later.js");\n',
+        "a/languages/de.js": b"",
+        "a/later.js": b'import {\n  c,\n} from "./c.js";\nconst de = () => import("./languages/de.js");\n',
+        "b.js": b'export { d } from "./d.js";\n',
+        "a/c.js": b"",
+        "d.js": b"",
+    }
+    assert web_files.imported_modules("a/main.js", sources) == (["b.js", "d.js"], ["a/later.js", "a/c.js"])
+
+
+def test_the_upload_keeps_the_assets_of_the_release_before_for_pages_that_browsers_have_just_loaded() -> None:
+    def served(content: bytes, day: int) -> web.Served:
+        return web.Served(hashlib.md5(content, usedforsecurity=False).hexdigest(), datetime(2026, 11, day, tzinfo=UTC))
+
+    def file(content: bytes) -> web_files.WebFile:
+        return web_files.WebFile(content, "text/plain", web_files.REVALIDATE)
+
+    ours = {"index.html": file(b"new"), "icon.svg": file(b"same"), "assets/3/a.js": file(b"new")}
+    bucket = {
+        "icon.svg": served(b"same", 1),
+        "index.html": served(b"old", 2),
+        "old.js": served(b"from a release without assets", 1),
+        "assets/1/a.js": served(b"oldest", 1),
+        "assets/2/a.js": served(b"old", 2),
+        "assets/2/b.js": served(b"old", 2),
+    }
+    upload, delete = web.differences(ours, bucket)
+    assert upload == ["assets/3/a.js", "index.html"], "a page comes after what it names"
+    assert delete == ["old.js", "assets/1/a.js"]
+    bucket = {"assets/2/a.js": served(b"old", 2), "assets/2/b.js": served(b"old", 2)}
+    bucket |= {key: served(one.content, 3) for key, one in ours.items()}
+    assert web.differences(ours, bucket) == ([], [])
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[web_server.WebServer]:
+    """The local front with a copy of the pages, without an API."""
+    shutil.copytree(WEB, tmp_path / "web")
+    server = web_server.WebServer(0)
+    server.open(0, "", lambda _: "", pages.local_site(tmp_path / "web", None))
+    yield server
+    server.close()
+
+
+def test_the_local_front_compresses_and_caches_as_cloudfront_does(front: web_server.WebServer) -> None:
+    with httpx.Client(base_url=front.url) as browser:
+        page = browser.get("/")
+        assert page.headers["cache-control"] == "no-cache"
+        assert page.headers["content-encoding"] == "gzip"
+        assert page.text == front.site.files()["index.html"].content.decode()
+        assert browser.get("/icon.svg").headers.get("content-encoding") is None, "below CloudFront's 1,000 bytes"
+        assert browser.get("/", headers={"Accept-Encoding": "identity"}).headers.get("content-encoding") is None
+        again = browser.get("/", headers={"If-None-Match": page.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        (script,) = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
+        assert "immutable" in browser.get(script).headers["cache-control"]
+        (front.site.root / "style.css").write_text("main { color: red; }\n")
+        changed = browser.get("/", headers={"If-None-Match": page.headers["etag"]})
+        assert changed.status_code == 200, "an edited file is served without a restart"
+        (sheet,) = re.findall(r'href="([^"]+/style.css)"', changed.text)
+        assert browser.get(sheet).text == "main { color: red; }\n"
 
 
 def imports(module: Path) -> list[Path]:

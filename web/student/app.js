@@ -119,7 +119,6 @@ function speak() {
 
 async function start() {
   speak();
-  show(main, words.brand, loading(words.loading));
   for (const name of ["online", "offline"]) window.addEventListener(name, showWhetherOffline);
   showWhetherOffline();
   const response = await fetch("/config.json");

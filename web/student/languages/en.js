@@ -4,7 +4,6 @@ import { words } from "../../shared/words.js";
 
 export default {
   app: {
-    brand: "Tuition",
     loading: "Loading…",
     nav: "Main",
     skip: "Skip to content",
