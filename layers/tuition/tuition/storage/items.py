@@ -282,8 +282,9 @@ class RollUpItem(Model):
     """A roll-up of analytics: the sum of what payments contribute to it (`tuition.core.rollups`).
 
     `recorded_days` are the days on which the audit records were committed that changed it: the recount finds by them
-    the payments that contribute. `changed_at` is when it last changed. So that each contribution is counted once, a payment has such an item too, under
-    `counted#<payment id>`: its `figures` have what was counted of it, by the key of the roll-up.
+    the payments that contribute. `changed_at` is when it last changed. So that each contribution is counted once, a
+    payment has such an item too, under `counted#<payment id>`: its `figures` have what was counted of it, by the key of
+    the roll-up.
     """
 
     class Meta:
