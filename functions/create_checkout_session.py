@@ -12,7 +12,7 @@ stripe_client.load()
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    body = request.json("track", "promotion_code", "success_url", "cancel_url", "save_payment_method")
+    body = request.json("track", "promotion_code", "success_url", "cancel_url", "save_payment_method", "terms")
     offer = checkout.create_checkout_session(
         Buyer(identity.user_id, identity.buyer_email()),
         catalog.find(body.get("track")),
@@ -20,5 +20,6 @@ def handler(request: Request) -> Reply:
         cancel_url=url_field(body, "cancel_url", "/?payment=canceled"),
         save=flag_field(body, "save_payment_method"),
         code=text_field(body, "promotion_code", max_length=500),
+        agreed_version=text_field(body, "terms", max_length=40),
     )
     return Reply(201 if offer.new else 200, offer.to_json())

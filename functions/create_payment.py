@@ -12,11 +12,12 @@ stripe_client.load()
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    body = request.json("track", "save_payment_method", "payment_method")
+    body = request.json("track", "save_payment_method", "payment_method", "terms")
     offer = checkout.create_payment(
         Buyer(identity.user_id, identity.buyer_email()),
         catalog.find(body.get("track")),
         save=flag_field(body, "save_payment_method"),
         payment_method=text_field(body, "payment_method", max_length=255),
+        agreed_version=text_field(body, "terms", max_length=40),
     )
     return Reply(201 if offer.new else 200, offer.to_json())

@@ -1,4 +1,4 @@
-"""POST /api/payments/request-refund: request a full refund of one of the user's payments, or withdraw (EU)."""
+"""Request a full refund of one of the user's payments, withdraw that request, or withdraw from the contract (EU)."""
 
 from typing import Any
 
@@ -14,6 +14,9 @@ from tuition.views import payment_json
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
+    if request.path("request_id"):
+        ref = resolve.find_ref(request.path("payment_id"), identity.user_id)
+        return Reply(200, payment_json.student_json(refunds.withdraw_request(ref, request.path("request_id"))))
     withdrawal_fields = ("withdrawal", "name") if settings().is_eu else ()
     params = request.json("payment_intent_id", "payment_id", "reason", *withdrawal_fields)
     values = [text_field(params, name, max_length=255) for name in ("payment_intent_id", "payment_id")]

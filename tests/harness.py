@@ -243,7 +243,17 @@ class Harness:
         return self.call(create_payment.handler, user, {"track": track, **more})
 
     def status(self, user: Student, reference: str) -> Response:
-        return self.call(payment_status.handler, user, path={"payment_intent_id": reference})
+        route = "GET /api/payments/status/{payment_intent_id}"
+        return self.call(payment_status.handler, user, path={"payment_intent_id": reference}, route=route)
+
+    def order(self, user: Student, payment_id: str) -> Response:
+        """Read a payment by its own id."""
+        route = "GET /api/payments/{payment_id}"
+        return self.call(payment_status.handler, user, path={"payment_id": payment_id}, route=route)
+
+    def cancel(self, user: Student, payment_id: str) -> Response:
+        route = "POST /api/payments/{payment_id}/cancel"
+        return self.call(payment_status.handler, user, path={"payment_id": payment_id}, route=route)
 
     def saved_methods(self, user: Student, /, **query: str) -> Response:
         return self.call(payment_methods.handler, user, query=query, route="GET /api/payments/payment-methods")
@@ -253,7 +263,14 @@ class Harness:
         return self.call(payment_methods.handler, user, path={"payment_method_id": method}, route=route)
 
     def refund(self, user: Student, payment_id: str, reason: str = "changed my mind") -> Response:
-        return self.call(request_refund.handler, user, {"payment_id": payment_id, "reason": reason})
+        body = {"payment_id": payment_id, "reason": reason}
+        return self.call(request_refund.handler, user, body, route="POST /api/payments/request-refund")
+
+    def withdraw_request(self, user: Student, payment_id: str, request_id: str) -> Response:
+        """Withdraw a refund request that awaits approval."""
+        route = "POST /api/payments/{payment_id}/refunds/{request_id}/withdraw"
+        path = {"payment_id": payment_id, "request_id": request_id}
+        return self.call(request_refund.handler, user, path=path, route=route)
 
     def enrollment(self, user: Student, track: str = "DP") -> dict[str, Any] | None:
         items = self.call(enrollments.handler, user).body["enrollments"]

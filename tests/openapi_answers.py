@@ -78,12 +78,19 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
 def check_event(module: str, route: str, result: Mapping[str, Any]) -> None:
     """Check the result of a handler in the module `module` of `functions/`, called for a route of the template.
 
-    Tests call the handler of a single route without naming it. An unknown route has no operation.
+    Tests call the route after which a module is named without naming it. An unknown route has no operation.
     """
     operations = routes_of(module)
-    method, _, path = (route or (operations[0] if len(operations) == 1 else "")).partition(" ")
+    method, _, path = (route or _main_route(module, operations)).partition(" ")
     if f"{method} {path.rstrip('/')}" in operations:
         check(method, path.rstrip("/"), result["statusCode"], result["headers"], json.loads(result["body"]))
+
+
+def _main_route(module: str, operations: list[str]) -> str:
+    """Return the only route of a module, else the one after which the module is named, if there is one."""
+    if len(operations) == 1:
+        return operations[0]
+    return next((each for each in operations if each.endswith(f"/{module.replace('_', '-')}")), "")
 
 
 def check_http(method: str, url_path: str, status: int, headers: Mapping[str, str], content: bytes) -> None:

@@ -140,7 +140,7 @@ NOT_PERSONAL = frozenset(
         # columns of the export that are no attributes of a payment's item
         *("paid_at", "price_amount", "price_currency", "discount", "received", "received_currency", "fee", "net"),
         *("settlement_currency", "lost", "refundable_amount", "refund_request", "withdrawn_at", "refund_due_by"),
-        *("failure_code", "method_type", "exports.problem"),
+        *("failure_code", "method_type", "exports.problem", "terms_version", "terms_agreed_at"),
     }
 )
 """The parts of personal attributes that are not personal themselves, and other values, by the end of their path."""

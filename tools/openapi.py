@@ -228,6 +228,8 @@ def _problem_example(error: type[TuitionError], status: int) -> dict[str, Any]:
     value = {"type": PROBLEM_TYPES + error.type, "title": error.title, "status": status, "detail": _sentence(error)}
     if error is errors.CodeRefused:
         value |= {"field": "promotion_code", "reason": "expired"}
+    if error is errors.TermsChanged:
+        value |= {"current_terms": "2026-11"}
     if error is errors.MoneyOpen:
         value |= {"reason": "dispute_open", "until": "2026-12-31T23:59:59.000Z"}
     return value
@@ -256,6 +258,8 @@ def _problems() -> dict[str, Any]:
             properties["field"] = {"type": "string", "description": "The part of the body or query that is wrong."}
         if error is errors.CodeRefused:
             properties["reason"] = {"type": "string", "enum": ["unknown", "expired", "used-up", "not-applicable"]}
+        if error is errors.TermsChanged:
+            properties["current_terms"] = {"type": "string", "description": "The current version, if there are terms."}
         if error is errors.MoneyOpen:
             properties["reason"] = {"type": "string", "enum": list(get_args(OpenMoney))}
             properties["until"] = {

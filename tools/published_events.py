@@ -197,6 +197,7 @@ TYPES: Mapping[str, EventType] = {
         "text that a person wrote, so it is only in the payment.",
         _OF_REQUEST,
     ),
+    published_events.REFUND_WITHDRAWN: EventType("The student withdrew a refund request.", _OF_REQUEST),
     published_events.REFUND_REJECTED: EventType("Stripe refused to make a refund.", _OF_REQUEST),
     published_events.PAYMENT_REFUNDED: EventType(
         "A refund of `amount` was made, in full or in part. It may still be pending.", _OF_REFUND
@@ -316,6 +317,7 @@ def _refund_steps(paid: Payment) -> Iterator[_Step]:
     yield _Step("refund.requested", "request", paid, awaiting)
     yield _Step("refund.approved", "staff", awaiting, submitting)
     yield _Step("refund.declined", "staff", awaiting, _requested(paid, "declined"))
+    yield _Step("refund.withdrawn", "request", awaiting, _requested(paid, "withdrawn"))
     yield _Step("refund.refused", "staff", submitting, _requested(paid, "rejected"))
     yield _Step("refund.made", "request", submitting, pending)
     yield _Step("refund.updated", "webhook", pending, pending.merged(_refund("succeeded")))

@@ -24,7 +24,7 @@ ASKS_STRIPE: Errors = (errors.StripeUnavailable, errors.NotConfigured, errors.Un
 COMMITS: Errors = (errors.Contended, errors.Unavailable)
 BUYS: Errors = (
     *(errors.UnknownTrack, errors.Forbidden, errors.AlreadyEnrolled, errors.PurchasesBlocked, errors.UserErased),
-    errors.NotSelling,
+    *(errors.NotSelling, errors.TermsChanged),
     *(errors.PaymentInProgress, errors.Conflicted, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
 )
 REFUNDS: Errors = (errors.NotFound, errors.RefundRefused, *ASKS_STRIPE, *COMMITS)

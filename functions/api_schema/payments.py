@@ -40,12 +40,21 @@ class Failure:
     message: Annotated[str, About("Stripe's message for the student.", examples=["Your card was declined."])]
 
 
+@dataclass
+class AgreedTerms:
+    """The student's agreement to the school's terms, before they paid."""
+
+    version: Annotated[str, About("The version of the terms.", examples=["2026-11"])]
+    at: Time
+
+
 @dataclass(kw_only=True)
 class PaymentFields:
     """The fields of a payment that students and staff both see."""
 
     payment_id: PaymentId
     payment_intent_id: Annotated[IntentId | None, About("Null for a Checkout payment until the first try to pay.")]
+    email: Annotated[Email | None, About("The address with which the student bought; null once it is erased.")]
     track: Track
     status: Annotated[
         Status,
@@ -59,6 +68,7 @@ class PaymentFields:
     amount: Annotated[Amount, About("The amount that Stripe received, in minor units; the price until then.")]
     currency: Annotated[Currency, About("The currency of `amount`, of refunds and of disputes.")]
     price: Annotated[Price, About("The price that the student was asked to pay.")]
+    list_amount: Annotated[Amount, About("The catalog's price at that time: `price` and `discount` together.")]
     discount: Annotated[Amount, About("By how much a promotion code lowered the price.", examples=[0])]
     payment_method: Annotated[PaymentMethod | None, About("Null until there is something to show.")]
     failure: Annotated[Failure | None, About("Set for a payment that failed, or was canceled after a failed try.")]
@@ -74,6 +84,8 @@ class PaymentFields:
     ]
     refund_reason: Annotated[str | None, About("The reason of the newest refund.", examples=[None])]
     refunded_at: Annotated[Time | None, About(examples=[None])]
+    paid_at: Annotated[Time | None, About("When the student paid.")]
+    can_cancel: Annotated[bool, About("Whether the student can cancel it: unpaid, and no bank is processing it.")]
     can_request_refund: Annotated[bool, About("Whether a refund request of the student is accepted now.")]
     refundable_until: Annotated[
         Time | None,
@@ -89,6 +101,9 @@ class PaymentFields:
         About(
             "Until when the payment waits for the student to confirm a deposit to their bank account.", examples=[None]
         ),
+    ]
+    agreed_terms: Annotated[
+        AgreedTerms | None, About("The terms that the student agreed to; null if they were not asked.")
     ]
     created_at: Time
     updated_at: Time
@@ -107,7 +122,8 @@ class RefundRequest:
             "`awaiting_approval`: staff must approve or decline it. `declined`: staff declined it, or it can no longer"
             " be made. `submitting`: it is resumed until Stripe answers. `pending`: a bank is processing it."
             " `succeeded`: the money has been refunded. `rejected`: Stripe refused it. `failed`: it failed after Stripe"
-            " had accepted it. `superseded`: the student has withdrawn, and got the money back in another way.",
+            " had accepted it. `superseded`: the student has withdrawn from the contract, and got the money back in"
+            " another way. `withdrawn`: the student has withdrawn the request.",
             examples=["succeeded"],
         ),
     ]
@@ -117,6 +133,7 @@ class RefundRequest:
         About("Why Stripe or the bank did not make the refund, else the message of staff.", examples=[None]),
     ]
     made_by: Annotated[Literal["student", "school"], About(examples=["student"])]
+    can_withdraw: Annotated[bool, About("Whether the student can withdraw it now.", examples=[False])]
 
 
 @dataclass
@@ -177,11 +194,9 @@ class StaffPayment(PaymentFields):
     """A payment as staff see it."""
 
     user_id: UserId
-    email: Email | None
     stripe_customer_id: Annotated[str | None, About(examples=["cus_T1x"])]
     stripe_charge_id: Annotated[str | None, About(examples=["ch_3SXk2e"])]
     stripe_checkout_session: Annotated[str | None, About(examples=[None])]
-    paid_at: Time | None
     version: Annotated[int, About("The number of its audit records.", examples=[2])]
     disputed: Annotated[bool, About("Whether there is any dispute, also a decided one.", examples=[False])]
     returnable_until: Annotated[Time | None, About("Until when the bank can return a bank debit.", examples=[None])]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from api_schema.about import About, Amount, Currency, Cursor, Day, Email, PaymentId, Text, Time, Track, Url, UserId
 from api_schema.payments import (
     AttentionReason,
+    AgreedTerms,
     PaymentMethod,
     Price,
     StaffPayment,
@@ -283,6 +284,7 @@ class PaymentGroup:
     kind: Annotated[Kind, About(examples=["intent"])]
     attempt: Annotated[int, About("Its number among the user's payments for the track.", examples=[1])]
     status: Annotated[Status, About(examples=["SUCCEEDED"])]
+    terms_version: Annotated[str | None, About("The terms that the student agreed to.", examples=["2026-11"])]
     grants_access: bool
     enrollment: Annotated[EnrollmentStatus | None, About(examples=["ENROLLED"])]
 
@@ -351,6 +353,7 @@ class TimesGroup:
     created_at: Time
     updated_at: Time
     verify_by: Annotated[Time | None, About(examples=[None])]
+    terms_agreed_at: Annotated[Time | None, About("When the student agreed to the terms.")]
     check_at: Annotated[Time | None, About("When the reconciler looks at it next.")]
     synced_at: Annotated[Time | None, About("When a status request last asked Stripe.")]
 
@@ -526,6 +529,7 @@ class Facts:
     contradicted: Annotated[bool, About("Stripe's API showed the object as not paid.", examples=[False])]
     balance: BalanceFact | None
     compared: Annotated[dict[str, str], About("The differences that the daily audit found.", examples=[{}])]
+    agreed: AgreedTerms | None
     withdrawn: WithdrawalFact | None
     rebuilt: Annotated[bool, About(examples=[False])]
     erased: Annotated[bool, About(examples=[False])]

@@ -81,6 +81,34 @@ OPERATIONS = (
         links=(REQUEST_REFUND,),
     ),
     Operation(
+        route="GET /api/payments/{payment_id}",
+        handler="payment_status",
+        operation_id="getMyPayment",
+        summary="Read one payment by its own id",
+        description="The order as the student keeps it. While the payment is open, Stripe is asked, at most once within"
+        " five seconds.",
+        caller="user",
+        path={"payment_id": "The id of the payment (`pay_…`), which is the number of the order."},
+        answers=(Answer(200, Payment, "The payment."),),
+        errors=(errors.NotFound, *ASKS_STRIPE, *COMMITS),
+        links=(REQUEST_REFUND,),
+    ),
+    Operation(
+        route="POST /api/payments/{payment_id}/cancel",
+        handler="payment_status",
+        operation_id="cancelPayment",
+        summary="Cancel an unpaid payment",
+        description="It is closed at Stripe, and its promotion code is free again. Repeating the request answers the"
+        " same. A payment that was paid at the same time stays paid, and one that a bank is processing stays open.",
+        caller="user",
+        path={"payment_id": "The id of the payment (`pay_…`)."},
+        answers=(Answer(200, Payment, "It is closed, now or before."),),
+        errors=(
+            *(errors.NotFound, errors.AlreadyPaid, errors.PaymentInProgress, errors.TooManyRequests),
+            *(*ASKS_STRIPE, *COMMITS),
+        ),
+    ),
+    Operation(
         route="GET /api/payments/my-payments",
         handler="my_payments",
         operation_id="listMyPayments",
@@ -132,6 +160,18 @@ OPERATIONS = (
             Answer(202, students.PaymentWithRefundRequest, "It awaits approval, or Stripe is processing it."),
         ),
         errors=(*REFUNDS, errors.WithdrawalUnconfirmed, errors.TooManyRequests),
+    ),
+    Operation(
+        route="POST /api/payments/{payment_id}/refunds/{request_id}/withdraw",
+        handler="request_refund",
+        operation_id="withdrawRefundRequest",
+        summary="Withdraw a refund request that awaits approval",
+        description="The student's own request. Repeating the call answers the same. A request that staff have decided"
+        " stays decided, and a withdrawal from the contract cannot be undone: both are answered `refund-refused`.",
+        caller="user",
+        path={"payment_id": "The id of the payment (`pay_…`).", "request_id": "The id of the request (`rr_…`)."},
+        answers=(Answer(200, Payment, "The request is withdrawn, now or before."),),
+        errors=(errors.NotFound, errors.RefundRefused, *COMMITS),
     ),
     Operation(
         route="GET /api/enrollments",

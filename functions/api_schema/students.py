@@ -106,6 +106,16 @@ class CreatePaymentRequest:
         str | None,
         About("A saved payment method, `pm_…`.", minLength=1, maxLength=255, pattern=r"\S"),
     ] = None
+    terms: Annotated[
+        str | None,
+        About(
+            "The version of the terms that the student agreed to: `terms.version` of the tracks.",
+            minLength=1,
+            maxLength=40,
+            pattern=r"\S",
+            examples=[None],
+        ),
+    ] = None
 
 
 @dataclass
@@ -160,6 +170,16 @@ class CreateCheckoutSessionRequest:
         str | None, About("Where the student returns without paying.", minLength=1, maxLength=2000, pattern=r"\S")
     ] = None
     save_payment_method: Annotated[bool, About("Show a checkbox for saving the method; by default false.")] = False
+    terms: Annotated[
+        str | None,
+        About(
+            "The version of the terms that the student agreed to: `terms.version` of the tracks.",
+            minLength=1,
+            maxLength=40,
+            pattern=r"\S",
+            examples=[None],
+        ),
+    ] = None
 
 
 @dataclass

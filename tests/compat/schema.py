@@ -11,6 +11,7 @@ from tuition.core.audit import SCHEMA_VERSION
 from tuition.core.enrollment import Standing
 from tuition.core.facts import (
     Acknowledgement,
+    Agreement,
     Balance,
     Charge,
     Closed,
@@ -32,11 +33,11 @@ from tuition.storage.items import MODELS
 FOLDER = Path(__file__).parent
 VALUES: tuple[type[Any], ...] = (
     *(Facts, Settled, Closed, Phase, Charge, Refund, Dispute, FraudWarning, Decision, Acknowledgement, Balance),
-    *(Comparison, Terms, RefundRequest, Standing, AttentionReason, Money, Withdrawal),
+    *(Comparison, Terms, RefundRequest, Standing, AttentionReason, Money, Withdrawal, Agreement),
 )
 """The classes whose fields are keys of a JSON attribute."""
 
-ADDED_VALUES = {"RefundRequest.state": ", 'superseded'"}
+ADDED_VALUES = {"RefundRequest.state": ", 'superseded', 'withdrawn'"}
 """Values that a literal has gained since the last release, as its type is written.
 
 The last release compares a state only with those that it knows, so any other counts as decided, and it offers nothing.

@@ -264,7 +264,7 @@ def test_this_version_can_run_beside_the_last_release() -> None:
 
 @every_release
 def test_an_unknown_state_of_a_refund_request_counts_as_decided(release: Path) -> None:
-    """As in the last release, which meets the state `superseded` in a shift and after a rollback."""
+    """As in the last release, which meets `superseded` and `withdrawn` in a shift and after a rollback."""
     request_count = 0
     for raw in stored(release, "payments"):
         requests = json.loads(raw["refund_requests"]["S"])

@@ -264,6 +264,25 @@ def test_a_withdrawal_that_an_older_release_dropped_ends_access_again(
     assert tuition.payment(payment_id).version <= version + 1
 
 
+def test_an_agreement_to_the_terms_that_an_older_release_dropped_comes_back(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERMS_VERSION", "2026-11")
+    settings.settings.cache_clear()
+    purchase = tuition.create(student, terms="2026-11").body
+    tuition.pay(purchase["payment_intent_id"])
+    deliver(tuition)
+    settings.settings.cache_clear()
+    agreed = tuition.payment(purchase["payment_id"]).facts.agreed
+    item = tuition.tables.get_item(TableName="payments", Key=keys.payment_key(purchase["payment_id"]))["Item"]
+    facts = json.loads(item["facts"]["S"])
+    assert facts.pop("agreed")["version"] == "2026-11"
+    tuition.tables.put_item(TableName="payments", Item={**item, "facts": {"S": json.dumps(facts)}})
+    next_day(tuition)
+    assert tuition.payment(purchase["payment_id"]).facts.agreed == agreed
+    assert tuition.chain_problem(purchase["payment_id"]) is None
+
+
 def test_the_audit_keeps_the_name_in_a_withdrawal(
     tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -546,7 +546,7 @@ def test_a_student_sees_the_state_of_their_own_request_but_not_who_decided(
     assert request_shown() == request
     decision = {"decision": "decline", "note": "for staff only"}
     tuition.admin(admin, DECIDE, decision, payment_id=payment_id, request_id=request["id"])
-    assert request_shown() == {**request, "state": "declined"}
+    assert request_shown() == {**request, "state": "declined", "can_withdraw": False}
 
 
 @pytest.mark.parametrize("decision", ["approve", "decline"])

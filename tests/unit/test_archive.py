@@ -21,6 +21,7 @@ from tuition.core import facts as core_facts
 from tuition.core.audit import AuditEntry, Record, digest, transition
 from tuition.core.facts import (
     Acknowledgement,
+    Agreement,
     Balance,
     BalanceTransaction,
     Charge,
@@ -114,6 +115,7 @@ EVERYTHING = Facts(
     balance=Balance(900, 19_100, "usd"),
     balance_transactions={"txn_1": BalanceTransaction("charge", "ch_1", 20_000, "usd", 1, "pi_1")},
     compared={"books": Comparison(3, "a difference")},
+    agreed=Agreement(1, "2026-11"),
     withdrawn=Withdrawal(6, "the name of ada", PERSONAL),
     rebuilt=True,
     erased=True,

@@ -22,6 +22,7 @@ from tuition.core.facts import (
     NO_FACTS,
     REFUND_RANK,
     Acknowledgement,
+    Agreement,
     Balance,
     BalanceTransaction,
     Charge,
@@ -42,10 +43,7 @@ from tuition.intake import stripe_events
 
 
 def random_facts(seed: int) -> Facts:
-    """Return facts from a domain so small that two of them often differ in one field only.
-
-    Hypothesis draws the seed alone, because drawing every field is slow.
-    """
+    """Return facts from a domain so small that two of them often differ in one field only. Drawing each is slow."""
     rng = random.Random(seed)
 
     def small() -> int:
@@ -66,6 +64,10 @@ def random_facts(seed: int) -> Facts:
     def charge() -> Charge:
         details = [maybe(word) for _ in range(5)]
         return Charge(rng.choice([*sorted(CHARGE_RANK), core_facts.UNKNOWN]), small(), small(), *details)
+
+    def transaction() -> BalanceTransaction:
+        kind = rng.choice(("charge", "refund", "dispute"))
+        return BalanceTransaction(kind, word(), small() - 1, "usd", small(), maybe(word))
 
     def refund() -> Refund:
         details = [maybe(word) for _ in range(3)]
@@ -101,12 +103,9 @@ def random_facts(seed: int) -> Facts:
         confirmed=maybe(settled),
         contradicted=rng.random() < 0.5,
         balance=maybe(lambda: Balance(small(), small(), rng.choice(("usd", "eur")))),
-        balance_transactions=many(
-            lambda: BalanceTransaction(
-                rng.choice(("charge", "refund", "dispute")), word(), small() - 1, "usd", small(), maybe(word)
-            )
-        ),
+        balance_transactions=many(transaction),
         compared=many(lambda: Comparison(small(), word())),
+        agreed=maybe(lambda: Agreement(small(), word())),
         withdrawn=maybe(lambda: Withdrawal(small(), maybe(word), maybe(word))),
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,

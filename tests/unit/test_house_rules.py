@@ -235,7 +235,8 @@ INIT_LOADS: dict[str, set[str]] = {
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},
-    "payment_status": SYNC | {"payments.status", "views.payment_json"},
+    "payment_status": SYNC
+    | {"payments.cancellation", "payments.status", "storage.limits", "stripe_gateway.closing", "views.payment_json"},
     "publish": READ | {"outbox.analytics_queue", "outbox.publish", "outbox.replay"},
     "reconcile": RECONCILE,
     "reconcile_worker": RECONCILE | AUDIT | {"storage.selling_switch"},

@@ -65,6 +65,7 @@ const REFUND_STATES = {
   rejected: ["Rejected by Stripe", "bad"],
   failed: ["Failed", "bad"],
   superseded: ["Superseded", ""],
+  withdrawn: ["Withdrawn by the student", ""],
 };
 
 /** `[state, name]` of each state of a refund request, for a list to choose from. */

@@ -10,6 +10,7 @@ import { enrollmentStatus, paymentStatus } from "./status.js";
 const SOURCES = { pull: "sync", reconcile: "reconciler", stripe: "Stripe" };
 const TITLES = {
   "payment.created": "Payment created",
+  "terms.agreed": "Terms agreed",
   pull: "Synced with Stripe",
   rebuilt: "Rebuilt from Stripe",
   "payment.confirmed": "Confirmed by Stripe",
@@ -19,6 +20,7 @@ const TITLES = {
   "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",
   "refund.declined": "Refund request declined",
+  "refund.withdrawn": "Refund request withdrawn",
   "refund.made": "Refund created at Stripe",
   "refund.refused": "Refund rejected by Stripe",
   "refund.tried_again": "Refund retried",

@@ -257,7 +257,8 @@ def problem(error: TuitionError) -> Reply:
         "status": error.status,
         "detail": detail,
     }
-    body |= {name: getattr(error, name) for name in ("field", "reason", "until") if getattr(error, name, None)}
+    members = ("field", "reason", "until", "current_terms")
+    body |= {name: getattr(error, name) for name in members if getattr(error, name, None)}
     headers = {"content-type": "application/problem+json"}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)

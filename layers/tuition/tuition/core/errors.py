@@ -13,9 +13,11 @@ TuitionError
 ├── NotFound                  404, missing, or another user's
 ├── Conflicted                409, not possible in the current state
 │   ├── AlreadyEnrolled
+│   ├── AlreadyPaid           a payment that is paid cannot be canceled
 │   ├── PaymentInProgress
 │   ├── PurchasesBlocked      the user may buy no track until staff allow it
 │   ├── NotSelling            staff have stopped selling
+│   ├── TermsChanged          the student agreed to other terms than the current ones
 │   ├── MoneyOpen             a payment, refund or dispute of the user is not decided yet
 │   ├── UserErased            the user's data are erased, or will be
 │   ├── LegalHold             staff hold the user's data, so they are neither erased nor deleted
@@ -149,6 +151,13 @@ class AlreadyEnrolled(Conflicted):
     title = "Already enrolled"
 
 
+class AlreadyPaid(Conflicted):
+    """The payment is paid, so it cannot be canceled."""
+
+    type = "already-paid"
+    title = "Already paid"
+
+
 class PaymentInProgress(Conflicted):
     """Another payment of the user for the track is in progress."""
 
@@ -168,6 +177,22 @@ class NotSelling(Conflicted):
 
     type = "not-selling"
     title = "Selling has stopped"
+
+
+class TermsChanged(Conflicted):
+    """The student agreed to other terms than the current ones. `current_terms` is their version, if there are any."""
+
+    type = "terms-changed"
+    title = "The terms have changed"
+
+    def __init__(self, current_terms: str | None) -> None:
+        """Create the error with the version of the current terms; None if the school asks for no agreement."""
+        if current_terms is None:
+            message = "There are no terms to agree to now. Reload the page, then try again."
+        else:
+            message = f"The terms have changed: the current version is {current_terms}. Read them, then agree again."
+        super().__init__(message)
+        self.current_terms = current_terms
 
 
 class LegalHold(Conflicted):

@@ -217,6 +217,17 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """A student's agreement to a `version` of the school's terms, at the time `at` (epoch seconds). The newest counts.
+
+    The version is that of the setting `TERMS_VERSION` at that time.
+    """
+
+    at: int
+    version: str
+
+
+@dataclass(frozen=True)
 class Acknowledgement:
     """An acknowledgement by staff of an attention reason, in the form that `fingerprint` identifies."""
 
@@ -237,8 +248,8 @@ class Facts:
     that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `balance_transactions` are
     those that the daily audit has listed, by their id. `compared` are the results of the daily audit, by what it
     compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
-    of a settled payment as not settled. `withdrawn` is the student's first withdrawal from the contract. `rebuilt` says
-    that our record was missing and was rebuilt from Stripe.
+    of a settled payment as not settled. `agreed` is the student's agreement to the terms, `withdrawn` their first
+    withdrawal from the contract. `rebuilt` says that our record was missing and was rebuilt from Stripe.
     `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
@@ -262,6 +273,7 @@ class Facts:
     balance: Balance | None = None
     balance_transactions: Mapping[str, BalanceTransaction] = field(default_factory=dict)
     compared: Mapping[str, Comparison] = field(default_factory=dict)
+    agreed: Agreement | None = None
     withdrawn: Withdrawal | None = None
     rebuilt: bool = False
     erased: bool = False
@@ -317,6 +329,7 @@ class Facts:
             balance=one("balance", Balance),
             balance_transactions=many("balance_transactions", BalanceTransaction),
             compared=many("compared", Comparison),
+            agreed=one("agreed", Agreement),
             withdrawn=one("withdrawn", Withdrawal),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
@@ -365,6 +378,7 @@ def merge(a: Facts, b: Facts) -> Facts:
             )[:MAX_BALANCE_TRANSACTIONS]
         ),
         compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
+        agreed=_either(a.agreed, b.agreed, lambda x, y: max(x, y, key=_agreement_key)),
         withdrawn=_either(a.withdrawn, b.withdrawn, lambda x, y: min(x, y, key=_withdrawal_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
@@ -419,6 +433,10 @@ def _balance_transaction_key(one: BalanceTransaction) -> tuple[str, str, int, st
 
 def _comparison_key(comparison: Comparison) -> tuple[int, str]:
     return comparison.version, comparison.problem
+
+
+def _agreement_key(agreement: Agreement) -> tuple[int, str]:
+    return agreement.at, agreement.version
 
 
 def _withdrawal_key(withdrawal: Withdrawal) -> tuple[int, str, str]:

@@ -113,6 +113,16 @@ class Payment:
         return self.status in OPEN_STATUSES
 
     @property
+    def payable(self) -> bool:
+        """Whether the student can pay it now: CREATED or FAILED. A bank is processing one that is PROCESSING."""
+        return self.status in ("CREATED", "FAILED")
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether its student can cancel it. Stripe cannot close a session that waits for a deposit."""
+        return self.payable and self.verify_by is None
+
+    @property
     def holds_first_purchase(self) -> bool:
         """Whether it holds its user's one first-purchase claim: it is open, or it settled."""
         return self.first_purchase and self.status != "CANCELED"
@@ -471,8 +481,13 @@ def may_order_refund(payment: Payment) -> bool:
 
 def may_request_refund(payment: Payment) -> bool:
     """Whether a refund request by the student would be accepted now, at once or for approval by staff."""
-    rejections = sum(request.state == "rejected" for request in payment.requests)
-    return may_order_refund(payment) and rejections < refund_request.MAX_REJECTIONS
+    return may_order_refund(payment) and not refund_request.are_too_many(payment.requests)
+
+
+def may_withdraw_request(payment: Payment, request: RefundRequest) -> bool:
+    """Whether the student may withdraw this request: it is their own, awaits approval, and follows no withdrawal."""
+    is_own = request.by == payment.user_id
+    return is_own and request.state == "awaiting_approval" and payment.facts.withdrawn is None
 
 
 def may_withdraw(payment: Payment) -> bool:

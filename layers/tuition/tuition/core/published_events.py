@@ -29,6 +29,7 @@ REFUND_REQUESTED = "tuition.payment.refund_requested.v1"
 REFUND_APPROVED = "tuition.payment.refund_approved.v1"
 REFUND_DECLINED = "tuition.payment.refund_declined.v1"
 REFUND_REJECTED = "tuition.payment.refund_rejected.v1"
+REFUND_WITHDRAWN = "tuition.payment.refund_withdrawn.v1"
 PAYMENT_REFUNDED = "tuition.payment.refunded.v1"
 REFUND_SUCCEEDED = "tuition.payment.refund_succeeded.v1"
 REFUND_FAILED = "tuition.payment.refund_failed.v1"
@@ -57,7 +58,12 @@ _OF_DECIDED_DISPUTE = {
     "prevented": DISPUTE_LOST,
     "warning_closed": DISPUTE_CLOSED,
 }
-_OF_DECIDED_REQUEST = {"submitting": REFUND_APPROVED, "declined": REFUND_DECLINED, "rejected": REFUND_REJECTED}
+_OF_DECIDED_REQUEST = {
+    "submitting": REFUND_APPROVED,
+    "declined": REFUND_DECLINED,
+    "rejected": REFUND_REJECTED,
+    "withdrawn": REFUND_WITHDRAWN,
+}
 
 
 class PublishedEvent(NamedTuple):

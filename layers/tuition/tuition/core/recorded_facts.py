@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tuition.core.facts import (
     UNKNOWN,
     Acknowledgement,
+    Agreement,
     Balance,
     BalanceTransaction,
     Charge,
@@ -51,7 +52,7 @@ DECLARED: Mapping[type[Any], Declared] = {
         recorded=(
             *("settled", "closed", "phase", "intent", "charges", "refunds", "disputes", "fraud_warnings", "challenges"),
             *("claims", "decision", "accepted", "acknowledged", "confirmed", "contradicted", "balance"),
-            *("balance_transactions", "compared", "withdrawn", "rebuilt", "erased"),
+            *("balance_transactions", "compared", "agreed", "withdrawn", "rebuilt", "erased"),
         ),
         withheld=("customer",),
         keys_only=("unknown",),
@@ -72,6 +73,7 @@ DECLARED: Mapping[type[Any], Declared] = {
     BalanceTransaction: Declared(("kind", "source", "amount", "currency", "at", "intent")),
     Comparison: Declared(("version",), withheld=("problem",)),
     Decision: Declared(("version", "decision"), withheld=("actor", "note")),
+    Agreement: Declared(("at", "version")),
     Withdrawal: Declared(("at",), withheld=("name", "email")),
     Acknowledgement: Declared(("version",), withheld=("fingerprint", "actor", "note")),
 }

@@ -1,6 +1,6 @@
 """A request to refund a payment. It is stored on the payment before Stripe is called, so that it can be resumed.
 
-    awaiting_approval -> declined | submitting
+    awaiting_approval -> declined | submitting | withdrawn
     awaiting_approval <-> superseded          (only after a withdrawal)
     submitting -> pending | succeeded | rejected
     pending -> succeeded | failed
@@ -16,7 +16,15 @@ from typing import Any, Literal, get_args
 from tuition.core.facts import Refund
 
 State = Literal[
-    "awaiting_approval", "declined", "submitting", "pending", "succeeded", "rejected", "failed", "superseded"
+    "awaiting_approval",
+    "declined",
+    "submitting",
+    "pending",
+    "succeeded",
+    "rejected",
+    "failed",
+    "superseded",
+    "withdrawn",
 ]
 STATES: tuple[State, ...] = get_args(State)
 StripeReason = Literal["requested_by_customer", "duplicate", "fraudulent"]
@@ -33,6 +41,8 @@ MAX_REJECTIONS = 10
 """How often a student may repeat a request that Stripe rejects."""
 MAX_ANSWER_LENGTH = 300
 """Of a reason that Stripe gives, in characters. The rest is cut off."""
+MAX_WITHDRAWN = 5
+"""How often a student may withdraw a request for a payment and make another one: each asks staff for a decision."""
 UNDECIDED: frozenset[State] = frozenset({"awaiting_approval", "submitting", "pending"})
 
 _STATE_OF_REFUND: Mapping[str, State] = {
@@ -93,6 +103,12 @@ class RefundRequest:
     def to_json(self) -> dict[str, Any]:
         """Return a dict for JSON, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def are_too_many(requests: Iterable[RefundRequest]) -> bool:
+    """Whether the student must ask the school: Stripe rejected the refund, or they withdrew a request, too often."""
+    states = [request.state for request in requests]
+    return states.count("rejected") >= MAX_REJECTIONS or states.count("withdrawn") >= MAX_WITHDRAWN
 
 
 def follow(requests: Iterable[RefundRequest], refunds: Mapping[str, Refund]) -> tuple[RefundRequest, ...]:

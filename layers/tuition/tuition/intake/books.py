@@ -34,7 +34,7 @@ from tuition.core import payment as payments
 from tuition.core.audit import AuditEntry
 from tuition.core.books import MAX_FAILED, MAX_PROBLEM_LENGTH, Findings, Movement, Row
 from tuition.core.errors import StripeRefused
-from tuition.core.facts import Comparison, Facts, Withdrawal
+from tuition.core.facts import NO_FACTS, Comparison, Facts
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
@@ -244,11 +244,12 @@ def _store(
     state: PaymentState,
     movements: Sequence[Movement],
     problems: Mapping[str, str],
-    withdrawn: Withdrawal | None = None,
+    declared: Facts = NO_FACTS,
 ) -> PaymentState:
     """Commit what is new about a payment: its fee, that Stripe confirms it, and what differs or no longer does.
 
-    `withdrawn` is the withdrawal in its records. A release that does not know withdrawals may have dropped the fact.
+    `declared` is what its records have of the student's declarations. A release that does not know them may have
+    dropped them.
     """
 
     def decide(before: PaymentState) -> Change | None:
@@ -261,7 +262,9 @@ def _store(
                     Facts(balance=moved.balance, confirmed=None if payment.facts.confirmed else confirmed)
                 )
         if payment.facts.withdrawn is None:
-            after = after.merged(Facts(withdrawn=withdrawn))
+            after = after.merged(Facts(withdrawn=declared.withdrawn))
+        if payment.facts.agreed is None:
+            after = after.merged(Facts(agreed=declared.agreed))
         for name, problem in problems.items():
             stored = payment.facts.compared.get(name)
             if problem != (stored.problem if stored else ""):
@@ -420,7 +423,7 @@ def _compare_selling(current: Comparing) -> None:
 
 def _compare_state(current: Comparing, payment_id: str, standing_problems: list[str]) -> None:
     """Compare one payment with its audit records, and look up at Stripe what no stored transaction shows."""
-    payment, broken, withdrawn = _verified(payment_id)
+    payment, broken, declared = _verified(payment_id)
     if payment is None:
         return  # its standing is in the report, if it has one; a restore loses payments that were never paid
     chain = "; ".join([*([f"record {broken.seq}: {broken.why}"] if broken else []), *standing_problems])
@@ -440,24 +443,24 @@ def _compare_state(current: Comparing, payment_id: str, standing_problems: list[
         rows += [one for one in looked_up if one.differs and one.day <= current.day]
     state = ledger.load(payment.ref)
     if state.payment is not None:
-        _store(current, state, movements, problems, withdrawn)
+        _store(current, state, movements, problems, declared)
     current.findings.others += rows
 
 
-def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None, Withdrawal | None]:
-    """Read a payment, verify its records, and return the withdrawal in them.
+def _verified(payment_id: str) -> tuple[Payment | None, audit.Broken | None, Facts]:
+    """Read a payment, verify its records, and return what they have of the student's declarations.
 
     A commit between the two reads would look like tampering.
     """
     for _ in retry.attempts(retry.AUDIT_READ):
         items = queries.payments_by_id([payment_id])
         if not items:
-            return None, None, None
+            return None, None, NO_FACTS
         payment, trail = mapping.payment_from_item(items[0]), queries.audit_trail(payment_id)
         broken = audit.verify_payment(payment, trail)
         if broken is None:
             break
-    return payment, broken, rebuild.withdrawal_in(trail)
+    return payment, broken, rebuild.declared_in(trail)
 
 
 # --- the kinds of tasks ---

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from tuition import clock, retry
 from tuition.core import payment as payments
-from tuition.core import stripe_json, timestamps
+from tuition.core import timestamps
 from tuition.core.audit import AuditEntry
 from tuition.core.catalog import Track
 from tuition.core.enrollment import Enrollment
@@ -25,10 +25,11 @@ from tuition.core.errors import (
     PaymentInProgress,
     StripeRefused,
     StripeUnavailable,
+    TermsChanged,
     TooManyRequests,
     Unprocessable,
 )
-from tuition.core.facts import Kind
+from tuition.core.facts import Agreement, Facts, Kind
 from tuition.core.limits import Limits
 from tuition.core.payment import Payment, Terms
 from tuition.core.payment_state import PaymentState
@@ -62,7 +63,7 @@ class PurchaseRequest:
     The URLs are where Checkout sends its customer afterwards. `promotion` is the Stripe id of the terms' code, once
     the code has been found to be applicable; `first_purchase` says that it is for first purchases only. `lookups` are
     the lookups that did not refuse it. `has_closed`: the request has closed a payment, so that no limit may refuse it a
-    new one.
+    new one. `agreed_version` is the version of the school's terms that the student agreed to.
     """
 
     track: Track
@@ -74,6 +75,7 @@ class PurchaseRequest:
     first_purchase: bool = False
     lookups: list[CodeLookup] = field(default_factory=list)
     has_closed: bool = False
+    agreed_version: str | None = None
 
 
 class OpenedPayment(NamedTuple):
@@ -97,20 +99,34 @@ class OpenedPayment(NamedTuple):
 
 
 def create_payment(
-    buyer: Buyer, track: Track, *, save: bool = False, payment_method: str | None = None
+    buyer: Buyer,
+    track: Track,
+    *,
+    save: bool = False,
+    payment_method: str | None = None,
+    agreed_version: str | None = None,
 ) -> OpenedPayment:
     """Return the open payment of this user for this track, as a PaymentIntent to confirm in the browser.
 
-    Raises `AlreadyEnrolled`, `PurchasesBlocked`, `NotSelling`, `PaymentInProgress`, `Conflicted` (staff must review an
-    amount that was received), `TooManyRequests`, `Unprocessable` (the saved method cannot be used), `StripeUnavailable`
-    or `Contended`. After the last two the same request can be repeated.
+    `agreed_version` is the version of the terms that the student agreed to, if they were asked.
+
+    Raises `TermsChanged`, `AlreadyEnrolled`, `PurchasesBlocked`, `NotSelling`, `PaymentInProgress`, `Conflicted` (staff
+    must review an amount that was received), `TooManyRequests`, `Unprocessable` (the saved method cannot be used),
+    `StripeUnavailable` or `Contended`. After the last two the same request can be repeated.
     """
     terms = Terms(track.price.amount, save_payment_method=save, payment_method=payment_method)
-    return _create(buyer, PurchaseRequest(track, "intent", terms))
+    return _create(buyer, PurchaseRequest(track, "intent", terms, agreed_version=agreed_version))
 
 
 def create_checkout_session(
-    buyer: Buyer, track: Track, *, success_url: str, cancel_url: str, save: bool = False, code: str | None = None
+    buyer: Buyer,
+    track: Track,
+    *,
+    success_url: str,
+    cancel_url: str,
+    save: bool = False,
+    code: str | None = None,
+    agreed_version: str | None = None,
 ) -> OpenedPayment:
     """Return the open payment of this user for this track, as a Checkout Session to be paid on Stripe's page.
 
@@ -118,7 +134,8 @@ def create_checkout_session(
     `create_payment`, and `CodeRefused` with nothing closed and nothing created.
     """
     terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save)
-    return _create(buyer, PurchaseRequest(track, "checkout", terms, success_url, cancel_url))
+    request = PurchaseRequest(track, "checkout", terms, success_url, cancel_url, agreed_version=agreed_version)
+    return _create(buyer, request)
 
 
 def _normalize_code(code: str | None) -> str | None:
@@ -127,6 +144,7 @@ def _normalize_code(code: str | None) -> str | None:
 
 
 def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
+    _require_current_terms(request.agreed_version)
     opened: OpenedPayment | None = None
     try:
         opened = _open(buyer, request)
@@ -137,7 +155,35 @@ def _create(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
         if opened is None or not opened.new:  # else the commit has removed them
             for lookup in request.lookups:
                 limits.release_code(lookup)
-    return opened
+    return _with_agreement(opened, request.agreed_version)
+
+
+def _require_current_terms(agreed_version: str | None) -> None:
+    """Raise `TermsChanged` if the student agreed to a version that is no longer, or not yet, the current one."""
+    current = settings().terms_version or None
+    if agreed_version is not None and agreed_version != current:
+        raise TermsChanged(current)
+
+
+def _with_agreement(opened: OpenedPayment, agreed_version: str | None) -> OpenedPayment:
+    """Record the agreement of an open payment that began without it, or under earlier terms, before it can be paid."""
+    if agreed_version is None or _has_agreed(opened.payment, agreed_version):
+        return opened
+    now = clock.now()
+
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        if not payment.payable or _has_agreed(payment, agreed_version):
+            return None
+        agreed = payment.merged(Facts(agreed=Agreement(int(now), agreed_version)))
+        at = timestamps.iso(now)
+        return Change(agreed, AuditEntry(at, f"terms:{at}", "terms.agreed", "request", actor=payment.user_id))
+
+    return opened._replace(payment=ledger.update(opened.payment.ref, change).existing)
+
+
+def _has_agreed(payment: Payment, version: str) -> bool:
+    return payment.facts.agreed is not None and payment.facts.agreed.version == version
 
 
 def _open(buyer: Buyer, request: PurchaseRequest) -> OpenedPayment:
@@ -280,7 +326,7 @@ def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
     if closing.must_close(payment, state.limits):
         closed = closing.close(ref, state)
         if closed.open:  # Stripe cannot close it any more, so the next round would ask the same again
-            raise _in_progress(closed, obj)
+            raise closing.in_progress(closed, obj)
         return None, True
     if not payment.open:
         return None, False
@@ -292,7 +338,7 @@ def _reopen(state: PaymentState) -> tuple[OpenedPayment | None, bool]:
 def _opened(payment: Payment, obj: Mapping[str, Any], *, new: bool) -> OpenedPayment:
     """Return an open payment with its object. Raises `PaymentInProgress` for a session that was just completed."""
     if obj.get("status") == "complete":
-        raise _in_progress(payment, obj)
+        raise closing.in_progress(payment, obj)
     return OpenedPayment(payment, obj, new=new)
 
 
@@ -311,7 +357,7 @@ def _require_closable(
         limits.take_request(payment.user_id, state.limits)
         payment, obj = sync.refresh(payment.ref)
         if payment.status == "PROCESSING" or payment.verify_by:
-            raise _in_progress(payment, obj)
+            raise closing.in_progress(payment, obj)
     _attempt_times(enrollment, request)  # a user who may not begin another payment keeps the open one
 
 
@@ -325,22 +371,8 @@ def _close_first(state: PaymentState) -> bool:
         return False
     closed = closing.close(payment.ref)
     if closed.open:
-        raise _in_progress(closed, {})
+        raise closing.in_progress(closed, {})
     return True
-
-
-def _in_progress(payment: Payment, obj: Mapping[str, Any]) -> PaymentInProgress:
-    """Return the error for an open payment that must be waited for: what it waits for, and until when."""
-    if payment.verify_by is None:
-        return PaymentInProgress(recovery.PROCESSING)
-    intent = obj.get("payment_intent")
-    deposit = stripe_json.deposit_to_confirm(intent) if isinstance(intent, Mapping) else None
-    url = (deposit or {}).get("hosted_verification_url")
-    where = f"at {url}" if isinstance(url, str) else "with the link in the email from Stripe"
-    return PaymentInProgress(
-        "Your payment waits for you to confirm your bank account. Stripe sends it a small deposit, which takes one or "
-        f"two business days. Confirm it {where} by {payment.verify_by[:10]}. If you don't, nothing is charged."
-    )
 
 
 # --- a new payment ---
@@ -472,8 +504,10 @@ def _new_payment(
     ref: PaymentRef, request: PurchaseRequest, attempt: int, answer: Answer, buyer: Buyer, customer: Customer
 ) -> Payment:
     """Return the payment of a created object. Its phase is stamped like an event's: an event may be just as new."""
-    now = timestamps.iso(clock.now())
+    created_at = clock.now()
+    now = timestamps.iso(created_at)
     stripe_object = StripeObject(request.kind, answer.object["id"])
+    agreed = Agreement(int(created_at), request.agreed_version) if request.agreed_version else None
     return Payment(
         payment_id=ref.payment_id,
         user_id=buyer.user_id,
@@ -488,6 +522,7 @@ def _new_payment(
         customer=customer.stripe_customer_id,
         terms=request.terms,
         first_purchase=request.first_purchase,
+        facts=Facts(agreed=agreed),
     ).merged(stripe_object.facts(answer.object, answer.date))
 
 

@@ -8,12 +8,11 @@ from tuition.core.enrollment import Enrollment
 from tuition.core.errors import Contended, PaymentInProgress
 from tuition.core.refs import Customer, PaymentRef
 from tuition.storage import ledger
-from tuition.stripe_gateway import objects, rebuild, sync
+from tuition.stripe_gateway import closing, objects, rebuild, sync
 from tuition.stripe_gateway.objects import StripeObject
 
 RECOVER_AFTER_S = 60
 """A create's transaction may become visible within this time of its attempt."""
-PROCESSING = "Your payment for this track is being processed. Wait for its result."
 
 
 def recover(ref: PaymentRef, enrollment: Enrollment, customer: Customer | None) -> None:
@@ -35,6 +34,6 @@ def _close_or_rebuild(ref: PaymentRef, stripe_object: StripeObject) -> bool:
     if payments.status(sync.fetch_unbound(stripe_object)) != "PROCESSING":
         stripe_object.close()
     if payments.status(sync.fetch_unbound(stripe_object)) in payments.OPEN_STATUSES:
-        raise PaymentInProgress(PROCESSING)
+        raise PaymentInProgress(closing.PROCESSING)
     entry = AuditEntry(timestamps.iso(clock.now()), "pull:0", "rebuilt", "pull")
     return bool(ledger.update(ref, lambda state: rebuild.change(ref, state, stripe_object, entry)).payment)

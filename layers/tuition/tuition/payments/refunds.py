@@ -30,11 +30,11 @@ from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
 from tuition.core.refund_request import (
     MAX_ANSWER_LENGTH,
-    MAX_REJECTIONS,
     MAX_REQUESTS,
     RefundRequest,
     State,
     StripeReason,
+    are_too_many,
 )
 from tuition.log import logger
 from tuition.settings import settings
@@ -82,8 +82,8 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
         if any(existing.undecided for existing in payment.requests):
             return None
         _require_refundable(payment)
-        if sum(existing.state == "rejected" for existing in payment.requests) >= MAX_REJECTIONS:
-            raise RefundRefused("Stripe rejected this refund several times. Contact the school.")
+        if are_too_many(payment.requests):
+            raise RefundRefused("This refund was rejected or withdrawn several times. Contact the school.")
         state: State = "awaiting_approval" if _is_for_staff(before) else "submitting"
         return _new(payment, payment.refundable_amount, reason, by=ref.user_id, state=state)
 
@@ -94,6 +94,31 @@ def request(ref: PaymentRef, reason: str) -> tuple[Payment, RefundRequest]:
     if current.by != ref.user_id:
         raise RefundRefused("The school has started a refund of this payment. Reload it to see what is left.")
     return result
+
+
+def withdraw_request(ref: PaymentRef, request_id: str) -> Payment:
+    """Withdraw a student's own request that awaits approval. Repeating it changes nothing.
+
+    Staff may decide at the same time: the first commit counts. Raises `NotFound`, and `RefundRefused` if the request no
+    longer awaits approval, or follows a withdrawal from the contract, which cannot be undone.
+    """
+    actor = Actor("request", ref.user_id)
+
+    def change(state: PaymentState) -> Change | None:
+        payment = state.existing
+        existing = _by_id(payment, request_id)
+        if existing.state == "withdrawn":
+            return None
+        if not payments.may_withdraw_request(payment, existing):
+            raise RefundRefused(
+                "You have withdrawn from the contract, and that cannot be undone."
+                if payment.facts.withdrawn
+                else "This refund request has already been decided. Reload the payment."
+            )
+        withdrawn = _with_request(payment, replace(existing, state="withdrawn"))
+        return Change(withdrawn, _entry(f"{request_id}:withdrawn", "refund.withdrawn", actor))
+
+    return ledger.update(ref, change).existing
 
 
 def withdraw(ref: PaymentRef, name: str, email: str | None, reason: str | None = None) -> Payment:
@@ -276,7 +301,11 @@ def decide(
         if approve and existing.state == "submitting":
             return None
         if existing.state != "awaiting_approval":
-            raise RefundRefused("This request has already been decided. Reload the payment.")
+            raise RefundRefused(
+                "The student has withdrawn this request. Reload the payment."
+                if existing.state == "withdrawn"
+                else "This request has already been decided. Reload the payment."
+            )
         if not approve and payment.facts.withdrawn:
             raise RefundRefused(
                 "The student has withdrawn from the contract, so this refund cannot be declined. "

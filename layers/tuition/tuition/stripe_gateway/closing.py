@@ -1,8 +1,12 @@
 """Close payments and Stripe objects that must not be paid any more."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tuition import clock
-from tuition.core import timestamps
+from tuition.core import stripe_json, timestamps
 from tuition.core.enrollment import Enrollment
+from tuition.core.errors import PaymentInProgress
 from tuition.core.limits import NO_LIMITS, Limits
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
@@ -23,6 +27,8 @@ MAX_STEPS = 10
 The limit per day blocks new payments only: a payment that is open then must not last.
 """
 
+PROCESSING = "Your payment for this track is being processed. Wait for its result."
+
 MAX_OPEN_S = 30 * 86400
 """The age at which an open payment is closed, also if the student keeps trying to pay it at its old price."""
 
@@ -36,18 +42,18 @@ def must_close(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
 
 def is_withdrawn(payment: Payment) -> bool:
     """Whether a payment can still be paid although its student has withdrawn: the bank has refused its debit."""
-    return payment.facts.withdrawn is not None and payment.status in ("CREATED", "FAILED")
+    return payment.facts.withdrawn is not None and payment.payable
 
 
 def is_too_old(payment: Payment) -> bool:
     """Whether an open payment is older than 30 days. One that is being processed stays open."""
     created_at = timestamps.epoch(payment.created_at)
-    return payment.status in ("CREATED", "FAILED") and created_at < clock.now() - MAX_OPEN_S
+    return payment.payable and created_at < clock.now() - MAX_OPEN_S
 
 
 def too_many_declines(payment: Payment, limits: Limits = NO_LIMITS) -> bool:
     """Whether an open payment, or its user within the last hour, was declined so often that cards may be tested."""
-    if payment.status not in ("CREATED", "FAILED"):
+    if not payment.payable:
         return False
     declines = sum(charge.status == "failed" for charge in payment.facts.charges.values())
     steps = declines + len(payment.facts.challenges)
@@ -77,6 +83,20 @@ def close(ref: PaymentRef, state: PaymentState | None = None) -> Payment:
     if payment.open or payment.missing_at_stripe:
         bound_object(payment).close()
     return sync.refresh(ref, state)[0]
+
+
+def in_progress(payment: Payment, obj: Mapping[str, Any]) -> PaymentInProgress:
+    """Return the error for an open payment that must be waited for: what it waits for, and until when."""
+    if payment.verify_by is None:
+        return PaymentInProgress(PROCESSING)
+    intent = obj.get("payment_intent")
+    deposit = stripe_json.deposit_to_confirm(intent) if isinstance(intent, Mapping) else None
+    url = (deposit or {}).get("hosted_verification_url")
+    where = f"at {url}" if isinstance(url, str) else "with the link in the email from Stripe"
+    return PaymentInProgress(
+        "Your payment waits for you to confirm your bank account. Stripe sends it a small deposit, which takes one or "
+        f"two business days. Confirm it {where} by {payment.verify_by[:10]}. If you don't, nothing is charged."
+    )
 
 
 def bound_object(payment: Payment) -> StripeObject:

@@ -9,11 +9,12 @@ from tuition.core import catalog, promotion_rules, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core.audit import WITHDRAWN_RECORD, AuditEntry
 from tuition.core.errors import EventUnusable
-from tuition.core.facts import Decision, Facts, Withdrawal
+from tuition.core.facts import Agreement, Decision, Facts, Withdrawal
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refs import PaymentRef
+from tuition.core.stored import read
 from tuition.storage import queries
 from tuition.storage.ledger import Change
 from tuition.stripe_gateway import client as stripe_client
@@ -91,11 +92,11 @@ def _payment(
 
 
 def _unknown_to_stripe(trail: Sequence[Mapping[str, Any]]) -> list[Facts]:
-    """Return what Stripe does not know: the decisions of staff about access, and the student's withdrawal.
+    """Return what Stripe does not know: the decisions of staff about access, and what the student declared.
 
     The notes of staff, and the name and address in a withdrawal, are lost with the item.
     """
-    facts = [Facts(withdrawn=withdrawal_in(trail))]
+    facts = [declared_in(trail)]
     for record in trail:
         kind, _, name = record["type"].partition(".")
         if kind == "decision":
@@ -104,10 +105,19 @@ def _unknown_to_stripe(trail: Sequence[Mapping[str, Any]]) -> list[Facts]:
     return facts
 
 
-def withdrawal_in(trail: Iterable[Mapping[str, Any]]) -> Withdrawal | None:
-    """Return the first withdrawal that audit records have, without name and address; None without one."""
-    times = [int(timestamps.epoch(record["at"])) for record in trail if record["type"] == WITHDRAWN_RECORD]
-    return Withdrawal(min(times)) if times else None
+def declared_in(trail: Iterable[Mapping[str, Any]]) -> Facts:
+    """Return what the student declared, as audit records have it: agreement to the terms, and the first withdrawal.
+
+    The withdrawal is without name and address.
+    """
+    agreed, times = None, []
+    for record in trail:
+        agreed = (record.get("facts") or {}).get("agreed") or agreed
+        if record["type"] == WITHDRAWN_RECORD:
+            times.append(int(timestamps.epoch(record["at"])))
+    return Facts(
+        agreed=read(Agreement, agreed) if agreed else None, withdrawn=Withdrawal(min(times)) if times else None
+    )
 
 
 def _is_first_purchase(obj: Mapping[str, Any]) -> bool:

@@ -50,6 +50,7 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         "contradicted": facts.contradicted,
         "balance": vars(facts.balance) if facts.balance else None,
         "compared": {name: one.problem for name, one in facts.compared.items()},
+        "agreed": {"version": facts.agreed.version, "at": _at(facts.agreed.at)} if facts.agreed else None,
         "withdrawn": {**_only(facts.withdrawn, "name", "email"), "at": payment.withdrawn_at}
         if facts.withdrawn
         else None,

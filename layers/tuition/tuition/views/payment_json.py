@@ -115,9 +115,24 @@ def _settlement_currency(view: PaymentView) -> str:
     return balance.currency if balance else view.payment.currency
 
 
+def _list_amount(view: PaymentView) -> int:
+    """Return the catalog's price at that time. A payment that was rebuilt from Stripe has only its own."""
+    return view.payment.terms.list_amount or view.payment.price.amount
+
+
 def _discount(view: PaymentView) -> int:
     """Return by how much a promotion code made the price lower than the catalog's."""
     return max(0, view.payment.terms.list_amount - view.payment.price.amount)
+
+
+def _agreed_terms(view: PaymentView) -> dict[str, Any] | None:
+    """Return the version of the terms that the student agreed to before paying, and when; None without agreement."""
+    agreed = view.payment.facts.agreed
+    return {"version": agreed.version, "at": timestamps.iso(agreed.at)} if agreed else None
+
+
+def _agreed(name: str) -> Callable[[PaymentView], Any]:
+    return lambda view: (_agreed_terms(view) or {}).get(name)
 
 
 def _refundable_until(view: PaymentView) -> str | None:
@@ -135,9 +150,9 @@ FIELDS: tuple[Field, ...] = (
     Field("payment_id", api="student", group="payment", csv=True),
     Field("created_at", api="student", group="times", csv=True),
     Field("updated_at", api="student", group="times", csv=True),
-    Field("paid_at", api="staff", csv=True),
+    Field("paid_at", api="student", csv=True),
     Field("user_id", api="staff", group="student", csv=True),
-    Field("email", api="staff", group="student", csv=True),
+    Field("email", api="student", group="student", csv=True),
     Field("track", api="student", group="payment", csv=True),
     Field("kind", group="payment", csv=True),
     Field("attempt", group="payment", csv=True),
@@ -147,7 +162,7 @@ FIELDS: tuple[Field, ...] = (
     Field("price", _price, api="student", group="money"),
     Field("price_amount", lambda v: v.payment.price.amount, csv=True, currency=_price_currency),
     Field("price_currency", _price_currency, csv=True),
-    Field("list_amount", lambda v: v.payment.terms.list_amount, group="money"),
+    Field("list_amount", _list_amount, api="student", group="money"),
     Field("promotion_code", lambda v: v.payment.terms.promotion_code, group="money", csv=True),
     Field("first_purchase", group="money"),
     Field("discount", _discount, api="student", csv=True, currency=_price_currency),
@@ -167,6 +182,7 @@ FIELDS: tuple[Field, ...] = (
     Field("withdrawn_at", api="staff", group="refund", csv=True),
     Field("refund_due_by", api="staff", group="refund", csv=True),
     Field("refunded_at", api="student", group="refund", csv=True),
+    Field("can_cancel", api="student"),
     Field("can_request_refund", lambda v: payments.may_request_refund(v.payment), api="student"),
     Field("refundable_until", _refundable_until, api="student"),
     Field("dispute", lambda v: payments.dispute_state(v.payment.facts), api="student"),
@@ -182,6 +198,9 @@ FIELDS: tuple[Field, ...] = (
     Field("saved", lambda v: v.payment.terms.save_payment_method, group="method"),
     Field("receipt_url", api="student", group="method"),
     Field("verify_by", api="student", group="times"),
+    Field("agreed_terms", _agreed_terms, api="student"),
+    Field("terms_version", _agreed("version"), group="payment", csv=True),
+    Field("terms_agreed_at", _agreed("at"), group="times", csv=True),
     Field("payment_intent_id", lambda v: v.payment.intent, api="student"),
     Field("stripe_payment_intent", lambda v: v.payment.intent, group="stripe", label="payment_intent", csv=True),
     Field("payment_url", lambda v: dashboard_url("payments", v.payment.intent), group="stripe"),
@@ -250,7 +269,8 @@ def _resume_json(payment: Payment) -> dict[str, Any]:
 
 def request_json(request: RefundRequest, payment: Payment) -> dict[str, Any]:
     """Return a refund request as its student sees it, without who decided it."""
-    return request.for_student(payment.user_id)
+    can_withdraw = payments.may_withdraw_request(payment, request)
+    return {**request.for_student(payment.user_id), "can_withdraw": can_withdraw}
 
 
 def groups(view: PaymentView) -> dict[str, dict[str, Any]]:
