@@ -74,6 +74,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
         "ErasuresBucket/due/*": {"PutObject"},
+        "UserPool": {"AdminUserGlobalSignOut"},
     },
     "EraseFunction": LEDGER
     | FAILED_RUNS

@@ -80,7 +80,6 @@ UNUSED: dict[Call, str] = {
     ("EraseFunction", "StripeObjectsTable", "PutItem"): CLOSED,
     ("MeFunction", "EnrollmentsTable", "ConditionCheckItem"): CLOSED,
     ("MeFunction", "EnrollmentsTable", "UpdateItem"): CLOSED,
-    ("MeFunction", "LimitsTable", "UpdateItem"): CLOSED,
     ("MeFunction", "StripeObjectsTable", "GetItem"): CLOSED,
     ("MeFunction", "StripeObjectsTable", "PutItem"): CLOSED,
     ("EraseFunction", "ErasuresBucket/position", "PutObject"): "only without time: `tests/unit/test_erasure_queue.py`",

@@ -219,6 +219,17 @@ OPERATIONS = (
         errors=(errors.Forbidden, errors.Conflicted, errors.LegalHold, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
     ),
     Operation(
+        route="POST /api/me/sign-out-everywhere",
+        handler="me",
+        operation_id="signOutEverywhere",
+        summary="Sign out on every device",
+        description="No device can renew its sign-in. A token that a device has stays valid until `tokens_valid_until`."
+        " `conflict`: the school uses a sign-in service of its own.",
+        caller="user",
+        answers=(Answer(200, students.SignedOut, "Every sign-in has ended."),),
+        errors=(errors.Conflicted, errors.TooManyRequests, *COMMITS),
+    ),
+    Operation(
         route="DELETE /api/me",
         handler="me",
         operation_id="eraseMe",

@@ -136,6 +136,14 @@ class OwnErasure:
 
 
 @dataclass
+class SignedOut:
+    """The answer to a sign-out on every device."""
+
+    signed_out: Literal[True]
+    tokens_valid_until: Annotated[Time, About("When the last token that a device has expires.")]
+
+
+@dataclass
 class OpenedPayment:
     """An open payment, to be confirmed with Stripe.js."""
 

@@ -114,12 +114,15 @@ def note_bounce(running: Running, sub: str) -> bool:
     return bool(invoke(running, "EmailsFunction", event) == {"batchItemFailures": []})
 
 
-def erase_me(running: Running, sub: str) -> bool:
-    return running.api("DELETE", "/api/me/", running.token(sub)).status_code == 202
+def end_account(running: Running, sub: str) -> bool:
+    """Sign out everywhere, which leaves the token valid until it expires, then erase the data."""
+    token = running.token(sub)
+    has_signed_out = running.api("POST", "/api/me/sign-out-everywhere/", token).status_code == 200
+    return has_signed_out and running.api("DELETE", "/api/me/", token).status_code == 202
 
 
 FLOWS: dict[str, Flow] = {
-    "MeFunction": erase_me,
+    "MeFunction": end_account,
     "EraseFunction": lambda running, sub: bool(invoke(running, "EraseFunction", {})),
     "ArchiveFunction": archive,
     "EnrollmentsFunction": get("/api/enrollments/"),

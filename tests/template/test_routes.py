@@ -63,6 +63,7 @@ ROUTES = {
     ("POST", "/api/admin/users/{user_id}/purchases"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/purchases"): ("AdminFunction", "signed in"),
     ("DELETE", "/api/me"): ("MeFunction", "signed in"),
+    ("POST", "/api/me/sign-out-everywhere"): ("MeFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/erasure"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/erasure"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/legal-hold"): ("AdminFunction", "signed in"),

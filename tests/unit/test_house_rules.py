@@ -231,7 +231,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"payments.customers", "payments.email_address", "payments.legal_hold", "storage.limits"}
     | {"storage.effects", "stripe_gateway.client", "stripe_gateway.resolve"},
     "erase": ERASE,
-    "me": ERASE | {"views.erasures"},
+    "me": ERASE | {"payments.sign_out", "views.erasures"},
     "my_payments": READ | {"views.payment_json", "views.student"},
     "payment_methods": COMMIT
     | {"payments.customers", "storage.limits", "stripe_gateway.client", "stripe_gateway.resolve"},

@@ -1,4 +1,4 @@
-"""The sign-in of a user of the template's pool: ended for an erasure, then deleted. Another issuer is not ours.
+"""The sign-in of a user of the template's pool: ended everywhere, or for an erasure. Another issuer is not ours.
 
 Sources:
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html,
@@ -10,6 +10,7 @@ import functools
 from typing import Any
 
 from tuition import aws_client
+from tuition.core.errors import Conflicted
 from tuition.settings import settings
 
 READ_TIMEOUT_S = 5
@@ -18,6 +19,16 @@ READ_TIMEOUT_S = 5
 def end_sign_in(user_id: str) -> None:
     """Disable a user and revoke the refresh tokens. ID tokens stay valid until they expire. Repeating is harmless."""
     _call("admin_disable_user", user_id)
+    _call("admin_user_global_sign_out", user_id)
+
+
+def sign_out_everywhere(user_id: str) -> None:
+    """Revoke a user's refresh tokens. ID tokens stay valid until they expire. Repeating is harmless.
+
+    Raises `Conflicted` with another issuer.
+    """
+    if not settings().user_pool_id:
+        raise Conflicted("Your school uses a sign-in service of its own. Sign out there.")
     _call("admin_user_global_sign_out", user_id)
 
 
