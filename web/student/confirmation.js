@@ -33,7 +33,8 @@ export async function followPayment({ main, signal, reload }, track, id, failedA
     if (error) {
       showState("error", explain(error), loading(words.trying_again), note("info", h("p", {}, explain(error))));
     } else if (payment.status === "SUCCEEDED") {
-      (enrolled ? showEnrolled : showUnderReview)(main, track, payment);
+      if (enrolled) showConfirmation(track, payment);
+      else showUnderReview(main, track, payment);
       return undefined;
     } else if (payment.status === "PROCESSING") {
       processing = true;
@@ -84,27 +85,8 @@ function paidText(payment) {
   return differsFromPrice(payment) ? `${paid} ${words.price_was(money(price.amount, price.currency))}` : paid;
 }
 
-function showEnrolled(main, track, payment) {
-  const paid =
-    payment.amount === 0 && !differsFromPrice(payment)
-      ? words.free
-      : paidText(payment);
-  show(
-    main,
-    words.enrolled_title(track.title),
-    h(
-      "div",
-      { class: "panel" },
-      note("good", h("p", {}, paid), h("p", {}, words.unlocked(track.projects[0].title))),
-      h(
-        "p",
-        { class: "row" },
-        h("a", { class: "button", href: "#/learning" }, words.start),
-        payment.receipt_url &&
-          h("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, words.receipt),
-        h("a", { href: "#/payments" }, words.my_payments),
-      ),
-    ),
-  );
+/** Go to the page of the payment, which is the lasting confirmation. Back does not return to the form. */
+function showConfirmation(track, payment) {
+  location.replace(`#/payments/${payment.payment_id}`);
   announce(words.received(track.title));
 }

@@ -90,11 +90,6 @@ export default {
     my_payments: "My payments",
     paid: (amount) => `You paid ${amount}.`,
     price_was: (price) => `The price was ${price}.`,
-    free: "Your promotion code covered the full price. Nothing was charged.",
-    enrolled_title: (track) => `You are enrolled in ${track}`,
-    unlocked: (project) => `Your first project, “${project}”, is unlocked.`,
-    start: "Start learning",
-    receipt: "Receipt (opens a new tab)",
     received: (track) => `Payment received. You are enrolled in ${track}.`,
   },
   dialog: {
