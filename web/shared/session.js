@@ -5,6 +5,8 @@ import { words } from "./words.js";
 
 const TOKEN = "tuition.token";
 const PENDING_SIGN_IN = "tuition.sign-in";
+const CHANNEL = "tuition.session"; // between the tabs of this page in one browser
+const AUTHORIZE = "oauth2/authorize";
 const LEEWAY_S = 30;
 
 /** The claims of a token, unverified: the API verifies it. */
@@ -38,13 +40,23 @@ export function clear() {
   sessionStorage.removeItem(TOKEN);
 }
 
-/** Sign in on a local stack: the same address is always the same user. */
-export async function signInLocally(email, groups = []) {
-  const body = JSON.stringify({ sub: email.replace(/@example\.org$/, ""), email, groups, email_verified: true });
-  const response = await fetch("/_local/token", { method: "POST", body });
+/** When the page stops using the ID token, in milliseconds since 1970; undefined without one. */
+export function endsAt() {
+  const idToken = token();
+  return idToken ? (claims(idToken).exp - LEEWAY_S) * 1000 : undefined;
+}
+
+async function issueLocalToken(person) {
+  const response = await fetch("/_local/token", { method: "POST", body: JSON.stringify(person) });
   const json = await response.json();
   if (!response.ok) throw new Error(json.message);
-  sessionStorage.setItem(TOKEN, json.token);
+  return json.token;
+}
+
+/** Sign in on a local stack: the same address is always the same user. */
+export async function signInLocally(email, groups = []) {
+  const person = { sub: email.replace(/@example\.org$/, ""), email, groups, email_verified: true };
+  sessionStorage.setItem(TOKEN, await issueLocalToken(person));
 }
 
 const random = () => encode(crypto.getRandomValues(new Uint8Array(32)));
@@ -55,13 +67,10 @@ const encode = (bytes) =>
     .replace(/=/g, "");
 const home = () => `${location.origin}/`;
 
-/**
- * Go to the hosted sign-in, or to its page for new users. `returnTo` is where to continue afterwards: a hash, or a path
- * with its hash. https://docs.aws.amazon.com/cognito/latest/developerguide/managed-login-endpoints.html
- */
-export async function startHostedSignIn({ domain, client_id: clientId }, returnTo, page = "oauth2/authorize") {
-  const flow = { state: random(), nonce: random(), verifier: random(), returnTo };
-  sessionStorage.setItem(PENDING_SIGN_IN, JSON.stringify(flow));
+/** A hosted sign-in, as this tab must remember it. */
+const newFlow = (returnTo) => ({ state: random(), nonce: random(), verifier: random(), returnTo });
+
+async function addressOf(flow, { domain, client_id: clientId }, page) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(flow.verifier));
   const query = new URLSearchParams({
     response_type: "code",
@@ -73,7 +82,47 @@ export async function startHostedSignIn({ domain, client_id: clientId }, returnT
     code_challenge: encode(new Uint8Array(digest)),
     code_challenge_method: "S256",
   });
-  location.assign(`${domain}/${page}?${query}`);
+  return `${domain}/${page}?${query}`;
+}
+
+/**
+ * Go to the hosted sign-in, or to its page for new users. `returnTo` is where to continue afterwards: a hash, or a path
+ * with its hash. https://docs.aws.amazon.com/cognito/latest/developerguide/managed-login-endpoints.html
+ */
+export async function startHostedSignIn(signIn, returnTo, page = AUTHORIZE) {
+  const flow = newFlow(returnTo);
+  sessionStorage.setItem(PENDING_SIGN_IN, JSON.stringify(flow));
+  location.assign(await addressOf(flow, signIn, page));
+}
+
+/**
+ * Sign the same user in again while this page stays as it is: on the hosted page in a window of its own, which asks for
+ * nothing while its own session lasts. The new token arrives at `onRenewal`.
+ */
+export async function renew(signIn, { sub, email, groups, email_verified: verified }) {
+  if (signIn.kind !== "cognito") {
+    const idToken = await issueLocalToken({ sub, email, groups, email_verified: verified });
+    receiveRenewal(idToken);
+    return;
+  }
+  const flow = { ...newFlow("#/"), renews: true };
+  sessionStorage.setItem(PENDING_SIGN_IN, JSON.stringify(flow)); // the window begins with a copy of it
+  const popup = window.open("about:blank", "_blank", "popup,width=480,height=720");
+  sessionStorage.removeItem(PENDING_SIGN_IN);
+  if (popup) popup.location.replace(await addressOf(flow, signIn, AUTHORIZE));
+  else await startHostedSignIn(signIn, location.pathname.length > 1 ? location.pathname + location.hash : location.hash);
+}
+
+let acceptRenewal = () => false;
+
+function receiveRenewal(idToken) {
+  if (acceptRenewal(claims(idToken))) sessionStorage.setItem(TOKEN, idToken);
+}
+
+/** `accept(claims)` is asked about each token that a tab of this browser has renewed, and answers whether to use it. */
+export function onRenewal(accept) {
+  acceptRenewal = accept;
+  new BroadcastChannel(CHANNEL).addEventListener("message", ({ data }) => receiveRenewal(data));
 }
 
 /** The hosted sign-in failed. `returnTo` is where the user wanted to continue, if this tab started the sign-in. */
@@ -103,6 +152,10 @@ export async function finishHostedSignIn({ domain, client_id: clientId }, query)
   const { id_token: idToken } = await response.json();
   if (claims(idToken).nonce !== flow.nonce) throw failed(words.sign_in_invalid);
   sessionStorage.setItem(TOKEN, idToken);
+  if (flow.renews) {
+    new BroadcastChannel(CHANNEL).postMessage(idToken);
+    window.close();
+  }
   return flow.returnTo;
 }
 

@@ -3,6 +3,7 @@ import { explain, Offline, SessionExpired } from "../shared/api.js";
 import { action, h, loading, note, show } from "../shared/dom.js";
 import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
+import { warnBeforeSessionEnds } from "../shared/session_end.js";
 import { useWords } from "../shared/words.js";
 import { handleArrival } from "./arrival.js";
 import { buyView, paidView } from "./buy.js";
@@ -126,6 +127,7 @@ async function start() {
   const { arrival: arrivedWith, failure } = await handleArrival(config);
   arrival = arrivedWith;
   listen();
+  warnBeforeSessionEnds(config.sign_in);
   loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
   const erasure = takeErasure();
   if (!failure && !erasure) return showView();

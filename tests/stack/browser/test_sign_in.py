@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,9 +27,10 @@ class HostedPage:
         self.nonce: str | None = None
         self.state: str | None = None
         self.tokens_issued = 0
-        student.page.route(f"{DOMAIN}/oauth2/authorize?*", self._authorize)
-        student.page.route(f"{DOMAIN}/oauth2/token", self._token)
-        student.page.route(f"{DOMAIN}/logout?*", self._logout)
+        self.seconds = 3600
+        student.context.route(f"{DOMAIN}/oauth2/authorize?*", self._authorize)
+        student.context.route(f"{DOMAIN}/oauth2/token", self._token)
+        student.context.route(f"{DOMAIN}/logout?*", self._logout)
 
     def _authorize(self, route: Route) -> None:
         self.authorize_params = {
@@ -56,7 +58,8 @@ class HostedPage:
     def _id_token(self) -> str:
         """A token with the nonce among its claims. The API rejects it, because it is not signed by its issuer."""
         claims = json.loads(base64.urlsafe_b64decode(self.student.token.split(".")[1] + "=="))
-        body = json.dumps({**claims, "nonce": self.nonce or self.authorize_params["nonce"]}).encode()
+        claims |= {"nonce": self.nonce or self.authorize_params["nonce"], "exp": int(time.time()) + self.seconds}
+        body = json.dumps(claims).encode()
         return f"e30.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.sig"
 
     def _logout(self, route: Route) -> None:
@@ -123,13 +126,27 @@ def test_a_late_refusal_of_an_old_token_keeps_the_user_signed_in(student: Studen
     assert student.page.evaluate("sessionStorage.getItem('tuition.token')") == student.token
 
 
-def test_signing_out_also_signs_out_of_the_hosted_page(student: Student, hosted: HostedPage) -> None:
+def test_a_user_stays_signed_in_without_leaving_the_page_until_signing_out(student: Student, hosted: HostedPage) -> None:
     student.open("#/nowhere")
     student.page.locator("#who").get_by_role("link", name="Sign in").click()
+    student.page.get_by_role("link", name="Tracks").click()
+    student.expect_heading("Choose your track")
+    student.page.go_back()
+    hosted.seconds = 240
     student.main.get_by_role("button", name="Sign in").click()
+    warning = student.page.get_by_role("alert")
+    expect(warning).to_contain_text("You’ll be signed out at")
+    student.expect_accessible()
+    hosted.seconds = 3600
+    with student.context.expect_page():
+        warning.get_by_role("button", name="Stay signed in").click()
+    expect(warning).to_be_hidden()
+    expect(student.page.locator("#live")).to_have_text("You stay signed in.")
+    student.expect_heading("Page not found")
+    assert (hosted.tokens_issued, len(student.context.pages)) == (2, 1)
     student.page.get_by_role("button", name="Sign out").click()
     expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
-    assert (student.page.evaluate("sessionStorage.length"), hosted.tokens_issued) == (0, 1)
+    assert student.page.evaluate("sessionStorage.length") == 0
 
 
 def test_a_sign_in_that_this_tab_did_not_start_is_rejected(student: Student, hosted: HostedPage) -> None:
