@@ -5,13 +5,13 @@ import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { warnBeforeSessionEnds } from "../shared/session_end.js";
 import { useWords } from "../shared/words.js";
+import { accountView } from "./account.js";
 import { handleArrival } from "./arrival.js";
 import { buyView, paidView } from "./buy.js";
 import { cardsView } from "./cards.js";
 import { showErasure, takeErasure } from "./erasure.js";
 import { showHeader } from "./header.js";
 import { learningView } from "./learning.js";
-import { myDataView } from "./my_data.js";
 import { paymentsView } from "./payments.js";
 import { showSignIn, signInView } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
@@ -28,7 +28,8 @@ const VIEWS = new Map([
   ["learning", learningView],
   ["payments", paymentsView],
   ["cards", cardsView],
-  ["data", myDataView],
+  ["account", accountView],
+  ["data", accountView], // the name of the account in earlier versions
   ["sign-in", signInView],
 ]);
 const PUBLIC_VIEWS = new Set(["", "sign-in", "tracks"]);

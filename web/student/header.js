@@ -8,10 +8,10 @@ const LINKS = [
   ["", words.tracks],
   ["learning", words.learning],
   ["payments", words.payments],
-  ["cards", words.cards],
-  ["data", words.data],
+  ["account", words.account],
 ];
 const PUBLIC = new Set([""]);
+const PARENTS = { cards: "account", data: "account" };
 
 /** Show the header. `name` is the current view, `path` its whole address, to which the sign-in leads back. */
 export function showHeader(config, name, path) {
@@ -22,7 +22,7 @@ export function showHeader(config, name, path) {
       "ul",
       {},
       links.map(([to, text]) =>
-        h("li", {}, h("a", { href: `#/${to}`, "aria-current": to === name ? "page" : undefined }, text)),
+        h("li", {}, h("a", { href: `#/${to}`, "aria-current": to === (PARENTS[name] ?? name) ? "page" : undefined }, text)),
       ),
     ),
   );

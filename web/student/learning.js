@@ -36,6 +36,7 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
   const { track, status, projects } = enrollment;
   const steps = projects.flatMap((project) => project.steps);
   const done = steps.filter((step) => step.done).length;
+  const next = projects.filter(({ unlocked }) => unlocked).flatMap((project) => project.steps).find((step) => !step.done);
   const { chip, sentence, actions } = describe({ enrollment, blocked, sold });
   const [kind, drawing, text] = chip;
   const hasProgress = status === "ENROLLED" || status === "WITHDRAWN";
@@ -45,6 +46,7 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
     whyDetails(track, title),
+    status === "ENROLLED" && h("p", {}, next ? words.next(next.title) : words.all_done),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
     h("ol", { class: "work" }, projects.map(projectItem)),

@@ -1,23 +1,23 @@
 // My data: everything that is stored about the student, as a file and as a page to read or print.
 import { explain, SessionExpired } from "../shared/api.js";
-import { action, announce, h, note, show } from "../shared/dom.js";
+import { action, announce, h, note } from "../shared/dom.js";
 import { moment, sentenceCase } from "../shared/format.js";
 import { newCopy, readCopy, saveData } from "../shared/personal_data.js";
-import { currentUser } from "../shared/session.js";
 import * as api from "./api.js";
-import { erasurePanel } from "./erasure.js";
 import { texts } from "./text.js";
 
 const words = texts.my_data;
 
-const MAX_CORRECTIONS = 6; // each corrects up to 100 payments, and the API lets six follow each other at once
 const ID = /^[a-z]+_.*[A-Z0-9]/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/; // not a key that begins with a time
 
-/** The view with the student's data. Parts that were read stay, so that a refused request continues where it stopped. */
-export async function myDataView({ main, config }) {
+/**
+ * `{panel, result}`: the panel from which the student gets their data, and the element in which it is shown. Parts that
+ * were read stay, so that a refused request continues where it stopped.
+ */
+export function dataPanel() {
   const copy = newCopy();
-  const progress = h("div", { role: "status", class: "my-data" });
+  const progress = h("div", { role: "status" });
   const result = h("div", { class: "my-data shown" });
   const onError = (error) => {
     if (error instanceof SessionExpired) throw error;
@@ -39,12 +39,12 @@ export async function myDataView({ main, config }) {
     result.replaceChildren(...page(data));
     result.querySelector("h2").focus();
   };
-  show(
-    main,
-    words.title,
-    h("p", { class: "lead" }, words.lead),
+  const panel = h(
+    "section",
+    { class: "panel my-data", "aria-label": words.title },
+    h("h2", {}, words.title),
+    h("p", {}, words.lead),
     h("ul", {}, Object.values(words.included).map((one) => h("li", {}, one))),
-    h("p", {}, ...words.cards(h("a", { href: "#/cards" }, words.cards_link))),
     h(
       "p",
       { class: "row" },
@@ -52,37 +52,8 @@ export async function myDataView({ main, config }) {
       action(words.show, after(read), { onError, class: "quiet" }),
     ),
     progress,
-    addressPanel(),
-    erasurePanel(config),
-    result,
   );
-}
-
-/** The panel with which the address of the sign-in replaces an older one. */
-function addressPanel() {
-  const outcome = h("div", { role: "status" });
-  const correct = async () => {
-    outcome.replaceChildren();
-    for (let number = 0; number < MAX_CORRECTIONS; number += 1) {
-      const { email, complete } = await api.correctMyEmail();
-      if (!complete) continue;
-      outcome.replaceChildren(note("good", h("p", {}, words.updated(email))));
-      return;
-    }
-    outcome.replaceChildren(note("info", h("p", {}, words.updated_partly)));
-  };
-  const onError = (error) => {
-    if (error instanceof SessionExpired) throw error;
-    outcome.replaceChildren(note("bad", h("p", {}, explain(error))));
-  };
-  return h(
-    "section",
-    { class: "panel my-data", "aria-label": words.address },
-    h("h2", {}, words.address),
-    h("p", {}, words.address_lead(currentUser()?.email ?? words.no_address)),
-    action(words.update, correct, { onError, class: "quiet" }),
-    outcome,
-  );
+  return { panel, result };
 }
 
 /** The links to the parts that are files. */

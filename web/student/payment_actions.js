@@ -1,4 +1,4 @@
-// What a student can do with a payment, in the list of payments and on the payment's own page.
+// The actions of a student on a payment, in the list of payments and on the payment's own page.
 import { h } from "../shared/dom.js";
 import { day, money } from "../shared/format.js";
 import { cancelPayment } from "./cancel.js";

@@ -18,7 +18,7 @@ def size(request: pytest.FixtureRequest) -> str:
 
 
 def open_dialog(student: Student) -> Locator:
-    open_view(student, "#/data", "My data")
+    open_view(student, "#/account", "Account")
     button = student.main.get_by_role("button", name=f"{ERASE}…")
     button.focus()
     student.page.keyboard.press("Enter")

@@ -27,7 +27,7 @@ def ids(data: dict[str, Any]) -> list[str]:
 
 def test_a_student_downloads_and_reads_their_data_with_the_keyboard(student: Student) -> None:
     payment = paid(student)
-    open_view(student, "#/data", "My data")
+    open_view(student, "#/account", "Account")
     student.expect_accessible()
     with student.page.expect_download() as download:
         student.main.get_by_role("button", name="Download my data").press("Enter")
@@ -62,7 +62,7 @@ def test_a_refused_part_says_when_to_continue_and_keeps_the_rest(student: Studen
 
     student.expected_errors.append("status of 429")
     student.page.route("**/api/me/export*", answer)
-    open_view(student, "#/data", "My data")
+    open_view(student, "#/account", "Account")
     button = student.main.get_by_role("button", name="Download my data")
     button.click()
     expect(student.main.get_by_role("alert")).to_contain_text("Try again in 10 s")
@@ -74,7 +74,7 @@ def test_a_refused_part_says_when_to_continue_and_keeps_the_rest(student: Studen
 
 def test_a_student_updates_their_address(student: Student) -> None:
     payment = paid(student)
-    open_view(student, "#/data", "My data")
+    open_view(student, "#/account", "Account")
     student.main.get_by_role("button", name="Update my address").press("Enter")
     student.expect_text(f"Your payments have the address {student.sub}@example.org.")
     student.expect_accessible()
@@ -84,7 +84,7 @@ def test_a_student_updates_their_address(student: Student) -> None:
 def test_a_part_that_is_too_large_has_a_link(student: Student) -> None:
     file = {"url": "https://files.example.org/part", "url_expires_at": "2026-11-23T18:30:00.000Z", "bytes": 5_000_000}
     student.page.route("**/api/me/export*", lambda route: route.fulfill(status=202, json={**file, "next_cursor": None}))
-    open_view(student, "#/data", "My data")
+    open_view(student, "#/account", "Account")
     student.main.get_by_role("button", name="Show my data").click()
     expect(student.main.get_by_role("link", name="Part 1")).to_have_attribute("href", file["url"])
     student.expect_accessible()

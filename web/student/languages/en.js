@@ -3,6 +3,28 @@
 import { words } from "../../shared/words.js";
 
 export default {
+  account: {
+    title: "Account",
+    address: "Email address",
+    address_lead: (email) =>
+      `You are signed in with ${email}. If we write to an older address, or your payments show one, update it.`,
+    no_address: "no email address",
+    update: "Update my address",
+    updated: (email) => `Your payments have the address ${email}.`,
+    updated_partly: "Some payments are left. Update the address again.",
+    cards: "Saved cards",
+    cards_lead: "Cards and bank accounts that you save for next time are stored by Stripe.",
+    cards_link: "View or remove saved cards",
+    devices: "Signed-in devices",
+    devices_lead: "If you have lost a device, or signed in on one that isn’t yours, end the sign-in everywhere.",
+    sign_out: "Sign out everywhere…",
+    sign_out_title: "Sign out everywhere?",
+    sign_out_consequence:
+      "You are signed out here, and no device can renew its sign-in. A page that is open elsewhere can be used until its " +
+      "session ends, which takes an hour at most.",
+    sign_out_confirm: "Sign out everywhere",
+    sign_out_cancel: "Cancel",
+  },
   app: {
     loading: "Loading…",
     nav: "Main",
@@ -124,8 +146,7 @@ export default {
     tracks: "Tracks",
     learning: "My learning",
     payments: "Payments",
-    cards: "Cards",
-    data: "My data",
+    account: "Account",
     sign_in: "Sign in",
     sign_out: "Sign out",
   },
@@ -133,6 +154,8 @@ export default {
     title: "My learning",
     empty: "You’re not enrolled in a track yet.",
     browse: "Browse tracks",
+    next: (step) => `Next step: ${step}. You work on it in your course, and this page shows what is done.`,
+    all_done: "You have done every step that is unlocked.",
     why: "Why?",
     loading: "Loading…",
     complete: "Complete payment",
@@ -146,7 +169,7 @@ export default {
     step_not_done: "(not done)",
   },
   my_data: {
-    title: "My data",
+    title: "Your data",
     lead: "You can get a copy of everything that we store about you.",
     included: {
       payments: "Your payments, refunds and disputes, with everything that happened to them",
@@ -154,20 +177,11 @@ export default {
       emails: "The emails that we sent you about payments, but not their text",
       customer: "Your customer number at Stripe, and what keeps you from buying, if anything does",
     },
-    cards: (link) => ["Your saved cards are stored by Stripe: see ", link, "."],
-    cards_link: "Cards",
     download: "Download my data",
     show: "Show my data",
     collecting: "Collecting your data…",
     kept: "The parts that we have are kept. The next click continues.",
     downloaded: "Your data was saved as a file.",
-    address: "Email address",
-    address_lead: (email) =>
-      `You are signed in with ${email}. If we write to an older address, or your payments show one, update it.`,
-    no_address: "no email address",
-    update: "Update my address",
-    updated: (email) => `Your payments have the address ${email}.`,
-    updated_partly: "Some payments are left. Update the address again.",
     files: "A part of your data is too large to show here. Download it now:",
     file: (number) => `Part ${number}`,
     file_until: (time) => ` (until ${time})`,
@@ -206,7 +220,7 @@ export default {
     paid_differs: (amount, price) => `You paid ${amount}. The price was ${price}.`,
     free: "Your promotion code covered the full price. Nothing was charged.",
     unlocked: (project) => `Your first project, “${project}”, is unlocked.`,
-    learn: "Start learning",
+    learn: "Go to My learning",
     print: "Print",
     receipt: "Receipt",
     order: "Order",
