@@ -11,7 +11,7 @@ const CHECK_MS = 5_000; // a timer for the moment itself would be late after the
 /** Watch the session of this tab. The warning is the last thing on the page, and always in view. */
 export function warnBeforeSessionEnds(signIn) {
   const text = h("span", {});
-  const button = h("button", { type: "button", class: "small" }, words.stay_signed_in);
+  const button = h("button", { type: "button", class: "quiet small" }, words.stay_signed_in);
   const banner = h("div", { class: "session", role: "alert", hidden: true }, text, button);
   let user, endsAt, focusedBefore;
 

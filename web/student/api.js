@@ -57,7 +57,7 @@ export function listPayments(cursor) {
 }
 
 /** A payment by its own id. The API syncs an open one with Stripe. */
-export const readPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);
+export const readPayment = (id) => call("GET", `/payments/${encodeURIComponent(id)}`);
 
 /** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
 export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);

@@ -80,7 +80,7 @@ def test_open_money_shows_its_reason_and_the_earliest_date(student: Student) -> 
     dialog.get_by_role("button", name="Keep my account").click()
     expect(dialog).to_have_count(0)
     assert student.running.staff(f"/users/{student.sub}")["user"]["erasure"] is None
-    expect(student.page.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(student.page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize(

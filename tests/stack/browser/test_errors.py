@@ -127,6 +127,18 @@ def test_a_view_that_loads_late_does_not_replace_the_next_one(student: Student) 
     expect(student.page.locator("h1")).to_have_count(1)
 
 
+def test_a_view_without_a_connection_loads_once_there_is_one(student: Student) -> None:
+    student.expected_errors.append("ERR_INTERNET_DISCONNECTED")
+    student.open("#/payments")
+    student.sign_in()
+    student.expect_heading("My payments")
+    student.context.set_offline(True)
+    student.page.get_by_role("link", name="Payments", exact=True).click()  # a link to the current view loads it again
+    student.expect_text("We can’t connect.")
+    student.context.set_offline(False)
+    student.expect_heading("My payments")
+
+
 def test_a_student_who_leaves_while_the_payment_is_created_pays_nothing_and_can_resume(student: Student) -> None:
     """With a saved card, because it can be charged without Stripe's fields on the page."""
     held: list[Route] = []
@@ -227,8 +239,8 @@ def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
 
     student.open()
     student.expect_heading("Choose your track")
-    student.page.evaluate("document.activeElement.blur()")
-    tab_to("Skip to content")
+    keyboard.press("Tab")
+    assert student.page.evaluate(focused) == "Skip to content"
     keyboard.press("Enter")
     assert student.page.evaluate("document.activeElement.id") == "main"
     student.expect_heading("Choose your track")

@@ -126,7 +126,9 @@ def test_a_late_refusal_of_an_old_token_keeps_the_user_signed_in(student: Studen
     assert student.page.evaluate("sessionStorage.getItem('tuition.token')") == student.token
 
 
-def test_a_user_stays_signed_in_without_leaving_the_page_until_signing_out(student: Student, hosted: HostedPage) -> None:
+def test_a_session_is_renewed_on_the_page_and_ends_by_signing_out(
+    student: Student, hosted: HostedPage
+) -> None:
     student.open("#/nowhere")
     student.page.locator("#who").get_by_role("link", name="Sign in").click()
     student.page.get_by_role("link", name="Tracks").click()
@@ -144,7 +146,7 @@ def test_a_user_stays_signed_in_without_leaving_the_page_until_signing_out(stude
     expect(student.page.locator("#live")).to_have_text("You stay signed in.")
     student.expect_heading("Page not found")
     assert (hosted.tokens_issued, len(student.context.pages)) == (2, 1)
-    student.page.get_by_role("button", name="Sign out").click()
+    student.page.get_by_role("button", name="Sign out", exact=True).click()
     expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
     assert student.page.evaluate("sessionStorage.length") == 0
 
@@ -167,7 +169,7 @@ def test_the_next_user_of_a_browser_sees_nothing_of_the_previous_user(student: S
     student.open_payment_form()
     student.pay("4000000000000002")
     student.expect_text("Your card was declined.")
-    student.page.get_by_role("button", name="Sign out").click()
+    student.page.get_by_role("button", name="Sign out", exact=True).click()
     student.expect_heading("Choose your track")
     expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
     student.sub += "-sister"

@@ -181,6 +181,7 @@ def test_a_saved_card_pays_the_next_track_and_can_be_removed(student: Student) -
     student.expect_accessible_on_every_screen()
     student.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     student.expect_text("No saved cards.")
+    expect(student.expect_heading("Saved cards")).to_be_focused()
     assert student.running.api("GET", "/api/payments/payment-methods", student.token).json()["payment_methods"] == []
 
 
@@ -195,14 +196,16 @@ def test_requesting_a_refund_states_the_consequences_and_ends_the_enrollment(stu
     dialog = student.page.get_by_role("dialog")
     expect(dialog).to_contain_text("You’ll lose access to Data Professional.")
     student.expect_accessible_on_every_screen("refund")
+    dialog.get_by_label("Reason for your refund").fill("I have no time\nthis year")
     dialog.get_by_role("button", name="Keep my enrollment").click()
     expect(dialog).to_have_count(0)
     expect(student.page.get_by_role("button", name="Request a refund")).to_be_focused()
     student.page.get_by_role("button", name="Request a refund").click()
-    dialog.get_by_label("Reason for your refund").fill("I have no time\nthis year")
+    expect(dialog.get_by_label("Reason for your refund")).to_have_value("I have no time\nthis year")
     dialog.get_by_role("button", name="Request refund").click()
     student.expect_text("Refunded. $499.00 is on its way to your Visa ending in 4242.")
     student.expect_text("Refunded")
+    expect(student.main.get_by_role("listitem").filter(has_text="Data Professional")).to_be_focused()
     student.expect_accessible_on_every_screen("refunded")
     payment = student.payments()[0]
     assert (payment["status"], payment["refund_reason"]) == ("REFUNDED", "I have no time this year")
