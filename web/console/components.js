@@ -4,7 +4,7 @@ import { differsFromPrice, moment, moneyWithCode, utc } from "../shared/format.j
 import { explain } from "./api.js";
 import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
-import { enrollmentStatus, paymentStatus } from "./status.js";
+import { enrollmentStatus, paymentState } from "./status.js";
 
 const COPIED_MS = 1500;
 
@@ -15,9 +15,9 @@ export function Time({ at, seconds = false }) {
   return at ? html`<time datetime=${at} title=${utc(at)}>${moment(at, seconds)}</time>` : html`<${None} />`;
 }
 
-/** A payment's status, with the API's name on hover. */
+/** A payment's state, with the API's name of its status on hover. */
 export function Status({ payment }) {
-  const [name, color] = paymentStatus(payment.status, payment.refund_amount);
+  const [name, color] = paymentState(payment);
   return html`<span class=${`chip ${color}`} title=${payment.status}>${name}</span>`;
 }
 
@@ -131,16 +131,19 @@ export function useOnline() {
   return isOnline;
 }
 
-/** Links to the older, the previous and the newest page of a list. It announces to screen readers how many entries are shown. */
-export function Pager({ query, path, next, count, note }) {
+/**
+ * Links to the next, the previous and the first page of a list, by default newest first. It announces to screen readers
+ * how many entries are shown.
+ */
+export function Pager({ query, path, next, count, note, names: [first, following] = ["Newest", "Older"] }) {
   useEffect(() => {
     if (count !== undefined) announce(`${count} shown${next ? ", more on the next page" : ""}`);
   }, [count, next]);
   return html`<nav class="pager" aria-label="Pages">
     <span>${count === undefined ? "" : `${count} shown`}${note ? ` · ${note}` : ""}</span>
     <span class="grow"></span>
-    ${query.cursor && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: "" })}>Newest</a>`}
+    ${query.cursor && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: "" })}>${first}</a>`}
     ${query.cursor && html`<button type="button" class="quiet" onClick=${() => history.back()}>Back</button>`}
-    ${next && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: next })}>Older</a>`}
+    ${next && html`<a class="button quiet" href=${routeTo(path, { ...query, cursor: next })}>${following}</a>`}
   </nav>`;
 }

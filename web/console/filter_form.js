@@ -4,7 +4,7 @@ import { get, useResponse } from "./api.js";
 import { AMOUNT_ERROR, activeFilters, hasFilters } from "./filters.js";
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 import { changeQuery, routeTo } from "./route.js";
-import { failureCodes, methods, paymentStatuses, refundStates } from "./status.js";
+import { failureCodes, methods, refundStates } from "./status.js";
 
 const YES_NO = [
   ["true", "yes"],
@@ -32,7 +32,6 @@ export function FilterForm({ query, errors, staff }) {
       ${staff.decides && html`<a class="button quiet" href=${routeTo(["exports"], { ...activeFilters(query), new: "1" })}>Export all as CSV</a>`}
     </div>
     <${Folded} query=${query}>
-      <${SelectField} name="status" query=${query} set=${set} options=${paymentStatuses} />
       <${SelectField} name="track" query=${query} set=${set} options=${tracks} />
       <${SelectField} name="refunded" query=${query} set=${set} options=${REFUNDED} />
       <${SelectField} name="attention" query=${query} set=${set} options=${YES_NO} />

@@ -8,14 +8,19 @@ import { activeFilters, filterErrors, hasFilters } from "./filters.js";
 import { PaymentTable } from "./payment_table.js";
 import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
+import { StatusTabs } from "./status_tabs.js";
+import { Totals } from "./totals.js";
 
 const PAGE_SIZE = 50;
 const MAX_PAGES_READ = 5;
 const MAX_NEW = 20;
 
+/** A list is newest first, or oldest first on request. A search has its own order. */
+const orderOf = ({ q, order }) => (order === "oldest" && !q ? order : undefined);
+
 /** A page of payments. A page without a match is followed by the next one, a limited number of times. */
 async function loadPage(query) {
-  const params = { ...activeFilters(query), limit: PAGE_SIZE };
+  const params = { ...activeFilters(query), order: orderOf(query), limit: PAGE_SIZE };
   let page = await get("/admin/payments", { ...params, cursor: query.cursor });
   for (let read = 1; !page.payments.length && page.next_cursor && read < MAX_PAGES_READ; read += 1) {
     page = await get("/admin/payments", { ...params, cursor: page.next_cursor });
@@ -25,7 +30,7 @@ async function loadPage(query) {
 
 const NO_PAGE = { payments: [], next_cursor: null };
 
-/** What is wrong with a filter: in the address, or in the API's words about one of its fields. */
+/** The errors in the filters, also the API's refusal of one of them. */
 function errorsOf(query, error) {
   const errors = filterErrors(query);
   if (error?.status !== 422 || !Object.hasOwn(activeFilters(query), error.field)) return errors;
@@ -36,7 +41,8 @@ export function Payments({ query, staff }) {
   const filters = activeFilters(query);
   const isInvalid = Object.keys(filterErrors(query)).length > 0;
   const load = async () => (isInvalid ? NO_PAGE : loadPage(query));
-  const state = useResponse(load, [filters, query.cursor]);
+  const order = orderOf(query);
+  const state = useResponse(load, [filters, order ?? "", query.cursor]);
   const errors = errorsOf(query, state.error);
   const empty = ({ payments, next_cursor: next }) => !payments.length && !next && html`<${NoPayments} query=${query} />`;
   return html`<div class="browse">
@@ -44,13 +50,14 @@ export function Payments({ query, staff }) {
     <div class="list">
       <div class="headline"><h1 tabindex="-1">Payments</h1><span class="grow"></span><${Refresh} query=${query} payments=${state.response?.payments} /></div>
       <${FilterForm} query=${query} errors=${errors} staff=${staff} />
+      <${StatusTabs} query=${query} order=${order}><${Totals} filters=${filters} /><//>
       ${
         Object.keys(errors).length
           ? html`<${Empty} title="Correct the filter that is marked"><p><a href=${routeTo(["payments"])}>Clear the filters</a></p><//>`
           : html`<${WhenLoaded} of=${state} empty=${empty}>
         ${({ payments, next_cursor: next }) => html`
-          <${PaymentTable} payments=${payments} />
-          <${Pager} path=${["payments"]} query=${{ ...filters, cursor: query.cursor }} next=${next} count=${payments.length}
+          <${PaymentTable} payments=${payments} orders=${!filters.q && orders(filters, order)} />
+          <${Pager} path=${["payments"]} query=${{ ...filters, order, cursor: query.cursor }} next=${next} count=${payments.length} names=${order && ["Oldest", "Newer"]}
             note=${next && !payments.length ? "No matches yet. Keep looking in older payments." : ""} />`}
       <//>`
       }
@@ -58,12 +65,18 @@ export function Payments({ query, staff }) {
   </div>`;
 }
 
+/** The order of the list, and the address of the other one. */
+const orders = (filters, order) => ({
+  isAscending: order === "oldest",
+  other: routeTo(["payments"], { ...filters, order: order ? undefined : "oldest" }),
+});
+
 /** Loads the list again. On its first page it counts the payments that are not in the list yet, once a minute. */
 function Refresh({ query, payments }) {
   const [count, setCount] = useState("");
   useEffect(() => setCount(""), [payments]);
   useVisibleInterval(async () => {
-    if (!payments || query.cursor || query.q) return; // each search is recorded as a read of a person's data
+    if (!payments || query.cursor || query.order || query.q) return; // each search is recorded as a read of a person's data
     const listed = new Set(payments.map(({ payment_id: id }) => id));
     const page = await get("/admin/payments", { ...activeFilters(query), limit: MAX_NEW }).catch(() => NO_PAGE);
     const first = page.payments.findIndex(({ payment_id: id }) => listed.has(id));

@@ -10,13 +10,17 @@ const PAYMENT_STATUSES = {
   REFUNDED: ["Refunded", "info"],
 };
 
-/** `[status, name]` of each payment status, for a list to choose from. */
-export const paymentStatuses = Object.entries(PAYMENT_STATUSES).map(([status, [name]]) => [status, name]);
-
 /** `[name, color]` of a payment's status; a paid payment of which a part was refunded has a name of its own. */
 export function paymentStatus(status, refunded = 0) {
   if (status === "SUCCEEDED" && refunded > 0) return ["Partially refunded", "good"];
   return PAYMENT_STATUSES[status] ?? [status, ""];
+}
+
+/** `[name, color]` of what a payment is to staff: a dispute or a refund under way says more than its status. */
+export function paymentState({ status, refund_amount: refunded, refund_pending_amount: pending, dispute }) {
+  if (dispute === "open") return ["Disputed", "warn"];
+  if (dispute === "lost") return ["Dispute lost", "bad"];
+  return pending > 0 ? ["Refund pending", "busy"] : paymentStatus(status, refunded);
 }
 
 /** `[code, name]` of the payment methods and card brands to filter by. */

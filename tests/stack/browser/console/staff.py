@@ -1,5 +1,6 @@
 """A member of staff with a browser at the console, and the payments that they work on."""
 
+import re
 from typing import Any
 
 from playwright.sync_api import Locator, expect
@@ -58,6 +59,15 @@ class Staff(Student):
     def open_payment(self, payment_id: str, query: str = "") -> None:
         self.open(f"#/payments/{payment_id}{query}")
         expect(self.page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+    def tab(self, name: str) -> Locator:
+        """A tab above the payments list. Its number may follow its name."""
+        statuses = self.main.get_by_role("navigation", name="Status")
+        return statuses.get_by_role("link", name=re.compile(rf"^{name}( [\d,]+)?$"))
+
+    def open_tab(self, name: str) -> None:
+        self.tab(name).click()
+        expect(self.tab(name)).to_have_attribute("aria-current", "true")
 
     def rows(self) -> Locator:
         return self.main.locator("table.rows tbody tr")

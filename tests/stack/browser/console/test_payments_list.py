@@ -71,9 +71,20 @@ def test_each_row_shows_the_status_refund_failure_and_dispute(staff: Staff, sub:
         row = staff.rows().filter(has_text=f"{sub}-{name}@example.org")
         for text in texts:
             expect(row).to_contain_text(text)
-    staff.page.get_by_label("Refunded").select_option("true")
+    for tab, count in (("Refunded", 1), ("Partially refunded", 1), ("Failed", 2), ("Paid", 2), ("Disputed", 1)):
+        staff.open_tab(tab)
+        staff.expect_rows(count)
+    staff.open_tab("All")
+    for field, value, count in (("Refunded", "all or a part", 2), ("Method", "Mastercard", 1)):
+        staff.page.get_by_label(field).select_option(label=value)
+        staff.expect_rows(count)
+        staff.page.get_by_label(field).select_option("")
+    staff.page.get_by_label("Failure").select_option("expired_card")
     staff.expect_rows(1)
-    staff.page.get_by_label("Refunded").select_option("")
+    staff.page.get_by_label("Failure").select_option("")
+    staff.expect_rows(6)
+    staff.page.get_by_role("button", name="Count and sum").click()
+    staff.expect_text("6 payments: 3,294.00 USD, of it 1,697.00 USD received and 719.00 USD refunded.")
     staff.page.get_by_label("Disputed").select_option("true")
     staff.expect_rows(1)
     staff.page.get_by_label("Disputed").select_option("")
@@ -86,7 +97,7 @@ def test_filters_combine_are_kept_in_the_address_and_can_be_undone_with_back(sta
     staff.open(f"#/payments?q={sub}")
     staff.expect_rows(1)
     expect(staff.rows().first).to_contain_text("insufficient funds")
-    staff.page.get_by_label("Status").select_option("FAILED")
+    staff.open_tab("Failed")
     staff.page.get_by_label("Track").select_option("FSD")
     expect(staff.page).to_have_url(re.compile(r"q=.*&status=FAILED&track=FSD"))
     staff.expect_rows(1)
@@ -101,7 +112,7 @@ def test_filters_combine_are_kept_in_the_address_and_can_be_undone_with_back(sta
     expect(staff.page.get_by_label("Min amount")).to_have_accessible_description("Enter an amount, such as 49.50.")
     staff.page.get_by_label("Min amount").fill("")
     staff.page.reload()
-    expect(staff.page.get_by_label("Status")).to_have_value("FAILED")
+    expect(staff.tab("Failed")).to_have_attribute("aria-current", "true")
     expect(staff.page.get_by_label("Max amount")).to_have_value("599.00")
     staff.expect_rows(1)
     for _ in range(3):
@@ -132,7 +143,7 @@ def test_invalid_filters_in_the_address_are_marked_and_can_be_cleared(staff: Sta
     expect(staff.page.get_by_label("Max amount")).to_have_value("much")
     expect(staff.page.get_by_label("Max amount")).to_have_accessible_description("Enter an amount, such as 49.50.")
     staff.page.wait_for_load_state("networkidle")
-    assert len(requests) == 4, requests  # the calendar, the counts of the two queues, and the selling switch
+    assert len(requests) == 4, requests  # the calendar, the lengths of the two queues, and the selling switch
     staff.open("#/payments?amount_min=5000&amount_max=1000")
     expect(staff.page.get_by_label("Min amount")).to_have_accessible_description(
         "The minimum amount can’t be higher than the maximum."
@@ -196,6 +207,11 @@ def test_a_long_list_has_pages_and_can_be_walked_back(staff: Staff, bulk: BulkPa
     staff.expect_rows(50)
     staff.page.get_by_role("link", name="Newest").click()
     expect(staff.main.locator(f"tr[data-id={first}]")).to_have_count(1)
+    staff.page.get_by_role("columnheader", name="Created").get_by_role("link").click()
+    expect(staff.rows().first).to_have_attribute("data-id", bulk.payments[0].payment_id)
+    expect(staff.page.get_by_role("columnheader", name="Created")).to_have_attribute("aria-sort", "ascending")
+    staff.page.get_by_role("link", name="Newer").click()
+    expect(staff.rows().first).to_have_attribute("data-id", bulk.payments[50].payment_id)
 
 
 def test_the_keyboard_alone_finds_opens_and_returns_to_a_payment(staff: Staff, sub: str) -> None:
