@@ -109,6 +109,17 @@ def test_filters_by_refund_method_and_failure_combine(tuition: Harness, student:
     assert search_own(method="us_bank_account") == set()
 
 
+def test_the_attention_queue_is_listed_from_either_end(tuition: Harness, student: Student, admin: Student) -> None:
+    first, second = (buy_disputed(tuition, Student(f"{student.sub}-{number}")) for number in range(2))
+
+    def queue(order: str) -> list[str]:
+        body = tuition.admin(admin, "GET /api/admin/attention", query={"order": order, "limit": "100"}).body
+        return [one["payment_id"] for one in body["payments"] if one["payment_id"] in (first, second)]
+
+    assert queue("newest") == [second, first]
+    assert queue("oldest") == [first, second]
+
+
 def test_totals_of_a_filter_are_the_sums_of_its_pages(
     tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:

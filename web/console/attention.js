@@ -4,6 +4,7 @@ import { ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Amount, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
+import { CreatedHeader, orderOf, pageNames } from "./order.js";
 import { html, useRef, useState } from "./preact.js";
 import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { LoadedDecision } from "./refund_requests.js";
@@ -29,7 +30,9 @@ const rowOf = (payment, reason) => ({
 const nameOf = ({ payment, reason }) => `${kindOf(reason).replace("_", " ")} of ${payment.email ?? payment.user_id}, ${payment.track}`;
 
 export function Attention({ query, staff }) {
-  const state = useResponse(() => get("/admin/attention", { limit: 50, cursor: query.cursor }), [query.cursor]);
+  const { cursor } = query;
+  const order = orderOf(query);
+  const state = useResponse(() => get("/admin/attention", { limit: 50, order, cursor }), [order ?? "", cursor]);
   const [result, setResult] = useState(undefined);
   const payments = state.response?.payments ?? [];
   const rows = payments.flatMap((payment) => reasonsOf(payment).map((reason) => rowOf(payment, reason)));
@@ -51,11 +54,11 @@ export function Attention({ query, staff }) {
       ${staff.decides && html`<${QueueBar} queue=${queue}>
         <button type="button" class="quiet" onClick=${() => queue.withChosen(() => openDialog("resolve-selected"))}>Mark selected as resolved…</button><//>`}
       <div class="scroll"><table class="rows queue">
-        <caption class="visually-hidden">Payments that need attention, newest first</caption>
-        <thead><tr>${staff.decides && html`<${ChooseAll} queue=${queue} />`}<th scope="col">Created</th><th scope="col">Student</th><th scope="col">Track</th><th scope="col" class="right">Amount</th><th scope="col">Status</th><th scope="col">Issue and suggested action</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <caption class="visually-hidden">Payments that need attention, ${order ? "oldest" : "newest"} first</caption>
+        <thead><tr>${staff.decides && html`<${ChooseAll} queue=${queue} />`}<${CreatedHeader} path=${["attention"]} query=${{}} order=${order} /><th scope="col">Student</th><th scope="col">Track</th><th scope="col" class="right">Amount</th><th scope="col">Status</th><th scope="col">Issue and suggested action</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
         <tbody>${rows.map((row) => html`<${Row} key=${row.key} row=${row} queue=${queue} staff=${staff} />`)}</tbody>
       </table></div>
-      <${Pager} path=${["attention"]} query=${query} next=${next} count=${payments.length} />`}
+      <${Pager} path=${["attention"]} query=${{ order, cursor }} next=${next} count=${payments.length} names=${pageNames(order)} />`}
     <//>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} rows=${rows} queue=${queue} done=${done} />`}`;
 }

@@ -28,7 +28,8 @@ function Report({ compared_at: at, through, equal, differences, unfinished }) {
     ${
       differences.length > 0 &&
       html`<div class="scroll"><table class="rows">
-      <thead><tr><th>Day (UTC)</th><th>Difference</th><th class="right">Ours</th><th class="right">Stripe’s</th><th>IDs</th></tr></thead>
+      <caption class="visually-hidden">Differences</caption>
+      <thead><tr><th scope="col">Day (UTC)</th><th scope="col">Difference</th><th scope="col" class="right">Ours</th><th scope="col" class="right">Stripe’s</th><th scope="col">IDs</th></tr></thead>
       <tbody>${differences.map((one) => html`<${Row} key=${`${one.day} ${one.kind} ${one.currency} ${one.ids}`} ...${one} />`)}</tbody>
     </table></div>`
     }`;

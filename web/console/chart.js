@@ -74,6 +74,7 @@ function Lines({ id, rows }) {
 
 function Table({ title, columns, rows }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${title}><table class="rows">
+    <caption class="visually-hidden">${title}</caption>
     <thead><tr>${columns.map((name, index) => html`<th key=${name} scope="col" class=${index ? "right" : ""}>${name}</th>`)}</tr></thead>
     <tbody>${rows.map(
       ({ label, cells }) => html`<tr key=${label}><th scope="row">${label}</th>${cells.map(

@@ -23,7 +23,7 @@ export function Explanation({ payment, grantsAccess }) {
 function Terms({ payment: { payment_id: id, version } }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/explain`), [id, version]);
   return html`<${WhenLoaded} of=${state}>${({ sentence, terms }) => html`<p class="strong">${sentence}</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th>Condition</th><th>Holds</th><th>Records</th><th>Facts</th></tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-label="Conditions of access"><table><thead><tr><th scope="col">Condition</th><th scope="col">Holds</th><th scope="col">Records</th><th scope="col">Facts</th></tr></thead>
     <tbody>${terms.map((term) => html`<${TermRow} key=${term.term} id=${id} term=${term} />`)}</tbody></table></div>`}<//>`;
 }
 

@@ -61,7 +61,7 @@ function EarlierExports() {
   const exports = rememberedExports();
   if (!exports.length)
     return html`<${Empty} title="No exports from this browser yet"><p>Choose filters in <a href=${routeTo(["payments"])}>Payments</a>, then “Export all as CSV”.</p><//>`;
-  return html`<h2>Exports from this browser</h2><div class="scroll"><table class="rows"><thead><tr><th>Started</th><th>Export</th></tr></thead>
+  return html`<h2>Exports from this browser</h2><div class="scroll"><table class="rows"><caption class="visually-hidden">Exports from this browser</caption><thead><tr><th scope="col">Started</th><th scope="col">Export</th></tr></thead>
     <tbody>${exports.map(({ id, at }) => html`<tr key=${id}><td><a class="open" href=${routeTo(["exports", id])}><${Time} at=${at} /></a></td><td><code>${id}</code></td></tr>`)}</tbody></table></div>`;
 }
 

@@ -15,7 +15,7 @@ import { Payments } from "./payments.js";
 import { html, render, useLayoutEffect, useState } from "./preact.js";
 import { Quarantine } from "./quarantine.js";
 import { RefundRequests } from "./refund_requests.js";
-import { rememberList, routeTo, useRoute } from "./route.js";
+import { rememberList, rememberPayment, routeTo, useRoute } from "./route.js";
 import { useRows } from "./rows.js";
 import { Selling, SellingBanner } from "./selling.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
@@ -97,6 +97,7 @@ function View({ path, query, staff }) {
   const CurrentView = Object.hasOwn(views, name) ? views[name] : undefined;
   useFocusOfView(`${name}/${id ?? ""}`);
   if (CurrentView && !id) rememberList();
+  if (CurrentView === Payment) rememberPayment();
   if (!CurrentView)
     return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["overview"])}>Go to Overview</a><//>`;
   return html`<${CurrentView} key=${`${name}/${id ?? ""}`} id=${id} query=${query} staff=${staff} />`;

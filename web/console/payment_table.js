@@ -1,6 +1,7 @@
 // A table of payments: of the payments list and of a user.
 import { moment, shortMethodName } from "../shared/format.js";
 import { Amount, AttentionChips, Failure, None, Status, Time, UserLink } from "./components.js";
+import { CreatedHeader } from "./order.js";
 import { html, useLayoutEffect, useRef } from "./preact.js";
 import { routeTo } from "./route.js";
 
@@ -11,8 +12,8 @@ const rememberOpened = (id) => () => {
   lastOpened = id;
 };
 
-/** `orders` has the order of the list and the address of the other one, if it can be changed. */
-export function PaymentTable({ payments, showStudent = true, orders }) {
+/** `order` has the props of the column that orders the list. */
+export function PaymentTable({ payments, showStudent = true, order }) {
   const body = useRef(null);
   useLayoutEffect(() => {
     const isListed = payments.some(({ payment_id: id }) => id === lastOpened);
@@ -22,15 +23,9 @@ export function PaymentTable({ payments, showStudent = true, orders }) {
   }, []);
   return html`<div class="scroll"><table class=${`rows payments ${showStudent ? "" : "of-user"}`}>
     <caption class="visually-hidden">Payments</caption>
-    <thead><tr><${Created} orders=${orders} /><th scope="col">Status</th><th scope="col" class="right">Amount</th><th scope="col">Track</th>${showStudent && html`<th scope="col">Student</th>`}<th scope="col">Method</th><th scope="col">Attention</th></tr></thead>
+    <thead><tr><${CreatedHeader} ...${order} /><th scope="col">Status</th><th scope="col" class="right">Amount</th><th scope="col">Track</th>${showStudent && html`<th scope="col">Student</th>`}<th scope="col">Method</th><th scope="col">Attention</th></tr></thead>
     <tbody ref=${body}>${payments.map((payment) => html`<${Row} key=${payment.payment_id} payment=${payment} showStudent=${showStudent} />`)}</tbody>
   </table></div>`;
-}
-
-function Created({ orders }) {
-  if (!orders) return html`<th scope="col">Created</th>`;
-  const [order, arrow] = orders.isAscending ? ["ascending", "↑"] : ["descending", "↓"];
-  return html`<th scope="col" aria-sort=${order}><a href=${orders.other} title=${orders.isAscending ? "Show the newest first" : "Show the oldest first"}>Created <span aria-hidden="true">${arrow}</span></a></th>`;
 }
 
 function Row({ payment, showStudent }) {

@@ -5,6 +5,7 @@ import { Calendar } from "./calendar.js";
 import { Empty, WhenLoaded, Pager } from "./components.js";
 import { FilterForm } from "./filter_form.js";
 import { activeFilters, filterErrors, hasFilters } from "./filters.js";
+import { orderOf, pageNames } from "./order.js";
 import { PaymentTable } from "./payment_table.js";
 import { html, useEffect, useState } from "./preact.js";
 import { routeTo } from "./route.js";
@@ -14,9 +15,6 @@ import { Totals } from "./totals.js";
 const PAGE_SIZE = 50;
 const MAX_PAGES_READ = 5;
 const MAX_NEW = 20;
-
-/** A list is newest first, or oldest first on request. A search has its own order. */
-const orderOf = ({ q, order }) => (order === "oldest" && !q ? order : undefined);
 
 /** A page of payments. A page without a match is followed by the next one, a limited number of times. */
 async function loadPage(query) {
@@ -56,20 +54,14 @@ export function Payments({ query, staff }) {
           ? html`<${Empty} title="Correct the filter that is marked"><p><a href=${routeTo(["payments"])}>Clear the filters</a></p><//>`
           : html`<${WhenLoaded} of=${state} empty=${empty}>
         ${({ payments, next_cursor: next }) => html`
-          <${PaymentTable} payments=${payments} orders=${!filters.q && orders(filters, order)} />
-          <${Pager} path=${["payments"]} query=${{ ...filters, order, cursor: query.cursor }} next=${next} count=${payments.length} names=${order && ["Oldest", "Newer"]}
+          <${PaymentTable} payments=${payments} order=${{ path: !filters.q && ["payments"], query: filters, order }} />
+          <${Pager} path=${["payments"]} query=${{ ...filters, order, cursor: query.cursor }} next=${next} count=${payments.length} names=${pageNames(order)}
             note=${next && !payments.length ? "No matches yet. Keep looking in older payments." : ""} />`}
       <//>`
       }
     </div>
   </div>`;
 }
-
-/** The order of the list, and the address of the other one. */
-const orders = (filters, order) => ({
-  isAscending: order === "oldest",
-  other: routeTo(["payments"], { ...filters, order: order ? undefined : "oldest" }),
-});
 
 /** Loads the list again. On its first page it counts the payments that are not in the list yet, once a minute. */
 function Refresh({ query, payments }) {

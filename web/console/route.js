@@ -69,9 +69,20 @@ export function useRoute() {
 }
 
 let list = routeTo(["payments"]);
+let payment;
 
 /** Remember the current list with its filters and its page: the views opened from it lead back to it. */
 export const rememberList = () => {
   list = location.hash || list;
+  payment = undefined;
 };
 export const lastList = () => list;
+
+/** Remember the current payment: its student's page leads back to it. */
+export const rememberPayment = () => {
+  const { path, query } = currentRoute();
+  payment = routeTo(path, { ...query, do: undefined, on: undefined });
+};
+
+/** The payment from which a student's page was opened; undefined if it was opened from a list. */
+export const lastPayment = () => payment;

@@ -8,7 +8,7 @@ import { PaymentTable } from "./payment_table.js";
 import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
 import { Result } from "./result.js";
-import { openDialog, routeTo } from "./route.js";
+import { lastList, lastPayment, openDialog, routeTo } from "./route.js";
 import { AuditStatus } from "./timeline.js";
 
 export function User({ id, query, staff }) {
@@ -21,7 +21,8 @@ export function User({ id, query, staff }) {
   };
   if (state.error?.status === 404)
     return html`<h1 tabindex="-1">User not found</h1><${Empty} title=${`There is no user ${id}`}><a href=${routeTo(["payments"])}>Go to Payments</a><//>`;
-  return html`<p class="crumbs"><a data-up href=${routeTo(["payments"], { q: id })}>← Payments of this user</a></p>
+  const payment = lastPayment();
+  return html`<p class="crumbs"><a data-up href=${payment ?? lastList()}>← Back to the ${payment ? "payment" : "list"}</a> <a href=${routeTo(["payments"], { q: id })}>Payments of this user</a></p>
     <h1 tabindex="-1">${state.response?.user.email ?? id}</h1>
     <${Result} result=${result} takesFocus=${true} />
     <${WhenLoaded} of=${state}>${(details) => html`<${Details} details=${details} id=${id} query=${query} staff=${staff} done=${done} />`}<//>`;

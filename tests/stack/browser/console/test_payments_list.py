@@ -243,6 +243,10 @@ def test_the_keyboard_alone_finds_opens_and_returns_to_a_payment(staff: Staff, s
     expect(staff.page).to_have_url(re.compile(f"q={sub}"))
     staff.rows().first.locator("td.status").click()  # the whole row opens
     expect(staff.page).to_have_url(re.compile(f"{newer}$"))
+    staff.main.locator(".summary").get_by_role("link", name=f"{sub}@example.org").click()
+    staff.expect_heading(f"{sub}@example.org")
+    keys.press("Escape")  # back to the payment, and not to a list
+    staff.expect_heading("599.00 USD for FSD")
 
 
 def test_a_list_counts_new_payments_and_loads_them_on_request(staff: Staff, sub: str) -> None:
