@@ -1,8 +1,22 @@
-// The fields of a payment, read-only, in groups.
+// The fields of a payment, read-only: the important ones, or all of them in groups.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
 import { EnrollmentStatus, Id, None, Status, StripeLink, Time, UserLink } from "./components.js";
 import { NOT_RECORDED } from "./moment.js";
-import { html } from "./preact.js";
+import { html, useState } from "./preact.js";
+
+const ALL = "tuition.console.all-fields";
+/** The important fields, each with its group. One without a value is left out. */
+const IMPORTANT = [
+  ["payment", "payment_id"],
+  ["student", "email"],
+  ["student", "user_id"],
+  ["money", "received"],
+  ["money", "refund_amount"],
+  ["money", "refundable_amount"],
+  ["money", "promotion_code"],
+  ["stripe", "payment_intent"],
+  ["method", "receipt_url"],
+];
 
 /** Names of fields whose code does not read well. */
 const LABELS = {
@@ -23,20 +37,27 @@ const HIDDEN = new Set(["received_currency", "currency", "payment_url", "custome
 /** The names of fields in the groups whose name elsewhere differs. */
 const NAMES = { customer: "stripe_customer_id" };
 
+/** A payment as it was shows all fields, because the list of those that are not recorded is among them. */
 export function PaymentFields({ groups, moment }) {
+  const [all, setAll] = useState(localStorage.getItem(ALL) === "1");
+  const toggle = () => {
+    localStorage.setItem(ALL, all ? "" : "1");
+    setAll(!all);
+  };
   const isRecorded = (field) => !moment?.not_recorded.includes(NAMES[field] ?? field);
-  return html`<div class="groups">${Object.entries(groups).map(
-    ([name, group]) => html`<section key=${name} class="panel">
-    <h2>${sentenceCase(name)}</h2>
-    <dl>${Object.entries(group)
-      .filter(([field]) => !HIDDEN.has(field))
-      .map(
-        ([field, value]) => html`<div key=${field}>
-      <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd>${isRecorded(field) ? html`<${Value} field=${field} value=${value} group=${group} />` : NOT_RECORDED}</dd></div>`,
-      )}</dl>
-  </section>`,
-  )}</div>`;
+  const row = (group, field) => html`<div key=${field}>
+    <dt>${LABELS[field] ?? sentenceCase(field)}</dt><dd>${isRecorded(field) ? html`<${Value} field=${field} value=${group[field]} group=${group} />` : NOT_RECORDED}</dd></div>`;
+  const important = IMPORTANT.filter(([name, field]) => groups[name][field]);
+  const shown = all || moment;
+  return html`<div class="groups">
+    ${!shown && html`<section class="panel"><h2>Details</h2><dl>${important.map(([name, field]) => row(groups[name], field))}<${Method} method=${groups.method} /></dl></section>`}
+    ${!moment && html`<button type="button" class="quiet" aria-expanded=${all ? "true" : "false"} onClick=${toggle}>All fields</button>`}
+    ${shown && Object.entries(groups).map(([name, group]) => html`<section key=${name} class="panel"><h2>${sentenceCase(name)}</h2>
+      <dl>${Object.keys(group).filter((field) => !HIDDEN.has(field)).map((field) => row(group, field))}</dl></section>`)}
+  </div>`;
 }
+
+const Method = ({ method }) => method.type && html`<div><dt>Method</dt><dd>${shortMethodName(method)}</dd></div>`;
 
 function Value({ field, value, group }) {
   if (value === null || value === undefined || value === "") return html`<${None} />`;

@@ -33,7 +33,7 @@ export function Presets({ refundable, currency, amount, choose }) {
   return html`<span class="presets" role="group" aria-label="Usual amounts">${preset("All", refundable)}${half > 0 && preset("Half", half)}</span>`;
 }
 
-/** What the student reads, from the texts as they are typed. */
+/** A preview of the texts that the student gets, as they are typed. */
 export function Preview({ heading, reason = "", message }) {
   return html`<figure class="preview"><figcaption>Preview: what the student reads</figcaption>
     <p class="strong">${heading}${reason.trim() && `. Reason: ${reason.trim()}`}</p>

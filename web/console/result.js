@@ -4,7 +4,7 @@ import { html, useLayoutEffect, useRef } from "./preact.js";
 /**
  * `result` is `{ text, kind }` or undefined; kind is `good` or `warn`. The element is always there, because screen
  * readers announce only changes of a region that they know. With `takesFocus` it has the focus once the dialog is
- * closed: the button that opened the dialog may be gone.
+ * closed: the button that opened the dialog may no longer exist.
  */
 export function Result({ result, takesFocus = false }) {
   const element = useRef(null);

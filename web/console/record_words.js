@@ -1,0 +1,96 @@
+// Audit records in words: a title, and what each changed.
+import { moneyWithCode, sentenceCase } from "../shared/format.js";
+import { enrollmentStatus, paymentStatus } from "./status.js";
+
+const TITLES = {
+  "payment.created": "Payment created",
+  "terms.agreed": "Terms agreed",
+  pull: "Synced with Stripe",
+  rebuilt: "Rebuilt from Stripe",
+  "payment.confirmed": "Confirmed by Stripe",
+  "payment.compared": "Compared with Stripe’s balance",
+  "payment.erased": "Personal data erased",
+  "contract.withdrawn": "Withdrawal from the contract",
+  "refund.requested": "Refund requested",
+  "refund.withdrawn": "Refund request withdrawn",
+  "refund.created_by_staff": "Refund created by staff",
+  "refund.approved": "Refund request approved",
+  "refund.declined": "Refund request declined",
+  "refund.withdrawn": "Refund request withdrawn",
+  "refund.refused": "Refund rejected by Stripe",
+  "refund.tried_again": "Refund retried",
+  "charge.dispute.funds_withdrawn": "Bank took the money",
+  "charge.dispute.funds_reinstated": "Bank gave the money back",
+  "decision.accept_amount": "Amount accepted",
+  "decision.revoke": "Access revoked",
+  "decision.restore": "Access restored",
+  "attention.acknowledged": "Marked as resolved",
+  "export.ordered": "Data exported",
+  "data.read": "Read data of students",
+};
+const STATUS_TITLES = {
+  FAILED: "Payment failed",
+  PROCESSING: "The bank is processing the payment",
+  CANCELED: "Closed unpaid",
+};
+const ENROLLMENT_TITLES = { ENROLLED: "The student is enrolled", WITHDRAWN: "The student is no longer enrolled" };
+
+/** The title of a record: its own, else its most important change, else its type. */
+export function recordTitle({ type, transition }) {
+  const { settled, refunded, refunds, lost, status, enrollment, disputes, attention, currency } = transition;
+  const money = (amount) => moneyWithCode(Math.abs(amount), currency);
+  const ends = (changes) => Object.values(changes ?? {}).map(({ to }) => to);
+  if (disputes) return disputeTitle(Object.values(disputes)[0], TITLES[type]);
+  if (TITLES[type]) return TITLES[type];
+  if (settled) return `Paid ${money(settled)}`;
+  if (refunded > 0) return `Refunded ${money(refunded)}`;
+  if (refunded < 0) return `Refund of ${money(refunded)} failed`;
+  if (refunds) return `Refund ${sentenceCase(ends(refunds)[0] ?? "changed").toLowerCase()}`;
+  if (lost) return lost > 0 ? `Lost ${money(lost)} to a dispute` : `Won back ${money(lost)}`;
+  if (STATUS_TITLES[status?.to]) return STATUS_TITLES[status.to];
+  if (enrollment && ENROLLMENT_TITLES[enrollment.to]) return ENROLLMENT_TITLES[enrollment.to];
+  if (attention) return "Needs attention";
+  if (type === "refund.made") return "Refund created at Stripe";
+  return type;
+}
+
+/** "Dispute opened", "Dispute lost", or what else a bank did. */
+function disputeTitle({ from, to }, title) {
+  if (!from) return "Dispute opened";
+  if (["won", "lost", "prevented", "warning_closed"].includes(to)) return to === "warning_closed" ? "Inquiry closed" : `Dispute ${to}`;
+  return title ?? `Dispute: ${sentenceCase(to).toLowerCase()}`;
+}
+
+/** The changes that a record made, as sentences without the names of states. `method` is how the payment was paid. */
+export function recordWords(record, method) {
+  const { settled, refunded, lost, status, enrollment, attention, currency } = record.transition;
+  const title = recordTitle(record);
+  const money = (amount) => moneyWithCode(Math.abs(amount), currency);
+  const lines = [
+    settled && method,
+    refunded > 0 && `Refunded ${money(refunded)}`,
+    lost > 0 && `Lost ${money(lost)} to a dispute`,
+    lost < 0 && `Won back ${money(lost)}`,
+    status && STATUS_TITLES[status.to],
+    enrollment && ENROLLMENT_TITLES[enrollment.to],
+    attention && `Needs attention: ${attention.map(attentionName).join(", ")}`,
+  ];
+  return lines.filter((line) => line && line !== title);
+}
+
+const attentionName = (name) => name.split(":")[0].replace(/_/g, " ");
+
+/** The changes that a record made, with every state. */
+export function transitionLines({ status, enrollment, settled, refunded, lost, attention, currency }) {
+  const lines = [];
+  const money = (amount) => moneyWithCode(Math.abs(amount), currency);
+  const statusName = (value) => (value ? paymentStatus(value)[0] : "none");
+  const enrollmentName = (value) => (value ? enrollmentStatus(value)[0] : "none");
+  if (settled) lines.push(`Received ${money(settled)}`);
+  if (refunded) lines.push(`${refunded > 0 ? "Refunded" : "Refund undone:"} ${money(refunded)}`);
+  if (lost) lines.push(lost > 0 ? `Lost ${money(lost)} to a dispute` : `Won back ${money(lost)}`);
+  if (status) lines.push(`Status: ${statusName(status.from)} → ${statusName(status.to)}`);
+  if (enrollment) lines.push(`Enrollment: ${enrollmentName(enrollment.from)} → ${enrollmentName(enrollment.to)}`);
+  if (attention) lines.push(`Needs attention: ${attention.join(", ")}`);
+  return lines;
+}
