@@ -651,7 +651,7 @@ def test_a_retried_event_stays_in_quarantine_only_if_it_still_fails(staff: Staff
     staff.rows().filter(has_text=paid["id"]).get_by_role("button", name="Retry").click()
     staff.expect_text(f"{paid['id']}: Applied. It has left quarantine.")
     expect(staff.rows().filter(has_text=paid["id"])).to_have_count(0)
-    expect(broken_row.locator("td").nth(3)).to_have_text("2")
+    expect(broken_row.locator("td").nth(4)).to_have_text("2")
     assert staff.details(created["payment_id"])["payment"]["status"] == "SUCCEEDED"
     broken_row.get_by_role("button", name="Discard…").click()
     staff.page.get_by_label("Reason").fill("sent by a test")
