@@ -19,15 +19,13 @@ import os
 import posixpath
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 ASSETS = "assets/"
 """The folder of the folders that are named by a hash."""
-LANGUAGES = "/languages/"
-"""Folders of modules of which a page loads only one, the reader's."""
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
 COMPRESSED_TYPES = frozenset({"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"})
@@ -39,11 +37,7 @@ COMPRESSED_SIZES = range(1_000, 10_000_001)
 
 _ADDRESS = re.compile(r'(?P<name>\s(?:src|href)=")(?P<address>[^"#]+)(?=")')
 _ENTRY = re.compile(r'^(?P<indent> *)<script type="module" src="(?P<src>[^"]+)"></script>\n', re.MULTILINE)
-_IMPORT = re.compile(
-    r"""^\s*(?:import|export)\b[^"';]*?\bfrom\s*["'](?P<static>\.[^"']+)["']"""
-    r"""|\bimport\(\s*["'](?P<dynamic>\.[^"']+)["']""",
-    re.MULTILINE,
-)
+_IMPORT = re.compile(r"""^\s*(?:import|export)\b[^"';]*?\bfrom\s*["'](\.[^"']+)["']""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -117,10 +111,9 @@ def _with_assets(page: str, text: str, sources: Mapping[str, bytes], folder: str
         return posixpath.normpath(posixpath.join(posixpath.dirname(page), address))
 
     def preloads(entry: re.Match[str]) -> str:
-        first, later = imported_modules(path_of(entry["src"]), sources)
-        links = [f'<link rel="modulepreload" href="{folder}{module}">' for module in first]
-        links += [f'<link rel="modulepreload" href="{folder}{module}" fetchpriority="low">' for module in later]
-        return entry[0] + "".join(f"{entry['indent']}{link}\n" for link in links)
+        modules = imported_modules(path_of(entry["src"]), sources)
+        links = [f'{entry["indent"]}<link rel="modulepreload" href="{folder}{module}">\n' for module in modules]
+        return entry[0] + "".join(links)
 
     def address(match: re.Match[str]) -> str:
         path = path_of(match["address"])
@@ -129,32 +122,21 @@ def _with_assets(page: str, text: str, sources: Mapping[str, bytes], folder: str
     return _ADDRESS.sub(address, _ENTRY.sub(preloads, text))
 
 
-def imported_modules(entry: str, sources: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
-    """Return the modules that one imports, directly or not, nearest first, and those that only ``import()`` reaches.
+def imported_modules(entry: str, sources: Mapping[str, bytes]) -> list[str]:
+    """Return the modules that one imports, directly or not, nearest first, without those that only ``import()`` reaches.
 
-    The first view may not need the latter. A language is left out: only the reader's own is loaded.
+    The latter are for later: another view, or one of several languages.
     """
-    first = _closure([entry], sources, "static")
-    both = _closure(first, sources, "static", "dynamic")
-    return first[1:], [module for module in both[len(first) :] if LANGUAGES not in module]
-
-
-def _closure(entries: list[str], sources: Mapping[str, bytes], *kinds: str) -> list[str]:
-    reached = dict.fromkeys(entries)
-    pending = deque(entries)
+    reached = dict.fromkeys([entry])
+    pending = deque(reached)
     while pending:
-        for module in _imports(pending.popleft(), sources, kinds):
-            if module not in reached:
-                reached[module] = None
-                pending.append(module)
-    return list(reached)
-
-
-def _imports(module: str, sources: Mapping[str, bytes], kinds: tuple[str, ...]) -> Iterator[str]:
-    for match in _IMPORT.finditer(sources[module].decode()):
-        for kind in kinds:
-            if match[kind]:
-                yield posixpath.normpath(posixpath.join(posixpath.dirname(module), match[kind]))
+        module = pending.popleft()
+        for address in _IMPORT.findall(sources[module].decode()):
+            imported = posixpath.normpath(posixpath.join(posixpath.dirname(module), address))
+            if imported not in reached:
+                reached[imported] = None
+                pending.append(imported)
+    return list(reached)[1:]
 
 
 def content_type(path: str) -> str:

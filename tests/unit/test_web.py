@@ -88,7 +88,7 @@ def test_a_served_page_names_every_file_that_it_needs_so_that_they_load_at_once(
     imported = {
         f"{folder}/{path.relative_to(WEB.resolve()).as_posix()}"
         for module in modules
-        for path in imports(WEB / module.removeprefix(f"{folder}/"))
+        for path in imports(WEB / module.removeprefix(f"{folder}/"), later=False)
     }
     assert modules and imported <= modules
     styles = set(re.findall(r'rel="stylesheet" href="([^"]+)"', page.read_text(encoding="utf-8")))
@@ -107,16 +107,15 @@ def test_assets_move_to_another_folder_when_one_of_them_changes_and_only_they_ar
         assert (file.cache_control == web_files.CACHE_FOREVER) == path.startswith("assets/"), path
 
 
-def test_modules_that_only_a_later_view_imports_are_listed_apart() -> None:
+def test_a_module_for_another_view_or_language_is_not_loaded_with_the_page() -> None:
     sources = {
         "a/main.js": b'import { b } from "../b.js";\nconst later = () => import("./later.js");\n',
-        "a/languages/de.js": b"",
-        "a/later.js": b'import {\n  c,\n} from "./c.js";\nconst de = () => import("./languages/de.js");\n',
-        "b.js": b'export { d } from "./d.js";\n',
-        "a/c.js": b"",
+        "a/later.js": b"",
+        "b.js": b'import {\n  c,\n} from "./a/c.js";\nexport { d } from "./d.js";\n',
+        "a/c.js": b'import { d } from "../d.js";\n',
         "d.js": b"",
     }
-    assert web_files.imported_modules("a/main.js", sources) == (["b.js", "d.js"], ["a/later.js", "a/c.js"])
+    assert web_files.imported_modules("a/main.js", sources) == ["b.js", "a/c.js", "d.js"]
 
 
 def test_the_upload_keeps_the_assets_of_the_release_before_for_pages_that_browsers_have_just_loaded() -> None:
@@ -172,9 +171,11 @@ def test_the_local_front_compresses_and_caches_as_cloudfront_does(front: web_ser
         assert browser.get(sheet).text == "main { color: red; }\n"
 
 
-def imports(module: Path) -> list[Path]:
+def imports(module: Path, *, later: bool = True) -> list[Path]:
+    """The files that a module imports; with `later`, also those that it imports while it runs."""
     text = module.read_text(encoding="utf-8")
-    return [(module.parent / path).resolve() for path in re.findall(r'(?:from |import\()"(\.[^"]+)"', text)]
+    pattern = r'(?:from |import\()"(\.[^"]+)"' if later else r'from "(\.[^"]+)"'
+    return [(module.parent / path).resolve() for path in re.findall(pattern, text)]
 
 
 def test_every_module_is_reached_from_a_page() -> None:

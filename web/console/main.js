@@ -1,40 +1,21 @@
 // The console: choosing the view, and who is signed in.
 import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
-import { Attention } from "./attention.js";
-import { Books } from "./books.js";
-import { Empty, ErrorMessage, useOnline } from "./components.js";
-import { Disputes } from "./disputes.js";
-import { Exports } from "./exports.js";
-import { useFocusOfView, useHeading } from "./focus.js";
+import { ErrorMessage, useOnline } from "./components.js";
+import { useHeading } from "./focus.js";
 import { Header } from "./header.js";
 import { ShortcutHelp, useKeyboard } from "./keyboard.js";
-import { Overview } from "./overview.js";
-import { Payment } from "./payment.js";
-import { Payments } from "./payments.js";
 import { html, render, useLayoutEffect, useState } from "./preact.js";
-import { Quarantine } from "./quarantine.js";
-import { RefundRequests } from "./refund_requests.js";
-import { rememberList, rememberPayment, routeTo, useRoute } from "./route.js";
+import { useRoute } from "./route.js";
 import { useRows } from "./rows.js";
-import { Selling, SellingBanner } from "./selling.js";
 import { NoStaffAccess, SignIn } from "./sign_in.js";
-import { Statement } from "./statement.js";
-import { User } from "./user.js";
 
-const LIST_VIEWS = {
-  overview: Overview,
-  payments: Payments,
-  attention: Attention,
-  "refund-requests": RefundRequests,
-  disputes: Disputes,
-  books: Books,
-  statement: Statement,
-  quarantine: Quarantine,
-  exports: Exports,
-  selling: Selling,
-};
-const DETAIL_VIEWS = { payments: Payment, users: User, exports: Exports };
+/** The component with all views. A visitor who has to sign in first does not wait for their modules. */
+let View;
+
+async function loadViews() {
+  ({ View } = await import("./views.js"));
+}
 
 /** The signed-in user and their role, as the token names it. The API checks the role itself. */
 function signedInUser(config) {
@@ -64,7 +45,8 @@ function App({ config }) {
       window.removeEventListener("show-shortcuts", onHelp);
     };
   }, []);
-  const onSignIn = () => {
+  const onSignIn = async () => {
+    await loadViews();
     setExpiredMessage("");
     setSignIns((count) => count + 1); // render again: the token is not part of the state
   };
@@ -78,7 +60,6 @@ function App({ config }) {
     <main id="main" tabindex="-1">
       ${!signedIn && html`<${SignIn} config=${config} message=${expiredMessage} onSignIn=${onSignIn} />`}
       ${signedIn && !user.isStaff && html`<${NoStaffAccess} user=${user} config=${config} />`}
-      ${signedIn && user.isStaff && html`<${SellingBanner} />`}
       ${signedIn && user.isStaff && html`<${View} path=${path} query=${query} staff=${user} />`}
     </main>
     <footer class="foot">Times shown in ${timeZone()}. Date filters use UTC days.</footer>
@@ -90,21 +71,9 @@ function skipToContent(event) {
   document.getElementById("main").focus();
 }
 
-/** The view of a route. */
-function View({ path, query, staff }) {
-  const [name, id] = path;
-  const views = id ? DETAIL_VIEWS : LIST_VIEWS;
-  const CurrentView = Object.hasOwn(views, name) ? views[name] : undefined;
-  useFocusOfView(`${name}/${id ?? ""}`);
-  if (CurrentView && !id) rememberList();
-  if (CurrentView === Payment) rememberPayment();
-  if (!CurrentView)
-    return html`<h1 tabindex="-1">Page not found</h1><${Empty} title=""><a href=${routeTo(["overview"])}>Go to Overview</a><//>`;
-  return html`<${CurrentView} key=${`${name}/${id ?? ""}`} id=${id} query=${query} staff=${staff} />`;
-}
-
 async function start() {
   const config = await (await fetch("/config.json")).json();
+  if (signedInUser(config)?.isStaff) await loadViews();
   render(html`<${App} config=${config} />`, document.body);
 }
 

@@ -16,7 +16,6 @@ const TITLES = {
   "refund.created_by_staff": "Refund created by staff",
   "refund.approved": "Refund request approved",
   "refund.declined": "Refund request declined",
-  "refund.withdrawn": "Refund request withdrawn",
   "refund.refused": "Refund rejected by Stripe",
   "refund.tried_again": "Refund retried",
   "charge.dispute.funds_withdrawn": "Bank took the money",

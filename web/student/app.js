@@ -5,31 +5,34 @@ import { writeFor } from "../shared/format.js";
 import * as session from "../shared/session.js";
 import { warnBeforeSessionEnds } from "../shared/session_end.js";
 import { useWords } from "../shared/words.js";
-import { accountView } from "./account.js";
 import { handleArrival } from "./arrival.js";
-import { buyView, paidView } from "./buy.js";
-import { cardsView } from "./cards.js";
 import { showErasure, takeErasure } from "./erasure.js";
 import { showHeader } from "./header.js";
-import { learningView } from "./learning.js";
-import { paymentsView } from "./payments.js";
 import { showSignIn, signInView } from "./sign_in.js";
 import { loadStripe } from "./stripe.js";
 import { language, locale, texts } from "./text.js";
-import { trackView } from "./track.js";
 import { tracksView } from "./tracks.js";
 
 const words = texts.app;
+const laterModules = [];
+
+/** A view that most visitors do not open first: they do not wait for its modules. */
+function later(load) {
+  laterModules.push(load);
+  return async (...args) => (await load())(...args);
+}
+
+const ACCOUNT = later(async () => (await import("./account.js")).accountView);
 const VIEWS = new Map([
   ["", tracksView],
-  ["tracks", trackView],
-  ["buy", buyView],
-  ["paid", paidView],
-  ["learning", learningView],
-  ["payments", paymentsView],
-  ["cards", cardsView],
-  ["account", accountView],
-  ["data", accountView], // the name of the account in earlier versions
+  ["tracks", later(async () => (await import("./track.js")).trackView)],
+  ["buy", later(async () => (await import("./buy.js")).buyView)],
+  ["paid", later(async () => (await import("./buy.js")).paidView)],
+  ["learning", later(async () => (await import("./learning.js")).learningView)],
+  ["payments", later(async () => (await import("./payments.js")).paymentsView)],
+  ["cards", later(async () => (await import("./cards.js")).cardsView)],
+  ["account", ACCOUNT],
+  ["data", ACCOUNT], // the name of the account in earlier versions
   ["sign-in", signInView],
 ]);
 const PUBLIC_VIEWS = new Set(["", "sign-in", "tracks"]);
@@ -131,11 +134,11 @@ async function start() {
   warnBeforeSessionEnds(config.sign_in);
   loadStripe(config).catch(() => {}); // on every view, for Stripe's fraud signals; the payment form shows errors
   const erasure = takeErasure();
-  if (!failure && !erasure) return showView();
-  showHeader(config);
+  if (failure || erasure) showHeader(config);
   if (failure) showFailedSignIn(failure);
-  else showErasure(main, erasure);
-  return undefined;
+  else if (erasure) showErasure(main, erasure);
+  else await showView();
+  for (const load of laterModules) load().catch(() => {}); // a view that is opened then shows the error
 }
 
 function showFailedSignIn({ message, returnTo }) {
