@@ -15,6 +15,7 @@ MAX_DEPTH = 4
 NOT_SIMULATED = {
     "balance": ("instant_available.net_available",),
     "customer": ("cash_balance", "tax"),
+    "invoice": ("confirmation_secret", "payments"),
     "price": ("currency_options", "tiers"),
 }
 """Fields that Stripe includes only if expanded, and the simulator does not have."""

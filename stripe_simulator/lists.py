@@ -23,6 +23,7 @@ SEARCH_FIELDS: dict[str, tuple[str, ...]] = {  # https://docs.stripe.com/search#
         *("refunded", "status"),
     ),
     "customers": ("created", "email", "metadata", "name", "phone"),
+    "invoices": ("created", "currency", "customer", "metadata", "number", "status", "total"),
     "payment_intents": ("amount", "created", "currency", "customer", "metadata", "status"),
     "prices": ("active", "currency", "lookup_key", "metadata", "product", "type"),
     "products": ("active", "description", "metadata", "name", "shippable", "url"),

@@ -27,16 +27,21 @@ _OPTIONS = tuple(f"payment_method_options[{kind}]" for kind in (*_METHODS, *_MET
 _SESSION = (
     *(f"payment_method_options[{kind}]" for kind in (*_METHODS, "demo_pay")),
     *("after_expiration", "automatic_tax", "branding_settings", "consent_collection", "custom_fields", "custom_text"),
-    *("customer_account", "customer_update", "integration_identifier", "invoice_creation", "managed_payments"),
+    *("customer_account", "customer_update[shipping]", "integration_identifier", "managed_payments"),
     *("name_collection", "optional_items", "origin_context", "payment_method_collection"),
     *("payment_method_configuration", "payment_method_data", "permissions", "phone_number_collection"),
     *("redirect_on_completion", "setup_intent_data", "shipping_address_collection", "shipping_options"),
-    *("subscription_data", "tax_id_collection", "wallet_options"),
+    *("subscription_data", "wallet_options"),
+    *(f"invoice_creation[invoice_data][{name}]" for name in ("account_tax_ids", "issuer", "rendering_options")),
     *(f"payment_intent_data[{name}]" for name in ("application_fee_amount", "on_behalf_of", "transfer_data")),
     *(f"payment_method_options[card][{name}]" for name in ("capture_method", "installments", "restrictions")),
     *("line_items[][adjustable_quantity]", "line_items[][dynamic_tax_rates]", "line_items[][tax_rates]"),
     *("line_items[][price_data][recurring]", "line_items[][price_data][unit_amount_decimal]"),
     "line_items[][price_data][product_data][tax_details]",
+)
+_CREDIT_NOTE = (
+    *("credit_amount", "lines", "out_of_band_amount", "refund_amount", "refunds[][payment_record_refund]"),
+    *("refunds[][type]", "shipping_cost"),
 )
 _CUSTOMER = ("cash_balance", "default_source", "invoice_prefix", "next_invoice_sequence", "source", "tax", "validate")
 _PRICE = (
@@ -56,6 +61,11 @@ UNSUPPORTED_PARAMS: dict[str, tuple[str, ...]] = {
     "POST /v1/payment_intents/*/capture": (*_INTENT, "final_capture", "statement_descriptor"),
     "POST /v1/checkout/sessions": _SESSION,
     "POST /v1/checkout/sessions/*": ("collected_information", "line_items", "payment_intent_data", "shipping_options"),
+    "POST /v1/credit_notes": _CREDIT_NOTE,
+    "GET /v1/credit_notes/preview": _CREDIT_NOTE,
+    "GET /v1/credit_notes/preview/lines": (*_CREDIT_NOTE, "effective_at", "memo", "metadata", "reason"),
+    "GET /v1/credit_notes": ("customer_account",),
+    "GET /v1/invoices": ("customer_account", "due_date", "subscription"),
     "POST /v1/customers": (*_CUSTOMER, "tax_id_data", "test_clock"),
     "POST /v1/customers/*": _CUSTOMER,
     "POST /v1/disputes/*": ("evidence[appeal]", "evidence[enhanced_evidence]"),

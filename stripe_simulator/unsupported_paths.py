@@ -4,6 +4,8 @@ A request for one is refused by name, and not with the 404 of a path that Stripe
 `tests/stripe/test_unsupported_paths.py` finds an operation of the `stripe` package that is neither here nor a route.
 """
 
+_DRAFTS = "invoices that Checkout has not made"
+
 _ROOTS: dict[str, str] = {
     "account": "the account",
     "account_links": "Connect",
@@ -18,7 +20,6 @@ _ROOTS: dict[str, str] = {
     "billing_portal": "the customer portal",
     "climate": "Climate",
     "country_specs": "Connect",
-    "credit_notes": "credit notes",
     "crypto": "crypto onramps",
     "customer_sessions": "customer sessions",
     "entitlements": "entitlements",
@@ -33,7 +34,6 @@ _ROOTS: dict[str, str] = {
     "invoice_payments": "invoices",
     "invoice_rendering_templates": "invoices",
     "invoiceitems": "invoice items",
-    "invoices": "invoices",
     "issuing": "Issuing",
     "link_account_sessions": "Financial Connections",
     "linked_accounts": "Financial Connections",
@@ -78,6 +78,7 @@ _ROOTS: dict[str, str] = {
     "charges/*/dispute": "earlier paths of disputes",
     "charges/*/refund": "earlier paths of refunds",
     "charges/*/refunds": "earlier paths of refunds",
+    "credit_notes/*/void": "voiding credit notes",
     "customers/*/balance_transactions": "customer balances",
     "customers/*/bank_accounts": "sources",
     "customers/*/cards": "sources",
@@ -87,7 +88,16 @@ _ROOTS: dict[str, str] = {
     "customers/*/funding_instructions": "cash balances",
     "customers/*/sources": "sources",
     "customers/*/subscriptions": "subscriptions",
-    "customers/*/tax_ids": "tax ids",
+    "invoices/*/add_lines": _DRAFTS,
+    "invoices/*/attach_payment": _DRAFTS,
+    "invoices/*/finalize": _DRAFTS,
+    "invoices/*/lines/*": _DRAFTS,
+    "invoices/*/mark_uncollectible": _DRAFTS,
+    "invoices/*/pay": _DRAFTS,
+    "invoices/*/remove_lines": _DRAFTS,
+    "invoices/*/send": _DRAFTS,
+    "invoices/*/update_lines": _DRAFTS,
+    "invoices/*/void": _DRAFTS,
     "payment_intents/*/amount_details_line_items": "line items of PaymentIntents",
     "payment_intents/*/apply_customer_balance": "cash balances",
     "payment_intents/*/increment_authorization": "incremental authorizations",
@@ -99,6 +109,9 @@ _ROOTS: dict[str, str] = {
 """The paths without `/v1/` -> the part of Stripe. Every method and every deeper path is refused."""
 _OPERATIONS: dict[str, str] = {
     "POST /v1/charges": "charges without a PaymentIntent",
+    "POST /v1/invoices": _DRAFTS,
+    "POST /v1/invoices/*": _DRAFTS,
+    "DELETE /v1/invoices/*": _DRAFTS,
 }
 """Single operations of resources that the simulator has."""
 _HINTS: dict[str, str] = {
@@ -107,6 +120,7 @@ _HINTS: dict[str, str] = {
     "earlier paths of balance transactions": "Use `/v1/balance_transactions`.",
     "earlier paths of disputes": "Use `/v1/disputes`.",
     "earlier paths of refunds": "Use `/v1/refunds`.",
+    _DRAFTS: "Create a Checkout Session with `invoice_creation`, and pay it.",
     "reversals of payouts": "Use `POST /_sim/payouts`.",
     "test clocks": "Advance the time with `POST /_sim/clock`.",
     "tokens": "Use a test token, such as `tok_visa`.",

@@ -10,7 +10,7 @@ from stripe_simulator.account import Account
 from stripe_simulator.currencies import format_amount
 from stripe_simulator.errors import StripeError
 from stripe_simulator.pages.html_page import message, page, read_form, redirect
-from stripe_simulator.resources import checkout_sessions, payment_methods
+from stripe_simulator.resources import checkout_sessions, payment_methods, tax_ids
 from stripe_simulator.response import Response
 
 Session = dict[str, Any]
@@ -19,6 +19,15 @@ INCOMPLETE = {
     "expiry": "Your card's expiration date is incomplete.",
     "cvc": "Your card's security code is incomplete.",
 }
+
+ADDRESS = {
+    "name": ("Full name", "name"),
+    "line1": ("Address", "address-line1"),
+    "postal_code": ("Postal code", "postal-code"),
+    "city": ("City", "address-level2"),
+    "country": ("Country (two letters)", "country"),
+}
+"""The fields of the billing address: the label and the kind of autocompletion of each."""
 
 
 def answer(account: Account, method: str, id: str, body: bytes) -> Response:
@@ -42,7 +51,7 @@ def answer(account: Account, method: str, id: str, body: bytes) -> Response:
     last_error = (intent.get("last_payment_error") or {}).get("message", "")
     customer = account.store.find("customer", session["customer"] or "") or {}
     email = form.get("email") or session["customer_email"] or customer.get("email") or ""
-    content = _summary(account, session) + _form(session, email, problem or last_error)
+    content = _summary(account, session) + _form(session, {**form, "email": email}, problem or last_error)
     return page("Checkout", content + _cancel_link(session))
 
 
@@ -52,25 +61,54 @@ def _pay(account: Account, session: Session, form: dict[str, str]) -> str:
         problems = [problem for name, problem in INCOMPLETE.items() if name not in form]
         if session["amount_total"] and problems and "account_number" not in form:
             return problems[0]
+        if session["billing_address_collection"] == "required" and session["amount_total"]:
+            missing = [label for name, (label, _) in ADDRESS.items() if not form.get(name)]
+            if missing:
+                return f"Enter your {missing[0].lower()}."
+        if _lacks_tax_id(session, form):
+            return "Enter your tax ID."
         save = form.get("save") == "on"
         with account.atomic():
             session = account.store.get("checkout.session", session["id"])  # the same object, restored on an error
             is_free = session["amount_total"] == 0
             method = None if is_free else payment_methods.from_params(account, _method_params(form))
-            checkout_sessions.pay(account, session, method, email=form.get("email"), save=save)
+            business = _business(form)
+            checkout_sessions.pay(account, session, method, email=form.get("email"), save=save, business=business)
     except StripeError as error:
         return error.message
     return ""
 
 
 def _method_params(form: dict[str, str]) -> dict[str, Any]:
+    billing = _billing_details(form)
     if "account_number" in form:
         bank = {"account_number": form["account_number"], "routing_number": "110000000"}
-        return {"type": "us_bank_account", "us_bank_account": bank}
+        return {"type": "us_bank_account", "us_bank_account": bank, **billing}
     digits = "".join(char for char in form.get("expiry", "") if char.isdecimal())
     month, year = (digits[:2], digits[2:]) if len(digits) in (4, 6) else ("0", "0")
     card = {"number": form.get("number", ""), "exp_month": month, "exp_year": year, "cvc": form.get("cvc", "")}
-    return {"type": "card", "card": card}
+    return {"type": "card", "card": card, **billing}
+
+
+def _billing_details(form: dict[str, str]) -> dict[str, Any]:
+    """Return the name and address that the payer entered, as the payment method has them; empty without any."""
+    address = {name: form[name] for name in ADDRESS if name != "name" and form.get(name)}
+    details = {"name": form.get("name")} | ({"address": address} if address else {})
+    return {"billing_details": details} if address or form.get("name") else {}
+
+
+def _business(form: dict[str, str]) -> checkout_sessions.Business | None:
+    """Return what a business entered; None without a tax id."""
+    type_ = tax_ids.TYPES_OF_COUNTRIES.get(form.get("country", ""))
+    if not form.get("tax_id") or type_ is None:
+        return None
+    return checkout_sessions.Business(type_, form["tax_id"], form.get("business_name") or form.get("name", ""))
+
+
+def _lacks_tax_id(session: Session, form: dict[str, str]) -> bool:
+    """Return whether the session requires a tax id, the country has one, and the payer entered none."""
+    is_required = (session.get("tax_id_collection") or {}).get("required") == "if_supported"
+    return is_required and form.get("country") in tax_ids.TYPES_OF_COUNTRIES and not form.get("tax_id")
 
 
 def _summary(account: Account, session: Session) -> str:
@@ -91,11 +129,16 @@ def _field(name: str, label: str, attributes: str = "") -> str:
     return f'<label for="{name}">{label}</label><input id="{name}" name="{name}" {attributes}>'
 
 
-def _form(session: Session, email: str, problem: str) -> str:
+def _filled(form: dict[str, str], name: str, autocomplete: str) -> str:
+    """Return the attributes of a field that keeps what was entered."""
+    return f'autocomplete="{autocomplete}" value="{html.escape(form.get(name, ""))}"'
+
+
+def _form(session: Session, form: dict[str, str], problem: str) -> str:
     total, types = session["amount_total"], session["payment_method_types"]
     parts = [f'<p class="error" role="alert">{html.escape(problem)}</p>'] if problem else []
     parts.append('<form method="post" autocomplete="on">')
-    parts.append(_field("email", "Email", f'type="email" autocomplete="email" value="{html.escape(email)}"'))
+    parts.append(_field("email", "Email", f'type="email" autocomplete="email" value="{html.escape(form["email"])}"'))
     if total and "card" in types:
         parts.append(_field("number", "Card number", 'inputmode="numeric" autocomplete="cc-number"'))
         parts.append('<div class="pair"><div>')
@@ -105,6 +148,15 @@ def _form(session: Session, email: str, problem: str) -> str:
     if total and "us_bank_account" in types:
         parts.append("<details><summary>Pay from a US bank account instead</summary>")
         parts.append(_field("account_number", "Account number", 'inputmode="numeric"') + "</details>")
+    if total and (session["billing_address_collection"] == "required" or checkout_sessions.collects_tax_id(session)):
+        parts += [
+            _field(name, label, _filled(form, name, autocomplete)) for name, (label, autocomplete) in ADDRESS.items()
+        ]
+    if total and checkout_sessions.collects_tax_id(session):
+        is_open = " open" if form.get("tax_id") else ""
+        parts.append(f"<details{is_open}><summary>I’m purchasing as a business</summary>")
+        parts.append(_field("business_name", "Business name", _filled(form, "business_name", "organization")))
+        parts.append(_field("tax_id", "Tax ID", _filled(form, "tax_id", "off")) + "</details>")
     options = session["saved_payment_method_options"] or {}
     if total and options.get("payment_method_save") == "enabled":
         parts.append('<label class="check"><input type="checkbox" name="save"> Save for next time</label>')

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stripe_simulator.accounts import Accounts
-from stripe_simulator.pages import assets, checkout, receipt, three_d_secure
+from stripe_simulator.pages import assets, checkout, invoice, receipt, three_d_secure
 from stripe_simulator.pages.inspector import dispatch as inspector
 from stripe_simulator.response import Response
 
@@ -27,6 +27,10 @@ def handle(accounts: Accounts, method: str, target: str, headers: Mapping[str, s
         account = receipt.owner(accounts, path)
         with account.lock:
             return receipt.answer(account, path)
+    if path.startswith(("/invoices/", "/credit_notes/")):
+        account = invoice.owner(accounts, path)
+        with account.lock:
+            return invoice.answer(account, path)
     if inspector.is_page(path):
         return inspector.answer(accounts, method, path, query, body)
     return assets.answer(path)

@@ -6,6 +6,7 @@ A session has no PaymentIntent before the first attempt to pay.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from stripe_simulator import currencies, lists, validation
@@ -15,11 +16,13 @@ from stripe_simulator.params import merge_metadata
 from stripe_simulator.resources import (
     coupons,
     customers,
+    invoices,
     mandates,
     payment_intents,
     payment_methods,
     payments,
     products,
+    tax_ids,
 )
 from stripe_simulator.store import Object, public_fields
 
@@ -145,6 +148,7 @@ def create(call: Call) -> Object:
         validation.check_url({name: (params.get(name) or "").replace("{CHECKOUT_SESSION_ID}", "cs")}, name)
     validation.check_email(params, "customer_email")
     _check_intent_data(params)
+    _check_customer_details(params)
     now = account.clock.unix()
     expires = params.get("expires_at", now + DAY_S)
     if not now + HALF_HOUR_S - 60 <= expires <= now + DAY_S + 60:
@@ -196,6 +200,31 @@ def _check_intent_data(params: dict[str, Any]) -> None:
     merge_metadata({}, data.get("metadata", {}))
 
 
+def _check_customer_details(params: dict[str, Any]) -> None:
+    """Check what the page may store on the customer, and that an invoice can be made.
+
+    https://docs.stripe.com/tax/checkout/tax-ids
+    """
+    update, collects_tax_id = (
+        params.get("customer_update") or {},
+        (params.get("tax_id_collection") or {}).get("enabled"),
+    )
+    if update and not params.get("customer"):
+        raise validation_error("`customer_update` can only be used with `customer`.", param="customer_update")
+    if collects_tax_id and params.get("customer") and update.get("name") != "auto":
+        raise validation_error(
+            "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an "
+            "existing customer, please set `customer_update[name]` to `auto`.",
+            param="customer_update[name]",
+        )
+    capture = (params.get("payment_intent_data") or {}).get("capture_method")
+    if (params.get("invoice_creation") or {}).get("enabled") and capture == "manual":
+        raise validation_error(
+            "`invoice_creation` is not supported with `payment_intent_data[capture_method]` set to `manual`.",
+            param="invoice_creation",
+        )
+
+
 def _spread(items: list[Object], discount_total: int) -> None:
     """Apply the discount to the line items, one after the other, until it is used up."""
     for item in items:
@@ -207,7 +236,7 @@ def _spread(items: list[Object], discount_total: int) -> None:
 def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int, discount_total: int) -> Object:
     id = f"cs_test_a1{account.store.token(56)}"
     data = params.get("payment_intent_data") or {}
-    return {
+    session: Object = {
         "id": id,
         "object": "checkout.session",
         "adaptive_pricing": {"enabled": (params.get("adaptive_pricing") or {}).get("enabled", True)},
@@ -237,7 +266,7 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "discounts": [],
         "integration_identifier": None,
         "invoice": None,
-        "invoice_creation": None,
+        "invoice_creation": invoices.creation_of(params.get("invoice_creation")),
         "livemode": False,
         "locale": params.get("locale"),
         "managed_payments": None,
@@ -268,7 +297,11 @@ def _new(account: Account, params: dict[str, Any], currency: str, subtotal: int,
         "url": None,
         "wallet_options": None,
         "_intent_data": data,
+        "_customer_update": params.get("customer_update") or {},
     }
+    if "tax_id_collection" in params:  # absent, not null, without it
+        session["tax_id_collection"] = {"required": "never", **params["tax_id_collection"]}
+    return session
 
 
 def _method_options(params: Object) -> Object:
@@ -280,16 +313,38 @@ def _saved_method_options(params: Object | None) -> Object | None:
     return {name: params.get(name) for name in names} if params else None
 
 
+@dataclass(frozen=True)
+class Business:
+    """A tax id with its type, and the name of the business: a business enters them beside its billing details."""
+
+    tax_id_type: str
+    tax_id: str
+    name: str
+
+
 def pay(
-    account: Account, session: Object, method: Object | None, *, email: str | None = None, save: bool = False
+    account: Account,
+    session: Object,
+    method: Object | None,
+    *,
+    email: str | None = None,
+    save: bool = False,
+    business: Business | None = None,
 ) -> None:
-    """Pay the session, like the Pay button of the hosted page. Raises StripeError 402 for a decline."""
+    """Pay the session, like the Pay button of the hosted page. Raises StripeError 402 for a decline.
+
+    The name and address of the customer are the billing details of the method.
+    """
     if session["status"] != "open":
         raise invalid_request(f"This Checkout Session is {session['status']}.")
     customer = account.store.find("customer", session["customer"]) if session["customer"] else {}
     if customer is None or customer.get("deleted"):
         raise invalid_request("The customer of this Checkout Session has been deleted.", code="resource_missing")
     session["_email"] = email
+    if business and collects_tax_id(session):
+        tax_ids.check(business.tax_id_type, business.tax_id, "tax_id")
+        session["_tax_id"] = [business.tax_id_type, business.tax_id]
+        session["_business_name"] = business.name
     for discount in session["_discounts"]:
         if discount["promotion_code"]:
             code = account.store.get("promotion_code", discount["promotion_code"])
@@ -315,7 +370,7 @@ def _intent(account: Account, session: Object) -> Object:
         return account.store.get("payment_intent", session["payment_intent"])
     data, usages = session["_intent_data"], _usages(session)
     is_saved = data.get("setup_future_usage") or any(usage != "none" for usage in usages.values())
-    if session["customer"] is None and (session["customer_creation"] == "always" or is_saved):
+    if session["customer"] is None and (session["customer_creation"] == "always" or is_saved or makes_invoice(session)):
         session["customer"] = _customer(account, session)
     params = {k: v for k, v in data.items() if k not in ("application_fee_amount", "transfer_data", "on_behalf_of")}
     params |= {
@@ -330,6 +385,16 @@ def _intent(account: Account, session: Object) -> Object:
     intent["_session"] = session["id"]
     session["payment_intent"] = intent["id"]
     return account.store.add(intent)
+
+
+def makes_invoice(session: Object) -> bool:
+    """Return whether the session makes an invoice once it is paid."""
+    return bool(session["invoice_creation"] and session["invoice_creation"]["enabled"])
+
+
+def collects_tax_id(session: Object) -> bool:
+    """Return whether the page asks businesses for a tax id."""
+    return bool(session.get("tax_id_collection", {}).get("enabled"))
 
 
 def _usages(session: Object) -> dict[str, str]:
@@ -348,22 +413,56 @@ def _complete(account: Account, session: Object, status: str) -> None:
     session["status"], session["payment_status"], session["url"] = "complete", status, None
     customer = account.store.find("customer", session["customer"] or "") or {}
     email = session.get("_email") or session["customer_email"] or customer.get("email")
+    billing = _billing_details(account, session)
+    tax_id, business_name = session.get("_tax_id"), session.get("_business_name")
     session["customer_details"] = {
-        "address": None,
-        "business_name": None,
+        "address": billing["address"],
+        "business_name": business_name,
         "email": email,
         "individual_name": None,
-        "name": customer.get("name"),
+        "name": business_name or billing["name"] or customer.get("name"),
         "phone": None,
         "tax_exempt": "none",
-        "tax_ids": None,
+        "tax_ids": [{"type": tax_id[0], "value": tax_id[1]}] if tax_id else [] if collects_tax_id(session) else None,
     }
+    if customer:
+        _update_customer(account, session, customer)
+    if status == "paid" and makes_invoice(session):
+        _create_invoice(account, session)
     for discount in session["_discounts"]:
         for kind, id in (("coupon", discount["_coupon"]), ("promotion_code", discount["promotion_code"])):
             redeemed = account.store.find(kind, id or "")
             if redeemed is not None:  # a coupon may have been deleted since: the session keeps its discount
                 redeemed["times_redeemed"] += 1
     account.emit("checkout.session.completed", session)
+
+
+def _billing_details(account: Account, session: Object) -> Object:
+    """Return the name and address that the payer entered, which are those of the payment method."""
+    intent = account.store.find("payment_intent", session["payment_intent"] or "") or {}
+    method = account.store.find("payment_method", intent.get("payment_method") or "") or {}
+    details = method.get("billing_details") or {"address": None, "name": None}
+    address = details["address"] or {}
+    return {"address": address if any(address.values()) else None, "name": details["name"]}
+
+
+def _update_customer(account: Account, session: Object, customer: Object) -> None:
+    """Store the name, the address and the tax id on the customer, as the session says.
+
+    A customer that the session itself has made gets all of them.
+    """
+    update, details, before = session.get("_customer_update", {}), session["customer_details"], public_fields(customer)
+    for name in ("name", "address"):
+        if details[name] and (update.get(name) == "auto" or session["customer_creation"]):
+            customer[name] = details[name]
+    account.emit_update(customer, before, "customer.updated")
+    if session.get("_tax_id"):
+        tax_ids.add(account, customer["id"], *session["_tax_id"])
+
+
+def _create_invoice(account: Account, session: Object) -> None:
+    discounts = _amounts_of_discounts(session, session["total_details"]["amount_discount"])
+    session["invoice"] = invoices.create_paid(account, session, discounts)["id"]
 
 
 def _find_session(account: Account, intent: Object) -> Object | None:
@@ -382,6 +481,8 @@ def on_success(account: Account, intent: Object, charge: Object) -> None:
         _complete(account, session, "paid")
     elif session["payment_status"] == "unpaid":
         session["payment_status"] = "paid"
+        if makes_invoice(session):
+            _create_invoice(account, session)
         if intent["capture_method"] != "manual":
             account.emit("checkout.session.async_payment_succeeded", session)
 

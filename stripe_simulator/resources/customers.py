@@ -10,7 +10,7 @@ from stripe_simulator import lists, validation
 from stripe_simulator.account import Account, Call
 from stripe_simulator.errors import invalid_request, resource_missing
 from stripe_simulator.params import merge_metadata
-from stripe_simulator.resources import payment_methods
+from stripe_simulator.resources import payment_methods, tax_ids
 from stripe_simulator.store import Object, public_fields
 
 TEXT_FIELDS = ("description", "email", "name", "phone", "business_name", "individual_name", "tax_exempt")
@@ -121,12 +121,17 @@ def update(call: Call) -> Object:
 
 
 def delete(call: Call) -> Object:
-    """DELETE /v1/customers/:id. Detaches the payment methods. A later GET returns the customer as deleted."""
+    """DELETE /v1/customers/:id, with the tax ids. Detaches the payment methods.
+
+    A later GET returns the customer as deleted.
+    """
     customer = call.store.get_active("customer", call.ids[0])
     for method in call.store.all("payment_method"):
         if method["customer"] == customer["id"]:
             call.store.keep(method)
             method["customer"], method["_detached"] = None, True
+    for tax_id in tax_ids.of_customer(call.account, customer["id"]):
+        del call.store.objects["tax_id"][tax_id["id"]]
     call.account.emit("customer.deleted", customer)
     tombstone = {"id": customer["id"], "object": "customer", "deleted": True}
     call.store.objects["customer"][customer["id"]] = tombstone

@@ -52,6 +52,9 @@ KINDS = {  # the kind of the object that a segment of a path, or a parameter, na
     "payment_intents": "payment_intent",
     "payment_methods": "payment_method",
     "payouts": "payout",
+    "invoices": "invoice",
+    "credit_notes": "credit_note",
+    "tax_ids": "tax_id",
     "prices": "price",
     "products": "product",
     "promotion_codes": "promotion_code",
@@ -75,6 +78,8 @@ KINDS = {  # the kind of the object that a segment of a path, or a parameter, na
     "product": "product",
     "promotion_code": "promotion_code",
     "source": "charge",
+    "invoice": "invoice",
+    "refund": "refund",
 }
 TEXTS = {  # valid texts by the parameter's name
     "currency": ["usd", "usd", "USD", "eur", "gbp", "jpy", "xxx", "us"],
@@ -90,7 +95,7 @@ TEXTS = {  # valid texts by the parameter's name
     "id": ["mine-1", "mine-2"],
     "ip_address": ["192.0.2.1"],
     "query": ["created>0", "metadata['a']:'b'", "status:'succeeded'", "email~'exa'", "active:'true' AND name:'x'"],
-    "type": ["card", "charge.*", "payment_intent.succeeded"],
+    "type": ["card", "eu_vat", "charge.*", "payment_intent.succeeded"],
     "enabled_events": ["*", "charge.refunded"],
     "expand": ["customer", "data.customer", "payment_method", "latest_charge.balance_transaction", "charge", "refunds"],
 }
@@ -453,6 +458,11 @@ def _coupon(fuzz: Fuzz) -> Pairs:
     return pairs if fuzz.random.random() < 0.5 else [("amount_off", fuzz.amount()), ("currency", "usd")]
 
 
+def _credit_note(fuzz: Fuzz) -> Pairs:
+    refund = ("refunds[0][refund]", fuzz.id_of("refund") or "none")
+    return [("invoice", fuzz.id_of("invoice") or "none"), ("amount", fuzz.amount()), refund]
+
+
 BASES: dict[str, Callable[[Fuzz], Pairs]] = {
     "POST /v1/payment_intents": _intent,
     "POST /v1/payment_intents/*/confirm": lambda fuzz: [("payment_method", fuzz.method()), ("return_url", LINK)],
@@ -469,6 +479,10 @@ BASES: dict[str, Callable[[Fuzz], Pairs]] = {
     "POST /v1/payment_methods/*/attach": lambda fuzz: [("customer", fuzz.id_of("customer") or "none")],
     "GET /v1/payment_methods": lambda fuzz: [("customer", fuzz.id_of("customer") or "none")],
     "POST /v1/refunds": lambda fuzz: [("payment_intent", fuzz.id_of("payment_intent"))],
+    "POST /v1/customers/*/tax_ids": lambda fuzz: [("type", "eu_vat"), ("value", "DE123456789")],
+    "POST /v1/credit_notes": _credit_note,
+    "GET /v1/credit_notes/preview": _credit_note,
+    "GET /v1/credit_notes/preview/lines": _credit_note,
     "POST /v1/webhook_endpoints": lambda fuzz: [("url", LINK), ("enabled_events[]", "*")],
     "POST /v1/test_helpers/confirmation_tokens": lambda fuzz: [("payment_method", fuzz.method())],
     **{operation: lambda fuzz: [("query", "created>0")] for operation in ROUTES if operation.endswith("/search")},
@@ -477,6 +491,7 @@ OPERATION_NAMES = sorted(ROUTES)
 FREQUENT = [
     *["POST /v1/payment_intents"] * 4,
     *("POST /v1/refunds", "POST /v1/checkout/sessions", "POST /v1/payment_pages/*/confirm", "POST /v1/customers"),
+    *("POST /v1/customers", "POST /v1/customers/*/tax_ids", "GET /v1/invoices"),
     *("POST /v1/payment_intents/*/confirm", "POST /v1/payment_intents/*/capture", "POST /v1/payment_intents/*"),
     *("POST /v1/coupons", "POST /v1/promotion_codes", "POST /v1/prices", "POST /v1/products", "POST /v1/disputes/*"),
     *("POST /v1/setup_intents", "POST /v1/payment_methods", "POST /v1/test_helpers/confirmation_tokens"),

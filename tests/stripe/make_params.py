@@ -26,6 +26,12 @@ TARGET = Path(__file__).parents[2] / "stripe_simulator" / "params.json"
 SERVICES = [
     "_customer_service",
     "_customer_payment_method_service",
+    "_customer_tax_id_service",
+    "_invoice_service",
+    "_invoice_line_item_service",
+    "_credit_note_service",
+    "_credit_note_line_item_service",
+    "_credit_note_preview_lines_service",
     "_payment_intent_service",
     "_payment_method_service",
     "_charge_service",

@@ -112,6 +112,24 @@ SETUP: list[tuple[str, str, Params]] = [  # the objects of each account: name, p
         },
     ),
     ("refund", "refunds", {"payment_intent": "{paid}", "amount": 5}),
+    (
+        "billed",
+        "payment_methods",
+        {"type": "card", "card": CARD, "billing_details": {"name": "Bea", "address": {"city": "Graz"}}},
+    ),
+    ("tax", "customers/{customer}/tax_ids", {"type": "eu_vat", "value": "DE123456789"}),
+    (
+        "invoiced",
+        "checkout/sessions",
+        {
+            "mode": "payment",
+            "success_url": LINK,
+            "line_items": [ITEM],
+            "customer": "{customer}",
+            "invoice_creation": {"enabled": True},
+        },
+    ),
+    ("invoiced_page", "payment_pages/{invoiced}/confirm", {"payment_method": "pm_card_visa"}),
     ("setup", "setup_intents", {"payment_method": "pm_card_authenticationRequired"}),
     ("session", "checkout/sessions", {"mode": "payment", "success_url": LINK, "line_items": [ITEM]}),
     ("endpoint", "webhook_endpoints", {"url": LINK, "enabled_events": ["*"]}),
@@ -135,7 +153,12 @@ PATH_IDS: dict[str, list[str]] = {  # the objects for `*` in the path of an oper
     "charges": ["{charge}"],
     "disputes": ["{dispute}"],
     "payouts": ["{payout}"],
+    "invoices": ["{invoice}"],
+    "credit_notes": ["{note}"],
 }
+SECOND_IDS = {"payment_methods": "{method}", "tax_ids": "{tax}"}
+"""The object for the second `*` in a path, by the segment before it."""
+CREDIT_NOTE = {"invoice": "{invoice}", "amount": 5, "refunds": [{"refund": "{returned}"}]}
 BASES: dict[str, list[Params]] = {  # the parameters that each parameter is added to; each is tried
     "POST /v1/payment_intents": [
         {"amount": 500, "currency": "usd"},
@@ -157,7 +180,14 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
         {"confirm": True, "return_url": LINK, "payment_method_data": BANK},
     ],
     "POST /v1/setup_intents/*/confirm": [{"return_url": LINK}, {"return_url": LINK, "payment_method_data": BANK}],
-    "POST /v1/checkout/sessions": [{"mode": "payment", "success_url": LINK, "line_items": [ITEM]}],
+    "POST /v1/checkout/sessions": [
+        {"mode": "payment", "success_url": LINK, "line_items": [ITEM]},
+        {"mode": "payment", "success_url": LINK, "line_items": [ITEM], "customer": "{customer}"},
+    ],
+    "POST /v1/customers/*/tax_ids": [{"type": "eu_vat", "value": "DE123456789"}, {"type": "no_vat", "value": "1"}],
+    "POST /v1/credit_notes": [CREDIT_NOTE],
+    "GET /v1/credit_notes/preview": [CREDIT_NOTE],
+    "GET /v1/credit_notes/preview/lines": [CREDIT_NOTE],
     "POST /v1/coupons": [{"amount_off": 50, "currency": "usd", "duration": "once"}, {"duration": "repeating"}],
     "POST /v1/promotion_codes": [{"promotion": {"type": "coupon", "coupon": "C"}}, {}],
     "POST /v1/products": [{"name": "DP"}],
@@ -176,13 +206,17 @@ BASES: dict[str, list[Params]] = {  # the parameters that each parameter is adde
     "POST /v1/refunds": [{"payment_intent": "{paid}"}],
     "POST /v1/webhook_endpoints": [{"url": LINK, "enabled_events": ["*"]}],
     "POST /v1/test_helpers/confirmation_tokens": [{"payment_method": "pm_card_visa"}, {"payment_method_data": BANK}],
-    **{f"GET /v1/{kind}/search": [{"query": "created>0"}] for kind in ("charges", "customers", "payment_intents")},
+    **{
+        f"GET /v1/{kind}/search": [{"query": "created>0"}]
+        for kind in ("charges", "customers", "invoices", "payment_intents")
+    },
     "GET /v1/products/search": [{"query": "active:'true'"}],
     "GET /v1/prices/search": [{"query": "active:'true'"}],
 }
 ROUTES_WITHOUT_TYPES = {"POST /v1/events/*/retry", "GET /v1/payment_pages/*", "POST /v1/payment_pages/*/confirm"}
 SIMULATED_TYPES = ("card", "us_bank_account", "sepa_debit")
 HARMLESS = {
+    "email_type": "the simulator sends no email",
     "radar_options": "a session of Radar only improves the estimate of the risk",
 }
 """Parameters without an effect, by their name at any depth, with the reason."""
@@ -201,6 +235,12 @@ class Trials:
         store = self.account.store
         self.ids["charge"] = store.get("payment_intent", self.ids["paid"])["latest_charge"]
         self.ids["dispute"] = next(store.all("dispute"))["id"]
+        self.ids["invoice"] = store.get("checkout.session", self.ids["invoiced"])["invoice"]
+        bought = store.get("checkout.session", self.ids["invoiced"])["payment_intent"]
+        refunds = [self.send("POST", "/v1/refunds", {"payment_intent": bought, "amount": 5})[1]["id"] for _ in range(2)]
+        self.ids["returned"], credited = refunds
+        note = {"invoice": "{invoice}", "amount": 5, "refunds": [{"refund": credited}]}
+        self.ids["note"] = self.send("POST", "/v1/credit_notes", note)[1]["id"]
         self.control("early_fraud_warnings", charge=self.ids["charge"])
         self.control("balance_transactions", type="contribution", amount=5000)
         self.control("payouts", currency="usd", include_pending=True)
@@ -248,7 +288,7 @@ class Trials:
         answer = self.send(method, path, params)
         account = self.account
         if path == "/v1/checkout/sessions" and method == "POST" and answer[0] == 200:
-            self.send("POST", f"/v1/payment_pages/{answer[1]['id']}/confirm", {"payment_method": "pm_card_visa"})
+            self.send("POST", f"/v1/payment_pages/{answer[1]['id']}/confirm", {"payment_method": "{billed}"})
             account.store.get("checkout.session", answer[1]["id"]).pop("_intent_data")
         tasks = sorted((task.at, task.name, task.arguments) for task in account.clock.tasks)
         return json.dumps([answer, account.store.objects, account.webhooks.payloads, tasks])
@@ -344,7 +384,8 @@ def paths_of(operation: str) -> list[tuple[str, str]]:
         return [(method, template)]
     kind = segments[segments.index("*") - 1]
     ids = PATH_IDS.get(f"{kind} {segments[-1]}", PATH_IDS.get(kind, ["{missing}"]))
-    return [(method, template.replace("*", id, 1).replace("*", "{method}")) for id in ids]
+    second = SECOND_IDS.get(segments[-2], "")
+    return [(method, template.replace("*", id, 1).replace("*", second)) for id in ids]
 
 
 def is_refusal(outcome: str, path: Path) -> bool:

@@ -11,7 +11,12 @@ from stripe_simulator.pages.inspector.view import View
 from stripe_simulator.response import Response
 from stripe_simulator.store import Object, public_fields
 
-CUSTOMER_PAGES = {"checkout.session": ("url", "Checkout"), "charge": ("receipt_url", "Receipt")}
+CUSTOMER_PAGES = {
+    "checkout.session": ("url", "Checkout"),
+    "charge": ("receipt_url", "Receipt"),
+    "credit_note": ("pdf", "PDF"),
+    "invoice": ("hosted_invoice_url", "Invoice"),
+}
 """The field of a kind with the address of a page for the customer, and the name of that page."""
 SUMMARY_FIELDS = ("description", "email", "name", "code", "reason", "fraud_type", "url", "type", "failure_code")
 NAMES = {"radar.early_fraud_warning": "early fraud warning", "checkout.session": "Checkout Session"}

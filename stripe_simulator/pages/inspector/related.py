@@ -9,8 +9,18 @@ from stripe_simulator.store import Object, public_fields
 
 ORDER = (
     *("customer", "payment_method", "mandate", "setup_intent", "checkout.session", "payment_intent", "charge"),
-    *("refund", "dispute", "radar.early_fraud_warning", "balance_transaction", "payout", "product", "price", "coupon"),
-    *("promotion_code", "confirmation_token", "webhook_endpoint"),
+    *(
+        "invoice",
+        "refund",
+        "credit_note",
+        "dispute",
+        "radar.early_fraud_warning",
+        "balance_transaction",
+        "payout",
+        "product",
+        "price",
+    ),
+    *("coupon", "promotion_code", "tax_id", "confirmation_token", "webhook_endpoint"),
 )
 """The kinds in the order in which a payment meets them."""
 WITH_TRANSACTIONS = ("charge", "refund", "dispute", "payout")
