@@ -83,6 +83,15 @@ def explain_payment(request: Request, actor: Identity) -> Reply:
     return Reply(200, explanation)
 
 
+@route("GET /api/admin/payments/{payment_id}/documents", "support")
+def list_documents(request: Request, actor: Identity) -> Reply:
+    from tuition.views import documents
+
+    user_id, listed = documents.of_payment(request.path("payment_id"))
+    recorded_reads.record(actor.user_id, [user_id])
+    return Reply(200, {"documents": listed})
+
+
 def _find_ref(request: Request, actor: Identity) -> PaymentRef:
     """Return the payment of a decision, with a record: the answer shows it, also if the decision changes nothing."""
     ref = resolve.find_ref(request.path("payment_id"))

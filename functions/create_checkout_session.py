@@ -12,13 +12,16 @@ stripe_client.load()
 @endpoint
 def handler(request: Request) -> Reply:
     identity = request.identity()
-    body = request.json("track", "promotion_code", "success_url", "cancel_url", "save_payment_method", "terms")
+    body = request.json(
+        "track", "promotion_code", "success_url", "cancel_url", "save_payment_method", "terms", "invoice"
+    )
     offer = checkout.create_checkout_session(
         Buyer(identity.user_id, identity.buyer_email()),
         catalog.find(body.get("track")),
         success_url=url_field(body, "success_url", "/?payment=success&session_id={CHECKOUT_SESSION_ID}"),
         cancel_url=url_field(body, "cancel_url", "/?payment=canceled"),
         save=flag_field(body, "save_payment_method"),
+        invoice=flag_field(body, "invoice"),
         code=text_field(body, "promotion_code", max_length=500),
         agreed_version=text_field(body, "terms", max_length=40),
     )

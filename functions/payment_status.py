@@ -1,4 +1,4 @@
-"""One of the user's payments: read it, or cancel it. An open payment is synced first."""
+"""One of the user's payments: read it, cancel it, or list its documents. An open payment is synced first."""
 
 from tuition.api import Reply, Request, endpoint
 from tuition.payments import cancellation, status
@@ -9,6 +9,10 @@ from tuition.views import payment_json
 def handler(request: Request) -> Reply:
     identity = request.identity()
     reference = request.path("payment_id") or request.path("payment_intent_id")
+    if request.route.endswith("/documents"):
+        from tuition.views import documents
+
+        return Reply(200, {"documents": documents.of_student(reference, identity.user_id)})
     if request.route.startswith("POST "):
         payment = cancellation.cancel(reference, identity.user_id)
     else:

@@ -25,13 +25,17 @@ ENDPOINTS = 100
 DESCRIPTION = "Tuition"
 PERMISSIONS = {
     "write": (
-        "PaymentIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds",
-        ("payment_intents", "checkout/sessions", "customers", "payment_methods", "products", "refunds"),
+        "PaymentIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds, Credit notes",
+        (
+            *("payment_intents", "checkout/sessions", "customers", "payment_methods", "products", "refunds"),
+            "credit_notes",
+        ),
     ),
     "read": (
-        "Disputes, Promotion Codes, Coupons, Events, Radar early fraud warnings, Balance transactions, Payouts",
+        "Disputes, Promotion Codes, Coupons, Events, Invoices, Radar early fraud warnings, Balance transactions, "
+        "Payouts",
         (
-            *("charges", "disputes", "promotion_codes", "coupons", "events"),
+            *("charges", "disputes", "promotion_codes", "coupons", "events", "invoices"),
             *("radar/early_fraud_warnings", "balance_transactions", "payouts"),
         ),
     ),

@@ -251,6 +251,10 @@ class Harness:
         route = "GET /api/payments/{payment_id}"
         return self.call(payment_status.handler, user, path={"payment_id": payment_id}, route=route)
 
+    def documents(self, user: Student, payment_id: str) -> Response:
+        route = "GET /api/payments/{payment_id}/documents"
+        return self.call(payment_status.handler, user, path={"payment_id": payment_id}, route=route)
+
     def cancel(self, user: Student, payment_id: str) -> Response:
         route = "POST /api/payments/{payment_id}/cancel"
         return self.call(payment_status.handler, user, path={"payment_id": payment_id}, route=route)

@@ -284,12 +284,19 @@ DELETIONS = {("RetentionFunction", "PaymentsTable"), ("EraseFunction", "StripeOb
 """Payments seven years after their money moved last; the pointer from an erased user's Stripe customer to the user."""
 
 STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
-    "default": _CLOSE | {"customers": "write", "payment_methods": "write", "products": "write"},
-    "refunds": _CLOSE | {"refunds": "write", "customers": "write"},
-    "webhook": _CLOSE,
+    "default": _CLOSE
+    | {
+        "customers": "write",
+        "payment_methods": "write",
+        "products": "write",
+        "invoices": "read",
+        "credit_notes": "read",
+    },
+    "refunds": _CLOSE | {"refunds": "write", "customers": "write", "invoices": "read", "credit_notes": "read"},
+    "webhook": _CLOSE | {"credit_notes": "write"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}
-    | {"payouts": "read"},
+    | {"payouts": "read", "credit_notes": "write"},
 }
 """The permissions at Stripe that a restricted key of each group needs. `docs/setup.md` lists the same."""
 _EXPANDED = {"latest_charge": "charges", "promotion_code": "promotion_codes", "coupon": "coupons"}

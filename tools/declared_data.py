@@ -131,7 +131,7 @@ CATEGORIES: Mapping[str, Category] = {
 NOT_PERSONAL = frozenset(
     {
         *("attention.fingerprint", "email.subject", "log.message", "log.problem"),
-        *("terms.list_amount", "terms.save_payment_method", "payment_method.type"),
+        *("terms.list_amount", "terms.save_payment_method", "terms.invoice", "payment_method.type"),
         *("purchase_decision.decision", "purchase_decision.at", "discarded.at"),
         *("legal_hold_decision.decision", "legal_hold_decision.at"),
         *(f"erasure.{field.name}" for field in fields(Erasure) if field.name not in ("by", "note")),
@@ -140,7 +140,7 @@ NOT_PERSONAL = frozenset(
         # columns of the export that are no attributes of a payment's item
         *("paid_at", "price_amount", "price_currency", "discount", "received", "received_currency", "fee", "net"),
         *("settlement_currency", "lost", "refundable_amount", "refund_request", "withdrawn_at", "refund_due_by"),
-        *("failure_code", "method_type", "exports.problem", "terms_version", "terms_agreed_at"),
+        *("failure_code", "method_type", "exports.problem", "stripe_invoice", "terms_version", "terms_agreed_at"),
     }
 )
 """The parts of personal attributes that are not personal themselves, and other values, by the end of their path."""

@@ -96,6 +96,14 @@ class PaymentFields:
         NoAccess | None,
         About("Why a paid payment gives no access. Null if it gives access or is unpaid.", examples=[None]),
     ]
+    invoice: Annotated[
+        Literal["requested", "issued"] | None,
+        About(
+            "`requested`: Stripe makes an invoice after the payment. `issued`: it is among the documents. Null if the"
+            " student needs none.",
+            examples=[None],
+        ),
+    ]
     verify_by: Annotated[
         Time | None,
         About(
@@ -157,6 +165,27 @@ class Resume:
     promotion_code: Annotated[str | None, About(examples=[None])]
     save_payment_method: Annotated[bool, About(examples=[False])]
     payment_method: Annotated[str | None, About("A saved payment method.", examples=[None])]
+    invoice: Annotated[bool, About("Whether Stripe makes an invoice after the payment.", examples=[False])]
+
+
+@dataclass(kw_only=True)
+class Document:
+    """An invoice or a credit note, as Stripe has it now."""
+
+    kind: Literal["invoice", "credit_note"]
+    id: Annotated[str, About(examples=["in_1SXk2e"])]
+    number: Annotated[str | None, About("The number that is printed on it.", examples=["1A2B3C4D-0001"])]
+    status: Annotated[str | None, About("Stripe's status of it.", examples=["paid"])]
+    created_at: Time
+    amount: Annotated[Amount, About("The total, in minor units.")]
+    currency: Currency
+    url: Annotated[
+        Url | None, About("Stripe's page of an invoice. It expires.", examples=["https://invoice.stripe.com/i/1"])
+    ]
+    pdf_url: Annotated[
+        Url | None, About("The document to download. It expires.", examples=["https://pay.stripe.com/invoice/1/pdf"])
+    ]
+    refund: Annotated[str | None, About("The refund that a credit note is for.", examples=[None])]
 
 
 @dataclass(kw_only=True)

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from api_schema.about import About, Amount, Currency, Cursor, Day, Email, PaymentId, Text, Time, Track, Url, UserId
 from api_schema.payments import (
-    AttentionReason,
     AgreedTerms,
+    AttentionReason,
+    Document,
     PaymentMethod,
     Price,
     StaffPayment,
@@ -342,6 +343,8 @@ class StripeGroup:
     payment_url: Annotated[Url | None, About("In Stripe's dashboard.")]
     checkout_session: Annotated[str | None, About(examples=[None])]
     charge: Annotated[str | None, About(examples=["ch_3SXk2e"])]
+    invoice: Annotated[str | None, About(examples=[None])]
+    invoice_url: Annotated[Url | None, About("In Stripe's dashboard.", examples=[None])]
     customer: Annotated[str | None, About(examples=["cus_T1x"])]
     customer_url: Annotated[Url | None, About("In Stripe's dashboard.")]
 
@@ -507,6 +510,29 @@ class WithdrawalFact:
 
 
 @dataclass
+class CreditNoteFact:
+    """The credit note of a refund, or why Stripe made none."""
+
+    refund_id: Annotated[str, About(examples=["re_3SXk2e"])]
+    id: Annotated[str | None, About(examples=["cn_1SXk2e"])]
+    refusal: Annotated[str | None, About("Stripe's code.", examples=[None])]
+
+
+@dataclass(kw_only=True)
+class StaffDocument(Document):
+    """An invoice or a credit note, as staff see it."""
+
+    dashboard_url: Annotated[Url | None, About("An invoice in Stripe's dashboard.")]
+
+
+@dataclass
+class StaffDocuments:
+    """The documents of a payment, as staff see them: its invoice, then its credit notes, oldest first."""
+
+    documents: list[StaffDocument]
+
+
+@dataclass
 class Facts:
     """The facts that Stripe and staff reported about a payment, oldest first."""
 
@@ -531,6 +557,8 @@ class Facts:
     compared: Annotated[dict[str, str], About("The differences that the daily audit found.", examples=[{}])]
     agreed: AgreedTerms | None
     withdrawn: WithdrawalFact | None
+    invoice: Annotated[str | None, About("The invoice at Stripe.", examples=[None])]
+    credit_notes: list[CreditNoteFact]
     rebuilt: Annotated[bool, About(examples=[False])]
     erased: Annotated[bool, About(examples=[False])]
 

@@ -113,6 +113,15 @@ OPERATIONS = (
         errors=(errors.NotFound, *TABLES),
     ),
     _read(
+        "GET /api/admin/payments/{payment_id}/documents",
+        "listDocumentsOfPayment",
+        "List the invoice and the credit notes of a payment",
+        "Empty without an invoice. The links expire, so ask again for each use.",
+        staff.StaffDocuments,
+        path=PAYMENT,
+        errors=(errors.NotFound, *ASKS_STRIPE, *COMMITS),
+    ),
+    _read(
         "GET /api/admin/counts",
         "getCounts",
         "Count the payments that were started",

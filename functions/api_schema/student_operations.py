@@ -109,6 +109,17 @@ OPERATIONS = (
         ),
     ),
     Operation(
+        route="GET /api/payments/{payment_id}/documents",
+        handler="payment_status",
+        operation_id="listPaymentDocuments",
+        summary="List the invoice and the credit notes of a payment",
+        description="Empty without an invoice. The links expire, so ask again for each use.",
+        caller="user",
+        path={"payment_id": "The id of the payment (`pay_…`)."},
+        answers=(Answer(200, students.Documents, "The documents."),),
+        errors=(errors.NotFound, errors.TooManyRequests, *ASKS_STRIPE, *COMMITS),
+    ),
+    Operation(
         route="GET /api/payments/my-payments",
         handler="my_payments",
         operation_id="listMyPayments",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from api_schema.about import About, Amount, Currency, Cursor, IntentId, PaymentId, Text, Time, Track, Url
-from api_schema.payments import Payment, RefundRequest
+from api_schema.payments import Document, Payment, RefundRequest
 from tuition.core import catalog, enrollment, erasure
 from tuition.core.payment import Status
 from tuition.intake.stripe_events import Outcome
@@ -188,6 +188,9 @@ class CreateCheckoutSessionRequest:
             examples=[None],
         ),
     ] = None
+    invoice: Annotated[
+        bool, About("Ask for name, address and tax id, and make an invoice after the payment; by default false.")
+    ] = False
 
 
 @dataclass
@@ -221,6 +224,13 @@ class SavedPaymentMethod:
     last4: Annotated[str | None, About(examples=["4242"])]
     exp_month: Annotated[int | None, About(examples=[12])]
     exp_year: Annotated[int | None, About(examples=[2034])]
+
+
+@dataclass
+class Documents:
+    """The documents of a payment: its invoice, then its credit notes, oldest first."""
+
+    documents: list[Document]
 
 
 @dataclass

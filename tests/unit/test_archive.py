@@ -27,6 +27,7 @@ from tuition.core.facts import (
     Charge,
     Closed,
     Comparison,
+    CreditNote,
     Decision,
     Dispute,
     Facts,
@@ -117,6 +118,8 @@ EVERYTHING = Facts(
     compared={"books": Comparison(3, "a difference")},
     agreed=Agreement(1, "2026-11"),
     withdrawn=Withdrawal(6, "the name of ada", PERSONAL),
+    invoice="in_1",
+    credit_notes={"re_1": CreditNote("cn_1", "resource_missing")},
     rebuilt=True,
     erased=True,
 )
@@ -137,7 +140,7 @@ def test_a_final_form_has_no_personal_text_of_a_payment_that_has_all_of_them() -
         "visa",
         "https://",
         "declined.",
-        "note",
+        "a note",
         "my reason",
         "message",
         "answer",
@@ -179,6 +182,8 @@ def test_a_text_of_stripe_that_is_no_code_is_in_no_record_and_keeps_none_out_of_
         acknowledged={f"unknown:{odd}": Acknowledgement(2, odd, "staff", odd)},
         unknown={odd: odd, f"{odd}.status": odd},
         balance_transactions={odd: BalanceTransaction("charge", odd, 1, odd, 1, odd)},
+        invoice=odd,
+        credit_notes={odd: CreditNote(odd, odd)},
     )
     before, after = payment(Facts(settled=SETTLED)), payment(facts)
     canceled = payment(Facts(closed=Closed(1, "intent", odd), phase=facts.phase))

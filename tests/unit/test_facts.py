@@ -28,11 +28,14 @@ from tuition.core.facts import (
     Charge,
     Closed,
     Comparison,
+    CreditNote,
     Decision,
     Dispute,
     Facts,
     FraudWarning,
+    MovementKind,
     Phase,
+    PhaseName,
     Refund,
     Settled,
     Withdrawal,
@@ -40,6 +43,9 @@ from tuition.core.facts import (
 )
 from tuition.core.stripe_json import SYNC_ORDER, of_charge, of_dispute, of_intent, of_refund, of_session, sync_stamp
 from tuition.intake import stripe_events
+
+PHASES: tuple[PhaseName, ...] = ("created", "processing", "failed")
+KINDS: tuple[MovementKind, ...] = ("charge", "refund", "dispute")
 
 
 def random_facts(seed: int) -> Facts:
@@ -70,8 +76,8 @@ def random_facts(seed: int) -> Facts:
         return BalanceTransaction(kind, word(), small() - 1, "usd", small(), maybe(word))
 
     def refund() -> Refund:
-        details = [maybe(word) for _ in range(3)]
-        return Refund(rng.choice([*sorted(REFUND_RANK), core_facts.UNKNOWN]), small(), small(), *details)
+        status = rng.choice([*sorted(REFUND_RANK), core_facts.UNKNOWN])
+        return Refund(status, small(), small(), *(maybe(word) for _ in range(3)))
 
     def dispute() -> Dispute:
         # A stamp is the version on which the dispute was committed, so one stamp has one amount, reason and due date.
@@ -81,8 +87,7 @@ def random_facts(seed: int) -> Facts:
         return Closed(small(), rng.choice(("intent", "checkout")), rng.choice(("a", "b", core_facts.MISSING)))
 
     def phase() -> Phase:
-        name = rng.choice(("created", "processing", "failed"))
-        return Phase(small(), small(), name, maybe(word), maybe(word), maybe(small))
+        return Phase(small(), small(), rng.choice(PHASES), maybe(word), maybe(word), maybe(small))
 
     return Facts(
         settled=maybe(settled),
@@ -107,6 +112,8 @@ def random_facts(seed: int) -> Facts:
         compared=many(lambda: Comparison(small(), word())),
         agreed=maybe(lambda: Agreement(small(), word())),
         withdrawn=maybe(lambda: Withdrawal(small(), maybe(word), maybe(word))),
+        invoice=maybe(word),
+        credit_notes=many(lambda: CreditNote(maybe(word), maybe(word))),
         rebuilt=rng.random() < 0.5,
         erased=rng.random() < 0.5,
     )

@@ -185,7 +185,14 @@ CREATE |= {"storage.limits"} | {
 }
 CREATE |= {"storage.selling_switch"}
 
-RECONCILE = APPLY | {"payments.refunds", "storage.cursors", "storage.leases", "storage.limits", "storage.tasks"}
+RECONCILE = APPLY | {
+    "payments.credit_notes",
+    "payments.refunds",
+    "storage.cursors",
+    "storage.leases",
+    "storage.limits",
+    "storage.tasks",
+}
 RECONCILE |= {"intake.fan_out", "intake.task_queue", "intake.reconcile", "intake.walk"}
 AUDIT = {"intake.books", "intake.walk", "storage.cursors", "storage.tasks", "views.selling", "views.standings"}
 

@@ -14,6 +14,7 @@ from tuition.core.facts import (
     BalanceTransaction,
     Charge,
     Comparison,
+    CreditNote,
     Dispute,
     Facts,
     FraudWarning,
@@ -26,7 +27,7 @@ from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
 from tuition.core.refund_request import RefundRequest
-from tuition.payments import refunds
+from tuition.payments import credit_notes, refunds
 from tuition.storage import dynamodb, mapping
 from tuition.storage.json_attribute import JsonAttribute
 
@@ -78,7 +79,8 @@ def largest_payment() -> Payment:
         facts = merge(facts, Facts(balance_transactions={f"txn_{n:024}": transaction}))
     for n in range(refund_request.MAX_REQUESTS):
         refund = Refund("failed", 10**8, n, "requested_by_customer", f"rr_{n:020}", "lost_or_stolen_card")
-        facts = merge(facts, Facts(refunds={f"re_{n:024}": refund}))
+        note = CreditNote(refusal="c" * credit_notes.MAX_REFUSAL_LENGTH)
+        facts = merge(facts, Facts(refunds={f"re_{n:024}": refund}, credit_notes={f"re_{n:024}": note}))
     for n in range(5):
         facts = merge(facts, Facts(disputes={f"du_{n:024}": Dispute(n, "lost", 10**8, n, code, 10**8, 10**9)}))
     return Payment(

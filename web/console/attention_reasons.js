@@ -12,6 +12,7 @@ const SUGGESTED_ACTIONS = {
   refund_request: "Approve or decline the request.",
   withdrawal: "Refund the payment by this day. The student has withdrawn from the contract, so it cannot be declined.",
   refund: "The student is enrolled again, unless they have withdrawn. Refund another way, or try again.",
+  credit_note: "Create the credit note in Stripe: link the refund that exists, and make no new one. Then mark as resolved.",
   claim: "Find out who created the other object, and refund it in Stripe.",
   gone: "Find out who deleted it in Stripe, or whether our key belongs to another account.",
   unknown: "Look at the object in Stripe, and tell a developer. The unknown value counts for nothing here.",

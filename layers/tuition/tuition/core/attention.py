@@ -46,6 +46,7 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         if refund.status in ("failed", "canceled"):
             detail = f"refund {refund.status}: {refund.failure or 'no reason given'}"
             yield AttentionReason(f"refund:{refund_id}", refund.status, detail)
+    yield from _credit_note_reasons(facts)
     for object_id, claim in facts.claims.items():
         detail = f"{object_id} was paid ({claim.money}) and names this payment, but is not its object"
         yield AttentionReason(f"claim:{object_id}", object_id, detail)
@@ -53,6 +54,16 @@ def _reasons(payment: Payment, *, double: bool) -> Iterator[AttentionReason]:
         yield AttentionReason("gone", "gone", f"{payment.stripe_object_id} is missing at Stripe")
     if facts.rebuilt:
         yield AttentionReason("rebuilt", "rebuilt", "our record was missing and was rebuilt from Stripe")
+
+
+def _credit_note_reasons(facts: Facts) -> Iterator[AttentionReason]:
+    """Yield one reason for all refunds without a credit note, so that their number does not fill the item."""
+    refused = {refund_id: note for refund_id, note in facts.credit_notes.items() if note.id is None}
+    if refused:
+        first, note = next(iter(refused.items()))
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        detail = f"Stripe made no credit note for refund {first}{others}: {note.refusal}"
+        yield AttentionReason("credit_note", str(len(refused)), detail)
 
 
 def _request_reasons(payment: Payment) -> Iterator[AttentionReason]:

@@ -228,6 +228,14 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class CreditNote:
+    """The credit note of a refund: its id at Stripe, or the code with which Stripe refused to make it."""
+
+    id: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
 class Acknowledgement:
     """An acknowledgement by staff of an attention reason, in the form that `fingerprint` identifies."""
 
@@ -247,9 +255,10 @@ class Facts:
     that Stripe showed and that we could not read, by the name of their field (`re_1.status`). `confirmed` is the money
     that Stripe's API, and not only an event, showed as received. `balance` has Stripe's fee. `balance_transactions` are
     those that the daily audit has listed, by their id. `compared` are the results of the daily audit, by what it
-    compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object
-    of a settled payment as not settled. `agreed` is the student's agreement to the terms, `withdrawn` their first
-    withdrawal from the contract. `rebuilt` says that our record was missing and was rebuilt from Stripe.
+    compared (`books`, `chain`). `contradicted` says that Stripe's API showed the object of a settled payment as not
+    settled. `agreed` is the student's agreement to the terms, `withdrawn` their first withdrawal from the contract.
+    `invoice` is the id of the invoice that Stripe has made. `credit_notes` are those of refunds, by the refund's id.
+    `rebuilt` says that our record was missing and was rebuilt from Stripe.
     `erased` says that personal fields were erased; a merge keeps them empty.
     """
 
@@ -275,6 +284,8 @@ class Facts:
     compared: Mapping[str, Comparison] = field(default_factory=dict)
     agreed: Agreement | None = None
     withdrawn: Withdrawal | None = None
+    invoice: str | None = None
+    credit_notes: Mapping[str, CreditNote] = field(default_factory=dict)
     rebuilt: bool = False
     erased: bool = False
 
@@ -295,6 +306,11 @@ class Facts:
             stored["charges"] = {
                 key: {name: value for name, value in charge.items() if value is not None and value is not False}
                 for key, charge in stored["charges"].items()
+            }
+        if "credit_notes" in stored:
+            stored["credit_notes"] = {
+                key: {name: value for name, value in note.items() if value is not None}
+                for key, note in stored["credit_notes"].items()
             }
         return stored
 
@@ -331,6 +347,8 @@ class Facts:
             compared=many("compared", Comparison),
             agreed=one("agreed", Agreement),
             withdrawn=one("withdrawn", Withdrawal),
+            invoice=stored.get("invoice"),
+            credit_notes=many("credit_notes", CreditNote),
             rebuilt=stored.get("rebuilt", False),
             erased=stored.get("erased", False),
         )
@@ -380,6 +398,8 @@ def merge(a: Facts, b: Facts) -> Facts:
         compared=_each(a.compared, b.compared, lambda x, y: max(x, y, key=_comparison_key)),
         agreed=_either(a.agreed, b.agreed, lambda x, y: max(x, y, key=_agreement_key)),
         withdrawn=_either(a.withdrawn, b.withdrawn, lambda x, y: min(x, y, key=_withdrawal_key)),
+        invoice=_either(a.invoice, b.invoice, min),
+        credit_notes=_each(a.credit_notes, b.credit_notes, lambda x, y: max(x, y, key=_credit_note_key)),
         rebuilt=a.rebuilt or b.rebuilt,
         erased=a.erased or b.erased,
     )
@@ -441,6 +461,11 @@ def _agreement_key(agreement: Agreement) -> tuple[int, str]:
 
 def _withdrawal_key(withdrawal: Withdrawal) -> tuple[int, str, str]:
     return withdrawal.at, withdrawal.name or "", withdrawal.email or ""
+
+
+def _credit_note_key(note: CreditNote) -> tuple[str, str]:
+    """Sort a credit note that exists above a refusal."""
+    return note.id or "", note.refusal or ""
 
 
 def _acknowledgement_key(a: Acknowledgement) -> tuple[int, str, str, str]:

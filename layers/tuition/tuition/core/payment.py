@@ -52,13 +52,15 @@ DISPUTED = frozenset({"needs_response", "under_review"})
 class Terms:
     """A buyer's choices, and the catalog price at that time. A create with the same terms returns the open payment.
 
-    `list_amount` is the catalog's amount in minor units. A promotion code may make the payment's price lower.
+    `list_amount` is the catalog's amount in minor units. A promotion code may make the payment's price lower. With
+    `invoice`, Stripe makes an invoice once the payment is paid.
     """
 
     list_amount: int = 0
     promotion_code: str | None = None
     save_payment_method: bool = False
     payment_method: str | None = None
+    invoice: bool = False
 
 
 DEFAULT_TERMS = Terms()
@@ -233,6 +235,13 @@ class Payment:
     def refund_due_by(self) -> str | None:
         """By when a student who has withdrawn must have their money back; None if they have not withdrawn."""
         return timestamps.iso(self.facts.withdrawn.at + WITHDRAWAL_REFUND_S) if self.facts.withdrawn else None
+
+    @property
+    def invoice(self) -> Literal["requested", "issued"] | None:
+        """Whether Stripe has made an invoice, or will once the payment is paid; None if the student asked for none."""
+        if self.facts.invoice:
+            return "issued"
+        return "requested" if self.terms.invoice else None
 
     @property
     def refunded(self) -> bool:
@@ -561,6 +570,24 @@ def is_contradicted(payment: Payment) -> bool:
     return facts.confirmed.money != facts.settled.money
 
 
+def awaits_invoice(payment: Payment) -> bool:
+    """Whether Stripe must still make the invoice of a payment that was paid. It makes none for a price of 0."""
+    settled = payment.facts.settled
+    return payment.invoice == "requested" and settled is not None and settled.amount > 0
+
+
+def refunds_without_credit_note(payment: Payment) -> list[str]:
+    """Return the ids of the refunds that the payment's invoice needs a credit note for: they succeeded.
+
+    A refusal by Stripe counts as an answer, because staff make that credit note. A lost dispute needs none: the bank
+    has returned the money, and not the school.
+    """
+    if payment.facts.invoice is None:
+        return []
+    notes = payment.facts.credit_notes
+    return [key for key, refund in payment.facts.refunds.items() if refund.status == "succeeded" and key not in notes]
+
+
 def is_final(payment: Payment) -> bool:
     """Whether nothing more is expected to happen to it.
 
@@ -574,7 +601,8 @@ def is_final(payment: Payment) -> bool:
     unsure = payment.missing_at_stripe and "gone" not in payment.facts.acknowledged
     contradicted = is_contradicted(payment) and "unconfirmed" not in payment.facts.acknowledged
     unconfirmed = contradicted or awaits_confirmation(payment)
-    return not (payment.open or resuming or pending or disputed or unsure or unconfirmed)
+    documents = awaits_invoice(payment) or bool(refunds_without_credit_note(payment))
+    return not (payment.open or resuming or pending or disputed or unsure or unconfirmed or documents)
 
 
 def payment_id(
@@ -640,7 +668,7 @@ def next_check(payment: Payment, now: int) -> tuple[CheckDue, str] | None:
         return None
     if any(request.state == "submitting" for request in payment.requests):
         return "submitting", timestamps.iso(now + CHECK_SUBMITTING_AFTER_S)
-    if awaits_confirmation(payment):
+    if awaits_confirmation(payment) or refunds_without_credit_note(payment):
         return "due", timestamps.iso(now)
     if payment.open:
         return "due", timestamps.iso(_next_open_check(int(timestamps.epoch(payment.updated_at)), now))

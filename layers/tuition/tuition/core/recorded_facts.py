@@ -21,6 +21,7 @@ from tuition.core.facts import (
     Charge,
     Closed,
     Comparison,
+    CreditNote,
     Decision,
     Dispute,
     Facts,
@@ -52,7 +53,16 @@ DECLARED: Mapping[type[Any], Declared] = {
         recorded=(
             *("settled", "closed", "phase", "intent", "charges", "refunds", "disputes", "fraud_warnings", "challenges"),
             *("claims", "decision", "accepted", "acknowledged", "confirmed", "contradicted", "balance"),
-            *("balance_transactions", "compared", "agreed", "withdrawn", "rebuilt", "erased"),
+            *(
+                "balance_transactions",
+                "compared",
+                "agreed",
+                "withdrawn",
+                "invoice",
+                "credit_notes",
+                "rebuilt",
+                "erased",
+            ),
         ),
         withheld=("customer",),
         keys_only=("unknown",),
@@ -75,6 +85,7 @@ DECLARED: Mapping[type[Any], Declared] = {
     Decision: Declared(("version", "decision"), withheld=("actor", "note")),
     Agreement: Declared(("at", "version")),
     Withdrawal: Declared(("at",), withheld=("name", "email")),
+    CreditNote: Declared(("id", "refusal")),
     Acknowledgement: Declared(("version",), withheld=("fingerprint", "actor", "note")),
 }
 """Every field of every kind of fact. The actor of a decision is in the record itself."""
@@ -82,7 +93,7 @@ DECLARED: Mapping[type[Any], Declared] = {
 MAPS = frozenset(
     {
         *("charges", "refunds", "disputes", "fraud_warnings", "challenges", "claims", "acknowledged", "unknown"),
-        *("balance_transactions", "compared"),
+        *("balance_transactions", "compared", "credit_notes"),
     }
 )
 """The facts that have an entry per id or name."""

@@ -18,7 +18,7 @@ from tuition.core.errors import EventUnusable
 from tuition.core.facts import NO_FACTS, Charge, Closed, Dispute, Facts, FraudWarning, Phase, PhaseName, Refund, Settled
 
 MAX_ID_LENGTH = 255
-MAX_UNKNOWN_LENGTH = 200
+MAX_UNKNOWN_LENGTH = 160
 """In characters, of a value in `Facts.unknown`."""
 MAX_TEXT_LENGTH = 5000
 """In characters. Every text of Stripe's that is read here is shorter."""
@@ -166,7 +166,8 @@ def of_session(session: Mapping[str, Any], at: int, order: int | None = None) ->
     elif phase is None and not unknown:
         name: PhaseName = "processing" if status == "complete" else "created"
         phase = Phase(at, core_facts.PHASE_ORDER[name] if order is None else order, name)
-    facts = Facts(settled, closed, phase, None, optional_id(session, "customer"), unknown=unknown)
+    invoice = optional_id(session, "invoice")
+    facts = Facts(settled, closed, phase, None, optional_id(session, "customer"), unknown=unknown, invoice=invoice)
     return core_facts.merge(inner, facts)
 
 

@@ -30,7 +30,7 @@ from tuition.intake import fan_out, stripe_events, walk
 from tuition.intake.fan_out import Chunks, Perform, Walk, Work
 from tuition.intake.walk import OutOfTime, Run
 from tuition.log import logger
-from tuition.payments import refunds
+from tuition.payments import credit_notes, refunds
 from tuition.payments.refunds import Actor
 from tuition.storage import cursors, ledger, quarantine, queries, tasks
 from tuition.storage.tasks import Task
@@ -353,7 +353,7 @@ def _is_confirmed_by_walk(payment: Payment, cursor: int) -> bool:
 
 
 def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
-    """Sync one payment, then resume its refund, close it, or schedule its next check."""
+    """Sync one payment, then resume its refund, create its credit notes, close it, or schedule its next check."""
     drifted, confirmed = current.drifted, current.confirmed
     state = walk.sync_payment(current, ref)
     payment = state.payment
@@ -363,6 +363,8 @@ def _check_payment(current: Run, ref: PaymentRef, stripe_now: int) -> None:
     if submitting:
         refunds.resume(ref, payment, submitting[0], Actor("reconcile"))
         current.resumed += 1
+    elif payments.refunds_without_credit_note(payment):
+        credit_notes.issue(ref, payment, "reconcile")
     elif payment.status in ("CREATED", "FAILED") and (
         _is_forgotten(payment, state.enrollment, stripe_now) or _has_old_price(payment, current.day_old_prices)
     ):

@@ -167,6 +167,10 @@ def _apply(event: Mapping[str, Any]) -> Outcome:
         closing.close(ref, state)
     elif closing.wait_after_declines(state.limits):
         closing.close_after_declines(state.enrollment)  # a late event of one payment, while another is open
+    if payments.refunds_without_credit_note(state.payment):
+        from tuition.payments import credit_notes
+
+        credit_notes.try_to_issue(ref, state.payment, "webhook")
     return "applied"
 
 

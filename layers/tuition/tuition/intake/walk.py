@@ -235,13 +235,17 @@ def sync_payment(
 
 
 def _has_drifted(before: PaymentState, after: PaymentState) -> bool:
-    """Whether more was committed than the confirmation of a settled payment, which no webhook can deliver."""
+    """Whether more was committed than the confirmation of a settled payment, which no webhook can deliver.
+
+    Nor does its invoice count: Stripe makes it after the payment, and does not say if the session's events name it.
+    """
     if _version(before) == _version(after):
         return False
     if before.payment is None or after.payment is None or before.enrollment.standings != after.enrollment.standings:
         return True
     confirmed, contradicted = after.payment.facts.confirmed, after.payment.facts.contradicted
-    facts = replace(before.payment.facts, confirmed=confirmed, contradicted=contradicted)
+    invoice = after.payment.facts.invoice
+    facts = replace(before.payment.facts, confirmed=confirmed, contradicted=contradicted, invoice=invoice)
     return not sync.differs_only_in_time(replace(after.payment, facts=facts), after.payment)
 
 

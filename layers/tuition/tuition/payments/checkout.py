@@ -45,6 +45,16 @@ from tuition.stripe_gateway import closing, objects, resolve, sync
 from tuition.stripe_gateway.client import Answer
 from tuition.stripe_gateway.objects import StripeObject
 
+_INVOICE: Mapping[str, Any] = {
+    "invoice_creation": {"enabled": True},
+    "tax_id_collection": {"enabled": True},
+    "billing_address_collection": "required",
+    "customer_update": {"name": "auto", "address": "auto"},
+}
+"""The parameters of a session whose student needs an invoice. Name, address and tax id stay at Stripe.
+
+https://docs.stripe.com/receipts#paid-invoice-receipts, https://docs.stripe.com/tax/checkout/tax-ids
+"""
 ATTEMPTS_WINDOW_S = 3600
 """The time within which a user may begin `payments_per_hour` payments for a track."""
 
@@ -126,14 +136,16 @@ def create_checkout_session(
     cancel_url: str,
     save: bool = False,
     code: str | None = None,
+    invoice: bool = False,
     agreed_version: str | None = None,
 ) -> OpenedPayment:
     """Return the open payment of this user for this track, as a Checkout Session to be paid on Stripe's page.
 
-    The caller has checked the URLs. An open session is returned with the URLs that it was created with. Raises as
+    The caller has checked the URLs. An open session is returned with the URLs that it was created with. With `invoice`,
+    Stripe's page asks for name, address and tax id, and Stripe makes an invoice after the payment. Raises as
     `create_payment`, and `CodeRefused` with nothing closed and nothing created.
     """
-    terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save)
+    terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save, invoice=invoice)
     request = PurchaseRequest(track, "checkout", terms, success_url, cancel_url, agreed_version=agreed_version)
     return _create(buyer, request)
 
@@ -497,6 +509,8 @@ def _session_params(request: PurchaseRequest) -> dict[str, Any]:
         params["discounts"] = [{"promotion_code": request.promotion}]
     if request.terms.save_payment_method:
         params["saved_payment_method_options"] = {"payment_method_save": "enabled"}
+    if request.terms.invoice:
+        params |= _INVOICE
     return params
 
 

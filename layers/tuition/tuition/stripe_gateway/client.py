@@ -190,6 +190,22 @@ def list_refunds(**of: str) -> list[dict[str, Any]]:
     return _list("refunds", **of)
 
 
+def retrieve_invoice(invoice_id: str) -> Answer:
+    """Retrieve an invoice: https://docs.stripe.com/api/invoices/retrieve."""
+    return _ask(lambda c, o: c.v1.invoices.retrieve(invoice_id, {}, o))
+
+
+def list_credit_notes(invoice_id: str) -> list[dict[str, Any]]:
+    """List the newest hundred credit notes of an invoice: https://docs.stripe.com/api/credit_notes/list."""
+    params: Any = {"invoice": invoice_id, "limit": 100}
+    return cast(list[dict[str, Any]], _ask(lambda c, o: c.v1.credit_notes.list(params, o)).object["data"])
+
+
+def create_credit_note(params: Mapping[str, Any], key: str) -> Answer:
+    """Create a credit note: https://docs.stripe.com/api/credit_notes/create."""
+    return _ask(lambda c, o: c.v1.credit_notes.create(cast(Any, params), o), key)
+
+
 def list_disputes(**of: str) -> list[dict[str, Any]]:
     """List every dispute of a `payment_intent` or a `charge`: https://docs.stripe.com/api/disputes/list."""
     return _list("disputes", **of)

@@ -51,10 +51,10 @@ def create(kind: Kind, params: Mapping[str, Any], metadata: Mapping[str, str], i
     if kind == "intent":
         answer = stripe_client.create_intent({**params, "metadata": metadata}, idempotency_key)
     else:
-        intent_data = {**params["payment_intent_data"], "metadata": metadata}
-        answer = stripe_client.create_session(
-            {**params, "payment_intent_data": intent_data, "metadata": metadata}, idempotency_key
-        )
+        named = {"payment_intent_data": {**params["payment_intent_data"], "metadata": metadata}, "metadata": metadata}
+        if "invoice_creation" in params:
+            named["invoice_creation"] = {**params["invoice_creation"], "invoice_data": {"metadata": metadata}}
+        answer = stripe_client.create_session({**params, **named}, idempotency_key)
     return StripeObject(kind, answer.object["id"]).retrieve() if answer.replayed else answer
 
 

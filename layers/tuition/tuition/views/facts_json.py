@@ -54,6 +54,10 @@ def facts_json(payment: Payment, recorded: Mapping[int, str]) -> dict[str, Any]:
         "withdrawn": {**_only(facts.withdrawn, "name", "email"), "at": payment.withdrawn_at}
         if facts.withdrawn
         else None,
+        "invoice": facts.invoice,
+        "credit_notes": [
+            {"refund_id": key, **_only(note, "id", "refusal")} for key, note in facts.credit_notes.items()
+        ],
         "rebuilt": facts.rebuilt,
         "erased": facts.erased,
     }

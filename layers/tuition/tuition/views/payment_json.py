@@ -70,7 +70,7 @@ class Field(NamedTuple):
         return self.read(view) if self.read else getattr(view.payment, self.name)
 
 
-def dashboard_url(kind: Literal["payments", "customers", "disputes"], stripe_id: str | None) -> str | None:
+def dashboard_url(kind: Literal["payments", "customers", "disputes", "invoices"], stripe_id: str | None) -> str | None:
     """Return where Stripe's dashboard shows an object; None without an id."""
     mode = "" if settings().stripe_livemode else "test/"
     return f"{DASHBOARD}/{mode}{kind}/{stripe_id}" if stripe_id else None
@@ -197,6 +197,7 @@ FIELDS: tuple[Field, ...] = (
     Field("method_last4", _method("last4"), group="method", label="last4", csv=True),
     Field("saved", lambda v: v.payment.terms.save_payment_method, group="method"),
     Field("receipt_url", api="student", group="method"),
+    Field("invoice", api="student"),
     Field("verify_by", api="student", group="times"),
     Field("agreed_terms", _agreed_terms, api="student"),
     Field("terms_version", _agreed("version"), group="payment", csv=True),
@@ -206,6 +207,8 @@ FIELDS: tuple[Field, ...] = (
     Field("payment_url", lambda v: dashboard_url("payments", v.payment.intent), group="stripe"),
     Field("stripe_checkout_session", api="staff", group="stripe", label="checkout_session", csv=True),
     Field("stripe_charge_id", api="staff", group="stripe", label="charge", csv=True),
+    Field("stripe_invoice", lambda v: v.payment.facts.invoice, None, "stripe", "invoice", csv=True),
+    Field("invoice_url", lambda v: dashboard_url("invoices", v.payment.facts.invoice), group="stripe"),
     Field("stripe_customer_id", lambda v: v.payment.customer, "staff", "stripe", "customer", csv=True),
     Field("customer_url", lambda v: dashboard_url("customers", v.payment.customer), group="stripe"),
     Field("grants_access", lambda v: payments.grants_access(v.payment), group="payment"),
@@ -264,6 +267,7 @@ def _resume_json(payment: Payment) -> dict[str, Any]:
         "promotion_code": terms.promotion_code,
         "save_payment_method": terms.save_payment_method,
         "payment_method": terms.payment_method,
+        "invoice": terms.invoice,
     }
 
 
