@@ -123,7 +123,7 @@ def _with_assets(page: str, text: str, sources: Mapping[str, bytes], folder: str
 
 
 def imported_modules(entry: str, sources: Mapping[str, bytes]) -> list[str]:
-    """Return the modules that one imports, directly or not, nearest first, without those that only ``import()`` reaches.
+    """Return the modules that one imports, directly or not, nearest first, without those only ``import()`` reaches.
 
     The latter are for later: another view, or one of several languages.
     """

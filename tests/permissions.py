@@ -50,6 +50,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "AuditTable": {"Query"},
         "EffectsTable": {"GetItem", "Query"},
         "NotesTable": {"Query"},
+        "SearchTable": {"BatchGetItem"},
         "ExportsBucket/personal/*": {"GetObject", "PutObject"},
     },
     "MyEmailFunction": LEDGER
@@ -85,6 +86,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "StripeObjectsTable": LEDGER["StripeObjectsTable"] | {"DeleteItem"},
         "EffectsTable": {"DeleteItem"},
         "NotesTable": {"Query", "DeleteItem"},
+        "SearchTable": {"GetItem", "PutItem", "DeleteItem"},
         "ErasuresBucket": {"ListBucket"},
         "ErasuresBucket/due/*": {"DeleteObject", "GetObject", "PutObject"},
         "ErasuresBucket/done/*": {"GetObject", "PutObject"},
@@ -101,6 +103,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
         "NotesTable": {"Query", "PutItem", "DeleteItem"},
+        "SearchTable": {"BatchGetItem", "Query"},
         "AuditTable": {"PutItem", "Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
@@ -120,6 +123,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable/index/*": {"Query"},
         "PaymentsTable": {"BatchGetItem"},
         "EnrollmentsTable": {"BatchGetItem"},
+        "SearchTable": {"Query"},
         "StripeObjectsTable": {"BatchGetItem", "GetItem"},
         "StripeSecret": {"GetSecretValue"},
         "ExportsBucket/exports/*": {"GetObject", "PutObject"},
@@ -161,6 +165,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "CustomersTable": {"ConditionCheckItem", "UpdateItem"},
         "AuditTable": {"PutItem", "Query"},
         "NotesTable": {"Query", "DeleteItem"},
+        "SearchTable": {"GetItem", "PutItem", "DeleteItem"},
         "CursorsTable": {"GetItem", "UpdateItem", "DeleteItem"},
     },
     "ArchiveLocksFunction": FAILED_RUNS
@@ -203,6 +208,12 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query", "Scan"},
         "CursorsTable": {"GetItem", "BatchGetItem", "UpdateItem", "DeleteItem"},
         "ReconcileQueue": {"SendMessage"},
+    },
+    "ConsoleTablesFunction": {
+        "PaymentsTable": {"BatchGetItem"},
+        "PaymentsTable/index/by_day": {"Query"},
+        "SearchTable": {"GetItem", "PutItem", "DeleteItem", "Scan"},
+        "ConsoleQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
     },
     "EmailsFunction": {
         "PaymentsTable": {"BatchGetItem"},
@@ -259,6 +270,7 @@ TABLES = {
     "limits": "LimitsTable",
     "effects": "EffectsTable",
     "notes": "NotesTable",
+    "search": "SearchTable",
 }
 STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",

@@ -108,6 +108,12 @@ UNUSED: dict[Call, str] = {
     ("RetentionFunction", "AuditTable", "PutItem"): EXPIRY,
     ("RetentionFunction", "AuditTable", "Query"): EXPIRY,
     ("RetentionFunction", "CursorsTable", "DeleteItem"): EXPIRY,
+    ("RetentionFunction", "SearchTable", "GetItem"): EXPIRY,
+    ("RetentionFunction", "SearchTable", "PutItem"): EXPIRY,
+    ("RetentionFunction", "SearchTable", "DeleteItem"): EXPIRY,
+    ("ConsoleTablesFunction", "ConsoleQueue", "DeleteMessage"): TAKER,
+    ("ConsoleTablesFunction", "ConsoleQueue", "GetQueueAttributes"): TAKER,
+    ("ConsoleTablesFunction", "ConsoleQueue", "ReceiveMessage"): TAKER,
     ("RetentionFunction", "NotesTable", "Query"): EXPIRY,
     ("RetentionFunction", "NotesTable", "DeleteItem"): EXPIRY,
     (

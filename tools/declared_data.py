@@ -112,6 +112,7 @@ CATEGORIES: Mapping[str, Category] = {
     ),
     **dict.fromkeys(("erasure.by", "erasures.by", "log.gaps", "log.item_key", "log.missing"), PSEUDONYM),
     **dict.fromkeys(("email", "email_initial", "email_key", "email.to", "consumer_subject"), CONTACT),
+    **dict.fromkeys(("search.word", "search.words"), CONTACT),
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
     **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
@@ -125,6 +126,7 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("ip", "remote_ip"), NETWORK),
     "exports.filters": CONTACT,  # staff may have searched for an address
     **dict.fromkeys(("email_queue.detail", "email_dead_letters.detail"), CONTACT),  # SES reports about an address
+    **dict.fromkeys(("console_queue.detail", "console_dead_letters.detail"), PSEUDONYM),
 }
 """The category of each personal attribute, by its name, or by the end of its path if the name has several meanings."""
 
@@ -347,7 +349,7 @@ LOG_FIELDS: Mapping[str, bool] = {
     **dict.fromkeys(("payments", "days", "repaired", "archived", "forms", "unreadable", "until"), False),
     **dict.fromkeys(("complete", "missing_records", "subjects_with_gaps", "erased", "waiting", "held"), False),
     **dict.fromkeys(("year", "parts", "listed", "listed_at", "delete_from", "done_at", "deleted", "changed"), False),
-    **dict.fromkeys(("contended", "expired"), False),
+    **dict.fromkeys(("contended", "expired", "refreshed"), False),
     **dict.fromkeys(
         ("started_at", "key", "version", "tries", "killed", "later", "extended", "kept", "released"), False
     ),
@@ -447,6 +449,10 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
         (items.EffectItem,), "EffectsTable", "which emails were sent; hashes of undeliverable addresses", CONTRACT,
         "stays as long as the audit records that it names",
     ),
+    "search": (
+        (items.SearchItem,), "SearchTable", "the words by which staff find payments", INTEREST,
+        f"erasure of the person, but for the amount; {BOOKS_END}",
+    ),
     "notes": (
         (items.NoteItem,), "NotesTable", "notes and tags of staff about a student or a payment", INTEREST,
         f"its deletion by staff, erasure of the person; of a payment {BOOKS_END}",
@@ -533,6 +539,8 @@ def _messages() -> Iterator[Store]:
     for name, resource, holds, basis, shape in (
         ("reconcile_queue", "ReconcileQueue", "names of tasks", INTEREST, task),
         ("reconcile_dead_letters", "ReconcileDeadLetters", "names of tasks that failed", INTEREST, task),
+        ("console_queue", "ConsoleQueue", "events from which the console's tables are kept", INTEREST, envelope),
+        ("console_dead_letters", "ConsoleDeadLetters", "such events that failed", INTEREST, envelope),
         ("email_queue", "EmailQueue", "events that an email may follow; reports of SES", CONTRACT, envelope),
         ("email_dead_letters", "EmailDeadLetters", "such events that failed", CONTRACT, envelope),
         ("analytics_queue", "AnalyticsQueue", "names of audit records", INTEREST, counted),

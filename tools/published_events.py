@@ -218,6 +218,9 @@ TYPES: Mapping[str, EventType] = {
     published_events.DISPUTE_WON: EventType("A dispute was won.", _OF_DISPUTE),
     published_events.DISPUTE_LOST: EventType("A dispute was lost or prevented.", _OF_DISPUTE),
     published_events.DISPUTE_CLOSED: EventType("An inquiry of a bank was closed. No money has moved.", _OF_DISPUTE),
+    published_events.EMAIL_CORRECTED: EventType(
+        "The email address of the payment's student was corrected. No event has an address: read it with the API.", {}
+    ),
     published_events.EMAIL_REQUESTED: EventType(
         "Staff asked for an email to the student, perhaps a second time. `kind` is the email's.", {"kind": _WORD}
     ),
@@ -305,6 +308,7 @@ def _steps() -> Iterator[_Step]:
     yield _Step("payment.compared", "reconcile", paid, paid.merged(Facts(balance=Balance(1332, 43568, "usd"))))
     yield _Step("payment_intent.succeeded", "webhook", None, paid.merged(Facts(rebuilt=True)))
     yield _Step("email.requested.purchase_confirmed", "staff", paid, paid)
+    yield _Step(published_events.EMAIL_CORRECTED_RECORD, "request", paid, paid)
     yield from _refund_steps(paid)
     yield from _dispute_steps(paid)
 

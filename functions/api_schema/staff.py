@@ -70,7 +70,8 @@ class FiltersQuery:
         str | None,
         About(
             "A user id, an email address or its beginning, or a payment, intent, session, charge, refund, dispute or"
-            " customer id.",
+            " customer id. Or words that must all match: four digits of a card or account, an amount in the major"
+            " unit, or words of an email address.",
             maxLength=MAX_ID_LENGTH,
             examples=["ada@"],
         ),

@@ -70,7 +70,8 @@ OPERATIONS = (
         "GET /api/admin/payments",
         "listPayments",
         "List payments",
-        "Exact matches of `q` come first, newest first; then payments whose email address begins with `q`, by address."
+        "Exact matches of `q` come first, newest first; then payments whose email address begins with `q`, by address;"
+        " then those of its words, newest first."
         " A cursor works with its own filters only.",
         staff.StaffPayments,
         query=staff.PaymentsQuery,

@@ -54,6 +54,8 @@ RESPONSES: dict[str, int | dict[str, Any]] = {
     "emails/old_purchase": {"batchItemFailures": []},
     "emails/staff_digest": {"batchItemFailures": []},
     "emails/bounce": {"batchItemFailures": []},
+    "console_tables/payment_changed": {"batchItemFailures": []},
+    "console_tables/rebuild": {"after": None},
     "export/ordered": {"state": "done", "rows": 0},
     "webhook/payment_intent_succeeded": 200,
     "webhook/unsigned": 400,

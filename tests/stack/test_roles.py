@@ -114,6 +114,11 @@ def note_bounce(running: Running, sub: str) -> bool:
     return bool(invoke(running, "EmailsFunction", event) == {"batchItemFailures": []})
 
 
+def store_for_console(running: Running, sub: str) -> bool:
+    event = json.loads((ROOT / "events" / "console_tables" / "payment_changed.json").read_text())
+    return bool(invoke(running, "ConsoleTablesFunction", event) == {"batchItemFailures": []})
+
+
 def end_account(running: Running, sub: str) -> bool:
     """Sign out everywhere, which leaves the token valid until it expires, then erase the data."""
     token = running.token(sub)
@@ -137,6 +142,7 @@ FLOWS: dict[str, Flow] = {
     "WebhookFunction": receive,
     "AdminFunction": staff,
     "EmailsFunction": note_bounce,
+    "ConsoleTablesFunction": store_for_console,
     "ExportFunction": export,
     "ReconcileFunction": lambda running, sub: bool(invoke(running, "ReconcileFunction", {})),
     "ReconcileWorkerFunction": work,

@@ -16,6 +16,7 @@ from tests.tables.test_legal_hold import decide
 from tests.tables.test_limits import problem
 from tuition.core import archive
 from tuition.core.facts import Facts
+from tuition.core.published_events import EMAIL_CORRECTED_RECORD
 from tuition.payments import email_address
 from tuition.storage import effects, ledger, mapping, queries
 from tuition.storage.ledger import Change
@@ -67,9 +68,9 @@ def test_a_student_corrects_their_address_to_that_of_their_token(
     response = correct(tuition, student)
     assert (response.status, response.body) == (200, {"email": NEW, "payments": 1, "complete": True})
     assert_corrected(tuition, student, admin, payment_id)
-    (record,) = [one for one in queries.audit_trail(payment_id) if one["type"] == email_address.RECORD]
+    (record,) = [one for one in queries.audit_trail(payment_id) if one["type"] == EMAIL_CORRECTED_RECORD]
     assert (record["source"], record["actor"]) == ("request", student.sub)
-    assert trail_types(student.sub) == [email_address.RECORD]
+    assert trail_types(student.sub) == [EMAIL_CORRECTED_RECORD]
 
 
 def test_a_corrected_address_leaves_no_mark_that_an_erasure_could_not_find(tuition: Harness, student: Student) -> None:
@@ -90,7 +91,7 @@ def test_staff_correct_the_address_of_a_student(tuition: Harness, student: Stude
     item = queries.payments_by_id([payment_id])[0]
     assert item.email == NEW
     (record,) = queries.audit_trail(student.sub)
-    assert (record["type"], record["source"], record["actor"]) == (email_address.RECORD, "staff", admin.sub)
+    assert (record["type"], record["source"], record["actor"]) == (EMAIL_CORRECTED_RECORD, "staff", admin.sub)
 
 
 def test_nothing_is_corrected_while_staff_hold_the_data(tuition: Harness, student: Student, admin: Student) -> None:
@@ -257,7 +258,7 @@ def test_an_address_is_corrected_once_although_the_customer_is_missing_at_stripe
         assert response.body == {"email": NEW, "payments": payments, "complete": True}
     assert customer_item(tuition, student)["email"]["S"] == NEW
     assert tuition.payment(payment_id).email == NEW
-    assert trail_types(student.sub) == [email_address.RECORD]
+    assert trail_types(student.sub) == [EMAIL_CORRECTED_RECORD]
 
 
 @pytest.mark.parametrize("by", ["student", "staff"])

@@ -239,7 +239,7 @@ def test_the_notes_of_a_payment_are_deleted_with_it_also_after_a_kill_in_between
             raise RuntimeError("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(retention, "_delete_notes", kill)
+            patch.setattr(retention, "_delete_what_follows", kill)
             with pytest.raises(RuntimeError):
                 listed_and_deleted(tuition)
         assert SECRET in stored(student)

@@ -126,7 +126,7 @@ STOPPED = {"AuditStream": "ArchiveStoppedAlarm", "PublishedRecords": "PublishSto
 """The alarm that rings if a mapping of the audit table's stream delivers nothing."""
 RULE_STOPPED = "EmailsStoppedAlarm"
 """The alarm that rings if the rule of the emails queues nothing."""
-AGES = {"AnalyticsRecords": "AnalyticsAgeAlarm", "EmailMessages": "EmailAgeAlarm"}
+AGES = {"AnalyticsRecords": "AnalyticsAgeAlarm", "EmailMessages": "EmailAgeAlarm", "ConsoleEvents": "ConsoleAgeAlarm"}
 """The alarm that rings if a mapping of a queue delivers nothing: a queue has an age without any reader."""
 WITHOUT_ALARM = {"ReconcileTasks"}
 """Its workers only help: the hourly run does their tasks itself, or rings `ReconcileBacklogAlarm`."""
@@ -139,7 +139,7 @@ def combined(expand: Any) -> dict[str, Any]:
 
 
 def test_a_combined_alarm_returns_one_result_of_at_most_ten_metrics(expand: Any) -> None:
-    assert len(combined(expand)) == 17
+    assert len(combined(expand)) == 18
     for name, alarm in combined(expand).items():
         results = [item for item in alarm["Metrics"] if item["ReturnData"]]
         stats = [item for item in alarm["Metrics"] if "MetricStat" in item]

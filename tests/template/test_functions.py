@@ -18,7 +18,7 @@ from tests.permissions import STRIPE_KEY_GROUPS
 from tests.template.conftest import PRODUCTION, of_type
 from tuition.core import archive as core_archive
 from tuition.core import emails as core_emails
-from tuition.outbox import archive_locks, emails
+from tuition.outbox import archive_locks, console_tables, emails
 from tuition.payments import erasure
 from tuition.settings import Settings
 from tuition.storage import cursors
@@ -38,6 +38,7 @@ FILES = {
     "EraseFunction": "erase",
     "EnrollmentsFunction": "enrollments",
     "EmailsFunction": "emails",
+    "ConsoleTablesFunction": "console_tables",
     "AdminFunction": "admin",
     "ExportFunction": "export",
     "ReconcileFunction": "reconcile",
@@ -56,7 +57,7 @@ FILES = {
 }
 BEHIND_THE_GATEWAY = sorted(
     set(FILES)
-    - {"EmailsFunction", "ArchiveCheckFunction", "EraseFunction"}
+    - {"EmailsFunction", "ArchiveCheckFunction", "EraseFunction", "ConsoleTablesFunction"}
     - {"ReconcileFunction", "ReconcileWorkerFunction", "ExportFunction", "AuditFunction", "ArchiveFunction"}
     - {"StaffGroupsFunction", "ReleaseCheckFunction", "PublishFunction", "AnalyticsFunction", "RecountFunction"}
     - {"DigestFunction", "RetentionFunction", "ArchiveLocksFunction"}
@@ -481,7 +482,7 @@ def test_a_task_stays_hidden_for_six_timeouts_and_ends_among_the_dead_letters(re
     """See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html for the factor."""
     assert set(of_type(resources, "AWS::SQS::Queue")) == {
         *("ReconcileQueue", "ReconcileDeadLetters", "FailedRuns", "AnalyticsQueue", "AnalyticsDeadLetters"),
-        *("EmailQueue", "EmailDeadLetters"),
+        *("EmailQueue", "EmailDeadLetters", "ConsoleQueue", "ConsoleDeadLetters"),
     }
     queue = resources["ReconcileQueue"]["Properties"]
     assert queue["VisibilityTimeout"] >= 6 * resources["ReconcileWorkerFunction"]["Properties"]["Timeout"]
@@ -540,6 +541,27 @@ def test_emails_are_sent_two_at_once_and_end_among_the_dead_letters_after_five_t
     }
     assert timeout < emails.CLAIM_S < queue["VisibilityTimeout"], "a claim must be old when its message returns"
     assert queue["MessageRetentionPeriod"] == core_emails.MAX_AGE_S
+
+
+def test_events_for_the_console_are_stored_in_batches_and_end_among_the_dead_letters(resources: dict[str, Any]) -> None:
+    assert resources["ConsoleEvents"]["Properties"] == {
+        "FunctionName": {"Ref": "ConsoleTablesFunction"},
+        "EventSourceArn": {"Fn::GetAtt": ["ConsoleQueue", "Arn"]},
+        "BatchSize": 100,
+        "MaximumBatchingWindowInSeconds": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": 5},
+    }
+    queue, dead = resources["ConsoleQueue"]["Properties"], resources["ConsoleDeadLetters"]["Properties"]
+    assert queue["VisibilityTimeout"] == 6 * resources["ConsoleTablesFunction"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["ConsoleDeadLetters", "Arn"]},
+        "maxReceiveCount": 4,
+    }
+    assert queue["MessageRetentionPeriod"] == dead["MessageRetentionPeriod"] == 1_209_600
+    rule = resources["EventsForConsole"]["Properties"]
+    pattern = {"source": ["tuition"], "detail-type": sorted(console_tables.EVENT_TYPES)}
+    assert (rule["EventBusName"], rule["EventPattern"]) == ({"Ref": "EventBus"}, pattern)
 
 
 def test_the_queue_gets_exactly_the_events_that_an_email_follows(resources: dict[str, Any]) -> None:
@@ -643,16 +665,18 @@ def test_every_function_that_runs_without_a_caller_keeps_its_failures(resources:
     configured = {p["FunctionName"]["Ref"] for p in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()}
     with_caller = {*BEHIND_THE_GATEWAY, "StaffGroupsFunction", "ArchiveFunction", "ReleaseCheckFunction"}
     with_caller |= {"ReconcileWorkerFunction", "PublishFunction", "AnalyticsFunction", "EmailsFunction"}
+    with_caller |= {"ConsoleTablesFunction"}
     assert configured == set(FILES) - with_caller
 
 
 def test_a_schedule_that_cannot_start_its_function_is_kept(resources: dict[str, Any]) -> None:
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Targets"]:
-            is_of_emails = target["Arn"] == {"Fn::GetAtt": ["EmailQueue", "Arn"]}
-            queue = "EmailDeadLetters" if is_of_emails else "FailedRuns"
+            of_queue = target["Arn"].get("Fn::GetAtt", [""])[0]
+            kept = {"EmailQueue": "EmailDeadLetters", "ConsoleQueue": "ConsoleDeadLetters"}
+            queue = kept.get(of_queue, "FailedRuns")
             assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}, name
-            if name != "EmailsToSend":
+            if name not in ("EmailsToSend", "EventsForConsole"):
                 assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}, name
     (statement,) = resources["FailedRunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
@@ -860,6 +884,8 @@ DEAD_LETTERS = {"QueueName": {"Fn::GetAtt": ["ReconcileDeadLetters", "QueueName"
 UNCOUNTED = {"QueueName": {"Fn::GetAtt": ["AnalyticsDeadLetters", "QueueName"]}}
 UNREAD = {"QueueName": {"Fn::GetAtt": ["AnalyticsQueue", "QueueName"]}}
 UNSENT = {"QueueName": {"Fn::GetAtt": ["EmailQueue", "QueueName"]}}
+UNSTORED = {"QueueName": {"Fn::GetAtt": ["ConsoleQueue", "QueueName"]}}
+DEAD_EVENTS = {"QueueName": {"Fn::GetAtt": ["ConsoleDeadLetters", "QueueName"]}}
 DEAD_EMAILS = {"QueueName": {"Fn::GetAtt": ["EmailDeadLetters", "QueueName"]}}
 ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "ApiServerErrorsAlarm": ("AWS/ApiGateway", "5xx", API, "Sum", 300, 1, 5),
@@ -919,6 +945,17 @@ ALARMS: dict[str, tuple[str, str, dict[str, Any], str, int, int, float]] = {
     "EmailBouncedAlarm": ("Tuition", "EmailBounced", OURS, "Sum", 3600, 1, 10),
     "EmailAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNSENT, "Maximum", 300, 1, 3600),
     "EmailDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_EMAILS, "Maximum", 300, 1, 1),
+    "ConsoleTablesErrorsAlarm": (
+        "AWS/Lambda",
+        "Errors",
+        {"FunctionName": {"Ref": "ConsoleTablesFunction"}},
+        "Sum",
+        300,
+        1,
+        1,
+    ),
+    "ConsoleAgeAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", UNSTORED, "Maximum", 300, 1, 900),
+    "ConsoleDeadLettersAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", DEAD_EVENTS, "Maximum", 300, 1, 1),
     "CreatePaymentErrorsAlarm": ("AWS/Lambda", "Errors", live("CreatePaymentFunction"), "Sum", 60, 1, 1),
     "CreateCheckoutSessionErrorsAlarm": (
         "AWS/Lambda",

@@ -89,7 +89,7 @@ def test_no_function_can_delete_or_overwrite_a_payment_or_an_audit_record(
         assert "UpdateItem" not in granted.get(table, set())
 
 
-def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments_and_the_recount_figures(
+def test_only_the_audit_and_its_workers_may_scan_payments_and_enrollments_the_recount_figures_and_a_rebuild_words(
     resources: dict[str, Any],
 ) -> None:
     scans = {
@@ -99,8 +99,8 @@ def test_only_the_daily_audit_and_its_workers_may_scan_payments_and_enrollments_
         if "Scan" in actions
     }
     functions, tables = ("AuditFunction", "ReconcileWorkerFunction"), ("EnrollmentsTable", "PaymentsTable")
-    figures = {("RecountFunction", "AnalyticsTable")}
-    assert scans == {(function, table) for function in functions for table in tables} | figures
+    rebuilt = {("RecountFunction", "AnalyticsTable"), ("ConsoleTablesFunction", "SearchTable")}
+    assert scans == {(function, table) for function in functions for table in tables} | rebuilt
 
 
 def test_no_policy_has_a_wildcard(resources: dict[str, Any]) -> None:

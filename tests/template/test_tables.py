@@ -33,6 +33,7 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "LimitsTable": (["user_id"], {}),
     "EffectsTable": (["consumer_subject", "sort_key"], {}),
     "NotesTable": (["user_id", "sort_key"], {}),
+    "SearchTable": (["word", "listed_at"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
 EXPIRING = {"LimitsTable", "CursorsTable", "QuarantineTable"}
@@ -51,6 +52,7 @@ ENVIRONMENT = {
     "LIMITS_TABLE": "LimitsTable",
     "EFFECTS_TABLE": "EffectsTable",
     "NOTES_TABLE": "NotesTable",
+    "SEARCH_TABLE": "SearchTable",
 }
 ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
 

@@ -30,6 +30,8 @@ CREATE = Limit(24, base_s=0)
 """Rounds of one create, each of which begins with a fresh look at the enrollment."""
 CREATE_COMMIT = Limit(23)
 """Commits of one object that a create has made at Stripe."""
+SEARCH = Limit(12)
+"""Transactions that lose to another one about the words of the same payment."""
 ROLL_UPS = Limit(12)
 """Transactions that lose to another one that changes the same roll-ups."""
 RECOUNT = Limit(4, base_s=0)

@@ -87,6 +87,7 @@ class Settings:
     limits_table: str = "limits"
     effects_table: str = "effects"
     notes_table: str = "notes"
+    search_table: str = "search"
     exports_bucket: str = "exports"
     erasures_bucket: str = "erasures"
     archive_bucket: str = "archive"

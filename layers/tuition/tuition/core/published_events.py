@@ -39,6 +39,7 @@ DISPUTE_REOPENED = "tuition.payment.dispute_reopened.v1"
 DISPUTE_WON = "tuition.payment.dispute_won.v1"
 DISPUTE_LOST = "tuition.payment.dispute_lost.v1"
 DISPUTE_CLOSED = "tuition.payment.dispute_closed.v1"
+EMAIL_CORRECTED = "tuition.payment.email_corrected.v1"
 EMAIL_REQUESTED = "tuition.payment.email_requested.v1"
 ENROLLMENT_GRANTED = "tuition.enrollment.granted.v1"
 ENROLLMENT_WITHDRAWN = "tuition.enrollment.withdrawn.v1"
@@ -50,6 +51,8 @@ SELLING_STARTED = "tuition.selling.started.v1"
 
 EMAIL_RECORD = "email.requested."
 """Before the kind of email, in the type of the record with which staff ask for it."""
+EMAIL_CORRECTED_RECORD = "email.corrected"
+"""The type of the record with which an email address was corrected, of a payment or of a user."""
 REBUILT = "rebuilt"
 """The reason for attention of a rebuilt payment, and the type of its record if no event of Stripe's rebuilt it."""
 _OF_DECIDED_DISPUTE = {
@@ -121,6 +124,9 @@ def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterato
         yield PAYMENT_CHANGED, "", {}
     elif is_payment and any(name != "attention" for name in transition):
         yield from _payment(transition)
+        yield PAYMENT_CHANGED, "", {}
+    elif is_payment and record["type"] == EMAIL_CORRECTED_RECORD:
+        yield EMAIL_CORRECTED, "", {}
         yield PAYMENT_CHANGED, "", {}
     yield from _enrollment(transition)
     yield from _purchases(transition)

@@ -18,7 +18,7 @@ from tuition.core import retention, timestamps
 from tuition.core.payment import Payment
 from tuition.core.stored import read
 from tuition.log import logger
-from tuition.storage import cursors, ledger, mapping, notes, queries
+from tuition.storage import cursors, ledger, mapping, notes, queries, search
 from tuition.storage.ledger import UserHeld, VersionConflict
 from tuition.storage.notes import NoteTopic
 
@@ -217,7 +217,7 @@ def _delete_one(payment_id: str, listed: str) -> str:
     for _ in retry.attempts(retry.COMMIT):
         items = queries.payments_by_id([payment_id])
         if not items:
-            _delete_notes(payment_id)  # a killed run may have deleted the payment only
+            _delete_what_follows(payment_id)  # a killed run may have deleted the payment only
             return "missing"
         payment = mapping.payment_from_item(items[0])
         last = _last_movement(payment)
@@ -229,13 +229,14 @@ def _delete_one(payment_id: str, listed: str) -> str:
             return "held"
         except VersionConflict:
             continue
-        _delete_notes(payment_id)
+        _delete_what_follows(payment_id)
         return "deleted"
     return "contended"
 
 
-def _delete_notes(payment_id: str) -> None:
-    """Delete what staff wrote about a payment that was deleted. Its records still say whose it was."""
+def _delete_what_follows(payment_id: str) -> None:
+    """Delete the words and notes of a payment that was deleted. Its records still say whose it was."""
     trail = queries.audit_trail(payment_id)
     if retention.is_marked(trail):
+        search.refresh(payment_id)
         notes.erase(NoteTopic(str(trail[-1]["user_id"]), payment_id))

@@ -16,6 +16,7 @@ from tuition.core.audit import AuditEntry, Source
 from tuition.core.errors import Conflicted, Contended, NotFound, StripeRefused, Unprocessable
 from tuition.core.payment import Payment
 from tuition.core.payment_state import PaymentState
+from tuition.core.published_events import EMAIL_CORRECTED_RECORD
 from tuition.core.refs import Customer, is_user_id
 from tuition.payments import customers, legal_hold
 from tuition.storage import dynamodb, effects, ledger, limits, mapping, queries
@@ -33,7 +34,6 @@ LAST_S = 6.0
 """With less time than this a request leaves the rest to the next one."""
 REQUESTS = 10
 """As how many requests to Stripe a correction counts in the student's limits."""
-RECORD = "email.corrected"
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
@@ -101,7 +101,7 @@ def _forget(address: str | None) -> None:
 
 def _record_unless_held(user_id: str, actor: str, source: Source) -> None:
     """Record the correction on the user's chain. Raises `LegalHold`: the old address may be what a hold is for."""
-    entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", RECORD, source, actor)
+    entry = AuditEntry(timestamps.iso(clock.now()), f"email:{uuid.uuid4().hex}", EMAIL_CORRECTED_RECORD, source, actor)
 
     def change(item: CustomerItem, _seq: int) -> CustomerChange:
         legal_hold.require_none(item)
@@ -131,7 +131,9 @@ def _correct_payment(payment: Payment, email: str, actor: str, source: Source) -
         if current is None or current.email == email:
             return None
         _require_not_erased(current)
-        entry = AuditEntry(timestamps.iso(clock.now()), f"email:{current.version + 1}", RECORD, source, actor)
+        entry = AuditEntry(
+            timestamps.iso(clock.now()), f"email:{current.version + 1}", EMAIL_CORRECTED_RECORD, source, actor
+        )
         return Change(current.with_email(email), entry)
 
     ledger.update(payment.ref, decide)

@@ -24,7 +24,7 @@ from tuition.core.refs import PaymentRef
 from tuition.log import logger
 from tuition.payments import customers, erasure_list, legal_hold
 from tuition.settings import settings
-from tuition.storage import dynamodb, effects, keys, ledger, mapping, notes, queries
+from tuition.storage import dynamodb, effects, keys, ledger, mapping, notes, queries, search
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem
 from tuition.storage.ledger import Change, CustomerChange
@@ -334,6 +334,7 @@ class _Erase:
         for address in {payment.email, withdrawn.email if withdrawn else None} - {None}:
             effects.forget_address(str(address))
         ledger.update(payment.ref, _erased)
+        search.refresh(payment.payment_id)
 
     def _delete_customer(self, customer_id: str | None) -> None:
         """Delete a customer at Stripe, then its pointer. One that is missing at Stripe is deleted already."""

@@ -364,7 +364,26 @@ class NoteItem(Model):
     at = not_personal(UnicodeAttribute())
 
 
+class SearchItem(Model):
+    """A word by which staff find a payment, in the order of the payments' creation, or all words of one payment.
+
+    The sort key of a word is the payment's `<created_at>#<payment_id>`. The item with all `words` of a payment has the
+    key `payment#<payment_id>`, the sort key `words`, and the `position` that these words have.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().search_table
+
+    word = personal(UnicodeAttribute(hash_key=True))
+    listed_at = not_personal(UnicodeAttribute(range_key=True))
+    words = personal(UnicodeSetAttribute(null=True))
+    position = not_personal(UnicodeAttribute(null=True))
+    version = not_personal(NumberAttribute(null=True))
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
-    *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem, NoteItem),
+    *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem, NoteItem, SearchItem),
 )

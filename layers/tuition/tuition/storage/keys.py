@@ -14,6 +14,9 @@ SELLING = "selling"
 TAGS = "tags"
 """The name, in the notes table, of the item with all tags of a user or payment. No id of a note is equal to it."""
 _ABOUT_USER = "user"
+WORDS = "words"
+"""The sort key, in the search table, of the item with all words of a payment."""
+_WORD, _PAYMENT = "word#", "payment#"
 
 
 class Shards(NamedTuple):
@@ -32,6 +35,7 @@ SHARDS: Mapping[str, Shards] = {
     "created_month": Shards(to_write=1, to_read=1),  # by_day
     "kept": Shards(to_write=1, to_read=1),  # by_first_at and by_last_at of the quarantine
     "recorded_day": Shards(to_write=8, to_read=8),  # by_recorded_day of the audit table
+    "word": Shards(to_write=1, to_read=1),  # the search table
 }
 """The shards of each index, by the attribute of its hash key. One hash key takes 1,000 write units per second.
 
@@ -118,6 +122,31 @@ def payment_of_note(sort_key: str) -> str | None:
     """Return the payment that a note or tags are about; None if it is the user."""
     topic = sort_key.partition("#")[0]
     return None if topic == _ABOUT_USER else topic
+
+
+def search_key(word: str, listed_at: str) -> Item:
+    """Return the key of a word of a payment, or of all words of one."""
+    return {"word": {"S": word}, "listed_at": {"S": listed_at}}
+
+
+def searched_word(word: str, payment_id: str) -> str:
+    """Return the hash key of a payment's word."""
+    return sharded("word", f"{_WORD}{word}", payment_id)
+
+
+def searched_words(word: str) -> list[str]:
+    """Return every hash key under which payments with a word may be found."""
+    return shards("word", f"{_WORD}{word}")
+
+
+def searched_payment(payment_id: str) -> str:
+    """Return the hash key of the item with all words of a payment; its sort key is `WORDS`."""
+    return f"{_PAYMENT}{payment_id}"
+
+
+def payment_of_search(hash_key: str) -> str:
+    """Return the payment of an item with all words of one."""
+    return hash_key.removeprefix(_PAYMENT)
 
 
 def quarantine_key(event_id: str) -> Item:

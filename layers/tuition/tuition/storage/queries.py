@@ -28,6 +28,7 @@ from tuition.storage.items import (
     EnrollmentItem,
     PaymentItem,
     QuarantineItem,
+    SearchItem,
     StripeObjectItem,
 )
 
@@ -122,8 +123,9 @@ class Cursor(NamedTuple):
     """A position in a list: the last item that was read.
 
     `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
-    matches of an address, after those), `dispute`, `event`, `expired`, `record` or `payment_method`. `sort_key` is the
-    item's sort key in the index that is read. An empty `item_id` ends a page that has looked into enough empty months.
+    matches of an address, after those), `word` (those of its words, newest first, after these), `dispute`, `event`,
+    `expired`, `record` or `payment_method`. `sort_key` is the item's sort key in the index that is read. An empty
+    `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str
@@ -156,6 +158,10 @@ class Cursor(NamedTuple):
         if self.item_id == "" or (self.item_id.startswith("pay_") and self.item_id.isascii()):
             return self._position("listed")
         raise wrong_cursor()
+
+    def word_before(self) -> str:
+        """Return the sort key before which the matches of words continue. Raises `Unprocessable`."""
+        return self._position("word")
 
     def event_before(self) -> str:
         """Return the sort key before which the quarantine continues. Raises `Unprocessable` for any other cursor."""
@@ -253,6 +259,21 @@ def emails_with_prefix(prefix: str, after: Cursor | None, page_size: int) -> Ite
     for page in dynamodb.query_pages(partition, sort_keys=begins, descending=True, limit=page_size, start=start):
         for key in page.items:
             yield Cursor("email", key["email_key"]["S"], key["payment_id"]["S"])
+
+
+def payments_with_word(word: str, before: str | None, page_size: int) -> Iterator[Cursor]:
+    """Yield the position of each payment that was found by a word when it was stored, newest first."""
+    older = SortKeys("#sort < :before", {":before": before}) if before else None
+    partitions = [Partition(SearchItem, "word", key, "listed_at") for key in keys.searched_words(word)]
+    pages = (dynamodb.query_pages(one, sort_keys=older, descending=True, limit=page_size) for one in partitions)
+    for item in heapq.merge(*map(_items, pages), key=lambda item: str(item["listed_at"]["S"]), reverse=True):
+        yield Cursor.listed(item["listed_at"]["S"])._replace(stage="word")
+
+
+def count_with_word(word: str, limit: int) -> int:
+    """Count the payments with a word, at most `limit` in each shard. One query per shard."""
+    partitions = [Partition(SearchItem, "word", key, "listed_at") for key in keys.searched_words(word)]
+    return sum(len(dynamodb.query(one, limit=limit).items) for one in partitions)
 
 
 def month_pages(partition: Partition, after: str, page_size: int) -> Iterator[tuple[list[str], bool]]:

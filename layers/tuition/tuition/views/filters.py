@@ -9,11 +9,13 @@ from datetime import date
 from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote
 
-from tuition.core import catalog
+from tuition.core import catalog, search
 from tuition.core.errors import Unprocessable
 from tuition.core.payment import STATUSES
 from tuition.core.refund_request import STATES
 from tuition.core.stripe_json import MAX_ID_LENGTH
+from tuition.storage import keys
+from tuition.stripe_gateway import resolve
 
 FILTERS = (
     *("status", "track", "refunded", "attention", "disputed", "from", "to", "amount_min", "amount_max"),
@@ -35,6 +37,9 @@ INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters without width, which are pasted along with an address."""
 OPENING, CLOSING = "<([{\"':;,", '>)]}":;,!?'
 EPOCH = date(2020, 1, 1)
+ID_PREFIXES = ("pay_", "cus_", *resolve.POINTED)
+CURRENCY_SIGNS = "$€£"
+AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d{1,3})?")
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,29 @@ class Filters:
         return text.rstrip(CLOSING + ".'" if "@" in text else CLOSING)
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The words that `q` can be, of which a payment must have all: amounts, last four digits, words of an address.
+
+        Empty if it is an id, or has more words than a search takes.
+        """
+        if not self.q or self.q.startswith(ID_PREFIXES):
+            return ()
+        words = [word for part in keys.email_text(self.q).split() for word in _words_of(part)]
+        words = list(dict.fromkeys(words))
+        return tuple(words) if len(words) <= search.MAX_QUERY_WORDS else ()
+
+    @property
     def digest(self) -> str:
         """A digest that is part of every cursor, so that a cursor is valid for one filter only."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _words_of(part: str) -> tuple[str, ...]:
+    """Return the words of a part of a search without blanks: one if it is an amount, such as `$1,299.50`."""
+    text = part.strip(OPENING + CLOSING + CURRENCY_SIGNS)
+    if AMOUNT.fullmatch(text):
+        return (search.amount_word(text.replace(",", "")),)
+    return search.words_of(text)
 
 
 def parse(query: Mapping[str, str]) -> Filters:

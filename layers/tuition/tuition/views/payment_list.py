@@ -19,7 +19,7 @@ from tuition.core import attention, catalog, timestamps
 from tuition.core import payment as payments
 from tuition.core.errors import NotFound
 from tuition.core.payment import STATUSES, Payment
-from tuition.storage import dynamodb, keys, mapping, queries
+from tuition.storage import dynamodb, keys, mapping, queries, search
 from tuition.storage.dynamodb import Partition
 from tuition.storage.items import EnrollmentItem, PaymentItem
 from tuition.storage.queries import Cursor, payments_by_id
@@ -172,14 +172,26 @@ def _amounts(payment: Payment) -> dict[str, int]:
 
 
 def _load(batch: list[Cursor], filters: Filters, *, steady: bool) -> list[PaymentView]:
-    """Read the payments at these cursors. A user who was found by id is not listed again by their email address."""
+    """Read the payments at these cursors. A user who was found by id is not listed again by their email address.
+
+    The search table may lag behind a payment, so its words are checked on the payment itself.
+    """
     is_queue = bool(filters.attention) and not (filters.q or filters.disputed or steady)
     stages: dict[str, str] = {}
     for cursor in batch:
         stages.setdefault(cursor.item_id, cursor.stage)
     items = payments_by_id([payment_id for payment_id in stages if payment_id])
-    items = [item for item in items if stages[item.payment_id] != "email" or item.user_id not in filters.ids]
-    return load_views(items, with_doubles=is_queue)
+    items = [item for item in items if stages[item.payment_id] == "listed" or item.user_id not in filters.ids]
+    views = load_views(items, with_doubles=is_queue)
+    return [view for view in views if stages.get(view.payment.payment_id) != "word" or _has_words(filters, view)]
+
+
+def _has_words(filters: Filters, view: PaymentView) -> bool:
+    """Whether a payment has all words of a search now, and is not found by the beginning of its address already."""
+    is_listed = bool(filters.address) and keys.email_text(view.payment.email or "").startswith(
+        keys.email_text(filters.address)
+    )
+    return not is_listed and search.words_of(view.payment) >= frozenset(filters.words)
 
 
 def _cursors(
@@ -269,7 +281,10 @@ def of_user(user_id: str, limit: int, cursor: str | None) -> tuple[list[PaymentV
 
 
 def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[Cursor]:
-    """Yield what the text names exactly (a payment, or a user's payments), then matches of an address's beginning."""
+    """Yield what the text names exactly (a payment, or a user's payments), then matches of an address's beginning.
+
+    Then those of words, newest first.
+    """
     exact, address = _payment_named(filters.ids), keys.email_text(filters.address)
     if after is None or after.stage == "listed":
         before = after.listed_before() if after else None
@@ -277,11 +292,24 @@ def _search(filters: Filters, after: Cursor | None, page_size: int) -> Iterator[
         named = (key for key in exact if before is None or key < before)
         yield from map(Cursor.listed, _merge([named, *theirs]))
         after = None
+    elif after.stage == "word":
+        yield from _with_words(filters, after.word_before(), page_size)
+        return
     elif after.stage != "email" or not after.sort_key.startswith(address):
         raise queries.wrong_cursor()
     for cursor in queries.emails_with_prefix(address, after, page_size) if address else ():
         if not exact or cursor.item_id != Cursor.listed(exact[0]).item_id:
             yield cursor
+    yield from _with_words(filters, None, page_size)
+
+
+def _with_words(filters: Filters, before: str | None, page_size: int) -> Iterator[Cursor]:
+    """Yield the payments that have the rarest word of a search; the others are checked on the payments."""
+    words = filters.words
+    if len(words) > 1:
+        words = tuple(sorted(words, key=lambda word: (queries.count_with_word(word, page_size), -len(word))))
+    for word in words[:1]:
+        yield from queries.payments_with_word(word, before, page_size)
 
 
 def _payment_named(ids: list[str]) -> list[str]:

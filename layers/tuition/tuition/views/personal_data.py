@@ -23,7 +23,7 @@ from tuition.core.errors import NotFound
 from tuition.core.payment import DECLINED, SUSPECTED_FRAUD
 from tuition.core.refs import is_user_id
 from tuition.settings import settings
-from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, notes, queries
+from tuition.storage import dynamodb, effects, keys, ledger, limits, mapping, notes, queries, search
 from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, EnrollmentItem, LimitsItem, NoteItem, PaymentItem
 from tuition.storage.notes import NoteTopic
@@ -168,7 +168,12 @@ def _payments(user_id: str, after: Cursor | None) -> tuple[list[dict[str, Any]],
     size, partition, last = 0, queries.by_user(user_id), after
     for _ in range(BATCHES_PER_PART):
         items, last = queries.page_of_payments(partition, PAYMENTS_PER_BATCH, last, descending=True, stage="listed")
-        batch = [_payment(user_id, item) for item in items if item.user_id == user_id]
+        words = search.stored_words([item.payment_id for item in items])
+        batch = [
+            {**_payment(user_id, item), "search_words": words.get(item.payment_id, [])}
+            for item in items
+            if item.user_id == user_id
+        ]
         payments += batch
         size += len(json.dumps(batch))
         if last is None or size >= BYTES_PER_PART or clock.remaining_s() < LAST_S:
