@@ -1,4 +1,4 @@
-"""GET /api/payments/tracks: the tracks for sale, and the names of those that are no longer sold; public."""
+"""GET /api/payments/tracks: the tracks for sale, and what a page needs to sell them; public."""
 
 from typing import Any
 
@@ -19,6 +19,10 @@ def handler(_request: Request) -> Reply:
         "payment_method_types": list(config.payment_method_types),
         "refund_window_days": config.refund_window_days,
         "consumer_region": config.consumer_region,
+        "school_name": config.school_name,
+        "support_contact": config.support_contact or None,
+        "terms": {"version": config.terms_version, "url": config.terms_url or None} if config.terms_version else None,
+        "privacy_url": config.privacy_url or None,
     }
     return Reply(200, body)
 

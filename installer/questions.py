@@ -109,6 +109,18 @@ def _optional_email(value: str, answers: Mapping[str, str]) -> str | None:
     return _email(value, answers) if value else None
 
 
+def _https_url(value: str, _: Mapping[str, str]) -> str | None:
+    is_url = not value or re.fullmatch(r"https://[^\s]+", value)
+    return None if is_url else "use an address that begins with https://"
+
+
+def _terms_url(value: str, answers: Mapping[str, str]) -> str | None:
+    """Check that terms have both a version and an address: students can only agree to what they can read."""
+    if bool(value) != bool(answers["terms_version"]):
+        return "answer both terms_version and terms_url, or leave both empty"
+    return _https_url(value, answers)
+
+
 def _emails(value: str, answers: Mapping[str, str]) -> str | None:
     addresses = [address.strip() for address in value.split(",")] if value else []
     if len(addresses) > MAX_STAFF_EMAILS:
@@ -197,6 +209,24 @@ QUESTIONS = (
         "Where students get help, such as an email address (empty: emails and pages name none)",
         _pattern(r"[^\x00-\x1f]{0,200}", "use up to 200 characters"),
         lambda answers: answers.get("SupportContact", ""),
+    ),
+    Question(
+        "terms_version",
+        "Version of the terms that students agree to before they pay, such as 2026-11 (empty: none)",
+        _pattern(r"[A-Za-z0-9._-]{0,40}", "use up to 40 letters, digits, dots, hyphens and underscores"),
+        lambda answers: answers.get("TermsVersion", ""),
+    ),
+    Question(
+        "terms_url",
+        "Address of these terms (empty: none)",
+        _terms_url,
+        lambda answers: answers.get("TermsUrl", ""),
+    ),
+    Question(
+        "privacy_url",
+        "Address of the school's privacy policy (empty: the pages name none)",
+        _https_url,
+        lambda answers: answers.get("PrivacyUrl", ""),
     ),
     Question(
         "reply_to",

@@ -77,6 +77,14 @@ class NamedTrack:
 
 
 @dataclass
+class TermsOfSale:
+    """The terms that a student agrees to before they pay."""
+
+    version: Annotated[str, About("Send it as `terms` with a create.", examples=["2026-11"])]
+    url: Annotated[Url | None, About("Where the terms are.", examples=["https://example.org/terms"])]
+
+
+@dataclass
 class Tracks:
     """The tracks, and what a page needs to sell them."""
 
@@ -89,6 +97,10 @@ class Tracks:
         Literal["US", "EU"],
         About("In `EU` a refund request in these days is a withdrawal from the contract.", examples=["US"]),
     ]
+    school_name: Annotated[str, About(examples=["School of Data"])]
+    support_contact: Annotated[str | None, About("Where students get help: any text.", examples=["help@example.org"])]
+    terms: Annotated[TermsOfSale | None, About("Null if the school asks for no agreement.")]
+    privacy_url: Annotated[Url | None, About("The privacy policy.", examples=["https://example.org/privacy"])]
 
 
 # --- buying ---

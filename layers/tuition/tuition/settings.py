@@ -50,6 +50,9 @@ class Settings:
     consumer_region: str = "US"
     refund_window_days: int = 14
     support_contact: str = ""
+    terms_version: str = ""
+    terms_url: str = ""
+    privacy_url: str = ""
     school_name: str = "Tuition"
     school_time_zone: str = "UTC"
     analytics_queue_url: str = ""
