@@ -29,6 +29,7 @@ from botocore.config import Config
 import admin
 import analytics as analytics_function
 import audit as audit_function
+import create_checkout_session
 import create_payment
 import enrollments
 import my_payments
@@ -245,6 +246,10 @@ class Harness:
     def status(self, user: Student, reference: str) -> Response:
         route = "GET /api/payments/status/{payment_intent_id}"
         return self.call(payment_status.handler, user, path={"payment_intent_id": reference}, route=route)
+
+    def preview(self, user: Student, code: str, track: str = "DP") -> Response:
+        route, body = "POST /api/payments/promotion-codes/preview", {"track": track, "promotion_code": code}
+        return self.call(create_checkout_session.handler, user, body, route=route)
 
     def order(self, user: Student, payment_id: str) -> Response:
         """Read a payment by its own id."""

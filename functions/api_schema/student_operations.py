@@ -69,6 +69,23 @@ OPERATIONS = (
         links=(READ_SESSION,),
     ),
     Operation(
+        route="POST /api/payments/promotion-codes/preview",
+        handler="create_checkout_session",
+        operation_id="previewPromotionCode",
+        summary="Preview the price with a promotion code",
+        description="Nothing is begun or reserved: createCheckoutSession looks the code up again. Refused codes count"
+        " there and here together.",
+        caller="user",
+        body=students.PreviewCodeRequest,
+        example={"track": "DP", "promotion_code": "SPRING"},
+        answers=(Answer(200, students.PreviewedCode, "The price with the code."),),
+        errors=(
+            *(errors.UnknownTrack, errors.CodeRefused, errors.Forbidden, errors.AlreadyEnrolled, errors.Conflicted),
+            *(errors.PurchasesBlocked, errors.UserErased, errors.NotSelling, errors.TooManyRequests),
+            *(*ASKS_STRIPE, *COMMITS),
+        ),
+    ),
+    Operation(
         route="GET /api/payments/status/{payment_intent_id}",
         handler="payment_status",
         operation_id="getPaymentStatus",

@@ -205,6 +205,28 @@ class CreateCheckoutSessionRequest:
     ] = False
 
 
+@dataclass(kw_only=True)
+class PreviewCodeRequest:
+    """A promotion code to look up, before anything is begun."""
+
+    track: SoldTrack
+    promotion_code: Annotated[
+        str, About("A promotion code of Stripe's.", minLength=1, maxLength=500, pattern=r"\S", examples=["SPRING"])
+    ]
+
+
+@dataclass
+class PreviewedCode:
+    """The price of a track with a promotion code."""
+
+    track: Track
+    promotion_code: Annotated[str, About("The code as Stripe writes it.", examples=["SPRING"])]
+    currency: Currency
+    list_amount: Annotated[Amount, About("The catalog's price.")]
+    discount: Annotated[Amount, About(examples=[9980])]
+    amount: Annotated[Amount, About("The price with the code. 0: the purchase is free.", examples=[39920])]
+
+
 @dataclass
 class OpenedCheckoutSession:
     """An open payment, to be paid on Stripe's page."""

@@ -16,6 +16,7 @@ ROUTES = {
     ("GET", "/api/payments/tracks"): ("TracksFunction", "public"),
     ("POST", "/api/payments/create-payment"): ("CreatePaymentFunction", "signed in"),
     ("POST", "/api/payments/create-checkout-session"): ("CreateCheckoutSessionFunction", "signed in"),
+    ("POST", "/api/payments/promotion-codes/preview"): ("CreateCheckoutSessionFunction", "signed in"),
     ("GET", "/api/payments/status/{payment_intent_id}"): ("PaymentStatusFunction", "signed in"),
     ("GET", "/api/payments/{payment_id}/documents"): ("PaymentStatusFunction", "signed in"),
     ("GET", "/api/payments/my-payments"): ("MyPaymentsFunction", "signed in"),

@@ -86,6 +86,18 @@ def ended(code: Mapping[str, Any], now: int) -> Refusal | None:
     return None
 
 
+def discount(code: Mapping[str, Any], price: Money) -> int:
+    """Return by how much a code that can be used (its coupon expanded) lowers the price, in minor units.
+
+    Stripe rounds a percentage of the price half up, and a discount is never more than the price.
+    """
+    coupon = code["promotion"]["coupon"]
+    if coupon.get("amount_off") is None:
+        return (price.amount * round(coupon["percent_off"] * 100) + 5000) // 10000
+    off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
+    return min(off or 0, price.amount)
+
+
 def _refusal_of_terms(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: Money) -> Refusal | None:
     message = _not_applicable(rules, coupon, price)
     return Refusal("not-applicable", message) if message else None

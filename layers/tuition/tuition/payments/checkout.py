@@ -37,6 +37,7 @@ from tuition.core.promotion_rules import FIRST_CLAIMED
 from tuition.core.purchase_blocks import PurchaseBlocks
 from tuition.core.refs import Customer, PaymentRef
 from tuition.payments import customers, promotion_codes, purchase_blocks, recovery, selling
+from tuition.payments.promotion_codes import PromotionCode
 from tuition.settings import settings
 from tuition.storage import ledger, limits, queries
 from tuition.storage.ledger import Change, FirstPurchaseTaken, StripeObjectTaken, VersionConflict
@@ -148,6 +149,21 @@ def create_checkout_session(
     terms = Terms(track.price.amount, _normalize_code(code), save_payment_method=save, invoice=invoice)
     request = PurchaseRequest(track, "checkout", terms, success_url, cancel_url, agreed_version=agreed_version)
     return _create(buyer, request)
+
+
+def preview_code(buyer: Buyer, track: Track, text: str) -> PromotionCode:
+    """Return what a promotion code would do for a purchase, as a create would find it. Nothing is begun or reserved.
+
+    A refused code counts in the same limit as in a create, and each preview as a request to Stripe, so a preview tells
+    no more about codes than creates do. Raises as `create_checkout_session`, but for errors of a payment.
+    """
+    enrollment, customer, blocks, used, switch = ledger.load_for_create(buyer.user_id, track.track)
+    _require_purchasable(track, enrollment, blocks)
+    selling.require_on(switch)
+    limits.take_request(buyer.user_id, used)
+    code, lookup = _look_up_code(buyer, track, _normalize_code(text) or "", enrollment, customer, used)
+    limits.release_code(lookup)
+    return code
 
 
 def _normalize_code(code: str | None) -> str | None:
@@ -279,16 +295,26 @@ def _look(
 def _with_promotion(
     buyer: Buyer, request: PurchaseRequest, enrollment: Enrollment, customer: Customer | None, used: Limits
 ) -> PurchaseRequest:
-    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused` or `TooManyRequests`.
-
-    A code for first purchases is refused while a payment that this request does not close holds the user's claim.
-    """
+    """Return the request with its code looked up at Stripe, once. Raises `CodeRefused` or `TooManyRequests`."""
     if request.terms.promotion_code is None or request.promotion:
         return request
-    lookup = limits.begin_code(buyer.user_id, request.terms.promotion_code, used)
+    code, lookup = _look_up_code(buyer, request.track, request.terms.promotion_code, enrollment, customer, used)
+    request.lookups.append(lookup)
+    return replace(request, promotion=code.id, first_purchase=code.first_purchase)
+
+
+def _look_up_code(
+    buyer: Buyer, track: Track, text: str, enrollment: Enrollment, customer: Customer | None, used: Limits
+) -> tuple[PromotionCode, CodeLookup]:
+    """Return a code that the user can use for this track, and the lookup, which counts until it is released.
+
+    A code for first purchases is refused while a payment for another track holds the user's claim. Raises `CodeRefused`
+    or `TooManyRequests`.
+    """
+    lookup = limits.begin_code(buyer.user_id, text, used)
     customer_id = customer.stripe_customer_id if customer else None
     try:
-        code = promotion_codes.find(request.terms.promotion_code, request.track, customer_id)
+        code = promotion_codes.find(text, track, customer_id)
         claims = customer.first_purchases - {*enrollment.open_payments} if code.first_purchase and customer else ()
         if any(_holds_claim(enrollment, payment_id) for payment_id in claims):
             raise CodeRefused(FIRST_CLAIMED.message, FIRST_CLAIMED.reason)
@@ -298,8 +324,7 @@ def _with_promotion(
     except StripeUnavailable:
         limits.release_code(lookup)
         raise
-    request.lookups.append(lookup)
-    return replace(request, promotion=code.id, first_purchase=code.first_purchase)
+    return code, lookup
 
 
 def _holds_claim(enrollment: Enrollment, payment_id: str) -> bool:

@@ -15,10 +15,15 @@ from tuition.stripe_gateway import client as stripe_client
 
 
 class PromotionCode(NamedTuple):
-    """A code that can be used: its Stripe id (`promo_…`), and whether it is for first purchases only."""
+    """A code that can be used: its Stripe id (`promo_…`), and whether it is for first purchases only.
+
+    `text` is the code as Stripe writes it, and `discount` what it takes off the price, in minor units.
+    """
 
     id: str
     first_purchase: bool
+    text: str
+    discount: int
 
 
 def find(text: str, track: Track, customer: str | None) -> PromotionCode:
@@ -38,7 +43,10 @@ def find(text: str, track: Track, customer: str | None) -> PromotionCode:
         refusal = promotion_rules.refusal(code, track.price, customer, answer.date)
         refusal = refusal or _refusal_as_first(code, track.track, customer)
         if refusal is None:
-            return PromotionCode(str(code["id"]), promotion_rules.is_for_first_purchase(code))
+            is_first = promotion_rules.is_for_first_purchase(code)
+            return PromotionCode(
+                str(code["id"]), is_first, str(code["code"]), promotion_rules.discount(code, track.price)
+            )
         refusals.append(refusal)
     nearest = promotion_rules.nearest(refusals)
     raise CodeRefused(nearest.message, nearest.reason)
