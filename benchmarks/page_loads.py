@@ -198,10 +198,10 @@ def report(loads: dict[tuple[str, str], list[Load]], views: Sequence[View]) -> t
     head = f"{'view':20} {'':7} {'usable ms':>18} {'LCP ms':>7} {'CLS':>6} {'INP ms':>7} {'KiB':>6} {'requests':>9}"
     lines, problems = [head], []
     limits = {view.name: view for view in views}
-    for (view, site), found in loads.items():
-        usable = [one.usable for one in found]
-        middle = Load(*(statistics.median(values) for values in zip(*found, strict=True)))
-        worst = max(one.cls for one in found)
+    for (view, site), measured in loads.items():
+        usable = [one.usable for one in measured]
+        middle = Load(*(statistics.median(values) for values in zip(*measured, strict=True)))
+        worst = max(one.cls for one in measured)
         span = f"{middle.usable:.0f} ({min(usable):.0f}-{max(usable):.0f})"
         lines.append(
             f"{view:20} {site:7} {span:>18} {middle.lcp:7.0f} {worst:6.3f} {middle.inp:7.0f} "

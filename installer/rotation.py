@@ -30,11 +30,15 @@ from tuition.settings import SECRET_MAX_AGE_S
 
 KEY_SECRET, WEBHOOK_SECRET = "StripeSecretArn", "StripeWebhookSecretArn"
 _SYNC = ("payment_intents", "checkout/sessions", "charges", "refunds", "disputes", "promotion_codes", "coupons")
+_DOCUMENTS = ("invoices", "credit_notes")
 READS = {
-    "default": (*_SYNC, "customers", "products"),
-    "refunds": (*_SYNC, "customers"),
-    "webhook": _SYNC,
-    "reconcile": (*_SYNC, "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
+    "default": (*_SYNC, *_DOCUMENTS, "customers", "products"),
+    "refunds": (*_SYNC, *_DOCUMENTS, "customers"),
+    "webhook": (*_SYNC, "credit_notes"),
+    "reconcile": (
+        *_SYNC,
+        *("credit_notes", "events", "radar/early_fraud_warnings", "balance_transactions", "payouts"),
+    ),
 }
 """The lists at Stripe that the functions of each group read. Saved payment methods are listed by customer only."""
 ENDPOINT_TRIES = 2

@@ -63,7 +63,7 @@ def _create(ref: PaymentRef, payment: Payment, refund_id: str) -> CreditNote:
         "amount": payment.facts.refunds[refund_id].amount,
         "refunds": [{"refund": refund_id}],
         "metadata": resolve.metadata(ref, payment.attempt, payment.kind),
-        "email_type": "none",  # our own email tells of the refund
+        "email_type": "none",  # our own email reports the refund
     }
     try:
         answer = stripe_client.create_credit_note(params, f"credit_note:{settings().namespace}:{refund_id}")
