@@ -107,8 +107,8 @@ const clock = (seconds) => ({
 /** A moment in the reader's time zone: `24 Nov 2026, 14:05`, or with seconds; for students `24 Nov 2026, 14:05 CET`. */
 export const moment = (time, seconds = false) => local({ ...DAY, ...clock(seconds) }).format(new Date(time));
 
-/** The time of day of a moment: `14:05:10`. */
-export const timeOfDay = (time) => local({ timeStyle: "medium" }).format(new Date(time));
+/** The time of day of a moment: `14:05:10`, or `14:05` in the style `short`. */
+export const timeOfDay = (time, style = "medium") => local({ timeStyle: style }).format(new Date(time));
 
 /** A moment in UTC: `2026-11-24 13:05:00 UTC`. */
 export const utc = (time) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -1,7 +1,7 @@
 // A warning before the session ends, from which the user stays signed in without losing what they have typed.
 // https://www.w3.org/WAI/WCAG22/Understanding/timing-adjustable.html
 import { announce, h } from "./dom.js";
-import { moment } from "./format.js";
+import { timeOfDay } from "./format.js";
 import * as session from "./session.js";
 import { words } from "./words.js";
 
@@ -21,7 +21,7 @@ export function warnBeforeSessionEnds(signIn) {
     if (!user || Date.now() < endsAt - WARNING_MS) hide();
     else {
       banner.hidden = false;
-      const sentence = Date.now() < endsAt ? words.session_ends(moment(endsAt)) : words.session_ended;
+      const sentence = Date.now() < endsAt ? words.session_ends(timeOfDay(endsAt, "short")) : words.session_ended;
       if (text.textContent !== sentence) text.textContent = sentence;
     }
   }

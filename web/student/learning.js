@@ -45,10 +45,10 @@ function enrollmentPanel(enrollment, title, blocked, sold) {
     { class: "panel", "aria-label": title },
     h("div", { class: "row spread" }, h("h2", {}, title), h("span", { class: `chip ${kind}` }, icon(drawing), text)),
     sentence && note("info", h("p", {}, `${sentence} `, linkOf(actions, track) ?? "")),
-    whyDetails(track, title),
     status === "ENROLLED" && h("p", {}, next ? words.next(next.title) : words.all_done),
     hasProgress && h("p", { class: "small", id: `progress-${track}` }, words.steps_done(done, steps.length)),
     hasProgress && h("progress", { max: steps.length, value: done, "aria-labelledby": `progress-${track}` }),
+    whyDetails(track, title),
     h("ol", { class: "work" }, projects.map(projectItem)),
   );
 }

@@ -42,7 +42,7 @@ export function paymentActions({ payment, title, isSold }, onDone) {
   return [
     receipt && h("a", { href: receipt, target: "_blank", rel: "noopener", "aria-label": label }, words.receipt),
     actions.includes("view") && h("a", { href: `#/buy/${track}` }, words.view),
-    actions.includes("complete") && h("a", { href: `#/buy/${track}` }, words.complete),
+    actions.includes("complete") && h("a", { class: "button", href: `#/buy/${track}` }, words.complete),
     payment.can_cancel && button(words.cancel, cancelPayment),
     actions.includes("withdraw") && button(words.withdraw, requestWithdrawal),
     actions.includes("refund") && button(words.refund, requestRefund),

@@ -6,6 +6,7 @@ import * as api from "./api.js";
 import { paymentActions, refundedText } from "./payment_actions.js";
 import { describe } from "./payment_state.js";
 import { refundRequestNote } from "./refund.js";
+import { contactLink, newTab } from "./school_links.js";
 import { texts } from "./text.js";
 import { canWithdraw, withdrawalNote } from "./withdrawal.js";
 
@@ -89,8 +90,7 @@ function facts(payment, catalog, title) {
   const { refundable_until: refundableUntil, withdrawal, agreed_terms: terms } = payment;
   const refundable = payment.can_request_refund && refundableUntil && new Date(refundableUntil) > Date.now();
   const { version, url } = catalog.terms ?? {};
-  const termsName =
-    url && terms?.version === version ? h("a", { href: url, target: "_blank", rel: "noopener" }, version) : terms?.version;
+  const termsName = url && terms?.version === version ? newTab(url, version) : terms?.version;
   return [
     [words.track, title],
     [words.number, h("span", { class: "id" }, id)],
@@ -121,5 +121,5 @@ function sums(payment) {
 /** The school, and whom to ask. */
 function seller({ school_name: name, support_contact: contact }) {
   if (!name && !contact) return undefined;
-  return h("p", { class: "small" }, name, name && contact && h("br"), contact && words.contact(contact));
+  return h("p", { class: "small" }, name, name && contact && h("br"), ...(contact ? words.contact(contactLink(contact)) : []));
 }

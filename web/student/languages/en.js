@@ -239,7 +239,7 @@ export default {
     total: "Total",
     total_paid: "Total paid",
     refund_pending: "Refund in progress",
-    contact: (contact) => `Questions? Contact ${contact}`,
+    contact: (contact) => ["Questions? Contact ", contact],
   },
   next_step: {
     continue: (track) => `Continue ${track}`,
