@@ -20,7 +20,7 @@ from tuition.intake import stripe_events
 from tuition.payments import access, email_address, emails, legal_hold, purchase_blocks, refunds, selling
 from tuition.storage.notes import NoteTopic
 from tuition.stripe_gateway import resolve
-from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff
+from tuition.views import counts, explain, filters, payment_list, recorded_reads, staff, timelines
 from tuition.views import notes as notes_view
 from tuition.views import selling as selling_view
 from tuition.views.payment_json import PaymentView
@@ -204,6 +204,16 @@ def _user_reply(request: Request, actor: Identity, user_id: str, query: Mapping[
     user = staff.user(user_id, request.limit(query), query.get("cursor"))
     recorded_reads.record(actor.user_id, [user_id])
     return Reply(200, user)
+
+
+@route("GET /api/admin/users/timeline", "support")
+def read_timeline(request: Request, actor: Identity) -> Reply:
+    query = request.query("user_id", "cursor")
+    if not query.get("user_id"):
+        raise Unprocessable("Send the user's id as user_id.", field="user_id")
+    timeline = timelines.of_user(staff.require_user_id(query["user_id"]), query.get("cursor"))
+    recorded_reads.record(actor.user_id, [query["user_id"]])
+    return Reply(200, timeline)
 
 
 @route("GET /api/admin/users/export", "admin")

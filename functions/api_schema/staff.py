@@ -691,6 +691,19 @@ class TagsChange:
 
 
 @dataclass
+class EmailToStudent:
+    """The outcome of an email about a payment."""
+
+    kind: Annotated[StudentKind, About(examples=["purchase_confirmed"])]
+    state: Annotated[
+        Literal["claimed", "sent", "skipped", "unsent"],
+        About("`claimed`: it is being sent. `unsent`: it may not have been sent.", examples=["sent"]),
+    ]
+    reason: Annotated[str | None, About("Of `skipped`: why it was not sent.", examples=[None])]
+    at: Time
+
+
+@dataclass
 class PaymentDetails:
     """One payment with everything about it, as it is or as it was."""
 
@@ -700,6 +713,7 @@ class PaymentDetails:
     facts: Facts
     audit: list[AuditRecord]
     chain: Chain
+    emails: Annotated[list[EmailToStudent], About("The emails to the student, the oldest first.")]
     notes: Annotated[Notes | None, About("Null for the past.")]
     moment: Annotated[MomentShown | None, About("Null for the present.")]
 
@@ -974,6 +988,32 @@ class UserDetails:
     audit: list[AuditRecord]
     chain: Chain
     standings: Standings
+
+
+@dataclass
+class PaymentEvents:
+    """A payment with all its events."""
+
+    payment: StaffPaymentWithRequests
+    facts: Facts
+    audit: list[AuditRecord]
+    emails: list[EmailToStudent]
+
+
+@dataclass
+class StudentTimeline:
+    """A page of a user's payments, the newest first, with their events. Those of two pages overlap in time."""
+
+    payments: list[PaymentEvents]
+    next_cursor: Cursor
+
+
+@dataclass(kw_only=True)
+class TimelineQuery:
+    """A user, and a position in their payments."""
+
+    user_id: Annotated[UserId, About("The user's id, which may have a `/`.", minLength=1)]
+    cursor: Annotated[str | None, About("The `next_cursor` of the page before.", examples=["eyJ2IjoxfQ"])] = None
 
 
 @dataclass(kw_only=True)

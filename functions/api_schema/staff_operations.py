@@ -149,6 +149,15 @@ OPERATIONS = (
         query=PageQuery,
         errors=(errors.NotFound, *TABLES),
     ),
+    _read(
+        "GET /api/admin/users/timeline",
+        "getTimeline",
+        "Read all events of the payments of a user",
+        "Ten payments per page, the newest first, each with its facts, audit records and emails.",
+        staff.StudentTimeline,
+        query=staff.TimelineQuery,
+        errors=(errors.NotFound, *TABLES),
+    ),
     _operation(
         "admin",
         "GET /api/admin/users/{user_id}/export",

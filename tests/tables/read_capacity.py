@@ -197,6 +197,7 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
     yield "one payment with its audit trail", "GET /api/admin/payments/{payment_id}", {}, {"payment_id": payment_id}
     yield "a user", "GET /api/admin/users/{user_id}", {}, {"user_id": BUYER.sub}
     yield "a user, by query", "GET /api/admin/users", {"user_id": BUYER.sub}, {}
+    yield "a user's timeline", "GET /api/admin/users/timeline", {"user_id": BUYER.sub}, {}
     yield "disputes, open", "GET /api/admin/disputes", {}, {}
     yield "disputes, closed", "GET /api/admin/disputes", {"state": "over"}, {}
     yield "refund requests", "GET /api/admin/refund-requests", {}, {}

@@ -14,15 +14,17 @@ from tuition import clock
 from tuition.core import catalog, timestamps
 from tuition.core.errors import EventUnusable
 from tuition.intake import walk
-from tuition.storage import dynamodb, keys, mapping, queries
-from tuition.storage.items import PaymentItem
+from tuition.storage import dynamodb, effects, keys, mapping, queries
+from tuition.storage.effects import Effect
+from tuition.storage.items import EMAILS, PaymentItem
 from tuition.storage.queries import Cursor
-from tuition.views import counts, filters, payment_list
+from tuition.views import counts, filters, payment_list, timelines
 
 COUNTS = "GET /api/admin/counts"
 TOTALS = "GET /api/admin/payments/totals"
 USERS = "GET /api/admin/users"
 USER = "GET /api/admin/users/{user_id}"
+TIMELINE = "GET /api/admin/users/timeline"
 DISPUTES = "GET /api/admin/disputes"
 QUARANTINE = "GET /api/admin/quarantine"
 QUARANTINED = "GET /api/admin/quarantine/{event_id}"
@@ -483,6 +485,29 @@ def test_disputes_are_listed_by_due_date_with_the_students_enrollment(
 # --- one user ---
 
 
+def test_a_timeline_has_the_records_facts_and_emails_of_each_payment_of_one_user(
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timelines, "PAYMENTS_PER_PAGE", 1)
+    first, second = (buy_track(tuition, student, track)["payment_id"] for track in ("DP", "FSD"))
+    tuition.admin(admin, REFUND, {"reason": "agreed", "amount": 100, "message": "Sorry"}, payment_id=first)
+    effects.skip(Effect(EMAILS, first, "2026-11-23T18:30:00.000Z#evt_1", "purchase_confirmed"), "no_sender")
+    effects.skip(Effect(EMAILS, first, "2026-11-23T18:30:00.000Z#evt_2#staff", "dispute_opened"), "no_sender")
+    page = tuition.admin(admin, TIMELINE, query={"user_id": student.sub}).body
+    assert [events["payment"]["payment_id"] for events in page["payments"]] == [second]
+    (events,) = tuition.admin(admin, TIMELINE, query={"user_id": student.sub, "cursor": page["next_cursor"]}).body[
+        "payments"
+    ]
+    details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=first).body
+    assert events == {name: details[name] for name in ("payment", "facts", "audit", "emails")}
+    assert events["payment"]["refund_requests"][0]["message"] == "Sorry"
+    assert [(email["kind"], email["state"]) for email in events["emails"]] == [("purchase_confirmed", "skipped")]
+    past = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=first, query={"version": "1"}).body
+    assert past["emails"] == []
+    assert tuition.admin(admin, TIMELINE, query={"user_id": ""}).status == 422
+    assert tuition.admin(student, TIMELINE, query={"user_id": student.sub}).status == 403
+
+
 def test_a_user_is_shown_with_payments_enrollments_and_customer(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
@@ -760,7 +785,7 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
         assert response.status == 403, route
     reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "export" not in r]
     for route in reads:
-        query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route == USERS else {}
+        query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route in (USERS, TIMELINE) else {}
         path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
         response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
         assert response.status in (200, 404), route

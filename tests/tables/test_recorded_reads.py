@@ -21,6 +21,7 @@ from tuition.views import staff as staff_view
 
 EXPLAIN = "GET /api/admin/payments/{payment_id}/explain"
 USER, USERS = "GET /api/admin/users/{user_id}", "GET /api/admin/users"
+TIMELINE = "GET /api/admin/users/timeline"
 QUEUE, DISPUTES, REQUESTS = "GET /api/admin/attention", "GET /api/admin/disputes", "GET /api/admin/refund-requests"
 
 
@@ -33,7 +34,7 @@ def reads_of(staff: Student) -> list[list[str]]:
 
 
 def read(tuition: Harness, staff: Student, route: str, student: Student, payment_id: str) -> Any:
-    if route == USERS:
+    if route in (USERS, TIMELINE):
         return tuition.admin(staff, route, query={"user_id": student.sub})
     if route == LIST:
         return tuition.admin(staff, route, query={"q": payment_id})
@@ -43,7 +44,7 @@ def read(tuition: Harness, staff: Student, route: str, student: Student, payment
     return tuition.admin(staff, route.removesuffix("?version"), payment_id=payment_id, **query)
 
 
-READS = (ONE, f"{ONE}?version", EXPLAIN, USER, USERS, LIST)
+READS = (ONE, f"{ONE}?version", EXPLAIN, USER, USERS, TIMELINE, LIST)
 
 
 @pytest.mark.parametrize("route", READS)

@@ -45,6 +45,7 @@ ROUTES = {
     ("GET", "/api/admin/counts"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/{user_id}"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/users/timeline"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/export"): ("AdminFunction", "signed in"),
     ("GET", "/api/admin/users/{user_id}/export"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/email"): ("AdminFunction", "signed in"),

@@ -219,7 +219,7 @@ INIT_LOADS: dict[str, set[str]] = {
         "views.selling",
     }
     | {f"views.{name}" for name in ("counts", "facts_json", "filters", "staff", "standings", "student")}
-    | {"storage.notes", "views.explain", "views.notes", "views.recorded_reads"},
+    | {"storage.notes", "views.explain", "views.notes", "views.recorded_reads", "views.timelines"},
     "analytics": READ_ROLL_UPS | {"outbox.analytics", "storage.queries"},
     "archive": {f"storage.{name}" for name in ("dynamodb", "items", "json_attribute", "keys", "mapping")}
     | {"outbox.archive", "outbox.audit_stream"},

@@ -41,6 +41,6 @@ export function EmailDialog({ details, kinds, done }) {
     <select id="kind" autofocus value=${chosen} onChange=${(event) => choose(event.target.value)} aria-describedby="kind-hint">
       ${kinds.map((kind) => html`<option key=${kind} value=${kind}>${sentenceCase(kind)}</option>`)}
     </select>
-    <p class="small" id="kind-hint">Only emails that fit the payment as it is now, at most ten within 24 hours. The timeline shows what staff requested, not what was sent automatically.</p>
+    <p class="small" id="kind-hint">Only emails that fit the payment as it is now, at most ten within 24 hours. The timeline shows those that were sent.</p>
   <//>`;
 }

@@ -24,6 +24,13 @@ const TITLES = {
   "decision.revoke": "Access revoked",
   "decision.restore": "Access restored",
   "attention.acknowledged": "Marked as resolved",
+  "purchases.block": "Purchases blocked",
+  "purchases.allow": "Purchases allowed",
+  "legal_hold.set": "Legal hold set",
+  "legal_hold.lift": "Legal hold lifted",
+  "note.written": "Note written",
+  "note.deleted": "Note deleted",
+  "tags.changed": "Tags changed",
   "export.ordered": "Data exported",
   "data.read": "Read data of students",
 };
@@ -49,6 +56,7 @@ export function recordTitle({ type, transition }) {
   if (STATUS_TITLES[status?.to]) return STATUS_TITLES[status.to];
   if (enrollment && ENROLLMENT_TITLES[enrollment.to]) return ENROLLMENT_TITLES[enrollment.to];
   if (attention) return "Needs attention";
+  if (type.startsWith("erasure.")) return `Erasure of the data ${type.slice("erasure.".length)}`;
   if (type === "refund.made") return "Refund created at Stripe";
   return type;
 }

@@ -57,7 +57,7 @@ function Entry({ entry, technical }) {
   return html`<li class=${kind}>
     <span class="when"><${Time} at=${at} seconds=${true} /></span>
     <div class="what">
-      <p class="title">${title}${payment && html` <a href=${routeTo(["payments", payment.payment_id])}>${payment.track}</a>`}</p>
+      <p class="title">${title}${payment && html` · <a href=${routeTo(["payments", payment.payment_id])}>${payment.track}</a>`}</p>
       ${technical && record && title !== record.type && html`<p class="faint"><code>${record.type}</code></p>`}
       ${lines.map((line) => html`<p key=${line}>${line}</p>`)}
       ${technical && id && html`<p class="faint"><${Id} id=${id} /></p>`}

@@ -66,6 +66,8 @@ function disputeEntry({ dispute_id: id, created_at: at, amount, currency, reason
   return { key: id, id, at, title: "Dispute opened", kind: "bad", lines };
 }
 
+/** Reasons for which an email is not sent as a matter of course. */
+const USUAL = ["no_longer_applies", "no_sender"];
 const EMAIL_STATES = {
   sent: ["Email sent", "info"],
   skipped: ["Email not sent", ""],
@@ -73,10 +75,10 @@ const EMAIL_STATES = {
   claimed: ["Email being sent", ""],
 };
 
-function emailEntry({ id, kind, state, reason, at }) {
+function emailEntry({ kind, state, reason, at }, index) {
   const [title, color] = EMAIL_STATES[state] ?? [`Email ${state}`, ""];
   const words = reason ? [sentenceCase(reason)] : [];
-  return { key: `email-${id}`, at, rank: Infinity, title: `${title}: ${sentenceCase(kind)}`, source: "email", kind: color, lines: words, words, technical: state === "skipped" };
+  return { key: `email-${index}`, at, rank: Infinity, title: `${title}: ${sentenceCase(kind)}`, source: "email", kind: color, lines: words, words, technical: USUAL.includes(reason) };
 }
 
 /** An audit record, of a payment or of a user's own chain. */
@@ -105,7 +107,7 @@ const paidWith = ({ charges }) => charges.filter(({ status }) => status === "suc
 
 /** The number of a transition's changes that mean something to staff. The others accompany them. */
 const meaningOf = (transition) =>
-  ["settled", "refunded", "lost", "status", "enrollment", "refunds", "disputes", "refund_requests", "withdrawal"].filter((name) => transition[name]).length;
+  ["settled", "refunded", "lost", "status", "enrollment", "refunds", "disputes", "refund_requests", "withdrawal", "erasure"].filter((name) => transition[name]).length;
 
 /** Whether a record only says that an attempt failed, or that a dispute was opened: the entry at Stripe says more. */
 function isSaidByCharge({ transition }, facts) {

@@ -1,6 +1,6 @@
 // One user: their identity, enrollments and payments.
 import { get, post, useDraft, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time, usePages } from "./components.js";
+import { Empty, EnrollmentStatus, Id, WhenLoaded, None, Pager, StripeLink, Time } from "./components.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { DataPanel, EraseDialog, hasBegun, HoldDialog } from "./erasure.js";
 import { Notes } from "./notes.js";
@@ -9,7 +9,7 @@ import { AddressDialog, ExportDialog } from "./personal_data_dialogs.js";
 import { html, useState } from "./preact.js";
 import { Result } from "./result.js";
 import { lastList, lastPayment, openDialog, routeTo } from "./route.js";
-import { AuditStatus } from "./timeline.js";
+import { UserTimeline } from "./user_timeline.js";
 
 export function User({ id, query, staff }) {
   const [result, setResult] = useState(undefined);
@@ -101,12 +101,12 @@ function Details({ details, id, query, staff, done }) {
       ${!standings.verified && html`<${Standings} problems=${standings.problems} />`}
       ${enrollments.map((enrollment) => html`<${Enrollment} key=${enrollment.track} enrollment=${enrollment} />`)}
       ${!enrollments.length && html`<section class="panel"><h2>Enrollments</h2><p class="small">None.</p></section>`}
-      ${audit.length > 0 && html`<${Actions} audit=${audit} chain=${chain} />`}
     </div>
     <${Notes} topic=${{ user_id: id }} notes=${details.notes} staff=${staff} done=${done} />
     <h2>Payments</h2>
     ${payments.length ? html`<${PaymentTable} payments=${payments} showStudent=${false} />` : html`<${Empty} title="No payments" />`}
     <${Pager} path=${["users", id]} query=${query} next=${next} count=${payments.length} />
+    <${UserTimeline} id=${id} version=${payments.map(({ version }) => version).join()} audit=${audit} chain=${chain} />
     ${staff.decides && query.do === "export" && html`<${ExportDialog} id=${id} done=${done} />`}
     ${staff.decides && query.do === "address" && html`<${AddressDialog} id=${id} current=${user.email} done=${done} />`}
     ${staff.decides && query.do === "erase" && html`<${EraseDialog} user=${user} enrollments=${enrollments} done=${done} />`}
@@ -121,13 +121,6 @@ function Standings({ problems }) {
     <p><span class="chip bad" role="alert">${problems.length} found</span></p>
     <ul class="plain">${problems.map(({ track, payment_id: id, problem }) => html`<li key=${`${track} ${id} ${problem}`}>${track} ${id && html`<${Id} id=${id} /> `}${problem}</li>`)}</ul>
   </section>`;
-}
-
-/** The user's own audit trail, newest first. */
-function Actions({ audit, chain }) {
-  const [shown, more] = usePages([...audit].reverse());
-  return html`<section class="panel"><h2>Actions of this user</h2><p><${AuditStatus} chain=${chain} count=${audit.length} /></p>
-    <ul class="plain">${shown.map((record) => html`<li key=${record.seq}><${Time} at=${record.at} /> <code>${record.type}</code></li>`)}</ul>${more}</section>`;
 }
 
 function Enrollment({ enrollment }) {

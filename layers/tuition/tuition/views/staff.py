@@ -20,7 +20,7 @@ from tuition.storage.dynamodb import Item
 from tuition.storage.items import CustomerItem, PaymentItem, QuarantineItem
 from tuition.storage.notes import NoteTopic
 from tuition.storage.queries import Cursor, payments_by_id
-from tuition.views import erasures, facts_json, notes, payment_json, payment_list, standings, student
+from tuition.views import erasures, facts_json, notes, payment_json, payment_list, standings, student, timelines
 from tuition.views.filters import Filters, Order
 from tuition.views.payment_json import PaymentView
 
@@ -51,6 +51,7 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
         **_details(view, trail),
         "actions": _actions(view.payment, trail),
         "chain": _chain(audit.verify_payment(view.payment, trail)),
+        "emails": timelines.emails(payment_id),
         "notes": notes.shown(NoteTopic(item.user_id, item.payment_id)),
         "moment": None,
     }
@@ -58,9 +59,8 @@ def payment(payment_id: str, query: Mapping[str, str] | None = None) -> dict[str
 
 def _details(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
+        **timelines.with_facts(view, trail),
         "groups": payment_json.groups(view),
-        "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
         "audit": trail,
     }
 
@@ -80,6 +80,7 @@ def _payment_at(payment_id: str, query: Mapping[str, str]) -> dict[str, Any]:
         **_details(PaymentView(past, []), [record for record in trail if record["seq"] <= past.version]),
         "actions": [],
         "chain": _chain(audit.verify_payment(present, trail)),
+        "emails": [one for one in timelines.emails(payment_id) if one["at"] <= moment.recorded_at],
         "notes": None,
         "moment": {
             "version": past.version,

@@ -307,6 +307,7 @@ def test_staff_send_an_email_again_with_the_keyboard_alone(staff: Staff, sub: st
     values = {"kind": "purchase_confirmed", "payment_id": payment_id}
     staff.running.until(lambda: len(outbox(staff.running, **values)) == 1, "the first email")
     staff.open_payment(payment_id)
+    expect(timeline_entry(staff, "Email sent: Purchase confirmed")).to_have_count(1)
     staff.main.get_by_role("button", name="Send email…").focus()
     staff.page.keyboard.press("Enter")
     email = staff.dialog.get_by_role("combobox", name="Email")

@@ -182,17 +182,25 @@ def test_a_missing_payment_user_or_page_shows_a_way_back(staff: Staff) -> None:
     staff.expect_accessible()
 
 
-def test_a_user_s_page_shows_their_enrollments_customer_and_payments(staff: Staff, sub: str) -> None:
+def test_a_user_s_page_shows_their_enrollments_customer_payments_and_one_timeline(staff: Staff, sub: str) -> None:
+    staff.create_and_pay(sub, "FSD")
     payment_id = staff.create_and_pay(sub)
+    body = {"decision": "block", "note": "talked to them"}
+    assert staff.running.api("POST", f"/api/admin/users/{sub}/purchases", staff.token, json=body).is_success
+    staff.running.until(lambda: len(staff.details(payment_id)["emails"]) > 0, "an email")
     staff.open_payment(payment_id)
     staff.page.get_by_role("link", name=f"{sub}@example.org").click()
     staff.expect_heading(f"{sub}@example.org")
     staff.expect_text("0 of ")
-    expect(staff.main.get_by_text("Enrolled", exact=True)).to_be_visible()
-    staff.expect_rows(1)
+    expect(staff.main.get_by_text("Enrolled", exact=True).first).to_be_visible()
+    staff.expect_rows(2)
     expect(staff.main.get_by_role("link", name="Stripe")).to_have_attribute(
         "href", re.compile(r"^https://dashboard\.stripe\.com/test/customers/cus_")
     )
+    titles = staff.main.locator(".timeline .title")
+    expect(titles.filter(has_text="Paid 499.00 USD · DP")).to_have_count(1)
+    expect(titles.filter(has_text="Email sent: Purchase confirmed · DP")).to_have_count(1)
+    expect(titles.filter(has_text="Paid 599.00 USD · FSD")).to_have_count(1)
     staff.expect_accessible("user")
     staff.rows().first.get_by_role("link").click()
     staff.expect_heading("499.00 USD for DP")

@@ -1,0 +1,45 @@
+"""The events of a student: the records, facts and emails of their payments, for one list in the order of time."""
+
+from typing import Any
+
+from tuition.core.emails import STUDENT_KINDS
+from tuition.storage import queries
+from tuition.views import facts_json, payment_list
+from tuition.views.payment_json import PaymentView
+
+PAYMENTS_PER_PAGE = 10
+"""Each payment costs two queries: its audit trail, and its emails."""
+
+
+def of_user(user_id: str, cursor: str | None) -> dict[str, Any]:
+    """Return a page of a user's payments, the newest first, each with all its events.
+
+    The events of two pages overlap in time, because an old payment can be disputed today. The audit trails are not
+    verified here: the view of each payment does that.
+    """
+    views, next_cursor = payment_list.of_user(user_id, PAYMENTS_PER_PAGE, cursor)
+    return {"payments": [_payment(view) for view in views], "next_cursor": next_cursor}
+
+
+def _payment(view: PaymentView) -> dict[str, Any]:
+    trail = queries.audit_trail(view.payment.payment_id)
+    return {**with_facts(view, trail), "audit": trail, "emails": emails(view.payment.payment_id)}
+
+
+def with_facts(view: PaymentView, trail: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a payment with its refund requests, and its facts with the times of their records."""
+    return {
+        "payment": {**view.json(), "refund_requests": [request.to_json() for request in view.payment.requests]},
+        "facts": facts_json.facts_json(view.payment, {record["seq"]: record["at"] for record in trail}),
+    }
+
+
+def emails(payment_id: str) -> list[dict[str, Any]]:
+    """Return the outcome of each email to the student about a payment, the oldest first.
+
+    `state` is `sent`, `skipped` (`reason` says why), `claimed` (being sent), or `unsent` (it may not have been sent).
+    """
+    items = [item for item in queries.emails_about(payment_id) if item["kind"]["S"] in STUDENT_KINDS]
+    names = ("kind", "state", "reason", "at")
+    rows = [{name: item[name]["S"] if name in item else None for name in names} for item in items]
+    return sorted(rows, key=lambda row: str(row["at"]))
