@@ -239,7 +239,7 @@ def final_state(sim: Simulation, *, refunds_resumed: bool = True) -> list[str]:
     problems += _refund_requests(sim, stripe, refunds_resumed=refunds_resumed)
     problems += [] if sim.partially_restored else standings(sim)
     problems += _audit_chains(sim) + _unassigned_money(sim) + _purchase_blocks(sim)
-    problems += _first_purchases(sim) + _withdrawals(sim)
+    problems += _first_purchases(sim) + _withdrawals(sim) + _withdrawn_requests(sim)
     return problems if sim.partially_restored else problems + _enrollment_transitions(sim)
 
 
@@ -405,6 +405,16 @@ def _refund_requests(sim: Simulation, stripe: StripeState, *, refunds_resumed: b
         if len(payment_ids) > 1 and not sim.partially_restored:
             problems.append(f"{owner} was refunded twice without approval: {payment_ids}")
     return problems
+
+
+def _withdrawn_requests(sim: Simulation) -> list[str]:
+    """A student withdraws only a request that awaits approval, and nothing decides it afterwards."""
+    return [
+        f"{request_id} went from {change['from']} to {change['to']} by {record.type}"
+        for record in sim.records
+        for request_id, change in record.transition.get("refund_requests", {}).items()
+        if change["from"] == "withdrawn" or (change["to"] == "withdrawn" and change["from"] != "awaiting_approval")
+    ]
 
 
 def _withdrawals(sim: Simulation) -> list[str]:

@@ -15,11 +15,20 @@ from tuition import clock
 from tuition.core import attention, timestamps
 from tuition.core import purchase_blocks as purchase_decisions
 from tuition.core.audit import AuditEntry
-from tuition.core.errors import CodeRefused, Conflicted, NotFound, RefundRefused, WithdrawalUnconfirmed
+from tuition.core.errors import (
+    AlreadyPaid,
+    CodeRefused,
+    Conflicted,
+    NotFound,
+    PaymentInProgress,
+    RefundRefused,
+    TermsChanged,
+    WithdrawalUnconfirmed,
+)
 from tuition.core.facts import Facts
 from tuition.core.refs import PaymentRef
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import access, purchase_blocks, refunds, selling, status
+from tuition.payments import access, cancellation, purchase_blocks, refunds, selling, status
 from tuition.storage import ledger, selling_switch
 from tuition.storage.ledger import Change, PaymentState
 from tuition.stripe_gateway import closing, sync
@@ -67,6 +76,9 @@ class Participants:
             "merchant": (scenario.amount_altered, self._alter_amounts),
             "privacy staff": (scenario.erasure, self._erase),
         }
+        if scenario.terms:
+            sim.publish_terms(scenario.terms[0])
+            sim.spawn("school", self._change_terms)
         for name, (probability, act) in others.items():
             if rng.random() < probability:
                 for _ in range({"viewer": scenario.viewers, "worker": 2}.get(name, 1)):
@@ -120,8 +132,41 @@ class Participants:
             self.counts["refund requests"] += 1
             final = (RefundRefused, WithdrawalUnconfirmed, NotFound)
             if not isinstance(result, BaseException) or isinstance(result, final):
-                return
+                break
             self.wait("retries the refund request", 3)
+        if self.scenario.withdraws_requests and self.rng.random() < self.scenario.withdraws_requests:
+            self._withdraw_request(ref)
+
+    def _withdraw_request(self, ref: PaymentRef) -> None:
+        """Withdraw a request while staff may decide it, with retries after a failure."""
+        payment = self.sim.payment(ref.payment_id)
+        awaiting = [one.id for one in payment.requests if one.state == "awaiting_approval"] if payment else []
+        for request_id in awaiting:
+            for _ in range(3):
+                self.wait("withdraws the request", 4)
+                self.counts["withdrawn requests"] += 1
+                result = self.sim.invoke(lambda r=request_id: refunds.withdraw_request(ref, r))
+                if not isinstance(result, BaseException) or isinstance(result, (RefundRefused, NotFound)):
+                    break
+
+    def cancel(self, payment_id: str, user: str) -> None:
+        """Cancel a payment while its student may pay it in another tab."""
+        for _ in range(3):
+            self.wait("cancels", 6)
+            self.counts["cancels"] += 1
+            result = self.sim.invoke(lambda: cancellation.cancel(payment_id, user))
+            if isinstance(result, (AlreadyPaid, PaymentInProgress, NotFound)):
+                return
+            if not isinstance(result, BaseException):
+                if result.stripe_object_id in checkers.payable(self.sim):
+                    self.sim.problems.append(f"{payment_id} was canceled and can still be paid")
+                return
+
+    def _change_terms(self) -> None:
+        for version in self.scenario.terms[1:]:
+            self.wait("changes the terms", 20)
+            self.counts["new terms"] += 1
+            self.sim.publish_terms(version)
 
     def _ask(self, ref: PaymentRef, reason: str) -> Any:
         """Withdraw from the contract, where the scenario is in the EU, or request a refund."""
@@ -391,6 +436,9 @@ class StudentTab:
             offer = self._create()
             if offer is None:
                 return
+            if scenario.cancels and rng.random() < scenario.cancels:
+                payment = offer.payment
+                sim.spawn(f"canceling {self.user}", lambda p=payment: self.people.cancel(p.payment_id, p.user_id))
             if self.pays:
                 self.people.wait("is about to pay", 6)
                 self._pay(offer.payment.stripe_object_id)
@@ -409,8 +457,12 @@ class StudentTab:
         email = f"{self.user}@new.example.org" if rng.random() < self.people.scenario.new_email else ""
         for _ in range(4):
             params = {"save": self.save, "track": self.track, "email": email, "code": self.code}
+            if self.people.scenario.terms:
+                params["agreed_version"] = sim.terms[-1]
             result = sim.invoke(lambda p=params: sim.create(self.user, self.kind, **p))
             self.people.counts["creates"] += 1
+            if isinstance(result, TermsChanged):
+                continue
             if isinstance(result, (Conflicted, CodeRefused)):
                 return None
             if not isinstance(result, BaseException):

@@ -13,15 +13,17 @@ import greenlet
 import pytest
 
 from tests.shards import set_shards
-from tuition.core import attention, audit, refund_request, stripe_json
+from tuition import clock
+from tuition.core import attention, audit, refund_request, stripe_json, timestamps
 from tuition.core import facts as core_facts
 from tuition.core import payment as payments
 from tuition.core.enrollment import Enrollment
 from tuition.core.errors import StripeUnavailable
+from tuition.core.facts import Closed, Facts
 from tuition.core.limits import NO_LIMITS
 from tuition.core.payment_state import PaymentState
 from tuition.intake import stripe_events, walk
-from tuition.payments import checkout, customers, refunds, selling
+from tuition.payments import cancellation, checkout, customers, refunds, selling
 from tuition.storage import dynamodb, keys, ledger, mapping
 from tuition.stripe_gateway import client as stripe_client
 from tuition.stripe_gateway import closing, rebuild, resolve, sync
@@ -675,6 +677,35 @@ def staff_can_decline_a_withdrawal(patch: Patch) -> None:
         return ledger.update(ref, change)
 
     patch.setattr(refunds, "decide", decide)
+
+
+# --- changes of mind ---
+
+
+def canceled_payment_stays_payable(patch: Patch) -> None:
+    """Our tables close the payment, and its object stays open at Stripe."""
+
+    def cancel(reference: str, user_id: str) -> Any:
+        def change(state: Any) -> Any:
+            payment = state.existing
+            if not payment.can_cancel:
+                return None
+            now = int(clock.now())
+            closed = payment.merged(Facts(closed=Closed(now, payment.kind, "canceled")))
+            entry = audit.AuditEntry(timestamps.iso(now), f"cancel:{payment.version}", "canceled", "request")
+            return ledger.Change(closed, entry)
+
+        return ledger.update(resolve.find_ref(reference, user_id), change).existing
+
+    patch.setattr(cancellation, "cancel", cancel)
+
+
+def decided_request_can_be_withdrawn(patch: Patch) -> None:
+    patch.setattr(payments, "may_withdraw_request", lambda payment, request: True)
+
+
+def agreement_to_new_terms_is_not_recorded_on_an_open_payment(patch: Patch) -> None:
+    patch.setattr(checkout, "_with_agreement", lambda opened, version: opened)
 
 
 # --- the reconciler ---

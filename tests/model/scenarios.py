@@ -33,7 +33,7 @@ class Scenario:
     bought and `revoked`. `tabs` is the number of concurrent creates per student. `newest_first` is how often the
     newest event is delivered next. `priority_scheduling` is the share of schedules that run one actor for as long as
     possible and rarely switch: they find the defects that need a few precise switches, and the others find those that
-    need many.
+    need many. `terms` are the versions of the school's terms, one after another.
 
     `seed_name` is the word that the random numbers start from, where it is not the name. Do not change it: each seed
     number would then mean another schedule.
@@ -69,6 +69,9 @@ class Scenario:
     days_pass: float = 0.2
     refund_window_over: float = 0.1
     withdrawals: float = 0.0
+    cancels: float = 0.0
+    withdraws_requests: float = 0.0
+    terms: tuple[str, ...] = ()
     disputed: float = 0.15
     purchase_decisions: float = 0.0
     selling_stops: float = 0.0
@@ -248,6 +251,22 @@ SCENARIOS = {
             days_pass=0.8,
             price_change=0.0,
             views=0.0,
+        ),
+        replace(
+            QUIET,
+            name="changes_of_mind",
+            tabs=(1, 2, 3),
+            pays=0.8,
+            cancels=0.7,
+            terms=("1", "2", "3"),
+            requests_refund=0.8,
+            refund_window_over=0.9,
+            withdraws_requests=0.9,
+            staff_refunds=0.8,
+            faults=0.5,
+            lost_webhooks=0.3,
+            views=0.2,
+            reconciler=0.3,
         ),
         replace(
             QUIET,

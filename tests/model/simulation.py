@@ -34,6 +34,7 @@ from tuition.core import catalog, refs
 from tuition.core.catalog import Track
 from tuition.core.enrollment import standing_of
 from tuition.core.errors import EventUnusable, TuitionError
+from tuition.core.facts import Agreement
 from tuition.core.money import Money
 from tuition.core.payment import Payment
 from tuition.intake import fan_out, stripe_events, task_queue, walk
@@ -149,6 +150,8 @@ class Simulation:
         self.faults = 0
         self.steps = 0
         self.catalog = dict(catalog.tracks())
+        self.terms: list[str] = []
+        """The versions of the school's terms, the current one last."""
         self.closed_by_us: dict[str, str] = {}
         """Stripe object id -> the actor that closed it."""
         self.partially_restored = False
@@ -330,18 +333,23 @@ class Simulation:
         track: str = "DP",
         email: str = "",
         code: str | None = None,
+        agreed_version: str | None = None,
     ) -> OpenedPayment:
         """Create a payment as its handler does. The offer is kept in `offers`."""
         buyer = Buyer(user, email or f"{user}@example.org")
         item, terms = self.catalog[track], (self.catalog[track].price.amount, code, save)
         if kind == "checkout":
             urls = {"success_url": "https://example.org/ok", "cancel_url": "https://example.org/no"}
-            offer = checkout.create_checkout_session(buyer, item, save=save, code=code, **urls)
+            offer = checkout.create_checkout_session(
+                buyer, item, save=save, code=code, agreed_version=agreed_version, **urls
+            )
         else:
-            offer = checkout.create_payment(buyer, item, save=save)
+            offer = checkout.create_payment(buyer, item, save=save, agreed_version=agreed_version)
         stored = self.payment(offer.payment.payment_id)
         if stored is None or stored.stripe_object_id != offer.payment.stripe_object_id:
             self.problems.append(f"{offer.payment.stripe_object_id} was offered, but no payment is bound to it")
+        elif agreed_version and stored.payable and self._is_older(stored.facts.agreed, agreed_version):
+            self.problems.append(f"{stored.payment_id} can be paid without the agreement to version {agreed_version}")
         offered = offer.payment.terms
         if (
             (offered.list_amount, offered.promotion_code, offered.save_payment_method) != terms
@@ -355,6 +363,15 @@ class Simulation:
         if start is not None:
             self.offered_at.append((start, self.steps))
         return offer
+
+    def publish_terms(self, version: str) -> None:
+        """Make a version of the school's terms the current one."""
+        self.terms.append(version)
+        object.__setattr__(settings.settings(), "terms_version", version)  # the settings of a new version of a function
+
+    def _is_older(self, agreed: Agreement | None, version: str) -> bool:
+        """Whether a student agreed to none, or to a version before this one."""
+        return agreed is None or self.terms.index(agreed.version) < self.terms.index(version)
 
     def at_stripe(self, method: str, path: str, **params: Any) -> Any:
         """Call Stripe as another client than Tuition."""

@@ -123,6 +123,9 @@ PLANTED_DEFECTS = (
     PlantedDefect(defects.withdrawal_counts_as_paid_twice, "withdrawals"),
     PlantedDefect(defects.due_refund_of_a_withdrawal_needs_no_attention, "withdrawals"),
     PlantedDefect(defects.staff_can_decline_a_withdrawal, "withdrawals"),
+    PlantedDefect(defects.canceled_payment_stays_payable, "changes_of_mind"),
+    PlantedDefect(defects.decided_request_can_be_withdrawn, "changes_of_mind"),
+    PlantedDefect(defects.agreement_to_new_terms_is_not_recorded_on_an_open_payment, "changes_of_mind"),
 )
 
 BROKEN_REGRESSION_TESTS: tuple[tuple[Callable[[Patch], None], Callable[..., None], tuple[Any, ...]], ...] = (

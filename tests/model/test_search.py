@@ -15,6 +15,7 @@ FULL_SIZE = {
     "whole system": (WHOLE_SYSTEM, 44_000),
     "disputes": (("disputes", "appeals", "double_payments"), 21_600),
     "many creates": (("many_creates",), 42_000),
+    "changes of mind": (("changes_of_mind",), 8_000),
     "withdrawals": (("withdrawals", "withdrawals_restored", "withdrawals_processing"), 15_000),
 }
 """The scenarios of each search at full size, in turn, and its number of schedules."""
@@ -42,7 +43,15 @@ def test_the_tables_match_stripe_after_any_order_of_steps_and_faults(
     part: int, shards: int, record_property: Any
 ) -> None:
     first, count = first_seed(), schedule_count(1_000) // len(NUMBERS)
-    scenarios = (*WHOLE_SYSTEM, "disputes", "appeals", "many_creates", "stopped_sales", "withdrawals")
+    scenarios = (
+        *WHOLE_SYSTEM,
+        "disputes",
+        "appeals",
+        "many_creates",
+        "stopped_sales",
+        "withdrawals",
+        "changes_of_mind",
+    )
     _search(scenarios, range(first + part, first + count, 4), record_property, shards)
 
 
