@@ -149,6 +149,12 @@ def _checkout_switch(w: Harness) -> Invocation:
     return request("create_checkout_session", ADA, {"track": "DP", "promotion_code": create_code(w)})
 
 
+@flow("cancel: a session")
+def _cancel(w: Harness) -> Invocation:
+    path = {"payment_id": create_session(w)["payment_id"]}
+    return request("payment_status", ADA, route="POST /api/payments/{payment_id}/cancel", path=path)
+
+
 # --- webhooks ---
 
 
@@ -318,6 +324,16 @@ def _refund_waits(w: Harness) -> Invocation:
     purchase = buy(w)
     end_refund_window(w)
     return request("request_refund", ADA, {"payment_id": purchase["payment_id"], "reason": "late"})
+
+
+@flow("refund: the request is withdrawn")
+def _refund_withdrawn(w: Harness) -> Invocation:
+    purchase = buy(w)
+    end_refund_window(w)
+    request_id = w.refund(ADA, purchase["payment_id"]).body["refund_request"]["id"]
+    route = "POST /api/payments/{payment_id}/refunds/{request_id}/withdraw"
+    path = {"payment_id": purchase["payment_id"], "request_id": request_id}
+    return request("request_refund", ADA, route=route, path=path)
 
 
 @flow("refund: a part, by staff")
