@@ -73,7 +73,7 @@ class View:
 
 VIEWS = (
     View("tracks, phone", "/", "", ".track a.button[href]", ".track a.button", 1_200, 1_600),
-    View("buy, phone", "/#/buy/DP", "new", "#payment-element iframe", "input[type=radio] >> nth=1"),
+    View("buy, phone", "/#/buy/DP", "new", ".stripe-fields iframe", "input[type=radio] >> nth=1"),
     View("payments, phone", "/#/payments", "paid", ".rows li", ".rows button"),
     View("learning, phone", "/#/learning", "paid", ".work .steps li", "details.why summary"),
     View("console, sign-in", "/console/", "", "main form button", "main form input", 1_600, 1_600),

@@ -82,10 +82,12 @@ class Student:
         self.expect_heading(f"Enroll in {TITLES[track]}")
 
     def agree_to_terms(self) -> None:
-        """Tick the box of the school's terms, which the local stack may have none of."""
-        box = self.main.get_by_role("checkbox", name="I agree to the terms")
-        if box.count():
-            box.check()
+        """Tick the box of the school's terms."""
+        self.terms_box.check()
+
+    @property
+    def terms_box(self) -> Locator:
+        return self.main.get_by_role("checkbox", name="I agree to the terms")
 
     @property
     def main(self) -> Locator:
@@ -129,7 +131,7 @@ class Student:
         self.fields.get_by_label("CVC").fill("123")
 
     def press_pay(self) -> None:
-        """Agree to the terms, if that is still to be done, and press the button."""
+        """Agree to the terms and press the button."""
         self.agree_to_terms()
         self.pay_button.click()
 

@@ -1,5 +1,6 @@
 """The page tells a student when something is slow, refused or unavailable, and how to continue."""
 
+import json
 import re
 from typing import Any
 
@@ -52,6 +53,56 @@ def test_incomplete_fields_are_named_and_no_payment_is_created(student: Student)
     expect(student.main.get_by_role("alert")).to_be_empty()  # Stripe's fields have said it
     student.expect_accessible()
     assert student.payments() == []
+
+
+def test_the_terms_are_agreed_to_before_paying_and_again_after_they_change(student: Student) -> None:
+    student.open_payment_form()
+    student.fill_card(GOOD)
+    student.pay_button.click()
+    student.expect_text("Please agree to the terms before you pay.")
+    expect(student.terms_box).to_be_focused()
+    student.expect_accessible_on_every_screen("terms")
+    assert student.payments() == []
+    student.expected_errors.append(r"status of 409 .*/create-payment")
+    agreed: list[str] = []
+
+    def change_terms(route: Route) -> None:
+        body = route.fetch().json()
+        route.fulfill(json={**body, "terms": {**body["terms"], "version": "2099-01"}})
+
+    def create(route: Route) -> None:
+        """The API's terms have not changed: it sees the page's second agreement as one to them."""
+        body = route.request.post_data_json
+        agreed.append(body["terms"])
+        if len(agreed) == 1:
+            problem = {"type": "https://tuition.school/problems/terms-changed", "status": 409, "detail": "new terms"}
+            route.fulfill(status=409, json={**problem, "current_terms": "2099-01"})
+        else:
+            route.continue_(post_data=json.dumps({**body, "terms": agreed[0]}))
+
+    student.page.route("**/api/payments/tracks", change_terms)
+    student.page.route("**/create-payment", create)
+    student.press_pay()
+    student.expect_text("Our terms have changed.")
+    student.expect_text("(version 2099-01)")
+    expect(student.terms_box).not_to_be_checked()
+    expect(student.terms_box).to_be_focused()
+    student.press_pay()
+    student.expect_enrolled()
+    assert agreed[1:] == ["2099-01"] and agreed[0] != "2099-01"
+    assert student.payments()[0]["agreed_terms"]["version"] == agreed[0]
+
+
+def test_an_unverified_address_is_explained_before_the_payment_form(student: Student) -> None:
+    body = {"sub": student.sub, "email": f"{student.sub}@example.org", "email_verified": False}
+    token = student.running.http.post(f"{student.running.ready['api']}/_local/token", json=body).json()["token"]
+    student.page.add_init_script(f"sessionStorage.setItem('tuition.token', '{token}')")
+    student.open("#/buy/DP")
+    student.expect_heading("Please verify your email address")
+    student.expect_text(f"we need to know that {student.sub}@example.org is yours.")
+    expect(student.page.get_by_role("button", name="Sign in again")).to_be_visible()
+    expect(student.pay_button).to_have_count(0)
+    student.expect_accessible_on_every_screen("unverified")
 
 
 def test_an_expired_session_asks_to_sign_in_and_returns_to_the_form(student: Student) -> None:
@@ -260,6 +311,8 @@ def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
     keyboard.type("1234")
     keyboard.press("Tab")
     keyboard.type("123")
+    tab_to("terms")
+    keyboard.press("Space")
     tab_to("Pay $499.00")
     keyboard.press("Enter")
     student.expect_enrolled()
