@@ -2,7 +2,7 @@
 import { h, note, show } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import { signInPanel } from "../shared/sign_in.js";
-import { orderPreview } from "./order_summary.js";
+import { orderPreview } from "./order_panel.js";
 import { texts } from "./text.js";
 
 const words = texts.sign_in;

@@ -2,7 +2,7 @@
 import { h, show } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { loadTracks, nextStep } from "./next_step.js";
-import { refundPromise } from "./order_summary.js";
+import { refundPromise } from "./order_panel.js";
 import { schoolLinks } from "./school_links.js";
 import { texts } from "./text.js";
 import { trackDrawing } from "./track_drawing.js";

@@ -247,14 +247,16 @@ export default {
     complete: (track) => `Complete enrollment in ${track}`,
     enroll: (track) => `Enroll in ${track}`,
   },
-  order_summary: {
+  order_panel: {
     name: "Order summary",
-    price: "Price",
     total: "Total",
     one_payment: "One payment, no subscription.",
     guarantee: (days) => `${days}‑day money-back guarantee: ask for a refund under Payments.`,
     refund_on_request: "You can ask for a refund under Payments.",
     withdrawal: (days) => `You can withdraw from the contract for ${days} days without a reason, under Payments.`,
+  },
+  order_summary: {
+    price: "Price",
     signed_in: (email) => `Signed in as ${email}`,
   },
   payment_form: {

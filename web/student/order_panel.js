@@ -1,0 +1,43 @@
+// The order as a panel: the track, what there is to pay, and the refund promise. The order summary and the sign-in have it.
+import { h } from "../shared/dom.js";
+import { money } from "../shared/format.js";
+import { getCatalog } from "./api.js";
+import { texts } from "./text.js";
+import { trackDrawing } from "./track_drawing.js";
+
+const words = texts.order_panel;
+
+/** The panel of a track, with lines between the name and the total, and others below it. `total` is an element. */
+export function orderPanel({ track, catalog, total, above = [], below = [] }) {
+  const projects = track.projects.map((project) => h("li", {}, project.title));
+  return h(
+    "aside",
+    { class: "panel summary", "aria-label": words.name },
+    trackDrawing(track.track),
+    h("h2", {}, h("a", { href: `#/tracks/${track.track}` }, track.title)),
+    h("ol", { class: "projects" }, projects),
+    ...above,
+    h("p", { class: "row spread total" }, h("span", {}, words.total), total),
+    h("p", { class: "small" }, words.one_payment, " ", refundPromise(catalog)),
+    ...below,
+  );
+}
+
+/** The order that a visitor is about to begin, for the sign-in. The element is empty until the catalog is loaded. */
+export function orderPreview(id) {
+  const element = h("div", {});
+  const showTrack = (catalog) => {
+    const track = catalog.tracks.find((one) => one.track === id);
+    if (!track) return;
+    const total = h("span", { class: "price" }, money(track.amount, track.currency));
+    element.append(orderPanel({ track, catalog, total }));
+  };
+  getCatalog().then(showTrack, () => {}); // the sign-in works without it
+  return element;
+}
+
+/** How the student can get their money back: in the EU by withdrawing from the contract, which is their right. */
+export function refundPromise({ refund_window_days: days, consumer_region: region }) {
+  if (region === "EU") return words.withdrawal(days);
+  return days ? words.guarantee(days) : words.refund_on_request;
+}
