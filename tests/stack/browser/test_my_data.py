@@ -72,13 +72,21 @@ def test_a_refused_part_says_when_to_continue_and_keeps_the_rest(student: Studen
     assert cursors == ["second", "second"]
 
 
-def test_a_student_updates_their_address(student: Student) -> None:
+def test_a_student_updates_their_address_and_signs_out_everywhere(student: Student) -> None:
     payment = paid(student)
     open_view(student, "#/account", "Account")
     student.main.get_by_role("button", name="Update my address").press("Enter")
     student.expect_text(f"Your payments have the address {student.sub}@example.org.")
     student.expect_accessible()
     assert student.payments()[0]["payment_id"] == payment["payment_id"]
+    student.main.get_by_role("button", name="Sign out everywhere…").click()
+    dialog = student.page.get_by_role("dialog", name="Sign out everywhere?")
+    student.expect_accessible()
+    with student.page.expect_response("**/api/me/sign-out-everywhere") as response:
+        dialog.get_by_role("button", name="Sign out everywhere").click()
+    assert response.value.json()["signed_out"] is True
+    expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
+    assert student.page.evaluate("sessionStorage.length") == 0
 
 
 def test_a_part_that_is_too_large_has_a_link(student: Student) -> None:
