@@ -4,6 +4,7 @@ import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
 import { explain, get, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
+import { Documents } from "./documents.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
 import { Explanation } from "./explanation.js";
 import { MomentNotice, NoSuchMoment } from "./moment.js";
@@ -60,6 +61,7 @@ function Details({ details, query, staff, result, done }) {
     <${AttentionNotes} payment=${payment} staff=${staff} />
     ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}
     <${RefundRequests} details=${details} staff=${staff} />
+    ${!details.moment && html`<${Documents} payment=${payment} />`}
     ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}
     <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} moment=${details.moment} /></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;

@@ -30,9 +30,9 @@ const LABELS = {
   synced_at: "Synced by a status request at",
 };
 const MONEY = new Set(["amount", "received", "refund_amount", "lost", "refundable_amount"]);
-const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "customer", "audit_head"]);
-const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url" };
-const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url"]);
+const IDS = new Set(["payment_id", "payment_intent", "checkout_session", "charge", "invoice", "customer", "audit_head"]);
+const STRIPE_PAGES = { payment_intent: "payment_url", customer: "customer_url", invoice: "invoice_url" };
+const HIDDEN = new Set(["received_currency", "currency", "payment_url", "customer_url", "invoice_url"]);
 
 /** The names of fields in the groups whose name elsewhere differs. */
 const NAMES = { customer: "stripe_customer_id" };

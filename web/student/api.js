@@ -62,6 +62,9 @@ export const readPayment = (id) => call("GET", `/payments/${encodeURIComponent(i
 /** A payment by its own id, its PaymentIntent's or its Checkout Session's. The API syncs an open one with Stripe. */
 export const getPayment = (id) => call("GET", `/payments/status/${encodeURIComponent(id)}`);
 
+/** The invoice and credit notes of a payment, with links that expire: `{documents}`. */
+export const listDocuments = (id) => call("GET", `/payments/${encodeURIComponent(id)}/documents`);
+
 export const listSavedMethods = async () => (await call("GET", "/payments/payment-methods")).payment_methods;
 
 /** The saved methods to pay with. Empty if they cannot be loaded, because the student can still pay another way. */

@@ -77,10 +77,11 @@ export async function readInterrupted(stripe, track, { save_payment_method: save
  * Go to Stripe Checkout. Returns the payment's id only if that session was already completed and a bank still decides.
  * Throws PaymentDeclined for a promotion code that cannot be used, and the errors of a create.
  */
-export async function payWithCheckout(track, { code, terms }, signal) {
+export async function payWithCheckout(track, { code, invoice, terms }, signal) {
   const params = {
     track,
     ...(code && { promotion_code: code }),
+    ...(invoice && { invoice: true }),
     ...(terms && { terms }),
     save_payment_method: true, // Checkout asks the student for consent
     success_url: `${returnUrl(track)}&session={CHECKOUT_SESSION_ID}`,

@@ -2,6 +2,7 @@
 import { announce, h, icon } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { showExpress } from "./express.js";
+import { invoiceChoice } from "./invoice.js";
 import { termsBox } from "./terms.js";
 import { texts } from "./text.js";
 import { waysToPay } from "./ways.js";
@@ -10,7 +11,7 @@ const words = texts.payment_form;
 
 /**
  * `{element, onSubmit(listener), onExpress(listener), isBusy(), setBusy(busy), showError(text), showCode(), terms}`.
- * The listener receives `{kind, method, elements, save, code, terms}` of what the student chose and agreed to. That of
+ * The listener receives `{kind, method, elements, save, code, invoice, terms}` of what the student chose and agreed to. That of
  * `onExpress` receives the same, and returns why the payment failed, if it did. `code` is the order's promotion code;
  * call `showCode` after it has changed. `started` has the choices of an open payment, as the API names them.
  */
@@ -24,6 +25,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
     onChange: showChoice,
     onError: showError,
   });
+  const invoice = invoiceChoice(started?.invoice, showCode);
   const wallets = h("div", { class: "express-buttons" });
   const walletsHeading = h("p", { class: "or", hidden: true }, words.express);
   const express = h("div", { class: "express" }, walletsHeading, wallets);
@@ -31,6 +33,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
     "form",
     { class: "pay", novalidate: true },
     ways.element,
+    invoice.element,
     terms.element,
     errorBox,
     button,
@@ -51,9 +54,10 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
     errorBox.replaceChildren();
   }
 
-  /** A promotion code is paid on Stripe Checkout, where Stripe counts it. */
+  /** A promotion code is paid on Stripe Checkout, where Stripe counts it. So is an invoice, which Stripe makes there. */
   function showCode() {
-    const reasons = code.applied() ? [words.code_on_checkout(code.applied().code)] : [];
+    invoice.offer(code.applied()?.amount !== 0);
+    const reasons = [code.applied() && words.code_on_checkout(code.applied().code), invoice.reason()].filter(Boolean);
     ways.showOnlyCheckout(reasons);
     express.hidden = reasons.length > 0;
     showChoice();
@@ -88,7 +92,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
         if (isBusy()) return;
         // A code that was typed and not applied is never ignored: the student sees the total before they pay it.
         if (code.isTyped()) await code.apply();
-        else if (terms.require()) listener({ ...ways.choice(), code: code.applied()?.code, ...agreed() });
+        else if (terms.require()) listener({ ...ways.choice(), code: code.applied()?.code, invoice: invoice.wanted(), ...agreed() });
       }),
     onExpress: (listener) =>
       showExpress({

@@ -3,6 +3,7 @@ import { Problem } from "../shared/api.js";
 import { announce, h, icon, note, show } from "../shared/dom.js";
 import { day, differsFromPrice, methodName, moment, money } from "../shared/format.js";
 import * as api from "./api.js";
+import { documents } from "./invoice.js";
 import { paymentActions, refundedText } from "./payment_actions.js";
 import { describe } from "./payment_state.js";
 import { refundRequestNote } from "./refund.js";
@@ -57,6 +58,7 @@ function showPayment(main, payment, catalog, title, message) {
       sentence && h("p", { class: "small" }, sentence),
       h("dl", {}, facts(payment, catalog, title).map(fact)),
       h("dl", { class: "sums" }, sums(payment).map(fact)),
+      documents(payment),
       seller(catalog),
     ),
     h(

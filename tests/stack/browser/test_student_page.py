@@ -1,5 +1,7 @@
 """The student page in use. Each state is checked on a phone and on a desktop."""
 
+import re
+
 import pytest
 from playwright.sync_api import Route, expect
 
@@ -7,6 +9,14 @@ from tests.stack.browser.student import SIZES, Student
 
 GOOD, DECLINED, SECURE = "4242424242424242", "4000000000000002", "4000002760003184"
 INSUFFICIENT = "4000000000009995"
+ADDRESS = {
+    "Full name": "Ada Lovelace",
+    "Address": "1 Street",
+    "Postal code": "8010",
+    "City": "Graz",
+    "Country (two letters)": "AT",
+}
+"""The fields of Checkout that an invoice needs."""
 
 
 def create_promotion_code(student: Student, percent: int, **extra: object) -> str:
@@ -85,17 +95,25 @@ def test_a_failed_three_d_secure_charges_nothing_and_another_card_enrolls(studen
     student.expect_enrolled()
 
 
-def test_checkout_enrolls_after_a_declined_card(student: Student) -> None:
+def test_an_invoice_is_paid_on_checkout_and_listed_with_the_payment(student: Student) -> None:
     student.open_payment_form("FSD")
-    student.continue_to_checkout()
+    student.page.get_by_label("I need an invoice").check()
+    student.expect_text("With an invoice you pay on Stripe Checkout")
+    expect(student.page.get_by_role("radio")).to_have_count(1)
+    student.press_pay()
     student.expect_checkout()
     student.expect_accessible_on_every_screen("checkout")
+    for label, text in ADDRESS.items():
+        student.page.get_by_label(label, exact=True).fill(text)
     student.pay_on_checkout(DECLINED)
     expect(student.page.get_by_role("alert")).to_have_text("Your card was declined.")
     student.expect_accessible_on_every_screen()
     student.pay_on_checkout(GOOD)
     student.expect_enrolled("FSD")
     student.expect_text("You paid $599.00.")
+    student.open(f"#/payments/{student.payments()[0]['payment_id']}")
+    expect(student.main.get_by_role("link", name=re.compile(r"View Invoice \w+-0001"))).to_be_visible()
+    student.expect_accessible_on_every_screen("invoice")
 
 
 def test_three_d_secure_on_checkout_leads_back_enrolled(student: Student) -> None:
