@@ -311,7 +311,7 @@ def expected(world: World) -> Iterator[Case]:
     yield from _digest_key()
     rule = {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/tuition-EmailsToSend"}
     foreign = {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/another"}
-    for queue in ("EmailQueue", "EmailDeadLetters", "FailedRuns"):
+    for queue in ("EmailQueue", "EmailDeadLetters", "ConsoleQueue", "ConsoleDeadLetters", "FailedRuns"):
         yield "sqs:SendMessage", queue, rule, INSIDE | {"events"}
         yield "sqs:SendMessage", queue, foreign, INSIDE
         yield "sqs:SendMessage", queue, {}, INSIDE
@@ -379,6 +379,8 @@ EQUIVALENT = {
     ("policy of DigestKey", "assumed-role"): "AWS compares the role; only the local AWS compares its session",
     ("policy of EmailQueue", "EmailDeadLetters"): "both queues have this policy, and each obeys its own part",
     ("policy of EmailDeadLetters", "EmailQueue"): "both queues have this policy, and each obeys its own part",
+    ("policy of ConsoleQueue", "ConsoleDeadLetters"): "both queues have this policy, and each obeys its own part",
+    ("policy of ConsoleDeadLetters", "ConsoleQueue"): "both queues have this policy, and each obeys its own part",
 }
 """Changes of a statement that change nothing on AWS, by owner and a part of what was done."""
 

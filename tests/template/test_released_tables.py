@@ -93,9 +93,10 @@ def test_a_change_that_one_release_can_make_is_accepted(edit: Edit) -> None:
 # --- shards ---
 
 
-def test_every_sharded_attribute_is_the_hash_key_of_an_index() -> None:
-    indexes = [one for table in released_tables.present()["tables"].values() for one in table["indexes"].values()]
-    assert {f"HASH {attribute} S" for attribute in keys.SHARDS} <= {one["key"][0] for one in indexes}
+def test_every_sharded_attribute_is_the_hash_key_of_an_index_or_a_table() -> None:
+    tables = released_tables.present()["tables"].values()
+    owners = [*tables, *(one for table in tables for one in table["indexes"].values())]
+    assert {f"HASH {attribute} S" for attribute in keys.SHARDS} <= {one["key"][0] for one in owners}
 
 
 def test_an_index_that_the_console_reads_has_one_shard() -> None:
