@@ -388,6 +388,24 @@ def read_analytics_details(request: Request, _actor: Identity) -> Reply:
     return Reply(200, analytics.details(request.query(*analytics.DETAILS_QUERY)))
 
 
+@route("GET /api/admin/activity", "support")
+def read_activity(request: Request, actor: Identity) -> Reply:
+    from tuition.views import activity
+
+    query = request.query("staff", "day", "limit", "cursor")
+    member = query.get("staff", actor.user_id)
+    if member != actor.user_id:
+        request.staff(decides=True)
+    return Reply(200, activity.of_day(member, query.get("day"), request.limit(query), query.get("cursor")))
+
+
+@route("GET /api/admin/activity/staff", "admin")
+def list_active_staff(_request: Request, _actor: Identity) -> Reply:
+    from tuition.views import activity
+
+    return Reply(200, activity.staff())
+
+
 @route("GET /api/admin/selling", "support")
 def read_selling(_request: Request, _actor: Identity) -> Reply:
     return Reply(200, selling_view.to_json())

@@ -104,6 +104,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable": LEDGER["PaymentsTable"] | {"ConditionCheckItem"},
         "NotesTable": {"Query", "PutItem", "DeleteItem"},
         "SearchTable": {"BatchGetItem", "Query"},
+        "ActivityTable": {"Query"},
         "AuditTable": {"PutItem", "Query"},
         "EnrollmentsTable": LEDGER["EnrollmentsTable"] | {"Query"},
         "CustomersTable": {"BatchGetItem", "UpdateItem"},
@@ -213,6 +214,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "PaymentsTable": {"BatchGetItem"},
         "PaymentsTable/index/by_day": {"Query"},
         "SearchTable": {"GetItem", "PutItem", "DeleteItem", "Scan"},
+        "ActivityTable": {"PutItem", "UpdateItem"},
         "ConsoleQueue": {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"},
     },
     "EmailsFunction": {
@@ -271,6 +273,7 @@ TABLES = {
     "effects": "EffectsTable",
     "notes": "NotesTable",
     "search": "SearchTable",
+    "activity": "ActivityTable",
 }
 STRIPE_KEY_GROUPS = {
     "RequestRefundFunction": "refunds",

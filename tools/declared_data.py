@@ -45,7 +45,7 @@ from tuition.core.payment import Terms
 from tuition.core.refund_request import RefundRequest
 from tuition.intake.reconcile import KEEP_DISCARDED_S
 from tuition.intake.walk import Run
-from tuition.storage import items, quarantine
+from tuition.storage import activity, items, quarantine
 from tuition.storage.items import is_personal
 from tuition.storage.tasks import Task
 from tuition.views import exports, statement
@@ -112,6 +112,7 @@ CATEGORIES: Mapping[str, Category] = {
     ),
     **dict.fromkeys(("erasure.by", "erasures.by", "log.gaps", "log.item_key", "log.missing"), PSEUDONYM),
     **dict.fromkeys(("email", "email_initial", "email_key", "email.to", "consumer_subject"), CONTACT),
+    "activity.sort_key": PSEUDONYM,
     **dict.fromkeys(("search.word", "search.words"), CONTACT),
     **dict.fromkeys(("withdrawn.name", "withdrawn.email", "email.name"), CONTACT),
     **dict.fromkeys(("stripe_id", "stripe_customer_id", "customer"), CUSTOMER),
@@ -452,6 +453,10 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     "search": (
         (items.SearchItem,), "SearchTable", "the words by which staff find payments", INTEREST,
         f"erasure of the person, but for the amount; {BOOKS_END}",
+    ),
+    "activity": (
+        (items.ActivityItem,), "ActivityTable", "the actions of members of staff, by ids", INTEREST,
+        f"{activity.KEPT_S // DAY_S} days after it was recorded",
     ),
     "notes": (
         (items.NoteItem,), "NotesTable", "notes and tags of staff about a student or a payment", INTEREST,

@@ -239,6 +239,11 @@ TYPES: Mapping[str, EventType] = {
     published_events.PURCHASES_ALLOWED: EventType(
         "Staff decided that a user may buy.", {"blocks": {"type": "array", "items": _WORD}}
     ),
+    published_events.STAFF_ACTED: EventType(
+        "A member of staff did something on record: `type` says what, and `actor` who. Reading data is an act too: "
+        "`people` says of how many, and no event says of whom, so `transition` is empty.",
+        {"actor": _WORD, "people": _optional(_INTEGER)},
+    ),
     published_events.SELLING_STOPPED: EventType("Staff stopped every new purchase.", {}),
     published_events.SELLING_STARTED: EventType("The school sells again.", {}),
 }  # fmt: skip

@@ -309,6 +309,22 @@ OPERATIONS = (
         errors=(*DECIDES, errors.UserErased, errors.LegalHold),
     ),
     _read(
+        "GET /api/admin/activity",
+        "listActivity",
+        "List what a member of staff did on a day",
+        "Kept for 400 days. `support` reads their own activity only.",
+        staff.Activity,
+        query=staff.ActivityQuery,
+    ),
+    _operation(
+        "admin",
+        "GET /api/admin/activity/staff",
+        "listActiveStaff",
+        "List the members of staff who did anything",
+        "The most recent first.",
+        (Answer(200, staff.ActiveStaff, "The members of staff."),),
+    ),
+    _read(
         "GET /api/admin/selling",
         "getSelling",
         "Read whether students can buy",

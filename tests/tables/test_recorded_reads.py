@@ -195,13 +195,17 @@ def test_a_student_who_looks_for_other_people_leaves_no_record(tuition: Harness,
     assert reads_of(student) == []
 
 
-def test_a_record_of_a_read_is_archived_and_is_no_event(tuition: Harness, student: Student, admin: Student) -> None:
+def test_a_record_of_a_read_is_archived_and_its_event_says_of_how_many_people_and_not_of_whom(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
     payment_id = buy(tuition, student)
     read(tuition, admin, ONE, student, payment_id)
     (record,) = queries.audit_trail(admin.sub)
     assert archive.undeclared(archive.RECORD, record) == []
     assert archive.has_own_hash(record)
-    assert published_events.of_record({**record, "sort_key": "x", "recorded_at": "2026-11-23T18:30:00.000Z"}) == []
+    (event,) = published_events.of_record({**record, "sort_key": "x", "recorded_at": "2026-11-23T18:30:00.000Z"})
+    assert (event.type, event.detail["actor"], event.detail["people"]) == (published_events.STAFF_ACTED, admin.sub, 1)
+    assert student.sub not in str(event.detail)
     assert (record["source"], record["actor"], record["user_id"]) == ("staff", admin.sub, admin.sub)
 
 

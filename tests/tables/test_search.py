@@ -126,9 +126,8 @@ def test_a_corrected_address_replaces_the_words_of_the_old_one(
     route, body = "POST /api/admin/users/{user_id}/email", {"email": f"{surname}@right.example"}
     assert tuition.admin(admin, route, body, user_id=student.sub).status == 200
     assert search_ids(tuition, admin, q=f"wrong {surname}") == [], "the table lags, and the payment decides"
-    batch = messages(payment_id)
-    assert json.loads(batch[-1]["body"])["detail"]["type"] == "email.corrected"
-    deliver(batch[-1:])
+    batch = [one for one in messages(payment_id) if json.loads(one["body"])["detail"]["type"] == "email.corrected"]
+    deliver(batch)
     assert stored_words(tuition, payment_id) == {surname, "right", "example", "4242", "499"}
 
 

@@ -72,6 +72,8 @@ ROUTES = {
     ("POST", "/api/admin/users/erasure"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/{user_id}/legal-hold"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/users/legal-hold"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/activity"): ("AdminFunction", "signed in"),
+    ("GET", "/api/admin/activity/staff"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/notes"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/notes/delete"): ("AdminFunction", "signed in"),
     ("POST", "/api/admin/tags"): ("AdminFunction", "signed in"),

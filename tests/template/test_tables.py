@@ -34,9 +34,10 @@ TABLES: dict[str, tuple[list[str], dict[str, list[str]]]] = {
     "EffectsTable": (["consumer_subject", "sort_key"], {}),
     "NotesTable": (["user_id", "sort_key"], {}),
     "SearchTable": (["word", "listed_at"], {}),
+    "ActivityTable": (["actor", "sort_key"], {}),
     "QuarantineTable": (["event_id"], {"by_first_at": ["kept", "listed_at"], "by_last_at": ["kept", "last_at"]}),
 }
-EXPIRING = {"LimitsTable", "CursorsTable", "QuarantineTable"}
+EXPIRING = {"LimitsTable", "CursorsTable", "QuarantineTable", "ActivityTable"}
 LISTED = ["reason", "first_at", "last_at", "tries"]
 INCLUDED = {"by_first_at": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED}}
 """The list of quarantined events is read from the index alone, because an event may have 400 KB."""
@@ -53,6 +54,7 @@ ENVIRONMENT = {
     "EFFECTS_TABLE": "EffectsTable",
     "NOTES_TABLE": "NotesTable",
     "SEARCH_TABLE": "SearchTable",
+    "ACTIVITY_TABLE": "ActivityTable",
 }
 ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}
 

@@ -231,7 +231,7 @@ INIT_LOADS: dict[str, set[str]] = {
     | {"intake.audit_run", "intake.fan_out", "intake.task_queue", "storage.leases", "storage.selling_switch"},
     "create_checkout_session": CREATE,
     "create_payment": CREATE,
-    "console_tables": READ | {"outbox.console_tables", "storage.search"},
+    "console_tables": READ | {"outbox.console_tables", "storage.activity", "storage.search"},
     "emails": READ | {"storage.effects", "outbox.emails", "outbox.rendering", "outbox.ses"},
     "enrollments": READ | {"views.payment_json", "views.student"},
     "export": LIST | {f"views.{name}" for name in ("exports", "filters", "recorded_reads", "spreadsheet", "statement")},
@@ -359,6 +359,7 @@ OWN_TABLE = {
     PACKAGE / "storage" / "leases.py": "CursorItem",
     PACKAGE / "storage" / "effects.py": "EffectItem",
     PACKAGE / "storage" / "notes.py": "NoteItem",
+    PACKAGE / "storage" / "activity.py": "ActivityItem",
     PACKAGE / "storage" / "tasks.py": "CursorItem",
     PACKAGE / "views" / "counts.py": "CountItem",
 }

@@ -16,6 +16,7 @@ const OTHER_LINKS = [
   ["statement", "Statement"],
   ["quarantine", "Quarantine"],
   ["exports", "Exports"],
+  ["activity", "Activity"],
   ["selling", "Selling"],
 ];
 const NARROW = matchMedia("(max-width: 62rem)");

@@ -32,6 +32,7 @@ const LIST_VIEWS = {
   statement: later(async () => (await import("./statement.js")).Statement),
   quarantine: later(async () => (await import("./quarantine.js")).Quarantine),
   exports: EXPORTS,
+  activity: later(async () => (await import("./activity.js")).Activity),
   selling: later(async () => (await import("./selling.js")).Selling),
 };
 const DETAIL_VIEWS = {

@@ -91,6 +91,7 @@ class Settings:
     effects_table: str = "effects"
     notes_table: str = "notes"
     search_table: str = "search"
+    activity_table: str = "activity"
     exports_bucket: str = "exports"
     erasures_bucket: str = "erasures"
     archive_bucket: str = "archive"

@@ -46,6 +46,7 @@ ENROLLMENT_WITHDRAWN = "tuition.enrollment.withdrawn.v1"
 ATTENTION_RAISED = "tuition.attention.raised.v1"
 PURCHASES_BLOCKED = "tuition.user.purchases_blocked.v1"
 PURCHASES_ALLOWED = "tuition.user.purchases_allowed.v1"
+STAFF_ACTED = "tuition.staff.acted.v1"
 SELLING_STOPPED = "tuition.selling.stopped.v1"
 SELLING_STARTED = "tuition.selling.started.v1"
 
@@ -90,9 +91,10 @@ def of_record(record: Mapping[str, Any]) -> list[PublishedEvent]:
     if not isinstance(transition, Mapping):
         raise TypeError("the transition is not an object")
     common = _common(record, transition)
+    events = [*_events(record, transition), *_staff(record, transition)]
     return [
         PublishedEvent(type_, {**common, "id": _event_id(common, type_, object_id), **detail})
-        for type_, object_id, detail in _events(record, transition)
+        for type_, object_id, detail in events
     ]
 
 
@@ -265,6 +267,13 @@ def _dispute_type(before: str | None, after: str) -> str:
 
 
 # --- everything else ---
+
+
+def _staff(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[_Event]:
+    """Yield that a member of staff acted, without the transition: it may name people whose data they have read."""
+    if record["source"] == "staff" and record.get("actor"):
+        people = len(transition["read"]["users"]) if "read" in transition else None
+        yield STAFF_ACTED, "", {"actor": record["actor"], "people": people, "transition": {}}
 
 
 def _enrollment(transition: Mapping[str, Any]) -> Iterator[_Event]:

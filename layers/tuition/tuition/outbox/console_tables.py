@@ -1,8 +1,9 @@
 """Keep the tables that only the console reads, from events of the bus, and rebuild them by hand.
 
 Events arrive at least once and in any order, so a message only names the payment whose words are stored again from its
-present state (`tuition.storage.search`). A rebuild does the same for every payment, and for every one that the table
-has: one that a restore has lost is among them.
+present state (`tuition.storage.search`). An action of staff is stored as the event has it (`tuition.storage.activity`).
+A rebuild stores the words of every payment, and of each one that the table has: one that a restore has lost is among
+them.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
@@ -13,11 +14,12 @@ from typing import Any
 
 from tuition import clock
 from tuition.core import timestamps
-from tuition.core.published_events import PAYMENT_CHANGED
+from tuition.core.published_events import PAYMENT_CHANGED, STAFF_ACTED
 from tuition.log import logger
-from tuition.storage import queries, search
+from tuition.storage import activity, queries, search
+from tuition.storage.activity import Action
 
-EVENT_TYPES = frozenset({PAYMENT_CHANGED})
+EVENT_TYPES = frozenset({PAYMENT_CHANGED, STAFF_ACTED})
 """The rule in the template names the same."""
 FIRST_MONTH = "2020-01"
 """No payment is older."""
@@ -47,6 +49,17 @@ def _store(detail_type: str, detail: Mapping[str, Any], done: set[str]) -> None:
     if detail_type == PAYMENT_CHANGED and payment_id not in done:
         search.refresh(str(payment_id))
         done.add(str(payment_id))
+    elif detail_type == STAFF_ACTED:
+        activity.store(_action(detail))
+
+
+def _action(detail: Mapping[str, Any]) -> Action:
+    """Return the action of an event. A record of a read is on the chain of its actor: it has no student."""
+    subject, position, kind = str(detail["subject"]), int(detail["position"]), str(detail["type"])
+    user_id = detail["user_id"] if detail["user_id"] != detail["actor"] else None
+    at = str(detail["recorded_at"] or detail["at"])
+    about = detail["payment_id"], user_id, detail["track"], detail["people"]
+    return Action(str(detail["actor"]), at, subject, position, kind, *about)
 
 
 # --- a rebuild by hand ---

@@ -383,7 +383,31 @@ class SearchItem(Model):
     version = not_personal(NumberAttribute(null=True))
 
 
+class ActivityItem(Model):
+    """An action of a member of staff (`tuition.storage.activity`). `expires_at` (epoch seconds) is its time to live.
+
+    The sort key is `<recorded_at>#<subject>#<position>` of the audit record. An item whose key is `all staff` has a
+    member of staff as its sort key, and when they did anything last.
+    """
+
+    class Meta:
+        """Which table it is."""
+
+        table_name = settings().activity_table
+
+    actor = personal(UnicodeAttribute(hash_key=True))
+    sort_key = personal(UnicodeAttribute(range_key=True))
+    at = not_personal(UnicodeAttribute())
+    type = not_personal(UnicodeAttribute(null=True))
+    payment_id = not_personal(UnicodeAttribute(null=True))
+    user_id = personal(UnicodeAttribute(null=True))
+    track = not_personal(UnicodeAttribute(null=True))
+    people = not_personal(NumberAttribute(null=True))
+    expires_at = not_personal(NumberAttribute())
+
+
 MODELS: tuple[type[Model], ...] = (
     *(PaymentItem, EnrollmentItem, StripeObjectItem, CustomerItem, AuditItem),
     *(QuarantineItem, CursorItem, CountItem, LimitsItem, EffectItem, RollUpItem, NoteItem, SearchItem),
+    ActivityItem,
 )

@@ -14,6 +14,8 @@ SELLING = "selling"
 TAGS = "tags"
 """The name, in the notes table, of the item with all tags of a user or payment. No id of a note is equal to it."""
 _ABOUT_USER = "user"
+ALL_STAFF = "all staff"
+"""The hash key, in the activity table, of the list of staff. No user id has a space."""
 WORDS = "words"
 """The sort key, in the search table, of the item with all words of a payment."""
 _WORD, _PAYMENT = "word#", "payment#"
@@ -147,6 +149,11 @@ def searched_payment(payment_id: str) -> str:
 def payment_of_search(hash_key: str) -> str:
     """Return the payment of an item with all words of one."""
     return hash_key.removeprefix(_PAYMENT)
+
+
+def activity_key(actor: str, sort_key: str) -> Item:
+    """Return the key of an action of a member of staff, or under `ALL_STAFF` of the member."""
+    return {"actor": {"S": actor}, "sort_key": {"S": sort_key}}
 
 
 def quarantine_key(event_id: str) -> Item:

@@ -124,8 +124,8 @@ class Cursor(NamedTuple):
 
     `stage` says which of a list's parts it is in: `listed` (newest first by `<created_at>#<payment_id>`), `email` (the
     matches of an address, after those), `word` (those of its words, newest first, after these), `dispute`, `event`,
-    `expired`, `record` or `payment_method`. `sort_key` is the item's sort key in the index that is read. An empty
-    `item_id` ends a page that has looked into enough empty months.
+    `expired`, `record`, `activity` or `payment_method`. `sort_key` is the item's sort key in the index that is read. An
+    empty `item_id` ends a page that has looked into enough empty months.
     """
 
     stage: str

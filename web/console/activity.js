@@ -1,0 +1,87 @@
+// The activity of staff: what one member did on a day. Admins choose the member, everybody else sees their own.
+import { get, useResponse } from "./api.js";
+import { Empty, None, Pager, Time, UserLink, WhenLoaded } from "./components.js";
+import { html } from "./preact.js";
+import { changeQuery, routeTo } from "./route.js";
+
+const PAGE_SIZE = 50;
+
+/** The meaning of a record of staff, by its type. A type that is not here is shown as it is. */
+const TITLES = {
+  "data.read": "Looked at personal data",
+  "decision.accept_amount": "Accepted the amount",
+  "decision.restore": "Gave access back",
+  "decision.revoke": "Ended access",
+  "email.corrected": "Corrected an email address",
+  "erasure.requested": "Requested an erasure",
+  "event.discarded": "Discarded an event in quarantine",
+  "event.replayed": "Tried a quarantined event again",
+  "export.ordered": "Ordered an export",
+  "legal_hold.lift": "Lifted a legal hold",
+  "legal_hold.set": "Set a legal hold",
+  "note.deleted": "Deleted a note",
+  "note.written": "Wrote a note",
+  "purchases.allow": "Allowed purchases",
+  "purchases.block": "Blocked purchases",
+  "refund.approved": "Approved a refund request",
+  "refund.created_by_staff": "Refunded a payment",
+  "refund.declined": "Declined a refund request",
+  "selling.started": "Started selling",
+  "selling.stopped": "Stopped selling",
+  "tags.changed": "Changed tags",
+};
+const EMAIL = "email.requested.";
+
+const title = (type) =>
+  TITLES[type] ?? (type.startsWith(EMAIL) ? `Sent an email: ${type.slice(EMAIL.length).replaceAll("_", " ")}` : type);
+
+/** Today in UTC, as the API counts days. */
+const today = () => new Date().toISOString().slice(0, 10);
+
+export function Activity({ query, staff }) {
+  const day = query.day || today();
+  const member = query.staff || staff.sub;
+  const load = () => get("/admin/activity", { staff: member, day, limit: PAGE_SIZE, cursor: query.cursor });
+  const state = useResponse(load, [member, day, query.cursor]);
+  const empty = ({ actions }) => !actions.length && html`<${Empty} title="Nothing on this day" />`;
+  return html`<h1 tabindex="-1">Activity</h1>
+    <div class="choices">
+      ${staff.decides && html`<${Member} member=${member} own=${staff.sub} />`}
+      <div class="field"><label for="activity-day">Day (UTC)</label>
+        <input id="activity-day" type="date" value=${day} max=${today()} onChange=${({ target }) => target.value && changeQuery({ day: target.value, cursor: "" })} /></div>
+    </div>
+    <p class="small">Everything on record that ${member === staff.sub ? "you" : "this member of staff"} did, within seconds and for 400 days.</p>
+    <${WhenLoaded} of=${state} empty=${empty}>
+      ${({ actions, next_cursor: next }) => html`<${Actions} actions=${actions} />
+        <${Pager} path=${["activity"]} query=${query} next=${next} count=${actions.length} />`}
+    <//>`;
+}
+
+/** The choice of a member of staff. The one who is shown is always among them. */
+function Member({ member, own }) {
+  const state = useResponse(() => get("/admin/activity/staff"), []);
+  const others = (state.response?.staff ?? []).map((one) => one.staff);
+  const ids = [...new Set([own, member, ...others])];
+  return html`<div class="field"><label for="activity-staff">Member of staff</label>
+    <select id="activity-staff" value=${member} onChange=${({ target }) => changeQuery({ staff: target.value, cursor: "" })}>
+      ${ids.map((id) => html`<option key=${id} value=${id} selected=${id === member}>${id === own ? `You (${id})` : id}</option>`)}
+    </select></div>`;
+}
+
+function Actions({ actions }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Actions"><table>
+    <caption class="visually-hidden">Actions, newest first</caption>
+    <thead><tr><th scope="col">Time</th><th scope="col">Action</th><th scope="col">Payment</th><th scope="col">Student</th></tr></thead>
+    <tbody>${actions.map((action, number) => html`<${Row} key=${number} action=${action} />`)}</tbody></table></div>`;
+}
+
+function Row({ action }) {
+  const { at, type, payment_id: payment, user_id: user, track, people } = action;
+  const count = people && html` <span class="faint">of ${people} ${people === 1 ? "person" : "people"}</span>`;
+  return html`<tr>
+    <td><${Time} at=${at} seconds=${true} /></td>
+    <td><span title=${type}>${title(type)}</span>${count}${track && html` <span class="faint">${track}</span>`}</td>
+    <td>${payment ? html`<a href=${routeTo(["payments", payment])}><code>${payment}</code></a>` : html`<${None} />`}</td>
+    <td>${user ? html`<${UserLink} id=${user} />` : html`<${None} />`}</td>
+  </tr>`;
+}
