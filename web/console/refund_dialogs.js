@@ -1,5 +1,5 @@
 // Refunding a payment, and deciding a student's refund request.
-import { day, decimal, groupedDecimal, minorUnits, moneyWithCode } from "../shared/format.js";
+import { day, decimal, groupedDecimal, minorUnits, money, moneyWithCode } from "../shared/format.js";
 import { get, post, useDraft } from "./api.js";
 import { ConfirmDialog, TextField } from "./dialog.js";
 import { html } from "./preact.js";
@@ -93,7 +93,7 @@ export function RefundDialog({ details, done }) {
     <p class="small" id="refund-kind-hint">${kind.hint}</p>
     <${TextField} id="reason" label="Reason" required=${true} text=${reason} write=${setReason} hint="The student sees this reason with the refund." />
     <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the refund." />
-    <${Preview} heading=${isValid ? `${moneyWithCode(amount, currency)} refunded` : "Refunded"} reason=${reason} message=${message} />
+    <${Preview} heading=${isValid ? `${money(amount, currency)} refunded` : "Refunded"} reason=${reason} message=${message} />
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }
@@ -135,7 +135,7 @@ export function RequestDialog({ details, request, decision, done }) {
     <${Whom} payment=${payment} />
     <blockquote>${request.reason}</blockquote>
     <${TextField} id="message" label="Message to the student" text=${message} write=${setMessage} hint="The student sees this message with the payment, and in the email about the decision." />
-    ${undecided && html`<${Preview} heading=${approving ? `Your refund of ${moneyWithCode(amount, currency)} was approved` : `Your refund request for ${moneyWithCode(amount, currency)} was declined`} message=${message} />`}
+    ${undecided && html`<${Preview} heading=${approving ? `Your refund of ${money(amount, currency)} was approved` : `Your refund request for ${money(amount, currency)} was declined`} message=${message} />`}
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
   <//>`;
 }

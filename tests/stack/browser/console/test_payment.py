@@ -130,7 +130,7 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     expect(dialog.get_by_label("Reason")).to_have_value("You had paid twice")
     dialog.get_by_label("Message").fill("Sorry for the confusion")
     preview = dialog.get_by_role("figure")
-    expect(preview).to_contain_text("379.00 USD refunded. Reason: You had paid twice")
+    expect(preview).to_contain_text("$379.00 refunded. Reason: You had paid twice")
     expect(preview).to_contain_text("Sorry for the confusion")
     expect(consequence).to_have_text(
         "Refund 379.00 of the remaining 379.00 USD; the student loses access to DP and its projects are locked."
