@@ -3,13 +3,10 @@ import { sentenceCase } from "../shared/format.js";
 import { get, post } from "./api.js";
 import { ConfirmDialog } from "./dialog.js";
 import { html, useState } from "./preact.js";
+import { EMAIL_RECORD } from "./record_words.js";
 
 const UNDONE = "It’s safe to try again.";
 const path = (payment) => `/admin/payments/${encodeURIComponent(payment.payment_id)}`;
-const RECORD = "email.requested.";
-
-/** The kind of email that an audit record asks for, in words; undefined for other records. */
-export const requestedEmail = ({ type }) => (type.startsWith(RECORD) ? sentenceCase(type.slice(RECORD.length)) : undefined);
 
 /** The emails that the API would send now. */
 export const allowedEmails = ({ actions }) =>
@@ -29,7 +26,7 @@ export function EmailDialog({ details, kinds, done }) {
   };
   const check = async () => {
     const { audit: current } = await get(path(payment));
-    if (!current.slice(recorded).some(({ type }) => type === `${RECORD}${chosen}`))
+    if (!current.slice(recorded).some(({ type }) => type === `${EMAIL_RECORD}${chosen}`))
       return { text: `We checked: no email was requested. ${UNDONE}` };
     return { text: `We checked: ${outcome(chosen)}`, final: true };
   };

@@ -3,9 +3,6 @@ import { Time } from "./components.js";
 import { html, useState } from "./preact.js";
 import { navigate, routeTo } from "./route.js";
 
-/** The text that the API has in place of one that no audit record holds. */
-export const NOT_RECORDED = "not recorded";
-
 /** Above a payment as it was: which moment is shown, and the ways to other moments. */
 export function MomentNotice({ details }) {
   const { moment: shown, payment } = details;

@@ -1,8 +1,8 @@
 // The fields of a payment, read-only: the important ones, or all of them in groups.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
 import { EnrollmentStatus, Id, None, Status, StripeLink, Time, UserLink } from "./components.js";
-import { NOT_RECORDED } from "./moment.js";
 import { html, useState } from "./preact.js";
+import { NOT_RECORDED } from "./record_words.js";
 
 const ALL = "tuition.console.all-fields";
 /** The important fields, each with its group. One without a value is left out. */

@@ -2,6 +2,10 @@
 import { moneyWithCode, sentenceCase } from "../shared/format.js";
 import { enrollmentStatus, paymentStatus } from "./status.js";
 
+/** The text that the API has in place of one that no audit record holds. */
+export const NOT_RECORDED = "not recorded";
+/** The beginning of the type of a record by which staff request an email. The kind of the email follows. */
+export const EMAIL_RECORD = "email.requested.";
 const TITLES = {
   "payment.created": "Payment created",
   "terms.agreed": "Terms agreed",
@@ -43,6 +47,7 @@ const ENROLLMENT_TITLES = { ENROLLED: "The student is enrolled", WITHDRAWN: "The
 
 /** The title of a record: its own, else its most important change, else its type. */
 export function recordTitle({ type, transition }) {
+  if (type.startsWith(EMAIL_RECORD)) return `Email requested by staff: ${sentenceCase(type.slice(EMAIL_RECORD.length))}`;
   const { settled, refunded, refunds, lost, status, enrollment, disputes, attention, currency } = transition;
   const money = (amount) => moneyWithCode(Math.abs(amount), currency);
   const ends = (changes) => Object.values(changes ?? {}).map(({ to }) => to);

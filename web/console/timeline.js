@@ -1,7 +1,8 @@
 // A timeline in words: the events of a payment or of a student, with the technical ones on demand.
 import { Id, Time, usePages, UserLink } from "./components.js";
-import { MomentForm, NOT_RECORDED } from "./moment.js";
+import { MomentForm } from "./moment.js";
 import { html, useState } from "./preact.js";
+import { NOT_RECORDED } from "./record_words.js";
 import { routeTo } from "./route.js";
 import { timelineEntries } from "./timeline_entries.js";
 

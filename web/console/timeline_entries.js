@@ -1,8 +1,6 @@
 // The entries of a timeline: a payment's charges, refunds and disputes at Stripe, its emails, and its audit records.
 import { moneyWithCode, sentenceCase, shortMethodName } from "../shared/format.js";
-import { requestedEmail } from "./email_dialog.js";
-import { NOT_RECORDED } from "./moment.js";
-import { recordTitle, recordWords, transitionLines } from "./record_words.js";
+import { NOT_RECORDED, recordTitle, recordWords, transitionLines } from "./record_words.js";
 
 /**
  * The entries of a payment, oldest first: `{ key, at, rank, title, source, kind, lines, words, technical }` with `id`, or
@@ -84,14 +82,13 @@ function emailEntry({ kind, state, reason, at }, index) {
 /** An audit record, of a payment or of a user's own chain. */
 export function recordEntry(record, payment, facts) {
   const { seq, at, type, source, actor, transition, subject } = record;
-  const email = requestedEmail(record);
   const notes = payment ? noteLines(record, payment, facts) : [];
   const words = [...recordWords(record, facts && paidWith(facts)), ...notes];
   return {
     key: `record-${subject}-${seq}`,
     rank: seq,
     at,
-    title: email ? `Email requested by staff: ${email}` : recordTitle(record),
+    title: recordTitle(record),
     source,
     kind: source === "staff" ? "staff" : Object.keys(transition).length > 0 ? "moved" : "",
     actor: actor && { id: actor, isStudent: actor === (payment?.user_id ?? subject) },
