@@ -39,8 +39,11 @@ function totals(amounts) {
   return [...sums].map(([currency, amount]) => moneyWithCode(amount, currency)).join(" and ");
 }
 
-/** The amount of a request, and never more than can be refunded. */
-const amountOf = ({ amount, refundable_amount: refundable, currency }) => ({ amount: Math.min(amount, refundable), currency });
+/** The amount of a request, and never more than can be refunded. `details` is its payment, once it is read. */
+const amountOf = ({ amount, refundable_amount: listed, currency }, details) => ({
+  amount: Math.min(amount, details?.payment.refundable_amount ?? listed),
+  currency,
+});
 
 /**
  * Approve or decline these requests of the queue, with the same message and note. An approval shows what each refund
@@ -70,16 +73,17 @@ export function RequestBatch({ requests, decision, mayDecide, done }) {
     done(keys, text);
   };
   const read = Object.keys(details).length;
+  const total = totals(decidable.map((request) => amountOf(request, details[request.id])));
   const isLoaded = !approving || read === decidable.length;
   const skipped = requests.length - decidable.length;
   const left = skipped ? ` ${skipped} of the selected cannot be ${approving ? "approved" : "declined"} and stay as they are.` : "";
   const consequence = approving
-    ? `Refund ${totals(decidable.map(amountOf))} in ${decidable.length} ${decidable.length === 1 ? "refund" : "refunds"}, one after the other.${left}`
+    ? `Refund ${total} in ${decidable.length} ${decidable.length === 1 ? "refund" : "refunds"}, one after the other.${left}`
     : `Decline ${decidable.length} ${decidable.length === 1 ? "request" : "requests"}. No money moves and access doesn’t change.${left}`;
   const reading = error ? explain(error) : `The payments are being read: ${read} of ${decidable.length}. Try again in a moment.`;
   const problem = decidable.length === 0 ? "None of the selected can be decided." : isLoaded ? "" : reading;
   return html`<${BatchDialog} title=${approving ? "Approve selected requests" : "Decline selected requests"} consequence=${consequence}
-    confirmText=${approving ? `Refund ${totals(decidable.map(amountOf))}` : `Decline ${decidable.length}`} danger=${approving} problem=${problem} items=${items} send=${send} check=${check} done=${finish}>
+    confirmText=${approving ? `Refund ${total}` : `Decline ${decidable.length}`} danger=${approving} problem=${problem} items=${items} send=${send} check=${check} done=${finish}>
     ${approving && error && html`<p class="note bad" role="alert">${explain(error)}</p>`}
     <${TextField} id="message" label="Message to each student" text=${message} write=${setMessage} hint="Each student sees this message with the payment." />
     <${TextField} id="note" label="Note" text=${note} write=${setNote} hint="Internal note; only staff can see this." />
@@ -88,7 +92,7 @@ export function RequestBatch({ requests, decision, mayDecide, done }) {
 
 /** A request as an item of the dialog. `details` is its payment, once it is read. */
 function itemOf(request, approving, details) {
-  const { amount, currency } = amountOf(request);
+  const { amount, currency } = amountOf(request, details);
   const access = details && accessAfterRefund(details, amount === details.payment.refundable_amount);
   const returnable = details && html`<${ReturnWarning} until=${details.payment.returnable_until} />`;
   const consequence = access ? `; ${access}.` : approving ? "; reading the payment…" : "";
