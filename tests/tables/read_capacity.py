@@ -179,6 +179,8 @@ def views(payment_id: str, now: float) -> Iterator[tuple[str, str, dict[str, str
         "not refunded": {"refunded": "false"},
         "needing attention": {"attention": "true"},
         "disputed": {"disputed": "true"},
+        "oldest first": {"order": "oldest"},
+        "refunded in part": {"refunded": "partly"},
         "of one day": {"from": day, "to": day},
         "since a day, by status": {"from": start, "status": "SUCCEEDED"},
         "by an amount that half match": {"amount_min": "59900"},

@@ -120,7 +120,7 @@ function SelectField({ name, query, set, options }) {
 
 function DateField({ name, query, error, set }) {
   const apply = (event) => set({ [name]: event.target.value });
-  return html`<${Field} name=${name} label=${sentenceCase(name)} isOn=${query[name]} error=${error}>
+  return html`<${Field} name=${name} label=${`${sentenceCase(name)} (UTC)`} isOn=${query[name]} error=${error}>
     <input id=${`f-${name}`} type="date" min="2020-01-01" max="2199-12-31" value=${query[name] ?? ""} onChange=${apply} ...${invalid(name, error)} /><//>`;
 }
 

@@ -6,6 +6,9 @@ let hasNavigated = false;
 /** Focus the heading, so that keyboards and screen readers continue there. */
 export const focusHeading = () => document.querySelector("h1")?.focus({ preventScroll: true });
 
+/** The name of the tab: the heading's `data-title`, or its text. */
+const titleOf = (heading) => `${heading?.dataset.title ?? heading?.textContent ?? "Console"} · Tuition console`;
+
 /**
  * Keep the title and the focus while views replace their content. A view shows its data when they arrive, and a list
  * its next page: if the focused element was replaced, the heading gets the focus, and not the beginning of the page.
@@ -19,8 +22,7 @@ export function useHeading() {
     };
     const follow = () => {
       const heading = main.querySelector("h1");
-      const title = `${heading?.textContent ?? "Console"} · Tuition console`;
-      if (document.title !== title) document.title = title;
+      if (document.title !== titleOf(heading)) document.title = titleOf(heading);
       const isLost = focused && !focused.isConnected && document.activeElement === document.body;
       if (isLost && !document.querySelector("dialog[open]")) focusHeading();
     };

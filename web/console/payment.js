@@ -42,7 +42,7 @@ function Details({ details, query, staff, result, done }) {
   const price = priceText(payment);
   return html`
     <div class="headline">
-      <h1 tabindex="-1">${moneyWithCode(payment.amount, currency)} for ${payment.track}</h1>
+      <h1 tabindex="-1" data-title=${`${payment.email ?? payment.user_id}, ${payment.track}`}>${moneyWithCode(payment.amount, currency)} for ${payment.track}</h1>
       <${Status} payment=${payment} /><${Failure} failure=${payment.failure} />
       <span class="grow"></span>
       ${staff.decides && html`<${Actions} details=${details} />`}
