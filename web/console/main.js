@@ -1,6 +1,7 @@
 // The console: choosing the view, and who is signed in.
 import { timeZone } from "../shared/format.js";
 import * as session from "../shared/session.js";
+import { warnBeforeSessionEnds } from "../shared/session_end.js";
 import { ErrorMessage, useOnline } from "./components.js";
 import { useHeading } from "./focus.js";
 import { Header } from "./header.js";
@@ -75,6 +76,7 @@ async function start() {
   const config = await (await fetch("/config.json")).json();
   if (signedInUser(config)?.isStaff) await loadViews();
   render(html`<${App} config=${config} />`, document.body);
+  warnBeforeSessionEnds(config.sign_in);
 }
 
 start().catch((error) =>

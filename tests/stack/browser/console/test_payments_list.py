@@ -13,6 +13,10 @@ from tests.stack.browser.console.staff import Staff
 from tests.stack.conftest import Running
 
 ROWS = 130
+MS_UNTIL_THE_SESSION_ENDS = """() => {
+  const claims = sessionStorage.getItem("tuition.token").split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+  return JSON.parse(atob(claims)).exp * 1000 - Date.now();
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +253,7 @@ def test_the_keyboard_alone_finds_opens_and_returns_to_a_payment(staff: Staff, s
     staff.expect_heading("599.00 USD for FSD")
 
 
-def test_a_list_counts_new_payments_and_loads_them_on_request(staff: Staff, sub: str) -> None:
+def test_an_open_list_counts_new_payments_and_warns_before_the_session_ends(staff: Staff, sub: str) -> None:
     staff.page.clock.install()
     today = datetime.now(UTC).date().isoformat()
     staff.open(f"#/payments?amount_max=0&from={today}")
@@ -260,6 +264,10 @@ def test_a_list_counts_new_payments_and_loads_them_on_request(staff: Staff, sub:
     staff.page.get_by_role("button", name="Show 1 new").click()
     staff.expect_rows(1)
     expect(staff.page.get_by_role("button", name="Refresh")).to_be_focused()
+    staff.page.clock.fast_forward(staff.page.evaluate(MS_UNTIL_THE_SESSION_ENDS) - 240_000)
+    expect(staff.page.get_by_role("alert")).to_contain_text("You’ll be signed out at")
+    expect(staff.page.get_by_role("button", name="Stay signed in")).to_be_visible()
+    staff.expect_accessible()
 
 
 PRESS_SLASH_WITH_THE_FIRST_HEADING = """new MutationObserver((changes, observer) => {
