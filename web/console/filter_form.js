@@ -103,7 +103,7 @@ function SearchField({ query, set }) {
     }
   }, []);
   return html`<span class="field wide"><label for="q">Find <kbd>/</kbd></label>
-    <input id="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email or any word of it, last 4 digits, amount, or ID" ...${props} /></span>`;
+    <input id="q" type="search" autocomplete="off" spellcheck="false" placeholder="Email, last 4 digits, amount or ID" ...${props} /></span>`;
 }
 
 function SelectField({ name, query, set, options }) {
