@@ -38,6 +38,7 @@ export const methods = [
 export const failureCodes = [
   "insufficient_funds",
   "generic_decline",
+  "card_declined",
   "do_not_honor",
   "expired_card",
   "incorrect_cvc",
@@ -48,6 +49,7 @@ export const failureCodes = [
   "processing_error",
   "authentication_required",
   "payment_intent_authentication_failure",
+  "debit_not_authorized",
   "payment_failed",
 ].map((code) => [code, sentenceCase(code)]);
 
