@@ -32,7 +32,7 @@ def in_words(tuition: Harness, admin: Student, payment_id: str) -> list[tuple[st
     return [tuple(entry) for entry in entries]
 
 
-def test_a_decline_a_purchase_and_a_failed_refund_are_each_told_once(
+def test_a_decline_a_purchase_and_a_failed_refund_are_each_named_once(
     tuition: Harness, student: Student, admin: Student
 ) -> None:
     created = tuition.create(student).body

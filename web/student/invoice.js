@@ -8,7 +8,7 @@ import { texts } from "./text.js";
 const words = texts.invoice;
 
 /**
- * The box "I need an invoice" of the payment form: `{element, wanted(), reason(), offer(isOffered)}`. `checked` says
+ * The box "I need an invoice" of the payment form: `{element, isChecked(), reason(), offer(isOffered)}`. `checked` says
  * whether the open payment has one. `onChange` is called after each change. `reason` is why only Stripe Checkout is left
  * to pay with, or undefined if no invoice is wanted. A purchase that costs nothing has none: then the box is not offered.
  */
@@ -22,11 +22,11 @@ export function invoiceChoice(checked, onChange) {
   });
   const label = h("div", {}, h("label", { for: id }, words.need), h("p", { class: "small", id: hint }, words.hint));
   const element = h("div", { class: "check" }, input, label);
-  const wanted = () => input.checked && !element.hidden;
+  const isChecked = () => input.checked && !element.hidden;
   return {
     element,
-    wanted,
-    reason: () => (wanted() ? words.on_checkout : undefined),
+    isChecked,
+    reason: () => (isChecked() ? words.on_checkout : undefined),
     offer: (isOffered) => {
       element.hidden = !isOffered;
     },
@@ -34,7 +34,7 @@ export function invoiceChoice(checked, onChange) {
 }
 
 /**
- * The invoice and credit notes of a payment, which load by themselves; undefined if the student asked for none. Their
+ * The invoice and credit notes of a payment, which load automatically; undefined if the student asked for none. Their
  * links expire, so they are loaded each time the payment is shown.
  */
 export function documents(payment) {

@@ -92,7 +92,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
         if (isBusy()) return;
         // A code that was typed and not applied is never ignored: the student sees the total before they pay it.
         if (code.isTyped()) await code.apply();
-        else if (terms.require()) listener({ ...ways.choice(), code: code.applied()?.code, invoice: invoice.wanted(), ...agreed() });
+        else if (terms.require()) listener({ ...ways.choice(), code: code.applied()?.code, invoice: invoice.isChecked(), ...agreed() });
       }),
     onExpress: (listener) =>
       showExpress({

@@ -93,7 +93,7 @@ def discount(code: Mapping[str, Any], price: Money) -> int:
     """
     coupon = code["promotion"]["coupon"]
     if coupon.get("amount_off") is None:
-        percent = int(round(coupon["percent_off"] * 100))  # in hundredths
+        percent: int = round(coupon["percent_off"] * 100)  # in hundredths
         return (price.amount * percent + 5000) // 10000
     off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
     return min(off or 0, price.amount)
