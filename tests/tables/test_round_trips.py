@@ -84,6 +84,15 @@ def test_a_status_request_reads_once_by_payment_and_twice_by_intent(tuition: Har
     assert (by_payment, by_intent) == ([READ], [POINTER, READ])
 
 
+def test_a_cancel_is_two_reads_three_stripe_calls_and_one_transaction(tuition: Harness, student: Student) -> None:
+    purchase = tuition.create(student).body
+    intent = f"/v1/payment_intents/{purchase['payment_intent_id']}"
+    with record_calls(tuition) as call_names:
+        assert tuition.cancel(student, purchase["payment_id"]).status == 200
+    stripe_calls = [f"GET {intent}", f"POST {intent}/cancel", f"GET {intent}"]
+    assert call_names == [READ, READ, "UpdateItem", *stripe_calls, TRANSACTION]
+
+
 def test_the_history_is_one_query_and_one_batch_read(tuition: Harness, student: Student) -> None:
     with record_calls(tuition) as calls_if_empty:
         assert tuition.payments(student).body["payments"] == []
