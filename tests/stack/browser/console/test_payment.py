@@ -92,7 +92,8 @@ def test_a_tampered_audit_trail_is_shown_as_broken(staff: Staff, sub: str) -> No
 
     staff.page.route(f"**/api/admin/payments/{payment_id}", tamper)
     staff.open_payment(payment_id)
-    expect(staff.main.get_by_role("alert")).to_have_text("Audit trail broken: record 2: its content was changed")
+    alert = staff.main.get_by_role("alert").filter(has_text="Audit trail")
+    expect(alert).to_have_text("Audit trail broken: record 2: its content was changed")
     staff.expect_accessible()
 
 
@@ -122,6 +123,7 @@ def test_part_of_a_payment_can_be_refunded_then_the_rest_but_never_more(staff: S
     expect(staff.main.get_by_text("Student: Enrolled")).to_be_visible()
     staff.open_dialog("Refund…")
     expect(dialog).to_contain_text(f"{sub}@example.org · DP · Visa ··4242")
+    expect(amount).to_have_value("379.00")  # the payment is loaded again
     dialog.get_by_role("button", name="Half").click()
     expect(amount).to_have_value("189.50")
     dialog.get_by_role("button", name="All").click()
@@ -346,7 +348,7 @@ def test_an_email_that_is_refused_or_whose_answer_is_lost_is_explained(staff: St
     staff.page.route(EMAIL_ROUTES, lambda route: route.fulfill(status=429, json=problem, headers=headers))
     send.click()
     alert = staff.dialog.get_by_role("alert")
-    expect(alert).to_have_text(re.compile(r"Staff sent 10 emails\. Try again after \d+ \w+ \d{4}, \d\d:\d\d\."))
+    expect(alert).to_have_text(re.compile(r"Staff sent 10 emails\. Try again after \d+ \w+ \d{4}, \d\d?:\d\d\."))
     staff.expect_accessible()
     staff.page.unroute(EMAIL_ROUTES)
     staff.page.route(EMAIL_ROUTES, lambda route: route.abort())
