@@ -52,6 +52,16 @@ def test_a_purchase_keeps_the_version_and_the_time_of_the_terms(
     assert tuition.chain_problem(purchase["payment_id"]) is None
 
 
+def test_the_tracks_name_the_current_terms_or_none(
+    tuition: Harness, set_terms: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERMS_URL", "https://example.org/terms")
+    set_terms("2026-12")
+    assert tuition.tracks().body["terms"] == {"version": "2026-12", "url": "https://example.org/terms"}
+    set_terms("")
+    assert tuition.tracks().body["terms"] is None
+
+
 @pytest.mark.parametrize(("current", "sent"), [("2026-11", "2026-10"), ("", "2026-11")])
 def test_other_terms_than_the_current_ones_are_refused_with_nothing_started(
     tuition: Harness, student: Student, set_terms: Callable[[str], None], current: str, sent: str
