@@ -47,7 +47,7 @@ export function showUnverifiedEmail({ main, config, reload }, track, catalog) {
     panel(
       note("info", h("p", {}, words.unverified(email)), h("p", {}, words.unverified_how)),
       h("p", { class: "row" }, action(words.sign_in_again, signInAgain)),
-      contact && h("p", { class: "small" }, ...words.unverified_help(contact)),
+      contact && h("p", { class: "small help" }, ...words.unverified_help(contact)),
     ),
   );
 }
