@@ -11,6 +11,7 @@ from tuition.api import Identity, Reply, Request, amount_field, endpoint, flag_f
 from tuition.core import notes as note_rules
 from tuition.core.emails import STUDENT_KINDS
 from tuition.core.errors import NotFound, Unprocessable
+from tuition.core.evidence import MAX_BODY_BYTES as MAX_EVIDENCE_BYTES
 from tuition.core.payment import Payment
 from tuition.core.purchase_blocks import DECISIONS
 from tuition.core.refs import PaymentRef
@@ -90,6 +91,48 @@ def list_documents(request: Request, actor: Identity) -> Reply:
     user_id, listed = documents.of_payment(request.path("payment_id"))
     recorded_reads.record(actor.user_id, [user_id])
     return Reply(200, {"documents": listed})
+
+
+@route("GET /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence", "support")
+def read_evidence(request: Request, actor: Identity) -> Reply:
+    return _evidence_reply(_find_disputed(request, actor), request)
+
+
+@route("POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence", "admin")
+def save_evidence(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import evidence
+
+    body = request.json("fields", "saved_at", max_length=MAX_EVIDENCE_BYTES)
+    saved_at = text_field(body, "saved_at", max_length=30)
+    payment = _find_disputed(request, actor)
+    evidence.keep_draft(payment, request.path("dispute_id"), body.get("fields"), saved_at, actor.user_id)
+    return _evidence_reply(payment, request)
+
+
+@route("POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence/send", "admin")
+def send_evidence(request: Request, actor: Identity) -> Reply:
+    from tuition.payments import evidence
+
+    body = request.json("saved_at")
+    saved_at = text_field(body, "saved_at", max_length=30, required=True) or ""
+    payment = _find_disputed(request, actor)
+    evidence.send(payment, request.path("dispute_id"), saved_at, actor.user_id)
+    return _evidence_reply(payment, request)
+
+
+def _find_disputed(request: Request, actor: Identity) -> Payment:
+    """Return a payment with the dispute of the path, with a record of the read. Raises `NotFound`."""
+    payment = resolve.find_payment(request.path("payment_id"))
+    recorded_reads.record(actor.user_id, [payment.user_id])
+    if request.path("dispute_id") not in payment.facts.disputes:
+        raise NotFound("This payment has no such dispute.")
+    return payment
+
+
+def _evidence_reply(payment: Payment, request: Request) -> Reply:
+    from tuition.views import evidence
+
+    return Reply(200, evidence.shown(payment, request.path("dispute_id")))
 
 
 def _find_ref(request: Request, actor: Identity) -> PaymentRef:

@@ -25,17 +25,17 @@ ENDPOINTS = 100
 DESCRIPTION = "Tuition"
 PERMISSIONS = {
     "write": (
-        "PaymentIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds, Credit notes",
+        "PaymentIntents, Checkout Sessions, Customers, Payment Methods, Products, Charges and Refunds, Credit notes, "
+        "Disputes",
         (
             *("payment_intents", "checkout/sessions", "customers", "payment_methods", "products", "refunds"),
-            "credit_notes",
+            *("credit_notes", "disputes"),
         ),
     ),
     "read": (
-        "Disputes, Promotion Codes, Coupons, Events, Invoices, Radar early fraud warnings, Balance transactions, "
-        "Payouts",
+        "Promotion Codes, Coupons, Events, Invoices, Radar early fraud warnings, Balance transactions, Payouts",
         (
-            *("charges", "disputes", "promotion_codes", "coupons", "events", "invoices"),
+            *("charges", "promotion_codes", "coupons", "events", "invoices"),
             *("radar/early_fraud_warnings", "balance_transactions", "payouts"),
         ),
     ),

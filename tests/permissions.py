@@ -307,7 +307,8 @@ STRIPE_PERMISSIONS: dict[str, dict[str, str]] = {
         "invoices": "read",
         "credit_notes": "read",
     },
-    "refunds": _CLOSE | {"refunds": "write", "customers": "write", "invoices": "read", "credit_notes": "read"},
+    "refunds": _CLOSE
+    | {"refunds": "write", "customers": "write", "disputes": "write", "invoices": "read", "credit_notes": "read"},
     "webhook": _CLOSE | {"credit_notes": "write"},
     "reconcile": _CLOSE
     | {"refunds": "write", "events": "read", "radar/early_fraud_warnings": "read", "balance_transactions": "read"}

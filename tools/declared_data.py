@@ -119,7 +119,9 @@ CATEGORIES: Mapping[str, Category] = {
     **dict.fromkeys(("brand", "last4", "receipt_url", "method_brand", "method_last4", "email.method"), METHOD),
     **dict.fromkeys(("promotion_code", "terms.payment_method"), CHOICES),
     **dict.fromkeys(("refund_reason", "note", "message", "fingerprint", "failure_message", "description"), WRITTEN),
-    **dict.fromkeys(("refund_requests.stripe_reason", "personal_files", "notes.text", "notes.tags"), WRITTEN),
+    **dict.fromkeys(
+        ("refund_requests.stripe_reason", "personal_files", "notes.text", "notes.tags", "notes.evidence"), WRITTEN
+    ),
     **dict.fromkeys(("refund_requests.reason", "refund_requests.answer", "refund_requests.order_key"), WRITTEN),
     **dict.fromkeys(("email.reason", "email.text", "email.html"), WRITTEN),
     **dict.fromkeys(("report", "progress", "plan", "problem", "unknown"), FINDINGS),
@@ -459,7 +461,8 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
         f"{activity.KEPT_S // DAY_S} days after it was recorded",
     ),
     "notes": (
-        (items.NoteItem,), "NotesTable", "notes and tags of staff about a student or a payment", INTEREST,
+        (items.NoteItem,), "NotesTable",
+        "notes and tags of staff about a student or a payment, and evidence for disputes", INTEREST,
         f"its deletion by staff, erasure of the person; of a payment {BOOKS_END}",
     ),
 }  # fmt: skip

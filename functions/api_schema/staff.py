@@ -527,6 +527,39 @@ class StaffDocument(Document):
 
 
 @dataclass
+class Evidence:
+    """The evidence for a dispute: what was saved as a draft, else what our records say."""
+
+    dispute: DisputeFields
+    fields: Annotated[dict[str, str], About("The texts, by Stripe's names.", examples=[{"service_date": "2026-11-24"}])]
+    assembled: Annotated[dict[str, str], About("The texts that our records give.", examples=[{}])]
+    names: Annotated[list[str], About("Every field that has a text.", examples=[["service_date"]])]
+    characters: Annotated[int, About("Of all `fields` together.", examples=[10])]
+    max_characters: Annotated[int, About(examples=[150000])]
+    state: Annotated[
+        Literal["draft", "submitting", "sent"],
+        About("`submitting`: Stripe's answer is not known. Sending again resumes it.", examples=["draft"]),
+    ]
+    saved_at: Annotated[Time | None, About("Null without a draft.")]
+    saved_by: Annotated[UserId | None, About("The member of staff who saved or sent it.")]
+
+
+@dataclass
+class EvidenceDraft:
+    """A draft of the evidence."""
+
+    fields: Annotated[dict[str, str], About("The texts. An empty one is left out.")]
+    saved_at: Annotated[str | None, About("That of the draft that it replaces; null without one.")] = None
+
+
+@dataclass
+class EvidenceOrder:
+    """The draft to send to the bank."""
+
+    saved_at: Annotated[str, About("That of the draft that you read.", examples=["2026-11-29T18:00:00.000Z"])]
+
+
+@dataclass
 class StaffDocuments:
     """The documents of a payment, as staff see them: its invoice, then its credit notes, oldest first."""
 

@@ -11,6 +11,7 @@ from tuition.core import errors
 
 PAYMENT = {"payment_id": "The payment's id (`pay_…`)."}
 ANY_PAYMENT = {"payment_id": "The payment's id (`pay_…`), or that of its PaymentIntent or Checkout Session."}
+DISPUTE = {"payment_id": "The id of the payment.", "dispute_id": "The id of the dispute (`du_…`, `dp_…`)."}
 USER = {"user_id": "The user's id. Use the query `user_id` for one that may have a `/`."}
 EVENT = {"event_id": "The event's id (`evt_…`)."}
 IDEMPOTENCY_KEY = {
@@ -404,6 +405,37 @@ OPERATIONS = (
         body=staff.RefundDecision,
         example={"decision": "approve"},
         errors=REFUNDS,
+    ),
+    _read(
+        "GET /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence",
+        "getEvidence",
+        "Read the evidence for a dispute",
+        "The draft, and what our records say: terms, access, progress, receipts, emails. Nothing was sent to Stripe.",
+        staff.Evidence,
+        path=DISPUTE,
+        errors=(errors.NotFound, *COMMITS),
+    ),
+    _decide(
+        "POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence",
+        "saveEvidence",
+        "Keep a draft of the evidence for a dispute",
+        "It stays with us. At most 20,000 characters per field and 150,000 in all, without files.",
+        staff.Evidence,
+        path=DISPUTE,
+        body=staff.EvidenceDraft,
+        example={"fields": {"service_date": "2026-11-24"}},
+        errors=(*DECIDES, errors.UserErased),
+    ),
+    _decide(
+        "POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence/send",
+        "sendEvidence",
+        "Send the evidence for a dispute to the bank",
+        "Once, and it cannot be taken back. After `stripe-unavailable` the same request resumes it.",
+        staff.Evidence,
+        path=DISPUTE,
+        body=staff.EvidenceOrder,
+        example={"saved_at": "2026-11-29T18:00:00.000Z"},
+        errors=(*DECIDES, errors.UserErased, *ASKS_STRIPE),
     ),
     _decide(
         "POST /api/admin/payments/{payment_id}/access",

@@ -140,10 +140,10 @@ class Request:
             raise BodyTooLarge(f"The body has {len(raw)} bytes. At most {max_length} are accepted.")
         return bytes(raw)
 
-    def json(self, *allowed: str) -> dict[str, Any]:
+    def json(self, *allowed: str, max_length: int = MAX_BODY_BYTES) -> dict[str, Any]:
         """Return the body, a JSON object with only the allowed fields. Raises `BadRequest`, `Unprocessable`."""
         try:
-            body = json.loads(self.raw_body().decode("utf-8"))
+            body = json.loads(self.raw_body(max_length).decode("utf-8"))
         except UnicodeDecodeError as error:
             raise BadRequest("The body is not UTF-8. Send JSON in UTF-8.") from error
         except (ValueError, RecursionError) as error:

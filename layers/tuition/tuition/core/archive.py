@@ -98,6 +98,7 @@ TRANSITION: Mapping[str, Any] = {
         **dict.fromkeys(("to", "amount_min", "amount_max", "refund_request", "searched", "user"), VALUE),
     },
     "note": {"id": VALUE, "payment": VALUE},
+    "evidence": {"dispute": VALUE, "payment": VALUE, "characters": VALUE},
     "tags": {"added": VALUE, "removed": VALUE, "payment": VALUE},
     "read": {"users": VALUE},
     "replay": VALUE,

@@ -23,7 +23,7 @@ from tuition.storage.ledger import CustomerChange
 from tuition.storage.notes import NoteTopic
 
 
-class _Change(NamedTuple):
+class NoteChange(NamedTuple):
     """The type of a record and its transition, with the write that it is about, and whether something is deleted."""
 
     type: str
@@ -37,12 +37,12 @@ def write(topic: NoteTopic, text: str, staff: str) -> None:
     now = clock.now()
     note_id = notes.new_id(now)
 
-    def change(items: list[NoteItem]) -> _Change:
+    def change(items: list[NoteItem]) -> NoteChange:
         rules.require_room(sum(item.text is not None for item in items))
         put = notes.put(topic, note_id, text, staff, now)
-        return _Change("note.written", {"note": _named(topic, {"id": note_id})}, put)
+        return NoteChange("note.written", {"note": _named(topic, {"id": note_id})}, put)
 
-    _commit(topic, staff, change)
+    commit(topic, staff, change)
 
 
 def delete(topic: NoteTopic, note_id: str, staff: str) -> None:
@@ -52,13 +52,13 @@ def delete(topic: NoteTopic, note_id: str, staff: str) -> None:
     """
     sort_key = keys.note_sort_key(topic.payment_id, note_id)
 
-    def change(items: list[NoteItem]) -> _Change | None:
+    def change(items: list[NoteItem]) -> NoteChange | None:
         if not any(item.sort_key == sort_key and item.text is not None for item in items):
             return None
         removal = notes.delete(topic, note_id)
-        return _Change("note.deleted", {"note": _named(topic, {"id": note_id})}, removal, deletes=True)
+        return NoteChange("note.deleted", {"note": _named(topic, {"id": note_id})}, removal, deletes=True)
 
-    _commit(topic, staff, change)
+    commit(topic, staff, change)
 
 
 def change_tags(topic: NoteTopic, add: frozenset[str], remove: frozenset[str], staff: str) -> None:
@@ -67,24 +67,27 @@ def change_tags(topic: NoteTopic, add: frozenset[str], remove: frozenset[str], s
     Raises `NotFound`, `UserErased`, `LegalHold` if it removes one, `Conflicted` if there are too many, and `Contended`.
     """
 
-    def change(items: list[NoteItem]) -> _Change | None:
+    def change(items: list[NoteItem]) -> NoteChange | None:
         before = notes.tags_of(topic, items)
         after = rules.changed_tags(before, add, remove)
         if after == before:
             return None
         counts = {"added": len(after - before), "removed": len(before - after)}
         put = notes.put_tags(topic, after, staff, clock.now())
-        return _Change("tags.changed", {"tags": _named(topic, counts)}, put, deletes=not before <= after)
+        return NoteChange("tags.changed", {"tags": _named(topic, counts)}, put, deletes=not before <= after)
 
-    _commit(topic, staff, change)
+    commit(topic, staff, change)
 
 
 def _named(topic: NoteTopic, detail: dict[str, Any]) -> dict[str, Any]:
     return {**detail, "payment": topic.payment_id} if topic.payment_id else detail
 
 
-def _commit(topic: NoteTopic, staff: str, decide: Callable[[list[NoteItem]], _Change | None]) -> None:
-    """Decide with all notes of the student, and commit the change with its record."""
+def commit(topic: NoteTopic, staff: str, decide: Callable[[list[NoteItem]], NoteChange | None]) -> None:
+    """Decide with all notes of the student, and commit the change with its record.
+
+    Raises `NotFound`, `UserErased`, `LegalHold` and `Contended`, and whatever `decide` raises.
+    """
     _require_known(topic.user_id)
 
     def change(item: CustomerItem, seq: int) -> CustomerChange | None:

@@ -346,9 +346,10 @@ class EffectItem(Model):
 
 
 class NoteItem(Model):
-    """A note of staff about a user or one of their payments, or all tags of one of these.
+    """A note of staff about a user or one of their payments, all tags of one of these, or evidence for a dispute.
 
-    The sort key is `<payment id>#<note id>`, or `<payment id>#tags`. One about the user begins with `user`.
+    The sort key is `<payment id>#<note id>`, `<payment id>#tags` or `<payment id>#<dispute id>`. One about the user
+    begins with `user`.
     """
 
     class Meta:
@@ -360,6 +361,7 @@ class NoteItem(Model):
     sort_key = not_personal(UnicodeAttribute(range_key=True))
     text = personal(UnicodeAttribute(null=True))
     tags = personal(UnicodeSetAttribute(null=True))
+    evidence = personal(JsonAttribute(null=True))
     actor = personal(UnicodeAttribute())
     at = not_personal(UnicodeAttribute())
 

@@ -4,7 +4,8 @@ Notes are written in the ledger's transactions, with their record. Everything el
 """
 
 import uuid
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tuition.core import timestamps
 from tuition.storage import dynamodb, keys
@@ -60,6 +61,18 @@ def put_tags(topic: NoteTopic, tags: frozenset[str], actor: str, now: float) -> 
 
 def _put(item: NoteItem) -> Item:
     return {"Put": {"TableName": dynamodb.table_name(NoteItem), "Item": dynamodb.to_raw(item)}}
+
+
+def put_evidence(topic: NoteTopic, dispute_id: str, evidence: Mapping[str, Any], actor: str, at: str) -> Item:
+    """Return the write of the evidence for a dispute, for a transaction of the ledger."""
+    sort_key = keys.note_sort_key(topic.payment_id, dispute_id)
+    return _put(NoteItem(topic.user_id, sort_key, evidence=evidence, actor=actor, at=at))
+
+
+def evidence_of(topic: NoteTopic, dispute_id: str, items: list[NoteItem]) -> NoteItem | None:
+    """Return the evidence for a dispute of a payment among these items."""
+    name = keys.note_sort_key(topic.payment_id, dispute_id)
+    return next((item for item in items if item.sort_key == name), None)
 
 
 def delete(topic: NoteTopic, name: str) -> Item:

@@ -211,6 +211,17 @@ def list_disputes(**of: str) -> list[dict[str, Any]]:
     return _list("disputes", **of)
 
 
+def retrieve_dispute(dispute_id: str) -> Answer:
+    """Retrieve a dispute: https://docs.stripe.com/api/disputes/retrieve."""
+    return _ask(lambda c, o: c.v1.disputes.retrieve(dispute_id, {}, o))
+
+
+def submit_evidence(dispute_id: str, evidence: Mapping[str, str]) -> Answer:
+    """Submit the evidence for a dispute to the bank: https://docs.stripe.com/api/disputes/update."""
+    params: Any = {"evidence": evidence, "submit": True}
+    return _ask(lambda c, o: c.v1.disputes.update(dispute_id, params, o), _fresh_key())
+
+
 def list_balance_transactions(source: str) -> list[dict[str, Any]]:
     """List the newest balance transactions of a charge, refund or dispute: a few at most, with their source.
 

@@ -1,0 +1,139 @@
+"""Evidence for a dispute: the texts that Stripe takes, their bounds, and what our own records say for each.
+
+Files are not sent. Source: https://docs.stripe.com/api/disputes/evidence_object
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tuition.core import timestamps
+from tuition.core.catalog import Track
+from tuition.core.errors import Unprocessable
+from tuition.core.money import Money
+from tuition.core.payment import Payment
+
+FIELDS = (
+    *("product_description", "customer_name", "customer_email_address", "billing_address", "service_date"),
+    *("access_activity_log", "refund_policy_disclosure", "refund_refusal_explanation"),
+    *("cancellation_policy_disclosure", "cancellation_rebuttal"),
+    *("duplicate_charge_id", "duplicate_charge_explanation", "uncategorized_text"),
+)
+"""The fields of Stripe's that have a text and fit a course. Each takes the id of a file or a text, never both."""
+MAX_FIELD_LENGTH = 20_000
+"""In characters, of one field."""
+MAX_CHARACTERS = 150_000
+"""Of all fields together, as Stripe counts them."""
+MAX_BYTES = 300_000
+"""Of all fields together in UTF-8: a draft is one item of at most 400 KB."""
+MAX_BODY_BYTES = 1_000_000
+"""Of a request with a draft: JSON may write a character of two bytes as six."""
+MAX_LINES = 150
+"""Of the list of records in one field. The newest are left out, because a dispute is about the purchase."""
+
+
+def checked(fields: object) -> dict[str, str]:
+    """Return the fields that have a text, in the order of `FIELDS`. Raises `Unprocessable`, which names the field."""
+    if not isinstance(fields, Mapping):
+        raise Unprocessable("fields must be an object with texts.", field="fields")
+    for name, text in fields.items():
+        if name not in FIELDS:
+            raise Unprocessable(f"{str(name)[:40]!r} is no field of evidence. Use {', '.join(FIELDS)}.", field="fields")
+        if not isinstance(text, str) or not _is_text(text):
+            raise Unprocessable(f"{name} must be a text.", field=name)
+        if len(text) > MAX_FIELD_LENGTH:
+            raise Unprocessable(
+                f"{name} has {len(text):,} characters, and at most {MAX_FIELD_LENGTH:,} fit.", field=name
+            )
+    kept = {name: fields[name].strip() for name in FIELDS if str(fields.get(name, "")).strip()}
+    if characters(kept) > MAX_CHARACTERS or sum(len(text.encode()) for text in kept.values()) > MAX_BYTES:
+        raise Unprocessable(
+            f"The texts are too long: Stripe takes {MAX_CHARACTERS:,} characters in all.", field="fields"
+        )
+    return kept
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" or (char < " " and char not in "\n\t") for char in text)
+
+
+def characters(fields: Mapping[str, str]) -> int:
+    """Return how many characters the fields have together."""
+    return sum(len(text) for text in fields.values())
+
+
+def assembled(
+    payment: Payment,
+    track: Track,
+    records: Iterable[Mapping[str, Any]],
+    projects: Iterable[Mapping[str, Any]],
+    emails: Iterable[tuple[str, str]],
+) -> dict[str, str]:
+    """Return what our records say about a payment, as a first draft. Nothing in it is a claim that they do not have.
+
+    `records` are its audit records, `projects` the student's progress in the track, as they see it, and `emails` the
+    time and kind of each email that was delivered to the mail system.
+    """
+    texts = {
+        "product_description": _product(track),
+        "customer_email_address": payment.email or "",
+        "service_date": (payment.paid_at or "")[:10],
+        "access_activity_log": "\n".join([*_access(records), *_progress(projects)][:MAX_LINES]),
+        "refund_policy_disclosure": _terms(payment),
+        "refund_refusal_explanation": _refunds(payment),
+        "uncategorized_text": "\n".join([*_purchase(payment), *_emails(emails)][:MAX_LINES]),
+    }
+    return checked({name: text[:MAX_FIELD_LENGTH] for name, text in texts.items()})
+
+
+def _product(track: Track) -> str:
+    steps = sum(len(project.steps) for project in track.projects)
+    names = ", ".join(project.title for project in track.projects)
+    return f"{track.title}: an online course with {len(track.projects)} projects in {steps} steps ({names})."
+
+
+def _access(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return when the enrollment changed, by the records that changed it."""
+    lines = []
+    for record in records:
+        change = record["transition"].get("enrollment")
+        if isinstance(change, Mapping) and change.get("from") != change.get("to"):
+            lines.append(f"{record['at']}: enrollment {change.get('from') or 'none'} -> {change.get('to')}")
+    return lines
+
+
+def _progress(projects: Iterable[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for project in projects:
+        done = [step["title"] for step in project["steps"] if step["done"]]
+        state = "unlocked" if project["unlocked"] else "locked"
+        names = f": {', '.join(done)}" if done else ""
+        lines.append(f"Project {project['title']}: {state}, {len(done)} of {len(project['steps'])} steps done{names}")
+    return lines
+
+
+def _terms(payment: Payment) -> str:
+    agreed = payment.facts.agreed
+    if agreed is None:
+        return ""
+    return f"The student agreed to the terms, version {agreed.version}, on {timestamps.iso(agreed.at)}."
+
+
+def _refunds(payment: Payment) -> str:
+    if not payment.requests:
+        return "The student has requested no refund."
+    return "\n".join(
+        f"{one.at}: refund of {Money(one.amount, payment.currency)} requested: {one.state}" for one in payment.requests
+    )
+
+
+def _purchase(payment: Payment) -> list[str]:
+    method = payment.payment_method or {}
+    card = " ".join(str(method[name]) for name in ("type", "brand", "last4") if method.get(name))
+    lines = [f"Order {payment.payment_id}, created {payment.created_at}, paid {payment.paid_at}: {payment.money}."]
+    lines += [f"Paid with {card}."] if card else []
+    lines += ["The payer was asked for 3-D Secure."] if payment.facts.challenges else []
+    return lines + ([f"Receipt: {payment.receipt_url}"] if payment.receipt_url else [])
+
+
+def _emails(emails: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{at}: email {kind.replace('_', ' ')} sent to the student" for at, kind in emails]

@@ -1,0 +1,43 @@
+"""The evidence for a dispute, as staff read and edit it: the draft, and what our records say."""
+
+from typing import Any
+
+from tuition.core import catalog
+from tuition.core import evidence as rules
+from tuition.core.payment import Payment
+from tuition.storage import notes, queries
+from tuition.storage.items import EffectItem
+from tuition.storage.notes import NoteTopic
+from tuition.views import facts_json, student
+
+
+def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
+    """Return the evidence for a dispute of a payment. `fields` are the draft's; without one, what our records say.
+
+    `saved_at` and `saved_by` are None without a draft. `state` is `draft`, `submitting` or `sent`.
+    """
+    topic = NoteTopic(payment.user_id, payment.payment_id)
+    item = notes.evidence_of(topic, dispute_id, notes.read(topic))
+    assembled = _assembled(payment)
+    fields = item.evidence["fields"] if item else assembled
+    return {
+        "dispute": facts_json.dispute_json(payment, dispute_id),
+        "fields": fields,
+        "assembled": assembled,
+        "names": list(rules.FIELDS),
+        "characters": rules.characters(fields),
+        "max_characters": rules.MAX_CHARACTERS,
+        "state": item.evidence["state"] if item else "draft",
+        "saved_at": item.evidence["saved_at"] if item else None,
+        "saved_by": item.actor if item else None,
+    }
+
+
+def _assembled(payment: Payment) -> dict[str, str]:
+    track = catalog.tracks()[payment.track]
+    enrollments = student.enrollments_json(queries.user_items(payment.user_id))
+    projects = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
+    emails = [EffectItem.from_raw_data(raw) for raw in queries.emails_about(payment.payment_id)]
+    sent = sorted((email.at, email.kind or "") for email in emails if email.state == "sent")
+    records = queries.audit_trail(payment.payment_id)
+    return rules.assembled(payment, track, records, projects, sent)

@@ -1,0 +1,139 @@
+"""Evidence for a dispute: assembled from our records, kept as a draft with us, and sent once with its record."""
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Harness, Response, Student
+from tests.tables.test_purchase_blocks import buy
+from tuition.core import evidence as rules
+
+ROUTE = "/api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence"
+SECRET = "she has handed in two projects"
+
+
+def disputed(tuition: Harness, student: Student) -> dict[str, str]:
+    """Return the ids of a payment and its dispute, after its events."""
+    purchase = buy(tuition, student)
+    tuition.deliver_all()
+    dispute = tuition.at_stripe("POST", "/_sim/disputes", payment_intent=purchase["payment_intent_id"])["id"]
+    tuition.deliver_all()
+    return {"payment_id": purchase["payment_id"], "dispute_id": dispute}
+
+
+def read(tuition: Harness, staff: Student, ids: dict[str, str]) -> dict[str, Any]:
+    response = tuition.admin(staff, f"GET {ROUTE}", **ids)
+    assert response.status == 200, response.body
+    return dict(response.body)
+
+
+def save(tuition: Harness, staff: Student, ids: dict[str, str], fields: Any, saved_at: str | None = None) -> Response:
+    return tuition.admin(staff, f"POST {ROUTE}", {"fields": fields, "saved_at": saved_at}, **ids)
+
+
+def send(tuition: Harness, staff: Student, ids: dict[str, str], saved_at: str) -> Response:
+    return tuition.admin(staff, f"POST {ROUTE}/send", {"saved_at": saved_at}, **ids)
+
+
+def at_stripe(tuition: Harness, ids: dict[str, str]) -> dict[str, Any]:
+    return tuition.at_stripe("GET", f"/v1/disputes/{ids['dispute_id']}")
+
+
+def test_our_records_give_a_first_draft_and_nothing_leaves_before_it_is_sent(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    ids = disputed(tuition, student)
+    shown = read(tuition, Student("sam", groups=("support",)), ids)
+    fields = shown["fields"]
+    assert "Data Professional" in fields["product_description"]
+    assert fields["customer_email_address"] == f"{student.sub}@example.org"
+    assert "enrollment PENDING -> ENROLLED" in fields["access_activity_log"]
+    assert "unlocked, 0 of" in fields["access_activity_log"]
+    assert ids["payment_id"] in fields["uncategorized_text"]
+    assert shown["characters"] == sum(map(len, fields.values()))
+    saved = save(tuition, admin, ids, {**fields, "uncategorized_text": SECRET}).body
+    assert (saved["state"], saved["saved_by"]) == ("draft", admin.sub)
+    assert saved["fields"]["uncategorized_text"] == SECRET
+    assert at_stripe(tuition, ids)["evidence_details"]["has_evidence"] is False
+    assert SECRET not in repr(tuition.stored_records())
+
+
+def test_an_admin_sends_the_draft_that_they_read_once(tuition: Harness, student: Student, admin: Student) -> None:
+    ids = disputed(tuition, student)
+    first = save(tuition, admin, ids, {"uncategorized_text": "winning_evidence"}).body["saved_at"]
+    tuition.freeze_time()
+    tuition.advance_time(1)
+    second = save(tuition, admin, ids, {"uncategorized_text": "winning_evidence", "service_date": "today"}, first).body
+    assert send(tuition, admin, ids, first).status == 409  # another text than the one that was read
+    assert send(tuition, admin, ids, second["saved_at"]).body["state"] == "sent"
+    assert send(tuition, admin, ids, second["saved_at"]).body["state"] == "sent"
+    dispute = at_stripe(tuition, ids)
+    assert dispute["evidence_details"]["submission_count"] == 1
+    assert dispute["evidence"]["service_date"] == "today"
+    assert save(tuition, admin, ids, {"service_date": "x"}, second["saved_at"]).status == 409
+    types = [
+        one["type"]
+        for one in tuition.stored_records()
+        if one["subject"] == student.sub and "evidence" in one["transition"]
+    ]
+    assert sorted(types) == ["evidence.saved", "evidence.saved", "evidence.sent", "evidence.submitting"]
+
+
+def test_a_sending_without_an_answer_is_resumed_and_submits_once(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    ids = disputed(tuition, student)
+    saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
+    tuition.at_stripe("POST", "/_sim/calls", match="POST /v1/disputes/*", times=9, fail="error")
+    assert send(tuition, admin, ids, saved_at).status == 502
+    tuition.at_stripe("DELETE", "/_sim/calls")
+    assert read(tuition, admin, ids)["state"] == "submitting"
+    assert send(tuition, admin, ids, saved_at).body["state"] == "sent"
+    assert at_stripe(tuition, ids)["evidence_details"]["submission_count"] == 1
+
+
+def test_evidence_of_the_dashboard_is_not_sent_again(tuition: Harness, student: Student, admin: Student) -> None:
+    ids = disputed(tuition, student)
+    saved_at = save(tuition, admin, ids, {"service_date": "2026-11-24"}).body["saved_at"]
+    tuition.at_stripe("POST", f"/v1/disputes/{ids['dispute_id']}", **{"evidence[service_date]": "by hand"})
+    assert send(tuition, admin, ids, saved_at).status == 409
+    assert at_stripe(tuition, ids)["evidence"]["service_date"] == "by hand"
+    assert read(tuition, admin, ids)["state"] == "draft"
+
+
+def test_a_draft_that_someone_else_saved_is_not_overwritten(tuition: Harness, student: Student, admin: Student) -> None:
+    ids = disputed(tuition, student)
+    save(tuition, admin, ids, {"service_date": "first"})
+    assert save(tuition, admin, ids, {"service_date": "second"}).status == 409
+    assert read(tuition, admin, ids)["fields"] == {"service_date": "first"}
+
+
+def test_only_an_admin_saves_and_sends(tuition: Harness, student: Student, admin: Student) -> None:
+    ids, support = disputed(tuition, student), Student("sam", groups=("support",))
+    assert save(tuition, support, ids, {"service_date": "x"}).status == 403
+    assert send(tuition, support, ids, "2026-11-29T18:00:00.000Z").status == 403
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"receipt": "file_1"}, "fields"),
+        ({"service_date": 1}, "service_date"),
+        ({"service_date": "\ud800"}, "service_date"),
+        ({"service_date": "x" * (rules.MAX_FIELD_LENGTH + 1)}, "service_date"),
+        (dict.fromkeys(rules.FIELDS, "x" * rules.MAX_FIELD_LENGTH), "fields"),
+        ([], "fields"),
+    ],
+)
+def test_texts_that_stripe_does_not_take_are_refused(
+    fields: Any, field: str, tuition: Harness, student: Student, admin: Student
+) -> None:
+    ids = disputed(tuition, student)
+    response = save(tuition, admin, ids, fields)
+    assert (response.status, response.body["field"]) == (422, field)
+
+
+def test_the_largest_draft_is_kept(tuition: Harness, student: Student, admin: Student) -> None:
+    ids = disputed(tuition, student)
+    fields = dict.fromkeys(rules.FIELDS[:7], "ä" * rules.MAX_FIELD_LENGTH)
+    assert save(tuition, admin, ids, fields).body["characters"] == 140_000
