@@ -62,8 +62,9 @@ function Details({ details, query, staff, result, done }) {
     ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}
     <${RefundRequests} details=${details} staff=${staff} />
     ${!details.moment && html`<${Documents} payment=${payment} />`}
-    ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}
-    <div class="columns"><${Timeline} details=${details} /><${PaymentFields} groups=${groups} moment=${details.moment} /></div>
+    <div class="columns"><${Timeline} details=${details} /><div>
+      <${PaymentFields} groups=${groups} moment=${details.moment} />
+      ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}</div></div>
     ${staff.decides && html`<${OpenDialog} key=${`${query.do} ${query.on}`} query=${query} details=${details} done=${done} />`}`;
 }
 
