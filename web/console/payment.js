@@ -120,7 +120,7 @@ function RefundRequests({ details, staff }) {
   const { payment } = details;
   if (!payment.refund_requests.length) return null;
   return html`<section class="panel" aria-labelledby="requests"><h2 id="requests">Refunds and refund requests</h2>
-    <div class="scroll"><table><caption class="visually-hidden">Refunds and refund requests</caption><thead><tr><th scope="col">Requested</th><th scope="col">By</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Reason</th><th scope="col">Notes</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+    <div class="scroll" tabindex="0" role="region" aria-labelledby="requests"><table><caption class="visually-hidden">Refunds and refund requests</caption><thead><tr><th scope="col">Requested</th><th scope="col">By</th><th scope="col" class="right">Amount</th><th scope="col">State</th><th scope="col">Reason</th><th scope="col">Notes</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
     <tbody>${payment.refund_requests.map((request) => html`<${RequestRow} key=${request.id} request=${request} details=${details} staff=${staff} />`)}</tbody></table></div></section>`;
 }
 
