@@ -1,13 +1,16 @@
 """A student with a browser: their actions, and the checks that every page must pass."""
 
+import os
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import axe_playwright_python
-from playwright.sync_api import BrowserContext, ConsoleMessage, Frame, FrameLocator, Locator, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, FrameLocator, Locator, expect
 
+from tests.seeds import first_seed
+from tests.stack.browser.screens import Screen, problems, third_of
 from tests.stack.conftest import Running
 
 SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
@@ -15,15 +18,17 @@ SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
     "desktop": (1280, 800, "light"),
 }
 TIMEOUT_MS = 60_000
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "learning", "payments", "refund"}
 """The states that docs/testing.md shows."""
-VIOLATIONS_ONLY = {"resultTypes": ["violations"], "selectors": False}
-"""Options of axe. Without them it also describes each node that passes, which takes a quarter of its time."""
 USES_SCHEME = "scheme => ['', scheme].includes(document.documentElement.style.colorScheme)"
+DOCUMENTED = tuple(Screen(name, *size) for name, size in SIZES.items())
 TITLES = {"DP": "Data Professional", "FSD": "Full-Stack Developer"}
 expect.set_options(timeout=TIMEOUT_MS)
+
+
+def size_by_seed(test: str) -> str:
+    """Return the screen on which a test runs: another one with the next `TUITION_SEED`."""
+    return list(SIZES)[(first_seed() + zlib.crc32(test.encode())) % len(SIZES)]
 
 
 class Student:
@@ -186,63 +191,52 @@ class Student:
     # --- checks of every page ---
 
     def screens(self) -> Iterator[None]:
-        """Yield once per size while the open page has it and its color scheme, then return to the student's own.
+        """Yield once per screen of this run while the open page is shown there, then return to the student's own.
 
-        So one page is checked on both.
+        The seed and the test choose two of the six screens. With `--screenshots` they are the two of the documents.
         """
-        for size in SIZES:
-            self._show_on(size)
+        own = Screen(self.size, *SIZES[self.size])
+        for screen in DOCUMENTED if self.screenshots else third_of(os.environ["PYTEST_CURRENT_TEST"]):
+            self._show_on(screen)
             yield
-        self._show_on(self.size)
+        self._show_on(own)
 
-    def _show_on(self, size: str) -> None:
-        width, height, scheme = SIZES[size]
-        self.screen = size
+    def _show_on(self, screen: Screen) -> None:
+        self.screen = screen.name
         for frame in self.page.frames:  # one that is still loading would miss the page's message
             frame.wait_for_load_state()
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": screen.width, "height": screen.height})
+        self.page.emulate_media(color_scheme=screen.scheme)
         for frame in self.page.frames:  # the page tells Stripe's fields which scheme to use
-            frame.wait_for_function(USES_SCHEME, arg=scheme)
+            frame.wait_for_function(USES_SCHEME, arg=screen.scheme)
 
     def expect_accessible_on_every_screen(self, name: str | None = None) -> None:
-        """Check the open page as `expect_accessible` does, on a phone and on a desktop."""
+        """Check the open page as `expect_accessible` does, on each of `screens`."""
         for _ in self.screens():
             self.expect_accessible(name)
 
     def expect_accessible(self, name: str | None = None) -> None:
-        """Expect no violation of WCAG 2.1 AA in the page or its frames, and no horizontal scrolling.
+        """Expect no violation of WCAG 2.2 AA in the page or its frames, and no horizontal scrolling.
 
-        Takes a screenshot of the states that the documentation shows, if `--screenshots` is given.
+        For states that only a flow reaches. A view that an address opens belongs to `views.VIEWS`. Takes a screenshot
+        of the states that the documentation shows, if `--screenshots` is given.
         """
-        for frame in self.page.frames:
-            if frame.url.startswith("http"):
-                violations = axe_violations(frame)
-                assert violations == [], f"{name}, {frame.url}: " + "\n".join(violations)
-        self.expect_no_sideways_scrolling(name)
-        if name in self.screenshot_names:
+        assert problems(self.page) == [], name
+        self.take_documented_screenshot(name)
+
+    def take_documented_screenshot(self, name: str | None) -> None:
+        """Take a screenshot of a state that the documentation shows, if `--screenshots` is given."""
+        if name is not None and name in self.screenshot_names:
             self.take_screenshot(name)
 
-    def expect_no_sideways_scrolling(self, name: str | None = None) -> None:
-        overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow == 0, f"{name} scrolls sideways by {overflow} px"
+    def take_screenshots(self, name: str) -> None:
+        """Take the screenshots of the documentation on each of its screens, if `--screenshots` is given."""
+        if self.screenshots:
+            for _ in self.screens():
+                self.take_documented_screenshot(name)
 
     def take_screenshot(self, name: str) -> None:
         if self.screenshots:
             self.screenshots.mkdir(parents=True, exist_ok=True)
             path = self.screenshots / f"{name}-{self.screen}.png"
             self.page.screenshot(path=path, animations="disabled", full_page=True)
-
-
-def axe_violations(frame: Frame, only: dict[str, Any] = WCAG, rules: dict[str, Any] | None = None) -> list[str]:
-    """The violations that axe-core finds in a frame, by the rules of WCAG 2.1 A and AA unless others are given.
-
-    `rules` switches single rules off.
-    """
-    if not frame.evaluate("'axe' in window"):  # half a megabyte: inject it once per page
-        frame.evaluate(f"(() => {{ {AXE} }})()")
-    options = {**VIOLATIONS_ONLY, "iframes": False, "runOnly": only, "rules": rules or {}}
-    result = frame.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{rule['id']}: {rule['help']}: {node['html'][:200]}" for rule in result["violations"] for node in rule["nodes"]
-    ]

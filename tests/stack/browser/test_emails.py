@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests import emails
-from tests.stack.browser.student import AXE, VIOLATIONS_ONLY, WCAG
+from tests.stack.browser.screens import AXE, VIOLATIONS_ONLY, WCAG
 
 WIDTHS = {"phone": 320, "desktop": 1000}
 COLORS = ("color-contrast", "link-in-text-block")

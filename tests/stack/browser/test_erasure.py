@@ -5,16 +5,16 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.stack.browser.student import SIZES, Student
+from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import disputed, open_view, paid
 
 ERASE = "Erase my account"
 CONSENT = "I understand that my access and the chance of a refund end."
 
 
-@pytest.fixture(params=list(SIZES))
+@pytest.fixture
 def size(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    return size_by_seed(request.node.nodeid)
 
 
 def open_dialog(student: Student) -> Locator:

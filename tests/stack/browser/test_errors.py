@@ -270,7 +270,6 @@ def test_an_unknown_address_shows_that_the_page_was_not_found(student: Student) 
     student.open("#/buy/NONE")
     student.sign_in()
     student.expect_heading("Track not found")
-    student.expect_accessible()
 
 
 def test_a_student_can_enroll_with_the_keyboard_alone(student: Student) -> None:
@@ -355,7 +354,6 @@ def test_every_state_of_a_refund_request_is_shown(student: Student) -> None:
             student.sign_in()
         student.expect_text(f"You requested a refund of $499.00 on Nov 24, 2026. {text}")
         expect(student.page.get_by_role("button", name="Request a refund")).to_have_count(0 if unfinished else 1)
-        student.expect_accessible()
 
 
 def test_a_refund_whose_response_is_lost_is_still_shown(student: Student) -> None:

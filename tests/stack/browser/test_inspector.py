@@ -9,7 +9,7 @@ import stripe
 from playwright.sync_api import Browser, Page, expect
 
 from stripe_simulator.server import Simulator, start
-from tests.stack.browser.student import WCAG, axe_violations
+from tests.stack.browser.screens import WCAG, axe_violations
 
 INTENT: dict[str, Any] = {
     "amount": 49900,

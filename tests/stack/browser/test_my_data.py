@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Download, expect
 
-from tests.stack.browser.student import SIZES, Student
+from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import open_view, paid
 
 
-@pytest.fixture(params=list(SIZES))
+@pytest.fixture
 def size(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    return size_by_seed(request.node.nodeid)
 
 
 def content(download: Download) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def test_the_page_of_a_payment_is_a_receipt_that_can_be_printed(student: Student
     for text in (payment["payment_id"], f"{student.sub}@example.org", "Visa ending in 4242", "Total paid", "$499.00"):
         expect(receipt).to_contain_text(text)
     expect(receipt).to_contain_text("Refundable until")
-    student.expect_accessible_on_every_screen("payment")
+    student.take_screenshots("payment")
     student.page.emulate_media(media="print")
     expect(receipt).to_be_visible()
     for hidden in ("header", "footer", "button:visible"):

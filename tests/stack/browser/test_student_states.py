@@ -1,6 +1,6 @@
 """Tracks, My learning, Payments and the buy page say the same about a payment that is not simply paid.
 
-Each page is checked on a phone and on a desktop.
+`test_sweep.py` checks how these pages look on each screen.
 """
 
 from typing import Any
@@ -55,21 +55,15 @@ def open_view(student: Student, address: str, heading: str) -> None:
 def expect_in_every_view(student: Student, sentence: str, *, chip: str, refund: bool, enroll: bool) -> None:
     """Expect the sentence in Payments, My learning, Tracks and the buy page, and the invitations that are allowed."""
     open_view(student, "#/payments", "My payments")
-    for _ in student.screens():
-        expect(student.main.get_by_text(chip, exact=True)).to_be_visible()
-        expect(student.main.get_by_text(sentence)).to_be_visible()
-        expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(int(refund))
-        student.expect_accessible()
+    expect(student.main.get_by_text(chip, exact=True)).to_be_visible()
+    expect(student.main.get_by_text(sentence)).to_be_visible()
+    expect(student.main.get_by_role("button", name="Request a refund")).to_have_count(int(refund))
     open_view(student, "#/learning", "My learning")
-    for _ in student.screens():
-        expect(student.main.get_by_text(sentence)).to_be_visible()
-        expect(student.main.get_by_role("link", name="Enroll again")).to_have_count(int(enroll))
-        student.expect_accessible()
+    expect(student.main.get_by_text(sentence)).to_be_visible()
+    expect(student.main.get_by_role("link", name="Enroll again")).to_have_count(int(enroll))
     open_view(student, "#/", "Choose your track")
-    for _ in student.screens():
-        expect(student.main.get_by_text(sentence).first).to_be_visible()
-        expect(student.main.get_by_role("link", name=ENROLL)).to_have_count(int(enroll))
-        student.expect_accessible()
+    expect(student.main.get_by_text(sentence).first).to_be_visible()
+    expect(student.main.get_by_role("link", name=ENROLL)).to_have_count(int(enroll))
 
 
 def test_a_revoked_student_is_not_invited_to_enroll_again(student: Student) -> None:
@@ -78,9 +72,8 @@ def test_a_revoked_student_is_not_invited_to_enroll_again(student: Student) -> N
     sentence = "The school has ended the access from this payment."
     expect_in_every_view(student, sentence, chip="Access ended", refund=True, enroll=False)
     open_view(student, "#/buy/DP", "Data Professional")
-    for _ in student.screens():
-        expect(student.main.get_by_text(sentence)).to_be_visible()
-        expect(student.pay_button).to_have_count(0)
+    expect(student.main.get_by_text(sentence)).to_be_visible()
+    expect(student.pay_button).to_have_count(0)
     open_view(student, "#/payments", "My payments")
     student.page.get_by_role("button", name="Request a refund").click()
     expect(student.page.get_by_role("dialog")).not_to_contain_text("lose access")
@@ -91,10 +84,8 @@ def test_a_lost_dispute_is_said_and_buying_is_blocked_everywhere(student: Studen
     expect_in_every_view(student, "Your bank took this payment back", chip="Charged back", refund=False, enroll=False)
     expect(student.main.get_by_role("link", name="Enroll in")).to_have_count(0)
     open_view(student, "#/buy/FSD", "Full-Stack Developer")
-    for _ in student.screens():
-        student.expect_text("Buying is blocked because a bank took back an earlier payment of yours.")
-        expect(student.pay_button).to_have_count(0)
-        student.expect_accessible()
+    student.expect_text("Buying is blocked because a bank took back an earlier payment of yours.")
+    expect(student.pay_button).to_have_count(0)
 
 
 def test_an_open_dispute_is_said_and_no_refund_is_offered(student: Student) -> None:
@@ -110,9 +101,8 @@ def test_another_amount_is_said_and_no_card_form_is_offered(student: Student) ->
     sentence = "the amount differs from the price"
     expect_in_every_view(student, sentence, chip="Under review", refund=True, enroll=False)
     open_view(student, "#/buy/DP", "Data Professional")
-    for _ in student.screens():
-        expect(student.main.get_by_text(sentence)).to_be_visible()
-        expect(student.pay_button).to_have_count(0)
+    expect(student.main.get_by_text(sentence)).to_be_visible()
+    expect(student.pay_button).to_have_count(0)
 
 
 def test_a_bank_transfer_under_way_never_asks_for_payment(student: Student) -> None:
@@ -122,11 +112,9 @@ def test_a_bank_transfer_under_way_never_asks_for_payment(student: Student) -> N
     student.expect_text("Please don’t pay again: your payment is on its way.")
     for address, heading in (("#/", "Choose your track"), ("#/learning", "My learning"), ("#/payments", "My payments")):
         open_view(student, address, heading)
-        for _ in student.screens():
-            expect(student.main.get_by_text("Please don’t pay again.")).to_be_visible()
-            expect(student.main.get_by_role("link", name="Complete")).to_have_count(0)
-            expect(student.main.get_by_role("link", name=ENROLL)).to_have_count(0)
-            student.expect_accessible()
+        expect(student.main.get_by_text("Please don’t pay again.")).to_be_visible()
+        expect(student.main.get_by_role("link", name="Complete")).to_have_count(0)
+        expect(student.main.get_by_role("link", name=ENROLL)).to_have_count(0)
     open_view(student, "#/", "Choose your track")
     student.page.get_by_role("link", name="View payment status of Data Professional").click()
     student.expect_text("Please don’t pay again: your payment is on its way.")
@@ -146,7 +134,6 @@ def test_a_pending_refund_is_not_shown_as_refunded(student: Student) -> None:
     expect(student.main.get_by_text("Refund in progress", exact=True)).to_be_visible()
     for untrue in ("on its way", "$499.00 refunded", "Refunded"):
         expect(student.main.get_by_text(untrue)).to_have_count(0)
-    student.expect_accessible_on_every_screen()
     intent_id = student.payments()[0]["payment_intent_id"]
     refunds = student.running.stripe("GET", f"/v1/refunds?payment_intent={intent_id}")
     student.running.sim("refunds", refund=refunds["data"][0]["id"], status="succeeded")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.stack.browser.console.staff import Staff
-from tests.stack.browser.student import SIZES, Student
+from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import open_view, paid
 from tests.stack.conftest import Running
 from tests.stack.function_settings import REGION_FUNCTIONS, changed
@@ -23,9 +23,9 @@ def _in_the_eu(running: Running) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=list(SIZES))
+@pytest.fixture
 def size(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    return size_by_seed(request.node.nodeid)
 
 
 def open_declaration(student: Student) -> Locator:

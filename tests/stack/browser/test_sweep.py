@@ -1,0 +1,104 @@
+"""Every view fits every screen, is accessible there, does not shift while it loads, and reports no error.
+
+`make test` opens each view on two of six screens (`screens.THIRDS`), `make soak` on all.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.stack.browser import screens
+from tests.stack.browser.screens import Screen
+from tests.stack.browser.views import VIEWS, People, View
+from tests.stack.conftest import Running
+
+ROOT = Path(__file__).parents[3]
+SHORT_LIVED = {"paid", "data"}
+"""Addresses that lead to another view at once: after Checkout, and an earlier name of the account."""
+LOADED = "() => document.querySelector('h1') && !document.querySelector('main .waiting, main .state .spinner')"
+
+
+@pytest.fixture(scope="module")
+def people(running: Running) -> People:
+    return People(running)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_violation_of_the_policy(running: Running) -> Iterator[None]:
+    yield
+    assert running.http.get(f"{running.ready['api']}/_local/csp").json() == []
+
+
+def open_view(page: Page, view: View, people: People) -> None:
+    """Open a view, wait until it has loaded, and do what its person does there."""
+    if view.who:
+        page.add_init_script(f"sessionStorage.setItem('tuition.token', '{people.token(view.who)}')")
+    page.add_init_script(screens.OBSERVE_SHIFTS)
+    page.goto(people.address(view))
+    page.wait_for_function(LOADED)
+    page.wait_for_load_state("networkidle")
+    if view.act:
+        view.act(page)
+    expect(page.locator(view.sees).locator("visible=true").first).to_be_visible()
+    for frame in page.frames:
+        frame.wait_for_load_state()
+
+
+def sweep(browser: Browser, people: People, view: View, sizes: Sequence[Screen]) -> list[str]:
+    """Return what is wrong with a view. It is loaded on the first screen, and then shown on the others."""
+    first = sizes[0]
+    context = browser.new_context(
+        viewport={"width": first.width, "height": first.height},
+        base_url=people.running.ready["api"],
+        color_scheme=first.scheme,
+        has_touch=first.name == "phone",
+        locale="en-US",
+        timezone_id="America/New_York",
+    )
+    messages: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "status of 404" not in message.text:
+            messages.append(f"console: {message.text}")
+
+    context.on("console", on_console)
+    context.on("weberror", lambda error: messages.append(f"error: {error.error}"))
+    page = context.new_page()
+    try:
+        open_view(page, view, people)
+        found = [f"{first}: {problem}" for problem in [*screens.shifts(page), *screens.problems(page)]]
+        for screen in sizes[1:]:
+            page.set_viewport_size({"width": screen.width, "height": screen.height})
+            page.emulate_media(color_scheme=screen.scheme)
+            found += [f"{screen}: {problem}" for problem in screens.problems(page)]
+    finally:
+        context.close()
+    return found + messages
+
+
+def test_the_list_of_views_has_every_address_of_both_apps() -> None:
+    student = (ROOT / "web/student/app.js").read_text(encoding="utf-8")
+    names = set(re.findall(r'^  \["([\w-]+)", ', student, re.MULTILINE)) - SHORT_LIVED
+    console = (ROOT / "web/console/views.js").read_text(encoding="utf-8")
+    lists, details = (
+        set(re.findall(r'^  "?([\w-]+)"?: ', block, re.MULTILINE))
+        for block in re.findall(r"^const \w+_VIEWS = \{\n(.*?)^\};", console, re.MULTILINE | re.DOTALL)
+    )
+    addresses = " ".join(f"{view.address} " for view in VIEWS)
+    expected = {f"/#/{name}" for name in names} | {f"/console/#/{name}" for name in lists | details}
+    assert len(expected) > 15
+    assert {one for one in expected if not re.search(rf" {one}[ /?]", f" {addresses}")} == set()
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_view_fits_a_third_of_the_screens(browser: Browser, people: People, view: View) -> None:
+    assert sweep(browser, people, view, screens.third_of(view.name)) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_view_fits_every_screen_when_it_is_loaded_there(browser: Browser, people: People, view: View) -> None:
+    assert [problem for screen in screens.ALL for problem in sweep(browser, people, view, [screen])] == []

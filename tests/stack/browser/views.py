@@ -1,0 +1,163 @@
+"""Every view of the pages that an address opens, with who opens it and what they do there.
+
+Add a view here, and `test_sweep.py` opens it. A view that only a flow reaches, such as a declined card, is checked by
+the test of that flow (`Student.expect_accessible`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.stack.conftest import Running
+
+Act = Callable[[Page], None]
+
+
+def click(role: Any, name: str) -> Act:
+    """Click the first control with this role and name, as a person would who has just opened the view."""
+    return lambda page: page.get_by_role(role, name=name).first.click()
+
+
+def press(*keys: str) -> Act:
+    """Press keys."""
+    return lambda page: [page.keyboard.press(key) for key in keys] and None
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: its address, a person of `People`, what they do once it is shown, and what they then see.
+
+    `{payment}` and `{user}` in an address are the payment and the id of the person that `of` names.
+    """
+
+    address: str
+    who: str = ""
+    act: Act | None = None
+    sees: str = "h1"
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        return " ".join(filter(None, [self.who or "signed out", self.of and f"of {self.of}", self.address, self.sees]))
+
+
+STUDENT_STATES = ("paid", "revoked", "disputed", "lost", "differs", "processing", "refunding", "refunded", "waiting")
+"""The students of `People` whose payment decides what their pages say."""
+STUDENT_VIEWS = (
+    View("/"),
+    View("/#/tracks/DP"),
+    View("/#/sign-in"),
+    View("/#/buy/DP", sees="form"),
+    View("/#/nowhere", "new"),
+    View("/#/buy/NONE", "new"),
+    View("/", "new"),
+    View("/#/buy/DP", "new", sees=".stripe-fields iframe"),
+    View("/#/learning", "new"),
+    View("/#/payments", "new"),
+    View("/#/payments/pay_none", "new"),
+    View("/#/cards", "new"),
+    View("/#/account", "new"),
+    *(View(address, state) for state in STUDENT_STATES for address in ("/", "/#/learning", "/#/payments")),
+    *(View("/#/payments/{payment}", state, of=state) for state in STUDENT_STATES),
+    *(View("/#/buy/DP", state) for state in ("paid", "revoked", "lost", "differs")),
+    View("/#/payments", "paid", click("button", "Request a refund"), "dialog"),
+    View("/#/buy/FSD", "paid", sees=".way"),
+    View("/#/buy/FSD", "lost"),
+    View("/#/cards", "paid", sees=".rows li"),
+    View("/#/cards", "paid", click("button", "Remove Mastercard"), "dialog"),
+    View("/#/account", "paid"),
+    View("/#/account", "paid", click("button", "Sign out everywhere…"), "dialog"),
+)
+CONSOLE_LISTS = ("overview", "payments", "attention", "refund-requests", "disputes", "books", "statement", "quarantine")
+CONSOLE_VIEWS = (
+    View("/console/", sees="form"),
+    View("/console/", "new"),
+    View("/console/#/nowhere", "admin"),
+    *(View(f"/console/#/{name}", "admin") for name in (*CONSOLE_LISTS, "exports", "selling")),
+    View("/console/#/payments?q=nobody-has-this-address", "admin"),
+    View("/console/#/disputes?state=over", "admin"),
+    View("/console/#/payments/pay_none", "admin"),
+    *(View("/console/#/payments/{payment}", "admin", of=state) for state in STUDENT_STATES),
+    *(View("/console/#/users/{user}", "admin", of=state) for state in ("paid", "waiting")),
+    View("/console/#/payments/{payment}", "support", of="waiting"),
+    *(
+        View(f"/console/#/payments/{{payment}}?do={do}", "admin", sees="dialog", of="paid")
+        for do in ("refund", "revoke", "send_email")
+    ),
+    View("/console/#/payments/{payment}?do=accept_amount", "admin", sees="dialog", of="differs"),
+    View("/console/#/payments/{payment}?do=restore", "admin", sees="dialog", of="revoked"),
+    View("/console/#/refund-requests", "admin", click("button", "Approve…"), "dialog"),
+    View("/console/#/refund-requests", "admin", click("button", "Decline…"), "dialog"),
+    View("/console/#/selling", "admin", click("button", "Stop selling…"), "dialog"),
+    View("/console/#/payments", "admin", press("?"), "dialog"),
+    View("/console/#/payments", "admin", click("button", "Account of"), "#account"),
+)
+VIEWS = (*STUDENT_VIEWS, *CONSOLE_VIEWS)
+
+
+class People:
+    """The people who open views. Each is made when a view first needs them."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.payment_of = cache(self._payment_of)
+
+    def token(self, who: str) -> str:
+        """Return a person's token. A student's payment is in the state that names them."""
+        if who in ("admin", "support"):
+            return self.running.token(f"sweep-{who}", groups=[who])
+        if who in STUDENT_STATES:
+            self.payment_of(who)
+        return self.running.token(f"sweep-{who}")
+
+    def address(self, view: View) -> str:
+        """Return a view's address, with the ids of the person that it is about."""
+        payment = self.payment_of(view.of) if view.of else ""
+        return view.address.replace("{payment}", payment).replace("{user}", f"sweep-{view.of}")
+
+    def _payment_of(self, state: str) -> str:
+        """Bring a student's payment into a state, and return its id."""
+        running, token = self.running, self.running.token(f"sweep-{state}")
+        created = running.create(token).json()
+        payment_id, intent = str(created["payment_id"]), created["payment_intent_id"]
+        if state == "differs":
+            running.stripe("POST", f"/v1/payment_intents/{intent}", amount=45000)
+        methods = {"processing": "pm_usBankAccount_processing", "refunding": "pm_card_pendingRefund"}
+        running.pay(intent, methods.get(state, "pm_card_visa"))
+        status = "PROCESSING" if state == "processing" else "SUCCEEDED"
+        running.until(lambda: running.payment(token, payment_id)["status"] == status, f"{state}: {status}")
+        if state in ("disputed", "lost"):
+            running.sim("disputes", payment_intent=intent, status="lost" if state == "lost" else "needs_response")
+            running.until(lambda: running.payment(token, payment_id)["dispute"], state)
+        elif state == "revoked":
+            body = {"decision": "revoke", "note": "shared the account"}
+            path = f"/api/admin/payments/{payment_id}/access"
+            running.api("POST", path, running.ready["admin_token"], json=body).raise_for_status()
+        elif state == "paid":
+            customer = running.stripe("GET", f"/v1/payment_intents/{intent}")["customer"]
+            card = running.stripe("POST", "/v1/payment_methods/pm_card_mastercard/attach", customer=customer)
+            running.stripe("POST", f"/v1/payment_methods/{card['id']}", allow_redisplay="always")
+        elif state in ("refunding", "refunded", "waiting"):
+            running.until(lambda: running.payment(token, payment_id)["payment_method"], "the charge is known")
+            if state == "waiting":  # the second purchase of a track waits for staff
+                self._refund(token, payment_id)
+                return self._buy_again(token)
+            self._refund(token, payment_id)
+        return payment_id
+
+    def _refund(self, token: str, payment_id: str) -> None:
+        body = {"payment_id": payment_id, "reason": "I have no time this year"}
+        self.running.api("POST", "/api/payments/request-refund", token, json=body).raise_for_status()
+
+    def _buy_again(self, token: str) -> str:
+        created = self.running.create(token).json()
+        self.running.pay(created["payment_intent_id"])
+        payment_id = str(created["payment_id"])
+        self.running.until(lambda: self.running.payment(token, payment_id)["payment_method"], "paid again")
+        self._refund(token, payment_id)
+        return payment_id
