@@ -36,7 +36,7 @@ def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
 def _assembled(payment: Payment) -> dict[str, str]:
     track = catalog.tracks()[payment.track]
     enrollments = student.enrollments_json(queries.user_items(payment.user_id))
-    projects = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
+    projects: list[dict[str, Any]] = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
     emails = [EffectItem.from_raw_data(raw) for raw in queries.emails_about(payment.payment_id)]
     sent = sorted((email.at, email.kind or "") for email in emails if email.state == "sent")
     records = queries.audit_trail(payment.payment_id)
