@@ -70,18 +70,18 @@ def axe_violations(frame: Frame, only: dict[str, Any] = WCAG, rules: dict[str, A
 
 def problems(page: Page) -> list[str]:
     """Return what is wrong with a page as it is shown now: in the page, and by axe also in its frames."""
-    found = [
+    violations = [
         f"{frame.url}: {violation}"
         for frame in page.frames
         if frame.url.startswith("http")
         for violation in axe_violations(frame)
     ]
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    return found + ([f"it scrolls sideways by {overflow} px"] if overflow else [])
+    return violations + ([f"it scrolls sideways by {overflow} px"] if overflow else [])
 
 
 def shifts(page: Page) -> list[str]:
     """Return the shifts of a page since its start, if they exceed `MAX_CLS` together."""
-    seen = page.evaluate("window.shifts")
-    total = sum(shift["value"] for shift in seen)
-    return [f"it shifts by {total:.3f}: {json.dumps(seen, indent=1)}"] if total >= MAX_CLS else []
+    entries = page.evaluate("window.shifts")
+    total = sum(entry["value"] for entry in entries)
+    return [f"it shifts by {total:.3f}: {json.dumps(entries, indent=1)}"] if total >= MAX_CLS else []

@@ -69,14 +69,14 @@ def sweep(browser: Browser, people: People, view: View, sizes: Sequence[Screen])
     page = context.new_page()
     try:
         open_view(page, view, people)
-        found = [f"{first}: {problem}" for problem in [*screens.shifts(page), *screens.problems(page)]]
+        problems = [f"{first}: {problem}" for problem in [*screens.shifts(page), *screens.problems(page)]]
         for screen in sizes[1:]:
             page.set_viewport_size({"width": screen.width, "height": screen.height})
             page.emulate_media(color_scheme=screen.scheme)
-            found += [f"{screen}: {problem}" for problem in screens.problems(page)]
+            problems += [f"{screen}: {problem}" for problem in screens.problems(page)]
     finally:
         context.close()
-    return found + messages
+    return problems + messages
 
 
 def test_the_list_of_views_has_every_address_of_both_apps() -> None:
