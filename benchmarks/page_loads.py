@@ -3,8 +3,9 @@
 It starts the local stack of this folder and that of an earlier checkout, and loads each view of both in turn, with an
 empty cache and then with what the browser has kept: before, after, after, before, … The connection has 150 ms and
 1.6 Mbit/s. "Usable" is the time from the navigation until the view shows what one came for and its buttons act: the
-price and the link of a track, the fields of a form, the rows of a list. INP is the longest interaction of one click. CLS is the sum of all shifts,
-which is at least the metric of that name. Sources: https://web.dev/articles/vitals,
+price and the link of a track, the fields of a form, the rows of a list. INP is the longest interaction of one click.
+CLS is the sum of all shifts, which is at least the metric of that name.
+Sources: https://web.dev/articles/vitals,
 https://developer.chrome.com/docs/devtools/network/reference#throttling
 
     git worktree add ../before 1347275; make -C ../before venv build
