@@ -6,6 +6,7 @@ import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { Documents } from "./documents.js";
 import { allowedEmails, EmailDialog } from "./email_dialog.js";
+import { Evidence, EvidenceDialog } from "./evidence.js";
 import { Explanation } from "./explanation.js";
 import { MomentNotice, NoSuchMoment } from "./moment.js";
 import { Notes } from "./notes.js";
@@ -62,6 +63,7 @@ function Details({ details, query, staff, result, done }) {
     ${!details.moment && html`<${Explanation} payment=${payment} grantsAccess=${grantsAccess} />`}
     <${RefundRequests} details=${details} staff=${staff} />
     ${!details.moment && html`<${Documents} payment=${payment} />`}
+    ${!details.moment && html`<${Evidence} details=${details} staff=${staff} />`}
     <div class="columns"><${Timeline} details=${details} /><div>
       <${PaymentFields} groups=${groups} moment=${details.moment} />
       ${details.notes && html`<${Notes} topic=${{ payment_id: payment.payment_id }} notes=${details.notes} staff=${staff} done=${done} />`}</div></div>
@@ -96,9 +98,11 @@ function OpenDialog({ query, details, done }) {
   const reason = payment.attention.find(({ name }) => name === query.on);
   const allowed = { ...allowedActions(details), resolve: reason };
   for (const decision of decisions) allowed[decision] = true;
+  allowed.send_evidence = details.facts.disputes.find(({ dispute_id: id, over }) => id === query.on && !over);
   const opened = useRef(Object.hasOwn(allowed, query.do ?? "") && allowed[query.do]);
   if (!opened.current) return null;
   const shared = { details, done };
+  if (query.do === "send_evidence") return html`<${EvidenceDialog} ...${shared} dispute=${query.on} />`;
   if (query.do === "refund") return html`<${RefundDialog} ...${shared} />`;
   if (query.do === "resolve")
     return html`<${ResolveDialog} ...${shared} reason=${reason ?? opened.current} present=${Boolean(reason)} />`;

@@ -504,6 +504,24 @@ def test_refund_requests_are_counted_queued_and_decided_in_the_row_or_several_at
 
 
 @pytest.mark.usefixtures("no_window")
+def send_evidence(staff: Staff, payment_id: str, dispute_id: str) -> None:
+    """Complete the evidence for a dispute, save it, read it and send it."""
+    staff.open_payment(payment_id)
+    staff.page.get_by_role("button", name="Prepare evidence").click()
+    expect(staff.page.get_by_label("Product description")).to_have_value(re.compile("online course"))
+    staff.page.get_by_label("Uncategorized text").fill("She has handed in two projects.")
+    staff.page.get_by_role("button", name="Save draft").click()
+    expect(staff.page.get_by_text("Draft saved.", exact=False).first).to_be_visible()
+    staff.expect_accessible("evidence")
+    staff.page.get_by_role("button", name="Send to the bank…").click()
+    dialog = staff.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("She has handed in two projects.")
+    dialog.get_by_label("I have read the texts, and they are true.").check()
+    dialog.get_by_role("button", name="Send to the bank").click()
+    expect(staff.main.get_by_text("The evidence was sent to the bank.")).to_be_visible()
+    assert staff.running.stripe("GET", f"/v1/disputes/{dispute_id}")["evidence_details"]["submission_count"] == 1
+
+
 def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for_nothing(
     staff: Staff, sub: str
 ) -> None:
@@ -524,6 +542,7 @@ def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for
     expect(row.get_by_role("button", name="Decline…")).to_be_visible()
     expect(row.get_by_role("button", name="Approve…")).to_have_count(0)
     staff.expect_accessible()
+    send_evidence(staff, payment_id, dispute["id"])
     staff.running.sim("disputes", dispute=dispute["id"], status="lost")
     staff.running.until(lambda: staff.details(payment_id)["payment"]["dispute"] == "lost", "lost")
     staff.open_payment(payment_id)

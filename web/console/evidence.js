@@ -1,0 +1,121 @@
+// The evidence for a dispute: assembled from our records, kept as a draft, and sent to the bank once.
+import { sentenceCase } from "../shared/format.js";
+import { explain, get, isUncertain, post, reportSessionExpired, useResponse } from "./api.js";
+import { Button, Time, UserLink, WhenLoaded } from "./components.js";
+import { ConfirmDialog } from "./dialog.js";
+import { html, useEffect, useRef, useState } from "./preact.js";
+import { openDialog } from "./route.js";
+
+const MAX_FIELD_LENGTH = 20_000;
+const SHORT = new Set(["customer_name", "customer_email_address", "service_date", "duplicate_charge_id"]);
+
+const path = (payment, dispute) =>
+  `/admin/payments/${encodeURIComponent(payment)}/disputes/${encodeURIComponent(dispute)}/evidence`;
+
+/** A section per dispute that the bank has not decided. Its texts are loaded when it is opened. */
+export const Evidence = ({ details, staff }) =>
+  details.facts.disputes
+    .filter(({ over }) => !over)
+    .map(({ dispute_id: id }) => html`<${Section} key=${id} payment=${details.payment.payment_id} dispute=${id} staff=${staff} />`);
+
+function Section({ payment, dispute, staff }) {
+  const [open, setOpen] = useState(false);
+  const heading = `evidence-${dispute}`;
+  return html`<section class="panel" aria-labelledby=${heading}><h2 id=${heading}>Evidence for dispute ${dispute}</h2>
+    ${open ? html`<${LoadedEvidence} payment=${payment} dispute=${dispute} staff=${staff} />` : html`<p>The bank decides by the evidence that it gets. It can be sent once.</p>
+      <button type="button" class="quiet" onClick=${() => setOpen(true)}>${staff.decides ? "Prepare evidence" : "Show evidence"}</button>`}
+  </section>`;
+}
+
+function LoadedEvidence({ payment, dispute, staff }) {
+  const state = useResponse(() => get(path(payment, dispute)), [payment, dispute]);
+  const reload = useRef(null);
+  reload.current = state.reload;
+  useEffect(() => {
+    const load = () => reload.current(); // the dialog has sent it
+    window.addEventListener("payment-changed", load);
+    return () => window.removeEventListener("payment-changed", load);
+  }, []);
+  return html`<${WhenLoaded} of=${state}>${(evidence) =>
+    evidence.state === "draft" && staff.decides
+      ? html`<${Form} payment=${payment} dispute=${dispute} loaded=${evidence} />`
+      : html`<${Texts} evidence=${evidence} />${evidence.state === "submitting" && staff.decides && html`<p><button type="button" onClick=${() => openDialog("send_evidence", { on: dispute })}>Send again…</button></p>`}`}<//>`;
+}
+
+/** The state of the evidence in a sentence. */
+function State({ evidence: { state, saved_at: at, saved_by: by } }) {
+  if (!at) return html`<p>These texts come from our records. Nothing is saved or sent yet.</p>`;
+  const what = { draft: "Draft saved", submitting: "Stripe’s answer is not known. Draft saved", sent: "Sent to the bank. Draft saved" }[state];
+  return html`<p>${what} <${Time} at=${at} /> by <${UserLink} id=${by} />.</p>`;
+}
+
+const Texts = ({ evidence }) => html`<${State} evidence=${evidence} />
+  <dl>${Object.entries(evidence.fields).map(([name, text]) => html`<div key=${name}><dt>${sentenceCase(name)}</dt><dd><blockquote>${text}</blockquote></dd></div>`)}</dl>`;
+
+function Form({ payment, dispute, loaded }) {
+  const [evidence, setEvidence] = useState(loaded);
+  const [fields, setFields] = useState(loaded.fields);
+  const [state, setState] = useState({});
+  const busy = useRef(false);
+  const count = Object.values(fields).reduce((sum, text) => sum + text.length, 0);
+  const isChanged = JSON.stringify(fields) !== JSON.stringify(evidence.fields);
+  const isSaved = evidence.saved_at && !isChanged;
+  const save = async (event) => {
+    event.preventDefault();
+    if (busy.current) return;
+    busy.current = true;
+    setState({ busy: true });
+    try {
+      const saved = await post(path(payment, dispute), { fields, saved_at: evidence.saved_at });
+      setEvidence(saved);
+      setFields(saved.fields);
+      setState({ message: "Draft saved." });
+    } catch (error) {
+      if (!reportSessionExpired(error)) setState({ error: isUncertain(error) ? `${explain(error)} Reload to see whether it was saved.` : explain(error), field: error.field });
+    } finally {
+      busy.current = false;
+    }
+  };
+  return html`<form onSubmit=${save} aria-busy=${state.busy ? "true" : "false"}>
+    <${State} evidence=${evidence} />
+    <p class="small">Correct and complete the texts. The bank and the student’s card issuer read them. Leave a field empty that does not apply.</p>
+    ${evidence.names.map((name) => html`<${Field} key=${name} name=${name} text=${fields[name] ?? ""} problem=${state.field === name ? state.error : ""} write=${(text) => setFields({ ...fields, [name]: text })} />`)}
+    <p role="status">${count.toLocaleString("en")} of ${evidence.max_characters.toLocaleString("en")} characters. ${state.message}</p>
+    ${state.error && !evidence.names.includes(state.field) && html`<p class="error" role="alert">${state.error}</p>`}
+    <div class="actions">
+      <button class="quiet" aria-busy=${state.busy ? "true" : undefined}>Save draft</button>
+      <${Button} disabled=${!isSaved} onClick=${() => openDialog("send_evidence", { on: dispute })}>Send to the bank…<//>
+      ${!isSaved && html`<span class="small">Save the draft before you send it.</span>`}
+    </div>
+  </form>`;
+}
+
+function Field({ name, text, problem, write }) {
+  const props = { id: name, maxlength: MAX_FIELD_LENGTH, value: text, onInput: (event) => write(event.target.value) };
+  if (problem) Object.assign(props, { "aria-invalid": "true", "aria-describedby": `${name}-error` });
+  return html`<label for=${name}>${sentenceCase(name)}</label>
+    ${SHORT.has(name) ? html`<input ...${props} />` : html`<textarea rows=${text ? 6 : 2} ...${props}></textarea>`}
+    ${problem && html`<p class="error" id=${`${name}-error`} role="alert">${problem}</p>`}`;
+}
+
+/** The last look before the evidence goes to the bank. It shows what is sent, as it is saved. */
+export function EvidenceDialog({ details, dispute, done }) {
+  const { payment_id: payment } = details.payment;
+  const state = useResponse(() => get(path(payment, dispute)), [payment, dispute]);
+  const [hasRead, setHasRead] = useState(false);
+  const evidence = state.response;
+  const submit = async () => {
+    await post(`${path(payment, dispute)}/send`, { saved_at: evidence.saved_at });
+    return "The evidence was sent to the bank.";
+  };
+  const check = async () => {
+    const { state: now } = await get(path(payment, dispute));
+    return now === "sent" ? { text: "The evidence was sent.", final: true } : { text: "It is not known whether it was sent. Send it again: the bank gets it once." };
+  };
+  return html`<${ConfirmDialog} title="Send the evidence to the bank?" confirmText="Send to the bank" danger=${true}
+    consequence="The bank gets these texts now. Nothing can be added or taken back." ready=${Boolean(evidence?.saved_at) && hasRead}
+    missing="Read the texts, then tick the box." submit=${submit} check=${check} done=${done}>
+    <${WhenLoaded} of=${state}>${(loaded) => html`<${Texts} evidence=${loaded} />`}<//>
+    <label class="check"><input type="checkbox" checked=${hasRead} aria-invalid=${hasRead ? undefined : "true"} onChange=${(event) => setHasRead(event.target.checked)} /> I have read the texts, and they are true.</label>
+  <//>`;
+}
