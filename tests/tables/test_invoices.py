@@ -9,7 +9,9 @@ from stripe_simulator.pages import dispatch
 from tests.harness import Harness, Response, Student
 from tests.tables.test_sessions import open_session
 from tuition.core import payment as payments
+from tuition.core.errors import StripeRefused
 from tuition.core.facts import CreditNote
+from tuition.stripe_gateway import client as stripe_client
 
 CARD = {"number": "4242424242424242", "expiry": "12 / 40", "cvc": "123"}
 BUSINESS = {
@@ -134,6 +136,22 @@ def test_a_credit_note_that_stripe_refuses_needs_attention(tuition: Harness, stu
     tuition.deliver_all()
     tuition.reconcile()
     assert len(documents_of(tuition, student, purchase["payment_id"])) == 1
+
+
+def test_an_invoice_that_stripe_no_longer_has_holds_up_no_event(
+    tuition: Harness, student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = buy_with_invoice(tuition, student)
+
+    def missing(*_: object) -> None:
+        raise StripeRefused("No such invoice", 404, "InvalidRequestError", "resource_missing", "invoice")
+
+    monkeypatch.setattr(stripe_client, "list_credit_notes", missing)
+    refund_of(tuition, student, purchase["payment_id"], 9_900)
+    assert {response.body["outcome"] for response in tuition.deliver_all()} <= {"applied", "ignored"}
+    assert tuition.attention(purchase["payment_id"]) == ["credit_note"]
+    assert payments.refunds_without_credit_note(tuition.payment(purchase["payment_id"])) == []
+    assert tuition.chain_problem(purchase["payment_id"]) is None
 
 
 def test_a_purchase_without_an_invoice_asks_for_no_address_and_gets_no_credit_note(

@@ -35,8 +35,7 @@ def issue(ref: PaymentRef, payment: Payment, source: Source) -> Payment:
     attention. Raises `StripeUnavailable`, and then the reconciler continues.
     """
     for refund_id in payments.refunds_without_credit_note(payment):
-        note = _existing(payment, refund_id) or _create(ref, payment, refund_id)
-        payment = _record(ref, refund_id, note, source)
+        payment = _record(ref, refund_id, _find_or_create(ref, payment, refund_id), source)
     return payment
 
 
@@ -46,6 +45,14 @@ def try_to_issue(ref: PaymentRef, payment: Payment, source: Source) -> None:
         issue(ref, payment, source)
     except (StripeUnavailable, NotConfigured) as error:
         logger.warning("no credit note was created", payment_id=ref.payment_id, error=str(error))
+
+
+def _find_or_create(ref: PaymentRef, payment: Payment, refund_id: str) -> CreditNote:
+    """Return the credit note of a refund, or Stripe's refusal. It may refuse the list too, for a missing invoice."""
+    try:
+        return _existing(payment, refund_id) or _create(ref, payment, refund_id)
+    except StripeRefused as refused:
+        return CreditNote(refusal=(refused.code or refused.stripe_type)[:MAX_REFUSAL_LENGTH])
 
 
 def _existing(payment: Payment, refund_id: str) -> CreditNote | None:
@@ -65,10 +72,7 @@ def _create(ref: PaymentRef, payment: Payment, refund_id: str) -> CreditNote:
         "metadata": resolve.metadata(ref, payment.attempt, payment.kind),
         "email_type": "none",  # our own email reports the refund
     }
-    try:
-        answer = stripe_client.create_credit_note(params, f"credit_note:{settings().namespace}:{refund_id}")
-    except StripeRefused as refused:
-        return CreditNote(refusal=(refused.code or refused.stripe_type)[:MAX_REFUSAL_LENGTH])
+    answer = stripe_client.create_credit_note(params, f"credit_note:{settings().namespace}:{refund_id}")
     return CreditNote(stripe_json.object_id(answer.object, "id"))
 
 
