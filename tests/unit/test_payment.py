@@ -23,7 +23,7 @@ from tuition.core.facts import (
     merge,
 )
 from tuition.core.money import Money
-from tuition.core.payment import Failure, Payment, grants_access
+from tuition.core.payment import Failure, Payment, Terms, grants_access
 from tuition.core.refund_request import RefundRequest
 from tuition.views import exports
 from tuition.views.payment_json import PaymentView, groups
@@ -63,6 +63,16 @@ def in_phase(name: str) -> Facts:
 
 CONFIRMED = Facts(confirmed=PAID.settled)
 CLOSED = Facts(closed=Closed(8, "intent", "canceled"))
+
+
+def test_no_invoice_is_promised_for_a_purchase_that_will_not_have_one() -> None:
+    unpaid = replace(payment(in_phase("created"), kind="checkout"), terms=Terms(invoice=True))
+    assert (unpaid.invoice, unpaid.merged(PAID).invoice) == ("requested", "requested")
+    closed = unpaid.merged(Facts(closed=Closed(8, "checkout", "expired")))
+    free = unpaid.merged(Facts(settled=Settled(0, "usd", 10)))
+    assert (closed.invoice, free.invoice) == (None, None)
+    assert closed.merged(PAID).invoice == "requested"  # it was paid after all
+    assert free.merged(Facts(invoice="in_1")).invoice == "issued"
 
 
 @pytest.mark.parametrize("name", ["created", "processing", "failed"])

@@ -238,10 +238,15 @@ class Payment:
 
     @property
     def invoice(self) -> Literal["requested", "issued"] | None:
-        """Whether Stripe has made an invoice, or will once the payment is paid; None if the student asked for none."""
+        """Whether Stripe has made an invoice, or will once the payment is paid.
+
+        None if there will be none: the student asked for none, the payment can no longer be paid, or it cost nothing.
+        """
         if self.facts.invoice:
             return "issued"
-        return "requested" if self.terms.invoice else None
+        settled = self.facts.settled
+        is_free = settled is not None and settled.amount == 0
+        return "requested" if self.terms.invoice and self.status != "CANCELED" and not is_free else None
 
     @property
     def refunded(self) -> bool:
@@ -572,8 +577,7 @@ def is_contradicted(payment: Payment) -> bool:
 
 def awaits_invoice(payment: Payment) -> bool:
     """Whether Stripe must still make the invoice of a payment that was paid. It makes none for a price of 0."""
-    settled = payment.facts.settled
-    return payment.invoice == "requested" and settled is not None and settled.amount > 0
+    return payment.invoice == "requested" and payment.facts.settled is not None
 
 
 def refunds_without_credit_note(payment: Payment) -> list[str]:
