@@ -19,6 +19,8 @@ def problem(response: Response) -> tuple[int, str]:
         ({"percent_off": 20}, "DP"),
         ({"percent_off": 33.33}, "DP"),
         ({"percent_off": 12.5}, "FSD"),
+        ({"percent_off": 33.333}, "DP"),
+        ({"percent_off": 99.9}, "DP"),
         ({"percent_off": 100}, "DP"),
         ({"amount_off": 9990, "currency": "usd"}, "FSD"),
         ({"amount_off": 60000, "currency": "usd"}, "DP"),

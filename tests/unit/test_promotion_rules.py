@@ -41,6 +41,7 @@ def minimum(amount: int, currency: str, **options: Any) -> dict[str, Any]:
         code({"applies_to": {"products": []}}),
         code({"percent_off": 100.0}),
         code({"percent_off": 99.5}),
+        code({"percent_off": 99.9}),  # Stripe rounds the discount, so exactly the minimum charge is left
         code({"percent_off": None, "amount_off": 49850, "currency": "usd"}),
         code({"percent_off": None, "amount_off": 49900, "currency": "usd"}),
         code({"percent_off": None, "amount_off": 99900, "currency": "usd"}),

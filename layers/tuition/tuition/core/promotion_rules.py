@@ -91,12 +91,15 @@ def discount(code: Mapping[str, Any], price: Money) -> int:
 
     Stripe rounds a percentage of the price half up, and a discount is never more than the price.
     """
-    coupon = code["promotion"]["coupon"]
+    return min(_amount_off(code["promotion"]["coupon"], price) or 0, price.amount)
+
+
+def _amount_off(coupon: Mapping[str, Any], price: Money) -> int | None:
+    """Return what a coupon takes off, rounded half up; None if it has no amount in the price's currency."""
     if coupon.get("amount_off") is None:
-        percent: int = round(coupon["percent_off"] * 100)  # in hundredths
-        return (price.amount * percent + 5000) // 10000
-    off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
-    return min(off or 0, price.amount)
+        millionths: int = round(coupon["percent_off"] * 1_000_000)  # Stripe's percentages may have decimals
+        return (price.amount * millionths + 50_000_000) // 100_000_000
+    return _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
 
 
 def _refusal_of_terms(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: Money) -> Refusal | None:
@@ -118,14 +121,10 @@ def _not_applicable(rules: Mapping[str, Any], coupon: Mapping[str, Any], price: 
         return f"This promotion code requires a purchase of at least {least}. Try a different code."
     if (coupon.get("applies_to") or {}).get("products"):
         return "This promotion code is not for this track. Try a different code."  # tracks are not products at Stripe
-    if coupon.get("amount_off") is None:
-        remaining, scale = price.amount * (10000 - round(coupon["percent_off"] * 100)), 10000
-    else:
-        off = _in_currency(coupon, "amount_off", coupon.get("currency"), price.currency)
-        if off is None:
-            return f"This promotion code cannot be used for a price in {price.currency.upper()}. Try a different code."
-        remaining, scale = price.amount - off, 1
-    if 0 < remaining < LEAST_CHARGE * scale:
+    off = _amount_off(coupon, price)
+    if off is None:
+        return f"This promotion code cannot be used for a price in {price.currency.upper()}. Try a different code."
+    if 0 < price.amount - off < LEAST_CHARGE:
         least = Money(LEAST_CHARGE, price.currency)
         return f"This promotion code reduces the price below the minimum charge of {least}. Try a different code."
     return None
