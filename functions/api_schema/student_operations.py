@@ -251,10 +251,11 @@ OPERATIONS = (
         handler="me",
         operation_id="signOutEverywhere",
         summary="Sign out on every device",
-        description="No device can renew its sign-in. A token that a device has stays valid until `tokens_valid_until`."
-        " `conflict`: the school uses a sign-in service of its own.",
+        description="All refresh tokens are revoked. A token that a device has stays valid until `tokens_valid_until`."
+        " Cognito's hosted page keeps its own session in each browser, for an hour after a sign-in. Only a sign-out"
+        " there ends it. `conflict`: the school uses a sign-in service of its own.",
         caller="user",
-        answers=(Answer(200, students.SignedOut, "Every sign-in has ended."),),
+        answers=(Answer(200, students.SignedOut, "All refresh tokens are revoked."),),
         errors=(errors.Conflicted, errors.TooManyRequests, *COMMITS),
     ),
     Operation(

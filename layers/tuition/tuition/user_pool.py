@@ -25,6 +25,8 @@ def end_sign_in(user_id: str) -> None:
 def sign_out_everywhere(user_id: str) -> None:
     """Revoke a user's refresh tokens. ID tokens stay valid until they expire. Repeating is harmless.
 
+    Cognito keeps the session cookie of its hosted page, with which a browser can sign in again for an hour.
+
     Raises `Conflicted` with another issuer.
     """
     if not settings().user_pool_id:

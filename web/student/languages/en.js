@@ -20,8 +20,8 @@ export default {
     sign_out: "Sign out everywhere…",
     sign_out_title: "Sign out everywhere?",
     sign_out_consequence:
-      "You are signed out here, and no device can renew its sign-in. A page that is open elsewhere can be used until its " +
-      "session ends, which takes an hour at most.",
+      "You are signed out here. Elsewhere, an open page works until its session ends, which takes an hour at most. A " +
+      "browser that has signed in within the last hour may do so again without your password: sign out there too.",
     sign_out_confirm: "Sign out everywhere",
     sign_out_cancel: "Cancel",
   },

@@ -7,7 +7,7 @@ from tuition.storage import ledger, limits
 
 
 def everywhere(user_id: str) -> str:
-    """End every sign-in of a user, and return until when older tokens are valid (RFC 3339 UTC).
+    """Revoke every refresh token of a user, and return until when older tokens are valid (RFC 3339 UTC).
 
     The gateway checks a token without asking the user pool, so one that a device has stays valid until it expires. The
     request counts in the user's limits. Raises `Conflicted` with another issuer, `TooManyRequests` and `Unavailable`.
