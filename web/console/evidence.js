@@ -3,7 +3,7 @@ import { sentenceCase } from "../shared/format.js";
 import { explain, get, isUncertain, post, reportSessionExpired, useResponse } from "./api.js";
 import { Button, Time, UserLink, WhenLoaded } from "./components.js";
 import { ConfirmDialog } from "./dialog.js";
-import { html, useEffect, useRef, useState } from "./preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact.js";
 import { openDialog } from "./route.js";
 
 const MAX_FIELD_LENGTH = 20_000;
@@ -21,7 +21,11 @@ export const Evidence = ({ details, staff }) =>
 function Section({ payment, dispute, staff }) {
   const [open, setOpen] = useState(false);
   const heading = `evidence-${dispute}`;
-  return html`<section class="panel" aria-labelledby=${heading}><h2 id=${heading}>Evidence for dispute ${dispute}</h2>
+  const title = useRef(null);
+  useLayoutEffect(() => {
+    if (open) title.current.focus();
+  }, [open]); // the pressed button was removed
+  return html`<section class="panel" aria-labelledby=${heading}><h2 id=${heading} tabindex="-1" ref=${title}>Evidence for dispute ${dispute}</h2>
     ${open ? html`<${LoadedEvidence} payment=${payment} dispute=${dispute} staff=${staff} />` : html`<p>The bank decides by the evidence that it gets. It can be sent once.</p>
       <button type="button" class="quiet" onClick=${() => setOpen(true)}>${staff.decides ? "Prepare evidence" : "Show evidence"}</button>`}
   </section>`;
