@@ -50,7 +50,7 @@ export function Activity({ query, staff }) {
       <div class="field"><label for="activity-day">Day (UTC)</label>
         <input id="activity-day" type="date" value=${day} max=${today()} onChange=${({ target }) => target.value && changeQuery({ day: target.value, cursor: "" })} /></div>
     </div>
-    <p class="small">Everything on record that ${member === staff.sub ? "you" : "this member of staff"} did, within seconds and for 400 days.</p>
+    <p class="small">Everything on record that ${member === staff.sub ? "you" : "this member of staff"} did. It appears within seconds and is kept for 400 days.</p>
     <${WhenLoaded} of=${state} empty=${empty}>
       ${({ actions, next_cursor: next }) => html`<${Actions} actions=${actions} />
         <${Pager} path=${["activity"]} query=${query} next=${next} count=${actions.length} />`}
