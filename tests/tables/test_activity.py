@@ -84,7 +84,12 @@ def test_support_sees_its_own_activity_and_an_admin_everybody_s(
 
 
 @pytest.mark.parametrize(
-    "query", [{"day": "yesterday"}, {"day": "2026-13-01"}, {"cursor": "x"}, {"limit": "0"}, {"who": "me"}]
+    "query",
+    [
+        *({"day": day} for day in ("yesterday", "2026-13-01", "20261123", "2026-W48-1", "")),
+        *({"staff": staff} for staff in ("", "all staff", "ada@school.example", "x" * 2_049)),
+        *({"cursor": "x"}, {"limit": "0"}, {"who": "me"}),
+    ],
 )
 def test_a_request_for_activity_that_cannot_be_read_is_refused(
     tuition: Harness, admin: Student, query: dict[str, Any]

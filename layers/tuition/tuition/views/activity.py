@@ -7,6 +7,7 @@ from typing import Any
 from tuition import clock
 from tuition.core import timestamps
 from tuition.core.errors import Unprocessable
+from tuition.core.refs import is_user_id
 from tuition.storage import activity
 from tuition.storage.items import ActivityItem
 from tuition.storage.queries import Cursor, wrong_cursor
@@ -17,9 +18,11 @@ _FIELDS = ("at", "type", "payment_id", "user_id", "track")
 def of_day(actor: str, day: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
     """Return a page of what a member of staff did on a day (UTC), by default today, newest first.
 
-    Raises `Unprocessable` for a day that is none, and for the cursor of another list.
+    Raises `Unprocessable` for a day or an id that is none, and for the cursor of another list.
     """
-    day = _day(day) if day else timestamps.iso(clock.now())[:10]
+    if not is_user_id(actor):
+        raise Unprocessable("staff must be the id of a member of staff", field="staff")
+    day = timestamps.iso(clock.now())[:10] if day is None else _day(day)
     list_id = hashlib.sha256(f"activity:{actor}:{day}".encode()).hexdigest()[:12]
     after = Cursor.decode(cursor, list_id) if cursor else None
     if after and (after.stage != "activity" or after.item_id != actor):
@@ -36,10 +39,14 @@ def of_day(actor: str, day: str | None, limit: int, cursor: str | None) -> dict[
 
 
 def _day(text: str) -> str:
+    """Return a day that is written as the table writes it. Raises `Unprocessable` for any other text."""
     try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise Unprocessable("day must be a day such as 2026-11-23", field="day") from error
+        is_day = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise Unprocessable("day must be a day such as 2026-11-23", field="day")
+    return text
 
 
 def _action(item: ActivityItem) -> dict[str, Any]:
