@@ -7,6 +7,7 @@ import pytest
 from tests.harness import Harness, Response, Student
 from tests.tables.test_purchase_blocks import buy
 from tuition.core import evidence as rules
+from tuition.storage.items import EMAILS, EffectItem
 
 ROUTE = "/api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence"
 SECRET = "she has handed in two projects"
@@ -56,6 +57,19 @@ def test_our_records_give_a_first_draft_and_nothing_leaves_before_it_is_sent(
     assert saved["fields"]["uncategorized_text"] == SECRET
     assert at_stripe(tuition, ids)["evidence_details"]["has_evidence"] is False
     assert SECRET not in repr(tuition.stored_records())
+
+
+def test_an_email_to_staff_is_no_email_that_the_student_got(tuition: Harness, student: Student, admin: Student) -> None:
+    ids = disputed(tuition, student)
+    for kind in ("purchase_confirmed", "dispute_opened"):
+        email = EffectItem(
+            f"{EMAILS}#{ids['payment_id']}", kind, kind=kind, state="sent", at="2026-11-29T18:00:00.000Z"
+        )
+        tuition.tables.put_item(TableName="effects", Item=email.serialize())
+    lines = read(tuition, admin, ids)["fields"]["uncategorized_text"].splitlines()
+    assert [line for line in lines if "email" in line] == [
+        "2026-11-29T18:00:00.000Z: email purchase confirmed sent to the student"
+    ]
 
 
 def test_an_admin_sends_the_draft_that_they_read_once(tuition: Harness, student: Student, admin: Student) -> None:

@@ -6,9 +6,8 @@ from tuition.core import catalog
 from tuition.core import evidence as rules
 from tuition.core.payment import Payment
 from tuition.storage import notes, queries
-from tuition.storage.items import EffectItem
 from tuition.storage.notes import NoteTopic
-from tuition.views import facts_json, student
+from tuition.views import facts_json, student, timelines
 
 
 def shown(payment: Payment, dispute_id: str) -> dict[str, Any]:
@@ -37,7 +36,6 @@ def _assembled(payment: Payment) -> dict[str, str]:
     track = catalog.tracks()[payment.track]
     enrollments = student.enrollments_json(queries.user_items(payment.user_id))
     projects: list[dict[str, Any]] = next((one["projects"] for one in enrollments if one["track"] == payment.track), [])
-    emails = [EffectItem.from_raw_data(raw) for raw in queries.emails_about(payment.payment_id)]
-    sent = sorted((email.at, email.kind or "") for email in emails if email.state == "sent")
+    sent = [(email["at"], email["kind"]) for email in timelines.emails(payment.payment_id) if email["state"] == "sent"]
     records = queries.audit_trail(payment.payment_id)
     return rules.assembled(payment, track, records, projects, sent)
