@@ -1,4 +1,4 @@
-"""The texts of the student page: a language has every text, each text is used, and no module has its own prose."""
+"""The texts of the pages: a language has every text, each text is used, and no student module has its own prose."""
 
 import json
 import re
@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-STUDENT = Path(__file__).parents[2] / "web" / "student"
+ROOT = Path(__file__).parents[2]
+STUDENT = ROOT / "web" / "student"
+LAYER = ROOT / "layers" / "tuition" / "tuition"
 ENGLISH = STUDENT / "languages" / "en.js"
 LANGUAGES = sorted((STUDENT / "languages").glob("*.js"))
 SHARED = [STUDENT.parent / "shared" / f"{name}.js" for name in ("api", "session", "sign_in")]
@@ -45,6 +47,14 @@ def shapes(languages: list[Path]) -> list[dict[str, int]]:
         console.log(JSON.stringify(shapes));
     """
     return list(run_node(code))
+
+
+def record_types() -> list[str]:
+    """Return the types of the audit records that our own code writes, as far as the code names them in one piece."""
+    kinds = "attention|data|decision|email|event|evidence|export|note|refund|selling|tags"
+    sources = [path for folder in ("payments", "views", "intake") for path in (LAYER / folder).glob("*.py")]
+    names = {name for path in sources for name in re.findall(rf'"((?:{kinds})\.[a-z_]+)"', path.read_text())}
+    return sorted(names - {"refund.created", "refund.failed", "refund.updated"})  # these are Stripe's
 
 
 def copy_pages(folder: Path) -> None:
@@ -136,3 +146,14 @@ def test_the_page_has_the_first_language_of_the_reader_that_exists(tmp_path: Pat
         console.log(JSON.stringify(answers));
     """
     assert run_node(code) == [expected for _, expected in PREFERENCES]
+
+
+def test_the_console_has_words_for_each_type_of_record_that_our_code_writes() -> None:
+    types = record_types()
+    assert {"attention.acknowledged", "evidence.saved", "selling.stopped"} <= set(types)
+    code = f"""
+        const {{ recordTitle }} = await import({json.dumps((ROOT / "web/console/record_words.js").as_uri())});
+        const titles = {json.dumps(types)}.map((type) => [type, recordTitle({{ type, transition: {{}} }})]);
+        console.log(JSON.stringify(titles.filter(([type, title]) => type === title)));
+    """
+    assert run_node(code) == []

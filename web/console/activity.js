@@ -2,21 +2,27 @@
 import { get, useResponse } from "./api.js";
 import { Empty, None, Pager, Time, UserLink, WhenLoaded } from "./components.js";
 import { html } from "./preact.js";
+import { EMAIL_RECORD, recordTitle } from "./record_words.js";
 import { changeQuery, routeTo } from "./route.js";
 
 const PAGE_SIZE = 50;
 
-/** The meaning of a record of staff, by its type. A type that is not here is shown as it is. */
+/** The titles of the actions of staff, by the type of record. Other types have the title of the record. */
 const TITLES = {
-  "data.read": "Looked at personal data",
+  "attention.acknowledged": "Marked a reason for attention as resolved",
+  "data.read": "Read personal data",
   "decision.accept_amount": "Accepted the amount",
-  "decision.restore": "Gave access back",
-  "decision.revoke": "Ended access",
+  "decision.restore": "Restored access",
+  "decision.revoke": "Revoked access",
   "email.corrected": "Corrected an email address",
   "erasure.requested": "Requested an erasure",
-  "event.discarded": "Discarded an event in quarantine",
-  "event.replayed": "Tried a quarantined event again",
-  "export.ordered": "Ordered an export",
+  "event.discarded": "Discarded a quarantined event",
+  "event.replayed": "Retried a quarantined event",
+  "evidence.refused": "Sent evidence for a dispute, which Stripe refused",
+  "evidence.saved": "Saved a draft of evidence for a dispute",
+  "evidence.sent": "Sent evidence for a dispute",
+  "evidence.submitting": "Began to send evidence for a dispute",
+  "export.ordered": "Exported data",
   "legal_hold.lift": "Lifted a legal hold",
   "legal_hold.set": "Set a legal hold",
   "note.deleted": "Deleted a note",
@@ -26,14 +32,17 @@ const TITLES = {
   "refund.approved": "Approved a refund request",
   "refund.created_by_staff": "Refunded a payment",
   "refund.declined": "Declined a refund request",
+  "refund.made": "Created a refund at Stripe",
+  "refund.tried_again": "Retried a refund",
   "selling.started": "Started selling",
   "selling.stopped": "Stopped selling",
   "tags.changed": "Changed tags",
 };
-const EMAIL = "email.requested.";
 
 const title = (type) =>
-  TITLES[type] ?? (type.startsWith(EMAIL) ? `Sent an email: ${type.slice(EMAIL.length).replaceAll("_", " ")}` : type);
+  type.startsWith(EMAIL_RECORD)
+    ? `Sent an email: ${type.slice(EMAIL_RECORD.length).replaceAll("_", " ")}`
+    : (TITLES[type] ?? recordTitle({ type, transition: {} }));
 
 /** Today in UTC, as the API counts days. */
 const today = () => new Date().toISOString().slice(0, 10);
@@ -43,14 +52,14 @@ export function Activity({ query, staff }) {
   const member = query.staff || staff.sub;
   const load = () => get("/admin/activity", { staff: member, day, limit: PAGE_SIZE, cursor: query.cursor });
   const state = useResponse(load, [member, day, query.cursor]);
-  const empty = ({ actions }) => !actions.length && html`<${Empty} title="Nothing on this day" />`;
+  const empty = ({ actions }) => !actions.length && html`<${Empty} title="No activity on this day" />`;
   return html`<h1 tabindex="-1">Activity</h1>
     <div class="choices">
       ${staff.decides && html`<${Member} member=${member} own=${staff.sub} />`}
       <div class="field"><label for="activity-day">Day (UTC)</label>
         <input id="activity-day" type="date" value=${day} max=${today()} onChange=${({ target }) => target.value && changeQuery({ day: target.value, cursor: "" })} /></div>
     </div>
-    <p class="small">Everything on record that ${member === staff.sub ? "you" : "this member of staff"} did. It appears within seconds and is kept for 400 days.</p>
+    <p class="small">${member === staff.sub ? "Your recorded actions" : "The recorded actions of this member of staff"}. Actions appear within seconds and are kept for 400 days.</p>
     <${WhenLoaded} of=${state} empty=${empty}>
       ${({ actions, next_cursor: next }) => html`<${Actions} actions=${actions} />
         <${Pager} path=${["activity"]} query=${query} next=${next} count=${actions.length} />`}
