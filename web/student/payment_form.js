@@ -54,7 +54,7 @@ export function buildPaymentForm({ track, catalog, savedMethods, config, started
     errorBox.replaceChildren();
   }
 
-  /** A promotion code is paid on Stripe Checkout, where Stripe counts it. So is an invoice, which Stripe makes there. */
+  /** A purchase with a promotion code is paid on Stripe Checkout, which counts its uses. So is one with an invoice. */
   function showCode() {
     invoice.offer(code.applied()?.amount !== 0);
     const reasons = [code.applied() && words.code_on_checkout(code.applied().code), invoice.reason()].filter(Boolean);

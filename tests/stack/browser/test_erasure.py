@@ -9,7 +9,7 @@ from tests.stack.browser.student import Student, size_by_seed
 from tests.stack.browser.test_student_states import disputed, open_view, paid
 
 ERASE = "Erase my account"
-CONSENT = "I understand that my access and the chance of a refund end."
+CONSENT = "I understand that I lose my access and can’t get a refund afterwards."
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_student_erases_their_account_with_the_keyboard_and_is_signed_out(stud
         {"width": 320, "height": 640} if student.size == "phone" else {"width": 1280, "height": 800}
     )
     dialog = open_dialog(student)
-    for text in ("your access to all tracks end", "The chance of a refund ends", "You can’t take this back"):
+    for text in ("your access to all tracks end", "You can’t get a refund afterwards", "This can’t be undone"):
         expect(dialog).to_contain_text(text)
     student.expect_accessible()
     student.take_screenshot("erasure-dialog")

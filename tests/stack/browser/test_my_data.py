@@ -76,7 +76,7 @@ def test_a_student_updates_their_address_and_signs_out_everywhere(student: Stude
     payment = paid(student)
     open_view(student, "#/account", "Account")
     student.main.get_by_role("button", name="Update my address").press("Enter")
-    student.expect_text(f"Your payments have the address {student.sub}@example.org.")
+    student.expect_text(f"Your payments now show {student.sub}@example.org.")
     student.expect_accessible()
     assert student.payments()[0]["payment_id"] == payment["payment_id"]
     student.main.get_by_role("button", name="Sign out everywhere…").click()

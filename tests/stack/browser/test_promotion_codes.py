@@ -1,4 +1,4 @@
-"""A promotion code is applied in the order before anything is begun, and is paid on Stripe Checkout alone."""
+"""A promotion code is applied in the order summary before paying, and then Stripe Checkout is the only way to pay."""
 
 from playwright.sync_api import Locator, expect
 
@@ -48,7 +48,7 @@ def test_a_code_shows_the_new_total_and_leaves_checkout_alone_until_it_is_remove
     expect(total(student)).to_have_text("$399.20")
     expect(way(student, "Card")).to_be_hidden()
     expect(way(student, "Stripe Checkout")).to_be_checked()
-    student.expect_text("is paid on Stripe Checkout, because Stripe counts its uses there.")
+    student.expect_text("you pay on Stripe Checkout, because Stripe counts its uses there.")
     student.expect_accessible_on_every_screen("code-applied")
     remove.click()
     expect(total(student)).to_have_text("$499.00")
