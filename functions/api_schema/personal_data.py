@@ -76,7 +76,9 @@ class PersonalPayment:
     attributes: StoredPayment  # type: ignore[valid-type]  # made from the item's model
     records: list[PersonalRecord]
     emails: list[PersonalEmail]
-    search_words: Annotated[list[str], About("By which staff find the payment.", examples=[["ada", "example"]])]
+    search_words: Annotated[
+        list[str], About("The words by which staff find the payment.", examples=[["ada", "example"]])
+    ]
 
 
 @dataclass

@@ -549,14 +549,16 @@ class EvidenceDraft:
     """A draft of the evidence."""
 
     fields: Annotated[dict[str, str], About("The texts. An empty one is left out.")]
-    saved_at: Annotated[str | None, About("That of the draft that it replaces; null without one.")] = None
+    saved_at: Annotated[str | None, About("The `saved_at` of the draft that it replaces; null if there is none.")] = (
+        None
+    )
 
 
 @dataclass
 class EvidenceOrder:
     """The draft to send to the bank."""
 
-    saved_at: Annotated[str, About("That of the draft that you read.", examples=["2026-11-29T18:00:00.000Z"])]
+    saved_at: Annotated[str, About("The `saved_at` of the draft that you read.", examples=["2026-11-29T18:00:00.000Z"])]
 
 
 @dataclass
@@ -726,7 +728,7 @@ class Notes:
 
     tags: Annotated[list[str], About(examples=[["vip"]])]
     notes: Annotated[list[Note], About("Newest first. Those of a student include those on their payments.")]
-    full: Annotated[bool, About("Whether the student has as many notes as there can be.", examples=[False])]
+    full: Annotated[bool, About("Whether the student has the maximum number of notes.", examples=[False])]
 
 
 @dataclass

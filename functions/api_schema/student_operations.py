@@ -73,7 +73,7 @@ OPERATIONS = (
         handler="create_checkout_session",
         operation_id="previewPromotionCode",
         summary="Preview the price with a promotion code",
-        description="Nothing is begun or reserved: createCheckoutSession looks the code up again. Refused codes count"
+        description="Nothing is started or reserved: createCheckoutSession looks the code up again. Refused codes count"
         " there and here together.",
         caller="user",
         body=students.PreviewCodeRequest,

@@ -207,7 +207,7 @@ class CreateCheckoutSessionRequest:
 
 @dataclass(kw_only=True)
 class PreviewCodeRequest:
-    """A promotion code to look up, before anything is begun."""
+    """A promotion code to look up before the student pays."""
 
     track: SoldTrack
     promotion_code: Annotated[

@@ -10,14 +10,14 @@ const KINDS = { invoice: "Invoice", credit_note: "Credit note" };
 export function Documents({ payment }) {
   if (!payment.invoice) return null;
   return html`<section class="panel" aria-labelledby="documents"><h2 id="documents">Documents</h2>
-    ${payment.invoice === "issued" ? html`<${IssuedDocuments} id=${payment.payment_id} refunded=${payment.refund_amount} />` : html`<p>The student needs an invoice. Stripe makes it once the payment is paid.</p>`}
+    ${payment.invoice === "issued" ? html`<${IssuedDocuments} id=${payment.payment_id} refunded=${payment.refund_amount} />` : html`<p>The student needs an invoice. Stripe makes it once the student has paid.</p>`}
   </section>`;
 }
 
 /** The documents, which are loaded again after a refund. Their links expire, so nothing keeps them. */
 function IssuedDocuments({ id, refunded }) {
   const state = useResponse(() => get(`/admin/payments/${encodeURIComponent(id)}/documents`), [id, refunded]);
-  const empty = ({ documents }) => !documents.length && html`<p>Stripe has no invoice of this payment.</p>`;
+  const empty = ({ documents }) => !documents.length && html`<p>Stripe has no invoice for this payment.</p>`;
   return html`<${WhenLoaded} of=${state} empty=${empty}>${({ documents }) => html`<div class="scroll"><table>
     <thead><tr><th>Document</th><th>Date</th><th class="right">Amount</th><th>Refund</th><th>Links</th></tr></thead>
     <tbody>${documents.map((one) => html`<${Row} key=${one.id} document=${one} />`)}</tbody></table></div>`}<//>`;

@@ -45,7 +45,7 @@ export function Notes({ topic, notes, staff, done }) {
     <${Tags} tags=${tags} topic=${topic} state=${state} send=${send} remove=${remove} staff=${staff} />
     <ul class="plain">${list.map((note) => html`<${Note} key=${note.note_id} note=${note} topic=${topic} state=${state} remove=${remove} staff=${staff} />`)}</ul>
     ${staff.decides && !full && html`<${NoteForm} topic=${topic} state=${state} send=${send} />`}
-    ${staff.decides && full && html`<p class="small">This student has as many notes as there can be. Delete one to write another.</p>`}
+    ${staff.decides && full && html`<p class="small">This student has the maximum number of notes. Delete one to write another.</p>`}
     <p class="visually-hidden" role="status">${state.message}</p>
     ${state.error && !FIELDS.includes(state.field) && html`<p class="error" role="alert">${state.error}</p>`}
   </section>`;
@@ -97,7 +97,7 @@ function NoteForm({ topic, state, send }) {
     <label for="new-note">New note</label>
     <textarea id="new-note" ref=${field} rows="2" maxlength=${MAX_NOTE_LENGTH} value=${text} onInput=${(event) => write(event.target.value)} ...${props}></textarea>
     ${problem}
-    <p class="small">Only staff see notes here. The student’s copy of their data has them too, without your name.</p>
+    <p class="small">Only staff see notes here, but a student who downloads their data gets them, without your name.</p>
     <button class="quiet" aria-busy=${state.busy === "new-note" ? "true" : undefined}>Save note</button>
   </form>`;
 }

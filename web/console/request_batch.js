@@ -76,12 +76,12 @@ export function RequestBatch({ requests, decision, mayDecide, done }) {
   const total = totals(decidable.map((request) => amountOf(request, details[request.id])));
   const isLoaded = !approving || read === decidable.length;
   const skipped = requests.length - decidable.length;
-  const left = skipped ? ` ${skipped} of the selected cannot be ${approving ? "approved" : "declined"} and stay as they are.` : "";
+  const left = skipped ? ` ${skipped} of the selected requests can’t be ${approving ? "approved" : "declined"}, so nothing changes for them.` : "";
   const consequence = approving
     ? `Refund ${total} in ${decidable.length} ${decidable.length === 1 ? "refund" : "refunds"}, one after the other.${left}`
     : `Decline ${decidable.length} ${decidable.length === 1 ? "request" : "requests"}. No money moves and access doesn’t change.${left}`;
-  const reading = error ? explain(error) : `The payments are being read: ${read} of ${decidable.length}. Try again in a moment.`;
-  const problem = decidable.length === 0 ? "None of the selected can be decided." : isLoaded ? "" : reading;
+  const reading = error ? explain(error) : `Loading the payments: ${read} of ${decidable.length}. Try again in a moment.`;
+  const problem = decidable.length === 0 ? "None of the selected requests can be decided." : isLoaded ? "" : reading;
   return html`<${BatchDialog} title=${approving ? "Approve selected requests" : "Decline selected requests"} consequence=${consequence}
     confirmText=${approving ? `Refund ${total}` : `Decline ${decidable.length}`} danger=${approving} problem=${problem} items=${items} send=${send} check=${check} done=${finish}>
     ${approving && error && html`<p class="note bad" role="alert">${explain(error)}</p>`}
@@ -95,7 +95,7 @@ function itemOf(request, approving, details) {
   const { amount, currency } = amountOf(request, details);
   const access = details && accessAfterRefund(details, amount === details.payment.refundable_amount);
   const returnable = details && html`<${ReturnWarning} until=${details.payment.returnable_until} />`;
-  const consequence = access ? `; ${access}.` : approving ? "; reading the payment…" : "";
+  const consequence = access ? `; ${access}.` : approving ? "; loading the payment…" : "";
   return {
     key: request.id,
     request,

@@ -56,7 +56,7 @@ function Result({ total }) {
   const { sums, isPart, read } = total;
   const amounts = [...sums].map(([currency, { amount, received, refunded }]) => {
     const text = (value) => moneyWithCode(value, currency);
-    return `${text(amount)}, of it ${text(received)} received and ${text(refunded)} refunded`;
+    return `${text(amount)}, of which ${text(received)} received and ${text(refunded)} refunded`;
   });
   return html`<span><strong>${isPart ? "More than " : ""}${payments(total.payments)}</strong>${amounts.length > 0 && `: ${amounts.join("; ")}`}.${isPart && ` Only the first ${number(read)} payments were read.`}</span>`;
 }

@@ -37,13 +37,13 @@ def checked(fields: object) -> dict[str, str]:
         raise Unprocessable("fields must be an object with texts.", field="fields")
     for name, text in fields.items():
         if name not in FIELDS:
-            raise Unprocessable(f"{str(name)[:40]!r} is no field of evidence. Use {', '.join(FIELDS)}.", field="fields")
+            raise Unprocessable(
+                f"{str(name)[:40]!r} is not a field of evidence. Use {', '.join(FIELDS)}.", field="fields"
+            )
         if not isinstance(text, str) or not _is_text(text):
             raise Unprocessable(f"{name} must be a text.", field=name)
         if len(text) > MAX_FIELD_LENGTH:
-            raise Unprocessable(
-                f"{name} has {len(text):,} characters, and at most {MAX_FIELD_LENGTH:,} fit.", field=name
-            )
+            raise Unprocessable(f"{name} has {len(text):,} characters. Shorten it to {MAX_FIELD_LENGTH:,}.", field=name)
     kept = {name: fields[name].strip() for name in FIELDS if str(fields.get(name, "")).strip()}
     if characters(kept) > MAX_CHARACTERS or sum(len(text.encode()) for text in kept.values()) > MAX_BYTES:
         raise Unprocessable(

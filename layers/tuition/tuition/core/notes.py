@@ -41,6 +41,6 @@ def changed_tags(before: frozenset[str], add: frozenset[str], remove: frozenset[
 
 
 def require_room(count: int) -> None:
-    """Raise `Conflicted` if a student with this number of notes can get no other."""
+    """Raise `Conflicted` if a student with this number of notes can have no more."""
     if count >= MAX_NOTES:
         raise Conflicted(f"A student can have at most {MAX_NOTES} notes. Delete one first.")

@@ -270,7 +270,7 @@ def _dispute_type(before: str | None, after: str) -> str:
 
 
 def _staff(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterator[_Event]:
-    """Yield that a member of staff acted, without the transition: it may name people whose data they have read."""
+    """Yield the event of an action of staff. It has no transition, which may name people whose data was read."""
     if record["source"] == "staff" and record.get("actor"):
         people = len(transition["read"]["users"]) if "read" in transition else None
         yield STAFF_ACTED, "", {"actor": record["actor"], "people": people, "transition": {}}

@@ -2,8 +2,7 @@
 
 Events arrive at least once and in any order, so a message only names the payment whose words are stored again from its
 present state (`tuition.storage.search`). An action of staff is stored as the event has it (`tuition.storage.activity`).
-A rebuild stores the words of every payment, and of each one that the table has: one that a restore has lost is among
-them.
+A rebuild stores the words of every payment, and removes those of payments that are in the table but no longer exist.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
@@ -86,7 +85,7 @@ _Position = dict[str, Any]
 
 
 def _pages(start: _Position) -> Iterator[tuple[list[str], _Position]]:
-    """Yield pages of payments, each with the position behind it: those that the table has, then all by their month."""
+    """Yield pages of payments, each with the position after it: those in the table, then all payments by month."""
     if "month" not in start:
         yield from _stored_pages(start.get("key"))
     first = start.get("month", FIRST_MONTH)

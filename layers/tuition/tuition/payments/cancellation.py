@@ -1,4 +1,4 @@
-"""Cancel a payment that its student does not want to pay any more. If it was paid at the same time, Stripe decides."""
+"""Cancel a payment that its student no longer wants to pay. If it is paid at the same time, Stripe decides."""
 
 from tuition.core.errors import AlreadyPaid
 from tuition.core.payment import Payment

@@ -152,7 +152,7 @@ def create_checkout_session(
 
 
 def preview_code(buyer: Buyer, track: Track, text: str) -> PromotionCode:
-    """Return what a promotion code would do for a purchase, as a create would find it. Nothing is begun or reserved.
+    """Return the price of a purchase with a promotion code, as a create would find it. Nothing is started or reserved.
 
     A refused code counts in the same limit as in a create, and each preview as a request to Stripe, so a preview tells
     no more about codes than creates do. Raises as `create_checkout_session`, but for errors of a payment.

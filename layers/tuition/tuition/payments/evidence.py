@@ -22,8 +22,8 @@ from tuition.stripe_gateway import client as stripe_client
 
 Decide = Callable[[NoteItem | None], tuple[str, Mapping[str, Any]] | None]
 """Returns the type of the record and the evidence to store; None if nothing changes."""
-CHANGED = "Someone else has saved this evidence in the meantime. Reload it, then decide again."
-SENT = "This evidence has been sent to Stripe. It can be sent once."
+CHANGED = "Someone else has saved this evidence in the meantime. Reload the page and check it again."
+SENT = "This evidence has been sent to Stripe. It can be sent only once."
 
 
 def keep_draft(payment: Payment, dispute_id: str, fields: object, saved_at: str | None, staff: str) -> None:
@@ -62,7 +62,7 @@ def send(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> None:
     except StripeRefused as refused:
         if not _is_submitted(dispute_id):  # otherwise another request has sent it
             _end(payment, dispute_id, "draft", staff)
-            raise Conflicted(f"Stripe did not take the evidence: {refused}") from refused
+            raise Conflicted(f"Stripe refused the evidence: {refused}") from refused
     _end(payment, dispute_id, "sent", staff)
 
 
@@ -78,7 +78,7 @@ def require_open(payment: Payment, dispute_id: str) -> None:
     if dispute is None:
         raise NotFound("This payment has no such dispute.")
     if dispute.status in DECIDED_DISPUTES:
-        raise Conflicted("This dispute is decided, so no evidence is taken any more.")
+        raise Conflicted("This dispute has been decided, so Stripe accepts no more evidence.")
 
 
 def _begin(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> tuple[NoteItem, bool]:
@@ -91,7 +91,7 @@ def _begin(payment: Payment, dispute_id: str, saved_at: str, staff: str) -> tupl
     if item.evidence["state"] != "draft":
         return item, False
     if _is_submitted(dispute_id):
-        raise Conflicted("Evidence for this dispute was sent in Stripe's dashboard. It can be sent once.")
+        raise Conflicted("Evidence for this dispute was sent in Stripe's dashboard. It can be sent only once.")
     marked = False
 
     def change(item: NoteItem | None) -> tuple[str, Mapping[str, Any]] | None:

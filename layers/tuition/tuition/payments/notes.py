@@ -96,7 +96,7 @@ def commit(topic: NoteTopic, staff: str, decide: Callable[[list[NoteItem]], Note
         if changed is None:
             return None
         if changed.deletes and item.legal_hold:
-            raise LegalHold("A legal hold forbids to delete anything about this student.")
+            raise LegalHold("Nothing about this student can be deleted, because their data is under a legal hold.")
         entry = AuditEntry(timestamps.iso(clock.now()), f"note:{seq}", changed.type, "staff", staff)
         writes = {"note": changed.write} | ({"payment": _exists(topic.payment_id)} if topic.payment_id else {})
         return CustomerChange(entry, changed.transition, writes=writes)
@@ -113,7 +113,7 @@ def _require_known(user_id: str) -> None:
 def _require_writable(topic: NoteTopic, item: CustomerItem) -> None:
     erasure = Erasure.from_json(item.erasure)
     if erasure and erasure.state != "scheduled":
-        raise UserErased("The data of this student are erased. No note about them can be stored.")
+        raise UserErased("The data of this student has been erased or is being erased, so no note can be stored.")
     if topic.payment_id in (item.expired_payments or ()):
         raise NotFound("There is no payment with this id.")
 

@@ -11,7 +11,7 @@ from tuition.storage.notes import NoteTopic
 def shown(topic: NoteTopic) -> dict[str, Any]:
     """Return the tags of a topic and its notes, newest first. Those of a student include those on their payments.
 
-    `full` says that the student has as many notes as there can be.
+    `full` says that the student has the maximum number of notes.
     """
     all_items = notes.read(NoteTopic(topic.user_id))
     items = [item for item in all_items if topic.payment_id in (None, keys.payment_of_note(item.sort_key))]

@@ -88,7 +88,7 @@ def test_each_row_shows_the_status_refund_failure_and_dispute(staff: Staff, sub:
     staff.page.get_by_label("Failure").select_option("")
     staff.expect_rows(6)
     staff.page.get_by_role("button", name="Count and sum").click()
-    staff.expect_text("6 payments: 3,294.00 USD, of it 1,697.00 USD received and 719.00 USD refunded.")
+    staff.expect_text("6 payments: 3,294.00 USD, of which 1,697.00 USD received and 719.00 USD refunded.")
     staff.page.get_by_label("Disputed").select_option("true")
     staff.expect_rows(1)
     staff.page.get_by_label("Disputed").select_option("")
