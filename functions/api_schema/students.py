@@ -15,6 +15,18 @@ SoldTrack = Annotated[
 ]
 
 
+TermsVersion = Annotated[
+    str | None,
+    About(
+        "The version of the terms that the student agreed to: `terms.version` of the tracks.",
+        minLength=1,
+        maxLength=40,
+        pattern=r"\S",
+        examples=[None],
+    ),
+]
+
+
 @dataclass(kw_only=True)
 class PageQuery:
     """A page of a list."""
@@ -118,16 +130,7 @@ class CreatePaymentRequest:
         str | None,
         About("A saved payment method, `pm_…`.", minLength=1, maxLength=255, pattern=r"\S"),
     ] = None
-    terms: Annotated[
-        str | None,
-        About(
-            "The version of the terms that the student agreed to: `terms.version` of the tracks.",
-            minLength=1,
-            maxLength=40,
-            pattern=r"\S",
-            examples=[None],
-        ),
-    ] = None
+    terms: TermsVersion = None
 
 
 @dataclass
@@ -190,16 +193,7 @@ class CreateCheckoutSessionRequest:
         str | None, About("Where the student returns without paying.", minLength=1, maxLength=2000, pattern=r"\S")
     ] = None
     save_payment_method: Annotated[bool, About("Show a checkbox for saving the method; by default false.")] = False
-    terms: Annotated[
-        str | None,
-        About(
-            "The version of the terms that the student agreed to: `terms.version` of the tracks.",
-            minLength=1,
-            maxLength=40,
-            pattern=r"\S",
-            examples=[None],
-        ),
-    ] = None
+    terms: TermsVersion = None
     invoice: Annotated[
         bool, About("Ask for name, address and tax id, and make an invoice after the payment; by default false.")
     ] = False
