@@ -1,7 +1,7 @@
 // Why a payment needs attention, in words: the kind of a reason, its detail, and the usual next step.
 
 const OPEN_DISPUTE =
-  "Submit evidence in Stripe by the due date. If the dispute is lost, the student loses access.";
+  "Send evidence by the due date, from the payment’s page or in Stripe. If the dispute is lost, the student loses access.";
 const LOST_DISPUTE =
   "Nothing: the dispute is decided. The student lost access and may buy again only if staff allow it. Mark as resolved.";
 const SUGGESTED_ACTIONS = {

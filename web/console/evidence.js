@@ -26,7 +26,7 @@ function Section({ payment, dispute, staff }) {
     if (open) title.current.focus();
   }, [open]); // the pressed button was removed
   return html`<section class="panel" aria-labelledby=${heading}><h2 id=${heading} tabindex="-1" ref=${title}>Evidence for dispute ${dispute}</h2>
-    ${open ? html`<${LoadedEvidence} payment=${payment} dispute=${dispute} staff=${staff} />` : html`<p>The bank decides by the evidence that it gets. It can be sent once.</p>
+    ${open ? html`<${LoadedEvidence} payment=${payment} dispute=${dispute} staff=${staff} />` : html`<p>The bank decides on the evidence that it receives. Evidence can be sent only once.</p>
       <button type="button" class="quiet" onClick=${() => setOpen(true)}>${staff.decides ? "Prepare evidence" : "Show evidence"}</button>`}
   </section>`;
 }
@@ -49,7 +49,7 @@ function LoadedEvidence({ payment, dispute, staff }) {
 /** The state of the evidence in a sentence. */
 function State({ evidence: { state, saved_at: at, saved_by: by } }) {
   if (!at) return html`<p>These texts come from our records. Nothing is saved or sent yet.</p>`;
-  const what = { draft: "Draft saved", submitting: "Stripe’s answer is not known. Draft saved", sent: "Sent to the bank. Draft saved" }[state];
+  const what = { draft: "Draft saved", submitting: "We don’t know yet whether Stripe received it. Draft saved", sent: "Sent to the bank. Draft saved" }[state];
   return html`<p>${what} <${Time} at=${at} /> by <${UserLink} id=${by} />.</p>`;
 }
 
@@ -82,7 +82,7 @@ function Form({ payment, dispute, loaded }) {
   };
   return html`<form onSubmit=${save} aria-busy=${state.busy ? "true" : "false"}>
     <${State} evidence=${evidence} />
-    <p class="small">Correct and complete the texts. The bank and the student’s card issuer read them. Leave a field empty that does not apply.</p>
+    <p class="small">Correct and complete the texts. The student’s bank reads them. Leave fields that don’t apply empty.</p>
     ${evidence.names.map((name) => html`<${Field} key=${name} name=${name} text=${fields[name] ?? ""} problem=${state.field === name ? state.error : ""} write=${(text) => setFields({ ...fields, [name]: text })} />`)}
     <p role="status">${count.toLocaleString("en")} of ${evidence.max_characters.toLocaleString("en")} characters. ${state.message}</p>
     ${state.error && !evidence.names.includes(state.field) && html`<p class="error" role="alert">${state.error}</p>`}
@@ -114,11 +114,11 @@ export function EvidenceDialog({ details, dispute, done }) {
   };
   const check = async () => {
     const { state: now } = await get(path(payment, dispute));
-    return now === "sent" ? { text: "The evidence was sent.", final: true } : { text: "It is not known whether it was sent. Send it again: the bank gets it once." };
+    return now === "sent" ? { text: "The evidence was sent.", final: true } : { text: "We don’t know yet whether it was sent. It’s safe to send it again: the bank gets it only once." };
   };
   return html`<${ConfirmDialog} title="Send the evidence to the bank?" confirmText="Send to the bank" danger=${true}
-    consequence="The bank gets these texts now. Nothing can be added or taken back." ready=${Boolean(evidence?.saved_at) && hasRead}
-    missing="Read the texts, then tick the box." submit=${submit} check=${check} done=${done}>
+    consequence="The bank gets these texts now. You can’t add or take back anything later." ready=${Boolean(evidence?.saved_at) && hasRead}
+    missing="Read the texts, then tick the checkbox." submit=${submit} check=${check} done=${done}>
     <${WhenLoaded} of=${state}>${(loaded) => html`<${Texts} evidence=${loaded} />`}<//>
     <label class="check"><input type="checkbox" checked=${hasRead} aria-invalid=${hasRead ? undefined : "true"} onChange=${(event) => setHasRead(event.target.checked)} /> I have read the texts, and they are true.</label>
   <//>`;
