@@ -743,6 +743,8 @@ WRITES: dict[str, dict[str, Any]] = {
     "POST /api/admin/payments/{payment_id}/refunds/{request_id}": {"decision": "approve"},
     "POST /api/admin/payments/{payment_id}/access": {"decision": "revoke", "note": "x"},
     "POST /api/admin/payments/{payment_id}/attention": {"name": "double", "note": "x"},
+    "POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence": {"fields": {}},
+    "POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence/send": {"saved_at": "x"},
     "POST /api/admin/payments/{payment_id}/emails": {"kind": "purchase_confirmed"},
     "POST /api/admin/quarantine/{event_id}/replay": {},
     "POST /api/admin/quarantine/{event_id}/discard": {"note": "x"},
@@ -770,7 +772,12 @@ def test_support_and_students_can_change_nothing_by_any_route(tuition: Harness, 
     assert set(WRITES) == {r for r in handlers.ROUTES if not r.startswith("GET ")}
     for user in (student, Student("s", groups=("support",)), Student("s", groups=("support", "admins"))):
         for route, body in WRITES.items():
-            path = {"payment_id": purchase["payment_id"], "request_id": "rr_x", "event_id": "evt_x"}
+            path = {
+                "payment_id": purchase["payment_id"],
+                "request_id": "rr_x",
+                "event_id": "evt_x",
+                "dispute_id": "dp_x",
+            }
             assert tuition.admin(user, route, body, **path).status == 403, route
     assert tuition.payment(purchase["payment_id"]).version == version
 
@@ -779,14 +786,14 @@ def test_only_staff_can_read_any_view(tuition: Harness, student: Student) -> Non
     import admin as handlers
 
     for route in handlers.ROUTES:
-        response = tuition.admin(
-            student, route, {}, payment_id="x", user_id="x", event_id="x", request_id="x", export_id="x"
-        )
+        path = dict.fromkeys(("payment_id", "user_id", "event_id", "request_id", "export_id", "dispute_id"), "x")
+        response = tuition.admin(student, route, {}, **path)
         assert response.status == 403, route
-    reads = [r for r in handlers.ROUTES if r.startswith("GET ") and "export" not in r]
+    of_admins = ("export", "activity/staff")
+    reads = [r for r in handlers.ROUTES if r.startswith("GET ") and not any(part in r for part in of_admins)]
     for route in reads:
         query = {"year": "2026"} if "counts" in route else {"user_id": "nobody"} if route in (USERS, TIMELINE) else {}
-        path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x"}
+        path = {"payment_id": "pay_x", "user_id": "nobody", "event_id": "x", "dispute_id": "dp_x"}
         response = tuition.admin(Student("s", groups=("support",)), route, query=query, **path)
         assert response.status in (200, 404), route
 

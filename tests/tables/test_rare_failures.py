@@ -8,10 +8,10 @@ from tests.acceptance import ACCEPTANCE
 from tests.harness import Harness, Student
 from tests.tables.test_sessions import open_session, payable_ids
 from tuition import settings
-from tuition.core import catalog
+from tuition.core import catalog, refund_request
 from tuition.core.money import Money
 from tuition.intake import reconcile, stripe_events
-from tuition.payments import checkout, purchase_blocks, refunds
+from tuition.payments import checkout, purchase_blocks
 from tuition.storage import keys, ledger, quarantine, queries
 
 
@@ -485,7 +485,9 @@ def test_repeated_rejections_do_not_fill_the_payments_item(tuition: Harness, stu
     tuition.deliver_all()
     for charge in tuition.stripe.account.store.all("charge"):
         charge["disputed"] = True  # makes Stripe refuse although we see no reason
-    responses = [tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refunds.MAX_REJECTIONS + 2)]
+    responses = [
+        tuition.refund(student, purchase["payment_id"], "🙂" * 500) for _ in range(refund_request.MAX_REJECTIONS + 2)
+    ]
     assert {response.status for response in responses} == {409}
-    assert len(tuition.payment(purchase["payment_id"]).requests) == refunds.MAX_REJECTIONS
+    assert len(tuition.payment(purchase["payment_id"]).requests) == refund_request.MAX_REJECTIONS
     assert "Contact the school" in responses[-1].body["detail"]

@@ -84,7 +84,7 @@ def test_a_student_updates_their_address_and_signs_out_everywhere(student: Stude
     student.expect_accessible()
     with student.page.expect_response("**/api/me/sign-out-everywhere") as response:
         dialog.get_by_role("button", name="Sign out everywhere").click()
-    assert response.value.json()["signed_out"] is True
+    assert response.value.status == 200
     expect(student.page.locator("#who").get_by_role("link", name="Sign in")).to_be_visible()
     assert student.page.evaluate("sessionStorage.length") == 0
 
