@@ -180,6 +180,11 @@ TYPES: Mapping[str, EventType] = {
     published_events.PAYMENT_CHANGED: EventType(
         "Any of the events of a payment happened, once per record. For consumers that want the whole transition.", {}
     ),
+    published_events.PAYMENT_RECORDED: EventType(
+        "A record of the payment has no transition, or none but attention. It may complete what is known, such as the "
+        "card that paid, which Stripe sends in an event of its own. For consumers that read the payment itself.",
+        {},
+    ),
     published_events.PAYMENT_WITHDRAWN: EventType(
         "The student withdrew from the contract at `withdrawal.at`, so the payment gives no access. Its money must be "
         "refunded by `withdrawal.refund_due_by`. It happens once per payment, "

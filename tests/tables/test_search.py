@@ -118,6 +118,21 @@ def test_the_order_repetition_and_splitting_of_events_change_nothing(
         assert stored_words(tuition, payment_id) == {surname, "example", "org", "4242", "499"}
 
 
+def test_the_card_is_a_word_also_if_it_becomes_known_after_the_money(
+    tuition: Harness, student: Student, surname: str
+) -> None:
+    """Stripe sends the card in an event of its own. Each record's events arrive before the next one is written."""
+    purchase = tuition.create(person(student, f"{surname}@example.org")).body
+    tuition.pay(purchase["payment_intent_id"])
+    handled = 0
+    for event in tuition.new_events():
+        tuition.deliver(event)
+        batch = messages(purchase["payment_id"])
+        deliver(batch[handled:])
+        handled = len(batch)
+    assert stored_words(tuition, purchase["payment_id"]) == {surname, "example", "org", "4242", "499"}
+
+
 def test_a_corrected_address_replaces_the_words_of_the_old_one(
     tuition: Harness, student: Student, admin: Student, surname: str
 ) -> None:

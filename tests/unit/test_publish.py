@@ -43,11 +43,12 @@ def deliver(*items: dict[str, Any]) -> list[str]:
     return failures(function.handler(batch(*items), None))
 
 
-def test_each_new_record_becomes_the_events_of_its_transition(bus: EventBus) -> None:
+def test_each_new_record_becomes_its_events(bus: EventBus) -> None:
     assert deliver(item(1), item(2, {})) == []
     assert [entry["DetailType"] for entry in bus.entries] == [
         published_events.PAYMENT_CREATED,
         published_events.PAYMENT_CHANGED,
+        published_events.PAYMENT_RECORDED,
     ]
     assert {(entry["Source"], entry["EventBusName"]) for entry in bus.entries} == {("tuition", "tuition")}
     assert bus.details[0]["subject"] == "pay_1" and bus.details[0]["recorded_at"] == "2026-11-23T18:30:00.000Z"

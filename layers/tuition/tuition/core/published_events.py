@@ -24,6 +24,7 @@ PAYMENT_CLOSED = "tuition.payment.closed.v1"
 PAYMENT_FEE_RECORDED = "tuition.payment.fee_recorded.v1"
 PAYMENT_REBUILT = "tuition.payment.rebuilt.v1"
 PAYMENT_CHANGED = "tuition.payment.changed.v1"
+PAYMENT_RECORDED = "tuition.payment.recorded.v1"
 PAYMENT_WITHDRAWN = "tuition.payment.withdrawn.v1"
 REFUND_REQUESTED = "tuition.payment.refund_requested.v1"
 REFUND_APPROVED = "tuition.payment.refund_approved.v1"
@@ -81,7 +82,7 @@ class PublishedEvent(NamedTuple):
 
 
 def of_record(record: Mapping[str, Any]) -> list[PublishedEvent]:
-    """Return the events of an audit record, in the order in which things happen. Most records have none.
+    """Return the events of an audit record, in the order in which things happen. Some of users have none.
 
     `record` is a record as it is stored, in JSON types, with its `sort_key`, and `recorded_at` if it has one. Records
     of the first release lack refund requests, refunds, disputes and the context of the payment: what they do have is
@@ -130,6 +131,8 @@ def _events(record: Mapping[str, Any], transition: Mapping[str, Any]) -> Iterato
     elif is_payment and record["type"] == EMAIL_CORRECTED_RECORD:
         yield EMAIL_CORRECTED, "", {}
         yield PAYMENT_CHANGED, "", {}
+    elif is_payment:
+        yield PAYMENT_RECORDED, "", {}
     yield from _enrollment(transition)
     yield from _purchases(transition)
     if transition.get("attention"):
