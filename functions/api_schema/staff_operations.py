@@ -154,7 +154,7 @@ OPERATIONS = (
         "GET /api/admin/users/timeline",
         "getTimeline",
         "Read all events of the payments of a user",
-        "Ten payments per page, the newest first, each with its facts, audit records and emails.",
+        "At most ten payments per page, the newest first, each with its facts, audit records and emails.",
         staff.StudentTimeline,
         query=staff.TimelineQuery,
         errors=(errors.NotFound, *TABLES),

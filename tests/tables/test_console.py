@@ -485,19 +485,20 @@ def test_disputes_are_listed_by_due_date_with_the_students_enrollment(
 # --- one user ---
 
 
+@pytest.mark.parametrize("bound", ["PAYMENTS_PER_PAGE", "MAX_BYTES"])
 def test_a_timeline_has_the_records_facts_and_emails_of_each_payment_of_one_user(
-    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch
+    tuition: Harness, student: Student, admin: Student, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(timelines, "PAYMENTS_PER_PAGE", 1)
+    monkeypatch.setattr(timelines, bound, 1)
     first, second = (buy_track(tuition, student, track)["payment_id"] for track in ("DP", "FSD"))
     tuition.admin(admin, REFUND, {"reason": "agreed", "amount": 100, "message": "Sorry"}, payment_id=first)
     effects.skip(Effect(EMAILS, first, "2026-11-23T18:30:00.000Z#evt_1", "purchase_confirmed"), "no_sender")
     effects.skip(Effect(EMAILS, first, "2026-11-23T18:30:00.000Z#evt_2#staff", "dispute_opened"), "no_sender")
     page = tuition.admin(admin, TIMELINE, query={"user_id": student.sub}).body
     assert [events["payment"]["payment_id"] for events in page["payments"]] == [second]
-    (events,) = tuition.admin(admin, TIMELINE, query={"user_id": student.sub, "cursor": page["next_cursor"]}).body[
-        "payments"
-    ]
+    last = tuition.admin(admin, TIMELINE, query={"user_id": student.sub, "cursor": page["next_cursor"]}).body
+    (events,) = last["payments"]
+    assert last["next_cursor"] is None
     details = tuition.admin(admin, "GET /api/admin/payments/{payment_id}", payment_id=first).body
     assert events == {name: details[name] for name in ("payment", "facts", "audit", "emails")}
     assert events["payment"]["refund_requests"][0]["message"] == "Sorry"

@@ -1,5 +1,6 @@
 """The events of a student: the records, facts and emails of their payments, for one list in the order of time."""
 
+import json
 from typing import Any
 
 from tuition.core.emails import STUDENT_KINDS
@@ -9,6 +10,8 @@ from tuition.views.payment_json import PaymentView
 
 PAYMENTS_PER_PAGE = 10
 """Each payment costs two queries: its audit trail, and its emails."""
+MAX_BYTES = 1_000_000
+"""A page with this many bytes ends: Lambda's answer has at most 6 MB, and the records of a payment have no bound."""
 
 
 def of_user(user_id: str, cursor: str | None) -> dict[str, Any]:
@@ -18,7 +21,15 @@ def of_user(user_id: str, cursor: str | None) -> dict[str, Any]:
     verified here: the view of each payment does that.
     """
     views, next_cursor = payment_list.of_user(user_id, PAYMENTS_PER_PAGE, cursor)
-    return {"payments": [_payment(view) for view in views], "next_cursor": next_cursor}
+    payments: list[dict[str, Any]] = []
+    size = 0
+    for view in views:
+        payments.append(_payment(view))
+        size += len(json.dumps(payments[-1]))
+        if size >= MAX_BYTES and len(payments) < len(views):
+            _, next_cursor = payment_list.of_user(user_id, len(payments), cursor)
+            break
+    return {"payments": payments, "next_cursor": next_cursor}
 
 
 def _payment(view: PaymentView) -> dict[str, Any]:
