@@ -453,7 +453,9 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
         "stays as long as the audit records that it names",
     ),
     "search": (
-        (items.SearchItem,), "SearchTable", "the words by which staff find payments", INTEREST,
+        (items.SearchItem,), "SearchTable",
+        "the words by which staff find payments: of the address, the last four digits of the method, the amount",
+        INTEREST,
         f"erasure of the person, but for the amount; {BOOKS_END}",
     ),
     "activity": (
@@ -462,7 +464,8 @@ _TABLES: Mapping[str, tuple[tuple[type[Model], ...], str, str, str, str]] = {
     ),
     "notes": (
         (items.NoteItem,), "NotesTable",
-        "notes and tags of staff about a student or a payment, and evidence for disputes", INTEREST,
+        "notes and tags of staff about a student or a payment, and evidence for disputes, with the address and method",
+        INTEREST,
         f"its deletion by staff, erasure of the person; of a payment {BOOKS_END}",
     ),
 }  # fmt: skip
