@@ -424,7 +424,7 @@ OPERATIONS = (
         path=DISPUTE,
         body=staff.EvidenceDraft,
         example={"fields": {"service_date": "2026-11-24"}},
-        errors=(*DECIDES, errors.UserErased),
+        errors=(*DECIDES, errors.LegalHold, errors.UserErased),
     ),
     _decide(
         "POST /api/admin/payments/{payment_id}/disputes/{dispute_id}/evidence/send",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Harness, Response, Student
+from tests.tables.test_legal_hold import decide
 from tests.tables.test_purchase_blocks import buy
 from tuition.core import evidence as rules
 from tuition.storage.items import EMAILS, EffectItem
@@ -120,6 +121,19 @@ def test_a_draft_that_someone_else_saved_is_not_overwritten(tuition: Harness, st
     save(tuition, admin, ids, {"service_date": "first"})
     assert save(tuition, admin, ids, {"service_date": "second"}).status == 409
     assert read(tuition, admin, ids)["fields"] == {"service_date": "first"}
+
+
+def test_a_draft_loses_no_text_while_the_student_s_data_are_on_hold(
+    tuition: Harness, student: Student, admin: Student
+) -> None:
+    ids = disputed(tuition, student)
+    saved_at = save(tuition, admin, ids, {"uncategorized_text": SECRET}).body["saved_at"]
+    decide(tuition, admin, student, "set")
+    for fields in ({}, {"uncategorized_text": SECRET[1:]}):
+        refused = save(tuition, admin, ids, fields, saved_at)
+        assert (refused.status, refused.body["type"].rpartition("/")[2]) == (409, "legal-hold")
+    saved = save(tuition, admin, ids, {"uncategorized_text": f"{SECRET}, and a third", "service_date": "x"}, saved_at)
+    assert send(tuition, admin, ids, saved.body["saved_at"]).body["state"] == "sent"
 
 
 def test_only_an_admin_saves_and_sends(tuition: Harness, student: Student, admin: Student) -> None:

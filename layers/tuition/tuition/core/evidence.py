@@ -56,6 +56,11 @@ def _is_text(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" or (char < " " and char not in "\n\t") for char in text)
 
 
+def loses_text(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether a draft lacks a text that the one before it has. While data are on hold, texts are only added."""
+    return any(text not in after.get(name, "") for name, text in before.items())
+
+
 def characters(fields: Mapping[str, str]) -> int:
     """Return how many characters the fields have together."""
     return sum(len(text) for text in fields.values())

@@ -131,6 +131,9 @@ def _commit(payment: Payment, dispute_id: str, staff: str, decide: Decide) -> No
         stored = {"saved_at": at, **evidence} if type_ == "evidence.saved" else dict(evidence)
         count = rules.characters(stored["fields"])
         transition = {"evidence": {"dispute": dispute_id, "payment": payment.payment_id, "characters": count}}
-        return NoteChange(type_, transition, notes.put_evidence(topic, dispute_id, stored, staff, stored["saved_at"]))
+        put = notes.put_evidence(topic, dispute_id, stored, staff, stored["saved_at"])
+        before = notes.evidence_of(topic, dispute_id, items)
+        lost = rules.loses_text(before.evidence["fields"] if before else {}, stored["fields"])
+        return NoteChange(type_, transition, put, deletes=lost)
 
     note_changes.commit(topic, staff, change)
