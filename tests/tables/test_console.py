@@ -127,7 +127,7 @@ def test_totals_of_a_filter_are_the_sums_of_its_pages(
 ) -> None:
     monkeypatch.setattr(payment_list, "TOTALS_BATCH", 1)
     monkeypatch.setattr(payment_list, "MAX_BATCHES_PER_PAGE", 2)
-    users = [Student(f"{student.sub}{number}") for number in range(4)]
+    users = [Student(f"{student.sub}-{number}") for number in range(4)]
     bought = [str(buy_track(tuition, user, track)["payment_id"]) for user in users[:3] for track in ("DP", "FSD")]
     tuition.create(users[3])
     body = {"amount": 900, "reason": "A part was missing"}
