@@ -503,7 +503,6 @@ def test_refund_requests_are_counted_queued_and_decided_in_the_row_or_several_at
     assert [staff.refunded_amounts(one) for one in payments.values()] == [[], [49900], [49900], [49900]]
 
 
-@pytest.mark.usefixtures("no_window")
 def send_evidence(staff: Staff, payment_id: str, dispute_id: str) -> None:
     """Complete the evidence for a dispute, save it, read it and send it."""
     staff.open_payment(payment_id)
@@ -522,6 +521,7 @@ def send_evidence(staff: Staff, payment_id: str, dispute_id: str) -> None:
     assert staff.running.stripe("GET", f"/v1/disputes/{dispute_id}")["evidence_details"]["submission_count"] == 1
 
 
+@pytest.mark.usefixtures("no_window")
 def test_no_refund_is_offered_while_a_dispute_is_open_and_a_decided_one_asks_for_nothing(
     staff: Staff, sub: str
 ) -> None:
