@@ -18,7 +18,7 @@ from tests.stack.conftest import Running
 ROOT = Path(__file__).parents[3]
 SHORT_LIVED = {"paid", "data"}
 """Addresses that lead to another view at once: after Checkout, and an earlier name of the account."""
-LOADED = "() => document.querySelector('h1') && !document.querySelector('main .waiting, main .state .spinner')"
+LOADED = "() => document.querySelector('h1') && !document.querySelector('main p.waiting, main .state .spinner')"
 
 
 @pytest.fixture(scope="module")
