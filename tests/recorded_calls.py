@@ -38,6 +38,7 @@ CLOSED = "of the ledger's policy; only if a payment of the user changes at Strip
 MISSING = "S3 looks for it when a read object is missing; the local S3 answers 404 without it"
 UNCOUNTED = "only for a payment that was not counted: `tests/tables/test_analytics.py`"
 HOURLY = "only in the run of another schedule: `tests/tables/test_archive_check.py`"
+NOTES = "only for a note that is deleted, or about one payment: `tests/tables/test_notes.py`"
 EXPIRY = "only for a payment whose retention period has ended: `tests/tables/test_retention.py`"
 AUTHORIZED_BY = {"SendMessageBatch": "SendMessage"}
 """The permissions that AWS asks for, by the call for which MiniStack asks for one of its own."""
@@ -84,6 +85,9 @@ UNUSED: dict[Call, str] = {
     ("MeFunction", "StripeObjectsTable", "PutItem"): CLOSED,
     ("EraseFunction", "ErasuresBucket/position", "PutObject"): "only without time: `tests/unit/test_erasure_queue.py`",
     ("ExportFunction", "FailedRuns", "SendMessage"): SENDER,
+    ("AdminFunction", "NotesTable", "DeleteItem"): NOTES,
+    ("AdminFunction", "PaymentsTable", "ConditionCheckItem"): NOTES,
+    ("EraseFunction", "NotesTable", "DeleteItem"): NOTES,
     ("AdminFunction", "EffectsTable", "DeleteItem"): "only for a correction: `tests/tables/test_email_address.py`",
     ("AdminFunction", "ExportsBucket/personal/*", "GetObject"): LARGE,
     ("AdminFunction", "ExportsBucket/personal/*", "PutObject"): LARGE,

