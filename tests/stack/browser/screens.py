@@ -69,7 +69,11 @@ def axe_violations(frame: Frame, only: dict[str, Any] = WCAG, rules: dict[str, A
 
 
 def problems(page: Page) -> list[str]:
-    """Return what is wrong with a page as it is shown now: in the page, and by axe also in its frames."""
+    """Return what is wrong with a page as it is shown now: in the page, and by axe also in its frames.
+
+    At the top of the page, because axe takes a control that is scrolled behind the sticky header for a small one.
+    """
+    page.evaluate("scrollTo(0, 0)")
     violations = [
         f"{frame.url}: {violation}"
         for frame in page.frames

@@ -20,6 +20,7 @@ SIZES: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
 TIMEOUT_MS = 60_000
 SCREENSHOTS = {"tracks", "buy", "three-d-secure", "checkout-code", "enrolled", "learning", "payments", "refund"}
 """The states that docs/testing.md shows."""
+POLL_MS = 50
 USES_SCHEME = "scheme => ['', scheme].includes(document.documentElement.style.colorScheme)"
 DOCUMENTED = tuple(Screen(name, *size) for name, size in SIZES.items())
 TITLES = {"DP": "Data Professional", "FSD": "Full-Stack Developer"}
@@ -208,7 +209,7 @@ class Student:
         self.page.set_viewport_size({"width": screen.width, "height": screen.height})
         self.page.emulate_media(color_scheme=screen.scheme)
         for frame in self.page.frames:  # the page tells Stripe's fields which scheme to use
-            frame.wait_for_function(USES_SCHEME, arg=screen.scheme)
+            frame.wait_for_function(USES_SCHEME, arg=screen.scheme, polling=POLL_MS)  # a hidden frame paints nothing
 
     def expect_accessible_on_every_screen(self, name: str | None = None) -> None:
         """Check the open page as `expect_accessible` does, on each of `screens`."""
@@ -221,7 +222,8 @@ class Student:
         For states that only a flow reaches. A view that an address opens belongs to `views.VIEWS`. Takes a screenshot
         of the states that the documentation shows, if `--screenshots` is given.
         """
-        assert problems(self.page) == [], name
+        violations = problems(self.page)
+        assert not violations, f"{name}, {self.page.url}: {violations}"
         self.take_documented_screenshot(name)
 
     def take_documented_screenshot(self, name: str | None) -> None:

@@ -95,7 +95,7 @@ def test_a_failed_three_d_secure_charges_nothing_and_another_card_enrolls(studen
 def test_an_invoice_is_paid_on_checkout_and_listed_with_the_payment(student: Student) -> None:
     student.open_payment_form("FSD")
     student.page.get_by_label("I need an invoice").check()
-    student.expect_text("With an invoice you pay on Stripe Checkout")
+    student.expect_text("To get an invoice, you pay on Stripe Checkout")
     expect(student.page.get_by_role("radio")).to_have_count(1)
     student.press_pay()
     student.expect_checkout()

@@ -45,7 +45,8 @@ class Staff(Student):
     def expect_accessible(self, name: str | None = None) -> None:
         """Check as for a student's page, in the color scheme that the seed and the test choose."""
         self.page.emulate_media(color_scheme=third_of(os.environ["PYTEST_CURRENT_TEST"])[0].scheme)
-        assert problems(self.page) == [], name
+        violations = problems(self.page)
+        assert not violations, f"{name}, {self.page.url}: {violations}"
         if name in DARK_SCREENSHOTS and self.screenshots:
             self.page.emulate_media(color_scheme="dark")
             self.take_screenshot(f"{name}-dark")
