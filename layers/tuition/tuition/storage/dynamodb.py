@@ -295,6 +295,15 @@ def put(item: Model) -> None:
     call("put_item", TableName=table_name(type(item)), Item=to_raw(item))
 
 
+def put_of_version(item: Model, loaded: int) -> Item:
+    """Return the write of an item for a transaction, if its stored `version` is still the loaded one; 0 is no item."""
+    write: Item = {"TableName": table_name(type(item)), "Item": to_raw(item)}
+    if not loaded:
+        return {"Put": {**write, "ConditionExpression": "attribute_not_exists(version)"}}
+    values = {":loaded": {"N": str(loaded)}}
+    return {"Put": {**write, "ConditionExpression": "version = :loaded", "ExpressionAttributeValues": values}}
+
+
 def update(
     model: type[Model],
     key: Item,

@@ -167,10 +167,4 @@ def _put(
     item = RollUpItem(
         key.period, key.measure, figures=figures, version=version + 1, recorded_days=days, changed_at=changed_at
     )
-    put: Item = {"TableName": dynamodb.table_name(RollUpItem), "Item": dynamodb.to_raw(item)}
-    if not version:
-        return {"Put": {**put, "ConditionExpression": "attribute_not_exists(version)"}}
-    loaded = {":loaded": {"N": str(version)}}
-    return {
-        "Put": {**put, "ConditionExpression": "version = :loaded", "ExpressionAttributeValues": loaded},
-    }
+    return dynamodb.put_of_version(item, version)

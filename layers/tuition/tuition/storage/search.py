@@ -60,11 +60,7 @@ def _changes(payment_id: str, stored: SearchItem | None, payment: Payment | None
         keys.searched_payment(payment_id), keys.WORDS, words=set(after) or None, position=position, version=version + 1
     )
     table = dynamodb.table_name(SearchItem)
-    put: Item = {"TableName": table, "Item": dynamodb.to_raw(own), "ConditionExpression": "version = :loaded"}
-    put["ExpressionAttributeValues"] = {":loaded": {"N": str(version)}}
-    if not version:
-        put = {"TableName": table, "Item": put["Item"], "ConditionExpression": "attribute_not_exists(version)"}
-    writes = [{"Put": put}]
+    writes = [dynamodb.put_of_version(own, version)]
     writes += [{"Delete": {"TableName": table, "Key": key}} for key in _keys(payment_id, before - kept, stored)]
     words = [SearchItem(keys.searched_word(word, payment_id), str(position)) for word in sorted(after - kept)]
     return writes + [{"Put": {"TableName": table, "Item": dynamodb.to_raw(word)}} for word in words]
