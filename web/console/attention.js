@@ -3,16 +3,15 @@ import { moneyWithCode, relativeTime } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
-import { Amount, Empty, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
+import { Amount, Empty, isSoon, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
 import { CreatedHeader, orderOf, pageNames } from "./order.js";
-import { html, useRef, useState } from "./preact.js";
-import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { html, useRef } from "./preact.js";
+import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
 import { LoadedDecision } from "./refund_requests.js";
 import { ResolveBatch } from "./resolve_batch.js";
 import { Result } from "./result.js";
 import { openDialog, routeTo } from "./route.js";
 
-const SOON_MS = 3 * 86_400_000;
 /** Reasons that only a decision about the request, or a refund, ends. */
 const NOT_RESOLVED = ["", "refund_request", "withdrawal"];
 
@@ -33,16 +32,10 @@ export function Attention({ query, staff }) {
   const { cursor } = query;
   const order = orderOf(query);
   const state = useResponse(() => get("/admin/attention", { limit: 50, order, cursor }), [order ?? "", cursor]);
-  const [result, setResult] = useState(undefined);
   const payments = state.response?.payments ?? [];
   const rows = payments.flatMap((payment) => reasonsOf(payment).map((reason) => rowOf(payment, reason)));
-  const queue = useQueue(rows, state.response);
-  const done = (keys, text, kind) => {
-    if (text) setResult({ text, kind });
-    if (keys.length) queue.decided(keys);
-    window.dispatchEvent(new Event("payment-changed"));
-    state.reload();
-  };
+  const queue = useQueue(rows, state, paymentChanged);
+  const { done, result } = queue;
   const empty = ({ payments: shown, next_cursor: next }) =>
     !shown.length &&
     !next &&
@@ -81,10 +74,9 @@ function Row({ row, queue, staff }) {
 }
 
 /** When an answer or a refund is due, in red within the last three days. */
-export function DueBy({ reason: { due_by: dueBy } }) {
+function DueBy({ reason: { due_by: dueBy } }) {
   if (!dueBy) return null;
-  const isSoon = new Date(dueBy) - Date.now() < SOON_MS;
-  return html`<span class=${`advice ${isSoon ? "soon" : ""}`}>due <${Time} at=${dueBy} />, ${relativeTime(dueBy)}</span>`;
+  return html`<span class=${`advice ${isSoon(dueBy) ? "soon" : ""}`}>due <${Time} at=${dueBy} />, ${relativeTime(dueBy)}</span>`;
 }
 
 /** How staff end a reason: a refund request is decided, a withdrawal is refunded, all else is marked as resolved. */

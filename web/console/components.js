@@ -7,6 +7,10 @@ import { routeTo } from "./route.js";
 import { enrollmentStatus, paymentState } from "./status.js";
 
 const COPIED_MS = 1500;
+const SOON_MS = 3 * 86_400_000;
+
+/** Whether a time is less than three days away, or over. */
+export const isSoon = (time) => new Date(time) - Date.now() < SOON_MS;
 
 export const None = () => html`<span class="none">–</span>`;
 

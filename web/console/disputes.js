@@ -2,14 +2,12 @@
 import { moneyWithCode, relativeTime, sentenceCase } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
 import { get, useResponse } from "./api.js";
-import { Empty, EnrollmentStatus, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
-import { html, useRef, useState } from "./preact.js";
-import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { Empty, EnrollmentStatus, isSoon, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
+import { html, useRef } from "./preact.js";
+import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
 import { ResolveBatch } from "./resolve_batch.js";
 import { Result } from "./result.js";
 import { openDialog, routeTo } from "./route.js";
-
-const SOON_MS = 3 * 86_400_000;
 
 /** A dispute as a row of the queue. It can be marked as resolved while it is a reason for attention. */
 const rowOf = (dispute) => ({
@@ -26,15 +24,9 @@ export function Disputes({ query, staff }) {
   const state = query.state === "over" ? "over" : "open";
   const load = () => get("/admin/disputes", { state, limit: 50, cursor: query.cursor });
   const response = useResponse(load, [state, query.cursor]);
-  const [result, setResult] = useState(undefined);
   const rows = (response.response?.disputes ?? []).map(rowOf);
-  const queue = useQueue(rows, response.response);
-  const done = (keys, text, kind) => {
-    if (text) setResult({ text, kind });
-    if (keys.length) queue.decided(keys);
-    window.dispatchEvent(new Event("payment-changed"));
-    response.reload();
-  };
+  const queue = useQueue(rows, response, paymentChanged);
+  const { done, result } = queue;
   const empty = ({ disputes, next_cursor: next }) =>
     !disputes.length &&
     !next &&
@@ -82,8 +74,7 @@ function DueDate({ dispute }) {
   const { due_by: dueBy, over } = dispute;
   if (over) return "Decided";
   if (!dueBy) return "No due date";
-  const isSoon = new Date(dueBy) - Date.now() < SOON_MS;
-  return html`<${Time} at=${dueBy} /><span class=${`why ${isSoon ? "soon" : ""}`}>${relativeTime(dueBy)}</span>`;
+  return html`<${Time} at=${dueBy} /><span class=${`why ${isSoon(dueBy) ? "soon" : ""}`}>${relativeTime(dueBy)}</span>`;
 }
 
 /** The dialog named in the address, if its row is in the list. It stays open if another member of staff acts first. */

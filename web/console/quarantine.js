@@ -9,12 +9,12 @@ import { openDialog } from "./route.js";
 
 export function Quarantine({ query, staff }) {
   const state = useResponse(() => get("/admin/quarantine", { limit: 50, cursor: query.cursor }), [query.cursor]);
-  const [result, setResult] = useState(undefined);
   const [busyId, setBusyId] = useState("");
   const running = useRef(false);
   const events = state.response?.events ?? [];
   const rows = events.map((event) => ({ key: event.event_id, canChoose: true, event }));
-  const queue = useQueue(rows, state.response);
+  const queue = useQueue(rows, state);
+  const { done, result, setResult } = queue;
   const retry = async (id) => {
     if (running.current) return;
     running.current = true;
@@ -32,11 +32,6 @@ export function Quarantine({ query, staff }) {
       running.current = false;
       setBusyId("");
     }
-  };
-  const done = (keys, text, kind) => {
-    if (text) setResult({ text, kind });
-    if (keys.length) queue.decided(keys);
-    state.reload();
   };
   const empty = ({ events: shown, next_cursor: next }) =>
     !shown.length && !next && html`<${Empty} title="Quarantine is empty"><p>Every Stripe event was processed.</p><//>`;

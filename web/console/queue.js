@@ -1,11 +1,17 @@
 // Working a queue: choosing several of its rows, and the focus on the next row once one is decided.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 
+/** Say that a payment has changed, to all that counts payments. */
+export const paymentChanged = () => window.dispatchEvent(new Event("payment-changed"));
+
 /**
- * The state of a queue. `rows` are its rows as `[{ key, canChoose }]`, in their order. `version` changes with each
- * load. The rows of the table have `data-row` with their key, and in it `data-next` on what takes the focus.
+ * The state of a queue. `rows` are its rows as `[{ key, canChoose }]`, in their order. `list` is what `useResponse`
+ * returned for them. `onDone` is called before the list is loaded again. The rows of the table have `data-row` with
+ * their key, and in it `data-next` on what takes the focus.
  */
-export function useQueue(rows, version) {
+export function useQueue(rows, list, onDone) {
+  const version = list.response;
+  const [result, setResult] = useState(undefined);
   const [picked, setPicked] = useState(new Set());
   const [hint, setHint] = useState("");
   const pending = useRef(null);
@@ -21,22 +27,32 @@ export function useQueue(rows, version) {
     pending.current = null;
     focusFirstOf(current.candidates);
   });
+  /** These rows are decided: once the list is loaded again, the focus goes to the row after them. */
+  const decided = (keys) => {
+    write([]);
+    const all = rows.map(({ key }) => key);
+    const last = Math.max(...keys.map((key) => all.indexOf(key)));
+    pending.current = { version, candidates: [...all.slice(last + 1), ...all.slice(0, last).reverse()].filter((key) => !keys.includes(key)) };
+  };
   return {
     chosen,
     hint,
+    result,
+    setResult,
+    decided,
+    /** Show what came of a dialog about these rows, if it says anything, and load the list again. */
+    done: (keys, text, kind) => {
+      if (text) setResult({ text, kind });
+      if (keys.length) decided(keys);
+      onDone?.();
+      list.reload();
+    },
     isChosen: (key) => picked.has(key),
     areAllChosen: choosable.length > 0 && chosen.length === choosable.length,
     toggle: (key) => write(picked.has(key) ? chosen.filter((one) => one !== key) : [...chosen, key]),
     toggleAll: () => write(chosen.length === choosable.length ? [] : choosable),
     /** Call `act` if a row is chosen, else say what is missing. */
     withChosen: (act) => (chosen.length ? act() : setHint("Select at least one row first.")),
-    /** These rows are decided: once the list is loaded again, the focus goes to the row after them. */
-    decided: (keys) => {
-      write([]);
-      const all = rows.map(({ key }) => key);
-      const last = Math.max(...keys.map((key) => all.indexOf(key)));
-      pending.current = { version, candidates: [...all.slice(last + 1), ...all.slice(0, last).reverse()].filter((key) => !keys.includes(key)) };
-    },
   };
 }
 

@@ -2,8 +2,8 @@
 import { day, moneyWithCode, relativeTime } from "../shared/format.js";
 import { get, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Pager, Time, UserLink, WhenLoaded } from "./components.js";
-import { html, useRef, useState } from "./preact.js";
-import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
+import { html, useRef } from "./preact.js";
+import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
 import { RequestDialog } from "./refund_dialogs.js";
 import { RequestBatch } from "./request_batch.js";
 import { Result } from "./result.js";
@@ -17,16 +17,10 @@ const nameOf = (request) => `request of ${request.email ?? request.user_id} for 
 export function RefundRequests({ query, staff }) {
   const load = () => get("/admin/refund-requests", { limit: 50, cursor: query.cursor });
   const state = useResponse(load, [query.cursor]);
-  const [result, setResult] = useState(undefined);
   const requests = state.response?.refund_requests ?? [];
   const rows = requests.map((request) => ({ key: request.id, canChoose: request.can_approve || request.can_decline, request }));
-  const queue = useQueue(rows, state.response);
-  const done = (ids, text, kind) => {
-    if (text) setResult({ text, kind });
-    if (ids.length) queue.decided(ids);
-    window.dispatchEvent(new Event("payment-changed"));
-    state.reload();
-  };
+  const queue = useQueue(rows, state, paymentChanged);
+  const { done, result } = queue;
   const empty = ({ refund_requests: shown, next_cursor: next }) =>
     !shown.length &&
     !next &&
