@@ -19,6 +19,9 @@ export const isUncertain = (error) => error instanceof Offline || (error instanc
 /** Load everything again that is shown. */
 export const refresh = () => window.dispatchEvent(new Event("refresh"));
 
+/** Say that a payment has changed, to all that counts payments or shows its evidence. */
+export const paymentChanged = () => window.dispatchEvent(new Event("payment-changed"));
+
 const INTERVAL_MS = 60_000;
 const TOLERANCE_MS = 1000; // a timer may be a little early
 

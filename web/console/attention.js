@@ -1,12 +1,12 @@
 // The queue of payments that need attention: each reason with a suggested action, worked in the row.
 import { moneyWithCode, relativeTime } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
-import { get, useResponse } from "./api.js";
+import { get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Amount, Empty, isSoon, WhenLoaded, Pager, Status, Time, UserLink } from "./components.js";
 import { CreatedHeader, orderOf, pageNames } from "./order.js";
 import { html, useRef } from "./preact.js";
-import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { LoadedDecision } from "./refund_requests.js";
 import { ResolveBatch } from "./resolve_batch.js";
 import { Result } from "./result.js";

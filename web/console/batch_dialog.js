@@ -32,10 +32,10 @@ async function checked(item, check, problem) {
 
 /**
  * A dialog that decides `items`, each `{ key, label, detail }`. `send(item)` sends one and returns its outcome as a
- * sentence, or `{ text, kind: "bad" }` if it did not help; `check(item)` finds out what happened after a lost response, as in `ConfirmDialog`. It stops at the first
- * failure that is not about one item, and staff can continue with the rest. Sending an item again must change nothing
- * more. `problem` is what is missing before it can be sent. `done(keys, sentence)` reloads the view; `keys` are the
- * items that were decided.
+ * sentence, or `{ text, kind: "bad" }` if it did not help. `check(item)` finds out what happened after a lost response,
+ * as in `ConfirmDialog`. The dialog stops at the first failure that is not about one item, and staff can continue with
+ * the rest. Sending an item again must change nothing more. `problem` says what is missing before anything can be sent.
+ * `done(keys, sentence)` reloads the view; `keys` are the items that were decided.
  */
 export function BatchDialog({ title, consequence, confirmText, danger = false, problem = "", items, send, check, done, children }) {
   const [outcomes, setOutcomes] = useState({});

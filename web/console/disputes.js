@@ -1,10 +1,10 @@
 // The queue of disputes: the amount, the date by which the bank wants an answer, and the student's enrollment.
 import { moneyWithCode, relativeTime, sentenceCase } from "../shared/format.js";
 import { ResolveDialog } from "./access_dialogs.js";
-import { get, useResponse } from "./api.js";
+import { get, paymentChanged, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, isSoon, WhenLoaded, Pager, StripeLink, Time, UserLink } from "./components.js";
 import { html, useRef } from "./preact.js";
-import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { ResolveBatch } from "./resolve_batch.js";
 import { Result } from "./result.js";
 import { openDialog, routeTo } from "./route.js";

@@ -1,7 +1,7 @@
 // One payment: its state, why it needs attention, its timeline, and the actions of staff.
 import { moneyWithCode } from "../shared/format.js";
 import { AccessDialog, ResolveDialog } from "./access_dialogs.js";
-import { explain, get, useResponse } from "./api.js";
+import { explain, get, paymentChanged, useResponse } from "./api.js";
 import { detailText, kindOf, suggestedAction } from "./attention_reasons.js";
 import { Empty, Failure, priceText, WhenLoaded, Status, Time, UserLink } from "./components.js";
 import { Documents } from "./documents.js";
@@ -24,7 +24,7 @@ export function Payment({ id, query, staff }) {
   const [result, setResult] = useState(undefined);
   const done = (text) => {
     setResult(text ? { text } : undefined);
-    window.dispatchEvent(new Event("payment-changed"));
+    paymentChanged();
     state.reload();
   };
   if ((at || version) && [404, 422].includes(state.error?.status))

@@ -1,9 +1,6 @@
 // Working a queue: choosing several of its rows, and the focus on the next row once one is decided.
 import { html, useLayoutEffect, useRef, useState } from "./preact.js";
 
-/** Say that a payment has changed, to all that counts payments. */
-export const paymentChanged = () => window.dispatchEvent(new Event("payment-changed"));
-
 /**
  * The state of a queue. `rows` are its rows as `[{ key, canChoose }]`, in their order. `list` is what `useResponse`
  * returned for them. `onDone` is called before the list is loaded again. The rows of the table have `data-row` with

@@ -1,9 +1,9 @@
 // The queue of refund requests that await approval, oldest first. Staff decide in the row, one or several at once.
 import { day, moneyWithCode, relativeTime } from "../shared/format.js";
-import { get, useResponse } from "./api.js";
+import { get, paymentChanged, useResponse } from "./api.js";
 import { Empty, EnrollmentStatus, Pager, Time, UserLink, WhenLoaded } from "./components.js";
 import { html, useRef } from "./preact.js";
-import { Choose, ChooseAll, paymentChanged, QueueBar, useQueue } from "./queue.js";
+import { Choose, ChooseAll, QueueBar, useQueue } from "./queue.js";
 import { RequestDialog } from "./refund_dialogs.js";
 import { RequestBatch } from "./request_batch.js";
 import { Result } from "./result.js";

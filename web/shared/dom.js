@@ -74,6 +74,15 @@ export function show(main, title, ...content) {
   window.scrollTo(0, 0);
 }
 
+/** Show an error at its field, with the focus and in the live region; an empty text takes it back. */
+export function showFieldError(input, element, text) {
+  element.textContent = text;
+  input.setAttribute("aria-invalid", String(Boolean(text)));
+  if (!text) return;
+  announce(text);
+  input.focus();
+}
+
 /** A box with an important message: kind `info`, `good` or `bad`. Screen readers read a bad one immediately. */
 export function note(kind, ...content) {
   const drawing = { info: "clock", good: "check", bad: "alert" }[kind];

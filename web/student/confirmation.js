@@ -79,10 +79,8 @@ function showUnderReview(main, track, payment) {
   announce(text);
 }
 
-function paidText(payment) {
-  const { amount, currency, price } = payment;
-  const paid = words.paid(money(amount, currency));
-  return differsFromPrice(payment) ? `${paid} ${words.price_was(money(price.amount, price.currency))}` : paid;
+function paidText({ amount, currency, price }) {
+  return `${words.paid(money(amount, currency))} ${words.price_was(money(price.amount, price.currency))}`;
 }
 
 /** Go to the page of the payment, which is the lasting confirmation. Back does not return to the form. */

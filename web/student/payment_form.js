@@ -11,9 +11,9 @@ const words = texts.payment_form;
 
 /**
  * `{element, onSubmit(listener), onExpress(listener), isBusy(), setBusy(busy), showError(text), showCode(), terms}`.
- * The listener receives `{kind, method, elements, save, code, invoice, terms}` of what the student chose and agreed to. That of
- * `onExpress` receives the same, and returns why the payment failed, if it did. `code` is the order's promotion code;
- * call `showCode` after it has changed. `started` has the choices of an open payment, as the API names them.
+ * The listener receives `{kind, method, elements, save, code, invoice, terms}` of what the student chose and agreed to.
+ * That of `onExpress` receives the same, and returns why the payment failed, if it did. `code` is the order's promotion
+ * code; call `showCode` after it has changed. `started` has the choices of an open payment, as the API names them.
  */
 export function buildPaymentForm({ track, catalog, savedMethods, config, started, code }) {
   const types = catalog.payment_method_types;

@@ -1,6 +1,6 @@
 // The promotion code of an order: a field with Apply, and the code that is applied.
 import { explain, Problem, SessionExpired } from "../shared/api.js";
-import { action, announce, h } from "../shared/dom.js";
+import { action, announce, h, showFieldError } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import * as api from "./api.js";
 import { texts } from "./text.js";
@@ -64,12 +64,8 @@ export function promotionCode({ track, applied, typed = "", onChange, onError })
   }
 
   function showError(text) {
-    error.textContent = text;
-    input.setAttribute("aria-invalid", String(Boolean(text)));
-    if (!text) return;
-    field.open = true;
-    announce(text);
-    input.focus();
+    if (text) field.open = true;
+    showFieldError(input, error, text);
   }
 
   async function apply() {

@@ -1,5 +1,5 @@
 // The box before "Pay", by which the student agrees to the school's terms.
-import { announce, h } from "../shared/dom.js";
+import { h, showFieldError } from "../shared/dom.js";
 import { currentUser } from "../shared/session.js";
 import { newTab } from "./school_links.js";
 import { texts } from "./text.js";
@@ -31,13 +31,7 @@ export function termsBox(track, catalog) {
     );
   }
 
-  function showError(text) {
-    error.textContent = text;
-    input.setAttribute("aria-invalid", String(Boolean(text)));
-    if (!text) return;
-    announce(text);
-    input.focus();
-  }
+  const showError = (text) => showFieldError(input, error, text);
 
   input.addEventListener("change", () => {
     agreement = input.checked ? about() : undefined;
